@@ -1,0 +1,157 @@
+"""What to do: frozen run configs. Unknown keys and contradictions are refused at submit."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(gt=0)]
+Scale = Literal[2, 3, 4, 8]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+"""Names of datasets, recipes and models: they become keys in the bucket."""
+
+
+class Config(BaseModel):
+    """Base of all run configs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Config):
+    """How photos become HR crops."""
+
+    scale: Scale = 4
+    crop_size: Positive = 256
+    """Side of the square HR crops in pixels. Photos smaller than that are rejected as tiny."""
+    eval_share: float = Field(0.1, gt=0, lt=1)
+    """Share of photos held out for evaluation, decided by a hash of their pixels."""
+    shard_bytes: Positive = 64 * 2**20
+    max_pixels: Positive = 200_000_000
+    """Photos that declare more pixels are rejected before decoding (decompression bombs)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.crop_size % self.scale:
+            raise ValueError(f"crop_size {self.crop_size} is not divisible by scale {self.scale}")
+        return self
+
+
+class GeneratorConfig(Config):
+    """Rebuilds a generator; stored with every checkpoint and model version."""
+
+    kind: Literal["srresnet", "bicubic_resnet"] = "srresnet"
+    """``srresnet``: the paper's. ``bicubic_resnet``: no batch norm, a residual over bicubic."""
+    scale: Scale = 4
+    num_blocks: Positive = 16
+    num_channels: Positive = 64
+
+
+class DiscriminatorConfig(Config):
+    """Section 2.1.2: eight convolutions, widths `num_channels` × (1, 1, 2, 2, 4, 4, 8, 8)."""
+
+    num_channels: Positive = 64
+    dense_size: Positive = 1024
+
+
+class LearningRate(Config):
+    """Learning rate as a function of the step."""
+
+    peak: float = Field(1e-4, gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    decay: Literal["none", "tenth_at_half", "cosine"] = "none"
+    """``tenth_at_half`` is the paper's GAN schedule: 1e-4, then 1e-5 for the second half."""
+
+
+class _StageConfig(Config):
+    generator: GeneratorConfig
+    steps: Positive
+    batch_size: Positive = 16
+    """Patches per step over all workers together."""
+    patch_size: Positive = 96
+    """Side of the HR patches in pixels."""
+    learning_rate: LearningRate = LearningRate()
+    augment: bool = True
+    """Random flips and quarter turns."""
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    gradient_clip: float | None = Field(None, gt=0)
+    """Largest global gradient norm; None leaves gradients as they are."""
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """``auto``: bf16 autocast where the device computes it natively, else fp32."""
+    seed: int = 0
+    checkpoint_every: Positive = 1000
+    validate_every: Positive = 1000
+    log_every: Positive = 50
+    max_restarts: int = Field(3, ge=0)
+    """How often lost workers are replaced within one job."""
+
+    @model_validator(mode="after")
+    def _check_patch(self) -> Self:
+        scale = self.generator.scale
+        if self.patch_size % scale:
+            raise ValueError(f"patch_size {self.patch_size} is not divisible by scale {scale}")
+        return self
+
+
+class PretrainConfig(_StageConfig):
+    """SRResNet stage: a pixel loss alone (section 3.2)."""
+
+    stage: Literal["pretrain"] = "pretrain"
+    loss: Literal["mse", "l1"] = "mse"
+
+
+class ContentLossConfig(Config):
+    """Content loss of the perceptual loss (equations 4 and 5)."""
+
+    kind: Literal["mse"] = "mse"
+
+
+class AdversarialConfig(_StageConfig):
+    """SRGAN stage: content loss + `adversarial_weight` × adversarial loss (equation 3)."""
+
+    stage: Literal["adversarial"] = "adversarial"
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    content: ContentLossConfig = ContentLossConfig()
+    adversarial_weight: float = Field(1e-3, ge=0)
+
+
+StageConfig = PretrainConfig | AdversarialConfig
+
+
+class Recipe(Config):
+    """A complete retraining: data and both stages."""
+
+    name: Name
+    data: DataConfig
+    pretrain: PretrainConfig
+    adversarial: AdversarialConfig
+
+    @model_validator(mode="after")
+    def _check_stages_fit(self) -> Self:
+        if self.pretrain.generator != self.adversarial.generator:
+            raise ValueError("pretrain and adversarial must name the same generator")
+        if self.data.scale != self.pretrain.generator.scale:
+            raise ValueError(
+                f"data.scale {self.data.scale} and generator.scale "
+                f"{self.pretrain.generator.scale} differ"
+            )
+        for stage in (self.pretrain, self.adversarial):
+            if stage.patch_size > self.data.crop_size:
+                raise ValueError(
+                    f"{stage.stage}.patch_size {stage.patch_size} exceeds "
+                    f"data.crop_size {self.data.crop_size}"
+                )
+        return self
+
+
+class UpscaleConfig(Config):
+    """How a bulk run writes its images."""
+
+    batch_bytes: Positive = 64 * 2**20
+    """Source bytes per batch; one batch is one Ray job."""
+    output_format: Literal["same", "png", "jpeg", "webp"] = "same"
+    jpeg_quality: int = Field(92, ge=1, le=100)
+    tile: Positive = 192
+    """Side of a tile in LR pixels, without its context."""
+    max_pixels: Positive = 100_000_000
+    """Images that declare more LR pixels are recorded as failed before decoding."""
+    failure_tolerance: float = Field(0.0, ge=0, le=1)
+    """Share of failed images up to which the flow still ends as Completed."""

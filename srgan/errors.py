@@ -1,0 +1,53 @@
+"""What can go wrong, by who has to act on it. Messages name the key, file or field and what to do."""
+
+
+class SrganError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class ConfigError(SrganError):
+    """A setting, recipe or parameter is missing or contradicts another."""
+
+
+class ImageError(SrganError):
+    """One image cannot be used; `reason` is a short stable class such as ``truncated``."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)
+
+
+class DataError(SrganError):
+    """A source or a dataset version cannot be used as a whole."""
+
+
+class StorageError(SrganError):
+    """The object store refused, lost or altered something."""
+
+
+class ConflictError(StorageError):
+    """A conditional write lost: somebody else wrote the key first."""
+
+
+class CheckpointError(SrganError):
+    """A checkpoint is missing, altered or of another architecture."""
+
+
+class TrainingError(SrganError):
+    """Training cannot go on, for example because losses are no longer finite."""
+
+
+class ClusterError(SrganError):
+    """The Ray cluster refused a job, is too small, too busy, or runs other code."""
+
+
+class StackError(SrganError):
+    """A local service did not start or died."""
+
+
+class RegistryError(SrganError):
+    """The model registry has no such model, version or alias."""

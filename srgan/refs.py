@@ -1,0 +1,121 @@
+"""What passes between pipeline stages: small frozen values, never tensors or images."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+def digest(value: object) -> str:
+    """SHA-256 (64 hex digits) of a JSON-able value, independent of key order and layout."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Ref(BaseModel):
+    """Base of the values below: frozen, unknown fields refused, JSON-able."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetRef(Ref):
+    """One immutable version of a prepared dataset."""
+
+    dataset: str
+    version: str
+    """Digest of the logical content (pixels, split, crop config), not of the layout."""
+    key: str
+    """Manifest key in the bucket, ``crops/<dataset>/versions/<version>.json``."""
+    source: str
+    """S3 URI of the prefix that the photos came from."""
+    scale: int
+    num_train_crops: int
+    num_eval_crops: int
+    num_train_photos: int
+    num_eval_photos: int
+    num_rejected: int
+    num_read: int
+    """Source objects read to make this version; 0 when nothing had changed."""
+
+
+class CheckpointRef(Ref):
+    """The finished result of one training stage."""
+
+    run: str
+    """Stage name: digest of what went in (design section 5), also the prefix ``runs/<run>/``."""
+    stage: str
+    step: int
+    key: str
+    """Checkpoint manifest key in the bucket."""
+    digest: str
+    """SHA-256 of the generator weights that evaluation and upscaling use (the EMA if there is one)."""
+    dataset_version: str
+    mlflow_run_id: str | None = None
+    metrics: dict[str, float] = {}
+    reused: bool = False
+    """True when an earlier run had already finished this very stage."""
+
+
+class EvaluationRef(Ref):
+    """Figures of one checkpoint on the held-out crops, next to bicubic's."""
+
+    run: str
+    key: str
+    """Report in the bucket: JSON with per-image figures."""
+    picture_key: str
+    """PNG strip: bicubic | pretrained | model | original."""
+    num_images: int
+    metrics: dict[str, dict[str, float]]
+    """``{"bicubic": {"psnr": dB, "ssim": 0..1}, "model": {...}, "pretrained": {...}}``."""
+
+
+class ModelRef(Ref):
+    """One version of a registered model."""
+
+    name: str
+    version: int
+    run: str
+    weights_digest: str
+    metrics: dict[str, dict[str, float]] = {}
+
+    @property
+    def uri(self) -> str:
+        """MLflow address of exactly this version."""
+        return f"models:/{self.name}/{self.version}"
+
+
+class PromotionDecision(Ref):
+    """What the gate said of a challenger, and why in one sentence."""
+
+    model: str
+    challenger: int
+    champion_before: int | None
+    promoted: bool
+    reason: str
+
+
+class UpscaleReport(Ref):
+    """Outcome of one bulk run; every source key is counted once."""
+
+    destination: str
+    model: str
+    num_done: int
+    num_skipped: int
+    num_failed: int
+    summary_key: str
+    failures: dict[str, str] = {}
+    """First failures by source key with their reason; the records hold all of them."""
+
+
+def to_json(ref: BaseModel) -> bytes:
+    """Stable UTF-8 JSON of a ref or config, as stored in the bucket."""
+    return json.dumps(ref.model_dump(mode="json"), sort_keys=True, indent=1).encode()
+
+
+def config_digest(*parts: BaseModel | str | int | None) -> str:
+    """Digest over configs and plain values, for names made of what goes in."""
+    plain: list[Any] = [
+        part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts
+    ]
+    return digest(plain)

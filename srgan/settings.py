@@ -1,0 +1,53 @@
+"""Where things are: the environment, read once at each process entry into one object."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from srgan.errors import ConfigError
+
+
+def _standard(name: str) -> AliasChoices:
+    return AliasChoices(name)
+
+
+class Settings(BaseSettings):
+    """`SRGAN_*` plus the standard variables of S3, Prefect, MLflow and Ray.
+
+    Nothing else in the project reads the environment. The libraries read their own variables
+    (Ray its token, Prefect its API address) in the processes that `srgan stack` starts.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SRGAN_", frozen=True, extra="ignore")
+
+    home: Path = Path(".srgan")
+    """Data, logs and credentials of the local stack, and caches."""
+    bucket: str = "srgan"
+    cache_bytes: int = 20 * 2**30
+    """Bound of the local cache of shards, shared by the training ranks of a node."""
+    cluster_wait_s: float = 300.0
+    """How long a job waits for a busy or too small cluster before it fails."""
+
+    s3_endpoint_url: str | None = Field(None, validation_alias=_standard("AWS_ENDPOINT_URL"))
+    s3_region: str = Field("us-east-1", validation_alias=_standard("AWS_DEFAULT_REGION"))
+    s3_access_key: SecretStr | None = Field(None, validation_alias=_standard("AWS_ACCESS_KEY_ID"))
+    s3_secret_key: SecretStr | None = Field(
+        None, validation_alias=_standard("AWS_SECRET_ACCESS_KEY")
+    )
+    prefect_api_url: str | None = Field(None, validation_alias=_standard("PREFECT_API_URL"))
+    mlflow_tracking_uri: str | None = Field(None, validation_alias=_standard("MLFLOW_TRACKING_URI"))
+    ray_address: str | None = Field(None, validation_alias=_standard("RAY_ADDRESS"))
+    """Address of Ray's job server, ``http://host:8265``."""
+
+    def require(self, field: str) -> str:
+        """A setting that this process cannot do without; `ConfigError` names the variable."""
+        value = getattr(self, field)
+        if value:
+            return str(value)
+        alias = type(self).model_fields[field].validation_alias
+        name = alias.choices[0] if isinstance(alias, AliasChoices) else f"SRGAN_{field.upper()}"
+        raise ConfigError(
+            f"{name} is not set. Start the local services with `srgan stack up` and run "
+            f'`eval "$(srgan stack env)"`, or set it to your own service.'
+        )

@@ -1,0 +1,72 @@
+"""What the core asks of an object store; `adapters/s3.py` is the real one."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from srgan.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One entry of a listing."""
+
+    key: str
+    token: str
+    """Opaque change token (the ETag without quotes): differs when the object changed."""
+    size_bytes: int
+
+
+class ObjectStore(Protocol):
+    """One bucket. Every method raises `StorageError` naming bucket and key."""
+
+    bucket: str
+
+    def get(self, key: str) -> bytes:
+        """Whole object; a missing key is a `StorageError`."""
+
+    def find(self, key: str) -> bytes | None:
+        """Whole object, or None when there is no such key."""
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+        if_absent: bool = False,
+        if_token: str | None = None,
+    ) -> str:
+        """Write whole or not at all and return the change token.
+
+        `if_absent` and `if_token` make the write conditional; losing raises `ConflictError`.
+        """
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Listing entry of one key, or None when there is no such key."""
+
+    def metadata(self, key: str) -> dict[str, str]:
+        """User metadata of one object."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object below `prefix`, in the order of UTF-8 keys, page by page."""
+
+    def delete(self, key: str) -> None:
+        """Delete one key; a missing key is no error."""
+
+    def download(self, key: str, path: Path) -> None:
+        """Write an object to a file, streaming, under a temporary name first."""
+
+    def uri(self, key: str) -> str:
+        """``s3://bucket/key``."""
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """``s3://bucket/some/prefix`` → ``("bucket", "some/prefix")``; otherwise `ConfigError`."""
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+        raise ConfigError(f"{uri!r} is no S3 address; expected s3://BUCKET/PREFIX")
+    return parts.netloc, parts.path.lstrip("/")
