@@ -1,4 +1,4 @@
-"""What can go wrong, by who has to act on it. Messages name the key, file or field and what to do."""
+"""What can go wrong, by who has to act. Messages name the key, file or field and what to do."""
 
 
 class SrganError(Exception):

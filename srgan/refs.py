@@ -49,7 +49,7 @@ class CheckpointRef(Ref):
     key: str
     """Checkpoint manifest key in the bucket."""
     digest: str
-    """SHA-256 of the generator weights that evaluation and upscaling use (the EMA if there is one)."""
+    """SHA-256 of the generator weights that evaluation and upscaling use (EMA if there is one)."""
     dataset_version: str
     mlflow_run_id: str | None = None
     metrics: dict[str, float] = {}
