@@ -1,5 +1,6 @@
 """Where things are: the environment, read once at each process entry into one object."""
 
+import os
 from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr
@@ -35,6 +36,9 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = Field(
         None, validation_alias=_standard("AWS_SECRET_ACCESS_KEY")
     )
+    s3_session_token: SecretStr | None = Field(
+        None, validation_alias=_standard("AWS_SESSION_TOKEN")
+    )
     prefect_api_url: str | None = Field(None, validation_alias=_standard("PREFECT_API_URL"))
     mlflow_tracking_uri: str | None = Field(None, validation_alias=_standard("MLFLOW_TRACKING_URI"))
     ray_address: str | None = Field(None, validation_alias=_standard("RAY_ADDRESS"))
@@ -51,3 +55,9 @@ class Settings(BaseSettings):
             f"{name} is not set. Start the local services with `srgan stack up` and run "
             f'`eval "$(srgan stack env)"`, or set it to your own service.'
         )
+
+
+def inherited_environment() -> dict[str, str]:
+    """This process's environment without whatever names other services than the local ones."""
+    foreign = ("AWS_", "MLFLOW_", "PREFECT_", "RAY_", "SUPERVISOR_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

@@ -1,0 +1,1 @@
+"""Figures, pictures and the gate that say whether a model is better."""

@@ -1,0 +1,198 @@
+"""Ray's job server: submit, look at and stop jobs, with patience while it is away.
+
+Ray's client reads ``RAY_AUTH_MODE`` and ``RAY_AUTH_TOKEN_PATH`` by itself. Nothing secret goes
+into a job: entrypoint, metadata and runtime_env stay readable in its record.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from srgan.errors import ClusterError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+T = TypeVar("T")
+
+_REQUEST_TIMEOUT_S = 30.0
+_MAX_PAUSE_S = 15.0
+_ACTIVE = ("PENDING", "RUNNING")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One entry of the job server's list."""
+
+    job_id: str
+    status: str
+    """``PENDING``, ``RUNNING``, ``STOPPED``, ``SUCCEEDED`` or ``FAILED``."""
+    metadata: Mapping[str, str]
+    message: str
+    start_time_ms: int
+
+    @property
+    def active(self) -> bool:
+        """Whether the job still runs or will."""
+        return self.status in _ACTIVE
+
+
+class RayJobs:
+    """Jobs of one cluster. Jobs carry ``run`` (what they make) and ``root`` (for which flow run).
+
+    A job server that does not answer is asked again, with growing pauses, for `patience_s`
+    seconds: a head that restarts must not end a flow. After that every method raises
+    `ClusterError` naming the address. `warn` is told at the first failure.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        patience_s: float = 300.0,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.address = address
+        self._patience_s = patience_s
+        self._warn = warn
+        self._client: JobSubmissionClient | None = None
+
+    def submit(self, job_id: str, entrypoint: str, metadata: Mapping[str, str]) -> None:
+        """Start a job under an id that was never used; asking twice starts it once."""
+
+        def request(client: "JobSubmissionClient") -> None:
+            try:
+                client.submit_job(
+                    entrypoint=entrypoint, submission_id=job_id, metadata=dict(metadata)
+                )
+            except RuntimeError:
+                # A request that was served although its answer got lost is refused when it is
+                # repeated, with the same code 500 as any trouble of the server.
+                if _find(client, job_id) is None:
+                    raise
+
+        self._ask(request)
+
+    def find(self, job_id: str) -> Job | None:
+        """A job by id; None when this cluster has never heard of it."""
+        return self._ask(lambda client: _find(client, job_id))
+
+    def status(self, job_id: str) -> str | None:
+        """Status of a job, or None when this cluster has never heard of it."""
+        job = self.find(job_id)
+        return job.status if job else None
+
+    def jobs(self) -> list[Job]:
+        """Every job that the cluster remembers, oldest first."""
+        listed = self._ask(lambda client: client.list_jobs())
+        jobs = [_as_job(entry) for entry in listed if entry.submission_id]
+        return sorted(jobs, key=lambda job: (job.start_time_ms, job.job_id))
+
+    def active(self, run: str) -> str | None:
+        """Id of the oldest pending or running job that makes `run`, whoever started it."""
+        found = (j.job_id for j in self.jobs() if j.active and j.metadata.get("run") == run)
+        return next(found, None)
+
+    def log(self, job_id: str) -> str | None:
+        """Whole log of the job's driver; None while it cannot be read (it is not waited for)."""
+        try:
+            return str(self._connected().get_job_logs(job_id))
+        except (RuntimeError, OSError):
+            return None
+
+    def tail(self, job_id: str, lines: int) -> list[str]:
+        """Last lines of the job's log, or of its record where the log went with its node."""
+        text = self.log(job_id)
+        if not text:
+            job = self.find(job_id)
+            text = job.message if job else ""
+        return text.splitlines()[-lines:]
+
+    def stop(self, job_id: str) -> None:
+        """Ask a job to end (SIGTERM, then SIGKILL); returns before it has."""
+        self._ask(lambda client: client.stop_job(job_id))
+
+    def stop_root(self, root: str, *, limit_s: float = 25.0) -> list[str]:
+        """Stop every job of a root flow run and see them end; ids of the stopped ones.
+
+        `ClusterError` names those that are still there after `limit_s` seconds.
+        """
+        stopped: list[str] = []
+        deadline = time.monotonic() + limit_s
+        # Once more after the last has ended: a request may have been on its way to the server.
+        while left := self._active_of(root):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"did not stop within {limit_s:.0f} s: {', '.join(left)}")
+            for job_id in left:
+                if job_id not in stopped:
+                    stopped.append(job_id)
+                self.stop(job_id)
+            time.sleep(1.0)
+        return stopped
+
+    def _active_of(self, root: str) -> list[str]:
+        return [j.job_id for j in self.jobs() if j.active and j.metadata.get("root") == root]
+
+    def _connected(self) -> "JobSubmissionClient":
+        if self._client is None:
+            self._client = _connect(self.address)
+        return self._client
+
+    def _ask(self, request: Callable[["JobSubmissionClient"], T]) -> T:
+        from ray.exceptions import AuthenticationError
+
+        began = time.monotonic()
+        pause_s = 0.5
+        while True:
+            try:
+                return request(self._connected())
+            except AuthenticationError as error:
+                raise ClusterError(
+                    f"{self.address} refuses the token: RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH "
+                    f"must be the ones that the cluster was started with"
+                ) from error
+            except (RuntimeError, OSError) as error:
+                # RuntimeError: the server answered with an error; OSError: it did not answer.
+                away_s = time.monotonic() - began
+                if away_s > self._patience_s:
+                    raise ClusterError(
+                        f"Ray's job server at {self.address} has not answered for "
+                        f"{away_s:.0f} s. Is RAY_ADDRESS right and the cluster up? {error}"
+                    ) from error
+                if pause_s == 0.5:
+                    self._warn(f"Ray's job server at {self.address} does not answer; asking again")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
+
+
+def _connect(address: str) -> "JobSubmissionClient":
+    # The import costs a second that processes without jobs need not pay.
+    from ray.dashboard.modules.job.sdk import JobSubmissionClient as Base
+
+    class Client(Base):
+        """Ray's client waits for ever by itself; here a request has a limit."""
+
+        def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
+            return super()._do_request(method, endpoint, timeout=_REQUEST_TIMEOUT_S, **options)
+
+    return Client(address)
+
+
+def _find(client: "JobSubmissionClient", job_id: str) -> Job | None:
+    try:
+        return _as_job(client.get_job_info(job_id))
+    except RuntimeError as error:
+        if "status code 404" in str(error):
+            return None
+        raise
+
+
+def _as_job(details: Any) -> Job:
+    return Job(
+        job_id=details.submission_id,
+        status=str(details.status),
+        metadata=details.metadata or {},
+        message=details.message or "",
+        start_time_ms=details.start_time or 0,
+    )

@@ -1,0 +1,99 @@
+"""What every Ray job does first: read its spec, refuse foreign code, wait for the cluster.
+
+A job is started as ``python -m <module> <spec_key> <job_id>``. What it logs or prints is relayed
+to the log of the flow run that follows it.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from srgan.adapters.s3 import S3Store, open_store
+from srgan.errors import ClusterError, ConfigError
+from srgan.settings import Settings
+from srgan.version import code_version
+
+logger = logging.getLogger(__name__)
+
+SpecT = TypeVar("SpecT", bound=BaseModel)
+
+_POLL_S = 2.0
+_REPEAT_S = 30.0
+
+
+def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, SpecT]:
+    """Settings of this node, the store, and the job's spec from ``spec_key`` of the bucket.
+
+    The spec's ``code_version`` is compared before its fields are: other code may have others.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    settings = Settings()
+    store = open_store(settings)
+    raw = json.loads(store.get(spec_key))
+    wanted, ours = raw.get("code_version"), code_version()
+    if wanted != ours:
+        raise ClusterError(
+            f"this Ray node runs srgan {ours}, the flow that submitted the job runs {wanted}: "
+            f"install the same srgan on the Ray nodes and on the worker"
+        )
+    try:
+        return settings, store, spec_type.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{store.uri(spec_key)} is no {spec_type.__name__}: {error}") from error
+
+
+def connect() -> None:
+    """Connect this job to the cluster that it runs on; a second call does nothing."""
+    import ray
+
+    if not ray.is_initialized():
+        ray.init()
+
+
+def wait_for_cluster(*, cpus: float, gpus: float, what: str, limit_s: float) -> None:
+    """Return once that many CPUs and GPUs are free; `ClusterError` after `limit_s` seconds.
+
+    What is missing is logged at once and again while it lasts. A cluster that is too small is
+    waited for as well: an autoscaler or a node that starts late may make it large enough.
+    """
+    import ray
+
+    connect()
+    needed = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount > 0}
+    began = time.monotonic()
+    next_note = began
+    while problem := missing(needed, ray.cluster_resources(), ray.available_resources()):
+        now = time.monotonic()
+        waited_s = now - began
+        if waited_s >= limit_s:
+            raise ClusterError(
+                f"{what} could not start within {limit_s:.0f} s: {problem}. Ask for fewer "
+                f"workers, add nodes, or raise SRGAN_CLUSTER_WAIT_S."
+            )
+        if now >= next_note:
+            logger.info("%s waits: %s (%.0f of %.0f s)", what, problem, waited_s, limit_s)
+            next_note = now + _REPEAT_S
+        time.sleep(min(_POLL_S, limit_s - waited_s))
+
+
+def missing(
+    needed: Mapping[str, float], total: Mapping[str, float], free: Mapping[str, float]
+) -> str | None:
+    """What keeps `needed` from being placed, in words; None when nothing does."""
+    for name, amount in needed.items():
+        has = total.get(name, 0)
+        if has < amount:
+            return f"the cluster is too small: it has {has:g} {name}, {amount:g} are needed"
+    for name, amount in needed.items():
+        idle = free.get(name, 0)
+        if idle < amount:
+            return (
+                f"the cluster is busy: {idle:g} of {total[name]:g} {name} are free, "
+                f"{amount:g} are needed"
+            )
+    return None

@@ -1,0 +1,249 @@
+"""S3 and everything that speaks its protocol, as the `ObjectStore` that the core asks for."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config as ClientConfig
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+)
+from botocore.exceptions import IncompleteReadError as TruncatedBodyError
+from pydantic import SecretStr
+
+from srgan.adapters.s3_order import in_key_order
+from srgan.errors import ConflictError, StorageError
+from srgan.settings import Settings
+from srgan.storage import ObjectInfo
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+    from mypy_boto3_s3 import S3Client
+
+_WRITE_ID = "srgan-write"
+_CHUNK_BYTES = 2**20
+_BODY_ATTEMPTS = 4
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+_LOST = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
+
+T = TypeVar("T")
+
+
+class S3Store:
+    """One bucket. Safe for many threads; a process opens its own."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+    def get(self, key: str) -> bytes:
+        with self._naming(key, "read"):
+            return self._body(key, lambda stream: stream.read())
+
+    def find(self, key: str) -> bytes | None:
+        with self._naming(key, "read"):
+            try:
+                return self._body(key, lambda stream: stream.read())
+            except ClientError as error:
+                if _code(error) in _MISSING and not _bucket_is_missing(error):
+                    return None
+                raise
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+        if_absent: bool = False,
+        if_token: str | None = None,
+    ) -> str:
+        extra: dict[str, Any] = {}
+        sent = dict(metadata or {})
+        if if_absent or if_token is not None:
+            sent[_WRITE_ID] = uuid.uuid4().hex
+            extra = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": f'"{if_token}"'}
+        with self._naming(key, "write"):
+            try:
+                answer = self._client.put_object(
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType=content_type,
+                    Metadata=sent,
+                    **extra,
+                )
+            except ClientError as error:
+                # If-Match on a key that is gone answers 404: somebody deleted it, so we lost.
+                if not extra or _code(error) not in _LOST | _MISSING or _bucket_is_missing(error):
+                    raise
+                return self._token_if_ours(key, sent[_WRITE_ID], error)
+        return answer["ETag"].strip('"')
+
+    def head(self, key: str) -> ObjectInfo | None:
+        with self._naming(key, "look up"):
+            answer = self._head(key)
+        if answer is None:
+            return None
+        return ObjectInfo(key, answer["ETag"].strip('"'), answer["ContentLength"])
+
+    def metadata(self, key: str) -> dict[str, str]:
+        with self._naming(key, "look up"):
+            answer = self._head(key)
+        if answer is None:
+            raise StorageError(f"{self.uri(key)} does not exist")
+        return {name: value for name, value in answer["Metadata"].items() if name != _WRITE_ID}
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        return in_key_order(self._pages(prefix), prefix, self._has_lower_sibling)
+
+    def _pages(self, prefix: str) -> Iterator[ObjectInfo]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix
+        )
+        with self._naming(prefix, "list"):
+            for page in pages:
+                for entry in page.get("Contents", []):
+                    yield ObjectInfo(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+
+    def _has_lower_sibling(self, path: str) -> bool:
+        """In either order, siblings below ``path/`` are among the first three of their level."""
+        with self._naming(path, "list"):
+            page = self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=path, Delimiter="/", MaxKeys=3
+            )
+        names = [entry["Key"] for entry in page.get("Contents", [])]
+        names += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
+        return any("" < name[len(path) : len(path) + 1] < "/" for name in names)
+
+    def delete(self, key: str) -> None:
+        with self._naming(key, "delete"):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def download(self, key: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+
+        def write(stream: "StreamingBody") -> None:
+            with temporary.open("wb") as file:
+                while chunk := stream.read(_CHUNK_BYTES):
+                    file.write(chunk)
+
+        try:
+            with self._naming(key, "read"):
+                self._body(key, write)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def ensure_bucket(self) -> None:
+        """Create the bucket unless it exists."""
+        with self._naming("", "create"):
+            try:
+                self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if _code(error) not in {"404", "NoSuchBucket"}:
+                    raise
+                self._create_bucket()
+
+    def _create_bucket(self) -> None:
+        region = self._client.meta.region_name
+        # us-east-1 is the one region that must not be named.
+        place: Any = (
+            {}
+            if region == "us-east-1"
+            else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        )
+        try:
+            self._client.create_bucket(Bucket=self.bucket, **place)
+        except ClientError as error:
+            if _code(error) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                raise
+
+    def _body(self, key: str, consume: Callable[["StreamingBody"], T]) -> T:
+        """Read a whole body; botocore retries requests, but not a body that breaks off."""
+        for attempt in range(1, _BODY_ATTEMPTS + 1):
+            try:
+                body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+                # `with body` would give the raw stream, which checks neither length nor checksum.
+                with closing(body):
+                    return consume(body)
+            except (HTTPClientError, TruncatedBodyError, FlexibleChecksumError):
+                if attempt == _BODY_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _head(self, key: str) -> Any:
+        try:
+            return self._client.head_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if _code(error) in _MISSING:
+                return None
+            raise
+
+    def _token_if_ours(self, key: str, write_id: str, error: ClientError) -> str:
+        """A conditional write that botocore repeated after a lost answer loses to itself."""
+        answer = self._head(key)
+        if answer is not None and answer["Metadata"].get(_WRITE_ID) == write_id:
+            token: str = answer["ETag"].strip('"')
+            return token
+        raise ConflictError(
+            f"cannot write {self.uri(key)}: somebody else wrote it first; "
+            "read it again and decide anew"
+        ) from error
+
+    @contextmanager
+    def _naming(self, key: str, verb: str) -> Iterator[None]:
+        """Turn what botocore raises into a `StorageError` that names the object."""
+        try:
+            yield
+        except ClientError as error:
+            if _code(error) in _MISSING and not _bucket_is_missing(error):
+                raise StorageError(f"{self.uri(key)} does not exist") from error
+            raise StorageError(f"cannot {verb} {self.uri(key)}: {error}") from error
+        except BotoCoreError as error:
+            raise StorageError(f"cannot {verb} {self.uri(key)}: {error}") from error
+
+
+def open_store(settings: Settings, bucket: str | None = None) -> S3Store:
+    """The store that `settings` names; `bucket` when it is not the project's own."""
+    client = boto3.session.Session().client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.s3_region,
+        # Without keys boto3 looks for them itself (profiles, roles of the machine).
+        aws_access_key_id=_plain(settings.s3_access_key),
+        aws_secret_access_key=_plain(settings.s3_secret_key),
+        aws_session_token=_plain(settings.s3_session_token),
+        config=ClientConfig(
+            retries={"mode": "standard", "total_max_attempts": 5},
+            connect_timeout=5,
+            read_timeout=60,
+            max_pool_connections=32,
+            # A bucket as part of the host name needs DNS that own services rarely have.
+            s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+        ),
+    )
+    return S3Store(client, bucket or settings.bucket)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _bucket_is_missing(error: ClientError) -> bool:
+    return _code(error) == "NoSuchBucket"

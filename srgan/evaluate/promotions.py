@@ -1,0 +1,97 @@
+"""The promotion log: what was decided, in order. It decides; the registry's alias follows."""
+
+from datetime import UTC, datetime
+
+from srgan.errors import ConflictError
+from srgan.refs import PromotionDecision, Ref, to_json
+from srgan.storage import ObjectStore
+
+
+class Entry(Ref):
+    """One decision of the gate, ``promotions/<model>/<n>.json``."""
+
+    number: int
+    """1, 2, 3, … without a gap: the condition of the write makes it unique."""
+    time: str
+    """UTC, ISO 8601."""
+    decision: PromotionDecision
+    champion: int | None
+    """Champion version after this decision."""
+    run: str
+    """Training stage that made the challenger."""
+    weights_digest: str
+    dataset_version: str
+    """Dataset version whose held-out crops decided."""
+    metrics: dict[str, dict[str, float]]
+
+
+class PromotionLog:
+    """The decisions about one model, append-only; of two writers one wins."""
+
+    def __init__(self, store: ObjectStore, model: str) -> None:
+        self._store = store
+        self._prefix = f"promotions/{model}/"
+
+    def entries(self) -> list[Entry]:
+        """All decisions, the oldest first."""
+        listed = self._store.list(self._prefix)
+        return [Entry.model_validate_json(self._store.get(entry.key)) for entry in listed]
+
+    def champion(self) -> int | None:
+        """Version that the last decision left as champion."""
+        entries = self.entries()
+        return entries[-1].champion if entries else None
+
+    def standing(self, challenger: int) -> Entry | None:
+        """The decision about this version that still holds, so that it is not taken twice.
+
+        A promotion holds while that version is champion, a refusal while the champion that it
+        lost against still is.
+        """
+        entries = self.entries()
+        for entry in reversed(entries):
+            decision = entry.decision
+            if decision.challenger == challenger:
+                holds = entry.champion == entries[-1].champion
+                return entry if holds else None
+        return None
+
+    def append(
+        self,
+        decision: PromotionDecision,
+        *,
+        run: str,
+        weights_digest: str,
+        dataset_version: str,
+        metrics: dict[str, dict[str, float]],
+    ) -> Entry:
+        """Write the decision as the next entry.
+
+        `ConflictError` when another decision was written since `decision.champion_before` was
+        read: the challenger was then compared with a champion that may be none any more.
+        """
+        entries = self.entries()
+        number = len(entries) + 1
+        current = entries[-1].champion if entries else None
+        if current != decision.champion_before:
+            raise ConflictError(
+                f"champion of {decision.model} is version {current} by now, not "
+                f"{decision.champion_before}; decide again"
+            )
+        entry = Entry(
+            number=number,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            decision=decision,
+            champion=decision.challenger if decision.promoted else current,
+            run=run,
+            weights_digest=weights_digest,
+            dataset_version=dataset_version,
+            metrics=metrics,
+        )
+        self._store.put(
+            f"{self._prefix}{number:06d}.json",
+            to_json(entry),
+            content_type="application/json",
+            if_absent=True,
+        )
+        return entry

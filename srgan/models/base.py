@@ -1,0 +1,48 @@
+"""What every generator is: a trunk in LR resolution and a head that holds all upsampling."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from srgan.config import GeneratorConfig
+
+
+class Generator(nn.Module, ABC):
+    """LR float (N, 3, h, w) in [0, 1] → SR float32 (N, 3, s·h, s·w), nominally [−1, 1].
+
+    The output is not clamped: clamping would stop the gradient where the loss needs it most.
+
+    The network is cut in two where the first upsampling layer begins, so that a tile can drop the
+    context of the trunk before the costly part. Each half states its receptive-field radius in
+    LR pixels: with at least that much real context the result inside is the whole image's own.
+    """
+
+    scale: int
+    config: GeneratorConfig | None
+    """Rebuilds this network; None for interpolation, which has no weights."""
+    trunk_radius: int
+    head_radius: int
+
+    @property
+    def radius(self) -> int:
+        """Receptive-field radius of the whole network in LR pixels."""
+        return self.trunk_radius + self.head_radius
+
+    @abstractmethod
+    def trunk(self, lr: Tensor) -> Tensor:
+        """LR (N, 3, h, w) → features (N, C, h, w)."""
+
+    @abstractmethod
+    def head(self, features: Tensor, lr: Tensor) -> Tensor:
+        """Features (N, C, h, w) and the LR pixels they belong to → SR (N, 3, s·h, s·w)."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Super-resolve a batch; `ValueError` for anything but float RGB with pixels.
+
+        The range is the caller's promise: looking at it would wait for the device at every step.
+        """
+        if lr.ndim != 4 or lr.shape[1] != 3 or lr.numel() == 0:
+            raise ValueError(f"expected LR images (N, 3, h, w), got shape {tuple(lr.shape)}")
+        if not lr.is_floating_point():
+            raise ValueError(f"expected LR images as floats in [0, 1], got {lr.dtype}")
+        return self.head(self.trunk(lr), lr)

@@ -1,0 +1,101 @@
+"""Generators as bytes: safetensors plus the config that rebuilds the network. No pickle."""
+
+import json
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from srgan.config import GeneratorConfig
+from srgan.errors import CheckpointError
+from srgan.models.base import Generator
+from srgan.models.build import build_generator
+
+FORMAT = "srgan-generator-1"
+_ALIGNMENT = 8
+
+
+def dump_generator(generator: Generator) -> bytes:
+    """Weights, batch statistics and config; the same network always gives the same bytes."""
+    if generator.config is None:
+        raise ValueError(f"{type(generator).__name__} has no weights to save")
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()
+    }
+    metadata = {"config": generator.config.model_dump_json(), "format": FORMAT}
+    return _canonical(save(tensors, metadata))
+
+
+def load_generator(data: bytes) -> Generator:
+    """Generator on the CPU in eval mode; `CheckpointError` says what does not fit.
+
+    The bytes are only ever parsed as JSON and numbers: nothing in them can run.
+    """
+    try:
+        tensors = load(data)
+        metadata = _split(data)[0].get("__metadata__", {})
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"this is no whole safetensors file: {error}") from error
+    config = _read_config(metadata)
+    # Built without memory or random numbers: loading must not move the seed of a training run.
+    with torch.device("meta"):
+        generator = build_generator(config)
+    _check(tensors, generator.state_dict(), config)
+    generator.load_state_dict(tensors, assign=True)
+    return generator.eval()
+
+
+def _read_config(metadata: dict[str, str]) -> GeneratorConfig:
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"expected a generator of format {FORMAT!r}, got {metadata.get('format')!r}; "
+            "only files that this project wrote can be loaded"
+        )
+    try:
+        return GeneratorConfig.model_validate_json(metadata.get("config", ""))
+    except ValidationError as error:
+        raise CheckpointError(f"the generator config in the file is not valid: {error}") from error
+
+
+def _check(found: dict[str, Tensor], expected: dict[str, Tensor], config: GeneratorConfig) -> None:
+    problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
+    problems += [f"{name} is unknown" for name in sorted(found.keys() - expected.keys())]
+    for name in sorted(expected.keys() & found.keys()):
+        want, have = expected[name], found[name]
+        if (have.shape, have.dtype) != (want.shape, want.dtype):
+            problems.append(
+                f"{name} is {tuple(have.shape)} {have.dtype}, "
+                f"expected {tuple(want.shape)} {want.dtype}"
+            )
+        elif not bool(torch.isfinite(have).all()):
+            problems.append(f"{name} holds NaN or infinite values")
+    if problems:
+        more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise CheckpointError(
+            f"the weights do not make a {config.kind} ×{config.scale} "
+            f"({config.num_blocks} blocks, {config.num_channels} channels): "
+            + "; ".join(problems[:10])
+            + more
+        )
+
+
+def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header and tensor bytes of a safetensors file: 8 bytes of length, JSON, the rest."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header: dict[str, Any] = json.loads(data[8:end])
+    return header, data[end:]
+
+
+def _canonical(data: bytes) -> bytes:
+    """The same file with sorted keys in its header.
+
+    safetensors writes its metadata in the random order of a hash map, so equal networks would
+    differ in their SHA-256, which is what checkpoints and model versions are named by.
+    """
+    header, body = _split(data)
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text + body

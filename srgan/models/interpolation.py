@@ -1,0 +1,55 @@
+"""Nearest, bilinear and bicubic as generators: the baselines of every comparison."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from srgan.models.base import Generator
+from srgan.resize import upsample
+
+
+def upsample_bicubic(lr: Tensor, scale: int) -> Tensor:
+    """LR (N, 3, h, w) in [0, 1] → bicubic (N, 3, s·h, s·w), nominally [−1, 1], always float32."""
+    # bf16 has 8 bits of mantissa: under autocast the image itself would be rounded visibly.
+    with torch.autocast(lr.device.type, enabled=False):
+        return 2 * upsample(lr.float(), scale) - 1
+
+
+class _Interpolation(Generator):
+    """A network without weights, so without a config: all of it is head."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.config = None
+        self.scale = scale
+        self.trunk_radius = 0
+
+    def trunk(self, lr: Tensor) -> Tensor:
+        return lr
+
+
+class Nearest(_Interpolation):
+    """Each LR pixel becomes a square of s × s."""
+
+    head_radius = 0
+
+    def head(self, features: Tensor, lr: Tensor) -> Tensor:
+        return 2 * F.interpolate(lr.float(), scale_factor=self.scale, mode="nearest") - 1
+
+
+class Bilinear(_Interpolation):
+    """Two taps per axis, pixel centres aligned, borders repeated."""
+
+    head_radius = 1
+
+    def head(self, features: Tensor, lr: Tensor) -> Tensor:
+        return 2 * F.interpolate(lr.float(), scale_factor=self.scale, mode="bilinear") - 1
+
+
+class Bicubic(_Interpolation):
+    """MATLAB's bicubic (a = −0.5), the paper's baseline."""
+
+    head_radius = 2
+
+    def head(self, features: Tensor, lr: Tensor) -> Tensor:
+        return upsample_bicubic(lr, self.scale)

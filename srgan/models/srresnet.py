@@ -1,0 +1,76 @@
+"""SRResNet, the generator of the paper (section 2.1.2, figure 4)."""
+
+from torch import Tensor, nn
+
+from srgan.config import GeneratorConfig
+from srgan.models.base import Generator
+
+_SHUFFLES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
+"""Factors of the sub-pixel stages for each scale; the paper's ×4 is two times ×2."""
+
+
+class _ResidualBlock(nn.Module):
+    """conv 3×3 - BN - PReLU - conv 3×3 - BN, plus its input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # Batch norm subtracts the mean, and a bias of the convolution before it with that.
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.PReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        residual: Tensor = self.body(features)
+        return features + residual
+
+
+def _sub_pixel_stage(channels: int, factor: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels * factor**2, 3, padding=1),
+        nn.PixelShuffle(factor),
+        nn.PReLU(),
+    )
+
+
+def _head_radius(factors: tuple[int, ...]) -> int:
+    radius = 4  # the last convolution, 9×9 in HR
+    for factor in reversed(factors):
+        radius = -(-radius // factor) + 1  # back through the shuffle, then the stage's 3×3
+    return radius
+
+
+class SRResNet(Generator):
+    """Residual blocks with batch norm, a long skip, sub-pixel stages, 9×9 at both ends.
+
+    Every PReLU has one slope for all its channels. 1,547,350 parameters with 16 blocks of
+    64 channels at ×4.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        factors = _SHUFFLES[config.scale]
+        channels = config.num_channels
+        self.config = config
+        self.scale = config.scale
+        self.trunk_radius = 4 + 2 * config.num_blocks + 1
+        self.head_radius = _head_radius(factors)
+        self.entry = nn.Sequential(nn.Conv2d(3, channels, 9, padding=4), nn.PReLU())
+        self.blocks = nn.Sequential(*(_ResidualBlock(channels) for _ in range(config.num_blocks)))
+        self.bridge = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
+        )
+        self.upsampling = nn.Sequential(*(_sub_pixel_stage(channels, f) for f in factors))
+        self.exit = nn.Conv2d(channels, 3, 9, padding=4)
+
+    def trunk(self, lr: Tensor) -> Tensor:
+        entry: Tensor = self.entry(lr)
+        residual: Tensor = self.bridge(self.blocks(entry))
+        return entry + residual
+
+    def head(self, features: Tensor, lr: Tensor) -> Tensor:
+        sr: Tensor = self.exit(self.upsampling(features))
+        return sr.float()  # autocast leaves bf16, too coarse for a loss over images

@@ -1,0 +1,76 @@
+"""Environments: what a shell needs to reach the services, and what the services start with."""
+
+import os
+import sys
+from pathlib import Path
+
+from srgan.errors import StackError
+from srgan.settings import inherited_environment
+from srgan.stack.state import State
+
+BUCKET = "srgan"
+POOL = "srgan"
+CHECKOUT = Path(__file__).resolve().parents[2]
+"""Flows, prefect.yaml and infra/local are files of the checkout, not of the installed package."""
+
+
+def require_checkout() -> None:
+    """`StackError` when the package was installed without its checkout."""
+    if not (CHECKOUT / "infra" / "local" / "supervisord.conf").exists():
+        raise StackError(
+            "the local stack runs from a checkout of the project: clone it and `pip install -e .`"
+        )
+
+
+def shell_environment(state: State) -> dict[str, str]:
+    """Variables with which flows, `prefect`, `mlflow` and `ray job` find these services."""
+    inherited = inherited_environment()
+    # A company's proxy would be asked for 127.0.0.1 otherwise.
+    direct = [name for name in inherited.get("NO_PROXY", "").split(",") if name]
+    direct += [name for name in ("127.0.0.1", "localhost") if name not in direct]
+    return {
+        "AWS_ENDPOINT_URL": state.url("s3"),
+        "AWS_ACCESS_KEY_ID": state.s3_access_key,
+        "AWS_SECRET_ACCESS_KEY": state.s3_secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SRGAN_BUCKET": BUCKET,
+        "SRGAN_HOME": str(state.home),
+        "SRGAN_CHECKOUT": str(CHECKOUT),
+        "PREFECT_API_URL": f"{state.url('prefect')}/api",
+        "PREFECT_HOME": str(state.home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "MLFLOW_TRACKING_URI": state.url("mlflow"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "RAY_ADDRESS": state.url("ray"),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(state.ray_token_path),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "DO_NOT_TRACK": "1",
+        "NO_PROXY": ",".join(direct),
+        "no_proxy": ",".join(direct),
+    }
+
+
+def service_environment(state: State) -> dict[str, str]:
+    """Environment of supervisor and so of every service and every job on the Ray node."""
+    inherited = inherited_environment()
+    programs = str(Path(sys.executable).parent)
+    return {
+        **inherited,
+        **shell_environment(state),
+        "PATH": os.pathsep.join([programs, inherited.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
+        "PREFECT_WORKER_WEBSERVER_PORT": str(state.ports["worker"]),
+        "MLFLOW_S3_ENDPOINT_URL": state.url("s3"),
+        # Seven processes and 600 MB for background jobs that nothing here asks for.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # A report then costs 0.1 s instead of 2.
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+        "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+        "SRGAN_RUNTIME": str(state.runtime),
+        # Two training workers must fit even on one core.
+        "SRGAN_NUM_CPUS": str(max(2, os.cpu_count() or 1)),
+        **{f"SRGAN_PORT_{name.upper()}": str(port) for name, port in state.ports.items()},
+    }

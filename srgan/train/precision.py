@@ -1,0 +1,24 @@
+"""Which number format the networks compute in."""
+
+from typing import Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16", "auto"]
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device has bf16 instructions; emulation is slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """A fresh autocast context; disabled for fp32.
+
+    One context per forward: within one, cast weights are cached, and an optimiser step in
+    between would leave the next forward with weights of before.
+    """
+    enabled = precision == "bf16" or (precision == "auto" and computes_bf16(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

@@ -1,0 +1,57 @@
+"""What the ranks of one run say to each other. Alone, a process is rank 0 of 1."""
+
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
+
+
+def _together() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def rank() -> int:
+    return dist.get_rank() if _together() else 0
+
+
+def num_ranks() -> int:
+    return dist.get_world_size() if _together() else 1
+
+
+def share_gradients(module: nn.Module) -> nn.Module:
+    """The module with its gradients averaged over all ranks; starts from rank 0's values.
+
+    Buffers stay each rank's own: batch norm normalises per rank, and a broadcast before every
+    forward would change buffers in place between two forwards of one GAN step.
+    """
+    if not _together():
+        return module
+    return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+def share_buffers(module: nn.Module) -> None:
+    """Give every rank the buffers (running statistics) of rank 0, which the checkpoint holds."""
+    if _together():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """Sum of a small tensor over all ranks; a synchronisation point."""
+    if _together():
+        dist.all_reduce(values)
+    return values
+
+
+def from_rank_zero(value: T) -> T:
+    """Rank 0's `value` on every rank; a small picklable object."""
+    if not _together():
+        return value
+    box = [value]
+    device = torch.device("cuda") if dist.get_backend() == "nccl" else torch.device("cpu")
+    dist.broadcast_object_list(box, src=0, device=device)
+    return box[0]

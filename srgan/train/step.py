@@ -1,0 +1,85 @@
+"""What a training stage is: networks, optimisers and one step."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.errors import CheckpointError
+from srgan.models.base import Generator
+from srgan.models.build import build_generator
+from srgan.models.interchange import load_generator
+from srgan.resize import Degradation
+from srgan.train import ranks
+from srgan.train.ema import Ema
+from srgan.train.precision import autocast
+from srgan.train.schedule import learning_rate_at
+from srgan.train.update import Update
+
+
+class Stage(ABC):
+    """Everything that one step changes; the checkpoint is a copy of it.
+
+    `initial` is a generator file (`models.interchange`) to start from; None starts from random
+    weights of `config.seed`. A generator of another architecture is a `CheckpointError`.
+    """
+
+    def __init__(
+        self,
+        config: PretrainConfig | AdversarialConfig,
+        *,
+        device: torch.device,
+        initial: bytes | None,
+    ) -> None:
+        self.config = config
+        self.device = device
+        torch.manual_seed(config.seed)
+        generator = build_generator(config.generator)
+        if initial is not None:
+            copy_generator(initial, generator)
+        self.generator = self._place(generator)
+        self.degradation = Degradation(config.generator.scale).to(device)
+        self.ema = Ema(generator, config.ema_decay) if config.ema_decay is not None else None
+        self.updates = {"generator": Update(generator, config.gradient_clip)}
+        self._generate = ranks.share_gradients(generator)
+
+    @property
+    def result(self) -> Generator:
+        """The generator that validation, evaluation and upscaling use: the average if any."""
+        return self.ema.generator if self.ema else self.generator
+
+    @property
+    def window(self) -> int:
+        """Side of the HR windows that a step takes: the patch and its margin on both sides."""
+        return self.config.patch_size + 2 * self.degradation.margin
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Networks by the name of their part in a checkpoint."""
+        average: dict[str, nn.Module] = {"ema": self.ema.generator} if self.ema else {}
+        return {"generator": self.generator, **average}
+
+    def learning_rate(self, step: int) -> float:
+        return learning_rate_at(self.config.learning_rate, step, self.config.steps)
+
+    @abstractmethod
+    def step(self, windows: Tensor, step: int) -> dict[str, Tensor]:
+        """One step on this rank's uint8 windows (N, 3, window, window).
+
+        Returns scalars that stay on the device (reading one would wait for it); ``skipped`` is
+        1.0 where nothing was changed because gradients were not finite.
+        """
+
+    def _images(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """LR in [0, 1] and HR in [−1, 1], channels last."""
+        lr, hr = self.degradation(windows)
+        return (
+            lr.contiguous(memory_format=torch.channels_last),
+            hr.contiguous(memory_format=torch.channels_last),
+        )
+
+    def _autocast(self) -> torch.autocast:
+        return autocast(self.device, self.config.precision)
+
+    def _place[M: nn.Module](self, network: M) -> M:
+        return network.to(self.device).to(memory_format=torch.channels_last).train()

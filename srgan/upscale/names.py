@@ -1,0 +1,86 @@
+"""Which key an upscaled image gets, and which keys are never read or never written."""
+
+import unicodedata
+from pathlib import PurePosixPath
+from typing import Literal
+from urllib.parse import quote
+
+from srgan.errors import ConfigError, ImageError
+from srgan.refs import digest
+from srgan.storage import split_uri
+
+OWN = "_srgan"
+"""Path component below which runs keep their plans and records."""
+
+OutputFormat = Literal["same", "png", "jpeg", "webp"]
+
+_IMAGE_SUFFIXES = {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_SUFFIX_OF = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+_MAX_KEY_BYTES = 1024
+# S3 allows 2 KB of metadata in all; percent-encoding can triple a key.
+_MAX_METADATA_CHARS = 1024
+
+
+def prefix_of(uri: str) -> tuple[str, str]:
+    """``s3://bucket/photos`` → ``("bucket", "photos/")``, so that ``photos2/`` is not meant too."""
+    bucket, path = split_uri(uri)
+    path = path.rstrip("/")
+    return bucket, f"{path}/" if path else ""
+
+
+def check_prefixes(source: str, destination: str) -> None:
+    """Refuse (`ConfigError`) S3 prefixes whose outputs would become sources of the next run."""
+    source_bucket, source_prefix = prefix_of(source)
+    bucket, prefix = prefix_of(destination)
+    for uri, path in ((source, source_prefix), (destination, prefix)):
+        if OWN in path.split("/"):
+            raise ConfigError(
+                f"{uri} lies inside {OWN}/, which holds the records of upscaling runs; "
+                "choose another prefix"
+            )
+    if bucket == source_bucket and prefix.startswith(source_prefix):
+        raise ConfigError(
+            f"the destination {destination} is the source {source} or lies inside it, so outputs "
+            "would become sources; choose a destination outside the source"
+        )
+
+
+def is_source(name: str) -> bool:
+    """Whether a relative path below the source prefix is a user's object.
+
+    Records of earlier runs are not, nor are the markers that S3 consoles write for a folder.
+    """
+    return not name.endswith("/") and OWN not in name.split("/") and name != ""
+
+
+def output_name(name: str, output_format: OutputFormat) -> str:
+    """Relative path of the output for a source's relative path; letters and case are kept.
+
+    The extension follows a chosen format; a name without an image's extension gets one appended.
+    `ImageError` for names that would leave the destination once they lie on a disk.
+    """
+    parts = name.split("/")
+    if any(unicodedata.category(letter) == "Cc" for letter in name):
+        raise ImageError("unsafe_name", f"{name!r} contains control characters")
+    if "\\" in name or not all(parts) or {".", ".."} & set(parts) or parts[0][1:2] == ":":
+        raise ImageError("unsafe_name", f"{name!r} is no plain relative path")
+    if output_format == "same":
+        return name
+    path = PurePosixPath(name)
+    if path.suffix.lower() in _IMAGE_SUFFIXES:
+        return str(path.with_suffix(_SUFFIX_OF[output_format]))
+    return name + _SUFFIX_OF[output_format]
+
+
+def output_key(prefix: str, name: str, output_format: OutputFormat) -> str:
+    """Key of the output below `prefix`; `ImageError` for names unsafe or too long for S3."""
+    key = prefix + output_name(name, output_format)
+    if len(key.encode()) > _MAX_KEY_BYTES:
+        raise ImageError("name_too_long", f"{key!r} is longer than S3's {_MAX_KEY_BYTES} bytes")
+    return key
+
+
+def metadata_key(key: str) -> str:
+    """A source key as object metadata carries it: percent-encoded ASCII, or the digest of it."""
+    encoded = quote(key)
+    return encoded if len(encoded) <= _MAX_METADATA_CHARS else f"sha256:{digest(key)}"

@@ -1,0 +1,159 @@
+"""What became of every source key: rows in immutable Parquet parts below the destination.
+
+``<destination>/_srgan/<run>/records/<batch>.parquet`` holds one row per key that the run had to
+touch. A key that an earlier run's row still covers gets no new row: the parts of all runs together
+hold at least one row for every key, and a run over a million unchanged keys writes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from io import BytesIO
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from srgan.errors import DataError
+from srgan.refs import Ref
+
+Outcome = Literal["done", "skipped", "failed"]
+
+_MAX_FAILURES = 20
+_MAX_DETAIL_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One source key in one run."""
+
+    source_key: str
+    source_token: str
+    """Change token that the source had when the run was planned."""
+    source_bytes: int
+    model: str
+    """`Stamp.model`: name, version and weights."""
+    config_digest: str
+    outcome: Outcome
+    """``skipped``: a whole output of the same source, model and config was already there."""
+    destination_key: str = ""
+    destination_token: str = ""
+    destination_bytes: int = 0
+    error: str = ""
+    """Class of the error of a failed key."""
+    reason: str = ""
+    """Short stable name of the failure, such as ``truncated``."""
+    detail: str = ""
+    width: int = 0
+    """Of the output in pixels, as `height`; 0 unless done."""
+    height: int = 0
+    read_s: float = 0.0
+    decode_s: float = 0.0
+    upscale_s: float = 0.0
+    encode_s: float = 0.0
+    write_s: float = 0.0
+
+
+_TYPES: dict[Any, Any] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_SCHEMA = pa.schema(
+    [pa.field(f.name, _TYPES.get(f.type, pa.string()), nullable=False) for f in fields(Record)]
+)
+
+
+def to_parquet(records: Iterable[Record]) -> bytes:
+    """Rows as one Parquet file."""
+    rows = [asdict(record) for record in records]
+    for row in rows:
+        row["detail"] = row["detail"][:_MAX_DETAIL_CHARS]
+    buffer = BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def from_parquet(data: bytes, key: str) -> list[Record]:
+    """All rows of the part that was read from `key`; `DataError` when it is no such part."""
+    return [Record(**row) for row in _read(data, key, _SCHEMA.names).to_pylist()]
+
+
+def covering(data: bytes, key: str, stamp: "Stamp") -> Iterator[tuple[str, str, str]]:
+    """(source key, source token, destination token) of outputs that carry this `stamp`."""
+    names = ["source_key", "source_token", "destination_token"]
+    table = _read(data, key, [*names, "outcome", "model", "config_digest"])
+    for row in table.to_pylist():
+        if (
+            row["outcome"] != "failed"
+            and (row["model"], row["config_digest"]) == (stamp.model, stamp.config_digest)
+        ):
+            yield row["source_key"], row["source_token"], row["destination_token"]
+
+
+def _read(data: bytes, key: str, names: list[str]) -> pa.Table:
+    try:
+        return pq.read_table(BytesIO(data), columns=names).select(names)
+    except (pa.ArrowException, KeyError) as error:
+        raise DataError(
+            f"{key} is not a readable part of upscaling records ({error}); "
+            "delete it, and its outputs are recognised by their own metadata"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What an output depends on besides its source: the same stamp gives the same pixels."""
+
+    model: str
+    config_digest: str
+
+
+class Tally(Ref):
+    """Counts over rows; tallies add up."""
+
+    num_done: int = 0
+    num_skipped: int = 0
+    num_failed: int = 0
+    input_bytes: int = 0
+    output_bytes: int = 0
+    output_megapixels: float = 0.0
+    seconds: dict[str, float] = {}
+    """Summed over images by stage of the work; stages overlap, so this exceeds the wall time."""
+    reasons: dict[str, int] = {}
+    failures: dict[str, str] = {}
+    """The first failed keys with class, reason and detail."""
+
+    def __add__(self, other: "Tally") -> "Tally":
+        failures = list((self.failures | other.failures).items())[:_MAX_FAILURES]
+        return Tally(
+            num_done=self.num_done + other.num_done,
+            num_skipped=self.num_skipped + other.num_skipped,
+            num_failed=self.num_failed + other.num_failed,
+            input_bytes=self.input_bytes + other.input_bytes,
+            output_bytes=self.output_bytes + other.output_bytes,
+            output_megapixels=self.output_megapixels + other.output_megapixels,
+            seconds=dict(Counter(self.seconds) + Counter(other.seconds)),
+            reasons=dict(Counter(self.reasons) + Counter(other.reasons)),
+            failures=dict(failures),
+        )
+
+
+def tally(records: Iterable[Record]) -> Tally:
+    """Counts of one part."""
+    rows = list(records)
+    done = [row for row in rows if row.outcome == "done"]
+    failed = [row for row in rows if row.outcome == "failed"]
+    return Tally(
+        num_done=len(done),
+        num_skipped=sum(row.outcome == "skipped" for row in rows),
+        num_failed=len(failed),
+        input_bytes=sum(row.source_bytes for row in done),
+        output_bytes=sum(row.destination_bytes for row in done),
+        output_megapixels=sum(row.width * row.height for row in done) / 1e6,
+        seconds={
+            stage: sum(getattr(row, f"{stage}_s") for row in rows)
+            for stage in ("read", "decode", "upscale", "encode", "write")
+        },
+        reasons=dict(Counter(row.reason for row in failed)),
+        failures={
+            row.source_key: f"{row.error} {row.reason}: {row.detail}"
+            for row in failed[:_MAX_FAILURES]
+        },
+    )
