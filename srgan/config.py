@@ -146,7 +146,9 @@ class UpscaleConfig(Config):
     """How a bulk run writes its images."""
 
     batch_bytes: Positive = 64 * 2**20
-    """Source bytes per batch; one batch is one Ray job."""
+    """About how many source bytes go into a batch; one batch is one Ray job."""
+    max_jobs: Positive = 2
+    """Ray jobs submitted at once: as many as the cluster has CPUs (or GPUs) for them."""
     output_format: Literal["same", "png", "jpeg", "webp"] = "same"
     jpeg_quality: int = Field(92, ge=1, le=100)
     tile: Positive = 192

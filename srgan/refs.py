@@ -68,6 +68,11 @@ class EvaluationRef(Ref):
     num_images: int
     metrics: dict[str, dict[str, float]]
     """``{"bicubic": {"psnr": dB, "ssim": 0..1}, "model": {...}, "pretrained": {...}}``."""
+    dataset_version: str
+    champion: int | None = None
+    """Version of the champion that ``metrics["champion"]`` was measured on, same crops."""
+    mlflow_run_id: str | None = None
+    """MLflow run that holds the picture and the report."""
 
 
 class ModelRef(Ref):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _REQUEST_TIMEOUT_S = 30.0
+_FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 15.0
 _ACTIVE = ("PENDING", "RUNNING")
 
@@ -143,7 +144,8 @@ class RayJobs:
         from ray.exceptions import AuthenticationError
 
         began = time.monotonic()
-        pause_s = 0.5
+        pause_s = _FIRST_PAUSE_S
+        warned = False
         while True:
             try:
                 return request(self._connected())
@@ -154,13 +156,16 @@ class RayJobs:
                 ) from error
             except (RuntimeError, OSError) as error:
                 # RuntimeError: the server answered with an error; OSError: it did not answer.
+                if "status code 4" in str(error):
+                    raise ClusterError(f"{self.address} refused a request: {error}") from error
                 away_s = time.monotonic() - began
                 if away_s > self._patience_s:
                     raise ClusterError(
                         f"Ray's job server at {self.address} has not answered for "
                         f"{away_s:.0f} s. Is RAY_ADDRESS right and the cluster up? {error}"
                     ) from error
-                if pause_s == 0.5:
+                if not warned:
+                    warned = True
                     self._warn(f"Ray's job server at {self.address} does not answer; asking again")
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)

@@ -61,13 +61,11 @@ def wait_for_cluster(*, cpus: float, gpus: float, what: str, limit_s: float) -> 
     What is missing is logged at once and again while it lasts. A cluster that is too small is
     waited for as well: an autoscaler or a node that starts late may make it large enough.
     """
-    import ray
-
     connect()
     needed = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount > 0}
     began = time.monotonic()
     next_note = began
-    while problem := missing(needed, ray.cluster_resources(), ray.available_resources()):
+    while problem := missing(needed, *_resources()):
         now = time.monotonic()
         waited_s = now - began
         if waited_s >= limit_s:
@@ -79,6 +77,14 @@ def wait_for_cluster(*, cpus: float, gpus: float, what: str, limit_s: float) -> 
             logger.info("%s waits: %s (%.0f of %.0f s)", what, problem, waited_s, limit_s)
             next_note = now + _REPEAT_S
         time.sleep(min(_POLL_S, limit_s - waited_s))
+
+
+def _resources() -> tuple[dict[str, float], dict[str, float]]:
+    import ray
+
+    total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    free = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    return total, free
 
 
 def missing(

@@ -5,7 +5,8 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlencode
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
+
+EXPERIMENT = "srgan"
+"""One experiment for all runs: MLflow nests children below parents only within one."""
 
 _KEY_TAG = "srgan.key"
 _PARENT_TAG = "mlflow.parentRunId"
@@ -37,7 +41,7 @@ def mlflow_client(settings: Settings) -> "MlflowClient":
 def start_run(
     settings: Settings,
     *,
-    experiment: str,
+    experiment: str = EXPERIMENT,
     name: str,
     key: str,
     parent: str | None,
@@ -52,14 +56,8 @@ def start_run(
 
     client = mlflow_client(settings)
     experiment_id = _experiment_id(client, experiment)
-    found = client.search_runs(
-        [experiment_id],
-        f"tags.`{_KEY_TAG}` = '{key}'",
-        max_results=1,
-        order_by=["attributes.start_time ASC"],
-    )
-    if found:
-        run_id = str(found[0].info.run_id)
+    run_id = _find_run(client, experiment_id, key)
+    if run_id is not None:
         client.update_run(run_id, status="RUNNING")
     else:
         all_tags = {**tags, _KEY_TAG: key} | ({_PARENT_TAG: parent} if parent else {})
@@ -70,9 +68,46 @@ def start_run(
     return run_id
 
 
+def find_run(settings: Settings, key: str) -> str | None:
+    """Id of the run that `start_run` made for `key`; None when there is none yet."""
+    client = mlflow_client(settings)
+    return _find_run(client, _experiment_id(client, EXPERIMENT), key)
+
+
 def finish_run(settings: Settings, run_id: str, status: RunStatus) -> None:
     """Close a run; closing it again changes its status."""
     mlflow_client(settings).set_terminated(run_id, status)
+
+
+@contextmanager
+def tracked_run(
+    settings: Settings, *, name: str, key: str, parent: str | None, params: Mapping[str, str]
+) -> Iterator[str]:
+    """`start_run` around a block: the run ends as the block does, FINISHED, FAILED or KILLED."""
+    run_id = start_run(settings, name=name, key=key, parent=parent, params=params, tags={})
+    try:
+        yield run_id
+    except BaseException as error:
+        # A cancelled flow run ends in an exception that is no `Exception`.
+        finish_run(settings, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    finish_run(settings, run_id, "FINISHED")
+
+
+def log_metrics(settings: Settings, run_id: str, values: Mapping[str, float]) -> None:
+    """Log final figures in one request, and wait for it."""
+    from mlflow.entities import Metric
+
+    now_ms = int(time.time() * 1000)
+    metrics = [Metric(name, value, now_ms, 0) for name, value in values.items()]
+    mlflow_client(settings).log_batch(run_id, metrics=metrics)
+
+
+def set_tags(settings: Settings, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run; existing ones are replaced."""
+    from mlflow.entities import RunTag
+
+    mlflow_client(settings).log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
 
 def log_file(settings: Settings, run_id: str, path: str, data: bytes) -> None:
@@ -114,6 +149,16 @@ def _experiment_id(client: "MlflowClient", name: str) -> str:
         if found is None:
             raise
         return str(found.experiment_id)
+
+
+def _find_run(client: "MlflowClient", experiment_id: str, key: str) -> str | None:
+    found = client.search_runs(
+        [experiment_id],
+        f"tags.`{_KEY_TAG}` = '{key}'",
+        max_results=1,
+        order_by=["attributes.start_time ASC"],
+    )
+    return str(found[0].info.run_id) if found else None
 
 
 def _log_file(client: "MlflowClient", run_id: str, path: str, data: bytes) -> None:

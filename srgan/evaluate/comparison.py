@@ -1,11 +1,11 @@
 """Every contestant on the same held-out crops: PSNR and SSIM on the luma channel."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srgan.data.dataset import Crops
 from srgan.errors import DataError
 from srgan.evaluate.report import Figures, ImageFigures
 from srgan.metrics import psnr, ssim
@@ -16,17 +16,6 @@ Upscale = Callable[[Pixels], Pixels]
 """LR uint8 (h, w, 3) → SR uint8 (s·h, s·w, 3)."""
 
 BICUBIC = "bicubic"
-
-
-class HeldOut(Protocol):
-    """The eval side of a dataset: HR crops, uint8 (P, P, 3), and where they come from."""
-
-    names: Sequence[str]
-    photo_of: Sequence[int]
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Pixels: ...
 
 
 def degrade(hr: Pixels, scale: int) -> Pixels:
@@ -40,7 +29,7 @@ def with_bicubic(contestants: Mapping[str, Upscale], scale: int) -> dict[str, Up
 
 
 def compare(
-    crops: HeldOut,
+    crops: Crops,
     methods: Mapping[str, Upscale],
     *,
     scale: int,
@@ -48,18 +37,25 @@ def compare(
 ) -> list[ImageFigures]:
     """Figures of each method on each crop; a border of `scale` pixels is left out.
 
-    `progress(done, total)` is called after every crop. No crops at all is a `DataError`.
+    Flat crops (a black corner, an empty sky) are left out: bicubic gives them back exactly, and
+    one infinite PSNR would make every mean infinite. `progress(done, total)` is called after
+    every crop. `DataError` when there is nothing to compare on.
     """
-    if not len(crops):
-        raise DataError("the dataset has no held-out crops; nothing can be compared")
     results = []
     for index in range(len(crops)):
         hr = crops[index]
-        lr = degrade(hr, scale)
-        figures = {name: _figures(hr, upscale(lr), scale) for name, upscale in methods.items()}
-        results.append(ImageFigures(source=crops.names[index], crop=index, figures=figures))
+        if not _is_flat(hr):
+            lr = degrade(hr, scale)
+            figures = {name: _figures(hr, upscale(lr), scale) for name, upscale in methods.items()}
+            results.append(ImageFigures(source=crops.names[index], crop=index, figures=figures))
         progress(index + 1, len(crops))
+    if not results:
+        raise DataError(f"none of the {len(crops)} held-out crops shows anything to compare on")
     return results
+
+
+def _is_flat(hr: Pixels) -> bool:
+    return bool((hr == hr[0, 0]).all())
 
 
 def _figures(hr: Pixels, sr: Pixels, scale: int) -> Figures:

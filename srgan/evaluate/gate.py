@@ -24,8 +24,8 @@ def judge(
     `metrics` is `EvaluationRef.metrics`; with a champion it must hold the champion's figures.
     """
     model, bicubic = (round(metrics[name]["psnr"], _DIGITS) for name in ("model", "bicubic"))
-    if not math.isfinite(model):
-        return Verdict(False, f"Version {challenger} is refused: its PSNR is {model}.")
+    if math.isnan(model):
+        return Verdict(False, f"Version {challenger} is refused: its PSNR is not a number.")
     if model <= bicubic:
         return Verdict(
             False,
@@ -34,9 +34,7 @@ def judge(
         )
     above = f"{model:.3f} dB PSNR is better than bicubic's {bicubic:.3f} dB"
     if champion is None:
-        return Verdict(
-            True, f"Version {challenger} becomes the first champion: {above}."
-        )
+        return Verdict(True, f"Version {challenger} becomes the first champion: {above}.")
     before = round(metrics["champion"]["psnr"], _DIGITS)
     if model < before:
         return Verdict(

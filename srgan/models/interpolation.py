@@ -1,6 +1,5 @@
 """Nearest, bilinear and bicubic as generators: the baselines of every comparison."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -10,9 +9,7 @@ from srgan.resize import upsample
 
 def upsample_bicubic(lr: Tensor, scale: int) -> Tensor:
     """LR (N, 3, h, w) in [0, 1] → bicubic (N, 3, s·h, s·w), nominally [−1, 1], always float32."""
-    # bf16 has 8 bits of mantissa: under autocast the image itself would be rounded visibly.
-    with torch.autocast(lr.device.type, enabled=False):
-        return 2 * upsample(lr.float(), scale) - 1
+    return 2 * upsample(lr.float(), scale) - 1
 
 
 class _Interpolation(Generator):

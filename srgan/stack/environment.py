@@ -69,6 +69,8 @@ def service_environment(state: State) -> dict[str, str]:
         # A report then costs 0.1 s instead of 2.
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
         "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+        # A stopping head would wait 30 s for jobs that nobody moves to another node.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         "SRGAN_RUNTIME": str(state.runtime),
         # Two training workers must fit even on one core.
         "SRGAN_NUM_CPUS": str(max(2, os.cpu_count() or 1)),

@@ -67,8 +67,8 @@ def load_state(home: Path) -> State:
         ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise StackError(
-            f"{home}/stack.json or credentials.json is damaged ({error!r}): with the services "
-            "down, delete stack.json to choose new ports; the keys cannot be made up again"
+            f"stack.json or credentials.json in {home} is damaged ({error!r}): delete both, "
+            "`srgan stack up` makes new ones"
         ) from error
 
 
@@ -152,6 +152,6 @@ def _write_ports(home: Path, ports: dict[str, int]) -> None:
 def _write_private(path: Path, text: str) -> None:
     """Whole or not at all, and never readable by others, not even for a moment."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    draft.touch(mode=0o600, exist_ok=False)
+    draft.write_text(text)
     draft.replace(path)

@@ -9,6 +9,7 @@ from srgan.models.build import build_discriminator
 from srgan.models.discriminator import Discriminator
 from srgan.train import ranks
 from srgan.train.step import Stage
+from srgan.train.update import Update
 
 
 class _Judge(nn.Module):
@@ -54,7 +55,44 @@ class Adversarial(Stage):
         sr = sr.float()
         judged = self._update_discriminator(hr, sr.detach(), learning_rate)
         generated = self._update_generator(hr, sr, learning_rate)
-        skipped = torch.maximum(judged.pop("skipped"), generated.pop("skipped"))
+        self.updates["discriminator"].finish(judged["skipped"])
+        self.updates["generator"].finish(generated["skipped"])
         if self.ema:
-            self.ema.update(self.generator, skipped)
+            self.ema.update(self.generator, generated["skipped"])
+        skipped = torch.maximum(judged["skipped"], generated["skipped"])
         return {**generated, **judged, "skipped": skipped}
+
+    def _update_discriminator(
+        self, hr: Tensor, sr: Tensor, learning_rate: float
+    ) -> dict[str, Tensor]:
+        self.discriminator.requires_grad_(True)
+        with self._autocast():
+            real, fake = self._judge(hr, sr)
+        loss = discriminator_loss(real, fake)
+        outcome = self.updates["discriminator"].step(loss, learning_rate)
+        return {
+            "discriminator_loss": loss.detach(),
+            "discriminator_real": real.detach().sigmoid().mean(),
+            "discriminator_fake": fake.detach().sigmoid().mean(),
+            "discriminator_gradient_norm": outcome.gradient_norm,
+            "skipped": outcome.skipped,
+        }
+
+    def _update_generator(self, hr: Tensor, sr: Tensor, learning_rate: float) -> dict[str, Tensor]:
+        """Equation 3, judged by the discriminator as it is after its own update."""
+        # Frozen and past its DDP wrapper: its gradients come from its own loss alone, and
+        # are neither computed nor exchanged here.
+        self.discriminator.requires_grad_(False)
+        with self._autocast():
+            logits = self.discriminator(sr)
+        content = self._content(sr, hr)
+        adversarial = adversarial_loss(logits)
+        loss = content + self.config.adversarial_weight * adversarial
+        outcome = self.updates["generator"].step(loss, learning_rate)
+        return {
+            "loss": loss.detach(),
+            "content_loss": content.detach(),
+            "adversarial_loss": adversarial.detach(),
+            "gradient_norm": outcome.gradient_norm,
+            "skipped": outcome.skipped,
+        }

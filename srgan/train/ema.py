@@ -28,8 +28,10 @@ class Ema:
         counts = 1 - skipped
         corrected = (1 + self.num_updates) / (10 + self.num_updates)
         weight = (1 - corrected.clamp(max=self._decay)) * counts
-        averages = list(self.generator.parameters())
-        moves = torch._foreach_sub(list(generator.parameters()), averages)
+        averages: list[Tensor] = list(self.generator.parameters())
+        current: list[Tensor] = list(generator.parameters())
+        # One kernel for all tensors on a GPU; `lerp` takes no weight that is on the device.
+        moves = list(torch._foreach_sub(current, averages))
         torch._foreach_mul_(moves, weight)
         torch._foreach_add_(averages, moves)
         self.num_updates += counts

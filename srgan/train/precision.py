@@ -10,7 +10,7 @@ Precision = Literal["fp32", "bf16", "auto"]
 def computes_bf16(device: torch.device) -> bool:
     """Whether the device has bf16 instructions; emulation is slower than fp32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

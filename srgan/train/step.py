@@ -1,6 +1,7 @@
 """What a training stage is: networks, optimisers and one step."""
 
 from abc import ABC, abstractmethod
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,19 @@ from srgan.train.ema import Ema
 from srgan.train.precision import autocast
 from srgan.train.schedule import learning_rate_at
 from srgan.train.update import Update
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def copy_generator(data: bytes, generator: Generator) -> None:
+    """Copy the weights of a generator file; another architecture is a `CheckpointError`."""
+    loaded = load_generator(data)
+    if loaded.config != generator.config:
+        raise CheckpointError(
+            f"the checkpoint holds a generator {loaded.config}, the stage trains "
+            f"{generator.config}; start from a checkpoint of the same generator"
+        )
+    generator.load_state_dict(loaded.state_dict())
 
 
 class Stage(ABC):
@@ -81,5 +95,7 @@ class Stage(ABC):
     def _autocast(self) -> torch.autocast:
         return autocast(self.device, self.config.precision)
 
-    def _place[M: nn.Module](self, network: M) -> M:
-        return network.to(self.device).to(memory_format=torch.channels_last).train()
+    def _place(self, network: Network) -> Network:
+        network.to(self.device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
+        return network.train()

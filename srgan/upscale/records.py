@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from srgan.errors import DataError
 from srgan.refs import Ref
@@ -80,9 +81,9 @@ def covering(data: bytes, key: str, stamp: "Stamp") -> Iterator[tuple[str, str, 
     names = ["source_key", "source_token", "destination_token"]
     table = _read(data, key, [*names, "outcome", "model", "config_digest"])
     for row in table.to_pylist():
-        if (
-            row["outcome"] != "failed"
-            and (row["model"], row["config_digest"]) == (stamp.model, stamp.config_digest)
+        if row["outcome"] != "failed" and (row["model"], row["config_digest"]) == (
+            stamp.model,
+            stamp.config_digest,
         ):
             yield row["source_key"], row["source_token"], row["destination_token"]
 
@@ -114,10 +115,10 @@ class Tally(Ref):
     input_bytes: int = 0
     output_bytes: int = 0
     output_megapixels: float = 0.0
-    seconds: dict[str, float] = {}
+    seconds: dict[str, float] = Field(default_factory=dict)
     """Summed over images by stage of the work; stages overlap, so this exceeds the wall time."""
-    reasons: dict[str, int] = {}
-    failures: dict[str, str] = {}
+    reasons: dict[str, int] = Field(default_factory=dict)
+    failures: dict[str, str] = Field(default_factory=dict)
     """The first failed keys with class, reason and detail."""
 
     def __add__(self, other: "Tally") -> "Tally":

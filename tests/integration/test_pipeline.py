@@ -1,11 +1,15 @@
 """The main job through a deployment and the real worker, and what its users do next."""
 
+import io
 import json
-import sqlite3
+import os
+import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tests.integration.conftest import RunningStack, dead_leaves
 
@@ -17,6 +21,11 @@ RETRAIN = {
     "model": "leaves-x4",
     "recipe": "tiny",
 }
+UPSCALE = {
+    "source": "s3://srgan/raw/small",
+    "destination": "s3://srgan/large",
+    "model": "leaves-x4",
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +36,169 @@ def retrained(stack: RunningStack) -> RunningStack:
     done = stack.deployment("retrain/retrain", **RETRAIN)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
     return stack
+
+
+@pytest.fixture(scope="module")
+def upscaled(retrained: RunningStack) -> RunningStack:
+    """Four small photos in folders, one of them broken, upscaled through the deployment."""
+    store = retrained.store
+    for number, name in enumerate(["a.png", "deep/b.png", "deep/er/ünï.png"]):
+        store.put(f"raw/small/{name}", dead_leaves(100 + number, 40, 50))
+    store.put("raw/small/broken.png", b"no image at all")
+    done = retrained.deployment("upscale/upscale", **UPSCALE, config={"failure_tolerance": 0.5})
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
+    return retrained
+
+
+def test_a_retraining_through_its_deployment_ends_with_a_champion_better_than_bicubic(
+    retrained: RunningStack,
+) -> None:
+    printed = retrained.python(
+        "from srgan.adapters.registry import Registry\n"
+        "from srgan.settings import Settings\n"
+        "champion = Registry(Settings()).resolve('models:/leaves-x4@champion')\n"
+        "print(champion.model_dump_json())"
+    )
+    metrics = json.loads(printed.splitlines()[-1])["metrics"]
+    assert metrics["model"]["psnr"] > metrics["bicubic"]["psnr"]
+
+
+def test_a_second_retraining_with_nothing_new_says_so_and_trains_nothing(
+    retrained: RunningStack,
+) -> None:
+    runs_before = _stage_runs(retrained)
+    done = retrained.deployment("retrain/retrain", **RETRAIN)
+    assert done.returncode == 0, done.stdout[-8000:]
+    assert _stage_runs(retrained) == runs_before
+    logs = _flow_logs(retrained, "retrain")
+    assert "nothing new" in logs.lower(), logs[-3000:]
+
+
+def test_a_dataset_prepared_twice_reads_no_source_the_second_time(
+    retrained: RunningStack,
+) -> None:
+    code = (
+        "from flows.prepare import prepare\n"
+        "from srgan.recipes import get_recipe\n"
+        "ref = prepare('s3://srgan/raw/leaves', 'leaves', get_recipe('tiny').data)\n"
+        "print(ref.model_dump_json())"
+    )
+    ref = json.loads(retrained.python(code).splitlines()[-1])
+    assert ref["num_read"] == 0
+    assert ref["num_train_photos"] + ref["num_eval_photos"] == 8
+
+
+def test_the_champion_upscales_an_image_in_a_process_that_knows_only_the_registry(
+    retrained: RunningStack, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(dead_leaves(50, 30, 44))
+    code = (
+        "import io, sys, mlflow, pandas\n"
+        "from PIL import Image\n"
+        "model = mlflow.pyfunc.load_model('models:/leaves-x4@champion')\n"
+        "data = open(sys.argv[1], 'rb').read()\n"
+        "out = model.predict(pandas.DataFrame({'image': [data]}))\n"
+        "print(Image.open(io.BytesIO(out.iloc[0, 0])).size)"
+    )
+    stranger = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "MLFLOW_TRACKING_URI": retrained.env["MLFLOW_TRACKING_URI"],
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(photo)],
+        env=stranger,
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.splitlines()[-1] == "(176, 120)"
+
+
+def test_every_image_is_upscaled_under_its_path_and_the_broken_one_is_recorded(
+    upscaled: RunningStack,
+) -> None:
+    outputs = {
+        info.key
+        for info in upscaled.store.list("large/")
+        if not info.key.startswith("large/_srgan/")
+    }
+    assert outputs == {"large/a.png", "large/deep/b.png", "large/deep/er/ünï.png"}
+    with Image.open(io.BytesIO(upscaled.store.get("large/deep/b.png"))) as image:
+        assert image.size == (200, 160)
+    outcomes = _records(upscaled)
+    assert outcomes["broken.png"] == ("failed", "not_an_image")
+    assert [state for state, _ in outcomes.values()].count("done") == 3
+
+
+def test_upscaling_again_does_nothing(upscaled: RunningStack) -> None:
+    before = {info.key: info.token for info in upscaled.store.list("large/deep/")}
+    done = upscaled.deployment("upscale/upscale", **UPSCALE, config={"failure_tolerance": 0.5})
+    assert done.returncode == 0, done.stdout[-8000:]
+    assert {info.key: info.token for info in upscaled.store.list("large/deep/")} == before
+    logs = _flow_logs(upscaled, "upscale")
+    assert "0 done" in logs, logs[-3000:]
+
+
+def test_no_generated_secret_is_anywhere_but_in_the_credentials(upscaled: RunningStack) -> None:
+    env = upscaled.stack.env()
+    token = Path(env["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
+    secrets = {
+        "S3 access key": env["AWS_ACCESS_KEY_ID"],
+        "S3 secret key": env["AWS_SECRET_ACCESS_KEY"],
+        "Ray token": token,
+    }
+    home = Path(env["SRGAN_HOME"])
+    allowed = {path for path in home.rglob("*") if path.is_file() and _is_private(path)}
+    for path in _readable_files(home):
+        content = path.read_bytes()
+        for name, secret in secrets.items():
+            assert secret.encode() not in content or path in allowed, f"{name} is in {path}"
+    jobs = upscaled.python(
+        "from ray.job_submission import JobSubmissionClient\n"
+        "import os\n"
+        "print([job.model_dump_json() for job in JobSubmissionClient(os.environ['RAY_ADDRESS'])"
+        ".list_jobs()])"
+    )
+    for key in (info.key for info in upscaled.store.list("")):
+        jobs += key
+        if key.endswith(".json"):
+            jobs += upscaled.store.get(key).decode()
+    for name, secret in secrets.items():
+        assert secret not in jobs, f"{name} is in the job records or the bucket"
+
+
+def _is_private(path: Path) -> bool:
+    """The credential files themselves: readable by their owner alone, beside the data folders."""
+    return path.stat().st_mode & 0o077 == 0 and path.suffix in {".json", ""}
+
+
+def _readable_files(home: Path) -> list[Path]:
+    folders = [home, Path(os.path.realpath(home / "run"))]
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+def _stage_runs(stack: RunningStack) -> set[str]:
+    return {info.key.split("/")[1] for info in stack.store.list("runs/")}
+
+
+def _records(stack: RunningStack) -> dict[str, tuple[str, str | None]]:
+    outcomes: dict[str, tuple[str, str | None]] = {}
+    for info in stack.store.list("large/_srgan/"):
+        if info.key.endswith(".parquet"):
+            table = pq.read_table(io.BytesIO(stack.store.get(info.key))).to_pylist()
+            outcomes |= {row["key"]: (row["outcome"], row["reason"]) for row in table}
+    return outcomes
+
+
+def _flow_logs(stack: RunningStack, flow: str) -> str:
+    """Log lines of the newest run of a flow, as its page shows them."""
+    listed = stack.run("prefect", "flow-run", "ls", "--flow-name", flow, "--limit", "1", "-o", "json")
+    assert listed.returncode == 0, listed.stderr
+    run_id = json.loads(listed.stdout)[0]["id"]
+    return stack.run("prefect", "flow-run", "logs", run_id, "--head", "--num-logs", "200").stdout

@@ -1,0 +1,63 @@
+# Every target sets up .venv when it is missing or when what it is made of changed.
+#
+#   PYTHON=python3.12         the interpreter that .venv is made with (3.11 or newer)
+#   TORCH_INDEX=URL           where torch comes from when .venv is made, for instance
+#                             https://download.pytorch.org/whl/cpu    (no GPU: 200 MB, not GBs)
+#                             https://download.pytorch.org/whl/cu130  (a CUDA version)
+#                             default: PyPI's build of constraints.txt's version
+#   PHOTOS=~/Pictures         your own photos for `make demo`
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+PHOTOS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-slow lint format bench clean
+
+demo: $(INSTALLED)
+	@$(BIN)/srgan demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# One script per claim in docs/benchmarks.md.
+bench: $(INSTALLED)
+	@for script in benchmarks/*.py; do \
+		[ -e "$$script" ] || continue; \
+		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
+	done
+
+# Data, models and credentials in .srgan are yours and stay.
+clean:
+	@if [ -x $(BIN)/srgan ]; then $(BIN)/srgan stack down; fi
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis .coverage
+	find srgan flows tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@if [ -d .srgan ]; then echo "kept .srgan (data, models, credentials); rm -rf it yourself"; fi
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is missing or older than Python 3.11: make $(MAKECMDGOALS) PYTHON=python3.11"; \
+		exit 1; }
+	@[ -x $(BIN)/python ] || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing (minutes the first time)"
+	@$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q -c constraints.txt --index-url $(TORCH_INDEX) torch)
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[demo,dev]'
+	@touch $@

@@ -1,0 +1,115 @@
+"""Evaluation: a checkpoint or model version on held-out crops, next to what it has to beat."""
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.artifact_keys import artifact_key
+from flows.jobs import root_flow_run_id, run_job, stop_jobs
+from flows.register import RETRY_DELAYS_S, find_champion, find_version
+from srgan.adapters.registry import Registry
+from srgan.adapters.s3 import open_store
+from srgan.adapters.tracking import artifact_url, find_run, run_url, tracked_run
+from srgan.data.manifest import read_latest
+from srgan.errors import DataError
+from srgan.evaluate.report import PICTURE, metrics_table, one_line
+from srgan.evaluate.spec import CHAMPION, MODEL, PRETRAINED, EvaluateSpec, weights_digest
+from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
+from srgan.settings import Settings
+from srgan.version import code_version
+
+
+@flow(name="evaluate", on_cancellation=[stop_jobs])
+def evaluate(
+    checkpoint: CheckpointRef | ModelRef,
+    dataset: DatasetRef,
+    pretrained: CheckpointRef | None = None,
+    champion: ModelRef | None = None,
+) -> EvaluationRef:
+    """Measure a checkpoint on the held-out crops of a dataset version, as one Ray job.
+
+    A champion is measured again on the same crops, whatever it was measured on before. An
+    evaluation of the same weights, crops and code is reused.
+    """
+    others = {PRETRAINED: pretrained, CHAMPION: champion}
+    spec = EvaluateSpec(
+        dataset=dataset,
+        contestants={MODEL: checkpoint} | {name: ref for name, ref in others.items() if ref},
+        code_version=code_version(),
+    )
+    evaluation = measure(spec)
+    show_evaluation(spec, evaluation)
+    return evaluation
+
+
+@flow(name="evaluate-model", on_cancellation=[stop_jobs])
+def evaluate_model(model: str = "srgan", dataset: str | None = None) -> EvaluationRef:
+    """Measure a registered model, next to its champion, on the newest version of a dataset.
+
+    Args:
+        model: A name, which means its champion, or an address such as ``models:/NAME/VERSION``.
+        dataset: Name of a prepared dataset; without one, the version that the model came from.
+    """
+    version = find_version(model)
+    champion = find_champion(version.name)
+    return evaluate(version, find_dataset(version, dataset), champion=champion)
+
+
+@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+def find_dataset(version: ModelRef, dataset: str | None) -> DatasetRef:
+    """The newest version of a dataset by name; without one, what the model was registered with."""
+    if dataset is None:
+        return Registry(Settings()).origin(version)[0]
+    manifest, _ = read_latest(open_store(Settings()), dataset)
+    if manifest is None:
+        raise DataError(f"there is no dataset {dataset!r}; run the prepare flow to make it")
+    return manifest.ref(num_read=0)
+
+
+def measure(spec: EvaluateSpec) -> EvaluationRef:
+    """The evaluation that an earlier run made of the same inputs, or a new one."""
+    settings = Settings()
+    store = open_store(settings)
+    found = store.find(spec.result_key)
+    if found is not None:
+        get_run_logger().info("Evaluated before: %s", store.uri(spec.result_key))
+        return EvaluationRef.model_validate_json(found)
+    with tracked_run(
+        settings,
+        name=f"evaluate-{spec.digest[:8]}",
+        key=spec.run,
+        parent=find_run(settings, root_flow_run_id()),
+        params={"dataset": spec.dataset.dataset, "dataset_version": spec.dataset.version}
+        | {name: weights_digest(ref) for name, ref in spec.contestants.items()},
+    ) as run_id:
+        run_job(
+            # With its digest: a retraining may need two, the second with another champion.
+            stage=f"evaluate-{spec.digest[:8]}",
+            run=spec.run,
+            module="srgan.adapters.ray_evaluate",
+            spec=spec.model_copy(update={"mlflow_run_id": run_id}),
+            spec_key=spec.spec_key,
+        )
+    return EvaluationRef.model_validate_json(store.get(spec.result_key))
+
+
+@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
+    """Table and picture as artifacts of the flow run; MLflow serves the picture."""
+    settings = Settings()
+    assert evaluation.mlflow_run_id is not None  # `measure` logs every evaluation
+    key = artifact_key(spec.dataset.dataset, "evaluation")
+    page = run_url(settings, evaluation.mlflow_run_id)
+    create_markdown_artifact(
+        f"{metrics_table(evaluation.metrics)}\n\nMeans over {evaluation.num_images} held-out crops "
+        f"of `{spec.dataset.dataset}`, luma channel, border of {spec.dataset.scale} pixels left "
+        f"out. [Run in MLflow]({page})",
+        key=f"{key}-metrics",
+        description="Higher is better; bicubic is what a model has to beat",
+    )
+    create_image_artifact(
+        artifact_url(settings, evaluation.mlflow_run_id, PICTURE),
+        key=f"{key}-picture",
+        description="The details that bicubic loses most, enlarged",
+    )
+    get_run_logger().info("Evaluation: %s", one_line(evaluation.metrics))

@@ -1,0 +1,155 @@
+"""A piece of heavy work as a Ray job: submit, follow, attach again, try again, stop.
+
+Job ids are ``<root flow run>-<stage>-<attempt>``. They belong to the root run because a rerun
+parent gets new runs for its nested flows; and they count on, because Ray refuses a used id for
+ever.
+"""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging.loggers import flow_run_logger
+from prefect.runtime import flow_run as current_flow_run
+from pydantic import BaseModel
+
+from flows.following import follow, relevant
+from srgan.adapters.ray_jobs import RayJobs
+from srgan.adapters.s3 import S3Store, open_store
+from srgan.errors import ClusterError
+from srgan.refs import to_json
+from srgan.settings import Settings
+
+_TAIL_LINES = 30
+# Trying again cures a lost node or a full disk, but none of these. The last line of a driver's
+# traceback names them.
+_HOPELESS = ("CheckpointError", "ClusterError", "ConfigError", "DataError", "TrainingError")
+
+
+def run_job(
+    *,
+    stage: str,
+    run: str,
+    module: str,
+    spec: BaseModel,
+    spec_key: str,
+    progress_key: str | None = None,
+    max_attempts: int = 3,
+) -> None:
+    """Have `run` made by ``python -m <module> <spec_key> <job_id>`` on the cluster.
+
+    Attaches to a pending or running job that makes the same `run`, whoever started it; takes the
+    success of an earlier attempt of this root flow run; otherwise submits. After a failure the
+    next attempt follows, `max_attempts` times, then `ClusterError` with the last lines of the
+    log. A job of this flow run that was stopped is not started again within this life.
+    """
+    settings = Settings()
+    logger = get_run_logger()
+    jobs = RayJobs(settings.require("ray_address"), warn=logger.warning)
+    work = _Work(
+        stage=stage,
+        run=run,
+        entrypoint=f"python -m {module} {shlex.quote(spec_key)}",
+        root=root_flow_run_id(),
+        jobs=jobs,
+        say=logger.info,
+    )
+    store = open_store(settings)
+    for attempt in range(1, max_attempts + 1):
+        job_id, attached = work.attach_or_submit(lambda: _write_spec(store, spec_key, spec))
+        status = follow(
+            jobs, job_id, store=store, stage=stage, progress_key=progress_key, attached=attached
+        )
+        if status == "SUCCEEDED":
+            logger.info("%s: job %s succeeded", stage, job_id)
+            return
+        if status == "STOPPED" and work.owns(job_id):
+            raise ClusterError(f"{stage}: job {job_id} was stopped; start the flow again to go on")
+        lines = relevant("\n".join(jobs.tail(job_id, _TAIL_LINES)))
+        reason = f"{stage}: job {job_id} ended as {status or 'unknown to the cluster'}"
+        if attempt == max_attempts or _hopeless(lines):
+            raise ClusterError(f"{reason}, attempt {attempt} of {max_attempts}:\n" + _join(lines))
+        logger.warning("%s; starting the next attempt. Its last lines:\n%s", reason, _join(lines))
+
+
+def root_flow_run_id() -> str:
+    """Id of the outermost flow run around the caller; works in nested flows and in tasks."""
+    return str(current_flow_run.root_flow_run_id)
+
+
+def stop_jobs(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
+    """``on_cancellation`` hook of every flow that has a deployment: stop all its Ray jobs.
+
+    Prefect runs it outside of the flow's process, for the root run alone, after that process has
+    ended.
+    """
+    logger = flow_run_logger(flow_run, flow)
+    jobs = RayJobs(Settings().require("ray_address"), patience_s=20.0, warn=logger.warning)
+    stopped = jobs.stop_root(str(flow_run.id))
+    logger.info("Stopped Ray jobs: %s", ", ".join(stopped) or "none was running")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is to be made, and for whom."""
+
+    stage: str
+    run: str
+    entrypoint: str
+    root: str
+    jobs: RayJobs
+    say: Callable[..., None]
+
+    def owns(self, job_id: str) -> bool:
+        """Whether a job was started for this root flow run."""
+        return job_id.startswith(f"{self.root}-")
+
+    def attach_or_submit(self, write_spec: Callable[[], None]) -> tuple[str, bool]:
+        """Id of the job to follow, and whether it had been there before."""
+        running = self.jobs.active(self.run)
+        if running is not None:
+            whose = "this flow run" if self.owns(running) else "another flow run"
+            self.say("%s: attaching to job %s, started by %s", self.stage, running, whose)
+            return running, True
+        job_id, finished = self._next_id()
+        if finished:
+            self.say("%s: job %s has already finished", self.stage, job_id)
+            return job_id, True
+        write_spec()
+        self.jobs.submit(
+            job_id,
+            f"{self.entrypoint} {shlex.quote(job_id)}",
+            {"run": self.run, "root": self.root, "stage": self.stage},
+        )
+        # Two flow runs may have looked at the same moment: all of them keep the oldest job.
+        oldest = self.jobs.active(self.run)
+        if oldest is not None and oldest != job_id and not self.owns(oldest):
+            self.jobs.stop(job_id)
+            self.say("%s: attaching to job %s, which was a moment faster", self.stage, oldest)
+            return oldest, True
+        self.say("%s: submitted job %s, which makes runs/%s", self.stage, job_id, self.run)
+        return job_id, False
+
+    def _next_id(self) -> tuple[str, bool]:
+        attempt = 1
+        while status := self.jobs.status(job_id := f"{self.root}-{self.stage}-{attempt}"):
+            if status == "SUCCEEDED":
+                return job_id, True
+            attempt += 1
+        return job_id, False
+
+
+def _write_spec(store: S3Store, key: str, spec: BaseModel) -> None:
+    store.put(key, to_json(spec), content_type="application/json")
+
+
+def _hopeless(lines: list[str]) -> bool:
+    names = tuple(f"srgan.errors.{name}:" for name in _HOPELESS)
+    return any(line.startswith(names) for line in lines)
+
+
+def _join(lines: list[str]) -> str:
+    return "\n".join(lines)

@@ -1,0 +1,143 @@
+"""Bring a dataset up to date with the photos below a prefix."""
+
+import time
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from srgan.adapters.s3 import open_store
+from srgan.config import DataConfig, Name
+from srgan.data.manifest import Manifest, read_manifest, read_sources
+from srgan.data.prepare import count_reasons, prepare_dataset
+from srgan.data.tables import Source
+from srgan.errors import StorageError
+from srgan.refs import DatasetRef
+from srgan.settings import Settings
+from srgan.storage import split_uri
+
+_LOG_EVERY_S = 5.0
+_MAX_REJECTIONS_SHOWN = 50
+
+
+@flow(name="prepare", flow_run_name="prepare-{dataset}")
+def prepare(
+    source: str,
+    dataset: Name,
+    data: DataConfig = DataConfig(),  # noqa: B008  # frozen
+) -> DatasetRef:
+    """Cut the photos below a prefix into HR crops: an immutable version of a dataset.
+
+    Photos that have not changed since the last time are not read again.
+
+    Args:
+        source: S3 address of the photos, ``s3://BUCKET/raw/pets``.
+        dataset: Name of the dataset, new or to be brought up to date.
+        data: Size of the crops, share held out for evaluation, limits.
+    """
+    ref = cut_photos(source, dataset, data)
+    show_dataset(ref)
+    return ref
+
+
+def _is_passing(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
+    """A store that fails, or a version published meanwhile, may be gone at the next try."""
+    return isinstance(state.result(raise_on_failure=False), StorageError)
+
+
+@task(retries=3, retry_delay_seconds=[2, 10, 30], retry_condition_fn=_is_passing)
+def cut_photos(source: str, dataset: str, data: DataConfig) -> DatasetRef:
+    """Read what changed and publish the version; taken up again from the last one published."""
+    settings = Settings()
+    store = open_store(settings)
+    bucket, prefix = split_uri(source)
+    return prepare_dataset(
+        open_store(settings, bucket), prefix, store, dataset, data, progress=_ProgressLog()
+    )
+
+
+class _ProgressLog:
+    """Log lines with an estimate, every few seconds and at the end."""
+
+    def __init__(self) -> None:
+        self._logger = get_run_logger()
+        self._begun = self._shown = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == 0 and total:
+            self._logger.info("Reading %d new or changed objects", total)
+            self._begun = self._shown = now
+        elif done and (done == total or now - self._shown > _LOG_EVERY_S):
+            self._shown = now
+            left_s = (now - self._begun) / done * (total - done)
+            self._logger.info("Read %d of %d objects, %.0f s left", done, total, left_s)
+
+
+@task
+def show_dataset(ref: DatasetRef) -> None:
+    """Say in the log and as artifacts what the version holds and what was passed by."""
+    store = open_store(Settings())
+    manifest = read_manifest(store, ref.key)
+    sources = read_sources(store, manifest)
+    rejected = [source for source in sources if source.reason]
+    get_run_logger().info(_line(ref, manifest, sources))
+    create_markdown_artifact(
+        _page(ref, manifest, sources),
+        key=_artifact_key(ref.dataset),
+        description=f"Dataset {ref.dataset}, version {ref.version[:12]}",
+    )
+    if rejected:
+        create_table_artifact(
+            [
+                {"object": each.key, "reason": each.reason, "detail": each.detail}
+                for each in rejected[:_MAX_REJECTIONS_SHOWN]
+            ],
+            key=f"{_artifact_key(ref.dataset)}-rejected",
+            description=f"{len(rejected)} objects that are no usable photos"
+            + (f", the first {_MAX_REJECTIONS_SHOWN}" * (len(rejected) > _MAX_REJECTIONS_SHOWN)),
+        )
+
+
+def _artifact_key(dataset: str) -> str:
+    # Prefect allows lower-case letters, digits and dashes.
+    return "dataset-" + dataset.replace("_", "-").replace(".", "-").strip("-")
+
+
+def _line(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> str:
+    if ref.num_read == 0:
+        what = f"nothing changed: version {ref.version[:12]} reused, 0 objects read"
+    else:
+        reused = len(sources) - ref.num_read
+        what = f"version {ref.version[:12]}, {ref.num_read} objects read, {reused} unchanged"
+    return (
+        f"Dataset {ref.dataset}: {what}; {ref.num_train_photos} + {ref.num_eval_photos} photos "
+        f"(train + eval), {manifest.num_duplicates} duplicates, {_reasons(sources)}"
+    )
+
+
+def _reasons(sources: list[Source]) -> str:
+    reasons = count_reasons(sources)
+    if not reasons:
+        return "none rejected"
+    listed = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    return f"{sum(reasons.values())} rejected ({listed})"
+
+
+def _page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> str:
+    size_mb = sum(shard.size_bytes for shard in manifest.shards) / 1e6
+    crop_size = manifest.config.crop_size
+    rows = [
+        ("Photos to train on", f"{ref.num_train_photos} ({ref.num_train_crops} crops)"),
+        ("Photos held out", f"{ref.num_eval_photos} ({ref.num_eval_crops} crops)"),
+        ("Crops", f"{crop_size} × {crop_size}, {len(manifest.shards)} shards, {size_mb:.1f} MB"),
+        ("Duplicates", str(manifest.num_duplicates)),
+        ("Not usable", _reasons(sources)),
+        ("Objects read this time", f"{ref.num_read} of {len(sources)}"),
+        ("Version", f"`{ref.version}`"),
+        ("Manifest", f"`{ref.key}`"),
+        ("Source", f"`{ref.source}`"),
+    ]
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return f"# Dataset {ref.dataset}\n\n|  |  |\n| --- | --- |\n{table}\n"

@@ -1,0 +1,103 @@
+"""Promotion: the gate decides, the promotion log records it, the alias in MLflow follows."""
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.artifact_keys import artifact_key
+from flows.evaluate import evaluate
+from flows.jobs import stop_jobs
+from flows.register import RETRY_DELAYS_S, find_champion, find_version
+from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
+from srgan.adapters.s3 import open_store
+from srgan.adapters.tracking import model_url
+from srgan.errors import ConflictError
+from srgan.evaluate.gate import judge
+from srgan.evaluate.promotions import Entry, PromotionLog
+from srgan.evaluate.report import metrics_table
+from srgan.refs import EvaluationRef, ModelRef, PromotionDecision
+from srgan.settings import Settings
+
+
+@flow(name="promote", on_cancellation=[stop_jobs])
+def promote(model: str = "srgan", version: int | None = None) -> PromotionDecision:
+    """Make a challenger the champion if it is better than bicubic and not worse than the champion.
+
+    Champion and challenger are compared on the held-out crops of the challenger's dataset
+    version. A decision that still holds is not taken a second time.
+
+    Args:
+        model: Name of the registered model.
+        version: Version that challenges; without one, the alias ``challenger``.
+    """
+    challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
+    entry = settle(challenger)
+    follow(challenger, entry)
+    show_decision(challenger, entry)
+    return entry.decision
+
+
+def settle(challenger: ModelRef) -> Entry:
+    """The decision about a challenger, written in the log; taken again if the champion changes."""
+    logger = get_run_logger()
+    log = PromotionLog(open_store(Settings()), challenger.name)
+    while True:
+        champion = find_champion(challenger.name)
+        standing = log.standing(challenger.version)
+        if standing is not None:
+            logger.info("Decided before: %s", standing.decision.reason)
+            return standing
+        dataset, pretrained = Registry(Settings()).origin(challenger)
+        evaluation = evaluate(challenger, dataset, pretrained, champion)
+        try:
+            return decide(log, challenger, champion, evaluation)
+        except ConflictError as error:
+            logger.warning("Another promotion was decided meanwhile: %s", error)
+
+
+def decide(
+    log: PromotionLog, challenger: ModelRef, champion: ModelRef | None, evaluation: EvaluationRef
+) -> Entry:
+    """Judge and write the decision; `ConflictError` when another one was written first."""
+    before = champion.version if champion else None
+    verdict = judge(evaluation.metrics, challenger=challenger.version, champion=before)
+    decision = PromotionDecision(
+        model=challenger.name,
+        challenger=challenger.version,
+        champion_before=before,
+        promoted=verdict.promoted,
+        reason=verdict.reason,
+    )
+    return log.append(
+        decision,
+        run=challenger.run,
+        weights_digest=challenger.weights_digest,
+        dataset_version=evaluation.dataset_version,
+        metrics=evaluation.metrics,
+    )
+
+
+@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+def follow(challenger: ModelRef, entry: Entry) -> None:
+    """Bring MLflow's alias and the version's tags to what the log says."""
+    registry = Registry(Settings())
+    registry.set_tag(challenger, "decision", entry.decision.reason)
+    if entry.champion is not None:
+        registry.set_alias(challenger.name, CHAMPION, entry.champion)
+
+
+@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+def show_decision(challenger: ModelRef, entry: Entry) -> None:
+    """The sentence of the decision in the log, and with its figures as an artifact."""
+    get_run_logger().info(entry.decision.reason)
+    page = model_url(Settings(), challenger.name, challenger.version)
+    create_markdown_artifact(
+        f"{entry.decision.reason}\n\n{metrics_table(entry.metrics)}\n\n"
+        f"[{challenger.name} version {challenger.version} in MLflow]({page})",
+        key=artifact_key(challenger.name, "decision"),
+        description="Rule: PSNR better than bicubic and not worse than the champion's",
+    )
+
+
+def _newest(model: str) -> str:
+    return f"models:/{model}@{CHALLENGER}"

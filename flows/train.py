@@ -1,0 +1,144 @@
+"""Flow: one training stage as a Ray job, named by what goes in."""
+
+from typing import Any
+
+from prefect import flow, get_run_logger
+
+from flows.jobs import root_flow_run_id, run_job, stop_jobs
+from srgan.adapters.ray_train import TrainSpec, progress_key, result_key
+from srgan.adapters.s3 import open_store
+from srgan.adapters.tracking import find_run, tracked_run
+from srgan.config import AdversarialConfig, PretrainConfig, StageConfig
+from srgan.errors import ConfigError, TrainingError
+from srgan.refs import CheckpointRef, DatasetRef, config_digest
+from srgan.settings import Settings
+from srgan.storage import ObjectStore
+from srgan.version import code_version
+
+_DIGITS = 16
+
+
+@flow(name="train", on_cancellation=[stop_jobs])
+def train(
+    dataset: DatasetRef,
+    stage: StageConfig,
+    init_from: CheckpointRef | None = None,
+    num_workers: int | None = None,
+    force: bool = False,
+) -> CheckpointRef:
+    """Train one stage on a dataset version, or take the result if that has been done before.
+
+    An interrupted stage goes on from its newest checkpoint; a stage that another flow run is
+    training at this moment is followed, not started again.
+
+    Args:
+        dataset: What `prepare` returned.
+        stage: Pretrain or adversarial config.
+        init_from: The checkpoint to start from; an adversarial stage needs one.
+        num_workers: Training processes; without it one per GPU, or two on CPUs.
+        force: Train anew although a result of the same inputs exists.
+    """
+    run = stage_name(dataset, stage, init_from, nonce=root_flow_run_id() if force else None)
+    return find_result(run) or train_stage(run, dataset, stage, init_from, num_workers)
+
+
+def stage_name(
+    dataset: DatasetRef,
+    stage: StageConfig,
+    init_from: CheckpointRef | None,
+    *,
+    nonce: str | None = None,
+) -> str:
+    """``<stage>-<16 hex digits>``: equal exactly when the same would be computed.
+
+    The number of workers is not part of it: a stage may go on with another one.
+    """
+    if isinstance(stage, AdversarialConfig) and init_from is None:
+        raise ConfigError("an adversarial stage needs init_from, the pretrained checkpoint")
+    start = init_from.digest if init_from else None
+    name = config_digest(dataset.version, stage, start, code_version(), nonce)
+    return f"{stage.stage}-{name[:_DIGITS]}"
+
+
+def find_result(run: str) -> CheckpointRef | None:
+    """The checkpoint that an earlier flow run (or an earlier life of this one) has finished."""
+    store = open_store(Settings())
+    result = _read_result(store, run)
+    if result is None:
+        return None
+    get_run_logger().info("Reused: %s has been trained, %s", run, store.uri(result.key))
+    return result.model_copy(update={"reused": True})
+
+
+def train_stage(
+    run: str,
+    dataset: DatasetRef,
+    stage: PretrainConfig | AdversarialConfig,
+    init_from: CheckpointRef | None,
+    num_workers: int | None,
+) -> CheckpointRef:
+    """Have the stage trained by a Ray job, under an MLflow run of its own."""
+    settings = Settings()
+    store = open_store(settings)
+    logger = get_run_logger()
+    logger.info("%s: progress is in %s", run, store.uri(progress_key(run)))
+    with tracked_run(
+        settings,
+        name=run,
+        key=run,
+        parent=find_run(settings, root_flow_run_id()),
+        params=tracked_params(dataset, stage, init_from),
+    ) as mlflow_run_id:
+        spec = TrainSpec(
+            run=run,
+            stage=stage,
+            dataset=dataset,
+            init_from=init_from,
+            num_workers=num_workers,
+            mlflow_run_id=mlflow_run_id,
+            code_version=code_version(),
+        )
+        run_job(
+            stage=run,
+            run=run,
+            module="srgan.adapters.ray_train",
+            spec=spec,
+            spec_key=f"runs/{run}/spec.json",
+            progress_key=progress_key(run),
+        )
+        result = _read_result(store, run)
+    if result is None:
+        raise TrainingError(
+            f"the job of {run} succeeded, yet {store.uri(result_key(run))} is missing; if it was "
+            f"deleted on purpose, start the flow with force"
+        )
+    logger.info("%s: finished at step %d, %s", run, result.step, result.metrics)
+    return result
+
+
+def tracked_params(
+    dataset: DatasetRef, stage: PretrainConfig | AdversarialConfig, init_from: CheckpointRef | None
+) -> dict[str, str]:
+    """What MLflow shows as parameters: the stage's config, flattened, and what went in."""
+    return {
+        **_flat(stage.model_dump(mode="json")),
+        "dataset": dataset.dataset,
+        "dataset_version": dataset.version,
+        "init_from": init_from.run if init_from else "none",
+        "code_version": code_version(),
+    }
+
+
+def _read_result(store: ObjectStore, run: str) -> CheckpointRef | None:
+    found = store.find(result_key(run))
+    return CheckpointRef.model_validate_json(found) if found is not None else None
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = str(value)
+    return flat

@@ -1,0 +1,120 @@
+"""Ray job that measures contestants on the held-out crops of a dataset version.
+
+``python -m srgan.adapters.ray_evaluate <spec_key> <job_id>``
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+from srgan.adapters.ray_node import connect, start, wait_for_cluster
+from srgan.adapters.registry import Registry
+from srgan.adapters.s3 import S3Store
+from srgan.adapters.tracking import log_file, log_metrics
+from srgan.data.dataset import open_crops
+from srgan.data.shards import ShardCache
+from srgan.evaluate.comparison import Upscale, compare, with_bicubic
+from srgan.evaluate.picture import comparison_picture
+from srgan.evaluate.report import PICTURE, Report, means
+from srgan.evaluate.spec import CHAMPION, MODEL, EvaluateSpec, weights_digest
+from srgan.models.interchange import load_generator
+from srgan.refs import CheckpointRef, EvaluationRef, ModelRef, to_json
+from srgan.settings import Settings
+from srgan.train.checkpoint import read_generator
+from srgan.upscale.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+_TILE = 192
+_LOG_INTERVAL_S = 5.0
+
+
+def main(spec_key: str) -> None:
+    """Wait for one CPU, or a GPU where the cluster has one, and measure there."""
+    import ray
+
+    # Imported under its own name: as part of ``__main__`` it would travel by value.
+    from srgan.adapters.ray_evaluate import run_evaluation
+
+    settings, _, _ = start(spec_key, EvaluateSpec)
+    connect()
+    total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    num_gpus = 1 if total.get("GPU", 0) >= 1 else 0
+    wait_for_cluster(cpus=1, gpus=num_gpus, what="evaluation", limit_s=settings.cluster_wait_s)
+    remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(run_evaluation)
+    ray.get(remote.remote(spec_key))
+
+
+def run_evaluation(spec_key: str) -> None:
+    """Measure, then publish picture, report and, last, the result that says it is whole."""
+    settings, store, spec = start(spec_key, EvaluateSpec)
+    scale = spec.dataset.scale
+    cache = ShardCache(store, settings.home / "cache" / "shards", settings.cache_bytes)
+    crops = open_crops(store, spec.dataset, "eval", cache)
+    methods = with_bicubic(_engines(settings, store, spec), scale)
+    images = compare(crops, methods, scale=scale, progress=_progress())
+    report = Report(
+        dataset=spec.dataset,
+        scale=scale,
+        code_version=spec.code_version,
+        weights={name: weights_digest(ref) for name, ref in spec.contestants.items()},
+        means=means(images),
+        images=images,
+    )
+    picture = comparison_picture(crops, methods, scale=scale)
+    store.put(spec.report_key, to_json(report), content_type="application/json")
+    store.put(spec.picture_key, picture, content_type="image/png")
+    champion = spec.contestants.get(CHAMPION)
+    evaluation = EvaluationRef(
+        run=spec.contestants[MODEL].run,
+        key=spec.report_key,
+        picture_key=spec.picture_key,
+        num_images=len(images),
+        metrics={name: figures.model_dump() for name, figures in report.means.items()},
+        dataset_version=spec.dataset.version,
+        champion=champion.version if isinstance(champion, ModelRef) else None,
+        mlflow_run_id=spec.mlflow_run_id,
+    )
+    if spec.mlflow_run_id:
+        _log(settings, spec.mlflow_run_id, report, picture)
+    store.put(spec.result_key, to_json(evaluation), content_type="application/json")
+
+
+def _engines(settings: Settings, store: S3Store, spec: EvaluateSpec) -> dict[str, Upscale]:
+    """`Engine.upscale` of each contestant, weights verified against their digest."""
+    engines: dict[str, Upscale] = {}
+    for name, ref in spec.contestants.items():
+        if isinstance(ref, CheckpointRef):
+            data = read_generator(store, ref)
+        else:
+            data = Registry(settings).load_generator_bytes(ref)
+        engines[name] = Engine(load_generator(data), tile=_TILE).upscale
+    return engines
+
+
+def _progress() -> Callable[[int, int], None]:
+    began = time.monotonic()
+    last = began
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done == total or now - last >= _LOG_INTERVAL_S:
+            last = now
+            left_s = (now - began) / done * (total - done)
+            logger.info("measured %d of %d crops, %.0f s left", done, total, left_s)
+
+    return show
+
+
+def _log(settings: Settings, run_id: str, report: Report, picture: bytes) -> None:
+    values = {f"psnr/{name}": figures.psnr for name, figures in report.means.items()}
+    values |= {f"ssim/{name}": figures.ssim for name, figures in report.means.items()}
+    log_metrics(settings, run_id, values)
+    log_file(settings, run_id, PICTURE, picture)
+    log_file(settings, run_id, "report.json", to_json(report))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,201 @@
+"""One training stage as a Ray job: ``python -m srgan.adapters.ray_train <spec_key> <job_id>``.
+
+The driver refuses what cannot work, waits for the cluster and starts Ray Train; every worker
+runs `train.run.run_stage`. Checkpoints are ours: a worker that dies costs the steps since the
+newest one, and a new job under the same run name goes on from there too.
+
+Torch, Ray and MLflow are imported where they are used: flows import this module for `TrainSpec`.
+"""
+
+import logging
+import os
+import sys
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from srgan.adapters.ray_node import connect, start, wait_for_cluster
+from srgan.adapters.ray_workers import Workers, plan_workers
+from srgan.adapters.s3 import S3Store, open_store
+from srgan.config import AdversarialConfig, Config, Positive, PretrainConfig, StageConfig
+from srgan.errors import CheckpointError, ConfigError, DataError, TrainingError
+from srgan.refs import CheckpointRef, DatasetRef, to_json
+from srgan.settings import Settings
+from srgan.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+_WORKER_START_FAILURES = 10  # of 60 s each; Ray's own default tries for ever and says nothing
+
+
+class TrainSpec(Config):
+    """What the flow asks of the job."""
+
+    run: str
+    stage: Annotated[StageConfig, Field(discriminator="stage")]
+    dataset: DatasetRef
+    init_from: CheckpointRef | None = None
+    num_workers: Positive | None = None
+    """None: one per GPU of the cluster, or two on CPUs where it has none."""
+    mlflow_run_id: str | None = None
+    code_version: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.stage, AdversarialConfig) and self.init_from is None:
+            raise ValueError("an adversarial stage needs init_from, the pretrained checkpoint")
+        return self
+
+
+def progress_key(run: str) -> str:
+    """Where rank 0 leaves its latest `Progress`."""
+    return f"runs/{run}/progress.json"
+
+
+def result_key(run: str) -> str:
+    """Where the finished stage's `CheckpointRef` lies."""
+    return f"runs/{run}/result.json"
+
+
+def main(spec_key: str, job_id: str) -> None:
+    """The driver of one stage; returns when `result_key` is written."""
+    settings, store, spec = start(spec_key, TrainSpec)
+    check_inputs(spec, store)
+    connect()
+    import ray
+
+    workers = plan_workers(ray.nodes(), spec.num_workers)  # type: ignore[no-untyped-call]  # Ray's
+    check_batch(spec.stage, workers.num_workers)
+    wait_for_cluster(
+        cpus=workers.num_workers * workers.cpus_per_worker,
+        gpus=workers.num_workers if workers.use_gpu else 0,
+        what=f"{spec.run} ({workers})",
+        limit_s=settings.cluster_wait_s,
+    )
+    logger.info("training %s on %s", spec.run, workers)
+    outcome = _fit(spec, workers, job_id, store)
+    if "error" in outcome:
+        raise TrainingError(outcome["error"])
+    result = CheckpointRef.model_validate_json(outcome["result"])
+    store.put(result_key(spec.run), to_json(result), content_type="application/json")
+    logger.info("finished %s at step %d: %s", spec.run, result.step, result.metrics)
+
+
+def check_batch(stage: PretrainConfig | AdversarialConfig, num_workers: int) -> None:
+    """Refuse a global batch that the workers cannot share evenly."""
+    if stage.batch_size % num_workers:
+        raise ConfigError(
+            f"{stage.stage}.batch_size {stage.batch_size} cannot be divided by num_workers "
+            f"{num_workers}; choose a batch_size that is a multiple of it, or other num_workers"
+        )
+
+
+def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
+    """Refuse data or a starting point that do not fit the stage, before anything starts."""
+    from srgan.data.manifest import read_manifest as read_dataset
+    from srgan.resize import Degradation
+    from srgan.train.checkpoint import read_manifest as read_checkpoint
+
+    stage, dataset = spec.stage, spec.dataset
+    name = f"dataset {dataset.dataset} (version {dataset.version[:12]})"
+    scale = stage.generator.scale
+    if dataset.scale != scale:
+        raise ConfigError(f"{name} has scale {dataset.scale}, {stage.stage}.generator has {scale}")
+    if dataset.num_train_crops < stage.batch_size:
+        raise DataError(
+            f"{name} has {dataset.num_train_crops} training crops, "
+            f"{stage.stage}.batch_size {stage.batch_size} needs at least as many; add photos"
+        )
+    if dataset.num_eval_crops < 1:
+        raise DataError(f"{name} has no evaluation crops; add photos")
+    crop_size = read_dataset(store, dataset.key).config.crop_size
+    margin = Degradation(scale).margin
+    if stage.patch_size + 2 * margin > crop_size:
+        raise ConfigError(
+            f"{stage.stage}.patch_size {stage.patch_size} and the degradation's margin of "
+            f"{margin} pixels on each side exceed data.crop_size {crop_size} of {name}"
+        )
+    if spec.init_from is not None:
+        generator = read_checkpoint(store, spec.init_from.key).generator
+        if generator != stage.generator:
+            raise CheckpointError(
+                f"init_from {spec.init_from.run} holds a generator ({generator!r}), "
+                f"{stage.stage}.generator is another ({stage.generator!r})"
+            )
+
+
+def _fit(spec: TrainSpec, workers: Workers, job_id: str, store: S3Store) -> dict[str, str]:
+    """Run Ray Train to the end; what rank 0 returned."""
+    # Ray Train hands these on from its driver's environment to controller and workers.
+    os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # a dead worker is noticed sooner
+    os.environ["RAY_TRAIN_ENABLE_PRINT_PATCH"] = "0"  # or every printed line appears twice
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    per_worker = {"CPU": workers.cpus_per_worker, **({"GPU": 1} if workers.use_gpu else {})}
+    trainer = TorchTrainer(
+        train_worker,  # type: ignore[arg-type]  # mypy sees the types of Train V1
+        train_loop_config={
+            "spec": spec.model_dump_json(),
+            "num_threads": workers.cpus_per_worker,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=workers.num_workers,
+            use_gpu=workers.use_gpu,
+            resources_per_worker=per_worker,
+        ),
+        run_config=RunConfig(
+            # A name that Ray has seen finish trains nothing and succeeds; job ids are used once.
+            name=job_id,
+            storage_path=store.uri(f"runs/{spec.run}/ray"),
+            failure_config=FailureConfig(
+                max_failures=spec.stage.max_restarts,
+                controller_failure_limit=_WORKER_START_FAILURES,  # type: ignore[call-arg]  # V1
+            ),
+        ),
+    )
+    outcome: dict[str, str] = trainer.fit().return_value  # type: ignore[attr-defined]  # V1
+    return outcome
+
+
+def train_worker(config: dict[str, Any]) -> dict[str, str]:
+    """What each worker runs: ``{"result": CheckpointRef JSON}`` or ``{"error": message}``."""
+    import torch
+    from ray.train.torch import get_device
+
+    from srgan.adapters.train_reporter import JobReporter
+    from srgan.data.shards import ShardCache
+    from srgan.train import ranks
+    from srgan.train.run import StageInputs, run_stage
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    torch.set_num_threads(config["num_threads"])
+    spec = TrainSpec.model_validate_json(config["spec"])
+    settings = Settings()
+    store = open_store(settings)
+    reporter = JobReporter(settings, store, spec) if ranks.rank() == 0 else None
+    inputs = StageInputs(
+        run=spec.run,
+        config=spec.stage,
+        dataset=spec.dataset,
+        init_from=spec.init_from,
+        code_version=spec.code_version,
+    )
+    cache = ShardCache(store, settings.home / "cache" / "shards", settings.cache_bytes)
+    try:
+        manifest = run_stage(store, inputs, cache, device=get_device(), reporter=reporter)
+    except TrainingError as error:
+        # All ranks come here together. Returned, for raised it would be tried again from the
+        # last checkpoint, with the same data and the same end.
+        return {"error": str(error)}
+    finally:
+        if reporter:
+            reporter.close()
+    return {"result": manifest.ref(spec.mlflow_run_id).model_dump_json()}
+
+
+if __name__ == "__main__":
+    # Through the module's own name: functions of `__main__` would reach the workers as copies.
+    from srgan.adapters import ray_train  # noqa: PLW0406  # this file is `__main__` here
+
+    ray_train.main(*sys.argv[1:])

@@ -1,0 +1,73 @@
+"""Entry point of a batch job: ``python -m srgan.adapters.ray_upscale <spec_key> <job_id>``.
+
+The job's driver reserves nothing; its one actor holds a GPU where the cluster has any, else one
+CPU. So more jobs than places wait in Ray's own queue, and each says what it waits for.
+"""
+
+import logging
+import sys
+import time
+from typing import Any
+
+from srgan.adapters.ray_node import connect, missing, start
+from srgan.adapters.upscale_worker import UpscaleSpec, UpscaleWorker
+from srgan.errors import ClusterError
+
+logger = logging.getLogger(__name__)
+
+_FIRST_NOTE_S = 5.0
+_REPEAT_S = 30.0
+
+
+def main(spec_key: str) -> None:
+    """Place the worker, wait for it, and print what came of the batch."""
+    import ray
+
+    settings, _, spec = start(spec_key, UpscaleSpec)
+    connect()
+    total, _ = _resources()
+    needed = {"CPU": 1.0, "GPU": 1.0} if total.get("GPU", 0) >= 1 else {"CPU": 1.0}
+    # Ray gives a worker as many threads for torch as it has CPUs.
+    actor: Any = ray.remote(num_cpus=1, num_gpus=needed.get("GPU", 0))(UpscaleWorker)
+    worker = actor.remote()
+    _wait_for_place(worker, needed, f"batch {spec.batch}", settings.cluster_wait_s)
+    logger.info(ray.get(worker.run.remote(spec)))
+
+
+def _wait_for_place(worker: Any, needed: dict[str, float], what: str, limit_s: float) -> None:
+    """Return once the actor lives.
+
+    A busy cluster is waited for without limit: what keeps it busy is as a rule another batch of
+    the same run. One that is too small ends in `ClusterError` after `limit_s` seconds.
+    """
+    import ray
+
+    began = time.monotonic()
+    ready = worker.ready.remote()
+    pause_s = _FIRST_NOTE_S
+    while not ray.wait([ready], timeout=pause_s)[0]:
+        total, free = _resources()
+        too_small = missing(needed, total, total)
+        waited_s = time.monotonic() - began
+        if too_small and waited_s >= limit_s:
+            raise ClusterError(
+                f"{what} could not start within {limit_s:.0f} s: {too_small}. Add nodes, or raise "
+                "SRGAN_CLUSTER_WAIT_S."
+            )
+        problem = missing(needed, total, free) or "its process is starting"
+        logger.info("%s waits: %s (%.0f s)", what, problem, waited_s)
+        pause_s = _REPEAT_S
+    ray.get(ready)
+
+
+def _resources() -> tuple[dict[str, float], dict[str, float]]:
+    """What the cluster has, and what of it is free."""
+    import ray
+
+    total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    free = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    return total, free
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

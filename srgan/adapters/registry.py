@@ -1,0 +1,239 @@
+"""Registered models in MLflow: versions with lineage, aliases, and the way back to weights.
+
+The registry is trusted: a model loaded through MLflow runs the code that it carries. This
+project's own engine reads weights and config only, never that code.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srgan.adapters.packaging import GENERATOR_PATH, save_pyfunc
+from srgan.adapters.tracking import artifact_url, mlflow_client, start_run
+from srgan.errors import RegistryError
+from srgan.evaluate.lineage import Lineage, training_inputs
+from srgan.evaluate.report import PICTURE, metrics_table
+from srgan.refs import CheckpointRef, DatasetRef, ModelRef
+from srgan.settings import Settings
+from srgan.version import code_version
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+    from srgan.models.base import Generator
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+
+_NAME = r"[a-z0-9][a-z0-9_.-]{0,62}"
+_ADDRESS = re.compile(rf"(?:models:/)?({_NAME})(?:@([A-Za-z][\w-]*)|/([1-9]\d*))?")
+
+
+class Registry:
+    """The models of one MLflow server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = mlflow_client(settings)
+
+    def register(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
+        """New version of `name` with alias ``challenger``, or the one that this run already has.
+
+        `weights` are the safetensors whose SHA-256 is the checkpoint's digest.
+        """
+        run = lineage.checkpoint.run
+        found = self._client.search_model_versions(f"name='{name}' and tags.`srgan.run`='{run}'")
+        ref = _as_ref(found[0]) if found else self._create(name, weights, lineage)
+        self.set_alias(ref.name, CHALLENGER, ref.version)
+        return ref
+
+    def resolve(self, address: str) -> ModelRef:
+        """``models:/name@alias``, ``models:/name/3`` or a bare name, which means its champion.
+
+        `RegistryError` when there is no such model, version or alias.
+        """
+        name, alias, version = _parse(address)
+        entry = self._find_version(name, version) if version else self._find_alias(name, alias)
+        if entry is None:
+            what = f"version {version}" if version else f"alias {alias!r}"
+            raise RegistryError(
+                f"the registry at {self._settings.mlflow_tracking_uri} has no model {name!r} "
+                f"with {what}; run the retrain flow, or look at its Models page"
+            )
+        return _as_ref(entry)
+
+    def find(self, name: str, alias: str) -> ModelRef | None:
+        """The version that an alias names; None when there is no such model or alias."""
+        entry = self._find_alias(name, alias)
+        return _as_ref(entry) if entry else None
+
+    def tags(self, ref: ModelRef) -> dict[str, str]:
+        """Lineage tags of a version, names without their ``srgan.`` prefix."""
+        entry = self._client.get_model_version(ref.name, str(ref.version))
+        prefix = "srgan."
+        return {k.removeprefix(prefix): v for k, v in entry.tags.items() if k.startswith(prefix)}
+
+    def origin(self, ref: ModelRef) -> tuple[DatasetRef, CheckpointRef | None]:
+        """The dataset version of a model version, and the stage that its training started from."""
+        tags = self.tags(ref)
+        pretrained = tags.get("pretrained_ref")
+        return (
+            DatasetRef.model_validate_json(tags["dataset_ref"]),
+            CheckpointRef.model_validate_json(pretrained) if pretrained else None,
+        )
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Point an alias at a version; the last writer wins, so the promotion log decides."""
+        self._client.set_registered_model_alias(name, alias, str(version))
+
+    def set_tag(self, ref: ModelRef, name: str, value: str) -> None:
+        """Set the tag ``srgan.<name>`` of a version."""
+        self._client.set_model_version_tag(ref.name, str(ref.version), f"srgan.{name}", value)
+
+    def load_generator_bytes(self, ref: ModelRef) -> bytes:
+        """Weights and config as safetensors, verified against the version's digest."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        uri = self._client.get_model_version_download_uri(ref.name, str(ref.version))
+        repository = get_artifact_repository(
+            uri, tracking_uri=self._settings.require("mlflow_tracking_uri")
+        )
+        with tempfile.TemporaryDirectory(prefix="srgan-weights-") as directory:
+            path = repository.download_artifacts(GENERATOR_PATH, directory)  # type: ignore[no-untyped-call]  # MLflow has no type for it
+            data = Path(path).read_bytes()
+        found = hashlib.sha256(data).hexdigest()
+        if found != ref.weights_digest:
+            raise RegistryError(
+                f"weights of {ref.uri} were altered: SHA-256 is {found}, the version says "
+                f"{ref.weights_digest}"
+            )
+        return data
+
+    def _create(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
+        checkpoint = lineage.checkpoint
+        run_id = checkpoint.mlflow_run_id or start_run(
+            self._settings,
+            name=checkpoint.run,
+            key=checkpoint.run,
+            parent=None,
+            params={},
+            tags={},
+        )
+        with tempfile.TemporaryDirectory(prefix="srgan-model-") as directory:
+            model = Path(directory) / "model"
+            save_pyfunc(model, weights)
+            self._client.log_artifacts(run_id, str(model), "model")
+        self._ensure_model(name)
+        entry = self._client.create_model_version(
+            name,
+            source=f"{self._client.get_run(run_id).info.artifact_uri}/model",
+            run_id=run_id,
+            tags=_tags(lineage),
+            description=self._describe(lineage),
+        )
+        return _as_ref(entry)
+
+    def _describe(self, lineage: Lineage) -> str:
+        """Markdown that the version's page shows: figures and the comparison picture."""
+        dataset = lineage.dataset
+        text = (
+            f"Trained on `{dataset.dataset}` version `{dataset.version[:12]}` "
+            f"({dataset.num_train_photos} photos), measured on {lineage.evaluation.num_images} "
+            f"held-out crops.\n\n{metrics_table(lineage.evaluation.metrics)}\n"
+        )
+        if run_id := lineage.evaluation.mlflow_run_id:
+            picture = artifact_url(self._settings, run_id, PICTURE)
+            text += f"\n![comparison]({picture})\n"
+        return text
+
+    def _ensure_model(self, name: str) -> None:
+        with _tolerating("RESOURCE_ALREADY_EXISTS"):
+            self._client.create_registered_model(name)
+
+    def _find_alias(self, name: str, alias: str) -> "ModelVersion | None":
+        # MLflow calls an alias that does not exist an invalid parameter.
+        with _tolerating("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return self._client.get_model_version_by_alias(name, alias)
+        return None
+
+    def _find_version(self, name: str, version: int) -> "ModelVersion | None":
+        with _tolerating("RESOURCE_DOES_NOT_EXIST"):
+            return self._client.get_model_version(name, str(version))
+        return None
+
+
+@contextmanager
+def _tolerating(*codes: str) -> Iterator[None]:
+    """Swallow MLflow's answers of these codes; whatever else went wrong is raised."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in codes:
+            raise
+
+
+def load(address: str, settings: Settings | None = None) -> "Generator":
+    """The plain network of a registered model, on the CPU in eval mode, for arrays and tensors.
+
+    ``srgan.load("models:/name@champion")``: `forward` takes LR (N, 3, h, w) in [0, 1] and gives
+    SR (N, 3, s·h, s·w), nominally [−1, 1]. Only MLFLOW_TRACKING_URI has to be set; no code of
+    the model is run.
+    """
+    from srgan.models.interchange import load_generator
+
+    registry = Registry(settings or Settings())
+    return load_generator(registry.load_generator_bytes(registry.resolve(address)))
+
+
+def _parse(address: str) -> tuple[str, str, int | None]:
+    """Name, alias and version; the alias does not count where there is a version."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise RegistryError(
+            f"{address!r} names no model; expected NAME, models:/NAME@ALIAS or models:/NAME/VERSION"
+        )
+    name, alias, version = match.groups()
+    return name, alias or CHAMPION, int(version) if version else None
+
+
+def _tags(lineage: Lineage) -> dict[str, str]:
+    values = {
+        "run": lineage.checkpoint.run,
+        "pretrained_run": lineage.pretrained.run if lineage.pretrained else None,
+        "weights": lineage.checkpoint.digest,
+        "dataset": lineage.dataset.dataset,
+        "dataset_version": lineage.dataset.version,
+        "dataset_ref": lineage.dataset.model_dump_json(),
+        "pretrained_ref": lineage.pretrained.model_dump_json() if lineage.pretrained else None,
+        "code_version": code_version(),
+        "recipe_name": lineage.recipe.name if lineage.recipe else None,
+        "metrics": json.dumps(lineage.evaluation.metrics, sort_keys=True),
+        "evaluation": lineage.evaluation.key,
+        "evaluation_run": lineage.evaluation.mlflow_run_id,
+    }
+    if lineage.recipe:
+        values |= training_inputs(lineage.dataset, lineage.recipe)
+    return {f"srgan.{name}": value for name, value in values.items() if value}
+
+
+def _as_ref(entry: "ModelVersion") -> ModelRef:
+    tags = entry.tags
+    if "srgan.run" not in tags:
+        raise RegistryError(
+            f"models:/{entry.name}/{entry.version} was not registered by this project: it has no "
+            f"tag srgan.run"
+        )
+    return ModelRef(
+        name=entry.name,
+        version=int(entry.version),
+        run=tags["srgan.run"],
+        weights_digest=tags["srgan.weights"],
+        metrics=json.loads(tags["srgan.metrics"]),
+    )

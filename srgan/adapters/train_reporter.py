@@ -1,0 +1,67 @@
+"""Rank 0's news of a training job: printed, in the bucket, in MLflow. None of it stops training."""
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from srgan.adapters.tracking import MetricLog
+from srgan.errors import StorageError
+from srgan.refs import to_json
+from srgan.settings import Settings
+from srgan.storage import ObjectStore
+from srgan.train.progress import Progress
+
+if TYPE_CHECKING:
+    from srgan.adapters.ray_train import TrainSpec
+
+logger = logging.getLogger(__name__)
+
+
+class JobReporter:
+    """The `Reporter` of a Ray job.
+
+    The progress object is written beside the training; while a write hangs, newer progress is
+    printed but not written, so that a slow store costs freshness and no steps.
+    """
+
+    def __init__(self, settings: Settings, store: ObjectStore, spec: "TrainSpec") -> None:
+        self._store = store
+        self._key = f"runs/{spec.run}/progress.json"
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
+        self._writing: Future[None] | None = None
+        self._metrics = MetricLog(settings, spec.mlflow_run_id) if spec.mlflow_run_id else None
+
+    def progress(self, progress: Progress) -> None:
+        print(progress.line(), flush=True)  # noqa: T201  # the job's log is read by people
+        if self._writing is None or self._writing.done():
+            self._writing = self._thread.submit(self._write, to_json(progress))
+        if self._metrics:
+            figures = {
+                "crops_per_s": progress.crops_per_s,
+                "learning_rate": progress.learning_rate,
+                "data_wait_share": progress.data_wait_share,
+                "memory_bytes": float(progress.memory_bytes),
+            }
+            self._metrics.log(progress.step, {**progress.losses, **figures})
+
+    def validation(self, step: int, metrics: dict[str, float]) -> None:
+        figures = "  ".join(f"{name} {value:.2f} dB" for name, value in sorted(metrics.items()))
+        print(f"validation at step {step}: {figures}", flush=True)  # noqa: T201  # as above
+        if self._metrics:
+            self._metrics.log(step, metrics)
+
+    def picture(self, name: str, png: bytes, step: int) -> None:
+        if self._metrics:
+            self._metrics.picture(f"{name}-step-{step:09d}", png)
+
+    def close(self) -> None:
+        """Wait for what is on its way."""
+        self._thread.shutdown(wait=True)
+        if self._metrics:
+            self._metrics.close()
+
+    def _write(self, body: bytes) -> None:
+        try:
+            self._store.put(self._key, body, content_type="application/json")
+        except StorageError as error:
+            logger.warning("progress could not be written: %s", error)

@@ -1,0 +1,175 @@
+"""What a training rank and an evaluation read: the crops of one side of a dataset version."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.data.manifest import read_manifest, read_photos
+from srgan.data.shards import ShardCache
+from srgan.data.tables import CutPhoto, Split
+from srgan.errors import ConfigError, StorageError
+from srgan.refs import DatasetRef
+from srgan.storage import ObjectStore
+
+_DRAWS = 5
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+@dataclass(eq=False)
+class Crops(Sequence[NDArray[np.uint8]]):
+    """HR crops, uint8 (P, P, 3) RGB, in an order that depends on the content alone."""
+
+    size: int
+    """P."""
+    names: Sequence[str]
+    """Source key of each crop."""
+    photo_of: Sequence[int]
+    """Number of each crop's photo, ascending from 0."""
+    shards: Sequence[NDArray[np.uint8]]
+    shard_of: NDArray[np.int64]
+    row_of: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.photo_of)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:  # type: ignore[override]  # no slices
+        return self.view(index).copy()
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (self[index] for index in range(len(self)))
+
+    def view(self, index: int) -> NDArray[np.uint8]:
+        """The crop in its memory-mapped shard: read-only, nothing is copied."""
+        crop: NDArray[np.uint8] = self.shards[self.shard_of[index]][self.row_of[index]]
+        return crop
+
+
+def open_crops(store: ObjectStore, ref: DatasetRef, split: Split, cache: ShardCache) -> Crops:
+    """The crops of one side of `ref`; their shards are fetched into `cache` first."""
+    manifest = read_manifest(store, ref.key)
+    if manifest.version != ref.version:
+        raise StorageError(
+            f"{store.uri(ref.key)} holds version {manifest.version} instead of {ref.version}"
+        )
+    photos = [photo for photo in read_photos(store, manifest) if photo.split == split]
+    needed = {span.shard for photo in photos for span in photo.spans}
+    shards = [shard for shard in manifest.shards if shard.sha256 in needed]
+    number = {shard.sha256: index for index, shard in enumerate(shards)}
+    arrays = cache.open(ref.dataset, shards)
+    return _arrange(photos, manifest.config.crop_size, arrays, number)
+
+
+def _arrange(
+    photos: list[CutPhoto],
+    size: int,
+    arrays: Sequence[NDArray[np.uint8]],
+    number: dict[str, int],
+) -> Crops:
+    # Sorted by pixels: neither the layout nor the files' names change what a seed draws.
+    photos = sorted(photos, key=lambda photo: photo.pixels)
+    spans = [(index, photo, span) for index, photo in enumerate(photos) for span in photo.spans]
+    counts = [span.num_crops for _, _, span in spans]
+    return Crops(
+        size=size,
+        names=[photo.name for _, photo, span in spans for _ in range(span.num_crops)],
+        photo_of=[index for index, _, span in spans for _ in range(span.num_crops)],
+        shards=arrays,
+        shard_of=np.repeat(np.array([number[s.shard] for _, _, s in spans], np.int64), counts),
+        row_of=np.array([row for _, _, s in spans for row in range(s.row, s.row + s.num_crops)]),
+    )
+
+
+class Patches:
+    """Random windows of random crops, a stateless function of seed, step and position.
+
+    A photo is drawn first, then one of its crops, so photos count alike however large they are.
+    Within a batch photos are distinct as long as there are enough (section 3.2), else each is
+    drawn as often as any other, give or take one.
+    """
+
+    def __init__(
+        self, crops: Crops, *, batch_size: int, window: int, seed: int, augment: bool
+    ) -> None:
+        if window > crops.size:
+            raise ConfigError(
+                f"windows of {window} pixels (patch_size and its margin) do not fit into crops "
+                f"of {crops.size}; raise data.crop_size or lower patch_size"
+            )
+        if not len(crops):
+            raise ConfigError("there are no crops to train on; prepare the dataset again")
+        self._crops = crops
+        self._batch_size = batch_size
+        self._window = window
+        self._seed = seed
+        self._augment = augment
+        self._num_crops = np.bincount(crops.photo_of)
+        self._first_crop = np.concatenate(([0], np.cumsum(self._num_crops)[:-1]))
+
+    def batch(self, step: int, *, rank: int, num_ranks: int) -> NDArray[np.uint8]:
+        """This rank's part of the global batch of `step`, uint8 (B / ranks, 3, window, window).
+
+        The parts of all ranks in turn are the same batch for any number of ranks. `ConfigError`
+        unless the number of ranks divides the batch.
+        """
+        if self._batch_size % num_ranks:
+            raise ConfigError(
+                f"batch_size {self._batch_size} is not divisible by {num_ranks} workers"
+            )
+        share = self._batch_size // num_ranks
+        crops, ys, xs, turns = self._draw(step)
+        batch = np.empty((share, 3, self._window, self._window), np.uint8)
+        for out, index in zip(batch, range(rank * share, (rank + 1) * share), strict=True):
+            y, x = ys[index], xs[index]
+            patch = self._crops.view(crops[index])[y : y + self._window, x : x + self._window]
+            out[:] = _turned(patch.transpose(2, 0, 1), turns[index])
+        return batch
+
+    def _draw(self, step: int) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Crop, y, x and turn (0–7) of every patch of the global batch."""
+        # Philox is a counter-based generator: a key is all the state there is. Raw bits instead
+        # of Generator's methods, whose streams may differ between releases of numpy.
+        key = np.array([self._seed % 2**64, step], np.uint64)
+        raw = np.random.Philox(key=key).random_raw(_DRAWS * self._batch_size)
+        bits = (raw & _LOW).astype(np.int64).reshape(_DRAWS, self._batch_size)
+        photos = _distinct(bits[0].tolist(), len(self._num_crops))
+        crops = self._first_crop[photos] + _below(bits[1], self._num_crops[photos])
+        places = self._crops.size - self._window + 1
+        turns = bits[4] >> 29 if self._augment else np.zeros(self._batch_size, np.int64)
+        ys, xs = _below(bits[2], places), _below(bits[3], places)
+        return crops.tolist(), ys.tolist(), xs.tolist(), turns.tolist()
+
+
+def _below(bits: NDArray[np.int64], limit: NDArray[np.int64] | int) -> NDArray[np.int64]:
+    """32 random bits each → an integer in [0, limit), limit < 2³¹."""
+    return (bits * limit) >> 32
+
+
+def _distinct(bits: list[int], limit: int) -> list[int]:
+    """As many integers in [0, limit) as there are draws; each block of `limit` is a permutation."""
+    if len(bits) > limit:
+        blocks = math.ceil(len(bits) / limit)
+        return [
+            value
+            for block in range(blocks)
+            for value in _distinct(bits[block * limit : (block + 1) * limit], limit)
+        ]
+    # Fisher and Yates over 0 … limit − 1, of which only the swapped entries are kept.
+    swapped: dict[int, int] = {}
+    values = []
+    for index, draw in enumerate(bits):
+        other = index + ((draw * (limit - index)) >> 32)
+        values.append(swapped.get(other, other))
+        swapped[other] = swapped.get(index, index)
+    return values
+
+
+def _turned(image: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """One of the eight flips and quarter turns of (3, W, W), as a view."""
+    if turn & 1:
+        image = image[:, ::-1]
+    if turn & 2:
+        image = image[:, :, ::-1]
+    return image.transpose(0, 2, 1) if turn & 4 else image

@@ -1,0 +1,114 @@
+"""In which shards and rows the crops of a dataset lie, from one version to the next."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.config import DataConfig
+from srgan.data.manifest import Shard
+from srgan.data.previous import Previous
+from srgan.data.shards import Owner, ShardWriter, read_shard
+from srgan.data.split import side
+from srgan.data.tables import CutPhoto, Span, Split
+from srgan.storage import ObjectStore
+
+_MAX_DEAD_SHARE = 0.3
+
+
+class Layout:
+    """Places the crops of new photos into new shards and empties shards that are mostly dead.
+
+    Train and eval photos go into shards of their own, so that evaluation need not fetch the
+    training data.
+    """
+
+    def __init__(
+        self, store: ObjectStore, dataset: str, config: DataConfig, previous: Previous
+    ) -> None:
+        self._store = store
+        self._dataset = dataset
+        self._eval_share = config.eval_share
+        self._previous = previous
+        self._photos: dict[str, CutPhoto] = {}
+        self._writers: dict[Split, ShardWriter] = {
+            "train": ShardWriter(store, dataset, config.crop_size, config.shard_bytes),
+            "eval": ShardWriter(store, dataset, config.crop_size, config.shard_bytes),
+        }
+
+    def keep(self, pixels: Iterable[str]) -> None:
+        """Take photos over from the previous version, which has them."""
+        self._photos |= {each: self._previous.photos[each] for each in pixels}
+
+    def has(self, pixels: str) -> bool:
+        """Whether these pixels have their place, now or since the previous version."""
+        if pixels not in self._photos and pixels in self._previous.photos:
+            self.keep([pixels])
+        return pixels in self._photos
+
+    def add(self, pixels: str, height: int, width: int, crops: Iterable[NDArray[np.uint8]]) -> None:
+        """Place the crops of a new photo; its spans are known after `finish`."""
+        split = self._previous.splits.get(pixels) or side(pixels, self._eval_share)
+        self._photos[pixels] = CutPhoto(pixels, "", split, height, width, ())
+        self._writers[split].add(pixels, crops)
+
+    def photo(self, pixels: str) -> CutPhoto:
+        return self._photos[pixels]
+
+    def finish(self, photos: list[CutPhoto]) -> list[CutPhoto]:
+        """Store what is still open and move the live rows out of mostly dead shards."""
+        new = self._flush()
+        photos = [replace(p, spans=new[p.pixels]) if p.pixels in new else p for p in photos]
+        dying = self._mostly_dead(photos)
+        if not dying:
+            return photos
+        self._move(dying, photos)
+        moved = self._flush()
+        return [
+            replace(p, spans=tuple(new for old in p.spans for new in moved.get(old, (old,))))
+            for p in photos
+        ]
+
+    def shards(self, photos: list[CutPhoto]) -> tuple[Shard, ...]:
+        """Every shard that a photo lies in, sorted by name."""
+        every = self._previous.shards | {
+            shard.sha256: shard for writer in self._writers.values() for shard in writer.shards
+        }
+        return tuple(every[sha256] for sha256 in sorted(_num_live(photos)))
+
+    def _flush(self) -> dict[Owner, tuple[Span, ...]]:
+        spans: dict[Owner, tuple[Span, ...]] = {}
+        for writer in self._writers.values():
+            writer.flush()
+            spans |= {owner: tuple(each) for owner, each in writer.spans.items()}
+            writer.spans = {}
+        return spans
+
+    def _mostly_dead(self, photos: list[CutPhoto]) -> dict[str, Shard]:
+        live = _num_live(photos)
+        return {
+            sha256: shard
+            for sha256, shard in self._previous.shards.items()
+            if 0 < live[sha256] < (1 - _MAX_DEAD_SHARE) * shard.num_crops
+        }
+
+    def _move(self, dying: dict[str, Shard], photos: list[CutPhoto]) -> None:
+        live: dict[str, list[tuple[Split, Span]]] = {sha256: [] for sha256 in dying}
+        for photo in photos:
+            for span in photo.spans:
+                if span.shard in live:
+                    live[span.shard].append((photo.split, span))
+        for sha256, shard in dying.items():
+            crops = read_shard(self._store, self._dataset, shard)
+            for split, span in live[sha256]:
+                self._writers[split].add(span, crops[span.row : span.row + span.num_crops])
+
+
+def _num_live(photos: Iterable[CutPhoto]) -> Counter[str]:
+    live: Counter[str] = Counter()
+    for photo in photos:
+        for span in photo.spans:
+            live[span.shard] += span.num_crops
+    return live

@@ -1,0 +1,164 @@
+"""Photos below a prefix → an immutable version of a dataset of HR crops.
+
+The cost is that of what changed: an object with the change token of the previous version is not
+read again, a photo whose pixels it knows is not cut again. In memory are two shards, the photos
+that the reading threads hold, and half a kilobyte or so per photo.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from srgan.config import DataConfig
+from srgan.data import manifest as manifests
+from srgan.data.crops import cut
+from srgan.data.layout import Layout
+from srgan.data.manifest import Manifest, put_table
+from srgan.data.previous import Previous, read_previous
+from srgan.data.reading import Reading, read_photos
+from srgan.data.split import assign
+from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
+from srgan.errors import DataError
+from srgan.refs import DatasetRef
+from srgan.storage import ObjectInfo, ObjectStore
+
+Progress = Callable[[int, int], None]
+"""Called with the number of objects read so far and to be read in all."""
+
+# What this system writes into its own bucket is no photo of the user's.
+_OWN_PREFIXES = ("crops/", "promotions/", "runs/", "weights/")
+
+
+def prepare_dataset(
+    source_store: ObjectStore,
+    source_prefix: str,
+    store: ObjectStore,
+    dataset: str,
+    config: DataConfig,
+    progress: Progress = lambda done, total: None,
+) -> DatasetRef:
+    """Bring `dataset` up to date with the photos below `source_prefix`.
+
+    Raises `DataError` when there are no or too few usable photos, with the reasons and their
+    counts; `ConflictError` when somebody else published a version meanwhile; `StorageError` when
+    a store fails. Whatever it raises, the previous version stays as it was.
+    """
+    prefix = _folder(source_prefix)
+    uri = source_store.uri(prefix)
+    objects = [info for info in source_store.list(prefix) if _is_source(info, source_store, store)]
+    if not objects:
+        raise DataError(f"there are no photos below {uri}; upload some or correct the address")
+    previous = read_previous(store, dataset, source_store.bucket, config)
+    layout = Layout(store, dataset, config, previous)
+    sources, num_read = _read_changed(source_store, objects, previous, layout, config, progress)
+    photos = _split(sources, layout, previous, config, uri)
+    photos = layout.finish(photos)
+    manifest = _describe(store, dataset, uri, config, sources, photos, layout)
+    if manifest != previous.manifest:
+        manifests.publish(store, manifest, previous.token)
+    return manifest.ref(num_read)
+
+
+def count_reasons(sources: Iterable[Source]) -> dict[str, int]:
+    """How many sources were passed by for each reason, most frequent first."""
+    return dict(Counter(source.reason for source in sources if source.reason).most_common())
+
+
+def _folder(prefix: str) -> str:
+    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
+
+
+def _is_source(info: ObjectInfo, source_store: ObjectStore, store: ObjectStore) -> bool:
+    """Neither a folder's marker nor anything that this system wrote."""
+    if info.key.endswith("/") or "_srgan" in info.key.split("/"):
+        return False
+    return source_store.bucket != store.bucket or not info.key.startswith(_OWN_PREFIXES)
+
+
+def _read_changed(
+    source_store: ObjectStore,
+    objects: list[ObjectInfo],
+    previous: Previous,
+    layout: Layout,
+    config: DataConfig,
+    progress: Progress,
+) -> tuple[list[Source], int]:
+    """What became of every object, sorted by key, and how many had to be read."""
+    known = [source for info in objects if (source := previous.source(info)) is not None]
+    changed = [info for info in objects if previous.source(info) is None]
+    sources = known
+    layout.keep(source.pixels for source in known if source.pixels)
+    progress(0, len(changed))
+    for done, reading in enumerate(read_photos(source_store, changed, config), start=1):
+        if reading is not None:
+            sources.append(reading.source)
+            _place(reading, layout, config)
+        progress(done, len(changed))
+    return sorted(sources, key=lambda source: source.key), len(changed)
+
+
+def _place(reading: Reading, layout: Layout, config: DataConfig) -> None:
+    pixels, rgb = reading.source.pixels, reading.rgb
+    if pixels is None or rgb is None or layout.has(pixels):
+        return
+    layout.add(pixels, rgb.shape[0], rgb.shape[1], cut(rgb, config.crop_size))
+
+
+def _split(
+    sources: list[Source], layout: Layout, previous: Previous, config: DataConfig, uri: str
+) -> list[CutPhoto]:
+    """Every photo once, with its side and its first source, sorted by pixels."""
+    names: dict[str, str] = {}
+    for source in sources:
+        if source.pixels:
+            names.setdefault(source.pixels, source.key)
+    if len(names) < 2:
+        raise DataError(_too_few(len(names), sources, uri))
+    splits = assign(names, previous.splits, config.eval_share)
+    return [
+        replace(layout.photo(pixels), name=names[pixels], split=splits[pixels])
+        for pixels in sorted(names)
+    ]
+
+
+def _too_few(num_photos: int, sources: list[Source], uri: str) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(sources).items())
+    rejected = [source for source in sources if source.reason]
+    example = f"; for example {rejected[0].key}: {rejected[0].detail}" if rejected else ""
+    duplicates = sum(1 for source in sources if source.pixels) - num_photos
+    return (
+        f"{num_photos} usable {'photo' if num_photos == 1 else 'photos'} among "
+        f"{len(sources)} objects below {uri}, but training and evaluation need one each; "
+        f"passed by: {reasons or 'none'}; duplicates: {duplicates}{example}"
+    )
+
+
+def _describe(
+    store: ObjectStore,
+    dataset: str,
+    uri: str,
+    config: DataConfig,
+    sources: list[Source],
+    photos: list[CutPhoto],
+    layout: Layout,
+) -> Manifest:
+    num_photos, num_crops = Counter[str](), Counter[str]()
+    for photo in photos:
+        num_photos[photo.split] += 1
+        num_crops[photo.split] += sum(span.num_crops for span in photo.spans)
+    num_usable = sum(1 for source in sources if source.pixels)
+    return Manifest(
+        dataset=dataset,
+        version=manifests.content_version(config, photos),
+        source=uri,
+        config=config,
+        shards=layout.shards(photos),
+        sources_table=put_table(store, dataset, dump_sources(sources)),
+        photos_table=put_table(store, dataset, dump_photos(photos)),
+        num_train_crops=num_crops["train"],
+        num_eval_crops=num_crops["eval"],
+        num_train_photos=num_photos["train"],
+        num_eval_photos=num_photos["eval"],
+        num_duplicates=num_usable - len(photos),
+        num_rejected=len(sources) - num_usable,
+    )

@@ -1,0 +1,187 @@
+"""Shards: immutable ``.npy`` files of crops, named by their SHA-256, and their local cache."""
+
+import fcntl
+import hashlib
+import io
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.data.manifest import Shard, put_once, shard_key
+from srgan.data.tables import Span
+from srgan.errors import ConfigError, StorageError
+from srgan.storage import ObjectStore
+
+log = logging.getLogger(__name__)
+
+_PARALLEL = 8
+
+
+Owner = str | Span
+"""Whose crops: a photo's, by its pixels, or those of a span that moves."""
+
+
+class ShardWriter:
+    """Collects crops and stores a shard whenever one is full; holds one shard in memory."""
+
+    def __init__(self, store: ObjectStore, dataset: str, crop_size: int, shard_bytes: int) -> None:
+        self._store = store
+        self._dataset = dataset
+        crop_bytes = crop_size * crop_size * 3
+        self._shape = (max(1, shard_bytes // crop_bytes), crop_size, crop_size, 3)
+        self._buffer: NDArray[np.uint8] | None = None
+        self._owners: list[Owner] = []
+        self.shards: list[Shard] = []
+        self.spans: dict[Owner, list[Span]] = {}
+        """Where the crops of each owner went, in the order that they came."""
+
+    def add(self, owner: Owner, crops: Iterable[NDArray[np.uint8]]) -> None:
+        """Append crops (P, P, 3) of one owner."""
+        for crop in crops:
+            if self._buffer is None:
+                self._buffer = np.empty(self._shape, np.uint8)
+            self._buffer[len(self._owners)] = crop
+            self._owners.append(owner)
+            if len(self._owners) == len(self._buffer):
+                self.flush()
+
+    def flush(self) -> None:
+        """Store what is collected. Does nothing when that is nothing."""
+        if self._buffer is None or not self._owners:
+            return
+        file = io.BytesIO()
+        np.save(file, self._buffer[: len(self._owners)])
+        data = file.getvalue()
+        sha256 = put_once(self._store, lambda sha256: shard_key(self._dataset, sha256), data)
+        self.shards.append(Shard(sha256=sha256, num_crops=len(self._owners), size_bytes=len(data)))
+        first = 0
+        for row, owner in enumerate(self._owners):
+            if row + 1 == len(self._owners) or self._owners[row + 1] != owner:
+                self.spans.setdefault(owner, []).append(Span(sha256, first, row + 1 - first))
+                first = row + 1
+        self._owners = []
+
+
+def read_shard(store: ObjectStore, dataset: str, shard: Shard) -> NDArray[np.uint8]:
+    """A whole shard (N, P, P, 3) in memory; an altered one is a `StorageError`."""
+    key = shard_key(dataset, shard.sha256)
+    data = store.get(key)
+    if hashlib.sha256(data).hexdigest() != shard.sha256:
+        raise _altered(store, key)
+    crops: NDArray[np.uint8] = np.load(io.BytesIO(data), allow_pickle=False)
+    return crops
+
+
+class ShardCache:
+    """Shards on the local disk, shared by all processes of a node and bounded in bytes.
+
+    An open shard carries a shared file lock, which lives exactly as long as its memory map; only
+    shards without one are evicted, the longest unused first. All locks end with their process.
+    """
+
+    def __init__(self, store: ObjectStore, directory: Path, max_bytes: int) -> None:
+        self._store = store
+        self._directory = directory
+        self._max_bytes = max_bytes
+
+    def open(self, dataset: str, shards: Sequence[Shard]) -> list[NDArray[np.uint8]]:
+        """Memory-mapped shards (N, P, P, 3), read-only; fetches in parallel what is missing.
+
+        Raises `ConfigError` when they do not fit, `StorageError` when one is missing or altered.
+        """
+        with self._lock():
+            present = [shard for shard in shards if self._is_present(shard)]
+            arrays = {shard.sha256: self._map(shard) for shard in present}
+            missing = [shard for shard in shards if shard.sha256 not in arrays]
+            if missing:
+                self._make_room(sum(shard.size_bytes for shard in missing))
+                self._fetch_all(dataset, missing)
+                arrays |= {shard.sha256: self._map(shard) for shard in missing}
+        return [arrays[shard.sha256] for shard in shards]
+
+    def _path(self, shard: Shard) -> Path:
+        return self._directory / f"{shard.sha256}.npy"
+
+    def _is_present(self, shard: Shard) -> bool:
+        try:
+            return self._path(shard).stat().st_size == shard.size_bytes
+        except FileNotFoundError:
+            return False
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One process at a time fetches and evicts; the others then find what they need."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with (self._directory / "lock").open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _map(self, shard: Shard) -> NDArray[np.uint8]:
+        path = self._path(shard)
+        with path.open("rb") as file:
+            os.utime(file.fileno())
+            # The map keeps a duplicate of this descriptor and with it the lock.
+            fcntl.flock(file, fcntl.LOCK_SH)
+            version = np.lib.format.read_magic(file)
+            assert version == (1, 0), f"{path} has npy version {version}"
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+            assert dtype == np.uint8, f"{path} holds {dtype}"
+            assert not fortran_order, f"{path} is not in C order"
+            return np.asarray(np.memmap(file, dtype, "r", file.tell(), shape))
+
+    def _make_room(self, needed: int) -> None:
+        for partial in self._directory.glob(".*.part"):
+            partial.unlink()  # left by a process that died: we hold the lock
+        files = [(path, path.stat()) for path in self._directory.glob("*.npy")]
+        total = needed + sum(stat.st_size for _, stat in files)
+        for path, stat in sorted(files, key=lambda entry: entry[1].st_mtime_ns):
+            if total <= self._max_bytes:
+                return
+            if _unlink_unless_open(path):
+                total -= stat.st_size
+        if total > self._max_bytes:
+            raise ConfigError(
+                f"the shard cache {self._directory} would hold {total:,} bytes that are in use, "
+                f"but is bounded to {self._max_bytes:,}; raise SRGAN_CACHE_BYTES"
+            )
+
+    def _fetch_all(self, dataset: str, shards: list[Shard]) -> None:
+        size = sum(shard.size_bytes for shard in shards)
+        log.info("fetching %d shards of %s, %.1f MB", len(shards), dataset, size / 1e6)
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            for _ in pool.map(lambda shard: self._fetch(dataset, shard), shards):
+                pass
+
+    def _fetch(self, dataset: str, shard: Shard) -> None:
+        key = shard_key(dataset, shard.sha256)
+        partial = self._directory / f".{shard.sha256}.part"
+        try:
+            self._store.download(key, partial)
+            with partial.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
+                    raise _altered(self._store, key)
+                # Without this a power cut can leave the name without the bytes.
+                os.fsync(file.fileno())
+            partial.replace(self._path(shard))
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _unlink_unless_open(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        path.unlink()
+        return True
+
+
+def _altered(store: ObjectStore, key: str) -> StorageError:
+    return StorageError(f"{store.uri(key)} was altered; delete it and prepare the dataset again")

@@ -1,0 +1,94 @@
+"""The two tables of a dataset version: what became of each source, and where each photo lies."""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Split = Literal["train", "eval"]
+
+
+class Span(NamedTuple):
+    """Consecutive crops of one photo in one shard."""
+
+    shard: str
+    """SHA-256 of the shard."""
+    row: int
+    num_crops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source object: either its photo or the reason why it was passed by."""
+
+    key: str
+    token: str
+    pixels: str | None = None
+    """Digest of the decoded pixels; the photo's row carries the same."""
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CutPhoto:
+    """One photo, however many sources hold it."""
+
+    pixels: str
+    name: str
+    """Key of its first source."""
+    split: Split
+    height: int
+    width: int
+    spans: tuple[Span, ...]
+    """Its crops in the order of `crops.windows`."""
+
+
+_TEXT, _NUMBER = pa.string(), pa.int32()
+_SOURCES = pa.schema(dict.fromkeys(("key", "token", "pixels", "reason", "detail"), _TEXT))
+_SPAN = pa.struct({"shard": _TEXT, "row": _NUMBER, "num_crops": _NUMBER})
+_PHOTOS = pa.schema(
+    {
+        "pixels": _TEXT,
+        "name": _TEXT,
+        "split": _TEXT,
+        "height": _NUMBER,
+        "width": _NUMBER,
+        "spans": pa.list_(_SPAN),
+    }
+)
+
+
+def dump_sources(sources: Iterable[Source]) -> bytes:
+    """Parquet, one row per source object."""
+    return _dump((asdict(source) for source in sources), _SOURCES)
+
+
+def load_sources(data: bytes) -> list[Source]:
+    return [Source(**row) for row in _rows(data)]
+
+
+def dump_photos(photos: Iterable[CutPhoto]) -> bytes:
+    """Parquet, one row per photo."""
+    return _dump(({**asdict(p), "spans": [s._asdict() for s in p.spans]} for p in photos), _PHOTOS)
+
+
+def load_photos(data: bytes) -> list[CutPhoto]:
+    return [
+        CutPhoto(**{**row, "spans": tuple(Span(**span) for span in row["spans"])})
+        for row in _rows(data)
+    ]
+
+
+def _dump(rows: Iterable[dict[str, Any]], schema: Any) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _rows(data: bytes) -> Iterator[dict[str, Any]]:
+    # By batches: a whole table as Python dictionaries would be its largest form.
+    for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(batch_size=10_000):
+        yield from batch.to_pylist()

@@ -1,0 +1,50 @@
+"""What an evaluation job is told, and where its results lie."""
+
+from srgan.config import Config
+from srgan.refs import CheckpointRef, DatasetRef, ModelRef, config_digest
+
+MODEL, PRETRAINED, CHAMPION = "model", "pretrained", "champion"
+
+
+class EvaluateSpec(Config):
+    """What to measure, and on what."""
+
+    dataset: DatasetRef
+    contestants: dict[str, CheckpointRef | ModelRef]
+    """``model`` (the one that this is about), and ``pretrained`` and ``champion`` if any."""
+    code_version: str
+    mlflow_run_id: str | None = None
+    """Where picture, report and figures are logged."""
+
+    @property
+    def digest(self) -> str:
+        """Names the evaluation by what goes in, whichever way the weights are addressed."""
+        weights = (f"{name}:{weights_digest(ref)}" for name, ref in self.contestants.items())
+        return config_digest(self.dataset.version, *sorted(weights), self.code_version)
+
+    @property
+    def run(self) -> str:
+        """Name below ``runs/``; the results lie next to the checkpoint that they are about."""
+        return f"{self.contestants[MODEL].run}/evaluations/{self.digest[:16]}"
+
+    @property
+    def spec_key(self) -> str:
+        return f"runs/{self.run}/spec.json"
+
+    @property
+    def report_key(self) -> str:
+        return f"runs/{self.run}/report.json"
+
+    @property
+    def picture_key(self) -> str:
+        return f"runs/{self.run}/comparison.png"
+
+    @property
+    def result_key(self) -> str:
+        """`EvaluationRef` as JSON, written last: whoever finds it finds the rest."""
+        return f"runs/{self.run}/evaluation.json"
+
+
+def weights_digest(ref: CheckpointRef | ModelRef) -> str:
+    """SHA-256 of the generator that a checkpoint or model version stands for."""
+    return ref.digest if isinstance(ref, CheckpointRef) else ref.weights_digest

@@ -1,0 +1,111 @@
+"""What the bytes of a file say before anything is decoded: format, declared size, completeness.
+
+Pillow checks less, later, or depending on its global switches (`MAX_IMAGE_PIXELS`,
+`LOAD_TRUNCATED_IMAGES`), which belong to whoever else uses it in this process.
+"""
+
+import zlib
+from typing import Literal
+
+from srgan.errors import ImageError
+
+Format = Literal["jpeg", "png", "webp", "tiff", "bmp"]
+
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
+_SUPPORTED = "JPEG, PNG, WebP, TIFF or BMP"
+_FOREIGN = {
+    b"GIF8": "GIF",
+    b"8BPS": "Photoshop",
+    b"\x00\x00\x00\x0cjP": "JPEG 2000",
+    b"\x00\x00\x00\x0cJXL": "JPEG XL",
+    b"\xff\x0a": "JPEG XL",
+    b"%PDF": "PDF",
+}
+
+
+def recognise(data: bytes) -> Format:
+    """Format by content; names of files are not trusted."""
+    if not data:
+        raise ImageError("empty", "the file has no bytes")
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data.startswith(_PNG_MAGIC):
+        return "png"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
+        return "tiff"
+    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
+        return "bmp"
+    for magic, name in _FOREIGN.items():
+        if data.startswith(magic):
+            raise ImageError("unsupported", f"{name} is not read; convert it to {_SUPPORTED}")
+    if data[4:8] == b"ftyp":
+        raise ImageError("unsupported", f"HEIF and AVIF are not read; convert to {_SUPPORTED}")
+    raise ImageError("not_an_image", f"the first bytes are {data[:8]!r}, not {_SUPPORTED}")
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse a declared size that is empty or larger than `max_pixels`."""
+    if width < 1 or height < 1:
+        raise ImageError("corrupt", f"declares {width}×{height} pixels")
+    if width * height > max_pixels:
+        raise ImageError(
+            "too_large", f"declares {width}×{height} pixels, more than the limit of {max_pixels}"
+        )
+
+
+def check_png(data: bytes, max_pixels: int) -> None:
+    """Size, animation, and every chunk with its checksum up to the end of the image."""
+    position, first = len(_PNG_MAGIC), True
+    while True:
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind = data[position + 4 : position + 8]
+        end = position + 12 + length
+        if first and len(data) >= position + 16 and kind == b"IHDR":
+            width, height = data[position + 8 : position + 12], data[position + 12 : position + 16]
+            check_size(int.from_bytes(width, "big"), int.from_bytes(height, "big"), max_pixels)
+        elif first and len(kind) == 4 and kind != b"IHDR":
+            raise ImageError("corrupt", f"the PNG begins with chunk {kind!r} instead of IHDR")
+        if end > len(data):
+            raise ImageError("truncated", f"{end - len(data)} bytes of the PNG are missing")
+        if zlib.crc32(data[position + 4 : end - 4]).to_bytes(4, "big") != data[end - 4 : end]:
+            raise ImageError("corrupt", f"wrong checksum in PNG chunk {kind!r}")
+        if kind == b"acTL":
+            raise ImageError("unsupported", "animated PNG; extract the frames first")
+        if kind == b"IEND":
+            return
+        position, first = end, False
+
+
+def check_webp(data: bytes, max_pixels: int) -> None:
+    """Declared canvas and length: libwebp allocates the canvas as soon as a file is opened."""
+    kind, body = data[12:16], data[20:30]
+    if len(data) < 30:
+        raise ImageError("truncated", f"the WebP ends in its header, after {len(data)} bytes")
+    if kind == b"VP8X":
+        size = [1 + int.from_bytes(body[i : i + 3], "little") for i in (4, 7)]
+    elif kind == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        size = [1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)]
+    elif kind == b"VP8 ":
+        size = [int.from_bytes(body[i : i + 2], "little") & 0x3FFF for i in (6, 8)]
+    else:
+        raise ImageError("corrupt", f"the WebP begins with chunk {kind!r}")
+    check_size(size[0], size[1], max_pixels)
+    missing = 8 + int.from_bytes(data[4:8], "little") - len(data)
+    if missing > 0:
+        raise ImageError("truncated", f"{missing} bytes of the WebP are missing")
+
+
+def check_tiff(data: bytes) -> None:
+    """Most writers put the directory last, so that it is the first thing a cut takes away."""
+    if data[2:4] not in (b"*\x00", b"\x00*"):
+        return  # BigTIFF has another header
+    order: Literal["little", "big"] = "little" if data[:1] == b"I" else "big"
+    directory = int.from_bytes(data[4:8], order)
+    num_entries = int.from_bytes(data[directory : directory + 2], order)
+    missing = directory + 2 + 12 * num_entries - len(data)
+    if missing > 0:
+        raise ImageError("truncated", f"{missing} bytes of the TIFF's directory are missing")

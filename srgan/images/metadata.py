@@ -1,0 +1,128 @@
+"""What a file says about its photo besides the pixels: EXIF, ICC profile, dpi, bit depth.
+
+Metadata never costs a photo: what is damaged is left out.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, X_RESOLUTION, TiffImageFile
+
+from srgan.images.containers import Format
+
+_EXIF_PREFIX = b"Exif\x00\x00"
+_SHORT = 3  # EXIF's number for an unsigned 16-bit entry
+_PNG_DEPTH = 24  # position of the bit depth: signature, chunk length and name, width, height
+# A TIFF's own tags are its EXIF; these describe the photo, the others the file.
+_DESCRIPTIVE = (
+    Base.ImageDescription,
+    Base.Make,
+    Base.Model,
+    Base.Software,
+    Base.DateTime,
+    Base.Artist,
+    Base.Copyright,
+)
+
+
+def bit_depth(image: ImageFile, kind: Format, data: memoryview) -> int:
+    """Bits per channel in the file; of a palette's colours if it has one."""
+    if image.mode in ("P", "PA"):
+        return 8
+    if kind == "png":
+        return data[_PNG_DEPTH]
+    if isinstance(image, TiffImageFile):
+        return int(max(image.tag_v2.get(BITSPERSAMPLE, (1,))))
+    return 1 if image.mode == "1" else 8
+
+
+def icc_profile(image: ImageFile) -> bytes | None:
+    """The embedded profile, unless the pixels had to leave its colour space (CMYK)."""
+    profile = image.info.get("icc_profile")
+    if isinstance(profile, bytes) and profile and image.mode != "CMYK":
+        return profile
+    return None
+
+
+def dpi(image: ImageFile, turn: int) -> tuple[float, float] | None:
+    """Horizontal and vertical resolution of the upright photo."""
+    if isinstance(image, TiffImageFile) and X_RESOLUTION not in image.tag_v2:
+        return None  # Pillow makes it 1 dpi
+    try:
+        x, y = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    if not (math.isfinite(x) and math.isfinite(y) and x > 0 and y > 0):
+        return None
+    return (y, x) if turn >= 5 else (x, y)
+
+
+def exif(image: ImageFile, kind: Format) -> bytes | None:
+    """The raw EXIF block with its prefix; a TIFF's is collected from its tags."""
+    if kind == "tiff":
+        return _tiff_exif(image)
+    block = image.info.get("exif")
+    if not isinstance(block, bytes) or not block:
+        return None
+    return block if block.startswith(_EXIF_PREFIX) else _EXIF_PREFIX + block
+
+
+def _tiff_exif(image: ImageFile) -> bytes | None:
+    kept = Image.Exif()
+    try:
+        tags = image.getexif()
+        for tag in _DESCRIPTIVE:
+            if tag in tags:
+                kept[tag] = tags[tag]
+        for directory in (IFD.Exif, IFD.GPSInfo):
+            entries = tags.get_ifd(directory)
+            if entries:
+                kept[directory] = entries
+        return kept.tobytes() if len(kept) else None
+    # As in `decode`: Pillow's parser raises anything on damaged tags, and the photo is fine.
+    except Exception:
+        return None
+
+
+def orientation(block: bytes) -> int:
+    """1 … 8 as EXIF counts; 1 (upright) if there is none or the block is damaged."""
+    for value in _orientations(block):
+        number = int.from_bytes(block[value], _byte_order(block))
+        if 1 <= number <= 8:
+            return number
+    return 1
+
+
+def reset_orientation(block: bytes) -> bytes:
+    """The same EXIF block with orientation 1, every other byte as it was.
+
+    A block written anew would lose maker notes, whose offsets only the camera's maker knows.
+    """
+    result = bytearray(block)
+    for value in _orientations(block):
+        result[value] = (1).to_bytes(2, _byte_order(block))
+    return bytes(result)
+
+
+def _byte_order(block: bytes) -> Literal["little", "big"]:
+    return "little" if block[len(_EXIF_PREFIX) :].startswith(b"II") else "big"
+
+
+def _orientations(block: bytes) -> Iterator[slice]:
+    """Where the values of orientation entries of the first directory lie within the block."""
+    start, order = len(_EXIF_PREFIX), _byte_order(block)
+    if block[start : start + 4] not in (b"II*\x00", b"MM\x00*"):
+        return
+    directory = start + int.from_bytes(block[start + 4 : start + 8], order)
+    num_entries = int.from_bytes(block[directory : directory + 2], order)
+    for entry in range(directory + 2, directory + 2 + 12 * num_entries, 12):
+        if entry + 12 > len(block):
+            return
+        tag = int.from_bytes(block[entry : entry + 2], order)
+        kind = int.from_bytes(block[entry + 2 : entry + 4], order)
+        if tag == Base.Orientation and kind == _SHORT:
+            yield slice(entry + 8, entry + 10)

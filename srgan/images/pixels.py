@@ -1,0 +1,83 @@
+"""Whatever channels a file has → 8-bit RGB or grayscale, and alpha."""
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from srgan.errors import ImageError
+
+Channels = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
+
+
+def channels(image: Image.Image, bit_depth: int) -> Channels:
+    """Pixels uint8 (H, W, 3) or (H, W), and alpha uint8 (H, W) or None, of a loaded image."""
+    mode = image.mode
+    if mode.startswith("I;16"):
+        return _from_16_bits(image)
+    if mode == "CMYK":
+        return np.array(_cmyk_to_rgb(image)), None
+    _scale_transparent_colour(image, bit_depth)
+    if mode in ("1", "L"):
+        if "transparency" not in image.info:
+            return np.array(image.convert("L")), None
+        mode, image = "LA", image.convert("LA")
+    if mode in ("LA", "La"):
+        both = np.array(image.convert("LA"))
+        return np.ascontiguousarray(both[:, :, 0]), np.ascontiguousarray(both[:, :, 1])
+    if mode not in ("P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbCr"):
+        raise ImageError(
+            "unsupported", f"pixels of kind {mode} are not read; convert to 8 or 16 bits"
+        )
+    if not image.has_transparency_data:
+        return np.array(image.convert("RGB")), None
+    both = np.array(image.convert("RGBA"))
+    return np.ascontiguousarray(both[:, :, :3]), np.ascontiguousarray(both[:, :, 3])
+
+
+def _from_16_bits(image: Image.Image) -> Channels:
+    values = np.asarray(image).astype(np.uint32)
+    gray = ((values * 255 + 32767) // 65535).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if not isinstance(transparent, int):
+        return gray, None
+    return gray, np.where(values == transparent, 0, 255).astype(np.uint8)
+
+
+def _scale_transparent_colour(image: Image.Image, bit_depth: int) -> None:
+    """PNG names its transparent colour in the file's bit depth; Pillow compares 8-bit pixels."""
+    colour = image.info.get("transparency")
+    if image.mode == "L" and isinstance(colour, int) and bit_depth < 8:
+        image.info["transparency"] = colour * 255 // (2**bit_depth - 1)
+    elif image.mode == "RGB" and isinstance(colour, tuple) and bit_depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+    elif not isinstance(colour, int | bytes | tuple):
+        # A text chunk of that name lands in the same dictionary.
+        image.info.pop("transparency", None)
+
+
+def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
+    """To sRGB through the embedded profile; without a usable one by the plain formula."""
+    profile = image.info.get("icc_profile")
+    if isinstance(profile, bytes):
+        try:
+            converted = ImageCms.profileToProfile(
+                image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+        except ImageCms.PyCMSError:
+            converted = None
+        if converted is not None:
+            return converted
+    return image.convert("RGB")
+
+
+def upright(array: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Apply an EXIF orientation 1 … 8 to (H, W) or (H, W, 3)."""
+    if orientation >= 5:
+        array = array.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return np.ascontiguousarray(array)

@@ -1,0 +1,76 @@
+"""One real request to each service: does it answer as it should?"""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from srgan.stack.environment import POOL
+from srgan.stack.state import State
+
+_TIMEOUT_S = 3.0
+# No proxy: all of these are on loopback.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def answers(service: str, state: State) -> bool:
+    """Whether `service` does its work now; a refused or late answer is False."""
+    probe = {
+        "s3": _s3_answers,
+        "prefect": _prefect_answers,
+        "mlflow": _mlflow_answers,
+        "ray": _ray_answers,
+        "worker": _worker_answers,
+    }[service]
+    try:
+        return probe(state)
+    except (OSError, ValueError):
+        return False
+
+
+def _s3_answers(state: State) -> bool:
+    try:
+        _get(state.url("s3") + "/")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == 403  # it wants credentials, so its identities are loaded
+    return False
+
+
+def _prefect_answers(state: State) -> bool:
+    return json.loads(_get(state.url("prefect") + "/api/health")) is True
+
+
+def _mlflow_answers(state: State) -> bool:
+    return _get(state.url("mlflow") + "/health") == b"OK"
+
+
+def _ray_answers(state: State) -> bool:
+    """The job server, with the token."""
+    token = state.ray_token_path.read_text().strip()
+    jobs = _get(state.url("ray") + "/api/jobs/", headers={"Authorization": f"Bearer {token}"})
+    return isinstance(json.loads(jobs), list)
+
+
+def _worker_answers(state: State) -> bool:
+    """It polls, by its own word, and the server knows it."""
+    _get(state.url("worker") + "/health")
+    workers = _post(f"{state.url('prefect')}/api/work_pools/{POOL}/workers/filter", {})
+    return any(worker["status"] == "ONLINE" for worker in json.loads(workers))
+
+
+def _get(url: str, headers: dict[str, str] | None = None) -> bytes:
+    return _send(urllib.request.Request(url, headers=headers or {}))  # noqa: S310 - our own URL
+
+
+def _post(url: str, body: dict[str, Any]) -> bytes:
+    headers = {"Content-Type": "application/json"}
+    data = json.dumps(body).encode()
+    return _send(urllib.request.Request(url, data, headers))  # noqa: S310 - our own URL
+
+
+def _send(request: urllib.request.Request) -> bytes:
+    with _opener.open(request, timeout=_TIMEOUT_S) as answer:
+        body = answer.read()
+    assert isinstance(body, bytes)
+    return body

@@ -1,0 +1,210 @@
+"""`Stack`: bring the local services up and down, say how they are."""
+
+import fcntl
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from srgan.errors import StackError
+from srgan.settings import Settings
+from srgan.stack import environment, health, processes
+from srgan.stack.state import (
+    State,
+    create_runtime,
+    create_state,
+    load_state,
+    replace_taken_ports,
+    runtime_folder,
+)
+from srgan.stack.supervisor import ProgramState, Supervisor
+
+# Each with what must answer before it starts.
+_STARTS_AFTER: dict[str, tuple[str, ...]] = {
+    "s3": (),
+    "prefect": ("s3",),
+    "mlflow": ("s3",),
+    "ray": ("s3",),
+    "worker": ("prefect",),
+}
+SERVICES = tuple(_STARTS_AFTER)
+# Who uses others ends before them.
+_STOP_ORDER = (("worker", "ray"), ("prefect", "mlflow"), ("s3",))
+_START_LIMIT_S = 180.0
+_STOPPED = ProgramState("STOPPED", None, 0)
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One line of `srgan stack status`."""
+
+    name: str
+    state: str
+    """running, starting (it does not answer yet), stopped or failed."""
+    page: str
+    pid: int | None
+    uptime_s: int
+
+
+class Stack:
+    """The services whose data, logs and credentials are in `home`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.expanduser().resolve()
+        self._supervisor = Supervisor(runtime_folder(self.home))
+
+    @property
+    def state(self) -> State:
+        """Ports and credentials; `StackError` before the first `up`."""
+        return load_state(self.home)
+
+    def up(
+        self, services: tuple[str, ...] = SERVICES, *, report: Report = lambda line: None
+    ) -> list[str]:
+        """Start what does not run and wait until all of `services` answer.
+
+        Returns the names of those it started. A service that dies on the way is a `StackError`
+        with its name and the last lines of its log.
+        """
+        unknown = set(services) - set(SERVICES)
+        if unknown:
+            raise StackError(f"no service {sorted(unknown)}; there are: {', '.join(SERVICES)}")
+        environment.require_checkout()
+        current = create_state(self.home)
+        with self._locked():
+            if not self._supervisor.is_running():
+                current = self._launch(current, report)
+            return self._start(services, current, report)
+
+    def down(self) -> list[str]:
+        """End everything that `up` started, in this order; names of the services that ran."""
+        if not self.home.exists():
+            return []
+        runtime = runtime_folder(self.home)
+        with self._locked():
+            ours = processes.find_processes(runtime)
+            running: list[str] = []
+            if self._supervisor.is_running():
+                programs = self._supervisor.programs()
+                running = [name for name in SERVICES if programs[name].is_up]
+                for names in _STOP_ORDER:
+                    self._supervisor.stop(names)
+                ours |= processes.find_processes(runtime)
+                self._supervisor.shutdown()
+                self._wait_for_supervisor()
+            # Ray's jobs are in sessions of their own; a killed supervisor leaves its services.
+            processes.end_processes(ours | processes.find_processes(runtime))
+            shutil.rmtree(runtime, ignore_errors=True)
+            (self.home / "run").unlink(missing_ok=True)
+        return running
+
+    def status(self) -> list[ServiceStatus]:
+        """How each service is, from supervisor and from a request to it."""
+        current = self.state
+        programs = self._supervisor.programs() if self._supervisor.is_running() else {}
+        return [self._status(name, programs.get(name, _STOPPED), current) for name in SERVICES]
+
+    def env(self) -> dict[str, str]:
+        """Variables with which flows and the services' own commands find this stack."""
+        return environment.shell_environment(self.state)
+
+    def settings(self) -> Settings:
+        """`Settings` of a process that has `env()`."""
+        variables = self.env()
+        return Settings.model_validate(
+            {**variables, "home": self.home, "bucket": variables["SRGAN_BUCKET"]}
+        )
+
+    def log_path(self, service: str) -> Path:
+        if service not in SERVICES:
+            raise StackError(f"no service {service!r}; there are: {', '.join(SERVICES)}")
+        return self.home / "logs" / f"{service}.log"
+
+    def log_tail(self, service: str, num_lines: int = 20) -> str:
+        """Last lines of a service's log; empty when it never started."""
+        try:
+            with self.log_path(service).open(errors="replace") as file:
+                return "".join(deque(file, maxlen=num_lines)).rstrip()
+        except FileNotFoundError:
+            return ""
+
+    def _launch(self, current: State, report: Report) -> State:
+        left = processes.find_processes(current.runtime)
+        if left:
+            report(f"ending {len(left)} processes that a killed supervisor left behind")
+            processes.end_processes(left)
+        taken = replace_taken_ports(current)
+        if taken:
+            report(f"ports taken by other programs, chosen anew: {', '.join(taken)}")
+            current = self.state
+        create_runtime(current)
+        config = environment.CHECKOUT / "infra" / "local" / "supervisord.conf"
+        self._supervisor.launch(config, environment.service_environment(current))
+        return current
+
+    def _start(self, services: tuple[str, ...], current: State, report: Report) -> list[str]:
+        before = self._supervisor.programs()
+        pending = [name for name in SERVICES if name in services]
+        started: list[str] = []
+        deadline = time.monotonic() + _START_LIMIT_S
+        while pending:
+            programs = self._supervisor.programs()
+            for name in list(pending):
+                if any(other in pending for other in _STARTS_AFTER[name]):
+                    continue
+                if name not in started and not before[name].is_up:
+                    self._supervisor.start(name)
+                    started.append(name)
+                elif programs[name].is_dead:
+                    self._supervisor.stop([name])
+                    raise StackError(self._obituary(name, "died"))
+                elif programs[name].is_up and health.answers(name, current):
+                    if name == "s3":
+                        self._ensure_bucket()
+                    pending.remove(name)
+                    report(f"{name}: {current.url(name)}")
+            if time.monotonic() > deadline:
+                raise StackError(
+                    self._obituary(pending[0], f"does not answer after {_START_LIMIT_S:.0f} s")
+                )
+            time.sleep(0.2)
+        return started
+
+    def _ensure_bucket(self) -> None:
+        from srgan.adapters.s3 import open_store  # half a second that `status` need not pay
+
+        open_store(self.settings()).ensure_bucket()
+
+    def _obituary(self, name: str, what: str) -> str:
+        tail = self.log_tail(name) or "(empty)"
+        return f"{name} {what}; the last lines of {self.log_path(name)}:\n{tail}"
+
+    def _status(self, name: str, program: ProgramState, current: State) -> ServiceStatus:
+        if program.is_dead:
+            word = "failed"
+        elif not program.is_up:
+            word = "stopped"
+        else:
+            word = "running" if health.answers(name, current) else "starting"
+        return ServiceStatus(name, word, current.url(name), program.pid, program.uptime_s)
+
+    def _wait_for_supervisor(self) -> None:
+        while self._supervisor.is_running():
+            time.sleep(0.05)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One `up` or `down` at a time on this home."""
+        with (self.home / "stack.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StackError(
+                    f"another `srgan stack` command is at work on {self.home}; try again after it"
+                ) from error
+            yield

@@ -1,0 +1,17 @@
+"""The stage of a config."""
+
+import torch
+
+from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.train.adversarial import Adversarial
+from srgan.train.pretrain import Pretrain
+from srgan.train.step import Stage
+
+
+def build_stage(
+    config: PretrainConfig | AdversarialConfig, *, device: torch.device, initial: bytes | None
+) -> Stage:
+    """The stage before its first step; `initial` is a generator file to start from."""
+    if isinstance(config, AdversarialConfig):
+        return Adversarial(config, device=device, initial=initial)
+    return Pretrain(config, device=device, initial=initial)

@@ -1,0 +1,142 @@
+"""What a checkpoint consists of, and how it is read and verified."""
+
+import hashlib
+import logging
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from srgan.config import GeneratorConfig
+from srgan.errors import CheckpointError
+from srgan.refs import CheckpointRef, Ref
+from srgan.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+
+class Part(Ref):
+    """One content-addressed object of a checkpoint."""
+
+    digest: str
+    """SHA-256 of its bytes, also the last piece of its key."""
+    size_bytes: int
+
+
+class Manifest(Ref):
+    """One complete checkpoint; written after all its parts."""
+
+    format: Literal["srgan-checkpoint-1"] = "srgan-checkpoint-1"
+    run: str
+    stage: str
+    step: int
+    """Steps done."""
+    final: bool
+    """Whether the stage was finished with it."""
+    generator: GeneratorConfig
+    config: dict[str, Any]
+    """The whole stage config, as JSON."""
+    dataset_version: str
+    init_from: str | None
+    """Digest of the generator that the stage started from."""
+    code_version: str
+    num_ranks: int
+    metrics: dict[str, float]
+    """Latest validation."""
+    parts: dict[str, Part]
+
+    @property
+    def key(self) -> str:
+        return f"{checkpoints_prefix(self.run)}{self.step:09d}.json"
+
+    @property
+    def weights(self) -> Part:
+        """The generator that evaluation and upscaling use: the average if there is one."""
+        return self.parts.get("ema") or self.parts["generator"]
+
+    def ref(self, mlflow_run_id: str | None) -> CheckpointRef:
+        """The value that the pipeline passes on."""
+        return CheckpointRef(
+            run=self.run,
+            stage=self.stage,
+            step=self.step,
+            key=self.key,
+            digest=self.weights.digest,
+            dataset_version=self.dataset_version,
+            mlflow_run_id=mlflow_run_id,
+            metrics=self.metrics,
+        )
+
+
+def checkpoints_prefix(run: str) -> str:
+    return f"runs/{run}/checkpoints/"
+
+
+def parts_prefix(run: str) -> str:
+    return f"runs/{run}/parts/"
+
+
+def part_key(run: str, digest: str) -> str:
+    return f"{parts_prefix(run)}{digest}"
+
+
+def read_manifest(store: ObjectStore, key: str) -> Manifest:
+    """Manifest at `key`; a missing or malformed one is a `CheckpointError`."""
+    body = store.find(key)
+    if body is None:
+        raise CheckpointError(f"there is no checkpoint at {store.uri(key)}")
+    try:
+        manifest = Manifest.model_validate_json(body)
+    except ValidationError as error:
+        raise CheckpointError(f"{store.uri(key)} is no checkpoint manifest: {error}") from error
+    if manifest.key != key:
+        raise CheckpointError(f"{store.uri(key)} is the manifest of {manifest.key}")
+    return manifest
+
+
+def read_part(store: ObjectStore, run: str, part: Part) -> bytes:
+    """One part, verified; missing or altered bytes are a `CheckpointError`."""
+    key = part_key(run, part.digest)
+    body = store.find(key)
+    if body is None:
+        raise CheckpointError(f"{store.uri(key)} is missing")
+    found = hashlib.sha256(body).hexdigest()
+    if found != part.digest:
+        raise CheckpointError(
+            f"{store.uri(key)} holds {len(body)} bytes of SHA-256 {found}, expected "
+            f"{part.size_bytes} bytes of {part.digest}"
+        )
+    return body
+
+
+def read_parts(store: ObjectStore, manifest: Manifest) -> dict[str, bytes]:
+    """All parts of a checkpoint by name, verified."""
+    return {name: read_part(store, manifest.run, part) for name, part in manifest.parts.items()}
+
+
+def read_generator(store: ObjectStore, ref: CheckpointRef) -> bytes:
+    """The generator file (`models.interchange`) that `ref` promises, verified.
+
+    `CheckpointError` when the checkpoint is missing, altered or not the one of the digest.
+    """
+    manifest = read_manifest(store, ref.key)
+    if manifest.weights.digest != ref.digest:
+        raise CheckpointError(
+            f"{store.uri(ref.key)} holds generator {manifest.weights.digest}, expected {ref.digest}"
+        )
+    return read_part(store, manifest.run, manifest.weights)
+
+
+def newest_checkpoint(store: ObjectStore, run: str) -> tuple[Manifest, dict[str, bytes]] | None:
+    """The newest checkpoint of a run that is whole, with its parts; None when there is none.
+
+    A damaged one is passed over with a warning. An object store that fails is a `StorageError`:
+    it says nothing about the checkpoint, and training from step 0 would be the wrong answer.
+    """
+    keys = [info.key for info in store.list(checkpoints_prefix(run))]
+    for key in sorted(keys, reverse=True):
+        try:
+            manifest = read_manifest(store, key)
+            return manifest, read_parts(store, manifest)
+        except CheckpointError as error:
+            logger.warning("passing over checkpoint %s: %s", key, error)
+    return None

@@ -1,0 +1,51 @@
+"""The training loop: load, step, log, validate, save. It knows nothing of the cluster."""
+
+import time
+from typing import Protocol
+
+from srgan.train.batches import Batches
+from srgan.train.progress import Meter, Reporter
+from srgan.train.step import Stage
+from srgan.train.validation import Validation
+
+
+class Save(Protocol):
+    """Writes a checkpoint of the stage as it is after `step` steps."""
+
+    def __call__(self, stage: Stage, step: int, metrics: dict[str, float]) -> None: ...
+
+
+def run_steps(
+    stage: Stage,
+    batches: Batches,
+    validation: Validation,
+    *,
+    start: int,
+    metrics: dict[str, float],
+    reporter: Reporter | None,
+    save: Save | None,
+) -> None:
+    """Train from step `start` to the end; `metrics` are those of the latest validation.
+
+    Every rank runs this; `reporter` and `save` are rank 0's.
+    """
+    config = stage.config
+    meter = Meter(stage, start)
+    for step in range(start, config.steps):
+        begun = time.perf_counter()
+        losses = stage.step(batches.take(step), step)
+        meter.add(losses, time.perf_counter() - begun)
+        done = step + 1
+        last = done == config.steps
+        if last or done % config.log_every == 0:
+            progress = meter.read(done, batches.wait_s)  # waits for the device
+            if reporter:
+                reporter.progress(progress)
+        if last or done % config.validate_every == 0:
+            metrics = validation.measure(stage.result)
+            if reporter:
+                reporter.validation(done, metrics)
+                for name, png in validation.pictures(stage.result):
+                    reporter.picture(name, png, done)
+        if save and (last or done % config.checkpoint_every == 0):
+            save(stage, done, metrics)

@@ -1,0 +1,146 @@
+"""What a running stage tells: figures at each logging interval, pictures at each validation."""
+
+import math
+import resource
+import time
+from collections import deque
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from srgan.errors import TrainingError
+from srgan.refs import Ref
+from srgan.train import ranks
+from srgan.train.step import Stage
+
+_MAX_SKIPPED_IN_A_ROW = 20
+_NUM_RECENT = 20  # logging intervals that the remaining time is estimated from
+
+
+class Progress(Ref):
+    """Where a stage stands; means over the latest logging interval."""
+
+    stage: str
+    step: int
+    steps: int
+    crops_per_s: float
+    """HR patches per second over all ranks, without validation and checkpoints."""
+    eta_s: float
+    """Seconds to the end at the recent pace, validation and checkpoints included."""
+    learning_rate: float
+    losses: dict[str, float]
+    """Means over ranks and steps; non-finite ones are left out."""
+    data_wait_share: float
+    """Share of the time that rank 0 waited for patches."""
+    memory_bytes: int
+    """Peak of rank 0's process, or of its GPU."""
+
+    def line(self) -> str:
+        """One line for people."""
+        losses = "  ".join(f"{name} {value:.4g}" for name, value in sorted(self.losses.items()))
+        minutes, seconds = divmod(round(self.eta_s), 60)
+        return (
+            f"{self.stage} {self.step}/{self.steps}  {self.crops_per_s:.1f} crops/s  "
+            f"ETA {minutes}:{seconds:02d}  {losses}"
+        )
+
+
+class Reporter(Protocol):
+    """Where rank 0's news go. A reporter never stops the training."""
+
+    def progress(self, progress: Progress) -> None:
+        """Called at each logging interval."""
+
+    def validation(self, step: int, metrics: dict[str, float]) -> None:
+        """Called after each validation with ``psnr`` and ``bicubic_psnr`` in dB."""
+
+    def picture(self, name: str, png: bytes, step: int) -> None:
+        """Called for each comparison picture after a validation."""
+
+
+class Meter:
+    """Sums the losses on the device and reads them once per logging interval.
+
+    Steps that were skipped for non-finite gradients count in ``skipped`` (their share) alone.
+    """
+
+    def __init__(self, stage: Stage, start: int) -> None:
+        self._stage = stage
+        self._names: list[str] = []
+        self._sums = self._last = torch.zeros(0)
+        self._skipped_in_a_row = torch.zeros((), device=stage.device)
+        self._recent = deque([(start, time.perf_counter())], maxlen=_NUM_RECENT + 1)
+        self._training_s = 0.0
+        self._wait_s_before = 0.0
+
+    def add(self, losses: dict[str, Tensor], seconds: float) -> None:
+        """Add one step's losses; `seconds` is what it took. No synchronisation."""
+        values = torch.stack([value.float() for value in losses.values()])
+        skipped = losses["skipped"]
+        if not self._names:
+            self._names = list(losses)
+            self._sums = torch.zeros_like(values)
+        self._sums += torch.where(skipped.bool(), torch.zeros_like(values), values)
+        # `where` has zeroed this step's own mark together with its losses.
+        self._sums[self._names.index("skipped")] += skipped
+        self._skipped_in_a_row = (self._skipped_in_a_row + 1) * skipped
+        self._last = values
+        self._training_s += seconds
+
+    def read(self, step: int, wait_s: float) -> Progress:
+        """Means since the last call; waits for the device and all ranks.
+
+        `TrainingError` on all ranks alike when too many steps in a row were skipped.
+        """
+        begun = time.perf_counter()
+        num_steps = step - self._recent[-1][0]
+        sums = ranks.sum_over_ranks(self._sums.clone()) / ranks.num_ranks()
+        totals = dict(zip(self._names, sums.tolist(), strict=True))
+        if self._skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
+            self._give_up(step)
+        now = time.perf_counter()
+        training_s = self._training_s + now - begun
+        self._recent.append((step, now))
+        progress = self._progress(step, num_steps, totals, training_s, wait_s)
+        self._sums.zero_()
+        self._training_s = 0.0
+        self._wait_s_before = wait_s
+        return progress
+
+    def _progress(
+        self, step: int, num_steps: int, totals: dict[str, float], training_s: float, wait_s: float
+    ) -> Progress:
+        config = self._stage.config
+        num_skipped = totals.pop("skipped")
+        num_good = num_steps - num_skipped
+        losses = {name: total / num_good for name, total in totals.items()} if num_good else {}
+        losses["skipped"] = num_skipped / num_steps
+        (first_step, first_time), (last_step, last_time) = self._recent[0], self._recent[-1]
+        pace_s = (last_time - first_time) / (last_step - first_step)
+        return Progress(
+            stage=config.stage,
+            step=step,
+            steps=config.steps,
+            crops_per_s=config.batch_size * num_steps / training_s,
+            eta_s=pace_s * (config.steps - step),
+            learning_rate=self._stage.learning_rate(step - 1),
+            losses={name: value for name, value in losses.items() if math.isfinite(value)},
+            data_wait_share=min(1.0, (wait_s - self._wait_s_before) / training_s),
+            memory_bytes=_peak_memory_bytes(self._stage.device),
+        )
+
+    def _give_up(self, step: int) -> None:
+        last = dict(zip(self._names, self._last.tolist(), strict=True))
+        losses = ", ".join(f"{name} {value:.4g}" for name, value in last.items())
+        raise TrainingError(
+            f"{self._stage.config.stage}: gradients were not finite in the last "
+            f"{int(self._skipped_in_a_row)} steps before step {step} ({losses}). The last "
+            "checkpoint is good; lower learning_rate.peak or set gradient_clip"
+        )
+
+
+def _peak_memory_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KiB on Linux

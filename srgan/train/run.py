@@ -1,0 +1,128 @@
+"""One training stage from its inputs to its final checkpoint, as every rank runs it."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+
+from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.data.dataset import Patches, open_crops
+from srgan.data.shards import ShardCache
+from srgan.errors import CheckpointError
+from srgan.refs import CheckpointRef, DatasetRef
+from srgan.storage import ObjectStore
+from srgan.train import ranks
+from srgan.train.batches import Batches
+from srgan.train.build import build_stage
+from srgan.train.checkpoint import (
+    Manifest,
+    newest_checkpoint,
+    read_generator,
+    read_manifest,
+    read_parts,
+)
+from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.loop import run_steps
+from srgan.train.progress import Reporter
+from srgan.train.state import dump_stage, load_stage
+from srgan.train.step import Stage
+from srgan.train.validation import Validation
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StageInputs:
+    """What a stage is named by (design, section 5) and stored under."""
+
+    run: str
+    config: PretrainConfig | AdversarialConfig
+    dataset: DatasetRef
+    init_from: CheckpointRef | None
+    code_version: str
+
+
+def run_stage(
+    store: ObjectStore,
+    inputs: StageInputs,
+    cache: ShardCache,
+    *,
+    device: torch.device,
+    reporter: Reporter | None,
+) -> Manifest:
+    """Train to the end, from the newest whole checkpoint where there is one.
+
+    Every rank calls it and gets the final manifest; `reporter` is used on rank 0 alone. A stage
+    whose final checkpoint exists trains nothing.
+    """
+    config = inputs.config
+    initial = read_generator(store, inputs.init_from) if inputs.init_from else None
+    stage = build_stage(config, device=device, initial=initial)
+    start, metrics = _resume(store, inputs, stage)
+    train_crops = open_crops(store, inputs.dataset, "train", cache)
+    eval_crops = open_crops(store, inputs.dataset, "eval", cache)
+    patches = Patches(
+        train_crops,
+        batch_size=config.batch_size,
+        window=stage.window,
+        seed=config.seed,
+        augment=config.augment,
+    )
+    validation = Validation(eval_crops, config.generator.scale, device)
+    leads = ranks.rank() == 0
+    with Batches(patches, device) as batches, CheckpointWriter(store) as writer:
+
+        def save(stage: Stage, step: int, metrics: dict[str, float]) -> None:
+            writer.save(_manifest(inputs, step, metrics), dump_stage(stage))
+
+        run_steps(
+            stage,
+            batches,
+            validation,
+            start=start,
+            metrics=metrics,
+            reporter=reporter if leads else None,
+            save=save if leads else None,
+        )
+    final_key = _manifest(inputs, config.steps, {}).key
+    # Rank 0 answers after its last write, so the others do not look for it too early.
+    return read_manifest(store, ranks.from_rank_zero(final_key))
+
+
+def _manifest(inputs: StageInputs, step: int, metrics: dict[str, float]) -> Manifest:
+    config = inputs.config
+    return Manifest(
+        run=inputs.run,
+        stage=config.stage,
+        step=step,
+        final=step == config.steps,
+        generator=config.generator,
+        config=config.model_dump(mode="json"),
+        dataset_version=inputs.dataset.version,
+        init_from=inputs.init_from.digest if inputs.init_from else None,
+        code_version=inputs.code_version,
+        num_ranks=ranks.num_ranks(),
+        metrics=metrics,
+        parts={},
+    )
+
+
+def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> tuple[int, dict[str, float]]:
+    """Steps already done and their latest validation; all ranks load the one of rank 0."""
+    key: str | None = None
+    if ranks.rank() == 0:
+        found = newest_checkpoint(store, inputs.run)
+        key = found[0].key if found else None
+    key = ranks.from_rank_zero(key)
+    if key is None:
+        return 0, {}
+    manifest = read_manifest(store, key)
+    if manifest.config != inputs.config.model_dump(mode="json"):
+        raise CheckpointError(
+            f"{store.uri(key)} belongs to another stage config than {inputs.run} has now; "
+            "a changed config needs a run name of its own"
+        )
+    load_stage(stage, read_parts(store, manifest))
+    if ranks.rank() == 0:
+        logger.info("resuming %s at step %d from %s", inputs.run, manifest.step, key)
+    return manifest.step, manifest.metrics

@@ -1,0 +1,249 @@
+"""One batch of a bulk run: reading, upscaling and writing overlap, one bad image is passed by.
+
+Reader threads fetch and decode ahead, the calling thread alone runs the network, writer threads
+encode and store behind it. A key's row is made after its output is whole; the batch's part of the
+records is published after all of them. Killed anywhere and run again, a batch recognises finished
+outputs by their metadata.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+from srgan.config import UpscaleConfig
+from srgan.errors import ConflictError, ImageError, StorageError
+from srgan.images import Photo, decode, encode
+from srgan.storage import ObjectStore
+from srgan.upscale.gate import Gate
+from srgan.upscale.join import Item
+from srgan.upscale.names import metadata_key
+from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
+
+_READERS = 3
+_WRITERS = 2
+_MEMORY_BYTES = 2**30
+"""Bound of decoded and upscaled pixels that wait for their turn; a larger image goes alone."""
+_PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OSError)
+"""What one image can cause: it is recorded. Anything else is a bug and ends the batch."""
+
+
+class Upscaler(Protocol):
+    """What `srgan.upscale.engine.Engine` is to a batch."""
+
+    scale: int
+
+    def upscale_photo(self, photo: Photo) -> Photo:
+        """The photo `scale` times as wide and high, its mode and metadata kept."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """One source on its way through the stages."""
+
+    item: Item
+    photo: Photo | None = None
+    output: Photo | None = None
+    memory_bytes: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Columns of its record known so far."""
+    error: BaseException | None = None
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.facts[f"{stage}_s"] = time.monotonic() - began
+
+
+class Batch:
+    """The stages of one batch and what they share."""
+
+    def __init__(
+        self,
+        source: ObjectStore,
+        destination: ObjectStore,
+        engine: Upscaler,
+        *,
+        stamp: Stamp,
+        config: UpscaleConfig,
+        progress: Callable[[Record], None] = lambda _: None,
+    ) -> None:
+        self._source = source
+        self._destination = destination
+        self._engine = engine
+        self._stamp = stamp
+        self._config = config
+        self._progress = progress
+
+    def run(self, items: Sequence[Item], records_key: str) -> list[Record]:
+        """Upscale every item and publish the rows under `records_key`; rows in key order.
+
+        Rows that are already published are returned as they are. A key that storage failed on is
+        tried once more at the end; `StorageError` when the rows themselves cannot be written.
+        """
+        published = self._destination.find(records_key)
+        if published is not None:
+            return from_parquet(published, self._destination.uri(records_key))
+        rows = {row.source_key: row for row in self._pass(items)}
+        lost = [item for item in items if rows[item.key].error == StorageError.__name__]
+        if lost:
+            rows |= {row.source_key: row for row in self._pass(lost)}
+        records = [rows[item.key] for item in items]
+        try:
+            self._destination.put(records_key, to_parquet(records), if_absent=True)
+        except ConflictError:
+            # Another attempt of this very batch was alive after all; its rows are as true.
+            return from_parquet(self._destination.get(records_key), records_key)
+        return records
+
+    def _pass(self, items: Sequence[Item]) -> list[Record]:
+        loaded: SimpleQueue[_Job] = SimpleQueue()
+        finished: SimpleQueue[_Job] = SimpleQueue()
+        gate = Gate(_MEMORY_BYTES)
+        with (
+            ThreadPoolExecutor(_READERS, "read") as readers,
+            ThreadPoolExecutor(_WRITERS, "write") as writers,
+        ):
+            try:
+                for item in items:
+                    readers.submit(self._load, _Job(item), gate, loaded)
+                rows: list[Record] = []
+                for _ in items:
+                    job = loaded.get()
+                    self._upscale(job)
+                    writers.submit(self._store, job, gate, finished)
+                    while not finished.empty():
+                        rows.append(self._row(finished.get()))
+                while len(rows) < len(items):
+                    rows.append(self._row(finished.get()))
+                return rows
+            except BaseException:
+                gate.close()
+                readers.shutdown(wait=False, cancel_futures=True)
+                writers.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _load(self, job: _Job, gate: Gate, loaded: "SimpleQueue[_Job]") -> None:
+        try:
+            if not self._is_there(job):
+                with job.timed("read"):
+                    data = self._source.find(job.item.key)
+                if data is None:
+                    raise ImageError("missing", "deleted after the run was planned")
+                with job.timed("decode"):
+                    job.photo = self._decoded(data)
+                job.memory_bytes = self._memory_bytes(job.photo)
+                gate.enter(job.memory_bytes)
+        except BaseException as error:  # handed to the thread that makes the row or raises it
+            job.photo, job.error = None, error
+        loaded.put(job)
+
+    def _is_there(self, job: _Job) -> bool:
+        """Whether an attempt that was killed, or a run without records, made the output."""
+        info = self._destination.head(job.item.output)
+        if info is None:
+            return False
+        found = self._destination.metadata(job.item.output)
+        if not self._metadata(job.item).items() <= found.items():
+            return False
+        job.facts |= {"destination_token": info.token, "destination_bytes": info.size_bytes}
+        return True
+
+    def _memory_bytes(self, photo: Photo) -> int:
+        """Of the RGB pixels, their result, and about as much again while it is encoded."""
+        height, width = photo.pixels.shape[:2]
+        num_values: int = 3 * height * width
+        return num_values * (1 + 2 * self._engine.scale**2)
+
+    def _decoded(self, data: bytes) -> Photo:
+        photo = decode(data, max_pixels=self._config.max_pixels)
+        if photo.bit_depth > 8:
+            raise ImageError("unsupported", f"{photo.bit_depth} bits per channel would be cut to 8")
+        return photo
+
+    def _upscale(self, job: _Job) -> None:
+        if job.photo is None:
+            return
+        try:
+            with job.timed("upscale"):
+                job.output = self._engine.upscale_photo(job.photo)
+        except _PASSED_BY as error:
+            job.error = error
+        job.photo = None
+
+    def _store(self, job: _Job, gate: Gate, finished: "SimpleQueue[_Job]") -> None:
+        try:
+            if job.output is not None:
+                self._write(job, job.output)
+        except BaseException as error:  # as in `_load`
+            job.error = error
+        finally:
+            job.output = None
+            gate.leave(job.memory_bytes)
+        finished.put(job)
+
+    def _write(self, job: _Job, photo: Photo) -> None:
+        chosen = self._config.output_format
+        kind = photo.format if chosen == "same" else chosen
+        with job.timed("encode"):
+            body = encode(photo, format=kind, jpeg_quality=self._config.jpeg_quality)
+        with job.timed("write"):
+            token = self._destination.put(
+                job.item.output,
+                body,
+                metadata=self._metadata(job.item),
+                content_type=f"image/{kind}",
+            )
+        height, width = photo.pixels.shape[:2]
+        job.facts |= {"destination_token": token, "destination_bytes": len(body)}
+        job.facts |= {"width": width, "height": height}
+
+    def _metadata(self, item: Item) -> dict[str, str]:
+        return {
+            "srgan-source": metadata_key(item.key),
+            "srgan-source-token": item.token,
+            "srgan-model": self._stamp.model,
+            "srgan-config": self._stamp.config_digest,
+        }
+
+    def _row(self, job: _Job) -> Record:
+        error = job.error
+        if error is not None and not isinstance(error, _PASSED_BY):
+            raise error
+        row = Record(
+            source_key=job.item.key,
+            source_token=job.item.token,
+            source_bytes=job.item.size_bytes,
+            model=self._stamp.model,
+            config_digest=self._stamp.config_digest,
+            outcome="done" if "width" in job.facts else "skipped",
+            destination_key=job.item.output,
+            **job.facts,
+        )
+        if error is not None:
+            row = replace(
+                row,
+                outcome="failed",
+                error=type(error).__name__,
+                reason=_reason(error),
+                detail=error.detail if isinstance(error, ImageError) else str(error),
+            )
+        self._progress(row)
+        return row
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ImageError):
+        return error.reason
+    if isinstance(error, StorageError):
+        return "storage"
+    # torch says "out of memory" on the GPU and "can't allocate memory" on the CPU.
+    if isinstance(error, MemoryError) or "memory" in str(error):
+        return "out_of_memory"
+    return "engine"

@@ -1,0 +1,119 @@
+"""Listings joined with earlier records in a temporary file: flat memory for any number of keys.
+
+A merge of the sorted streams would do only while outputs sort like their sources. They do not once
+the extension changes (``a.jpg`` < ``a.k.jpg``, but ``a.k.png`` < ``a.png``), so SQLite sorts, on
+disk, and its memory is the page cache.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+from srgan.errors import ConfigError
+from srgan.refs import Ref
+from srgan.storage import ObjectInfo
+
+_CACHE_KIB = 20 * 1024
+
+_TABLES = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE source (key TEXT PRIMARY KEY, token TEXT, bytes INTEGER, output TEXT, problem TEXT)
+    WITHOUT ROWID;
+CREATE UNIQUE INDEX one_source_per_output ON source (output);
+CREATE TABLE output (key TEXT PRIMARY KEY, token TEXT) WITHOUT ROWID;
+CREATE TABLE record (source TEXT, source_token TEXT, output_token TEXT,
+    PRIMARY KEY (source, source_token, output_token)) WITHOUT ROWID;
+"""
+
+_COVERED = """EXISTS (SELECT 1 FROM record JOIN output ON output.token = record.output_token
+    WHERE record.source = source.key AND record.source_token = source.token
+      AND output.key = source.output)"""
+
+
+class Item(Ref):
+    """One source to upscale."""
+
+    key: str
+    token: str
+    size_bytes: int
+    output: str
+    """Key of the output in the destination's bucket."""
+
+
+class Join:
+    """Sources, outputs and records of one plan; closing it deletes the file."""
+
+    def __init__(self) -> None:
+        # The empty name is a private file that spills to disk and that no crash leaves behind.
+        self._database = sqlite3.connect("")
+        self._database.executescript(_TABLES)
+        self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def add_source(self, source: ObjectInfo, output: str) -> None:
+        """`ConfigError` naming both when another source has the same output."""
+        row = (source.key, source.token, source.size_bytes, output, None)
+        try:
+            self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?)", row)
+        except sqlite3.IntegrityError as error:
+            (other,) = self._database.execute(
+                "SELECT key FROM source WHERE output = ?", (output,)
+            ).fetchone()
+            raise ConfigError(
+                f"{other!r} and {source.key!r} would both be written to {output!r}; rename one, "
+                "or keep each file's own format (output_format 'same')"
+            ) from error
+
+    def refuse_source(self, source: ObjectInfo, problem: str) -> None:
+        """A source that is recorded as failed without being read."""
+        row = (source.key, source.token, source.size_bytes, None, problem)
+        self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?)", row)
+
+    def add_output(self, output: ObjectInfo) -> None:
+        """An object that lies in the destination."""
+        self._database.execute("INSERT INTO output VALUES (?, ?)", (output.key, output.token))
+
+    def add_records(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """(source key, source token, output token) of outputs with the plan's own stamp."""
+        self._database.executemany("INSERT OR IGNORE INTO record VALUES (?, ?, ?)", rows)
+
+    def count(self) -> tuple[int, int, int]:
+        """(all sources, sources to upscale, their bytes)."""
+        (total,) = self._database.execute("SELECT count(*) FROM source").fetchone()
+        todo, size = self._database.execute(
+            f"SELECT count(*), coalesce(sum(bytes), 0) FROM source "  # noqa: S608  # constants
+            f"WHERE output IS NOT NULL AND NOT {_COVERED}"
+        ).fetchone()
+        return total, todo, size
+
+    def todo(self) -> Iterator[Item]:
+        """Sources that no record covers, in the order of keys.
+
+        Covered is a source whose output is the very object that a record made from this source.
+        """
+        rows = self._database.execute(
+            f"SELECT key, token, bytes, output FROM source "  # noqa: S608  # constants
+            f"WHERE output IS NOT NULL AND NOT {_COVERED} ORDER BY key"
+        )
+        for key, token, size, output in rows:
+            yield Item(key=key, token=token, size_bytes=size, output=output)
+
+    def refused(self) -> Iterator[tuple[ObjectInfo, str]]:
+        """Refused sources with their problem, in the order of keys."""
+        rows = self._database.execute(
+            "SELECT key, token, bytes, problem FROM source WHERE output IS NULL ORDER BY key"
+        )
+        for key, token, size, problem in rows:
+            yield ObjectInfo(key, token, size), problem

@@ -1,0 +1,215 @@
+"""What a bulk run has to do: sources that no earlier record covers, cut into batches.
+
+Everything lies below ``<destination>/_srgan/<run>/``: ``plan/<batch>.json`` the keys of a batch,
+``plan.json`` what the batches have in common, written last, ``records/<batch>.parquet`` what
+became of them, ``summary.json`` the end. A flow that is put back finds its own plan and follows
+it, so that its batches keep their numbers and its model stays the one that it began with.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+from pydantic import TypeAdapter
+
+from srgan.config import UpscaleConfig
+from srgan.errors import ConfigError, DataError, ImageError
+from srgan.refs import ModelRef, Ref, config_digest, to_json
+from srgan.storage import ObjectInfo, ObjectStore
+from srgan.upscale.join import Item, Join
+from srgan.upscale.names import OWN, check_prefixes, is_source, output_key, prefix_of
+from srgan.upscale.records import Record, Stamp, Tally, covering, tally, to_parquet
+
+_MAX_BATCH_KEYS = 5000
+"""Bounds a batch of tiny images: its records, its time, and what a killed job costs."""
+_MIN_BATCH_BYTES = 2**20
+_ITEMS = TypeAdapter(tuple[Item, ...])
+
+
+class Plan(Ref):
+    """One bulk run; small however many keys it has."""
+
+    run: str
+    source: str
+    destination: str
+    model: ModelRef
+    config: UpscaleConfig
+    created_at: float
+    """Seconds since the epoch."""
+    num_batches: int
+    num_todo: int
+    todo_bytes: int
+    num_covered: int
+    """Sources whose output an earlier run's record proves."""
+    refused: Tally
+    """Sources with names that cannot be written; recorded as failed, never read."""
+
+    @property
+    def stamp(self) -> Stamp:
+        """What this run's outputs depend on besides their sources."""
+        return stamp_of(self.model, self.config)
+
+
+def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
+    """Only what decides the bytes of an output: other tiles or batches make the same ones."""
+    return Stamp(
+        model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",
+        config_digest=config_digest(config.output_format, config.jpeg_quality),
+    )
+
+
+def run_key(destination: str, run: str, name: str) -> str:
+    """Key of one of a run's own objects in the destination's bucket."""
+    return f"{prefix_of(destination)[1]}{OWN}/{run}/{name}"
+
+
+def find_plan(store: ObjectStore, destination: str, run: str) -> Plan | None:
+    """The plan that an earlier life of this run wrote, or None."""
+    data = store.find(run_key(destination, run, "plan.json"))
+    return None if data is None else Plan.model_validate_json(data)
+
+
+def make_plan(
+    source_store: ObjectStore,
+    store: ObjectStore,
+    *,
+    source: str,
+    destination: str,
+    run: str,
+    model: ModelRef,
+    config: UpscaleConfig,
+) -> Plan:
+    """Join the listings of both S3 prefixes with earlier records and write the batches down.
+
+    `ConfigError` before anything is written: a destination inside the source, two sources with
+    one output, an output inside the source. `DataError` when there is nothing below the source.
+    """
+    check_prefixes(source, destination)
+    stamp = stamp_of(model, config)
+    with Join() as join:
+        _list_sources(join, source_store, source, destination, config)
+        total, _, _ = join.count()
+        if not total:
+            raise DataError(f"there are no objects below {source}; is the prefix right?")
+        _list_outputs(join, store, destination, stamp)
+        total, num_todo, todo_bytes = join.count()
+        num_batches = 0
+        for items in _batches(join.todo(), todo_bytes, _num_batches(config, todo_bytes)):
+            store.put(
+                run_key(destination, run, f"plan/{num_batches:06d}.json"), _ITEMS.dump_json(items)
+            )
+            num_batches += 1
+        refused = _record_refused(join, store, destination, run, stamp)
+    plan = Plan(
+        run=run,
+        source=source,
+        destination=destination,
+        model=model,
+        config=config,
+        created_at=time.time(),
+        num_batches=num_batches,
+        num_todo=num_todo,
+        todo_bytes=todo_bytes,
+        num_covered=total - num_todo - refused.num_failed,
+        refused=refused,
+    )
+    store.put(
+        run_key(destination, run, "plan.json"), to_json(plan), content_type="application/json"
+    )
+    return plan
+
+
+def read_batch(store: ObjectStore, destination: str, run: str, batch: int) -> tuple[Item, ...]:
+    """The sources of one batch, in the order of keys."""
+    return _ITEMS.validate_json(store.get(run_key(destination, run, f"plan/{batch:06d}.json")))
+
+
+def records_key(destination: str, run: str, batch: int) -> str:
+    """Key of the records of one batch."""
+    return run_key(destination, run, f"records/{batch:06d}.parquet")
+
+
+def _list_sources(
+    join: Join, store: ObjectStore, source: str, destination: str, config: UpscaleConfig
+) -> None:
+    source_bucket, source_prefix = prefix_of(source)
+    bucket, prefix = prefix_of(destination)
+    for info in store.list(source_prefix):
+        name = info.key[len(source_prefix) :]
+        if not is_source(name):
+            continue
+        try:
+            output = output_key(prefix, name, config.output_format)
+        except ImageError as error:
+            join.refuse_source(info, str(error))
+            continue
+        if bucket == source_bucket and output.startswith(source_prefix):
+            raise ConfigError(
+                f"the output of {info.key!r} would be {output!r}, inside the source {source}; "
+                "choose a destination that the source does not lie in"
+            )
+        join.add_source(info, output)
+
+
+def _list_outputs(join: Join, store: ObjectStore, destination: str, stamp: Stamp) -> None:
+    _, prefix = prefix_of(destination)
+    part = re.compile(re.escape(f"{prefix}{OWN}/") + r"[^/]+/records/\d+\.parquet")
+    for info in store.list(prefix):
+        if not info.key.startswith(f"{prefix}{OWN}/"):
+            join.add_output(info)
+        elif part.fullmatch(info.key):
+            join.add_records(covering(store.get(info.key), store.uri(info.key), stamp))
+
+
+def _num_batches(config: UpscaleConfig, todo_bytes: int) -> int:
+    """A small run is cut finer, so that every job that may run at once has a share."""
+    share = max(-(-todo_bytes // config.max_jobs), _MIN_BATCH_BYTES)
+    return max(1, -(-todo_bytes // min(config.batch_bytes, share)))
+
+
+def _batches(
+    items: Iterator[Item], todo_bytes: int, num_batches: int
+) -> Iterator[tuple[Item, ...]]:
+    """At most `num_batches` of about equal bytes, or more where there are many tiny keys."""
+    batch: list[Item] = []
+    seen_bytes = 0
+    num_cut = 0
+    for item in items:
+        batch.append(item)
+        seen_bytes += item.size_bytes
+        if seen_bytes * num_batches >= todo_bytes * (num_cut + 1) or len(batch) == _MAX_BATCH_KEYS:
+            yield tuple(batch)
+            batch = []
+            num_cut = seen_bytes * num_batches // max(todo_bytes, 1)
+    if batch:
+        yield tuple(batch)
+
+
+def _record_refused(
+    join: Join, store: ObjectStore, destination: str, run: str, stamp: Stamp
+) -> Tally:
+    total = Tally()
+    rows = (_refusal(info, problem, stamp) for info, problem in join.refused())
+    number = 0
+    while part := list(islice(rows, _MAX_BATCH_KEYS)):
+        key = run_key(destination, run, f"records/refused-{number:06d}.parquet")
+        store.put(key, to_parquet(part))
+        total += tally(part)
+        number += 1
+    return total
+
+
+def _refusal(info: ObjectInfo, problem: str, stamp: Stamp) -> Record:
+    reason, _, detail = problem.partition(": ")
+    return Record(
+        source_key=info.key,
+        source_token=info.token,
+        source_bytes=info.size_bytes,
+        model=stamp.model,
+        config_digest=stamp.config_digest,
+        outcome="failed",
+        error=ImageError.__name__,
+        reason=reason,
+        detail=detail,
+    )

@@ -1,0 +1,49 @@
+"""Files for the tests of images, made in memory."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+def picture(height: int = 40, width: int = 56) -> NDArray[np.uint8]:
+    """Smooth enough for JPEG, different in every quarter."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.dstack([y * 255 // height, x * 255 // width, (x + y) % 64 + 60]).astype(np.uint8)
+
+
+def file(pixels: NDArray[Any] | Image.Image, kind: str, **options: Any) -> bytes:
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    target = io.BytesIO()
+    image.save(target, kind, **options)
+    return target.getvalue()
+
+
+def srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def exif(orientation: int, order: str = "<") -> bytes:
+    """EXIF block with a maker, an orientation and bytes that only the camera understands."""
+    mark = b"II" if order == "<" else b"MM"
+    block = mark + struct.pack(order + "HI", 42, 8) + struct.pack(order + "H", 2)
+    block += struct.pack(order + "HHI", 0x010F, 2, 4) + b"abc\x00"
+    block += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    return b"Exif\x00\x00" + block + struct.pack(order + "I", 0) + b"maker note"
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, *extra: bytes) -> bytes:
+    """A PNG by hand: `rows` with their filter bytes, `extra` chunks before the pixels."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    image = png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    return PNG_MAGIC + header + b"".join(extra) + image

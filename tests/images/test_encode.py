@@ -1,0 +1,106 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from srgan.errors import ImageError
+from srgan.images import Photo, decode, encode
+from tests.images.files import exif, picture, srgb_profile
+
+PHOTO = Photo(picture(), icc_profile=srgb_profile(), exif=exif(1), dpi=(300, 200))
+ALPHA = picture()[:, :, 1]
+
+
+def again(photo: Photo, kind: str) -> Photo:
+    return decode(encode(photo, format=kind, jpeg_quality=95), max_pixels=10_000)
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "bmp"])
+def test_lossless_formats_keep_pixels_and_gray(kind: str) -> None:
+    for pixels in (picture(), picture()[:, :, 0]):
+        copy = again(replace(PHOTO, pixels=np.ascontiguousarray(pixels)), kind)
+        assert copy.format == kind
+        assert np.array_equal(copy.pixels, pixels)
+
+
+def test_jpeg_keeps_gray_and_nearly_the_pixels() -> None:
+    gray = again(Photo(np.ascontiguousarray(ALPHA)), "jpeg")
+    assert gray.pixels.ndim == 2
+    assert np.abs(gray.pixels.astype(int) - ALPHA).max() <= 8
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+def test_profile_and_exif_travel_to_every_format_that_has_a_place_for_them(kind: str) -> None:
+    copy = again(PHOTO, kind)
+    assert copy.icc_profile == PHOTO.icc_profile
+    assert copy.exif is not None
+    assert b"abc\x00" in copy.exif
+    if kind != "tiff":  # a TIFF's tags are its EXIF and are written anew
+        assert copy.exif == PHOTO.exif
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "bmp"])
+def test_dpi_travels(kind: str) -> None:
+    assert again(PHOTO, kind).dpi == pytest.approx((300, 200), abs=0.05)
+
+
+def test_a_dpi_that_no_file_can_hold_is_left_out() -> None:
+    assert again(replace(PHOTO, dpi=(70_000, 70_000)), "jpeg").dpi is None
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+@pytest.mark.parametrize("pixels", [picture(), picture()[:, :, 0]], ids=["colour", "gray"])
+def test_alpha_is_kept(kind: str, pixels: np.ndarray) -> None:  # type: ignore[type-arg]
+    copy = again(Photo(np.ascontiguousarray(pixels), np.ascontiguousarray(ALPHA)), kind)
+    assert np.array_equal(copy.pixels, pixels)
+    assert copy.alpha is not None
+    assert np.array_equal(copy.alpha, ALPHA)
+
+
+def test_webp_keeps_alpha() -> None:
+    copy = again(Photo(picture(), np.ascontiguousarray(ALPHA)), "webp")
+    assert copy.alpha is not None
+    assert np.array_equal(copy.alpha, ALPHA)
+
+
+@pytest.mark.parametrize(
+    ("photo", "kind", "expected"),
+    [
+        (Photo(picture(), np.ascontiguousarray(ALPHA)), "jpeg", "unsupported"),
+        (Photo(picture(), np.ascontiguousarray(ALPHA)), "bmp", "unsupported"),
+        (Photo(np.zeros((1, 16_384), np.uint8)), "webp", "too_large"),
+        (Photo(np.zeros((65_501, 1), np.uint8)), "jpeg", "too_large"),
+        (replace(PHOTO, exif=bytes(70_000)), "jpeg", "unsupported"),
+        (PHOTO, "gif", "unsupported"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_an_error_and_not_a_loss(
+    photo: Photo, kind: str, expected: str
+) -> None:
+    with pytest.raises(ImageError) as caught:
+        encode(photo, format=kind, jpeg_quality=90)
+    assert caught.value.reason == expected
+
+
+def test_the_largest_sides_of_jpeg_and_webp_are_written() -> None:
+    for kind, side in (("webp", 16_383), ("jpeg", 65_500)):
+        data = encode(Photo(np.zeros((1, side), np.uint8)), format=kind, jpeg_quality=50)
+        assert decode(data, max_pixels=side).pixels.shape[:2] == (1, side)
+
+
+def test_quality_decides_the_size_of_a_jpeg() -> None:
+    sizes = [len(encode(PHOTO, format="jpeg", jpeg_quality=q)) for q in (30, 90)]
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "alpha"),
+    [
+        (np.zeros((4, 4, 3)), None),
+        (np.zeros((4, 4, 4), np.uint8), None),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8)),
+    ],
+)
+def test_a_photo_of_wrong_arrays_cannot_be_made(pixels: np.ndarray, alpha: np.ndarray) -> None:  # type: ignore[type-arg]
+    with pytest.raises(ValueError, match="expected uint8"):
+        Photo(pixels, alpha)

@@ -1,0 +1,128 @@
+"""A job server that speaks Ray's REST interface, with jobs that do as a test says."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import ray
+
+
+@dataclass
+class ServedJob:
+    """One job: its future statuses (the last one stays), its log, what it was submitted with."""
+
+    statuses: list[str]
+    log: str = ""
+    entrypoint: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    start_time: int = 0
+
+    def next_status(self) -> str:
+        return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+
+
+class JobServer:
+    """Answers over HTTP on a free loopback port; `script` decides how a submitted job goes."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, ServedJob] = {}
+        self.script: Callable[[str], ServedJob] = lambda job_id: ServedJob(["RUNNING"])
+        self.away = 0
+        """How many of the next requests are answered with an error 503."""
+        self.lost_answers = 0
+        """How many of the next submissions are served, but answered with an error."""
+        self.bodies: list[bytes] = []
+        self.address = ""
+
+    def put(self, job_id: str, *statuses: str, log: str = "", **metadata: str) -> ServedJob:
+        """A job that is there already."""
+        job = ServedJob(list(statuses), log, metadata=metadata, start_time=len(self.jobs))
+        self.jobs[job_id] = job
+        return job
+
+    def submit(self, body: dict[str, Any]) -> tuple[int, Any]:
+        job_id = body["submission_id"]
+        if job_id in self.jobs:
+            return 500, f"Job with submission_id {job_id} already exists."
+        job = self.script(job_id)
+        job.entrypoint, job.metadata = body["entrypoint"], body["metadata"]
+        job.start_time = len(self.jobs)
+        self.jobs[job_id] = job
+        if self.lost_answers:
+            self.lost_answers -= 1
+            return 500, "the answer got lost"
+        return 200, {"submission_id": job_id, "job_id": job_id}
+
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+        self.bodies.append(body)
+        if self.away:
+            self.away -= 1
+            return 503, "the head restarts"
+        match method, path.strip("/").split("/")[1:]:
+            case "GET", ["version"]:
+                return 200, {"version": "4", "ray_version": ray.__version__, "ray_commit": ""}
+            case "POST", ["jobs"]:
+                return self.submit(json.loads(body))
+            case "GET", ["jobs"]:
+                return 200, [self._details(job_id, job) for job_id, job in self.jobs.items()]
+            case _, ["jobs", job_id, *what] if job_id in self.jobs:
+                return 200, self._about(job_id, what)
+        return 404, f"{path} does not exist"
+
+    def _about(self, job_id: str, what: list[str]) -> Any:
+        job = self.jobs[job_id]
+        if what == ["logs"]:
+            return {"logs": job.log}
+        if what == ["stop"]:
+            job.statuses = ["STOPPED"]
+            return {"stopped": True}
+        job_now = self._details(job_id, job)
+        return job_now | {"status": job.next_status()}
+
+    @staticmethod
+    def _details(job_id: str, job: ServedJob) -> dict[str, Any]:
+        return {
+            "type": "SUBMISSION",
+            "submission_id": job_id,
+            "job_id": None,
+            "status": job.statuses[0],
+            "entrypoint": job.entrypoint,
+            "metadata": job.metadata,
+            "message": f"record of {job_id}",
+            "start_time": job.start_time,
+        }
+
+
+@contextmanager
+def serve() -> Iterator[JobServer]:
+    """A running `JobServer`."""
+    server = JobServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _reply(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            code, content = server.answer(self.command, self.path, body)
+            data = (content if isinstance(content, str) else json.dumps(content)).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = _reply  # noqa: N815  # the names that http.server asks for
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        server.address = f"http://127.0.0.1:{http.server_address[1]}"
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            http.shutdown()
+            thread.join()

@@ -1,0 +1,230 @@
+"""The local stack: what it remembers, what it protects, and that nothing of it is left."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from srgan.adapters.s3 import open_store
+from srgan.errors import StackError
+from srgan.stack import SERVICES, Stack
+from srgan.stack.environment import service_environment
+from srgan.stack.processes import Process, end_processes, find_processes, is_alive
+from srgan.stack.state import (
+    choose_ports,
+    create_runtime,
+    create_state,
+    is_free,
+    load_state,
+    replace_taken_ports,
+    runtime_folder,
+)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack in a home with a space in its name and too deep for unix sockets."""
+    services = Stack(tmp_path / "my home" / ("d" * 100))
+    yield services
+    services.down()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_ports_and_credentials_are_made_once_and_kept(tmp_path: Path) -> None:
+    first = create_state(tmp_path / "home")
+    assert create_state(tmp_path / "home") == first == load_state(tmp_path / "home")
+    assert len(set(first.ports.values())) == len(first.ports)
+    assert create_state(tmp_path / "other").s3_secret_key != first.s3_secret_key
+
+
+def test_credentials_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    create_state(home)
+    assert mode(home) == 0o700
+    assert mode(home / "credentials.json") == mode(home / "ray.token") == 0o600
+
+
+def test_stack_json_and_the_state_s_text_hold_no_secret(tmp_path: Path) -> None:
+    state = create_state(tmp_path)
+    shown = (tmp_path / "stack.json").read_text() + repr(state)
+    assert state.s3_secret_key not in shown
+    assert state.s3_access_key not in shown
+
+
+def test_a_home_that_was_never_up_is_an_error_that_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="srgan stack up"):
+        Stack(tmp_path / "nothing").env()
+
+
+def test_a_damaged_stack_json_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    create_state(tmp_path)
+    (tmp_path / "stack.json").write_text('{"ports": {"s3": 1}}')
+    with pytest.raises(StackError, match="delete both"):
+        load_state(tmp_path)
+
+
+def test_a_remembered_port_that_another_program_took_is_chosen_anew(tmp_path: Path) -> None:
+    before = create_state(tmp_path)
+    with socket.create_server(("127.0.0.1", before.ports["mlflow"])):
+        assert replace_taken_ports(before) == ["mlflow"]
+    after = load_state(tmp_path)
+    changed = {name for name in before.ports if before.ports[name] != after.ports[name]}
+    assert changed == {"mlflow"}
+
+
+def test_ports_are_distinct_and_outside_the_ranges_of_ray_and_of_outgoing_connections() -> None:
+    ports = choose_ports(str(number) for number in range(50)).values()
+    assert len(set(ports)) == 50
+    assert all(20_000 <= port < 32_768 and is_free(port) for port in ports)
+
+
+def test_a_runtime_folder_that_others_may_enter_is_refused(tmp_path: Path) -> None:
+    state = create_state(tmp_path)
+    state.runtime.mkdir(mode=0o755)
+    try:
+        with pytest.raises(StackError, match="mode 0700"):
+            create_runtime(state)
+    finally:
+        state.runtime.rmdir()
+
+
+def test_sockets_stay_below_the_limit_of_107_bytes_however_deep_the_home_is() -> None:
+    runtime = runtime_folder(Path("/" + "deep/" * 40))
+    # Ray's longest: <temp>/session_<date>_<time>_<microseconds>_<pid>/sockets/plasma_store
+    longest = "ray/session_2026-11-22_10-31-00_123456_1234567/sockets/plasma_store.1234"
+    assert len(str(runtime / longest)) <= 107
+
+
+def test_services_do_not_see_what_points_the_shell_to_other_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "PREFECT_API_KEY", "RAY_NAMESPACE"):
+        monkeypatch.setenv(name, "elsewhere")
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    environment = service_environment(create_state(tmp_path))
+    assert "elsewhere" not in environment.values()
+    assert environment["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+
+
+def test_an_unknown_service_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="worker"):
+        Stack(tmp_path / "home").up(("s4",))
+    assert not (tmp_path / "home").exists()
+
+
+def test_down_without_up_does_nothing(tmp_path: Path) -> None:
+    assert Stack(tmp_path / "home").down() == []
+    assert not (tmp_path / "home").exists()
+
+
+def test_processes_are_found_by_their_mark_and_with_all_descendants(tmp_path: Path) -> None:
+    # Its child hides the mark and leaves the session, as Ray's jobs and workers do.
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '60'], env={}, start_new_session=True)\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)"
+    )
+    marked = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SRGAN_RUNTIME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+    )
+    assert marked.stdout is not None
+    child = int(marked.stdout.readline())
+    found = find_processes(tmp_path)
+    assert {process.pid for process in found} == {marked.pid, child}
+    end_processes(found)
+    marked.wait(5)
+    marked.stdout.close()
+    assert not any(map(is_alive, found))
+
+
+def test_a_process_number_that_was_given_to_another_program_is_not_ours() -> None:
+    impostor = Process(os.getpid(), started=1)
+    end_processes({impostor})  # would end this very test
+    assert not is_alive(impostor)
+
+
+def test_one_service_comes_up_is_used_and_leaves_nothing_behind(stack: Stack) -> None:
+    assert stack.up(("s3",)) == ["s3"]
+    assert stack.up(("s3",)) == []
+    store = open_store(stack.settings())
+    store.put("key", b"value")
+    states = {service.name: service.state for service in stack.status()}
+    assert states == {name: "running" if name == "s3" else "stopped" for name in SERVICES}
+
+    ours = find_processes(runtime_folder(stack.home))
+    assert ours
+    assert stack.down() == ["s3"]
+    assert not any(map(is_alive, ours))
+    assert not runtime_folder(stack.home).exists()
+    assert {service.state for service in stack.status()} == {"stopped"}
+
+    stack.up(("s3",))
+    assert store.get("key") == b"value"  # same port, same credentials, same data
+
+
+def test_secrets_are_in_no_command_line_and_in_no_log(stack: Stack) -> None:
+    stack.up(("s3",))
+    state = load_state(stack.home)
+    shown = stack.log_tail("s3", 10_000)
+    for process in find_processes(runtime_folder(stack.home)):
+        shown += Path(f"/proc/{process.pid}/cmdline").read_text()
+    assert "-s3.port" in shown
+    assert state.s3_secret_key not in shown
+    assert mode(stack.log_path("s3")) == 0o600
+
+
+def test_a_killed_service_is_started_again(stack: Stack) -> None:
+    stack.up(("s3",))
+    killed = next(service.pid for service in stack.status() if service.name == "s3")
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while (s3 := stack.status()[0]).pid in (killed, None) or s3.state != "running":
+        assert time.monotonic() < deadline, s3
+        time.sleep(0.2)
+
+
+def test_services_that_a_killed_supervisor_left_are_ended_by_down(stack: Stack) -> None:
+    stack.up(("s3",))
+    ours = find_processes(runtime_folder(stack.home))
+    os.kill(int((stack.home / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+    stack.down()
+    assert not any(map(is_alive, ours))
+
+
+def test_a_service_that_dies_is_named_with_the_last_lines_of_its_log(stack: Stack) -> None:
+    stack.up(("s3",))
+    port = load_state(stack.home).ports["ray_gcs"]
+    with (
+        socket.create_server(("", port)),
+        pytest.raises(StackError, match=r"ray died.*ray\.log") as caught,
+    ):
+        stack.up(("s3", "ray"))
+    assert str(port) in str(caught.value).partition("\n")[2]
+    states = {service.name: service.state for service in stack.status()}
+    assert states["s3"] == "running"
+
+
+def test_two_commands_on_one_home_do_not_interfere(stack: Stack) -> None:
+    stack.up(("s3",))
+    with stack._locked(), pytest.raises(StackError, match="another `srgan stack` command"):
+        Stack(stack.home).up(("s3",))
+
+
+def test_stack_json_can_be_read_by_people(tmp_path: Path) -> None:
+    create_state(tmp_path)
+    assert "prefect" in json.loads((tmp_path / "stack.json").read_text())["ports"]

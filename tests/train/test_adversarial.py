@@ -1,0 +1,107 @@
+"""One step of the second stage: who learns from what."""
+
+import copy
+
+import pytest
+import torch
+
+from srgan.losses import discriminator_loss
+from srgan.models.interchange import dump_generator
+from srgan.train.adversarial import Adversarial
+from srgan.train.step import Stage
+from srgan.train.update import Update
+from tests.train.stages import (
+    BATCH_NORM,
+    adversarial,
+    differing,
+    everything,
+    pretrain,
+    start,
+    windows,
+)
+
+
+def begin(**options: object) -> Adversarial:
+    stage = start(adversarial(BATCH_NORM, **options))
+    assert isinstance(stage, Adversarial)
+    return stage
+
+
+def weights_after_a_step(stage: Stage, network: str) -> dict[str, torch.Tensor]:
+    stage.step(windows(stage), 0)
+    return dict(stage.networks()[network].state_dict())
+
+
+def test_without_adversarial_weight_the_generator_learns_as_in_pretraining() -> None:
+    stage = begin(adversarial_weight=0.0)
+    alone = start(pretrain(BATCH_NORM), dump_generator(stage.generator))
+    gan = weights_after_a_step(stage, "generator")
+    assert differing(gan, weights_after_a_step(alone, "generator")) == []
+
+
+def test_the_adversarial_loss_reaches_the_generator() -> None:
+    gan = weights_after_a_step(begin(adversarial_weight=1.0), "generator")
+    assert differing(gan, weights_after_a_step(begin(adversarial_weight=0.0), "generator"))
+
+
+def test_the_discriminator_learns_from_its_own_loss_alone() -> None:
+    stage = begin(adversarial_weight=1.0)
+    judge, generator = copy.deepcopy(stage.discriminator), copy.deepcopy(stage.generator)
+    lr, hr = stage._images(windows(stage))
+    with torch.no_grad():
+        sr = generator(lr)
+    update = Update(judge, None)
+    update.begin()
+    update.step(discriminator_loss(judge(hr), judge(sr)), 1e-3)
+    stage.step(windows(stage), 0)
+    expected = {name: parameter.detach() for name, parameter in judge.named_parameters()}
+    found = {name: parameter.detach() for name, parameter in stage.discriminator.named_parameters()}
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_generator_computes_its_images_once_and_the_discriminator_sees_three_batches() -> None:
+    stage = begin()
+    calls = []
+    stage.generator.register_forward_hook(lambda *_: calls.append("generator"))
+    stage.discriminator.register_forward_hook(lambda *_: calls.append("discriminator"))
+    stage.step(windows(stage), 0)
+    assert calls == ["generator", *["discriminator"] * 3]
+
+
+def test_the_generators_pass_leaves_no_gradient_in_the_discriminator() -> None:
+    stage = begin(adversarial_weight=1.0)
+    stage.step(windows(stage), 0)
+    own = {name: p.grad.clone() for name, p in stage.discriminator.named_parameters()}
+    lr, hr = stage._images(windows(stage))
+    stage._update_generator(hr, stage.generator(lr), 1e-3)
+    after = {name: p.grad for name, p in stage.discriminator.named_parameters()}
+    assert differing(own, after) == []
+
+
+def test_a_batch_that_is_not_finite_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = begin(ema_decay=0.9, gradient_clip=1.0)
+    stage.step(windows(stage), 0)
+    before = everything(stage)
+    degrade = stage.degradation.forward
+    monkeypatch.setattr(
+        stage.degradation, "forward", lambda batch: [x * float("nan") for x in degrade(batch)]
+    )
+    assert stage.step(windows(stage, 1), 1)["skipped"] == 1
+    assert differing(everything(stage), before) == []
+
+
+def test_the_health_of_both_networks_is_told_without_waiting_for_the_device() -> None:
+    losses = begin().step(windows(begin()), 0)
+    assert losses.keys() == {
+        "loss",
+        "content_loss",
+        "adversarial_loss",
+        "gradient_norm",
+        "discriminator_loss",
+        "discriminator_real",
+        "discriminator_fake",
+        "discriminator_gradient_norm",
+        "skipped",
+    }
+    assert 0 < losses["discriminator_real"] < 1
+    assert not any(loss.requires_grad for loss in losses.values())

@@ -1,0 +1,175 @@
+"""Checkpoints in a real object store: complete or invisible, verified, bounded in number."""
+
+import logging
+from collections.abc import Mapping
+
+import pytest
+
+from srgan.adapters.s3 import S3Store
+from srgan.errors import CheckpointError, StorageError
+from srgan.train.checkpoint import (
+    Manifest,
+    newest_checkpoint,
+    part_key,
+    parts_prefix,
+    read_generator,
+    read_manifest,
+)
+from srgan.train.checkpoint_writer import CheckpointWriter
+from tests.train.stages import PLAIN, pretrain
+
+RUN = "pretrain-0123"
+
+
+def manifest(step: int, *, final: bool = False) -> Manifest:
+    return Manifest(
+        run=RUN,
+        stage="pretrain",
+        step=step,
+        final=final,
+        generator=PLAIN,
+        config=pretrain().model_dump(mode="json"),
+        dataset_version="v",
+        init_from=None,
+        code_version="c",
+        num_ranks=1,
+        metrics={"psnr": 30.0},
+        parts={},
+    )
+
+
+def parts(step: int) -> dict[str, bytes]:
+    return {"generator": b"generator %d" % step, "optimisers": b"moments %d" % step}
+
+
+def save(store: S3Store, *steps: int, final: bool = False) -> None:
+    with CheckpointWriter(store) as writer:
+        for step in steps:
+            writer.save(manifest(step, final=final), parts(step))
+
+
+class Failing:
+    """A real store that refuses to write keys containing `what`."""
+
+    def __init__(self, store: S3Store, what: str) -> None:
+        self._store = store
+        self._what = what
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def put(self, key: str, body: bytes, **options: Mapping[str, str]) -> str:
+        if self._what in key:
+            raise StorageError(f"no space for {key}")
+        return self._store.put(key, body, **options)
+
+
+def test_the_newest_checkpoint_comes_back_with_its_parts(object_store: S3Store) -> None:
+    save(object_store, 2, 4)
+    found = newest_checkpoint(object_store, RUN)
+    assert found is not None
+    assert (found[0].step, found[1]) == (4, parts(4))
+
+
+def test_a_run_without_checkpoints_has_no_newest_one(object_store: S3Store) -> None:
+    assert newest_checkpoint(object_store, RUN) is None
+
+
+@pytest.mark.parametrize("damage", ["altered", "missing", "cut manifest"])
+def test_a_damaged_checkpoint_is_passed_over_with_its_reason(
+    object_store: S3Store, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    save(object_store, 2, 4)
+    newest = read_manifest(object_store, manifest(4).key)
+    victim = part_key(RUN, newest.parts["optimisers"].digest)
+    if damage == "altered":
+        object_store.put(victim, b"moments 5")
+    elif damage == "missing":
+        object_store.delete(victim)
+    else:
+        object_store.put(newest.key, object_store.get(newest.key)[:-20])
+    with caplog.at_level(logging.WARNING):
+        found = newest_checkpoint(object_store, RUN)
+    assert found is not None
+    assert found[0].step == 2
+    assert newest.key in caplog.text
+
+
+def test_saving_again_heals_a_damaged_part(object_store: S3Store) -> None:
+    save(object_store, 2)
+    damaged = read_manifest(object_store, manifest(2).key).parts["generator"]
+    object_store.put(part_key(RUN, damaged.digest), b"rubbish")
+    assert newest_checkpoint(object_store, RUN) is None
+    save(object_store, 2)
+    assert newest_checkpoint(object_store, RUN) is not None
+
+
+def test_a_checkpoint_whose_parts_cannot_be_written_is_invisible(object_store: S3Store) -> None:
+    save(object_store, 2)
+    failing = Failing(object_store, part_key(RUN, ""))
+    with CheckpointWriter(failing) as writer:
+        writer.save(manifest(4), parts(4))
+    found = newest_checkpoint(object_store, RUN)
+    assert found is not None
+    assert found[0].step == 2
+
+
+def test_one_missed_checkpoint_is_logged_and_the_second_in_a_row_ends_the_training(
+    object_store: S3Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = Failing(object_store, "checkpoints/")
+    with CheckpointWriter(failing) as writer, caplog.at_level(logging.WARNING):
+        writer.save(manifest(2), parts(2))
+        writer.save(manifest(4), parts(4))
+        assert "training goes on" in caplog.text
+        with pytest.raises(StorageError, match="000000004"):
+            writer.save(manifest(6), parts(6))
+
+
+def test_a_final_checkpoint_that_cannot_be_written_ends_the_training(
+    object_store: S3Store,
+) -> None:
+    failing = Failing(object_store, "checkpoints/")
+    with CheckpointWriter(failing) as writer, pytest.raises(StorageError, match="no space"):
+        writer.save(manifest(8, final=True), parts(8))
+
+
+def test_the_last_three_checkpoints_and_their_parts_are_kept(object_store: S3Store) -> None:
+    save(object_store, 2, 4, 6, 8)
+    kept = [info.key for info in object_store.list(f"runs/{RUN}/checkpoints/")]
+    assert kept == [manifest(step).key for step in (4, 6, 8)]
+    expected = {
+        part_key(RUN, part.digest)
+        for key in kept
+        for part in read_manifest(object_store, key).parts.values()
+    }
+    assert {info.key for info in object_store.list(parts_prefix(RUN))} == expected
+
+
+def test_the_final_checkpoint_sweeps_up_what_killed_writers_left(object_store: S3Store) -> None:
+    orphan = part_key(RUN, "0" * 64)
+    object_store.put(orphan, b"left behind")
+    save(object_store, 2)
+    assert object_store.head(orphan) is not None, "it could belong to a writer at work"
+    save(object_store, 4, final=True)
+    assert object_store.head(orphan) is None
+
+
+def test_the_generator_of_a_ref_is_the_average_where_there_is_one(object_store: S3Store) -> None:
+    with CheckpointWriter(object_store) as writer:
+        writer.save(manifest(8, final=True), {**parts(8), "ema": b"average"})
+    ref = read_manifest(object_store, manifest(8).key).ref(None)
+    assert read_generator(object_store, ref) == b"average"
+    save(object_store, 2)
+    plain = read_manifest(object_store, manifest(2).key).ref(None)
+    assert read_generator(object_store, plain) == b"generator 2"
+
+
+def test_a_generator_that_is_not_the_one_of_its_ref_is_refused(object_store: S3Store) -> None:
+    save(object_store, 2)
+    ref = read_manifest(object_store, manifest(2).key).ref(None)
+    with pytest.raises(CheckpointError, match="expected " + "0" * 64):
+        read_generator(object_store, ref.model_copy(update={"digest": "0" * 64}))
+    object_store.put(part_key(RUN, ref.digest), b"rubbish")
+    with pytest.raises(CheckpointError, match="holds 7 bytes"):
+        read_generator(object_store, ref)

@@ -1,0 +1,130 @@
+"""Whole stages in one process on a real dataset and object store."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from srgan.adapters.s3 import S3Store
+from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.data.shards import ShardCache
+from srgan.errors import CheckpointError, TrainingError
+from srgan.models.interchange import load_generator
+from srgan.refs import CheckpointRef, DatasetRef
+from srgan.train.checkpoint import Manifest, read_generator
+from srgan.train.progress import Progress
+from srgan.train.run import StageInputs, run_stage
+from tests.train.stages import BATCH_NORM, CPU, adversarial, pretrain
+
+
+class Notes:
+    """A reporter that remembers, and may break off at a step as a killed process does."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.steps: list[int] = []
+        self.validations: dict[int, dict[str, float]] = {}
+        self.pictures: list[tuple[str, int]] = []
+        self._stop_at = stop_at
+
+    def progress(self, progress: Progress) -> None:
+        self.steps.append(progress.step)
+        if progress.step == self._stop_at:
+            raise KeyboardInterrupt
+
+    def validation(self, step: int, metrics: dict[str, float]) -> None:
+        self.validations[step] = metrics
+
+    def picture(self, name: str, png: bytes, step: int) -> None:
+        assert png.startswith(b"\x89PNG")
+        self.pictures.append((name, step))
+
+
+@pytest.fixture
+def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
+    """`train(run, config, …)`: a stage from its newest checkpoint to its end."""
+    cache = ShardCache(object_store, tmp_path / "cache", 2**30)
+
+    def run(
+        name: str,
+        config: PretrainConfig | AdversarialConfig,
+        reporter: Notes | None = None,
+        init_from: CheckpointRef | None = None,
+    ) -> Manifest:
+        inputs = StageInputs(
+            run=name, config=config, dataset=dataset, init_from=init_from, code_version="c"
+        )
+        return run_stage(object_store, inputs, cache, device=CPU, reporter=reporter)
+
+    return run
+
+
+def test_a_stage_ends_with_a_final_checkpoint_that_says_what_it_is(train) -> None:
+    notes = Notes()
+    final = train("one", pretrain(BATCH_NORM), notes)
+    assert (final.step, final.final, final.generator) == (8, True, BATCH_NORM)
+    assert final.metrics == notes.validations[8]
+    assert final.metrics.keys() == {"psnr", "bicubic_psnr"}
+    assert notes.steps == [2, 4, 6, 8]
+    assert list(notes.validations) == [4, 8]
+    assert {step for _, step in notes.pictures} == {4, 8}
+
+
+def test_an_untrained_bicubic_network_measures_as_bicubic(train) -> None:
+    metrics = train("one", pretrain(learning_rate={"peak": 1e-12})).metrics
+    assert metrics["psnr"] == pytest.approx(metrics["bicubic_psnr"], abs=0.1)
+
+
+@pytest.mark.parametrize("stop_at", [2, 6, 8])
+def test_an_interrupted_gan_stage_ends_bit_identical_to_an_uninterrupted_one(
+    train, stop_at: int
+) -> None:
+    config = adversarial(BATCH_NORM, ema_decay=0.9, gradient_clip=1.0)
+    whole = train("whole", config)
+    with pytest.raises(KeyboardInterrupt):
+        train("broken", config, Notes(stop_at))
+    notes = Notes()
+    resumed = train("broken", config, notes)
+    assert notes.steps[0] == stop_at, "the last step's checkpoint had not been written"
+    assert resumed.parts == whole.parts
+    assert resumed.metrics == whole.metrics
+
+
+def test_a_finished_stage_trains_nothing_again(train) -> None:
+    final = train("one", pretrain())
+    notes = Notes()
+    assert train("one", pretrain(), notes) == final
+    assert notes.steps == []
+
+
+def test_a_gan_stage_starts_from_the_generator_it_is_given(train, object_store: S3Store) -> None:
+    first = train("first", pretrain(ema_decay=0.9)).ref(None)
+    second = train("second", adversarial(learning_rate={"peak": 1e-12}), init_from=first)
+    start = load_generator(read_generator(object_store, first)).exit.weight
+    end = load_generator(read_generator(object_store, second.ref(None))).exit.weight
+    assert (start - end).abs().max() < 1e-9
+    assert second.init_from == first.digest
+
+
+def test_another_architecture_to_start_from_is_refused(train) -> None:
+    first = train("first", pretrain(BATCH_NORM)).ref(None)
+    with pytest.raises(CheckpointError, match="srresnet"):
+        train("second", adversarial(), init_from=first)
+
+
+def test_a_changed_config_under_a_used_run_name_is_refused(train) -> None:
+    train("one", pretrain())
+    with pytest.raises(CheckpointError, match="one"):
+        train("one", pretrain(seed=5))
+
+
+def test_losses_that_stay_infinite_end_the_stage_and_leave_its_checkpoint_good(
+    train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = pretrain(steps=24, log_every=10, checkpoint_every=10, validate_every=100)
+    monkeypatch.setattr("srgan.train.pretrain.pixel_loss", lambda _, sr, hr: (sr - hr).sum() / 0)
+    with pytest.raises(TrainingError, match="before step 20"):
+        train("one", config)
+    monkeypatch.undo()
+    with caplog.at_level(logging.INFO):
+        train("one", config)
+    assert "resuming one at step 10" in caplog.text

@@ -1,0 +1,55 @@
+"""One network's optimiser."""
+
+import copy
+
+import torch
+from torch import nn
+
+from srgan.train.update import Update
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.PReLU(), nn.Conv2d(8, 3, 3))
+    return layers.to(memory_format=torch.channels_last)
+
+
+def loss_of(layers: nn.Module, factor: float = 1.0) -> torch.Tensor:
+    images = torch.linspace(-1, 1, 2 * 3 * 8 * 8).reshape(2, 3, 8, 8)
+    return factor * layers(images).square().mean()
+
+
+def test_it_is_adam_with_the_papers_momentum() -> None:
+    ours, reference = network(), network()
+    update = Update(ours, gradient_clip=None)
+    adam = torch.optim.Adam(reference.parameters(), lr=1e-2, betas=(0.9, 0.999), fused=False)
+    for _ in range(3):
+        update.begin()
+        update.step(loss_of(ours), 1e-2)
+        adam.zero_grad()
+        loss_of(reference).backward()
+        adam.step()
+    torch.testing.assert_close(list(ours.parameters()), list(reference.parameters()))
+
+
+def test_gradients_above_the_clip_are_scaled_down_to_it() -> None:
+    layers = network()
+    update = Update(layers, gradient_clip=0.5)
+    update.begin()
+    outcome = update.step(loss_of(layers, 1000.0), 1e-2)
+    assert outcome.gradient_norm > 0.5, "the norm that is told is the one before clipping"
+    clipped = nn.utils.get_total_norm([p.grad for p in layers.parameters() if p.grad is not None])
+    torch.testing.assert_close(clipped, torch.tensor(0.5))
+
+
+def test_a_loss_that_is_not_finite_changes_neither_weights_nor_moments() -> None:
+    layers = network()
+    update = Update(layers, gradient_clip=1.0)
+    update.begin()
+    update.step(loss_of(layers), 1e-2)
+    weights, moments = copy.deepcopy(layers.state_dict()), copy.deepcopy(update.state())
+    update.begin()
+    outcome = update.step(loss_of(layers, float("nan")), 1e-2)
+    assert outcome.skipped == 1
+    torch.testing.assert_close(layers.state_dict(), weights, rtol=0, atol=0)
+    torch.testing.assert_close(update.state()["state"], moments["state"], rtol=0, atol=0)

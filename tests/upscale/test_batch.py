@@ -1,0 +1,344 @@
+"""One batch: every key ends in a row, outputs are whole, and nothing is done twice."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srgan.adapters.s3 import S3Store
+from srgan.config import GeneratorConfig, UpscaleConfig
+from srgan.errors import StorageError
+from srgan.images import Photo, decode
+from srgan.models.build import build_generator
+from srgan.storage import ObjectInfo
+from srgan.upscale.batch import Batch
+from srgan.upscale.engine import Engine
+from srgan.upscale.gate import Gate
+from srgan.upscale.join import Item
+from srgan.upscale.records import Record, Stamp, from_parquet
+from tests.conftest import DrawPhoto
+
+ROWS = "up/_srgan/run/records/000000.parquet"
+STAMP = Stamp(model="m/1@abababababababab", config_digest="c" * 64)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    torch.manual_seed(0)
+    config = GeneratorConfig(kind="bicubic_resnet", scale=4, num_blocks=1, num_channels=8)
+    return Engine(build_generator(config), tile=64)
+
+
+class CountingEngine:
+    """The real engine that remembers the sizes it was given."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.scale = engine.scale
+        self.seen: list[tuple[int, ...]] = []
+        self._engine = engine
+
+    def upscale_photo(self, photo: Photo) -> Photo:
+        self.seen.append(photo.pixels.shape)
+        return self._engine.upscale_photo(photo)
+
+
+def png(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def put(store: S3Store, name: str, data: bytes) -> Item:
+    token = store.put(f"photos/{name}", data)
+    return Item(key=f"photos/{name}", token=token, size_bytes=len(data), output=f"up/{name}")
+
+
+def upscale(
+    store: S3Store, engine: object, items: list[Item], rows: str = ROWS, **config: object
+) -> list[Record]:
+    batch = Batch(
+        store,
+        store,
+        engine,  # type: ignore[arg-type]  # tests pass engines of their own
+        stamp=STAMP,
+        config=UpscaleConfig.model_validate(config),
+    )
+    return batch.run(items, rows)
+
+
+def test_an_upscaled_image_is_what_the_engine_makes_of_it(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    photo = draw_photo(1, 20, 33)
+    (row,) = upscale(object_store, engine, [put(object_store, "ä/写真.png", png(photo))])
+    written = decode(object_store.get("up/ä/写真.png"), max_pixels=10**6)
+    np.testing.assert_array_equal(written.pixels, engine.upscale(photo))
+    assert (row.outcome, row.width, row.height) == ("done", 132, 80)
+    assert object_store.head("up/ä/写真.png") == ObjectInfo(
+        "up/ä/写真.png", row.destination_token, row.destination_bytes
+    )
+
+
+def test_an_output_says_in_ascii_what_it_was_made_from(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    item = put(object_store, "ä b.png", png(draw_photo(1, 16, 16)))
+    upscale(object_store, engine, [item])
+    assert object_store.metadata("up/ä b.png") == {
+        "srgan-source": "photos/%C3%A4%20b.png",
+        "srgan-source-token": item.token,
+        "srgan-model": STAMP.model,
+        "srgan-config": STAMP.config_digest,
+    }
+
+
+def test_a_key_of_any_length_still_fits_into_the_metadata(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    name = "/".join(["写" * 60] * 5) + ".png"
+    (row,) = upscale(object_store, engine, [put(object_store, name, png(draw_photo(1, 8, 8)))])
+    assert row.outcome == "done", row.detail
+    assert object_store.metadata(f"up/{name}")["srgan-source"].startswith("sha256:")
+
+
+def test_bad_images_are_recorded_with_their_reason_and_passed_by(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    whole = png(draw_photo(1, 24, 24))
+    gray16 = png(np.arange(256, dtype=np.uint16).reshape(16, 16) * 255)
+    items = [
+        put(object_store, "1-good.png", whole),
+        put(object_store, "2-cut.png", whole[: len(whole) // 2]),
+        put(object_store, "3-text.png", b"not a picture at all"),
+        put(object_store, "4-empty.png", b""),
+        put(object_store, "5-deep.png", gray16),
+        put(object_store, "6-large.png", png(draw_photo(1, 64, 64))),
+        put(object_store, "7-good.png", whole),
+    ]
+    rows = upscale(object_store, engine, items, max_pixels=2000)
+    assert [(row.outcome, row.error, row.reason) for row in rows] == [
+        ("done", "", ""),
+        ("failed", "ImageError", "truncated"),
+        ("failed", "ImageError", "not_an_image"),
+        ("failed", "ImageError", "empty"),
+        ("failed", "ImageError", "unsupported"),
+        ("failed", "ImageError", "too_large"),
+        ("done", "", ""),
+    ]
+    written = [info.key for info in object_store.list("up/") if "_srgan" not in info.key]
+    assert written == ["up/1-good.png", "up/7-good.png"]
+
+
+def test_a_source_deleted_after_planning_is_recorded(object_store: S3Store, engine: Engine) -> None:
+    item = put(object_store, "gone.png", b"soon gone")
+    object_store.delete(item.key)
+    (row,) = upscale(object_store, engine, [item])
+    assert (row.outcome, row.reason) == ("failed", "missing")
+
+
+def test_alpha_that_the_chosen_format_cannot_hold_is_recorded(
+    object_store: S3Store, engine: Engine
+) -> None:
+    item = put(object_store, "a.png", png(np.full((8, 8, 4), 128, np.uint8)))
+    (row,) = upscale(object_store, engine, [item], output_format="jpeg")
+    assert (row.outcome, row.reason) == ("failed", "unsupported")
+
+
+def test_the_chosen_format_is_written_whatever_came_in(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    item = put(object_store, "a.png", png(draw_photo(1, 16, 16), "JPEG"))
+    upscale(object_store, engine, [item], output_format="webp")
+    assert decode(object_store.get("up/a.png"), max_pixels=10**6).format == "webp"
+    upscale(object_store, engine, [item.model_copy(update={"output": "up/b"})], rows=ROWS + "2")
+    assert decode(object_store.get("up/b"), max_pixels=10**6).format == "jpeg"
+
+
+def test_rows_are_published_once_in_key_order(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    items = [
+        put(object_store, f"{number:02d}.png", png(draw_photo(number, 8 + 8 * (number % 3), 8)))
+        for number in range(12)
+    ]
+    rows = upscale(object_store, engine, items)
+    assert [row.source_key for row in rows] == [item.key for item in items]
+    assert from_parquet(object_store.get(ROWS), ROWS) == rows
+
+
+def test_a_batch_whose_rows_are_published_does_nothing(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    items = [put(object_store, "a.png", png(draw_photo(1, 8, 8)))]
+    rows = upscale(object_store, engine, items)
+    counting = CountingEngine(engine)
+    assert upscale(object_store, counting, items) == rows
+    assert counting.seen == []
+
+
+class Killed(BaseException):
+    """Ends a batch in the middle, as a signal would."""
+
+
+def test_a_batch_killed_midway_does_only_the_rest_when_run_again(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8 + n))) for n in range(6)]
+
+    class Dying(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            if len(self.seen) == 3:
+                raise Killed
+            return super().upscale_photo(photo)
+
+    with pytest.raises(Killed):
+        upscale(object_store, Dying(engine), items)
+    assert object_store.find(ROWS) is None, "rows must not be published before their outputs"
+    whole = {info.key: info.token for info in object_store.list("up/")}
+    counting = CountingEngine(engine)
+    rows = upscale(object_store, counting, items)
+    assert len(counting.seen) == 6 - len(whole)
+    assert {r.destination_key for r in rows if r.outcome == "skipped"} == whole.keys()
+    assert all(row.outcome != "failed" for row in rows)
+    tokens = {info.key: info.token for info in object_store.list("up/")}
+    assert tokens.items() >= whole.items(), "whole outputs stay untouched"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "m/2@cdcdcdcdcdcdcdcd"}, {"config_digest": "d" * 64}],
+    ids=["model", "config"],
+)
+def test_an_output_of_another_model_or_config_is_replaced(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, change: dict[str, str]
+) -> None:
+    items = [put(object_store, "a.png", png(draw_photo(1, 8, 8)))]
+    upscale(object_store, engine, items)
+    batch = Batch(
+        object_store, object_store, engine, stamp=replace(STAMP, **change), config=UpscaleConfig()
+    )
+    (row,) = batch.run(items, ROWS.replace("/run/", "/run2/"))
+    assert row.outcome == "done"
+
+
+def test_an_output_of_an_older_source_is_replaced(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    upscale(object_store, engine, [put(object_store, "a.png", png(draw_photo(1, 8, 8)))])
+    newer = put(object_store, "a.png", png(draw_photo(2, 8, 8)))
+    (row,) = upscale(object_store, engine, [newer], rows=ROWS.replace("/run/", "/run2/"))
+    assert row.outcome == "done"
+
+
+def test_an_image_that_the_engine_fails_on_is_passed_by(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    class Small(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            if photo.pixels.shape[1] > 8:
+                raise RuntimeError("CUDA out of memory. Tried to allocate 80 GiB")
+            return super().upscale_photo(photo)
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(1, 8, 8 * n))) for n in (1, 2)]
+    rows = upscale(object_store, Small(engine), items)
+    assert [(row.outcome, row.reason) for row in rows] == [
+        ("done", ""),
+        ("failed", "out_of_memory"),
+    ]
+
+
+def test_a_bug_ends_the_batch_instead_of_blaming_the_images(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    class Broken(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            raise AttributeError("no such thing")
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 64, 64))) for n in range(8)]
+    with pytest.raises(AttributeError):
+        upscale(object_store, Broken(engine), items)
+    assert object_store.find(ROWS) is None
+
+
+class Flaky:
+    """A real store whose reads of one key fail the first few times."""
+
+    def __init__(self, store: S3Store, key: str, failures: int) -> None:
+        self._store = store
+        self._key = key
+        self._failures = failures
+        self.bucket = store.bucket
+
+    def find(self, key: str) -> bytes | None:
+        if key == self._key and self._failures:
+            self._failures -= 1
+            raise StorageError(f"cannot read {key}: connection reset")
+        return self._store.find(key)
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        return getattr(self._store, name)  # type: ignore[no-any-return]  # passes through
+
+
+@pytest.mark.parametrize(
+    ("failures", "outcome", "reason"), [(1, "done", ""), (9, "failed", "storage")]
+)
+def test_a_key_that_storage_failed_on_gets_a_second_chance(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    failures: int,
+    outcome: str,
+    reason: str,
+) -> None:
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(3)]
+    flaky = Flaky(object_store, items[1].key, failures)
+    batch = Batch(
+        flaky,  # type: ignore[arg-type]  # passes through
+        object_store,
+        engine,
+        stamp=STAMP,
+        config=UpscaleConfig(),
+    )
+    rows = batch.run(items, ROWS)
+    assert [row.outcome for row in rows] == ["done", outcome, "done"]
+    assert rows[1].reason == reason
+
+
+def test_the_gate_bounds_what_is_inside_and_lets_giants_in_alone() -> None:
+    gate = Gate(100)
+    gate.enter(60)
+    entered = threading.Event()
+
+    def giant() -> None:
+        gate.enter(1000)
+        entered.set()
+
+    thread = threading.Thread(target=giant)
+    thread.start()
+    assert not entered.wait(0.05), "there is no room beside the first"
+    gate.leave(60)
+    assert entered.wait(5), "alone it is let in although it exceeds the budget"
+    thread.join()
+
+
+def test_a_closed_gate_wakes_those_who_wait() -> None:
+    gate = Gate(1)
+    gate.enter(1)
+    errors: list[RuntimeError] = []
+
+    def late() -> None:
+        try:
+            gate.enter(1)
+        except RuntimeError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    gate.close()
+    thread.join(5)
+    assert len(errors) == 1

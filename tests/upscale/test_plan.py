@@ -1,0 +1,297 @@
+"""What a bulk run finds to do: listings joined with the records of earlier runs."""
+
+import tracemalloc
+from collections.abc import Iterator
+
+import pytest
+
+from srgan.adapters.s3 import S3Store
+from srgan.config import UpscaleConfig
+from srgan.errors import ConfigError, DataError, ImageError
+from srgan.refs import ModelRef
+from srgan.storage import ObjectInfo
+from srgan.upscale.join import Item, Join
+from srgan.upscale.names import is_source, output_key, output_name
+from srgan.upscale.plan import Plan, find_plan, make_plan, read_batch, records_key
+from srgan.upscale.records import Record, from_parquet, to_parquet
+
+CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
+
+
+def plan(
+    store: S3Store,
+    run: str = "run1",
+    *,
+    source: str = "photos",
+    destination: str = "up",
+    model: ModelRef = CHAMPION,
+    **config: object,
+) -> Plan:
+    return make_plan(
+        store,
+        store,
+        source=f"s3://{store.bucket}/{source}",
+        destination=f"s3://{store.bucket}/{destination}",
+        run=run,
+        model=model,
+        config=UpscaleConfig.model_validate(config),
+    )
+
+
+def batches(store: S3Store, made: Plan) -> list[tuple[Item, ...]]:
+    return [
+        read_batch(store, made.destination, made.run, number) for number in range(made.num_batches)
+    ]
+
+
+def todo(store: S3Store, made: Plan) -> list[str]:
+    return [item.key for items in batches(store, made) for item in items]
+
+
+def finish(store: S3Store, made: Plan, *, only: int | None = None) -> None:
+    """Pretend that the run's batches did their work, or only one of them."""
+    for number, items in enumerate(batches(store, made)):
+        if only in (None, number):
+            rows = [row(item, made, store.put(item.output, b"upscaled")) for item in items]
+            store.put(records_key(made.destination, made.run, number), to_parquet(rows))
+
+
+def row(item: Item, made: Plan, token: str) -> Record:
+    return Record(
+        source_key=item.key,
+        source_token=item.token,
+        source_bytes=item.size_bytes,
+        model=made.stamp.model,
+        config_digest=made.stamp.config_digest,
+        outcome="done",
+        destination_key=item.output,
+        destination_token=token,
+    )
+
+
+def put_photos(store: S3Store, *names: str) -> None:
+    for name in names:
+        store.put(f"photos/{name}", f"bytes of {name}".encode())
+
+
+def test_a_first_run_has_everything_to_do_in_key_order(object_store: S3Store) -> None:
+    put_photos(object_store, "b.jpg", "a/z.jpg", "a-b.png", "ä/ß 1.webp")
+    made = plan(object_store)
+    keys = ["photos/a-b.png", "photos/a/z.jpg", "photos/b.jpg", "photos/ä/ß 1.webp"]
+    assert todo(object_store, made) == keys
+    assert (made.num_todo, made.num_covered, made.refused.num_failed) == (4, 0, 0)
+
+
+def test_a_second_run_has_nothing_to_do(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg", "a.k.jpg", "a/b.jpg")
+    finish(object_store, plan(object_store, output_format="png"))
+    again = plan(object_store, "run2", output_format="png")
+    assert (again.num_todo, again.num_batches, again.num_covered) == (0, 0, 3)
+
+
+def test_records_of_several_earlier_runs_cover_together(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    finish(object_store, plan(object_store, "run1"))
+    put_photos(object_store, "b.jpg")
+    finish(object_store, plan(object_store, "run2"))
+    put_photos(object_store, "c.jpg")
+    assert todo(object_store, plan(object_store, "run3")) == ["photos/c.jpg"]
+
+
+def test_a_run_that_was_killed_leaves_only_its_unfinished_batches(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg", "b.jpg", "c.jpg")
+    killed = plan(object_store, batch_bytes=1)
+    assert killed.num_batches == 3
+    finish(object_store, killed, only=1)
+    assert todo(object_store, plan(object_store, "run2")) == ["photos/a.jpg", "photos/c.jpg"]
+
+
+def test_a_changed_source_is_done_again(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg", "b.jpg")
+    finish(object_store, plan(object_store))
+    object_store.put("photos/a.jpg", b"another picture")
+    assert todo(object_store, plan(object_store, "run2")) == ["photos/a.jpg"]
+
+
+def test_an_output_that_somebody_replaced_is_done_again(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg", "b.jpg")
+    finish(object_store, plan(object_store))
+    object_store.put("up/b.jpg", b"not ours")
+    assert todo(object_store, plan(object_store, "run2")) == ["photos/b.jpg"]
+
+
+def test_another_model_version_or_quality_covers_nothing(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    finish(object_store, plan(object_store))
+    newer = CHAMPION.model_copy(update={"version": 2})
+    assert plan(object_store, "run2", model=newer).num_todo == 1
+    assert plan(object_store, "run3", jpeg_quality=80).num_todo == 1
+    assert plan(object_store, "run4", tile=64, max_jobs=7).num_todo == 0
+
+
+def test_a_failed_key_is_tried_again_by_the_next_run(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    first = plan(object_store)
+    (items,) = batches(object_store, first)
+    failed = Record(**{**_as_dict(row(items[0], first, "")), "outcome": "failed"})
+    object_store.put(records_key(first.destination, first.run, 0), to_parquet([failed]))
+    assert todo(object_store, plan(object_store, "run2")) == ["photos/a.jpg"]
+
+
+def _as_dict(record: Record) -> dict[str, object]:
+    return {name: getattr(record, name) for name in Record.__slots__}
+
+
+def test_batches_are_cut_by_source_bytes(object_store: S3Store) -> None:
+    for name in "abcd":
+        object_store.put(f"photos/{name}.png", b"x" * 700_000)
+    made = plan(object_store, batch_bytes=1_400_000, max_jobs=1)
+    assert [len(items) for items in batches(object_store, made)] == [2, 2]
+
+
+def test_a_small_run_still_gives_every_job_a_share(object_store: S3Store) -> None:
+    for name in "abcd":
+        object_store.put(f"photos/{name}.png", b"x" * 700_000)
+    assert plan(object_store, max_jobs=2).num_batches == 2
+
+
+def test_two_sources_with_one_output_are_refused_before_anything_is_written(
+    object_store: S3Store,
+) -> None:
+    put_photos(object_store, "a.jpg", "a.k.jpg", "a.png")
+    with pytest.raises(ConfigError, match=r"photos/a\.jpg.*photos/a\.png.*up/a\.png"):
+        plan(object_store, output_format="png")
+    assert list(object_store.list("up/")) == []
+    assert plan(object_store).num_todo == 3, "each in its own format they do not meet"
+
+
+@pytest.mark.parametrize("destination", ["photos", "photos/", "photos/up", "photos/a/../b"])
+def test_a_destination_inside_the_source_is_refused(
+    object_store: S3Store, destination: str
+) -> None:
+    put_photos(object_store, "a.jpg")
+    with pytest.raises(ConfigError, match="inside it"):
+        plan(object_store, destination=destination)
+
+
+def test_a_destination_beside_the_source_with_its_name_as_a_start_is_fine(
+    object_store: S3Store,
+) -> None:
+    put_photos(object_store, "a.jpg")
+    assert plan(object_store, destination="photos2").num_todo == 1
+
+
+@pytest.mark.parametrize("source", ["up/_srgan", "up/_srgan/run1/records"])
+def test_records_are_never_a_source(object_store: S3Store, source: str) -> None:
+    with pytest.raises(ConfigError, match="records of upscaling runs"):
+        plan(object_store, source=source, destination="elsewhere")
+
+
+def test_outputs_of_one_run_can_be_the_source_of_another(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    finish(object_store, plan(object_store))
+    twice = plan(object_store, "run2", source="up", destination="up-twice")
+    assert todo(object_store, twice) == ["up/a.jpg"], "and their records are passed over"
+
+
+def test_an_output_that_would_overwrite_a_source_is_refused(object_store: S3Store) -> None:
+    object_store.put("up/photos/photos/a.jpg", b"a")
+    with pytest.raises(ConfigError, match="inside the source"):
+        plan(object_store, source="up/photos", destination="up")
+
+
+def test_a_source_without_objects_is_an_error(object_store: S3Store) -> None:
+    with pytest.raises(DataError, match=r"no objects below s3://.*/photos"):
+        plan(object_store)
+
+
+def test_a_name_that_cannot_be_written_is_recorded_as_failed(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg", "bad\x07bell.jpg")
+    made = plan(object_store)
+    assert todo(object_store, made) == ["photos/a.jpg"]
+    assert made.refused.reasons == {"unsafe_name": 1}
+    key = "up/_srgan/run1/records/refused-000000.parquet"
+    (record,) = from_parquet(object_store.get(key), key)
+    assert (record.source_key, record.outcome) == ("photos/bad\x07bell.jpg", "failed")
+    assert "control characters" in record.detail
+
+
+def test_a_flow_that_is_put_back_finds_its_own_plan(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    destination = f"s3://{object_store.bucket}/up"
+    assert find_plan(object_store, destination, "run1") is None
+    made = plan(object_store)
+    assert find_plan(object_store, destination, "run1") == made
+
+
+def test_a_damaged_record_part_is_named(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    object_store.put("up/_srgan/old/records/000000.parquet", b"no parquet")
+    with pytest.raises(DataError, match=r"up/_srgan/old/records/000000\.parquet"):
+        plan(object_store)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../a.jpg", "a/../../b.jpg", "/etc/a.jpg", "a//b.jpg", "./a.jpg", "a\\b.jpg", "C:/a.jpg"],
+)
+def test_names_that_could_leave_the_destination_are_unsafe(name: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        output_name(name, "same")
+    assert caught.value.reason == "unsafe_name"
+
+
+@pytest.mark.parametrize("letter", ["\x00", "\n", "\x1b", "\x7f", "\x85"])
+def test_names_with_control_characters_are_unsafe(letter: str) -> None:
+    with pytest.raises(ImageError, match="control characters"):
+        output_name(f"a{letter}.jpg", "png")
+
+
+@pytest.mark.parametrize(
+    ("name", "output_format", "expected"),
+    [
+        ("Ünïcode/写真 1.JPG", "png", "Ünïcode/写真 1.png"),
+        ("a.tiff", "jpeg", "a.jpg"),
+        ("a.b.c.png", "webp", "a.b.c.webp"),
+        ("IMG_2024.05", "png", "IMG_2024.05.png"),
+        ("no-extension", "png", "no-extension.png"),
+        (".png", "jpeg", ".png.jpg"),
+        ("a.jpg", "same", "a.jpg"),
+    ],
+)
+def test_output_names_keep_everything_but_the_extension(
+    name: str, output_format: str, expected: str
+) -> None:
+    assert output_name(name, output_format) == expected  # type: ignore[arg-type]  # parametrized
+
+
+def test_an_output_key_too_long_for_s3_is_refused() -> None:
+    with pytest.raises(ImageError, match="name_too_long"):
+        output_key("up/", "é" * 510 + ".jpg", "same")
+
+
+def test_folder_markers_and_records_are_no_sources() -> None:
+    names = ["a.jpg", "folder/", "", "_srgan/run/plan.json", "deep/_srgan/x.parquet"]
+    assert [name for name in names if is_source(name)] == ["a.jpg"]
+
+
+def test_planning_holds_flat_memory() -> None:
+    def join_keys(num_keys: int) -> int:
+        tracemalloc.start()
+        with Join() as join:
+            for number in range(num_keys):
+                key = f"photos/{number:07d}.jpg"
+                join.add_source(ObjectInfo(key, "token", 1000), f"up/{number:07d}.png")
+                join.add_output(ObjectInfo(f"up/{number:07d}.png", "made", 16_000))
+            join.add_records(_records(num_keys))
+            assert join.count() == (num_keys, num_keys // 2, num_keys // 2 * 1000)
+            assert sum(1 for _ in join.todo()) == num_keys // 2
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    assert join_keys(20_000) < 1.5 * join_keys(2_000) + 100_000
+
+
+def _records(num_keys: int) -> Iterator[tuple[str, str, str]]:
+    return ((f"photos/{number:07d}.jpg", "token", "made") for number in range(0, num_keys, 2))
