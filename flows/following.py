@@ -20,7 +20,8 @@ _ACTOR = re.compile(r"^\((?P<actor>\w+) pid=\d+(, ip=[^)]+)?\) ")
 # Ray's own messages. Its errors and warnings are kept.
 _NOISE = re.compile(
     r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\s+(INFO|DEBUG) "
-    r"|^Setting up process group|^Started distributed worker|^- \(node_id="
+    r"|^Running entrypoint for job |^Setting up process group"
+    r"|^Started distributed worker|^- \(node_id="
 )
 
 

@@ -58,6 +58,7 @@ def run_job(
         say=logger.info,
     )
     store = open_store(settings)
+    reason, lines = "", list[str]()
     for attempt in range(1, max_attempts + 1):
         job_id, attached = work.attach_or_submit(lambda: _write_spec(store, spec_key, spec))
         status = follow(
@@ -70,9 +71,11 @@ def run_job(
             raise ClusterError(f"{stage}: job {job_id} was stopped; start the flow again to go on")
         lines = relevant("\n".join(jobs.tail(job_id, _TAIL_LINES)))
         reason = f"{stage}: job {job_id} ended as {status or 'unknown to the cluster'}"
-        if attempt == max_attempts or _hopeless(lines):
-            raise ClusterError(f"{reason}, attempt {attempt} of {max_attempts}:\n" + _join(lines))
-        logger.warning("%s; starting the next attempt. Its last lines:\n%s", reason, _join(lines))
+        if hopeless := _hopeless(lines):
+            raise ClusterError(f"{reason}, and trying again would not help: {hopeless}")
+        if attempt < max_attempts:
+            logger.warning("%s (%s); starting the next attempt", reason, "".join(lines[-1:]))
+    raise ClusterError(f"{reason}, as did {max_attempts} attempts:\n" + "\n".join(lines))
 
 
 def root_flow_run_id() -> str:
@@ -146,10 +149,8 @@ def _write_spec(store: S3Store, key: str, spec: BaseModel) -> None:
     store.put(key, to_json(spec), content_type="application/json")
 
 
-def _hopeless(lines: list[str]) -> bool:
-    names = tuple(f"srgan.errors.{name}:" for name in _HOPELESS)
-    return any(line.startswith(names) for line in lines)
-
-
-def _join(lines: list[str]) -> str:
-    return "\n".join(lines)
+def _hopeless(lines: list[str]) -> str | None:
+    """The error in a driver's last lines that a new attempt would meet again."""
+    names = tuple(f"srgan.errors.{name}: " for name in _HOPELESS)
+    found = [line for line in lines if line.startswith(names)]
+    return found[-1].removeprefix("srgan.errors.") if found else None

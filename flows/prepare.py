@@ -7,9 +7,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
+from flows.artifact_keys import artifact_key
 from srgan.adapters.s3 import open_store
 from srgan.config import DataConfig, Name
-from srgan.data.manifest import Manifest, read_manifest, read_sources
+from srgan.data.manifest import Manifest, read_latest, read_manifest, read_sources
 from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import Source
 from srgan.errors import StorageError
@@ -17,6 +18,7 @@ from srgan.refs import DatasetRef
 from srgan.settings import Settings
 from srgan.storage import split_uri
 
+_PAUSES_S = [2.0, 10.0, 30.0]
 _LOG_EVERY_S = 5.0
 _MAX_REJECTIONS_SHOWN = 50
 
@@ -36,8 +38,9 @@ def prepare(
         dataset: Name of the dataset, new or to be brought up to date.
         data: Size of the crops, share held out for evaluation, limits.
     """
+    before = find_version(dataset)
     ref = cut_photos(source, dataset, data)
-    show_dataset(ref)
+    show_dataset(ref, before)
     return ref
 
 
@@ -46,7 +49,14 @@ def _is_passing(_task: Task[..., object], _run: TaskRun, state: State[object]) -
     return isinstance(state.result(raise_on_failure=False), StorageError)
 
 
-@task(retries=3, retry_delay_seconds=[2, 10, 30], retry_condition_fn=_is_passing)
+@task(retries=3, retry_delay_seconds=_PAUSES_S, retry_condition_fn=_is_passing)
+def find_version(dataset: str) -> str | None:
+    """The version that is there already."""
+    manifest, _ = read_latest(open_store(Settings()), dataset)
+    return manifest.version if manifest else None
+
+
+@task(retries=3, retry_delay_seconds=_PAUSES_S, retry_condition_fn=_is_passing)
 def cut_photos(source: str, dataset: str, data: DataConfig) -> DatasetRef:
     """Read what changed and publish the version; taken up again from the last one published."""
     settings = Settings()
@@ -76,16 +86,16 @@ class _ProgressLog:
 
 
 @task
-def show_dataset(ref: DatasetRef) -> None:
+def show_dataset(ref: DatasetRef, before: str | None) -> None:
     """Say in the log and as artifacts what the version holds and what was passed by."""
     store = open_store(Settings())
     manifest = read_manifest(store, ref.key)
     sources = read_sources(store, manifest)
     rejected = [source for source in sources if source.reason]
-    get_run_logger().info(_line(ref, manifest, sources))
+    get_run_logger().info(summary_line(ref, before, manifest, sources))
     create_markdown_artifact(
-        _page(ref, manifest, sources),
-        key=_artifact_key(ref.dataset),
+        summary_page(ref, manifest, sources),
+        key=artifact_key(ref.dataset, "dataset"),
         description=f"Dataset {ref.dataset}, version {ref.version[:12]}",
     )
     if rejected:
@@ -94,23 +104,24 @@ def show_dataset(ref: DatasetRef) -> None:
                 {"object": each.key, "reason": each.reason, "detail": each.detail}
                 for each in rejected[:_MAX_REJECTIONS_SHOWN]
             ],
-            key=f"{_artifact_key(ref.dataset)}-rejected",
-            description=f"{len(rejected)} objects that are no usable photos"
-            + (f", the first {_MAX_REJECTIONS_SHOWN}" * (len(rejected) > _MAX_REJECTIONS_SHOWN)),
+            key=artifact_key(ref.dataset, "rejected"),
+            description=f"Objects that are no usable photos: {len(rejected)}, "
+            f"of which at most {_MAX_REJECTIONS_SHOWN} are shown",
         )
 
 
-def _artifact_key(dataset: str) -> str:
-    # Prefect allows lower-case letters, digits and dashes.
-    return "dataset-" + dataset.replace("_", "-").replace(".", "-").strip("-")
-
-
-def _line(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> str:
-    if ref.num_read == 0:
-        what = f"nothing changed: version {ref.version[:12]} reused, 0 objects read"
+def summary_line(
+    ref: DatasetRef, before: str | None, manifest: Manifest, sources: list[Source]
+) -> str:
+    """What was read and what is there now, in one line of the log."""
+    version = ref.version[:12]
+    read = f"{ref.num_read} objects read, {len(sources) - ref.num_read} unchanged"
+    if ref.version != before:
+        what = f"new version {version}, {read}"
+    elif ref.num_read:
+        what = f"same content: version {version} reused, {read}"
     else:
-        reused = len(sources) - ref.num_read
-        what = f"version {ref.version[:12]}, {ref.num_read} objects read, {reused} unchanged"
+        what = f"nothing changed: version {version} reused, 0 objects read"
     return (
         f"Dataset {ref.dataset}: {what}; {ref.num_train_photos} + {ref.num_eval_photos} photos "
         f"(train + eval), {manifest.num_duplicates} duplicates, {_reasons(sources)}"
@@ -125,7 +136,7 @@ def _reasons(sources: list[Source]) -> str:
     return f"{sum(reasons.values())} rejected ({listed})"
 
 
-def _page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> str:
+def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> str:
     size_mb = sum(shard.size_bytes for shard in manifest.shards) / 1e6
     crop_size = manifest.config.crop_size
     rows = [

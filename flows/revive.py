@@ -59,13 +59,13 @@ def num_revivals(states: list[State]) -> int:
 
 
 def _settled_states(client: SyncPrefectClient, flow_run_id: UUID) -> list[State]:
-    """The run's history, oldest first, once its last state is final and a few seconds old."""
+    """The run's history, oldest first, once it has come to an end (or does not within 20 s)."""
     deadline = time.monotonic() + _LIMIT_S
     while True:
         states = sorted(client.read_flow_run_states(flow_run_id), key=lambda s: s.timestamp)
         age = datetime.now(UTC) - states[-1].timestamp
-        settled = states[-1].is_final() and age > timedelta(seconds=_SETTLED_S)
-        if settled or time.monotonic() > deadline:
+        settled = age > timedelta(seconds=_SETTLED_S) or states[-1].is_cancelled()
+        if (settled and states[-1].is_final()) or time.monotonic() > deadline:
             return states
         time.sleep(1.0)
 

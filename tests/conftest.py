@@ -20,6 +20,7 @@ from PIL import Image
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.errors import StorageError
 from srgan.settings import Settings
+from tests.mlflow_server import run_mlflow_server
 
 _START_LIMIT_S = 60.0
 _PORTS = (
@@ -125,14 +126,30 @@ def s3_settings(object_server: Settings, tmp_path: Path) -> Settings:
     return object_server.model_copy(update={"home": tmp_path / "home"})
 
 
-@pytest.fixture
-def object_store(s3_settings: Settings) -> Iterator[S3Store]:
-    """The session's bucket, empty. A bucket per test would cost 0.4 s each."""
-    store = open_store(s3_settings)
+@pytest.fixture(scope="session")
+def session_bucket(object_server: Settings) -> S3Store:
+    """One bucket and one client for all tests: they cost 0.4 s and up to 1 s each."""
+    store = open_store(object_server)
     store.ensure_bucket()
-    yield store
-    for entry in list(store.list("")):
-        store.delete(entry.key)
+    return store
+
+
+@pytest.fixture
+def object_store(session_bucket: S3Store) -> Iterator[S3Store]:
+    """A bucket that is empty at the start of every test."""
+    yield session_bucket
+    for entry in list(session_bucket.list("")):
+        session_bucket.delete(entry.key)
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[None]:
+    """An empty Prefect server of this session; flows called in this process report to it."""
+    # Imported here: most tests do without, and it costs seconds.
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
 
 
 @pytest.fixture
@@ -159,3 +176,10 @@ def encode_photo() -> Callable[..., bytes]:
         return buffer.getvalue()
 
     return encode
+
+
+@pytest.fixture(scope="session")
+def mlflow_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """An MLflow server of this session; Settings that reach it and nothing else."""
+    with run_mlflow_server(tmp_path_factory.mktemp("mlflow"), _free_ports(1)[0]) as address:
+        yield Settings(MLFLOW_TRACKING_URI=address)

@@ -185,6 +185,7 @@ def test_gradients_flow_also_after_a_call_under_inference_mode(operator) -> None
     assert torch.autograd.gradcheck(lambda x: operator(x, 2), image)
 
 
+@pytest.mark.slow
 def test_upsample_exports_with_dynamic_sides() -> None:
     class Enlarge(torch.nn.Module):
         def forward(self, lr: torch.Tensor) -> torch.Tensor:

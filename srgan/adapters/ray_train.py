@@ -27,6 +27,18 @@ logger = logging.getLogger(__name__)
 
 _WORKER_START_FAILURES = 10  # of 60 s each; Ray's own default tries for ever and says nothing
 
+# Ray reads these when it is imported; Ray Train hands its own on to controller and workers.
+_RAY_SWITCHES = {
+    # A dead worker is noticed within this time.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Patched, every printed line appears twice.
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    # Lines that differ in their numbers alone would be folded into "repeated 25x".
+    "RAY_DEDUP_LOGS_ALLOW_REGEX": "crops/s|validation at step",
+    # The log is shown in web pages and Prefect, where colours are noise.
+    "RAY_COLOR_PREFIX": "0",
+}
+
 
 class TrainSpec(Config):
     """What the flow asks of the job."""
@@ -59,6 +71,7 @@ def result_key(run: str) -> str:
 
 def main(spec_key: str, job_id: str) -> None:
     """The driver of one stage; returns when `result_key` is written."""
+    os.environ.update(_RAY_SWITCHES)
     settings, store, spec = start(spec_key, TrainSpec)
     check_inputs(spec, store)
     connect()
@@ -126,9 +139,6 @@ def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
 
 def _fit(spec: TrainSpec, workers: Workers, job_id: str, store: S3Store) -> dict[str, str]:
     """Run Ray Train to the end; what rank 0 returned."""
-    # Ray Train hands these on from its driver's environment to controller and workers.
-    os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # a dead worker is noticed sooner
-    os.environ["RAY_TRAIN_ENABLE_PRINT_PATCH"] = "0"  # or every printed line appears twice
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 

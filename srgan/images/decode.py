@@ -2,8 +2,6 @@
 
 import io
 import struct
-import threading
-import warnings
 
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
@@ -17,8 +15,6 @@ from srgan.errors import ImageError
 from srgan.images import containers, metadata, pixels
 from srgan.images.containers import Format
 from srgan.images.photo import Photo
-
-_TIFF_LOCK = threading.Lock()
 
 
 def decode(data: bytes, *, max_pixels: int) -> Photo:
@@ -41,10 +37,7 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     try:
         if kind != "tiff":
             return _read(kind, source, max_pixels)
-        # Pillow warns about every oddity of a TIFF's tags. Only here are warnings silenced, and
-        # under a lock, because catch_warnings changes the filters of all threads.
-        with _TIFF_LOCK, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with metadata.without_warnings():
             return _read(kind, source, max_pixels)
     except ImageError:
         raise

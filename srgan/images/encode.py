@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from srgan.errors import ImageError
+from srgan.images import metadata
 from srgan.images.photo import Photo
 
 # Sides in pixels, from the width of the size fields of the formats.
@@ -27,9 +28,10 @@ def encode(photo: Photo, *, format: str, jpeg_quality: int) -> bytes:
     """Encode as ``jpeg``, ``png``, ``webp``, ``tiff`` or ``bmp``; JPEG and WebP at `jpeg_quality`.
 
     ICC profile, EXIF and dpi are kept where the format has a place for them (WebP: no dpi, BMP:
-    dpi alone), grayscale stays one channel (WebP: has none). Raises `ImageError` with
-    ``unsupported`` (alpha in JPEG or BMP, EXIF too long for JPEG, unknown format) or
-    ``too_large`` (a side of more than 65,500 pixels in JPEG, 16,383 in WebP).
+    dpi alone), grayscale stays one channel (WebP: has none). TIFF is not compressed: Pillow hands
+    libtiff no EXIF directory. Raises `ImageError` with ``unsupported`` (alpha in JPEG or BMP,
+    EXIF too long for JPEG, unknown format) or ``too_large`` (a side of more than 65,500 pixels
+    in JPEG, 16,383 in WebP).
     """
     _check(photo, format)
     options: dict[str, Any] = {
@@ -37,11 +39,11 @@ def encode(photo: Photo, *, format: str, jpeg_quality: int) -> bytes:
         "exif": photo.exif,
         "dpi": _writable_dpi(photo),
     }
+    if format == "tiff" and photo.exif:
+        options["exif"] = metadata.as_tiff_tags(photo.exif)
     options = {name: options[name] for name in _EXTRAS[format] if options[name]}
     if format in ("jpeg", "webp"):
         options["quality"] = jpeg_quality
-    if format == "tiff":
-        options["compression"] = "tiff_adobe_deflate"
     target = io.BytesIO()
     _image(photo).save(target, format, **options)
     return target.getvalue()

@@ -4,7 +4,10 @@ Metadata never costs a photo: what is damaged is left out.
 """
 
 import math
+import threading
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from PIL import Image
@@ -27,6 +30,19 @@ _DESCRIPTIVE = (
     Base.Artist,
     Base.Copyright,
 )
+
+_LOCK = threading.Lock()
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """For work on TIFF tags, about every oddity of which Pillow warns.
+
+    Under a lock, because catch_warnings changes the filters of all threads.
+    """
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def bit_depth(image: ImageFile, kind: Format, data: memoryview) -> int:
@@ -86,6 +102,18 @@ def _tiff_exif(image: ImageFile) -> bytes | None:
     # As in `decode`: Pillow's parser raises anything on damaged tags, and the photo is fine.
     except Exception:
         return None
+
+
+def as_tiff_tags(block: bytes) -> Image.Exif | None:
+    """An EXIF block as the tags of a TIFF to be written; None if it is damaged."""
+    tags = Image.Exif()
+    try:
+        with without_warnings():
+            tags.load(block)
+            tags.tobytes()
+    except Exception:  # as above
+        return None
+    return tags
 
 
 def orientation(block: bytes) -> int:

@@ -24,7 +24,7 @@ def answers(service: str, state: State) -> bool:
     }[service]
     try:
         return probe(state)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -46,10 +46,15 @@ def _mlflow_answers(state: State) -> bool:
 
 
 def _ray_answers(state: State) -> bool:
-    """The job server, with the token."""
-    token = state.ray_token_path.read_text().strip()
-    jobs = _get(state.url("ray") + "/api/jobs/", headers={"Authorization": f"Bearer {token}"})
-    return isinstance(json.loads(jobs), list)
+    """With the token: the job server answers, and there is a node that it can give jobs to.
+
+    The server is there long before the node on a busy machine.
+    """
+    token = {"Authorization": f"Bearer {state.ray_token_path.read_text().strip()}"}
+    jobs = json.loads(_get(state.url("ray") + "/api/jobs/", token))
+    nodes = json.loads(_get(state.url("ray") + "/api/v0/nodes", token))
+    alive = [node for node in nodes["data"]["result"]["result"] if node["state"] == "ALIVE"]
+    return isinstance(jobs, list) and bool(alive)
 
 
 def _worker_answers(state: State) -> bool:

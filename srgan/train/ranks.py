@@ -1,5 +1,6 @@
 """What the ranks of one run say to each other. Alone, a process is rank 0 of 1."""
 
+import warnings
 from typing import TypeVar
 
 import torch
@@ -30,7 +31,12 @@ def share_gradients(module: nn.Module) -> nn.Module:
     """
     if not _together():
         return module
-    return DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+    with warnings.catch_warnings():
+        # torch 2.13 renames the option; the name that versions from 2.6 on know still works.
+        warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
+        return DistributedDataParallel(
+            module, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
 
 
 def share_buffers(module: nn.Module) -> None:

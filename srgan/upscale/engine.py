@@ -32,10 +32,9 @@ class Engine:
         self.device = torch.device(fallback if device is None else device)
         self.scale = generator.scale
         self._tile = tile
+        self._generator = generator.eval().to(self.device)
         # Convolutions run 1.4 times as fast on the CPU with the channels innermost.
-        self._generator = generator.eval().to(
-            device=self.device, memory_format=torch.channels_last
-        )
+        self._generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         self._bicubic = Bicubic(generator.scale).to(self.device)
 
     def upscale(self, image: Pixels) -> Pixels:

@@ -95,10 +95,10 @@ def make_plan(
         _list_outputs(join, store, destination, stamp)
         total, num_todo, todo_bytes = join.count()
         num_batches = 0
-        for items in _batches(join.todo(), todo_bytes, _num_batches(config, todo_bytes)):
-            store.put(
-                run_key(destination, run, f"plan/{num_batches:06d}.json"), _ITEMS.dump_json(items)
-            )
+        wanted = _num_batches(config, todo_bytes)
+        for items in _batches(join.todo(), todo_bytes + num_todo, wanted):
+            key = run_key(destination, run, f"plan/{num_batches:06d}.json")
+            store.put(key, _ITEMS.dump_json(items))
             num_batches += 1
         refused = _record_refused(join, store, destination, run, stamp)
     plan = Plan(
@@ -168,20 +168,21 @@ def _num_batches(config: UpscaleConfig, todo_bytes: int) -> int:
     return max(1, -(-todo_bytes // min(config.batch_bytes, share)))
 
 
-def _batches(
-    items: Iterator[Item], todo_bytes: int, num_batches: int
-) -> Iterator[tuple[Item, ...]]:
-    """At most `num_batches` of about equal bytes, or more where there are many tiny keys."""
+def _batches(items: Iterator[Item], weight: int, num_batches: int) -> Iterator[tuple[Item, ...]]:
+    """At most `num_batches` of about equal weight, or more where there are many tiny keys.
+
+    A key weighs its bytes and one more, so that empty files do not weigh nothing.
+    """
     batch: list[Item] = []
-    seen_bytes = 0
+    seen = 0
     num_cut = 0
     for item in items:
         batch.append(item)
-        seen_bytes += item.size_bytes
-        if seen_bytes * num_batches >= todo_bytes * (num_cut + 1) or len(batch) == _MAX_BATCH_KEYS:
+        seen += item.size_bytes + 1
+        if seen * num_batches >= weight * (num_cut + 1) or len(batch) == _MAX_BATCH_KEYS:
             yield tuple(batch)
             batch = []
-            num_cut = seen_bytes * num_batches // max(todo_bytes, 1)
+            num_cut = seen * num_batches // weight
     if batch:
         yield tuple(batch)
 

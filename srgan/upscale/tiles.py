@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-
 _LEAST_SIDE = 144
 
 

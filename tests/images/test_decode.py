@@ -200,7 +200,7 @@ def test_odd_tags_of_a_tiff_cost_neither_the_photo_nor_the_warning_filters() -> 
     assert list(warnings.filters) == filters
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.sampled_from(sorted(FILES)), st.data())
 def test_nothing_but_an_image_error_escapes_whatever_the_bytes(
     kind: str, data: st.DataObject

@@ -44,6 +44,12 @@ def test_dpi_travels(kind: str) -> None:
     assert again(PHOTO, kind).dpi == pytest.approx((300, 200), abs=0.05)
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+def test_a_damaged_exif_block_does_not_hinder_writing(kind: str) -> None:
+    damaged = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff\x0f\x01"
+    assert again(replace(PHOTO, exif=damaged), kind).icc_profile == PHOTO.icc_profile
+
+
 def test_a_dpi_that_no_file_can_hold_is_left_out() -> None:
     assert again(replace(PHOTO, dpi=(70_000, 70_000)), "jpeg").dpi is None
 

@@ -44,7 +44,7 @@ def test_a_tiffs_descriptive_tags_become_its_exif_and_its_structure_does_not() -
     tags = Image.Exif()
     tags[Base.Make], tags[Base.Orientation] = "Maker", 6
     tags[IFD.Exif] = {Base.DateTimeOriginal: "2020:01:01 00:00:00"}
-    photo = read(file(picture(), "tiff", exif=tags))
+    photo = read(file(picture(), "tiff", exif=tags.tobytes()))
     assert photo.pixels.shape == (56, 40, 3)
     for copy in (photo, read(encode(photo, format="tiff", jpeg_quality=90))):
         assert copy.exif is not None

@@ -149,6 +149,19 @@ def test_batches_are_cut_by_source_bytes(object_store: S3Store) -> None:
     assert [len(items) for items in batches(object_store, made)] == [2, 2]
 
 
+def test_batches_are_even_instead_of_leaving_a_rest(object_store: S3Store) -> None:
+    for name in "abcdef":
+        object_store.put(f"photos/{name}.png", b"x" * 500_000)
+    made = plan(object_store, batch_bytes=2_500_000, max_jobs=1)
+    assert [len(items) for items in batches(object_store, made)] == [3, 3]
+
+
+def test_empty_files_share_a_batch(object_store: S3Store) -> None:
+    for name in "abc":
+        object_store.put(f"photos/{name}.png", b"")
+    assert [len(items) for items in batches(object_store, plan(object_store))] == [3]
+
+
 def test_a_small_run_still_gives_every_job_a_share(object_store: S3Store) -> None:
     for name in "abcd":
         object_store.put(f"photos/{name}.png", b"x" * 700_000)

@@ -1,0 +1,109 @@
+"""`make demo`: the whole pipeline on real photographs, from the outside, as a user drives it."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from rich.console import Console
+
+from srgan.adapters.registry import Registry
+from srgan.adapters.s3 import S3Store, open_store
+from srgan.demo.display import open_display
+from srgan.demo.photos import photos_in, shipped_photos, small_versions, sync
+from srgan.demo.summary import print_summary, read_outcome
+from srgan.demo.watch import StoppedByUserError, watching
+from srgan.errors import StackError
+from srgan.stack import Stack, deploy
+
+_INTERRUPTED = 130
+
+
+def run_demo(stack: Stack, folder: Path | None) -> int:
+    """Photos up, flows deployed, retrained, upscaled, summary; the exit code.
+
+    `folder` holds the user's photos; None takes those that come with scikit-image and
+    scikit-learn. Expects a running stack and its variables in this process's environment.
+    """
+    console = Console()
+    name = dataset_name(folder)
+    store = open_store(stack.settings())
+    try:
+        _upload(console, store, name, folder)
+        with console.status("registering the flows with Prefect"):
+            deploy(stack)
+        for deployment, parameters in _work(store, name).items():
+            _run(console, stack, store, deployment, parameters)
+        registry, pictures = Registry(stack.settings()), stack.home / "demo"
+        outcome = read_outcome(registry, store, name, model_name(name), pictures)
+    except (StoppedByUserError, KeyboardInterrupt):
+        console.print(
+            "\nStopped. What is finished is kept: `make demo` goes on from the newest "
+            "checkpoint.\nThe services still run; `srgan stack down` ends them."
+        )
+        return _INTERRUPTED
+    print_summary(console, stack, outcome)
+    return 0
+
+
+def dataset_name(folder: Path | None) -> str:
+    """Name in the bucket and the registry: each folder of photos has its own."""
+    if folder is None:
+        return "demo"
+    word = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:30] or "photos"
+    return f"{word}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:6]}"
+
+
+def model_name(name: str) -> str:
+    """Registered model of a demo dataset."""
+    return f"srgan-{name}"
+
+
+def _upload(console: Console, store: S3Store, name: str, folder: Path | None) -> None:
+    photos, num_there = photos_in(folder) if folder else (shipped_photos(), 0)
+    if num_there > len(photos):
+        console.print(f"{folder} holds {num_there} photos; the demo takes the first {len(photos)}")
+    raw = sync(store, f"raw/{name}", {key: path.read_bytes() for key, path in photos.items()})
+    sync(store, f"small/{name}", small_versions(photos))
+    console.print(
+        f"photos in {store.uri(f'raw/{name}')}: {raw.num_uploaded} uploaded, "
+        f"{raw.num_unchanged} there already"
+        + (f", {raw.num_removed} removed" if raw.num_removed else ""),
+        highlight=False,
+    )
+
+
+def _work(store: S3Store, name: str) -> dict[str, dict[str, object]]:
+    """Deployments in their order, with their parameters."""
+    return {
+        "retrain/retrain": {
+            "source": store.uri(f"raw/{name}"),
+            "dataset": name,
+            "model": model_name(name),
+            "recipe": "demo",
+        },
+        "upscale/upscale": {
+            "source": store.uri(f"small/{name}"),
+            "destination": store.uri(f"upscaled/{name}"),
+            "model": model_name(name),
+        },
+    }
+
+
+def _run(
+    console: Console,
+    stack: Stack,
+    store: S3Store,
+    deployment: str,
+    parameters: dict[str, object],
+) -> None:
+    """Run one deployment through the worker; `StackError` with its message when it fails."""
+    console.print(f"[bold]{deployment.partition('/')[0]}[/bold]", highlight=False)
+    with watching(stack.env()["RAY_ADDRESS"], store) as watch, open_display(console) as display:
+        run = watch.run(deployment, parameters, display.show)
+    page = f"{stack.state.url('prefect')}/runs/flow-run/{run.id}"
+    assert run.state is not None
+    if not run.state.is_completed():
+        raise StackError(
+            f"{deployment} ended as {run.state.name}: {run.state.message}\nIts log: {page}"
+        )
+    console.print(f"  {run.state.message or 'done'}", highlight=False, soft_wrap=True)

@@ -1,0 +1,115 @@
+"""The photographs of the demo: those that come with a dependency, or the user's own."""
+
+import importlib.util
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from srgan.errors import ConfigError, ImageError
+from srgan.images import decode, encode
+from srgan.resize import imresize
+from srgan.storage import ObjectStore
+
+# Colour photographs alone, each looked at. Of the stereo pair only the left one: an image of the
+# same scene on both sides of the split would flatter the figures.
+_SHIPPED = {
+    "skimage/data": (
+        "astronaut.png",
+        "chelsea.png",
+        "coffee.png",
+        "hubble_deep_field.jpg",
+        "ihc.png",
+        "motorcycle_left.png",
+        "retina.jpg",
+        "rocket.jpg",
+    ),
+    "sklearn/datasets/images": ("china.jpg", "flower.jpg"),
+}
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+_MAX_PHOTOS = 200
+_MAX_PIXELS = 200_000_000
+_NUM_SMALL = 4
+_SMALL_SIDE = 160
+_DIGEST = "sha256"
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What bringing a prefix up to date took."""
+
+    num_uploaded: int
+    num_unchanged: int
+    num_removed: int
+
+
+def shipped_photos() -> dict[str, Path]:
+    """Files by name, read from where scikit-image and scikit-learn are installed; no network."""
+    found: dict[str, Path] = {}
+    for folder, names in _SHIPPED.items():
+        package, _, below = folder.partition("/")
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise ConfigError(
+                f"{package}, whose photographs the demo uses, is not installed: "
+                "pip install -e '.[demo]', or use your own with PHOTOS=folder"
+            )
+        home = Path(spec.submodule_search_locations[0]) / below
+        found |= {name: home / name for name in names}
+    missing = [str(path) for path in found.values() if not path.exists()]
+    if missing:
+        raise ConfigError(f"installed without its photographs: {', '.join(missing)}")
+    return found
+
+
+def photos_in(folder: Path) -> tuple[dict[str, Path], int]:
+    """The first files with an image's suffix below `folder` by relative path; how many there are.
+
+    `ConfigError` when there are none. Hidden files and folders are passed by.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"PHOTOS={folder} is no folder")
+    named = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in _SUFFIXES and path.is_file()
+    }
+    photos = {name: path for name, path in named.items() if not f"/{name}".count("/.")}
+    if not photos:
+        raise ConfigError(f"{folder} holds no photos ({', '.join(sorted(_SUFFIXES))})")
+    return dict(list(photos.items())[:_MAX_PHOTOS]), len(photos)
+
+
+def sync(store: ObjectStore, prefix: str, bodies: dict[str, bytes]) -> Synced:
+    """Make `prefix` hold exactly these objects; what is there already is not sent again."""
+    there = {info.key: info.size_bytes for info in store.list(f"{prefix}/")}
+    num_uploaded = 0
+    for name, body in bodies.items():
+        key = f"{prefix}/{name}"
+        digest = sha256(body).hexdigest()
+        same_size = there.pop(key, None) == len(body)
+        if not (same_size and store.metadata(key).get(_DIGEST) == digest):
+            store.put(key, body, metadata={_DIGEST: digest})
+            num_uploaded += 1
+    for key in there:
+        store.delete(key)
+    return Synced(num_uploaded, len(bodies) - num_uploaded, len(there))
+
+
+def small_versions(photos: dict[str, Path]) -> dict[str, bytes]:
+    """PNGs of the first usable photos at a quarter of their size or 160 px: what upscaling is for.
+
+    Made with the same bicubic operator as the LR crops of the training.
+    """
+    small: dict[str, bytes] = {}
+    for name, path in photos.items():
+        if len(small) == _NUM_SMALL:
+            break
+        try:
+            photo = decode(path.read_bytes(), max_pixels=_MAX_PIXELS)
+        except ImageError:
+            continue  # the prepare flow records it with its reason
+        scale = min(0.25, _SMALL_SIDE / max(photo.pixels.shape[:2]))
+        pixels = imresize(photo.rgb, scale=scale)
+        tiny = replace(photo, pixels=pixels, alpha=None, icc_profile=None, exif=None, format="png")
+        small[f"{Path(name).with_suffix('')}.png"] = encode(tiny, format="png", jpeg_quality=92)
+    return small

@@ -1,0 +1,90 @@
+"""The end of the demo: what came out, where it is, and what it means."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from srgan.adapters.registry import CHALLENGER, Registry
+from srgan.evaluate.report import TITLES
+from srgan.refs import EvaluationRef, ModelRef
+from srgan.stack import Stack
+from srgan.storage import ObjectStore
+
+_WHAT_IT_SHOWS = (
+    "The GAN's content loss here is the mean squared error of pixels (the paper's SRGAN-MSE): the "
+    "perceptual networks of SRGAN-VGG would have to be downloaded. So after a few minutes on a few "
+    "photos you see that the pipeline learns: both stages beat bicubic on photos that they never "
+    "saw. You do not see the crisp textures of the paper: those take the VGG loss, more photos, "
+    "days on GPUs, and cost PSNR."
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo shows at its end."""
+
+    newest: ModelRef
+    """The version that was trained last, champion or not."""
+    champion: ModelRef
+    evaluation: EvaluationRef
+    picture: Path
+    num_upscaled: int
+    upscaled: str
+    """S3 address of the upscaled images."""
+
+
+def read_outcome(
+    registry: Registry, store: ObjectStore, name: str, model: str, folder: Path
+) -> Outcome:
+    """Collect it from registry and bucket; the comparison picture is written to `folder`."""
+    champion = registry.resolve(f"models:/{model}@champion")
+    newest = registry.find(champion.name, CHALLENGER) or champion
+    report_key = registry.tags(newest)["evaluation"]
+    result = report_key.rpartition("/")[0] + "/evaluation.json"
+    evaluation = EvaluationRef.model_validate_json(store.get(result))
+    folder.mkdir(exist_ok=True)
+    picture = folder / f"{name}-comparison.png"
+    store.download(evaluation.picture_key, picture)
+    prefix = f"upscaled/{name}"
+    keys = [info.key for info in store.list(f"{prefix}/")]
+    num_upscaled = sum(not key.startswith(f"{prefix}/_srgan/") for key in keys)
+    return Outcome(newest, champion, evaluation, picture, num_upscaled, store.uri(prefix))
+
+
+def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
+    """Table, places, pages, and how to stop."""
+    console.print()
+    console.print(_table(outcome))
+    places = {
+        "picture": str(outcome.picture),
+        "champion": f"models:/{outcome.champion.name}@champion  (version "
+        f"{outcome.champion.version})",
+        "upscaled": f"{outcome.num_upscaled} images in {outcome.upscaled}/",
+        "Prefect": f"{stack.state.url('prefect')}  (flow runs, logs, tables)",
+        "MLflow": f"{stack.state.url('mlflow')}  (curves, pictures, model versions)",
+        "Ray": f"{stack.state.url('ray')}  (token: {stack.state.ray_token_path})",
+        "again": "make demo  (does only what changed)",
+        "a shell": 'eval "$(.venv/bin/srgan stack env)"',
+        "stop": ".venv/bin/srgan stack down",
+    }
+    for name, place in places.items():
+        console.print(f"{name:<10}{place}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"\n{_WHAT_IT_SHOWS}")
+
+
+def _table(outcome: Outcome) -> Table:
+    evaluation = outcome.evaluation
+    table = Table(
+        title=f"{evaluation.num_images} held-out crops, ×4, luma channel; higher is better"
+    )
+    table.add_column("")
+    table.add_column("PSNR", justify="right")
+    table.add_column("SSIM", justify="right")
+    for key, title in TITLES.items():
+        if figures := evaluation.metrics.get(key):
+            table.add_row(title, f"{figures['psnr']:.2f} dB", f"{figures['ssim']:.4f}")
+    if outcome.newest.version != outcome.champion.version:
+        table.caption = f"version {outcome.newest.version} did not replace the champion"
+    return table

@@ -1,0 +1,144 @@
+"""Start a deployment and watch its run: what it does now, how far it is, how it ended."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    TaskRunFilter,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import TaskRunSort
+from prefect.states import Cancelling
+
+from srgan.adapters.ray_jobs import Job, RayJobs
+from srgan.errors import StorageError
+from srgan.storage import ObjectStore
+
+_POLL_S = 1.0
+_CANCEL_LIMIT_S = 60.0
+_TITLES = {
+    "prepare": "cutting the photos into crops",
+    "cut_photos": "cutting the photos into crops",
+    "pretrain": "training 1 of 2: pretraining on pixels",
+    "adversarial": "training 2 of 2: generator against discriminator",
+    "evaluate": "measuring on the held-out crops",
+    "register": "registering the model",
+    "promote": "deciding on the promotion",
+    "upscale": "upscaling",
+}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a run does now."""
+
+    doing: str
+    step: int = 0
+    steps: int = 0
+    """0 where nobody counts."""
+    detail: str = ""
+
+
+class StoppedByUserError(Exception):
+    """The user pressed Ctrl-C; the run has been cancelled."""
+
+
+class Watch:
+    """One flow run of a deployment on the local stack."""
+
+    def __init__(self, client: SyncPrefectClient, jobs: RayJobs, store: ObjectStore) -> None:
+        self._client = client
+        self._jobs = jobs
+        self._store = store
+
+    def run(
+        self, deployment: str, parameters: dict[str, Any], show: Callable[[Moment], None]
+    ) -> FlowRun:
+        """Start `deployment` and tell `show` until it ends; the ended run, however it ended.
+
+        Ctrl-C cancels it, waits for its end and raises `StoppedByUserError`.
+        """
+        target = self._client.read_deployment_by_name(deployment)
+        run = self._client.create_flow_run_from_deployment(target.id, parameters=parameters)
+        try:
+            while run.state is None or not run.state.is_final():
+                if moment := self._look(run):
+                    show(moment)
+                time.sleep(_POLL_S)
+                run = self._client.read_flow_run(run.id)
+        except KeyboardInterrupt:
+            self._cancel(run.id)
+            raise StoppedByUserError from None
+        return run
+
+    def _look(self, run: FlowRun) -> Moment | None:
+        """None between two steps."""
+        if run.state is None or run.state.type in (StateType.SCHEDULED, StateType.PENDING):
+            return Moment("waiting for the worker to start the flow")
+        root = str(run.id)
+        active = [j for j in self._jobs.jobs() if j.active and j.metadata.get("root") == root]
+        if active:
+            return self._look_at_job(active[-1])
+        doing = self._running_task(run.id)
+        return Moment(doing) if doing else None
+
+    def _look_at_job(self, job: Job) -> Moment:
+        doing = _title(job.metadata.get("stage", ""))
+        try:
+            found = self._store.find(f"runs/{job.metadata.get('run')}/progress.json")
+        except StorageError:
+            found = None
+        if found is None:
+            return Moment(doing, detail="starting")
+        progress = json.loads(found)
+        losses = "  ".join(f"{k} {v:.4g}" for k, v in sorted(progress["losses"].items()))
+        minutes, seconds = divmod(round(progress["eta_s"]), 60)
+        detail = f"{minutes}:{seconds:02d} left  {progress['crops_per_s']:.0f} crops/s  {losses}"
+        return Moment(doing, progress["step"], progress["steps"], detail)
+
+    def _running_task(self, run_id: UUID) -> str | None:
+        running = self._client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])),
+            task_run_filter=TaskRunFilter(
+                state={"type": TaskRunFilterStateType(any_=[StateType.RUNNING])}
+            ),
+            sort=TaskRunSort.EXPECTED_START_TIME_DESC,
+            limit=1,
+        )
+        return _title(running[0].name) if running else None
+
+    def _cancel(self, run_id: UUID) -> None:
+        self._client.set_flow_run_state(run_id, Cancelling())
+        deadline = time.monotonic() + _CANCEL_LIMIT_S
+        while time.monotonic() < deadline:
+            state = self._client.read_flow_run(run_id).state
+            # A cancelled process is reported as crashed first.
+            if state is not None and state.is_cancelled():
+                return
+            time.sleep(_POLL_S)
+
+
+@contextmanager
+def watching(ray_address: str, store: ObjectStore) -> Iterator[Watch]:
+    """A `Watch` on the Prefect server that the environment names."""
+    with get_client(sync_client=True) as client:
+        yield Watch(client, RayJobs(ray_address), store)
+
+
+def _title(name: str) -> str:
+    """``pretrain-0123456789abcdef`` and ``register-0c2`` in words."""
+    word = re.split(r"[-_]?[0-9a-f]{3,}$|-\d+$", name)[0]
+    for known in (name, word, word.split("-")[0]):
+        if known in _TITLES:
+            return _TITLES[known]
+    return word.replace("_", " ") or "working"

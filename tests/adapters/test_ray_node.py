@@ -1,0 +1,73 @@
+"""What a job says before it starts: other code, a cluster that is too small or busy."""
+
+import pytest
+
+from srgan.adapters import ray_node
+from srgan.adapters.ray_node import missing, start, wait_for_cluster
+from srgan.adapters.s3 import S3Store
+from srgan.config import Config
+from srgan.errors import ClusterError, ConfigError
+from srgan.settings import Settings
+from srgan.version import code_version
+
+
+class Spec(Config):
+    seconds: int
+    code_version: str
+
+
+@pytest.fixture(autouse=True)
+def node(monkeypatch: pytest.MonkeyPatch, s3_settings: Settings) -> None:
+    monkeypatch.setattr(ray_node, "Settings", lambda: s3_settings)
+    monkeypatch.setattr(ray_node.logging, "basicConfig", lambda **_: None)
+
+
+def test_a_spec_of_the_same_code_is_read(object_store: S3Store) -> None:
+    spec = Spec(seconds=3, code_version=code_version())
+    object_store.put("spec.json", spec.model_dump_json().encode())
+    assert start("spec.json", Spec)[2] == spec
+
+
+def test_a_spec_of_other_code_is_refused_with_both_versions(object_store: S3Store) -> None:
+    object_store.put("spec.json", b'{"code_version": "0.0.1+abc", "gone": 1}')
+    with pytest.raises(ClusterError, match=r"0\.0\.1\+abc") as caught:
+        start("spec.json", Spec)
+    assert code_version() in str(caught.value)
+
+
+def test_a_spec_with_other_fields_is_an_error_that_names_its_key(object_store: S3Store) -> None:
+    object_store.put("spec.json", f'{{"code_version": "{code_version()}"}}'.encode())
+    with pytest.raises(ConfigError, match=r"spec\.json is no Spec"):
+        start("spec.json", Spec)
+
+
+def test_a_cluster_that_is_too_small_and_one_that_is_busy_are_told_apart() -> None:
+    needed = {"CPU": 4.0, "GPU": 2.0}
+    assert missing(needed, {"CPU": 4, "GPU": 2}, {"CPU": 4, "GPU": 2}) is None
+    small = missing(needed, {"CPU": 4, "GPU": 1}, {})
+    assert small == "the cluster is too small: it has 1 GPU, 2 are needed"
+    # Ray leaves a resource that is used up out of what is available.
+    busy = missing(needed, {"CPU": 4, "GPU": 2}, {"CPU": 4})
+    assert busy == "the cluster is busy: 0 of 2 GPU are free, 2 are needed"
+
+
+def test_waiting_says_at_once_what_is_missing_and_ends_at_the_limit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(ray_node, "connect", lambda: None)
+    monkeypatch.setattr(ray_node, "_resources", lambda: ({"CPU": 2.0}, {"CPU": 2.0}))
+    with pytest.raises(ClusterError, match="it has 2 CPU, 4 are needed"):
+        wait_for_cluster(cpus=4, gpus=0, what="pretrain-0", limit_s=0.1)
+    assert caplog.messages == [
+        "pretrain-0 waits: the cluster is too small: it has 2 CPU, 4 are needed (0 of 0 s)"
+    ]
+
+
+def test_a_cluster_that_becomes_free_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = iter([{}, {"CPU": 1.0}, {"CPU": 2.0}])
+    monkeypatch.setattr(ray_node, "connect", lambda: None)
+    monkeypatch.setattr(ray_node, "_POLL_S", 0.0)
+    monkeypatch.setattr(ray_node, "_resources", lambda: ({"CPU": 2.0}, next(free)))
+    wait_for_cluster(cpus=2, gpus=0, what="pretrain-0", limit_s=10)
+    assert next(free, None) is None

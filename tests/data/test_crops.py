@@ -1,0 +1,36 @@
+"""Windows cover a photo."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srgan.data.crops import cut, windows
+
+
+@given(st.integers(8, 70), st.integers(8, 70))
+def test_windows_cover_every_pixel_and_lie_inside(height: int, width: int) -> None:
+    covered = np.zeros((height, width), int)
+    for y, x in windows(height, width, 8):
+        assert 0 <= y <= height - 8
+        assert 0 <= x <= width - 8
+        covered[y : y + 8, x : x + 8] += 1
+    assert covered.min() == 1
+    assert len(windows(height, width, 8)) == -(-height // 8) * -(-width // 8)
+
+
+def test_the_last_window_is_flush_with_the_edge() -> None:
+    assert windows(8, 20, 8) == [(0, 0), (0, 8), (0, 12)]
+    assert windows(16, 8, 8) == [(0, 0), (8, 0)]
+
+
+def test_a_photo_smaller_than_a_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="no window of 8 pixels fits into 7 × 30"):
+        windows(7, 30, 8)
+
+
+def test_crops_are_the_pixels_below_the_windows() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (20, 11, 3), np.uint8)
+    crops = list(cut(photo, 8))
+    assert len(crops) == 6
+    np.testing.assert_array_equal(crops[-1], photo[12:, 3:])

@@ -1,0 +1,155 @@
+"""What training ranks and evaluations draw."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from srgan.data.dataset import Crops, Patches, _distinct
+from srgan.errors import ConfigError, StorageError
+from tests.data.conftest import Workshop
+
+_SIZE = 16
+
+
+def _made(num_photos: int, crops_per_photo: int = 3) -> Crops:
+    """Crops whose pixels say which photo, which crop and which place they are."""
+    count = num_photos * crops_per_photo
+    shard = np.empty((count, _SIZE, _SIZE, 3), np.uint8)
+    shard[..., 0] = np.arange(count).reshape(-1, 1, 1)
+    shard[..., 1] = np.arange(_SIZE).reshape(1, -1, 1)
+    shard[..., 2] = np.arange(_SIZE).reshape(1, 1, -1)
+    return Crops(
+        size=_SIZE,
+        names=[f"raw/{index // crops_per_photo}" for index in range(count)],
+        photo_of=[index // crops_per_photo for index in range(count)],
+        shards=[shard],
+        shard_of=np.zeros(count, np.int64),
+        row_of=np.arange(count),
+    )
+
+
+def _patches(crops: Crops, batch_size: int = 12, window: int = 8, **options: int) -> Patches:
+    settings = {"seed": 3, "augment": True} | options
+    return Patches(
+        crops,
+        batch_size=batch_size,
+        window=window,
+        seed=settings["seed"],
+        augment=bool(settings["augment"]),
+    )
+
+
+def _photos_in(batch: NDArray[np.uint8], crops_per_photo: int = 3) -> list[int]:
+    return [int(patch[0, 0, 0]) // crops_per_photo for patch in batch]
+
+
+@pytest.mark.parametrize("num_ranks", [1, 2, 3, 4, 6])
+def test_any_number_of_ranks_sees_the_same_global_batch(num_ranks: int) -> None:
+    patches = _patches(_made(20))
+    whole = patches.batch(7, rank=0, num_ranks=1)
+    parts = [patches.batch(7, rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert whole.shape == (12, 3, 8, 8)
+    assert whole.flags.c_contiguous
+
+
+def test_a_batch_is_a_function_of_seed_and_step() -> None:
+    crops = _made(20)
+    batch = _patches(crops).batch(5, rank=0, num_ranks=1)
+    np.testing.assert_array_equal(batch, _patches(crops).batch(5, rank=0, num_ranks=1))
+    assert (batch != _patches(crops).batch(6, rank=0, num_ranks=1)).any()
+    assert (batch != _patches(crops, seed=-4).batch(5, rank=0, num_ranks=1)).any()
+
+
+def test_photos_within_a_batch_are_distinct_when_there_are_enough() -> None:
+    patches = _patches(_made(12))
+    for step in range(50):
+        photos = _photos_in(patches.batch(step, rank=0, num_ranks=1))
+        assert sorted(photos) == list(range(12))
+
+
+def test_too_few_photos_are_drawn_equally_often() -> None:
+    for step in range(50):
+        photos = _photos_in(_patches(_made(5)).batch(step, rank=0, num_ranks=1))
+        assert sorted(Counter(photos).values()) == [2, 2, 2, 3, 3]
+
+
+def test_all_photos_crops_places_and_turns_are_drawn_alike() -> None:
+    patches = _patches(_made(20, 2), batch_size=20, window=13)
+    batches = np.concatenate([patches.batch(s, rank=0, num_ranks=1) for s in range(400)])
+    crops = Counter(int(patch[0, 0, 0]) for patch in batches)
+    assert len(crops) == 40
+    assert max(crops.values()) < 1.5 * min(crops.values())
+    places = Counter((int(p[1].min()), int(p[2].min())) for p in batches)
+    assert sorted(places) == [(y, x) for y in range(4) for x in range(4)]
+    assert max(places.values()) < 1.5 * min(places.values())
+    turns = Counter(
+        (int(p[1, 0, 0]) - int(p[1, -1, 0]), int(p[1, 0, 0]) - int(p[1, 0, -1]), *_x(p))
+        for p in batches
+    )
+    assert len(turns) == 8
+    assert max(turns.values()) < 1.3 * min(turns.values())
+
+
+def _x(patch: NDArray[np.uint8]) -> tuple[int, int]:
+    first = int(patch[2, 0, 0])
+    return first - int(patch[2, -1, 0]), first - int(patch[2, 0, -1])
+
+
+def test_without_augmentation_patches_are_as_photographed() -> None:
+    for patch in _patches(_made(12), augment=0).batch(0, rank=0, num_ranks=1):
+        rows, columns = np.diff(patch[1].astype(int), axis=0), np.diff(patch[2].astype(int))
+        assert (rows == 1).all()
+        assert (columns == 1).all()
+
+
+def test_what_a_seed_draws_does_not_depend_on_the_release_of_numpy() -> None:
+    batch = _patches(_made(20)).batch(1, rank=0, num_ranks=1)
+    assert batch[:, 0, 0, 0].tolist() == [48, 30, 27, 56, 7, 25, 17, 5, 59, 35, 37, 40]
+    assert batch[:, 1, 0, 0].tolist() == [7, 4, 7, 4, 12, 8, 15, 7, 7, 15, 4, 7]
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=40), st.integers(1, 50))
+def test_draws_are_permutations_block_by_block(bits: list[int], limit: int) -> None:
+    values = _distinct(bits, limit)
+    assert len(values) == len(bits)
+    for start in range(0, len(bits), limit):
+        block = values[start : start + limit]
+        assert len(set(block)) == len(block)
+        assert set(block) <= set(range(limit))
+
+
+def test_a_batch_that_ranks_do_not_divide_is_refused() -> None:
+    with pytest.raises(ConfigError, match="batch_size 12 is not divisible by 5 workers"):
+        _patches(_made(20)).batch(0, rank=0, num_ranks=5)
+
+
+def test_a_window_larger_than_a_crop_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"windows of 17 pixels.*crops of 16"):
+        _patches(_made(20), window=17)
+
+
+def test_the_order_of_crops_depends_on_the_content_alone(workshop: Workshop) -> None:
+    workshop.upload(*range(6))
+    first = workshop.crops(workshop.prepare(), "train")
+    first_pixels = [crop.tobytes() for crop in first]
+    for key in [entry.key for entry in workshop.store.list("crops/")]:
+        workshop.store.delete(key)
+    for seed in range(6):
+        workshop.store.put(f"raw/other-{9 - seed}.bmp", workshop.encode(workshop.draw(seed), "BMP"))
+        workshop.store.delete(f"raw/{seed:03d}.png")
+    again = workshop.crops(workshop.prepare(shard_bytes=2**20), "train")
+
+    assert [crop.tobytes() for crop in again] == first_pixels
+    assert set(first.names).isdisjoint(again.names)
+
+
+def test_a_reference_to_another_version_is_refused(workshop: Workshop) -> None:
+    workshop.upload(*range(4))
+    ref = workshop.prepare().model_copy(update={"version": "0" * 64})
+    with pytest.raises(StorageError, match="instead of 000"):
+        workshop.crops(ref, "eval")

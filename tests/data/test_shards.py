@@ -1,0 +1,162 @@
+"""Shard files and their cache on the local disk."""
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from srgan.adapters.s3 import S3Store, open_store
+from srgan.data.manifest import Shard, shard_key
+from srgan.data.shards import ShardCache, ShardWriter, read_shard
+from srgan.data.tables import Span
+from srgan.errors import ConfigError, StorageError
+from srgan.settings import Settings
+from tests.data.conftest import Asked
+
+_SIZE = 4
+
+
+def _crops(seed: int, count: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, _SIZE, _SIZE, 3), np.uint8)
+
+
+def _write(store: S3Store, *seeds: int, count: int = 10) -> list[Shard]:
+    writer = ShardWriter(store, "pets", _SIZE, count * _SIZE * _SIZE * 3)
+    for seed in seeds:
+        writer.add(str(seed), _crops(seed, count))
+    writer.flush()
+    return writer.shards
+
+
+def _bytes(shards: list[Shard]) -> int:
+    return sum(shard.size_bytes for shard in shards)
+
+
+def test_spans_say_where_the_crops_went(object_store: S3Store) -> None:
+    writer = ShardWriter(object_store, "pets", _SIZE, 5 * _SIZE * _SIZE * 3)
+    for seed, count in ((1, 3), (2, 4), (3, 1)):
+        writer.add(str(seed), _crops(seed, count))
+    writer.flush()
+
+    assert [shard.num_crops for shard in writer.shards] == [5, 3]
+    first, second = (shard.sha256 for shard in writer.shards)
+    assert writer.spans == {
+        "1": [Span(first, 0, 3)],
+        "2": [Span(first, 3, 2), Span(second, 0, 2)],
+        "3": [Span(second, 2, 1)],
+    }
+    np.testing.assert_array_equal(
+        read_shard(object_store, "pets", writer.shards[1])[:2], _crops(2, 4)[2:]
+    )
+
+
+def test_a_crop_larger_than_a_shard_gets_one_of_its_own(object_store: S3Store) -> None:
+    assert [shard.num_crops for shard in _write(object_store, 1, 2, count=1)] == [1, 1]
+
+
+def test_the_same_crops_are_stored_once(object_store: S3Store) -> None:
+    store = Asked(object_store)
+    assert _write(store, 1) == _write(store, 1)  # type: ignore[arg-type]  # quacks alike
+    assert len(store.written) == 1
+
+
+def test_numpy_alone_can_map_a_shard(object_store: S3Store, tmp_path: Path) -> None:
+    (shard,) = _write(object_store, 1)
+    object_store.download(shard_key("pets", shard.sha256), tmp_path / "shard.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "shard.npy", mmap_mode="r"), _crops(1, 10))
+
+
+def test_the_cache_fetches_a_shard_once(object_store: S3Store, tmp_path: Path) -> None:
+    shards = _write(object_store, 1, 2, 3)
+    opened = ShardCache(object_store, tmp_path / "cache", 10**6).open("pets", shards)
+    for seed, array in zip((1, 2, 3), opened, strict=True):
+        np.testing.assert_array_equal(array, _crops(seed, 10))
+        assert not array.flags.writeable
+
+    for shard in shards:
+        object_store.delete(shard_key("pets", shard.sha256))
+    again = ShardCache(object_store, tmp_path / "cache", 10**6).open("pets", shards[::-1])
+    np.testing.assert_array_equal(again[0], _crops(3, 10))
+
+
+def test_an_altered_shard_is_refused_and_not_kept(object_store: S3Store, tmp_path: Path) -> None:
+    (shard,) = _write(object_store, 1)
+    key = shard_key("pets", shard.sha256)
+    object_store.put(key, object_store.get(key)[:-1] + b"!")
+    with pytest.raises(StorageError, match=rf"{shard.sha256}.npy was altered"):
+        ShardCache(object_store, tmp_path, 10**6).open("pets", [shard])
+    assert not list(tmp_path.glob("*.npy"))
+    assert not list(tmp_path.glob(".*.part"))
+    with pytest.raises(StorageError, match="was altered"):
+        read_shard(object_store, "pets", shard)
+
+
+def test_a_file_cut_short_by_a_crash_is_fetched_again(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    (shard,) = _write(object_store, 1)
+    (tmp_path / f"{shard.sha256}.npy").write_bytes(b"\x93NUMPY")
+    (opened,) = ShardCache(object_store, tmp_path, 10**6).open("pets", [shard])
+    np.testing.assert_array_equal(opened, _crops(1, 10))
+
+
+def test_the_longest_unused_shards_make_room(object_store: S3Store, tmp_path: Path) -> None:
+    shards = _write(object_store, 1, 2, 3)
+    cache = ShardCache(object_store, tmp_path, _bytes(shards))
+    cache.open("pets", shards)
+    for age, shard in zip((10, 30, 20), shards, strict=True):
+        os.utime(tmp_path / f"{shard.sha256}.npy", (1e9 - age, 1e9 - age))
+    cache.open("pets", _write(object_store, 4))
+
+    kept = {path.stem for path in tmp_path.glob("*.npy")}
+    assert len(kept) == 3
+    assert shards[1].sha256 not in kept
+
+
+def test_what_is_open_is_never_evicted(object_store: S3Store, tmp_path: Path) -> None:
+    used = _write(object_store, 1, 2)
+    cache = ShardCache(object_store, tmp_path, _bytes(used) + 10)
+    opened = cache.open("pets", used)
+    with pytest.raises(ConfigError, match="raise SRGAN_CACHE_BYTES"):
+        cache.open("pets", _write(object_store, 3))
+    np.testing.assert_array_equal(opened[0], _crops(1, 10))
+
+    del opened
+    cache.open("pets", _write(object_store, 3))
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+
+
+def test_a_dataset_larger_than_the_cache_is_refused_with_both_sizes(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    shards = _write(object_store, 1, 2)
+    with pytest.raises(ConfigError, match=rf"{_bytes(shards):,} bytes.*bounded to 700"):
+        ShardCache(object_store, tmp_path, 700).open("pets", shards)
+
+
+def _open_in_process(settings: Settings, directory: Path, shards: list[Shard]) -> int:
+    store = Asked(open_store(settings))
+    downloads = 0
+
+    def download(key: str, path: Path) -> None:
+        nonlocal downloads
+        downloads += 1
+        store.store.download(key, path)
+
+    store.download = download  # type: ignore[method-assign]
+    opened = ShardCache(store, directory, 10**6).open("pets", shards)  # type: ignore[arg-type]
+    assert int(opened[0].sum()) == int(_crops(1, 10).sum())
+    return downloads
+
+
+def test_processes_of_a_node_fetch_each_shard_once(
+    object_store: S3Store, s3_settings: Settings, tmp_path: Path
+) -> None:
+    shards = _write(object_store, 1, 2, 3, 4)
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(2) as pool:
+        jobs = [(s3_settings, tmp_path / "cache", shards)] * 2
+        assert sum(pool.starmap(_open_in_process, jobs)) == 4

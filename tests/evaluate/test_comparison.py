@@ -1,0 +1,116 @@
+"""Contestants on the same crops, and the picture of it."""
+
+import io
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from srgan.data.dataset import Crops
+from srgan.errors import DataError
+from srgan.evaluate.comparison import BICUBIC, compare, with_bicubic
+from srgan.evaluate.picture import comparison_picture
+from srgan.evaluate.report import means, metrics_table
+from srgan.metrics import psnr, ssim
+from srgan.resize import imresize
+
+SCALE = 4
+Pixels = NDArray[np.uint8]
+
+
+def crops_of(images: Sequence[Pixels], photos: Sequence[int] | None = None) -> Crops:
+    """Held-out crops without a bucket; by default each is a photo of its own."""
+    count = len(images)
+    return Crops(
+        size=images[0].shape[0],
+        names=[f"photo-{index}.png" for index in range(count)],
+        photo_of=np.array(range(count) if photos is None else photos, np.int64),
+        shards=[np.stack(images)],
+        shard_of=np.zeros(count, np.int64),
+        row_of=np.arange(count, dtype=np.int64),
+    )
+
+
+def nearest(lr: Pixels) -> Pixels:
+    return lr.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+
+
+def ignore(done: int, total: int) -> None:
+    pass
+
+
+def test_figures_are_those_of_the_metrics_with_a_border_of_the_scale(
+    draw_photo: Callable[..., Pixels],
+) -> None:
+    hr = draw_photo(1, 64, 64)
+    lr = imresize(hr, scale=1 / SCALE)
+    (found,) = compare(
+        crops_of([hr]), with_bicubic({"model": nearest}, SCALE), scale=SCALE, progress=ignore
+    )
+    assert list(found.figures) == [BICUBIC, "model"]
+    assert found.figures[BICUBIC].psnr == psnr(hr, imresize(lr, scale=SCALE), border=SCALE)
+    assert found.figures["model"].ssim == ssim(hr, nearest(lr), border=SCALE)
+    assert found.source == "photo-0.png"
+
+
+def test_bicubic_beats_nearest_on_every_photo(draw_photo: Callable[..., Pixels]) -> None:
+    crops = crops_of([draw_photo(seed, 64, 64) for seed in range(3)])
+    methods = with_bicubic({"model": nearest}, SCALE)
+    for image in compare(crops, methods, scale=SCALE, progress=ignore):
+        assert image.figures[BICUBIC].psnr > image.figures["model"].psnr
+
+
+def test_flat_crops_do_not_make_the_means_infinite(draw_photo: Callable[..., Pixels]) -> None:
+    black = np.zeros((64, 64, 3), np.uint8)
+    images = compare(
+        crops_of([black, draw_photo(1, 64, 64)]),
+        with_bicubic({}, SCALE),
+        scale=SCALE,
+        progress=ignore,
+    )
+    assert [image.crop for image in images] == [1]
+    assert np.isfinite(means(images)[BICUBIC].psnr)
+
+
+def test_nothing_to_compare_on_is_an_error() -> None:
+    black = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(DataError, match="none of the 2 held-out crops"):
+        compare(crops_of([black, black]), with_bicubic({}, 4), scale=4, progress=ignore)
+
+
+def test_means_count_every_image_alike(draw_photo: Callable[..., Pixels]) -> None:
+    crops = crops_of([draw_photo(seed, 64, 64) for seed in range(2)])
+    images = compare(crops, with_bicubic({}, SCALE), scale=SCALE, progress=ignore)
+    each = [image.figures[BICUBIC].psnr for image in images]
+    assert means(images)[BICUBIC].psnr == pytest.approx(sum(each) / 2)
+
+
+def test_the_picture_has_a_column_per_method_and_shows_each_photo_once(
+    draw_photo: Callable[..., Pixels],
+) -> None:
+    crops = crops_of([draw_photo(seed, 96, 96) for seed in range(3)], photos=[0, 0, 1])
+    picture = comparison_picture(crops, with_bicubic({"model": nearest}, SCALE), scale=SCALE)
+    shown = Image.open(io.BytesIO(picture))
+    columns, rows = 3, 2
+    assert shown.width >= columns * 256
+    assert rows * 256 <= shown.height < (rows + 1) * 256
+
+
+def test_the_picture_shows_the_window_with_the_strongest_edges() -> None:
+    hr = np.full((128, 128, 3), 128, np.uint8)
+    hr[80:110, 80:110] = 255
+    picture = comparison_picture(crops_of([hr]), with_bicubic({}, SCALE), scale=SCALE)
+    original = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))[-256:, -256:]
+    assert (original == 255).sum() == (30 * 4) ** 2, "the square should be shown whole, enlarged"
+
+
+def test_a_table_names_the_methods_in_the_order_of_their_making() -> None:
+    table = metrics_table(
+        {"model": {"psnr": 29.5, "ssim": 0.81}, "bicubic": {"psnr": 28.25, "ssim": 0.8}}
+    )
+    assert table.splitlines()[2:] == [
+        "| Bicubic | 28.250 dB | 0.8000 |",
+        "| SRGAN | 29.500 dB | 0.8100 |",
+    ]

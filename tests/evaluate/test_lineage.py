@@ -1,0 +1,76 @@
+"""What makes a retraining worth its cost, and how an evaluation is named."""
+
+from srgan.evaluate.lineage import training_inputs, what_changed
+from srgan.evaluate.spec import EvaluateSpec
+from srgan.recipes import demo, tiny
+from srgan.refs import CheckpointRef, DatasetRef, ModelRef
+
+
+def dataset(version: str = "v1", num_read: int = 0) -> DatasetRef:
+    return DatasetRef(
+        dataset="leaves",
+        version=version,
+        key=f"crops/leaves/versions/{version}.json",
+        source="s3://bucket/raw",
+        scale=4,
+        num_train_crops=4,
+        num_eval_crops=2,
+        num_train_photos=2,
+        num_eval_photos=1,
+        num_rejected=0,
+        num_read=num_read,
+    )
+
+
+def checkpoint(digest: str, run: str = "adversarial-1") -> CheckpointRef:
+    return CheckpointRef(
+        run=run, stage="adversarial", step=4, key="k", digest=digest, dataset_version="v1"
+    )
+
+
+def test_equal_inputs_have_changed_in_nothing() -> None:
+    tags = {**training_inputs(dataset(), tiny()), "run": "adversarial-1"}
+    assert what_changed(tags, training_inputs(dataset(num_read=8), tiny())) == []
+
+
+def test_what_changed_is_named_in_words() -> None:
+    tags = training_inputs(dataset(), tiny())
+    assert what_changed(tags, training_inputs(dataset("v2"), tiny())) == ["dataset"]
+    assert what_changed(tags, training_inputs(dataset(), demo())) == ["recipe"]
+    assert what_changed({**tags, "code_version": "older"}, tags) == ["code"]
+
+
+def test_a_version_that_no_recipe_made_differs_in_all() -> None:
+    assert len(what_changed({}, training_inputs(dataset(), tiny()))) == 3
+
+
+def test_an_evaluation_is_named_by_weights_however_they_are_addressed() -> None:
+    version = ModelRef(name="m", version=1, run="adversarial-1", weights_digest="aa")
+    names = [
+        EvaluateSpec(dataset=dataset(), contestants={"model": ref}, code_version="1").run
+        for ref in (checkpoint("aa"), version)
+    ]
+    assert names[0] == names[1]
+    assert names[0].startswith("adversarial-1/evaluations/")
+
+
+def test_another_champion_makes_another_evaluation() -> None:
+    specs = [
+        EvaluateSpec(
+            dataset=dataset(),
+            contestants={"model": checkpoint("aa"), "champion": checkpoint(champion)},
+            code_version="1",
+        )
+        for champion in ("bb", "cc")
+    ]
+    assert specs[0].result_key != specs[1].result_key
+
+
+def test_a_spec_survives_its_way_to_the_cluster() -> None:
+    version = ModelRef(name="m", version=1, run="adversarial-1", weights_digest="bb")
+    spec = EvaluateSpec(
+        dataset=dataset(),
+        contestants={"model": checkpoint("aa"), "champion": version},
+        code_version="1",
+    )
+    assert EvaluateSpec.model_validate_json(spec.model_dump_json()) == spec

@@ -1,0 +1,79 @@
+"""The promotion log decides: order, one winner, decisions that hold. On a real object store."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from srgan.adapters.s3 import S3Store
+from srgan.errors import ConflictError
+from srgan.evaluate.promotions import Entry, PromotionLog
+from srgan.refs import PromotionDecision
+
+
+def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: bool) -> Entry:
+    return log.append(
+        PromotionDecision(
+            model="m",
+            challenger=challenger,
+            champion_before=before,
+            promoted=promoted,
+            reason="because",
+        ),
+        run=f"adversarial-{challenger}",
+        weights_digest="0" * 64,
+        dataset_version="v",
+        metrics={"model": {"psnr": 29.0, "ssim": 0.8}},
+    )
+
+
+def test_the_champion_is_whom_the_last_decision_left(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    assert log.champion() is None
+    decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=False)
+    assert log.champion() == 1
+    decide(log, 3, 1, promoted=True)
+    assert log.champion() == 3
+    assert [entry.number for entry in log.entries()] == [1, 2, 3]
+    assert object_store.head("promotions/m/000003.json") is not None
+
+
+def test_models_do_not_share_a_log(object_store: S3Store) -> None:
+    decide(PromotionLog(object_store, "m"), 1, None, promoted=True)
+    assert PromotionLog(object_store, "mm").champion() is None
+
+
+def test_a_decision_against_a_former_champion_is_refused(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    with pytest.raises(ConflictError, match="version 1 by now, not None"):
+        decide(log, 2, None, promoted=True)
+    assert log.champion() == 1
+
+
+def test_of_promotions_at_the_same_moment_one_wins(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+
+    def attempt(challenger: int) -> bool:
+        try:
+            decide(log, challenger, None, promoted=True)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        won = list(threads.map(attempt, range(1, 9)))
+    assert won.count(True) == 1, f"winners: {won}"
+    assert log.champion() == won.index(True) + 1
+
+
+def test_a_decision_holds_until_the_champion_changes(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    assert log.standing(1) is None
+    promoted = decide(log, 1, None, promoted=True)
+    refused = decide(log, 2, 1, promoted=False)
+    assert log.standing(1) == promoted
+    assert log.standing(2) == refused
+    decide(log, 3, 1, promoted=True)
+    assert log.standing(1) is None, "it was replaced, so it may try again"
+    assert log.standing(2) is None, "the champion it lost against is gone"

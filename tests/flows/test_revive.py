@@ -1,0 +1,39 @@
+"""Whose process died by itself and who was cancelled, read from the history of a flow run."""
+
+from prefect.client.schemas.objects import State
+from prefect.states import (
+    AwaitingRetry,
+    Cancelled,
+    Cancelling,
+    Crashed,
+    Pending,
+    Running,
+    Scheduled,
+)
+
+from flows.revive import num_revivals, was_cancelled
+
+LIFE: list[State] = [Scheduled(), Pending(), Running()]
+PUT_BACK: State = AwaitingRetry(message="Put back after its process died (1 of 3)")
+
+
+def test_a_killed_process_is_no_cancellation() -> None:
+    assert not was_cancelled([*LIFE, Crashed()])
+
+
+def test_a_cancelled_run_that_passes_through_crashed_is_a_cancellation() -> None:
+    assert was_cancelled([*LIFE, Cancelling(), Crashed()])
+    assert was_cancelled([*LIFE, Cancelling(), Crashed(), Cancelled()])
+
+
+def test_a_cancellation_before_the_user_started_the_run_again_does_not_count() -> None:
+    assert not was_cancelled([*LIFE, Cancelling(), Cancelled(), *LIFE, Crashed()])
+
+
+def test_a_run_cancelled_after_it_was_put_back_is_a_cancellation() -> None:
+    assert was_cancelled([*LIFE, Crashed(), PUT_BACK, Pending(), Cancelling()])
+
+
+def test_only_our_own_putting_back_is_counted() -> None:
+    states = [*LIFE, Crashed(), PUT_BACK, Running(), Crashed(), AwaitingRetry(), Running()]
+    assert num_revivals(states) == 1

@@ -1,0 +1,136 @@
+"""Names, reuse and bookkeeping of a training stage; the job itself is replaced."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from flows import train as module
+from flows.train import find_result, stage_name, tracked_params, train_stage
+from srgan.adapters.ray_train import TrainSpec, result_key
+from srgan.adapters.s3 import S3Store
+from srgan.errors import ClusterError, ConfigError, TrainingError
+from srgan.recipes import tiny
+from srgan.refs import CheckpointRef, DatasetRef, to_json
+from srgan.settings import Settings
+
+STAGE = tiny().pretrain
+DATASET = DatasetRef(
+    dataset="leaves",
+    version="v" * 64,
+    key="crops/leaves/versions/v.json",
+    source="s3://srgan/raw/leaves",
+    scale=4,
+    num_train_crops=9,
+    num_eval_crops=3,
+    num_train_photos=3,
+    num_eval_photos=1,
+    num_rejected=0,
+    num_read=4,
+)
+RESULT = CheckpointRef(
+    run="pretrain-0",
+    stage="pretrain",
+    step=60,
+    key="runs/pretrain-0/checkpoints/000000060.json",
+    digest="d" * 64,
+    dataset_version=DATASET.version,
+)
+
+
+@pytest.fixture
+def tracked(
+    monkeypatch: pytest.MonkeyPatch, s3_settings: Settings, object_store: S3Store
+) -> list[dict[str, Any]]:
+    """A flow run with the id ``root``; what was tracked for it."""
+    seen: list[dict[str, Any]] = []
+
+    @contextmanager
+    def tracked_run(settings: Settings, **options: Any) -> Iterator[str]:
+        seen.append(options)
+        yield "mlflow-run"
+
+    monkeypatch.setattr(module, "Settings", lambda: s3_settings)
+    monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("flow-run"))
+    monkeypatch.setattr(module, "root_flow_run_id", lambda: "root")
+    monkeypatch.setattr(module, "find_run", lambda settings, key: f"parent of {key}")
+    monkeypatch.setattr(module, "tracked_run", tracked_run)
+    return seen
+
+
+def test_the_same_inputs_have_the_same_name_and_others_another() -> None:
+    name = stage_name(DATASET, STAGE, None)
+    assert name.startswith("pretrain-")
+    assert name == stage_name(DATASET.model_copy(update={"num_read": 0}), STAGE, None)
+    others = [
+        stage_name(DATASET.model_copy(update={"version": "w" * 64}), STAGE, None),
+        stage_name(DATASET, STAGE.model_copy(update={"steps": 61}), None),
+        stage_name(DATASET, STAGE, RESULT),
+        stage_name(DATASET, STAGE, None, nonce="forced"),
+    ]
+    assert len({name, *others}) == 5
+
+
+def test_other_code_makes_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = stage_name(DATASET, STAGE, None)
+    monkeypatch.setattr(module, "code_version", lambda: "other")
+    assert stage_name(DATASET, STAGE, None) != name
+
+
+def test_an_adversarial_stage_without_a_starting_point_is_refused() -> None:
+    with pytest.raises(ConfigError, match="init_from"):
+        stage_name(DATASET, tiny().adversarial, None)
+
+
+def test_a_finished_stage_is_reused_and_that_is_said(
+    tracked: list[dict[str, Any]], object_store: S3Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    assert find_result("pretrain-0") is None
+    object_store.put(result_key("pretrain-0"), to_json(RESULT))
+    assert find_result("pretrain-0") == RESULT.model_copy(update={"reused": True})
+    assert "Reused: pretrain-0" in caplog.text
+
+
+def test_a_stage_is_trained_by_a_job_under_an_mlflow_run_of_its_own(
+    tracked: list[dict[str, Any]], object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs: list[TrainSpec] = []
+
+    def run_job(*, spec: TrainSpec, run: str, stage: str, **_: Any) -> None:
+        assert run == stage == spec.run
+        specs.append(spec)
+        object_store.put(result_key(run), to_json(RESULT))
+
+    monkeypatch.setattr(module, "run_job", run_job)
+    assert train_stage("pretrain-0", DATASET, STAGE, None, 2) == RESULT
+    assert (specs[0].mlflow_run_id, specs[0].num_workers) == ("mlflow-run", 2)
+    assert (tracked[0]["key"], tracked[0]["parent"]) == ("pretrain-0", "parent of root")
+
+
+def test_a_job_without_a_result_is_an_error_that_names_the_key(
+    tracked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "run_job", lambda **_: None)
+    with pytest.raises(TrainingError, match=r"runs/pretrain-0/result\.json"):
+        train_stage("pretrain-0", DATASET, STAGE, None, None)
+
+
+def test_a_failed_job_fails_the_stage(
+    tracked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_job(**_: Any) -> None:
+        raise ClusterError("three attempts failed")
+
+    monkeypatch.setattr(module, "run_job", run_job)
+    with pytest.raises(ClusterError, match="three attempts"):
+        train_stage("pretrain-0", DATASET, STAGE, None, None)
+
+
+def test_mlflow_shows_the_config_flat_and_what_went_in() -> None:
+    params = tracked_params(DATASET, STAGE, None)
+    assert params["generator.num_blocks"] == "2"
+    assert params["dataset_version"] == DATASET.version
+    assert params["init_from"] == "none"

@@ -1,0 +1,27 @@
+"""Small generators with weights that matter, for the tests of everything that runs them."""
+
+import torch
+from torch import nn
+
+from srgan.config import GeneratorConfig
+from srgan.models.base import Generator
+from srgan.models.build import build_generator
+
+
+def random_generator(config: GeneratorConfig, seed: int = 0) -> Generator:
+    """A generator in eval mode as if trained: every weight and statistic away from its start."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        generator = build_generator(config)
+        with torch.no_grad():
+            for module in generator.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.weight.normal_(std=0.7 / module.weight[0].numel() ** 0.5)
+                    if module.bias is not None:
+                        module.bias.normal_(std=0.05)
+                if isinstance(module, nn.BatchNorm2d):
+                    assert module.running_mean is not None
+                    assert module.running_var is not None
+                    module.running_mean.normal_(std=0.1)
+                    module.running_var.uniform_(0.5, 1.5)
+    return generator.eval()

@@ -1,0 +1,208 @@
+from itertools import pairwise
+from typing import get_args
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from srgan.config import GeneratorConfig, Scale
+from srgan.models.base import Generator
+from srgan.models.bicubic_resnet import BicubicResNet
+from srgan.models.build import build_generator
+from srgan.models.interpolation import Bicubic, Bilinear, Nearest
+from srgan.models.srresnet import SRResNet
+from srgan.resize import upsample
+from tests.models.networks import random_generator
+
+SCALES = get_args(Scale)
+
+
+def num_parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def every_generator() -> list[Generator]:
+    learned = [
+        random_generator(GeneratorConfig(kind=kind, scale=scale, num_blocks=2, num_channels=6))
+        for kind in ("srresnet", "bicubic_resnet")
+        for scale in SCALES
+    ]
+    return [*learned, Nearest(4), Bilinear(4), Bicubic(3), Bicubic(4)]
+
+
+GENERATORS = every_generator()
+IDS = [f"{type(generator).__name__}-x{generator.scale}" for generator in GENERATORS]
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"),
+    # 9×9 entry + PReLU, 16 blocks, bridge, sub-pixel stages, 9×9 exit, added up by hand:
+    # 15,617 + 16 · 73,985 + 36,992 + stages + 15,555.
+    [
+        (2, 1_251_924 + 147_713),
+        (3, 1_251_924 + 332_353),
+        (4, 1_251_924 + 2 * 147_713),
+        (8, 1_251_924 + 3 * 147_713),
+    ],
+)
+def test_srresnet_has_the_papers_number_of_parameters(scale: Scale, expected: int) -> None:
+    assert num_parameters(SRResNet(GeneratorConfig(scale=scale))) == expected
+
+
+def test_srresnet_x4_has_1547350_parameters() -> None:
+    assert num_parameters(build_generator(GeneratorConfig())) == 1_547_350
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(2, 339_084), (3, 345_579), (4, 354_672), (8, 0)])
+def test_bicubic_resnet_has_the_stated_number_of_parameters(scale: Scale, expected: int) -> None:
+    config = GeneratorConfig(kind="bicubic_resnet", scale=scale, num_blocks=8, num_channels=48)
+    entry, blocks = 3 * 48 * 9 + 48, 8 * 2 * (48 * 48 * 9 + 48)
+    exit_ = 48 * 9 * 3 * scale**2 + 3 * scale**2
+    assert num_parameters(build_generator(config)) == entry + blocks + exit_ == expected
+
+
+def test_convolutions_before_batch_norm_carry_no_bias() -> None:
+    modules = list(SRResNet(GeneratorConfig(num_blocks=2)).modules())
+    before = [one for one, after in pairwise(modules) if isinstance(after, nn.BatchNorm2d)]
+    assert len(before) == 5
+    assert all(isinstance(conv, nn.Conv2d) and conv.bias is None for conv in before)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_srresnet_is_the_network_of_figure_4_written_out(scale: Scale) -> None:
+    net = random_generator(GeneratorConfig(scale=scale, num_blocks=2, num_channels=4))
+    weights = net.state_dict()
+    lr = torch.rand(1, 3, 7, 5)
+
+    def conv(x: torch.Tensor, name: str) -> torch.Tensor:
+        weight = weights[f"{name}.weight"]
+        return F.conv2d(x, weight, weights.get(f"{name}.bias"), padding=weight.shape[-1] // 2)
+
+    def norm(x: torch.Tensor, name: str) -> torch.Tensor:
+        mean, var = (
+            weights[f"{name}.running_{part}"].view(1, -1, 1, 1) for part in ("mean", "var")
+        )
+        weight, bias = (weights[f"{name}.{part}"].view(1, -1, 1, 1) for part in ("weight", "bias"))
+        return (x - mean) / (var + 1e-5).sqrt() * weight + bias
+
+    def prelu(x: torch.Tensor, name: str) -> torch.Tensor:
+        return torch.where(x > 0, x, weights[f"{name}.weight"] * x)
+
+    start = x = prelu(conv(lr, "entry.0"), "entry.1")
+    for block in ("blocks.0.body", "blocks.1.body"):
+        inner = prelu(norm(conv(x, f"{block}.0"), f"{block}.1"), f"{block}.2")
+        x = x + norm(conv(inner, f"{block}.3"), f"{block}.4")
+    x = start + norm(conv(x, "bridge.0"), "bridge.1")
+    for stage, factor in enumerate({2: [2], 3: [3], 4: [2, 2], 8: [2, 2, 2]}[scale]):
+        x = F.pixel_shuffle(conv(x, f"upsampling.{stage}.0"), factor)
+        x = prelu(x, f"upsampling.{stage}.2")
+    torch.testing.assert_close(net(lr), conv(x, "exit"), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("generator", GENERATORS, ids=IDS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 3)])
+def test_output_is_scale_times_as_large(generator: Generator, size: tuple[int, int]) -> None:
+    sr = generator(torch.rand(2, 3, *size))
+    assert sr.shape == (2, 3, size[0] * generator.scale, size[1] * generator.scale)
+    assert sr.dtype == torch.float32
+    assert sr.isfinite().all()
+
+
+def reach_of(generator: Generator, *, head_alone: bool) -> int:
+    """Largest distance in LR pixels between an input value and an output that depends on it."""
+    middle = generator.radius + 2
+    side = 2 * middle + 1
+    lr = torch.rand(1, 3, side, side)
+    features = generator.trunk(lr).detach()
+    # double, so that no true dependence vanishes below the precision
+    generator.double()
+    lr, features = (x.double().requires_grad_() for x in (lr, features))
+    sr = generator.head(features, lr) if head_alone else generator(lr)
+    s = generator.scale
+    centre = sr[..., middle * s : (middle + 1) * s, middle * s : (middle + 1) * s]
+    inputs = (features, lr) if head_alone else (lr,)
+    weighted = (centre * torch.rand_like(centre)).sum()
+    gradients = torch.autograd.grad(weighted, inputs, allow_unused=True)
+    generator.float()
+    touched = torch.cat([g.abs().amax((0, 1)).nonzero() for g in gradients if g is not None])
+    return int((touched - middle).abs().max())
+
+
+@pytest.mark.parametrize("generator", GENERATORS, ids=IDS)
+def test_the_stated_radius_is_the_exact_reach_of_the_network(generator: Generator) -> None:
+    assert reach_of(generator, head_alone=False) == generator.radius
+
+
+@pytest.mark.parametrize("generator", GENERATORS, ids=IDS)
+def test_the_stated_head_radius_is_the_exact_reach_of_the_head(generator: Generator) -> None:
+    assert reach_of(generator, head_alone=True) == generator.head_radius
+
+
+def test_srresnet_of_the_paper_reaches_40_pixels() -> None:
+    assert SRResNet(GeneratorConfig()).radius == 40
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_an_untrained_bicubic_resnet_is_bicubic(scale: Scale) -> None:
+    net = BicubicResNet(GeneratorConfig(kind="bicubic_resnet", scale=scale, num_blocks=2))
+    lr = torch.rand(2, 3, 9, 4)
+    assert torch.equal(net(lr), Bicubic(scale)(lr))
+    assert torch.equal(net(lr), 2 * upsample(lr, scale) - 1)
+
+
+def test_every_weight_of_a_bicubic_resnet_learns_after_its_first_step() -> None:
+    torch.manual_seed(0)
+    net = BicubicResNet(GeneratorConfig(kind="bicubic_resnet", num_blocks=2, num_channels=8))
+    lr, hr = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 32, 32)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    for _ in range(2):
+        optimizer.zero_grad()
+        F.l1_loss(net(lr), hr).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    idle = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+    assert idle == []
+
+
+@pytest.mark.parametrize("kind", ["srresnet", "bicubic_resnet"])
+def test_autocast_still_returns_float32(kind: str) -> None:
+    config = GeneratorConfig.model_validate({"kind": kind, "num_blocks": 1, "num_channels": 8})
+    net, lr = random_generator(config), torch.rand(1, 3, 6, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        sr = net(lr)
+    assert sr.dtype == torch.float32
+    torch.testing.assert_close(sr, net(lr), rtol=0, atol=0.05)
+
+
+def test_bicubic_keeps_its_precision_under_autocast() -> None:
+    lr = torch.rand(1, 3, 6, 6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        sr = Bicubic(4)(lr)
+    assert torch.equal(sr, Bicubic(4)(lr))
+
+
+def test_interpolation_keeps_a_flat_image_flat() -> None:
+    lr = torch.full((1, 3, 3, 4), 0.25)
+    for generator in (Nearest(4), Bilinear(3), Bicubic(2)):
+        sr = generator(lr)
+        torch.testing.assert_close(sr, torch.full_like(sr, -0.5))
+
+
+def test_nearest_repeats_each_pixel() -> None:
+    lr = torch.rand(1, 3, 2, 3)
+    expected = lr.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3) * 2 - 1
+    assert torch.equal(Nearest(2)(lr), expected)
+
+
+@pytest.mark.parametrize(
+    ("lr", "message"),
+    [
+        (torch.rand(3, 8, 8), r"\(3, 8, 8\)"),
+        (torch.rand(1, 4, 8, 8), r"\(1, 4, 8, 8\)"),
+        (torch.rand(1, 3, 0, 8), r"\(1, 3, 0, 8\)"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "torch.uint8"),
+    ],
+)
+def test_what_is_no_lr_image_is_refused_by_shape_or_type(lr: torch.Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Bicubic(4)(lr)

@@ -1,0 +1,214 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srgan.config import GeneratorConfig
+from srgan.images import Photo
+from srgan.models.base import Generator
+from srgan.models.interpolation import Bicubic, Bilinear, Nearest
+from srgan.upscale.engine import Engine
+from tests.models.networks import random_generator
+
+Pixels = NDArray[np.uint8]
+
+SRRESNET, NARROW, THREE, FAST = (
+    random_generator(GeneratorConfig.model_validate(config))
+    for config in (
+        {"kind": "srresnet", "scale": 2, "num_blocks": 1, "num_channels": 16},
+        {"kind": "srresnet", "scale": 4, "num_blocks": 1, "num_channels": 5},
+        {"kind": "srresnet", "scale": 3, "num_blocks": 2, "num_channels": 4},
+        {"kind": "bicubic_resnet", "scale": 4, "num_blocks": 3, "num_channels": 16},
+    )
+)
+GENERATORS = [SRRESNET, NARROW, THREE, FAST, Nearest(2), Bilinear(3), Bicubic(4)]
+
+
+def photo_of(height: int, width: int, seed: int = 0) -> Pixels:
+    shape = (height, width, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def whole_image(generator: Generator, image: Pixels) -> Tensor:
+    """Floats (1, 3, s·H, s·W) of the plain network on the whole image at once."""
+    lr = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        sr: Tensor = generator(lr.contiguous(memory_format=torch.channels_last))
+    return sr
+
+
+def to_pixels(sr: Tensor) -> Pixels:
+    pixels: Pixels = ((sr[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy()
+    return pixels
+
+
+class _Recorder(Generator):
+    """Runs another generator and keeps, per tile, the floats and the size that it was asked for."""
+
+    def __init__(self, inner: Generator) -> None:
+        super().__init__()
+        self.inner, self.scale, self.config = inner, inner.scale, None
+        self.trunk_radius, self.head_radius = inner.trunk_radius, inner.head_radius
+        self.windows: list[tuple[int, ...]] = []
+        self.results: list[Tensor] = []
+
+    def trunk(self, lr: Tensor) -> Tensor:
+        self.windows.append(tuple(lr.shape[2:]))
+        return self.inner.trunk(lr)
+
+    def head(self, features: Tensor, lr: Tensor) -> Tensor:
+        self.results.append(self.inner.head(features, lr))
+        return self.results[-1]
+
+
+shapes = st.one_of(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(145, 200), st.integers(145, 330)),
+    st.tuples(st.integers(40, 90), st.integers(400, 600)),
+    st.tuples(st.integers(400, 600), st.integers(40, 90)),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(GENERATORS), shapes, st.integers(1, 200), st.integers(0, 9))
+@example(FAST, (1, 1), 1, 0)
+@example(FAST, (1, 21_000), 1, 0)
+@example(SRRESNET, (21_000, 1), 7, 0)
+@example(NARROW, (150, 310), 1, 0)
+@example(FAST, (310, 150), 64, 0)
+def test_a_tiled_image_is_the_whole_image_in_every_pixel(
+    generator: Generator, shape: tuple[int, int], tile: int, seed: int
+) -> None:
+    image = photo_of(*shape, seed)
+    tiled = Engine(generator, tile=tile, device="cpu").upscale(image)
+    np.testing.assert_array_equal(tiled, to_pixels(whole_image(generator, image)))
+
+
+@pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: f"{type(g).__name__}-x{g.scale}")
+def test_the_floats_of_tiles_are_bit_identical_before_rounding(generator: Generator) -> None:
+    # Two tiles side by side: their border lies at column 150, far from any other edge.
+    image, s = photo_of(145, 300), generator.scale
+    recorder = _Recorder(generator)
+    Engine(recorder, tile=150, device="cpu").upscale(image)
+    left, right = recorder.results
+    whole = whole_image(generator, image)
+    assert torch.equal(left[..., : 150 * s], whole[..., : 150 * s])
+    assert torch.equal(right[..., -150 * s :], whole[..., -150 * s :])
+
+
+def test_context_matters_to_this_network_so_the_tests_above_can_fail() -> None:
+    recorder = _Recorder(FAST)
+    recorder.trunk_radius -= 1
+    image = photo_of(145, 300)
+    tiled = Engine(recorder, tile=150, device="cpu").upscale(image)
+    sr = torch.cat([recorder.results[0][..., :600], recorder.results[1][..., -600:]], dim=3)
+    assert not torch.equal(sr, whole_image(FAST, image))
+    assert tiled.shape == (580, 1200, 3)
+
+
+def test_memory_follows_the_tile_not_the_image() -> None:
+    recorder = _Recorder(Bicubic(2))
+    recorder.trunk_radius = 10
+    Engine(recorder, tile=160, device="cpu").upscale(photo_of(400, 700))
+    assert len(recorder.windows) == 15
+    assert set(recorder.windows) == {(160 + 24, 160 + 24)}
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 128, 254, 255])
+def test_every_level_survives_the_way_through_the_network_range(level: int) -> None:
+    image = np.full((3, 4, 3), level, np.uint8)
+    result = Engine(Nearest(2), tile=64, device="cpu").upscale(image)
+    np.testing.assert_array_equal(result, np.full((6, 8, 3), level, np.uint8))
+
+
+def test_values_outside_the_range_are_clamped_not_wrapped() -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[:, 4:] = 255
+    result = Engine(Bicubic(4), tile=64, device="cpu").upscale(image)  # overshoots at the edge
+    assert (result[:, :12] < 128).all()
+    assert (result[:, -12:] > 127).all()
+
+
+def test_a_view_with_negative_strides_is_upscaled_like_its_copy() -> None:
+    image = photo_of(9, 12)[:, ::-1]
+    engine = Engine(FAST, tile=64, device="cpu")
+    np.testing.assert_array_equal(engine.upscale(image), engine.upscale(image.copy()))
+
+
+def test_the_input_image_stays_as_it_was() -> None:
+    image = photo_of(9, 12)
+    image.setflags(write=False)
+    before = image.copy()
+    Engine(FAST, tile=64, device="cpu").upscale(image)
+    np.testing.assert_array_equal(image, before)
+
+
+def test_a_gray_photo_stays_gray() -> None:
+    gray = photo_of(10, 13)[..., 0]
+    result = Engine(Nearest(2), tile=64, device="cpu").upscale_photo(Photo(pixels=gray))
+    np.testing.assert_array_equal(result.pixels, gray.repeat(2, 0).repeat(2, 1))
+
+
+def test_a_gray_photo_of_a_network_with_colour_is_its_luma() -> None:
+    gray = photo_of(10, 13)[..., 0]
+    engine = Engine(FAST, tile=64, device="cpu")
+    rgb = engine.upscale(np.repeat(gray[..., None], 3, axis=2)).astype(np.float64)
+    result = engine.upscale_photo(Photo(pixels=gray)).pixels
+    expected = rgb @ [0.299, 0.587, 0.114]
+    assert result.shape == (40, 52)
+    assert result.dtype == np.uint8
+    assert np.abs(result - expected).max() <= 0.501
+
+
+def test_alpha_is_upscaled_by_bicubic_whatever_the_network() -> None:
+    pixels = photo_of(160, 310)
+    alpha = photo_of(160, 310, seed=1)[..., 0]
+    result = Engine(FAST, tile=150, device="cpu").upscale_photo(Photo(pixels=pixels, alpha=alpha))
+    expected = to_pixels(whole_image(Bicubic(4), np.repeat(alpha[..., None], 3, axis=2)))
+    assert result.alpha is not None
+    np.testing.assert_array_equal(result.alpha, expected[..., 0])
+
+
+def test_an_opaque_photo_stays_opaque() -> None:
+    photo = Photo(pixels=photo_of(20, 30), alpha=np.full((20, 30), 255, np.uint8))
+    result = Engine(FAST, tile=64, device="cpu").upscale_photo(photo)
+    assert result.alpha is not None
+    assert (result.alpha == 255).all()
+
+
+def test_metadata_is_carried_and_dpi_grow_with_the_scale() -> None:
+    metadata: dict[str, Any] = {
+        "format": "jpeg",
+        "bit_depth": 16,
+        "icc_profile": b"profile",
+        "exif": b"exif",
+    }
+    photo = Photo(pixels=photo_of(4, 5), dpi=(72.0, 96.0), **metadata)
+    result = Engine(FAST, tile=64, device="cpu").upscale_photo(photo)
+    assert {name: getattr(result, name) for name in metadata} == metadata
+    assert result.dpi == (288.0, 384.0)
+    assert Engine(FAST, tile=64, device="cpu").upscale_photo(Photo(photo_of(4, 5))).dpi is None
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), r"\(4, 4\) uint8"),
+        (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\) uint8"),
+        (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\) uint8"),
+        (np.zeros((4, 4, 3), np.float32), r"\(4, 4, 3\) float32"),
+    ],
+)
+def test_what_is_no_rgb_image_is_refused(image: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Engine(FAST, tile=64, device="cpu").upscale(image)
+
+
+def test_a_tile_without_pixels_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one LR pixel, got 0"):
+        Engine(FAST, tile=0)
