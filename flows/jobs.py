@@ -49,18 +49,21 @@ def run_job(
     settings = Settings()
     logger = get_run_logger()
     jobs = RayJobs(settings.require("ray_address"), warn=logger.warning)
+    store = open_store(settings)
     work = _Work(
         stage=stage,
         run=run,
-        entrypoint=f"python -m {module} {shlex.quote(spec_key)}",
+        module=module,
+        spec=spec,
+        spec_key=spec_key,
         root=root_flow_run_id(),
         jobs=jobs,
+        store=store,
         say=logger.info,
     )
-    store = open_store(settings)
     reason, lines = "", list[str]()
     for attempt in range(1, max_attempts + 1):
-        job_id, attached = work.attach_or_submit(lambda: _write_spec(store, spec_key, spec))
+        job_id, attached = work.attach_or_submit()
         status = follow(
             jobs, job_id, store=store, stage=stage, progress_key=progress_key, attached=attached
         )
@@ -74,7 +77,7 @@ def run_job(
         if hopeless := _hopeless(lines):
             raise ClusterError(f"{reason}, and trying again would not help: {hopeless}")
         if attempt < max_attempts:
-            logger.warning("%s (%s); starting the next attempt", reason, "".join(lines[-1:]))
+            logger.warning("%s; starting the next attempt. %s", reason, "".join(lines[-1:]))
     raise ClusterError(f"{reason}, as did {max_attempts} attempts:\n" + "\n".join(lines))
 
 
@@ -101,16 +104,19 @@ class _Work:
 
     stage: str
     run: str
-    entrypoint: str
+    module: str
+    spec: BaseModel
+    spec_key: str
     root: str
     jobs: RayJobs
+    store: S3Store
     say: Callable[..., None]
 
     def owns(self, job_id: str) -> bool:
         """Whether a job was started for this root flow run."""
         return job_id.startswith(f"{self.root}-")
 
-    def attach_or_submit(self, write_spec: Callable[[], None]) -> tuple[str, bool]:
+    def attach_or_submit(self) -> tuple[str, bool]:
         """Id of the job to follow, and whether it had been there before."""
         running = self.jobs.active(self.run)
         if running is not None:
@@ -121,12 +127,7 @@ class _Work:
         if finished:
             self.say("%s: job %s has already finished", self.stage, job_id)
             return job_id, True
-        write_spec()
-        self.jobs.submit(
-            job_id,
-            f"{self.entrypoint} {shlex.quote(job_id)}",
-            {"run": self.run, "root": self.root, "stage": self.stage},
-        )
+        self._submit(job_id)
         # Two flow runs may have looked at the same moment: all of them keep the oldest job.
         oldest = self.jobs.active(self.run)
         if oldest is not None and oldest != job_id and not self.owns(oldest):
@@ -136,17 +137,34 @@ class _Work:
         self.say("%s: submitted job %s, which makes runs/%s", self.stage, job_id, self.run)
         return job_id, False
 
+    def _submit(self, job_id: str) -> None:
+        self.store.put(self.spec_key, to_json(self.spec), content_type="application/json")
+        self.store.put(self._used_key(job_id), b"")
+        arguments = shlex.join(["-m", self.module, self.spec_key, job_id])
+        self.jobs.submit(
+            job_id,
+            f"python {arguments}",  # whichever the Ray node has
+            {"run": self.run, "root": self.root, "stage": self.stage},
+        )
+
     def _next_id(self) -> tuple[str, bool]:
+        """The first id that was never used, or one that has succeeded (and True).
+
+        A cluster whose head was restarted has forgotten its ids, but Ray Train still finds what
+        it stored under one and would not begin anew; so the bucket remembers them too.
+        """
         attempt = 1
-        while status := self.jobs.status(job_id := f"{self.root}-{self.stage}-{attempt}"):
+        while True:
+            job_id = f"{self.root}-{self.stage}-{attempt}"
+            status = self.jobs.status(job_id)
             if status == "SUCCEEDED":
                 return job_id, True
+            if status is None and self.store.head(self._used_key(job_id)) is None:
+                return job_id, False
             attempt += 1
-        return job_id, False
 
-
-def _write_spec(store: S3Store, key: str, spec: BaseModel) -> None:
-    store.put(key, to_json(spec), content_type="application/json")
+    def _used_key(self, job_id: str) -> str:
+        return f"runs/{self.run}/jobs/{job_id}"
 
 
 def _hopeless(lines: list[str]) -> str | None:

@@ -1,7 +1,6 @@
 """Start a deployment and watch its run: what it does now, how far it is, how it ended."""
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from srgan.storage import ObjectStore
 
 _POLL_S = 1.0
 _CANCEL_LIMIT_S = 60.0
+_NOT_SHOWN = ("gradient_norm", "skipped")
 _TITLES = {
     "prepare": "cutting the photos into crops",
     "cut_photos": "cutting the photos into crops",
@@ -93,7 +93,8 @@ class Watch:
         return Moment(doing) if doing else None
 
     def _look_at_job(self, job: Job) -> Moment:
-        doing = _title(job.metadata.get("stage", ""))
+        stage = job.metadata.get("stage", "")
+        doing = title(stage) or stage
         try:
             found = self._store.find(f"runs/{job.metadata.get('run')}/progress.json")
         except StorageError:
@@ -101,7 +102,8 @@ class Watch:
         if found is None:
             return Moment(doing, detail="starting")
         progress = json.loads(found)
-        losses = "  ".join(f"{k} {v:.4g}" for k, v in sorted(progress["losses"].items()))
+        shown = {k: v for k, v in sorted(progress["losses"].items()) if k not in _NOT_SHOWN}
+        losses = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
         minutes, seconds = divmod(round(progress["eta_s"]), 60)
         detail = f"{minutes}:{seconds:02d} left  {progress['crops_per_s']:.0f} crops/s  {losses}"
         return Moment(doing, progress["step"], progress["steps"], detail)
@@ -115,7 +117,7 @@ class Watch:
             sort=TaskRunSort.EXPECTED_START_TIME_DESC,
             limit=1,
         )
-        return _title(running[0].name) if running else None
+        return title(running[0].name) if running else None
 
     def _cancel(self, run_id: UUID) -> None:
         self._client.set_flow_run_state(run_id, Cancelling())
@@ -135,10 +137,7 @@ def watching(ray_address: str, store: ObjectStore) -> Iterator[Watch]:
         yield Watch(client, RayJobs(ray_address), store)
 
 
-def _title(name: str) -> str:
-    """``pretrain-0123456789abcdef`` and ``register-0c2`` in words."""
-    word = re.split(r"[-_]?[0-9a-f]{3,}$|-\d+$", name)[0]
-    for known in (name, word, word.split("-")[0]):
-        if known in _TITLES:
-            return _TITLES[known]
-    return word.replace("_", " ") or "working"
+def title(name: str) -> str | None:
+    """``pretrain-0123456789abcdef`` and ``register-0c2`` in words; None for what takes no time."""
+    known = (name.rpartition("-")[0], name.partition("-")[0])
+    return next((_TITLES[word] for word in known if word in _TITLES), None)

@@ -1,5 +1,6 @@
 """Nearest, bilinear and bicubic as generators: the baselines of every comparison."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -40,7 +41,19 @@ class Bilinear(_Interpolation):
     head_radius = 1
 
     def head(self, features: Tensor, lr: Tensor) -> Tensor:
-        return 2 * F.interpolate(lr.float(), scale_factor=self.scale, mode="bilinear") - 1
+        return 2 * _grow_linear(_grow_linear(lr.float(), 2, self.scale), 3, self.scale) - 1
+
+
+def _grow_linear(image: Tensor, dim: int, scale: int) -> Tensor:
+    """One axis of bilinear. torch's own rounds its weights by position, so tiles would differ."""
+    length = image.shape[dim]
+    padded = torch.cat([image.narrow(dim, 0, 1), image, image.narrow(dim, length - 1, 1)], dim)
+    phases = []
+    for index in range(scale):
+        shift = (index + 0.5) / scale - 0.5
+        neighbour = padded.narrow(dim, 2 if shift > 0 else 0, length)
+        phases.append(image + abs(shift) * (neighbour - image))
+    return torch.stack(phases, dim + 1).flatten(dim, dim + 1)
 
 
 class Bicubic(_Interpolation):

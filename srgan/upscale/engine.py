@@ -101,7 +101,7 @@ class Engine:
 
 def _to_lr(window: Pixels, device: torch.device) -> Tensor:
     """uint8 (h, w, 3) → float (1, 3, h, w) in [0, 1], channels-last."""
-    values = torch.from_numpy(np.ascontiguousarray(window)).to(device)
+    values = torch.from_numpy(window.copy()).to(device)
     return (values.float() / 255).permute(2, 0, 1).unsqueeze(0)
 
 

@@ -74,7 +74,7 @@ shapes = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.sampled_from(GENERATORS), shapes, st.integers(1, 200), st.integers(0, 9))
 @example(FAST, (1, 1), 1, 0)
 @example(FAST, (1, 21_000), 1, 0)
@@ -102,13 +102,12 @@ def test_the_floats_of_tiles_are_bit_identical_before_rounding(generator: Genera
 
 
 def test_context_matters_to_this_network_so_the_tests_above_can_fail() -> None:
-    recorder = _Recorder(FAST)
+    recorder = _Recorder(SRRESNET)
     recorder.trunk_radius -= 1
     image = photo_of(145, 300)
-    tiled = Engine(recorder, tile=150, device="cpu").upscale(image)
-    sr = torch.cat([recorder.results[0][..., :600], recorder.results[1][..., -600:]], dim=3)
-    assert not torch.equal(sr, whole_image(FAST, image))
-    assert tiled.shape == (580, 1200, 3)
+    Engine(recorder, tile=150, device="cpu").upscale(image)
+    sr = torch.cat([recorder.results[0][..., :300], recorder.results[1][..., -300:]], dim=3)
+    assert not torch.equal(sr, whole_image(SRRESNET, image))
 
 
 def test_memory_follows_the_tile_not_the_image() -> None:

@@ -1,0 +1,37 @@
+"""What the demo shows while it waits."""
+
+import io
+
+from rich.console import Console
+
+from srgan.demo.display import LineDisplay, LiveDisplay, open_display
+from srgan.demo.watch import Moment, title
+
+
+def test_a_pipe_gets_one_line_per_activity_and_no_control_characters() -> None:
+    output = io.StringIO()
+    with open_display(Console(file=output, width=200)) as display:
+        assert isinstance(display, LineDisplay)
+        for step in range(100):
+            display.show(Moment("pretraining", step, 100, "0:10 left"))
+        display.show(Moment("measuring"))
+    assert output.getvalue().splitlines() == ["  pretraining  0/100  0:10 left", "  measuring"]
+
+
+def test_a_terminal_gets_a_bar_per_activity_that_stays_when_it_is_done() -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=120, force_terminal=True)
+    with open_display(console) as display:
+        assert isinstance(display, LiveDisplay)
+        display.show(Moment("pretraining", 3, 10, "0:10 left"))
+        display.show(Moment("measuring"))
+    last = output.getvalue().rpartition("pretraining")[2]
+    assert "measuring" in last
+    assert "✓" in output.getvalue()
+
+
+def test_names_of_jobs_and_tasks_become_words() -> None:
+    assert title("pretrain-0123456789abcdef") == "training 1 of 2: pretraining on pixels"
+    assert title("upscale-0a1b2c3d-000001") == title("upscale-0") == "upscaling"
+    assert title("cut_photos-5f2") == "cutting the photos into crops"
+    assert title("find_champion-000") is None

@@ -1,0 +1,69 @@
+"""The demo's photographs: where they come from and what is sent to the bucket."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from srgan.adapters.s3 import S3Store
+from srgan.demo import dataset_name
+from srgan.demo.photos import Synced, photos_in, shipped_photos, small_versions, sync
+from srgan.errors import ConfigError
+from srgan.images import decode
+from tests.conftest import DrawPhoto
+
+
+def test_the_shipped_photographs_are_colour_photographs_without_stereo_twins() -> None:
+    photos = shipped_photos()
+    assert len(photos) == 10
+    assert "motorcycle_left.png" in photos
+    assert "motorcycle_right.png" not in photos
+    for name, path in photos.items():
+        pixels = decode(path.read_bytes(), max_pixels=10**7).pixels
+        assert pixels.ndim == 3, f"{name} is gray"
+        assert min(pixels.shape[:2]) >= 300, f"{name} is only {pixels.shape}"
+
+
+def test_a_folder_gives_its_images_by_relative_path_and_passes_hidden_ones_by(
+    tmp_path: Path,
+) -> None:
+    for name in ("a.JPG", "trip/b.png", "notes.txt", ".cache/c.png", "trip/.d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    photos, num_there = photos_in(tmp_path)
+    assert photos == {"a.JPG": tmp_path / "a.JPG", "trip/b.png": tmp_path / "trip" / "b.png"}
+    assert num_there == 2
+
+
+def test_a_folder_without_photos_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=str(tmp_path)):
+        photos_in(tmp_path)
+
+
+def test_only_what_changed_is_sent_and_what_is_gone_is_removed(object_store: S3Store) -> None:
+    object_store.put("raw/other/x", b"not of this demo")
+    assert sync(object_store, "raw/demo", {"a": b"1", "b": b"2", "c": b"3"}) == Synced(3, 0, 0)
+    assert sync(object_store, "raw/demo", {"a": b"1", "b": b"X"}) == Synced(1, 1, 1)
+    keys = {info.key: object_store.get(info.key) for info in object_store.list("raw/")}
+    assert keys == {"raw/demo/a": b"1", "raw/demo/b": b"X", "raw/other/x": b"not of this demo"}
+
+
+def test_small_versions_are_pngs_of_at_most_160_pixels_and_skip_what_is_no_image(
+    tmp_path: Path, draw_photo: DrawPhoto, encode_photo: Callable[..., bytes]
+) -> None:
+    paths = {}
+    for number, (height, width) in enumerate([(400, 1000), (80, 96)]):
+        paths[f"{number}.jpg"] = tmp_path / f"{number}.jpg"
+        photo = encode_photo(draw_photo(number, height, width), "JPEG")
+        paths[f"{number}.jpg"].write_bytes(photo)
+    (tmp_path / "bad.png").write_bytes(b"text")
+    small = small_versions({"bad.png": tmp_path / "bad.png", **paths})
+    shapes = {name: decode(body, max_pixels=10**6).pixels.shape[:2] for name, body in small.items()}
+    assert shapes == {"0.png": (64, 160), "1.png": (20, 24)}
+
+
+def test_each_folder_has_a_dataset_name_of_its_own_that_the_bucket_takes() -> None:
+    names = {dataset_name(Path(path)) for path in ("/a/Mes Photos (été)", "/b/Mes Photos (été)")}
+    assert len(names) == 2
+    assert all(name.startswith("mes-photos-t-") for name in names), names
+    assert dataset_name(None) == "demo"

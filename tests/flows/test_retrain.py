@@ -1,0 +1,254 @@
+"""Retraining from reason to decision, on real Prefect, MLflow and S3; the Ray jobs are replaced."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from prefect.client.schemas.objects import State
+
+from flows import evaluate as evaluate_module
+from flows import retrain as retrain_module
+from flows.promote import promote
+from flows.register import find_champion
+from flows.retrain import retrain
+from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
+from srgan.adapters.s3 import S3Store
+from srgan.adapters.tracking import mlflow_client
+from srgan.config import AdversarialConfig, DataConfig, PretrainConfig
+from srgan.evaluate.promotions import PromotionLog
+from srgan.evaluate.spec import EvaluateSpec
+from srgan.models.build import build_generator
+from srgan.models.interchange import dump_generator
+from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, to_json
+from srgan.settings import Settings
+from srgan.train.checkpoint import Manifest
+from srgan.train.checkpoint_writer import CheckpointWriter
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_api"),
+    pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic"),
+]
+
+
+class Pipeline:
+    """The stages before the registry: what they answer, and what they were asked."""
+
+    def __init__(self, store: S3Store, model: str) -> None:
+        self.store = store
+        self.model = model
+        self.dataset_version = "v1"
+        self.psnr = {"bicubic": 28.0, "pretrained": 28.4, "model": 28.5, "champion": 28.5}
+        self.trained: list[str] = []
+        self.evaluated: list[EvaluateSpec] = []
+
+    def prepare(self, source: str, dataset: str, data: DataConfig) -> DatasetRef:
+        return DatasetRef(
+            dataset=dataset,
+            version=self.dataset_version,
+            key=f"crops/{dataset}/versions/{self.dataset_version}.json",
+            source=source,
+            scale=4,
+            num_train_crops=4,
+            num_eval_crops=2,
+            num_train_photos=2,
+            num_eval_photos=1,
+            num_rejected=0,
+            num_read=0,
+        )
+
+    def train(
+        self,
+        dataset: DatasetRef,
+        stage: PretrainConfig | AdversarialConfig,
+        init_from: CheckpointRef | None = None,
+        num_workers: int | None = None,
+        force: bool = False,
+    ) -> CheckpointRef:
+        assert (init_from is None) == (stage.stage == "pretrain")
+        run = f"{stage.stage}-{self.model}-{len(self.trained)}"
+        self.trained.append(run)
+        torch.manual_seed(len(self.trained))
+        manifest = Manifest(
+            run=run,
+            stage=stage.stage,
+            step=stage.steps,
+            final=True,
+            generator=stage.generator,
+            config={},
+            dataset_version=dataset.version,
+            init_from=None,
+            code_version="1",
+            num_ranks=1,
+            metrics={},
+            parts={},
+        )
+        data = dump_generator(build_generator(stage.generator))
+        with CheckpointWriter(self.store) as writer:
+            writer.save(manifest, {"generator": data})
+        return CheckpointRef(
+            run=run,
+            stage=stage.stage,
+            step=stage.steps,
+            key=manifest.key,
+            digest=hashlib.sha256(data).hexdigest(),
+            dataset_version=dataset.version,
+        )
+
+    def run_job(self, *, spec: EvaluateSpec, **_: Any) -> None:
+        """What the evaluation job leaves in the bucket."""
+        self.evaluated.append(spec)
+        names = ["bicubic", *spec.contestants]
+        result = EvaluationRef(
+            run=spec.contestants["model"].run,
+            key=spec.report_key,
+            picture_key=spec.picture_key,
+            num_images=2,
+            metrics={name: {"psnr": self.psnr[name], "ssim": 0.8} for name in names},
+            dataset_version=spec.dataset.version,
+            mlflow_run_id=spec.mlflow_run_id,
+        )
+        self.store.put(spec.result_key, to_json(result))
+
+    def retrain(self, **options: Any) -> State[Any]:
+        """Run the flow; its final state."""
+        return retrain(
+            "s3://srgan-test/raw", "leaves", self.model, "tiny", return_state=True, **options
+        )
+
+    def champion(self) -> int | None:
+        return PromotionLog(self.store, self.model).champion()
+
+
+@pytest.fixture
+def pipeline(
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    s3_settings: Settings,
+    mlflow_settings: Settings,
+    object_store: S3Store,
+) -> Pipeline:
+    """Replaced stages, and an environment that leads the flows to the services of the tests."""
+    assert s3_settings.s3_access_key is not None
+    assert s3_settings.s3_secret_key is not None
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_settings.require("s3_endpoint_url"),
+        "AWS_ACCESS_KEY_ID": s3_settings.s3_access_key.get_secret_value(),
+        "AWS_SECRET_ACCESS_KEY": s3_settings.s3_secret_key.get_secret_value(),
+        "AWS_DEFAULT_REGION": s3_settings.s3_region,
+        "SRGAN_BUCKET": s3_settings.bucket,
+        "SRGAN_HOME": str(tmp_path),
+        "MLFLOW_TRACKING_URI": mlflow_settings.require("mlflow_tracking_uri"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    # A model of its own for each test: MLflow lives as long as the session.
+    made = Pipeline(object_store, f"m{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}")
+    monkeypatch.setattr(retrain_module, "prepare", made.prepare)
+    monkeypatch.setattr(retrain_module, "train", made.train)
+    monkeypatch.setattr(evaluate_module, "run_job", made.run_job)
+    return made
+
+
+def test_the_first_retraining_makes_a_champion(pipeline: Pipeline) -> None:
+    challenger = pipeline.retrain().result()
+    assert isinstance(challenger, ModelRef)
+    assert challenger.version == 1
+    registry = Registry(Settings())
+    assert registry.find(pipeline.model, CHAMPION) == challenger
+    assert registry.find(pipeline.model, CHALLENGER) == challenger
+    assert "becomes the first champion" in registry.tags(challenger)["decision"]
+    assert [name.split("-")[0] for name in pipeline.trained] == ["pretrain", "adversarial"]
+
+
+def test_one_mlflow_run_holds_the_runs_of_the_stages(pipeline: Pipeline) -> None:
+    pipeline.retrain()
+    client = mlflow_client(Settings())
+    (spec,) = pipeline.evaluated
+    assert spec.mlflow_run_id is not None
+    child = client.get_run(spec.mlflow_run_id)
+    parent = client.get_run(child.data.tags["mlflow.parentRunId"])
+    assert parent.info.run_name == f"retrain {pipeline.model}"
+    assert (parent.info.status, child.info.status) == ("FINISHED", "FINISHED")
+
+
+def test_nothing_new_ends_as_completed_with_the_reason_and_trains_nothing(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.retrain()
+    trained = list(pipeline.trained)
+    state = pipeline.retrain()
+    assert state.is_completed()
+    assert state.message == (
+        f"Nothing new: version 1 of {pipeline.model} (champion) was made of the same dataset "
+        "version, recipe and code. Use force to train anew."
+    )
+    assert pipeline.trained == trained
+
+
+def test_force_trains_although_nothing_is_new(pipeline: Pipeline) -> None:
+    pipeline.retrain()
+    assert pipeline.retrain(force=True).result().version == 2
+    assert len(pipeline.trained) == 4
+
+
+def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.retrain()
+    pipeline.dataset_version = "v2"
+    pipeline.psnr["model"] = 28.7
+    assert pipeline.retrain().result().version == 2
+    spec = pipeline.evaluated[-1]
+    assert spec.dataset.version == "v2"
+    assert isinstance(spec.contestants["champion"], ModelRef)
+    assert spec.contestants["champion"].version == 1
+    assert pipeline.champion() == 2
+
+
+def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline) -> None:
+    pipeline.retrain()
+    pipeline.dataset_version = "v2"
+    pipeline.psnr["model"] = 28.3
+    pipeline.retrain()
+    assert pipeline.champion() == 1
+    assert Registry(Settings()).find(pipeline.model, CHAMPION).version == 1  # type: ignore[union-attr]  # there is one
+    state = pipeline.retrain()
+    assert state.message is not None
+    assert "version 2" in state.message
+    assert "which was refused" in state.message
+    assert len(pipeline.trained) == 4
+
+
+def test_a_decision_that_holds_is_not_taken_twice(pipeline: Pipeline) -> None:
+    pipeline.retrain()
+    decision = promote(pipeline.model)
+    assert decision.promoted
+    assert len(PromotionLog(pipeline.store, pipeline.model).entries()) == 1
+    assert len(pipeline.evaluated) == 1, "the evaluation of the retraining should be reused"
+
+
+def test_a_promotion_that_was_interrupted_before_the_alias_is_completed(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.retrain()
+    pipeline.retrain(force=True)
+    registry = Registry(Settings())
+    registry.set_alias(pipeline.model, CHAMPION, 1)
+    champion = find_champion(pipeline.model)
+    assert champion is not None
+    assert champion.version == 2
+    assert registry.find(pipeline.model, CHAMPION) == champion
+
+
+def test_a_failing_stage_leaves_a_failed_run_and_no_version(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: Any) -> None:
+        raise RuntimeError("the cluster is gone")
+
+    monkeypatch.setattr(evaluate_module, "run_job", fail)
+    assert pipeline.retrain().is_failed()
+    assert Registry(Settings()).find(pipeline.model, CHALLENGER) is None
+    assert pipeline.champion() is None

@@ -1,0 +1,122 @@
+"""A training run that loses its flow process, then its driver, and is cancelled at last."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from srgan.adapters.ray_jobs import Job, RayJobs
+from srgan.recipes import tiny
+from tests.integration.conftest import RunningStack, dead_leaves, wait_until
+
+pytestmark = pytest.mark.integration
+
+# Many more steps than the test lets it make.
+ENDLESS = tiny().model_copy(
+    update={"pretrain": tiny().pretrain.model_copy(update={"steps": 10**6, "checkpoint_every": 20})}
+)
+PARAMETERS = {
+    "source": "s3://srgan/raw/lost",
+    "dataset": "lost",
+    "model": "lost-x4",
+    "recipe": ENDLESS.model_dump(mode="json"),
+    "num_workers": 1,
+}
+
+
+class Run:
+    """A flow run of the retrain deployment, seen through Prefect's and Ray's interfaces."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._api = httpx.Client(base_url=stack.env["PREFECT_API_URL"], timeout=30)
+        self._jobs = RayJobs(stack.settings.require("ray_address"))
+        deployment = self._ask("GET", "/deployments/name/retrain/retrain")["id"]
+        body = {"parameters": PARAMETERS, "state": {"type": "SCHEDULED"}}
+        self.id: str = self._ask("POST", f"/deployments/{deployment}/create_flow_run", body)["id"]
+
+    def _ask(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+        answer = self._api.request(method, path, json=body, params=query)
+        return answer.raise_for_status().json()
+
+    @property
+    def now(self) -> dict[str, Any]:
+        return dict(self._ask("GET", f"/flow_runs/{self.id}"))
+
+    @property
+    def history(self) -> list[str]:
+        states = self._ask("GET", "/flow_run_states/", flow_run_id=self.id)
+        return [s["name"] for s in sorted(states, key=lambda s: str(s["timestamp"]))]
+
+    def cancel(self) -> None:
+        self._ask("POST", f"/flow_runs/{self.id}/set_state", {"state": {"type": "CANCELLING"}})
+
+    def says(self, text: str) -> bool:
+        """Whether one of the newest log lines of any flow run contains a text."""
+        lines = self._ask("POST", "/logs/filter", {"limit": 200, "sort": "TIMESTAMP_DESC"})
+        return any(text in line["message"] for line in lines)
+
+    def training(self) -> list[Job]:
+        """The Ray jobs of this flow run's pretrain stage, oldest first."""
+        return [job for job in self._jobs.jobs() if job.job_id.startswith(f"{self.id}-pretrain-")]
+
+    def statuses(self) -> list[str]:
+        return [job.status for job in self.training()]
+
+    def close(self) -> None:
+        """Leave nothing running, however the test ended, and give back the connection."""
+        if self.now["state_type"] not in {"CANCELLED", "FAILED", "COMPLETED"}:
+            self.cancel()
+            self._jobs.stop_root(self.id)
+        self._api.close()
+
+
+def driver_pid(job_id: str) -> int:
+    """The process that Ray started for a job; its shell wrapper is not meant."""
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it has ended in between
+            if job_id.encode() in words:
+                return int(process.name)
+    raise AssertionError(f"no process of job {job_id}")
+
+
+def makes_progress(run: Run, stack: RunningStack) -> bool:
+    """Whether the first job has trained so many steps that there is something to lose."""
+    jobs = run.training()
+    name = jobs[0].metadata["run"] if jobs else "none"
+    return stack.store.head(f"runs/{name}/progress.json") is not None
+
+
+def test_lost_processes_cost_no_training_and_a_cancel_stops_the_job(stack: RunningStack) -> None:
+    for seed in range(6):
+        stack.store.put(f"raw/lost/{seed}.png", dead_leaves(seed + 100))
+    run = Run(stack)
+    try:
+        wait_until(lambda: makes_progress(run, stack), "training makes progress", 240)
+        first = run.training()[0].job_id
+
+        os.kill(int(run.now["infrastructure_pid"]), signal.SIGKILL)
+        wait_until(lambda: run.says(f"attaching to job {first}"), "the run attaches to its job")
+        assert run.statuses() == ["RUNNING"]
+        assert "AwaitingRetry" in run.history
+
+        os.kill(driver_pid(first), signal.SIGKILL)
+        wait_until(lambda: run.statuses() == ["FAILED", "RUNNING"], "the next attempt starts")
+
+        began = time.monotonic()
+        run.cancel()
+        wait_until(lambda: run.statuses() == ["FAILED", "STOPPED"], "the job is stopped", 30)
+        wait_until(lambda: run.now["state_type"] == "CANCELLED", "the run is cancelled", 30)
+        print(f"cancelled within {time.monotonic() - began:.0f} s")
+        time.sleep(15)  # the time within which a crashed run would be put back
+        assert run.history.count("AwaitingRetry") == 1
+        assert run.now["state_type"] == "CANCELLED"
+    finally:
+        run.close()
