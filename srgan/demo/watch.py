@@ -25,7 +25,6 @@ from srgan.storage import ObjectStore
 
 _POLL_S = 1.0
 _CANCEL_LIMIT_S = 60.0
-_NOT_SHOWN = ("gradient_norm", "skipped")
 _TITLES = {
     "prepare": "cutting the photos into crops",
     "cut_photos": "cutting the photos into crops",
@@ -102,7 +101,8 @@ class Watch:
         if found is None:
             return Moment(doing, detail="starting")
         progress = json.loads(found)
-        shown = {k: v for k, v in sorted(progress["losses"].items()) if k not in _NOT_SHOWN}
+        # Norms and shares of skipped steps are for MLflow's curves.
+        shown = {k: v for k, v in sorted(progress["losses"].items()) if k.endswith("loss")}
         losses = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
         minutes, seconds = divmod(round(progress["eta_s"]), 60)
         detail = f"{minutes}:{seconds:02d} left  {progress['crops_per_s']:.0f} crops/s  {losses}"

@@ -86,7 +86,8 @@ def test_srresnet_is_the_network_of_figure_4_written_out(scale: Scale) -> None:
             weights[f"{name}.running_{part}"].view(1, -1, 1, 1) for part in ("mean", "var")
         )
         weight, bias = (weights[f"{name}.{part}"].view(1, -1, 1, 1) for part in ("weight", "bias"))
-        return (x - mean) / (var + 1e-5).sqrt() * weight + bias
+        result: torch.Tensor = (x - mean) / (var + 1e-5).sqrt() * weight + bias
+        return result
 
     def prelu(x: torch.Tensor, name: str) -> torch.Tensor:
         return torch.where(x > 0, x, weights[f"{name}.weight"] * x)
