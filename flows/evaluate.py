@@ -7,11 +7,10 @@ from prefect.cache_policies import NO_CACHE
 from flows.artifact_keys import artifact_key
 from flows.jobs import root_flow_run_id, run_job, stop_jobs
 from flows.register import RETRY_DELAYS_S, find_champion, find_version
+from flows.train import newest_version
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import artifact_url, find_run, run_url, tracked_run
-from srgan.data.manifest import read_latest
-from srgan.errors import DataError
 from srgan.evaluate.report import PICTURE, metrics_table, one_line
 from srgan.evaluate.spec import CHAMPION, MODEL, PRETRAINED, EvaluateSpec, weights_digest
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
@@ -60,10 +59,7 @@ def find_dataset(version: ModelRef, dataset: str | None) -> DatasetRef:
     """The newest version of a dataset by name; without one, what the model was registered with."""
     if dataset is None:
         return Registry(Settings()).origin(version)[0]
-    manifest, _ = read_latest(open_store(Settings()), dataset)
-    if manifest is None:
-        raise DataError(f"there is no dataset {dataset!r}; run the prepare flow to make it")
-    return manifest.ref(num_read=0)
+    return newest_version(dataset)
 
 
 def measure(spec: EvaluateSpec) -> EvaluationRef:

@@ -8,8 +8,10 @@ from flows.jobs import root_flow_run_id, run_job, stop_jobs
 from srgan.adapters.ray_train import TrainSpec, progress_key, result_key
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import find_run, tracked_run
-from srgan.config import AdversarialConfig, PretrainConfig, StageConfig
-from srgan.errors import ConfigError, TrainingError
+from srgan.config import AdversarialConfig, PretrainConfig, Recipe, StageConfig
+from srgan.data.manifest import read_latest
+from srgan.errors import ConfigError, DataError, TrainingError
+from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, config_digest
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
@@ -40,6 +42,35 @@ def train(
     """
     run = stage_name(dataset, stage, init_from, nonce=root_flow_run_id() if force else None)
     return find_result(run) or train_stage(run, dataset, stage, init_from, num_workers)
+
+
+@flow(name="train-recipe", on_cancellation=[stop_jobs])
+def train_recipe(
+    dataset: str = "demo",
+    recipe: str | Recipe = "demo",
+    num_workers: int | None = None,
+    force: bool = False,
+) -> CheckpointRef:
+    """Train both stages of a recipe on the newest version of a dataset, and register nothing.
+
+    Args:
+        dataset: Name of a prepared dataset.
+        recipe: Name of a recipe, or a whole one.
+        num_workers: Training processes; without it one per GPU, or two on CPUs.
+        force: Train anew although results of the same inputs exist.
+    """
+    plan = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
+    data = newest_version(dataset)
+    generator = train(data, plan.pretrain, num_workers=num_workers, force=force)
+    return train(data, plan.adversarial, init_from=generator, num_workers=num_workers, force=force)
+
+
+def newest_version(dataset: str) -> DatasetRef:
+    """The newest version of a prepared dataset by name; `DataError` when there is none."""
+    manifest, _ = read_latest(open_store(Settings()), dataset)
+    if manifest is None:
+        raise DataError(f"there is no dataset {dataset!r}; run the prepare flow to make it")
+    return manifest.ref(num_read=0)
 
 
 def stage_name(

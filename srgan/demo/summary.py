@@ -14,10 +14,10 @@ from srgan.storage import ObjectStore
 
 _WHAT_IT_SHOWS = (
     "The GAN's content loss here is the mean squared error of pixels (the paper's SRGAN-MSE): the "
-    "perceptual networks of SRGAN-VGG would have to be downloaded. So after a few minutes on a few "
-    "photos you see that the pipeline learns: both stages beat bicubic on photos that they never "
-    "saw. You do not see the crisp textures of the paper: those take the VGG loss, more photos, "
-    "days on GPUs, and cost PSNR."
+    "perceptual networks of SRGAN-VGG would have to be downloaded. So after a few minutes on a "
+    "few photos you see that the pipeline learns: how far both stages are above bicubic, on "
+    "photos that they never saw. You do not see the crisp textures of the paper: those take the "
+    "VGG loss, more photos, days on GPUs, and cost PSNR."
 )
 
 
@@ -76,10 +76,8 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
 
 def _table(outcome: Outcome) -> Table:
     evaluation = outcome.evaluation
-    table = Table(
-        title=f"{evaluation.num_images} held-out crops, ×4, luma channel; higher is better"
-    )
-    table.add_column("")
+    table = Table()
+    table.add_column(f"{evaluation.num_images} held-out crops, ×4, luma")
     table.add_column("PSNR", justify="right")
     table.add_column("SSIM", justify="right")
     for key, title in TITLES.items():

@@ -191,7 +191,7 @@ def test_a_stranger_needs_nothing_but_the_address_of_the_registry(
         cwd=tmp_path,
         env={
             "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
+            "HOME": os.environ["HOME"],
             "MLFLOW_TRACKING_URI": mlflow_settings.require("mlflow_tracking_uri"),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_NUM_THREADS": "1",

@@ -103,8 +103,8 @@ class RunningStack:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """All services on free ports in a directory of their own, with the flows deployed."""
     services = Stack(tmp_path_factory.mktemp("stack"))
-    services.up()
     try:
+        services.up()
         running = RunningStack(services)
         deployed = running.run("prefect", "--no-prompt", "deploy", "--all")
         assert deployed.returncode == 0, deployed.stdout + deployed.stderr

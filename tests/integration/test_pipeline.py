@@ -192,13 +192,18 @@ def _records(stack: RunningStack) -> dict[str, tuple[str, str | None]]:
     for info in stack.store.list("large/_srgan/"):
         if info.key.endswith(".parquet"):
             table = pq.read_table(io.BytesIO(stack.store.get(info.key))).to_pylist()
-            outcomes |= {row["key"]: (row["outcome"], row["reason"]) for row in table}
+            outcomes |= {
+                row["source_key"].removeprefix("raw/small/"): (row["outcome"], row["reason"])
+                for row in table
+            }
     return outcomes
 
 
 def _flow_logs(stack: RunningStack, flow: str) -> str:
     """Log lines of the newest run of a flow, as its page shows them."""
-    listed = stack.run("prefect", "flow-run", "ls", "--flow-name", flow, "--limit", "1", "-o", "json")
+    listed = stack.run(
+        "prefect", "flow-run", "ls", "--flow-name", flow, "--limit", "1", "-o", "json"
+    )
     assert listed.returncode == 0, listed.stderr
     run_id = json.loads(listed.stdout)[0]["id"]
     return stack.run("prefect", "flow-run", "logs", run_id, "--head", "--num-logs", "200").stdout
