@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.settings import Settings
-from srgan.stack import Stack
+from srgan.stack import Stack, deploy
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +50,8 @@ class RunningStack:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         os.environ.update(stack.env())  # what `eval "$(srgan stack env)"` does to a shell
-        self.env = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self.env = {**os.environ, "PATH": programs, "PYTHONWARNINGS": "ignore"}
         self.settings = Settings()
         self.store: S3Store = open_store(self.settings)
 
@@ -105,9 +106,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     services = Stack(tmp_path_factory.mktemp("stack"))
     try:
         services.up()
-        running = RunningStack(services)
-        deployed = running.run("prefect", "--no-prompt", "deploy", "--all")
-        assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-        yield running
+        deploy(services)
+        yield RunningStack(services)
     finally:
         services.down()

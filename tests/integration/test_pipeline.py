@@ -154,11 +154,12 @@ def test_no_generated_secret_is_anywhere_but_in_the_credentials(upscaled: Runnin
         "Ray token": token,
     }
     home = Path(env["SRGAN_HOME"])
-    allowed = {path for path in home.rglob("*") if path.is_file() and _is_private(path)}
-    for path in _readable_files(home):
+    credentials = {home / "stack.json", home / "ray.token"}
+    assert {path.stat().st_mode & 0o777 for path in credentials} == {0o600}
+    for path in set(_files_of_the_stack(home)) - credentials:
         content = path.read_bytes()
-        for name, secret in secrets.items():
-            assert secret.encode() not in content or path in allowed, f"{name} is in {path}"
+        found = [name for name, secret in secrets.items() if secret.encode() in content]
+        assert not found, f"{', '.join(found)} in {path}"
     jobs = upscaled.python(
         "from ray.job_submission import JobSubmissionClient\n"
         "import os\n"
@@ -173,12 +174,7 @@ def test_no_generated_secret_is_anywhere_but_in_the_credentials(upscaled: Runnin
         assert secret not in jobs, f"{name} is in the job records or the bucket"
 
 
-def _is_private(path: Path) -> bool:
-    """The credential files themselves: readable by their owner alone, beside the data folders."""
-    return path.stat().st_mode & 0o077 == 0 and path.suffix in {".json", ""}
-
-
-def _readable_files(home: Path) -> list[Path]:
+def _files_of_the_stack(home: Path) -> list[Path]:
     folders = [home, Path(os.path.realpath(home / "run"))]
     return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
 
