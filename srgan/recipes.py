@@ -19,10 +19,10 @@ def demo() -> Recipe:
     generator = GeneratorConfig(kind="bicubic_resnet", scale=4, num_blocks=8, num_channels=48)
     return Recipe(
         name="demo",
-        data=DataConfig(scale=4, crop_size=128, eval_share=0.2),
+        data=DataConfig(scale=4, crop_size=128, eval_share=0.3),
         pretrain=PretrainConfig(
             generator=generator,
-            steps=400,
+            steps=600,
             loss="l1",
             learning_rate=LearningRate(peak=6e-4, warmup_steps=50, decay="cosine"),
             precision="auto",
@@ -33,12 +33,12 @@ def demo() -> Recipe:
         ),
         adversarial=AdversarialConfig(
             generator=generator,
-            steps=60,
+            steps=100,
             discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
             learning_rate=LearningRate(peak=1e-4, decay="tenth_at_half"),
             precision="auto",
-            checkpoint_every=30,
-            validate_every=60,
+            checkpoint_every=50,
+            validate_every=50,
             log_every=5,
         ),
     )
