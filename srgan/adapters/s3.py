@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -217,7 +218,13 @@ class S3Store:
 
 def open_store(settings: Settings, bucket: str | None = None) -> S3Store:
     """The store that `settings` names; `bucket` when it is not the project's own."""
-    client = boto3.session.Session().client(
+    return S3Store(_client(settings), bucket or settings.bucket)
+
+
+@cache
+def _client(settings: Settings) -> "S3Client":
+    """One client, and so one pool of connections, per process; boto3's clients are thread-safe."""
+    client: S3Client = boto3.session.Session().client(
         "s3",
         endpoint_url=settings.s3_endpoint_url,
         region_name=settings.s3_region,
@@ -234,7 +241,7 @@ def open_store(settings: Settings, bucket: str | None = None) -> S3Store:
             s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
         ),
     )
-    return S3Store(client, bucket or settings.bucket)
+    return client
 
 
 def _plain(secret: SecretStr | None) -> str | None:

@@ -79,7 +79,8 @@ def create_state(home: Path) -> State:
     home.chmod(0o700)
     if not (home / "credentials.json").exists():
         keys = {
-            "s3_access_key": secrets.token_hex(10),
+            # A user name, not a secret: SeaweedFS writes it into its log.
+            "s3_access_key": "srgan-local",
             "s3_secret_key": secrets.token_hex(20),
         }
         _write_private(home / "credentials.json", json.dumps(keys))

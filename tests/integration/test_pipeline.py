@@ -149,12 +149,11 @@ def test_no_generated_secret_is_anywhere_but_in_the_credentials(upscaled: Runnin
     env = upscaled.stack.env()
     token = Path(env["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
     secrets = {
-        "S3 access key": env["AWS_ACCESS_KEY_ID"],
         "S3 secret key": env["AWS_SECRET_ACCESS_KEY"],
         "Ray token": token,
     }
     home = Path(env["SRGAN_HOME"])
-    credentials = {home / "stack.json", home / "ray.token"}
+    credentials = {home / "credentials.json", home / "ray.token"}
     assert {path.stat().st_mode & 0o777 for path in credentials} == {0o600}
     for path in set(_files_of_the_stack(home)) - credentials:
         content = path.read_bytes()

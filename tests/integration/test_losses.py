@@ -1,0 +1,164 @@
+"""What is lost on the way: a training worker, and images that nobody can read."""
+
+import os
+import signal
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srgan.refs import CheckpointRef, DatasetRef
+from tests.integration.conftest import RunningStack, dead_leaves, wait_until
+
+pytestmark = pytest.mark.integration
+
+
+def test_a_poisoned_source_costs_only_its_bad_images_and_each_has_its_reason(
+    stack: RunningStack,
+) -> None:
+    for name, body in _poisons().items():
+        stack.store.put(f"raw/poisoned/{name}", body)
+    for seed in range(2):
+        stack.store.put(f"raw/poisoned/good-{seed}.png", dead_leaves(seed))
+    ref = _prepare(stack, "poisoned")
+    printed = stack.python(
+        "from srgan.adapters.s3 import open_store\n"
+        "from srgan.data.manifest import read_manifest, read_sources\n"
+        "from srgan.settings import Settings\n"
+        "store = open_store(Settings())\n"
+        f"for row in read_sources(store, read_manifest(store, {ref.key!r})):\n"
+        "    print(row.key.rpartition('/')[2], row.reason)"
+    )
+    reasons = dict(line.rsplit(maxsplit=1) for line in printed.splitlines())
+    rejected = {name: reason for name, reason in reasons.items() if name in _REASONS}
+    assert rejected == _REASONS
+    # CMYK and 16-bit gray are photos like others; so are the two good ones.
+    assert ref.num_train_photos + ref.num_eval_photos == 4
+
+
+def test_a_source_with_nothing_usable_is_an_error_that_counts_the_reasons(
+    stack: RunningStack,
+) -> None:
+    stack.store.put("raw/hopeless/a.png", b"")
+    stack.store.put("raw/hopeless/b.png", b"text")
+    done = stack.deployment("prepare/prepare", source="s3://srgan/raw/hopeless", dataset="hopeless")
+    assert done.returncode == 1
+    assert "empty" in done.stdout + done.stderr
+    assert "not_an_image" in done.stdout + done.stderr
+
+
+def test_a_killed_training_worker_is_replaced_and_the_stage_finishes(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    for seed in range(6):
+        stack.store.put(f"raw/killed/{seed}.png", dead_leaves(seed + 200))
+    ref = _prepare(stack, "killed")
+    code = (
+        "from flows.train import train\n"
+        "from srgan.recipes import tiny\n"
+        "from srgan.refs import DatasetRef\n"
+        f"ref = DatasetRef.model_validate_json({ref.model_dump_json()!r})\n"
+        "stage = tiny().pretrain.model_copy(update={'steps': 400})\n"
+        "print('RESULT', train(ref, stage).model_dump_json())"
+    )
+    log = tmp_path / "train.log"
+    flow = stack.start_python(code, log)
+    try:
+        wait_until(lambda: _has_checkpoint(stack), "the first checkpoint", 180)
+        victims = _training_workers(stack)
+        assert len(victims) == 2
+        os.kill(victims[0], signal.SIGKILL)
+        assert flow.wait(timeout=240) == 0, log.read_text()[-6000:]
+    finally:
+        flow.kill()
+        flow.wait()
+    text = log.read_text()
+    assert "resuming" in text, text[-6000:]
+    result = CheckpointRef.model_validate_json(
+        next(line for line in text.splitlines() if line.startswith("RESULT ")).removeprefix(
+            "RESULT "
+        )
+    )
+    assert result.step == 400
+    wait_until(lambda: not _training_workers(stack), "no worker is left", 60)
+
+
+_REASONS = {
+    "truncated.jpg": "truncated",
+    "text.png": "not_an_image",
+    "empty.png": "empty",
+    "bomb.png": "too_large",
+    "tiny.png": "tiny",
+}
+
+
+def _poisons() -> dict[str, bytes]:
+    photo = Image.open(BytesIO(dead_leaves(300)))
+    gray16 = Image.fromarray(np.asarray(photo.convert("L"), np.uint16) * 257)
+    return {
+        "truncated.jpg": _encoded(photo, "JPEG")[:-2000],
+        "text.png": b"this is no image",
+        "empty.png": b"",
+        "bomb.png": _bomb(30_000),
+        "tiny.png": _encoded(photo.resize((20, 20)), "PNG"),
+        "cmyk.jpg": _encoded(photo.convert("CMYK"), "JPEG"),
+        "gray16.png": _encoded(gray16.rotate(90, expand=True), "PNG"),
+    }
+
+
+def _encoded(image: Image.Image, kind: str) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def _bomb(side: int) -> bytes:
+    """A PNG that declares `side` × `side` pixels in a few bytes."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    data = zlib.compress(bytes(1000))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+def _prepare(stack: RunningStack, dataset: str) -> DatasetRef:
+    printed = stack.python(
+        "from flows.prepare import prepare\n"
+        "from srgan.recipes import tiny\n"
+        f"ref = prepare('s3://srgan/raw/{dataset}', '{dataset}', tiny().data)\n"
+        "print('RESULT', ref.model_dump_json())"
+    )
+    line = next(line for line in printed.splitlines() if line.startswith("RESULT "))
+    return DatasetRef.model_validate_json(line.removeprefix("RESULT "))
+
+
+def _has_checkpoint(stack: RunningStack) -> bool:
+    """Whether a stage that is not finished has left a checkpoint."""
+    keys = [info.key for info in stack.store.list("runs/")]
+    finished = {key.split("/")[1] for key in keys if key.endswith("/result.json")}
+    return any("/checkpoints/" in key and key.split("/")[1] not in finished for key in keys)
+
+
+def _training_workers(stack: RunningStack) -> list[int]:
+    """Ray names a training process after the actor that it runs."""
+    session = str(Path(stack.env["SRGAN_HOME"]).resolve())
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                title = (process / "cmdline").read_bytes()
+                home = (process / "environ").read_bytes()
+            except OSError:
+                continue  # it has ended in between
+            if b"RayTrainWorker" in title and session.encode() in home:
+                found.append(int(process.name))
+    return found
