@@ -99,6 +99,14 @@ class RunningStack:
             timeout_s=timeout_s,
         )
 
+    def newest_logs(self, flow: str) -> str:
+        """Log lines of the newest run of a flow, as its page shows them."""
+        newest = ["--flow-name", flow, "--limit", "1", "--output", "json"]
+        listed = self.run("prefect", "flow-run", "ls", *newest)
+        assert listed.returncode == 0, listed.stderr
+        run_id = json.loads(listed.stdout)[0]["id"]
+        return self.run("prefect", "flow-run", "logs", run_id, "--head", "--num-logs", "200").stdout
+
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:

@@ -44,8 +44,13 @@ class Run:
         self.id: str = self._ask("POST", f"/deployments/{deployment}/create_flow_run", body)["id"]
 
     def _ask(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        answer = self._api.request(method, path, json=body, params=query)
-        return answer.raise_for_status().json()
+        deadline = time.monotonic() + 20
+        while True:
+            answer = self._api.request(method, path, json=body, params=query)
+            # The server says so while its SQLite is busy; Prefect's own client asks again too.
+            if answer.status_code != 503 or time.monotonic() > deadline:
+                return answer.raise_for_status().json()
+            time.sleep(0.5)
 
     @property
     def now(self) -> dict[str, Any]:

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flows.train import stage_name
+from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef
 from tests.integration.conftest import RunningStack, dead_leaves, wait_until
 
 pytestmark = pytest.mark.integration
+
+STAGE = tiny().pretrain.model_copy(update={"steps": 400})
 
 
 def test_a_poisoned_source_costs_only_its_bad_images_and_each_has_its_reason(
@@ -47,8 +51,9 @@ def test_a_source_with_nothing_usable_is_an_error_that_counts_the_reasons(
     stack.store.put("raw/hopeless/b.png", b"text")
     done = stack.deployment("prepare/prepare", source="s3://srgan/raw/hopeless", dataset="hopeless")
     assert done.returncode == 1
-    assert "empty" in done.stdout + done.stderr
-    assert "not_an_image" in done.stdout + done.stderr
+    logs = stack.newest_logs("prepare")
+    assert "1 empty" in logs, logs
+    assert "1 not_an_image" in logs, logs
 
 
 def test_a_killed_training_worker_is_replaced_and_the_stage_finishes(
@@ -59,16 +64,18 @@ def test_a_killed_training_worker_is_replaced_and_the_stage_finishes(
     ref = _prepare(stack, "killed")
     code = (
         "from flows.train import train\n"
-        "from srgan.recipes import tiny\n"
         "from srgan.refs import DatasetRef\n"
         f"ref = DatasetRef.model_validate_json({ref.model_dump_json()!r})\n"
-        "stage = tiny().pretrain.model_copy(update={'steps': 400})\n"
+        "from srgan.config import PretrainConfig\n"
+        f"stage = PretrainConfig.model_validate_json({STAGE.model_dump_json()!r})\n"
         "print('RESULT', train(ref, stage).model_dump_json())"
     )
     log = tmp_path / "train.log"
     flow = stack.start_python(code, log)
     try:
-        wait_until(lambda: _has_checkpoint(stack), "the first checkpoint", 180)
+        run = stage_name(ref, STAGE, None)
+        first = f"runs/{run}/checkpoints/"
+        wait_until(lambda: any(stack.store.list(first)), "the first checkpoint", 180)
         victims = _training_workers(stack)
         assert len(victims) == 2
         os.kill(victims[0], signal.SIGKILL)
@@ -83,7 +90,7 @@ def test_a_killed_training_worker_is_replaced_and_the_stage_finishes(
             "RESULT "
         )
     )
-    assert result.step == 400
+    assert result.step == STAGE.steps
     wait_until(lambda: not _training_workers(stack), "no worker is left", 60)
 
 
@@ -139,13 +146,6 @@ def _prepare(stack: RunningStack, dataset: str) -> DatasetRef:
     )
     line = next(line for line in printed.splitlines() if line.startswith("RESULT "))
     return DatasetRef.model_validate_json(line.removeprefix("RESULT "))
-
-
-def _has_checkpoint(stack: RunningStack) -> bool:
-    """Whether a stage that is not finished has left a checkpoint."""
-    keys = [info.key for info in stack.store.list("runs/")]
-    finished = {key.split("/")[1] for key in keys if key.endswith("/result.json")}
-    return any("/checkpoints/" in key and key.split("/")[1] not in finished for key in keys)
 
 
 def _training_workers(stack: RunningStack) -> list[int]:

@@ -70,7 +70,7 @@ def test_a_second_retraining_with_nothing_new_says_so_and_trains_nothing(
     done = retrained.deployment("retrain/retrain", **RETRAIN)
     assert done.returncode == 0, done.stdout[-8000:]
     assert _stage_runs(retrained) == runs_before
-    logs = _flow_logs(retrained, "retrain")
+    logs = retrained.newest_logs("retrain")
     assert "nothing new" in logs.lower(), logs[-3000:]
 
 
@@ -141,7 +141,7 @@ def test_upscaling_again_does_nothing(upscaled: RunningStack) -> None:
     done = upscaled.deployment("upscale/upscale", **UPSCALE, config={"failure_tolerance": 0.5})
     assert done.returncode == 0, done.stdout[-8000:]
     assert {info.key: info.token for info in upscaled.store.list("large/deep/")} == before
-    logs = _flow_logs(upscaled, "upscale")
+    logs = upscaled.newest_logs("upscale")
     assert "0 done" in logs, logs[-3000:]
 
 
@@ -192,13 +192,3 @@ def _records(stack: RunningStack) -> dict[str, tuple[str, str | None]]:
                 for row in table
             }
     return outcomes
-
-
-def _flow_logs(stack: RunningStack, flow: str) -> str:
-    """Log lines of the newest run of a flow, as its page shows them."""
-    listed = stack.run(
-        "prefect", "flow-run", "ls", "--flow-name", flow, "--limit", "1", "-o", "json"
-    )
-    assert listed.returncode == 0, listed.stderr
-    run_id = json.loads(listed.stdout)[0]["id"]
-    return stack.run("prefect", "flow-run", "logs", run_id, "--head", "--num-logs", "200").stdout
