@@ -3,7 +3,7 @@
 #   PYTHON=python3.12         the interpreter that .venv is made with (3.11 or newer)
 #   TORCH_INDEX=URL           where torch comes from when .venv is made, for instance
 #                             https://download.pytorch.org/whl/cpu    (no GPU: 200 MB, not GBs)
-#                             https://download.pytorch.org/whl/cu130  (a CUDA version)
+#                             https://download.pytorch.org/whl/cu128  (a CUDA version)
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
 
@@ -16,7 +16,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: install demo test test-slow lint format bench clean
+
+install: $(INSTALLED)
 
 demo: $(INSTALLED)
 	@$(BIN)/srgan demo $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -58,6 +60,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 		exit 1; }
 	@[ -x $(BIN)/python ] || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing (minutes the first time)"
-	@$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q -c constraints.txt --index-url $(TORCH_INDEX) torch)
+	@$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --index-url $(TORCH_INDEX) "torch==$$(sed -n 's/^torch==//p' constraints.txt)")
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[demo,dev]'
 	@touch $@

@@ -6,7 +6,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
 from flows.jobs import root_flow_run_id, run_job, stop_jobs
-from flows.register import RETRY_DELAYS_S, find_champion, find_version
+from flows.register import find_champion, find_version
+from flows.retries import PATIENTLY
 from flows.train import newest_version
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
@@ -54,7 +55,7 @@ def evaluate_model(model: str = "srgan", dataset: str | None = None) -> Evaluati
     return evaluate(version, find_dataset(version, dataset), champion=champion)
 
 
-@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def find_dataset(version: ModelRef, dataset: str | None) -> DatasetRef:
     """The newest version of a dataset by name; without one, what the model was registered with."""
     if dataset is None:
@@ -89,7 +90,7 @@ def measure(spec: EvaluateSpec) -> EvaluationRef:
     return EvaluationRef.model_validate_json(store.get(spec.result_key))
 
 
-@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
     """Table and picture as artifacts of the flow run; MLflow serves the picture."""
     settings = Settings()

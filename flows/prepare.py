@@ -4,21 +4,18 @@ import time
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.tasks import Task
 
 from flows.artifact_keys import artifact_key
+from flows.retries import PATIENTLY
 from srgan.adapters.s3 import open_store
 from srgan.config import DataConfig, Name
 from srgan.data.manifest import Manifest, read_latest, read_manifest, read_sources
 from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import Source
-from srgan.errors import StorageError
 from srgan.refs import DatasetRef
 from srgan.settings import Settings
 from srgan.storage import split_uri
 
-_PAUSES_S = [2.0, 10.0, 30.0]
 _LOG_EVERY_S = 5.0
 _MAX_REJECTIONS_SHOWN = 50
 
@@ -44,19 +41,14 @@ def prepare(
     return ref
 
 
-def _is_passing(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
-    """A store that fails, or a version published meanwhile, may be gone at the next try."""
-    return isinstance(state.result(raise_on_failure=False), StorageError)
-
-
-@task(retries=3, retry_delay_seconds=_PAUSES_S, retry_condition_fn=_is_passing)
+@task(**PATIENTLY)
 def find_version(dataset: str) -> str | None:
     """The version that is there already."""
     manifest, _ = read_latest(open_store(Settings()), dataset)
     return manifest.version if manifest else None
 
 
-@task(retries=3, retry_delay_seconds=_PAUSES_S, retry_condition_fn=_is_passing)
+@task(**PATIENTLY)
 def cut_photos(source: str, dataset: str, data: DataConfig) -> DatasetRef:
     """Read what changed and publish the version; taken up again from the last one published."""
     settings = Settings()

@@ -7,10 +7,12 @@ from prefect.cache_policies import NO_CACHE
 from flows.artifact_keys import artifact_key
 from flows.evaluate import evaluate
 from flows.jobs import stop_jobs
-from flows.register import RETRY_DELAYS_S, find_champion, find_version
+from flows.register import find_champion, find_version
+from flows.retries import PATIENTLY
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
+from srgan.config import Name
 from srgan.errors import ConflictError
 from srgan.evaluate.gate import judge
 from srgan.evaluate.promotions import Entry, PromotionLog
@@ -20,7 +22,7 @@ from srgan.settings import Settings
 
 
 @flow(name="promote", on_cancellation=[stop_jobs])
-def promote(model: str = "srgan", version: int | None = None) -> PromotionDecision:
+def promote(model: Name = "srgan", version: int | None = None) -> PromotionDecision:
     """Make a challenger the champion if it is better than bicubic and not worse than the champion.
 
     Champion and challenger are compared on the held-out crops of the challenger's dataset
@@ -77,7 +79,7 @@ def decide(
     )
 
 
-@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def follow(challenger: ModelRef, entry: Entry) -> None:
     """Bring MLflow's alias and the version's tags to what the log says."""
     registry = Registry(Settings())
@@ -86,7 +88,7 @@ def follow(challenger: ModelRef, entry: Entry) -> None:
         registry.set_alias(challenger.name, CHAMPION, entry.champion)
 
 
-@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def show_decision(challenger: ModelRef, entry: Entry) -> None:
     """The sentence of the decision in the log, and with its figures as an artifact."""
     get_run_logger().info(entry.decision.reason)

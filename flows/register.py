@@ -5,6 +5,7 @@ from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
+from flows.retries import PATIENTLY
 from srgan.adapters.registry import CHAMPION, Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
@@ -15,10 +16,8 @@ from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
 from srgan.settings import Settings
 from srgan.train.checkpoint import read_generator
 
-RETRY_DELAYS_S = [2.0, 10.0, 30.0]
 
-
-@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def register(
     model: str,
     checkpoint: CheckpointRef,
@@ -46,7 +45,7 @@ def register(
     return version
 
 
-@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def find_champion(model: str) -> ModelRef | None:
     """The champion by the promotion log; None before the first promotion.
 
@@ -65,7 +64,7 @@ def find_champion(model: str) -> ModelRef | None:
     return registry.resolve(f"models:/{model}/{version}")
 
 
-@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def find_version(address: str) -> ModelRef:
     """The version that ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``NAME`` means."""
     return Registry(Settings()).resolve(address)

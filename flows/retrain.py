@@ -12,12 +12,13 @@ from flows.evaluate import evaluate
 from flows.jobs import root_flow_run_id, stop_jobs
 from flows.prepare import prepare
 from flows.promote import promote
-from flows.register import RETRY_DELAYS_S, find_champion, find_version, register
+from flows.register import find_champion, find_version, register
+from flows.retries import PATIENTLY
 from flows.train import train
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import tracked_run
-from srgan.config import Recipe
+from srgan.config import Name, Recipe
 from srgan.evaluate.lineage import training_inputs, what_changed
 from srgan.evaluate.promotions import PromotionLog
 from srgan.recipes import get_recipe
@@ -28,8 +29,8 @@ from srgan.settings import Settings
 @flow(name="retrain", on_cancellation=[stop_jobs])
 def retrain(
     source: str,
-    dataset: str,
-    model: str = "srgan",
+    dataset: Name,
+    model: Name = "srgan",
     recipe: str | Recipe = "demo",
     num_workers: int | None = None,
     force: bool = False,
@@ -62,7 +63,7 @@ def retrain(
     return challenger
 
 
-@task(retries=len(RETRY_DELAYS_S), retry_delay_seconds=RETRY_DELAYS_S, cache_policy=NO_CACHE)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def reason_to_skip(model: str, dataset: DatasetRef, recipe: Recipe) -> str | None:
     """Why training again would change nothing; None (and what is new, in the log) when it would."""
     logger = get_run_logger()

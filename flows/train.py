@@ -8,7 +8,7 @@ from flows.jobs import root_flow_run_id, run_job, stop_jobs
 from srgan.adapters.ray_train import TrainSpec, progress_key, result_key
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import find_run, tracked_run
-from srgan.config import AdversarialConfig, PretrainConfig, Recipe, StageConfig
+from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig
 from srgan.data.manifest import read_latest
 from srgan.errors import ConfigError, DataError, TrainingError
 from srgan.recipes import get_recipe
@@ -46,7 +46,7 @@ def train(
 
 @flow(name="train-recipe", on_cancellation=[stop_jobs])
 def train_recipe(
-    dataset: str = "demo",
+    dataset: Name = "demo",
     recipe: str | Recipe = "demo",
     num_workers: int | None = None,
     force: bool = False,

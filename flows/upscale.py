@@ -6,6 +6,7 @@ from prefect.futures import wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.jobs import root_flow_run_id, run_job, stop_jobs
+from flows.retries import PATIENTLY
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.adapters.upscale_worker import UpscaleSpec
@@ -17,8 +18,6 @@ from srgan.upscale.plan import Plan, find_plan, make_plan, records_key
 from srgan.upscale.records import Tally, from_parquet, tally
 from srgan.upscale.summary import Summary, check, summarise, write_summary
 from srgan.version import code_version
-
-_ATTEMPT_PAUSE_S = 5
 
 
 @flow(name="upscale", on_cancellation=[stop_jobs])
@@ -46,7 +45,7 @@ def upscale(
     return report
 
 
-@task(retries=2, retry_delay_seconds=_ATTEMPT_PAUSE_S)
+@task(**PATIENTLY)
 def plan_run(source: str, destination: str, model: str, config: UpscaleConfig) -> Plan:
     """What is to do, and with which version of the model; a flow that is put back finds its own."""
     check_prefixes(source, destination)
@@ -133,7 +132,7 @@ def upscale_batch(number: int, plan: Plan) -> Tally:
     return counts
 
 
-@task(retries=2, retry_delay_seconds=_ATTEMPT_PAUSE_S)
+@task(**PATIENTLY)
 def publish_summary(
     plan: Plan, finished: dict[int, Tally], lost: dict[int, str]
 ) -> tuple[UpscaleReport, Summary]:

@@ -92,7 +92,14 @@ def logs(
 @stack_app.command()
 def env() -> None:
     """Shell lines with which `prefect`, `mlflow` and `ray job` find the services."""
-    for name, value in _stack().env().items():
+    from srgan.settings import foreign_variables
+
+    variables = _stack().env()
+    # A session token or profile of another S3 would be sent to this one.
+    for name in foreign_variables():
+        if name not in variables:
+            typer.echo(f"unset {name}")
+    for name, value in variables.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
     programs = shlex.quote(str(Path(sys.executable).parent))
     # Only once, however often the lines are evaluated.
@@ -130,10 +137,14 @@ def demo(
     ] = None,
 ) -> None:
     """The whole pipeline on real photos: train, evaluate, promote, upscale. About five minutes."""
+    from srgan.settings import foreign_variables
+
     stack = _stack()
     # This process is then what a shell is after `eval "$(srgan stack env)"`: the libraries that
     # read their own variables find the local services, and no others.
     stack.up(report=typer.echo)
+    for name in foreign_variables():
+        del os.environ[name]
     os.environ.update(stack.env())
     from srgan.demo import run_demo
 

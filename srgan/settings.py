@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from srgan.errors import ConfigError
 
+_FOREIGN = ("AWS_", "MLFLOW_", "PREFECT_", "RAY_", "SUPERVISOR_")
+
 
 def _standard(name: str) -> AliasChoices:
     return AliasChoices(name)
@@ -59,5 +61,9 @@ class Settings(BaseSettings):
 
 def inherited_environment() -> dict[str, str]:
     """This process's environment without whatever names other services than the local ones."""
-    foreign = ("AWS_", "MLFLOW_", "PREFECT_", "RAY_", "SUPERVISOR_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+
+
+def foreign_variables() -> list[str]:
+    """Names in this process's environment that name other services than the local ones."""
+    return [name for name in os.environ if name.startswith(_FOREIGN)]

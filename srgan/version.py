@@ -1,12 +1,22 @@
-"""Which code this is: the release plus a digest of the sources that decide what is trained."""
+"""Which code this is: the release plus a digest of the sources that decide what comes out."""
 
 import hashlib
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-# What these compute ends up in weights and pixels; a change of the command line does not.
-_NUMERIC = ("data", "losses.py", "models", "resize.py", "train", "upscale")
+# What these compute ends up in weights, pixels or figures; a change of the command line does not.
+_NUMERIC = (
+    "data",
+    "evaluate",
+    "images",
+    "losses.py",
+    "metrics.py",
+    "models",
+    "resize.py",
+    "train",
+    "upscale",
+)
 
 
 @cache

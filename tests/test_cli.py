@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from srgan.stack.state import create_state
@@ -19,12 +18,10 @@ def srgan(*arguments: str, home: Path | None = None) -> subprocess.CompletedProc
     )
 
 
-def test_help_is_there_at_once() -> None:
-    begun = time.monotonic()
+def test_help_names_the_commands() -> None:
     done = srgan("--help")
     assert done.returncode == 0
     assert "stack" in done.stdout
-    assert time.monotonic() - begun < 3  # below one second on an idle machine
 
 
 def test_help_loads_none_of_the_heavy_libraries() -> None:

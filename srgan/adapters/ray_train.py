@@ -77,7 +77,7 @@ def main(spec_key: str, job_id: str) -> None:
     connect()
     import ray
 
-    workers = plan_workers(ray.nodes(), spec.num_workers)  # type: ignore[no-untyped-call]  # Ray's
+    workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
     check_batch(spec.stage, workers.num_workers)
     wait_for_cluster(
         cpus=workers.num_workers * workers.cpus_per_worker,

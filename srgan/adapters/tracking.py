@@ -63,8 +63,11 @@ def start_run(
         all_tags = {**tags, _KEY_TAG: key} | ({_PARENT_TAG: parent} if parent else {})
         created = client.create_run(experiment_id, run_name=name, tags=all_tags)
         run_id = str(created.info.run_id)
-    # Logged on reopening too: the process may have died right after creating the run.
-    client.log_batch(run_id, params=[Param(field, value) for field, value in params.items()])
+    # On reopening too: the process may have died right after creating the run. What is there stays,
+    # MLflow refuses to change it; the inputs of a run that is put back may have moved on.
+    there = client.get_run(run_id).data.params
+    missing = [Param(field, value) for field, value in params.items() if field not in there]
+    client.log_batch(run_id, params=missing)
     return run_id
 
 
@@ -101,13 +104,6 @@ def log_metrics(settings: Settings, run_id: str, values: Mapping[str, float]) ->
     now_ms = int(time.time() * 1000)
     metrics = [Metric(name, value, now_ms, 0) for name, value in values.items()]
     mlflow_client(settings).log_batch(run_id, metrics=metrics)
-
-
-def set_tags(settings: Settings, run_id: str, tags: Mapping[str, str]) -> None:
-    """Set tags of a run; existing ones are replaced."""
-    from mlflow.entities import RunTag
-
-    mlflow_client(settings).log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
 
 def log_file(settings: Settings, run_id: str, path: str, data: bytes) -> None:

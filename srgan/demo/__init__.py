@@ -62,7 +62,7 @@ def _upload(console: Console, store: S3Store, name: str, folder: Path | None) ->
     photos, num_there = photos_in(folder) if folder else (shipped_photos(), 0)
     if num_there > len(photos):
         console.print(f"{folder} holds {num_there} photos; the demo takes the first {len(photos)}")
-    raw = sync(store, f"raw/{name}", {key: path.read_bytes() for key, path in photos.items()})
+    raw = sync(store, f"raw/{name}", photos)
     sync(store, f"small/{name}", small_versions(photos))
     console.print(
         f"photos in {store.uri(f'raw/{name}')}: {raw.num_uploaded} uploaded, "

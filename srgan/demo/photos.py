@@ -1,6 +1,7 @@
 """The photographs of the demo: those that come with a dependency, or the user's own."""
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -79,11 +80,12 @@ def photos_in(folder: Path) -> tuple[dict[str, Path], int]:
     return dict(list(photos.items())[:_MAX_PHOTOS]), len(photos)
 
 
-def sync(store: ObjectStore, prefix: str, bodies: dict[str, bytes]) -> Synced:
+def sync(store: ObjectStore, prefix: str, bodies: Mapping[str, bytes | Path]) -> Synced:
     """Make `prefix` hold exactly these objects; what is there already is not sent again."""
     there = {info.key: info.size_bytes for info in store.list(f"{prefix}/")}
     num_uploaded = 0
-    for name, body in bodies.items():
+    for name, source in bodies.items():
+        body = source.read_bytes() if isinstance(source, Path) else source
         key = f"{prefix}/{name}"
         digest = sha256(body).hexdigest()
         same_size = there.pop(key, None) == len(body)

@@ -75,8 +75,9 @@ class Stack:
         if unknown:
             raise StackError(f"no service {sorted(unknown)}; there are: {', '.join(SERVICES)}")
         environment.require_checkout()
-        current = create_state(self.home)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
+            current = create_state(self.home)
             if not self._supervisor.is_running():
                 current = self._launch(current, report)
             return self._start(services, current, report)
@@ -117,7 +118,12 @@ class Stack:
         """`Settings` of a process that has `env()`."""
         variables = self.env()
         return Settings.model_validate(
-            {**variables, "home": self.home, "bucket": variables["SRGAN_BUCKET"]}
+            {
+                **variables,
+                "home": self.home,
+                "bucket": variables["SRGAN_BUCKET"],
+                "AWS_SESSION_TOKEN": None,  # the shell's belongs to another service
+            }
         )
 
     def log_path(self, service: str) -> Path:

@@ -2,6 +2,7 @@
 
 import math
 import resource
+import sys
 import time
 from collections import deque
 from typing import Protocol
@@ -143,4 +144,5 @@ class Meter:
 def _peak_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KiB on Linux
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

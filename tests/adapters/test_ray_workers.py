@@ -25,19 +25,24 @@ def node(cpus: float, gpus: float = 0, *, alive: bool = True) -> dict[str, objec
 def test_all_cpus_are_used_as_far_as_every_worker_finds_a_node(
     nodes: list[dict[str, object]], asked: int | None, expected: Workers
 ) -> None:
-    assert plan_workers(nodes, asked) == expected
+    assert plan_workers(nodes, asked, 16) == expected
 
 
 def test_dead_nodes_do_not_count() -> None:
     nodes = [node(2), node(64, 8, alive=False)]
-    assert plan_workers(nodes, None) == Workers(2, 1, False)
+    assert plan_workers(nodes, None, 16) == Workers(2, 1, False)
 
 
 def test_more_workers_than_places_are_planned_with_one_cpu_for_the_wait_to_refuse() -> None:
-    assert plan_workers([node(2)], 5) == Workers(5, 1, False)
-    assert plan_workers([node(8, 1)], 3) == Workers(3, 1, True)
+    assert plan_workers([node(2)], 5, 16) == Workers(5, 1, False)
+    assert plan_workers([node(8, 1)], 3, 16) == Workers(3, 1, True)
 
 
 def test_a_plan_reads_as_words() -> None:
     assert str(Workers(2, 1, False)) == "2 workers with 1 CPU each"
     assert str(Workers(8, 4, True)) == "8 workers with 4 CPU and a GPU each"
+
+
+def test_unasked_the_workers_are_as_many_as_can_share_the_batch() -> None:
+    assert plan_workers([node(32, 6)], None, 16).num_workers == 4
+    assert plan_workers([node(64, 24)], None, 16).num_workers == 16

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +9,11 @@ from numpy.typing import NDArray
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.logging import disable_run_logger
-from prefect.states import Failed
 
-from flows.prepare import _is_passing, cut_photos, prepare, summary_line, summary_page
+from flows.prepare import cut_photos, prepare, summary_line, summary_page
 from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig
 from srgan.data.manifest import read_manifest, read_sources
-from srgan.errors import ConflictError, DataError
 from srgan.refs import DatasetRef
 from srgan.settings import Settings
 
@@ -86,12 +83,6 @@ def test_the_page_shows_photos_crops_and_version(source: str, object_store: S3St
     page = summary_page(ref, manifest, read_sources(object_store, manifest))
     assert f"| Photos to train on | {ref.num_train_photos} ({ref.num_train_crops} crops) |" in page
     assert ref.version in page
-
-
-@pytest.mark.parametrize(("error", "again"), [(ConflictError("x"), True), (DataError("x"), False)])
-def test_only_what_may_pass_is_tried_again(error: Exception, again: bool) -> None:
-    arguments: Any = (cut_photos, None, Failed(data=error, message="x"))
-    assert _is_passing(*arguments) is again
 
 
 @pytest.mark.integration

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image, ImageDraw
 
 from srgan.adapters.s3 import S3Store, open_store
-from srgan.settings import Settings
 from srgan.stack import Stack, deploy
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +48,9 @@ class RunningStack:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        os.environ.update(stack.env())  # what `eval "$(srgan stack env)"` does to a shell
         programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        self.env = {**os.environ, "PATH": programs, "PYTHONWARNINGS": "ignore"}
-        self.settings = Settings()
-        self.store: S3Store = open_store(self.settings)
+        self.env = {**os.environ, **stack.env(), "PATH": programs, "PYTHONWARNINGS": "ignore"}
+        self.store: S3Store = open_store(stack.settings())
 
     def run(self, *command: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a command as a user would after `eval "$(srgan stack env)"`."""

@@ -129,7 +129,8 @@ def test_lost_processes_cost_no_training_and_a_cancel_stops_the_job(stack: Runni
         wait_until(lambda: run.statuses() == ["FAILED", "STOPPED"], "the job is stopped", 30)
         wait_until(lambda: run.now["state_type"] == "CANCELLED", "the run is cancelled", 30)
         print(f"cancelled within {time.monotonic() - began:.0f} s")
-        time.sleep(15)  # the time within which a crashed run would be put back
+        # `revive` looked at the cancelled run and left it as it is.
+        wait_until(lambda: run.says(f"Flow run {run.id}: cancelled"), "revive has looked", 60)
         assert run.history.count("AwaitingRetry") == 1
         assert run.now["state_type"] == "CANCELLED"
     finally:
