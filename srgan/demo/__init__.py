@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from srgan.adapters.registry import Registry
+from srgan.adapters.registry import CHAMPION, Registry
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.demo.display import open_display
 from srgan.demo.photos import photos_in, shipped_photos, small_versions, sync
@@ -31,9 +31,10 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
         _upload(console, store, name, folder)
         with console.status("registering the flows with Prefect"):
             deploy(stack)
-        for deployment, parameters in _work(store, name).items():
-            _run(console, stack, store, deployment, parameters)
         registry, pictures = Registry(stack.settings()), stack.home / "demo"
+        _run(console, stack, store, "retrain/retrain", _retraining(store, name))
+        if registry.find(model_name(name), CHAMPION) is not None:
+            _run(console, stack, store, "upscale/upscale", _upscaling(store, name))
         outcome = read_outcome(registry, store, name, model_name(name), pictures)
     except (StoppedByUserError, KeyboardInterrupt):
         console.print(
@@ -72,20 +73,20 @@ def _upload(console: Console, store: S3Store, name: str, folder: Path | None) ->
     )
 
 
-def _work(store: S3Store, name: str) -> dict[str, dict[str, object]]:
-    """Deployments in their order, with their parameters."""
+def _retraining(store: S3Store, name: str) -> dict[str, object]:
     return {
-        "retrain/retrain": {
-            "source": store.uri(f"raw/{name}"),
-            "dataset": name,
-            "model": model_name(name),
-            "recipe": "demo",
-        },
-        "upscale/upscale": {
-            "source": store.uri(f"small/{name}"),
-            "destination": store.uri(f"upscaled/{name}"),
-            "model": model_name(name),
-        },
+        "source": store.uri(f"raw/{name}"),
+        "dataset": name,
+        "model": model_name(name),
+        "recipe": "demo",
+    }
+
+
+def _upscaling(store: S3Store, name: str) -> dict[str, object]:
+    return {
+        "source": store.uri(f"small/{name}"),
+        "destination": store.uri(f"upscaled/{name}"),
+        "model": model_name(name),
     }
 
 

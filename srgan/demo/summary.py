@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from srgan.adapters.registry import CHALLENGER, Registry
+from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.evaluate.report import TITLES
 from srgan.refs import EvaluationRef, ModelRef
 from srgan.stack import Stack
@@ -27,7 +27,8 @@ class Outcome:
 
     newest: ModelRef
     """The version that was trained last, champion or not."""
-    champion: ModelRef
+    champion: ModelRef | None
+    """None when the gate has refused every version so far."""
     evaluation: EvaluationRef
     picture: Path
     num_upscaled: int
@@ -39,8 +40,8 @@ def read_outcome(
     registry: Registry, store: ObjectStore, name: str, model: str, folder: Path
 ) -> Outcome:
     """Collect it from registry and bucket; the comparison picture is written to `folder`."""
-    champion = registry.resolve(f"models:/{model}@champion")
-    newest = registry.find(champion.name, CHALLENGER) or champion
+    champion = registry.find(model, CHAMPION)
+    newest = registry.resolve(f"models:/{model}@{CHALLENGER}")
     report_key = registry.tags(newest)["evaluation"]
     result = report_key.rpartition("/")[0] + "/evaluation.json"
     evaluation = EvaluationRef.model_validate_json(store.get(result))
@@ -59,8 +60,7 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
     console.print(_table(outcome))
     places = {
         "picture": str(outcome.picture),
-        "champion": f"models:/{outcome.champion.name}@champion  (version "
-        f"{outcome.champion.version})",
+        "champion": _champion(outcome),
         "upscaled": f"{outcome.num_upscaled} images in {outcome.upscaled}/",
         "Prefect": f"{stack.state.url('prefect')}  (flow runs, logs, tables)",
         "MLflow": f"{stack.state.url('mlflow')}  (curves, pictures, model versions)",
@@ -74,6 +74,13 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
     console.print(f"\n{_WHAT_IT_SHOWS}")
 
 
+def _champion(outcome: Outcome) -> str:
+    if outcome.champion is None:
+        return f"none: the gate refused {outcome.newest.uri}, so nothing was upscaled with it"
+    name, version = outcome.champion.name, outcome.champion.version
+    return f"models:/{name}@{CHAMPION}  (version {version})"
+
+
 def _table(outcome: Outcome) -> Table:
     evaluation = outcome.evaluation
     table = Table()
@@ -83,6 +90,6 @@ def _table(outcome: Outcome) -> Table:
     for key, title in TITLES.items():
         if figures := evaluation.metrics.get(key):
             table.add_row(title, f"{figures['psnr']:.2f} dB", f"{figures['ssim']:.4f}")
-    if outcome.newest.version != outcome.champion.version:
+    if outcome.newest != outcome.champion:
         table.caption = f"version {outcome.newest.version} did not replace the champion"
     return table

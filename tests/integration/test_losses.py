@@ -14,6 +14,8 @@ from PIL import Image
 from flows.train import stage_name
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef
+from srgan.stack.processes import find_processes
+from srgan.stack.state import runtime_folder
 from tests.integration.conftest import RunningStack, dead_leaves, wait_until
 
 pytestmark = pytest.mark.integration
@@ -150,15 +152,13 @@ def _prepare(stack: RunningStack, dataset: str) -> DatasetRef:
 
 def _training_workers(stack: RunningStack) -> list[int]:
     """Ray names a training process after the actor that it runs."""
-    session = str(Path(stack.env["SRGAN_HOME"]).resolve())
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                title = (process / "cmdline").read_bytes()
-                home = (process / "environ").read_bytes()
-            except OSError:
-                continue  # it has ended in between
-            if b"RayTrainWorker" in title and session.encode() in home:
-                found.append(int(process.name))
-    return found
+    ours = find_processes(runtime_folder(Path(stack.env["SRGAN_HOME"])))
+    titles = {process.pid: Path(f"/proc/{process.pid}/cmdline") for process in ours}
+    return [pid for pid, title in titles.items() if b"RayTrainWorker" in _read(title)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # it has ended in between
