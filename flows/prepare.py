@@ -35,14 +35,14 @@ def prepare(
         dataset: Name of the dataset, new or to be brought up to date.
         data: Size of the crops, share held out for evaluation, limits.
     """
-    before = find_version(dataset)
+    before = latest_version(dataset)
     ref = cut_photos(source, dataset, data)
     show_dataset(ref, before)
     return ref
 
 
 @task(**PATIENTLY)
-def find_version(dataset: str) -> str | None:
+def latest_version(dataset: str) -> str | None:
     """The version that is there already."""
     manifest, _ = read_latest(open_store(Settings()), dataset)
     return manifest.version if manifest else None

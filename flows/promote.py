@@ -34,7 +34,7 @@ def promote(model: Name = "srgan", version: int | None = None) -> PromotionDecis
     """
     challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
     entry = settle(challenger)
-    follow(challenger, entry)
+    point_alias(challenger, entry)
     show_decision(challenger, entry)
     return entry.decision
 
@@ -80,7 +80,7 @@ def decide(
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)
-def follow(challenger: ModelRef, entry: Entry) -> None:
+def point_alias(challenger: ModelRef, entry: Entry) -> None:
     """Bring MLflow's alias and the version's tags to what the log says."""
     registry = Registry(Settings())
     registry.set_tag(challenger, "decision", entry.decision.reason)

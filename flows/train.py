@@ -80,7 +80,7 @@ def stage_name(
     *,
     nonce: str | None = None,
 ) -> str:
-    """``<stage>-<16 hex digits>``: equal exactly when the same would be computed.
+    """``<stage>-<16 hex digits>`` of dataset version, config, starting weights and code version.
 
     The number of workers is not part of it: a stage may go on with another one.
     """

@@ -43,7 +43,7 @@ class CheckpointRef(Ref):
     """The finished result of one training stage."""
 
     run: str
-    """Stage name: digest of what went in (design section 5), also the prefix ``runs/<run>/``."""
+    """Stage name, made of a digest of what went in; also the prefix ``runs/<run>/``."""
     stage: str
     step: int
     key: str

@@ -65,7 +65,7 @@ def wait_for_cluster(*, cpus: float, gpus: float, what: str, limit_s: float) -> 
     needed = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount > 0}
     began = time.monotonic()
     next_note = began
-    while problem := missing(needed, *_resources()):
+    while problem := missing(needed, *cluster_resources()):
         now = time.monotonic()
         waited_s = now - began
         if waited_s >= limit_s:
@@ -79,7 +79,8 @@ def wait_for_cluster(*, cpus: float, gpus: float, what: str, limit_s: float) -> 
         time.sleep(min(_POLL_S, limit_s - waited_s))
 
 
-def _resources() -> tuple[dict[str, float], dict[str, float]]:
+def cluster_resources() -> tuple[dict[str, float], dict[str, float]]:
+    """What the cluster has, and what of it is free, by Ray's names (``CPU``, ``GPU``)."""
     import ray
 
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped

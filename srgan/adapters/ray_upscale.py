@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-from srgan.adapters.ray_node import connect, missing, start
+from srgan.adapters.ray_node import cluster_resources, connect, missing, start
 from srgan.adapters.upscale_worker import UpscaleSpec, UpscaleWorker
 from srgan.errors import ClusterError
 
@@ -25,7 +25,7 @@ def main(spec_key: str) -> None:
 
     settings, _, spec = start(spec_key, UpscaleSpec)
     connect()
-    total, _ = _resources()
+    total, _ = cluster_resources()
     needed = {"CPU": 1.0, "GPU": 1.0} if total.get("GPU", 0) >= 1 else {"CPU": 1.0}
     # Ray gives a worker as many threads for torch as it has CPUs.
     actor: Any = ray.remote(num_cpus=1, num_gpus=needed.get("GPU", 0))(UpscaleWorker)
@@ -46,7 +46,7 @@ def _wait_for_place(worker: Any, needed: dict[str, float], what: str, limit_s: f
     ready = worker.ready.remote()
     pause_s = _FIRST_NOTE_S
     while not ray.wait([ready], timeout=pause_s)[0]:
-        total, free = _resources()
+        total, free = cluster_resources()
         too_small = missing(needed, total, total)
         waited_s = time.monotonic() - began
         if too_small and waited_s >= limit_s:
@@ -58,15 +58,6 @@ def _wait_for_place(worker: Any, needed: dict[str, float], what: str, limit_s: f
         logger.info("%s waits: %s (%.0f s)", what, problem, waited_s)
         pause_s = _REPEAT_S
     ray.get(ready)
-
-
-def _resources() -> tuple[dict[str, float], dict[str, float]]:
-    """What the cluster has, and what of it is free."""
-    import ray
-
-    total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
-    free = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
-    return total, free
 
 
 if __name__ == "__main__":

@@ -122,7 +122,6 @@ class Registry:
             key=checkpoint.run,
             parent=None,
             params={},
-            tags={},
         )
         with tempfile.TemporaryDirectory(prefix="srgan-model-") as directory:
             model = Path(directory) / "model"

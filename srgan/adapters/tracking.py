@@ -41,12 +41,10 @@ def mlflow_client(settings: Settings) -> "MlflowClient":
 def start_run(
     settings: Settings,
     *,
-    experiment: str = EXPERIMENT,
     name: str,
     key: str,
     parent: str | None,
     params: Mapping[str, str],
-    tags: Mapping[str, str],
 ) -> str:
     """Id of the MLflow run tagged ``srgan.key = key``: reopened where it exists, else created.
 
@@ -55,13 +53,13 @@ def start_run(
     from mlflow.entities import Param
 
     client = mlflow_client(settings)
-    experiment_id = _experiment_id(client, experiment)
+    experiment_id = _experiment_id(client, EXPERIMENT)
     run_id = _find_run(client, experiment_id, key)
     if run_id is not None:
         client.update_run(run_id, status="RUNNING")
     else:
-        all_tags = {**tags, _KEY_TAG: key} | ({_PARENT_TAG: parent} if parent else {})
-        created = client.create_run(experiment_id, run_name=name, tags=all_tags)
+        tags = {_KEY_TAG: key} | ({_PARENT_TAG: parent} if parent else {})
+        created = client.create_run(experiment_id, run_name=name, tags=tags)
         run_id = str(created.info.run_id)
     # On reopening too: the process may have died right after creating the run. What is there stays,
     # MLflow refuses to change it; the inputs of a run that is put back may have moved on.
@@ -87,7 +85,7 @@ def tracked_run(
     settings: Settings, *, name: str, key: str, parent: str | None, params: Mapping[str, str]
 ) -> Iterator[str]:
     """`start_run` around a block: the run ends as the block does, FINISHED, FAILED or KILLED."""
-    run_id = start_run(settings, name=name, key=key, parent=parent, params=params, tags={})
+    run_id = start_run(settings, name=name, key=key, parent=parent, params=params)
     try:
         yield run_id
     except BaseException as error:

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StageInputs:
-    """What a stage is named by (design, section 5) and stored under."""
+    """What a stage is named by and stored under."""
 
     run: str
     config: PretrainConfig | AdversarialConfig

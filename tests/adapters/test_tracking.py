@@ -22,9 +22,7 @@ from srgan.settings import Settings
 
 
 def begin(settings: Settings, key: str, parent: str | None = None) -> str:
-    return start_run(
-        settings, name=key, key=key, parent=parent, params={"steps": "5"}, tags={"by": "test"}
-    )
+    return start_run(settings, name=key, key=key, parent=parent, params={"steps": "5"})
 
 
 def test_a_key_names_one_run_which_is_reopened(mlflow_settings: Settings) -> None:
@@ -36,7 +34,18 @@ def test_a_key_names_one_run_which_is_reopened(mlflow_settings: Settings) -> Non
     run = mlflow_client(mlflow_settings).get_run(first)
     assert run.info.status == "RUNNING"
     assert run.data.params == {"steps": "5"}
-    assert run.data.tags["by"] == "test"
+
+
+def test_a_reopened_run_keeps_its_params_and_takes_what_is_missing(
+    mlflow_settings: Settings,
+) -> None:
+    first = begin(mlflow_settings, "stage-2")
+    again = start_run(
+        mlflow_settings, name="x", key="stage-2", parent=None, params={"steps": "9", "new": "1"}
+    )
+    assert again == first
+    params = mlflow_client(mlflow_settings).get_run(first).data.params
+    assert params == {"steps": "5", "new": "1"}
 
 
 def test_a_child_names_its_parent(mlflow_settings: Settings) -> None:
