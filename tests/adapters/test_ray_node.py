@@ -56,7 +56,7 @@ def test_waiting_says_at_once_what_is_missing_and_ends_at_the_limit(
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(ray_node, "connect", lambda: None)
-    monkeypatch.setattr(ray_node, "_resources", lambda: ({"CPU": 2.0}, {"CPU": 2.0}))
+    monkeypatch.setattr(ray_node, "cluster_resources", lambda: ({"CPU": 2.0}, {"CPU": 2.0}))
     with pytest.raises(ClusterError, match="it has 2 CPU, 4 are needed"):
         wait_for_cluster(cpus=4, gpus=0, what="pretrain-0", limit_s=0.1)
     assert caplog.messages == [
@@ -68,6 +68,6 @@ def test_a_cluster_that_becomes_free_ends_the_wait(monkeypatch: pytest.MonkeyPat
     free = iter([{}, {"CPU": 1.0}, {"CPU": 2.0}])
     monkeypatch.setattr(ray_node, "connect", lambda: None)
     monkeypatch.setattr(ray_node, "_POLL_S", 0.0)
-    monkeypatch.setattr(ray_node, "_resources", lambda: ({"CPU": 2.0}, next(free)))
+    monkeypatch.setattr(ray_node, "cluster_resources", lambda: ({"CPU": 2.0}, next(free)))
     wait_for_cluster(cpus=2, gpus=0, what="pretrain-0", limit_s=10)
     assert next(free, None) is None
