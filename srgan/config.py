@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from srgan.perceptual import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
+
 Positive = Annotated[int, Field(gt=0)]
 Scale = Literal[2, 3, 4, 8]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
@@ -145,17 +147,56 @@ class _StageConfig(Config):
         return self
 
 
-class PretrainConfig(_StageConfig):
-    """SRResNet stage: a pixel loss alone (section 3.2)."""
-
-    stage: Literal["pretrain"] = "pretrain"
-    loss: Literal["mse", "l1"] = "mse"
-
-
-class ContentLossConfig(Config):
-    """Content loss of the perceptual loss (equations 4 and 5)."""
+class MseContentConfig(Config):
+    """Content is pixels: equation 4."""
 
     kind: Literal["mse"] = "mse"
+
+
+class FeatureContentConfig(Config):
+    """Content is a layer of a perceptual network: equation 5."""
+
+    kind: Literal["features"] = "features"
+    network: FeatureNetwork
+    layer: str
+    """After its activation: ``vgg22``, ``vgg54``, …; ``fire5``, …"""
+    feature_scale: float = Field(gt=0)
+    """Features are multiplied by it, so that the loss is of the size of the MSE (section 3.2)."""
+    weights: str = Field(pattern=r"^[0-9a-f]{8,64}$")
+    """SHA-256 of the mirrored weights file, or how it begins: a stage is named by it."""
+
+    @model_validator(mode="after")
+    def _check_layer(self) -> Self:
+        known = FEATURE_LAYERS[self.network]
+        if self.layer not in known:
+            raise ValueError(
+                f"{self.network} has no layer {self.layer!r}; there are: {', '.join(known)}"
+            )
+        return self
+
+    def check_patch(self, patch_size: int) -> None:
+        """`ValueError` where patches leave the network's deepest layers nothing to see."""
+        if patch_size < MIN_SIDE:
+            raise ValueError(
+                f"patch_size {patch_size} is too small for features of {self.network}, which "
+                f"need {MIN_SIDE} pixels"
+            )
+
+
+ContentLossConfig = Annotated[MseContentConfig | FeatureContentConfig, Field(discriminator="kind")]
+
+
+class PretrainConfig(_StageConfig):
+    """SRResNet stage: a content loss alone (section 3.2)."""
+
+    stage: Literal["pretrain"] = "pretrain"
+    loss: Literal["mse", "l1"] | FeatureContentConfig = "mse"
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> Self:
+        if isinstance(self.loss, FeatureContentConfig):
+            self.loss.check_patch(self.patch_size)
+        return self
 
 
 class AdversarialConfig(_StageConfig):
@@ -163,24 +204,31 @@ class AdversarialConfig(_StageConfig):
 
     stage: Literal["adversarial"] = "adversarial"
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
-    content: ContentLossConfig = ContentLossConfig()
+    content: ContentLossConfig = MseContentConfig()
     adversarial_weight: float = Field(1e-3, ge=0)
+
+    @model_validator(mode="after")
+    def _check_content(self) -> Self:
+        if isinstance(self.content, FeatureContentConfig):
+            self.content.check_patch(self.patch_size)
+        return self
 
 
 StageConfig = PretrainConfig | AdversarialConfig
 
 
 class Recipe(Config):
-    """A complete retraining: data and both stages."""
+    """A complete retraining: data and its stages."""
 
     name: Name
     data: DataConfig
     pretrain: PretrainConfig
-    adversarial: AdversarialConfig
+    adversarial: AdversarialConfig | None = None
+    """None: the pretrained generator is the result, as for the paper's SRResNet."""
 
     @model_validator(mode="after")
     def _check_stages_fit(self) -> Self:
-        if self.pretrain.generator != self.adversarial.generator:
+        if self.adversarial and self.pretrain.generator != self.adversarial.generator:
             raise ValueError("pretrain and adversarial must name the same generator")
         if self.data.scale != self.pretrain.generator.scale:
             raise ValueError(
@@ -188,7 +236,7 @@ class Recipe(Config):
                 f"{self.pretrain.generator.scale} differ"
             )
         for stage in (self.pretrain, self.adversarial):
-            if stage.patch_size > self.data.crop_size:
+            if stage and stage.patch_size > self.data.crop_size:
                 raise ValueError(
                     f"{stage.stage}.patch_size {stage.patch_size} exceeds "
                     f"data.crop_size {self.data.crop_size}"
