@@ -83,8 +83,7 @@ def _tensors(loaded: object) -> dict[str, Tensor]:
                 f"{key} holds {type(value).__name__}, not a tensor; weights are looked for at the "
                 f"top and under {', '.join(_CONTAINERS)}"
             )
-        # Files may keep many tensors in one storage; ours own their memory.
-        tensor = value.detach().clone(memory_format=torch.contiguous_format)
+        tensor = value.detach()
         state[name] = tensor.float() if tensor.is_floating_point() else tensor
     return state
 
