@@ -117,6 +117,31 @@ class LearningRate(Config):
     """``tenth_at_half`` is the paper's GAN schedule: 1e-4, then 1e-5 for the second half."""
 
 
+class DegradationConfig(Config):
+    """How LR images are made for training: bicubic, and what real photographs suffer besides.
+
+    Every range is (lowest, highest), drawn anew for each patch; None leaves that step out.
+    """
+
+    blur_sigma: tuple[float, float] | None = None
+    """Gaussian blur before subsampling (section 2), σ in HR pixels."""
+    noise_sigma: tuple[float, float] | None = None
+    """Gaussian noise on the LR image, σ in levels of 255, each channel for itself."""
+    jpeg_quality: tuple[int, int] | None = None
+    """JPEG compression of the LR image with its colours at half resolution, 1–100."""
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> Self:
+        limits = {"blur_sigma": (0, 8), "noise_sigma": (0, 100), "jpeg_quality": (1, 100)}
+        for name, (least, most) in limits.items():
+            drawn = getattr(self, name)
+            if drawn is not None and not least <= drawn[0] <= drawn[1] <= most:
+                raise ValueError(
+                    f"{name} {drawn} is no range (lowest, highest) within {least}–{most}"
+                )
+        return self
+
+
 class _StageConfig(Config):
     generator: GeneratorConfig
     steps: Positive
@@ -127,6 +152,7 @@ class _StageConfig(Config):
     learning_rate: LearningRate = LearningRate()
     augment: bool = True
     """Random flips and quarter turns."""
+    degradation: DegradationConfig = DegradationConfig()
     ema_decay: float | None = Field(None, gt=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0)
     """Largest global gradient norm; None leaves gradients as they are."""

@@ -7,6 +7,7 @@ from srgan.config import (
     AdversarialConfig,
     ContentLossConfig,
     DataConfig,
+    DegradationConfig,
     DiscriminatorConfig,
     FeatureContentConfig,
     GeneratorConfig,
@@ -105,6 +106,43 @@ def srgan_vgg54_x4() -> Recipe:
     return _paper("srgan_vgg54_x4", content=_vgg("vgg54"))
 
 
+def real_x4() -> Recipe:
+    """Photographs as cameras and web sites leave them: blur, noise, JPEG; for GPUs, needs VGG19."""
+    generator = GeneratorConfig(kind="bicubic_resnet", scale=4)
+    degradation = DegradationConfig(
+        blur_sigma=(0.2, 2.0), noise_sigma=(0.0, 8.0), jpeg_quality=(50, 95)
+    )
+    return Recipe(
+        name="real_x4",
+        data=DataConfig(),
+        pretrain=PretrainConfig(
+            generator=generator,
+            steps=300_000,
+            loss="l1",
+            degradation=degradation,
+            learning_rate=LearningRate(peak=4e-4, warmup_steps=1000, decay="cosine"),
+            ema_decay=0.999,
+            gradient_clip=1.0,
+            precision="auto",
+            checkpoint_every=5000,
+            validate_every=5000,
+            log_every=100,
+        ),
+        adversarial=AdversarialConfig(
+            generator=generator,
+            steps=100_000,
+            content=_vgg("vgg54"),
+            degradation=degradation,
+            learning_rate=LearningRate(peak=1e-4, decay="tenth_at_half"),
+            ema_decay=0.999,
+            precision="auto",
+            checkpoint_every=5000,
+            validate_every=5000,
+            log_every=100,
+        ),
+    )
+
+
 def _vgg(layer: str) -> FeatureContentConfig:
     return FeatureContentConfig(
         network="vgg19",
@@ -145,7 +183,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     recipe.__name__: recipe
     for recipe in (
         *(demo, tiny, srresnet_mse_x4, srresnet_vgg22_x4),
-        *(srgan_mse_x4, srgan_vgg22_x4, srgan_vgg54_x4),
+        *(srgan_mse_x4, srgan_vgg22_x4, srgan_vgg54_x4, real_x4),
     )
 }
 

@@ -110,9 +110,9 @@ def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
     """
     from srgan.data.manifest import read_manifest as read_dataset
     from srgan.models.weights import find_weights
-    from srgan.resize import Degradation
     from srgan.train.checkpoint import read_manifest as read_checkpoint
     from srgan.train.content import feature_content
+    from srgan.train.degradation import build_degradation
 
     stage, dataset = spec.stage, spec.dataset
     name = f"dataset {dataset.dataset} (version {dataset.version[:12]})"
@@ -127,7 +127,7 @@ def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
     if dataset.num_eval_crops < 1:
         raise DataError(f"{name} has no evaluation crops; add photos")
     crop_size = read_dataset(store, dataset.key).config.crop_size
-    margin = Degradation(scale).margin
+    margin = build_degradation(scale, stage.degradation, seed=stage.seed).margin
     if stage.patch_size + 2 * margin > crop_size:
         raise ConfigError(
             f"{stage.stage}.patch_size {stage.patch_size} and the degradation's margin of "

@@ -55,7 +55,7 @@ class Adversarial(Stage):
         for update in self.updates.values():
             update.begin()
         learning_rate = self.learning_rate(step)
-        lr, hr = self._images(windows)
+        lr, hr = self._images(windows, step)
         with self._autocast():
             sr = self._generate(lr)
         sr = sr.float()

@@ -25,7 +25,7 @@ class Pretrain(Stage):
     def step(self, windows: Tensor, step: int) -> dict[str, Tensor]:
         update = self.updates["generator"]
         update.begin()
-        lr, hr = self._images(windows)
+        lr, hr = self._images(windows, step)
         with self._autocast():
             sr = self._generate(lr)
         loss = self._content(sr.float(), hr)
