@@ -12,6 +12,7 @@ from flows.train import newest_version
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import artifact_url, find_run, run_url, tracked_run
+from srgan.evaluate.judges import find_judges
 from srgan.evaluate.report import PICTURE, metrics_table, one_line
 from srgan.evaluate.spec import CHAMPION, MODEL, PRETRAINED, EvaluateSpec, weights_digest
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
@@ -35,6 +36,7 @@ def evaluate(
     spec = EvaluateSpec(
         dataset=dataset,
         contestants={MODEL: checkpoint} | {name: ref for name, ref in others.items() if ref},
+        judges=find_judges(open_store(Settings())),
         code_version=code_version(),
     )
     evaluation = measure(spec)
@@ -98,11 +100,11 @@ def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
     key = artifact_key(spec.dataset.dataset, "evaluation")
     page = run_url(settings, evaluation.mlflow_run_id)
     create_markdown_artifact(
-        f"{metrics_table(evaluation.metrics)}\n\nMeans over {evaluation.num_images} held-out crops "
-        f"of `{spec.dataset.dataset}`, luma channel, border of {spec.dataset.scale} pixels left "
-        f"out. [Run in MLflow]({page})",
+        f"{metrics_table(evaluation.metrics, evaluation.trained_on_judge)}\n\nMeans over "
+        f"{evaluation.num_images} held-out crops of `{spec.dataset.dataset}`, luma channel, border "
+        f"of {spec.dataset.scale} pixels left out. [Run in MLflow]({page})",
         key=f"{key}-metrics",
-        description="Higher is better; bicubic is what a model has to beat",
+        description="Higher is better, of distances lower; bicubic is what a model has to beat",
     )
     create_image_artifact(
         artifact_url(settings, evaluation.mlflow_run_id, PICTURE),

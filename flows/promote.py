@@ -76,6 +76,7 @@ def decide(
         weights_digest=challenger.weights_digest,
         dataset_version=evaluation.dataset_version,
         metrics=evaluation.metrics,
+        trained_on_judge=evaluation.trained_on_judge,
     )
 
 
@@ -94,7 +95,7 @@ def show_decision(challenger: ModelRef, entry: Entry) -> None:
     get_run_logger().info(entry.decision.reason)
     page = model_url(Settings(), challenger.name, challenger.version)
     create_markdown_artifact(
-        f"{entry.decision.reason}\n\n{metrics_table(entry.metrics)}\n\n"
+        f"{entry.decision.reason}\n\n{metrics_table(entry.metrics, entry.trained_on_judge)}\n\n"
         f"[{challenger.name} version {challenger.version} in MLflow]({page})",
         key=artifact_key(challenger.name, "decision"),
         description="Rule: PSNR better than bicubic and not worse than the champion's",

@@ -53,12 +53,14 @@ def retrain(
     if not force and (reason := reason_to_skip(model, data, plan)):
         return Completed(message=reason)
     with retraining(model, data, plan):
-        generator = train(data, plan.pretrain, num_workers=num_workers, force=force)
-        srgan = train(
-            data, plan.adversarial, init_from=generator, num_workers=num_workers, force=force
-        )
-        evaluation = evaluate(srgan, data, pretrained=generator, champion=find_champion(model))
-        challenger = register(model, srgan, evaluation, data, pretrained=generator, recipe=plan)
+        result, pretrained = train(data, plan.pretrain, num_workers=num_workers, force=force), None
+        if plan.adversarial:
+            pretrained = result
+            result = train(
+                data, plan.adversarial, init_from=pretrained, num_workers=num_workers, force=force
+            )
+        evaluation = evaluate(result, data, pretrained=pretrained, champion=find_champion(model))
+        challenger = register(model, result, evaluation, data, pretrained=pretrained, recipe=plan)
         promote(model, challenger.version)
     return challenger
 

@@ -51,7 +51,7 @@ def train_recipe(
     num_workers: int | None = None,
     force: bool = False,
 ) -> CheckpointRef:
-    """Train both stages of a recipe on the newest version of a dataset, and register nothing.
+    """Train the stages of a recipe on the newest version of a dataset, and register nothing.
 
     Args:
         dataset: Name of a prepared dataset.
@@ -62,6 +62,8 @@ def train_recipe(
     plan = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     data = newest_version(dataset)
     generator = train(data, plan.pretrain, num_workers=num_workers, force=force)
+    if plan.adversarial is None:
+        return generator
     return train(data, plan.adversarial, init_from=generator, num_workers=num_workers, force=force)
 
 

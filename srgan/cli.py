@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from srgan.cli_import import import_weights
+from srgan.cli_photos import degrade, evaluate, upscale
+from srgan.cli_weights import weights_app
 from srgan.errors import SrganError
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ app = _App(
 )
 stack_app = typer.Typer(help="The services of this machine.", no_args_is_help=True)
 app.add_typer(stack_app, name="stack")
+app.add_typer(weights_app, name="weights")
+for verb in (degrade, upscale, evaluate, import_weights):
+    app.command()(verb)
 
 
 @stack_app.command()

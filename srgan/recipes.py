@@ -1,17 +1,23 @@
 """Named complete configs. A recipe is a Python function; flags do not multiply."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from srgan.config import (
     AdversarialConfig,
+    ContentLossConfig,
     DataConfig,
+    DegradationConfig,
     DiscriminatorConfig,
+    FeatureContentConfig,
     GeneratorConfig,
     LearningRate,
+    MseContentConfig,
     PretrainConfig,
     Recipe,
 )
 from srgan.errors import ConfigError
+from srgan.perceptual import FEATURE_SCALE, PUBLISHED_WEIGHTS
 
 
 def demo() -> Recipe:
@@ -75,15 +81,48 @@ def tiny() -> Recipe:
     )
 
 
+def srresnet_mse_x4() -> Recipe:
+    """The paper's SRResNet-MSE at its own length (section 3.2); for GPUs."""
+    return _paper("srresnet_mse_x4")
+
+
+def srresnet_vgg22_x4() -> Recipe:
+    """The paper's SRResNet-VGG22 at its own length; for GPUs, needs VGG19's weights."""
+    return _paper("srresnet_vgg22_x4", pretrain=_vgg("vgg22"))
+
+
 def srgan_mse_x4() -> Recipe:
-    """The paper's SRResNet and SRGAN-MSE at its own length (section 3.2); for GPUs."""
-    generator = GeneratorConfig()
+    """The paper's SRResNet-MSE, then SRGAN-MSE, at their own length; for GPUs."""
+    return _paper("srgan_mse_x4", content=MseContentConfig())
+
+
+def srgan_vgg22_x4() -> Recipe:
+    """The paper's SRResNet-MSE, then SRGAN-VGG22, at their own length; for GPUs, needs VGG19."""
+    return _paper("srgan_vgg22_x4", content=_vgg("vgg22"))
+
+
+def srgan_vgg54_x4() -> Recipe:
+    """The paper's SRGAN: SRResNet-MSE, then SRGAN-VGG54; for GPUs, needs VGG19's weights."""
+    return _paper("srgan_vgg54_x4", content=_vgg("vgg54"))
+
+
+def real_x4() -> Recipe:
+    """Photographs as cameras and web sites leave them: blur, noise, JPEG; for GPUs, needs VGG19."""
+    generator = GeneratorConfig(kind="bicubic_resnet", scale=4)
+    degradation = DegradationConfig(
+        blur_sigma=(0.2, 2.0), noise_sigma=(0.0, 8.0), jpeg_quality=(50, 95)
+    )
     return Recipe(
-        name="srgan_mse_x4",
+        name="real_x4",
         data=DataConfig(),
         pretrain=PretrainConfig(
             generator=generator,
-            steps=1_000_000,
+            steps=300_000,
+            loss="l1",
+            degradation=degradation,
+            learning_rate=LearningRate(peak=4e-4, warmup_steps=1000, decay="cosine"),
+            ema_decay=0.999,
+            gradient_clip=1.0,
             precision="auto",
             checkpoint_every=5000,
             validate_every=5000,
@@ -91,8 +130,11 @@ def srgan_mse_x4() -> Recipe:
         ),
         adversarial=AdversarialConfig(
             generator=generator,
-            steps=200_000,
+            steps=100_000,
+            content=_vgg("vgg54"),
+            degradation=degradation,
             learning_rate=LearningRate(peak=1e-4, decay="tenth_at_half"),
+            ema_decay=0.999,
             precision="auto",
             checkpoint_every=5000,
             validate_every=5000,
@@ -101,10 +143,48 @@ def srgan_mse_x4() -> Recipe:
     )
 
 
+def _vgg(layer: str) -> FeatureContentConfig:
+    return FeatureContentConfig(
+        network="vgg19",
+        layer=layer,
+        feature_scale=FEATURE_SCALE["vgg19"],
+        weights=PUBLISHED_WEIGHTS["vgg19"].digest,
+    )
+
+
+def _paper(
+    name: str,
+    *,
+    pretrain: Literal["mse"] | FeatureContentConfig = "mse",
+    content: ContentLossConfig | None = None,
+) -> Recipe:
+    """Section 3.2: 10⁶ steps at 1e-4, then with `content` a GAN of 10⁵ at 1e-4 and 10⁵ at 1e-5."""
+    generator = GeneratorConfig()
+    seldom = {"checkpoint_every": 5000, "validate_every": 5000, "log_every": 100}
+    gan = content and AdversarialConfig(
+        generator=generator,
+        steps=200_000,
+        content=content,
+        learning_rate=LearningRate(peak=1e-4, decay="tenth_at_half"),
+        precision="auto",
+        **seldom,
+    )
+    return Recipe(
+        name=name,
+        data=DataConfig(),
+        pretrain=PretrainConfig(
+            generator=generator, steps=1_000_000, loss=pretrain, precision="auto", **seldom
+        ),
+        adversarial=gan,
+    )
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    "demo": demo,
-    "tiny": tiny,
-    "srgan_mse_x4": srgan_mse_x4,
+    recipe.__name__: recipe
+    for recipe in (
+        *(demo, tiny, srresnet_mse_x4, srresnet_vgg22_x4),
+        *(srgan_mse_x4, srgan_vgg22_x4, srgan_vgg54_x4, real_x4),
+    )
 }
 
 

@@ -67,7 +67,12 @@ class EvaluationRef(Ref):
     """PNG strip: bicubic | pretrained | model | original."""
     num_images: int
     metrics: dict[str, dict[str, float]]
-    """``{"bicubic": {"psnr": dB, "ssim": 0..1}, "model": {...}, "pretrained": {...}}``."""
+    """``{"bicubic": {"psnr": dB, "ssim": 0..1}, "model": {...}, "pretrained": {...}}``.
+
+    Also perceptual distances such as ``squeezenet_distance`` where their networks are mirrored.
+    """
+    trained_on_judge: dict[str, list[str]] = {}
+    """Contestants that learned from the network that judges them, by the distance's name."""
     dataset_version: str
     champion: int | None = None
     """Version of the champion that ``metrics["champion"]`` was measured on, same crops."""

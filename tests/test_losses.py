@@ -5,9 +5,18 @@ from typing import Literal
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from srgan.config import ContentLossConfig
-from srgan.losses import adversarial_loss, content_loss, discriminator_loss, pixel_loss
+from srgan.config import FeatureContentConfig, MseContentConfig
+from srgan.losses import (
+    adversarial_loss,
+    content_loss,
+    discriminator_loss,
+    feature_loss,
+    pixel_loss,
+)
+from srgan.models.features import FeatureExtractor, load_extractor
+from tests.models.perceptual_weights import drawn_state, drawn_weights
 
 
 def images() -> tuple[Tensor, Tensor]:
@@ -37,9 +46,82 @@ def test_l1_and_its_gradient_are_the_mean_absolute_difference() -> None:
 
 def test_content_loss_mse_is_the_pixel_loss_and_reaches_the_generator() -> None:
     sr, hr = images()
-    loss = content_loss(ContentLossConfig(kind="mse"))(sr, hr)
+    loss = content_loss(MseContentConfig())(sr, hr)
     assert torch.equal(loss, pixel_loss("mse", sr, hr))
     assert gradient(loss, sr).all()
+
+
+def extractor(layer: str = "fire2") -> FeatureExtractor:
+    return load_extractor(drawn_weights(), "squeezenet1_1", [layer])
+
+
+def photos(side: int = 32) -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(0)
+    sr, hr = torch.rand(2, 1, 3, side, side, generator=random) * 2 - 1
+    return sr.requires_grad_(), hr.requires_grad_()
+
+
+def test_feature_loss_is_the_scaled_mean_square_of_equation_5() -> None:
+    sr, hr = photos()
+    loss = feature_loss(extractor(), 0.1, sr, hr)
+    difference = extractor()(sr)[0] - extractor()(hr)[0]
+    torch.testing.assert_close(loss, (0.1**2) * difference.square().sum() / difference.numel())
+
+
+def test_the_gradient_of_the_feature_loss_is_that_of_a_hand_written_reference() -> None:
+    sr, hr = photos()
+    network = extractor("conv1")
+    found = gradient(feature_loss(network, 0.5, sr, hr), sr)
+    state = drawn_state("squeezenet1_1")
+    weight, bias = state["features.0.weight"], state["features.0.bias"]
+    std = network.std
+    before = F.conv2d(((sr + 1) / 2 - network.mean) / std, weight, bias, stride=2).detach()
+    target = F.relu(F.conv2d(((hr + 1) / 2 - network.mean) / std, weight, bias, stride=2)).detach()
+    slope = 2 * 0.5**2 * (before.relu() - target) / before.numel() * (before > 0)
+
+    # A stride of 2 leaves the last row and column of 32 unseen: their gradient is zero.
+    back = F.conv_transpose2d(slope, weight, stride=2, output_padding=1)
+    torch.testing.assert_close(found, back / (2 * std))
+
+
+def test_the_gradient_of_the_feature_loss_agrees_with_finite_differences() -> None:
+    sr, hr = photos()
+    # A step across a kink of ReLU or a tie of pooling has no derivative: double precision makes
+    # steps so small that none is crossed.
+    network = extractor().double()
+    network.forward = lambda images: [network.features(images)]  # type: ignore[method-assign]
+    sr, hr = sr.detach().double().requires_grad_(), hr.double()
+    loss = feature_loss(network, 0.3, sr, hr)
+    slopes = gradient(loss, sr).flatten()
+    random = torch.Generator().manual_seed(1)
+    for _ in range(5):
+        direction = torch.randn(sr.shape, generator=random, dtype=torch.float64)
+        step = 1e-7 * direction
+        ahead, behind = (feature_loss(network, 0.3, sr + s, hr) for s in (step, -step))
+        numeric = float((ahead - behind).detach()) / 2e-7
+        assert float(slopes @ direction.flatten()) == pytest.approx(numeric, rel=1e-4)
+
+
+def test_the_feature_loss_leaves_the_hr_side_without_a_graph() -> None:
+    sr, hr = photos()
+    loss = feature_loss(extractor(), 0.1, sr, hr)
+    assert gradient(loss, sr).abs().sum() > 0
+    loss = feature_loss(extractor(), 0.1, sr, hr)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert hr.grad is None
+
+
+def test_content_loss_on_features_is_the_one_of_its_layer_and_scale() -> None:
+    config = FeatureContentConfig(
+        network="squeezenet1_1", layer="fire2", feature_scale=0.25, weights="00000000"
+    )
+    sr, hr = photos()
+    expected = feature_loss(extractor(), 0.25, sr, hr)
+    assert torch.equal(content_loss(config, extractor())(sr, hr), expected)
+    with pytest.raises(ValueError, match=r"'fire2'.*'fire3'"):
+        content_loss(config, extractor("fire3"))
+    with pytest.raises(ValueError, match="got None"):
+        content_loss(config)
 
 
 @pytest.mark.parametrize("kind", ["mse", "l1"])

@@ -10,6 +10,7 @@ SERVED_CORE = (
     "__init__.py",
     "errors.py",
     "refs.py",
+    "perceptual.py",
     "config.py",
     "resize.py",
     "images",

@@ -15,10 +15,13 @@ from srgan.adapters.tracking import log_file, log_metrics
 from srgan.data.dataset import open_crops
 from srgan.data.shards import ShardCache
 from srgan.evaluate.comparison import Upscale, compare, with_bicubic
+from srgan.evaluate.judges import trained_on_judge
+from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.evaluate.picture import comparison_picture
 from srgan.evaluate.report import PICTURE, Report, means
 from srgan.evaluate.spec import CHAMPION, MODEL, EvaluateSpec, weights_digest
 from srgan.models.interchange import load_generator
+from srgan.models.weights import read_weights
 from srgan.refs import CheckpointRef, EvaluationRef, ModelRef, to_json
 from srgan.settings import Settings
 from srgan.train.checkpoint import read_generator
@@ -53,12 +56,18 @@ def run_evaluation(spec_key: str) -> None:
     cache = ShardCache(store, settings.home / "cache" / "shards", settings.cache_bytes)
     crops = open_crops(store, spec.dataset, "eval", cache)
     methods = with_bicubic(_engines(settings, store, spec), scale)
-    images = compare(crops, methods, scale=scale, progress=_progress())
+    distances = [
+        PerceptualDistance(network, read_weights(store, network, sha256))
+        for network, sha256 in spec.judges.items()
+    ]
+    images = compare(crops, methods, scale=scale, progress=_progress(), distances=distances)
     report = Report(
         dataset=spec.dataset,
         scale=scale,
         code_version=spec.code_version,
         weights={name: weights_digest(ref) for name, ref in spec.contestants.items()},
+        judges=dict(spec.judges),
+        trained_on_judge=trained_on_judge(store, spec.contestants, spec.judges),
         means=means(images),
         images=images,
     )
@@ -71,7 +80,8 @@ def run_evaluation(spec_key: str) -> None:
         key=spec.report_key,
         picture_key=spec.picture_key,
         num_images=len(images),
-        metrics={name: figures.model_dump() for name, figures in report.means.items()},
+        metrics={name: figures.flat for name, figures in report.means.items()},
+        trained_on_judge=report.trained_on_judge,
         dataset_version=spec.dataset.version,
         champion=champion.version if isinstance(champion, ModelRef) else None,
         mlflow_run_id=spec.mlflow_run_id,
@@ -109,8 +119,11 @@ def _progress() -> Callable[[int, int], None]:
 
 
 def _log(settings: Settings, run_id: str, report: Report, picture: bytes) -> None:
-    values = {f"psnr/{name}": figures.psnr for name, figures in report.means.items()}
-    values |= {f"ssim/{name}": figures.ssim for name, figures in report.means.items()}
+    values = {
+        f"{figure}/{name}": value
+        for name, figures in report.means.items()
+        for figure, value in figures.flat.items()
+    }
     log_metrics(settings, run_id, values)
     log_file(settings, run_id, PICTURE, picture)
     log_file(settings, run_id, "report.json", to_json(report))

@@ -104,10 +104,15 @@ def check_batch(stage: PretrainConfig | AdversarialConfig, num_workers: int) -> 
 
 
 def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
-    """Refuse data or a starting point that do not fit the stage, before anything starts."""
+    """Refuse data or a starting point that do not fit the stage, before anything starts.
+
+    Perceptual weights that are missing are refused here too, with the command that gets them.
+    """
     from srgan.data.manifest import read_manifest as read_dataset
-    from srgan.resize import Degradation
+    from srgan.models.weights import find_weights
     from srgan.train.checkpoint import read_manifest as read_checkpoint
+    from srgan.train.content import feature_content
+    from srgan.train.degradation import build_degradation
 
     stage, dataset = spec.stage, spec.dataset
     name = f"dataset {dataset.dataset} (version {dataset.version[:12]})"
@@ -122,12 +127,14 @@ def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
     if dataset.num_eval_crops < 1:
         raise DataError(f"{name} has no evaluation crops; add photos")
     crop_size = read_dataset(store, dataset.key).config.crop_size
-    margin = Degradation(scale).margin
+    margin = build_degradation(scale, stage.degradation, seed=stage.seed).margin
     if stage.patch_size + 2 * margin > crop_size:
         raise ConfigError(
             f"{stage.stage}.patch_size {stage.patch_size} and the degradation's margin of "
             f"{margin} pixels on each side exceed data.crop_size {crop_size} of {name}"
         )
+    if content := feature_content(stage):
+        find_weights(store, content.network, content.weights)
     if spec.init_from is not None:
         generator = read_checkpoint(store, spec.init_from.key).generator
         if generator != stage.generator:

@@ -139,13 +139,14 @@ class Registry:
 
     def _describe(self, lineage: Lineage) -> str:
         """Markdown that the version's page shows: figures and the comparison picture."""
-        dataset = lineage.dataset
+        dataset, evaluation = lineage.dataset, lineage.evaluation
         text = (
             f"Trained on `{dataset.dataset}` version `{dataset.version[:12]}` "
-            f"({dataset.num_train_photos} photos), measured on {lineage.evaluation.num_images} "
-            f"held-out crops.\n\n{metrics_table(lineage.evaluation.metrics)}\n"
+            f"({dataset.num_train_photos} photos), measured on {evaluation.num_images} "
+            f"held-out crops.\n\n"
+            f"{metrics_table(evaluation.metrics, evaluation.trained_on_judge)}\n"
         )
-        if run_id := lineage.evaluation.mlflow_run_id:
+        if run_id := evaluation.mlflow_run_id:
             picture = artifact_url(self._settings, run_id, PICTURE)
             text += f"\n![comparison]({picture})\n"
         return text

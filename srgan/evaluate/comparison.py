@@ -1,6 +1,7 @@
-"""Every contestant on the same held-out crops: PSNR and SSIM on the luma channel."""
+"""Every contestant on the same held-out crops: PSNR and SSIM on luma, perceptual distances."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,14 @@ Upscale = Callable[[Pixels], Pixels]
 """LR uint8 (h, w, 3) → SR uint8 (s·h, s·w, 3)."""
 
 BICUBIC = "bicubic"
+
+
+class Distance(Protocol):
+    """A named distance of two uint8 images (H, W, 3); `evaluate.perceptual` has them."""
+
+    name: str
+
+    def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float: ...
 
 
 def degrade(hr: Pixels, scale: int) -> Pixels:
@@ -34,6 +43,7 @@ def compare(
     *,
     scale: int,
     progress: Callable[[int, int], None],
+    distances: Sequence[Distance] = (),
 ) -> list[ImageFigures]:
     """Figures of each method on each crop; a border of `scale` pixels is left out.
 
@@ -46,7 +56,10 @@ def compare(
         hr = crops[index]
         if not _is_flat(hr):
             lr = degrade(hr, scale)
-            figures = {name: _figures(hr, upscale(lr), scale) for name, upscale in methods.items()}
+            figures = {
+                name: _figures(hr, upscale(lr), scale, distances)
+                for name, upscale in methods.items()
+            }
             results.append(ImageFigures(source=crops.names[index], crop=index, figures=figures))
         progress(index + 1, len(crops))
     if not results:
@@ -58,5 +71,9 @@ def _is_flat(hr: Pixels) -> bool:
     return bool((hr == hr[0, 0]).all())
 
 
-def _figures(hr: Pixels, sr: Pixels, scale: int) -> Figures:
-    return Figures(psnr=psnr(hr, sr, border=scale), ssim=ssim(hr, sr, border=scale))
+def _figures(hr: Pixels, sr: Pixels, scale: int, distances: Sequence[Distance]) -> Figures:
+    return Figures(
+        psnr=psnr(hr, sr, border=scale),
+        ssim=ssim(hr, sr, border=scale),
+        distances={distance.name: distance(hr, sr, border=scale) for distance in distances},
+    )

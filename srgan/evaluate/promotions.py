@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from pydantic import Field
+
 from srgan.errors import ConflictError
 from srgan.refs import PromotionDecision, Ref, to_json
 from srgan.storage import ObjectStore
@@ -23,6 +25,8 @@ class Entry(Ref):
     dataset_version: str
     """Dataset version whose held-out crops decided."""
     metrics: dict[str, dict[str, float]]
+    trained_on_judge: dict[str, list[str]] = Field(default_factory=dict)
+    """As `EvaluationRef` has it."""
 
 
 class PromotionLog:
@@ -64,6 +68,7 @@ class PromotionLog:
         weights_digest: str,
         dataset_version: str,
         metrics: dict[str, dict[str, float]],
+        trained_on_judge: dict[str, list[str]] | None = None,
     ) -> Entry:
         """Write the decision as the next entry.
 
@@ -87,6 +92,7 @@ class PromotionLog:
             weights_digest=weights_digest,
             dataset_version=dataset_version,
             metrics=metrics,
+            trained_on_judge=trained_on_judge or {},
         )
         self._store.put(
             f"{self._prefix}{number:06d}.json",

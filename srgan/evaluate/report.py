@@ -1,9 +1,12 @@
 """What an evaluation found, as JSON in the bucket and as a table for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
+from pydantic import Field
 
+from srgan.perceptual import DISTANCES
 from srgan.refs import DatasetRef, Ref
 
 TITLES = {
@@ -25,6 +28,13 @@ class Figures(Ref):
     """dB on the luma channel; infinite for identical images."""
     ssim: float
     """0..1 on the luma channel."""
+    distances: dict[str, float] = Field(default_factory=dict)
+    """Perceptual distances by name, lower is better; empty where no network is mirrored."""
+
+    @property
+    def flat(self) -> dict[str, float]:
+        """All figures by name, as `EvaluationRef.metrics` has them."""
+        return {"psnr": self.psnr, "ssim": self.ssim, **self.distances}
 
 
 class ImageFigures(Ref):
@@ -45,28 +55,50 @@ class Report(Ref):
     code_version: str
     weights: dict[str, str]
     """SHA-256 of each contestant's weights by its name; bicubic has none."""
+    judges: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the weights of each perceptual network that measured a distance."""
+    trained_on_judge: dict[str, list[str]] = Field(default_factory=dict)
+    """Contestants that learned from the network that judges them, by the distance's name."""
     means: dict[str, Figures]
     images: list[ImageFigures]
 
 
 def means(images: Sequence[ImageFigures]) -> dict[str, Figures]:
     """Mean over the images (not over their pixels), as the literature reports it."""
-    return {
-        name: Figures(
-            psnr=float(np.mean([image.figures[name].psnr for image in images])),
-            ssim=float(np.mean([image.figures[name].ssim for image in images])),
-        )
-        for name in images[0].figures
-    }
+    return {name: _mean([image.figures[name] for image in images]) for name in images[0].figures}
 
 
-def metrics_table(metrics: dict[str, dict[str, float]]) -> str:
-    """Markdown table of `EvaluationRef.metrics`."""
-    lines = ["| | PSNR (Y) | SSIM (Y) |", "|---|---:|---:|"]
-    for name, title in TITLES.items():
-        if name in metrics:
-            figures = metrics[name]
-            lines.append(f"| {title} | {figures['psnr']:.3f} dB | {figures['ssim']:.4f} |")
+def _mean(figures: Sequence[Figures]) -> Figures:
+    return Figures(
+        psnr=float(np.mean([each.psnr for each in figures])),
+        ssim=float(np.mean([each.ssim for each in figures])),
+        distances={
+            name: float(np.mean([each.distances[name] for each in figures]))
+            for name in figures[0].distances
+        },
+    )
+
+
+def metrics_table(
+    metrics: dict[str, dict[str, float]],
+    trained_on_judge: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
+    """Markdown table of `EvaluationRef.metrics`, with a column for each perceptual distance.
+
+    A distance by the very network that a contestant learned from says so.
+    """
+    shown = [name for name in TITLES if name in metrics]
+    distances = [d for d in DISTANCES.values() if any(d in metrics[name] for name in shown)]
+    heads = ["", "PSNR (Y)", "SSIM (Y)", *(f"`{distance}` ↓" for distance in distances)]
+    lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+    for name in shown:
+        figures = metrics[name]
+        cells = [TITLES[name], f"{figures['psnr']:.3f} dB", f"{figures['ssim']:.4f}"]
+        for distance in distances:
+            taught = name in trained_on_judge.get(distance, ())
+            value = f"{figures[distance]:.4f}" if distance in figures else "–"
+            cells.append(value + (" (trained on the judge)" if taught else ""))
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -1,6 +1,9 @@
 """What an evaluation job is told, and where its results lie."""
 
+from pydantic import Field
+
 from srgan.config import Config
+from srgan.perceptual import FeatureNetwork
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef, config_digest
 
 MODEL, PRETRAINED, CHAMPION = "model", "pretrained", "champion"
@@ -12,6 +15,8 @@ class EvaluateSpec(Config):
     dataset: DatasetRef
     contestants: dict[str, CheckpointRef | ModelRef]
     """``model`` (the one that this is about), and ``pretrained`` and ``champion`` if any."""
+    judges: dict[FeatureNetwork, str] = Field(default_factory=dict)
+    """SHA-256 of the mirrored weights of each perceptual network that measures a distance."""
     code_version: str
     mlflow_run_id: str | None = None
     """Where picture, report and figures are logged."""
@@ -20,7 +25,10 @@ class EvaluateSpec(Config):
     def digest(self) -> str:
         """Names the evaluation by what goes in, whichever way the weights are addressed."""
         weights = (f"{name}:{weights_digest(ref)}" for name, ref in self.contestants.items())
-        return config_digest(self.dataset.version, *sorted(weights), self.code_version)
+        judges = (f"{network}:{sha256}" for network, sha256 in self.judges.items())
+        return config_digest(
+            self.dataset.version, *sorted(weights), *sorted(judges), self.code_version
+        )
 
     @property
     def run(self) -> str:

@@ -43,16 +43,25 @@ def load_generator(data: bytes) -> Generator:
     # Built without memory or random numbers: loading must not move the seed of a training run.
     with torch.device("meta"):
         generator = build_generator(config)
-    _check(tensors, generator.state_dict(), config)
+    check_weights(tensors, generator.state_dict(), config)
     generator.load_state_dict(tensors, assign=True)
     return generator.eval()
+
+
+def is_own(data: bytes) -> bool:
+    """Whether this is a safetensors file that says it is one of ours, of whatever version."""
+    try:
+        metadata = _split(data)[0]["__metadata__"]
+        return str(metadata["format"]).startswith("srgan-generator-")
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
 
 
 def _read_config(metadata: dict[str, str]) -> GeneratorConfig:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"expected a generator of format {FORMAT!r}, got {metadata.get('format')!r}; "
-            "only files that this project wrote can be loaded"
+            "`srgan import-weights FILE` converts what others wrote"
         )
     try:
         return GeneratorConfig.model_validate_json(metadata.get("config", ""))
@@ -60,7 +69,10 @@ def _read_config(metadata: dict[str, str]) -> GeneratorConfig:
         raise CheckpointError(f"the generator config in the file is not valid: {error}") from error
 
 
-def _check(found: dict[str, Tensor], expected: dict[str, Tensor], config: GeneratorConfig) -> None:
+def check_weights(
+    found: dict[str, Tensor], expected: dict[str, Tensor], config: GeneratorConfig
+) -> None:
+    """`CheckpointError` unless both have the same keys, shapes and types, and finite values."""
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
     problems += [f"{name} is unknown" for name in sorted(found.keys() - expected.keys())]
     for name in sorted(expected.keys() & found.keys()):

@@ -13,6 +13,11 @@ def upsample_bicubic(lr: Tensor, scale: int) -> Tensor:
     return 2 * upsample(lr.float(), scale) - 1
 
 
+def upsample_bilinear(lr: Tensor, scale: int) -> Tensor:
+    """LR (N, 3, h, w) in [0, 1] → bilinear (N, 3, s·h, s·w) in [−1, 1], always float32."""
+    return 2 * _grow_linear(_grow_linear(lr.float(), 2, scale), 3, scale) - 1
+
+
 class _Interpolation(Generator):
     """A network without weights, so without a config: all of it is head."""
 
@@ -41,7 +46,7 @@ class Bilinear(_Interpolation):
     head_radius = 1
 
     def head(self, features: Tensor, lr: Tensor) -> Tensor:
-        return 2 * _grow_linear(_grow_linear(lr.float(), 2, self.scale), 3, self.scale) - 1
+        return upsample_bilinear(lr, self.scale)
 
 
 def _grow_linear(image: Tensor, dim: int, scale: int) -> Tensor:

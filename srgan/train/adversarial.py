@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from srgan.config import AdversarialConfig
-from srgan.losses import adversarial_loss, content_loss, discriminator_loss
+from srgan.losses import adversarial_loss, discriminator_loss
 from srgan.models.build import build_discriminator
 from srgan.models.discriminator import Discriminator
 from srgan.train import ranks
+from srgan.train.content import build_content_loss
 from srgan.train.step import Stage
 from srgan.train.update import Update
 
@@ -32,7 +33,12 @@ class Adversarial(Stage):
     config: AdversarialConfig
 
     def __init__(
-        self, config: AdversarialConfig, *, device: torch.device, initial: bytes | None
+        self,
+        config: AdversarialConfig,
+        *,
+        device: torch.device,
+        initial: bytes | None,
+        perceptual: bytes | None,
     ) -> None:
         super().__init__(config, device=device, initial=initial)
         self.discriminator = self._place(
@@ -40,7 +46,7 @@ class Adversarial(Stage):
         )
         self.updates["discriminator"] = Update(self.discriminator, config.gradient_clip)
         self._judge = ranks.share_gradients(_Judge(self.discriminator))
-        self._content = content_loss(config.content)
+        self._content = build_content_loss(config, device=device, perceptual=perceptual)
 
     def networks(self) -> dict[str, nn.Module]:
         return {**super().networks(), "discriminator": self.discriminator}
@@ -49,7 +55,7 @@ class Adversarial(Stage):
         for update in self.updates.values():
             update.begin()
         learning_rate = self.learning_rate(step)
-        lr, hr = self._images(windows)
+        lr, hr = self._images(windows, step)
         with self._autocast():
             sr = self._generate(lr)
         sr = sr.float()

@@ -9,9 +9,16 @@ from srgan.train.step import Stage
 
 
 def build_stage(
-    config: PretrainConfig | AdversarialConfig, *, device: torch.device, initial: bytes | None
+    config: PretrainConfig | AdversarialConfig,
+    *,
+    device: torch.device,
+    initial: bytes | None,
+    perceptual: bytes | None = None,
 ) -> Stage:
-    """The stage before its first step; `initial` is a generator file to start from."""
+    """The stage before its first step; `initial` is a generator file to start from.
+
+    `perceptual` is the weights file of the network in its content loss, where there is one.
+    """
     if isinstance(config, AdversarialConfig):
-        return Adversarial(config, device=device, initial=initial)
-    return Pretrain(config, device=device, initial=initial)
+        return Adversarial(config, device=device, initial=initial, perceptual=perceptual)
+    return Pretrain(config, device=device, initial=initial, perceptual=perceptual)

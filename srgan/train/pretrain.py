@@ -1,10 +1,10 @@
-"""The first stage: SRResNet on a pixel loss (section 3.2)."""
+"""The first stage: SRResNet on a content loss (section 3.2)."""
 
 import torch
 from torch import Tensor
 
 from srgan.config import PretrainConfig
-from srgan.losses import pixel_loss
+from srgan.train.content import build_content_loss
 from srgan.train.step import Stage
 
 
@@ -12,18 +12,23 @@ class Pretrain(Stage):
     """A generator alone."""
 
     def __init__(
-        self, config: PretrainConfig, *, device: torch.device, initial: bytes | None
+        self,
+        config: PretrainConfig,
+        *,
+        device: torch.device,
+        initial: bytes | None,
+        perceptual: bytes | None,
     ) -> None:
         super().__init__(config, device=device, initial=initial)
-        self._loss = config.loss
+        self._content = build_content_loss(config, device=device, perceptual=perceptual)
 
     def step(self, windows: Tensor, step: int) -> dict[str, Tensor]:
         update = self.updates["generator"]
         update.begin()
-        lr, hr = self._images(windows)
+        lr, hr = self._images(windows, step)
         with self._autocast():
             sr = self._generate(lr)
-        loss = pixel_loss(self._loss, sr.float(), hr)
+        loss = self._content(sr.float(), hr)
         outcome = update.step(loss, self.learning_rate(step))
         update.finish(outcome.skipped)
         if self.ema:

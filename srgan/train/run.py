@@ -22,6 +22,7 @@ from srgan.train.checkpoint import (
     read_parts,
 )
 from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.content import read_perceptual
 from srgan.train.loop import run_steps
 from srgan.train.progress import Reporter
 from srgan.train.state import dump_stage, load_stage
@@ -57,7 +58,8 @@ def run_stage(
     """
     config = inputs.config
     initial = read_generator(store, inputs.init_from) if inputs.init_from else None
-    stage = build_stage(config, device=device, initial=initial)
+    perceptual = read_perceptual(store, config)
+    stage = build_stage(config, device=device, initial=initial, perceptual=perceptual)
     start, metrics = _resume(store, inputs, stage)
     train_crops = open_crops(store, inputs.dataset, "train", cache)
     eval_crops = open_crops(store, inputs.dataset, "eval", cache)

@@ -11,8 +11,8 @@ from srgan.errors import CheckpointError
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.interchange import load_generator
-from srgan.resize import Degradation
 from srgan.train import ranks
+from srgan.train.degradation import RealDegradation, build_degradation
 from srgan.train.ema import Ema
 from srgan.train.precision import autocast
 from srgan.train.schedule import learning_rate_at
@@ -53,7 +53,8 @@ class Stage(ABC):
         if initial is not None:
             copy_generator(initial, generator)
         self.generator = self._place(generator)
-        self.degradation = Degradation(config.generator.scale).to(device)
+        scale = config.generator.scale
+        self.degradation = build_degradation(scale, config.degradation, seed=config.seed).to(device)
         self.ema = Ema(generator, config.ema_decay) if config.ema_decay is not None else None
         self.updates = {"generator": Update(generator, config.gradient_clip)}
         self._generate = ranks.share_gradients(generator)
@@ -84,9 +85,13 @@ class Stage(ABC):
         1.0 where nothing was changed because gradients were not finite.
         """
 
-    def _images(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+    def _images(self, windows: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """LR in [0, 1] and HR in [−1, 1], channels last."""
-        lr, hr = self.degradation(windows)
+        if isinstance(self.degradation, RealDegradation):
+            first = ranks.rank() * len(windows)
+            lr, hr = self.degradation(windows, step=step, first=first)
+        else:
+            lr, hr = self.degradation(windows)
         return (
             lr.contiguous(memory_format=torch.channels_last),
             hr.contiguous(memory_format=torch.channels_last),

@@ -114,3 +114,22 @@ def test_a_table_names_the_methods_in_the_order_of_their_making() -> None:
         "| Bicubic | 28.250 dB | 0.8000 |",
         "| SRGAN | 29.500 dB | 0.8100 |",
     ]
+
+
+def test_a_table_says_whose_distance_is_by_the_network_it_learned_from() -> None:
+    figures = {"psnr": 28.25, "ssim": 0.8}
+    table = metrics_table(
+        {
+            "bicubic": {**figures, "squeezenet_distance": 2.5},
+            "model": {**figures, "squeezenet_distance": 1.25},
+            "champion": figures,
+        },
+        {"squeezenet_distance": ["model"]},
+    )
+    assert table.splitlines() == [
+        "|  | PSNR (Y) | SSIM (Y) | `squeezenet_distance` ↓ |",
+        "|---|---:|---:|---:|",
+        "| Bicubic | 28.250 dB | 0.8000 | 2.5000 |",
+        "| SRGAN | 28.250 dB | 0.8000 | 1.2500 (trained on the judge) |",
+        "| Champion | 28.250 dB | 0.8000 | – |",
+    ]

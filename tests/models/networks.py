@@ -15,7 +15,7 @@ def random_generator(config: GeneratorConfig, seed: int = 0) -> Generator:
         generator = build_generator(config)
         with torch.no_grad():
             for module in generator.modules():
-                if isinstance(module, nn.Conv2d):
+                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                     module.weight.normal_(std=0.7 / module.weight[0].numel() ** 0.5)
                     if module.bias is not None:
                         module.bias.normal_(std=0.05)

@@ -47,7 +47,7 @@ def test_the_adversarial_loss_reaches_the_generator() -> None:
 def test_the_discriminator_learns_from_its_own_loss_alone() -> None:
     stage = begin(adversarial_weight=1.0)
     judge, generator = copy.deepcopy(stage.discriminator), copy.deepcopy(stage.generator)
-    lr, hr = stage._images(windows(stage))
+    lr, hr = stage._images(windows(stage), 0)
     with torch.no_grad():
         sr = generator(lr)
     update = Update(judge, None)
@@ -72,7 +72,7 @@ def test_the_generators_pass_leaves_no_gradient_in_the_discriminator() -> None:
     stage = begin(adversarial_weight=1.0)
     stage.step(windows(stage), 0)
     own = {name: p.grad.clone() for name, p in stage.discriminator.named_parameters()}
-    lr, hr = stage._images(windows(stage))
+    lr, hr = stage._images(windows(stage), 0)
     stage._update_generator(hr, stage.generator(lr), 1e-3)
     after = {name: p.grad for name, p in stage.discriminator.named_parameters()}
     assert differing(own, after) == []

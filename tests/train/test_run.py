@@ -121,7 +121,7 @@ def test_losses_that_stay_infinite_end_the_stage_and_leave_its_checkpoint_good(
     train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = pretrain(steps=24, log_every=10, checkpoint_every=10, validate_every=100)
-    monkeypatch.setattr("srgan.train.pretrain.pixel_loss", lambda _, sr, hr: (sr - hr).sum() / 0)
+    monkeypatch.setattr("srgan.train.content.pixel_loss", lambda _, sr, hr: (sr - hr).sum() / 0)
     with pytest.raises(TrainingError, match="before step 20"):
         train("one", config)
     monkeypatch.undo()

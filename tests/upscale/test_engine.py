@@ -26,7 +26,21 @@ SRRESNET, NARROW, THREE, FAST = (
         {"kind": "bicubic_resnet", "scale": 4, "num_blocks": 3, "num_channels": 16},
     )
 )
-GENERATORS = [SRRESNET, NARROW, THREE, FAST, Nearest(2), Bilinear(3), Bicubic(4)]
+OTHERS = [
+    random_generator(GeneratorConfig.model_validate(config))
+    for config in (
+        {"kind": "srcnn", "scale": 2},
+        {"kind": "srcnn", "scale": 3},
+        {"kind": "fsrcnn", "scale": 2},
+        {"kind": "fsrcnn", "scale": 3},
+        {"kind": "fsrcnn", "scale": 4},
+        {"kind": "espcn", "scale": 3},
+        {"kind": "espcn", "scale": 4},
+        {"kind": "msrresnet", "scale": 4, "num_blocks": 1, "num_channels": 8},
+        {"kind": "rrdbnet", "scale": 4, "num_blocks": 1, "num_channels": 8},
+    )
+]
+GENERATORS = [SRRESNET, NARROW, THREE, FAST, *OTHERS, Nearest(2), Bilinear(3), Bicubic(4)]
 
 
 def photo_of(height: int, width: int, seed: int = 0) -> Pixels:
@@ -74,7 +88,7 @@ shapes = st.one_of(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.sampled_from(GENERATORS), shapes, st.integers(1, 200), st.integers(0, 9))
 @example(FAST, (1, 1), 1, 0)
 @example(FAST, (1, 21_000), 1, 0)

@@ -1,0 +1,108 @@
+"""`srgan degrade`, `upscale` and `evaluate`: photos on this disk, without any service."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from srgan.errors import ConfigError, ImageError
+
+if TYPE_CHECKING:
+    from srgan.images import Photo
+    from srgan.models.base import Generator
+
+Source = Annotated[Path, typer.Argument(metavar="SRC", help="A photo, or a folder of photos")]
+Destination = Annotated[Path, typer.Argument(metavar="DST", help="Folder (or file) of results")]
+
+_DEFAULT_SCALE = 4
+_TILE = 192
+
+
+def degrade(
+    source: Source,
+    destination: Destination,
+    scale: Annotated[int, typer.Option(min=2, help="How much smaller")] = _DEFAULT_SCALE,
+) -> None:
+    """Shrink photos as the published benchmarks were: bicubic, identical to MATLAB's imresize."""
+    from srgan.images.shrink import shrink
+
+    _change_all(source, destination, lambda photo: shrink(photo, scale))
+
+
+def upscale(
+    source: Source,
+    destination: Destination,
+    model: Annotated[
+        str, typer.Option(help="nearest, bilinear, bicubic, a weights file or models:/NAME@ALIAS")
+    ],
+    scale: Annotated[
+        int | None, typer.Option(min=2, help="How much larger; default: the model's own, else 4")
+    ] = None,
+) -> None:
+    """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
+    from srgan.upscale.engine import Engine
+
+    engine = Engine(_open_generator(model, scale), tile=_TILE)
+    _change_all(source, destination, engine.upscale_photo)
+
+
+def evaluate(
+    hr: Annotated[Path, typer.Option(help="Folder of originals")],
+    sr: Annotated[Path, typer.Option(help="Folder of results, matched by stem")],
+    scale: Annotated[
+        int, typer.Option(min=1, help="Of the results; as wide a border is left out")
+    ] = _DEFAULT_SCALE,
+    as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
+) -> None:
+    """PSNR and SSIM on luma of each result against its original, and the mean."""
+    from srgan.evaluate.folders import compare_folders, quality_table
+
+    quality = compare_folders(hr, sr, scale=scale)
+    typer.echo(quality.model_dump_json(indent=1) if as_json else quality_table(quality))
+
+
+def _open_generator(model: str, scale: int | None) -> "Generator":
+    from srgan.models.interpolation import Bicubic, Bilinear, Nearest
+
+    interpolations: dict[str, Callable[[int], Generator]] = {
+        "nearest": Nearest,
+        "bilinear": Bilinear,
+        "bicubic": Bicubic,
+    }
+    if model in interpolations:
+        return interpolations[model](scale or _DEFAULT_SCALE)
+    if model.startswith("models:/"):
+        from srgan.adapters.registry import load
+
+        generator = load(model)
+    elif Path(model).is_file():
+        from srgan.models.foreign import import_generator
+
+        generator = import_generator(Path(model).read_bytes())
+    else:
+        raise ConfigError(
+            f"no model {model!r}: it is no file; expected {', '.join(interpolations)}, a weights "
+            "file, models:/NAME@ALIAS or models:/NAME/VERSION"
+        )
+    if scale not in (None, generator.scale):
+        raise ConfigError(f"{model} has scale {generator.scale}, not {scale}; leave --scale out")
+    return generator
+
+
+def _change_all(source: Path, destination: Path, change: "Callable[[Photo], Photo]") -> None:
+    """A result for each photo; one that cannot be used is named and passed by."""
+    from srgan.images.files import plan_files, read_photo, write_photo
+
+    files = plan_files(source, destination)
+    num_failed = 0
+    for path, target in files:
+        try:
+            write_photo(target, change(read_photo(path)))
+            typer.echo(str(target))
+        except ImageError as error:
+            typer.secho(f"{path}: {error}", fg="red", err=True)
+            num_failed += 1
+    if num_failed:
+        typer.echo(f"{num_failed} of {len(files)} photos could not be used", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,97 @@
+"""PSNR and SSIM of a folder of results against a folder of originals."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.errors import DataError, ImageError
+from srgan.images.files import find_photos, read_photo
+from srgan.metrics import psnr, ssim
+from srgan.refs import Ref
+
+Pixels = NDArray[np.uint8]
+
+
+class Quality(Ref):
+    """Of one result, or the mean over images; as JSON an infinite PSNR is null."""
+
+    psnr: float
+    """dB on the luma channel; infinite for identical images."""
+    ssim: float
+
+
+class FolderQuality(Ref):
+    """Of every result by its stem, and their mean."""
+
+    mean: Quality
+    images: dict[str, Quality]
+
+
+def compare_folders(hr: Path, sr: Path, *, scale: int) -> FolderQuality:
+    """Compare the photos of two folders by stem; a border of `scale` pixels is left out.
+
+    Sides that differ by less than `scale` are cropped to the shorter at the right and the bottom:
+    results of an original that `scale` does not divide are so much smaller. `DataError` names
+    the files that have no partner or do not fit.
+    """
+    originals, results = find_photos(hr), find_photos(sr)
+    _check_partners(originals.keys() - results.keys(), "result", sr)
+    _check_partners(results.keys() - originals.keys(), "original", hr)
+    images = {stem: _measure(originals[stem], results[stem], scale) for stem in originals}
+    mean = Quality(
+        psnr=float(np.mean([one.psnr for one in images.values()])),
+        ssim=float(np.mean([one.ssim for one in images.values()])),
+    )
+    return FolderQuality(mean=mean, images=images)
+
+
+def quality_table(quality: FolderQuality) -> str:
+    """Lines of stem, PSNR and SSIM, the mean last."""
+    width = max(map(len, (*quality.images, "mean")))
+    rows = [*quality.images.items(), ("mean", quality.mean)]
+    lines = [f"{'':<{width}}  PSNR (Y)  SSIM (Y)"]
+    lines += [f"{name:<{width}}  {one.psnr:5.2f} dB  {one.ssim:8.4f}" for name, one in rows]
+    return "\n".join(lines)
+
+
+def _check_partners(missing: set[str], what: str, folder: Path) -> None:
+    if missing:
+        shown = ", ".join(sorted(missing)[:10])
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        raise DataError(f"no {what} in {folder} for: {shown}{more}")
+
+
+def _measure(original: Path, result: Path, scale: int) -> Quality:
+    hr, sr = _same_channels(_pixels(original), _pixels(result), result)
+    (height, width), (rows, columns) = hr.shape[:2], sr.shape[:2]
+    if max(abs(height - rows), abs(width - columns)) >= scale:
+        raise DataError(
+            f"{result} has {columns}×{rows} pixels and {original} {width}×{height}; for scale "
+            f"{scale} they may differ by {scale - 1} at most"
+        )
+    inside = np.s_[: min(height, rows), : min(width, columns)]
+    try:
+        return Quality(
+            psnr=psnr(hr[inside], sr[inside], border=scale),
+            ssim=ssim(hr[inside], sr[inside], border=scale),
+        )
+    except ValueError as error:
+        raise DataError(f"{result} cannot be measured: {error}") from error
+
+
+def _pixels(path: Path) -> Pixels:
+    try:
+        return read_photo(path).pixels
+    except ImageError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _same_channels(hr: Pixels, sr: Pixels, result: Path) -> tuple[Pixels, Pixels]:
+    """Grayscale is measured as it is; three equal channels beside it are the same image."""
+    if hr.ndim == sr.ndim:
+        return hr, sr
+    gray, colour = (hr, sr) if hr.ndim == 2 else (sr, hr)
+    if (colour != colour[..., :1]).any():
+        raise DataError(f"of {result} and its original one is grayscale, the other has colours")
+    return (gray, colour[..., 0]) if hr.ndim == 2 else (colour[..., 0], gray)

@@ -1,0 +1,105 @@
+"""Generators from the files of others: sniffed by content, checked key by key, never run."""
+
+import re
+from collections.abc import Mapping
+from io import BytesIO
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor
+
+from srgan.errors import CheckpointError
+from srgan.models.base import Generator
+from srgan.models.build import build_generator
+from srgan.models.foreign_names import Naming, recognise
+from srgan.models.interchange import check_weights, is_own, load_generator
+
+_CONTAINERS = ("params_ema", "params", "ema_state_dict", "state_dict")
+"""Where checkpoints keep their weights; averaged ones first, for they are the better."""
+_PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel or averaging, and of compiling
+_NO_WEIGHT = "n_averaged"  # how often torch's AveragedModel was updated
+
+
+def import_generator(data: bytes) -> Generator:
+    """Generator on the CPU in eval mode, from a file of ours or of a known published naming.
+
+    Takes safetensors and what `torch.save` wrote, of SRResNet (``conv1.0``, ``trunk.N.rcb.M``),
+    BasicSR's MSRResNet and the ×4 RRDBNet of ESRGAN and Real-ESRGAN. `CheckpointError` names
+    keys that are missing, unknown or of another shape, as they are called in the file.
+    """
+    if is_own(data):
+        return load_generator(data)
+    state = _tensors(_read(data))
+    naming = recognise(state)
+    config = naming.config(state)
+    with torch.device("meta"):
+        generator = build_generator(config)
+    expected = generator.state_dict()
+    check_weights(state, {naming.theirs(name): expected[name] for name in expected}, config)
+    ours = {name: state[naming.theirs(name)] for name in expected}
+    generator.load_state_dict(_in_our_range(ours, naming), assign=True)
+    return generator.eval()
+
+
+def _read(data: bytes) -> object:
+    if data[8:9] == b"{":  # safetensors: the length of its header, then JSON
+        try:
+            return load(data)
+        except SafetensorError as error:
+            raise CheckpointError(f"this is no whole safetensors file: {error}") from error
+    try:
+        return torch.load(BytesIO(data), map_location="cpu", weights_only=True)
+    # What torch raises on files that are none has no common base: UnpicklingError, RuntimeError,
+    # EOFError, KeyError, AttributeError and more.
+    except Exception as error:
+        if code := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise CheckpointError(
+                f"loading this file would run {code[1]}, and files that run code are not loaded; "
+                "have its author save the state_dict() alone"
+            ) from error
+        raise CheckpointError(
+            "this is neither a safetensors file nor a whole one of torch.save: "
+            + str(error).partition("\n")[0]
+        ) from error
+
+
+def _tensors(loaded: object) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by their bare names, floats as float32."""
+    if not isinstance(loaded, Mapping):
+        raise CheckpointError(f"expected a dictionary of tensors, got {type(loaded).__name__}")
+    weights: Mapping[object, object] = loaded
+    for container in _CONTAINERS:
+        if isinstance(inner := loaded.get(container), Mapping):
+            weights = inner
+            break
+    state = {}
+    for key, value in weights.items():
+        name = _bare(str(key))
+        if name == _NO_WEIGHT:
+            continue
+        if not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{key} holds {type(value).__name__}, not a tensor; weights are looked for at the "
+                f"top and under {', '.join(_CONTAINERS)}"
+            )
+        tensor = value.detach()
+        state[name] = tensor.float() if tensor.is_floating_point() else tensor
+    return state
+
+
+def _bare(name: str) -> str:
+    for prefix in _PREFIXES:
+        if name.startswith(prefix):
+            return _bare(name.removeprefix(prefix))
+    return name
+
+
+def _in_our_range(state: dict[str, Tensor], naming: Naming) -> dict[str, Tensor]:
+    """Last layer of SRResNet from images in [0, 1] to [−1, 1]: y becomes 2y − 1."""
+    if not naming.unit_range:
+        return state
+    return state | {
+        "exit.weight": 2 * state["exit.weight"],
+        "exit.bias": 2 * state["exit.bias"] - 1,
+    }

@@ -1,0 +1,115 @@
+"""Named weights of perceptual networks: where they lie in the bucket, verified at every load.
+
+``weights/<sha256>`` is the file as published, ``weights/<network>.json`` says which one was
+mirrored last under that name. `srgan weights mirror` writes both; nothing here reaches further
+than the bucket, and nothing needs torch.
+"""
+
+import hashlib
+import re
+
+from pydantic import ValidationError
+
+from srgan.errors import CheckpointError
+from srgan.perceptual import PUBLISHED_WEIGHTS, FeatureNetwork
+from srgan.refs import Ref, to_json
+from srgan.storage import ObjectStore
+
+_PREFIX = "weights/"
+_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
+
+
+class MirroredWeights(Ref):
+    """The file that was mirrored last under a network's name."""
+
+    network: FeatureNetwork
+    sha256: str
+    source: str
+    """Where it came from: an https URL, an S3 URI or a file."""
+
+
+def weights_key(sha256: str) -> str:
+    return f"{_PREFIX}{sha256}"
+
+
+def mirror_command(network: FeatureNetwork, weights: str) -> str:
+    """The command that puts weights into the bucket; `weights` is how their SHA-256 begins."""
+    command = f"`srgan weights mirror {network}"
+    if weights.startswith(PUBLISHED_WEIGHTS[network].digest):
+        return command + "`"
+    return f"{command} --from FILE` with the file whose SHA-256 begins with {weights[:16]}"
+
+
+def hash_in_name(source: str) -> str:
+    """How a file's SHA-256 begins by its name: ``vgg19-dcbb9e9d.pth``, torch's way; or ""."""
+    match = _HASH_IN_NAME.search(source)
+    return match[1] if match else ""
+
+
+def publish_weights(
+    store: ObjectStore, network: FeatureNetwork, data: bytes, source: str
+) -> MirroredWeights:
+    """Put a weights file into the bucket and let the network's name point to it.
+
+    Written even where the key exists: that is how altered bytes are mended.
+    """
+    mirrored = MirroredWeights(
+        network=network, sha256=hashlib.sha256(data).hexdigest(), source=source
+    )
+    store.put(weights_key(mirrored.sha256), data)
+    store.put(_name_key(network), to_json(mirrored), content_type="application/json")
+    return mirrored
+
+
+def find_mirrored(store: ObjectStore, network: FeatureNetwork) -> MirroredWeights | None:
+    """What was mirrored last under the network's name; None before the first time."""
+    body = store.find(_name_key(network))
+    if body is None:
+        return None
+    try:
+        return MirroredWeights.model_validate_json(body)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{store.uri(_name_key(network))} cannot be read ({error}); mend it with "
+            f"`srgan weights mirror {network}`"
+        ) from error
+
+
+def find_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> str:
+    """Full SHA-256 of the mirrored file whose digest begins with `weights` (8 to 64 hex digits).
+
+    Reads nothing. `CheckpointError` names the command that mends it where there is not one.
+    """
+    found = [info.key.removeprefix(_PREFIX) for info in store.list(weights_key(weights))]
+    digests = [name for name in found if re.fullmatch("[0-9a-f]{64}", name)]
+    if not digests:
+        raise CheckpointError(
+            f"the weights {weights}… of {network} are not in {store.uri(_PREFIX)}; get them "
+            f"there with {mirror_command(network, weights)}"
+        )
+    if len(digests) > 1:
+        raise CheckpointError(
+            f"{len(digests)} files in {store.uri(_PREFIX)} begin with {weights}; name more digits "
+            f"of the SHA-256: {', '.join(digests)}"
+        )
+    return digests[0]
+
+
+def read_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> bytes:
+    """The mirrored file whose SHA-256 begins with `weights`, verified.
+
+    Missing or altered bytes are a `CheckpointError` that names the command that mends them.
+    """
+    digest = find_weights(store, network, weights)
+    data = store.get(weights_key(digest))
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise CheckpointError(
+            f"{store.uri(weights_key(digest))} was altered: its {len(data)} bytes have SHA-256 "
+            f"{found}; put the right ones there with {mirror_command(network, digest)}"
+        )
+    return data
+
+
+def _name_key(network: str) -> str:
+    return f"{_PREFIX}{network}.json"

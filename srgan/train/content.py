@@ -1,0 +1,42 @@
+"""The content loss of a stage, and the weights it asks for."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from srgan.config import AdversarialConfig, FeatureContentConfig, PretrainConfig
+from srgan.losses import content_loss, pixel_loss
+from srgan.models.features import load_extractor
+from srgan.models.weights import read_weights
+from srgan.storage import ObjectStore
+
+
+def feature_content(config: PretrainConfig | AdversarialConfig) -> FeatureContentConfig | None:
+    """The perceptual network that a stage learns from; None where its content is pixels."""
+    content = config.content if isinstance(config, AdversarialConfig) else config.loss
+    return content if isinstance(content, FeatureContentConfig) else None
+
+
+def read_perceptual(store: ObjectStore, config: PretrainConfig | AdversarialConfig) -> bytes | None:
+    """The mirrored weights of that network, verified; None where there is none."""
+    content = feature_content(config)
+    return read_weights(store, content.network, content.weights) if content else None
+
+
+def build_content_loss(
+    config: PretrainConfig | AdversarialConfig, *, device: torch.device, perceptual: bytes | None
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Loss of (sr, hr), both float (N, 3, P, P) in [−1, 1]; `perceptual` is a weights file."""
+    content = feature_content(config)
+    if content is not None:
+        if perceptual is None:
+            raise ValueError(f"a content loss on {content.network} needs the network's weights")
+        extractor = load_extractor(perceptual, content.network, [content.layer]).to(device)
+        extractor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
+        return content_loss(content, extractor)
+    if isinstance(config, AdversarialConfig):
+        return content_loss(config.content)
+    assert not isinstance(config.loss, FeatureContentConfig)  # that is `content` above
+    return partial(pixel_loss, config.loss)

@@ -1,0 +1,121 @@
+"""HR → LR for training: bicubic, or with the blur, noise and compression of real photographs."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from srgan.config import DegradationConfig
+from srgan.resize import Degradation
+from srgan.train.jpeg import compress
+
+_REACH = 3  # deviations: beyond them a Gaussian has 0.3 % of its weight
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What chance decides for a batch, made on the CPU: the same on every device."""
+
+    blur_sigma: Tensor
+    """(N,) in HR pixels."""
+    noise: Tensor
+    """(N, 3, h, w) in levels of the LR image."""
+    jpeg_quality: Tensor
+    """(N,) whole numbers."""
+
+
+class RealDegradation(nn.Module):
+    """Blur, then the bicubic `Degradation`, then noise, then JPEG, each if the config has it.
+
+    What is drawn is a function of seed, step and the place in the global batch, so a resumed run
+    sees the same images, on any number of workers.
+    """
+
+    def __init__(self, scale: int, config: DegradationConfig, *, seed: int) -> None:
+        super().__init__()
+        self._bicubic = Degradation(scale)
+        self._config = config
+        self._seed = seed
+        reach = _REACH * config.blur_sigma[1] if config.blur_sigma else 0
+        self._blur_margin = scale * math.ceil(reach / scale)
+        self.margin = self._bicubic.margin + self._blur_margin
+        """HR pixels on each side that a window carries besides its patch."""
+
+    def forward(self, windows: Tensor, *, step: int, first: int) -> tuple[Tensor, Tensor]:
+        """uint8 (N, 3, P + 2m, P + 2m) → LR [0, 1] and HR [−1, 1], as `Degradation` does.
+
+        LR keeps whole levels. `first` is the place of windows[0] in the global batch.
+        """
+        extra, sides = self._blur_margin, windows.shape[2:]
+        inner = windows[:, :, extra : sides[0] - extra, extra : sides[1] - extra]
+        lr, hr = self._bicubic(inner)
+        draws = draw(self._config, self._seed, step, range(first, first + len(lr)), lr.shape[1:])
+        if self._config.blur_sigma:
+            lr, _ = self._bicubic(self._blurred(windows, draws.blur_sigma.to(lr.device)))
+        levels = (lr * 255).round()
+        if self._config.noise_sigma:
+            levels = (levels + draws.noise.to(lr.device)).round().clamp(0, 255)
+        if self._config.jpeg_quality:
+            levels = compress(levels, draws.jpeg_quality.to(lr.device))
+        return levels / 255, hr
+
+    def _blurred(self, windows: Tensor, sigma: Tensor) -> Tensor:
+        """uint8 windows without the blur's margin, each under a Gaussian of its own."""
+        N, C, H, W = windows.shape
+        extra = self._blur_margin
+        offset = torch.arange(-extra, extra + 1, device=windows.device)
+        weights = torch.exp(-(offset**2) / (2 * sigma.clamp(min=1e-3)[:, None] ** 2))
+        weights = (weights / weights.sum(dim=1, keepdim=True)).repeat_interleave(C, dim=0)
+        image = windows.float().reshape(1, N * C, H, W)
+        image = F.conv2d(image, weights[:, None, :, None], groups=N * C)
+        image = F.conv2d(image, weights[:, None, None, :], groups=N * C)
+        return image.reshape(N, C, *image.shape[2:]).round().clamp(0, 255).to(torch.uint8)
+
+
+def build_degradation(
+    scale: int, config: DegradationConfig, *, seed: int
+) -> Degradation | RealDegradation:
+    """The plain bicubic one unless the config asks for more."""
+    if config == DegradationConfig():
+        return Degradation(scale)
+    return RealDegradation(scale, config, seed=seed)
+
+
+def draw(
+    config: DegradationConfig, seed: int, step: int, places: range, shape: Sequence[int]
+) -> Draws:
+    """What chance decides for these places of the global batch; `shape` is (3, h, w) of LR."""
+    rows = [_uniform(seed, step, place, 3 + 2 * math.prod(shape)) for place in places]
+    blur, noise, quality = (np.array([row[column] for row in rows]) for column in range(3))
+    sigma = _between(noise, config.noise_sigma)
+    least, most = config.jpeg_quality or (100, 100)
+    normal = np.stack([_normal(row[3:]).reshape(shape) for row in rows])
+    return Draws(
+        blur_sigma=torch.from_numpy(_between(blur, config.blur_sigma)).float(),
+        noise=torch.from_numpy(sigma[:, None, None, None] * normal).float(),
+        jpeg_quality=torch.from_numpy(np.floor(least + quality * (most - least + 1))).float(),
+    )
+
+
+def _between(chance: NDArray[np.float64], drawn: tuple[float, float] | None) -> NDArray[np.float64]:
+    lowest, highest = drawn or (0.0, 0.0)
+    return lowest + chance * (highest - lowest)
+
+
+def _uniform(seed: int, step: int, place: int, count: int) -> NDArray[np.float64]:
+    """Numbers in [0, 1) that belong to one place of one global batch."""
+    # A stream of its own for each place, apart from the one (0) that the patches are drawn from.
+    key, counter = np.array([seed % 2**64, step], np.uint64), np.array([0, place + 1, 0, 0])
+    raw = np.random.Philox(key=key, counter=counter.astype(np.uint64)).random_raw(count)
+    return np.asarray((raw >> np.uint64(11)) * 2.0**-53)
+
+
+def _normal(uniform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Box and Muller: two uniform numbers → one normal."""
+    one, other = np.split(uniform, 2)
+    return np.asarray(np.sqrt(-2 * np.log1p(-one)) * np.cos(2 * np.pi * other))

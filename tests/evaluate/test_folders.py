@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from srgan.errors import DataError
+from srgan.evaluate.folders import FolderQuality, compare_folders, quality_table
+from srgan.metrics import psnr, ssim
+
+Pixels = NDArray[np.uint8]
+
+
+def image(seed: int, height: int = 24, width: int = 28) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def folders(tmp_path: Path, **pairs: tuple[Pixels, Pixels]) -> tuple[Path, Path]:
+    """Folders with an original and a result for each stem."""
+    hr, sr = tmp_path / "hr", tmp_path / "sr"
+    for folder in (hr, sr):
+        folder.mkdir()
+    for stem, (original, result) in pairs.items():
+        Image.fromarray(original).save(hr / f"{stem}.png")
+        Image.fromarray(result).save(sr / f"{stem}.tif")
+    return hr, sr
+
+
+def test_each_image_and_the_mean_over_images_are_measured(tmp_path: Path) -> None:
+    pairs = {"a": (image(0), image(1)), "b": (image(2, 40, 40), image(3, 40, 40))}
+    found = compare_folders(*folders(tmp_path, **pairs), scale=3)
+    for stem, (hr, sr) in pairs.items():
+        assert found.images[stem].psnr == psnr(hr, sr, border=3)
+        assert found.images[stem].ssim == ssim(hr, sr, border=3)
+    assert found.mean.psnr == pytest.approx(
+        (found.images["a"].psnr + found.images["b"].psnr) / 2, abs=1e-12
+    )
+    assert found.mean.ssim == pytest.approx(
+        (found.images["a"].ssim + found.images["b"].ssim) / 2, abs=1e-12
+    )
+
+
+def test_as_json_it_has_the_form_that_is_promised(tmp_path: Path) -> None:
+    found = compare_folders(*folders(tmp_path, a=(image(0), image(1))), scale=4)
+    figures = {"psnr": found.mean.psnr, "ssim": found.mean.ssim}
+    assert json.loads(found.model_dump_json()) == {"mean": figures, "images": {"a": figures}}
+
+
+def test_the_psnr_of_equal_images_is_null_in_json(tmp_path: Path) -> None:
+    found = compare_folders(*folders(tmp_path, a=(image(0), image(0))), scale=4)
+    assert json.loads(found.model_dump_json())["mean"] == {"psnr": None, "ssim": 1.0}
+
+
+def test_the_table_ends_with_the_mean(tmp_path: Path) -> None:
+    found = FolderQuality.model_validate(
+        {
+            "mean": {"psnr": 28.4317, "ssim": 0.8112},
+            "images": {"butterfly": {"psnr": 22.1, "ssim": 0.7}},
+        }
+    )
+    assert quality_table(found).splitlines() == [
+        "           PSNR (Y)  SSIM (Y)",
+        "butterfly  22.10 dB    0.7000",
+        "mean       28.43 dB    0.8112",
+    ]
+
+
+def test_sides_that_differ_by_less_than_the_scale_are_cropped(tmp_path: Path) -> None:
+    hr, sr = image(0, 27, 28), image(1, 24, 31)
+    found = compare_folders(*folders(tmp_path, a=(hr, sr)), scale=4)
+    assert found.mean.psnr == psnr(hr[:24], sr[:, :28], border=4)
+
+
+def test_sides_that_differ_by_the_scale_are_refused_with_both_sizes(tmp_path: Path) -> None:
+    pair = folders(tmp_path, a=(image(0, 28, 28), image(1, 24, 28)))
+    with pytest.raises(
+        DataError, match=r"a\.tif has 28×24 pixels and .*a\.png 28×28; .* differ by 3 at most"
+    ):
+        compare_folders(*pair, scale=4)
+
+
+@pytest.mark.parametrize("extra", ["hr", "sr"])
+def test_a_file_without_a_partner_is_named(tmp_path: Path, extra: str) -> None:
+    hr, sr = folders(tmp_path, a=(image(0), image(1)))
+    Image.fromarray(image(2)).save({"hr": hr, "sr": sr}[extra] / "lonely.png")
+    what = {"hr": "no result in .*sr", "sr": "no original in .*hr"}[extra]
+    with pytest.raises(DataError, match=f"{what} for: lonely"):
+        compare_folders(hr, sr, scale=4)
+
+
+def test_grayscale_is_measured_as_it_is_beside_three_equal_channels(tmp_path: Path) -> None:
+    gray, other = image(0)[..., 0], image(1)[..., 0]
+    pairs = {"a": (gray, np.dstack([other] * 3)), "b": (np.dstack([gray] * 3), other)}
+    found = compare_folders(*folders(tmp_path, **pairs), scale=4)
+    assert found.images["a"].psnr == found.images["b"].psnr == psnr(gray, other, border=4)
+
+
+def test_grayscale_beside_colours_is_refused(tmp_path: Path) -> None:
+    pair = folders(tmp_path, a=(image(0)[..., 0], image(1)))
+    with pytest.raises(DataError, match="one is grayscale, the other has colours"):
+        compare_folders(*pair, scale=4)
+
+
+def test_images_too_small_to_measure_are_named(tmp_path: Path) -> None:
+    pair = folders(tmp_path, a=(image(0, 12, 12), image(1, 12, 12)))
+    with pytest.raises(DataError, match=r"a\.tif cannot be measured: SSIM needs 11 pixels"):
+        compare_folders(*pair, scale=4)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    hr, sr = folders(tmp_path, a=(image(0), image(1)))
+    (sr / "a.tif").write_bytes(b"text")
+    with pytest.raises(DataError, match=r"a\.tif: not_an_image"):
+        compare_folders(hr, sr, scale=4)

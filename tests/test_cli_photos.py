@@ -1,0 +1,116 @@
+"""`srgan degrade`, `upscale`, `evaluate` and `import-weights`, as a shell meets them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from srgan.cli_photos import upscale
+from srgan.config import GeneratorConfig
+from srgan.errors import ConfigError, DataError
+from srgan.images.files import read_photo
+from srgan.models.interchange import load_generator
+from srgan.resize import imresize
+from srgan.upscale.engine import Engine
+from tests.models.networks import random_generator
+from tests.test_cli import srgan
+
+GENERATOR = random_generator(
+    GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4)
+)
+
+
+def image(seed: int) -> NDArray[np.uint8]:
+    rough = np.random.default_rng(seed).integers(0, 256, (10, 12, 3), dtype=np.uint8)
+    return imresize(rough, scale=4)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed, name in enumerate(("one.png", "two.bmp")):
+        Image.fromarray(image(seed)).save(folder / name)
+    return folder
+
+
+def test_degrade_upscale_evaluate_go_hand_in_hand(photos: Path, tmp_path: Path) -> None:
+    small, large = tmp_path / "small", tmp_path / "large"
+    done = srgan("degrade", str(photos), str(small), "--scale", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == [str(small / "one.png"), str(small / "two.bmp")]
+    np.testing.assert_array_equal(
+        read_photo(small / "one.png").pixels, imresize(image(0), scale=0.5)
+    )
+    done = srgan("upscale", str(small), str(large), "--model", "bicubic", "--scale", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    again = ("evaluate", "--hr", str(photos), "--sr", str(large), "--scale", "2")
+    figures = json.loads(srgan(*again, "--json").stdout)
+    assert list(figures["images"]) == ["one", "two"]
+    assert 30 < figures["mean"]["psnr"] < 60
+    last = srgan(*again).stdout.splitlines()[-1]
+    assert last.split() == [
+        "mean", f"{figures['mean']['psnr']:.2f}", "dB", f"{figures['mean']['ssim']:.4f}"
+    ]  # fmt: skip
+
+
+def test_weights_of_others_are_imported_and_upscale(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "theirs.pth"
+    torch.save({"params": GENERATOR.state_dict()}, weights)
+    done = srgan("import-weights", str(weights))
+    assert done.returncode == 0, done.stderr
+    ours = tmp_path / "theirs.safetensors"
+    assert done.stdout.startswith(f"msrresnet ×2, 1 blocks of 4 channels, 1,259 parameters\n{ours}")
+    assert load_generator(ours.read_bytes()).config == GENERATOR.config
+    expected = Engine(GENERATOR, tile=64).upscale(image(0))
+    for file in (weights, ours):
+        target = tmp_path / f"{file.suffix[1:]}.png"
+        upscale(photos / "one.png", target, model=str(file))
+        np.testing.assert_array_equal(read_photo(target).pixels, expected)
+    done = srgan("import-weights", str(weights))
+    assert done.returncode == 1
+    assert "exists; choose another one with --to" in done.stderr
+
+
+def test_a_damaged_photo_is_named_and_the_others_are_done(photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.png").write_bytes(b"text")
+    done = srgan("degrade", str(photos), str(tmp_path / "small"))
+    assert done.returncode == 1
+    assert f"{photos / 'bad.png'}: not_an_image" in done.stderr
+    assert "1 of 3 photos could not be used" in done.stderr
+    assert {path.name for path in (tmp_path / "small").iterdir()} == {"one.png", "two.bmp"}
+
+
+def test_what_the_user_gave_wrong_is_a_message_and_no_traceback(tmp_path: Path) -> None:
+    done = srgan("degrade", str(tmp_path / "missing"), str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: {tmp_path / 'missing'} does not exist\n"
+
+
+@pytest.mark.parametrize("model", ["bicubic", "nearest", "bilinear"])
+def test_interpolation_has_scale_4_unless_told(model: str, photos: Path, tmp_path: Path) -> None:
+    upscale(photos / "one.png", tmp_path / "large.png", model=model)
+    upscale(photos / "one.png", tmp_path / "larger.png", model=model, scale=5)
+    assert read_photo(tmp_path / "large.png").pixels.shape == (160, 192, 3)
+    assert read_photo(tmp_path / "larger.png").pixels.shape == (200, 240, 3)
+
+
+def test_an_unknown_model_lists_what_there_is(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no model 'lanczos'.*nearest, bilinear, bicubic"):
+        upscale(photos, tmp_path / "large", model="lanczos")
+
+
+def test_a_scale_that_the_model_does_not_have_is_refused(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "theirs.pth"
+    torch.save(GENERATOR.state_dict(), weights)
+    with pytest.raises(ConfigError, match="has scale 2, not 4; leave --scale out"):
+        upscale(photos, tmp_path / "large", model=str(weights), scale=4)
+
+
+def test_photos_are_never_overwritten(photos: Path) -> None:
+    with pytest.raises(DataError, match=r"would overwrite .*one\.png"):
+        upscale(photos, photos, model="bicubic")

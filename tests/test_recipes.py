@@ -1,0 +1,86 @@
+"""Named recipes: complete, valid, and the paper's where they say so."""
+
+import pytest
+from pydantic import ValidationError
+
+from srgan.config import FeatureContentConfig, MseContentConfig, PretrainConfig, Recipe
+from srgan.errors import ConfigError
+from srgan.recipes import RECIPES, get_recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_its_json_under_its_own_name(name: str) -> None:
+    recipe = get_recipe(name)
+    assert recipe.name == name
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+PAPER = [
+    # recipe, loss of the first stage, content of the second
+    ("srresnet_mse_x4", "mse", None),
+    ("srresnet_vgg22_x4", "vgg22", None),
+    ("srgan_mse_x4", "mse", "mse"),
+    ("srgan_vgg22_x4", "mse", "vgg22"),
+    ("srgan_vgg54_x4", "mse", "vgg54"),
+]
+
+
+@pytest.mark.parametrize(("name", "loss", "content"), PAPER)
+def test_the_papers_variants_have_its_schedule(name: str, loss: str, content: str | None) -> None:
+    recipe = get_recipe(name)
+    first, second = recipe.pretrain, recipe.adversarial
+    assert (first.steps, first.batch_size, first.patch_size) == (1_000_000, 16, 96)
+    assert (first.learning_rate.peak, first.learning_rate.decay) == (1e-4, "none")
+    assert first.generator.kind == "srresnet"
+    assert named(first.loss) == loss
+    assert (second and named(second.content)) == content
+    if second:
+        assert (second.steps, second.adversarial_weight) == (200_000, 1e-3)
+        assert (second.learning_rate.peak, second.learning_rate.decay) == (1e-4, "tenth_at_half")
+
+
+def named(loss: str | MseContentConfig | FeatureContentConfig) -> str:
+    if isinstance(loss, FeatureContentConfig):
+        assert (loss.network, loss.feature_scale) == ("vgg19", 1 / 12.75)
+        assert loss.weights == "dcbb9e9d"
+        return loss.layer
+    return loss if isinstance(loss, str) else loss.kind
+
+
+def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="srgan_vgg54_x4"):
+        get_recipe("srgan")
+
+
+FEATURES = {
+    "kind": "features",
+    "network": "vgg19",
+    "layer": "vgg54",
+    "feature_scale": 0.1,
+    "weights": "dcbb9e9d",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layer": "vgg99"}, "vgg19 has no layer 'vgg99'; there are: vgg11, vgg12, vgg21"),
+        ({"layer": "fire5"}, "vgg19 has no layer 'fire5'"),
+        ({"network": "resnet"}, "vgg19.*squeezenet1_1"),
+        ({"weights": "vgg19.pth"}, "weights"),
+        ({"feature_scale": 0}, "feature_scale"),
+    ],
+)
+def test_a_content_loss_that_does_not_exist_fails_at_submit(
+    change: dict[str, object], message: str
+) -> None:
+    stage = {"generator": {}, "steps": 1, "loss": {**FEATURES, **change}}
+    with pytest.raises(ValidationError, match=message):
+        PretrainConfig.model_validate(stage)
+
+
+def test_patches_too_small_for_the_features_fail_at_submit() -> None:
+    with pytest.raises(ValidationError, match="patch_size 16 is too small for features of vgg19"):
+        PretrainConfig.model_validate(
+            {"generator": {}, "steps": 1, "patch_size": 16, "loss": FEATURES}
+        )
