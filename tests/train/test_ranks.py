@@ -59,7 +59,7 @@ def reference_gan() -> dict[str, torch.Tensor]:
     use_sgd(stage)
     judge = stage.discriminator
     for step in range(NUM_STEPS):
-        shares = [stage._images(share) for share in windows(stage, step).chunk(NUM_RANKS)]
+        shares = [stage._images(share, step) for share in windows(stage, step).chunk(NUM_RANKS)]
         images = [(stage.generator(lr), hr) for lr, hr in shares]
         losses = [discriminator_loss(judge(hr), judge(sr.detach())) for sr, hr in images]
         stage.updates["discriminator"].step(sum(losses) / NUM_RANKS, SGD_STEP.peak)
