@@ -303,7 +303,8 @@ def test_planning_holds_flat_memory() -> None:
         tracemalloc.stop()
         return peak
 
-    assert join_keys(20_000) < 1.5 * join_keys(2_000) + 100_000
+    # The keys alone would be 1.4 MB, were they held. Threads of other tests count here too.
+    assert join_keys(20_000) < 1_000_000
 
 
 def _records(num_keys: int) -> Iterator[tuple[str, str, str]]:
