@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def file(pixels: NDArray[Any] | Image.Image, kind: str, **options: Any) -> bytes
     return target.getvalue()
 
 
+@cache  # a profile carries the second in which it was made
 def srgb_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
