@@ -29,6 +29,9 @@ class DataConfig(Config):
     shard_bytes: Positive = 64 * 2**20
     max_pixels: Positive = 200_000_000
     """Photos that declare more pixels are rejected before decoding (decompression bombs)."""
+    shrunk: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """Training photos are cut a second time after shrinking by each of these factors: more detail
+    per pixel, and the marks of their compression gone. Too small a result is left out."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -164,6 +167,9 @@ class _StageConfig(Config):
     log_every: Positive = 50
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
+    optimizer: Literal["adam", "muon"] = "adam"
+    """Of the generator. ``adam``: the paper's. ``muon``: Muon for all convolutions but the first
+    and the last, Adam for the rest."""
 
     @model_validator(mode="after")
     def _check_patch(self) -> Self:

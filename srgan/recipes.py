@@ -17,7 +17,7 @@ from srgan.config import (
     Recipe,
 )
 from srgan.errors import ConfigError
-from srgan.perceptual import FEATURE_SCALE, PUBLISHED_WEIGHTS
+from srgan.perceptual import FEATURE_SCALE, PUBLISHED_WEIGHTS, FeatureNetwork
 
 
 def demo() -> Recipe:
@@ -77,6 +77,41 @@ def tiny() -> Recipe:
             checkpoint_every=2,
             validate_every=4,
             log_every=1,
+        ),
+    )
+
+
+def fast_x4() -> Recipe:
+    """An hour on two cores: better than ESPCN's paper, then a GAN on SqueezeNet's features."""
+    generator = GeneratorConfig(kind="bicubic_resnet", scale=4, num_blocks=10, num_channels=64)
+    return Recipe(
+        name="fast_x4",
+        data=DataConfig(scale=4, crop_size=192, shrunk=(0.8, 0.6)),
+        pretrain=PretrainConfig(
+            generator=generator,
+            steps=12_000,
+            loss="l1",
+            optimizer="muon",
+            learning_rate=LearningRate(peak=5e-4, warmup_steps=200, decay="cosine"),
+            ema_decay=0.999,
+            gradient_clip=1.0,
+            precision="auto",
+            checkpoint_every=500,
+            validate_every=500,
+            log_every=50,
+        ),
+        adversarial=AdversarialConfig(
+            generator=generator,
+            steps=1200,
+            discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
+            content=_features("squeezenet1_1", "fire5"),
+            learning_rate=LearningRate(peak=1e-4, decay="tenth_at_half"),
+            ema_decay=0.99,
+            gradient_clip=1.0,
+            precision="auto",
+            checkpoint_every=100,
+            validate_every=200,
+            log_every=20,
         ),
     )
 
@@ -143,13 +178,18 @@ def real_x4() -> Recipe:
     )
 
 
-def _vgg(layer: str) -> FeatureContentConfig:
+def _features(network: FeatureNetwork, layer: str) -> FeatureContentConfig:
+    """Content on a layer of a network with the weights that torchvision publishes."""
     return FeatureContentConfig(
-        network="vgg19",
+        network=network,
         layer=layer,
-        feature_scale=FEATURE_SCALE["vgg19"],
-        weights=PUBLISHED_WEIGHTS["vgg19"].digest,
+        feature_scale=FEATURE_SCALE[network],
+        weights=PUBLISHED_WEIGHTS[network].digest,
     )
+
+
+def _vgg(layer: str) -> FeatureContentConfig:
+    return _features("vgg19", layer)
 
 
 def _paper(
@@ -182,7 +222,7 @@ def _paper(
 RECIPES: dict[str, Callable[[], Recipe]] = {
     recipe.__name__: recipe
     for recipe in (
-        *(demo, tiny, srresnet_mse_x4, srresnet_vgg22_x4),
+        *(demo, tiny, fast_x4, srresnet_mse_x4, srresnet_vgg22_x4),
         *(srgan_mse_x4, srgan_vgg22_x4, srgan_vgg54_x4, real_x4),
     )
 }

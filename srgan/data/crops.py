@@ -1,9 +1,11 @@
 """Which square windows of a photo become HR crops."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from srgan.resize import imresize
 
 
 def windows(height: int, width: int, size: int) -> list[tuple[int, int]]:
@@ -21,6 +23,20 @@ def cut(pixels: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
     """Views ``(size, size, 3)`` of an RGB photo ``(H, W, 3)``, in the order of `windows`."""
     for y, x in windows(pixels.shape[0], pixels.shape[1], size):
         yield pixels[y : y + size, x : x + size]
+
+
+def cut_shrunk(
+    pixels: NDArray[np.uint8], size: int, shrunk: Sequence[float]
+) -> Iterator[NDArray[np.uint8]]:
+    """Crops of a photo and, for each factor in `shrunk`, of the photo made smaller by it.
+
+    What is then smaller than a crop is left out; the photo itself must not be (`ValueError`).
+    """
+    yield from cut(pixels, size)
+    for factor in shrunk:
+        smaller = imresize(pixels, scale=factor)
+        if min(smaller.shape[:2]) >= size:
+            yield from cut(smaller, size)
 
 
 def _starts(length: int, size: int) -> list[int]:

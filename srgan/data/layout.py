@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
+from srgan.data.crops import cut_shrunk
 from srgan.data.manifest import Shard
 from srgan.data.previous import Previous
 from srgan.data.shards import Owner, ShardWriter, read_shard
@@ -30,7 +31,7 @@ class Layout:
     ) -> None:
         self._store = store
         self._dataset = dataset
-        self._eval_share = config.eval_share
+        self._config = config
         self._previous = previous
         self._photos: dict[str, CutPhoto] = {}
         self._writers: dict[Split, ShardWriter] = {
@@ -48,11 +49,16 @@ class Layout:
             self.keep([pixels])
         return pixels in self._photos
 
-    def add(self, pixels: str, height: int, width: int, crops: Iterable[NDArray[np.uint8]]) -> None:
-        """Place the crops of a new photo; its spans are known after `finish`."""
-        split = self._previous.splits.get(pixels) or side(pixels, self._eval_share)
-        self._photos[pixels] = CutPhoto(pixels, "", split, height, width, ())
-        self._writers[split].add(pixels, crops)
+    def add(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
+        """Cut a new photo (H, W, 3) and place its crops; its spans are known after `finish`.
+
+        Photos held out are cut as they are: what is measured is the photo, not its shrunk copies.
+        """
+        config = self._config
+        split = self._previous.splits.get(pixels) or side(pixels, config.eval_share)
+        self._photos[pixels] = CutPhoto(pixels, "", split, rgb.shape[0], rgb.shape[1], ())
+        shrunk = config.shrunk if split == "train" else ()
+        self._writers[split].add(pixels, cut_shrunk(rgb, config.crop_size, shrunk))
 
     def photo(self, pixels: str) -> CutPhoto:
         return self._photos[pixels]

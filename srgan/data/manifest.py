@@ -96,7 +96,8 @@ def table_key(dataset: str, sha256: str) -> str:
 def content_version(config: DataConfig, photos: Iterable[CutPhoto]) -> str:
     """Digest of the logical content: which pixels, on which side, cut how."""
     content = sorted((photo.pixels, photo.split) for photo in photos)
-    return digest({"crop_size": config.crop_size, "scale": config.scale, "photos": content})
+    cut = {"crop_size": config.crop_size, "scale": config.scale, "shrunk": config.shrunk}
+    return digest({**cut, "photos": content})
 
 
 def read_manifest(store: ObjectStore, key: str) -> Manifest:

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from srgan.config import DataConfig
 from srgan.data import manifest as manifests
-from srgan.data.crops import cut
 from srgan.data.layout import Layout
 from srgan.data.manifest import Manifest, put_table
 from srgan.data.previous import Previous, read_previous
@@ -92,16 +91,16 @@ def _read_changed(
     for done, reading in enumerate(read_photos(source_store, changed, config), start=1):
         if reading is not None:
             sources.append(reading.source)
-            _place(reading, layout, config)
+            _place(reading, layout)
         progress(done, len(changed))
     return sorted(sources, key=lambda source: source.key), len(changed)
 
 
-def _place(reading: Reading, layout: Layout, config: DataConfig) -> None:
+def _place(reading: Reading, layout: Layout) -> None:
     pixels, rgb = reading.source.pixels, reading.rgb
     if pixels is None or rgb is None or layout.has(pixels):
         return
-    layout.add(pixels, rgb.shape[0], rgb.shape[1], cut(rgb, config.crop_size))
+    layout.add(pixels, rgb)
 
 
 def _split(

@@ -63,9 +63,9 @@ def read_previous(
     return Previous(manifest, token, shards, photos, sources, splits)
 
 
-def _judged_by(config: DataConfig) -> tuple[int, int]:
+def _judged_by(config: DataConfig) -> tuple[object, ...]:
     """What decides how a photo is cut and whether it is rejected."""
-    return config.crop_size, config.max_pixels
+    return config.crop_size, config.max_pixels, config.shrunk
 
 
 def _intact(store: ObjectStore, manifest: Manifest) -> dict[str, Shard]:

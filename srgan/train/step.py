@@ -56,7 +56,7 @@ class Stage(ABC):
         scale = config.generator.scale
         self.degradation = build_degradation(scale, config.degradation, seed=config.seed).to(device)
         self.ema = Ema(generator, config.ema_decay) if config.ema_decay is not None else None
-        self.updates = {"generator": Update(generator, config.gradient_clip)}
+        self.updates = {"generator": Update(generator, config.gradient_clip, config.optimizer)}
         self._generate = ranks.share_gradients(generator)
 
     @property

@@ -1,11 +1,13 @@
-"""One network's optimiser: clip, step, and do nothing where gradients are not finite."""
+"""One network's optimisers: clip, step, and do nothing where gradients are not finite."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from srgan.train.muon import Muon
 
 _BETAS = (0.9, 0.999)  # section 3.2 gives β1 = 0.9
 
@@ -21,20 +23,29 @@ class Outcome:
 
 
 class Update:
-    """Adam for one network.
+    """Adam for one network, or with ``muon`` Muon for its inner convolutions and Adam for the rest.
 
     Gradients are averaged over the ranks before their norm is taken, so all ranks see the same
     norm and skip the same steps. Nothing here waits for the device.
     """
 
-    def __init__(self, network: nn.Module, gradient_clip: float | None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        gradient_clip: float | None,
+        optimizer: Literal["adam", "muon"] = "adam",
+    ) -> None:
         self._parameters = list(network.parameters())
         self._buffers = list(network.buffers())
         self._buffers_before = [buffer.clone() for buffer in self._buffers]
         self._largest_norm = gradient_clip if gradient_clip is not None else math.inf
+        inner = _inner_convolutions(self._parameters) if optimizer == "muon" else []
+        self.muon = Muon(inner) if inner else None
         # Fused: the one implementation that masks a step on the device (`found_inf`).
         self.optimizer: torch.optim.Optimizer = torch.optim.Adam(
-            self._parameters, betas=_BETAS, fused=True
+            [p for p in self._parameters if not any(p is one for one in inner)],
+            betas=_BETAS,
+            fused=True,
         )
 
     def begin(self) -> None:
@@ -44,17 +55,20 @@ class Update:
 
     def step(self, loss: Tensor, learning_rate: float) -> Outcome:
         """Backward and one optimiser step; gradients must not be used afterwards."""
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if math.isfinite(self._largest_norm):
             nn.utils.clip_grads_with_norm_(self._parameters, self._largest_norm, norm)
         skipped = (~torch.isfinite(norm)).to(torch.float32)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.found_inf = skipped  # type: ignore[attr-defined]  # as GradScaler does
-        self.optimizer.step()
+        optimizers = [self.optimizer, self.muon] if self.muon else [self.optimizer]
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.found_inf = skipped  # type: ignore[attr-defined]  # as GradScaler does
+            optimizer.step()
         return Outcome(norm, skipped)
 
     @torch.no_grad()
@@ -64,7 +78,15 @@ class Update:
             buffer.copy_(torch.where(skipped.bool(), before, buffer))
 
     def state(self) -> dict[str, Any]:
-        return self.optimizer.state_dict()
+        muon = {"muon": self.muon.state_dict()} if self.muon else {}
+        return {**self.optimizer.state_dict(), **muon}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state)
+        if self.muon:
+            self.muon.load_state_dict(state["muon"])
+        self.optimizer.load_state_dict({key: state[key] for key in ("state", "param_groups")})
+
+
+def _inner_convolutions(parameters: list[nn.Parameter]) -> list[nn.Parameter]:
+    """All but the first and the last, whose channels are an image's and mean something."""
+    return [parameter for parameter in parameters if parameter.ndim == 4][1:-1]

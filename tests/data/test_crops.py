@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srgan.data.crops import cut, windows
+from srgan.data.crops import cut, cut_shrunk, windows
+from srgan.resize import imresize
 
 
 @given(st.integers(8, 70), st.integers(8, 70))
@@ -34,3 +35,11 @@ def test_crops_are_the_pixels_below_the_windows() -> None:
     crops = list(cut(photo, 8))
     assert len(crops) == 6
     np.testing.assert_array_equal(crops[-1], photo[12:, 3:])
+
+
+def test_a_photo_is_cut_again_at_each_size_that_still_holds_a_crop() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (20, 16, 3), np.uint8)
+    crops = list(cut_shrunk(photo, 8, (0.75, 0.25)))
+    expected = [*cut(photo, 8), *cut(imresize(photo, scale=0.75), 8)]
+    assert len(crops) == len(expected) == 6 + 4
+    np.testing.assert_array_equal(np.stack(crops), np.stack(expected))

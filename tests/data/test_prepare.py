@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from srgan.adapters.s3 import S3Store
-from srgan.data.crops import cut
+from srgan.data.crops import cut, cut_shrunk
 from srgan.data.manifest import latest_key, read_latest, read_manifest, read_photos, read_sources
 from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.errors import ConflictError, DataError, StorageError
@@ -27,6 +27,22 @@ def test_crops_hold_every_pixel_of_every_photo(workshop: Workshop) -> None:
             photo = workshop.draw(int(name[4:7]))
             expected = np.stack(list(cut(photo, 32)))
             np.testing.assert_array_equal(np.stack([crops[i] for i in mine]), expected)
+
+
+def test_training_photos_are_cut_at_each_size_and_held_out_ones_as_they_are(
+    workshop: Workshop,
+) -> None:
+    workshop.upload(*range(8))
+    plain = workshop.prepare()
+    ref = workshop.prepare(shrunk=(0.5,))
+
+    assert ref.version != plain.version
+    assert ref.num_eval_crops == plain.num_eval_crops
+    assert ref.num_train_crops > plain.num_train_crops
+    crops = workshop.crops(ref, "train")
+    photo = workshop.draw(int(crops.names[0][4:7]))
+    mine = [crops[i] for i in range(len(crops)) if crops.photo_of[i] == 0]
+    np.testing.assert_array_equal(np.stack(mine), np.stack(list(cut_shrunk(photo, 32, (0.5,)))))
 
 
 def test_the_second_time_nothing_is_read_and_nothing_written(workshop: Workshop) -> None:

@@ -60,8 +60,10 @@ def everything(stage: Stage) -> dict[str, Tensor]:
         for name, tensor in network.state_dict().items()
     }
     for part, update in stage.updates.items():
-        for number, state in update.state()["state"].items():
-            found |= {f"{part}.optimiser.{number}.{name}": value for name, value in state.items()}
+        state = update.state()
+        for kind, moments in (("adam", state), ("muon", state.get("muon", {"state": {}}))):
+            for number, of_one in moments["state"].items():
+                found |= {f"{part}.{kind}.{number}.{name}": of_one[name] for name in of_one}
     return {name: tensor.clone() for name, tensor in found.items()}
 
 
