@@ -1,0 +1,125 @@
+"""Train what is not trained yet, measure everything, write the page."""
+
+import argparse
+import hashlib
+import logging
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from benchmarks.quality.contestants import RECIPE, Contestant, ablations, networks
+from benchmarks.quality.measuring import Method, method
+from benchmarks.quality.page import Comparison, write_page
+from benchmarks.quality.photos import SCALE, Pair, open_set, open_training_crops
+from benchmarks.quality.plots import plot_curves, plot_plane
+from benchmarks.quality.results import measure_baselines, read_ablations, read_training
+from benchmarks.quality.strips import draw_strips
+from benchmarks.quality.training import GENERATOR, Lab, train
+from srgan.evaluate.perceptual import PerceptualDistance
+from srgan.models.interchange import load_generator
+from srgan.models.interpolation import Bicubic
+
+_SETS = ("Set5", "Set14")
+_PAGE = Path("docs/benchmarks/quality.md")
+_IN_STRIPS = ("fast", "srgan_mse", "srgan_squeezenet")
+
+
+def main(arguments: list[str]) -> None:
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    weights = options.weights.read_bytes()
+    sets = {name: open_set(options.eval / name) for name in _SETS}
+    lab = Lab(
+        out=options.out,
+        crops=open_training_crops(options.train, options.out, RECIPE.data),
+        watched=sets[_SETS[0]],
+        weights=weights,
+    )
+    trained = networks(hashlib.sha256(weights).hexdigest())
+    taken_away = list(ablations())
+    everyone = [*trained, *(one for _, each in taken_away for one in each)]
+    for contestant in everyone:
+        if not options.only or contestant.name.startswith(tuple(options.only)):
+            train(lab, contestant)
+    missing = [each.name for each in everyone if not (lab.folder(each) / GENERATOR).exists()]
+    if missing:
+        print(f"not trained yet, so no page: {', '.join(missing)}")
+        return
+    _write(lab, trained, taken_away, sets, options.strips)
+
+
+def _write(
+    lab: Lab,
+    trained: list[Contestant],
+    taken_away: list[tuple[str, list[Contestant]]],
+    sets: dict[str, list[Pair]],
+    strips: Path | None,
+) -> None:
+    distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
+    trainings = [read_training(lab, each, sets, distance) for each in trained]
+    baselines = measure_baselines(sets, distance)
+    folder = _PAGE.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    first = _SETS[0]
+    plot_curves(
+        [each for each in trainings if each.contestant.start is None],
+        baselines["bicubic"][first].psnr,
+        folder / "curves.svg",
+    )
+    plot_plane(
+        {name: figures[first] for name, figures in baselines.items()}
+        | {each.contestant.title: each.figures[first] for each in trainings},
+        f"{first}, ×{SCALE}",
+        folder / "plane.svg",
+    )
+    write_page(
+        _PAGE,
+        Comparison(
+            machine=_machine(),
+            date=time.strftime("%Y-%m-%d"),
+            command="make bench-quality",
+            baselines=baselines,
+            trainings=trainings,
+            ablations=read_ablations(lab, taken_away),
+            strips=draw_strips(strips, _shown(lab, trained), folder) if strips else [],
+            num_photos=len(set(lab.crops.photo_of)),
+        ),
+    )
+    print(f"wrote {_PAGE}")
+
+
+def _shown(lab: Lab, trained: list[Contestant]) -> dict[str, Method]:
+    """Columns of the strips."""
+    by_name = {each.name: each for each in trained}
+    methods = {"bicubic": method(Bicubic(SCALE))}
+    for name in _IN_STRIPS:
+        data = (lab.folder(by_name[name]) / GENERATOR).read_bytes()
+        methods[by_name[name].title] = method(load_generator(data))
+    return methods
+
+
+def _machine() -> str:
+    cores = torch.get_num_threads()
+    return f"{cores} threads of {platform.machine()}, torch {torch.__version__}, no GPU used"
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument("--train", type=Path, required=True, help="folder of training photos")
+    parser.add_argument("--eval", type=Path, required=True, help="folder with Set5 and Set14")
+    parser.add_argument("--weights", type=Path, required=True, help="SqueezeNet 1.1's weights file")
+    parser.add_argument("--out", type=Path, default=Path(".srgan/quality"), help="trainings")
+    parser.add_argument("--strips", type=Path, help="folder of photos for the picture strips")
+    parser.add_argument("--only", nargs="*", help="train these alone (how their names begin)")
+    parser.add_argument("--threads", type=int, help="of torch; default: all cores")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,136 @@
+"""Who is compared: networks with their recipes in steps, and the ablations of the fast one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from srgan.config import (
+    AdversarialConfig,
+    FeatureContentConfig,
+    GeneratorConfig,
+    LearningRate,
+    MseContentConfig,
+    PretrainConfig,
+)
+from srgan.recipes import get_recipe
+from srgan.refs import config_digest
+
+RECIPE = get_recipe("fast_x4")
+WHOLE = "nothing"
+"""The ablation that takes nothing away: what the others are compared with."""
+
+_SEEDS = (0, 1, 2)
+_ABLATION_STEPS = 500
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One training: a stage and, for a GAN, whose generator it starts from."""
+
+    name: str
+    title: str
+    stage: PretrainConfig | AdversarialConfig
+    start: "Contestant | None" = None
+
+    @property
+    def folder(self) -> str:
+        """Named by what goes in: another recipe is another training."""
+        digest = config_digest(self.stage, self.start.folder if self.start else None)
+        return f"{self.name}-{digest[:8]}"
+
+
+def networks(weights: str) -> list[Contestant]:
+    """The networks of the table; `weights` is the SHA-256 of SqueezeNet's file."""
+    gan = RECIPE.adversarial
+    assert gan is not None
+    assert isinstance(gan.content, FeatureContentConfig)
+    perceptual = gan.content.model_copy(update={"weights": weights})
+    fast = Contestant("fast", "fast", RECIPE.pretrain)
+    return [
+        fast,
+        Contestant(
+            "srgan_squeezenet",
+            "SRGAN-SqueezeNet",
+            gan.model_copy(update={"content": perceptual}),
+            fast,
+        ),
+        Contestant(
+            "srgan_mse",
+            "SRGAN-MSE",
+            gan.model_copy(update={"content": MseContentConfig()}),
+            fast,
+        ),
+        Contestant("srcnn", "SRCNN", _first_paper("srcnn", steps=3800)),
+        Contestant("fsrcnn", "FSRCNN", _first_paper("fsrcnn", steps=17_000)),
+        Contestant("espcn", "ESPCN", _first_paper("espcn", steps=24_000)),
+        Contestant("srresnet", "SRResNet-MSE", _srresnet()),
+    ]
+
+
+def ablations() -> Iterator[tuple[str, list[Contestant]]]:
+    """What is taken away from the shortened fast recipe, and the trainings: one for each seed."""
+    steps = _ABLATION_STEPS
+    rate = RECIPE.pretrain.learning_rate.model_copy(update={"warmup_steps": steps // 20})
+    whole = RECIPE.pretrain.model_copy(
+        update={
+            "steps": steps,
+            "learning_rate": rate,
+            # As a share of the stage what 0.999 is of the whole one.
+            "ema_decay": 0.99,
+            "checkpoint_every": steps,
+            "validate_every": steps,
+        }
+    )
+    constant = {"warmup_steps": 0, "decay": "none"}
+    without: dict[str, dict[str, object]] = {
+        WHOLE: {},
+        "L1, MSE instead": {"loss": "mse"},
+        "Muon, Adam instead": {"optimizer": "adam"},
+        "warm-up and cosine, constant instead": {"learning_rate": rate.model_copy(update=constant)},
+        "the large learning rate, the paper's 1e-4 instead": {
+            "learning_rate": rate.model_copy(update={"peak": 1e-4})
+        },
+    }
+    for number, (title, changes) in enumerate(without.items()):
+        yield (
+            title,
+            [
+                Contestant(
+                    f"ablation{number}-seed{seed}",
+                    title,
+                    whole.model_copy(update={**changes, "seed": seed}),
+                )
+                for seed in _SEEDS
+            ],
+        )
+
+
+def _first_paper(kind: str, *, steps: int) -> PretrainConfig:
+    """One of the small networks on luma: L1 and Adam, since their own took days."""
+    return PretrainConfig(
+        generator=GeneratorConfig.model_validate({"kind": kind, "scale": 4}),
+        steps=steps,
+        loss="l1",
+        learning_rate=LearningRate(peak=1e-3, warmup_steps=200, decay="cosine"),
+        ema_decay=0.999,
+        gradient_clip=1.0,
+        precision="auto",
+        checkpoint_every=steps // 20,
+        validate_every=steps // 20,
+        log_every=50,
+    )
+
+
+def _srresnet() -> PretrainConfig:
+    """The paper's network and loss; a larger learning rate with a cosine for so few steps."""
+    return PretrainConfig(
+        generator=GeneratorConfig(),
+        steps=2600,
+        loss="mse",
+        learning_rate=LearningRate(peak=4e-4, warmup_steps=100, decay="cosine"),
+        ema_decay=0.99,
+        gradient_clip=1.0,
+        precision="auto",
+        checkpoint_every=130,
+        validate_every=130,
+        log_every=26,
+    )

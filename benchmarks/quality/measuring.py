@@ -1,0 +1,55 @@
+"""Figures of a method on an evaluation set, as the paper's tables have them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.quality.photos import SCALE, Pair
+from srgan.evaluate.perceptual import PerceptualDistance
+from srgan.images import Photo
+from srgan.metrics import psnr, ssim
+from srgan.models.base import Generator
+from srgan.upscale.engine import Engine
+
+_TILE = 256
+
+Method = Callable[[Photo], Photo]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Means over the images of a set."""
+
+    psnr: float
+    ssim: float
+    distance: float
+
+
+def method(generator: Generator) -> Method:
+    """The whole photo through a generator in fp32."""
+    return Engine(generator, tile=_TILE, device="cpu").upscale_photo
+
+
+def measure(upscale: Method, pairs: list[Pair], distance: PerceptualDistance) -> Figures:
+    """PSNR and SSIM on luma and the perceptual distance, without a border of the scale."""
+    rows = []
+    for pair in pairs:
+        hr, sr = pair.hr.pixels, upscale(pair.lr).pixels
+        rows.append(
+            (
+                psnr(hr, sr, border=SCALE),
+                ssim(hr, sr, border=SCALE),
+                distance(hr, sr, border=SCALE),
+            )
+        )
+    return Figures(*np.mean(rows, axis=0).tolist())
+
+
+def mean_psnr(generator: Generator, pairs: list[Pair]) -> float:
+    """In dB, of a network in the middle of its training, which it is in again afterwards."""
+    training = generator.training
+    upscale = method(generator)
+    scores = [psnr(pair.hr.pixels, upscale(pair.lr).pixels, border=SCALE) for pair in pairs]
+    generator.train(training)
+    return float(np.mean(scores))

@@ -1,0 +1,186 @@
+"""``docs/benchmarks/quality.md``: tables, plots and strips of one comparison."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.quality.contestants import WHOLE
+from benchmarks.quality.measuring import Figures
+from benchmarks.quality.paper import NOT_CHECKED, TABLE_2, PaperRow
+from benchmarks.quality.results import Ablation, Training
+from srgan.config import AdversarialConfig
+
+_PAPERS_NAME = {"SRGAN-SqueezeNet": "SRGAN (VGG54)"}
+"""Rows beside which a figure of the paper stands under another name."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that the page shows."""
+
+    machine: str
+    date: str
+    command: str
+    baselines: Mapping[str, Mapping[str, Figures]]
+    trainings: Sequence[Training]
+    ablations: Sequence[Ablation]
+    strips: Sequence[Path]
+    num_photos: int
+    sets: Sequence[str] = field(default=("Set5", "Set14"))
+
+
+def write_page(path: Path, comparison: Comparison) -> None:
+    """The page; plots and strips lie beside it in a folder of its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts = [
+        _head(comparison),
+        *(_table(comparison, name) for name in comparison.sets),
+        _reading(comparison),
+        _trainings(comparison),
+        _ablations(comparison.ablations),
+        _pictures(comparison),
+    ]
+    path.write_text("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _head(comparison: Comparison) -> str:
+    return (
+        "# Quality: the paper's Table 2, reproduced as far as two cores go\n\n"
+        f"Written by `{comparison.command}` on {comparison.date}, {comparison.machine}. Trained on "
+        f"{comparison.num_photos} photos of BSDS500 (its train and test parts; 481×321 JPEG), "
+        "measured on the published ×4 LR images of Set5 and Set14. Everything is computed by this "
+        "project: networks, training, degradation, metrics. The paper trained on 350,000 images "
+        "of ImageNet for days on a GPU; here each network has minutes.\n\n"
+        "PSNR and SSIM on luma, border of 4 pixels left out. The paper's SSIM comes from another "
+        "program (daala) and is not comparable with MATLAB's definition, which ours follows. "
+        "`squeezenet_distance`: lower is better ([perceptual networks](../perceptual.md)). MOS are "
+        "the paper's, of its own images (1 bad … 5 excellent); ours have not been rated by people."
+    )
+
+
+def _table(comparison: Comparison, name: str) -> str:
+    paper = TABLE_2[name]
+    lines = [
+        f"## {name}\n",
+        "| | PSNR | paper's PSNR | SSIM | paper's SSIM | squeezenet_distance ↓ | paper's MOS |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for title, figures in _figures(comparison, name).items():
+        row = paper.get(_PAPERS_NAME.get(title, title))
+        taught = " (trained on the judge)" if title == "SRGAN-SqueezeNet" else ""
+        lines.append(
+            f"| {title} | {figures.psnr:.2f} | {_psnr(title, row)} | {figures.ssim:.4f} | "
+            f"{f'{row.ssim:.4f}' if row else '–'} | {figures.distance:.3f}{taught} | "
+            f"{f'{row.mos:.2f}' if row else '–'} |"
+        )
+    lines += [
+        f"| DRCN (paper) | – | {paper['DRCN'].psnr:.2f}* | – | {paper['DRCN'].ssim:.4f} | – | "
+        f"{paper['DRCN'].mos:.2f} |",
+        f"| original | ∞ | ∞ | 1 | 1 | 0 | {paper['original'].mos:.2f} |",
+    ]
+    return "\n".join(lines)
+
+
+def _psnr(title: str, row: PaperRow | None) -> str:
+    if row is None:
+        return "–"
+    mark = "*" if title in NOT_CHECKED else ""
+    other = " (VGG54)" if title in _PAPERS_NAME else ""
+    return f"{row.psnr:.2f}{mark}{other}"
+
+
+def _figures(comparison: Comparison, name: str) -> dict[str, Figures]:
+    return {
+        **{title: sets[name] for title, sets in comparison.baselines.items()},
+        **{each.contestant.title: each.figures[name] for each in comparison.trainings},
+    }
+
+
+def _reading(comparison: Comparison) -> str:
+    best = max(comparison.trainings, key=lambda each: each.figures["Set5"].psnr)
+    by_title = {each.contestant.title: each for each in comparison.trainings}
+    text = (
+        "\\* quoted from a copy of the table that was not checked against the paper's text.\n\n"
+        f"The highest PSNR is that of {best.contestant.title}: {best.figures['Set5'].psnr:.2f} dB "
+        f"on Set5 after {best.minutes:.0f} minutes of training."
+    )
+    start = by_title.get("fast")
+    for title in ("SRGAN-SqueezeNet", "SRGAN-MSE"):
+        if (gan := by_title.get(title)) and start:
+            after, before = gan.figures["Set5"], start.figures["Set5"]
+            change = 100 * (after.distance / before.distance - 1)
+            text += (
+                f" {title} moves its start on Set5 from {before.psnr:.2f} to {after.psnr:.2f} dB "
+                f"and its distance from {before.distance:.3f} to {after.distance:.3f} "
+                f"({change:+.1f} %)."
+            )
+    return text + (
+        "\n\n**Trained on the judge.** SRGAN-SqueezeNet learned from the network that measures "
+        "the distance, since no other perceptual network's weights were at hand: its distance "
+        "says that the loss was learned, not that people like the picture better. Look at the "
+        "strips, and ask people."
+    )
+
+
+def _trainings(comparison: Comparison) -> str:
+    lines = [
+        "## How each was trained\n",
+        "| | parameters | steps | s per step | minutes | loss | learning rate | started from |",
+        "|---|---:|---:|---:|---:|---|---|---|",
+    ]
+    for each in comparison.trainings:
+        stage, start = each.contestant.stage, each.contestant.start
+        content = stage.content if isinstance(stage, AdversarialConfig) else stage.loss
+        loss = content if isinstance(content, str) else _content(content.model_dump())
+        gan = " + 1e-3 adversarial" if isinstance(stage, AdversarialConfig) else ""
+        rate = stage.learning_rate
+        lines.append(
+            f"| {each.contestant.title} | {each.num_parameters:,} | {stage.steps:,} | "
+            f"{each.step_s:.3f} | {each.minutes:.0f} | {loss}{gan} | {rate.peak:g}, {rate.decay} | "
+            f"{start.title if start else '–'} |"
+        )
+    return "\n".join(lines) + (
+        "\n\nMinutes are steps × the median seconds per step, so that other work on the machine "
+        "in between does not count. SRResNet and the small networks are far from what their papers "
+        "had: SRResNet's batch norm needs many more steps than it gets here.\n\n"
+        "![PSNR over training time](quality/curves.svg)\n\n"
+        "![PSNR against perceptual distance](quality/plane.svg)"
+    )
+
+
+def _content(content: Mapping[str, object]) -> str:
+    return "mse" if content["kind"] == "mse" else f"{content['network']} {content['layer']}"
+
+
+def _ablations(ablations: Sequence[Ablation]) -> str:
+    if not ablations:
+        return ""
+    whole = statistics.mean(next(each.scores for each in ablations if each.without == WHOLE))
+    lines = [
+        "## What each choice of the fast recipe brings\n",
+        "The recipe shortened to a few hundred steps, and the same without one of its choices; "
+        "PSNR on Set5 in dB, three seeds each. Gain: what the choice adds at that length.\n",
+        "| without | mean | lowest | highest | gain of the choice |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for each in ablations:
+        mean = statistics.mean(each.scores)
+        gain = "–" if each.without == WHOLE else f"{whole - mean:+.2f}"
+        lines.append(
+            f"| {each.without} | {mean:.2f} | {min(each.scores):.2f} | {max(each.scores):.2f} | "
+            f"{gain} |"
+        )
+    return "\n".join(lines)
+
+
+def _pictures(comparison: Comparison) -> str:
+    lines = ["## Strips\n"]
+    if not comparison.strips:
+        return ""
+    lines.append(
+        "The window with the strongest edges of photos that nothing was trained on, doubled in "
+        "size by repeating pixels.\n"
+    )
+    lines += [f"![{path.stem}](quality/{path.name})\n" for path in comparison.strips]
+    return "\n".join(lines).rstrip()

@@ -1,0 +1,71 @@
+"""What is trained and measured on: crops of a folder of photos, and sets of HR and LR images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from srgan.config import DataConfig
+from srgan.data.crops import cut_shrunk
+from srgan.data.dataset import Crops
+from srgan.errors import DataError
+from srgan.images import Photo
+from srgan.images.files import find_photos, read_photo
+from srgan.images.shrink import shrink
+
+SCALE = 4
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image of an evaluation set."""
+
+    name: str
+    hr: Photo
+    lr: Photo
+
+
+def open_training_crops(folder: Path, out: Path, config: DataConfig) -> Crops:
+    """The photos of `folder` cut as a dataset cuts them for training, mapped from a file in `out`.
+
+    Photos come in the order of their names; what is smaller than a crop is left out.
+    """
+    photos = list(find_photos(folder).values())
+    sizes = "-".join(map(str, (config.crop_size, *config.shrunk, len(photos))))
+    shard, owners = out / f"crops-{sizes}.npy", out / f"crops-{sizes}-photos.npy"
+    if not owners.exists():
+        crops, photo_of = [], []
+        for path in photos:
+            pixels = read_photo(path).rgb
+            if min(pixels.shape[:2]) < config.crop_size:
+                continue
+            mine = list(cut_shrunk(pixels, config.crop_size, config.shrunk))
+            photo_of += [photo_of[-1] + 1 if photo_of else 0] * len(mine)
+            crops += mine
+        if not crops:
+            raise DataError(f"no photo in {folder} holds a crop of {config.crop_size} pixels")
+        np.save(shard, np.stack(crops))
+        np.save(owners, np.array(photo_of))  # last: whoever finds it finds the crops
+    numbers = np.load(owners).tolist()
+    return Crops(
+        size=config.crop_size,
+        names=[str(number) for number in numbers],
+        photo_of=numbers,
+        shards=[np.load(shard, mmap_mode="r")],
+        shard_of=np.zeros(len(numbers), np.int64),
+        row_of=np.arange(len(numbers)),
+    )
+
+
+def open_set(folder: Path) -> list[Pair]:
+    """The images of ``HR``, with the LR images of ``LRx4`` or, where there are none, our own."""
+    originals = find_photos(folder / "HR")
+    published = find_photos(folder / f"LRx{SCALE}") if (folder / f"LRx{SCALE}").is_dir() else {}
+    if published and published.keys() != originals.keys():
+        raise DataError(f"{folder}: HR and LRx{SCALE} do not hold the same images")
+    pairs = []
+    for name, path in originals.items():
+        hr = read_photo(path)
+        lr = read_photo(published[name]) if published else shrink(hr, SCALE)
+        pairs.append(Pair(name, hr, lr))
+    return pairs

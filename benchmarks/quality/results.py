@@ -1,0 +1,102 @@
+"""Figures of every method, measured once per generator file and kept beside it."""
+
+import hashlib
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.quality.contestants import WHOLE, Contestant
+from benchmarks.quality.measuring import Figures, mean_psnr, measure, method
+from benchmarks.quality.photos import SCALE, Pair
+from benchmarks.quality.training import CURVE, GENERATOR, RAW, Lab
+from srgan.evaluate.perceptual import PerceptualDistance
+from srgan.models.base import Generator
+from srgan.models.interchange import load_generator
+from srgan.models.interpolation import Bicubic, Nearest
+
+BASELINES = {"nearest": Nearest, "bicubic": Bicubic}
+_FIGURES = "figures.json"
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a trained network's table row and curve are made of."""
+
+    contestant: Contestant
+    num_parameters: int
+    figures: dict[str, Figures]
+    """By evaluation set."""
+    curve: list[tuple[float, float]]
+    """Minutes of training on this machine, PSNR in dB on the watched set."""
+    step_s: float
+    """Median seconds per step while it was trained."""
+
+    @property
+    def minutes(self) -> float:
+        return self.contestant.stage.steps * self.step_s / 60
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """PSNR in dB on the watched set without one choice of the fast recipe, one per seed."""
+
+    without: str
+    scores: list[float]
+
+
+def measure_baselines(
+    sets: Mapping[str, list[Pair]], distance: PerceptualDistance
+) -> dict[str, dict[str, Figures]]:
+    """Figures of nearest and bicubic by name and set."""
+    return {
+        name: {each: measure(method(build(SCALE)), pairs, distance) for each, pairs in sets.items()}
+        for name, build in BASELINES.items()
+    }
+
+
+def read_training(
+    lab: Lab, contestant: Contestant, sets: Mapping[str, list[Pair]], distance: PerceptualDistance
+) -> Training:
+    """Measure a finished training, or read what was measured of the same file."""
+    folder = lab.folder(contestant)
+    data = (folder / GENERATOR).read_bytes()
+    generator = load_generator(data)
+    kept = folder / _FIGURES
+    digest = hashlib.sha256(data).hexdigest()
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    if found.get("generator") != digest:
+        upscale = method(generator)
+        figures = {name: asdict(measure(upscale, p, distance)) for name, p in sets.items()}
+        found = {"generator": digest, "figures": figures}
+        kept.write_text(json.dumps(found, indent=1))
+    journal = json.loads((folder / CURVE).read_text())
+    step_s = statistics.median(journal["step_s"])
+    return Training(
+        contestant=contestant,
+        num_parameters=sum(p.numel() for p in generator.parameters()),
+        figures={name: Figures(**values) for name, values in found["figures"].items()},
+        curve=[(entry["step"] * step_s / 60, entry["psnr"]) for entry in journal["curve"]],
+        step_s=step_s,
+    )
+
+
+def read_ablations(lab: Lab, groups: list[tuple[str, list[Contestant]]]) -> list[Ablation]:
+    """Scores of every ablation; the average is taken away from the whole recipe's own runs."""
+    found = []
+    for without, contestants in groups:
+        folders = [lab.folder(each) for each in contestants]
+        found.append(Ablation(without, [_last_psnr(folder) for folder in folders]))
+        if without == WHOLE:
+            raw = [mean_psnr(_generator(folder / RAW), lab.watched) for folder in folders]
+            found.append(Ablation("the average of weights (EMA)", raw))
+    return found
+
+
+def _last_psnr(folder: Path) -> float:
+    return float(json.loads((folder / CURVE).read_text())["curve"][-1]["psnr"])
+
+
+def _generator(path: Path) -> Generator:
+    return load_generator(path.read_bytes())

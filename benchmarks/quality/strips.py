@@ -1,0 +1,53 @@
+"""Details from every method side by side, for the eye that figures do not replace."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.quality.measuring import Method
+from benchmarks.quality.photos import SCALE
+from srgan.images import Photo, strip
+from srgan.images.files import find_photos, read_photo
+from srgan.images.shrink import shrink
+
+_WINDOW = 96
+_ZOOM = 2
+_MAX_PHOTOS = 4
+
+
+def draw_strips(folder: Path, methods: Mapping[str, Method], out: Path) -> list[Path]:
+    """A PNG for each of the first few photos: the busiest window, of every method and original."""
+    paths = []
+    for path in list(find_photos(folder).values())[:_MAX_PHOTOS]:
+        hr, lr = _pair(read_photo(path))
+        window = _busiest(hr.rgb)
+        columns = [(name, _zoom(method(lr).rgb[window])) for name, method in methods.items()]
+        columns.append(("original", _zoom(hr.rgb[window])))
+        target = out / f"strip-{path.stem}.png"
+        target.write_bytes(strip(columns))
+        paths.append(target)
+    return paths
+
+
+def _pair(photo: Photo) -> tuple[Photo, Photo]:
+    """The photo without what the scale does not divide, and its LR side."""
+    height, width = (side - side % SCALE for side in photo.pixels.shape[:2])
+    hr = Photo(pixels=photo.pixels[:height, :width], format=photo.format)
+    return hr, shrink(hr, SCALE)
+
+
+def _busiest(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """The window with the strongest edges: chosen by the original, so it favours no method."""
+    down, right = np.gradient(rgb.mean(axis=2))
+    sums = np.pad((down**2 + right**2).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    side = min(_WINDOW, *rgb.shape[:2])
+    total = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    top, left = np.unravel_index(int(total.argmax()), total.shape)
+    return slice(int(top), int(top) + side), slice(int(left), int(left) + side)
+
+
+def _zoom(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels repeated: smoothing would hide them."""
+    return image.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1)

@@ -1,0 +1,155 @@
+"""One training from its recipe to its generator file, resumable wherever it was stopped."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.quality.contestants import Contestant
+from benchmarks.quality.measuring import mean_psnr
+from benchmarks.quality.photos import Pair
+from srgan.data.dataset import Crops, Patches
+from srgan.models.base import Generator
+from srgan.models.interchange import dump_generator
+from srgan.train.batches import Batches
+from srgan.train.build import build_stage
+from srgan.train.loop import run_steps
+from srgan.train.progress import Progress
+from srgan.train.state import dump_stage, load_stage
+from srgan.train.step import Stage
+
+logger = logging.getLogger(__name__)
+
+GENERATOR = "generator.safetensors"
+RAW = "generator-without-ema.safetensors"
+CURVE = "curve.json"
+_STATE = "state"
+_CPU = torch.device("cpu")
+
+
+@dataclass
+class Lab:
+    """Where trainings find what they need and leave what they made."""
+
+    out: Path
+    crops: Crops
+    watched: list[Pair]
+    """Set whose PSNR is followed during training."""
+    weights: bytes
+    """Weights file of the perceptual network."""
+
+    def folder(self, contestant: Contestant) -> Path:
+        return self.out / contestant.folder
+
+
+def train(lab: Lab, contestant: Contestant) -> None:
+    """Train to the end, from where an earlier call stopped; what is finished stays as it is."""
+    folder = lab.folder(contestant)
+    if (folder / GENERATOR).exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    start = contestant.start
+    config = contestant.stage
+    stage = build_stage(
+        config,
+        device=_CPU,
+        initial=(lab.folder(start) / GENERATOR).read_bytes() if start else None,
+        perceptual=lab.weights,
+    )
+    journal = _Journal(folder, contestant)
+    step = journal.restore(stage)
+    patches = Patches(
+        lab.crops,
+        batch_size=config.batch_size,
+        window=stage.window,
+        seed=config.seed,
+        augment=config.augment,
+    )
+    with Batches(patches, _CPU) as batches:
+        run_steps(
+            stage,
+            batches,
+            _Watch(lab.watched),  # type: ignore[arg-type]  # measures on a set, not on crops
+            start=step,
+            metrics={},
+            reporter=journal,
+            save=journal.save,
+        )
+    if stage.ema:
+        _write(folder / RAW, dump_generator(stage.generator))
+    _write(folder / GENERATOR, dump_generator(stage.result))
+
+
+class _Watch:
+    """Takes the place of the stage's validation: mean PSNR on whole images of a set."""
+
+    def __init__(self, pairs: list[Pair]) -> None:
+        self._pairs = pairs
+
+    def measure(self, generator: Generator) -> dict[str, float]:
+        return {"psnr": mean_psnr(generator, self._pairs)}
+
+    def pictures(self, generator: Generator) -> Iterator[tuple[str, bytes]]:
+        return iter(())
+
+
+class _Journal:
+    """The curve of one training, and its state at each checkpoint."""
+
+    def __init__(self, folder: Path, contestant: Contestant) -> None:
+        self._folder = folder
+        self._name = contestant.name
+        self._batch_size = contestant.stage.batch_size
+        self._curve: list[dict[str, float]] = []
+        self._step_s: list[float] = []
+
+    def progress(self, progress: Progress) -> None:
+        self._step_s.append(self._batch_size / progress.crops_per_s)
+        logger.info("%s: %s", self._name, progress.line())
+
+    def validation(self, step: int, metrics: dict[str, float]) -> None:
+        self._curve.append({"step": step, **metrics})
+        logger.info("%s: step %d, %.3f dB", self._name, step, metrics["psnr"])
+
+    def picture(self, name: str, png: bytes, step: int) -> None:
+        """There are none."""
+
+    def save(self, stage: Stage, step: int, metrics: dict[str, float]) -> None:
+        """Parts of this step first, then the file that points to them."""
+        parts = self._folder / f"{_STATE}-{step}"
+        parts.mkdir(exist_ok=True)
+        for name, data in dump_stage(stage).items():
+            (parts / name).write_bytes(data)
+        found = {
+            "step": step,
+            "curve": self._curve,
+            "step_s": self._step_s,
+            "written": time.strftime("%Y-%m-%d %H:%M"),
+        }
+        _write(self._folder / CURVE, json.dumps(found).encode())
+        for old in self._folder.glob(f"{_STATE}-*"):
+            if old != parts:
+                for file in old.iterdir():
+                    file.unlink()
+                old.rmdir()
+
+    def restore(self, stage: Stage) -> int:
+        """Steps already done; the stage is then as it was after them."""
+        if not (self._folder / CURVE).exists():
+            return 0
+        found = json.loads((self._folder / CURVE).read_text())
+        parts = self._folder / f"{_STATE}-{found['step']}"
+        load_stage(stage, {path.name: path.read_bytes() for path in parts.iterdir()})
+        self._curve, self._step_s = found["curve"], found["step_s"]
+        logger.info("%s: resuming at step %d", self._name, found["step"])
+        return int(found["step"])
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(data)
+    temporary.replace(path)
