@@ -6,6 +6,8 @@
 #                             https://download.pytorch.org/whl/cu128  (a CUDA version)
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
+#   TRAIN= EVAL= WEIGHTS=     what `make bench-quality` trains and measures on: a folder of photos, a
+#                             folder with Set5 and Set14, SqueezeNet's weights; also OUT= and STRIPS=
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -16,7 +18,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test test-slow lint format bench clean
+.PHONY: install demo test test-slow lint format bench bench-quality clean
 
 install: $(INSTALLED)
 
@@ -45,6 +47,14 @@ bench: $(INSTALLED)
 		[ -e "$$script" ] || continue; \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
+
+# Hours; a second call goes on where the first was stopped.
+OUT ?= .srgan/quality
+bench-quality: $(INSTALLED)
+	@[ -n "$(TRAIN)" ] && [ -n "$(EVAL)" ] && [ -n "$(WEIGHTS)" ] || { \
+		echo "make bench-quality TRAIN=PHOTOS EVAL=FOLDER_OF_SETS WEIGHTS=SQUEEZENET_FILE"; exit 1; }
+	$(BIN)/python -m benchmarks.quality --train "$(TRAIN)" --eval "$(EVAL)" \
+		--weights "$(WEIGHTS)" --out "$(OUT)" $(if $(STRIPS),--strips "$(STRIPS)")
 
 # Data, models and credentials in .srgan are yours and stay.
 clean:

@@ -1,0 +1,137 @@
+"""The comparison of the paper's Table 2: trainings that resume, figures, and the page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.quality.contestants import WHOLE, Contestant, ablations, networks
+from benchmarks.quality.measuring import measure, method
+from benchmarks.quality.page import Comparison, write_page
+from benchmarks.quality.paper import TABLE_2
+from benchmarks.quality.photos import Pair, open_set, open_training_crops
+from benchmarks.quality.results import Ablation, measure_baselines, read_training
+from benchmarks.quality.training import GENERATOR, Lab, train
+from srgan.config import DataConfig, PretrainConfig
+from srgan.errors import DataError
+from srgan.evaluate.perceptual import PerceptualDistance
+from srgan.models.interpolation import Bicubic
+from tests.conftest import DrawPhoto
+from tests.models.perceptual_weights import drawn_weights
+
+DATA = DataConfig(scale=4, crop_size=64, shrunk=(0.75,))
+
+
+def contestant(**changes: object) -> Contestant:
+    """A training of seconds."""
+    stage = {
+        "generator": {"kind": "bicubic_resnet", "scale": 4, "num_blocks": 1, "num_channels": 4},
+        "steps": 4,
+        "batch_size": 2,
+        "patch_size": 32,
+        "ema_decay": 0.9,
+        "optimizer": "muon",
+        "checkpoint_every": 1,
+        "validate_every": 2,
+        "log_every": 1,
+    }
+    return Contestant("tiny", "fast", PretrainConfig.model_validate({**stage, **changes}))
+
+
+@pytest.fixture
+def lab(tmp_path: Path, draw_photo: DrawPhoto) -> Lab:
+    photos, hr = tmp_path / "photos", tmp_path / "Set5" / "HR"
+    for folder, seeds in ((photos, range(3)), (hr, range(10, 12))):
+        folder.mkdir(parents=True)
+        for seed in seeds:
+            Image.fromarray(draw_photo(seed, height=96, width=96)).save(folder / f"{seed}.png")
+    out = tmp_path / "out"
+    out.mkdir()
+    return Lab(out, open_training_crops(photos, out, DATA), open_set(hr.parent), drawn_weights())
+
+
+class Breaking(list[Pair]):
+    """A set that can be gone through once; then it stands for whatever ends the process."""
+
+    def __iter__(self) -> Iterator[Pair]:
+        if hasattr(self, "seen"):
+            raise RuntimeError("stopped")
+        self.seen = True
+        return super().__iter__()
+
+
+def test_an_interrupted_training_goes_on_and_ends_with_the_same_bytes(
+    lab: Lab, tmp_path: Path
+) -> None:
+    train(lab, contestant())
+    elsewhere = Lab(tmp_path / "elsewhere", lab.crops, Breaking(lab.watched), lab.weights)
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(elsewhere, contestant())
+    assert not (elsewhere.folder(contestant()) / GENERATOR).exists()
+    elsewhere.watched = lab.watched
+    train(elsewhere, contestant())
+    whole, resumed = ((each.folder(contestant()) / GENERATOR) for each in (lab, elsewhere))
+    assert whole.read_bytes() == resumed.read_bytes()
+
+
+def test_what_is_trained_is_not_trained_again_and_another_recipe_is_another_training(
+    lab: Lab,
+) -> None:
+    train(lab, contestant())
+    lab.watched = Breaking(lab.watched)
+    lab.watched.seen = True  # any further validation would raise
+    train(lab, contestant())
+    assert contestant(seed=1).folder != contestant().folder
+
+
+def test_the_shrunk_photos_are_cut_too(lab: Lab) -> None:
+    assert len(lab.crops) == 3 * (4 + 4)
+    assert list(lab.crops.photo_of) == [0] * 8 + [1] * 8 + [2] * 8
+
+
+def test_a_set_whose_images_have_no_partner_is_refused(tmp_path: Path, lab: Lab) -> None:
+    folder = tmp_path / "Set5"
+    (folder / "LRx4").mkdir()
+    Image.new("RGB", (24, 24)).save(folder / "LRx4" / "other.png")
+    with pytest.raises(DataError, match="do not hold the same images"):
+        open_set(folder)
+
+
+def test_every_recipe_is_a_network_of_its_own_and_ablations_change_one_thing() -> None:
+    trained = networks("c7498b4d")
+    groups = dict(ablations())
+    everyone = [*trained, *(each for group in groups.values() for each in group)]
+    assert len({each.folder for each in everyone}) == len(everyone)
+    whole = groups[WHOLE][0].stage.model_dump()
+    for without, (first, *_) in groups.items():
+        changed = {name for name, value in first.stage.model_dump().items() if value != whole[name]}
+        assert len(changed) == (0 if without == WHOLE else 1), (without, changed)
+
+
+def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) -> None:
+    train(lab, contestant())
+    distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
+    sets = {"Set5": lab.watched, "Set14": lab.watched}
+    baselines = measure_baselines(sets, distance)
+    assert baselines["bicubic"]["Set5"] == measure(method(Bicubic(4)), lab.watched, distance)
+    page = tmp_path / "quality.md"
+    write_page(
+        page,
+        Comparison(
+            machine="a machine",
+            date="2026-01-01",
+            command="a command",
+            baselines=baselines,
+            trainings=[read_training(lab, contestant(), sets, distance)],
+            ablations=[Ablation(WHOLE, [30.0, 30.2]), Ablation("L1", [29.0, 29.2])],
+            strips=[],
+            num_photos=3,
+        ),
+    )
+    text = page.read_text()
+    ours = baselines["bicubic"]["Set5"]
+    assert f"| bicubic | {ours.psnr:.2f} | {TABLE_2['Set5']['bicubic'].psnr:.2f} |" in text
+    assert "| L1 | 29.10 | 29.00 | 29.20 | +1.00 |" in text
+    assert "trained on the judge" in text.lower()
