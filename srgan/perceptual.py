@@ -30,7 +30,7 @@ PUBLISHED_WEIGHTS: dict[FeatureNetwork, PublishedWeights] = {
 
 FEATURE_SCALE: dict[FeatureNetwork, float] = {
     "vgg19": 1 / 12.75,  # section 3.2
-    "squeezenet1_1": 1 / 240,  # at fire5: measured, see docs/perceptual.md
+    "squeezenet1_1": 1 / 69,  # at fire9: measured, see docs/perceptual.md
 }
 """What makes a loss on features of the size of the MSE on [−1, 1]."""
 

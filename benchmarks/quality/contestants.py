@@ -56,7 +56,7 @@ def networks(weights: str) -> list[Contestant]:
         Contestant(
             "srgan_mse",
             "SRGAN-MSE",
-            gan.model_copy(update={"content": MseContentConfig()}),
+            gan.model_copy(update={"content": MseContentConfig(), "adversarial_weight": 1e-3}),
             fast,
         ),
         Contestant("srcnn", "SRCNN", _first_paper("srcnn", steps=3800)),

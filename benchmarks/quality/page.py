@@ -133,7 +133,8 @@ def _trainings(comparison: Comparison) -> str:
         stage, start = each.contestant.stage, each.contestant.start
         content = stage.content if isinstance(stage, AdversarialConfig) else stage.loss
         loss = content if isinstance(content, str) else _content(content.model_dump())
-        gan = " + 1e-3 adversarial" if isinstance(stage, AdversarialConfig) else ""
+        is_gan = isinstance(stage, AdversarialConfig)
+        gan = f" + {stage.adversarial_weight:g} adversarial" if is_gan else ""
         rate = stage.learning_rate
         lines.append(
             f"| {each.contestant.title} | {each.num_parameters:,} | {stage.steps:,} | "
