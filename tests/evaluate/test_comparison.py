@@ -12,7 +12,7 @@ from srgan.data.dataset import Crops
 from srgan.errors import DataError
 from srgan.evaluate.comparison import BICUBIC, compare, with_bicubic
 from srgan.evaluate.picture import comparison_picture
-from srgan.evaluate.report import means, metrics_table
+from srgan.evaluate.report import judged_by_its_teacher, means, metrics_table
 from srgan.metrics import psnr, ssim
 from srgan.resize import imresize
 
@@ -133,3 +133,10 @@ def test_a_table_says_whose_distance_is_by_the_network_it_learned_from() -> None
         "| SRGAN | 28.250 dB | 0.8000 | 1.2500 (trained on the judge) |",
         "| Champion | 28.250 dB | 0.8000 | – |",
     ]
+
+
+def test_a_caption_says_who_was_trained_on_the_judge() -> None:
+    assert judged_by_its_teacher({}) == ""
+    assert judged_by_its_teacher({"squeezenet_distance": ["model", "champion"]}) == (
+        "squeezenet_distance: SRGAN, Champion trained on the judge"
+    )

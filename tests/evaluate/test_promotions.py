@@ -6,8 +6,11 @@ import pytest
 
 from srgan.adapters.s3 import S3Store
 from srgan.errors import ConflictError
-from srgan.evaluate.promotions import Entry, PromotionLog
+from srgan.evaluate.promotions import Entry, Grounds, PromotionLog
+from srgan.perceptual import FeatureNetwork
 from srgan.refs import PromotionDecision
+
+JUDGES: dict[FeatureNetwork, str] = {"squeezenet1_1": "1" * 64}
 
 
 def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: bool) -> Entry:
@@ -19,10 +22,13 @@ def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: 
             promoted=promoted,
             reason="because",
         ),
-        run=f"adversarial-{challenger}",
-        weights_digest="0" * 64,
-        dataset_version="v",
-        metrics={"model": {"psnr": 29.0, "ssim": 0.8}},
+        Grounds(
+            run=f"adversarial-{challenger}",
+            weights_digest="0" * 64,
+            dataset_version="v",
+            metrics={"model": {"psnr": 29.0, "ssim": 0.8}},
+            judges=JUDGES,
+        ),
     )
 
 
@@ -69,11 +75,20 @@ def test_of_promotions_at_the_same_moment_one_wins(object_store: S3Store) -> Non
 
 def test_a_decision_holds_until_the_champion_changes(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
-    assert log.standing(1) is None
+    assert log.standing(1, JUDGES) is None
     promoted = decide(log, 1, None, promoted=True)
     refused = decide(log, 2, 1, promoted=False)
-    assert log.standing(1) == promoted
-    assert log.standing(2) == refused
+    assert log.standing(1, JUDGES) == promoted
+    assert log.standing(2, JUDGES) == refused
     decide(log, 3, 1, promoted=True)
-    assert log.standing(1) is None, "it was replaced, so it may try again"
-    assert log.standing(2) is None, "the champion it lost against is gone"
+    assert log.standing(1, JUDGES) is None, "it was replaced, so it may try again"
+    assert log.standing(2, JUDGES) is None, "the champion it lost against is gone"
+
+
+def test_a_refusal_holds_no_longer_when_other_networks_judge(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    promoted = decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=False)
+    more: dict[FeatureNetwork, str] = {**JUDGES, "vgg19": "2" * 64}
+    assert log.standing(2, more) is None
+    assert log.standing(1, more) == promoted, "who is champion need not be promoted again"
