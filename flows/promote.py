@@ -12,11 +12,18 @@ from flows.retries import PATIENTLY
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
-from srgan.config import Name
+from srgan.config import GateConfig, Name
 from srgan.errors import ConflictError
 from srgan.evaluate.gate import judge
 from srgan.evaluate.judges import find_judges
-from srgan.evaluate.promotions import Entry, Grounds, PromotionLog
+from srgan.evaluate.lineage import recorded_gate
+from srgan.evaluate.promotions import (
+    Entry,
+    Grounds,
+    PromotionLog,
+    decision_tags,
+    differences_table,
+)
 from srgan.evaluate.report import Report, metrics_table
 from srgan.refs import ModelRef, PromotionDecision
 from srgan.settings import Settings
@@ -54,21 +61,27 @@ def settle(challenger: ModelRef) -> Entry:
             return standing
         if champion is not None:
             check_judges(champion, challenger)
-        dataset, pretrained = Registry(Settings()).origin(challenger)
+        registry = Registry(Settings())
+        dataset, pretrained = registry.origin(challenger)
+        gate = recorded_gate(registry.tags(challenger))
         evaluation = evaluate(challenger, dataset, pretrained, champion)
         try:
             report = Report.model_validate_json(store.get(evaluation.key))
-            return decide(log, challenger, champion, report)
+            return decide(log, challenger, champion, report, gate)
         except ConflictError as error:
             logger.warning("Another promotion was decided meanwhile: %s", error)
 
 
 def decide(
-    log: PromotionLog, challenger: ModelRef, champion: ModelRef | None, report: Report
+    log: PromotionLog,
+    challenger: ModelRef,
+    champion: ModelRef | None,
+    report: Report,
+    gate: GateConfig,
 ) -> Entry:
     """Judge and write the decision; `ConflictError` when another one was written first."""
     before = champion.version if champion else None
-    verdict = judge(report, challenger=challenger.version, champion=before)
+    verdict = judge(report, gate, challenger=challenger.version, champion=before)
     decision = PromotionDecision(
         model=challenger.name,
         challenger=challenger.version,
@@ -84,6 +97,9 @@ def decide(
         trained_on_judge=report.trained_on_judge,
         judges=report.judges,
         rule=verdict.rule,
+        gate=gate,
+        against=verdict.against,
+        differences=dict(verdict.differences),
     )
     return log.append(decision, grounds)
 
@@ -92,7 +108,8 @@ def decide(
 def point_alias(challenger: ModelRef, entry: Entry) -> None:
     """Bring MLflow's alias and the version's tags to what the log says."""
     registry = Registry(Settings())
-    registry.set_tag(challenger, "decision", entry.decision.reason)
+    for name, value in decision_tags(entry).items():
+        registry.set_tag(challenger, name, value)
     if entry.champion is not None:
         registry.set_alias(challenger.name, CHAMPION, entry.champion)
 
@@ -104,6 +121,7 @@ def show_decision(challenger: ModelRef, entry: Entry) -> None:
     page = model_url(Settings(), challenger.name, challenger.version)
     create_markdown_artifact(
         f"{entry.decision.reason}\n\n{metrics_table(entry.metrics, entry.trained_on_judge)}\n\n"
+        f"{differences_table(entry)}\n\n"
         f"[{challenger.name} version {challenger.version} in MLflow]({page})",
         key=artifact_key(challenger.name, "decision"),
         description=f"Rule: {entry.rule}",

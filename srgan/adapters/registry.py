@@ -215,6 +215,7 @@ def _tags(lineage: Lineage) -> dict[str, str]:
         "dataset_ref": lineage.dataset.model_dump_json(),
         "pretrained_ref": lineage.pretrained.model_dump_json() if lineage.pretrained else None,
         "code_version": code_version(),
+        "gate": lineage.recipe.gate.model_dump_json() if lineage.recipe else None,
         "recipe_name": lineage.recipe.name if lineage.recipe else None,
         "metrics": json.dumps(lineage.evaluation.metrics, sort_keys=True),
         "evaluation": lineage.evaluation.key,

@@ -2,6 +2,7 @@
 
 from srgan.config.base import Config, Name, Positive, Scale
 from srgan.config.data import DataConfig
+from srgan.config.gate import GateConfig
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
 from srgan.config.recipe import Recipe
 from srgan.config.stages import (
@@ -24,6 +25,7 @@ __all__ = [
     "DegradationConfig",
     "DiscriminatorConfig",
     "FeatureContentConfig",
+    "GateConfig",
     "GeneratorConfig",
     "LearningRate",
     "MseContentConfig",

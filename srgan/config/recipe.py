@@ -6,17 +6,20 @@ from pydantic import model_validator
 
 from srgan.config.base import Config, Name
 from srgan.config.data import DataConfig
+from srgan.config.gate import GateConfig
 from srgan.config.stages import AdversarialConfig, PretrainConfig
 
 
 class Recipe(Config):
-    """A complete retraining: data and its stages."""
+    """A complete retraining: data, stages and the rule of promotion."""
 
     name: Name
     data: DataConfig
     pretrain: PretrainConfig
     adversarial: AdversarialConfig | None = None
     """None: the pretrained generator is the result, as for the paper's SRResNet."""
+    gate: GateConfig = GateConfig()
+    """When the result replaces the champion."""
 
     @model_validator(mode="after")
     def _check_stages_fit(self) -> Self:

@@ -1,19 +1,26 @@
 """The rule of promotion: which figures decide about which models, and the verdict's sentence."""
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from srgan.config import GateConfig
+from srgan.evaluate.bootstrap import Interval
+from srgan.evaluate.checks import (
+    Check,
+    Opponent,
+    broken_outputs,
+    closer,
+    differences,
+    no_photo_worse,
+    psnr_above,
+    psnr_within,
+)
+from srgan.evaluate.comparison import BICUBIC
 from srgan.evaluate.judges import GET_A_JUDGE, refuse_without_judge
 from srgan.evaluate.report import Report
 from srgan.evaluate.spec import CHAMPION, MODEL
 
-# Figures are compared at the precision at which they are shown, so that the sentence of a
-# decision never reads "31.050 dB is worse than 31.050 dB".
-_DIGITS = 3
-_BICUBIC = "bicubic"
-
-_MAX_PSNR_LOSS_DB = 3.0
-_MAX_PSNR_BELOW_BICUBIC_DB = 1.5
+_BICUBIC = Opponent(BICUBIC, "bicubic's")
 
 
 @dataclass(frozen=True)
@@ -23,132 +30,110 @@ class Verdict:
     promoted: bool
     reason: str
     rule: str
-    """What the rule asks for, whoever is judged."""
+    """What the rule asks for, in words."""
+    against: str
+    """``champion``, or ``bicubic`` for a first version."""
+    differences: Mapping[str, Interval]
+    """Model minus `against` of each figure."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """One demand of a rule."""
-
-    holds: bool
-    text: str
-    """What was found: true whether it holds or not."""
-
-
-def judge(report: Report, *, challenger: int, champion: int | None) -> Verdict:
-    """Decide by figures of ``model``, ``bicubic`` and ``champion`` on the same crops.
+def judge(report: Report, gate: GateConfig, *, challenger: int, champion: int | None) -> Verdict:
+    """Decide by the figures and signs of one evaluation, all contestants on the same crops.
 
     Models that learned from pixels alone are compared by PSNR. Where one of the two learned from
     more, perceptual distances decide, those by networks that have taught neither if there are
     any. Without a distance a first version is held against the floor only, and two versions are
     not compared: `ConfigError`. With a champion the report must hold the champion's figures.
     """
-    contestants = [MODEL] if champion is None else [MODEL, CHAMPION]
-    distances = deciding_distances(report, contestants)
-    if not any(name in report.beyond_pixels for name in contestants):
-        rule, checks = _PIXEL_RULE, _pixel_checks(report, champion)
+    opponent = _BICUBIC if champion is None else _champion(champion)
+    found = differences(report, opponent)
+    distances = deciding_distances(report, opponent)
+    beyond = {name: name in report.beyond_pixels for name in {MODEL, opponent.name}}
+    if not any(beyond.values()):
+        rule, checks = _PIXEL_RULE, _pixel_checks(report, opponent)
     elif distances:
-        rule, checks = _PERCEPTUAL_RULE, _perceptual_checks(report, champion, distances)
+        rule = _perceptual_rule(gate)
+        checks = _perceptual_checks(report, gate, opponent, distances, found)
     else:
         if champion is not None:
-            names = (f"version {challenger}", f"champion version {champion}")
-            beyond = [name in report.beyond_pixels for name in contestants]
-            refuse_without_judge(dict(zip(names, beyond, strict=True)), report.judges)
-        rule, checks = _FLOOR_RULE, _floor_checks(report)
-    if math.isnan(report.means[MODEL].psnr):
-        checks = [Check(False, "its PSNR is not a number")]
-    return _verdict(rule, checks, challenger=challenger, champion=champion)
+            names = {MODEL: f"version {challenger}", CHAMPION: f"champion version {champion}"}
+            refuse_without_judge({names[name]: beyond[name] for name in names}, report.judges)
+        rule, checks = _floor_rule(gate), _floor_checks(report, gate)
+    # Figures of broken outputs say nothing: what is broken is the whole reason.
+    checks = broken_outputs(report) or checks
+    promoted = all(check.holds for check in checks)
+    reason = _sentence(checks, challenger=challenger, champion=champion)
+    return Verdict(promoted, reason, rule, opponent.name, found)
 
 
-def deciding_distances(report: Report, contestants: list[str]) -> list[str]:
-    """Distances by networks that have taught none of the contestants; where all have, all."""
+def deciding_distances(report: Report, opponent: Opponent) -> list[str]:
+    """Distances by networks that have taught neither of the two; where there is none, all."""
     measured = list(report.means[MODEL].distances)
-    fair = [
-        distance
-        for distance in measured
-        if not set(contestants) & set(report.trained_on_judge.get(distance, ()))
-    ]
+    compared = {MODEL, opponent.name}
+    fair = [name for name in measured if not compared & set(report.trained_on_judge.get(name, ()))]
     return fair or measured
 
 
+_GUARDED = "no guard finds a broken output"
 _PIXEL_RULE = (
-    "Models trained on pixels alone: PSNR (Y) better than bicubic's and not worse than the "
-    "champion's"
-)
-_PERCEPTUAL_RULE = (
-    "Models trained on more than pixels: perceptual distance lower than the champion's (of a "
-    f"first version: than bicubic's), PSNR at most {_MAX_PSNR_LOSS_DB:.2f} dB below the "
-    f"champion's and {_MAX_PSNR_BELOW_BICUBIC_DB:.2f} dB below bicubic's"
-)
-_FLOOR_RULE = (
-    "First version of a model trained on more than pixels, no perceptual network in the bucket: "
-    f"PSNR at most {_MAX_PSNR_BELOW_BICUBIC_DB:.2f} dB below bicubic's"
+    "models trained on pixels alone: PSNR (Y) better than bicubic's and not worse than the "
+    f"champion's; {_GUARDED}"
 )
 
 
-def _pixel_checks(report: Report, champion: int | None) -> list[Check]:
-    checks = [_psnr_above(report, _BICUBIC, "bicubic's")]
-    if champion is not None:
-        checks.append(_psnr_within(report, CHAMPION, f"champion version {champion}'s", 0.0))
-    return checks
-
-
-def _perceptual_checks(report: Report, champion: int | None, distances: list[str]) -> list[Check]:
-    against, whose = (
-        (_BICUBIC, "bicubic's")
-        if champion is None
-        else (CHAMPION, f"champion version {champion}'s")
-    )
-    checks = [_closer(report, distance, against, whose) for distance in distances]
-    if champion is not None:
-        checks.append(_psnr_within(report, CHAMPION, whose, _MAX_PSNR_LOSS_DB))
-    return [*checks, _psnr_within(report, _BICUBIC, "bicubic's", _MAX_PSNR_BELOW_BICUBIC_DB)]
-
-
-def _floor_checks(report: Report) -> list[Check]:
-    nothing = Check(
-        True, f"nothing perceptual was measured, since no network is mirrored ({GET_A_JUDGE})"
-    )
-    floor = _psnr_within(report, _BICUBIC, "bicubic's", _MAX_PSNR_BELOW_BICUBIC_DB)
-    return [nothing, Check(floor.holds, f"held against the floor alone, {floor.text}")]
-
-
-def _psnr_above(report: Report, other: str, whose: str) -> Check:
-    mine, theirs = (round(report.means[name].psnr, _DIGITS) for name in (MODEL, other))
-    holds = mine > theirs
-    return Check(
-        holds, f"{mine:.3f} dB PSNR is {'' if holds else 'not '}better than {whose} {theirs:.3f} dB"
+def _perceptual_rule(gate: GateConfig) -> str:
+    return (
+        "models trained on more than pixels: perceptual distance lower than the champion's (of a "
+        "first version: than bicubic's) with its 95 % interval below zero; PSNR (Y) at most "
+        f"{gate.max_psnr_loss_db:.2f} dB below the champion's and "
+        f"{gate.max_psnr_below_bicubic_db:.2f} dB below bicubic's; no photo's perceptual distance "
+        f"more than {gate.max_distance_ratio:g} times bicubic's; {_GUARDED}"
     )
 
 
-def _psnr_within(report: Report, other: str, whose: str, margin_db: float) -> Check:
-    mine, theirs = (round(report.means[name].psnr, _DIGITS) for name in (MODEL, other))
-    holds = mine >= theirs - margin_db
-    below = f"more than {margin_db:.2f} dB below" if margin_db else "worse than"
-    return Check(
-        holds, f"{mine:.3f} dB PSNR is {'not ' if holds else ''}{below} {whose} {theirs:.3f} dB"
+def _floor_rule(gate: GateConfig) -> str:
+    return (
+        "first version of a model trained on more than pixels, no perceptual network in the "
+        f"bucket: PSNR (Y) at most {gate.max_psnr_below_bicubic_db:.2f} dB below bicubic's; "
+        f"{_GUARDED}"
     )
 
 
-def _closer(report: Report, distance: str, against: str, whose: str) -> Check:
-    mine, theirs = (report.means[name].distances[distance] for name in (MODEL, against))
-    holds = mine < theirs
-    taught = set(report.trained_on_judge.get(distance, ())) & {MODEL, against}
-    return Check(
-        holds,
-        f"{distance} {mine:.4f}{' (trained on the judge)' if taught else ''} is "
-        f"{'' if holds else 'not '}lower than {whose} {theirs:.4f}",
-    )
+def _champion(version: int) -> Opponent:
+    return Opponent(CHAMPION, f"champion version {version}'s")
 
 
-def _verdict(rule: str, checks: list[Check], *, challenger: int, champion: int | None) -> Verdict:
+def _pixel_checks(report: Report, opponent: Opponent) -> list[Check]:
+    checks = [psnr_above(report, _BICUBIC)]
+    return checks if opponent == _BICUBIC else [*checks, psnr_within(report, opponent, 0.0)]
+
+
+def _perceptual_checks(
+    report: Report,
+    gate: GateConfig,
+    opponent: Opponent,
+    distances: Sequence[str],
+    found: dict[str, Interval],
+) -> list[Check]:
+    checks = [closer(report, distance, opponent, found) for distance in distances]
+    if opponent != _BICUBIC:
+        checks.append(psnr_within(report, opponent, gate.max_psnr_loss_db))
+    checks.append(psnr_within(report, _BICUBIC, gate.max_psnr_below_bicubic_db))
+    ratio = gate.max_distance_ratio
+    return checks + [no_photo_worse(report, distance, ratio) for distance in distances]
+
+
+def _floor_checks(report: Report, gate: GateConfig) -> list[Check]:
+    nothing = f"nothing perceptual was measured, since no network is mirrored ({GET_A_JUDGE})"
+    floor = psnr_within(report, _BICUBIC, gate.max_psnr_below_bicubic_db)
+    return [Check(True, nothing), Check(floor.holds, f"held against the floor alone, {floor.text}")]
+
+
+def _sentence(checks: Sequence[Check], *, challenger: int, champion: int | None) -> str:
     failed = [check.text for check in checks if not check.holds]
     if failed:
-        return Verdict(False, f"Version {challenger} is refused: {'; '.join(failed)}.", rule)
-    becomes = (
-        "becomes the first champion"
-        if champion is None
-        else f"replaces champion version {champion}"
-    )
+        return f"Version {challenger} is refused: {'; '.join(failed)}."
     found = "; ".join(check.text for check in checks)
-    return Verdict(True, f"Version {challenger} {becomes}: {found}.", rule)
+    if champion is None:
+        return f"Version {challenger} becomes the first champion: {found}."
+    return f"Version {challenger} replaces champion version {champion}: {found}."

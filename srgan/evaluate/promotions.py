@@ -1,11 +1,14 @@
 """The promotion log: what was decided, in order. It decides; the registry's alias follows."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import Field
 
+from srgan.config import GateConfig
 from srgan.errors import ConflictError
+from srgan.evaluate.bootstrap import Interval
 from srgan.perceptual import FeatureNetwork
 from srgan.refs import PromotionDecision, Ref, to_json
 from srgan.storage import ObjectStore
@@ -26,6 +29,12 @@ class Grounds(Ref):
     """SHA-256 of the weights of each perceptual network that measured a distance."""
     rule: str = ""
     """The rule that decided, in words."""
+    gate: GateConfig | None = None
+    """The margins of the rule, as they were recorded with the challenger."""
+    against: str = ""
+    """Whom the challenger was compared with, ``champion`` or ``bicubic``."""
+    differences: dict[str, Interval] = Field(default_factory=dict)
+    """Challenger minus that one, by figure, with its 95 % interval."""
 
 
 class Entry(Grounds):
@@ -100,3 +109,35 @@ class PromotionLog:
             if_absent=True,
         )
         return entry
+
+
+def decision_tags(entry: Entry) -> dict[str, str]:
+    """What the model version says of it: verdict, rule, intervals, trained on the judge or not."""
+    tags = {
+        "decision": entry.decision.reason,
+        "decision_rule": entry.rule,
+        "decision_differences": _json(
+            {
+                "against": entry.against,
+                **{name: each.model_dump() for name, each in entry.differences.items()},
+            }
+        ),
+        "trained_on_judge": _json(entry.trained_on_judge) if entry.trained_on_judge else "",
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def differences_table(entry: Entry) -> str:
+    """Markdown table of the differences with their intervals; "" where there are none."""
+    if not entry.differences:
+        return ""
+    lines = [f"| Challenger minus {entry.against} | mean | 95 % interval |", "|---|---:|---:|"]
+    lines += [
+        f"| {name} | {each.mean:+.4f} | {each.low:+.4f} to {each.high:+.4f} |"
+        for name, each in entry.differences.items()
+    ]
+    return "\n".join(lines)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True)

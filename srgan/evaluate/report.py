@@ -6,6 +6,7 @@ from types import MappingProxyType
 import numpy as np
 from pydantic import Field
 
+from srgan.evaluate.guards import Signs
 from srgan.perceptual import DISTANCES, FeatureNetwork
 from srgan.refs import DatasetRef, Ref
 
@@ -25,7 +26,7 @@ class Figures(Ref):
     """Quality of one image, or the mean over images."""
 
     psnr: float
-    """dB on the luma channel; infinite for identical images."""
+    """dB on the luma channel; infinite for identical images, NaN where the output was no image."""
     ssim: float
     """0..1 on the luma channel."""
     distances: dict[str, float] = Field(default_factory=dict)
@@ -45,6 +46,8 @@ class ImageFigures(Ref):
     crop: int
     """Index among the held-out crops of the dataset version."""
     figures: dict[str, Figures]
+    signs: dict[str, Signs] = Field(default_factory=dict)
+    """What the guards look at, of each method."""
 
 
 class Report(Ref):

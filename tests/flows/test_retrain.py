@@ -1,6 +1,7 @@
 """Retraining from reason to decision, on real Prefect, MLflow and S3; the Ray jobs are replaced."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from flows.retrain import retrain
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.tracking import mlflow_client
-from srgan.config import AdversarialConfig, DataConfig, PretrainConfig, Recipe
+from srgan.config import AdversarialConfig, DataConfig, GateConfig, PretrainConfig, Recipe
 from srgan.errors import ConfigError
 from srgan.evaluate.judges import trainings
 from srgan.evaluate.promotions import PromotionLog
-from srgan.evaluate.report import Figures, Report
+from srgan.evaluate.report import Figures, ImageFigures, Report, means
 from srgan.evaluate.spec import EvaluateSpec
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
@@ -105,7 +106,7 @@ class Pipeline:
     def run_job(self, *, spec: EvaluateSpec, **_: Any) -> None:
         """What the evaluation job leaves in the bucket."""
         self.evaluated.append(spec)
-        means = {
+        figures = {
             name: Figures(
                 psnr=self.psnr[name],
                 ssim=0.8,
@@ -113,6 +114,9 @@ class Pipeline:
             )
             for name in ["bicubic", *spec.contestants]
         }
+        images = [
+            ImageFigures(source=f"{photo}.png", crop=photo, figures=figures) for photo in range(2)
+        ]
         trained = trainings(self.store, spec.contestants)
         report = Report(
             dataset=spec.dataset,
@@ -121,8 +125,8 @@ class Pipeline:
             weights={},
             judges=spec.judges,
             beyond_pixels=[name for name, one in trained.items() if one.beyond_pixels],
-            means=means,
-            images=[],
+            means=means(images),
+            images=images,
         )
         self.store.put(spec.report_key, to_json(report))
         result = EvaluationRef(
@@ -321,6 +325,23 @@ def test_a_promotion_without_a_judge_is_refused_and_taken_once_there_is_one(
     publish_weights(pipeline.store, "squeezenet1_1", b"other weights", "here")
     pipeline.distance["model"] = 1.2
     assert promote(pipeline.model, 2).promoted
+
+
+def test_a_decision_is_recorded_with_rule_intervals_and_gate(pipeline: Pipeline) -> None:
+    pipeline.mirror()
+    gate = GateConfig(max_psnr_loss_db=0.25)
+    pipeline.retrain(tiny().model_copy(update={"gate": gate}))
+    pipeline.distance["model"] = 1.2
+    pipeline.psnr["model"] = 28.2
+    second = pipeline.retrain(tiny().model_copy(update={"gate": gate}), force=True).result()
+    entry = PromotionLog(pipeline.store, pipeline.model).entries()[-1]
+    assert "28.200 dB PSNR is more than 0.25 dB below champion" in entry.decision.reason
+    assert entry.gate == gate
+    assert entry.against == "champion"
+    assert entry.differences["squeezenet_distance"].high == pytest.approx(-0.1)
+    tags = Registry(Settings()).tags(second)
+    assert tags["decision_rule"] == entry.rule
+    assert json.loads(tags["decision_differences"])["psnr"]["mean"] == pytest.approx(-0.3)
 
 
 def test_models_trained_on_pixels_alone_are_still_judged_by_psnr(pipeline: Pipeline) -> None:
