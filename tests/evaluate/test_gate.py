@@ -261,6 +261,21 @@ def test_a_network_that_taught_nobody_decides_where_there_is_one(taught: str) ->
     )
 
 
+@pytest.mark.parametrize(("taught", "promoted"), [([], False), (["champion"], True)])
+def test_a_network_that_taught_one_of_the_two_has_no_say_beside_another(
+    taught: list[str], promoted: bool
+) -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {
+            SQUEEZENET: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
+            VGG: {"bicubic": 2.7, "model": 1.0, "champion": 1.3},
+        },
+        trained_on_judge={SQUEEZENET: taught},
+    )
+    assert judge(figures, challenger=2, champion=1).promoted == promoted
+
+
 def test_every_network_that_taught_nobody_has_to_agree() -> None:
     figures = gans(
         {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
