@@ -12,8 +12,14 @@ from flows.train import newest_version
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import artifact_url, find_run, run_url, tracked_run
-from srgan.evaluate.judges import find_judges
-from srgan.evaluate.report import PICTURE, metrics_table, one_line
+from srgan.config import Recipe
+from srgan.evaluate.judges import (
+    find_judges,
+    refuse_without_judge,
+    training_of,
+    training_of_recipe,
+)
+from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table, one_line
 from srgan.evaluate.spec import CHAMPION, MODEL, PRETRAINED, EvaluateSpec, weights_digest
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
 from srgan.settings import Settings
@@ -42,6 +48,23 @@ def evaluate(
     evaluation = measure(spec)
     show_evaluation(spec, evaluation)
     return evaluation
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def check_judges(champion: ModelRef, challenger: ModelRef | Recipe) -> None:
+    """Refuse a comparison that only PSNR could decide and must not, before it costs anything.
+
+    `ConfigError` with the command that gets a perceptual network. The challenger may be a recipe
+    that is yet to be trained.
+    """
+    store = open_store(Settings())
+    if isinstance(challenger, Recipe):
+        who, trained = f"a model of recipe {challenger.name}", training_of_recipe(challenger)
+    else:
+        who, trained = f"version {challenger.version}", training_of(store, challenger)
+    before = f"champion version {champion.version} of {champion.name}"
+    compared = {who: trained.beyond_pixels, before: training_of(store, champion).beyond_pixels}
+    refuse_without_judge(compared, find_judges(store))
 
 
 @flow(name="evaluate-model", on_cancellation=[stop_jobs])
@@ -97,6 +120,7 @@ def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
     """Table and picture as artifacts of the flow run; MLflow serves the picture."""
     settings = Settings()
     assert evaluation.mlflow_run_id is not None  # `measure` logs every evaluation
+    taught = judged_by_its_teacher(evaluation.trained_on_judge)
     key = artifact_key(spec.dataset.dataset, "evaluation")
     page = run_url(settings, evaluation.mlflow_run_id)
     create_markdown_artifact(
@@ -109,6 +133,8 @@ def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
     create_image_artifact(
         artifact_url(settings, evaluation.mlflow_run_id, PICTURE),
         key=f"{key}-picture",
-        description="The details that bicubic loses most, enlarged",
+        description=". ".join(
+            filter(None, ["The details that bicubic loses most, enlarged", taught])
+        ),
     )
     get_run_logger().info("Evaluation: %s", one_line(evaluation.metrics))

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.evaluate import evaluate
+from flows.evaluate import check_judges, evaluate
 from flows.jobs import root_flow_run_id, stop_jobs
 from flows.prepare import prepare
 from flows.promote import promote
@@ -38,7 +38,7 @@ def retrain(
     """Train, measure, register and, if it is better, promote a model of the photos in `source`.
 
     With nothing new since the champion (or the version decided on last) it ends at once and says
-    so.
+    so. It fails before it trains where the gate could not compare the result with the champion.
 
     Args:
         source: S3 address of the photos, ``s3://BUCKET/PREFIX``.
@@ -52,6 +52,8 @@ def retrain(
     data = prepare(source, dataset, plan.data)
     if not force and (reason := reason_to_skip(model, data, plan)):
         return Completed(message=reason)
+    if (before := find_champion(model)) is not None:
+        check_judges(before, plan)
     with retraining(model, data, plan):
         result, pretrained = train(data, plan.pretrain, num_workers=num_workers, force=force), None
         if plan.adversarial:

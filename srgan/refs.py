@@ -87,6 +87,8 @@ class ModelRef(Ref):
     version: int
     run: str
     weights_digest: str
+    pretrained_run: str | None = None
+    """Training stage that `run` started from."""
     metrics: dict[str, dict[str, float]] = {}
 
     @property

@@ -84,3 +84,15 @@ def test_patches_too_small_for_the_features_fail_at_submit() -> None:
         PretrainConfig.model_validate(
             {"generator": {}, "steps": 1, "patch_size": 16, "loss": FEATURES}
         )
+
+
+@pytest.mark.parametrize(
+    "gate", [{"max_psnr": 1}, {"max_psnr_loss_db": -1}, {"max_distance_ratio": 0.9}]
+)
+def test_a_gate_with_unknown_keys_or_impossible_margins_fails_at_submit(
+    gate: dict[str, float],
+) -> None:
+    (name,) = gate
+    recipe = get_recipe("tiny").model_dump(mode="json")
+    with pytest.raises(ValidationError, match=rf"gate\.{name}"):
+        Recipe.model_validate({**recipe, "gate": gate})

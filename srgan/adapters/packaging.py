@@ -11,7 +11,7 @@ SERVED_CORE = (
     "errors.py",
     "refs.py",
     "perceptual.py",
-    "config.py",
+    "config",
     "resize.py",
     "images",
     "models",

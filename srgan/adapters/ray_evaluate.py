@@ -15,7 +15,7 @@ from srgan.adapters.tracking import log_file, log_metrics
 from srgan.data.dataset import open_crops
 from srgan.data.shards import ShardCache
 from srgan.evaluate.comparison import Upscale, compare, with_bicubic
-from srgan.evaluate.judges import trained_on_judge
+from srgan.evaluate.judges import trained_on_judge, trainings
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.evaluate.picture import comparison_picture
 from srgan.evaluate.report import PICTURE, Report, means
@@ -61,13 +61,15 @@ def run_evaluation(spec_key: str) -> None:
         for network, sha256 in spec.judges.items()
     ]
     images = compare(crops, methods, scale=scale, progress=_progress(), distances=distances)
+    trained = trainings(store, spec.contestants)
     report = Report(
         dataset=spec.dataset,
         scale=scale,
         code_version=spec.code_version,
         weights={name: weights_digest(ref) for name, ref in spec.contestants.items()},
-        judges=dict(spec.judges),
-        trained_on_judge=trained_on_judge(store, spec.contestants, spec.judges),
+        judges=spec.judges,
+        trained_on_judge=trained_on_judge(trained, spec.judges),
+        beyond_pixels=[name for name, one in trained.items() if one.beyond_pixels],
         means=means(images),
         images=images,
     )
@@ -80,7 +82,7 @@ def run_evaluation(spec_key: str) -> None:
         key=spec.report_key,
         picture_key=spec.picture_key,
         num_images=len(images),
-        metrics={name: figures.flat for name, figures in report.means.items()},
+        metrics=report.metrics,
         trained_on_judge=report.trained_on_judge,
         dataset_version=spec.dataset.version,
         champion=champion.version if isinstance(champion, ModelRef) else None,
@@ -121,8 +123,8 @@ def _progress() -> Callable[[int, int], None]:
 def _log(settings: Settings, run_id: str, report: Report, picture: bytes) -> None:
     values = {
         f"{figure}/{name}": value
-        for name, figures in report.means.items()
-        for figure, value in figures.flat.items()
+        for name, figures in report.metrics.items()
+        for figure, value in figures.items()
     }
     log_metrics(settings, run_id, values)
     log_file(settings, run_id, PICTURE, picture)

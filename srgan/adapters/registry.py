@@ -17,7 +17,7 @@ from srgan.adapters.packaging import GENERATOR_PATH, save_pyfunc
 from srgan.adapters.tracking import artifact_url, mlflow_client, start_run
 from srgan.errors import RegistryError
 from srgan.evaluate.lineage import Lineage, training_inputs
-from srgan.evaluate.report import PICTURE, metrics_table
+from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.settings import Settings
 from srgan.version import code_version
@@ -149,6 +149,8 @@ class Registry:
         if run_id := evaluation.mlflow_run_id:
             picture = artifact_url(self._settings, run_id, PICTURE)
             text += f"\n![comparison]({picture})\n"
+            if caption := judged_by_its_teacher(evaluation.trained_on_judge):
+                text += f"\n{caption}\n"
         return text
 
     def _ensure_model(self, name: str) -> None:
@@ -213,6 +215,7 @@ def _tags(lineage: Lineage) -> dict[str, str]:
         "dataset_ref": lineage.dataset.model_dump_json(),
         "pretrained_ref": lineage.pretrained.model_dump_json() if lineage.pretrained else None,
         "code_version": code_version(),
+        "gate": lineage.recipe.gate.model_dump_json() if lineage.recipe else None,
         "recipe_name": lineage.recipe.name if lineage.recipe else None,
         "metrics": json.dumps(lineage.evaluation.metrics, sort_keys=True),
         "evaluation": lineage.evaluation.key,
@@ -235,5 +238,6 @@ def _as_ref(entry: "ModelVersion") -> ModelRef:
         version=int(entry.version),
         run=tags["srgan.run"],
         weights_digest=tags["srgan.weights"],
+        pretrained_run=tags.get("srgan.pretrained_run"),
         metrics=json.loads(tags["srgan.metrics"]),
     )

@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
-from srgan.evaluate.report import TITLES
+from srgan.evaluate.report import TITLES, distance_cell
+from srgan.evaluate.spec import MODEL
+from srgan.perceptual import DISTANCES
 from srgan.refs import EvaluationRef, ModelRef
 from srgan.stack import Stack
 from srgan.storage import ObjectStore
@@ -17,7 +19,9 @@ _WHAT_IT_SHOWS = (
     "perceptual networks of SRGAN-VGG would have to be downloaded. So after a few minutes on a "
     "few photos you see that the pipeline learns: how far both stages are above bicubic, on "
     "photos that they never saw. You do not see the crisp textures of the paper: those take the "
-    "VGG loss, more photos, days on GPUs, and cost PSNR."
+    "VGG loss, more photos, days on GPUs, and cost PSNR. GANs are compared with each other by "
+    "perceptual distance alone: before you retrain with other photos, put a network into the "
+    "bucket with `srgan weights mirror squeezenet1_1`."
 )
 
 
@@ -29,6 +33,8 @@ class Outcome:
     """The version that was trained last, champion or not."""
     champion: ModelRef | None
     """None when the gate has refused every version so far."""
+    decision: str
+    """The gate's sentence about the newest version."""
     evaluation: EvaluationRef
     picture: Path
     num_upscaled: int
@@ -42,8 +48,8 @@ def read_outcome(
     """Collect it from registry and bucket; the comparison picture is written to `folder`."""
     champion = registry.find(model, CHAMPION)
     newest = registry.resolve(f"models:/{model}@{CHALLENGER}")
-    report_key = registry.tags(newest)["evaluation"]
-    result = report_key.rpartition("/")[0] + "/evaluation.json"
+    tags = registry.tags(newest)
+    result = tags["evaluation"].rpartition("/")[0] + "/evaluation.json"
     evaluation = EvaluationRef.model_validate_json(store.get(result))
     folder.mkdir(exist_ok=True)
     picture = folder / f"{name}-comparison.png"
@@ -51,7 +57,15 @@ def read_outcome(
     prefix = f"upscaled/{name}"
     keys = [info.key for info in store.list(f"{prefix}/")]
     num_upscaled = sum(not key.startswith(f"{prefix}/_srgan/") for key in keys)
-    return Outcome(newest, champion, evaluation, picture, num_upscaled, store.uri(prefix))
+    return Outcome(
+        newest=newest,
+        champion=champion,
+        decision=tags["decision"],
+        evaluation=evaluation,
+        picture=picture,
+        num_upscaled=num_upscaled,
+        upscaled=store.uri(prefix),
+    )
 
 
 def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
@@ -59,6 +73,7 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
     console.print()
     console.print(_table(outcome))
     places = {
+        "decision": outcome.decision,
         "picture": str(outcome.picture),
         "champion": _champion(outcome),
         "upscaled": f"{outcome.num_upscaled} images in {outcome.upscaled}/",
@@ -87,9 +102,20 @@ def _table(outcome: Outcome) -> Table:
     table.add_column(f"{evaluation.num_images} held-out crops, ×4, luma")
     table.add_column("PSNR", justify="right")
     table.add_column("SSIM", justify="right")
+    distances = [name for name in DISTANCES.values() if name in evaluation.metrics[MODEL]]
+    for distance in distances:
+        table.add_column(f"{distance} ↓", justify="right")
     for key, title in TITLES.items():
         if figures := evaluation.metrics.get(key):
-            table.add_row(title, f"{figures['psnr']:.2f} dB", f"{figures['ssim']:.4f}")
+            table.add_row(
+                title,
+                f"{figures['psnr']:.2f} dB",
+                f"{figures['ssim']:.4f}",
+                *(
+                    distance_cell(evaluation.metrics, evaluation.trained_on_judge, key, distance)
+                    for distance in distances
+                ),
+            )
     if outcome.newest != outcome.champion:
         table.caption = f"version {outcome.newest.version} did not replace the champion"
     return table

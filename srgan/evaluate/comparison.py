@@ -1,5 +1,6 @@
 """Every contestant on the same held-out crops: PSNR and SSIM on luma, perceptual distances."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -7,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.data.dataset import Crops
-from srgan.errors import DataError
+from srgan.errors import DataError, ImageError
+from srgan.evaluate.guards import NOT_FINITE, measure_signs
 from srgan.evaluate.report import Figures, ImageFigures
 from srgan.metrics import psnr, ssim
 from srgan.resize import imresize
@@ -45,7 +47,9 @@ def compare(
     progress: Callable[[int, int], None],
     distances: Sequence[Distance] = (),
 ) -> list[ImageFigures]:
-    """Figures of each method on each crop; a border of `scale` pixels is left out.
+    """Figures and signs of each method on each crop; a border of `scale` pixels is left out.
+
+    `methods` are as `with_bicubic` gives them. The figures of an output that is no image are NaN.
 
     Flat crops (a black corner, an empty sky) are left out: bicubic gives them back exactly, and
     one infinite PSNR would make every mean infinite. `progress(done, total)` is called after
@@ -55,23 +59,45 @@ def compare(
     for index in range(len(crops)):
         hr = crops[index]
         if not _is_flat(hr):
-            lr = degrade(hr, scale)
-            figures = {
-                name: _figures(hr, upscale(lr), scale, distances)
-                for name, upscale in methods.items()
+            outputs = {
+                name: tried(upscale, degrade(hr, scale)) for name, upscale in methods.items()
             }
-            results.append(ImageFigures(source=crops.names[index], crop=index, figures=figures))
+            bicubic = outputs[BICUBIC]
+            assert bicubic is not None  # it gives numbers for any image
+            found = ImageFigures(
+                source=crops.names[index],
+                crop=index,
+                figures={name: _figures(hr, sr, scale, distances) for name, sr in outputs.items()},
+                signs={
+                    name: NOT_FINITE if sr is None else measure_signs(hr, sr, bicubic, scale=scale)
+                    for name, sr in outputs.items()
+                },
+            )
+            results.append(found)
         progress(index + 1, len(crops))
     if not results:
         raise DataError(f"none of the {len(crops)} held-out crops shows anything to compare on")
     return results
 
 
+def tried(upscale: Upscale, lr: Pixels) -> Pixels | None:
+    """What a method makes of an image; None where it gives values that are no numbers."""
+    try:
+        return upscale(lr)
+    except ImageError as error:
+        if error.reason != "not_finite":
+            raise
+        return None
+
+
 def _is_flat(hr: Pixels) -> bool:
     return bool((hr == hr[0, 0]).all())
 
 
-def _figures(hr: Pixels, sr: Pixels, scale: int, distances: Sequence[Distance]) -> Figures:
+def _figures(hr: Pixels, sr: Pixels | None, scale: int, distances: Sequence[Distance]) -> Figures:
+    if sr is None:
+        nothing = {distance.name: math.nan for distance in distances}
+        return Figures(psnr=math.nan, ssim=math.nan, distances=nothing)
     return Figures(
         psnr=psnr(hr, sr, border=scale),
         ssim=ssim(hr, sr, border=scale),

@@ -1,11 +1,26 @@
-"""The rule of promotion: better than bicubic and not worse than the champion."""
+"""The rule of promotion: which figures decide about which models, and the verdict's sentence."""
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# Figures are compared at the precision at which they are shown, so that the sentence of a
-# decision never reads "31.050 dB is worse than 31.050 dB".
-_DIGITS = 3
+from srgan.config import GateConfig
+from srgan.evaluate.bootstrap import Interval
+from srgan.evaluate.checks import (
+    Check,
+    Opponent,
+    broken_outputs,
+    closer,
+    differences,
+    no_photo_worse,
+    psnr_above,
+    psnr_within,
+)
+from srgan.evaluate.comparison import BICUBIC
+from srgan.evaluate.judges import GET_A_JUDGE, refuse_without_judge
+from srgan.evaluate.report import Report
+from srgan.evaluate.spec import CHAMPION, MODEL
+
+_BICUBIC = Opponent(BICUBIC, "bicubic's")
 
 
 @dataclass(frozen=True)
@@ -14,36 +29,111 @@ class Verdict:
 
     promoted: bool
     reason: str
+    rule: str
+    """What the rule asks for, in words."""
+    against: str
+    """``champion``, or ``bicubic`` for a first version."""
+    differences: Mapping[str, Interval]
+    """Model minus `against` of each figure."""
 
 
-def judge(
-    metrics: dict[str, dict[str, float]], *, challenger: int, champion: int | None
-) -> Verdict:
-    """Decide by mean PSNR (Y) of ``model``, ``bicubic`` and ``champion`` on the same crops.
+def judge(report: Report, gate: GateConfig, *, challenger: int, champion: int | None) -> Verdict:
+    """Decide by the figures and signs of one evaluation, all contestants on the same crops.
 
-    `metrics` is `EvaluationRef.metrics`; with a champion it must hold the champion's figures.
+    Models that learned from pixels alone are compared by PSNR. Where one of the two learned from
+    more, perceptual distances decide, those by networks that have taught neither if there are
+    any. Without a distance a first version is held against the floor only, and two versions are
+    not compared: `ConfigError`. With a champion the report must hold the champion's figures.
     """
-    model, bicubic = (round(metrics[name]["psnr"], _DIGITS) for name in ("model", "bicubic"))
-    if math.isnan(model):
-        return Verdict(False, f"Version {challenger} is refused: its PSNR is not a number.")
-    if model <= bicubic:
-        return Verdict(
-            False,
-            f"Version {challenger} is refused: {model:.3f} dB PSNR is not better than "
-            f"bicubic's {bicubic:.3f} dB.",
-        )
-    above = f"{model:.3f} dB PSNR is better than bicubic's {bicubic:.3f} dB"
-    if champion is None:
-        return Verdict(True, f"Version {challenger} becomes the first champion: {above}.")
-    before = round(metrics["champion"]["psnr"], _DIGITS)
-    if model < before:
-        return Verdict(
-            False,
-            f"Version {challenger} is refused: {above}, but worse than the {before:.3f} dB of "
-            f"champion version {champion} on the same crops.",
-        )
-    return Verdict(
-        True,
-        f"Version {challenger} replaces champion version {champion}: {above} and not worse than "
-        f"the champion's {before:.3f} dB on the same crops.",
+    opponent = _BICUBIC if champion is None else _champion(champion)
+    found = differences(report, opponent)
+    distances = deciding_distances(report, opponent)
+    beyond = {name: name in report.beyond_pixels for name in {MODEL, opponent.name}}
+    if not any(beyond.values()):
+        rule, checks = _PIXEL_RULE, _pixel_checks(report, opponent)
+    elif distances:
+        rule = _perceptual_rule(gate)
+        checks = _perceptual_checks(report, gate, opponent, distances, found)
+    else:
+        if champion is not None:
+            names = {MODEL: f"version {challenger}", CHAMPION: f"champion version {champion}"}
+            refuse_without_judge({names[name]: beyond[name] for name in names}, report.judges)
+        rule, checks = _floor_rule(gate), _floor_checks(report, gate)
+    # Figures of broken outputs say nothing: what is broken is the whole reason.
+    checks = broken_outputs(report) or checks
+    promoted = all(check.holds for check in checks)
+    reason = _sentence(checks, challenger=challenger, champion=champion)
+    return Verdict(promoted, reason, rule, opponent.name, found)
+
+
+def deciding_distances(report: Report, opponent: Opponent) -> list[str]:
+    """Distances by networks that have taught neither of the two; where there is none, all."""
+    measured = list(report.means[MODEL].distances)
+    compared = {MODEL, opponent.name}
+    fair = [name for name in measured if not compared & set(report.trained_on_judge.get(name, ()))]
+    return fair or measured
+
+
+_GUARDED = "no guard finds a broken output"
+_PIXEL_RULE = (
+    "models trained on pixels alone: PSNR (Y) better than bicubic's and not worse than the "
+    f"champion's; {_GUARDED}"
+)
+
+
+def _perceptual_rule(gate: GateConfig) -> str:
+    return (
+        "models trained on more than pixels: perceptual distance lower than the champion's (of a "
+        "first version: than bicubic's) with its 95 % interval below zero; PSNR (Y) at most "
+        f"{gate.max_psnr_loss_db:.2f} dB below the champion's and "
+        f"{gate.max_psnr_below_bicubic_db:.2f} dB below bicubic's; no photo's perceptual distance "
+        f"more than {gate.max_distance_ratio:g} times bicubic's; {_GUARDED}"
     )
+
+
+def _floor_rule(gate: GateConfig) -> str:
+    return (
+        "first version of a model trained on more than pixels, no perceptual network in the "
+        f"bucket: PSNR (Y) at most {gate.max_psnr_below_bicubic_db:.2f} dB below bicubic's; "
+        f"{_GUARDED}"
+    )
+
+
+def _champion(version: int) -> Opponent:
+    return Opponent(CHAMPION, f"champion version {version}'s")
+
+
+def _pixel_checks(report: Report, opponent: Opponent) -> list[Check]:
+    checks = [psnr_above(report, _BICUBIC)]
+    return checks if opponent == _BICUBIC else [*checks, psnr_within(report, opponent, 0.0)]
+
+
+def _perceptual_checks(
+    report: Report,
+    gate: GateConfig,
+    opponent: Opponent,
+    distances: Sequence[str],
+    found: dict[str, Interval],
+) -> list[Check]:
+    checks = [closer(report, distance, opponent, found) for distance in distances]
+    if opponent != _BICUBIC:
+        checks.append(psnr_within(report, opponent, gate.max_psnr_loss_db))
+    checks.append(psnr_within(report, _BICUBIC, gate.max_psnr_below_bicubic_db))
+    ratio = gate.max_distance_ratio
+    return checks + [no_photo_worse(report, distance, ratio) for distance in distances]
+
+
+def _floor_checks(report: Report, gate: GateConfig) -> list[Check]:
+    nothing = f"nothing perceptual was measured, since no network is mirrored ({GET_A_JUDGE})"
+    floor = psnr_within(report, _BICUBIC, gate.max_psnr_below_bicubic_db)
+    return [Check(True, nothing), Check(floor.holds, f"held against the floor alone, {floor.text}")]
+
+
+def _sentence(checks: Sequence[Check], *, challenger: int, champion: int | None) -> str:
+    failed = [check.text for check in checks if not check.holds]
+    if failed:
+        return f"Version {challenger} is refused: {'; '.join(failed)}."
+    found = "; ".join(check.text for check in checks)
+    if champion is None:
+        return f"Version {challenger} becomes the first champion: {found}."
+    return f"Version {challenger} replaces champion version {champion}: {found}."

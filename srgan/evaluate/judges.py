@@ -1,13 +1,32 @@
-"""Which perceptual networks judge an evaluation, and whom of the contestants they have taught."""
+"""Which perceptual networks judge an evaluation, and what its contestants have learned from."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from srgan.config import FeatureContentConfig, Recipe
+from srgan.errors import ConfigError
 from srgan.evaluate.spec import MODEL, PRETRAINED
 from srgan.models.weights import find_mirrored
 from srgan.perceptual import DISTANCES, FeatureNetwork
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.storage import ObjectStore
-from srgan.train.checkpoint import checkpoints_prefix, read_manifest
+from srgan.train.checkpoint import Manifest, checkpoints_prefix, read_manifest
+
+GET_A_JUDGE = (
+    "`srgan weights mirror squeezenet1_1`, or without internet "
+    "`srgan weights mirror squeezenet1_1 --from FILE`"
+)
+"""The command with which a bucket without perceptual weights gets some."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the weights of a contestant were trained on."""
+
+    beyond_pixels: bool
+    """A GAN stage or a feature loss had a part in it: PSNR alone does not judge such a model."""
+    networks: frozenset[str] = frozenset()
+    """Perceptual networks in its content losses."""
 
 
 def find_judges(store: ObjectStore) -> dict[FeatureNetwork, str]:
@@ -16,38 +35,83 @@ def find_judges(store: ObjectStore) -> dict[FeatureNetwork, str]:
     return {network: found.sha256 for network, found in mirrored.items() if found}
 
 
+def trainings(
+    store: ObjectStore, contestants: Mapping[str, CheckpointRef | ModelRef]
+) -> dict[str, Training]:
+    """What each contestant was trained on, by its name.
+
+    A model that starts from a pretrained generator inherits what that one learned from.
+    """
+    found = {name: training_of(store, ref) for name, ref in contestants.items()}
+    if PRETRAINED in found:
+        found[MODEL] = _together([found[MODEL], found[PRETRAINED]])
+    return found
+
+
+def training_of(store: ObjectStore, ref: CheckpointRef | ModelRef) -> Training:
+    """What the stages of a checkpoint or model version were trained on.
+
+    Of weights that no stage of ours has made nothing is known. They count as trained beyond
+    pixels: a perceptual distance judges any model fairly, PSNR does not.
+    """
+    if isinstance(ref, CheckpointRef):
+        return _stage(read_manifest(store, ref.key))
+    runs = [run for run in (ref.run, ref.pretrained_run) if run]
+    return _together([_finished_stage(store, run) for run in runs])
+
+
+def training_of_recipe(recipe: Recipe) -> Training:
+    """What a model that this recipe makes will have been trained on."""
+    contents = [recipe.pretrain.loss, recipe.adversarial and recipe.adversarial.content]
+    networks = {one.network for one in contents if isinstance(one, FeatureContentConfig)}
+    return Training(recipe.adversarial is not None or bool(networks), frozenset(networks))
+
+
 def trained_on_judge(
-    store: ObjectStore,
-    contestants: Mapping[str, CheckpointRef | ModelRef],
-    judges: Mapping[FeatureNetwork, str],
+    contestants: Mapping[str, Training], judges: Mapping[FeatureNetwork, str]
 ) -> dict[str, list[str]]:
     """Contestants that learned from the network which judges them, by the distance's name.
 
     Such a figure says how well the network was learned, not how well it looks; tables mark it.
-    A model that starts from a pretrained generator inherits what that one learned from.
     """
-    taught = {name: _learned_from(store, ref) for name, ref in contestants.items()}
-    if PRETRAINED in taught:
-        taught[MODEL] = taught[MODEL] | taught[PRETRAINED]
     found = {
-        DISTANCES[network]: [name for name, networks in taught.items() if network in networks]
+        DISTANCES[network]: [name for name, one in contestants.items() if network in one.networks]
         for network in judges
     }
     return {distance: names for distance, names in found.items() if names}
 
 
-def _learned_from(store: ObjectStore, ref: CheckpointRef | ModelRef) -> set[str]:
-    """Networks in the content loss of the stage that made the weights.
+def refuse_without_judge(
+    compared: Mapping[str, bool], judges: Mapping[FeatureNetwork, str]
+) -> None:
+    """`ConfigError` where PSNR alone would compare models that it cannot judge.
 
-    Nothing is known of weights that no stage of ours has made.
+    `compared` says of each model, by the words that the message calls it, whether it was trained
+    beyond pixels.
     """
-    if isinstance(ref, CheckpointRef):
-        key = ref.key
-    else:
-        keys = [info.key for info in store.list(checkpoints_prefix(ref.run))]
-        if not keys:
-            return set()
-        key = keys[-1]
-    config = read_manifest(store, key).config
-    losses = (config.get("content"), config.get("loss"))
-    return {loss["network"] for loss in losses if isinstance(loss, dict) and "network" in loss}
+    beyond = [who for who, is_beyond in compared.items() if is_beyond]
+    if beyond and not judges:
+        raise ConfigError(
+            f"{' and '.join(compared)} cannot be compared: PSNR alone does not judge what learned "
+            f"from more than pixels (here {' and '.join(beyond)}: a GAN stage, a feature loss, or "
+            "training elsewhere), and no perceptual network is in the bucket. Get one there with "
+            f"{GET_A_JUDGE}, then start again"
+        )
+
+
+def _finished_stage(store: ObjectStore, run: str) -> Training:
+    keys = [info.key for info in store.list(checkpoints_prefix(run))]
+    return _stage(read_manifest(store, keys[-1])) if keys else Training(beyond_pixels=True)
+
+
+def _stage(manifest: Manifest) -> Training:
+    losses = (manifest.config.get("content"), manifest.config.get("loss"))
+    networks = {loss["network"] for loss in losses if isinstance(loss, dict) and "network" in loss}
+    return Training(manifest.stage == "adversarial" or bool(networks), frozenset(networks))
+
+
+def _together(parts: list[Training]) -> Training:
+    return Training(
+        any(part.beyond_pixels for part in parts),
+        frozenset().union(*(part.networks for part in parts)),
+    )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.data.dataset import Crops
-from srgan.evaluate.comparison import Upscale, degrade
+from srgan.evaluate.comparison import Upscale, degrade, tried
 from srgan.evaluate.report import TITLES
 from srgan.images import strip
 from srgan.resize import imresize
@@ -25,7 +25,8 @@ def comparison_picture(crops: Crops, methods: Mapping[str, Upscale], *, scale: i
 
     Shown are crops of different photos with the strongest edges after bicubic, and in each the
     window with most of them: structure that is left in the LR image, not the noise of fur or
-    grass that nothing brings back. That choice looks at no model, so it favours none.
+    grass that nothing brings back. That choice looks at no model, so it favours none. An output
+    of values that are no numbers is shown black.
     """
     shown = [name for name in TITLES if name in methods]
     columns: dict[str, list[Pixels]] = {name: [] for name in [*shown, ORIGINAL]}
@@ -34,7 +35,8 @@ def comparison_picture(crops: Crops, methods: Mapping[str, Upscale], *, scale: i
         lr = degrade(hr, scale)
         window = _window(_structure(hr, scale))
         for name in shown:
-            columns[name].append(methods[name](lr)[window])
+            sr = tried(methods[name], lr)
+            columns[name].append((np.zeros_like(hr) if sr is None else sr)[window])
         columns[ORIGINAL].append(hr[window])
     titles = {**TITLES, ORIGINAL: "Original"}
     return strip([(titles[name], _stack(windows)) for name, windows in columns.items()])

@@ -1,15 +1,43 @@
 """The promotion log: what was decided, in order. It decides; the registry's alias follows."""
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import Field
 
+from srgan.config import GateConfig
 from srgan.errors import ConflictError
+from srgan.evaluate.bootstrap import Interval
+from srgan.perceptual import FeatureNetwork
 from srgan.refs import PromotionDecision, Ref, to_json
 from srgan.storage import ObjectStore
 
 
-class Entry(Ref):
+class Grounds(Ref):
+    """What a decision of the gate rests on."""
+
+    run: str
+    """Training stage that made the challenger."""
+    weights_digest: str
+    dataset_version: str
+    """Dataset version whose held-out crops decided."""
+    metrics: dict[str, dict[str, float]]
+    trained_on_judge: dict[str, list[str]] = Field(default_factory=dict)
+    """As `EvaluationRef` has it."""
+    judges: dict[FeatureNetwork, str] = Field(default_factory=dict)
+    """SHA-256 of the weights of each perceptual network that measured a distance."""
+    rule: str = ""
+    """The rule that decided, in words."""
+    gate: GateConfig | None = None
+    """The margins of the rule, as they were recorded with the challenger."""
+    against: str = ""
+    """Whom the challenger was compared with, ``champion`` or ``bicubic``."""
+    differences: dict[str, Interval] = Field(default_factory=dict)
+    """Challenger minus that one, by figure, with its 95 % interval."""
+
+
+class Entry(Grounds):
     """One decision of the gate, ``promotions/<model>/<n>.json``."""
 
     number: int
@@ -19,14 +47,6 @@ class Entry(Ref):
     decision: PromotionDecision
     champion: int | None
     """Champion version after this decision."""
-    run: str
-    """Training stage that made the challenger."""
-    weights_digest: str
-    dataset_version: str
-    """Dataset version whose held-out crops decided."""
-    metrics: dict[str, dict[str, float]]
-    trained_on_judge: dict[str, list[str]] = Field(default_factory=dict)
-    """As `EvaluationRef` has it."""
 
 
 class PromotionLog:
@@ -46,30 +66,22 @@ class PromotionLog:
         entries = self.entries()
         return entries[-1].champion if entries else None
 
-    def standing(self, challenger: int) -> Entry | None:
+    def standing(self, challenger: int, judges: Mapping[FeatureNetwork, str]) -> Entry | None:
         """The decision about this version that still holds, so that it is not taken twice.
 
         A promotion holds while that version is champion, a refusal while the champion that it
-        lost against still is.
+        lost against still is and the same perceptual networks judge.
         """
         entries = self.entries()
         for entry in reversed(entries):
             decision = entry.decision
             if decision.challenger == challenger:
                 holds = entry.champion == entries[-1].champion
-                return entry if holds else None
+                same_judges = decision.promoted or entry.judges == judges
+                return entry if holds and same_judges else None
         return None
 
-    def append(
-        self,
-        decision: PromotionDecision,
-        *,
-        run: str,
-        weights_digest: str,
-        dataset_version: str,
-        metrics: dict[str, dict[str, float]],
-        trained_on_judge: dict[str, list[str]] | None = None,
-    ) -> Entry:
+    def append(self, decision: PromotionDecision, grounds: Grounds) -> Entry:
         """Write the decision as the next entry.
 
         `ConflictError` when another decision was written since `decision.champion_before` was
@@ -88,11 +100,7 @@ class PromotionLog:
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             decision=decision,
             champion=decision.challenger if decision.promoted else current,
-            run=run,
-            weights_digest=weights_digest,
-            dataset_version=dataset_version,
-            metrics=metrics,
-            trained_on_judge=trained_on_judge or {},
+            **grounds.model_dump(),
         )
         self._store.put(
             f"{self._prefix}{number:06d}.json",
@@ -101,3 +109,35 @@ class PromotionLog:
             if_absent=True,
         )
         return entry
+
+
+def decision_tags(entry: Entry) -> dict[str, str]:
+    """What the model version says of it: verdict, rule, intervals, trained on the judge or not."""
+    tags = {
+        "decision": entry.decision.reason,
+        "decision_rule": entry.rule,
+        "decision_differences": _json(
+            {
+                "against": entry.against,
+                **{name: each.model_dump() for name, each in entry.differences.items()},
+            }
+        ),
+        "trained_on_judge": _json(entry.trained_on_judge) if entry.trained_on_judge else "",
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def differences_table(entry: Entry) -> str:
+    """Markdown table of the differences with their intervals; "" where there are none."""
+    if not entry.differences:
+        return ""
+    lines = [f"| Challenger minus {entry.against} | mean | 95 % interval |", "|---|---:|---:|"]
+    lines += [
+        f"| {name} | {each.mean:+.4f} | {each.low:+.4f} to {each.high:+.4f} |"
+        for name, each in entry.differences.items()
+    ]
+    return "\n".join(lines)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -6,7 +6,8 @@ from types import MappingProxyType
 import numpy as np
 from pydantic import Field
 
-from srgan.perceptual import DISTANCES
+from srgan.evaluate.guards import Signs
+from srgan.perceptual import DISTANCES, FeatureNetwork
 from srgan.refs import DatasetRef, Ref
 
 TITLES = {
@@ -25,7 +26,7 @@ class Figures(Ref):
     """Quality of one image, or the mean over images."""
 
     psnr: float
-    """dB on the luma channel; infinite for identical images."""
+    """dB on the luma channel; infinite for identical images, NaN where the output was no image."""
     ssim: float
     """0..1 on the luma channel."""
     distances: dict[str, float] = Field(default_factory=dict)
@@ -45,6 +46,8 @@ class ImageFigures(Ref):
     crop: int
     """Index among the held-out crops of the dataset version."""
     figures: dict[str, Figures]
+    signs: dict[str, Signs] = Field(default_factory=dict)
+    """What the guards look at, of each method."""
 
 
 class Report(Ref):
@@ -55,12 +58,19 @@ class Report(Ref):
     code_version: str
     weights: dict[str, str]
     """SHA-256 of each contestant's weights by its name; bicubic has none."""
-    judges: dict[str, str] = Field(default_factory=dict)
+    judges: dict[FeatureNetwork, str] = Field(default_factory=dict)
     """SHA-256 of the weights of each perceptual network that measured a distance."""
     trained_on_judge: dict[str, list[str]] = Field(default_factory=dict)
     """Contestants that learned from the network that judges them, by the distance's name."""
+    beyond_pixels: list[str] = Field(default_factory=list)
+    """Contestants trained on more than pixels: PSNR alone does not judge them."""
     means: dict[str, Figures]
     images: list[ImageFigures]
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """The means as `EvaluationRef.metrics` has them."""
+        return {name: figures.flat for name, figures in self.means.items()}
 
 
 def means(images: Sequence[ImageFigures]) -> dict[str, Figures]:
@@ -94,12 +104,29 @@ def metrics_table(
     for name in shown:
         figures = metrics[name]
         cells = [TITLES[name], f"{figures['psnr']:.3f} dB", f"{figures['ssim']:.4f}"]
-        for distance in distances:
-            taught = name in trained_on_judge.get(distance, ())
-            value = f"{figures[distance]:.4f}" if distance in figures else "–"
-            cells.append(value + (" (trained on the judge)" if taught else ""))
+        cells += [distance_cell(metrics, trained_on_judge, name, each) for each in distances]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def distance_cell(
+    metrics: Mapping[str, Mapping[str, float]],
+    trained_on_judge: Mapping[str, Sequence[str]],
+    name: str,
+    distance: str,
+) -> str:
+    """``1.3170``, with "(trained on the judge)" behind it where that is so; ``–`` for none."""
+    figures = metrics[name]
+    value = f"{figures[distance]:.4f}" if distance in figures else "–"
+    return value + (" (trained on the judge)" if name in trained_on_judge.get(distance, ()) else "")
+
+
+def judged_by_its_teacher(trained_on_judge: Mapping[str, Sequence[str]]) -> str:
+    """``squeezenet_distance: SRGAN trained on the judge`` for captions; "" where nobody is."""
+    return "; ".join(
+        f"{distance}: {', '.join(TITLES[name] for name in names)} trained on the judge"
+        for distance, names in trained_on_judge.items()
+    )
 
 
 def one_line(metrics: dict[str, dict[str, float]]) -> str:

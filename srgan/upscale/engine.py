@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from srgan.errors import ImageError
 from srgan.images import Photo
 from srgan.models.base import Generator
 from srgan.models.interpolation import Bicubic
@@ -110,7 +111,12 @@ def _compact(view: Tensor) -> Tensor:
 
 
 def _to_pixels(sr: Tensor) -> Pixels:
-    """Float (3, H, W), nominally [−1, 1] → uint8 (H, W, 3), rounded."""
+    """Float (3, H, W), nominally [−1, 1] → uint8 (H, W, 3), rounded.
+
+    `ImageError` where the network gave no numbers: as pixels they would pass for black.
+    """
+    if not torch.isfinite(sr).all():
+        raise ImageError("not_finite", "the network gave values that are not finite")
     values = ((sr + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     pixels: Pixels = values.permute(1, 2, 0).cpu().numpy()
     return pixels

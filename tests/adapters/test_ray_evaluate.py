@@ -1,13 +1,16 @@
 """What an evaluation job measures and leaves in the bucket."""
 
+import math
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from srgan.adapters import ray_evaluate
 from srgan.adapters.s3 import S3Store
-from srgan.config import DataConfig
+from srgan.config import DataConfig, GateConfig
 from srgan.data.prepare import prepare_dataset
+from srgan.evaluate.gate import judge
 from srgan.evaluate.judges import find_judges
 from srgan.evaluate.report import Report
 from srgan.evaluate.spec import EvaluateSpec
@@ -23,10 +26,14 @@ from tests.train.stages import PLAIN
 from tests.train.test_checkpoint import manifest
 
 
-def saved_generator(store: S3Store) -> CheckpointRef:
-    """An untrained generator, which is bicubic."""
+def saved_generator(store: S3Store, gain: float) -> CheckpointRef:
+    """An untrained generator, which is bicubic; its first weights are multiplied by `gain`."""
+    generator = build_generator(PLAIN)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.mul_(gain)
     with CheckpointWriter(store) as writer:
-        writer.save(manifest(8, final=True), {"generator": dump_generator(build_generator(PLAIN))})
+        writer.save(manifest(8, final=True), {"generator": dump_generator(generator)})
     return read_manifest(store, manifest(8).key).ref(None)
 
 
@@ -37,17 +44,17 @@ def evaluate(
     draw_photo: Callable[..., object],
     encode_photo: Callable[..., bytes],
     monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[], tuple[EvaluationRef, Report]]:
+) -> Callable[..., tuple[EvaluationRef, Report]]:
     """Measure an untrained generator with the judges that the bucket has."""
     for seed in range(4):
         object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed, 64, 64)))
     config = DataConfig(scale=2, crop_size=32, eval_share=0.3)
     dataset = prepare_dataset(object_store, "raw", object_store, "drawn", config)
 
-    def run() -> tuple[EvaluationRef, Report]:
+    def run(gain: float = 1.0) -> tuple[EvaluationRef, Report]:
         spec = EvaluateSpec(
             dataset=dataset,
-            contestants={"model": saved_generator(object_store)},
+            contestants={"model": saved_generator(object_store, gain)},
             judges=find_judges(object_store),
             code_version="c",
         )
@@ -90,3 +97,25 @@ def test_the_same_evaluation_with_another_judge_is_another_evaluation(
     publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
     second, _ = evaluate()
     assert first.key != second.key
+
+
+def test_the_report_says_of_each_crop_what_the_guards_look_at_and_of_each_model_how_it_learned(
+    evaluate: Callable[[], tuple[EvaluationRef, Report]],
+) -> None:
+    _, report = evaluate()
+    assert report.beyond_pixels == []
+    for image in report.images:
+        assert image.signs.keys() == {"bicubic", "model"}
+        assert image.signs["model"].finite
+        assert image.signs["model"].contrast == pytest.approx(1, abs=0.1)
+
+
+def test_a_generator_that_gives_no_numbers_is_reported_and_refused(
+    object_store: S3Store, evaluate: Callable[..., tuple[EvaluationRef, Report]]
+) -> None:
+    publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    result, report = evaluate(gain=1e30)
+    assert math.isnan(result.metrics["model"]["squeezenet_distance"])
+    verdict = judge(report, GateConfig(), challenger=1, champion=None)
+    assert not verdict.promoted
+    assert "values that are no numbers" in verdict.reason

@@ -18,7 +18,7 @@ from PIL import Image
 import srgan
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry, load
 from srgan.errors import RegistryError
-from srgan.evaluate.lineage import Lineage, training_inputs
+from srgan.evaluate.lineage import Lineage, recorded_gate, training_inputs
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.recipes import tiny
@@ -111,6 +111,7 @@ def test_a_version_says_where_it_comes_from(mlflow_settings: Settings, champion:
     assert tags["pretrained_run"] == "pretrain-1"
     assert tags["weights"] == champion.weights_digest
     assert json.loads(tags["metrics"]) == METRICS
+    assert recorded_gate(tags) == tiny().gate
     assert tags.items() >= training_inputs(DATASET, tiny()).items()
     dataset, pretrained = registry.origin(champion)
     assert dataset == DATASET

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srgan.data.dataset import Crops
-from srgan.errors import DataError
-from srgan.evaluate.comparison import BICUBIC, compare, with_bicubic
+from srgan.errors import DataError, ImageError
+from srgan.evaluate.comparison import BICUBIC, compare, tried, with_bicubic
+from srgan.evaluate.guards import NOT_FINITE
 from srgan.evaluate.picture import comparison_picture
-from srgan.evaluate.report import means, metrics_table
+from srgan.evaluate.report import judged_by_its_teacher, means, metrics_table
 from srgan.metrics import psnr, ssim
 from srgan.resize import imresize
 
@@ -133,3 +134,48 @@ def test_a_table_says_whose_distance_is_by_the_network_it_learned_from() -> None
         "| SRGAN | 28.250 dB | 0.8000 | 1.2500 (trained on the judge) |",
         "| Champion | 28.250 dB | 0.8000 | – |",
     ]
+
+
+def test_a_caption_says_who_was_trained_on_the_judge() -> None:
+    assert judged_by_its_teacher({}) == ""
+    assert judged_by_its_teacher({"squeezenet_distance": ["model", "champion"]}) == (
+        "squeezenet_distance: SRGAN, Champion trained on the judge"
+    )
+
+
+def test_every_crop_has_the_signs_that_the_guards_look_at(
+    draw_photo: Callable[..., Pixels],
+) -> None:
+    crops = crops_of([draw_photo(1, 64, 64)])
+    methods = with_bicubic({"model": lambda lr: nearest(lr) // 2}, SCALE)
+    (found,) = compare(crops, methods, scale=SCALE, progress=ignore)
+    assert found.signs.keys() == {BICUBIC, "model"}
+    assert abs(found.signs[BICUBIC].brightness_shift) < 1
+    assert found.signs["model"].brightness_shift < -20
+
+
+def gives_no_numbers(lr: Pixels) -> Pixels:
+    raise ImageError("not_finite", "all NaN")
+
+
+def test_an_output_that_is_no_image_has_no_figures_and_its_picture_is_black(
+    draw_photo: Callable[..., Pixels],
+) -> None:
+    crops = crops_of([draw_photo(1, 64, 64)])
+    methods = with_bicubic({"model": gives_no_numbers}, SCALE)
+    images = compare(crops, methods, scale=SCALE, progress=ignore)
+    assert images[0].signs["model"] == NOT_FINITE
+    assert np.isnan(means(images)["model"].psnr)
+    assert np.isfinite(means(images)[BICUBIC].psnr)
+    picture = comparison_picture(crops, methods, scale=SCALE)
+    assert (np.asarray(Image.open(io.BytesIO(picture)).convert("L")) == 0).sum() >= 256**2
+
+
+def test_an_image_that_cannot_be_upscaled_for_another_reason_is_an_error(
+    draw_photo: Callable[..., Pixels],
+) -> None:
+    def fails(lr: Pixels) -> Pixels:
+        raise ImageError("unsupported", "of another kind")
+
+    with pytest.raises(ImageError, match="of another kind"):
+        tried(fails, draw_photo(1, 16, 16))

@@ -1,6 +1,10 @@
 """What makes a retraining worth its cost, and how an evaluation is named."""
 
-from srgan.evaluate.lineage import training_inputs, what_changed
+import pytest
+
+from srgan.config import GateConfig
+from srgan.errors import RegistryError
+from srgan.evaluate.lineage import recorded_gate, training_inputs, what_changed
 from srgan.evaluate.spec import EvaluateSpec
 from srgan.recipes import demo, tiny
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
@@ -74,3 +78,19 @@ def test_a_spec_survives_its_way_to_the_cluster() -> None:
         code_version="1",
     )
     assert EvaluateSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_the_gate_that_travelled_with_a_version_judges_it() -> None:
+    gate = GateConfig(max_psnr_loss_db=1.0)
+    assert recorded_gate({"gate": gate.model_dump_json()}) == gate
+    assert recorded_gate({}) == GateConfig()
+
+
+def test_a_gate_that_somebody_broke_is_named() -> None:
+    with pytest.raises(RegistryError, match=r"tag srgan.gate [^$]*max_psnr"):
+        recorded_gate({"gate": '{"max_psnr": 1}'})
+
+
+def test_another_gate_alone_is_nothing_new_to_train() -> None:
+    strict = tiny().model_copy(update={"gate": GateConfig(max_psnr_loss_db=0.1)})
+    assert training_inputs(dataset(), strict) == training_inputs(dataset(), tiny())

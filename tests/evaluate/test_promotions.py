@@ -1,13 +1,25 @@
 """The promotion log decides: order, one winner, decisions that hold. On a real object store."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from srgan.adapters.s3 import S3Store
+from srgan.config import GateConfig
 from srgan.errors import ConflictError
-from srgan.evaluate.promotions import Entry, PromotionLog
-from srgan.refs import PromotionDecision
+from srgan.evaluate.bootstrap import Interval
+from srgan.evaluate.promotions import (
+    Entry,
+    Grounds,
+    PromotionLog,
+    decision_tags,
+    differences_table,
+)
+from srgan.perceptual import FeatureNetwork
+from srgan.refs import PromotionDecision, to_json
+
+JUDGES: dict[FeatureNetwork, str] = {"squeezenet1_1": "1" * 64}
 
 
 def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: bool) -> Entry:
@@ -19,10 +31,13 @@ def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: 
             promoted=promoted,
             reason="because",
         ),
-        run=f"adversarial-{challenger}",
-        weights_digest="0" * 64,
-        dataset_version="v",
-        metrics={"model": {"psnr": 29.0, "ssim": 0.8}},
+        Grounds(
+            run=f"adversarial-{challenger}",
+            weights_digest="0" * 64,
+            dataset_version="v",
+            metrics={"model": {"psnr": 29.0, "ssim": 0.8}},
+            judges=JUDGES,
+        ),
     )
 
 
@@ -69,11 +84,64 @@ def test_of_promotions_at_the_same_moment_one_wins(object_store: S3Store) -> Non
 
 def test_a_decision_holds_until_the_champion_changes(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
-    assert log.standing(1) is None
+    assert log.standing(1, JUDGES) is None
     promoted = decide(log, 1, None, promoted=True)
     refused = decide(log, 2, 1, promoted=False)
-    assert log.standing(1) == promoted
-    assert log.standing(2) == refused
+    assert log.standing(1, JUDGES) == promoted
+    assert log.standing(2, JUDGES) == refused
     decide(log, 3, 1, promoted=True)
-    assert log.standing(1) is None, "it was replaced, so it may try again"
-    assert log.standing(2) is None, "the champion it lost against is gone"
+    assert log.standing(1, JUDGES) is None, "it was replaced, so it may try again"
+    assert log.standing(2, JUDGES) is None, "the champion it lost against is gone"
+
+
+def test_a_refusal_holds_no_longer_when_other_networks_judge(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    promoted = decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=False)
+    more: dict[FeatureNetwork, str] = {**JUDGES, "vgg19": "2" * 64}
+    assert log.standing(2, more) is None
+    assert log.standing(1, more) == promoted, "who is champion need not be promoted again"
+
+
+def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    entry = decide(log, 1, None, promoted=True)
+    assert differences_table(entry) == ""
+    assert decision_tags(entry).keys() == {"decision", "decision_differences"}
+    grounds = Grounds(
+        **entry.model_dump(include=set(Grounds.model_fields))
+        | {
+            "rule": "the rule",
+            "gate": GateConfig(max_psnr_loss_db=1.0),
+            "against": "champion",
+            "differences": {"psnr": Interval(mean=-1.5, low=-2.0, high=-1.0)},
+            "trained_on_judge": {"squeezenet_distance": ["model"]},
+        }
+    )
+    decision = entry.decision.model_copy(update={"challenger": 2, "champion_before": 1})
+    written = log.append(decision, grounds)
+    assert log.entries()[-1] == written
+    tags = decision_tags(written)
+    assert tags["decision"] == "because"
+    assert tags["decision_rule"] == "the rule"
+    assert json.loads(tags["decision_differences"]) == {
+        "against": "champion",
+        "psnr": {"mean": -1.5, "low": -2.0, "high": -1.0},
+    }
+    assert json.loads(tags["trained_on_judge"]) == {"squeezenet_distance": ["model"]}
+    assert differences_table(written).splitlines() == [
+        "| Challenger minus champion | mean | 95 % interval |",
+        "|---|---:|---:|",
+        "| psnr | -1.5000 | -2.0000 to -1.0000 |",
+    ]
+
+
+def test_decisions_of_earlier_releases_are_read(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    fields = json.loads(to_json(decide(log, 1, None, promoted=True)))
+    for later in ("judges", "rule", "gate", "against", "differences", "trained_on_judge"):
+        del fields[later]
+    object_store.put("promotions/m/000001.json", json.dumps(fields).encode())
+    assert log.champion() == 1

@@ -1,6 +1,7 @@
 """Retraining from reason to decision, on real Prefect, MLflow and S3; the Ray jobs are replaced."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,17 @@ from flows.retrain import retrain
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.tracking import mlflow_client
-from srgan.config import AdversarialConfig, DataConfig, PretrainConfig
+from srgan.config import AdversarialConfig, DataConfig, GateConfig, PretrainConfig, Recipe
+from srgan.errors import ConfigError
+from srgan.evaluate.judges import trainings
 from srgan.evaluate.promotions import PromotionLog
+from srgan.evaluate.report import Figures, ImageFigures, Report, means
 from srgan.evaluate.spec import EvaluateSpec
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
+from srgan.models.weights import publish_weights
+from srgan.perceptual import DISTANCES
+from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, to_json
 from srgan.settings import Settings
 from srgan.train.checkpoint import Manifest
@@ -39,6 +46,7 @@ class Pipeline:
         self.model = model
         self.dataset_version = "v1"
         self.psnr = {"bicubic": 28.0, "pretrained": 28.4, "model": 28.5, "champion": 28.5}
+        self.distance = {"bicubic": 2.7, "pretrained": 1.4, "model": 1.3, "champion": 1.3}
         self.trained: list[str] = []
         self.evaluated: list[EvaluateSpec] = []
 
@@ -98,22 +106,48 @@ class Pipeline:
     def run_job(self, *, spec: EvaluateSpec, **_: Any) -> None:
         """What the evaluation job leaves in the bucket."""
         self.evaluated.append(spec)
-        names = ["bicubic", *spec.contestants]
+        figures = {
+            name: Figures(
+                psnr=self.psnr[name],
+                ssim=0.8,
+                distances={DISTANCES[judge]: self.distance[name] for judge in spec.judges},
+            )
+            for name in ["bicubic", *spec.contestants]
+        }
+        images = [
+            ImageFigures(source=f"{photo}.png", crop=photo, figures=figures) for photo in range(2)
+        ]
+        trained = trainings(self.store, spec.contestants)
+        report = Report(
+            dataset=spec.dataset,
+            scale=spec.dataset.scale,
+            code_version=spec.code_version,
+            weights={},
+            judges=spec.judges,
+            beyond_pixels=[name for name, one in trained.items() if one.beyond_pixels],
+            means=means(images),
+            images=images,
+        )
+        self.store.put(spec.report_key, to_json(report))
         result = EvaluationRef(
             run=spec.contestants["model"].run,
             key=spec.report_key,
             picture_key=spec.picture_key,
             num_images=2,
-            metrics={name: {"psnr": self.psnr[name], "ssim": 0.8} for name in names},
+            metrics=report.metrics,
             dataset_version=spec.dataset.version,
             mlflow_run_id=spec.mlflow_run_id,
         )
         self.store.put(spec.result_key, to_json(result))
 
-    def retrain(self, **options: Any) -> State[Any]:
+    def mirror(self) -> None:
+        """What `srgan weights mirror squeezenet1_1` leaves in the bucket; nothing reads it here."""
+        publish_weights(self.store, "squeezenet1_1", b"weights", "here")
+
+    def retrain(self, recipe: str | Recipe = "tiny", **options: Any) -> State[Any]:
         """Run the flow; its final state."""
         return retrain(
-            "s3://srgan-test/raw", "leaves", self.model, "tiny", return_state=True, **options
+            "s3://srgan-test/raw", "leaves", self.model, recipe, return_state=True, **options
         )
 
     def champion(self) -> int | None:
@@ -187,6 +221,7 @@ def test_nothing_new_ends_as_completed_with_the_reason_and_trains_nothing(
 
 
 def test_force_trains_although_nothing_is_new(pipeline: Pipeline) -> None:
+    pipeline.mirror()
     pipeline.retrain()
     assert pipeline.retrain(force=True).result().version == 2
     assert len(pipeline.trained) == 4
@@ -195,9 +230,10 @@ def test_force_trains_although_nothing_is_new(pipeline: Pipeline) -> None:
 def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
     pipeline: Pipeline,
 ) -> None:
+    pipeline.mirror()
     pipeline.retrain()
     pipeline.dataset_version = "v2"
-    pipeline.psnr["model"] = 28.7
+    pipeline.distance["model"] = 1.2
     assert pipeline.retrain().result().version == 2
     spec = pipeline.evaluated[-1]
     assert spec.dataset.version == "v2"
@@ -207,9 +243,10 @@ def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
 
 
 def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline) -> None:
+    pipeline.mirror()
     pipeline.retrain()
     pipeline.dataset_version = "v2"
-    pipeline.psnr["model"] = 28.3
+    pipeline.distance["model"] = 1.4
     pipeline.retrain()
     assert pipeline.champion() == 1
     assert Registry(Settings()).find(pipeline.model, CHAMPION).version == 1  # type: ignore[union-attr]  # there is one
@@ -231,7 +268,9 @@ def test_a_decision_that_holds_is_not_taken_twice(pipeline: Pipeline) -> None:
 def test_a_promotion_that_was_interrupted_before_the_alias_is_completed(
     pipeline: Pipeline,
 ) -> None:
+    pipeline.mirror()
     pipeline.retrain()
+    pipeline.distance["model"] = 1.2
     pipeline.retrain(force=True)
     registry = Registry(Settings())
     registry.set_alias(pipeline.model, CHAMPION, 1)
@@ -239,6 +278,79 @@ def test_a_promotion_that_was_interrupted_before_the_alias_is_completed(
     champion = registry.find(pipeline.model, CHAMPION)
     assert champion is not None
     assert champion.version == 2
+
+
+NEVER_BY_PSNR = "srgan weights mirror squeezenet1_1"
+
+
+def test_a_gan_without_a_judge_becomes_first_champion_and_its_sentence_says_so(
+    pipeline: Pipeline,
+) -> None:
+    challenger = pipeline.retrain().result()
+    (entry,) = PromotionLog(pipeline.store, pipeline.model).entries()
+    assert "nothing perceptual was measured" in entry.decision.reason
+    assert Registry(Settings()).tags(challenger)["decision"] == entry.decision.reason
+
+
+@pytest.mark.parametrize("recipe", [tiny(), tiny().model_copy(update={"adversarial": None})])
+def test_without_a_judge_nothing_is_trained_against_a_gan_that_is_champion(
+    pipeline: Pipeline, recipe: Recipe
+) -> None:
+    pipeline.retrain()
+    trained = list(pipeline.trained)
+    pipeline.dataset_version = "v2"
+    state = pipeline.retrain(recipe)
+    assert state.is_failed()
+    with pytest.raises(ConfigError, match=NEVER_BY_PSNR) as caught:
+        state.result()
+    assert "a model of recipe tiny and champion version 1" in str(caught.value)
+    assert pipeline.trained == trained
+
+
+def test_a_promotion_without_a_judge_is_refused_and_taken_once_there_is_one(
+    pipeline: Pipeline,
+) -> None:
+    recipe = tiny().model_copy(update={"adversarial": None})
+    pipeline.retrain(recipe)
+    pipeline.mirror()
+    pipeline.distance["model"] = 1.4
+    pipeline.retrain()
+    assert pipeline.champion() == 1
+    pipeline.store.delete("weights/squeezenet1_1.json")
+    evaluated = len(pipeline.evaluated)
+    with pytest.raises(ConfigError, match=NEVER_BY_PSNR):
+        promote(pipeline.model, 2)
+    assert len(pipeline.evaluated) == evaluated, "it should be said before anything is measured"
+    assert len(PromotionLog(pipeline.store, pipeline.model).entries()) == 2
+    publish_weights(pipeline.store, "squeezenet1_1", b"other weights", "here")
+    pipeline.distance["model"] = 1.2
+    assert promote(pipeline.model, 2).promoted
+
+
+def test_a_decision_is_recorded_with_rule_intervals_and_gate(pipeline: Pipeline) -> None:
+    pipeline.mirror()
+    gate = GateConfig(max_psnr_loss_db=0.25)
+    pipeline.retrain(tiny().model_copy(update={"gate": gate}))
+    pipeline.distance["model"] = 1.2
+    pipeline.psnr["model"] = 28.2
+    second = pipeline.retrain(tiny().model_copy(update={"gate": gate}), force=True).result()
+    entry = PromotionLog(pipeline.store, pipeline.model).entries()[-1]
+    assert "28.200 dB PSNR is more than 0.25 dB below champion" in entry.decision.reason
+    assert entry.gate == gate
+    assert entry.against == "champion"
+    assert entry.differences["squeezenet_distance"].high == pytest.approx(-0.1)
+    tags = Registry(Settings()).tags(second)
+    assert tags["decision_rule"] == entry.rule
+    assert json.loads(tags["decision_differences"])["psnr"]["mean"] == pytest.approx(-0.3)
+
+
+def test_models_trained_on_pixels_alone_are_still_judged_by_psnr(pipeline: Pipeline) -> None:
+    recipe = tiny().model_copy(update={"adversarial": None})
+    pipeline.retrain(recipe)
+    pipeline.dataset_version = "v2"
+    pipeline.psnr["model"] = 28.7
+    pipeline.retrain(recipe)
+    assert pipeline.champion() == 2
 
 
 def test_a_failing_stage_leaves_a_failed_run_and_no_version(

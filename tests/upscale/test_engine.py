@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srgan.config import GeneratorConfig
+from srgan.errors import ImageError
 from srgan.images import Photo
 from srgan.models.base import Generator
 from srgan.models.interpolation import Bicubic, Bilinear, Nearest
@@ -228,3 +229,12 @@ def test_what_is_no_rgb_image_is_refused(image: Any, message: str) -> None:
 def test_a_tile_without_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one LR pixel, got 0"):
         Engine(FAST, tile=0)
+
+
+def test_values_that_are_no_numbers_are_an_error_and_no_black_pixels() -> None:
+    generator = random_generator(GeneratorConfig(kind="srresnet", scale=2, num_channels=4))
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.mul_(1e30)
+    with pytest.raises(ImageError, match="not_finite: the network gave"):
+        Engine(generator, tile=16, device="cpu").upscale(photo_of(8, 8))

@@ -1,0 +1,39 @@
+"""What to do: frozen run configs. Unknown keys and contradictions are refused at submit."""
+
+from srgan.config.base import Config, Name, Positive, Scale
+from srgan.config.data import DataConfig
+from srgan.config.gate import GateConfig
+from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
+from srgan.config.recipe import Recipe
+from srgan.config.stages import (
+    AdversarialConfig,
+    ContentLossConfig,
+    DegradationConfig,
+    FeatureContentConfig,
+    LearningRate,
+    MseContentConfig,
+    PretrainConfig,
+    StageConfig,
+)
+from srgan.config.upscale import UpscaleConfig
+
+__all__ = [
+    "AdversarialConfig",
+    "Config",
+    "ContentLossConfig",
+    "DataConfig",
+    "DegradationConfig",
+    "DiscriminatorConfig",
+    "FeatureContentConfig",
+    "GateConfig",
+    "GeneratorConfig",
+    "LearningRate",
+    "MseContentConfig",
+    "Name",
+    "Positive",
+    "PretrainConfig",
+    "Recipe",
+    "Scale",
+    "StageConfig",
+    "UpscaleConfig",
+]

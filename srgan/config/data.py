@@ -1,0 +1,29 @@
+"""How photos become HR crops."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from srgan.config.base import Config, Positive, Scale
+
+
+class DataConfig(Config):
+    """How photos become HR crops."""
+
+    scale: Scale = 4
+    crop_size: Positive = 256
+    """Side of the square HR crops in pixels. Photos smaller than that are rejected as tiny."""
+    eval_share: float = Field(0.1, gt=0, lt=1)
+    """Share of photos held out for evaluation, decided by a hash of their pixels."""
+    shard_bytes: Positive = 64 * 2**20
+    max_pixels: Positive = 200_000_000
+    """Photos that declare more pixels are rejected before decoding (decompression bombs)."""
+    shrunk: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """Training photos are cut a second time after shrinking by each of these factors: more detail
+    per pixel, and the marks of their compression gone. Too small a result is left out."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.crop_size % self.scale:
+            raise ValueError(f"crop_size {self.crop_size} is not divisible by scale {self.scale}")
+        return self

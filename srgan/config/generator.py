@@ -1,0 +1,77 @@
+"""The networks of a stage."""
+
+from typing import Any, Literal, Self, get_args
+
+from pydantic import model_validator
+
+from srgan.config.base import Config, Positive, Scale
+
+_SIZES = {
+    "srresnet": (16, 64),
+    "bicubic_resnet": (16, 64),
+    "srcnn": (1, 64),
+    "fsrcnn": (4, 56),
+    "espcn": (1, 64),
+    "msrresnet": (16, 64),
+    "rrdbnet": (23, 64),
+}
+"""Published number of blocks (or mapping layers) and channels of each kind of generator."""
+_ONE_SIZE = ("srcnn", "fsrcnn", "espcn")
+_SCALES = {
+    "srcnn": (2, 3, 4),
+    "fsrcnn": (2, 3, 4),
+    "espcn": (2, 3, 4),
+    "msrresnet": (2, 3, 4),
+    "rrdbnet": (4,),
+}
+
+
+class GeneratorConfig(Config):
+    """Rebuilds a generator; stored with every checkpoint and model version.
+
+    Left out, the numbers of blocks and channels are those that the kind was published with.
+    """
+
+    kind: Literal[
+        "srresnet", "bicubic_resnet", "srcnn", "fsrcnn", "espcn", "msrresnet", "rrdbnet"
+    ] = "srresnet"
+    """``srresnet``: the paper's. ``bicubic_resnet``: no batch norm, a residual over bicubic.
+    ``srcnn``, ``fsrcnn``, ``espcn``: on luma, of one size. ``msrresnet``: SRResNet without batch
+    norm over bilinear. ``rrdbnet``: ESRGAN's and Real-ESRGAN's."""
+    scale: Scale = 4
+    num_blocks: Positive = 16
+    num_channels: Positive = 64
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_size(cls, values: Any) -> Any:
+        kind = values.get("kind") if isinstance(values, dict) else None
+        if not isinstance(kind, str) or kind not in _SIZES:
+            return values
+        num_blocks, num_channels = _SIZES[kind]
+        return {"num_blocks": num_blocks, "num_channels": num_channels, **values}
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        scales = _SCALES.get(self.kind, get_args(Scale))
+        if self.scale not in scales:
+            known = ", ".join(map(str, scales))
+            raise ValueError(f"a {self.kind} has scale {known}, not {self.scale}")
+        size = (self.num_blocks, self.num_channels)
+        if self.kind in _ONE_SIZE and size != _SIZES[self.kind]:
+            raise ValueError(
+                f"a {self.kind} has one size, num_blocks {_SIZES[self.kind][0]} and num_channels "
+                f"{_SIZES[self.kind][1]}, not {size[0]} and {size[1]}; leave them out"
+            )
+        if self.kind == "rrdbnet" and self.num_channels % 2:
+            raise ValueError(
+                f"a rrdbnet grows by half its channels: {self.num_channels} is not even"
+            )
+        return self
+
+
+class DiscriminatorConfig(Config):
+    """Section 2.1.2: eight convolutions, widths `num_channels` × (1, 1, 2, 2, 4, 4, 8, 8)."""
+
+    num_channels: Positive = 64
+    dense_size: Positive = 1024

@@ -1,0 +1,39 @@
+"""A complete retraining."""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from srgan.config.base import Config, Name
+from srgan.config.data import DataConfig
+from srgan.config.gate import GateConfig
+from srgan.config.stages import AdversarialConfig, PretrainConfig
+
+
+class Recipe(Config):
+    """A complete retraining: data, stages and the rule of promotion."""
+
+    name: Name
+    data: DataConfig
+    pretrain: PretrainConfig
+    adversarial: AdversarialConfig | None = None
+    """None: the pretrained generator is the result, as for the paper's SRResNet."""
+    gate: GateConfig = GateConfig()
+    """When the result replaces the champion."""
+
+    @model_validator(mode="after")
+    def _check_stages_fit(self) -> Self:
+        if self.adversarial and self.pretrain.generator != self.adversarial.generator:
+            raise ValueError("pretrain and adversarial must name the same generator")
+        if self.data.scale != self.pretrain.generator.scale:
+            raise ValueError(
+                f"data.scale {self.data.scale} and generator.scale "
+                f"{self.pretrain.generator.scale} differ"
+            )
+        for stage in (self.pretrain, self.adversarial):
+            if stage and stage.patch_size > self.data.crop_size:
+                raise ValueError(
+                    f"{stage.stage}.patch_size {stage.patch_size} exceeds "
+                    f"data.crop_size {self.data.crop_size}"
+                )
+        return self

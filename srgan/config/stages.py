@@ -1,0 +1,147 @@
+"""The two training stages: schedule, degradation and losses."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from srgan.config.base import Config, Positive
+from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
+from srgan.perceptual import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
+
+
+class LearningRate(Config):
+    """Learning rate as a function of the step."""
+
+    peak: float = Field(1e-4, gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    decay: Literal["none", "tenth_at_half", "cosine"] = "none"
+    """``tenth_at_half`` is the paper's GAN schedule: 1e-4, then 1e-5 for the second half."""
+
+
+class DegradationConfig(Config):
+    """How LR images are made for training: bicubic, and what real photographs suffer besides.
+
+    Every range is (lowest, highest), drawn anew for each patch; None leaves that step out.
+    """
+
+    blur_sigma: tuple[float, float] | None = None
+    """Gaussian blur before subsampling (section 2), σ in HR pixels."""
+    noise_sigma: tuple[float, float] | None = None
+    """Gaussian noise on the LR image, σ in levels of 255, each channel for itself."""
+    jpeg_quality: tuple[int, int] | None = None
+    """JPEG compression of the LR image with its colours at half resolution, 1–100."""
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> Self:
+        limits = {"blur_sigma": (0, 8), "noise_sigma": (0, 100), "jpeg_quality": (1, 100)}
+        for name, (least, most) in limits.items():
+            drawn = getattr(self, name)
+            if drawn is not None and not least <= drawn[0] <= drawn[1] <= most:
+                raise ValueError(
+                    f"{name} {drawn} is no range (lowest, highest) within {least}–{most}"
+                )
+        return self
+
+
+class _StageConfig(Config):
+    generator: GeneratorConfig
+    steps: Positive
+    batch_size: Positive = 16
+    """Patches per step over all workers together."""
+    patch_size: Positive = 96
+    """Side of the HR patches in pixels."""
+    learning_rate: LearningRate = LearningRate()
+    augment: bool = True
+    """Random flips and quarter turns."""
+    degradation: DegradationConfig = DegradationConfig()
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    gradient_clip: float | None = Field(None, gt=0)
+    """Largest global gradient norm; None leaves gradients as they are."""
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """``auto``: bf16 autocast where the device computes it natively, else fp32."""
+    seed: int = 0
+    checkpoint_every: Positive = 1000
+    validate_every: Positive = 1000
+    log_every: Positive = 50
+    max_restarts: int = Field(3, ge=0)
+    """How often lost workers are replaced within one job."""
+    optimizer: Literal["adam", "muon"] = "adam"
+    """Of the generator. ``adam``: the paper's. ``muon``: Muon for all convolutions but the first
+    and the last, Adam for the rest."""
+
+    @model_validator(mode="after")
+    def _check_patch(self) -> Self:
+        scale = self.generator.scale
+        if self.patch_size % scale:
+            raise ValueError(f"patch_size {self.patch_size} is not divisible by scale {scale}")
+        return self
+
+
+class MseContentConfig(Config):
+    """Content is pixels: equation 4."""
+
+    kind: Literal["mse"] = "mse"
+
+
+class FeatureContentConfig(Config):
+    """Content is a layer of a perceptual network: equation 5."""
+
+    kind: Literal["features"] = "features"
+    network: FeatureNetwork
+    layer: str
+    """After its activation: ``vgg22``, ``vgg54``, …; ``fire5``, …"""
+    feature_scale: float = Field(gt=0)
+    """Features are multiplied by it, so that the loss is of the size of the MSE (section 3.2)."""
+    weights: str = Field(pattern=r"^[0-9a-f]{8,64}$")
+    """SHA-256 of the mirrored weights file, or how it begins: a stage is named by it."""
+
+    @model_validator(mode="after")
+    def _check_layer(self) -> Self:
+        known = FEATURE_LAYERS[self.network]
+        if self.layer not in known:
+            raise ValueError(
+                f"{self.network} has no layer {self.layer!r}; there are: {', '.join(known)}"
+            )
+        return self
+
+    def check_patch(self, patch_size: int) -> None:
+        """`ValueError` where patches leave the network's deepest layers nothing to see."""
+        if patch_size < MIN_SIDE:
+            raise ValueError(
+                f"patch_size {patch_size} is too small for features of {self.network}, which "
+                f"need {MIN_SIDE} pixels"
+            )
+
+
+ContentLossConfig = Annotated[MseContentConfig | FeatureContentConfig, Field(discriminator="kind")]
+
+
+class PretrainConfig(_StageConfig):
+    """SRResNet stage: a content loss alone (section 3.2)."""
+
+    stage: Literal["pretrain"] = "pretrain"
+    loss: Literal["mse", "l1"] | FeatureContentConfig = "mse"
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> Self:
+        if isinstance(self.loss, FeatureContentConfig):
+            self.loss.check_patch(self.patch_size)
+        return self
+
+
+class AdversarialConfig(_StageConfig):
+    """SRGAN stage: content loss + `adversarial_weight` × adversarial loss (equation 3)."""
+
+    stage: Literal["adversarial"] = "adversarial"
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    content: ContentLossConfig = MseContentConfig()
+    adversarial_weight: float = Field(1e-3, ge=0)
+
+    @model_validator(mode="after")
+    def _check_content(self) -> Self:
+        if isinstance(self.content, FeatureContentConfig):
+            self.content.check_patch(self.patch_size)
+        return self
+
+
+StageConfig = PretrainConfig | AdversarialConfig
