@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srgan.cli_generators import open_generator
 from srgan.errors import ConfigError, ImageError
 
 if TYPE_CHECKING:
@@ -72,19 +73,7 @@ def _open_generator(model: str, scale: int | None) -> "Generator":
     }
     if model in interpolations:
         return interpolations[model](scale or _DEFAULT_SCALE)
-    if model.startswith("models:/"):
-        from srgan.adapters.registry import load
-
-        generator = load(model)
-    elif Path(model).is_file():
-        from srgan.models.foreign import import_generator
-
-        generator = import_generator(Path(model).read_bytes())
-    else:
-        raise ConfigError(
-            f"no model {model!r}: it is no file; expected {', '.join(interpolations)}, a weights "
-            "file, models:/NAME@ALIAS or models:/NAME/VERSION"
-        )
+    generator = open_generator(model, others=interpolations)
     if scale not in (None, generator.scale):
         raise ConfigError(f"{model} has scale {generator.scale}, not {scale}; leave --scale out")
     return generator
