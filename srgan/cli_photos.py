@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from srgan.cli_generators import open_generator
-from srgan.errors import ConfigError, ImageError
+from srgan.errors import CheckpointError, ConfigError, ImageError
 
 if TYPE_CHECKING:
+    from srgan.evaluate.comparison import Distance
     from srgan.images import Photo
     from srgan.models.base import Generator
 
@@ -54,13 +55,49 @@ def evaluate(
     scale: Annotated[
         int, typer.Option(min=1, help="Of the results; as wide a border is left out")
     ] = _DEFAULT_SCALE,
+    distance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NETWORK=FILE", help="Also a perceptual network's distance; repeatable"
+        ),
+    ] = None,
+    lpips: Annotated[bool, typer.Option("--lpips", help="Also LPIPS: srgan[lpips]")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
 ) -> None:
     """PSNR and SSIM on luma of each result against its original, and the mean."""
     from srgan.evaluate.folders import compare_folders, quality_table
 
-    quality = compare_folders(hr, sr, scale=scale)
+    distances = _open_distances(distance or [], lpips=lpips)
+    quality = compare_folders(hr, sr, scale=scale, distances=distances)
     typer.echo(quality.model_dump_json(indent=1) if as_json else quality_table(quality))
+
+
+def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
+    from srgan.evaluate.perceptual import PerceptualDistance
+    from srgan.perceptual import DISTANCES
+
+    files = {}
+    for each in given:
+        network, _, file = each.partition("=")
+        if network not in DISTANCES or network in files or not file:
+            raise ConfigError(
+                f"--distance {each} is none: expected NETWORK=FILE, each network once, of "
+                + ", ".join(DISTANCES)
+            )
+        files[network] = Path(file)
+    distances: list[Distance] = []
+    for network, path in files.items():
+        if not path.is_file():
+            raise ConfigError(f"--distance {network}={path}: that is no file")
+        try:
+            distances.append(PerceptualDistance(network, path.read_bytes()))
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+    if lpips:
+        from srgan.evaluate.lpips import LPIPS
+
+        distances.append(LPIPS())
+    return distances
 
 
 def _open_generator(model: str, scale: int | None) -> "Generator":
