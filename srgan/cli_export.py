@@ -1,13 +1,12 @@
 """`srgan export`: a generator as a file for other programs."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from srgan.cli_generators import open_generator
+from srgan.cli_generators import check_target, open_generator, write_whole
 from srgan.errors import ConfigError
 
 _SUFFIXES = (".onnx", ".safetensors")
@@ -22,10 +21,7 @@ def export(
     """Write a generator as ONNX, verified against torch, or as safetensors with its config."""
     if to.suffix not in _SUFFIXES:
         raise ConfigError(f"{to} ends in neither of {', '.join(_SUFFIXES)}")
-    if to.exists():
-        raise ConfigError(f"{to} exists; choose another one with --to")
-    if not to.parent.is_dir():
-        raise ConfigError(f"{to.parent} is no folder; make it first")
+    check_target(to)
     generator = open_generator(model)
     if to.suffix == ".onnx":
         from srgan.models.onnx_export import export_onnx
@@ -36,10 +32,5 @@ def export(
     from srgan.models.interchange import dump_generator
 
     data = dump_generator(generator)
-    unfinished = to.with_name(f".{to.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(data)
-        unfinished.replace(to)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(to, data)
     typer.echo(f"{to}, SHA-256 {hashlib.sha256(data).hexdigest()}")

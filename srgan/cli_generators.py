@@ -1,5 +1,6 @@
-"""Which generator a command's MODEL means: a weights file, or a version in the registry."""
+"""What a command's MODEL means, and generators that become files."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,3 +30,21 @@ def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
         return import_generator(file.read_bytes())
     except CheckpointError as error:
         raise CheckpointError(f"{file}: {error}") from error
+
+
+def check_target(target: Path) -> None:
+    """`ConfigError` for a file that exists, which is never overwritten, or has no folder."""
+    if target.exists():
+        raise ConfigError(f"{target} exists; choose another one with --to")
+    if not target.parent.is_dir():
+        raise ConfigError(f"{target.parent} is no folder; make it first")
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Put a file there whole or not at all."""
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
