@@ -1,5 +1,6 @@
 """`srgan degrade`, `upscale`, `evaluate` and `import-weights`, as a shell meets them."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from srgan.adapters.registry import Registry
 from srgan.cli_photos import evaluate, upscale
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, ConfigError, DataError
@@ -16,6 +18,7 @@ from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.images.files import read_photo
 from srgan.models.interchange import load_generator
 from srgan.resize import imresize
+from srgan.settings import Settings
 from srgan.upscale.engine import Engine
 from tests.models.networks import random_generator
 from tests.models.perceptual_weights import drawn_weights
@@ -76,6 +79,29 @@ def test_weights_of_others_are_imported_and_upscale(photos: Path, tmp_path: Path
     done = srgan("import-weights", str(weights))
     assert done.returncode == 1
     assert "exists; choose another one with --to" in done.stderr
+
+
+def test_imported_weights_become_a_version_that_upscales_and_no_file(
+    photos: Path,
+    tmp_path: Path,
+    mlflow_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights = tmp_path / "theirs.pth"
+    torch.save({"params": GENERATOR.state_dict()}, weights)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_settings.require("mlflow_tracking_uri"))
+    for _ in range(2):  # the second time it is there already
+        done = srgan("import-weights", str(weights), "--register", "theirs-x2")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[1].startswith("models:/theirs-x2/1, import-")
+    assert not (tmp_path / "theirs.safetensors").exists()
+    tags = Registry(mlflow_settings).tags(Registry(mlflow_settings).resolve("models:/theirs-x2/1"))
+    assert tags["source_file"] == "theirs.pth"
+    assert tags["source_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert tags["source_format"] == "MSRResNet of BasicSR, torch.save"
+    upscale(photos / "one.png", tmp_path / "large.png", model="models:/theirs-x2/1")
+    expected = Engine(GENERATOR, tile=64).upscale(image(0))
+    np.testing.assert_array_equal(read_photo(tmp_path / "large.png").pixels, expected)
 
 
 def test_a_damaged_photo_is_named_and_the_others_are_done(photos: Path, tmp_path: Path) -> None:

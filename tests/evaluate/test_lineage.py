@@ -1,6 +1,6 @@
 """What makes a retraining worth its cost, and how an evaluation is named."""
 
-from srgan.evaluate.lineage import training_inputs, what_changed
+from srgan.evaluate.lineage import ImportLineage, training_inputs, what_changed
 from srgan.evaluate.spec import EvaluateSpec
 from srgan.recipes import demo, tiny
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
@@ -74,3 +74,13 @@ def test_a_spec_survives_its_way_to_the_cluster() -> None:
         code_version="1",
     )
     assert EvaluateSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_an_import_is_named_by_its_file_and_by_what_was_made_of_it() -> None:
+    def lineage(source: str, weights: str, file: str = "a.pth") -> ImportLineage:
+        return ImportLineage(file, source, "SRResNet, torch.save", weights)
+
+    assert lineage("aa", "bb").run == lineage("aa", "bb", file="renamed.pth").run
+    names = {lineage(*digests).run for digests in (("aa", "bb"), ("aa", "cc"), ("dd", "bb"))}
+    assert len(names) == 3
+    assert all(name.startswith("import-") and len(name) == 23 for name in names)
