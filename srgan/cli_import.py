@@ -6,32 +6,60 @@ from typing import Annotated
 
 import typer
 
-from srgan.errors import ConfigError
+from srgan.cli_generators import check_target, write_whole
+from srgan.errors import CheckpointError, ConfigError
 
 
 def import_weights(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Weights that others published")],
     to: Annotated[
-        Path | None, typer.Option("--to", help="Result; default: FILE.safetensors beside it")
+        Path | None,
+        typer.Option("--to", help="Result; default: FILE.safetensors beside it, unless registered"),
+    ] = None,
+    register: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Make it a version of this model in the registry"),
     ] = None,
 ) -> None:
     """Convert a checkpoint of SRResNet, MSRResNet or RRDBNet to safetensors with its config."""
-    from srgan.models.foreign import import_generator
+    from srgan.models.foreign import read_import
     from srgan.models.interchange import dump_generator
 
     if not file.is_file():
         raise ConfigError(f"{file} is no file")
-    target = to or file.with_suffix(".safetensors")
-    if target.exists():
-        raise ConfigError(f"{target} exists; choose another one with --to")
-    generator = import_generator(file.read_bytes())
+    target = to if to or register else file.with_suffix(".safetensors")
+    if target:
+        check_target(target)
+    data = file.read_bytes()
+    try:
+        generator, source_format = read_import(data)
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from error
     config = generator.config
     assert config is not None  # every file holds a network with weights
-    data = dump_generator(generator)
-    target.write_bytes(data)
+    weights = dump_generator(generator)
     num_parameters = sum(parameter.numel() for parameter in generator.parameters())
     typer.echo(
         f"{config.kind} ×{config.scale}, {config.num_blocks} blocks of {config.num_channels} "
-        f"channels, {num_parameters:,} parameters\n"
-        f"{target}, SHA-256 {hashlib.sha256(data).hexdigest()}"
+        f"channels, {num_parameters:,} parameters"
     )
+    if target:
+        write_whole(target, weights)
+        typer.echo(f"{target}, SHA-256 {hashlib.sha256(weights).hexdigest()}")
+    if register:
+        _register(register, file.name, data, source_format, weights)
+
+
+def _register(model: str, name: str, data: bytes, source_format: str, weights: bytes) -> None:
+    from srgan.adapters.registry import Registry
+    from srgan.evaluate.lineage import ImportLineage
+    from srgan.settings import Settings
+
+    lineage = ImportLineage(
+        source_file=name,
+        source_sha256=hashlib.sha256(data).hexdigest(),
+        source_format=source_format,
+        weights_digest=hashlib.sha256(weights).hexdigest(),
+    )
+    version = Registry(Settings()).register_import(model, weights, lineage)
+    typer.echo(f"{version.uri}, {lineage.run}; no alias points to it")

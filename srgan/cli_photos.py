@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srgan.errors import ConfigError, ImageError
+from srgan.cli_generators import open_generator
+from srgan.errors import CheckpointError, ConfigError, ImageError
 
 if TYPE_CHECKING:
+    from srgan.evaluate.comparison import Distance
     from srgan.images import Photo
     from srgan.models.base import Generator
 
@@ -53,13 +55,49 @@ def evaluate(
     scale: Annotated[
         int, typer.Option(min=1, help="Of the results; as wide a border is left out")
     ] = _DEFAULT_SCALE,
+    distance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NETWORK=FILE", help="Also a perceptual network's distance; repeatable"
+        ),
+    ] = None,
+    lpips: Annotated[bool, typer.Option("--lpips", help="Also LPIPS: srgan[lpips]")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
 ) -> None:
     """PSNR and SSIM on luma of each result against its original, and the mean."""
     from srgan.evaluate.folders import compare_folders, quality_table
 
-    quality = compare_folders(hr, sr, scale=scale)
+    distances = _open_distances(distance or [], lpips=lpips)
+    quality = compare_folders(hr, sr, scale=scale, distances=distances)
     typer.echo(quality.model_dump_json(indent=1) if as_json else quality_table(quality))
+
+
+def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
+    from srgan.evaluate.perceptual import PerceptualDistance
+    from srgan.perceptual import DISTANCES
+
+    files = {}
+    for each in given:
+        network, _, file = each.partition("=")
+        if network not in DISTANCES or network in files or not file:
+            raise ConfigError(
+                f"--distance {each} is none: expected NETWORK=FILE, each network once, of "
+                + ", ".join(DISTANCES)
+            )
+        files[network] = Path(file)
+    distances: list[Distance] = []
+    for network, path in files.items():
+        if not path.is_file():
+            raise ConfigError(f"--distance {network}={path}: that is no file")
+        try:
+            distances.append(PerceptualDistance(network, path.read_bytes()))
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+    if lpips:
+        from srgan.evaluate.lpips import LPIPS
+
+        distances.append(LPIPS())
+    return distances
 
 
 def _open_generator(model: str, scale: int | None) -> "Generator":
@@ -72,19 +110,7 @@ def _open_generator(model: str, scale: int | None) -> "Generator":
     }
     if model in interpolations:
         return interpolations[model](scale or _DEFAULT_SCALE)
-    if model.startswith("models:/"):
-        from srgan.adapters.registry import load
-
-        generator = load(model)
-    elif Path(model).is_file():
-        from srgan.models.foreign import import_generator
-
-        generator = import_generator(Path(model).read_bytes())
-    else:
-        raise ConfigError(
-            f"no model {model!r}: it is no file; expected {', '.join(interpolations)}, a weights "
-            "file, models:/NAME@ALIAS or models:/NAME/VERSION"
-        )
+    generator = open_generator(model, others=interpolations)
     if scale not in (None, generator.scale):
         raise ConfigError(f"{model} has scale {generator.scale}, not {scale}; leave --scale out")
     return generator

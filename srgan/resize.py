@@ -113,7 +113,9 @@ def _growing_kernel(scale: int, image: Tensor) -> Tensor:
 def _mirrored(image: Tensor, dim: int, first: int, last: int) -> Tensor:
     """Pixels first … last of one axis, symmetric beyond the borders, for sides of any length."""
     length = image.shape[dim]
-    index = torch.arange(first, last + 1, device=image.device) % (2 * length)
+    index = torch.arange(first, last + 1, device=image.device)
+    # A tensor of periods: in an ONNX graph a remainder by a number is one that cannot vary.
+    index = index % torch.full_like(index, 2 * length)
     return image.index_select(dim, torch.where(index < length, index, 2 * length - 1 - index))
 
 

@@ -1,5 +1,6 @@
 """`srgan degrade`, `upscale`, `evaluate` and `import-weights`, as a shell meets them."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,14 +10,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from srgan.cli_photos import upscale
+from srgan.adapters.registry import Registry
+from srgan.cli_photos import evaluate, upscale
 from srgan.config import GeneratorConfig
-from srgan.errors import ConfigError, DataError
+from srgan.errors import CheckpointError, ConfigError, DataError
+from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.images.files import read_photo
 from srgan.models.interchange import load_generator
 from srgan.resize import imresize
+from srgan.settings import Settings
 from srgan.upscale.engine import Engine
 from tests.models.networks import random_generator
+from tests.models.perceptual_weights import drawn_weights
 from tests.test_cli import srgan
 
 GENERATOR = random_generator(
@@ -76,6 +81,29 @@ def test_weights_of_others_are_imported_and_upscale(photos: Path, tmp_path: Path
     assert "exists; choose another one with --to" in done.stderr
 
 
+def test_imported_weights_become_a_version_that_upscales_and_no_file(
+    photos: Path,
+    tmp_path: Path,
+    mlflow_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights = tmp_path / "theirs.pth"
+    torch.save({"params": GENERATOR.state_dict()}, weights)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_settings.require("mlflow_tracking_uri"))
+    for _ in range(2):  # the second time it is there already
+        done = srgan("import-weights", str(weights), "--register", "theirs-x2")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[1].startswith("models:/theirs-x2/1, import-")
+    assert not (tmp_path / "theirs.safetensors").exists()
+    tags = Registry(mlflow_settings).tags(Registry(mlflow_settings).resolve("models:/theirs-x2/1"))
+    assert tags["source_file"] == "theirs.pth"
+    assert tags["source_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert tags["source_format"] == "MSRResNet of BasicSR, torch.save"
+    upscale(photos / "one.png", tmp_path / "large.png", model="models:/theirs-x2/1")
+    expected = Engine(GENERATOR, tile=64).upscale(image(0))
+    np.testing.assert_array_equal(read_photo(tmp_path / "large.png").pixels, expected)
+
+
 def test_a_damaged_photo_is_named_and_the_others_are_done(photos: Path, tmp_path: Path) -> None:
     (photos / "bad.png").write_bytes(b"text")
     done = srgan("degrade", str(photos), str(tmp_path / "small"))
@@ -89,6 +117,43 @@ def test_what_the_user_gave_wrong_is_a_message_and_no_traceback(tmp_path: Path) 
     done = srgan("degrade", str(tmp_path / "missing"), str(tmp_path))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"error: {tmp_path / 'missing'} does not exist\n"
+
+
+def test_a_perceptual_network_in_a_file_adds_its_distance(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "squeezenet.safetensors"
+    weights.write_bytes(drawn_weights())
+    upscaled = tmp_path / "blurred"
+    upscaled.mkdir()
+    for path in photos.iterdir():
+        Image.fromarray(image(7)).save(upscaled / path.name)
+    options = ("evaluate", "--hr", str(photos), "--sr", str(upscaled))
+    done = srgan(*options, "--distance", f"squeezenet1_1={weights}", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    figures = json.loads(done.stdout)
+    assert list(figures["mean"]) == ["psnr", "ssim", "squeezenet_distance"]
+    judge = PerceptualDistance("squeezenet1_1", drawn_weights())
+    assert figures["images"]["one"]["squeezenet_distance"] == pytest.approx(
+        judge(image(0), image(7), border=4), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["alexnet=FILE"], ["squeezenet1_1"], ["vgg19="], ["squeezenet1_1=FILE", "squeezenet1_1=FILE"]],
+)
+def test_a_distance_that_is_none_says_what_there_is(photos: Path, given: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"NETWORK=FILE, .* squeezenet1_1, vgg19"):
+        evaluate(photos, photos, distance=given)
+
+
+def test_a_weights_file_of_a_distance_is_named_where_it_is_none(
+    photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="vgg19=missing: that is no file"):
+        evaluate(photos, photos, distance=["vgg19=missing"])
+    (tmp_path / "other").write_bytes(drawn_weights())
+    with pytest.raises(CheckpointError, match=r"other: these are no vgg19 weights"):
+        evaluate(photos, photos, distance=[f"vgg19={tmp_path / 'other'}"])
 
 
 @pytest.mark.parametrize("model", ["bicubic", "nearest", "bilinear"])

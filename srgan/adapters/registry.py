@@ -6,21 +6,20 @@ project's own engine reads weights and config only, never that code.
 
 import hashlib
 import json
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from srgan.adapters.addresses import check_name, parse_address
 from srgan.adapters.packaging import GENERATOR_PATH, save_pyfunc
-from srgan.adapters.tracking import artifact_url, mlflow_client, start_run
+from srgan.adapters.tracking import artifact_url, mlflow_client, start_run, tracked_run
 from srgan.errors import RegistryError
-from srgan.evaluate.lineage import Lineage, training_inputs
+from srgan.evaluate.lineage import ImportLineage, Lineage
 from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.settings import Settings
-from srgan.version import code_version
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-
-_NAME = r"[a-z0-9][a-z0-9_.-]{0,62}"
-_ADDRESS = re.compile(rf"(?:models:/)?({_NAME})(?:@([A-Za-z][\w-]*)|/([1-9]\d*))?")
 
 
 class Registry:
@@ -46,24 +42,34 @@ class Registry:
 
         `weights` are the safetensors whose SHA-256 is the checkpoint's digest.
         """
-        run = lineage.checkpoint.run
-        found = self._client.search_model_versions(f"name='{name}' and tags.`srgan.run`='{run}'")
-        ref = _as_ref(found[0]) if found else self._create(name, weights, lineage)
+        found = self._find_run(name, lineage.checkpoint.run)
+        ref = _as_ref(found) if found else self._create(name, weights, lineage)
         self.set_alias(ref.name, CHALLENGER, ref.version)
         return ref
+
+    def register_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
+        """New version of `name`, or the one that the same file made before; no alias moves.
+
+        ``challenger`` is what a promotion judges next, and ``champion`` what it chose, on a dataset
+        of the version's own: an imported one has none. It is used as ``models:/name/version``.
+        """
+        check_name(name)
+        found = self._find_run(name, lineage.run)
+        return _as_ref(found) if found else self._create_import(name, weights, lineage)
 
     def resolve(self, address: str) -> ModelRef:
         """``models:/name@alias``, ``models:/name/3`` or a bare name, which means its champion.
 
         `RegistryError` when there is no such model, version or alias.
         """
-        name, alias, version = _parse(address)
+        name, named, version = parse_address(address)
+        alias = named or CHAMPION
         entry = self._find_version(name, version) if version else self._find_alias(name, alias)
         if entry is None:
             what = f"version {version}" if version else f"alias {alias!r}"
             raise RegistryError(
                 f"the registry at {self._settings.mlflow_tracking_uri} has no model {name!r} "
-                f"with {what}; run the retrain flow, or look at its Models page"
+                f"with {what}; look at its Models page, or run the retrain flow"
             )
         return _as_ref(entry)
 
@@ -79,8 +85,17 @@ class Registry:
         return {k.removeprefix(prefix): v for k, v in entry.tags.items() if k.startswith(prefix)}
 
     def origin(self, ref: ModelRef) -> tuple[DatasetRef, CheckpointRef | None]:
-        """The dataset version of a model version, and the stage that its training started from."""
+        """The dataset version of a model version, and the stage that its training started from.
+
+        `RegistryError` for an imported version, which has neither.
+        """
         tags = self.tags(ref)
+        if "dataset_ref" not in tags:
+            raise RegistryError(
+                f"{ref.uri} was imported from {tags.get('source_file', 'elsewhere')} and has no "
+                "dataset of its own: it cannot be promoted, and to measure it the flow "
+                "evaluate-model needs its parameter dataset"
+            )
         pretrained = tags.get("pretrained_ref")
         return (
             DatasetRef.model_validate_json(tags["dataset_ref"]),
@@ -123,6 +138,27 @@ class Registry:
             parent=None,
             params={},
         )
+        return self._publish(name, weights, run_id, lineage.tags, self._describe(lineage))
+
+    def _create_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
+        text = (
+            f"Imported from `{lineage.source_file}` ({lineage.source_format}, SHA-256 "
+            f"`{lineage.source_sha256[:16]}…`). Neither trained nor measured here."
+        )
+        # A run for each model's name: two names must not write over each other's artifacts.
+        with tracked_run(
+            self._settings,
+            name=lineage.run,
+            key=f"{name}/{lineage.run}",
+            parent=None,
+            params=lineage.tags,
+        ) as run_id:
+            return self._publish(name, weights, run_id, lineage.tags, text)
+
+    def _publish(
+        self, name: str, weights: bytes, run_id: str, tags: dict[str, str], description: str
+    ) -> ModelRef:
+        """The version, once its artifacts are whole below the run."""
         with tempfile.TemporaryDirectory(prefix="srgan-model-") as directory:
             model = Path(directory) / "model"
             save_pyfunc(model, weights)
@@ -132,8 +168,8 @@ class Registry:
             name,
             source=f"{self._client.get_run(run_id).info.artifact_uri}/model",
             run_id=run_id,
-            tags=_tags(lineage),
-            description=self._describe(lineage),
+            tags={f"srgan.{tag}": value for tag, value in tags.items()},
+            description=description,
         )
         return _as_ref(entry)
 
@@ -156,6 +192,10 @@ class Registry:
     def _ensure_model(self, name: str) -> None:
         with _tolerating("RESOURCE_ALREADY_EXISTS"):
             self._client.create_registered_model(name)
+
+    def _find_run(self, name: str, run: str) -> "ModelVersion | None":
+        found = self._client.search_model_versions(f"name='{name}' and tags.`srgan.run`='{run}'")
+        return found[0] if found else None
 
     def _find_alias(self, name: str, alias: str) -> "ModelVersion | None":
         # MLflow calls an alias that does not exist an invalid parameter.
@@ -194,38 +234,6 @@ def load(address: str, settings: Settings | None = None) -> "Generator":
     return load_generator(registry.load_generator_bytes(registry.resolve(address)))
 
 
-def _parse(address: str) -> tuple[str, str, int | None]:
-    """Name, alias and version; the alias does not count where there is a version."""
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        raise RegistryError(
-            f"{address!r} names no model; expected NAME, models:/NAME@ALIAS or models:/NAME/VERSION"
-        )
-    name, alias, version = match.groups()
-    return name, alias or CHAMPION, int(version) if version else None
-
-
-def _tags(lineage: Lineage) -> dict[str, str]:
-    values = {
-        "run": lineage.checkpoint.run,
-        "pretrained_run": lineage.pretrained.run if lineage.pretrained else None,
-        "weights": lineage.checkpoint.digest,
-        "dataset": lineage.dataset.dataset,
-        "dataset_version": lineage.dataset.version,
-        "dataset_ref": lineage.dataset.model_dump_json(),
-        "pretrained_ref": lineage.pretrained.model_dump_json() if lineage.pretrained else None,
-        "code_version": code_version(),
-        "gate": lineage.recipe.gate.model_dump_json() if lineage.recipe else None,
-        "recipe_name": lineage.recipe.name if lineage.recipe else None,
-        "metrics": json.dumps(lineage.evaluation.metrics, sort_keys=True),
-        "evaluation": lineage.evaluation.key,
-        "evaluation_run": lineage.evaluation.mlflow_run_id,
-    }
-    if lineage.recipe:
-        values |= training_inputs(lineage.dataset, lineage.recipe)
-    return {f"srgan.{name}": value for name, value in values.items() if value}
-
-
 def _as_ref(entry: "ModelVersion") -> ModelRef:
     tags = entry.tags
     if "srgan.run" not in tags:
@@ -239,5 +247,5 @@ def _as_ref(entry: "ModelVersion") -> ModelRef:
         run=tags["srgan.run"],
         weights_digest=tags["srgan.weights"],
         pretrained_run=tags.get("srgan.pretrained_run"),
-        metrics=json.loads(tags["srgan.metrics"]),
+        metrics=json.loads(tags.get("srgan.metrics", "{}")),  # of an import nothing is known
     )

@@ -1,11 +1,14 @@
-"""PSNR and SSIM of a folder of results against a folder of originals."""
+"""PSNR, SSIM and distances of a folder of results against a folder of originals."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_serializer
 
 from srgan.errors import DataError, ImageError
+from srgan.evaluate.comparison import Distance
 from srgan.images.files import find_photos, read_photo
 from srgan.metrics import psnr, ssim
 from srgan.refs import Ref
@@ -19,6 +22,12 @@ class Quality(Ref):
     psnr: float
     """dB on the luma channel; infinite for identical images."""
     ssim: float
+    distances: dict[str, float] = Field(default_factory=dict)
+    """Perceptual distances by name, lower is better; in JSON they stand beside the others."""
+
+    @model_serializer
+    def _flat(self) -> dict[str, float]:
+        return {"psnr": self.psnr, "ssim": self.ssim, **self.distances}
 
 
 class FolderQuality(Ref):
@@ -28,7 +37,9 @@ class FolderQuality(Ref):
     images: dict[str, Quality]
 
 
-def compare_folders(hr: Path, sr: Path, *, scale: int) -> FolderQuality:
+def compare_folders(
+    hr: Path, sr: Path, *, scale: int, distances: Sequence[Distance] = ()
+) -> FolderQuality:
     """Compare the photos of two folders by stem; a border of `scale` pixels is left out.
 
     Sides that differ by less than `scale` are cropped to the shorter at the right and the bottom:
@@ -38,21 +49,34 @@ def compare_folders(hr: Path, sr: Path, *, scale: int) -> FolderQuality:
     originals, results = find_photos(hr), find_photos(sr)
     _check_partners(originals.keys() - results.keys(), "result", sr)
     _check_partners(results.keys() - originals.keys(), "original", hr)
-    images = {stem: _measure(originals[stem], results[stem], scale) for stem in originals}
-    mean = Quality(
-        psnr=float(np.mean([one.psnr for one in images.values()])),
-        ssim=float(np.mean([one.ssim for one in images.values()])),
-    )
-    return FolderQuality(mean=mean, images=images)
+    images = {
+        stem: _measure(originals[stem], results[stem], scale, distances) for stem in originals
+    }
+    return FolderQuality(mean=_mean(list(images.values())), images=images)
 
 
 def quality_table(quality: FolderQuality) -> str:
-    """Lines of stem, PSNR and SSIM, the mean last."""
+    """Lines of stem, PSNR, SSIM and distances, the mean last."""
     width = max(map(len, (*quality.images, "mean")))
     rows = [*quality.images.items(), ("mean", quality.mean)]
-    lines = [f"{'':<{width}}  PSNR (Y)  SSIM (Y)"]
-    lines += [f"{name:<{width}}  {one.psnr:5.2f} dB  {one.ssim:8.4f}" for name, one in rows]
+    names = list(quality.mean.distances)
+    lines = ["  ".join([f"{'':<{width}}", "PSNR (Y)", "SSIM (Y)", *names])]
+    for stem, one in rows:
+        cells = [f"{stem:<{width}}", f"{one.psnr:5.2f} dB", f"{one.ssim:8.4f}"]
+        cells += [f"{one.distances[name]:{len(name)}.4f}" for name in names]
+        lines.append("  ".join(cells))
     return "\n".join(lines)
+
+
+def _mean(images: Sequence[Quality]) -> Quality:
+    return Quality(
+        psnr=float(np.mean([one.psnr for one in images])),
+        ssim=float(np.mean([one.ssim for one in images])),
+        distances={
+            name: float(np.mean([one.distances[name] for one in images]))
+            for name in images[0].distances
+        },
+    )
 
 
 def _check_partners(missing: set[str], what: str, folder: Path) -> None:
@@ -62,7 +86,7 @@ def _check_partners(missing: set[str], what: str, folder: Path) -> None:
         raise DataError(f"no {what} in {folder} for: {shown}{more}")
 
 
-def _measure(original: Path, result: Path, scale: int) -> Quality:
+def _measure(original: Path, result: Path, scale: int, distances: Sequence[Distance]) -> Quality:
     hr, sr = _same_channels(_pixels(original), _pixels(result), result)
     (height, width), (rows, columns) = hr.shape[:2], sr.shape[:2]
     if max(abs(height - rows), abs(width - columns)) >= scale:
@@ -71,10 +95,12 @@ def _measure(original: Path, result: Path, scale: int) -> Quality:
             f"{scale} they may differ by {scale - 1} at most"
         )
     inside = np.s_[: min(height, rows), : min(width, columns)]
+    hr, sr = hr[inside], sr[inside]
     try:
         return Quality(
-            psnr=psnr(hr[inside], sr[inside], border=scale),
-            ssim=ssim(hr[inside], sr[inside], border=scale),
+            psnr=psnr(hr, sr, border=scale),
+            ssim=ssim(hr, sr, border=scale),
+            distances={each.name: each(hr, sr, border=scale) for each in distances},
         )
     except ValueError as error:
         raise DataError(f"{result} cannot be measured: {error}") from error

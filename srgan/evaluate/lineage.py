@@ -1,5 +1,6 @@
 """Where a model version comes from, and whether another one would be made of anything new."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from pydantic import ValidationError
 
 from srgan.config import GateConfig, Recipe
 from srgan.errors import RegistryError
-from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, config_digest
+from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, config_digest, digest
 from srgan.version import code_version
 
 _WORDS = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "code"}
@@ -15,7 +16,7 @@ _WORDS = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "cod
 
 @dataclass(frozen=True)
 class Lineage:
-    """What is recorded with a model version."""
+    """What is recorded with a model version that was trained here."""
 
     checkpoint: CheckpointRef
     pretrained: CheckpointRef | None
@@ -24,6 +25,57 @@ class Lineage:
     evaluation: EvaluationRef
     recipe: Recipe | None
     """What the retraining was asked for, where there was one."""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of the version, names without their prefix."""
+        values = {
+            "run": self.checkpoint.run,
+            "pretrained_run": self.pretrained.run if self.pretrained else None,
+            "weights": self.checkpoint.digest,
+            "dataset": self.dataset.dataset,
+            "dataset_version": self.dataset.version,
+            "dataset_ref": self.dataset.model_dump_json(),
+            "pretrained_ref": self.pretrained.model_dump_json() if self.pretrained else None,
+            "code_version": code_version(),
+            "gate": self.recipe.gate.model_dump_json() if self.recipe else None,
+            "recipe_name": self.recipe.name if self.recipe else None,
+            "metrics": json.dumps(self.evaluation.metrics, sort_keys=True),
+            "evaluation": self.evaluation.key,
+            "evaluation_run": self.evaluation.mlflow_run_id,
+        }
+        if self.recipe:
+            values |= training_inputs(self.dataset, self.recipe)
+        return {name: value for name, value in values.items() if value}
+
+
+@dataclass(frozen=True)
+class ImportLineage:
+    """What is recorded with a version whose weights others published: no training, no dataset."""
+
+    source_file: str
+    """Name of the file as it came, without its folder."""
+    source_sha256: str
+    source_format: str
+    weights_digest: str
+    """SHA-256 of what we made of it."""
+
+    @property
+    def run(self) -> str:
+        """Same file and same conversion, same name; in place of a training stage's."""
+        return f"import-{digest([self.source_sha256, self.weights_digest])[:16]}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of the version, names without their prefix."""
+        return {
+            "run": self.run,
+            "weights": self.weights_digest,
+            "source_file": self.source_file,
+            "source_sha256": self.source_sha256,
+            "source_format": self.source_format,
+            "code_version": code_version(),
+        }
 
 
 def training_inputs(dataset: DatasetRef, recipe: Recipe) -> dict[str, str]:

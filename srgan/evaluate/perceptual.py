@@ -38,21 +38,25 @@ class PerceptualDistance:
 
         `border` pixels on each side are left out, as `metrics.psnr` does.
         """
-        if hr.shape != sr.shape or hr.dtype != np.uint8 or sr.dtype != np.uint8:
-            raise ValueError(
-                "hr and sr must be uint8 images of one shape, "
-                f"got hr {hr.dtype} {hr.shape} and sr {sr.dtype} {sr.shape}"
-            )
-        pair = torch.cat([self._image(hr, border), self._image(sr, border)])
+        pair = image_pair(hr, sr, border).to(self._device)
         return float(sum(_layer_distance(features) for features in self._extractor(pair)))
 
-    def _image(self, image: NDArray[np.uint8], border: int) -> Tensor:
-        """float (1, 3, H − 2·border, W − 2·border) in [−1, 1]; gray becomes RGB."""
-        rgb = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
-        height, width = rgb.shape[:2]
-        inside = np.ascontiguousarray(rgb[border : height - border, border : width - border])
-        pixels = torch.from_numpy(inside).to(self._device).permute(2, 0, 1)[None]
-        return pixels.float() / 127.5 - 1
+
+def image_pair(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int) -> Tensor:
+    """Two uint8 images (H, W, 3) RGB or (H, W) as float (2, 3, H − 2·border, W − 2·border).
+
+    In [−1, 1], gray as RGB of three equal channels. `ValueError` unless both are of one shape.
+    """
+    if hr.shape != sr.shape or hr.dtype != np.uint8 or sr.dtype != np.uint8:
+        raise ValueError(
+            "hr and sr must be uint8 images of one shape, "
+            f"got hr {hr.dtype} {hr.shape} and sr {sr.dtype} {sr.shape}"
+        )
+    pair = np.stack([hr, sr])
+    rgb = pair if pair.ndim == 4 else np.repeat(pair[..., None], 3, axis=3)
+    height, width = hr.shape[:2]
+    inside = np.ascontiguousarray(rgb[:, border : height - border, border : width - border])
+    return torch.from_numpy(inside).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _layer_distance(features: Tensor) -> float:

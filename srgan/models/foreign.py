@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from io import BytesIO
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -13,12 +14,20 @@ from srgan.errors import CheckpointError
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.foreign_names import Naming, recognise
-from srgan.models.interchange import check_weights, is_own, load_generator
+from srgan.models.interchange import FORMAT, check_weights, is_own, load_generator
 
 _CONTAINERS = ("params_ema", "params", "ema_state_dict", "state_dict")
 """Where checkpoints keep their weights; averaged ones first, for they are the better."""
 _PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel or averaging, and of compiling
 _NO_WEIGHT = "n_averaged"  # how often torch's AveragedModel was updated
+
+
+class Imported(NamedTuple):
+    """A generator, and what it came in."""
+
+    generator: Generator
+    format: str
+    """``MSRResNet of BasicSR, torch.save``, or the name of our own format."""
 
 
 def import_generator(data: bytes) -> Generator:
@@ -28,8 +37,13 @@ def import_generator(data: bytes) -> Generator:
     BasicSR's MSRResNet and the ×4 RRDBNet of ESRGAN and Real-ESRGAN. `CheckpointError` names
     keys that are missing, unknown or of another shape, as they are called in the file.
     """
+    return read_import(data).generator
+
+
+def read_import(data: bytes) -> Imported:
+    """As `import_generator`, with the name of the format."""
     if is_own(data):
-        return load_generator(data)
+        return Imported(load_generator(data), FORMAT)
     state = _tensors(_read(data))
     naming = recognise(state)
     config = naming.config(state)
@@ -39,11 +53,16 @@ def import_generator(data: bytes) -> Generator:
     check_weights(state, {naming.theirs(name): expected[name] for name in expected}, config)
     ours = {name: state[naming.theirs(name)] for name in expected}
     generator.load_state_dict(_in_our_range(ours, naming), assign=True)
-    return generator.eval()
+    container = "safetensors" if _is_safetensors(data) else "torch.save"
+    return Imported(generator.eval(), f"{naming.title}, {container}")
+
+
+def _is_safetensors(data: bytes) -> bool:
+    return data[8:9] == b"{"  # the length of its header, then JSON
 
 
 def _read(data: bytes) -> object:
-    if data[8:9] == b"{":  # safetensors: the length of its header, then JSON
+    if _is_safetensors(data):
         try:
             return load(data)
         except SafetensorError as error:

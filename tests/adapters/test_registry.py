@@ -17,14 +17,18 @@ from PIL import Image
 
 import srgan
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry, load
+from srgan.adapters.tracking import mlflow_client
+from srgan.config import GeneratorConfig
 from srgan.errors import RegistryError
-from srgan.evaluate.lineage import Lineage, recorded_gate, training_inputs
+from srgan.evaluate.lineage import ImportLineage, Lineage, recorded_gate, training_inputs
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
 from srgan.settings import Settings
 from srgan.upscale.engine import Engine
+from srgan.version import code_version
+from tests.models.networks import random_generator
 
 # Every registration packs and uploads a model, so MLflow's own warnings come along.
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -210,3 +214,117 @@ def test_a_stranger_needs_nothing_but_the_address_of_the_registry(
     np.testing.assert_array_equal(found, expected)
     second = Image.open(io.BytesIO((tmp_path / "result-1.png").read_bytes()))
     assert second.size == (36, 48)
+
+
+IMPORTED = dump_generator(
+    random_generator(GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4))
+)
+
+
+def import_lineage(source: bytes = b"theirs") -> ImportLineage:
+    return ImportLineage(
+        source_file="MSRResNet_x2.pth",
+        source_sha256=hashlib.sha256(source).hexdigest(),
+        source_format="MSRResNet of BasicSR, torch.save",
+        weights_digest=hashlib.sha256(IMPORTED).hexdigest(),
+    )
+
+
+@pytest.fixture(scope="module")
+def imported(mlflow_settings: Settings) -> ModelRef:
+    """``msrresnet`` with one version, which others trained."""
+    return Registry(mlflow_settings).register_import("msrresnet", IMPORTED, import_lineage())
+
+
+def test_an_imported_version_says_what_it_came_in_and_claims_no_more(
+    mlflow_settings: Settings, imported: ModelRef
+) -> None:
+    lineage = import_lineage()
+    assert Registry(mlflow_settings).tags(imported) == {
+        "run": lineage.run,
+        "weights": lineage.weights_digest,
+        "source_file": "MSRResNet_x2.pth",
+        "source_sha256": hashlib.sha256(b"theirs").hexdigest(),
+        "source_format": "MSRResNet of BasicSR, torch.save",
+        "code_version": code_version(),
+    }
+    assert imported.run == lineage.run
+    assert imported.run.startswith("import-")
+    assert imported.metrics == {}
+
+
+def test_the_mlflow_run_of_an_import_is_finished_and_bears_its_name(
+    mlflow_settings: Settings, imported: ModelRef
+) -> None:
+    client = mlflow_client(mlflow_settings)
+    version = client.get_model_version(imported.name, str(imported.version))
+    run = client.get_run(version.run_id)
+    assert (run.info.run_name, run.info.status) == (imported.run, "FINISHED")
+    assert run.data.params["source_file"] == "MSRResNet_x2.pth"
+
+
+def test_the_same_file_is_imported_once_under_one_name(
+    mlflow_settings: Settings, imported: ModelRef
+) -> None:
+    registry = Registry(mlflow_settings)
+    assert registry.register_import("msrresnet", IMPORTED, import_lineage()) == imported
+    other = registry.register_import("msrresnet-2", IMPORTED, import_lineage())
+    assert (other.name, other.version, other.run) == ("msrresnet-2", 1, imported.run)
+    newer = registry.register_import("msrresnet", IMPORTED, import_lineage(b"another file"))
+    assert (newer.version, newer.run != imported.run) == (2, True)
+
+
+def test_an_import_moves_no_alias(mlflow_settings: Settings, champion: ModelRef) -> None:
+    registry = Registry(mlflow_settings)
+    before = registry.find("leaves-x4", CHALLENGER)
+    imported = registry.register_import("leaves-x4", IMPORTED, import_lineage())
+    assert imported.version > champion.version
+    assert registry.find("leaves-x4", CHALLENGER) == before
+    assert registry.find("leaves-x4", CHAMPION) == champion
+
+
+def test_an_imported_version_is_usable_by_its_number(
+    mlflow_settings: Settings, imported: ModelRef
+) -> None:
+    registry = Registry(mlflow_settings)
+    assert registry.resolve(imported.uri) == imported
+    assert registry.load_generator_bytes(imported) == IMPORTED
+    assert srgan.load(imported.uri, mlflow_settings).config == load_generator(IMPORTED).config
+    with pytest.raises(RegistryError, match="no model 'msrresnet' with alias 'champion'"):
+        registry.resolve("msrresnet")
+
+
+def test_an_imported_version_is_served_as_any_other(
+    mlflow_settings: Settings,
+    imported: ModelRef,
+    draw_photo: Callable[..., NDArray[np.uint8]],
+    encode_photo: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import mlflow
+    import pandas as pd
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_settings.require("mlflow_tracking_uri"))
+    photo = draw_photo(1, 12, 16)
+    model = mlflow.pyfunc.load_model(imported.uri)
+    (png,) = model.predict(pd.DataFrame({"image": [encode_photo(photo)]}))["image"]
+    expected = Engine(load_generator(IMPORTED), tile=192, device="cpu").upscale(photo)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), expected)
+
+
+def test_where_an_imported_version_has_no_dataset_the_error_says_so(
+    mlflow_settings: Settings, imported: ModelRef
+) -> None:
+    with pytest.raises(
+        RegistryError,
+        match=rf"{imported.uri} was imported from MSRResNet_x2\.pth .* cannot be promoted",
+    ):
+        Registry(mlflow_settings).origin(imported)
+
+
+@pytest.mark.parametrize("name", ["Upper", "a/b", "", "a'b"])
+def test_a_name_that_is_none_is_refused_before_anything_is_written(
+    mlflow_settings: Settings, name: str
+) -> None:
+    with pytest.raises(RegistryError, match="cannot be a model's name"):
+        Registry(mlflow_settings).register_import(name, IMPORTED, import_lineage())

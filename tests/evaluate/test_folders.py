@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srgan.errors import DataError
-from srgan.evaluate.folders import FolderQuality, compare_folders, quality_table
+from srgan.evaluate.folders import FolderQuality, Quality, compare_folders, quality_table
+from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.metrics import psnr, ssim
+from tests.models.perceptual_weights import drawn_weights
 
 Pixels = NDArray[np.uint8]
 
@@ -114,3 +116,45 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (sr / "a.tif").write_bytes(b"text")
     with pytest.raises(DataError, match=r"a\.tif: not_an_image"):
         compare_folders(hr, sr, scale=4)
+
+
+class _Brightness:
+    """A distance that the test can work out by hand."""
+
+    name = "brightness"
+
+    def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float:
+        inside = np.s_[border : hr.shape[0] - border, border : hr.shape[1] - border]
+        return float(abs(hr[inside].mean() - sr[inside].mean()))
+
+
+def test_distances_stand_beside_the_other_figures_of_each_image_and_in_the_mean(
+    tmp_path: Path,
+) -> None:
+    pairs = {"a": (image(0), image(1)), "b": (image(2), image(3))}
+    found = compare_folders(*folders(tmp_path, **pairs), scale=4, distances=[_Brightness()])
+    expected = {stem: _Brightness()(hr, sr, border=4) for stem, (hr, sr) in pairs.items()}
+    figures = json.loads(found.model_dump_json())
+    assert figures["images"]["a"] == {
+        "psnr": found.images["a"].psnr,
+        "ssim": found.images["a"].ssim,
+        "brightness": expected["a"],
+    }
+    assert figures["mean"]["brightness"] == pytest.approx(sum(expected.values()) / 2)
+
+
+def test_the_table_has_a_column_for_each_distance() -> None:
+    one = Quality(psnr=28.4317, ssim=0.8112, distances={"squeezenet_distance": 2.69714, "l": 0.5})
+    table = quality_table(FolderQuality(mean=one, images={"baby": one}))
+    assert table.splitlines() == [
+        "      PSNR (Y)  SSIM (Y)  squeezenet_distance  l",
+        "baby  28.43 dB    0.8112               2.6971  0.5000",
+        "mean  28.43 dB    0.8112               2.6971  0.5000",
+    ]
+
+
+def test_a_result_too_small_for_a_distance_is_named(tmp_path: Path) -> None:
+    pair = folders(tmp_path, a=(image(0), image(1)))
+    judge = PerceptualDistance("squeezenet1_1", drawn_weights())
+    with pytest.raises(DataError, match=r"a\.tif cannot be measured: .* 24 pixels a side"):
+        compare_folders(*pair, scale=4, distances=[judge])

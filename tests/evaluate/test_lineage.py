@@ -4,7 +4,7 @@ import pytest
 
 from srgan.config import GateConfig
 from srgan.errors import RegistryError
-from srgan.evaluate.lineage import recorded_gate, training_inputs, what_changed
+from srgan.evaluate.lineage import ImportLineage, recorded_gate, training_inputs, what_changed
 from srgan.evaluate.spec import EvaluateSpec
 from srgan.recipes import demo, tiny
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
@@ -94,3 +94,13 @@ def test_a_gate_that_somebody_broke_is_named() -> None:
 def test_another_gate_alone_is_nothing_new_to_train() -> None:
     strict = tiny().model_copy(update={"gate": GateConfig(max_psnr_loss_db=0.1)})
     assert training_inputs(dataset(), strict) == training_inputs(dataset(), tiny())
+
+
+def test_an_import_is_named_by_its_file_and_by_what_was_made_of_it() -> None:
+    def lineage(source: str, weights: str, file: str = "a.pth") -> ImportLineage:
+        return ImportLineage(file, source, "SRResNet, torch.save", weights)
+
+    assert lineage("aa", "bb").run == lineage("aa", "bb", file="renamed.pth").run
+    names = {lineage(*digests).run for digests in (("aa", "bb"), ("aa", "cc"), ("dd", "bb"))}
+    assert len(names) == 3
+    assert all(name.startswith("import-") and len(name) == 23 for name in names)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from srgan.config import GeneratorConfig, Scale
 from srgan.errors import CheckpointError
-from srgan.models.foreign import import_generator
+from srgan.models.foreign import import_generator, read_import
 from srgan.models.interchange import dump_generator, load_generator
 from tests.models.networks import random_generator
 
@@ -128,6 +128,20 @@ def test_basicsrs_networks_are_read_from_where_basicsr_puts_them(
     assert_same_images(
         saved({container: state} if container else state), generator, unit_range=False
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (saved(MSRRESNET.state_dict()), "MSRResNet of BasicSR, torch.save"),
+        (save(RRDBNET.state_dict()), "RRDBNet of Real-ESRGAN, safetensors"),
+        (saved({"state_dict": COMMON.state_dict()}), "SRResNet, torch.save"),
+        (dump_generator(MSRRESNET), "srgan-generator-1"),
+    ],
+    ids=["MSRResNet", "RRDBNet", "SRResNet", "ours"],
+)
+def test_a_file_is_said_to_be_what_it_is(data: bytes, name: str) -> None:
+    assert read_import(data).format == name
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

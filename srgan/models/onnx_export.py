@@ -1,0 +1,140 @@
+"""Generators as ONNX: one graph for every batch, height and width, verified before it is there.
+
+Input ``lr``: float32 (N, 3, h, w) RGB in [0, 1]. Output ``sr``: float32 (N, 3, s·h, s·w), nominally
+[−1, 1] and not clamped, as `Generator` has it. The packages are the extra ``onnx``.
+"""
+
+import hashlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from srgan.errors import CheckpointError, ConfigError
+from srgan.models.base import Generator
+from srgan.models.interchange import dump_generator
+
+FORMAT = "srgan-onnx-1"
+OPSET = 20
+TOLERANCE = 1e-4
+"""Largest difference from torch, as a share of the largest value of SR but at least of 1.
+
+Sums are added up in another order, which costs some 1e-6; a level of 8 bits is 8e-3.
+"""
+_PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # torch's exporter is built on the last one
+_TRACED = (2, 3, 16, 20)
+_VERIFIED = ((1, 3, 3, 5), (3, 3, 31, 17))
+"""Other sizes and batches than the traced one, smaller (mirrored more than once) and larger."""
+
+
+def export_onnx(generator: Generator, target: Path) -> float:
+    """Write `target` whole and verified, or not at all; the largest difference from torch.
+
+    `generator` is on the CPU in eval mode. `ConfigError` names what is not installed,
+    `CheckpointError` says by how much ONNX Runtime differs from torch.
+    """
+    _require_packages()
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(_convert(generator))
+        difference = verify_onnx(unfinished, generator)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return difference
+
+
+def verify_onnx(path: Path, generator: Generator) -> float:
+    """The largest difference between ONNX Runtime on the CPU and torch, over two sizes.
+
+    `CheckpointError` where it is larger than `TOLERANCE` or the sizes of the results differ.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    random = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for shape in _VERIFIED:
+        lr = torch.rand(shape, generator=random)
+        with torch.inference_mode():
+            expected = generator(lr)
+        sr = torch.from_numpy(session.run(["sr"], {"lr": lr.numpy()})[0])
+        if sr.shape != expected.shape:
+            raise CheckpointError(
+                f"the ONNX graph makes {tuple(sr.shape)} of {shape}, torch {tuple(expected.shape)}"
+            )
+        difference = float((sr - expected).abs().max())
+        limit = TOLERANCE * max(1.0, float(expected.abs().max()))
+        if not difference <= limit:  # NaN is no agreement
+            raise CheckpointError(
+                f"on {shape} the ONNX graph differs from torch by {difference:.3g}, allowed are "
+                f"{limit:.3g}; nothing was written"
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def _convert(generator: Generator) -> bytes:
+    """The graph with its weights and, as metadata, what a stranger has to know of it."""
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+    config = generator.config
+    if config is None or generator.training:
+        raise ValueError("expected a generator with weights in eval mode")
+    with _without_noise():
+        program = torch.onnx.export(
+            generator,
+            (torch.zeros(_TRACED),),
+            input_names=["lr"],
+            output_names=["sr"],
+            dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # it is None for the older exporter only
+    # Every node would carry the stack trace that it was made by, with the paths of this machine.
+    ClearMetadataAndDocStringPass()(program.model)
+    program.model.metadata_props.update(
+        {
+            "srgan.format": FORMAT,
+            "srgan.config": config.model_dump_json(),
+            "srgan.weights": hashlib.sha256(dump_generator(generator)).hexdigest(),
+            "srgan.lr": "RGB, float32 (batch, 3, height, width) in [0, 1]",
+            "srgan.sr": f"RGB, float32 (batch, 3, {config.scale}*height, {config.scale}*width), "
+            "nominally [-1, 1], not clamped",
+        }
+    )
+    data: bytes = program.model_proto.SerializeToString()
+    return data
+
+
+def _require_packages() -> None:
+    try:
+        for package in _PACKAGES:
+            import_module(package)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"ONNX export needs the package {error.name}; pip install 'srgan[onnx]'"
+        ) from error
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Silence what torch's exporter says of itself: nothing that a user could act on."""
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registration.level
+    registration.setLevel(logging.ERROR)  # four lines because torchvision is not installed
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", r"`isinstance\(treespec, LeafSpec\)` is deprecated", FutureWarning
+            )
+            yield
+    finally:
+        registration.setLevel(level)

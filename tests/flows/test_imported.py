@@ -1,0 +1,90 @@
+"""What the flows say to a version whose weights others trained; real Prefect, MLflow and S3."""
+
+import hashlib
+import logging
+from pathlib import Path
+
+import pytest
+
+from flows import upscale as upscale_module
+from flows.evaluate import find_dataset
+from flows.promote import promote
+from flows.upscale import plan_run
+from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
+from srgan.adapters.s3 import S3Store
+from srgan.config import GeneratorConfig, UpscaleConfig
+from srgan.errors import RegistryError
+from srgan.evaluate.lineage import ImportLineage
+from srgan.evaluate.promotions import PromotionLog
+from srgan.models.interchange import dump_generator
+from srgan.refs import ModelRef
+from srgan.settings import Settings
+from tests.models.networks import random_generator
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_api"),
+    pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic"),
+]
+
+WEIGHTS = dump_generator(
+    random_generator(GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4))
+)
+
+
+@pytest.fixture
+def imported(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    s3_settings: Settings,
+    mlflow_settings: Settings,
+    object_store: S3Store,
+) -> ModelRef:
+    """An imported version, and an environment that leads flows to the services of the tests."""
+    assert s3_settings.s3_access_key is not None
+    assert s3_settings.s3_secret_key is not None
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_settings.require("s3_endpoint_url"),
+        "AWS_ACCESS_KEY_ID": s3_settings.s3_access_key.get_secret_value(),
+        "AWS_SECRET_ACCESS_KEY": s3_settings.s3_secret_key.get_secret_value(),
+        "AWS_DEFAULT_REGION": s3_settings.s3_region,
+        "SRGAN_BUCKET": s3_settings.bucket,
+        "SRGAN_HOME": str(tmp_path),
+        "MLFLOW_TRACKING_URI": mlflow_settings.require("mlflow_tracking_uri"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    lineage = ImportLineage(
+        source_file="theirs.pth",
+        source_sha256="ab" * 32,
+        source_format="MSRResNet of BasicSR, torch.save",
+        weights_digest=hashlib.sha256(WEIGHTS).hexdigest(),
+    )
+    return Registry(Settings()).register_import("from-others", WEIGHTS, lineage)
+
+
+def test_a_promotion_of_it_fails_with_the_reason_and_decides_nothing(
+    imported: ModelRef, object_store: S3Store
+) -> None:
+    with pytest.raises(RegistryError, match=r"was imported from theirs\.pth .* cannot be promoted"):
+        promote(imported.name, imported.version)
+    assert PromotionLog(object_store, imported.name).entries() == []
+    registry = Registry(Settings())
+    assert registry.find(imported.name, CHAMPION) is None
+    assert registry.find(imported.name, CHALLENGER) is None
+
+
+def test_an_evaluation_of_it_asks_for_a_dataset(imported: ModelRef) -> None:
+    with pytest.raises(RegistryError, match="evaluate-model needs its parameter dataset"):
+        find_dataset.fn(imported, None)
+
+
+def test_a_bulk_run_plans_with_it_by_its_number(
+    imported: ModelRef, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    object_store.put("photos/a.png", b"not looked at by a plan")
+    monkeypatch.setattr(upscale_module, "get_run_logger", lambda: logging.getLogger("flow-run"))
+    monkeypatch.setattr(upscale_module, "root_flow_run_id", lambda: "root")
+    plan = plan_run.fn(
+        object_store.uri("photos"), object_store.uri("up"), imported.uri, UpscaleConfig()
+    )
+    assert plan.model == imported
+    assert plan.num_todo == 1
