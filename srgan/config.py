@@ -164,6 +164,8 @@ class _StageConfig(Config):
     log_every: Positive = 50
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
+    sync_batch_norm: bool = False
+    """Batch norm over the whole batch instead of each worker's share of it; GPUs only."""
 
     @model_validator(mode="after")
     def _check_patch(self) -> Self:
