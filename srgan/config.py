@@ -166,6 +166,10 @@ class _StageConfig(Config):
     """How often lost workers are replaced within one job."""
     sync_batch_norm: bool = False
     """Batch norm over the whole batch instead of each worker's share of it; GPUs only."""
+    keep_last: Positive = 3
+    """Newest checkpoints that are kept, besides the best one and the final one."""
+    keep_every: Positive | None = None
+    """Checkpoints at multiples of so many steps are kept for good."""
 
     @model_validator(mode="after")
     def _check_patch(self) -> Self:

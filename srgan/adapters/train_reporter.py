@@ -45,7 +45,7 @@ class JobReporter:
             self._metrics.log(progress.step, {**progress.losses, **figures})
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
-        figures = "  ".join(f"{name} {value:.2f} dB" for name, value in sorted(metrics.items()))
+        figures = "  ".join(_figure(name, value) for name, value in sorted(metrics.items()))
         print(f"validation at step {step}: {figures}", flush=True)  # noqa: T201  # as above
         if self._metrics:
             self._metrics.log(step, metrics)
@@ -65,3 +65,7 @@ class JobReporter:
             self._store.put(self._key, body, content_type="application/json")
         except StorageError as error:
             logger.warning("progress could not be written: %s", error)
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{name} {value:.2f} dB" if name.endswith("psnr") else f"{name} {value:.4f}"
