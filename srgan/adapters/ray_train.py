@@ -73,16 +73,19 @@ def main(spec_key: str, job_id: str) -> None:
     """The driver of one stage; returns when `result_key` is written."""
     os.environ.update(_RAY_SWITCHES)
     settings, store, spec = start(spec_key, TrainSpec)
+    check_batch(spec.stage, spec.num_workers)
     check_inputs(spec, store)
     connect()
     import ray
 
+    from srgan.train.step import check_device
+
     workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
-    check_batch(spec.stage, workers.num_workers)
+    check_device(spec.stage, "cuda" if workers.use_gpu else "cpu")
     wait_for_cluster(
         cpus=workers.num_workers * workers.cpus_per_worker,
         gpus=workers.num_workers if workers.use_gpu else 0,
-        what=f"{spec.run} ({workers})",
+        what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
         limit_s=settings.cluster_wait_s,
     )
     logger.info("training %s on %s", spec.run, workers)
@@ -94,9 +97,12 @@ def main(spec_key: str, job_id: str) -> None:
     logger.info("finished %s at step %d: %s", spec.run, result.step, result.metrics)
 
 
-def check_batch(stage: PretrainConfig | AdversarialConfig, num_workers: int) -> None:
-    """Refuse a global batch that the workers cannot share evenly."""
-    if stage.batch_size % num_workers:
+def check_batch(stage: PretrainConfig | AdversarialConfig, num_workers: int | None) -> None:
+    """Refuse a global batch that the workers cannot share evenly.
+
+    Without `num_workers` they are as many as can.
+    """
+    if num_workers and stage.batch_size % num_workers:
         raise ConfigError(
             f"{stage.stage}.batch_size {stage.batch_size} cannot be divided by num_workers "
             f"{num_workers}; choose a batch_size that is a multiple of it, or other num_workers"

@@ -21,12 +21,12 @@ from srgan.train.update import Update
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def check_device(config: PretrainConfig | AdversarialConfig, device: torch.device) -> None:
-    """Refuse what the device cannot do with a `ConfigError`."""
-    if config.sync_batch_norm and device.type != "cuda":
+def check_device(config: PretrainConfig | AdversarialConfig, device_type: str) -> None:
+    """Refuse what a device (``cpu``, ``cuda``) cannot do with a `ConfigError`."""
+    if config.sync_batch_norm and device_type != "cuda":
         raise ConfigError(
             f"{config.stage}.sync_batch_norm needs GPUs, and this stage trains on "
-            f"{device.type}: leave it out, batch norm then normalises each worker's share"
+            f"{device_type}: leave it out, batch norm then normalises each worker's share"
         )
 
 
@@ -58,7 +58,7 @@ class Stage(ABC):
         self.config = config
         self.device = device
         torch.manual_seed(config.seed)
-        check_device(config, device)
+        check_device(config, device.type)
         generator = build_generator(config.generator)
         if initial is not None:
             copy_generator(initial, generator)
