@@ -206,7 +206,14 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
     )
     cache = ShardCache(store, settings.home / "cache" / "shards", settings.cache_bytes)
     try:
-        manifest = run_stage(store, inputs, cache, device=get_device(), reporter=reporter)
+        manifest = run_stage(
+            store,
+            inputs,
+            cache,
+            device=get_device(),
+            reporter=reporter,
+            stall_s=settings.stall_s,
+        )
     except TrainingError as error:
         # All ranks come here together. Returned, for raised it would be tried again from the
         # last checkpoint, with the same data and the same end.

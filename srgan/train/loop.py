@@ -5,6 +5,7 @@ from typing import Protocol
 
 from srgan.train.batches import Batches
 from srgan.train.progress import Meter, Reporter
+from srgan.train.stall import Watch
 from srgan.train.step import Stage
 from srgan.train.validation import Validated, Validation
 
@@ -24,6 +25,7 @@ def run_steps(
     validated: Validated,
     reporter: Reporter | None,
     save: Save | None,
+    watch: Watch,
 ) -> None:
     """Train from step `start` to the end; `validated` is the latest validation before.
 
@@ -36,6 +38,7 @@ def run_steps(
         losses = stage.step(batches.take(step), step)
         meter.add(losses, time.perf_counter() - begun)
         done = step + 1
+        watch.step(done)
         last = done == config.steps
         if last or done % config.log_every == 0:
             progress = meter.read(done, batches.wait_s)  # waits for the device

@@ -26,6 +26,7 @@ from srgan.train.content import read_perceptual
 from srgan.train.judge import build_judge
 from srgan.train.loop import run_steps
 from srgan.train.progress import Reporter
+from srgan.train.stall import Watch
 from srgan.train.state import dump_stage, load_stage
 from srgan.train.step import Stage
 from srgan.train.validation import Validated, Validation
@@ -51,17 +52,33 @@ def run_stage(
     *,
     device: torch.device,
     reporter: Reporter | None,
+    stall_s: float,
 ) -> Manifest:
     """Train to the end, from the newest whole checkpoint where there is one.
 
     Every rank calls it and gets the final manifest; `reporter` is used on rank 0 alone. A stage
-    whose final checkpoint exists trains nothing.
+    whose final checkpoint exists trains nothing. One that makes no step for `stall_s` seconds is
+    reported in the log.
     """
+    with Watch(store, inputs.run, limit_s=stall_s) as watch:
+        return _run_stage(store, inputs, cache, device=device, reporter=reporter, watch=watch)
+
+
+def _run_stage(
+    store: ObjectStore,
+    inputs: StageInputs,
+    cache: ShardCache,
+    *,
+    device: torch.device,
+    reporter: Reporter | None,
+    watch: Watch,
+) -> Manifest:
     config = inputs.config
     initial = read_generator(store, inputs.init_from) if inputs.init_from else None
     perceptual = read_perceptual(store, config)
     stage = build_stage(config, device=device, initial=initial, perceptual=perceptual)
     start, validated = _resume(store, inputs, stage)
+    watch.step(start)
     train_crops = open_crops(store, inputs.dataset, "train", cache)
     eval_crops = open_crops(store, inputs.dataset, "eval", cache)
     patches = Patches(
@@ -90,6 +107,7 @@ def run_stage(
             validated=validated,
             reporter=reporter if leads else None,
             save=save if leads else None,
+            watch=watch,
         )
     final_key = _manifest(inputs, config.steps, Validated(0, {})).key
     # Rank 0 answers after its last write, so the others do not look for it too early.

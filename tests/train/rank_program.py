@@ -4,9 +4,11 @@
 leaves what it found as ``<directory>/<scenario>-<rank>.pt``.
 """
 
+import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import torch.distributed as dist
 
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.config import AdversarialConfig, LearningRate, PretrainConfig
+from srgan.data.dataset import Patches
 from srgan.data.shards import ShardCache
 from srgan.refs import DatasetRef
 from srgan.settings import Settings
@@ -36,6 +39,7 @@ from tests.train.stages import (
 )
 
 NUM_STEPS = 3
+STALL_S = 4.0
 SGD_STEP = LearningRate(peak=0.05)
 
 
@@ -126,7 +130,7 @@ def synchronised(rank: int, num_ranks: int, _: Path) -> object:
     return train_with_sgd(config, rank, num_ranks, device=torch.device("cuda:0"))
 
 
-def stage_run(rank: int, num_ranks: int, directory: Path) -> object:
+def stage_run(rank: int, num_ranks: int, directory: Path, *, stall_s: float = 600) -> object:
     """The final manifest of a GAN stage, trained from its newest checkpoint or anew."""
     store: ObjectStore = open_store(Settings())
     if len(sys.argv) > 5:
@@ -139,7 +143,35 @@ def stage_run(rank: int, num_ranks: int, directory: Path) -> object:
         code_version="c",
     )
     cache = ShardCache(store, directory / "cache", 2**30)
-    return run_stage(store, inputs, cache, device=CPU, reporter=None).model_dump_json()
+    return run_stage(
+        store, inputs, cache, device=CPU, reporter=None, stall_s=stall_s
+    ).model_dump_json()
+
+
+def stalling(rank: int, num_ranks: int, directory: Path) -> object:
+    """A stage whose last rank never gets the batch of step 3."""
+    cut = Patches.batch
+
+    def batch(patches: Patches, step: int, **share: int) -> object:
+        if step == 3 and rank == num_ranks - 1:
+            threading.Event().wait()
+        return cut(patches, step, **share)
+
+    Patches.batch = batch
+    return stage_run(rank, num_ranks, directory, stall_s=STALL_S)
+
+
+def freezing(rank: int, num_ranks: int, directory: Path) -> object:
+    """A stage whose first rank's process is frozen as a whole before step 3."""
+    cut = Patches.batch
+
+    def batch(patches: Patches, step: int, **share: int) -> object:
+        if step == 3 and rank == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return cut(patches, step, **share)
+
+    Patches.batch = batch
+    return stage_run(rank, num_ranks, directory, stall_s=STALL_S)
 
 
 def die_at(point: str, store: S3Store, *, last: bool) -> ObjectStore:
@@ -189,6 +221,8 @@ SCENARIOS: dict[str, Callable[[int, int, Path], object]] = {
     "steps": steps,
     "synchronised": synchronised,
     "stage_run": stage_run,
+    "stalling": stalling,
+    "freezing": freezing,
 }
 
 
@@ -196,6 +230,7 @@ def main() -> None:
     rank, num_ranks = int(sys.argv[1]), int(sys.argv[2])
     directory, scenario = Path(sys.argv[3]), sys.argv[4]
     torch.set_num_threads(1)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     if num_ranks > 1:
         dist.init_process_group(
             "gloo",

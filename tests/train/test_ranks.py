@@ -1,6 +1,7 @@
 """Several processes over gloo against one."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,15 +36,15 @@ NUM_RANKS = 2
 TIMEOUT_S = 180
 
 
-def end_ranks(
+def start_ranks(
     scenario: str,
     directory: Path,
     environment: dict[str, str],
     *,
     num_ranks: int = NUM_RANKS,
     kill_at: str | None = None,
-) -> tuple[list[int], str]:
-    """Exit codes of the ranks of `rank_program`, and what they printed."""
+) -> list[subprocess.Popen[bytes]]:
+    """The processes of `rank_program`."""
     logs = [directory / f"{scenario}-{rank}.log" for rank in range(num_ranks)]
     (directory / f"{scenario}-meeting").unlink(missing_ok=True)
     started = []
@@ -60,6 +61,25 @@ def end_ranks(
                     stderr=subprocess.STDOUT,
                 )
             )
+    return started
+
+
+def printed_by(scenario: str, directory: Path) -> str:
+    """The ends of the ranks' logs."""
+    logs = sorted(directory.glob(f"{scenario}-*.log"))
+    return "\n".join(log.read_text()[-6000:] for log in logs)
+
+
+def end_ranks(
+    scenario: str,
+    directory: Path,
+    environment: dict[str, str],
+    *,
+    num_ranks: int = NUM_RANKS,
+    kill_at: str | None = None,
+) -> tuple[list[int], str]:
+    """Exit codes of the ranks of `rank_program`, and what they printed."""
+    started = start_ranks(scenario, directory, environment, num_ranks=num_ranks, kill_at=kill_at)
     deadline = time.monotonic() + TIMEOUT_S
     try:
         codes = [process.wait(max(1.0, deadline - time.monotonic())) for process in started]
@@ -67,7 +87,7 @@ def end_ranks(
         for process in started:
             process.kill()
             process.wait()
-    return codes, "\n".join(log.read_text()[-3000:] for log in logs)
+    return codes, printed_by(scenario, directory)
 
 
 def run_ranks(
@@ -153,20 +173,26 @@ def test_synchronised_batch_norm_learns_what_one_rank_learns_from_the_whole_batc
 
 
 @pytest.fixture
-def stage_run(
+def environment(
     tmp_path: Path, object_store: S3Store, s3_settings: Settings, dataset: DatasetRef
-) -> Callable[..., Manifest | str]:
-    """`stage_run(run, num_ranks)`: a GAN stage to its end, or with `kill_at` to that point."""
+) -> dict[str, str]:
+    """What the ranks need to find the store; the dataset and a run's name lie in files."""
     assert s3_settings.s3_access_key is not None
     assert s3_settings.s3_secret_key is not None
     (tmp_path / "dataset.json").write_bytes(to_json(dataset))
-    environment = {
+    (tmp_path / "run").write_text("run")
+    return {
         "AWS_ENDPOINT_URL": s3_settings.require("s3_endpoint_url"),
         "AWS_ACCESS_KEY_ID": s3_settings.s3_access_key.get_secret_value(),
         "AWS_SECRET_ACCESS_KEY": s3_settings.s3_secret_key.get_secret_value(),
         "AWS_DEFAULT_REGION": s3_settings.s3_region,
         "SRGAN_BUCKET": s3_settings.bucket,
     }
+
+
+@pytest.fixture
+def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Manifest | None]:
+    """`stage_run(run, num_ranks)`: a GAN stage to its end, or with `kill_at` to that point."""
 
     def run(name: str, num_ranks: int, kill_at: str | None = None) -> Manifest | None:
         (tmp_path / "run").write_text(name)
@@ -213,3 +239,43 @@ def test_three_ranks_sum_in_the_same_order_before_and_after_a_kill(stage_run) ->
     whole = stage_run("whole", 3)
     stage_run("killed", 3, kill_at="within step 5")
     assert stage_run("killed", 3).parts == whole.parts
+
+
+def report_of(scenario: str, directory: Path, environment: dict[str, str]) -> str:
+    """What the ranks have logged once one of them has reported that they stand still."""
+    started = start_ranks(scenario, directory, environment)
+    deadline = time.monotonic() + TIMEOUT_S
+    try:
+        # The report is one write, and its last line is the last rank's.
+        while not re.search(r"stands still(.|\n)*rank 1[ ,]", printed_by(scenario, directory)):
+            ended = [process.poll() for process in started]
+            assert ended == [None] * NUM_RANKS, printed_by(scenario, directory)
+            assert time.monotonic() < deadline, printed_by(scenario, directory)
+            time.sleep(0.2)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    return printed_by(scenario, directory)
+
+
+@pytest.mark.timeout(TIMEOUT_S + 60)
+def test_a_stalled_rank_is_reported_once_with_the_last_step_and_stack_of_every_rank(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    report = report_of("stalling", tmp_path, environment)
+    assert report.count("run stands still: no step for") == 1
+    waiting, stalled = re.split(r"^rank 1, ", report, flags=re.MULTILINE)
+    assert re.search(r"^rank 0, 3 steps done, is in$", waiting, re.MULTILINE), report
+    assert "backward" in waiting, "rank 0 waits for the gradients of rank 1"
+    assert stalled.startswith("3 steps done, is in"), report
+    assert "threading.Event().wait()" in stalled, report
+
+
+@pytest.mark.timeout(TIMEOUT_S + 60)
+def test_a_frozen_process_is_named_by_a_rank_that_is_alive(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    report = report_of("freezing", tmp_path, environment)
+    assert re.search(r"rank 0, last seen after step \d, gives no sign of life", report), report
+    assert re.search(r"rank 1, \d steps done, is in\n  thread training:", report), report

@@ -55,7 +55,7 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
         inputs = StageInputs(
             run=name, config=config, dataset=dataset, init_from=init_from, code_version="c"
         )
-        return run_stage(object_store, inputs, cache, device=CPU, reporter=reporter)
+        return run_stage(object_store, inputs, cache, device=CPU, reporter=reporter, stall_s=600)
 
     return run
 
