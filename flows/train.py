@@ -122,6 +122,8 @@ def train_stage(
         key=run,
         parent=find_run(settings, root_flow_run_id()),
         params=tracked_params(dataset, stage, init_from),
+        config=stage,
+        dataset=dataset,
     ) as mlflow_run_id:
         spec = TrainSpec(
             run=run,

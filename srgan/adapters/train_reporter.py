@@ -4,7 +4,8 @@ import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from srgan.adapters.tracking import MetricLog
+from srgan.adapters.metric_log import MetricLog
+from srgan.adapters.system_metrics import SystemMetrics
 from srgan.errors import StorageError
 from srgan.refs import to_json
 from srgan.settings import Settings
@@ -30,6 +31,7 @@ class JobReporter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
         self._writing: Future[None] | None = None
         self._metrics = MetricLog(settings, spec.mlflow_run_id) if spec.mlflow_run_id else None
+        self._system = SystemMetrics()
 
     def progress(self, progress: Progress) -> None:
         print(progress.line(), flush=True)  # noqa: T201  # the job's log is read by people
@@ -42,7 +44,7 @@ class JobReporter:
                 "data_wait_share": progress.data_wait_share,
                 "memory_bytes": float(progress.memory_bytes),
             }
-            self._metrics.log(progress.step, {**progress.losses, **figures})
+            self._metrics.log(progress.step, {**progress.losses, **figures, **self._system.read()})
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
         figures = "  ".join(_figure(name, value) for name, value in sorted(metrics.items()))
