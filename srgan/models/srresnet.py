@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from srgan.config import GeneratorConfig
 from srgan.models.base import Generator
+from srgan.models.prelu import SharedPReLU
 
 _SHUFFLES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
 """Factors of the sub-pixel stages for each scale; the paper's ×4 is two times ×2."""
@@ -18,7 +19,7 @@ class _ResidualBlock(nn.Module):
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
-            nn.PReLU(),
+            SharedPReLU(),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
         )
@@ -32,7 +33,7 @@ def _sub_pixel_stage(channels: int, factor: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, channels * factor**2, 3, padding=1),
         nn.PixelShuffle(factor),
-        nn.PReLU(),
+        SharedPReLU(),
     )
 
 
@@ -58,7 +59,7 @@ class SRResNet(Generator):
         self.scale = config.scale
         self.trunk_radius = 4 + 2 * config.num_blocks + 1
         self.head_radius = _head_radius(factors)
-        self.entry = nn.Sequential(nn.Conv2d(3, channels, 9, padding=4), nn.PReLU())
+        self.entry = nn.Sequential(nn.Conv2d(3, channels, 9, padding=4), SharedPReLU())
         self.blocks = nn.Sequential(*(_ResidualBlock(channels) for _ in range(config.num_blocks)))
         self.bridge = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
