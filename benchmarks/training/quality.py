@@ -25,7 +25,7 @@ def quality(size: Size, num_steps: int) -> None:
     train, held_out = _crops(held_out=False), _crops(held_out=True)
     for precision in ("fp32", "auto"):
         scores = [_train(train, held_out, size, num_steps, precision, seed) for seed in SEEDS]
-        each = ", ".join(f"{score:.2f}" for score in scores)
+        each = ", ".join(f"{score:.3f}" for score in scores)
         print(
             f"quality, {precision}: {statistics.mean(scores):.2f} dB after {num_steps} steps "
             f"({each}; spread {max(scores) - min(scores):.2f})"

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
@@ -21,6 +22,9 @@ from srgan.train.judge import best_checkpoint
 
 logger = logging.getLogger(__name__)
 
+_FIRST_PAUSE_S = 0.5
+_MAX_PAUSE_S = 15.0
+
 
 class CheckpointWriter:
     """Writes one run's checkpoints from a background thread; for rank 0 alone.
@@ -28,16 +32,23 @@ class CheckpointWriter:
     Kept are the newest `keep_last`, those at multiples of `keep_every` steps, and the best one
     (`judge.best_checkpoint`).
 
-    A context: leaving it waits for the last checkpoint. One that the object store refuses is
-    logged, for it costs only steps; the second in a row, and the final one, end the training.
+    A context: leaving it waits for the last checkpoint. An object store that is away is asked again
+    for `patience_s`, beside the training. A checkpoint that it refuses longer is logged, for it
+    costs only steps; the second in a row, and the final one, end the training.
     """
 
     def __init__(
-        self, store: ObjectStore, *, keep_last: int = 3, keep_every: int | None = None
+        self,
+        store: ObjectStore,
+        *,
+        keep_last: int = 3,
+        keep_every: int | None = None,
+        patience_s: float = 60.0,
     ) -> None:
         self._store = store
         self._keep_last = keep_last
         self._keep_every = keep_every
+        self._patience_s = patience_s
         self._known: dict[str, Manifest] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
@@ -75,9 +86,23 @@ class CheckpointWriter:
         manifest = manifest.model_copy(update={"parts": described})
         for name, part in described.items():
             # Written even where the key exists: what lies there may be damaged.
-            self._store.put(part_key(manifest.run, part.digest), parts[name])
-        self._store.put(manifest.key, to_json(manifest), content_type="application/json")
+            self._put(part_key(manifest.run, part.digest), parts[name])
+        self._put(manifest.key, to_json(manifest), content_type="application/json")
         self._delete_old(manifest)
+
+    def _put(self, key: str, body: bytes, **options: str) -> None:
+        deadline = time.monotonic() + self._patience_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                self._store.put(key, body, **options)
+                return
+            except StorageError as error:
+                if time.monotonic() + pause_s > deadline:
+                    raise
+                logger.warning("asking again in %.1f s: %s", pause_s, error)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
     def _delete_old(self, newest: Manifest) -> None:
         """Drop what need not be kept of a run, manifests before their parts."""

@@ -61,17 +61,19 @@ def save(store: S3Store, *steps: int, final: bool = False) -> None:
 
 
 class Failing:
-    """A real store that refuses to write keys containing `what`."""
+    """A real store that refuses to write keys containing `what`, the first `times` times."""
 
-    def __init__(self, store: S3Store, what: str) -> None:
+    def __init__(self, store: S3Store, what: str, times: int = 10**9) -> None:
         self._store = store
         self._what = what
+        self._times = times
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
 
     def put(self, key: str, body: bytes, **options: Mapping[str, str]) -> str:
-        if self._what in key:
+        if self._what in key and self._times:
+            self._times -= 1
             raise StorageError(f"no space for {key}")
         return self._store.put(key, body, **options)
 
@@ -119,18 +121,30 @@ def test_saving_again_heals_a_damaged_part(object_store: S3Store) -> None:
 def test_a_checkpoint_whose_parts_cannot_be_written_is_invisible(object_store: S3Store) -> None:
     save(object_store, 2)
     failing = Failing(object_store, part_key(RUN, ""))
-    with CheckpointWriter(failing) as writer:
+    with CheckpointWriter(failing, patience_s=0) as writer:
         writer.save(manifest(4), parts(4))
     found = newest_checkpoint(object_store, RUN)
     assert found is not None
     assert found[0].step == 2
 
 
+def test_a_store_that_is_away_for_a_moment_costs_no_checkpoint(
+    object_store: S3Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = Failing(object_store, "parts/", times=1)
+    with CheckpointWriter(away) as writer, caplog.at_level(logging.WARNING):
+        writer.save(manifest(8, final=True), parts(8))
+    assert "asking again" in caplog.text
+    found = newest_checkpoint(object_store, RUN)
+    assert found is not None
+    assert found[1] == parts(8)
+
+
 def test_one_missed_checkpoint_is_logged_and_the_second_in_a_row_ends_the_training(
     object_store: S3Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     failing = Failing(object_store, "checkpoints/")
-    with CheckpointWriter(failing) as writer, caplog.at_level(logging.WARNING):
+    with CheckpointWriter(failing, patience_s=0) as writer, caplog.at_level(logging.WARNING):
         writer.save(manifest(2), parts(2))
         writer.save(manifest(4), parts(4))
         assert "training goes on" in caplog.text
@@ -142,7 +156,10 @@ def test_a_final_checkpoint_that_cannot_be_written_ends_the_training(
     object_store: S3Store,
 ) -> None:
     failing = Failing(object_store, "checkpoints/")
-    with CheckpointWriter(failing) as writer, pytest.raises(StorageError, match="no space"):
+    with (
+        CheckpointWriter(failing, patience_s=0) as writer,
+        pytest.raises(StorageError, match="no space"),
+    ):
         writer.save(manifest(8, final=True), parts(8))
 
 
