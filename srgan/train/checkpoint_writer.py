@@ -87,15 +87,15 @@ class CheckpointWriter:
         for name, part in described.items():
             # Written even where the key exists: what lies there may be damaged.
             self._put(part_key(manifest.run, part.digest), parts[name])
-        self._put(manifest.key, to_json(manifest), content_type="application/json")
+        self._put(manifest.key, to_json(manifest), "application/json")
         self._delete_old(manifest)
 
-    def _put(self, key: str, body: bytes, **options: str) -> None:
+    def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
         deadline = time.monotonic() + self._patience_s
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                self._store.put(key, body, **options)
+                self._store.put(key, body, content_type=content_type)
                 return
             except StorageError as error:
                 if time.monotonic() + pause_s > deadline:
