@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 _BEATS_PER_LIMIT = 4
 _BEATS_TO_SILENCE = 2  # a rank alive may miss one between two looks
 _MAX_FRAMES = 12
+_LEAVE_S = 10.0
 _OUR_THREADS = ("batches", "checkpoint")
 
 
@@ -61,9 +62,14 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         self._ended.set()
-        self._thread.join()
+        self._thread.join(_LEAVE_S)  # it may hang in a store that is away; it is a daemon
+        if error is None and self._number:
+            try:
+                self._store.delete(_key(self._run, self._rank))
+            except StorageError as refusal:
+                logger.warning("a sign of life is left behind: %s", refusal)
 
     def _watch(self) -> None:
         before: dict[int, str] = {}
