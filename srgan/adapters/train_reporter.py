@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from srgan.adapters.metric_log import MetricLog
 from srgan.adapters.system_metrics import SystemMetrics
+from srgan.adapters.timeline import Timeline
 from srgan.errors import StorageError
 from srgan.refs import to_json
 from srgan.settings import Settings
@@ -25,13 +26,20 @@ class JobReporter:
     printed but not written, so that a slow store costs freshness and no steps.
     """
 
-    def __init__(self, settings: Settings, store: ObjectStore, spec: "TrainSpec") -> None:
+    def __init__(
+        self, settings: Settings, store: ObjectStore, spec: "TrainSpec", timeline: Timeline
+    ) -> None:
+        self._timeline = timeline
         self._store = store
         self._key = f"runs/{spec.run}/progress.json"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
         self._writing: Future[None] | None = None
         self._metrics = MetricLog(settings, spec.mlflow_run_id) if spec.mlflow_run_id else None
         self._system = SystemMetrics()
+
+    def begin(self, step: int) -> None:
+        self._timeline.end("stage and data")
+        print(f"ready for step {step} after {self._timeline.line()}", flush=True)  # noqa: T201  # the job's log is read by people
 
     def progress(self, progress: Progress) -> None:
         print(progress.line(), flush=True)  # noqa: T201  # the job's log is read by people

@@ -32,6 +32,8 @@ def run_steps(
     Every rank runs this; `reporter` and `save` are rank 0's.
     """
     config = stage.config
+    if reporter:
+        reporter.begin(start)
     meter = Meter(stage, start)
     for step in range(start, config.steps):
         begun = time.perf_counter()

@@ -23,10 +23,14 @@ class Notes:
     """A reporter that remembers, and may break off at a step as a killed process does."""
 
     def __init__(self, stop_at: int | None = None) -> None:
+        self.begun_at: list[int] = []
         self.steps: list[int] = []
         self.validations: dict[int, dict[str, float]] = {}
         self.pictures: list[tuple[str, int]] = []
         self._stop_at = stop_at
+
+    def begin(self, step: int) -> None:
+        self.begun_at.append(step)
 
     def progress(self, progress: Progress) -> None:
         self.steps.append(progress.step)
@@ -66,7 +70,7 @@ def test_a_stage_ends_with_a_final_checkpoint_that_says_what_it_is(train) -> Non
     assert (final.step, final.final, final.generator) == (8, True, BATCH_NORM)
     assert final.metrics == notes.validations[8]
     assert final.metrics.keys() == {"psnr", "bicubic_psnr"}
-    assert notes.steps == [2, 4, 6, 8]
+    assert (notes.begun_at, notes.steps) == ([0], [2, 4, 6, 8])
     assert list(notes.validations) == [4, 8]
     assert {step for _, step in notes.pictures} == {4, 8}
 
