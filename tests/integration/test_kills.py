@@ -63,7 +63,9 @@ def training(stack: RunningStack, dataset: DatasetRef, tmp_path: Path) -> Iterat
         training.close()
 
 
-def test_all_training_workers(stack: RunningStack, training: Training, undisturbed: str) -> None:
+def test_a_stage_survives_the_loss_of_all_its_workers(
+    stack: RunningStack, training: Training, undisturbed: str
+) -> None:
     victims = training_workers(stack)
     assert len(victims) == 2
     kill(victims)
@@ -71,7 +73,9 @@ def test_all_training_workers(stack: RunningStack, training: Training, undisturb
     assert training.resumed_at()[0] > 0
 
 
-def test_the_ray_head(stack: RunningStack, training: Training, undisturbed: str) -> None:
+def test_a_stage_survives_the_loss_of_the_ray_head(
+    stack: RunningStack, training: Training, undisturbed: str
+) -> None:
     kill(processes_with(stack, b"gcs_server"))
     result = training.finish()
     assert training.resumed_at()[0] > 0
@@ -79,7 +83,7 @@ def test_the_ray_head(stack: RunningStack, training: Training, undisturbed: str)
     assert "starting the next attempt" in training.text
 
 
-def test_the_object_store_for_twenty_seconds_during_a_checkpoint(
+def test_a_stage_survives_twenty_seconds_without_the_object_store(
     stack: RunningStack, training: Training, undisturbed: str
 ) -> None:
     supervisor = Supervisor(runtime_folder(Path(stack.env["SRGAN_HOME"])))
@@ -91,7 +95,9 @@ def test_the_object_store_for_twenty_seconds_during_a_checkpoint(
     assert "asking again" in training.text or "could not be written" in training.text
 
 
-def test_one_of_two_ray_nodes(stack: RunningStack, dataset: DatasetRef, tmp_path: Path) -> None:
+def test_a_stage_waits_for_a_second_node_when_one_of_two_is_lost_and_goes_on(
+    stack: RunningStack, dataset: DatasetRef, tmp_path: Path
+) -> None:
     node = _add_node(stack, tmp_path / "node-1.log")
     training = Training(stack, dataset, STAGE, tmp_path / "log", num_workers=4)
     try:
@@ -113,7 +119,9 @@ def test_one_of_two_ray_nodes(stack: RunningStack, dataset: DatasetRef, tmp_path
     assert training.resumed_at()[0] > 0
 
 
-def test_the_prefect_worker(stack: RunningStack, dataset: DatasetRef) -> None:
+def test_a_run_completes_with_one_job_although_its_prefect_worker_is_killed(
+    stack: RunningStack, dataset: DatasetRef
+) -> None:
     recipe = tiny().model_copy(update={"pretrain": STAGE, "adversarial": None})
     run = Run(
         stack,
