@@ -95,7 +95,7 @@ def test_a_stage_survives_twenty_seconds_without_the_object_store(
     assert "asking again" in training.text or "could not be written" in training.text
 
 
-def test_a_stage_waits_for_a_second_node_when_one_of_two_is_lost_and_goes_on(
+def test_a_stage_waits_for_a_second_node_when_it_has_lost_one(
     stack: RunningStack, dataset: DatasetRef, tmp_path: Path
 ) -> None:
     node = _add_node(stack, tmp_path / "node-1.log")
@@ -119,7 +119,7 @@ def test_a_stage_waits_for_a_second_node_when_one_of_two_is_lost_and_goes_on(
     assert training.resumed_at()[0] > 0
 
 
-def test_a_run_completes_with_one_job_although_its_prefect_worker_is_killed(
+def test_a_run_needs_one_job_although_its_prefect_worker_is_killed(
     stack: RunningStack, dataset: DatasetRef
 ) -> None:
     recipe = tiny().model_copy(update={"pretrain": STAGE, "adversarial": None})
