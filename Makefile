@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test test-slow lint format bench bench-quality clean
+.PHONY: install demo test test-slow lint format bench bench-quality bench-training clean
 
 install: $(INSTALLED)
 
@@ -41,8 +41,12 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Training alone: steps, loader, ranks. Wants a quiet machine.
+bench-training: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.training
+
 # One script per claim in docs/benchmarks.md.
-bench: $(INSTALLED)
+bench: bench-training
 	@for script in benchmarks/*.py; do \
 		[ -e "$$script" ] || continue; \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \

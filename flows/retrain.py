@@ -98,6 +98,12 @@ def retraining(model: str, dataset: DatasetRef, recipe: Recipe) -> Iterator[None
     inputs = training_inputs(dataset, recipe)
     params = {"model": model, "dataset": dataset.dataset, "recipe_name": recipe.name, **inputs}
     with tracked_run(
-        Settings(), name=f"retrain {model}", key=root_flow_run_id(), parent=None, params=params
+        Settings(),
+        name=f"retrain {model}",
+        key=root_flow_run_id(),
+        parent=None,
+        params=params,
+        config=recipe,
+        dataset=dataset,
     ):
         yield

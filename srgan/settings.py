@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """Bound of the local cache of shards, shared by the training ranks of a node."""
     cluster_wait_s: float = 300.0
     """How long a job waits for a busy or too small cluster before it fails."""
+    stall_s: float = Field(600.0, gt=0)
+    """A training that makes no step for so long is reported with the stack of every rank."""
 
     s3_endpoint_url: str | None = Field(None, validation_alias=_standard("AWS_ENDPOINT_URL"))
     s3_region: str = Field("us-east-1", validation_alias=_standard("AWS_DEFAULT_REGION"))

@@ -12,7 +12,7 @@ from srgan.config import (
     PretrainConfig,
 )
 from srgan.recipes import get_recipe
-from srgan.refs import config_digest
+from srgan.refs import digest
 
 RECIPE = get_recipe("fast_x4")
 WHOLE = "nothing"
@@ -33,9 +33,9 @@ class Contestant:
 
     @property
     def folder(self) -> str:
-        """Named by what goes in: another recipe is another training."""
-        digest = config_digest(self.stage, self.start.folder if self.start else None)
-        return f"{self.name}-{digest[:8]}"
+        """Named by what goes in: another recipe is another training, a new option is not."""
+        stage = self.stage.model_dump(mode="json", exclude_defaults=True)
+        return f"{self.name}-{digest([stage, self.start.folder if self.start else None])[:8]}"
 
 
 def networks(weights: str) -> list[Contestant]:

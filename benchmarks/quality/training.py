@@ -21,6 +21,7 @@ from srgan.train.loop import run_steps
 from srgan.train.progress import Progress
 from srgan.train.state import dump_stage, load_stage
 from srgan.train.step import Stage
+from srgan.train.validation import Validated
 
 logger = logging.getLogger(__name__)
 
@@ -73,18 +74,26 @@ def train(lab: Lab, contestant: Contestant) -> None:
         run_steps(
             stage,
             batches,
-            _Watch(lab.watched),  # type: ignore[arg-type]  # measures on a set, not on crops
+            _SetValidation(lab.watched),  # type: ignore[arg-type]  # on a set instead of crops
             start=step,
-            metrics={},
+            validated=Validated(step, {}),
             reporter=journal,
             save=journal.save,
+            watch=_Unwatched(),  # type: ignore[arg-type]  # one rank on this machine
         )
     if stage.ema:
         _write(folder / RAW, dump_generator(stage.generator))
     _write(folder / GENERATOR, dump_generator(stage.result))
 
 
-class _Watch:
+class _Unwatched:
+    """Takes the place of the watch over ranks that stand still."""
+
+    def step(self, done: int) -> None:
+        """Nobody asks."""
+
+
+class _SetValidation:
     """Takes the place of the stage's validation: mean PSNR on whole images of a set."""
 
     def __init__(self, pairs: list[Pair]) -> None:
@@ -107,6 +116,9 @@ class _Journal:
         self._curve: list[dict[str, float]] = []
         self._step_s: list[float] = []
 
+    def begin(self, step: int) -> None:
+        """Nothing to prepare."""
+
     def progress(self, progress: Progress) -> None:
         self._step_s.append(self._batch_size / progress.crops_per_s)
         logger.info("%s: %s", self._name, progress.line())
@@ -118,7 +130,7 @@ class _Journal:
     def picture(self, name: str, png: bytes, step: int) -> None:
         """There are none."""
 
-    def save(self, stage: Stage, step: int, metrics: dict[str, float]) -> None:
+    def save(self, stage: Stage, step: int, validated: Validated) -> None:
         """Parts of this step first, then the file that points to them."""
         parts = self._folder / f"{_STATE}-{step}"
         parts.mkdir(exist_ok=True)

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 from srgan.adapters.ray_node import connect, start, wait_for_cluster
 from srgan.adapters.ray_workers import Workers, plan_workers
 from srgan.adapters.s3 import S3Store, open_store
+from srgan.adapters.timeline import Timeline
 from srgan.config import AdversarialConfig, Config, Positive, PretrainConfig, StageConfig
 from srgan.errors import CheckpointError, ConfigError, DataError, TrainingError
 from srgan.refs import CheckpointRef, DatasetRef, to_json
@@ -71,22 +72,29 @@ def result_key(run: str) -> str:
 
 def main(spec_key: str, job_id: str) -> None:
     """The driver of one stage; returns when `result_key` is written."""
+    timeline = Timeline()
     os.environ.update(_RAY_SWITCHES)
     settings, store, spec = start(spec_key, TrainSpec)
+    check_batch(spec.stage, spec.num_workers)
     check_inputs(spec, store)
+    timeline.end("checks")
     connect()
+    timeline.end("connection")
     import ray
 
+    from srgan.train.step import check_device
+
     workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
-    check_batch(spec.stage, workers.num_workers)
+    check_device(spec.stage, "cuda" if workers.use_gpu else "cpu")
     wait_for_cluster(
         cpus=workers.num_workers * workers.cpus_per_worker,
         gpus=workers.num_workers if workers.use_gpu else 0,
-        what=f"{spec.run} ({workers})",
+        what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
         limit_s=settings.cluster_wait_s,
     )
+    timeline.end("cluster")
     logger.info("training %s on %s", spec.run, workers)
-    outcome = _fit(spec, workers, job_id, store)
+    outcome = _fit(spec, workers, job_id, store, timeline)
     if "error" in outcome:
         raise TrainingError(outcome["error"])
     result = CheckpointRef.model_validate_json(outcome["result"])
@@ -94,9 +102,12 @@ def main(spec_key: str, job_id: str) -> None:
     logger.info("finished %s at step %d: %s", spec.run, result.step, result.metrics)
 
 
-def check_batch(stage: PretrainConfig | AdversarialConfig, num_workers: int) -> None:
-    """Refuse a global batch that the workers cannot share evenly."""
-    if stage.batch_size % num_workers:
+def check_batch(stage: PretrainConfig | AdversarialConfig, num_workers: int | None) -> None:
+    """Refuse a global batch that the workers cannot share evenly.
+
+    Without `num_workers` they are as many as can.
+    """
+    if num_workers and stage.batch_size % num_workers:
         raise ConfigError(
             f"{stage.stage}.batch_size {stage.batch_size} cannot be divided by num_workers "
             f"{num_workers}; choose a batch_size that is a multiple of it, or other num_workers"
@@ -144,7 +155,9 @@ def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
             )
 
 
-def _fit(spec: TrainSpec, workers: Workers, job_id: str, store: S3Store) -> dict[str, str]:
+def _fit(
+    spec: TrainSpec, workers: Workers, job_id: str, store: S3Store, timeline: Timeline
+) -> dict[str, str]:
     """Run Ray Train to the end; what rank 0 returned."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -155,6 +168,7 @@ def _fit(spec: TrainSpec, workers: Workers, job_id: str, store: S3Store) -> dict
         train_loop_config={
             "spec": spec.model_dump_json(),
             "num_threads": workers.cpus_per_worker,
+            "timeline": timeline.marks,
         },
         scaling_config=ScalingConfig(
             num_workers=workers.num_workers,
@@ -177,6 +191,8 @@ def _fit(spec: TrainSpec, workers: Workers, job_id: str, store: S3Store) -> dict
 
 def train_worker(config: dict[str, Any]) -> dict[str, str]:
     """What each worker runs: ``{"result": CheckpointRef JSON}`` or ``{"error": message}``."""
+    timeline = Timeline(config["timeline"])
+    timeline.end("workers")
     import torch
     from ray.train.torch import get_device
 
@@ -190,7 +206,8 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
     spec = TrainSpec.model_validate_json(config["spec"])
     settings = Settings()
     store = open_store(settings)
-    reporter = JobReporter(settings, store, spec) if ranks.rank() == 0 else None
+    timeline.end("imports")
+    reporter = JobReporter(settings, store, spec, timeline) if ranks.rank() == 0 else None
     inputs = StageInputs(
         run=spec.run,
         config=spec.stage,
@@ -200,7 +217,14 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
     )
     cache = ShardCache(store, settings.home / "cache" / "shards", settings.cache_bytes)
     try:
-        manifest = run_stage(store, inputs, cache, device=get_device(), reporter=reporter)
+        manifest = run_stage(
+            store,
+            inputs,
+            cache,
+            device=get_device(),
+            reporter=reporter,
+            stall_s=settings.stall_s,
+        )
     except TrainingError as error:
         # All ranks come here together. Returned, for raised it would be tried again from the
         # last checkpoint, with the same data and the same end.

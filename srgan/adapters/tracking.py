@@ -1,9 +1,7 @@
-"""Runs, metrics and pictures in MLflow. Training never waits for it and never dies of it."""
+"""Runs in MLflow: what they are made of, their final figures and files."""
 
-import logging
-import queue
+import json
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlencode
 
+from pydantic import BaseModel
+
+from srgan.refs import DatasetRef, to_json
 from srgan.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-logger = logging.getLogger(__name__)
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -25,9 +24,7 @@ EXPERIMENT = "srgan"
 
 _KEY_TAG = "srgan.key"
 _PARENT_TAG = "mlflow.parentRunId"
-# MLflow refuses more metrics than this in one request.
-_MAX_METRICS_PER_REQUEST = 1000
-_FLUSH_INTERVAL_S = 2.0
+_MAX_DIGEST_CHARS = 36  # MLflow's own limit
 
 
 def mlflow_client(settings: Settings) -> "MlflowClient":
@@ -82,10 +79,24 @@ def finish_run(settings: Settings, run_id: str, status: RunStatus) -> None:
 
 @contextmanager
 def tracked_run(
-    settings: Settings, *, name: str, key: str, parent: str | None, params: Mapping[str, str]
+    settings: Settings,
+    *,
+    name: str,
+    key: str,
+    parent: str | None,
+    params: Mapping[str, str],
+    config: BaseModel | None = None,
+    dataset: DatasetRef | None = None,
 ) -> Iterator[str]:
-    """`start_run` around a block: the run ends as the block does, FINISHED, FAILED or KILLED."""
+    """`start_run` around a block: the run ends as the block does, FINISHED, FAILED or KILLED.
+
+    `config` becomes its artifact ``config.json``, `dataset` its input.
+    """
     run_id = start_run(settings, name=name, key=key, parent=parent, params=params)
+    if config:
+        log_file(settings, run_id, "config.json", to_json(config))
+    if dataset:
+        _log_dataset(settings, run_id, dataset)
     try:
         yield run_id
     except BaseException as error:
@@ -106,7 +117,11 @@ def log_metrics(settings: Settings, run_id: str, values: Mapping[str, float]) ->
 
 def log_file(settings: Settings, run_id: str, path: str, data: bytes) -> None:
     """Store `data` as the run's artifact ``path`` (``pictures/step-100.png``)."""
-    _log_file(mlflow_client(settings), run_id, path, data)
+    folder, _, name = path.rpartition("/")
+    with tempfile.TemporaryDirectory(prefix="srgan-artifact-") as directory:
+        local = Path(directory) / name
+        local.write_bytes(data)
+        mlflow_client(settings).log_artifact(run_id, str(local), folder or None)
 
 
 def run_url(settings: Settings, run_id: str) -> str:
@@ -155,99 +170,16 @@ def _find_run(client: "MlflowClient", experiment_id: str, key: str) -> str | Non
     return str(found[0].info.run_id) if found else None
 
 
-def _log_file(client: "MlflowClient", run_id: str, path: str, data: bytes) -> None:
-    folder, _, name = path.rpartition("/")
-    with tempfile.TemporaryDirectory(prefix="srgan-artifact-") as directory:
-        local = Path(directory) / name
-        local.write_bytes(data)
-        client.log_artifact(run_id, str(local), folder or None)
+def _log_dataset(settings: Settings, run_id: str, dataset: DatasetRef) -> None:
+    """Show the dataset version among the run's inputs; doing it twice shows it once."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
-
-class MetricLog:
-    """Metrics and pictures of one run, sent in batches from a background thread.
-
-    An MLflow server that is down costs figures, never the training: what cannot be sent is
-    kept, tried again with the next batch, and given up with a warning at `close`.
-    """
-
-    def __init__(self, settings: Settings, run_id: str) -> None:
-        settings.require("mlflow_tracking_uri")  # a missing one is an error here, not in the thread
-        self._settings = settings
-        self._run_id = run_id
-        self._queue: queue.Queue[tuple[str, float, int, int] | tuple[str, bytes] | None] = (
-            queue.Queue()
-        )
-        # A daemon: a killed or failing training process must not wait for MLflow.
-        self._thread = threading.Thread(target=self._send_all, name="metric-log", daemon=True)
-        self._thread.start()
-
-    def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Queue the metrics of one step; returns at once."""
-        now_ms = int(time.time() * 1000)
-        for name, value in values.items():
-            self._queue.put((name, float(value), now_ms, step))
-
-    def picture(self, name: str, png: bytes) -> None:
-        """Queue a PNG as artifact ``pictures/<name>.png``; returns at once."""
-        self._queue.put((f"pictures/{name}.png", png))
-
-    def close(self, timeout_s: float = 60.0) -> None:
-        """Send what is queued and stop; gives up after `timeout_s`."""
-        self._queue.put(None)
-        self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            logger.warning("MLflow took longer than %.0f s; its last figures are lost", timeout_s)
-
-    def _send_all(self) -> None:
-        client = mlflow_client(self._settings)
-        pending: list[tuple[str, float, int, int]] = []
-        pictures: list[tuple[str, bytes]] = []
-        closing = False
-        while not closing:
-            closing = self._collect(pending, pictures)
-            try:
-                self._send(client, pending, pictures)
-            except Exception as error:  # whatever MLflow raises: training goes on
-                logger.warning("MLflow did not take figures of run %s: %s", self._run_id, error)
-        if pending or pictures:
-            logger.warning(
-                "lost %d figures and %d pictures of MLflow run %s",
-                len(pending),
-                len(pictures),
-                self._run_id,
-            )
-
-    def _collect(
-        self, pending: list[tuple[str, float, int, int]], pictures: list[tuple[str, bytes]]
-    ) -> bool:
-        """Move what arrives within the interval out of the queue; True when closed."""
-        deadline = time.monotonic() + _FLUSH_INTERVAL_S
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                item = self._queue.get(timeout=left)
-            except queue.Empty:
-                break
-            if item is None:
-                return True
-            if len(item) == 2:
-                pictures.append(item)
-            else:
-                pending.append(item)
-        return False
-
-    def _send(
-        self,
-        client: "MlflowClient",
-        pending: list[tuple[str, float, int, int]],
-        pictures: list[tuple[str, bytes]],
-    ) -> None:
-        from mlflow.entities import Metric
-
-        while pending:
-            batch = pending[:_MAX_METRICS_PER_REQUEST]
-            client.log_batch(self._run_id, metrics=[Metric(*entry) for entry in batch])
-            del pending[: len(batch)]
-        while pictures:
-            path, png = pictures[0]
-            _log_file(client, self._run_id, path, png)
-            del pictures[0]
+    shown = Dataset(
+        name=dataset.dataset,
+        digest=dataset.version[:_MAX_DIGEST_CHARS],
+        source_type="s3",
+        source=json.dumps({"uri": dataset.source, "version": dataset.version, "key": dataset.key}),
+        profile=json.dumps({"train": dataset.num_train_crops, "eval": dataset.num_eval_crops}),
+    )
+    tags = [InputTag("mlflow.data.context", "training")]
+    mlflow_client(settings).log_inputs(run_id, [DatasetInput(shown, tags)])

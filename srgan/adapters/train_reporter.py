@@ -4,7 +4,9 @@ import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from srgan.adapters.tracking import MetricLog
+from srgan.adapters.metric_log import MetricLog
+from srgan.adapters.system_metrics import SystemMetrics
+from srgan.adapters.timeline import Timeline
 from srgan.errors import StorageError
 from srgan.refs import to_json
 from srgan.settings import Settings
@@ -24,12 +26,20 @@ class JobReporter:
     printed but not written, so that a slow store costs freshness and no steps.
     """
 
-    def __init__(self, settings: Settings, store: ObjectStore, spec: "TrainSpec") -> None:
+    def __init__(
+        self, settings: Settings, store: ObjectStore, spec: "TrainSpec", timeline: Timeline
+    ) -> None:
+        self._timeline = timeline
         self._store = store
         self._key = f"runs/{spec.run}/progress.json"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
         self._writing: Future[None] | None = None
         self._metrics = MetricLog(settings, spec.mlflow_run_id) if spec.mlflow_run_id else None
+        self._system = SystemMetrics()
+
+    def begin(self, step: int) -> None:
+        self._timeline.end("stage and data")
+        print(f"ready for step {step} after {self._timeline.line()}", flush=True)  # noqa: T201  # the job's log is read by people
 
     def progress(self, progress: Progress) -> None:
         print(progress.line(), flush=True)  # noqa: T201  # the job's log is read by people
@@ -42,10 +52,10 @@ class JobReporter:
                 "data_wait_share": progress.data_wait_share,
                 "memory_bytes": float(progress.memory_bytes),
             }
-            self._metrics.log(progress.step, {**progress.losses, **figures})
+            self._metrics.log(progress.step, {**progress.losses, **figures, **self._system.read()})
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
-        figures = "  ".join(f"{name} {value:.2f} dB" for name, value in sorted(metrics.items()))
+        figures = "  ".join(_figure(name, value) for name, value in sorted(metrics.items()))
         print(f"validation at step {step}: {figures}", flush=True)  # noqa: T201  # as above
         if self._metrics:
             self._metrics.log(step, metrics)
@@ -65,3 +75,7 @@ class JobReporter:
             self._store.put(self._key, body, content_type="application/json")
         except StorageError as error:
             logger.warning("progress could not be written: %s", error)
+
+
+def _figure(name: str, value: float) -> str:
+    return f"{name} {value:.2f} dB" if name.endswith("psnr") else f"{name} {value:.4f}"

@@ -65,6 +65,12 @@ class _StageConfig(Config):
     log_every: Positive = 50
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
+    sync_batch_norm: bool = False
+    """Batch norm over the whole batch instead of each worker's share of it; GPUs only."""
+    keep_last: Positive = 3
+    """Newest checkpoints that are kept, besides the best one and the final one."""
+    keep_every: Positive | None = None
+    """Checkpoints at multiples of so many steps are kept for good."""
     optimizer: Literal["adam", "muon"] = "adam"
     """Of the generator. ``adam``: the paper's. ``muon``: Muon for all convolutions but the first
     and the last, Adam for the rest."""

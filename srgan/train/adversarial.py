@@ -61,12 +61,19 @@ class Adversarial(Stage):
         sr = sr.float()
         judged = self._update_discriminator(hr, sr.detach(), learning_rate)
         generated = self._update_generator(hr, sr, learning_rate)
-        self.updates["discriminator"].finish(judged["skipped"])
+        skipped = torch.maximum(judged["skipped"], generated["skipped"])
+        # It has also seen the images of the generator's update, whatever came of its own.
+        self.updates["discriminator"].finish(skipped)
         self.updates["generator"].finish(generated["skipped"])
         if self.ema:
             self.ema.update(self.generator, generated["skipped"])
-        skipped = torch.maximum(judged["skipped"], generated["skipped"])
         return {**generated, **judged, "skipped": skipped}
+
+    def _pass_gradients(self) -> None:
+        lr, hr = self._blank()
+        self._generate(lr).sum().backward()
+        real, fake = self._judge(hr, hr)
+        (real.sum() + fake.sum()).backward()
 
     def _update_discriminator(
         self, hr: Tensor, sr: Tensor, learning_rate: float

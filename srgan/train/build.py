@@ -19,6 +19,10 @@ def build_stage(
 
     `perceptual` is the weights file of the network in its content loss, where there is one.
     """
+    stage: Stage
     if isinstance(config, AdversarialConfig):
-        return Adversarial(config, device=device, initial=initial, perceptual=perceptual)
-    return Pretrain(config, device=device, initial=initial, perceptual=perceptual)
+        stage = Adversarial(config, device=device, initial=initial, perceptual=perceptual)
+    else:
+        stage = Pretrain(config, device=device, initial=initial, perceptual=perceptual)
+    stage.settle_buckets()
+    return stage

@@ -42,6 +42,8 @@ class Manifest(Ref):
     num_ranks: int
     metrics: dict[str, float]
     """Latest validation."""
+    validated_at: int = 0
+    """Step of that validation: where it is `step`, the figures are those of these weights."""
     parts: dict[str, Part]
 
     @property

@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import time
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
@@ -16,21 +18,38 @@ from srgan.train.checkpoint import (
     parts_prefix,
     read_manifest,
 )
+from srgan.train.judge import best_checkpoint
 
 logger = logging.getLogger(__name__)
 
-_NUM_KEPT = 3
+_FIRST_PAUSE_S = 0.5
+_MAX_PAUSE_S = 15.0
 
 
 class CheckpointWriter:
     """Writes one run's checkpoints from a background thread; for rank 0 alone.
 
-    A context: leaving it waits for the last checkpoint. One that the object store refuses is
-    logged, for it costs only steps; the second in a row, and the final one, end the training.
+    Kept are the newest `keep_last`, those at multiples of `keep_every` steps, and the best one
+    (`judge.best_checkpoint`).
+
+    A context: leaving it waits for the last checkpoint. An object store that is away is asked again
+    for `patience_s`, beside the training. A checkpoint that it refuses longer is logged, for it
+    costs only steps; the second in a row, and the final one, end the training.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        keep_last: int = 3,
+        keep_every: int | None = None,
+        patience_s: float = 60.0,
+    ) -> None:
         self._store = store
+        self._keep_last = keep_last
+        self._keep_every = keep_every
+        self._patience_s = patience_s
+        self._known: dict[str, Manifest] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
         self._missed = False
@@ -67,33 +86,62 @@ class CheckpointWriter:
         manifest = manifest.model_copy(update={"parts": described})
         for name, part in described.items():
             # Written even where the key exists: what lies there may be damaged.
-            self._store.put(part_key(manifest.run, part.digest), parts[name])
-        self._store.put(manifest.key, to_json(manifest), content_type="application/json")
-        _delete_old(self._store, manifest)
+            self._put(part_key(manifest.run, part.digest), parts[name])
+        self._put(manifest.key, to_json(manifest), "application/json")
+        self._delete_old(manifest)
 
+    def _put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
+        deadline = time.monotonic() + self._patience_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                self._store.put(key, body, content_type=content_type)
+                return
+            except StorageError as error:
+                if time.monotonic() + pause_s > deadline:
+                    raise
+                logger.warning("asking again in %.1f s: %s", pause_s, error)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
-def _delete_old(store: ObjectStore, newest: Manifest) -> None:
-    """Keep the newest checkpoints of a run, which its final one is among, and their parts."""
-    keys = sorted(info.key for info in store.list(checkpoints_prefix(newest.run)))
-    kept, dropped = keys[-_NUM_KEPT:], keys[:-_NUM_KEPT]
-    unused = _part_keys(store, dropped)
-    if newest.final:
-        # Also what killed writers left behind. Not earlier: their parts look the same as those
-        # of a writer that has not come to its manifest yet.
-        unused = {info.key for info in store.list(parts_prefix(newest.run))}
-    for key in dropped:
-        store.delete(key)  # before its parts: a manifest never points to nothing
-    for key in unused - _part_keys(store, kept):
-        store.delete(key)
+    def _delete_old(self, newest: Manifest) -> None:
+        """Drop what need not be kept of a run, manifests before their parts."""
+        keys = sorted(info.key for info in self._store.list(checkpoints_prefix(newest.run)))
+        self._learn(keys)
+        kept = self._kept(keys)
+        dropped = [key for key in keys if key not in kept]
+        unused = self._part_keys(dropped)
+        if newest.final:
+            # Also what killed writers left behind. Not earlier: their parts look the same as
+            # those of a writer that has not come to its manifest yet.
+            unused = {info.key for info in self._store.list(parts_prefix(newest.run))}
+        for key in dropped:
+            self._store.delete(key)  # before its parts: a manifest never points to nothing
+        for key in unused - self._part_keys(kept):
+            self._store.delete(key)
 
+    def _learn(self, keys: list[str]) -> None:
+        """Read manifests that this writer has not seen yet; a damaged one is passed over."""
+        known = {}
+        for key in keys:
+            try:
+                known[key] = self._known.get(key) or read_manifest(self._store, key)
+            except CheckpointError as error:
+                logger.warning("checkpoint %s is damaged: %s", key, error)
+        self._known = known
 
-def _part_keys(store: ObjectStore, manifest_keys: list[str]) -> set[str]:
-    needed: set[str] = set()
-    for key in manifest_keys:
-        try:
-            manifest = read_manifest(store, key)
-        except CheckpointError as error:
-            logger.warning("checkpoint %s is damaged: %s", key, error)
-            continue
-        needed |= {part_key(manifest.run, part.digest) for part in manifest.parts.values()}
-    return needed
+    def _kept(self, keys: list[str]) -> set[str]:
+        kept = set(keys[-self._keep_last :])
+        for key, manifest in self._known.items():
+            if self._keep_every and manifest.step % self._keep_every == 0:
+                kept.add(key)
+        best = best_checkpoint(self._known.values())
+        return kept | ({best.key} if best else set())
+
+    def _part_keys(self, manifest_keys: Iterable[str]) -> set[str]:
+        manifests = [self._known[key] for key in manifest_keys if key in self._known]
+        return {
+            part_key(manifest.run, part.digest)
+            for manifest in manifests
+            for part in manifest.parts.values()
+        }

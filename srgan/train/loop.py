@@ -5,14 +5,15 @@ from typing import Protocol
 
 from srgan.train.batches import Batches
 from srgan.train.progress import Meter, Reporter
+from srgan.train.stall import Watch
 from srgan.train.step import Stage
-from srgan.train.validation import Validation
+from srgan.train.validation import Validated, Validation
 
 
 class Save(Protocol):
     """Writes a checkpoint of the stage as it is after `step` steps."""
 
-    def __call__(self, stage: Stage, step: int, metrics: dict[str, float]) -> None: ...
+    def __call__(self, stage: Stage, step: int, validated: Validated) -> None: ...
 
 
 def run_steps(
@@ -21,31 +22,35 @@ def run_steps(
     validation: Validation,
     *,
     start: int,
-    metrics: dict[str, float],
+    validated: Validated,
     reporter: Reporter | None,
     save: Save | None,
+    watch: Watch,
 ) -> None:
-    """Train from step `start` to the end; `metrics` are those of the latest validation.
+    """Train from step `start` to the end; `validated` is the latest validation before.
 
     Every rank runs this; `reporter` and `save` are rank 0's.
     """
     config = stage.config
+    if reporter:
+        reporter.begin(start)
     meter = Meter(stage, start)
     for step in range(start, config.steps):
         begun = time.perf_counter()
         losses = stage.step(batches.take(step), step)
         meter.add(losses, time.perf_counter() - begun)
         done = step + 1
+        watch.step(done)
         last = done == config.steps
         if last or done % config.log_every == 0:
             progress = meter.read(done, batches.wait_s)  # waits for the device
             if reporter:
                 reporter.progress(progress)
         if last or done % config.validate_every == 0:
-            metrics = validation.measure(stage.result)
+            validated = Validated(done, validation.measure(stage.result))
             if reporter:
-                reporter.validation(done, metrics)
+                reporter.validation(done, validated.metrics)
                 for name, png in validation.pictures(stage.result):
                     reporter.picture(name, png, done)
         if save and (last or done % config.checkpoint_every == 0):
-            save(stage, done, metrics)
+            save(stage, done, validated)

@@ -38,3 +38,7 @@ class Pretrain(Stage):
             "gradient_norm": outcome.gradient_norm,
             "skipped": outcome.skipped,
         }
+
+    def _pass_gradients(self) -> None:
+        lr, _ = self._blank()
+        self._generate(lr).sum().backward()

@@ -50,6 +50,9 @@ class Progress(Ref):
 class Reporter(Protocol):
     """Where rank 0's news go. A reporter never stops the training."""
 
+    def begin(self, step: int) -> None:
+        """Called before the first step, `step`."""
+
     def progress(self, progress: Progress) -> None:
         """Called at each logging interval."""
 

@@ -27,7 +27,8 @@ def share_gradients(module: nn.Module) -> nn.Module:
     """The module with its gradients averaged over all ranks; starts from rank 0's values.
 
     Buffers stay each rank's own: batch norm normalises per rank, and a broadcast before every
-    forward would change buffers in place between two forwards of one GAN step.
+    forward would change buffers in place between two forwards of one GAN step. Every step must
+    use the same parameters, as often as the first one did (the graph is static).
     """
     if not _together():
         return module
@@ -35,8 +36,16 @@ def share_gradients(module: nn.Module) -> nn.Module:
         # torch 2.13 renames the option; the name that versions from 2.6 on know still works.
         warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
         return DistributedDataParallel(
-            module, broadcast_buffers=False, gradient_as_bucket_view=True
+            module, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=True
         )
+
+
+def sums_depend_on_buckets() -> bool:
+    """Whether the place of a gradient in its bucket decides in which order ranks are summed.
+
+    A sum of two is the same either way.
+    """
+    return num_ranks() > 2
 
 
 def share_buffers(module: nn.Module) -> None:

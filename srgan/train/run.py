@@ -23,11 +23,13 @@ from srgan.train.checkpoint import (
 )
 from srgan.train.checkpoint_writer import CheckpointWriter
 from srgan.train.content import read_perceptual
+from srgan.train.judge import build_judge
 from srgan.train.loop import run_steps
 from srgan.train.progress import Reporter
+from srgan.train.stall import Watch
 from srgan.train.state import dump_stage, load_stage
 from srgan.train.step import Stage
-from srgan.train.validation import Validation
+from srgan.train.validation import Validated, Validation
 
 logger = logging.getLogger(__name__)
 
@@ -50,17 +52,33 @@ def run_stage(
     *,
     device: torch.device,
     reporter: Reporter | None,
+    stall_s: float,
 ) -> Manifest:
     """Train to the end, from the newest whole checkpoint where there is one.
 
     Every rank calls it and gets the final manifest; `reporter` is used on rank 0 alone. A stage
-    whose final checkpoint exists trains nothing.
+    whose final checkpoint exists trains nothing. One that makes no step for `stall_s` seconds is
+    reported in the log.
     """
+    with Watch(store, inputs.run, limit_s=stall_s) as watch:
+        return _run_stage(store, inputs, cache, device=device, reporter=reporter, watch=watch)
+
+
+def _run_stage(
+    store: ObjectStore,
+    inputs: StageInputs,
+    cache: ShardCache,
+    *,
+    device: torch.device,
+    reporter: Reporter | None,
+    watch: Watch,
+) -> Manifest:
     config = inputs.config
     initial = read_generator(store, inputs.init_from) if inputs.init_from else None
     perceptual = read_perceptual(store, config)
     stage = build_stage(config, device=device, initial=initial, perceptual=perceptual)
-    start, metrics = _resume(store, inputs, stage)
+    start, validated = _resume(store, inputs, stage)
+    watch.step(start)
     train_crops = open_crops(store, inputs.dataset, "train", cache)
     eval_crops = open_crops(store, inputs.dataset, "eval", cache)
     patches = Patches(
@@ -70,28 +88,33 @@ def run_stage(
         seed=config.seed,
         augment=config.augment,
     )
-    validation = Validation(eval_crops, config.generator.scale, device)
+    judge = build_judge(store, config, crop_size=eval_crops.size, device=device)
+    validation = Validation(eval_crops, config.generator.scale, device, judge)
     leads = ranks.rank() == 0
-    with Batches(patches, device) as batches, CheckpointWriter(store) as writer:
+    with (
+        Batches(patches, device) as batches,
+        CheckpointWriter(store, keep_last=config.keep_last, keep_every=config.keep_every) as writer,
+    ):
 
-        def save(stage: Stage, step: int, metrics: dict[str, float]) -> None:
-            writer.save(_manifest(inputs, step, metrics), dump_stage(stage))
+        def save(stage: Stage, step: int, validated: Validated) -> None:
+            writer.save(_manifest(inputs, step, validated), dump_stage(stage))
 
         run_steps(
             stage,
             batches,
             validation,
             start=start,
-            metrics=metrics,
+            validated=validated,
             reporter=reporter if leads else None,
             save=save if leads else None,
+            watch=watch,
         )
-    final_key = _manifest(inputs, config.steps, {}).key
+    final_key = _manifest(inputs, config.steps, Validated(0, {})).key
     # Rank 0 answers after its last write, so the others do not look for it too early.
     return read_manifest(store, ranks.from_rank_zero(final_key))
 
 
-def _manifest(inputs: StageInputs, step: int, metrics: dict[str, float]) -> Manifest:
+def _manifest(inputs: StageInputs, step: int, validated: Validated) -> Manifest:
     config = inputs.config
     return Manifest(
         run=inputs.run,
@@ -104,12 +127,13 @@ def _manifest(inputs: StageInputs, step: int, metrics: dict[str, float]) -> Mani
         init_from=inputs.init_from.digest if inputs.init_from else None,
         code_version=inputs.code_version,
         num_ranks=ranks.num_ranks(),
-        metrics=metrics,
+        metrics=validated.metrics,
+        validated_at=validated.step,
         parts={},
     )
 
 
-def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> tuple[int, dict[str, float]]:
+def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> tuple[int, Validated]:
     """Steps already done and their latest validation; all ranks load the one of rank 0."""
     key: str | None = None
     if ranks.rank() == 0:
@@ -117,7 +141,7 @@ def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> tuple[int,
         key = found[0].key if found else None
     key = ranks.from_rank_zero(key)
     if key is None:
-        return 0, {}
+        return 0, Validated(0, {})
     manifest = read_manifest(store, key)
     if manifest.config != inputs.config.model_dump(mode="json"):
         raise CheckpointError(
@@ -127,4 +151,4 @@ def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> tuple[int,
     load_stage(stage, read_parts(store, manifest))
     if ranks.rank() == 0:
         logger.info("resuming %s at step %d from %s", inputs.run, manifest.step, key)
-    return manifest.step, manifest.metrics
+    return manifest.step, Validated(manifest.validated_at, manifest.metrics)

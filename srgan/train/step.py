@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.config import AdversarialConfig, PretrainConfig
-from srgan.errors import CheckpointError
+from srgan.errors import CheckpointError, ConfigError
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.interchange import load_generator
@@ -19,6 +19,15 @@ from srgan.train.schedule import learning_rate_at
 from srgan.train.update import Update
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def check_device(config: PretrainConfig | AdversarialConfig, device_type: str) -> None:
+    """Refuse what a device (``cpu``, ``cuda``) cannot do with a `ConfigError`."""
+    if config.sync_batch_norm and device_type != "cuda":
+        raise ConfigError(
+            f"{config.stage}.sync_batch_norm needs GPUs, and this stage trains on "
+            f"{device_type}: leave it out, batch norm then normalises each worker's share"
+        )
 
 
 def copy_generator(data: bytes, generator: Generator) -> None:
@@ -49,10 +58,11 @@ class Stage(ABC):
         self.config = config
         self.device = device
         torch.manual_seed(config.seed)
+        check_device(config, device.type)
         generator = build_generator(config.generator)
         if initial is not None:
             copy_generator(initial, generator)
-        self.generator = self._place(generator)
+        self.generator = generator = self._place(generator)
         scale = config.generator.scale
         self.degradation = build_degradation(scale, config.degradation, seed=config.seed).to(device)
         self.ema = Ema(generator, config.ema_decay) if config.ema_decay is not None else None
@@ -100,7 +110,39 @@ class Stage(ABC):
     def _autocast(self) -> torch.autocast:
         return autocast(self.device, self.config.precision)
 
+    def settle_buckets(self) -> None:
+        """Have gradients shared in their final buckets from the first step on.
+
+        DDP learns a static graph in the first backward pass of a process and arranges its buckets
+        anew after the second. With three or more ranks that changes the order of sums, so a
+        resumed run would differ from one that was never interrupted: here those passes are two
+        that leave nothing behind.
+        """
+        if not ranks.sums_depend_on_buckets():
+            return
+        for update in self.updates.values():
+            update.begin()
+        for _ in range(2):
+            self._pass_gradients()
+        for update in self.updates.values():
+            update.finish(torch.ones((), device=self.device))
+
+    @abstractmethod
+    def _pass_gradients(self) -> None:
+        """One backward pass through everything that shares gradients."""
+
+    def _blank(self) -> tuple[Tensor, Tensor]:
+        """LR and HR images of this rank's share of a batch, all zero."""
+        side, scale = self.config.patch_size, self.config.generator.scale
+        shape = (self.config.batch_size // ranks.num_ranks(), 3)
+        return (
+            torch.zeros(*shape, side // scale, side // scale, device=self.device),
+            torch.zeros(*shape, side, side, device=self.device),
+        )
+
     def _place(self, network: Network) -> Network:
+        if self.config.sync_batch_norm:
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # torch's
         network.to(self.device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         return network.train()

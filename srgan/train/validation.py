@@ -1,12 +1,14 @@
 """Figures and pictures on a fixed choice of held-out crops, during training."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from srgan.data.dataset import Crops
+from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.images import strip
 from srgan.metrics import psnr
 from srgan.models.base import Generator
@@ -20,26 +22,43 @@ _MAX_PSNR = 100.0  # a plain black crop comes out exact, and one infinity would 
 Image = NDArray[np.uint8]
 
 
+class Validated(NamedTuple):
+    """What a validation found, and at which step."""
+
+    step: int
+    metrics: dict[str, float]
+
+
 class Validation:
-    """Mean PSNR (Y, border = scale) of a generator next to bicubic's, shared by all ranks.
+    """Mean figures of a generator next to bicubic's (border = scale), shared by all ranks.
 
     The same evenly spread crops every time; measured in float32 whatever the training uses.
     """
 
-    def __init__(self, crops: Crops, scale: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        crops: Crops,
+        scale: int,
+        device: torch.device,
+        judge: PerceptualDistance | None = None,
+    ) -> None:
         self._crops = crops
         self._scale = scale
         self._device = device
         spread = np.linspace(0, len(crops) - 1, min(_NUM_CROPS, len(crops)))
         self._chosen = [int(index) for index in spread.round()]
-        self._bicubic_psnr: float | None = None
+        self._judge = judge
+        self._bicubic: dict[str, float] | None = None
 
     def measure(self, generator: Generator) -> dict[str, float]:
-        """``psnr`` and ``bicubic_psnr`` in dB; every rank must call it and gets the same."""
+        """``psnr`` in dB and the judge's distance, and the same of bicubic as ``bicubic_…``.
+
+        Every rank must call it and gets the same.
+        """
         ranks.share_buffers(generator)
-        if self._bicubic_psnr is None:
-            self._bicubic_psnr = self._mean(None)
-        return {"psnr": self._mean(generator), "bicubic_psnr": self._bicubic_psnr}
+        if self._bicubic is None:
+            self._bicubic = {f"bicubic_{name}": value for name, value in self._mean(None).items()}
+        return {**self._mean(generator), **self._bicubic}
 
     def pictures(self, generator: Generator) -> Iterator[tuple[str, bytes]]:
         """Name and PNG (bicubic | generated | original) of the first few crops."""
@@ -53,17 +72,20 @@ class Validation:
             ]
             yield f"validation-{index}", strip(columns)
 
-    def _mean(self, generator: Generator | None) -> float:
-        """Mean over all ranks' shares; None stands for bicubic."""
-        scores = []
+    def _mean(self, generator: Generator | None) -> dict[str, float]:
+        """Means over all ranks' shares; None stands for bicubic."""
+        names = ["psnr", *([self._judge.name] if self._judge else [])]
+        total = torch.zeros(len(names) + 1, dtype=torch.float64)
         for index in self._chosen[ranks.rank() :: ranks.num_ranks()]:
             hr = self._crops[index]
             lr = imresize(hr, scale=1 / self._scale)
             sr = self._generate(generator, lr) if generator else imresize(lr, scale=self._scale)
-            scores.append(min(_MAX_PSNR, psnr(hr, sr, border=self._scale)))
-        total = torch.tensor([sum(scores), len(scores)], dtype=torch.float64, device=self._device)
-        scored, count = ranks.sum_over_ranks(total).tolist()
-        return float(scored / count)
+            figures = [min(_MAX_PSNR, psnr(hr, sr, border=self._scale))]
+            if self._judge:
+                figures.append(self._judge(hr, sr, border=self._scale))
+            total += torch.tensor([*figures, 1.0], dtype=torch.float64)
+        *sums, count = ranks.sum_over_ranks(total.to(self._device)).tolist()
+        return {name: value / count for name, value in zip(names, sums, strict=True)}
 
     @torch.inference_mode()
     def _generate(self, generator: Generator, lr: Image) -> Image:

@@ -5,14 +5,17 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
+from srgan.adapters import ray_node, ray_train
 from srgan.adapters.ray_train import TrainSpec, check_batch, check_inputs
 from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig, StageConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.refs import CheckpointRef, DatasetRef, to_json
+from srgan.settings import Settings
 from srgan.train.checkpoint import read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.version import code_version
 from tests.train.stages import BATCH_NORM, PLAIN, adversarial, pretrain
 from tests.train.test_checkpoint import manifest, parts
 
@@ -42,45 +45,17 @@ def saved_generator(store: S3Store) -> CheckpointRef:
 
 def test_a_fitting_stage_passes(object_store: S3Store, dataset: DatasetRef) -> None:
     check_inputs(spec(pretrain(PLAIN), dataset), object_store)
+    check_inputs(spec(adversarial(PLAIN), dataset, saved_generator(object_store)), object_store)
     check_batch(pretrain(batch_size=4), 2)
 
 
-def test_a_batch_that_the_workers_do_not_divide_is_refused_with_both_numbers() -> None:
-    with pytest.raises(ConfigError, match=r"pretrain\.batch_size 4 .* num_workers 3"):
-        check_batch(pretrain(batch_size=4), 3)
+def test_unasked_the_workers_always_share_the_batch() -> None:
+    check_batch(pretrain(batch_size=5), None)
 
 
-def test_fewer_crops_than_a_batch_are_refused_with_both_numbers(
-    object_store: S3Store, dataset: DatasetRef
-) -> None:
-    stage = pretrain(batch_size=64)
-    expected = rf"{dataset.num_train_crops} training crops.*batch_size 64"
-    with pytest.raises(DataError, match=expected):
-        check_inputs(spec(stage, dataset), object_store)
-
-
-def test_a_dataset_of_another_scale_is_refused_with_both_scales(
-    object_store: S3Store, dataset: DatasetRef
-) -> None:
-    stage = pretrain(PLAIN.model_copy(update={"scale": 4}))
-    with pytest.raises(ConfigError, match=r"scale 2, pretrain\.generator has 4"):
-        check_inputs(spec(stage, dataset), object_store)
-
-
-def test_a_patch_that_with_its_margin_exceeds_the_crops_is_refused(
-    object_store: S3Store, dataset: DatasetRef
-) -> None:
-    with pytest.raises(ConfigError, match=r"patch_size 32 .*crop_size 32"):
-        check_inputs(spec(pretrain(patch_size=32), dataset), object_store)
-
-
-def test_a_starting_point_of_another_architecture_is_refused(
-    object_store: S3Store, dataset: DatasetRef
-) -> None:
-    first = saved_generator(object_store)
-    check_inputs(spec(adversarial(PLAIN), dataset, first), object_store)
-    with pytest.raises(CheckpointError, match=r"bicubic_resnet.*srresnet"):
-        check_inputs(spec(adversarial(BATCH_NORM), dataset, first), object_store)
+def test_a_patch_that_the_scale_does_not_divide_is_no_stage() -> None:
+    with pytest.raises(ValidationError, match="patch_size 18 is not divisible by scale 4"):
+        pretrain(PLAIN.model_copy(update={"scale": 4}), patch_size=18)
 
 
 def test_an_adversarial_stage_without_a_starting_point_is_no_spec(dataset: DatasetRef) -> None:
@@ -92,3 +67,58 @@ def test_a_spec_survives_its_json(object_store: S3Store, dataset: DatasetRef) ->
     for stage in (pretrain(), adversarial()):
         written = spec(stage, dataset, saved_generator(object_store))
         assert TrainSpec.model_validate_json(to_json(written)) == written
+
+
+REFUSED = {
+    "fewer patches than a batch": (
+        {"stage": pretrain(batch_size=64)},
+        DataError,
+        r"\d+ training crops, pretrain\.batch_size 64",
+    ),
+    "another scale": (
+        {"stage": pretrain(PLAIN.model_copy(update={"scale": 4}))},
+        ConfigError,
+        r"scale 2, pretrain\.generator has 4",
+    ),
+    "a patch as large as the crops": (
+        {"stage": pretrain(patch_size=32)},
+        ConfigError,
+        r"patch_size 32 .* margin of 4 .*crop_size 32",
+    ),
+    "another architecture": (
+        {"stage": adversarial(BATCH_NORM)},
+        CheckpointError,
+        r"bicubic_resnet.*adversarial\.generator.*srresnet",
+    ),
+    "a batch that the ranks do not divide": (
+        {"stage": pretrain(batch_size=4), "num_workers": 3},
+        ConfigError,
+        r"pretrain\.batch_size 4 .*num_workers 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_driver_refuses_bad_input_before_it_looks_at_the_cluster(
+    object_store: S3Store,
+    dataset: DatasetRef,
+    s3_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+) -> None:
+    fields, error, message = REFUSED[case]
+    asked = TrainSpec(
+        run="run",
+        dataset=dataset,
+        init_from=saved_generator(object_store),
+        code_version=code_version(),
+        **fields,
+    )
+    object_store.put("spec.json", to_json(asked))
+    # The settings are this test's own; a cluster there is none.
+    monkeypatch.setattr(ray_node, "Settings", lambda: s3_settings)
+    monkeypatch.setattr(ray_node.logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(ray_train, "connect", lambda: pytest.fail("it went on to the cluster"))
+    monkeypatch.setattr(ray_train.os, "environ", {})
+    with pytest.raises(error, match=message):
+        ray_train.main("spec.json", "job")

@@ -1,12 +1,11 @@
 """Runs, figures and pictures on a real MLflow server."""
 
-import time
+import json
 import urllib.request
 
 import pytest
 
 from srgan.adapters.tracking import (
-    MetricLog,
     artifact_url,
     find_run,
     finish_run,
@@ -17,8 +16,10 @@ from srgan.adapters.tracking import (
     start_run,
     tracked_run,
 )
-from srgan.errors import ConfigError
+from srgan.config import PretrainConfig
+from srgan.refs import DatasetRef
 from srgan.settings import Settings
+from tests.train.stages import pretrain
 
 
 def begin(settings: Settings, key: str, parent: str | None = None) -> str:
@@ -79,29 +80,29 @@ def test_a_run_ends_as_its_block_does(mlflow_settings: Settings) -> None:
     ]
 
 
-def test_thousands_of_figures_arrive_without_waiting_for_them(mlflow_settings: Settings) -> None:
-    run_id = begin(mlflow_settings, "metrics")
-    log = MetricLog(mlflow_settings, run_id)
-    began = time.monotonic()
-    for step in range(2500):
-        log.log(step, {"loss": 1 / (step + 1)})
-    log.picture("step-1", b"\x89PNG")
-    waited_s = time.monotonic() - began
-    log.close()
-    assert waited_s < 1.0, f"the training loop waited {waited_s:.1f} s for MLflow"
-    history = mlflow_client(mlflow_settings).get_metric_history(run_id, "loss")
-    assert sorted(metric.step for metric in history) == list(range(2500))
-    with urllib.request.urlopen(artifact_url(mlflow_settings, run_id, "pictures/step-1.png")) as r:
-        assert r.read() == b"\x89PNG"
-
-
-def test_a_server_that_refuses_figures_does_not_stop_the_training(
-    mlflow_settings: Settings, caplog: pytest.LogCaptureFixture
+def test_a_run_shows_its_config_and_the_dataset_version_that_it_learns_from(
+    mlflow_settings: Settings,
 ) -> None:
-    log = MetricLog(mlflow_settings, "0" * 32)  # there is no such run
-    log.log(1, {"loss": 0.5})
-    log.close()
-    assert "lost 1 figures and 0 pictures" in caplog.text
+    numbers = dict.fromkeys(("num_train_photos", "num_eval_photos", "num_rejected", "num_read"), 1)
+    dataset = DatasetRef(
+        dataset="leaves",
+        version="v" * 64,
+        key="crops/leaves/versions/v.json",
+        source="s3://photos/leaves",
+        scale=2,
+        num_train_crops=9,
+        num_eval_crops=3,
+        **numbers,
+    )
+    options = {"name": "x", "key": "lineage", "parent": None, "params": {}}
+    for _ in range(2):  # a run that is put back tells it again
+        with tracked_run(mlflow_settings, config=pretrain(), dataset=dataset, **options) as run_id:
+            pass
+    with urllib.request.urlopen(artifact_url(mlflow_settings, run_id, "config.json")) as r:
+        assert PretrainConfig.model_validate_json(r.read()) == pretrain()
+    (found,) = mlflow_client(mlflow_settings).get_run(run_id).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("leaves", "v" * 36)
+    assert json.loads(found.dataset.source)["version"] == dataset.version
 
 
 def test_final_figures_and_files_are_there_when_the_call_returns(
@@ -114,8 +115,3 @@ def test_final_figures_and_files_are_there_when_the_call_returns(
     with urllib.request.urlopen(artifact_url(mlflow_settings, run_id, "comparison.png")) as r:
         assert r.read() == b"picture"
     assert run_url(mlflow_settings, run_id).endswith(f"/runs/{run_id}")
-
-
-def test_a_missing_address_is_said_at_once() -> None:
-    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI is not set"):
-        MetricLog(Settings(MLFLOW_TRACKING_URI=None), "run")

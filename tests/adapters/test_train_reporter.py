@@ -1,11 +1,13 @@
 """Where the news of a training job go."""
 
 import json
+import re
 
 import pytest
 
 from srgan.adapters.ray_train import TrainSpec, progress_key
 from srgan.adapters.s3 import S3Store
+from srgan.adapters.timeline import Timeline
 from srgan.adapters.train_reporter import JobReporter
 from srgan.errors import StorageError
 from srgan.refs import DatasetRef
@@ -49,7 +51,7 @@ def test_progress_is_printed_and_lies_in_the_bucket(
     spec: TrainSpec,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    reporter = JobReporter(s3_settings, object_store, spec)
+    reporter = JobReporter(s3_settings, object_store, spec, Timeline())
     reporter.progress(PROGRESS)
     reporter.validation(5, {"psnr": 30.0, "bicubic_psnr": 28.5})
     reporter.close()
@@ -59,6 +61,22 @@ def test_progress_is_printed_and_lies_in_the_bucket(
         "pretrain 5/60  20.0 crops/s  ETA 0:22  loss 0.5",
         "validation at step 5: bicubic_psnr 28.50 dB  psnr 30.00 dB",
     ]
+
+
+def test_the_way_to_the_first_step_is_printed_with_what_it_took(
+    s3_settings: Settings,
+    object_store: S3Store,
+    spec: TrainSpec,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    marks = [("begun", 0.0), ("checks", 1.5), ("workers", 9.0)]
+    reporter = JobReporter(s3_settings, object_store, spec, Timeline(marks))
+    reporter.begin(40)
+    reporter.close()
+    expected = (
+        r"ready for step 40 after \d+\.\d s: checks 1\.5 s, workers 7\.5 s, stage and data .* s\n"
+    )
+    assert re.fullmatch(expected, capsys.readouterr().out)
 
 
 def test_a_store_that_refuses_the_progress_does_not_stop_the_training(
@@ -72,7 +90,7 @@ def test_a_store_that_refuses_the_progress_does_not_stop_the_training(
         raise StorageError(f"no space for {key}")
 
     monkeypatch.setattr(object_store, "put", refuse)
-    reporter = JobReporter(s3_settings, object_store, spec)
+    reporter = JobReporter(s3_settings, object_store, spec, Timeline())
     reporter.progress(PROGRESS)
     reporter.close()
     assert "no space for runs/run/progress.json" in caplog.text

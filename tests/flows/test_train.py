@@ -108,6 +108,16 @@ def test_a_stage_is_trained_by_a_job_under_an_mlflow_run_of_its_own(
     assert train_stage("pretrain-0", DATASET, STAGE, None, 2) == RESULT
     assert (specs[0].mlflow_run_id, specs[0].num_workers) == ("mlflow-run", 2)
     assert (tracked[0]["key"], tracked[0]["parent"]) == ("pretrain-0", "parent of root")
+    assert (tracked[0]["config"], tracked[0]["dataset"]) == (STAGE, DATASET)
+
+
+def test_a_batch_that_the_workers_do_not_divide_is_refused_before_there_is_a_job(
+    tracked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "run_job", lambda **_: pytest.fail("a job was started"))
+    with pytest.raises(ConfigError, match=r"pretrain\.batch_size 8 .*num_workers 3"):
+        module.train.fn(DATASET, STAGE, num_workers=3)
+    assert tracked == []
 
 
 def test_a_job_without_a_result_is_an_error_that_names_the_key(

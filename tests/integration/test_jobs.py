@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,14 @@ PARAMETERS = {
 
 
 class Run:
-    """A flow run of the retrain deployment, seen through Prefect's and Ray's interfaces."""
+    """A flow run of a deployment, seen through Prefect's and Ray's interfaces."""
 
-    def __init__(self, stack: RunningStack) -> None:
+    def __init__(
+        self,
+        stack: RunningStack,
+        deployment: str = "retrain/retrain",
+        parameters: Mapping[str, object] = PARAMETERS,
+    ) -> None:
         self._api = httpx.Client(base_url=stack.env["PREFECT_API_URL"], timeout=30)
         # Not through Ray's client: it remembers for the life of a process whether tokens are on.
         token = Path(stack.env["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
@@ -39,9 +45,9 @@ class Run:
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
         )
-        deployment = self._ask("GET", "/deployments/name/retrain/retrain")["id"]
-        body = {"parameters": PARAMETERS, "state": {"type": "SCHEDULED"}}
-        self.id: str = self._ask("POST", f"/deployments/{deployment}/create_flow_run", body)["id"]
+        found = self._ask("GET", f"/deployments/name/{deployment}")["id"]
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        self.id: str = self._ask("POST", f"/deployments/{found}/create_flow_run", body)["id"]
 
     def _ask(self, method: str, path: str, body: Any = None, **query: str) -> Any:
         deadline = time.monotonic() + 20

@@ -1,7 +1,5 @@
 """What is lost on the way: a training worker, and images that nobody can read."""
 
-import os
-import signal
 import struct
 import zlib
 from io import BytesIO
@@ -11,12 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flows.train import stage_name
 from srgan.recipes import tiny
-from srgan.refs import CheckpointRef, DatasetRef
-from srgan.stack.processes import find_processes
-from srgan.stack.state import runtime_folder
-from tests.integration.conftest import RunningStack, dead_leaves, wait_until
+from tests.integration.conftest import RunningStack, dead_leaves
+from tests.integration.training import Training, kill, prepare, prepare_leaves, training_workers
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +25,7 @@ def test_a_poisoned_source_costs_only_its_bad_images_and_each_has_its_reason(
         stack.store.put(f"raw/poisoned/{name}", body)
     for seed in range(2):
         stack.store.put(f"raw/poisoned/good-{seed}.png", dead_leaves(seed))
-    ref = _prepare(stack, "poisoned")
+    ref = prepare(stack, "poisoned")
     printed = stack.python(
         "from srgan.adapters.s3 import open_store\n"
         "from srgan.data.manifest import read_manifest, read_sources\n"
@@ -61,39 +56,16 @@ def test_a_source_with_nothing_usable_is_an_error_that_counts_the_reasons(
 def test_a_killed_training_worker_is_replaced_and_the_stage_finishes(
     stack: RunningStack, tmp_path: Path
 ) -> None:
-    for seed in range(6):
-        stack.store.put(f"raw/killed/{seed}.png", dead_leaves(seed + 200))
-    ref = _prepare(stack, "killed")
-    code = (
-        "from flows.train import train\n"
-        "from srgan.refs import DatasetRef\n"
-        f"ref = DatasetRef.model_validate_json({ref.model_dump_json()!r})\n"
-        "from srgan.config import PretrainConfig\n"
-        f"stage = PretrainConfig.model_validate_json({STAGE.model_dump_json()!r})\n"
-        "print('RESULT', train(ref, stage).model_dump_json())"
-    )
-    log = tmp_path / "train.log"
-    flow = stack.start_python(code, log)
+    training = Training(stack, prepare_leaves(stack, "killed", 200), STAGE, tmp_path / "log")
     try:
-        run = stage_name(ref, STAGE, None)
-        first = f"runs/{run}/checkpoints/"
-        wait_until(lambda: any(stack.store.list(first)), "the first checkpoint", 180)
-        victims = _training_workers(stack)
+        training.wait_for_checkpoint()
+        victims = training_workers(stack)
         assert len(victims) == 2
-        os.kill(victims[0], signal.SIGKILL)
-        assert flow.wait(timeout=240) == 0, log.read_text()[-6000:]
+        kill(victims[:1])
+        assert training.finish().step == STAGE.steps
     finally:
-        flow.kill()
-        flow.wait()
-    text = log.read_text()
-    assert "resuming" in text, text[-6000:]
-    result = CheckpointRef.model_validate_json(
-        next(line for line in text.splitlines() if line.startswith("RESULT ")).removeprefix(
-            "RESULT "
-        )
-    )
-    assert result.step == STAGE.steps
-    wait_until(lambda: not _training_workers(stack), "no worker is left", 60)
+        training.close()
+    assert training.resumed_at()
 
 
 _REASONS = {
@@ -137,28 +109,3 @@ def _bomb(side: int) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
     )
-
-
-def _prepare(stack: RunningStack, dataset: str) -> DatasetRef:
-    printed = stack.python(
-        "from flows.prepare import prepare\n"
-        "from srgan.recipes import tiny\n"
-        f"ref = prepare('s3://srgan/raw/{dataset}', '{dataset}', tiny().data)\n"
-        "print('RESULT', ref.model_dump_json())"
-    )
-    line = next(line for line in printed.splitlines() if line.startswith("RESULT "))
-    return DatasetRef.model_validate_json(line.removeprefix("RESULT "))
-
-
-def _training_workers(stack: RunningStack) -> list[int]:
-    """Ray names a training process after the actor that it runs."""
-    ours = find_processes(runtime_folder(Path(stack.env["SRGAN_HOME"])))
-    titles = {process.pid: Path(f"/proc/{process.pid}/cmdline") for process in ours}
-    return [pid for pid, title in titles.items() if b"RayTrainWorker" in _read(title)]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""  # it has ended in between

@@ -30,6 +30,7 @@ def test_more_workers_than_the_cluster_has_is_said_at_once_and_ends_at_the_limit
     assert done.returncode == 1
     logs = stack.newest_logs("train")
     assert "the cluster is too small" in logs, logs
+    assert "num_workers 8" in logs, logs
     assert "8 are needed" in logs, logs
 
 

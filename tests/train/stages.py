@@ -59,6 +59,8 @@ def everything(stage: Stage) -> dict[str, Tensor]:
         for part, network in stage.networks().items()
         for name, tensor in network.state_dict().items()
     }
+    if stage.ema:
+        found["ema.num_updates"] = stage.ema.num_updates
     for part, update in stage.updates.items():
         state = update.state()
         for kind, moments in (("adam", state), ("muon", state.get("muon", {"state": {}}))):

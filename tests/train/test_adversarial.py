@@ -90,6 +90,21 @@ def test_a_batch_that_is_not_finite_changes_nothing(monkeypatch: pytest.MonkeyPa
     assert differing(everything(stage), before) == []
 
 
+def test_a_generator_that_is_passed_over_leaves_no_statistics_in_the_discriminator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = begin()
+    stage.step(windows(stage), 0)
+    before = everything(stage)
+    monkeypatch.setattr(stage, "_content", lambda sr, hr: (sr - hr).sum() * float("inf"))
+    losses = stage.step(windows(stage, 1), 1)
+    assert losses["skipped"] == 1
+    changed = differing(everything(stage), before)
+    assert changed, "the discriminator has learned from a loss that was finite"
+    assert all(name.startswith("discriminator.") for name in changed)
+    assert not [name for name in changed if "running_" in name]
+
+
 def test_the_health_of_both_networks_is_told_without_waiting_for_the_device() -> None:
     losses = begin().step(windows(begin()), 0)
     assert losses.keys() == {

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from srgan.adapters.s3 import S3Store
+from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.errors import CheckpointError, StorageError
 from srgan.train.checkpoint import (
     Manifest,
@@ -14,26 +15,37 @@ from srgan.train.checkpoint import (
     parts_prefix,
     read_generator,
     read_manifest,
+    read_parts,
 )
 from srgan.train.checkpoint_writer import CheckpointWriter
-from tests.train.stages import PLAIN, pretrain
+from tests.train.stages import PLAIN, adversarial, pretrain
 
 RUN = "pretrain-0123"
+STAGE = pretrain()
+GAN = adversarial()
 
 
-def manifest(step: int, *, final: bool = False) -> Manifest:
+def manifest(
+    step: int,
+    *,
+    final: bool = False,
+    stage: PretrainConfig | AdversarialConfig = STAGE,
+    metrics: dict[str, float] | None = None,
+    validated_at: int | None = None,
+) -> Manifest:
     return Manifest(
         run=RUN,
-        stage="pretrain",
+        stage=stage.stage,
         step=step,
         final=final,
         generator=PLAIN,
-        config=pretrain().model_dump(mode="json"),
+        config=stage.model_dump(mode="json"),
         dataset_version="v",
         init_from=None,
         code_version="c",
         num_ranks=1,
-        metrics={"psnr": 30.0},
+        metrics=metrics or {"psnr": 30.0},
+        validated_at=step if validated_at is None else validated_at,
         parts={},
     )
 
@@ -49,17 +61,19 @@ def save(store: S3Store, *steps: int, final: bool = False) -> None:
 
 
 class Failing:
-    """A real store that refuses to write keys containing `what`."""
+    """A real store that refuses to write keys containing `what`, the first `times` times."""
 
-    def __init__(self, store: S3Store, what: str) -> None:
+    def __init__(self, store: S3Store, what: str, times: int = 10**9) -> None:
         self._store = store
         self._what = what
+        self._times = times
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
 
     def put(self, key: str, body: bytes, **options: Mapping[str, str]) -> str:
-        if self._what in key:
+        if self._what in key and self._times:
+            self._times -= 1
             raise StorageError(f"no space for {key}")
         return self._store.put(key, body, **options)
 
@@ -107,18 +121,30 @@ def test_saving_again_heals_a_damaged_part(object_store: S3Store) -> None:
 def test_a_checkpoint_whose_parts_cannot_be_written_is_invisible(object_store: S3Store) -> None:
     save(object_store, 2)
     failing = Failing(object_store, part_key(RUN, ""))
-    with CheckpointWriter(failing) as writer:
+    with CheckpointWriter(failing, patience_s=0) as writer:
         writer.save(manifest(4), parts(4))
     found = newest_checkpoint(object_store, RUN)
     assert found is not None
     assert found[0].step == 2
 
 
+def test_a_store_that_is_away_for_a_moment_costs_no_checkpoint(
+    object_store: S3Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = Failing(object_store, "parts/", times=1)
+    with CheckpointWriter(away) as writer, caplog.at_level(logging.WARNING):
+        writer.save(manifest(8, final=True), parts(8))
+    assert "asking again" in caplog.text
+    found = newest_checkpoint(object_store, RUN)
+    assert found is not None
+    assert found[1] == parts(8)
+
+
 def test_one_missed_checkpoint_is_logged_and_the_second_in_a_row_ends_the_training(
     object_store: S3Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     failing = Failing(object_store, "checkpoints/")
-    with CheckpointWriter(failing) as writer, caplog.at_level(logging.WARNING):
+    with CheckpointWriter(failing, patience_s=0) as writer, caplog.at_level(logging.WARNING):
         writer.save(manifest(2), parts(2))
         writer.save(manifest(4), parts(4))
         assert "training goes on" in caplog.text
@@ -130,20 +156,87 @@ def test_a_final_checkpoint_that_cannot_be_written_ends_the_training(
     object_store: S3Store,
 ) -> None:
     failing = Failing(object_store, "checkpoints/")
-    with CheckpointWriter(failing) as writer, pytest.raises(StorageError, match="no space"):
+    with (
+        CheckpointWriter(failing, patience_s=0) as writer,
+        pytest.raises(StorageError, match="no space"),
+    ):
         writer.save(manifest(8, final=True), parts(8))
 
 
+def kept_steps(store: S3Store) -> list[int]:
+    keys = [info.key for info in store.list(f"runs/{RUN}/checkpoints/")]
+    return [read_manifest(store, key).step for key in keys]
+
+
+def save_measured(store: S3Store, *manifests: Manifest, **options: int) -> list[int]:
+    """Steps of the checkpoints that are left after saving these."""
+    with CheckpointWriter(store, keep_last=1, **options) as writer:
+        for each in manifests:
+            writer.save(each, parts(each.step))
+    return kept_steps(store)
+
+
 def test_the_last_three_checkpoints_and_their_parts_are_kept(object_store: S3Store) -> None:
-    save(object_store, 2, 4, 6, 8)
-    kept = [info.key for info in object_store.list(f"runs/{RUN}/checkpoints/")]
-    assert kept == [manifest(step).key for step in (4, 6, 8)]
+    with CheckpointWriter(object_store) as writer:
+        for step in (2, 4, 6, 8):
+            writer.save(manifest(step, validated_at=0), parts(step))
+    assert kept_steps(object_store) == [4, 6, 8]
+    kept = [manifest(step).key for step in (4, 6, 8)]
     expected = {
         part_key(RUN, part.digest)
         for key in kept
         for part in read_manifest(object_store, key).parts.values()
     }
     assert {info.key for info in object_store.list(parts_prefix(RUN))} == expected
+
+
+def test_the_best_pretrained_checkpoint_is_kept_with_the_newest(object_store: S3Store) -> None:
+    measured = [(2, 28.0), (4, 31.0), (6, 30.0), (8, 29.0)]
+    manifests = [manifest(step, metrics={"psnr": psnr}) for step, psnr in measured]
+    assert save_measured(object_store, *manifests) == [4, 8]
+    newest = newest_checkpoint(object_store, RUN)
+    assert newest is not None
+    assert newest[0].step == 8, "a run goes on from its newest checkpoint, not from its best"
+
+
+def test_the_best_checkpoint_of_a_gan_stage_is_the_perceptually_nearest(
+    object_store: S3Store,
+) -> None:
+    measured = [(2, 31.0, 1.4), (4, 30.0, 1.1), (6, 29.0, 1.2), (8, 28.0, 1.3)]
+    manifests = [
+        manifest(step, stage=GAN, metrics={"psnr": psnr, "squeezenet_distance": distance})
+        for step, psnr, distance in measured
+    ]
+    assert save_measured(object_store, *manifests) == [4, 8]
+
+
+def test_psnr_never_says_which_checkpoint_of_a_gan_stage_is_best(object_store: S3Store) -> None:
+    manifests = [manifest(step, stage=GAN, metrics={"psnr": 40.0 - step}) for step in (2, 4, 6, 8)]
+    assert save_measured(object_store, *manifests) == [8]
+
+
+def test_figures_of_an_earlier_validation_do_not_make_a_checkpoint_the_best(
+    object_store: S3Store,
+) -> None:
+    manifests = [
+        manifest(2, metrics={"psnr": 30.0}),
+        manifest(4, metrics={"psnr": 31.0}, validated_at=3),
+        manifest(6, metrics={"psnr": 29.0}),
+    ]
+    assert save_measured(object_store, *manifests) == [2, 6]
+
+
+def test_checkpoints_at_multiples_of_keep_every_stay(object_store: S3Store) -> None:
+    manifests = [manifest(step, validated_at=0) for step in (2, 4, 6, 8, 10)]
+    assert save_measured(object_store, *manifests, keep_every=4) == [4, 8, 10]
+
+
+def test_a_new_writer_keeps_what_the_one_before_it_kept(object_store: S3Store) -> None:
+    save_measured(object_store, manifest(2, metrics={"psnr": 31.0}), manifest(4))
+    assert save_measured(object_store, manifest(6), manifest(8, final=True)) == [2, 8]
+    assert newest_checkpoint(object_store, RUN) is not None
+    best = read_manifest(object_store, manifest(2).key)
+    assert read_parts(object_store, best) == parts(2), "the final sweep must leave its parts"
 
 
 def test_the_final_checkpoint_sweeps_up_what_killed_writers_left(object_store: S3Store) -> None:

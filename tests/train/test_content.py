@@ -91,7 +91,7 @@ def test_a_job_reads_the_weights_that_its_config_names_from_the_bucket(
         run="one", config=config, dataset=dataset, init_from=None, code_version="c"
     )
     cache = ShardCache(object_store, tmp_path / "cache", 2**30)
-    final = run_stage(object_store, inputs, cache, device=CPU, reporter=None)
+    final = run_stage(object_store, inputs, cache, device=CPU, reporter=None, stall_s=600)
     assert final.config["loss"]["weights"] == mirrored.sha256[:8]
     assert final.parts.keys() == {"generator", "optimisers"}
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from srgan.errors import CheckpointError
+from srgan.errors import CheckpointError, ConfigError
 from srgan.models.interchange import dump_generator
 from tests.train.stages import BATCH_NORM, PLAIN, differing, everything, pretrain, start, windows
 
@@ -69,3 +69,8 @@ def test_the_average_follows_and_is_the_result() -> None:
     before = everything(stage)
     stage.step(windows(stage), 0)
     assert "ema.exit.weight" in differing(everything(stage), before)
+
+
+def test_synchronised_batch_norm_is_refused_without_a_gpu_naming_the_field() -> None:
+    with pytest.raises(ConfigError, match=r"pretrain\.sync_batch_norm needs GPUs.* cpu"):
+        start(pretrain(BATCH_NORM, sync_batch_norm=True))

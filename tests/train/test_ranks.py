@@ -1,43 +1,85 @@
-"""Two processes over gloo against one."""
+"""Several processes over gloo against one."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from srgan.adapters.s3 import S3Store
+from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.losses import adversarial_loss, discriminator_loss, pixel_loss
 from srgan.refs import DatasetRef, to_json
 from srgan.settings import Settings
 from srgan.train.adversarial import Adversarial
-from srgan.train.checkpoint import Manifest
-from tests.train.rank_program import NUM_STEPS, SGD_STEP, gan_config, train_with_sgd, use_sgd
-from tests.train.stages import pretrain, start, windows
+from srgan.train.checkpoint import Manifest, parts_prefix
+from tests.train.rank_program import (
+    NUM_STEPS,
+    SGD_STEP,
+    gan_config,
+    learned,
+    normalised_config,
+    plain_config,
+    plain_gan_config,
+    train_with_sgd,
+    use_sgd,
+)
+from tests.train.stages import start, windows
 
 NUM_RANKS = 2
-TIMEOUT_S = 120
+TIMEOUT_S = 180
 
 
-def run_ranks(scenario: str, directory: Path, environment: dict[str, str]) -> list[dict]:
-    """What each rank of `rank_program` found."""
-    logs = [directory / f"{scenario}-{rank}.log" for rank in range(NUM_RANKS)]
+def start_ranks(
+    scenario: str,
+    directory: Path,
+    environment: dict[str, str],
+    *,
+    num_ranks: int = NUM_RANKS,
+    kill_at: str | None = None,
+) -> list[subprocess.Popen[bytes]]:
+    """The processes of `rank_program`."""
+    logs = [directory / f"{scenario}-{rank}.log" for rank in range(num_ranks)]
+    (directory / f"{scenario}-meeting").unlink(missing_ok=True)
     started = []
     for rank, log in enumerate(logs):
         command = [sys.executable, "-m", "tests.train.rank_program"]
+        command += [str(rank), str(num_ranks), str(directory), scenario]
         with log.open("wb") as output:
             started.append(
                 subprocess.Popen(
-                    [*command, str(rank), str(NUM_RANKS), str(directory), scenario],
+                    [*command, kill_at] if kill_at else command,
                     env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
                     cwd=Path(__file__).parents[2],
                     stdout=output,
                     stderr=subprocess.STDOUT,
                 )
             )
+    return started
+
+
+def printed_by(scenario: str, directory: Path) -> str:
+    """The ends of the ranks' logs."""
+    logs = sorted(directory.glob(f"{scenario}-*.log"))
+    return "\n".join(log.read_text()[-6000:] for log in logs)
+
+
+def end_ranks(
+    scenario: str,
+    directory: Path,
+    environment: dict[str, str],
+    *,
+    num_ranks: int = NUM_RANKS,
+    kill_at: str | None = None,
+) -> tuple[list[int], str]:
+    """Exit codes of the ranks of `rank_program`, and what they printed."""
+    started = start_ranks(scenario, directory, environment, num_ranks=num_ranks, kill_at=kill_at)
     deadline = time.monotonic() + TIMEOUT_S
     try:
         codes = [process.wait(max(1.0, deadline - time.monotonic())) for process in started]
@@ -45,62 +87,198 @@ def run_ranks(scenario: str, directory: Path, environment: dict[str, str]) -> li
         for process in started:
             process.kill()
             process.wait()
-    assert codes == [0] * NUM_RANKS, "\n".join(log.read_text()[-3000:] for log in logs)
+    return codes, printed_by(scenario, directory)
+
+
+def run_ranks(
+    scenario: str, directory: Path, environment: dict[str, str], *, num_ranks: int = NUM_RANKS
+) -> list:
+    """What each rank of `rank_program` found."""
+    codes, printed = end_ranks(scenario, directory, environment, num_ranks=num_ranks)
+    assert codes == [0] * num_ranks, printed
     return [
         torch.load(directory / f"{scenario}-{rank}.pt", weights_only=True)
-        for rank in range(NUM_RANKS)
+        for rank in range(num_ranks)
     ]
 
 
-def reference_gan() -> dict[str, torch.Tensor]:
-    """The GAN steps in one process whose discriminator normalises each rank's share alone."""
-    stage = start(gan_config())
-    assert isinstance(stage, Adversarial)
+def reference(config: PretrainConfig | AdversarialConfig) -> dict[str, torch.Tensor]:
+    """The steps in one process whose batch norm normalises each rank's share alone."""
+    stage = start(config)
     use_sgd(stage)
-    judge = stage.discriminator
     for step in range(NUM_STEPS):
         shares = [stage._images(share, step) for share in windows(stage, step).chunk(NUM_RANKS)]
         images = [(stage.generator(lr), hr) for lr, hr in shares]
-        losses = [discriminator_loss(judge(hr), judge(sr.detach())) for sr, hr in images]
-        stage.updates["discriminator"].step(sum(losses) / NUM_RANKS, SGD_STEP.peak)
-        losses = [pixel_loss("mse", sr, hr) + adversarial_loss(judge(sr)) for sr, hr in images]
-        stage.updates["generator"].step(sum(losses) / NUM_RANKS, SGD_STEP.peak)
-    return {
-        f"{part}.{name}": parameter.detach()
-        for part, network in stage.networks().items()
-        for name, parameter in network.named_parameters()
-    }
+        content = sum(pixel_loss("mse", sr, hr) for sr, hr in images) / NUM_RANKS
+        if isinstance(stage, Adversarial):
+            judge = stage.discriminator
+            losses = [discriminator_loss(judge(hr), judge(sr.detach())) for sr, hr in images]
+            stage.updates["discriminator"].step(sum(losses) / NUM_RANKS, SGD_STEP.peak)
+            judge.requires_grad_(False)
+            content = content + sum(adversarial_loss(judge(sr)) for sr, _ in images) / NUM_RANKS
+        stage.updates["generator"].step(content, SGD_STEP.peak)
+        if isinstance(stage, Adversarial):
+            judge.requires_grad_(True)
+    return learned(stage)
 
 
-def test_two_ranks_learn_what_one_rank_learns_from_the_whole_batch(tmp_path: Path) -> None:
-    first, second = run_ranks("equivalence", tmp_path, {})
-    for stage in ("pretrain", "adversarial"):
-        torch.testing.assert_close(first[stage], second[stage], rtol=0, atol=0)
-    alone = train_with_sgd(pretrain(learning_rate=SGD_STEP), 0, 1)
-    torch.testing.assert_close(first["pretrain"], alone)
-    torch.testing.assert_close(first["adversarial"], reference_gan(), rtol=1e-4, atol=1e-5)
-    begun = dict(start(pretrain()).generator.named_parameters())
+@pytest.fixture(scope="module")
+def of_two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What both ranks found in the scenario ``steps``."""
+    return run_ranks("steps", tmp_path_factory.mktemp("ranks"), {})
+
+
+STAGES = ("pretrain", "normalised pretrain", "adversarial", "normalised adversarial")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_both_ranks_have_the_same_gradients_and_weights(
+    of_two_ranks: list[dict], stage: str
+) -> None:
+    first, second = of_two_ranks
+    torch.testing.assert_close(first[stage], second[stage], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("config", [plain_config(), plain_gan_config()], ids=lambda c: c.stage)
+def test_without_batch_norm_two_ranks_learn_what_one_learns_from_the_whole_batch(
+    of_two_ranks: list[dict], config: PretrainConfig | AdversarialConfig
+) -> None:
+    alone = train_with_sgd(config, 0, 1)
+    torch.testing.assert_close(of_two_ranks[0][config.stage], alone, rtol=1e-4, atol=1e-5)
+    begun = dict(start(config).generator.named_parameters())
     assert not torch.allclose(alone["generator.exit.weight"], begun["exit.weight"], atol=1e-4)
 
 
-@pytest.mark.timeout(TIMEOUT_S + 60)
-def test_a_gan_stage_of_two_ranks_that_goes_on_from_half_ends_bit_identical(
-    tmp_path: Path, object_store: S3Store, s3_settings: Settings, dataset: DatasetRef
+@pytest.mark.parametrize("config", [normalised_config(), gan_config()], ids=lambda c: c.stage)
+def test_with_batch_norm_two_ranks_learn_as_one_process_that_normalises_per_share(
+    of_two_ranks: list[dict], config: PretrainConfig | AdversarialConfig
 ) -> None:
+    found = of_two_ranks[0][f"normalised {config.stage}"]
+    torch.testing.assert_close(found, reference(config), rtol=1e-3, atol=1e-4)
+
+
+def test_a_batch_that_is_not_finite_on_one_rank_changes_nothing_on_any(
+    of_two_ranks: list[dict],
+) -> None:
+    assert [found["poisoned"] for found in of_two_ranks] == [[], []]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch's SyncBatchNorm needs a GPU")
+def test_synchronised_batch_norm_learns_what_one_rank_learns_from_the_whole_batch(
+    tmp_path: Path,
+) -> None:
+    found = run_ranks("synchronised", tmp_path, {})
+    alone = train_with_sgd(gan_config(), 0, 1, device=torch.device("cuda:0"))
+    torch.testing.assert_close(found[0], alone, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def environment(
+    tmp_path: Path, object_store: S3Store, s3_settings: Settings, dataset: DatasetRef
+) -> dict[str, str]:
+    """What the ranks need to find the store; the dataset and a run's name lie in files."""
     assert s3_settings.s3_access_key is not None
     assert s3_settings.s3_secret_key is not None
     (tmp_path / "dataset.json").write_bytes(to_json(dataset))
-    environment = {
+    (tmp_path / "run").write_text("run")
+    return {
         "AWS_ENDPOINT_URL": s3_settings.require("s3_endpoint_url"),
         "AWS_ACCESS_KEY_ID": s3_settings.s3_access_key.get_secret_value(),
         "AWS_SECRET_ACCESS_KEY": s3_settings.s3_secret_key.get_secret_value(),
         "AWS_DEFAULT_REGION": s3_settings.s3_region,
         "SRGAN_BUCKET": s3_settings.bucket,
     }
-    found = run_ranks("resuming", tmp_path, environment)
-    whole = Manifest.model_validate_json(found[0]["whole"])
-    resumed = Manifest.model_validate_json(found[0]["resumed"])
-    assert (resumed.step, resumed.num_ranks) == (8, NUM_RANKS)
+
+
+@pytest.fixture
+def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Manifest | None]:
+    """`stage_run(run, num_ranks)`: a GAN stage to its end, or with `kill_at` to that point."""
+
+    def run(name: str, num_ranks: int, kill_at: str | None = None) -> Manifest | None:
+        (tmp_path / "run").write_text(name)
+        options = {"num_ranks": num_ranks}
+        if kill_at:
+            codes, printed = end_ranks(
+                "stage_run", tmp_path, environment, kill_at=kill_at, **options
+            )
+            assert -signal.SIGKILL in codes, printed
+            return None
+        found = run_ranks("stage_run", tmp_path, environment, **options)
+        assert found == [found[0]] * num_ranks, "all ranks must return the same final checkpoint"
+        return Manifest.model_validate_json(found[0])
+
+    return run
+
+
+@pytest.mark.timeout(4 * TIMEOUT_S)
+@pytest.mark.parametrize("num_ranks", [1, 2])
+def test_a_gan_stage_that_is_killed_anywhere_ends_bit_identical(
+    stage_run, object_store: S3Store, num_ranks: int
+) -> None:
+    whole = stage_run("whole", num_ranks)
+    assert (whole.step, whole.num_ranks) == (8, num_ranks)
+    # One life after the other, each killed further on; the last one ends.
+    for point in (
+        "after the first part",
+        "before manifest 4",
+        "within step 5",
+        "before old ones are deleted",
+    ):
+        stage_run("killed", num_ranks, kill_at=point)
+    resumed = stage_run("killed", num_ranks)
     assert resumed.parts == whole.parts
     assert resumed.metrics == whole.metrics
-    assert found[1] == found[0], "both ranks must return the same final checkpoint"
+    used = {part.digest for part in whole.parts.values()}
+    assert used <= {
+        info.key.rpartition("/")[2] for info in object_store.list(parts_prefix("killed"))
+    }
+
+
+@pytest.mark.timeout(4 * TIMEOUT_S)
+def test_three_ranks_sum_in_the_same_order_before_and_after_a_kill(stage_run) -> None:
+    whole = stage_run("whole", 3)
+    stage_run("killed", 3, kill_at="within step 5")
+    assert stage_run("killed", 3).parts == whole.parts
+
+
+def report_of(scenario: str, directory: Path, environment: dict[str, str], pattern: str) -> str:
+    """The report that the ranks stand still which a pattern is found in.
+
+    A slow machine has others before it, of ranks that have not come to their first step.
+    """
+    started = start_ranks(scenario, directory, environment)
+    deadline = time.monotonic() + TIMEOUT_S
+    try:
+        while True:
+            text = printed_by(scenario, directory)
+            for report in text.split("run stands still: no step for ")[1:]:
+                if re.search(pattern, report):
+                    return report
+            ended = [process.poll() for process in started]
+            assert ended == [None] * NUM_RANKS, text
+            assert time.monotonic() < deadline, text
+            time.sleep(0.2)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.timeout(TIMEOUT_S + 60)
+def test_a_stalled_rank_is_reported_with_the_last_step_and_stack_of_every_rank(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    stalled = r"rank 1, 3 steps done, is in\n(.|\n)*threading\.Event\(\)\.wait\(\)"
+    report = report_of("stalling", tmp_path, environment, stalled)
+    waiting = report.split("rank 1, ")[0]
+    assert "rank 0, 3 steps done, is in\n" in waiting, report
+    assert "backward" in waiting, "rank 0 waits for the gradients of rank 1"
+
+
+@pytest.mark.timeout(TIMEOUT_S + 60)
+def test_a_frozen_process_is_named_by_a_rank_that_is_alive(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    frozen = r"rank 0, last seen after step \d, gives no sign of life"
+    report = report_of("freezing", tmp_path, environment, frozen)
+    assert re.search(r"rank 1, \d steps done, is in\n  thread training:", report), report

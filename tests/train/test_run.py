@@ -10,10 +10,12 @@ from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError, TrainingError
 from srgan.models.interchange import load_generator
+from srgan.models.weights import publish_weights
 from srgan.refs import CheckpointRef, DatasetRef
-from srgan.train.checkpoint import Manifest, read_generator
+from srgan.train.checkpoint import Manifest, checkpoints_prefix, read_generator, read_manifest
 from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
+from tests.models.perceptual_weights import drawn_weights
 from tests.train.stages import BATCH_NORM, CPU, adversarial, pretrain
 
 
@@ -21,10 +23,14 @@ class Notes:
     """A reporter that remembers, and may break off at a step as a killed process does."""
 
     def __init__(self, stop_at: int | None = None) -> None:
+        self.begun_at: list[int] = []
         self.steps: list[int] = []
         self.validations: dict[int, dict[str, float]] = {}
         self.pictures: list[tuple[str, int]] = []
         self._stop_at = stop_at
+
+    def begin(self, step: int) -> None:
+        self.begun_at.append(step)
 
     def progress(self, progress: Progress) -> None:
         self.steps.append(progress.step)
@@ -53,7 +59,7 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
         inputs = StageInputs(
             run=name, config=config, dataset=dataset, init_from=init_from, code_version="c"
         )
-        return run_stage(object_store, inputs, cache, device=CPU, reporter=reporter)
+        return run_stage(object_store, inputs, cache, device=CPU, reporter=reporter, stall_s=600)
 
     return run
 
@@ -64,9 +70,25 @@ def test_a_stage_ends_with_a_final_checkpoint_that_says_what_it_is(train) -> Non
     assert (final.step, final.final, final.generator) == (8, True, BATCH_NORM)
     assert final.metrics == notes.validations[8]
     assert final.metrics.keys() == {"psnr", "bicubic_psnr"}
-    assert notes.steps == [2, 4, 6, 8]
+    assert (notes.begun_at, notes.steps) == ([0], [2, 4, 6, 8])
     assert list(notes.validations) == [4, 8]
     assert {step for _, step in notes.pictures} == {4, 8}
+
+
+def test_a_mirrored_network_measures_at_each_validation_and_finds_the_best_gan_checkpoint(
+    train, object_store: S3Store
+) -> None:
+    publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    notes = Notes()
+    config = adversarial(keep_last=1, steps=12, learning_rate={"peak": 0.05})
+    final = train("one", config, notes)
+    distances = {step: each["squeezenet_distance"] for step, each in notes.validations.items()}
+    assert list(distances) == [4, 8, 12]
+    assert final.metrics["bicubic_squeezenet_distance"] > 0
+    nearest = min(distances, key=lambda step: distances[step])
+    keys = [info.key for info in object_store.list(checkpoints_prefix("one"))]
+    kept = [read_manifest(object_store, key).step for key in keys]
+    assert kept == sorted({nearest, 12})
 
 
 def test_an_untrained_bicubic_network_measures_as_bicubic(train) -> None:

@@ -1,0 +1,69 @@
+"""Which perceptual network judges the checkpoints of a stage, and which of them is the best."""
+
+from collections.abc import Iterable
+
+import torch
+
+from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.evaluate.judges import find_judges
+from srgan.evaluate.perceptual import PerceptualDistance
+from srgan.models.weights import read_weights
+from srgan.perceptual import DISTANCES, MIN_SIDE, FeatureNetwork
+from srgan.storage import ObjectStore
+from srgan.train import ranks
+from srgan.train.checkpoint import Manifest
+from srgan.train.content import feature_content
+
+
+def build_judge(
+    store: ObjectStore,
+    config: PretrainConfig | AdversarialConfig,
+    *,
+    crop_size: int,
+    device: torch.device,
+) -> PerceptualDistance | None:
+    """A mirrored network, rather one that the stage does not learn from; None without any.
+
+    Every rank must call it, since rank 0 looks for all. None also for crops that leave the
+    network nothing to see.
+    """
+    if crop_size - 2 * config.generator.scale < MIN_SIDE:
+        return None
+    found = ranks.from_rank_zero(_choose(store, config) if ranks.rank() == 0 else None)
+    if found is None:
+        return None
+    network, sha256 = found
+    return PerceptualDistance(network, read_weights(store, network, sha256), device=device)
+
+
+def best_checkpoint(manifests: Iterable[Manifest]) -> Manifest | None:
+    """The checkpoint of a run that did best at a validation; None when nothing can tell.
+
+    A stage that learns from pixels alone is judged by PSNR. One that learns from a discriminator
+    or from features is judged by the perceptual distance of its newest validation and never by
+    PSNR, which would pick its first checkpoint; without a distance its newest is as good as any.
+    """
+    measured = [each for each in manifests if each.metrics and each.validated_at == each.step]
+    if not measured:
+        return None
+    newest = max(measured, key=lambda each: each.step)
+    if _learns_pixels(newest):
+        return max(measured, key=lambda each: each.metrics["psnr"])
+    name = next((name for name in DISTANCES.values() if name in newest.metrics), None)
+    if name is None:
+        return None
+    comparable = [each for each in measured if name in each.metrics]
+    return min(comparable, key=lambda each: each.metrics[name])
+
+
+def _choose(
+    store: ObjectStore, config: PretrainConfig | AdversarialConfig
+) -> tuple[FeatureNetwork, str] | None:
+    content = feature_content(config)
+    learned = content.network if content else None
+    mirrored = sorted(find_judges(store).items(), key=lambda each: each[0] == learned)
+    return mirrored[0] if mirrored else None
+
+
+def _learns_pixels(manifest: Manifest) -> bool:
+    return manifest.stage == "pretrain" and isinstance(manifest.config.get("loss"), str)

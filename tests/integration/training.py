@@ -1,0 +1,145 @@
+"""A training stage on the running stack, as a flow in a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from srgan.config import PretrainConfig
+from srgan.refs import CheckpointRef, DatasetRef
+from srgan.stack.processes import find_processes
+from srgan.stack.state import runtime_folder
+from tests.integration.conftest import RunningStack, dead_leaves, wait_until
+
+
+def prepare_leaves(stack: RunningStack, dataset: str, first_seed: int) -> DatasetRef:
+    """Six drawn photos as a dataset of the tiny recipe."""
+    for seed in range(6):
+        stack.store.put(f"raw/{dataset}/{seed}.png", dead_leaves(seed + first_seed))
+    return prepare(stack, dataset)
+
+
+def prepare(stack: RunningStack, dataset: str) -> DatasetRef:
+    """What lies in ``raw/<dataset>`` as a dataset of the tiny recipe."""
+    printed = stack.python(
+        "from flows.prepare import prepare\n"
+        "from srgan.recipes import tiny\n"
+        f"ref = prepare('s3://srgan/raw/{dataset}', '{dataset}', tiny().data)\n"
+        "print('RESULT', ref.model_dump_json())"
+    )
+    return DatasetRef.model_validate_json(_result(printed))
+
+
+class Training:
+    """The `train` flow of one stage, under a run name of its own."""
+
+    def __init__(
+        self,
+        stack: RunningStack,
+        dataset: DatasetRef,
+        stage: PretrainConfig,
+        log: Path,
+        *,
+        num_workers: int = 2,
+    ) -> None:
+        self._stack = stack
+        self._log = log
+        self.num_workers = num_workers
+        code = (
+            "from flows.train import train\n"
+            "from srgan.config import PretrainConfig\n"
+            "from srgan.refs import DatasetRef\n"
+            f"ref = DatasetRef.model_validate_json({dataset.model_dump_json()!r})\n"
+            f"stage = PretrainConfig.model_validate_json({stage.model_dump_json()!r})\n"
+            f"result = train(ref, stage, num_workers={num_workers}, force=True)\n"
+            "print('RESULT', result.model_dump_json())"
+        )
+        self._flow: subprocess.Popen[bytes] = stack.start_python(code, log)
+
+    @property
+    def text(self) -> str:
+        """The flow's log so far."""
+        return self._log.read_text(errors="replace")
+
+    def wait_for(self, pattern: str, timeout_s: float = 240) -> None:
+        """Wait for a line of the flow's log."""
+        try:
+            wait_until(lambda: re.search(pattern, self.text) is not None, pattern, timeout_s)
+        except AssertionError as error:
+            raise AssertionError(self.text[-6000:]) from error
+
+    def wait_for_checkpoint(self) -> None:
+        """Wait until there is something to go on from."""
+        self.wait_for(r"runs/(pretrain-[0-9a-f]{16})/progress")
+        wait_until(lambda: bool(self.checkpoints()), "the first checkpoint", 240)
+
+    def checkpoints(self) -> list[str]:
+        """Keys of the checkpoints that there are."""
+        found = re.search(r"runs/(pretrain-[0-9a-f]{16})/progress", self.text)
+        assert found is not None
+        return [info.key for info in self._stack.store.list(f"runs/{found[1]}/checkpoints/")]
+
+    def finish(self, timeout_s: float = 400) -> CheckpointRef:
+        """The result of the flow; every process of the job must have ended soon after it."""
+        try:
+            code = self._flow.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(self.text[-6000:]) from error
+        assert code == 0, self.text[-6000:]
+        wait_until(lambda: not job_processes(self._stack), "no process of the job is left", 60)
+        return CheckpointRef.model_validate_json(_result(self.text))
+
+    def resumed_at(self) -> list[int]:
+        """Steps that the stage went on from, in turn."""
+        return [int(step) for step in re.findall(r"resuming \S+ at step (\d+)", self.text)]
+
+    def close(self) -> None:
+        """End the flow if it has not ended."""
+        self._flow.kill()
+        self._flow.wait()
+
+
+def kill(pids: list[int]) -> None:
+    """SIGKILL; at least one there must be."""
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def training_workers(stack: RunningStack) -> list[int]:
+    """Ray names a training process after the actor that it runs."""
+    return processes_with(stack, b"RayTrainWorker")
+
+
+def job_processes(stack: RunningStack) -> list[int]:
+    """Drivers, controllers and workers of training jobs."""
+    return [
+        *training_workers(stack),
+        *processes_with(stack, b"TrainController"),
+        *processes_with(stack, b"srgan.adapters.ray_train"),
+    ]
+
+
+def processes_with(stack: RunningStack, words: bytes) -> list[int]:
+    """The stack's processes whose command line contains some bytes."""
+    ours = find_processes(runtime_folder(Path(stack.env["SRGAN_HOME"])))
+    return sorted(process.pid for process in ours if words in _command(process.pid))
+
+
+def stay_away(seconds: float) -> None:
+    """For as long as a service is meant to be away."""
+    time.sleep(seconds)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""  # it has ended in between
+
+
+def _result(printed: str) -> str:
+    line = next(line for line in printed.splitlines() if line.startswith("RESULT "))
+    return line.removeprefix("RESULT ")

@@ -1,0 +1,54 @@
+"""The watch over one process; several are in `test_ranks`."""
+
+import logging
+import time
+from collections.abc import Callable
+
+import pytest
+
+from srgan.adapters.s3 import S3Store
+from srgan.errors import StorageError
+from srgan.train.stall import Watch
+
+LIMIT_S = 2.0
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def test_a_stall_is_reported_once_and_so_is_its_end(
+    object_store: S3Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Watch(object_store, "run", limit_s=LIMIT_S) as watch:
+        watch.step(7)
+        wait_for(lambda: "no step for" in caplog.text, "a report")
+        assert "rank 0, 7 steps done, is in" in caplog.text
+        assert "wait_for(lambda" in caplog.text, "the stack of the thread that trains"
+        watch.step(8)
+        wait_for(lambda: "rank 0 goes on at step 8" in caplog.text, "its end")
+    assert caplog.text.count("run stands still: no step for") == 1
+
+
+def test_a_stage_that_ends_takes_its_sign_of_life_away(object_store: S3Store) -> None:
+    with Watch(object_store, "run", limit_s=LIMIT_S):
+        key = "runs/run/ranks/0.json"
+        wait_for(lambda: object_store.head(key) is not None, "a sign of life")
+    assert object_store.head(key) is None
+
+
+def test_a_store_that_is_away_stops_neither_watch_nor_training(
+    object_store: S3Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise StorageError("away")
+
+    with Watch(object_store, "run", limit_s=LIMIT_S):
+        with monkeypatch.context() as patch:
+            patch.setattr(object_store, "put", refuse)
+            wait_for(lambda: "could not give a sign of life: away" in caplog.text, "a warning")
+        wait_for(lambda: "no step for" in caplog.text, "a report once it is back")
