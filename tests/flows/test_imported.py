@@ -21,10 +21,7 @@ from srgan.refs import ModelRef
 from srgan.settings import Settings
 from tests.models.networks import random_generator
 
-pytestmark = [
-    pytest.mark.usefixtures("prefect_api"),
-    pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
 WEIGHTS = dump_generator(
     random_generator(GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4))
@@ -61,6 +58,7 @@ def imported(
     return Registry(Settings()).register_import("from-others", WEIGHTS, lineage)
 
 
+@pytest.mark.usefixtures("prefect_api")
 def test_a_promotion_of_it_fails_with_the_reason_and_decides_nothing(
     imported: ModelRef, object_store: S3Store
 ) -> None:
