@@ -18,6 +18,7 @@ SERVED_CORE = (
     "train/__init__.py",
     "train/precision.py",
     "upscale/__init__.py",
+    "upscale/memory.py",
     "upscale/tiles.py",
     "upscale/engine.py",
 )

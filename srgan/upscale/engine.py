@@ -13,7 +13,14 @@ from srgan.models.base import Generator
 from srgan.models.folding import folded
 from srgan.models.interpolation import Bicubic
 from srgan.train.precision import computes_bf16
-from srgan.upscale.tiles import AxisPiece, Tile, tiles
+from srgan.upscale.memory import (
+    MEMORY_BYTES,
+    PROCESS_BYTES,
+    costs_of,
+    is_out_of_memory,
+    largest_tile,
+)
+from srgan.upscale.tiles import LEAST_SIDE, AxisPiece, Tile, tiles
 
 Pixels = NDArray[np.uint8]
 Precision = Literal["fp32", "auto"]
@@ -25,25 +32,29 @@ device computes that natively; at least 50 dB PSNR to fp32, three times as fast.
 class Engine:
     """Upscales images of any size with one generator; memory is bounded by the tile.
 
-    Besides the image and its result, only one tile with its context is ever held. The generator
-    belongs to the engine from then on: it is moved to `device` (CUDA where there is one, else
-    the CPU) and set to eval mode.
+    Besides the image and its result, only one tile with its context is ever held: the largest
+    that `memory_bytes` of the whole process allow, or `tile` LR pixels a side. Where memory runs
+    out all the same, the tile is halved and the work goes on. The generator belongs to the engine
+    from then on: it is moved to `device` (CUDA where there is one, else the CPU) and set to eval
+    mode. `ConfigError` for a budget that does not hold the smallest tile.
     """
 
     def __init__(
         self,
         generator: Generator,
         *,
-        tile: int,
+        tile: int | None = None,
+        memory_bytes: int = MEMORY_BYTES,
         precision: Precision = "fp32",
         device: torch.device | str | None = None,
     ) -> None:
-        if tile < 1:
+        if tile is not None and tile < 1:
             raise ValueError(f"tile must be at least one LR pixel, got {tile}")
         fallback = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(fallback if device is None else device)
         self.scale = generator.scale
         self._tile = tile
+        self._memory_bytes = memory_bytes
         self._dtype = torch.float32
         if precision == "auto":
             generator = folded(generator)
@@ -53,6 +64,9 @@ class Engine:
         # Convolutions run 1.4 times as fast on the CPU with the channels innermost.
         self._generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         self._bicubic = Bicubic(generator.scale).to(self.device)
+        if tile is None:
+            self._costs = costs_of(self._generator, self._dtype, _levels)
+            self._tile_for(0)  # refuses a budget that is too small before work starts
 
     def upscale(self, image: Pixels) -> Pixels:
         """uint8 RGB (H, W, 3) → uint8 RGB (s·H, s·W, 3), whatever the tile."""
@@ -84,17 +98,43 @@ class Engine:
                 f"expected RGB pixels (H, W, 3) uint8, got {image.shape} {image.dtype}"
             )
         height, width, _ = image.shape
-        scale = generator.scale
-        result = np.empty((height * scale, width * scale, 3), np.uint8)
-        for tile in tiles(
-            height,
-            width,
-            tile=self._tile,
-            trunk_radius=generator.trunk_radius,
-            head_radius=generator.head_radius,
-        ):
-            self._one(generator, image, tile, result)
+        result = np.empty((height * generator.scale, width * generator.scale, 3), np.uint8)
+        tile = self._tile
+        if tile is None:
+            tile = _evenly(max(height, width), self._tile_for(image.nbytes + result.nbytes))
+        row = 0
+        while row < height:
+            try:
+                for part in tiles(
+                    height,
+                    width,
+                    tile=tile,
+                    trunk_radius=generator.trunk_radius,
+                    head_radius=generator.head_radius,
+                    first_row=row,
+                ):
+                    row = part.rows.core.start
+                    self._one(generator, image, part, result)
+                row = height
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or tile <= LEAST_SIDE:
+                    raise
+                # The next images would meet the same wall.
+                self._tile = tile = max(LEAST_SIDE, tile // 2)
         return result
+
+    def _tile_for(self, held_bytes: int) -> int:
+        """Tile that the budget allows beside an image and its result.
+
+        These count as half of the budget at most: images are never refused for their size.
+        """
+        budget = self._memory_bytes - PROCESS_BYTES
+        available = max(budget - held_bytes, budget // 2) if held_bytes else budget
+        if self.device.type == "cuda":
+            available = min(budget, torch.cuda.mem_get_info(self.device)[0])
+        context = self._generator.radius
+        least = self._costs.peak_bytes(LEAST_SIDE, context)
+        return largest_tile(max(available, min(budget, least)), self._costs, context)
 
     def _one(self, generator: Generator, image: Pixels, tile: Tile, result: Pixels) -> None:
         # One tile at a time: batches of tiles are no faster here and differ in the last bit.
@@ -138,9 +178,17 @@ def _compact(view: Tensor) -> Tensor:
 
 def _to_pixels(sr: Tensor) -> Pixels:
     """Float (3, H, W), nominally [−1, 1] → uint8 (H, W, 3), rounded."""
-    values = ((sr + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    pixels: Pixels = values.permute(1, 2, 0).cpu().numpy()
+    pixels: Pixels = _levels(sr).permute(1, 2, 0).cpu().numpy()
     return pixels
+
+
+def _levels(sr: Tensor) -> Tensor:
+    return ((sr + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def _evenly(side: int, tile: int) -> int:
+    """The tile that cuts a side into as many parts as `tile` does, but equal ones."""
+    return -(-side // -(-side // tile))
 
 
 def _luma(rgb: Pixels) -> Pixels:
