@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -41,11 +41,15 @@ def upscale(
     scale: Annotated[
         int | None, typer.Option(min=2, help="How much larger; default: the model's own, else 4")
     ] = None,
+    precision: Annotated[
+        Literal["fp32", "auto"],
+        typer.Option(help="fp32 is exact; auto three times as fast where there is bf16"),
+    ] = "auto",
 ) -> None:
     """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
     from srgan.upscale.engine import Engine
 
-    engine = Engine(_open_generator(model, scale), tile=_TILE)
+    engine = Engine(_open_generator(model, scale), tile=_TILE, precision=precision)
     _change_all(source, destination, engine.upscale_photo)
 
 

@@ -74,7 +74,7 @@ def test_weights_of_others_are_imported_and_upscale(photos: Path, tmp_path: Path
     expected = Engine(GENERATOR, tile=64).upscale(image(0))
     for file in (weights, ours):
         target = tmp_path / f"{file.suffix[1:]}.png"
-        upscale(photos / "one.png", target, model=str(file))
+        upscale(photos / "one.png", target, model=str(file), precision="fp32")
         np.testing.assert_array_equal(read_photo(target).pixels, expected)
     done = srgan("import-weights", str(weights))
     assert done.returncode == 1
@@ -103,6 +103,21 @@ def test_imported_weights_become_a_version_that_upscales_and_no_file(
     upscale(photos / "one.png", tmp_path / "large.png", model="models:/theirs-x2/1")
     expected = Engine(GENERATOR, tile=64).upscale(image(0))
     np.testing.assert_array_equal(read_photo(tmp_path / "large.png").pixels, expected)
+
+
+def test_lower_precision_is_the_default_and_close_to_fp32(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "theirs.pth"
+    torch.save(GENERATOR.state_dict(), weights)
+    for name, options in (("fp32", ("--precision", "fp32")), ("default", ())):
+        target = tmp_path / f"{name}.png"
+        done = srgan(
+            "upscale", str(photos / "one.png"), str(target), "--model", str(weights), *options
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+    exact, fast = (read_photo(tmp_path / f"{n}.png").pixels for n in ("fp32", "default"))
+    auto = Engine(GENERATOR, tile=64, precision="auto").upscale(image(0))
+    np.testing.assert_array_equal(fast, auto)
+    assert np.abs(exact.astype(int) - fast).max() <= 3
 
 
 def test_a_damaged_photo_is_named_and_the_others_are_done(photos: Path, tmp_path: Path) -> None:

@@ -65,7 +65,12 @@ def upscale(
     from srgan.upscale.engine import Engine
 
     generator = load_generator(Registry(settings).load_generator_bytes(spec.model))
-    engine = Engine(generator, tile=spec.config.tile)
+    engine = Engine(
+        generator,
+        tile=spec.config.tile,
+        memory_bytes=spec.config.memory_bytes,
+        precision=spec.config.precision,
+    )
     items = read_batch(destination, spec.destination, spec.run, spec.batch)
     logger.info("batch %d: %d images with %s", spec.batch, len(items), spec.model.uri)
     batch = Batch(

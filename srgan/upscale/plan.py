@@ -55,7 +55,7 @@ def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
     """Only what decides the bytes of an output: other tiles or batches make the same ones."""
     return Stamp(
         model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",
-        config_digest=config_digest(config.output_format, config.jpeg_quality),
+        config_digest=config_digest(config.output_format, config.jpeg_quality, config.precision),
     )
 
 

@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,43 @@ def test_the_floats_of_a_tile_are_bit_identical_before_rounding(generator: Gener
 def test_one_pixel_less_context_is_not_enough() -> None:
     tiled, whole = middle_of_three(SRRESNET, trunk_radius=SRRESNET.trunk_radius - 1)
     assert not torch.equal(tiled, whole)
+
+
+def noise_and_shapes(height: int, width: int) -> Pixels:
+    """A drawn photo: a sky, sharp edges and some grain, as the levels of real ones lie."""
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([90 + 100 * rows / height, 60 + 80 * columns / width, 120 + rows * 0], -1)
+    image[(rows - height / 2) ** 2 + (columns - width / 3) ** 2 < (height / 4) ** 2] = (220, 60, 30)
+    image[(rows // 5 + columns // 7) % 9 == 0] *= 0.4
+    image += np.random.default_rng(0).normal(0, 6, image.shape)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: f"{type(g).__name__}-x{g.scale}")
+def test_auto_stays_within_50_db_of_fp32(generator: Generator) -> None:
+    image = noise_and_shapes(90, 120)
+    exact = Engine(copy.deepcopy(generator), tile=192, device="cpu").upscale(image)
+    fast = Engine(copy.deepcopy(generator), tile=192, precision="auto", device="cpu").upscale(image)
+    error = np.square(exact.astype(np.float64) - fast).mean()
+    assert 10 * np.log10(255**2 / max(error, 1e-9)) >= 50
+
+
+@pytest.mark.parametrize("generator", [SRRESNET, NARROW, FAST], ids=["srresnet", "narrow", "fast"])
+def test_auto_gives_tiles_no_seams(generator: Generator) -> None:
+    image = noise_and_shapes(330, 310)
+    small, large = (
+        Engine(copy.deepcopy(generator), tile=tile, precision="auto", device="cpu").upscale(image)
+        for tile in (144, 400)
+    )
+    difference = np.abs(small.astype(int) - large)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= 1e-4
+
+
+def test_auto_leaves_the_generator_as_it_was() -> None:
+    before = {name: tensor.clone() for name, tensor in SRRESNET.state_dict().items()}
+    Engine(SRRESNET, tile=64, precision="auto", device="cpu").upscale(photo_of(9, 12))
+    assert all(torch.equal(before[name], now) for name, now in SRRESNET.state_dict().items())
 
 
 def test_memory_follows_the_tile_not_the_image() -> None:

@@ -120,12 +120,13 @@ def test_an_output_that_somebody_replaced_is_done_again(object_store: S3Store) -
     assert todo(object_store, plan(object_store, "run2")) == ["photos/b.jpg"]
 
 
-def test_another_model_version_or_quality_covers_nothing(object_store: S3Store) -> None:
+def test_another_model_version_quality_or_precision_covers_nothing(object_store: S3Store) -> None:
     put_photos(object_store, "a.jpg")
     finish(object_store, plan(object_store))
     newer = CHAMPION.model_copy(update={"version": 2})
     assert plan(object_store, "run2", model=newer).num_todo == 1
     assert plan(object_store, "run3", jpeg_quality=80).num_todo == 1
+    assert plan(object_store, "run5", precision="fp32").num_todo == 1
     assert plan(object_store, "run4", tile=64, max_jobs=7).num_todo == 0
 
 

@@ -57,9 +57,9 @@ def test_no_part_of_an_image_is_so_small_that_torch_computes_it_in_another_way(
     height: int, width: int, tile: int, head: int
 ) -> None:
     for part in tiles(height, width, tile=tile, trunk_radius=5, head_radius=head):
-        rows, columns = part.rows.features, part.columns.features
-        pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
-        assert pixels == height * width or pixels > 20_480
+        for rows, columns in part.pieces():
+            pixels = rows.features.length * columns.features.length
+            assert pixels == height * width or pixels > 20_480
 
 
 def test_tiles_come_row_by_row() -> None:
@@ -81,3 +81,40 @@ def test_a_million_pixel_wide_strip_is_still_cut() -> None:
 def test_empty_sides_and_tiles_are_refused(side: int, tile: int) -> None:
     with pytest.raises(ValueError, match=f"must be positive, got {side} and {tile}"):
         describe(side, tile, 1, 1)
+
+
+@given(sides, sides, radii, radii, st.integers(0, 299), st.integers(1, 100))
+def test_pieces_cover_a_tile_once_with_the_context_of_the_head(
+    side: int, tile: int, trunk: int, head: int, start: int, least: int
+) -> None:
+    for part in axis_tiles(
+        side, tile=tile, trunk_radius=trunk, head_radius=head, start=start, least=least
+    ):
+        covered = [
+            pixel for piece in part.pieces for pixel in range(piece.core.start, piece.core.stop)
+        ]
+        assert covered == list(range(part.core.start, part.core.stop))
+        for piece in part.pieces:
+            inner, outer = piece.core, piece.features
+            assert part.features.start <= outer.start, piece
+            assert outer.stop <= part.features.stop, piece
+            assert outer.start == 0 or inner.start - outer.start >= head, piece
+            assert outer.stop == side or outer.stop - inner.stop >= head, piece
+
+
+@given(st.integers(144, 3000))
+def test_pieces_are_of_one_size_that_caches_hold(tile: int) -> None:
+    (part,) = axis_tiles(tile, tile=tile, trunk_radius=9, head_radius=0)
+    lengths = {piece.features.length for piece in part.pieces}
+    assert len(lengths) == 1
+    assert 144 <= lengths.pop() < 288
+
+
+def test_tiles_go_on_from_a_row() -> None:
+    rows = [part.rows.core for part in tiles(500, 90, tile=300, trunk_radius=3, head_radius=1)]
+    later = [
+        part.rows.core
+        for part in tiles(500, 90, tile=231, trunk_radius=3, head_radius=1, first_row=300)
+    ]
+    assert [(span.start, span.stop) for span in rows] == [(0, 300), (300, 500)]
+    assert [(span.start, span.stop) for span in later] == [(300, 500)]

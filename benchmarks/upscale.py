@@ -1,0 +1,210 @@
+"""Engine rate of SRResNet 16×64 ×4: this project's against what the usual tools run.
+
+    python -m benchmarks.upscale [--model WEIGHTS] [--set14 FOLDER_OF_LR] [--side 384] [--rounds 7]
+
+All sides get the same weights and the same picture, in turn in this process, and medians are
+compared; so is the rate of bf16 matrix products, which bounds every engine. ONNX Runtime and
+OpenVINO are measured where they are installed. With `--model` and `--set14`, the PSNR of `auto`
+against `fp32` is printed too. Threads: torch's default for all.
+"""
+
+import argparse
+import importlib
+import importlib.util
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from srgan.config import GeneratorConfig
+from srgan.images.files import find_photos, read_photo
+from srgan.models.base import Generator
+from srgan.models.build import build_generator
+from srgan.models.foreign import import_generator
+from srgan.upscale.engine import Engine
+
+Pixels = NDArray[np.uint8]
+Upscale = Callable[[Pixels], object]
+
+PLAIN_TILE, PLAIN_CONTEXT = 192, 10
+"""What tools that cut tiles take by default: too little context to be free of seams."""
+MFLOP_PER_PIXEL = 4.44
+"""Of one LR pixel through SRResNet 16×64 ×4."""
+MATRIX_SIDE = 2048
+
+
+def main() -> None:
+    """Time all sides in turn, print medians, ratios and, where asked, the quality."""
+    options = _options()
+    generator = _generator(options.model)
+    image = np.random.default_rng(0).integers(
+        0, 256, (options.side, options.side, 3), dtype=np.uint8
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        rates = _measure(_sides(generator, Path(folder)), image, options.rounds)
+    limit = rates.pop("limit")
+    plain = next(iter(rates.values()))
+    print(f"{options.side}×{options.side} LR pixels, {torch.get_num_threads()} threads")
+    for name, rate in rates.items():
+        print(
+            f"{name}: {rate:.3f} output MP/s, {rate / plain:.2f} × (a), "
+            f"{rate / limit:.2f} of the bf16 GEMM limit"
+        )
+    print(f"bf16 GEMM limit: {limit:.3f} output MP/s ({limit / 16 * MFLOP_PER_PIXEL:.3f} TFLOP/s)")
+    if options.set14:
+        print(f"auto against fp32: {_psnr(generator, options.set14):.1f} dB, the worst photo")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, help="weights of an SRResNet 16×64 ×4")
+    parser.add_argument("--set14", type=Path, help="folder of LR photos for the PSNR")
+    parser.add_argument("--side", type=int, default=384, help="of the square picture, LR pixels")
+    parser.add_argument("--rounds", type=int, default=7)
+    return parser.parse_args()
+
+
+def _generator(weights: Path | None) -> Generator:
+    if weights is None:
+        return build_generator(GeneratorConfig()).eval()
+    return import_generator(weights.read_bytes())
+
+
+def _sides(generator: Generator, folder: Path) -> dict[str, Upscale]:
+    sides: dict[str, Upscale] = {"(a) plain eager fp32 tile loop": _plain(generator)}
+    model = folder / "model.onnx"
+    for name, module, make in (
+        ("(b) ONNX Runtime fp32", "onnxruntime", _onnxruntime),
+        ("(c) OpenVINO, bf16 hint", "openvino", _openvino),
+    ):
+        if (
+            importlib.util.find_spec(module) is None
+            or importlib.util.find_spec("onnxscript") is None
+        ):
+            print(f"{name}: left out, {module} or onnxscript is not installed")
+            continue
+        if not model.exists():
+            _export(generator, model)
+        sides[name] = _tile_loop(make(model))
+    # Each engine changes the layout of the network it is given, so each gets its own.
+    for name, precision in (("(d) srgan fp32", "fp32"), ("(e) srgan auto", "auto")):
+        sides[name] = Engine(_copy(generator), precision=precision).upscale  # type: ignore[arg-type]
+    return sides
+
+
+def _copy(generator: Generator) -> Generator:
+    assert generator.config is not None
+    result = build_generator(generator.config)
+    result.load_state_dict(generator.state_dict())
+    return result.eval()
+
+
+def _plain(generator: Generator) -> Upscale:
+    network = _copy(generator)
+
+    @torch.inference_mode()
+    def run(lr: NDArray[np.float32]) -> NDArray[np.float32]:
+        sr: NDArray[np.float32] = network(torch.from_numpy(lr)).numpy()
+        return sr
+
+    return _tile_loop(run)
+
+
+def _tile_loop(run: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Upscale:
+    """Tiles with context on each side, as far as there is some, pasted into the result."""
+
+    def upscale(image: Pixels) -> Pixels:
+        lr = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / 255
+        height, width = lr.shape[2:]
+        result = np.empty((4 * height, 4 * width, 3), np.uint8)
+        for top in range(0, height, PLAIN_TILE):
+            for left in range(0, width, PLAIN_TILE):
+                first = [max(at - PLAIN_CONTEXT, 0) for at in (top, left)]
+                last = [at + PLAIN_TILE + PLAIN_CONTEXT for at in (top, left)]
+                window = lr[:, :, first[0] : last[0], first[1] : last[1]]
+                sr = run(np.ascontiguousarray(window))[0]
+                inner = sr[:, 4 * (top - first[0]) :, 4 * (left - first[1]) :]
+                inner = inner[:, : 4 * PLAIN_TILE, : 4 * PLAIN_TILE].transpose(1, 2, 0)
+                target = result[4 * top :, 4 * left :][: inner.shape[0], : inner.shape[1]]
+                target[:] = ((inner + 1) * 127.5).round().clip(0, 255)
+        return result
+
+    return upscale
+
+
+def _export(generator: Generator, path: Path) -> None:
+    sides = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
+    torch.onnx.export(
+        _copy(generator),
+        (torch.zeros(1, 3, 48, 56),),
+        str(path),
+        input_names=["lr"],
+        dynamo=True,
+        dynamic_shapes=({2: sides[2], 3: sides[3]},),
+        verbose=False,
+    )
+
+
+def _onnxruntime(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    onnxruntime = importlib.import_module("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda lr: session.run(None, {name: lr})[0]
+
+
+def _openvino(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    openvino = importlib.import_module("openvino")
+    model = openvino.Core().compile_model(
+        str(path),
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": "bf16",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        },
+    )
+    return lambda lr: model([lr])[0]
+
+
+def _measure(sides: dict[str, Upscale], image: Pixels, rounds: int) -> dict[str, float]:
+    """Output megapixels per second of each side, and "limit", after one round of warming up."""
+    left, right = torch.rand(2, MATRIX_SIDE, MATRIX_SIDE).bfloat16()
+    work: dict[str, tuple[Callable[[], object], float]] = {
+        name: ((lambda run=run: run(image)), 16e-6 * image.shape[0] * image.shape[1])
+        for name, run in sides.items()
+    }
+    megapixels = 16e-6 * 2 * MATRIX_SIDE**3 / (MFLOP_PER_PIXEL * 1e6)
+    work["limit"] = (lambda: left @ right), megapixels
+    times: dict[str, list[float]] = {name: [] for name in work}
+    for round_ in range(rounds + 1):
+        for name, (run, _) in work.items():
+            started = time.perf_counter()
+            run()
+            if round_:
+                times[name].append(time.perf_counter() - started)
+    return {name: work[name][1] / statistics.median(each) for name, each in times.items()}
+
+
+def _psnr(generator: Generator, folder: Path) -> float:
+    """Least PSNR in dB over the photos of `folder`, over all levels of RGB."""
+    exact, fast = (
+        Engine(_copy(generator)),
+        Engine(_copy(generator), precision="auto"),
+    )
+    worst = float("inf")
+    for path in find_photos(folder).values():
+        image = read_photo(path).rgb
+        error = np.square(exact.upscale(image).astype(np.float64) - fast.upscale(image)).mean()
+        worst = min(worst, float(10 * np.log10(255**2 / max(float(error), 1e-9))))
+    return worst
+
+
+if __name__ == "__main__":
+    main()
