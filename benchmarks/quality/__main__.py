@@ -15,7 +15,12 @@ from benchmarks.quality.measuring import Method, method
 from benchmarks.quality.page import Comparison, write_page
 from benchmarks.quality.photos import SCALE, Pair, open_set, open_training_crops
 from benchmarks.quality.plots import plot_curves, plot_plane
-from benchmarks.quality.results import measure_baselines, read_ablations, read_training
+from benchmarks.quality.results import (
+    measure_baselines,
+    measure_ensemble,
+    read_ablations,
+    read_training,
+)
 from benchmarks.quality.strips import draw_strips
 from benchmarks.quality.training import GENERATOR, Lab, train
 from srgan.evaluate.perceptual import PerceptualDistance
@@ -64,6 +69,7 @@ def _write(
     distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
     trainings = [read_training(lab, each, sets, distance) for each in trained]
     baselines = measure_baselines(sets, distance)
+    fast = next(each for each in trained if each.name == "fast")
     folder = _PAGE.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     first = _SETS[0]
@@ -86,6 +92,7 @@ def _write(
             command="make bench-quality",
             baselines=baselines,
             trainings=trainings,
+            ensembles={"fast, self-ensemble": measure_ensemble(lab, fast, sets, distance)},
             ablations=read_ablations(lab, taken_away),
             strips=draw_strips(strips, _shown(lab, trained), folder) if strips else [],
             num_photos=len(set(lab.crops.photo_of)),

@@ -24,6 +24,8 @@ class Comparison:
     command: str
     baselines: Mapping[str, Mapping[str, Figures]]
     trainings: Sequence[Training]
+    ensembles: Mapping[str, Mapping[str, Figures]]
+    """Self-ensembles of trained networks, by title and set."""
     ablations: Sequence[Ablation]
     strips: Sequence[Path]
     num_photos: int
@@ -94,6 +96,7 @@ def _figures(comparison: Comparison, name: str) -> dict[str, Figures]:
     return {
         **{title: sets[name] for title, sets in comparison.baselines.items()},
         **{each.contestant.title: each.figures[name] for each in comparison.trainings},
+        **{title: sets[name] for title, sets in comparison.ensembles.items()},
     }
 
 
@@ -105,6 +108,8 @@ def _reading(comparison: Comparison) -> str:
         f"The highest PSNR is that of {best.contestant.title}: {best.figures['Set5'].psnr:.2f} dB "
         f"on Set5 after {best.minutes:.0f} minutes of training."
     )
+    for title, sets in comparison.ensembles.items():
+        text += f" As {title} (eight times the work) it reaches {sets['Set5'].psnr:.2f} dB."
     start = by_title.get("fast")
     for title in ("SRGAN-SqueezeNet", "SRGAN-MSE"):
         if (gan := by_title.get(title)) and start:

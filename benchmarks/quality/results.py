@@ -13,6 +13,7 @@ from benchmarks.quality.photos import SCALE, Pair
 from benchmarks.quality.training import CURVE, GENERATOR, RAW, Lab
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.models.base import Generator
+from srgan.models.ensemble import SelfEnsemble
 from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic, Nearest
 
@@ -54,6 +55,14 @@ def measure_baselines(
         name: {each: measure(method(build(SCALE)), pairs, distance) for each, pairs in sets.items()}
         for name, build in BASELINES.items()
     }
+
+
+def measure_ensemble(
+    lab: Lab, contestant: Contestant, sets: Mapping[str, list[Pair]], distance: PerceptualDistance
+) -> dict[str, Figures]:
+    """Figures by set of a trained network asked eight times, its image turned."""
+    upscale = method(SelfEnsemble(_generator(lab.folder(contestant) / GENERATOR)))
+    return {name: measure(upscale, pairs, distance) for name, pairs in sets.items()}
 
 
 def read_training(

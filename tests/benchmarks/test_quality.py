@@ -12,7 +12,12 @@ from benchmarks.quality.measuring import measure, method
 from benchmarks.quality.page import Comparison, write_page
 from benchmarks.quality.paper import TABLE_2
 from benchmarks.quality.photos import Pair, open_set, open_training_crops
-from benchmarks.quality.results import Ablation, measure_baselines, read_training
+from benchmarks.quality.results import (
+    Ablation,
+    measure_baselines,
+    measure_ensemble,
+    read_training,
+)
 from benchmarks.quality.training import GENERATOR, Lab, train
 from srgan.config import DataConfig, PretrainConfig
 from srgan.errors import DataError
@@ -125,6 +130,7 @@ def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) ->
             command="a command",
             baselines=baselines,
             trainings=[read_training(lab, contestant(), sets, distance)],
+            ensembles={"fast, self-ensemble": measure_ensemble(lab, contestant(), sets, distance)},
             ablations=[Ablation(WHOLE, [30.0, 30.2]), Ablation("L1", [29.0, 29.2])],
             strips=[],
             num_photos=3,
@@ -134,4 +140,5 @@ def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) ->
     ours = baselines["bicubic"]["Set5"]
     assert f"| bicubic | {ours.psnr:.2f} | {TABLE_2['Set5']['bicubic'].psnr:.2f} |" in text
     assert "| L1 | 29.10 | 29.00 | 29.20 | +1.00 |" in text
+    assert "| fast, self-ensemble | " in text
     assert "trained on the judge" in text.lower()
