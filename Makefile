@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test test-slow lint format bench bench-quality bench-training clean
+.PHONY: install demo test test-slow lint format bench bench-quality bench-training bench-upscale clean
 
 install: $(INSTALLED)
 
@@ -51,6 +51,11 @@ bench: bench-training
 		[ -e "$$script" ] || continue; \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
+
+# MODEL= weights of an SRResNet 16×64 and SET14= a folder of LR photos add the quality of lower precision.
+bench-upscale: $(INSTALLED)
+	$(BIN)/python -m benchmarks.upscale $(if $(MODEL),--model "$(MODEL)") \
+		$(if $(SET14),--set14 "$(SET14)")
 
 # Hours; a second call goes on where the first was stopped.
 OUT ?= .srgan/quality

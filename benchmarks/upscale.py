@@ -78,19 +78,17 @@ def _generator(weights: Path | None) -> Generator:
 def _sides(generator: Generator, folder: Path) -> dict[str, Upscale]:
     sides: dict[str, Upscale] = {"(a) plain eager fp32 tile loop": _plain(generator)}
     model = folder / "model.onnx"
-    for name, module, make in (
+    for title, module, make in (
         ("(b) ONNX Runtime fp32", "onnxruntime", _onnxruntime),
         ("(c) OpenVINO, bf16 hint", "openvino", _openvino),
     ):
-        if (
-            importlib.util.find_spec(module) is None
-            or importlib.util.find_spec("onnxscript") is None
-        ):
-            print(f"{name}: left out, {module} or onnxscript is not installed")
+        missing = [name for name in (module, "onnxscript") if not importlib.util.find_spec(name)]
+        if missing:
+            print(f"{title}: left out, {' and '.join(missing)} not installed")
             continue
         if not model.exists():
             _export(generator, model)
-        sides[name] = _tile_loop(make(model))
+        sides[title] = _tile_loop(make(model))
     # Each engine changes the layout of the network it is given, so each gets its own.
     for name, precision in (("(d) srgan fp32", "fp32"), ("(e) srgan auto", "auto")):
         sides[name] = Engine(_copy(generator), precision=precision).upscale  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """`srgan degrade`, `upscale` and `evaluate`: photos on this disk, without any service."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +19,7 @@ Source = Annotated[Path, typer.Argument(metavar="SRC", help="A photo, or a folde
 Destination = Annotated[Path, typer.Argument(metavar="DST", help="Folder (or file) of results")]
 
 _DEFAULT_SCALE = 4
-_TILE = 192
+_UNITS = {"MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 
 
 def degrade(
@@ -45,11 +46,20 @@ def upscale(
         Literal["fp32", "auto"],
         typer.Option(help="fp32 is exact; auto three times as fast where there is bf16"),
     ] = "auto",
+    memory: Annotated[
+        str, typer.Option(help="What the process may take beside a photo and its result")
+    ] = "2GiB",
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Side of a tile in LR pixels; default: by --memory")
+    ] = None,
 ) -> None:
     """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
     from srgan.upscale.engine import Engine
 
-    engine = Engine(_open_generator(model, scale), tile=_TILE, precision=precision)
+    memory_bytes = _size_bytes(memory)
+    engine = Engine(
+        _open_generator(model, scale), tile=tile, memory_bytes=memory_bytes, precision=precision
+    )
     _change_all(source, destination, engine.upscale_photo)
 
 
@@ -102,6 +112,13 @@ def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
 
         distances.append(LPIPS())
     return distances
+
+
+def _size_bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MG]i?B)", text)
+    if match is None:
+        raise ConfigError(f"--memory {text!r} is no size; write it as 2GiB or 1500MB")
+    return int(float(match[1]) * _UNITS[match[2]])
 
 
 def _open_generator(model: str, scale: int | None) -> "Generator":

@@ -17,6 +17,7 @@ from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.images.files import read_photo
 from srgan.models.interchange import load_generator
+from srgan.models.interpolation import Bicubic
 from srgan.resize import imresize
 from srgan.settings import Settings
 from srgan.upscale.engine import Engine
@@ -118,6 +119,25 @@ def test_lower_precision_is_the_default_and_close_to_fp32(photos: Path, tmp_path
     auto = Engine(GENERATOR, tile=64, precision="auto").upscale(image(0))
     np.testing.assert_array_equal(fast, auto)
     assert np.abs(exact.astype(int) - fast).max() <= 3
+
+
+def test_a_budget_and_a_tile_change_no_pixel(photos: Path, tmp_path: Path) -> None:
+    expected = Engine(Bicubic(4)).upscale(image(0))
+    for number, options in enumerate(({"memory": "900 MB"}, {"memory": "1.5GiB"}, {"tile": 20})):
+        target = tmp_path / f"{number}.png"
+        upscale(photos / "one.png", target, model="bicubic", **options)
+        np.testing.assert_array_equal(read_photo(target).pixels, expected)
+
+
+@pytest.mark.parametrize("memory", ["2", "2 GIB", "-1GiB", "lots", "1TiB", ""])
+def test_a_budget_that_is_no_size_is_refused(memory: str, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"--memory '{memory}' is no size; write it as 2GiB"):
+        upscale(photos, tmp_path / "large", model="bicubic", memory=memory)
+
+
+def test_a_budget_that_holds_no_tile_is_refused(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"memory budget is too small .* raise --memory"):
+        upscale(photos, tmp_path / "large", model="bicubic", memory="600MiB")
 
 
 def test_a_damaged_photo_is_named_and_the_others_are_done(photos: Path, tmp_path: Path) -> None:

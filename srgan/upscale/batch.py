@@ -20,6 +20,7 @@ from srgan.images import Photo, decode, encode
 from srgan.storage import ObjectStore
 from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
+from srgan.upscale.memory import is_out_of_memory
 from srgan.upscale.names import metadata_key
 from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
 
@@ -243,7 +244,6 @@ def _reason(error: BaseException) -> str:
         return error.reason
     if isinstance(error, StorageError):
         return "storage"
-    # torch says "out of memory" on the GPU and "can't allocate memory" on the CPU.
-    if isinstance(error, MemoryError) or "memory" in str(error):
+    if is_out_of_memory(error):
         return "out_of_memory"
     return "engine"

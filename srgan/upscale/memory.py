@@ -90,11 +90,11 @@ def _peak(run: Callable[[], object]) -> int:
     return mode.peak_bytes
 
 
-class _Peak(TorchDispatchMode):
+class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # not typed in torch
     """Counts the bytes of all storages that are alive after each operation."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # not typed in torch
         self.peak_bytes = 0
         self._live: dict[StorageWeakRef, int] = {}
 
@@ -102,10 +102,18 @@ class _Peak(TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        self._live = {ref: size for ref, size in self._live.items() if not ref.expired()}
+        self._live = {ref: size for ref, size in self._live.items() if not _is_gone(ref)}
         for value in tree_leaves(result):
             if isinstance(value, Tensor):
                 storage = value.untyped_storage()
-                self._live[StorageWeakRef(storage)] = storage.nbytes()
+                self._live[_weak(storage)] = storage.nbytes()
         self.peak_bytes = max(self.peak_bytes, sum(self._live.values()))
         return result
+
+
+def _weak(storage: torch.UntypedStorage) -> StorageWeakRef:
+    return StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # not typed in torch
+
+
+def _is_gone(ref: StorageWeakRef) -> bool:
+    return bool(ref.expired())  # type: ignore[no-untyped-call]  # not typed in torch
