@@ -52,14 +52,19 @@ def upscale(
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a tile in LR pixels; default: by --memory")
     ] = None,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Mean over eight turns: eight times the work")
+    ] = False,
 ) -> None:
     """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
+    from srgan.models.ensemble import SelfEnsemble
     from srgan.upscale.engine import Engine
 
     memory_bytes = _size_bytes(memory)
-    engine = Engine(
-        _open_generator(model, scale), tile=tile, memory_bytes=memory_bytes, precision=precision
-    )
+    generator = _open_generator(model, scale)
+    if self_ensemble:
+        generator = SelfEnsemble(generator)
+    engine = Engine(generator, tile=tile, memory_bytes=memory_bytes, precision=precision)
     _change_all(source, destination, engine.upscale_photo)
 
 

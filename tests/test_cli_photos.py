@@ -16,6 +16,7 @@ from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.images.files import read_photo
+from srgan.models.ensemble import SelfEnsemble
 from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic
 from srgan.resize import imresize
@@ -215,3 +216,15 @@ def test_a_scale_that_the_model_does_not_have_is_refused(photos: Path, tmp_path:
 def test_photos_are_never_overwritten(photos: Path) -> None:
     with pytest.raises(DataError, match=r"would overwrite .*one\.png"):
         upscale(photos, photos, model="bicubic")
+
+
+def test_the_self_ensemble_of_a_model_is_another_result_than_its_own(
+    photos: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "theirs.pth"
+    torch.save(GENERATOR.state_dict(), weights)
+    target = tmp_path / "ensemble.png"
+    upscale(photos / "one.png", target, model=str(weights), precision="fp32", self_ensemble=True)
+    expected = Engine(SelfEnsemble(GENERATOR), tile=64).upscale(image(0))
+    np.testing.assert_array_equal(read_photo(target).pixels, expected)
+    assert not np.array_equal(expected, Engine(GENERATOR, tile=64).upscale(image(0)))

@@ -31,7 +31,9 @@ class SelfEnsemble(Generator):
             for flipped in (False, True):
                 turned = torch.rot90(lr, turns, (2, 3))
                 turned = turned.flip(3) if flipped else turned
-                sr = self.generator(turned.contiguous(memory_format=torch.channels_last))
+                turned = turned.contiguous(memory_format=torch.channels_last)
+                # In the precision that the engine asks for, which `features` came in.
+                sr = self.generator.head(self.generator.trunk(turned.to(features.dtype)), turned)
                 sr = sr.flip(3) if flipped else sr
                 sr = torch.rot90(sr, -turns, (2, 3))
                 total = sr if total is None else total + sr

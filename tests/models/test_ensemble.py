@@ -35,6 +35,14 @@ def test_of_what_does_not_care_itself_it_changes_nothing() -> None:
     torch.testing.assert_close(SelfEnsemble(Bicubic(3))(lr), Bicubic(3)(lr))
 
 
+def test_lower_precision_and_a_memory_budget_know_it_too() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
+    ensemble = SelfEnsemble(GENERATOR)
+    exact = Engine(ensemble, device="cpu").upscale(image)
+    fast = Engine(ensemble, precision="auto", device="cpu").upscale(image)
+    assert np.abs(exact.astype(int) - fast).max() <= 3
+
+
 def test_tiles_give_the_whole_images_result() -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
     whole, tiled = (
