@@ -102,9 +102,10 @@ def test_imported_weights_become_a_version_that_upscales_and_no_file(
     assert tags["source_file"] == "theirs.pth"
     assert tags["source_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert tags["source_format"] == "MSRResNet of BasicSR, torch.save"
-    upscale(photos / "one.png", tmp_path / "large.png", model="models:/theirs-x2/1")
+    target = tmp_path / "large.png"
+    upscale(photos / "one.png", target, model="models:/theirs-x2/1", precision="fp32")
     expected = Engine(GENERATOR, tile=64).upscale(image(0))
-    np.testing.assert_array_equal(read_photo(tmp_path / "large.png").pixels, expected)
+    np.testing.assert_array_equal(read_photo(target).pixels, expected)
 
 
 def test_lower_precision_is_the_default_and_close_to_fp32(photos: Path, tmp_path: Path) -> None:
