@@ -48,7 +48,15 @@ def content_loss(
     if extractor is None or (extractor.network, extractor.layers) != wanted:
         given = extractor and (extractor.network, extractor.layers)
         raise ValueError(f"the content loss needs an extractor of {wanted}, got {given}")
-    return partial(feature_loss, extractor, config.feature_scale)
+    if not config.pixel_weight:
+        return partial(feature_loss, extractor, config.feature_scale)
+    chosen = extractor
+
+    def of_features_and_pixels(sr: Tensor, hr: Tensor) -> Tensor:
+        features = feature_loss(chosen, config.feature_scale, sr, hr)
+        return features + config.pixel_weight * pixel_loss("mse", sr, hr)
+
+    return of_features_and_pixels
 
 
 def adversarial_loss(fake_logits: Tensor) -> Tensor:

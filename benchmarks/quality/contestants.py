@@ -19,7 +19,7 @@ WHOLE = "nothing"
 """The ablation that takes nothing away: what the others are compared with."""
 
 _SEEDS = (0, 1, 2)
-_ABLATION_STEPS = 500
+_ABLATION_STEPS = 250
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def networks(weights: str) -> list[Contestant]:
         Contestant(
             "srgan_mse",
             "SRGAN-MSE",
-            gan.model_copy(update={"content": MseContentConfig(), "adversarial_weight": 1e-3}),
+            gan.model_copy(
+                update={"content": MseContentConfig(), "adversarial_weight": 1e-3, "steps": 800}
+            ),
             fast,
         ),
         Contestant("srcnn", "SRCNN", _first_paper("srcnn", steps=3800)),

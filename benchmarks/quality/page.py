@@ -156,7 +156,10 @@ def _trainings(comparison: Comparison) -> str:
 
 
 def _content(content: Mapping[str, object]) -> str:
-    return "mse" if content["kind"] == "mse" else f"{content['network']} {content['layer']}"
+    if content["kind"] == "mse":
+        return "mse"
+    pixels = f" + {content['pixel_weight']:g} mse" if content["pixel_weight"] else ""
+    return f"{content['network']} {content['layer']}{pixels}"
 
 
 def _ablations(ablations: Sequence[Ablation]) -> str:

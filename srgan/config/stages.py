@@ -100,6 +100,9 @@ class FeatureContentConfig(Config):
     """Features are multiplied by it, so that the loss is of the size of the MSE (section 3.2)."""
     weights: str = Field(pattern=r"^[0-9a-f]{8,64}$")
     """SHA-256 of the mirrored weights file, or how it begins: a stage is named by it."""
+    pixel_weight: float = Field(0.0, ge=0)
+    """Weight of the pixels' MSE beside the features' (0 in the paper). Deep features do not see a
+    fine grid; pixels keep the generator from drawing one."""
 
     @model_validator(mode="after")
     def _check_layer(self) -> Self:
