@@ -124,6 +124,21 @@ def test_content_loss_on_features_is_the_one_of_its_layer_and_scale() -> None:
         content_loss(config)
 
 
+def test_content_loss_on_features_takes_pixels_beside_them() -> None:
+    sr, hr = photos()
+    config = FeatureContentConfig(
+        network="squeezenet1_1",
+        layer="fire5",
+        feature_scale=0.1,
+        weights="0" * 64,
+        pixel_weight=0.5,
+    )
+    found = content_loss(config, extractor())(sr, hr)
+    expected = feature_loss(extractor(), 0.1, sr, hr) + 0.5 * pixel_loss("mse", sr, hr)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradient(found, sr), gradient(expected, sr))
+
+
 @pytest.mark.parametrize("kind", ["mse", "l1"])
 def test_images_of_different_shapes_are_refused_not_broadcast(kind: Literal["mse", "l1"]) -> None:
     with pytest.raises(ValueError, match=r"sr \(2, 3, 4, 4\) and hr \(1, 3, 4, 4\)"):
