@@ -133,8 +133,8 @@ def test_content_loss_on_features_takes_pixels_beside_them() -> None:
         weights="0" * 64,
         pixel_weight=0.5,
     )
-    found = content_loss(config, extractor())(sr, hr)
-    expected = feature_loss(extractor(), 0.1, sr, hr) + 0.5 * pixel_loss("mse", sr, hr)
+    found = content_loss(config, extractor("fire5"))(sr, hr)
+    expected = feature_loss(extractor("fire5"), 0.1, sr, hr) + 0.5 * pixel_loss("mse", sr, hr)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(gradient(found, sr), gradient(expected, sr))
 
