@@ -130,6 +130,8 @@ def test_lost_processes_cost_no_training_and_a_cancel_stops_the_job(stack: Runni
         os.kill(driver_pid(first), signal.SIGKILL)
         wait_until(lambda: run.statuses() == ["FAILED", "RUNNING"], "the next attempt starts")
 
+        # Twice where the worker reports the end of the process late; never because of a cancel.
+        num_revivals = run.history.count("AwaitingRetry")
         began = time.monotonic()
         run.cancel()
         wait_until(lambda: run.statuses() == ["FAILED", "STOPPED"], "the job is stopped", 30)
@@ -137,7 +139,7 @@ def test_lost_processes_cost_no_training_and_a_cancel_stops_the_job(stack: Runni
         print(f"cancelled within {time.monotonic() - began:.0f} s")
         # `revive` looked at the cancelled run and left it as it is.
         wait_until(lambda: run.says(f"Flow run {run.id}: cancelled"), "revive has looked", 60)
-        assert run.history.count("AwaitingRetry") == 1
+        assert run.history.count("AwaitingRetry") == num_revivals, run.history
         assert run.now["state_type"] == "CANCELLED"
     finally:
         run.close()
