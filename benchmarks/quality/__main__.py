@@ -22,6 +22,7 @@ from benchmarks.quality.results import (
     read_training,
 )
 from benchmarks.quality.strips import draw_strips
+from benchmarks.quality.timing import TIMES, time_steps
 from benchmarks.quality.training import GENERATOR, Lab, train
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.models.interchange import load_generator
@@ -56,6 +57,8 @@ def main(arguments: list[str]) -> None:
     if missing:
         print(f"not trained yet, so no page: {', '.join(missing)}")
         return
+    if not (options.out / TIMES).exists():
+        time_steps(trained, weights, options.out)
     _write(lab, trained, taken_away, sets, options.strips)
 
 

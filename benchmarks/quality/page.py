@@ -147,9 +147,10 @@ def _trainings(comparison: Comparison) -> str:
             f"{start.title if start else '–'} |"
         )
     return "\n".join(lines) + (
-        "\n\nMinutes are steps × the median seconds per step, so that other work on the machine "
-        "in between does not count. SRResNet and the small networks are far from what their papers "
-        "had: SRResNet's batch norm needs many more steps than it gets here.\n\n"
+        "\n\nSeconds per step are measured apart, on the idle machine with all its threads, and "
+        "minutes are steps × them: what else ran beside the trainings does not count. SRResNet and "
+        "the small networks are far from what their papers had: SRResNet's batch norm needs many "
+        "more steps than it gets here.\n\n"
         "![PSNR over training time](quality/curves.svg)\n\n"
         "![PSNR against perceptual distance](quality/plane.svg)"
     )
