@@ -13,6 +13,7 @@ _NUMERIC = (
     "losses.py",
     "metrics.py",
     "models",
+    "precision.py",
     "resize.py",
     "train",
     "upscale",

@@ -22,7 +22,7 @@ from benchmarks.quality.results import (
     read_training,
 )
 from benchmarks.quality.strips import draw_strips
-from benchmarks.quality.timing import TIMES, time_steps
+from benchmarks.quality.timing import time_steps
 from benchmarks.quality.training import GENERATOR, Lab, train
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.models.interchange import load_generator
@@ -57,8 +57,6 @@ def main(arguments: list[str]) -> None:
     if missing:
         print(f"not trained yet, so no page: {', '.join(missing)}")
         return
-    if not (options.out / TIMES).exists():
-        time_steps(trained, weights, options.out)
     _write(lab, trained, taken_away, sets, options.strips)
 
 
@@ -70,7 +68,8 @@ def _write(
     strips: Path | None,
 ) -> None:
     distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
-    trainings = [read_training(lab, each, sets, distance) for each in trained]
+    times = time_steps(trained, lab.weights, lab.out)
+    trainings = [read_training(lab, each, sets, distance, times[each.folder]) for each in trained]
     baselines = measure_baselines(sets, distance)
     fast = next(each for each in trained if each.name == "fast")
     folder = _PAGE.with_suffix("")

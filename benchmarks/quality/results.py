@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 from benchmarks.quality.contestants import WHOLE, Contestant
 from benchmarks.quality.measuring import Figures, mean_psnr, measure, method
 from benchmarks.quality.photos import SCALE, Pair
-from benchmarks.quality.timing import read_step_s
 from benchmarks.quality.training import CURVE, GENERATOR, RAW, Lab
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.models.base import Generator
@@ -33,7 +31,7 @@ class Training:
     curve: list[tuple[float, float]]
     """Minutes of training on this machine, PSNR in dB on the watched set."""
     step_s: float
-    """Median seconds per step, measured apart or, before that, while it was trained."""
+    """Median seconds per step, measured apart."""
 
     @property
     def minutes(self) -> float:
@@ -67,7 +65,11 @@ def measure_ensemble(
 
 
 def read_training(
-    lab: Lab, contestant: Contestant, sets: Mapping[str, list[Pair]], distance: PerceptualDistance
+    lab: Lab,
+    contestant: Contestant,
+    sets: Mapping[str, list[Pair]],
+    distance: PerceptualDistance,
+    step_s: float,
 ) -> Training:
     """Measure a finished training, or read what was measured of the same file."""
     folder = lab.folder(contestant)
@@ -82,8 +84,6 @@ def read_training(
         found = {"generator": digest, "figures": figures}
         kept.write_text(json.dumps(found, indent=1))
     journal = json.loads((folder / CURVE).read_text())
-    trained_s = statistics.median(journal["step_s"])
-    step_s = read_step_s(lab.out, contestant.name) or trained_s
     return Training(
         contestant=contestant,
         num_parameters=sum(p.numel() for p in generator.parameters()),

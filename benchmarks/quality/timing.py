@@ -10,20 +10,22 @@ import torch
 from benchmarks.quality.contestants import Contestant
 from srgan.train.build import build_stage
 
-TIMES = "times.json"
+_TIMES = "times.json"
 _WARM, _ROUNDS = 2, 7
 
 
-def time_steps(contestants: list[Contestant], weights: bytes, out: Path) -> None:
-    """Write the median seconds per step by contestant; on an idle machine, with all its cores."""
-    found = {each.name: _median_step_s(each, weights) for each in contestants}
-    (out / TIMES).write_text(json.dumps(found, indent=1))
+def time_steps(contestants: list[Contestant], weights: bytes, out: Path) -> dict[str, float]:
+    """Median seconds per step by the contestants' folders; what was measured before is kept.
 
-
-def read_step_s(out: Path, name: str) -> float | None:
-    """What was measured; None before `time_steps`."""
-    path = out / TIMES
-    return json.loads(path.read_text()).get(name) if path.exists() else None
+    Wants an idle machine, of which it takes all cores.
+    """
+    path = out / _TIMES
+    known = json.loads(path.read_text()) if path.exists() else {}
+    found = {
+        each.folder: known.get(each.folder) or _median_step_s(each, weights) for each in contestants
+    }
+    path.write_text(json.dumps(found, indent=1))
+    return found
 
 
 def _median_step_s(contestant: Contestant, weights: bytes) -> float:

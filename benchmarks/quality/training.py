@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,15 +111,12 @@ class _Journal:
     def __init__(self, folder: Path, contestant: Contestant) -> None:
         self._folder = folder
         self._name = contestant.name
-        self._batch_size = contestant.stage.batch_size
         self._curve: list[dict[str, float]] = []
-        self._step_s: list[float] = []
 
     def begin(self, step: int) -> None:
         """Nothing to prepare."""
 
     def progress(self, progress: Progress) -> None:
-        self._step_s.append(self._batch_size / progress.crops_per_s)
         logger.info("%s: %s", self._name, progress.line())
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
@@ -136,12 +132,7 @@ class _Journal:
         parts.mkdir(exist_ok=True)
         for name, data in dump_stage(stage).items():
             (parts / name).write_bytes(data)
-        found = {
-            "step": step,
-            "curve": self._curve,
-            "step_s": self._step_s,
-            "written": time.strftime("%Y-%m-%d %H:%M"),
-        }
+        found = {"step": step, "curve": self._curve}
         _write(self._folder / CURVE, json.dumps(found).encode())
         for old in self._folder.glob(f"{_STATE}-*"):
             if old != parts:
@@ -156,7 +147,7 @@ class _Journal:
         found = json.loads((self._folder / CURVE).read_text())
         parts = self._folder / f"{_STATE}-{found['step']}"
         load_stage(stage, {path.name: path.read_bytes() for path in parts.iterdir()})
-        self._curve, self._step_s = found["curve"], found["step_s"]
+        self._curve = found["curve"]
         logger.info("%s: resuming at step %d", self._name, found["step"])
         return int(found["step"])
 

@@ -12,17 +12,16 @@ SERVED_CORE = (
     "refs.py",
     "perceptual.py",
     "config",
+    "precision.py",
     "resize.py",
     "images",
     "models",
-    "train/__init__.py",
-    "train/precision.py",
     "upscale/__init__.py",
     "upscale/memory.py",
     "upscale/tiles.py",
     "upscale/engine.py",
 )
-"""The modules that upscaling needs: no training loop, no adapters, so no Ray, Prefect or boto3."""
+"""The modules that upscaling needs: no training, no adapters, so no Ray, Prefect or boto3."""
 
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
 GENERATOR_PATH = "artifacts/generator.safetensors"

@@ -11,10 +11,10 @@ from srgan.errors import CheckpointError, ConfigError
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.interchange import load_generator
+from srgan.precision import autocast
 from srgan.train import ranks
 from srgan.train.degradation import RealDegradation, build_degradation
 from srgan.train.ema import Ema
-from srgan.train.precision import autocast
 from srgan.train.schedule import learning_rate_at
 from srgan.train.update import Update
 

@@ -13,7 +13,7 @@ from srgan.images import Photo
 from srgan.models.base import Generator
 from srgan.models.folding import folded
 from srgan.models.interpolation import Bicubic
-from srgan.train.precision import computes_bf16
+from srgan.precision import computes_bf16
 from srgan.upscale.memory import (
     MEMORY_BYTES,
     PROCESS_BYTES,

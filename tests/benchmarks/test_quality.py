@@ -18,7 +18,7 @@ from benchmarks.quality.results import (
     measure_ensemble,
     read_training,
 )
-from benchmarks.quality.training import GENERATOR, Lab, train
+from benchmarks.quality.training import CURVE, GENERATOR, Lab, train
 from srgan.config import DataConfig, PretrainConfig
 from srgan.errors import DataError
 from srgan.evaluate.perceptual import PerceptualDistance
@@ -77,8 +77,9 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_bytes(
     assert not (elsewhere.folder(contestant()) / GENERATOR).exists()
     elsewhere.watched = lab.watched
     train(elsewhere, contestant())
-    whole, resumed = ((each.folder(contestant()) / GENERATOR) for each in (lab, elsewhere))
-    assert whole.read_bytes() == resumed.read_bytes()
+    for file in (GENERATOR, CURVE):
+        whole, resumed = (each.folder(contestant()) / file for each in (lab, elsewhere))
+        assert whole.read_bytes() == resumed.read_bytes(), file
 
 
 def test_what_is_trained_is_not_trained_again_and_another_recipe_is_another_training(
@@ -129,7 +130,7 @@ def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) ->
             date="2026-01-01",
             command="a command",
             baselines=baselines,
-            trainings=[read_training(lab, contestant(), sets, distance)],
+            trainings=[read_training(lab, contestant(), sets, distance, step_s=0.1)],
             ensembles={"fast, self-ensemble": measure_ensemble(lab, contestant(), sets, distance)},
             ablations=[Ablation(WHOLE, [30.0, 30.2]), Ablation("L1", [29.0, 29.2])],
             strips=[],

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from pathlib import Path
 
 import pytest
 
@@ -29,26 +28,8 @@ WEIGHTS = dump_generator(
 
 
 @pytest.fixture
-def imported(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    s3_settings: Settings,
-    mlflow_settings: Settings,
-    object_store: S3Store,
-) -> ModelRef:
+def imported(flow_store: S3Store) -> ModelRef:
     """An imported version, and an environment that leads flows to the services of the tests."""
-    assert s3_settings.s3_access_key is not None
-    assert s3_settings.s3_secret_key is not None
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3_settings.require("s3_endpoint_url"),
-        "AWS_ACCESS_KEY_ID": s3_settings.s3_access_key.get_secret_value(),
-        "AWS_SECRET_ACCESS_KEY": s3_settings.s3_secret_key.get_secret_value(),
-        "AWS_DEFAULT_REGION": s3_settings.s3_region,
-        "SRGAN_BUCKET": s3_settings.bucket,
-        "SRGAN_HOME": str(tmp_path),
-        "MLFLOW_TRACKING_URI": mlflow_settings.require("mlflow_tracking_uri"),
-    }.items():
-        monkeypatch.setenv(name, value)
     lineage = ImportLineage(
         source_file="theirs.pth",
         source_sha256="ab" * 32,

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,28 +155,11 @@ class Pipeline:
 
 @pytest.fixture
 def pipeline(
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    s3_settings: Settings,
-    mlflow_settings: Settings,
-    object_store: S3Store,
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, flow_store: S3Store
 ) -> Pipeline:
     """Replaced stages, and an environment that leads the flows to the services of the tests."""
-    assert s3_settings.s3_access_key is not None
-    assert s3_settings.s3_secret_key is not None
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3_settings.require("s3_endpoint_url"),
-        "AWS_ACCESS_KEY_ID": s3_settings.s3_access_key.get_secret_value(),
-        "AWS_SECRET_ACCESS_KEY": s3_settings.s3_secret_key.get_secret_value(),
-        "AWS_DEFAULT_REGION": s3_settings.s3_region,
-        "SRGAN_BUCKET": s3_settings.bucket,
-        "SRGAN_HOME": str(tmp_path),
-        "MLFLOW_TRACKING_URI": mlflow_settings.require("mlflow_tracking_uri"),
-    }.items():
-        monkeypatch.setenv(name, value)
     # A model of its own for each test: MLflow lives as long as the session.
-    made = Pipeline(object_store, f"m{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}")
+    made = Pipeline(flow_store, f"m{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}")
     monkeypatch.setattr(retrain_module, "prepare", made.prepare)
     monkeypatch.setattr(retrain_module, "train", made.train)
     monkeypatch.setattr(evaluate_module, "run_job", made.run_job)
