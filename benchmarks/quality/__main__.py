@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.quality.contestants import RECIPE, Contestant, ablations, networks
+from benchmarks.quality.contestants import Contestant, ablations, networks
 from benchmarks.quality.measuring import Method, method
 from benchmarks.quality.page import Comparison, write_page
-from benchmarks.quality.photos import SCALE, Pair, open_set, open_training_crops
+from benchmarks.quality.photos import SCALE, Pair, open_set
 from benchmarks.quality.plots import plot_curves, plot_plane
 from benchmarks.quality.results import (
     measure_baselines,
@@ -25,6 +25,7 @@ from benchmarks.quality.strips import draw_strips
 from benchmarks.quality.timing import time_steps
 from benchmarks.quality.training import GENERATOR, Lab, train
 from srgan.evaluate.perceptual import PerceptualDistance
+from srgan.images.files import find_photos
 from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic
 
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> None:
     sets = {name: open_set(options.eval / name) for name in _SETS}
     lab = Lab(
         out=options.out,
-        crops=open_training_crops(options.train, options.out, RECIPE.data),
+        photos=options.train,
         watched=sets[_SETS[0]],
         weights=weights,
     )
@@ -97,7 +98,7 @@ def _write(
             ensembles={"fast, self-ensemble": measure_ensemble(lab, fast, sets, distance)},
             ablations=read_ablations(lab, taken_away),
             strips=draw_strips(strips, _shown(lab, trained), folder) if strips else [],
-            num_photos=len(set(lab.crops.photo_of)),
+            num_photos=len(find_photos(lab.photos)),
         ),
     )
     print(f"wrote {_PAGE}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from srgan.config import (
     AdversarialConfig,
+    DataConfig,
     FeatureContentConfig,
     GeneratorConfig,
     LearningRate,
@@ -18,6 +19,9 @@ RECIPE = get_recipe("fast_x4")
 WHOLE = "nothing"
 """The ablation that takes nothing away: what the others are compared with."""
 
+SHRUNK = "shrunk photos"
+"""The one ablation of data instead of the stage."""
+
 _SEEDS = (0, 1, 2)
 _ABLATION_STEPS = 250
 
@@ -30,12 +34,15 @@ class Contestant:
     title: str
     stage: PretrainConfig | AdversarialConfig
     start: "Contestant | None" = None
+    data: DataConfig = RECIPE.data
 
     @property
     def folder(self) -> str:
         """Named by what goes in: another recipe is another training, a new option is not."""
-        stage = self.stage.model_dump(mode="json", exclude_defaults=True)
-        return f"{self.name}-{digest([stage, self.start.folder if self.start else None])[:8]}"
+        configs = [
+            c.model_dump(mode="json", exclude_defaults=True) for c in (self.stage, self.data)
+        ]
+        return f"{self.name}-{digest([*configs, self.start and self.start.folder])[:8]}"
 
 
 def networks(weights: str) -> list[Contestant]:
@@ -82,6 +89,7 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
             "validate_every": steps,
         }
     )
+    unshrunk = RECIPE.data.model_copy(update={"shrunk": ()})
     constant = {"warmup_steps": 0, "decay": "none"}
     without: dict[str, dict[str, object]] = {
         WHOLE: {},
@@ -91,6 +99,9 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
         "the large learning rate, the paper's 1e-4 instead": {
             "learning_rate": rate.model_copy(update={"peak": 1e-4})
         },
+        "bf16, fp32 instead": {"precision": "fp32"},
+        "the bound on gradients": {"gradient_clip": None},
+        SHRUNK: {},
     }
     for number, (title, changes) in enumerate(without.items()):
         yield (
@@ -100,6 +111,7 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
                     f"ablation{number}-seed{seed}",
                     title,
                     whole.model_copy(update={**changes, "seed": seed}),
+                    data=unshrunk if title == SHRUNK else RECIPE.data,
                 )
                 for seed in _SEEDS
             ],

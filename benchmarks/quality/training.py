@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.quality.contestants import Contestant
 from benchmarks.quality.measuring import mean_psnr
-from benchmarks.quality.photos import Pair
-from srgan.data.dataset import Crops, Patches
+from benchmarks.quality.photos import Pair, open_training_crops
+from srgan.data.dataset import Patches
 from srgan.models.base import Generator
 from srgan.models.interchange import dump_generator
 from srgan.train.batches import Batches
@@ -36,7 +36,8 @@ class Lab:
     """Where trainings find what they need and leave what they made."""
 
     out: Path
-    crops: Crops
+    photos: Path
+    """Folder of the training photos."""
     watched: list[Pair]
     """Set whose PSNR is followed during training."""
     weights: bytes
@@ -63,7 +64,7 @@ def train(lab: Lab, contestant: Contestant) -> None:
     journal = _Journal(folder, contestant)
     step = journal.restore(stage)
     patches = Patches(
-        lab.crops,
+        open_training_crops(lab.photos, lab.out, contestant.data),
         batch_size=config.batch_size,
         window=stage.window,
         seed=config.seed,

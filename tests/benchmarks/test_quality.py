@@ -42,7 +42,8 @@ def contestant(**changes: object) -> Contestant:
         "validate_every": 2,
         "log_every": 1,
     }
-    return Contestant("tiny", "fast", PretrainConfig.model_validate({**stage, **changes}))
+    config = PretrainConfig.model_validate({**stage, **changes})
+    return Contestant("tiny", "fast", config, data=DATA)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def lab(tmp_path: Path, draw_photo: DrawPhoto) -> Lab:
             Image.fromarray(draw_photo(seed, height=96, width=96)).save(folder / f"{seed}.png")
     out = tmp_path / "out"
     out.mkdir()
-    return Lab(out, open_training_crops(photos, out, DATA), open_set(hr.parent), drawn_weights())
+    return Lab(out, photos, open_set(hr.parent), drawn_weights())
 
 
 class Breaking(list[Pair]):
@@ -71,7 +72,7 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_bytes(
     lab: Lab, tmp_path: Path
 ) -> None:
     train(lab, contestant())
-    elsewhere = Lab(tmp_path / "elsewhere", lab.crops, Breaking(lab.watched), lab.weights)
+    elsewhere = Lab(tmp_path / "elsewhere", lab.photos, Breaking(lab.watched), lab.weights)
     with pytest.raises(RuntimeError, match="stopped"):
         train(elsewhere, contestant())
     assert not (elsewhere.folder(contestant()) / GENERATOR).exists()
@@ -93,8 +94,9 @@ def test_what_is_trained_is_not_trained_again_and_another_recipe_is_another_trai
 
 
 def test_the_shrunk_photos_are_cut_too(lab: Lab) -> None:
-    assert len(lab.crops) == 3 * (4 + 4)
-    assert list(lab.crops.photo_of) == [0] * 8 + [1] * 8 + [2] * 8
+    crops = open_training_crops(lab.photos, lab.out, DATA)
+    assert len(crops) == 3 * (4 + 4)
+    assert list(crops.photo_of) == [0] * 8 + [1] * 8 + [2] * 8
 
 
 def test_a_set_whose_images_have_no_partner_is_refused(tmp_path: Path, lab: Lab) -> None:
@@ -113,6 +115,7 @@ def test_every_recipe_is_a_network_of_its_own_and_ablations_change_one_thing() -
     whole = groups[WHOLE][0].stage.model_dump()
     for without, (first, *_) in groups.items():
         changed = {name for name, value in first.stage.model_dump().items() if value != whole[name]}
+        changed |= {"data"} if first.data != groups[WHOLE][0].data else set()
         assert len(changed) == (0 if without == WHOLE else 1), (without, changed)
 
 
