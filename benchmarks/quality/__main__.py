@@ -13,7 +13,7 @@ import torch
 from benchmarks.quality.contestants import Contestant, ablations, networks
 from benchmarks.quality.measuring import Method, method
 from benchmarks.quality.page import Comparison, write_page
-from benchmarks.quality.photos import SCALE, Pair, open_set
+from benchmarks.quality.photos import SCALE, Pair, claim, open_set
 from benchmarks.quality.plots import plot_curves, plot_plane
 from benchmarks.quality.results import (
     measure_baselines,
@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
+    claim(options.out, options.train)
     weights = options.weights.read_bytes()
     sets = {name: open_set(options.eval / name) for name in _SETS}
     lab = Lab(

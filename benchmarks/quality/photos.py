@@ -8,10 +8,11 @@ import numpy as np
 from srgan.config import DataConfig
 from srgan.data.crops import cut_shrunk
 from srgan.data.dataset import Crops
-from srgan.errors import DataError
+from srgan.errors import ConfigError, DataError
 from srgan.images import Photo
 from srgan.images.files import find_photos, read_photo
 from srgan.images.shrink import shrink
+from srgan.refs import digest
 
 SCALE = 4
 
@@ -55,6 +56,18 @@ def open_training_crops(folder: Path, out: Path, config: DataConfig) -> Crops:
         shard_of=np.zeros(len(numbers), np.int64),
         row_of=np.arange(len(numbers)),
     )
+
+
+def claim(out: Path, photos: Path) -> None:
+    """`ConfigError` where `out` holds trainings on other photos than those of the folder."""
+    names = [[path.name, path.stat().st_size] for path in find_photos(photos).values()]
+    mark = out / "photos.sha256"
+    if not mark.exists():
+        mark.write_text(digest(names))
+    elif mark.read_text() != digest(names):
+        raise ConfigError(
+            f"{out} holds trainings on other photos than {photos}; choose another one with --out"
+        )
 
 
 def open_set(folder: Path) -> list[Pair]:

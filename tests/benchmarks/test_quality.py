@@ -11,7 +11,7 @@ from benchmarks.quality.contestants import WHOLE, Contestant, ablations, network
 from benchmarks.quality.measuring import measure, method
 from benchmarks.quality.page import Comparison, write_page
 from benchmarks.quality.paper import TABLE_2
-from benchmarks.quality.photos import Pair, open_set, open_training_crops
+from benchmarks.quality.photos import Pair, claim, open_set, open_training_crops
 from benchmarks.quality.results import (
     Ablation,
     measure_baselines,
@@ -20,7 +20,7 @@ from benchmarks.quality.results import (
 )
 from benchmarks.quality.training import CURVE, GENERATOR, Lab, train
 from srgan.config import DataConfig, PretrainConfig
-from srgan.errors import DataError
+from srgan.errors import ConfigError, DataError
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.models.interpolation import Bicubic
 from tests.conftest import DrawPhoto
@@ -97,6 +97,14 @@ def test_the_shrunk_photos_are_cut_too(lab: Lab) -> None:
     crops = open_training_crops(lab.photos, lab.out, DATA)
     assert len(crops) == 3 * (4 + 4)
     assert list(crops.photo_of) == [0] * 8 + [1] * 8 + [2] * 8
+
+
+def test_trainings_on_other_photos_want_a_folder_of_their_own(lab: Lab) -> None:
+    claim(lab.out, lab.photos)
+    claim(lab.out, lab.photos)
+    (lab.photos / "0.png").unlink()
+    with pytest.raises(ConfigError, match="holds trainings on other photos"):
+        claim(lab.out, lab.photos)
 
 
 def test_a_set_whose_images_have_no_partner_is_refused(tmp_path: Path, lab: Lab) -> None:
