@@ -9,21 +9,16 @@ from flows.evaluate import check_judges, evaluate
 from flows.jobs import stop_jobs
 from flows.register import find_champion, find_version
 from flows.retries import PATIENTLY
-from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
+from srgan.adapters.champion import publish
+from srgan.adapters.registry import CHALLENGER, Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
-from srgan.config import GateConfig, Name
+from srgan.config import Name
 from srgan.errors import ConflictError
-from srgan.evaluate.gate import judge
+from srgan.evaluate.decision import decide
 from srgan.evaluate.judges import find_judges
 from srgan.evaluate.lineage import recorded_gate
-from srgan.evaluate.promotions import (
-    Entry,
-    Grounds,
-    PromotionLog,
-    decision_tags,
-    differences_table,
-)
+from srgan.evaluate.promotions import Entry, PromotionLog, differences_table
 from srgan.evaluate.report import Report, metrics_table
 from srgan.refs import ModelRef, PromotionDecision
 from srgan.settings import Settings
@@ -43,7 +38,7 @@ def promote(model: Name = "srgan", version: int | None = None) -> PromotionDecis
     """
     challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
     entry = settle(challenger)
-    point_alias(challenger, entry)
+    point_alias(challenger.name, entry)
     show_decision(challenger, entry)
     return entry.decision
 
@@ -72,46 +67,13 @@ def settle(challenger: ModelRef) -> Entry:
             logger.warning("Another promotion was decided meanwhile: %s", error)
 
 
-def decide(
-    log: PromotionLog,
-    challenger: ModelRef,
-    champion: ModelRef | None,
-    report: Report,
-    gate: GateConfig,
-) -> Entry:
-    """Judge and write the decision; `ConflictError` when another one was written first."""
-    before = champion.version if champion else None
-    verdict = judge(report, gate, challenger=challenger.version, champion=before)
-    decision = PromotionDecision(
-        model=challenger.name,
-        challenger=challenger.version,
-        champion_before=before,
-        promoted=verdict.promoted,
-        reason=verdict.reason,
-    )
-    grounds = Grounds(
-        run=challenger.run,
-        weights_digest=challenger.weights_digest,
-        dataset_version=report.dataset.version,
-        metrics=report.metrics,
-        trained_on_judge=report.trained_on_judge,
-        judges=report.judges,
-        rule=verdict.rule,
-        gate=gate,
-        against=verdict.against,
-        differences=dict(verdict.differences),
-    )
-    return log.append(decision, grounds)
-
-
 @task(**PATIENTLY, cache_policy=NO_CACHE)
-def point_alias(challenger: ModelRef, entry: Entry) -> None:
-    """Bring MLflow's alias and the version's tags to what the log says."""
-    registry = Registry(Settings())
-    for name, value in decision_tags(entry).items():
-        registry.set_tag(challenger, name, value)
-    if entry.champion is not None:
-        registry.set_alias(challenger.name, CHAMPION, entry.champion)
+def point_alias(model: str, entry: Entry) -> None:
+    """Bring MLflow's alias and the versions' tags to what the log says."""
+    settings = Settings()
+    log = PromotionLog(open_store(settings), model)
+    if moved := publish(Registry(settings), log, entry):
+        get_run_logger().info("%s", moved)
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)

@@ -9,17 +9,27 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srgan.adapters.addresses import check_name, parse_address
 from srgan.adapters.packaging import GENERATOR_PATH, save_pyfunc
-from srgan.adapters.tracking import artifact_url, mlflow_client, start_run, tracked_run
+from srgan.adapters.tracking import (
+    artifact_url,
+    mlflow_client,
+    require_answer,
+    start_run,
+    tracked_run,
+)
 from srgan.errors import RegistryError
 from srgan.evaluate.lineage import ImportLineage, Lineage
 from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.settings import Settings
+from srgan.storage import ObjectStore
+from srgan.train.checkpoint import read_generator
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -28,6 +38,19 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+
+_TAG_PREFIX = "srgan."
+_RUN_TAG = "srgan.run"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One version as a list shows it."""
+
+    ref: ModelRef
+    tags: dict[str, str]
+    """Lineage, names without their ``srgan.`` prefix."""
+    created: datetime
 
 
 class Registry:
@@ -78,11 +101,44 @@ class Registry:
         entry = self._find_alias(name, alias)
         return _as_ref(entry) if entry else None
 
+    def alias(self, name: str, alias: str) -> int | None:
+        """Number of the version that an alias names, whoever registered it."""
+        entry = self._find_alias(name, alias)
+        return int(entry.version) if entry else None
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Version by alias; empty where there is no such model."""
+        with _tolerating("RESOURCE_DOES_NOT_EXIST"):
+            found = self._client.get_registered_model(name).aliases
+            return {alias: int(version) for alias, version in found.items()}
+        return {}
+
+    def names(self) -> list[str]:
+        """Names of all models of the server, sorted."""
+        names, page = list[str](), None
+        while True:
+            found = self._client.search_registered_models(page_token=page)
+            names += [model.name for model in found]
+            page = found.token
+            if not page:
+                return sorted(names)
+
+    def versions(self, name: str) -> list[Registered]:
+        """Versions of a model that this project registered, the oldest first."""
+        found = self._search(f"name='{name}'")
+        return [
+            Registered(
+                _as_ref(entry),
+                _own_tags(entry),
+                datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+            )
+            for entry in found
+            if _RUN_TAG in entry.tags
+        ]
+
     def tags(self, ref: ModelRef) -> dict[str, str]:
         """Lineage tags of a version, names without their ``srgan.`` prefix."""
-        entry = self._client.get_model_version(ref.name, str(ref.version))
-        prefix = "srgan."
-        return {k.removeprefix(prefix): v for k, v in entry.tags.items() if k.startswith(prefix)}
+        return _own_tags(self._client.get_model_version(ref.name, str(ref.version)))
 
     def origin(self, ref: ModelRef) -> tuple[DatasetRef, CheckpointRef | None]:
         """The dataset version of a model version, and the stage that its training started from.
@@ -106,9 +162,10 @@ class Registry:
         """Point an alias at a version; the last writer wins, so the promotion log decides."""
         self._client.set_registered_model_alias(name, alias, str(version))
 
-    def set_tag(self, ref: ModelRef, name: str, value: str) -> None:
-        """Set the tag ``srgan.<name>`` of a version."""
-        self._client.set_model_version_tag(ref.name, str(ref.version), f"srgan.{name}", value)
+    def tag_version(self, model: str, version: int, name: str, value: str) -> None:
+        """Set the tag ``srgan.<name>`` of a version; one that was deleted is passed by."""
+        with _tolerating("RESOURCE_DOES_NOT_EXIST"):
+            self._client.set_model_version_tag(model, str(version), f"{_TAG_PREFIX}{name}", value)
 
     def load_generator_bytes(self, ref: ModelRef) -> bytes:
         """Weights and config as safetensors, verified against the version's digest."""
@@ -164,13 +221,17 @@ class Registry:
             save_pyfunc(model, weights)
             self._client.log_artifacts(run_id, str(model), "model")
         self._ensure_model(name)
-        entry = self._client.create_model_version(
+        self._client.create_model_version(
             name,
             source=f"{self._client.get_run(run_id).info.artifact_uri}/model",
             run_id=run_id,
-            tags={f"srgan.{tag}": value for tag, value in tags.items()},
+            tags={f"{_TAG_PREFIX}{tag}": value for tag, value in tags.items()},
             description=description,
         )
+        # Not the answer: somebody else, or this request repeated after a lost answer, may have
+        # made a version of the same run, and MLflow has no conditional write to prevent it.
+        entry = self._find_run(name, tags["run"])
+        assert entry is not None
         return _as_ref(entry)
 
     def _describe(self, lineage: Lineage) -> str:
@@ -194,8 +255,22 @@ class Registry:
             self._client.create_registered_model(name)
 
     def _find_run(self, name: str, run: str) -> "ModelVersion | None":
-        found = self._client.search_model_versions(f"name='{name}' and tags.`srgan.run`='{run}'")
+        """The version of a run; where two were made at the same moment, the first alone stays."""
+        found = self._search(f"name='{name}' and tags.`{_RUN_TAG}`='{run}'")
+        for extra in found[1:]:
+            with _tolerating("RESOURCE_DOES_NOT_EXIST"):
+                self._client.delete_model_version(name, extra.version)
         return found[0] if found else None
+
+    def _search(self, condition: str) -> "list[ModelVersion]":
+        """Versions that meet a condition, the oldest first."""
+        entries, page = list["ModelVersion"](), None
+        while True:
+            found = self._client.search_model_versions(condition, page_token=page)
+            entries += found
+            page = found.token
+            if not page:
+                return sorted(entries, key=lambda entry: int(entry.version))
 
     def _find_alias(self, name: str, alias: str) -> "ModelVersion | None":
         # MLflow calls an alias that does not exist an invalid parameter.
@@ -210,6 +285,19 @@ class Registry:
 
 
 @contextmanager
+def explaining(settings: Settings) -> Iterator[None]:
+    """`RegistryError` with the server's address for whatever MLflow raises inside."""
+    from mlflow.exceptions import MlflowException
+
+    address = settings.require("mlflow_tracking_uri")
+    require_answer(address)
+    try:
+        yield
+    except MlflowException as error:
+        raise RegistryError(f"the registry at {address} refused: {error.message}") from error
+
+
+@contextmanager
 def _tolerating(*codes: str) -> Iterator[None]:
     """Swallow MLflow's answers of these codes; whatever else went wrong is raised."""
     from mlflow.exceptions import MlflowException
@@ -219,6 +307,14 @@ def _tolerating(*codes: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code not in codes:
             raise
+
+
+def register_version(
+    settings: Settings, store: ObjectStore, model: str, lineage: Lineage
+) -> ModelRef:
+    """`Registry.register` with the weights of the lineage's checkpoint."""
+    weights = read_generator(store, lineage.checkpoint)
+    return Registry(settings).register(model, weights, lineage)
 
 
 def load(address: str, settings: Settings | None = None) -> "Generator":
@@ -234,17 +330,25 @@ def load(address: str, settings: Settings | None = None) -> "Generator":
     return load_generator(registry.load_generator_bytes(registry.resolve(address)))
 
 
+def _own_tags(entry: "ModelVersion") -> dict[str, str]:
+    return {
+        name.removeprefix(_TAG_PREFIX): value
+        for name, value in entry.tags.items()
+        if name.startswith(_TAG_PREFIX)
+    }
+
+
 def _as_ref(entry: "ModelVersion") -> ModelRef:
     tags = entry.tags
-    if "srgan.run" not in tags:
+    if _RUN_TAG not in tags:
         raise RegistryError(
             f"models:/{entry.name}/{entry.version} was not registered by this project: it has no "
-            f"tag srgan.run"
+            f"tag {_RUN_TAG}"
         )
     return ModelRef(
         name=entry.name,
         version=int(entry.version),
-        run=tags["srgan.run"],
+        run=tags[_RUN_TAG],
         weights_digest=tags["srgan.weights"],
         pretrained_run=tags.get("srgan.pretrained_run"),
         metrics=json.loads(tags.get("srgan.metrics", "{}")),  # of an import nothing is known

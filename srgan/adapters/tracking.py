@@ -1,8 +1,11 @@
 """Runs in MLflow: what they are made of, their final figures and files."""
 
 import json
+import logging
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +14,14 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
+from srgan.errors import RegistryError
 from srgan.refs import DatasetRef, to_json
 from srgan.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -24,6 +30,7 @@ EXPERIMENT = "srgan"
 
 _KEY_TAG = "srgan.key"
 _PARENT_TAG = "mlflow.parentRunId"
+_ANSWER_LIMIT_S = 10.0
 _MAX_DIGEST_CHARS = 36  # MLflow's own limit
 
 
@@ -33,6 +40,24 @@ def mlflow_client(settings: Settings) -> "MlflowClient":
 
     uri = settings.require("mlflow_tracking_uri")
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def require_answer(address: str) -> None:
+    """`RegistryError` unless something answers at an HTTP address, within seconds.
+
+    MLflow's own client tries for four minutes, which suits a flow and no person at a terminal.
+    """
+    if not address.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(address, timeout=_ANSWER_LIMIT_S).close()  # noqa: S310  # HTTP it is
+    except urllib.error.HTTPError:
+        return  # somebody is there; what it says is for MLflow's client to judge
+    except (urllib.error.URLError, OSError) as error:
+        raise RegistryError(
+            f"MLflow at {address} does not answer ({error}); see `srgan stack status`, or correct "
+            "MLFLOW_TRACKING_URI"
+        ) from error
 
 
 def start_run(
@@ -101,7 +126,7 @@ def tracked_run(
         yield run_id
     except BaseException as error:
         # A cancelled flow run ends in an exception that is no `Exception`.
-        finish_run(settings, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        _finish_after(settings, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     finish_run(settings, run_id, "FINISHED")
 
@@ -138,6 +163,16 @@ def model_url(settings: Settings, name: str, version: int) -> str:
 def artifact_url(settings: Settings, run_id: str, path: str) -> str:
     """Address under which the MLflow server itself serves an artifact; it never expires."""
     return f"{_base(settings)}/get-artifact?{urlencode({'path': path, 'run_uuid': run_id})}"
+
+
+def _finish_after(settings: Settings, run_id: str, status: RunStatus) -> None:
+    """Close a run after an error, which is what has to be seen even where MLflow is away."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        finish_run(settings, run_id, status)
+    except MlflowException as away:
+        logger.warning("MLflow run %s was not ended as %s: %s", run_id, status, away)
 
 
 def _base(settings: Settings) -> str:

@@ -4,18 +4,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from srgan.config import GateConfig, Recipe
 from srgan.errors import RegistryError
-from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, config_digest, digest
+from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, Ref, config_digest, digest
 from srgan.version import code_version
 
 _WORDS = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "code"}
 
 
-@dataclass(frozen=True)
-class Lineage:
+class Lineage(Ref):
     """What is recorded with a model version that was trained here."""
 
     checkpoint: CheckpointRef
@@ -25,6 +24,8 @@ class Lineage:
     evaluation: EvaluationRef
     recipe: Recipe | None
     """What the retraining was asked for, where there was one."""
+    code_version: str = Field(default_factory=code_version)
+    """Of the code that trained; a registration that is finished later may run another one."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -37,7 +38,6 @@ class Lineage:
             "dataset_version": self.dataset.version,
             "dataset_ref": self.dataset.model_dump_json(),
             "pretrained_ref": self.pretrained.model_dump_json() if self.pretrained else None,
-            "code_version": code_version(),
             "gate": self.recipe.gate.model_dump_json() if self.recipe else None,
             "recipe_name": self.recipe.name if self.recipe else None,
             "metrics": json.dumps(self.evaluation.metrics, sort_keys=True),
@@ -46,6 +46,7 @@ class Lineage:
         }
         if self.recipe:
             values |= training_inputs(self.dataset, self.recipe)
+        values["code_version"] = self.code_version
         return {name: value for name, value in values.items() if value}
 
 

@@ -1,7 +1,7 @@
 """The promotion log: what was decided, in order. It decides; the registry's alias follows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from pydantic import Field
@@ -37,8 +37,17 @@ class Grounds(Ref):
     """Challenger minus that one, by figure, with its 95 % interval."""
 
 
+class Hand(Ref):
+    """That a person decided, and why."""
+
+    why: str
+    """The reason that was given."""
+    rolled_back: tuple[int, ...] = ()
+    """Of a rollback: the versions that it went back from, the latest first."""
+
+
 class Entry(Grounds):
-    """One decision of the gate, ``promotions/<model>/<n>.json``."""
+    """One decision, ``promotions/<model>/<n>.json``."""
 
     number: int
     """1, 2, 3, … without a gap: the condition of the write makes it unique."""
@@ -47,12 +56,15 @@ class Entry(Grounds):
     decision: PromotionDecision
     champion: int | None
     """Champion version after this decision."""
+    hand: Hand | None = None
+    """None: the gate decided."""
 
 
 class PromotionLog:
     """The decisions about one model, append-only; of two writers one wins."""
 
     def __init__(self, store: ObjectStore, model: str) -> None:
+        self.model = model
         self._store = store
         self._prefix = f"promotions/{model}/"
 
@@ -70,19 +82,24 @@ class PromotionLog:
         """The decision about this version that still holds, so that it is not taken twice.
 
         A promotion holds while that version is champion, a refusal while the champion that it
-        lost against still is and the same perceptual networks judge.
+        lost against still is and the same perceptual networks judge. A rollback from that version
+        holds until somebody promotes it by hand: the next scheduled run must not undo it.
         """
         entries = self.entries()
         for entry in reversed(entries):
             decision = entry.decision
+            if entry.hand and challenger in entry.hand.rolled_back:
+                return entry
             if decision.challenger == challenger:
                 holds = entry.champion == entries[-1].champion
                 same_judges = decision.promoted or entry.judges == judges
                 return entry if holds and same_judges else None
         return None
 
-    def append(self, decision: PromotionDecision, grounds: Grounds) -> Entry:
-        """Write the decision as the next entry.
+    def append(
+        self, decision: PromotionDecision, grounds: Grounds, hand: Hand | None = None
+    ) -> Entry:
+        """Write the decision as the next entry; `hand` where it is not the gate's.
 
         `ConflictError` when another decision was written since `decision.champion_before` was
         read: the challenger was then compared with a champion that may be none any more.
@@ -100,6 +117,7 @@ class PromotionLog:
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             decision=decision,
             champion=decision.challenger if decision.promoted else current,
+            hand=hand,
             **grounds.model_dump(),
         )
         self._store.put(
@@ -111,8 +129,25 @@ class PromotionLog:
         return entry
 
 
+def champions(entries: Sequence[Entry]) -> list[int]:
+    """The present champion, last, after those that a rollback can go back to, the oldest first."""
+    line: list[int] = []
+    for entry in entries:
+        if entry.hand and entry.hand.rolled_back:
+            while line and line[-1] != entry.champion:
+                line.pop()
+        if entry.champion is not None and entry.champion not in line[-1:]:
+            line.append(entry.champion)
+    return line
+
+
 def decision_tags(entry: Entry) -> dict[str, str]:
-    """What the model version says of it: verdict, rule, intervals, trained on the judge or not."""
+    """What the model version says of it: verdict, rule, intervals, trained on the judge or not.
+
+    A rollback leaves what the gate said of a version where it is.
+    """
+    if entry.hand and entry.hand.rolled_back:
+        return {"rollback": entry.decision.reason}
     tags = {
         "decision": entry.decision.reason,
         "decision_rule": entry.rule,

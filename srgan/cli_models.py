@@ -1,0 +1,260 @@
+"""`srgan models`: what is registered, who is champion, and the way forward and back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from srgan.errors import ConfigError, ConflictError, RegistryError
+
+if TYPE_CHECKING:
+    from srgan.adapters.registry import Registry
+    from srgan.adapters.s3 import S3Store
+    from srgan.evaluate.promotions import Entry, PromotionLog
+    from srgan.refs import ModelRef
+    from srgan.settings import Settings
+
+models_app = typer.Typer(
+    help="Versions of registered models, and which one is champion.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A registered model")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the log")]
+
+
+@dataclass(frozen=True)
+class _Services:
+    """What the commands talk to."""
+
+    settings: "Settings"
+    store: "S3Store"
+    registry: "Registry"
+
+    def log(self, model: str) -> "PromotionLog":
+        from srgan.evaluate.promotions import PromotionLog
+
+        return PromotionLog(self.store, model)
+
+    def names(self, model: str | None) -> list[str]:
+        """One model or all of them; `RegistryError` where there is none of that name."""
+        known = self.registry.names()
+        if model and model not in known:
+            raise RegistryError(f"no model {model!r}; there are: {', '.join(known) or 'none'}")
+        return [model] if model else known
+
+
+@models_app.command("list")
+def list_models(
+    model: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One model: its versions")
+    ] = None,
+) -> None:
+    """All models with their champions, or the versions of one."""
+    from srgan.cli_tables import models_table, show_tables, versions_table
+
+    with _services() as services:
+        if model:
+            services.names(model)
+            entries = services.log(model).entries()
+            versions = services.registry.versions(model)
+            aliases = services.registry.aliases(model)
+            show_tables(versions_table(model, versions, aliases, entries))
+        else:
+            rows = [
+                (name, services.registry.aliases(name), services.log(name).entries())
+                for name in services.names(None)
+            ]
+            show_tables(models_table(rows))
+
+
+@models_app.command()
+def show(
+    address: Annotated[
+        str, typer.Argument(metavar="MODEL", help="NAME (its champion), NAME@ALIAS or NAME/VERSION")
+    ],
+) -> None:
+    """Where a version comes from, its figures, and the promotion log of its model."""
+    from srgan.cli_tables import figures_table, lineage_table, log_table, show_tables
+
+    with _services() as services:
+        version = services.registry.resolve(address)
+        tags = services.registry.tags(version)
+        aliases = services.registry.aliases(version.name)
+        entries = services.log(version.name).entries()
+        tables = [lineage_table(version, tags, aliases)]
+        if version.metrics:
+            tables.append(figures_table(version.metrics))
+        show_tables(*tables, log_table(version.name, entries))
+
+
+@models_app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="NAME/VERSION or NAME@ALIAS")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The version to hold it against")],
+) -> None:
+    """Two versions by recorded figures on the same photos, with intervals; measures nothing."""
+    from srgan.cli_tables import pairing_table, show_tables, what_differs
+    from srgan.evaluate.pairing import find_pairing
+
+    with _services() as services:
+        one, other = (services.registry.resolve(address) for address in (first, second))
+        pairing = find_pairing(services.store, one, other)
+        show_tables(pairing_table(one, other, pairing))
+        typer.echo(what_differs(services.registry.tags(one), services.registry.tags(other)))
+
+
+@models_app.command()
+def promote(
+    address: Annotated[
+        str, typer.Argument(metavar="MODEL", help="NAME (its challenger) or NAME/VERSION")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Against the gate, or without it")] = False,
+    reason: Reason = "",
+) -> None:
+    """Make a version champion: by the gate and recorded figures, or by hand with a reason."""
+    from srgan.adapters.champion import current_champion, publish
+    from srgan.evaluate.decision import promote_by_hand
+
+    if force != bool(reason.strip()):
+        raise ConfigError(
+            "a promotion by hand takes both, --force and --reason TEXT; without them the gate "
+            "decides"
+        )
+    with _services() as services:
+        challenger = _challenger(services, address)
+        log = services.log(challenger.name)
+        champion, moved = current_champion(services.registry, log)
+        _say(moved)
+        if force:
+            tags = services.registry.tags(challenger)
+            before = champion.version if champion else None
+            entry = promote_by_hand(
+                log, challenger, before, tags.get("dataset_version", ""), reason.strip()
+            )
+        else:
+            entry = _ask_the_gate(services, challenger, champion)
+        _say(entry.decision.reason, publish(services.registry, log, entry))
+        if entry.champion != challenger.version:
+            typer.echo(
+                f"Champion stays version {entry.champion}. To promote it all the same: --force "
+                "--reason TEXT"
+            )
+            raise typer.Exit(1)
+
+
+@models_app.command()
+def rollback(
+    model: Name,
+    reason: Reason,
+    to: Annotated[
+        int | None, typer.Option(metavar="N", help="A former champion; default: the last one")
+    ] = None,
+) -> None:
+    """Go back to the previous champion; the gate does not promote what was left again."""
+    from srgan.adapters.champion import current_champion, publish
+    from srgan.evaluate.decision import line_of_return, roll_back
+
+    if not reason.strip():
+        raise ConfigError("--reason is empty; say why, it is kept in the log")
+    with _services() as services:
+        services.names(model)
+        log = services.log(model)
+        _say(current_champion(services.registry, log)[1])
+        line = line_of_return(log, to)
+        target = services.registry.resolve(f"models:/{model}/{line[-1]}")
+        tags = services.registry.tags(target)
+        entry = roll_back(log, target, line, tags.get("dataset_version", ""), reason.strip())
+        _say(entry.decision.reason, publish(services.registry, log, entry))
+
+
+@models_app.command()
+def register(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A training run, as adversarial-1a2b…")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the run was meant for several")
+    ] = None,
+) -> None:
+    """Finish a registration that a retraining could not, MLflow being away; twice is once."""
+    from srgan.adapters.registry import register_version
+    from srgan.evaluate.registrations import read_registration
+
+    with _services() as services:
+        name, lineage = read_registration(services.store, run, model)
+        version = register_version(services.settings, services.store, name, lineage)
+        typer.echo(f"{version.uri} is {run}, alias challenger")
+
+
+@models_app.command()
+def repair(
+    model: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One model; default: all")
+    ] = None,
+) -> None:
+    """Bring aliases to what the promotion log says, after something died in between."""
+    from srgan.adapters.champion import follow
+
+    with _services() as services:
+        for name in services.names(model):
+            moved = follow(services.registry, services.log(name))
+            typer.echo(moved or f"{name}: alias and log agree")
+
+
+def _challenger(services: _Services, address: str) -> "ModelRef":
+    """What an address means as a challenger: a bare name is the newest one."""
+    from srgan.adapters.addresses import parse_address
+    from srgan.adapters.registry import CHALLENGER
+
+    name, alias, version = parse_address(address)
+    bare = alias is None and version is None
+    return services.registry.resolve(f"models:/{name}@{CHALLENGER}" if bare else address)
+
+
+def _ask_the_gate(
+    services: _Services, challenger: "ModelRef", champion: "ModelRef | None"
+) -> "Entry":
+    """The decision that stands, or one by the figures of the registration, where they suffice."""
+    from srgan.evaluate.decision import decide, measures
+    from srgan.evaluate.judges import find_judges
+    from srgan.evaluate.lineage import recorded_gate
+    from srgan.evaluate.report import Report
+
+    log, judges = services.log(challenger.name), find_judges(services.store)
+    standing = log.standing(challenger.version, judges)
+    if standing:
+        return standing
+    tags = services.registry.tags(challenger)
+    recorded = services.store.find(tags["evaluation"]) if "evaluation" in tags else None
+    report = Report.model_validate_json(recorded) if recorded else None
+    if report is None or not measures(report, challenger, champion, judges):
+        whom = f"champion version {champion.version}" if champion else "bicubic"
+        raise ConfigError(
+            f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges, and "
+            "this command measures nothing; `prefect deployment run promote/promote --param "
+            f"model={challenger.name} --param version={challenger.version}` measures and decides"
+        )
+    return decide(log, challenger, champion, report, recorded_gate(tags))
+
+
+def _say(*lines: object) -> None:
+    for line in lines:
+        if line is not None:
+            typer.echo(str(line))
+
+
+@contextmanager
+def _services() -> Iterator[_Services]:
+    """Store and registry; what MLflow raises inside is a message that names its address."""
+    from srgan.adapters.registry import Registry, explaining
+    from srgan.adapters.s3 import open_store
+    from srgan.settings import Settings
+
+    settings = Settings()
+    with explaining(settings):
+        try:
+            yield _Services(settings, open_store(settings), Registry(settings))
+        except ConflictError as error:
+            raise ConflictError(
+                f"somebody else decided at the same moment, and nothing was changed here: {error}"
+            ) from error
