@@ -48,10 +48,9 @@ def follow(registry: Registry, log: PromotionLog) -> Moved | None:
 
 def publish(registry: Registry, log: PromotionLog, entry: Entry) -> Moved | None:
     """Say on the versions what was decided about them, and let the alias follow."""
-    concerned = {entry.decision.challenger}
-    if entry.hand:
-        concerned |= set(entry.hand.rolled_back)
-    for version in sorted(concerned):
-        for name, value in decision_tags(entry).items():
-            registry.tag_version(log.model, version, name, value)
+    concerned = {entry.decision.challenger, *(entry.hand.rolled_back if entry.hand else ())}
+    for version in registry.versions(log.model):
+        if version.ref.version in concerned:
+            for name, value in decision_tags(entry).items():
+                registry.set_tag(version.ref, name, value)
     return follow(registry, log)

@@ -162,10 +162,11 @@ class Registry:
         """Point an alias at a version; the last writer wins, so the promotion log decides."""
         self._client.set_registered_model_alias(name, alias, str(version))
 
-    def tag_version(self, model: str, version: int, name: str, value: str) -> None:
-        """Set the tag ``srgan.<name>`` of a version; one that was deleted is passed by."""
-        with _tolerating("RESOURCE_DOES_NOT_EXIST"):
-            self._client.set_model_version_tag(model, str(version), f"{_TAG_PREFIX}{name}", value)
+    def set_tag(self, ref: ModelRef, name: str, value: str) -> None:
+        """Set the tag ``srgan.<name>`` of a version."""
+        self._client.set_model_version_tag(
+            ref.name, str(ref.version), f"{_TAG_PREFIX}{name}", value
+        )
 
     def load_generator_bytes(self, ref: ModelRef) -> bytes:
         """Weights and config as safetensors, verified against the version's digest."""
