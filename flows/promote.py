@@ -5,7 +5,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
-from flows.evaluate import check_judges, evaluate
+from flows.evaluate import check_judges, evaluate, find_sets
 from flows.jobs import stop_jobs
 from flows.register import find_champion, find_version
 from flows.retries import PATIENTLY
@@ -15,7 +15,7 @@ from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
 from srgan.config import Name
 from srgan.errors import ConflictError
-from srgan.evaluate.decision import decide
+from srgan.evaluate.decision import decide, read_set_reports
 from srgan.evaluate.judges import find_judges
 from srgan.evaluate.lineage import recorded_gate
 from srgan.evaluate.promotions import Entry, PromotionLog, differences_table
@@ -29,7 +29,8 @@ def promote(model: Name = "srgan", version: int | None = None) -> PromotionDecis
     """Make a challenger the champion if it is better by the rule that fits both models.
 
     Models trained on pixels alone are compared by PSNR, all others by perceptual distance, on the
-    held-out crops of the challenger's dataset version. A decision that still holds is not taken a
+    evaluation sets of the challenger's gate, or without any on the held-out crops of its dataset
+    version. A decision that still holds is not taken a
     second time.
 
     Args:
@@ -48,21 +49,23 @@ def settle(challenger: ModelRef) -> Entry:
     logger = get_run_logger()
     store = open_store(Settings())
     log = PromotionLog(store, challenger.name)
+    registry = Registry(Settings())
+    gate = recorded_gate(registry.tags(challenger))
     while True:
         champion = find_champion(challenger.name)
-        standing = log.standing(challenger.version, find_judges(store))
+        sets = find_sets(gate.sets, models=[challenger, *([champion] if champion else [])])
+        versions = {each.name: each.version for each in sets}
+        standing = log.standing(challenger.version, find_judges(store), versions)
         if standing is not None:
             logger.info("Decided before: %s", standing.decision.reason)
             return standing
         if champion is not None:
             check_judges(champion, challenger)
-        registry = Registry(Settings())
         dataset, pretrained = registry.origin(challenger)
-        gate = recorded_gate(registry.tags(challenger))
-        evaluation = evaluate(challenger, dataset, pretrained, champion)
+        evaluation = evaluate(challenger, dataset, pretrained, champion, sets)
+        report = Report.model_validate_json(store.get(evaluation.key))
         try:
-            report = Report.model_validate_json(store.get(evaluation.key))
-            return decide(log, challenger, champion, report, gate)
+            return decide(log, challenger, champion, report, gate, read_set_reports(store, report))
         except ConflictError as error:
             logger.warning("Another promotion was decided meanwhile: %s", error)
 

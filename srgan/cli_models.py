@@ -77,6 +77,7 @@ def show(
 ) -> None:
     """Where a version comes from, its figures, and the promotion log of its model."""
     from srgan.cli_tables import figures_table, lineage_table, log_table, show_tables
+    from srgan.evaluate.lineage import recorded_sets
 
     with _services() as services:
         version = services.registry.resolve(address)
@@ -85,7 +86,10 @@ def show(
         entries = services.log(version.name).entries()
         tables = [lineage_table(version, tags, aliases)]
         if version.metrics:
-            tables.append(figures_table(version.metrics))
+            where = "held-out crops, when it was registered"
+            tables.append(figures_table(version.metrics, where))
+        for name, each in recorded_sets(tags).items():
+            tables.append(figures_table(each.metrics, f"evaluation set {name} {each.version}"))
         show_tables(*tables, log_table(version.name, entries))
 
 
@@ -94,14 +98,14 @@ def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="NAME/VERSION or NAME@ALIAS")],
     second: Annotated[str, typer.Argument(metavar="B", help="The version to hold it against")],
 ) -> None:
-    """Two versions by recorded figures on the same photos, with intervals; measures nothing."""
+    """Two versions by recorded figures on the same images, with intervals; measures nothing."""
     from srgan.cli_tables import pairing_table, show_tables, what_differs
-    from srgan.evaluate.pairing import find_pairing
+    from srgan.evaluate.pairing import find_pairings
 
     with _services() as services:
         one, other = (services.registry.resolve(address) for address in (first, second))
-        pairing = find_pairing(services.store, one, other)
-        show_tables(pairing_table(one, other, pairing))
+        pairings = find_pairings(services.store, one, other)
+        show_tables(*(pairing_table(one, other, pairing) for pairing in pairings))
         typer.echo(what_differs(services.registry.tags(one), services.registry.tags(other)))
 
 
@@ -215,26 +219,31 @@ def _ask_the_gate(
     services: _Services, challenger: "ModelRef", champion: "ModelRef | None"
 ) -> "Entry":
     """The decision that stands, or one by the figures of the registration, where they suffice."""
-    from srgan.evaluate.decision import decide, measures
+    from srgan.evaluate.decision import decide, measures, read_set_reports
     from srgan.evaluate.judges import find_judges
     from srgan.evaluate.lineage import recorded_gate
     from srgan.evaluate.report import Report
+    from srgan.evaluate.sets import newest_set
 
     log, judges = services.log(challenger.name), find_judges(services.store)
-    standing = log.standing(challenger.version, judges)
+    tags = services.registry.tags(challenger)
+    gate = recorded_gate(tags)
+    sets = {name: newest_set(services.store, name).version for name in gate.sets}
+    standing = log.standing(challenger.version, judges, sets)
     if standing:
         return standing
-    tags = services.registry.tags(challenger)
     recorded = services.store.find(tags["evaluation"]) if "evaluation" in tags else None
     report = Report.model_validate_json(recorded) if recorded else None
-    if report is None or not measures(report, challenger, champion, judges):
+    if report is None or not measures(report, challenger, champion, judges, sets):
         whom = f"champion version {champion.version}" if champion else "bicubic"
         raise ConfigError(
-            f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges, and "
-            "this command measures nothing; `prefect deployment run promote/promote --param "
-            f"model={challenger.name} --param version={challenger.version}` measures and decides"
+            f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges and "
+            "sets, and this command measures nothing; `prefect deployment run promote/promote "
+            f"--param model={challenger.name} --param version={challenger.version}` measures and "
+            "decides"
         )
-    return decide(log, challenger, champion, report, recorded_gate(tags))
+    on_sets = read_set_reports(services.store, report)
+    return decide(log, challenger, champion, report, gate, on_sets)
 
 
 def _say(*lines: object) -> None:

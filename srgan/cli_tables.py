@@ -118,10 +118,10 @@ def lineage_table(
     return table
 
 
-def figures_table(metrics: Mapping[str, Mapping[str, float]]) -> "Table":
+def figures_table(metrics: Mapping[str, Mapping[str, float]], title: str) -> "Table":
     """Means of an evaluation by contestant."""
     figures = list(next(iter(metrics.values())))
-    table = _table("", *figures, title="held-out crops, when it was registered")
+    table = _table("", *figures, title=title)
     for name in [name for name in TITLES if name in metrics]:
         table.add_row(TITLES[name], *(_figure(each, metrics[name].get(each)) for each in figures))
     return table
@@ -142,12 +142,9 @@ def log_table(model: str, entries: Sequence[Entry]) -> "Table":
 
 
 def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Table":
-    """Figures of two versions on the same crops, and their difference."""
-    report = pairing.first.report
-    where = f"{len(report.images)} crops of {report.dataset.dataset} {report.dataset.version}"
-    table = _table(
-        "", first.uri, second.uri, "difference", "95 % interval", "", title=where[:_PLAIN_WIDTH]
-    )
+    """Figures of two versions on the same images, and their difference."""
+    title = f"{pairing.where}, {len(pairing.first.report.images)} images"
+    table = _table("", first.uri, second.uri, "difference", "95 % interval", "", title=title)
     for name in pairing.figures:
         one, other = pairing.means(name)
         found = pairing.difference(name)

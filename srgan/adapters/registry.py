@@ -158,6 +158,11 @@ class Registry:
             CheckpointRef.model_validate_json(pretrained) if pretrained else None,
         )
 
+    def dataset_of(self, ref: ModelRef) -> DatasetRef | None:
+        """The dataset version that a version was trained on; None of an imported one."""
+        recorded = self.tags(ref).get("dataset_ref")
+        return DatasetRef.model_validate_json(recorded) if recorded else None
+
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version; the last writer wins, so the promotion log decides."""
         self._client.set_registered_model_alias(name, alias, str(version))
@@ -244,6 +249,9 @@ class Registry:
             f"held-out crops.\n\n"
             f"{metrics_table(evaluation.metrics, evaluation.trained_on_judge)}\n"
         )
+        for each, found in evaluation.sets.items():
+            text += f"\nEvaluation set `{each}` version `{found.version[:12]}`:\n\n"
+            text += f"{metrics_table(found.metrics, evaluation.trained_on_judge)}\n"
         if run_id := evaluation.mlflow_run_id:
             picture = artifact_url(self._settings, run_id, PICTURE)
             text += f"\n![comparison]({picture})\n"

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from srgan.config.base import Config
+from srgan.config.base import Config, Name
 
 
 class GateConfig(Config):
@@ -11,6 +11,8 @@ class GateConfig(Config):
     Models trained on pixels alone have no margin: PSNR is what they were trained for.
     """
 
+    sets: tuple[Name, ...] = ()
+    """Evaluation sets on each of which the rule has to hold, in place of the held-out crops."""
     max_psnr_loss_db: float = Field(3.0, ge=0)
     """How far below the champion's the PSNR of a model trained on more than pixels may be. The
     paper's GAN loses 2.65 dB on Set5 against the network that it starts from (Table 2)."""

@@ -1,15 +1,17 @@
 """Decisions about a champion: by the gate's rule, by hand against it, and back to a former one."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from srgan.config import GateConfig
 from srgan.errors import ConfigError
 from srgan.evaluate.gate import judge
-from srgan.evaluate.promotions import Entry, Grounds, Hand, PromotionLog, champions
+from srgan.evaluate.promotions import Entry, Grounds, Hand, OnSet, PromotionLog, champions
 from srgan.evaluate.report import Report
 from srgan.evaluate.spec import CHAMPION, MODEL
 from srgan.perceptual import FeatureNetwork
 from srgan.refs import ModelRef, PromotionDecision
+from srgan.storage import ObjectStore
 
 
 def decide(
@@ -18,10 +20,14 @@ def decide(
     champion: ModelRef | None,
     report: Report,
     gate: GateConfig,
+    sets: Mapping[str, Report] = MappingProxyType({}),
 ) -> Entry:
-    """Judge and write the decision; `ConflictError` when another one was written first."""
+    """Judge and write the decision; `ConflictError` when another one was written first.
+
+    `sets` are the reports on evaluation sets that belong to `report`, by name.
+    """
     before = champion.version if champion else None
-    verdict = judge(report, gate, challenger=challenger.version, champion=before)
+    verdict = judge(report, gate, challenger=challenger.version, champion=before, sets=sets)
     decision = PromotionDecision(
         model=challenger.name,
         challenger=challenger.version,
@@ -40,8 +46,23 @@ def decide(
         gate=gate,
         against=verdict.against,
         differences=dict(verdict.differences),
+        sets={
+            name: OnSet(
+                version=report.sets[name].version,
+                metrics=each.metrics,
+                differences=dict(verdict.on_sets[name]),
+            )
+            for name, each in sets.items()
+        },
     )
     return log.append(decision, grounds)
+
+
+def read_set_reports(store: ObjectStore, report: Report) -> dict[str, Report]:
+    """Reports on the evaluation sets that were measured with `report`, by name."""
+    return {
+        name: Report.model_validate_json(store.get(each.key)) for name, each in report.sets.items()
+    }
 
 
 def measures(
@@ -49,13 +70,16 @@ def measures(
     challenger: ModelRef,
     champion: ModelRef | None,
     judges: Mapping[FeatureNetwork, str],
+    sets: Mapping[str, str],
 ) -> bool:
-    """Whether a recorded report compares just these two, with the networks that judge today."""
+    """Whether a recorded report compares just these two, by today's judges, on today's `sets`."""
     expected = {MODEL: challenger.weights_digest}
     if champion:
         expected[CHAMPION] = champion.weights_digest
     found = {name: report.weights.get(name) for name in (MODEL, CHAMPION)}
-    return {k: v for k, v in found.items() if v} == expected and report.judges == judges
+    same_two = {name: digest for name, digest in found.items() if digest} == expected
+    same_sets = {name: each.version for name, each in report.sets.items()} == sets
+    return same_two and report.judges == judges and same_sets
 
 
 def promote_by_hand(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from srgan.config import GateConfig
 from srgan.evaluate.bootstrap import Interval
@@ -34,11 +35,23 @@ class Verdict:
     against: str
     """``champion``, or ``bicubic`` for a first version."""
     differences: Mapping[str, Interval]
-    """Model minus `against` of each figure."""
+    """Model minus `against` of each figure, on the held-out crops."""
+    on_sets: Mapping[str, Mapping[str, Interval]]
+    """The same on each evaluation set."""
 
 
-def judge(report: Report, gate: GateConfig, *, challenger: int, champion: int | None) -> Verdict:
-    """Decide by the figures and signs of one evaluation, all contestants on the same crops.
+def judge(
+    report: Report,
+    gate: GateConfig,
+    *,
+    challenger: int,
+    champion: int | None,
+    sets: Mapping[str, Report] = MappingProxyType({}),
+) -> Verdict:
+    """Decide by the figures and signs of one evaluation, all contestants on the same images.
+
+    Without `sets` the held-out crops of `report` decide; with them the rule has to hold on each
+    evaluation set, and of the held-out crops no output may be broken.
 
     Models that learned from pixels alone are compared by PSNR. Where one of the two learned from
     more, perceptual distances decide, those by networks that have taught neither if there are
@@ -47,23 +60,39 @@ def judge(report: Report, gate: GateConfig, *, challenger: int, champion: int | 
     """
     opponent = _BICUBIC if champion is None else _champion(champion)
     found = differences(report, opponent)
+    on_sets = {name: differences(each, opponent) for name, each in sets.items()}
+    if not deciding_distances(report, opponent) and champion is not None:
+        compared = {MODEL: f"version {challenger}", CHAMPION: f"champion version {champion}"}
+        beyond = {words: name in report.beyond_pixels for name, words in compared.items()}
+        refuse_without_judge(beyond, report.judges)
+    rule, checks = _checks(report, gate, opponent, found)
+    if sets:
+        rule = f"on each of the evaluation sets {', '.join(sets)}: {rule}"
+        checks = broken_outputs(report)
+        for name, each in sets.items():
+            checks += [
+                Check(check.holds, f"on {name} {check.text}")
+                for check in _checks(each, gate, opponent, on_sets[name])[1]
+            ]
+    promoted = all(check.holds for check in checks)
+    reason = _sentence(checks, challenger=challenger, champion=champion)
+    return Verdict(promoted, reason, rule, opponent.name, found, on_sets)
+
+
+def _checks(
+    report: Report, gate: GateConfig, opponent: Opponent, found: dict[str, Interval]
+) -> tuple[str, list[Check]]:
+    """The rule that fits the two models, in words, and what it finds in one report."""
     distances = deciding_distances(report, opponent)
-    beyond = {name: name in report.beyond_pixels for name in {MODEL, opponent.name}}
-    if not any(beyond.values()):
+    if not {MODEL, opponent.name} & set(report.beyond_pixels):
         rule, checks = _PIXEL_RULE, _pixel_checks(report, opponent)
     elif distances:
         rule = _perceptual_rule(gate)
         checks = _perceptual_checks(report, gate, opponent, distances, found)
     else:
-        if champion is not None:
-            names = {MODEL: f"version {challenger}", CHAMPION: f"champion version {champion}"}
-            refuse_without_judge({names[name]: beyond[name] for name in names}, report.judges)
         rule, checks = _floor_rule(gate), _floor_checks(report, gate)
     # Figures of broken outputs say nothing: what is broken is the whole reason.
-    checks = broken_outputs(report) or checks
-    promoted = all(check.holds for check in checks)
-    reason = _sentence(checks, challenger=challenger, champion=champion)
-    return Verdict(promoted, reason, rule, opponent.name, found)
+    return rule, broken_outputs(report) or checks
 
 
 def deciding_distances(report: Report, opponent: Opponent) -> list[str]:

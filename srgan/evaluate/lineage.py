@@ -4,13 +4,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from srgan.config import GateConfig, Recipe
 from srgan.errors import RegistryError
-from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, Ref, config_digest, digest
+from srgan.refs import (
+    CheckpointRef,
+    DatasetRef,
+    EvaluationRef,
+    Ref,
+    SetResult,
+    config_digest,
+    digest,
+)
 from srgan.version import code_version
 
+_SETS = TypeAdapter(dict[str, SetResult])
 _WORDS = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "code"}
 
 
@@ -30,6 +39,7 @@ class Lineage(Ref):
     @property
     def tags(self) -> dict[str, str]:
         """Tags of the version, names without their prefix."""
+        sets = {name: found.model_dump() for name, found in self.evaluation.sets.items()}
         values = {
             "run": self.checkpoint.run,
             "pretrained_run": self.pretrained.run if self.pretrained else None,
@@ -41,6 +51,7 @@ class Lineage(Ref):
             "gate": self.recipe.gate.model_dump_json() if self.recipe else None,
             "recipe_name": self.recipe.name if self.recipe else None,
             "metrics": json.dumps(self.evaluation.metrics, sort_keys=True),
+            "sets": json.dumps(sets, sort_keys=True) if sets else None,
             "evaluation": self.evaluation.key,
             "evaluation_run": self.evaluation.mlflow_run_id,
         }
@@ -91,6 +102,11 @@ def training_inputs(dataset: DatasetRef, recipe: Recipe) -> dict[str, str]:
 def what_changed(tags: Mapping[str, str], inputs: Mapping[str, str]) -> list[str]:
     """Words for the `training_inputs` in which a version, by its tags, differs from `inputs`."""
     return [_WORDS[name] for name, value in inputs.items() if tags.get(name) != value]
+
+
+def recorded_sets(tags: Mapping[str, str]) -> dict[str, SetResult]:
+    """What was measured on evaluation sets when a version was registered, by its tags."""
+    return _SETS.validate_json(tags.get("sets", "{}"))
 
 
 def recorded_gate(tags: Mapping[str, str]) -> GateConfig:

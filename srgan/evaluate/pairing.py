@@ -1,6 +1,7 @@
 """Two model versions side by side, by figures that evaluations have recorded."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from srgan.refs import ModelRef
 from srgan.storage import ObjectStore
 
 _MIN_PHOTOS = 2
+_REPORT = re.compile(r"/evaluations/[^/]+/(report|sets/[^/]+)\.json$")
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,26 @@ class Side:
     name: str
     """Contestant that it is there."""
 
+    @property
+    def where(self) -> str:
+        """What it was measured on."""
+        on, dataset = self.report.on, self.report.dataset
+        if on is not None:
+            return f"evaluation set {on.name} {on.version}"
+        return f"held-out crops of {dataset.dataset} {dataset.version}"
+
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two versions on the same crops."""
+    """Two versions on the same images."""
 
     first: Side
     second: Side
+
+    @property
+    def where(self) -> str:
+        """What both were measured on."""
+        return self.first.where
 
     @property
     def figures(self) -> list[str]:
@@ -67,30 +82,40 @@ class Pairing:
         return paired_interval(values, photos)
 
 
-def find_pairing(store: ObjectStore, first: ModelRef, second: ModelRef) -> Pairing:
-    """Where both versions were measured on the same crops, best in one evaluation.
+def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list[Pairing]:
+    """Both versions wherever they were measured on the same images, held-out crops before sets.
 
+    For each of these the pair from one evaluation, else from one release, where there are several.
     `DataError` with the command that measures them where no evaluation did.
     """
-    sides = [
-        [side for run in {first.run, second.run} for side in _sides(store, run, version)]
+    runs = dict.fromkeys((first.run, second.run))
+    mine, theirs = (
+        [side for run in runs for side in _sides(store, run, version)]
         for version in (first, second)
-    ]
-    pairs = [Pairing(a, b) for a in sides[0] for b in sides[1] if _on_the_same(a, b)]
-    if not pairs:
+    )
+    best: dict[str, Pairing] = {}
+    for pair in (Pairing(a, b) for a in mine for b in theirs if _images(a) == _images(b)):
+        known = best.get(pair.where)
+        if known is None or _rank(pair) > _rank(known):
+            best[pair.where] = pair
+    if not best:
         raise DataError(
-            f"no evaluation has measured {first.uri} and {second.uri} on the same crops; have "
+            f"no evaluation has measured {first.uri} and {second.uri} on the same images; have "
             "both measured on one dataset, each by `prefect deployment run "
             f"evaluate-model/evaluate-model --param model={first.uri} --param dataset=NAME`, "
             "then compare again"
         )
-    return max(pairs, key=lambda pair: (pair.first.key == pair.second.key, pair.same_code))
+    return sorted(best.values(), key=lambda pair: (pair.first.report.on is not None, pair.where))
+
+
+def _rank(pair: Pairing) -> tuple[bool, bool]:
+    return pair.first.key == pair.second.key, pair.same_code
 
 
 def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:
     """The version in the evaluations about the checkpoint of `run`."""
     for info in store.list(f"runs/{run}/evaluations/"):
-        if not info.key.endswith("/report.json"):
+        if not _REPORT.search(info.key):
             continue
         report = Report.model_validate_json(store.get(info.key))
         for name, digest in report.weights.items():
@@ -98,12 +123,8 @@ def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:
                 yield Side(report, info.key, name)
 
 
-def _on_the_same(a: Side, b: Side) -> bool:
-    def what(side: Side) -> tuple[str, int, Sequence[tuple[str, int]]]:
-        report = side.report
-        return report.dataset.version, report.scale, sorted(map(_crop, report.images))
-
-    return what(a) == what(b)
+def _images(side: Side) -> tuple[str, int, Sequence[tuple[str, int]]]:
+    return side.where, side.report.scale, sorted(map(_crop, side.report.images))
 
 
 def _crop(image: ImageFigures) -> tuple[str, int]:

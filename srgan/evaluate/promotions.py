@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from pydantic import Field
 
@@ -12,6 +13,16 @@ from srgan.evaluate.bootstrap import Interval
 from srgan.perceptual import FeatureNetwork
 from srgan.refs import PromotionDecision, Ref, to_json
 from srgan.storage import ObjectStore
+
+
+class OnSet(Ref):
+    """What an evaluation set said in a decision."""
+
+    version: str
+    """Of the set."""
+    metrics: dict[str, dict[str, float]]
+    differences: dict[str, Interval]
+    """As in `Grounds`."""
 
 
 class Grounds(Ref):
@@ -34,7 +45,9 @@ class Grounds(Ref):
     against: str = ""
     """Whom the challenger was compared with, ``champion`` or ``bicubic``."""
     differences: dict[str, Interval] = Field(default_factory=dict)
-    """Challenger minus that one, by figure, with its 95 % interval."""
+    """Challenger minus that one, by figure, with its 95 % interval; on the held-out crops."""
+    sets: dict[str, OnSet] = Field(default_factory=dict)
+    """The same on each evaluation set, by name. Where there are any, they decided."""
 
 
 class Hand(Ref):
@@ -59,6 +72,11 @@ class Entry(Grounds):
     hand: Hand | None = None
     """None: the gate decided."""
 
+    @property
+    def set_versions(self) -> dict[str, str]:
+        """Version by name of the evaluation sets that decided."""
+        return {name: each.version for name, each in self.sets.items()}
+
 
 class PromotionLog:
     """The decisions about one model, append-only; of two writers one wins."""
@@ -78,11 +96,17 @@ class PromotionLog:
         entries = self.entries()
         return entries[-1].champion if entries else None
 
-    def standing(self, challenger: int, judges: Mapping[FeatureNetwork, str]) -> Entry | None:
+    def standing(
+        self,
+        challenger: int,
+        judges: Mapping[FeatureNetwork, str],
+        sets: Mapping[str, str] = MappingProxyType({}),
+    ) -> Entry | None:
         """The decision about this version that still holds, so that it is not taken twice.
 
         A promotion holds while that version is champion, a refusal while the champion that it
-        lost against still is and the same perceptual networks judge. A rollback from that version
+        lost against still is and the same perceptual networks judge on the same versions of the
+        same evaluation `sets`. A rollback from that version
         holds until somebody promotes it by hand: the next scheduled run must not undo it.
         """
         entries = self.entries()
@@ -92,8 +116,8 @@ class PromotionLog:
                 return entry
             if decision.challenger == challenger:
                 holds = entry.champion == entries[-1].champion
-                same_judges = decision.promoted or entry.judges == judges
-                return entry if holds and same_judges else None
+                same = entry.judges == judges and entry.set_versions == sets
+                return entry if holds and (decision.promoted or same) else None
         return None
 
     def append(
@@ -151,12 +175,16 @@ def decision_tags(entry: Entry) -> dict[str, str]:
     tags = {
         "decision": entry.decision.reason,
         "decision_rule": entry.rule,
-        "decision_differences": _json(
+        "decision_metrics": _json(entry.metrics),
+        "decision_differences": _json({"against": entry.against, **_plain(entry.differences)}),
+        "decision_sets": _json(
             {
-                "against": entry.against,
-                **{name: each.model_dump() for name, each in entry.differences.items()},
+                name: {**each.model_dump(), "differences": _plain(each.differences)}
+                for name, each in entry.sets.items()
             }
-        ),
+        )
+        if entry.sets
+        else "",
         "trained_on_judge": _json(entry.trained_on_judge) if entry.trained_on_judge else "",
     }
     return {name: value for name, value in tags.items() if value}
@@ -164,14 +192,21 @@ def decision_tags(entry: Entry) -> dict[str, str]:
 
 def differences_table(entry: Entry) -> str:
     """Markdown table of the differences with their intervals; "" where there are none."""
-    if not entry.differences:
+    rows = [(name, each) for name, each in entry.differences.items()]
+    for on, found in entry.sets.items():
+        rows += [(f"{on}: {name}", each) for name, each in found.differences.items()]
+    if not rows:
         return ""
     lines = [f"| Challenger minus {entry.against} | mean | 95 % interval |", "|---|---:|---:|"]
     lines += [
         f"| {name} | {each.mean:+.4f} | {each.low:+.4f} to {each.high:+.4f} |"
-        for name, each in entry.differences.items()
+        for name, each in rows
     ]
     return "\n".join(lines)
+
+
+def _plain(differences: Mapping[str, Interval]) -> dict[str, object]:
+    return {name: each.model_dump() for name, each in differences.items()}
 
 
 def _json(value: object) -> str:

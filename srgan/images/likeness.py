@@ -43,7 +43,8 @@ def bits_apart(looks: list[str], others: list[str]) -> NDArray[np.uint8]:
     mine, theirs = (
         np.array([int(look, 16) for look in each], np.uint64) for each in (looks, others)
     )
-    return np.bitwise_count(mine[:, None] ^ theirs[None, :])
+    apart: NDArray[np.uint8] = np.bitwise_count(mine[:, None] ^ theirs[None, :])
+    return apart
 
 
 def _shrink(values: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.float64]:
