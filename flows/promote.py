@@ -15,7 +15,7 @@ from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
 from srgan.config import Name
 from srgan.errors import ConflictError
-from srgan.evaluate.decision import decide, read_set_reports
+from srgan.evaluate.decision import decide, opinion_of, read_set_reports
 from srgan.evaluate.judges import find_judges
 from srgan.evaluate.lineage import recorded_gate
 from srgan.evaluate.promotions import Entry, PromotionLog, differences_table
@@ -55,7 +55,8 @@ def settle(challenger: ModelRef) -> Entry:
         champion = find_champion(challenger.name)
         sets = find_sets(gate.sets, models=[challenger, *([champion] if champion else [])])
         versions = {each.name: each.version for each in sets}
-        standing = log.standing(challenger.version, find_judges(store), versions)
+        opinion = opinion_of(store, challenger, champion)
+        standing = log.standing(challenger.version, find_judges(store), versions, opinion)
         if standing is not None:
             logger.info("Decided before: %s", standing.decision.reason)
             return standing
@@ -65,7 +66,8 @@ def settle(challenger: ModelRef) -> Entry:
         evaluation = evaluate(challenger, dataset, pretrained, champion, sets)
         report = Report.model_validate_json(store.get(evaluation.key))
         try:
-            return decide(log, challenger, champion, report, gate, read_set_reports(store, report))
+            on_sets = read_set_reports(store, report)
+            return decide(log, challenger, champion, report, gate, on_sets, opinion)
         except ConflictError as error:
             logger.warning("Another promotion was decided meanwhile: %s", error)
 

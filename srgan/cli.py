@@ -11,6 +11,7 @@ import typer
 from srgan.cli_export import export
 from srgan.cli_import import import_weights
 from srgan.cli_models import models_app
+from srgan.cli_mos import mos_app
 from srgan.cli_photos import degrade, evaluate, upscale
 from srgan.cli_weights import weights_app
 from srgan.errors import SrganError
@@ -39,6 +40,7 @@ stack_app = typer.Typer(help="The services of this machine.", no_args_is_help=Tr
 app.add_typer(stack_app, name="stack")
 app.add_typer(weights_app, name="weights")
 app.add_typer(models_app, name="models")
+app.add_typer(mos_app, name="mos")
 for verb in (degrade, upscale, evaluate, import_weights, export):
     app.command()(verb)
 

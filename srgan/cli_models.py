@@ -1,20 +1,15 @@
 """`srgan models`: what is registered, who is champion, and the way forward and back."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srgan.errors import ConfigError, ConflictError, RegistryError
+from srgan.cli_services import Services, services_for
+from srgan.errors import ConfigError
 
 if TYPE_CHECKING:
-    from srgan.adapters.registry import Registry
-    from srgan.adapters.s3 import S3Store
-    from srgan.evaluate.promotions import Entry, PromotionLog
+    from srgan.evaluate.promotions import Entry
     from srgan.refs import ModelRef
-    from srgan.settings import Settings
 
 models_app = typer.Typer(
     help="Versions of registered models, and which one is champion.", no_args_is_help=True
@@ -22,27 +17,6 @@ models_app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A registered model")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the log")]
-
-
-@dataclass(frozen=True)
-class _Services:
-    """What the commands talk to."""
-
-    settings: "Settings"
-    store: "S3Store"
-    registry: "Registry"
-
-    def log(self, model: str) -> "PromotionLog":
-        from srgan.evaluate.promotions import PromotionLog
-
-        return PromotionLog(self.store, model)
-
-    def names(self, model: str | None) -> list[str]:
-        """One model or all of them; `RegistryError` where there is none of that name."""
-        known = self.registry.names()
-        if model and model not in known:
-            raise RegistryError(f"no model {model!r}; there are: {', '.join(known) or 'none'}")
-        return [model] if model else known
 
 
 @models_app.command("list")
@@ -54,9 +28,8 @@ def list_models(
     """All models with their champions, or the versions of one."""
     from srgan.cli_tables import models_table, show_tables, versions_table
 
-    with _services() as services:
+    with services_for(model) as services:
         if model:
-            services.names(model)
             entries = services.log(model).entries()
             versions = services.registry.versions(model)
             aliases = services.registry.aliases(model)
@@ -64,7 +37,7 @@ def list_models(
         else:
             rows = [
                 (name, services.registry.aliases(name), services.log(name).entries())
-                for name in services.names(None)
+                for name in services.registry.names()
             ]
             show_tables(models_table(rows))
 
@@ -79,7 +52,7 @@ def show(
     from srgan.cli_tables import figures_table, lineage_table, log_table, show_tables
     from srgan.evaluate.lineage import recorded_sets
 
-    with _services() as services:
+    with services_for() as services:
         version = services.registry.resolve(address)
         tags = services.registry.tags(version)
         aliases = services.registry.aliases(version.name)
@@ -102,7 +75,7 @@ def compare(
     from srgan.cli_tables import pairing_table, show_tables, what_differs
     from srgan.evaluate.pairing import find_pairings
 
-    with _services() as services:
+    with services_for() as services:
         one, other = (services.registry.resolve(address) for address in (first, second))
         pairings = find_pairings(services.store, one, other)
         show_tables(*(pairing_table(one, other, pairing) for pairing in pairings))
@@ -126,7 +99,7 @@ def promote(
             "a promotion by hand takes both, --force and --reason TEXT; without them the gate "
             "decides"
         )
-    with _services() as services:
+    with services_for() as services:
         challenger = _challenger(services, address)
         log = services.log(challenger.name)
         champion, moved = current_champion(services.registry, log)
@@ -162,8 +135,7 @@ def rollback(
 
     if not reason.strip():
         raise ConfigError("--reason is empty; say why, it is kept in the log")
-    with _services() as services:
-        services.names(model)
+    with services_for(model) as services:
         log = services.log(model)
         _say(current_champion(services.registry, log)[1])
         line = line_of_return(log, to)
@@ -184,7 +156,7 @@ def register(
     from srgan.adapters.registry import register_version
     from srgan.evaluate.registrations import read_registration
 
-    with _services() as services:
+    with services_for() as services:
         name, lineage = read_registration(services.store, run, model)
         version = register_version(services.settings, services.store, name, lineage)
         typer.echo(f"{version.uri} is {run}, alias challenger")
@@ -199,13 +171,13 @@ def repair(
     """Bring aliases to what the promotion log says, after something died in between."""
     from srgan.adapters.champion import follow
 
-    with _services() as services:
-        for name in services.names(model):
+    with services_for(model) as services:
+        for name in [model] if model else services.registry.names():
             moved = follow(services.registry, services.log(name))
             typer.echo(moved or f"{name}: alias and log agree")
 
 
-def _challenger(services: _Services, address: str) -> "ModelRef":
+def _challenger(services: Services, address: str) -> "ModelRef":
     """What an address means as a challenger: a bare name is the newest one."""
     from srgan.adapters.addresses import parse_address
     from srgan.adapters.registry import CHALLENGER
@@ -216,10 +188,10 @@ def _challenger(services: _Services, address: str) -> "ModelRef":
 
 
 def _ask_the_gate(
-    services: _Services, challenger: "ModelRef", champion: "ModelRef | None"
+    services: Services, challenger: "ModelRef", champion: "ModelRef | None"
 ) -> "Entry":
     """The decision that stands, or one by the figures of the registration, where they suffice."""
-    from srgan.evaluate.decision import decide, measures, read_set_reports
+    from srgan.evaluate.decision import decide, measures, opinion_of, read_set_reports
     from srgan.evaluate.judges import find_judges
     from srgan.evaluate.lineage import recorded_gate
     from srgan.evaluate.report import Report
@@ -229,7 +201,8 @@ def _ask_the_gate(
     tags = services.registry.tags(challenger)
     gate = recorded_gate(tags)
     sets = {name: newest_set(services.store, name).version for name in gate.sets}
-    standing = log.standing(challenger.version, judges, sets)
+    opinion = opinion_of(services.store, challenger, champion)
+    standing = log.standing(challenger.version, judges, sets, opinion)
     if standing:
         return standing
     recorded = services.store.find(tags["evaluation"]) if "evaluation" in tags else None
@@ -243,27 +216,10 @@ def _ask_the_gate(
             "decides"
         )
     on_sets = read_set_reports(services.store, report)
-    return decide(log, challenger, champion, report, gate, on_sets)
+    return decide(log, challenger, champion, report, gate, on_sets, opinion)
 
 
 def _say(*lines: object) -> None:
     for line in lines:
         if line is not None:
             typer.echo(str(line))
-
-
-@contextmanager
-def _services() -> Iterator[_Services]:
-    """Store and registry; what MLflow raises inside is a message that names its address."""
-    from srgan.adapters.registry import Registry, explaining
-    from srgan.adapters.s3 import open_store
-    from srgan.settings import Settings
-
-    settings = Settings()
-    with explaining(settings):
-        try:
-            yield _Services(settings, open_store(settings), Registry(settings))
-        except ConflictError as error:
-            raise ConflictError(
-                f"somebody else decided at the same moment, and nothing was changed here: {error}"
-            ) from error

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from srgan.adapters.registry import Registered
+    from srgan.evaluate.mos import Opinion
     from srgan.evaluate.pairing import Pairing
 
 _CHAMPION, _CHALLENGER = "champion", "challenger"
@@ -137,6 +138,21 @@ def log_table(model: str, entries: Sequence[Entry]) -> "Table":
             "hand" if entry.hand else "gate",
             str(entry.champion or "–"),
             entry.decision.reason,
+        )
+    return table
+
+
+def opinions_table(title: str, opinions: Mapping[int, "Opinion"]) -> "Table":
+    """Mean opinion scores of a study by version."""
+    table = _table("version", "MOS", "95 % interval", "images", "raters", title=title)
+    for version, each in opinions.items():
+        found = each.interval
+        table.add_row(
+            str(version),
+            f"{each.mean:.2f}",
+            f"{found.low:.2f} to {found.high:.2f}" if found else "–",
+            str(each.num_images),
+            str(each.num_raters),
         )
     return table
 

@@ -5,21 +5,18 @@ project's own engine reads weights and config only, never that code.
 """
 
 import hashlib
-import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srgan.adapters.addresses import check_name, parse_address
+from srgan.adapters.model_versions import RUN_TAG, TAG_PREFIX, as_ref, own_tags, tolerating
 from srgan.adapters.packaging import GENERATOR_PATH, save_pyfunc
 from srgan.adapters.tracking import (
     artifact_url,
     mlflow_client,
-    require_answer,
     start_run,
     tracked_run,
 )
@@ -38,9 +35,6 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
-
-_TAG_PREFIX = "srgan."
-_RUN_TAG = "srgan.run"
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ class Registry:
         `weights` are the safetensors whose SHA-256 is the checkpoint's digest.
         """
         found = self._find_run(name, lineage.checkpoint.run)
-        ref = _as_ref(found) if found else self._create(name, weights, lineage)
+        ref = as_ref(found) if found else self._create(name, weights, lineage)
         self.set_alias(ref.name, CHALLENGER, ref.version)
         return ref
 
@@ -78,7 +72,7 @@ class Registry:
         """
         check_name(name)
         found = self._find_run(name, lineage.run)
-        return _as_ref(found) if found else self._create_import(name, weights, lineage)
+        return as_ref(found) if found else self._create_import(name, weights, lineage)
 
     def resolve(self, address: str) -> ModelRef:
         """``models:/name@alias``, ``models:/name/3`` or a bare name, which means its champion.
@@ -94,12 +88,12 @@ class Registry:
                 f"the registry at {self._settings.mlflow_tracking_uri} has no model {name!r} "
                 f"with {what}; look at its Models page, or run the retrain flow"
             )
-        return _as_ref(entry)
+        return as_ref(entry)
 
     def find(self, name: str, alias: str) -> ModelRef | None:
         """The version that an alias names; None when there is no such model or alias."""
         entry = self._find_alias(name, alias)
-        return _as_ref(entry) if entry else None
+        return as_ref(entry) if entry else None
 
     def alias(self, name: str, alias: str) -> int | None:
         """Number of the version that an alias names, whoever registered it."""
@@ -108,7 +102,7 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, int]:
         """Version by alias; empty where there is no such model."""
-        with _tolerating("RESOURCE_DOES_NOT_EXIST"):
+        with tolerating("RESOURCE_DOES_NOT_EXIST"):
             found = self._client.get_registered_model(name).aliases
             return {alias: int(version) for alias, version in found.items()}
         return {}
@@ -128,17 +122,17 @@ class Registry:
         found = self._search(f"name='{name}'")
         return [
             Registered(
-                _as_ref(entry),
-                _own_tags(entry),
+                as_ref(entry),
+                own_tags(entry),
                 datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
             )
             for entry in found
-            if _RUN_TAG in entry.tags
+            if RUN_TAG in entry.tags
         ]
 
     def tags(self, ref: ModelRef) -> dict[str, str]:
         """Lineage tags of a version, names without their ``srgan.`` prefix."""
-        return _own_tags(self._client.get_model_version(ref.name, str(ref.version)))
+        return own_tags(self._client.get_model_version(ref.name, str(ref.version)))
 
     def origin(self, ref: ModelRef) -> tuple[DatasetRef, CheckpointRef | None]:
         """The dataset version of a model version, and the stage that its training started from.
@@ -169,9 +163,7 @@ class Registry:
 
     def set_tag(self, ref: ModelRef, name: str, value: str) -> None:
         """Set the tag ``srgan.<name>`` of a version."""
-        self._client.set_model_version_tag(
-            ref.name, str(ref.version), f"{_TAG_PREFIX}{name}", value
-        )
+        self._client.set_model_version_tag(ref.name, str(ref.version), f"{TAG_PREFIX}{name}", value)
 
     def load_generator_bytes(self, ref: ModelRef) -> bytes:
         """Weights and config as safetensors, verified against the version's digest."""
@@ -231,14 +223,14 @@ class Registry:
             name,
             source=f"{self._client.get_run(run_id).info.artifact_uri}/model",
             run_id=run_id,
-            tags={f"{_TAG_PREFIX}{tag}": value for tag, value in tags.items()},
+            tags={f"{TAG_PREFIX}{tag}": value for tag, value in tags.items()},
             description=description,
         )
         # Not the answer: somebody else, or this request repeated after a lost answer, may have
         # made a version of the same run, and MLflow has no conditional write to prevent it.
         entry = self._find_run(name, tags["run"])
         assert entry is not None
-        return _as_ref(entry)
+        return as_ref(entry)
 
     def _describe(self, lineage: Lineage) -> str:
         """Markdown that the version's page shows: figures and the comparison picture."""
@@ -260,14 +252,14 @@ class Registry:
         return text
 
     def _ensure_model(self, name: str) -> None:
-        with _tolerating("RESOURCE_ALREADY_EXISTS"):
+        with tolerating("RESOURCE_ALREADY_EXISTS"):
             self._client.create_registered_model(name)
 
     def _find_run(self, name: str, run: str) -> "ModelVersion | None":
         """The version of a run; where two were made at the same moment, the first alone stays."""
-        found = self._search(f"name='{name}' and tags.`{_RUN_TAG}`='{run}'")
+        found = self._search(f"name='{name}' and tags.`{RUN_TAG}`='{run}'")
         for extra in found[1:]:
-            with _tolerating("RESOURCE_DOES_NOT_EXIST"):
+            with tolerating("RESOURCE_DOES_NOT_EXIST"):
                 self._client.delete_model_version(name, extra.version)
         return found[0] if found else None
 
@@ -283,39 +275,14 @@ class Registry:
 
     def _find_alias(self, name: str, alias: str) -> "ModelVersion | None":
         # MLflow calls an alias that does not exist an invalid parameter.
-        with _tolerating("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        with tolerating("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return self._client.get_model_version_by_alias(name, alias)
         return None
 
     def _find_version(self, name: str, version: int) -> "ModelVersion | None":
-        with _tolerating("RESOURCE_DOES_NOT_EXIST"):
+        with tolerating("RESOURCE_DOES_NOT_EXIST"):
             return self._client.get_model_version(name, str(version))
         return None
-
-
-@contextmanager
-def explaining(settings: Settings) -> Iterator[None]:
-    """`RegistryError` with the server's address for whatever MLflow raises inside."""
-    from mlflow.exceptions import MlflowException
-
-    address = settings.require("mlflow_tracking_uri")
-    require_answer(address)
-    try:
-        yield
-    except MlflowException as error:
-        raise RegistryError(f"the registry at {address} refused: {error.message}") from error
-
-
-@contextmanager
-def _tolerating(*codes: str) -> Iterator[None]:
-    """Swallow MLflow's answers of these codes; whatever else went wrong is raised."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code not in codes:
-            raise
 
 
 def register_version(
@@ -337,28 +304,3 @@ def load(address: str, settings: Settings | None = None) -> "Generator":
 
     registry = Registry(settings or Settings())
     return load_generator(registry.load_generator_bytes(registry.resolve(address)))
-
-
-def _own_tags(entry: "ModelVersion") -> dict[str, str]:
-    return {
-        name.removeprefix(_TAG_PREFIX): value
-        for name, value in entry.tags.items()
-        if name.startswith(_TAG_PREFIX)
-    }
-
-
-def _as_ref(entry: "ModelVersion") -> ModelRef:
-    tags = entry.tags
-    if _RUN_TAG not in tags:
-        raise RegistryError(
-            f"models:/{entry.name}/{entry.version} was not registered by this project: it has no "
-            f"tag {_RUN_TAG}"
-        )
-    return ModelRef(
-        name=entry.name,
-        version=int(entry.version),
-        run=tags[_RUN_TAG],
-        weights_digest=tags["srgan.weights"],
-        pretrained_run=tags.get("srgan.pretrained_run"),
-        metrics=json.loads(tags.get("srgan.metrics", "{}")),  # of an import nothing is known
-    )

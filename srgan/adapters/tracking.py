@@ -4,8 +4,6 @@ import json
 import logging
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,6 @@ from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
-from srgan.errors import RegistryError
 from srgan.refs import DatasetRef, to_json
 from srgan.settings import Settings
 
@@ -30,7 +27,6 @@ EXPERIMENT = "srgan"
 
 _KEY_TAG = "srgan.key"
 _PARENT_TAG = "mlflow.parentRunId"
-_ANSWER_LIMIT_S = 10.0
 _MAX_DIGEST_CHARS = 36  # MLflow's own limit
 
 
@@ -40,24 +36,6 @@ def mlflow_client(settings: Settings) -> "MlflowClient":
 
     uri = settings.require("mlflow_tracking_uri")
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-
-def require_answer(address: str) -> None:
-    """`RegistryError` unless something answers at an HTTP address, within seconds.
-
-    MLflow's own client tries for four minutes, which suits a flow and no person at a terminal.
-    """
-    if not address.startswith(("http://", "https://")):
-        return
-    try:
-        urllib.request.urlopen(address, timeout=_ANSWER_LIMIT_S).close()  # noqa: S310  # HTTP it is
-    except urllib.error.HTTPError:
-        return  # somebody is there; what it says is for MLflow's client to judge
-    except (urllib.error.URLError, OSError) as error:
-        raise RegistryError(
-            f"MLflow at {address} does not answer ({error}); see `srgan stack status`, or correct "
-            "MLFLOW_TRACKING_URI"
-        ) from error
 
 
 def start_run(

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from srgan.config import GateConfig
 from srgan.errors import ConfigError
 from srgan.evaluate.gate import judge
+from srgan.evaluate.mos import OpinionPair, compare_opinions, read_studies
 from srgan.evaluate.promotions import Entry, Grounds, Hand, OnSet, PromotionLog, champions
 from srgan.evaluate.report import Report
 from srgan.evaluate.spec import CHAMPION, MODEL
@@ -21,13 +22,17 @@ def decide(
     report: Report,
     gate: GateConfig,
     sets: Mapping[str, Report] = MappingProxyType({}),
+    opinion: OpinionPair | None = None,
 ) -> Entry:
     """Judge and write the decision; `ConflictError` when another one was written first.
 
-    `sets` are the reports on evaluation sets that belong to `report`, by name.
+    `sets` are the reports on evaluation sets that belong to `report`, by name; `opinion` is what
+    people think of the two.
     """
     before = champion.version if champion else None
-    verdict = judge(report, gate, challenger=challenger.version, champion=before, sets=sets)
+    verdict = judge(
+        report, gate, challenger=challenger.version, champion=before, sets=sets, opinion=opinion
+    )
     decision = PromotionDecision(
         model=challenger.name,
         challenger=challenger.version,
@@ -54,6 +59,7 @@ def decide(
             )
             for name, each in sets.items()
         },
+        opinion=opinion,
     )
     return log.append(decision, grounds)
 
@@ -63,6 +69,16 @@ def read_set_reports(store: ObjectStore, report: Report) -> dict[str, Report]:
     return {
         name: Report.model_validate_json(store.get(each.key)) for name, each in report.sets.items()
     }
+
+
+def opinion_of(
+    store: ObjectStore, challenger: ModelRef, champion: ModelRef | None
+) -> OpinionPair | None:
+    """What people think of the two, where some rated both."""
+    if champion is None or champion.version == challenger.version:
+        return None
+    studies = read_studies(store, challenger.name)
+    return compare_opinions(studies, challenger.version, champion.version)
 
 
 def measures(

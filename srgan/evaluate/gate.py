@@ -13,11 +13,13 @@ from srgan.evaluate.checks import (
     closer,
     differences,
     no_photo_worse,
+    opinion_within,
     psnr_above,
     psnr_within,
 )
 from srgan.evaluate.comparison import BICUBIC
 from srgan.evaluate.judges import GET_A_JUDGE, refuse_without_judge
+from srgan.evaluate.mos import OpinionPair
 from srgan.evaluate.report import Report
 from srgan.evaluate.spec import CHAMPION, MODEL
 
@@ -47,11 +49,13 @@ def judge(
     challenger: int,
     champion: int | None,
     sets: Mapping[str, Report] = MappingProxyType({}),
+    opinion: OpinionPair | None = None,
 ) -> Verdict:
     """Decide by the figures and signs of one evaluation, all contestants on the same images.
 
     Without `sets` the held-out crops of `report` decide; with them the rule has to hold on each
-    evaluation set, and of the held-out crops no output may be broken.
+    evaluation set, and of the held-out crops no output may be broken. Where people have rated
+    both versions, their `opinion` counts too.
 
     Models that learned from pixels alone are compared by PSNR. Where one of the two learned from
     more, perceptual distances decide, those by networks that have taught neither if there are
@@ -74,6 +78,9 @@ def judge(
                 Check(check.holds, f"on {name} {check.text}")
                 for check in _checks(each, gate, opponent, on_sets[name])[1]
             ]
+    if opinion is not None:
+        rule = f"{rule}; {_opinion_rule(gate)}"
+        checks = [*checks, opinion_within(opinion, opponent, gate.max_mos_loss)]
     promoted = all(check.holds for check in checks)
     reason = _sentence(checks, challenger=challenger, champion=champion)
     return Verdict(promoted, reason, rule, opponent.name, found, on_sets)
@@ -126,6 +133,11 @@ def _floor_rule(gate: GateConfig) -> str:
         f"bucket: PSNR (Y) at most {gate.max_psnr_below_bicubic_db:.2f} dB below bicubic's; "
         f"{_GUARDED}"
     )
+
+
+def _opinion_rule(gate: GateConfig) -> str:
+    margin = f" by more than {gate.max_mos_loss:.2f}" if gate.max_mos_loss else ""
+    return f"mean opinion score not lower than the champion's{margin}"
 
 
 def _champion(version: int) -> Opponent:

@@ -10,6 +10,7 @@ from pydantic import Field
 from srgan.config import GateConfig
 from srgan.errors import ConflictError
 from srgan.evaluate.bootstrap import Interval
+from srgan.evaluate.mos import OpinionPair
 from srgan.perceptual import FeatureNetwork
 from srgan.refs import PromotionDecision, Ref, to_json
 from srgan.storage import ObjectStore
@@ -48,6 +49,8 @@ class Grounds(Ref):
     """Challenger minus that one, by figure, with its 95 % interval; on the held-out crops."""
     sets: dict[str, OnSet] = Field(default_factory=dict)
     """The same on each evaluation set, by name. Where there are any, they decided."""
+    opinion: OpinionPair | None = None
+    """What people think of both, where some rated both."""
 
 
 class Hand(Ref):
@@ -101,13 +104,15 @@ class PromotionLog:
         challenger: int,
         judges: Mapping[FeatureNetwork, str],
         sets: Mapping[str, str] = MappingProxyType({}),
+        opinion: OpinionPair | None = None,
     ) -> Entry | None:
         """The decision about this version that still holds, so that it is not taken twice.
 
-        A promotion holds while that version is champion, a refusal while the champion that it
-        lost against still is and the same perceptual networks judge on the same versions of the
-        same evaluation `sets`. A rollback from that version
-        holds until somebody promotes it by hand: the next scheduled run must not undo it.
+        A promotion holds while that version is champion. A refusal holds while the champion that
+        it lost against still is, the same perceptual networks judge on the same versions of the
+        same evaluation `sets`, and people's `opinion` of the two is what it was. A rollback from
+        that version holds until somebody promotes it by hand: the next scheduled run must not
+        undo it.
         """
         entries = self.entries()
         for entry in reversed(entries):
@@ -116,7 +121,7 @@ class PromotionLog:
                 return entry
             if decision.challenger == challenger:
                 holds = entry.champion == entries[-1].champion
-                same = entry.judges == judges and entry.set_versions == sets
+                same = (entry.judges, entry.set_versions, entry.opinion) == (judges, sets, opinion)
                 return entry if holds and (decision.promoted or same) else None
         return None
 
@@ -185,6 +190,7 @@ def decision_tags(entry: Entry) -> dict[str, str]:
         )
         if entry.sets
         else "",
+        "decision_opinion": entry.opinion.model_dump_json() if entry.opinion else "",
         "trained_on_judge": _json(entry.trained_on_judge) if entry.trained_on_judge else "",
     }
     return {name: value for name, value in tags.items() if value}
