@@ -65,6 +65,9 @@ class _StageConfig(Config):
     log_every: Positive = 50
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
+    min_workers: Positive | None = None
+    """Elastic workers: with nodes lost, go on with as few as this and take in new ones when they
+    come. None waits until all workers have a place again."""
     sync_batch_norm: bool = False
     """Batch norm over the whole batch instead of each worker's share of it; GPUs only."""
     keep_last: Positive = 3

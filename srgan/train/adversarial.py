@@ -82,7 +82,7 @@ class Adversarial(Stage):
         with self._autocast():
             real, fake = self._judge(hr, sr)
         loss = discriminator_loss(real, fake)
-        outcome = self.updates["discriminator"].step(loss, learning_rate)
+        outcome = self.updates["discriminator"].step(self._weight * loss, learning_rate)
         return {
             "discriminator_loss": loss.detach(),
             "discriminator_real": real.detach().sigmoid().mean(),
@@ -101,7 +101,7 @@ class Adversarial(Stage):
         content = self._content(sr, hr)
         adversarial = adversarial_loss(logits)
         loss = content + self.config.adversarial_weight * adversarial
-        outcome = self.updates["generator"].step(loss, learning_rate)
+        outcome = self.updates["generator"].step(self._weight * loss, learning_rate)
         return {
             "loss": loss.detach(),
             "content_loss": content.detach(),

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.data.dataset import share_of
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
@@ -68,6 +69,10 @@ class Stage(ABC):
         self.ema = Ema(generator, config.ema_decay) if config.ema_decay is not None else None
         self.updates = {"generator": Update(generator, config.gradient_clip, config.optimizer)}
         self._generate = ranks.share_gradients(generator)
+        self._share = share_of(config.batch_size, ranks.rank(), ranks.num_ranks())
+        self._weight = len(self._share) * ranks.num_ranks() / config.batch_size
+        """Of this rank's losses: gradients are averaged over ranks, whose shares differ in size
+        where an elastic stage goes on with a number of workers that does not divide the batch."""
 
     @property
     def result(self) -> Generator:
@@ -98,8 +103,7 @@ class Stage(ABC):
     def _images(self, windows: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """LR in [0, 1] and HR in [−1, 1], channels last."""
         if isinstance(self.degradation, RealDegradation):
-            first = ranks.rank() * len(windows)
-            lr, hr = self.degradation(windows, step=step, first=first)
+            lr, hr = self.degradation(windows, step=step, first=self._share.start)
         else:
             lr, hr = self.degradation(windows)
         return (
@@ -134,7 +138,7 @@ class Stage(ABC):
     def _blank(self) -> tuple[Tensor, Tensor]:
         """LR and HR images of this rank's share of a batch, all zero."""
         side, scale = self.config.patch_size, self.config.generator.scale
-        shape = (self.config.batch_size // ranks.num_ranks(), 3)
+        shape = (len(self._share), 3)
         return (
             torch.zeros(*shape, side // scale, side // scale, device=self.device),
             torch.zeros(*shape, side, side, device=self.device),
