@@ -57,8 +57,12 @@ class _StageConfig(Config):
     ema_decay: float | None = Field(None, gt=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0)
     """Largest global gradient norm; None leaves gradients as they are."""
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    """``auto``: bf16 autocast where the device computes it natively, else fp32."""
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
+    """``auto``: bf16 autocast where the device computes it natively, else fp32. ``fp16`` scales
+    losses, so that small gradients do not vanish; for GPUs before bf16."""
+    compile: bool = False
+    """``torch.compile`` of the trained networks: a faster step after minutes of compiling at each
+    start. Needs a C++ compiler on the nodes (on GPUs what Triton needs)."""
     seed: int = 0
     checkpoint_every: Positive = 1000
     validate_every: Positive = 1000

@@ -44,8 +44,10 @@ class Adversarial(Stage):
         self.discriminator = self._place(
             build_discriminator(config.discriminator, config.patch_size)
         )
-        self.updates["discriminator"] = Update(self.discriminator, config.gradient_clip)
-        self._judge = ranks.share_gradients(_Judge(self.discriminator))
+        self.updates["discriminator"] = Update(
+            self.discriminator, config.gradient_clip, scaled=self._scaled
+        )
+        self._judge = ranks.share_gradients(_Judge(self._compiled(self.discriminator)))
         self._content = build_content_loss(config, device=device, perceptual=perceptual)
 
     def networks(self) -> dict[str, nn.Module]:

@@ -67,8 +67,12 @@ class Stage(ABC):
         scale = config.generator.scale
         self.degradation = build_degradation(scale, config.degradation, seed=config.seed).to(device)
         self.ema = Ema(generator, config.ema_decay) if config.ema_decay is not None else None
-        self.updates = {"generator": Update(generator, config.gradient_clip, config.optimizer)}
-        self._generate = ranks.share_gradients(generator)
+        self.updates = {
+            "generator": Update(
+                generator, config.gradient_clip, config.optimizer, scaled=self._scaled
+            )
+        }
+        self._generate = ranks.share_gradients(self._compiled(generator))
         self._share = share_of(config.batch_size, ranks.rank(), ranks.num_ranks())
         self._weight = len(self._share) * ranks.num_ranks() / config.batch_size
         """Of this rank's losses: gradients are averaged over ranks, whose shares differ in size
@@ -111,6 +115,10 @@ class Stage(ABC):
             hr.contiguous(memory_format=torch.channels_last),
         )
 
+    @property
+    def _scaled(self) -> bool:
+        return self.config.precision == "fp16"
+
     def _autocast(self) -> torch.autocast:
         return autocast(self.device, self.config.precision)
 
@@ -143,6 +151,15 @@ class Stage(ABC):
             torch.zeros(*shape, side // scale, side // scale, device=self.device),
             torch.zeros(*shape, side, side, device=self.device),
         )
+
+    def _compiled(self, network: Network) -> Network:
+        """The same module, its forward compiled in place if the config says so.
+
+        Before DDP wraps it: gradients are then shared once the whole backward pass is done.
+        """
+        if self.config.compile:
+            network.compile()
+        return network
 
     def _place(self, network: Network) -> Network:
         if self.config.sync_batch_norm:
