@@ -14,6 +14,8 @@ from srgan.refs import DatasetRef
 from srgan.storage import ObjectStore
 
 _MAX_NAMED = 5
+_AT_ONCE = 64
+"""Photos of a set that are compared with all others in one go: 8 bytes for each pair."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,14 @@ def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[
     found = [Seen(photo.name, names[photo.pixels], None) for photo in held if photo.pixels in names]
     mine = [photo for photo in held if photo.look and photo.pixels not in names]
     theirs = [photo for photo in trained if photo.look]
-    if mine and theirs:
-        looks = [photo.look for photo in theirs if photo.look]
-        for photo in mine:
-            apart = bits_apart([photo.look], looks)[0]
-            nearest = int(np.argmin(apart))
-            if apart[nearest] <= NEAR:
-                found.append(Seen(photo.name, theirs[nearest].name, int(apart[nearest])))
+    looks = [photo.look for photo in theirs if photo.look]
+    for first in range(0, len(mine) if theirs else 0, _AT_ONCE):
+        some = mine[first : first + _AT_ONCE]
+        apart = bits_apart([photo.look for photo in some], looks)
+        for photo, bits in zip(some, apart, strict=True):
+            nearest = int(np.argmin(bits))
+            if bits[nearest] <= NEAR:
+                found.append(Seen(photo.name, theirs[nearest].name, int(bits[nearest])))
     return found
 
 
