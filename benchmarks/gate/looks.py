@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srgan.images.files import find_photos, read_photo
-from srgan.images.likeness import NEAR, bits_apart, look_of
+from srgan.images.likeness import NEAR, bits_apart, look_of, turns_of
 
 NUM_SHOWN = 6
 
@@ -74,7 +74,7 @@ def pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def apart(look: str, other: str) -> int:
-    return int(bits_apart([look], [other])[0, 0])
+    return int(bits_apart(turns_of(look), [other]).min())
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from srgan.data.manifest import read_manifest, read_photos
 from srgan.data.tables import CutPhoto
 from srgan.errors import DataError
 from srgan.evaluate.sets import EvaluationSet, SetPhoto
-from srgan.images.likeness import NEAR, bits_apart
+from srgan.images.likeness import NEAR, bits_apart, turns_of
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectStore
 
 _MAX_NAMED = 5
-_AT_ONCE = 64
-"""Photos of a set that are compared with all others in one go: 8 bytes for each pair."""
+_AT_ONCE = 16
+"""Photos of a set that are compared with all others in one go: 64 bytes for each pair."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,14 @@ class Seen:
     """Key of the dataset's."""
     bits: int | None
     """Of 64 in which their looks differ; None: their pixels are the same."""
+    turned: bool = False
+    """Whether one is the other mirrored or turned."""
 
     def __str__(self) -> str:
-        how = "the same pixels" if self.bits is None else f"looks the same, {self.bits} of 64 bits"
-        return f"{self.held} and {self.trained} ({how})"
+        how = (
+            f"looks the same{' mirrored or turned' if self.turned else ''}, {self.bits} of 64 bits"
+        )
+        return f"{self.held} and {self.trained} ({'the same pixels' if self.bits is None else how})"
 
 
 def refuse_overlap(
@@ -54,7 +58,10 @@ def refuse_overlap(
 
 
 def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[Seen]:
-    """For each photo of a set the training photo that comes nearest, if that is too near."""
+    """For each photo of a set the training photo that comes nearest, if that is too near.
+
+    In any of the eight flips and quarter turns: training draws from all of them.
+    """
     names = {photo.pixels: photo.name for photo in trained}
     found = [Seen(photo.name, names[photo.pixels], None) for photo in held if photo.pixels in names]
     mine = [photo for photo in held if photo.look and photo.pixels not in names]
@@ -62,11 +69,14 @@ def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[
     looks = [photo.look for photo in theirs if photo.look]
     for first in range(0, len(mine) if theirs else 0, _AT_ONCE):
         some = mine[first : first + _AT_ONCE]
-        apart = bits_apart([photo.look for photo in some], looks)
+        turns = [turn for photo in some for turn in turns_of(photo.look)]
+        apart = bits_apart(turns, looks).reshape(len(some), -1)  # turns by training photos
         for photo, bits in zip(some, apart, strict=True):
             nearest = int(np.argmin(bits))
+            turn, number = divmod(nearest, len(looks))
             if bits[nearest] <= NEAR:
-                found.append(Seen(photo.name, theirs[nearest].name, int(bits[nearest])))
+                name, differing = theirs[number].name, int(bits[nearest])
+                found.append(Seen(photo.name, name, differing, turned=turn > 0))
     return found
 
 

@@ -3,7 +3,8 @@
 The signs of the 64 lowest frequencies of a discrete cosine transform (without the mean) of the
 photo's luma, shrunk to 32×32 by the mean of areas (pHash, Zauner 2010, with signs instead of a
 median). Another size or aspect, JPEG, gray instead of colour, other brightness and an edge cut
-away change few of them; it does not see a large crop, a turn or a mirror image.
+away change few of them. The look of a mirrored or turned photo follows from its own: a flip changes
+the sign of odd frequencies, a transposition their place. A large crop is not seen.
 """
 
 import math
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 NEAR = 8
 """Bits in which two hashes differ at most for the same picture. Two unrelated photos come as near
-with a probability of 3·10⁻¹⁰: 64 tosses of a coin, at most 8 of them heads."""
+with a probability of 3·10⁻¹⁰ (64 tosses of a coin, at most 8 of them heads), in any of eight turns
+with 2·10⁻⁹."""
 
 _SIDE = 32
 _BITS = 64
@@ -26,7 +28,7 @@ _MIN_CONTRAST = 2.0
 def look_of(pixels: NDArray[np.uint8]) -> str:
     """16 hex digits of a photo uint8 (H, W, 3) or (H, W); "" where it shows nothing (a flat one).
 
-    Equal looks are no equal photos; `near` says how much that means.
+    Equal looks are no equal photos; `NEAR` says how much they mean.
     """
     small = _shrink(_shrink(pixels).swapaxes(0, 1)).swapaxes(0, 1)
     small = small @ _LUMA if small.ndim == 3 else small
@@ -36,6 +38,21 @@ def look_of(pixels: NDArray[np.uint8]) -> str:
     spectrum = cosines @ small @ cosines.T
     bits = np.array([spectrum[row, column] > 0 for row, column in _lowest()])
     return np.packbits(bits).tobytes().hex()
+
+
+def turns_of(look: str) -> list[str]:
+    """Looks of the eight flips and quarter turns of a photo, first of the photo itself."""
+    places = tuple(np.array(_lowest()).T)
+    side = max(places[0].max(), places[1].max()) + 1
+    signs = np.zeros((side, side), np.uint8)
+    signs[places] = np.unpackbits(np.frombuffer(bytes.fromhex(look), np.uint8))
+    odd = np.arange(side, dtype=np.uint8) % 2
+    return [
+        np.packbits((turned ^ down * odd[:, None] ^ right * odd)[places]).tobytes().hex()
+        for turned in (signs, signs.T)
+        for down in (0, 1)
+        for right in (0, 1)
+    ]
 
 
 def bits_apart(looks: list[str], others: list[str]) -> NDArray[np.uint8]:

@@ -87,6 +87,18 @@ def test_a_photo_resized_and_compressed_is_refused_with_both_names(
     assert "evaluation set own shows what pets version" in str(caught.value)
 
 
+@pytest.mark.parametrize("turn", [Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_90])
+def test_a_photo_mirrored_or_turned_is_refused_because_training_does_that_too(
+    object_store: S3Store, dataset: DatasetRef, turn: Image.Transpose
+) -> None:
+    trained = of_side(object_store, dataset, "train")
+    buffer = BytesIO()
+    Image.open(BytesIO(object_store.get(trained))).transpose(turn).save(buffer, "JPEG", quality=80)
+    made = set_of(object_store, buffer.getvalue())
+    with pytest.raises(DataError, match=rf"{trained} \(looks the same mirrored or turned, \d of"):
+        refuse_overlap(object_store, [made], [dataset])
+
+
 def test_photos_that_the_dataset_holds_out_were_not_trained_on(
     object_store: S3Store, dataset: DatasetRef
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from srgan.images.likeness import NEAR, bits_apart, look_of
+from srgan.images.likeness import NEAR, bits_apart, look_of, turns_of
 
 Pixels = NDArray[np.uint8]
 
@@ -40,6 +40,24 @@ def test_a_copy_looks_like_the_photo(copy: str, draw_photo: Callable[..., Pixels
         photo = draw_photo(seed, 160, 192)
         apart = int(bits_apart([look_of(photo)], [look_of(COPIES[copy](photo))])[0, 0])
         assert apart <= NEAR, f"photo {seed}: {apart} bits"
+
+
+def test_the_looks_of_flips_and_turns_follow_from_the_photos_own(
+    draw_photo: Callable[..., Pixels],
+) -> None:
+    photo = draw_photo(1, 160, 192)
+    turns = turns_of(look_of(photo))
+    assert turns[0] == look_of(photo)
+    assert len(set(turns)) == 8
+    every = [
+        turned[::down, ::right]
+        for turned in (photo, photo.swapaxes(0, 1))
+        for down in (1, -1)
+        for right in (1, -1)
+    ]
+    for look, pixels in zip(turns, every, strict=True):
+        # A transposition has no sign for one frequency whose partner is not among the 64.
+        assert bits_apart([look], [look_of(pixels)])[0, 0] <= 1
 
 
 def test_different_photos_look_different(draw_photo: Callable[..., Pixels]) -> None:
