@@ -138,7 +138,7 @@ class Batch:
                 if data is None:
                     raise ImageError("missing", "deleted after the run was planned")
                 with job.timed("decode"):
-                    job.photo = self._decoded(data)
+                    job.photo = decode(data, max_pixels=self._config.max_pixels)
                 job.memory_bytes = self._memory_bytes(job.photo)
                 gate.enter(job.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
@@ -158,15 +158,9 @@ class Batch:
 
     def _memory_bytes(self, photo: Photo) -> int:
         """Of the RGB pixels, their result, and about as much again while it is encoded."""
-        height, width = photo.pixels.shape[:2]
-        num_values: int = 3 * height * width
-        return num_values * (1 + 2 * self._engine.scale**2)
-
-    def _decoded(self, data: bytes) -> Photo:
-        photo = decode(data, max_pixels=self._config.max_pixels)
-        if photo.bit_depth > 8:
-            raise ImageError("unsupported", f"{photo.bit_depth} bits per channel would be cut to 8")
-        return photo
+        pages = (photo, *photo.pages)
+        num_bytes = sum(3 * page.pixels.itemsize * page.num_pixels for page in pages)
+        return num_bytes * (1 + 2 * self._engine.scale**2)
 
     def _upscale(self, job: _Job) -> None:
         if job.photo is None:

@@ -109,14 +109,14 @@ def test_a_key_of_any_length_still_fits_into_the_metadata(
 def test_bad_images_are_recorded_with_their_reason_and_passed_by(
     object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
 ) -> None:
-    whole = png(draw_photo(1, 24, 24))
-    gray16 = png(np.arange(256, dtype=np.uint16).reshape(16, 16) * 255)
+    whole_pixels, other = draw_photo(1, 24, 24), Image.fromarray(draw_photo(2, 24, 24))
+    whole = png(whole_pixels)
     items = [
         put(object_store, "1-good.png", whole),
         put(object_store, "2-cut.png", whole[: len(whole) // 2]),
         put(object_store, "3-text.png", b"not a picture at all"),
         put(object_store, "4-empty.png", b""),
-        put(object_store, "5-deep.png", gray16),
+        put(object_store, "5-moving.png", png(whole_pixels, save_all=True, append_images=[other])),
         put(object_store, "6-large.png", png(draw_photo(1, 64, 64))),
         put(object_store, "7-good.png", whole),
     ]
@@ -132,6 +132,38 @@ def test_bad_images_are_recorded_with_their_reason_and_passed_by(
     ]
     written = [info.key for info in object_store.list("up/") if "_srgan" not in info.key]
     assert written == ["up/1-good.png", "up/7-good.png"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_stay_16(object_store: S3Store, engine: Engine, kind: str) -> None:
+    gray = np.arange(256, dtype=np.uint16).reshape(16, 16) * 255 + 3
+    (row,) = upscale(object_store, engine, [put(object_store, "a", png(gray, kind))])
+    assert row.outcome == "done", row.detail
+    written = decode(object_store.get("up/a"), max_pixels=10**6)
+    assert (written.format, written.bit_depth) == (kind.lower(), 16)
+    expected = engine.upscale_photo(Photo(gray))
+    np.testing.assert_array_equal(written.pixels, expected.pixels, strict=True)
+
+
+def test_every_page_of_a_tiff_and_frame_of_a_webp_is_upscaled(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    frames = [draw_photo(number, 16, 24) for number in range(3)]
+    rest = [Image.fromarray(frame) for frame in frames[1:]]
+    several = {"save_all": True, "append_images": rest}
+    items = [
+        put(object_store, "a.tif", png(frames[0], "TIFF", **several)),
+        put(object_store, "b.webp", png(frames[0], "WEBP", **several, duration=80, loop=4)),
+    ]
+    assert [row.outcome for row in upscale(object_store, engine, items)] == ["done", "done"]
+    written = decode(object_store.get("up/a.tif"), max_pixels=10**6)
+    for page, frame in zip((written, *written.pages), frames, strict=True):
+        np.testing.assert_array_equal(page.pixels, engine.upscale(frame))
+    moving = decode(object_store.get("up/b.webp"), max_pixels=10**6)
+    assert [(page.pixels.shape, page.duration_ms) for page in (moving, *moving.pages)] == [
+        ((64, 96, 3), 80)
+    ] * 3
+    assert moving.num_loops == 4
 
 
 def test_a_source_deleted_after_planning_is_recorded(object_store: S3Store, engine: Engine) -> None:
