@@ -12,9 +12,11 @@ from PIL import Image
 
 from srgan.adapters.s3 import S3Store
 from srgan.config import GeneratorConfig, UpscaleConfig
-from srgan.errors import StorageError
+from srgan.errors import ConfigError, StorageError
 from srgan.images import Photo, decode
 from srgan.models.build import build_generator
+from srgan.models.interpolation import Nearest
+from srgan.resize import resample
 from srgan.storage import ObjectInfo
 from srgan.upscale.batch import Batch
 from srgan.upscale.engine import Engine
@@ -179,6 +181,75 @@ def test_alpha_that_the_chosen_format_cannot_hold_is_recorded(
     item = put(object_store, "a.png", png(np.full((8, 8, 4), 128, np.uint8)))
     (row,) = upscale(object_store, engine, [item], output_format="jpeg")
     assert (row.outcome, row.reason) == ("failed", "unsupported")
+
+
+def test_what_no_format_can_hold_is_refused_before_the_network_runs(
+    object_store: S3Store, engine: Engine
+) -> None:
+    wide, clear = np.zeros((1, 4096, 3), np.uint8), np.zeros((8, 8, 4), np.uint8)
+    counting = CountingEngine(engine)
+    for name, data, format, reason in (
+        ("wide.webp", png(wide, "WEBP"), "same", "too_large"),
+        ("wide.png", png(np.zeros((16_376, 1, 3), np.uint8)), "jpeg", "too_large"),
+        ("clear.png", png(clear), "jpeg", "unsupported"),
+    ):
+        item = put(object_store, name, data)
+        (row,) = upscale(object_store, counting, [item], rows=ROWS + name, output_format=format)
+        assert (row.outcome, row.reason) == ("failed", reason)
+    assert counting.seen == []
+
+
+@pytest.mark.parametrize("oversize", ["png", "tiff"])
+def test_an_output_over_the_limit_of_its_format_is_rerouted_by_the_option(
+    object_store: S3Store, oversize: str
+) -> None:
+    engine = CountingEngine(Engine(Nearest(4), tile=64))
+    items = [
+        put(object_store, "a.webp", png(np.zeros((2, 4096, 3), np.uint8), "WEBP")),
+        put(object_store, "b.webp", png(np.zeros((2, 4095, 3), np.uint8), "WEBP")),
+    ]
+    rows = upscale(object_store, engine, items, oversize=oversize)
+    suffix = {"png": ".png", "tiff": ".tif"}[oversize]
+    assert [row.destination_key for row in rows] == [f"up/a.webp{suffix}", "up/b.webp"]
+    assert [row.width for row in rows] == [16_384, 16_380]
+    written = decode(object_store.get(rows[0].destination_key), max_pixels=10**6)
+    assert written.format == oversize
+    assert object_store.head("up/a.webp") is None
+    again = upscale(object_store, engine, items, rows=ROWS + "2", oversize=oversize)
+    assert [(row.outcome, row.destination_key) for row in again] == [
+        ("skipped", row.destination_key) for row in rows
+    ]
+    assert len(engine.seen) == 2, "outputs of a run without records are recognised"
+
+
+def test_a_target_size_is_reached_and_one_out_of_reach_recorded(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    names = {8: "failed", 12: "done", 96: "done", 97: "failed"}
+    items = [
+        put(object_store, f"{width:03d}.png", png(draw_photo(1, 16, width))) for width in names
+    ]
+    rows = upscale(object_store, engine, items, size="96x")
+    assert [row.outcome for row in rows] == list(names.values())
+    assert [(row.width, row.height) for row in rows[1:3]] == [(96, 128), (96, 16)]
+    assert {row.reason for row in rows} == {"", "target_size"}
+
+
+def test_another_scale_than_the_models_is_resampled_from_its_result(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    photo = draw_photo(1, 20, 33)
+    upscale(object_store, engine, [put(object_store, "a.png", png(photo))], scale=3)
+    written = decode(object_store.get("up/a.png"), max_pixels=10**6)
+    expected = resample(engine.upscale(photo), 60, 99)
+    np.testing.assert_array_equal(written.pixels, expected)
+
+
+def test_a_scale_that_the_model_is_not_used_for_ends_the_batch(
+    object_store: S3Store, engine: Engine
+) -> None:
+    with pytest.raises(ConfigError, match="a model of scale 4 is used from 1 to 8"):
+        upscale(object_store, engine, [], scale=9)
 
 
 def test_the_chosen_format_is_written_whatever_came_in(
