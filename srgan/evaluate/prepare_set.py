@@ -6,7 +6,7 @@ from srgan.config import SetConfig
 from srgan.data.prepare import folder_of, is_source
 from srgan.errors import DataError, ImageError
 from srgan.evaluate.sets import EvaluationSet, SetPhoto, photo_key, publish_set, set_version
-from srgan.images import Photo, decode, encode, pixel_digest
+from srgan.images import Photo, decode_in_8_bits, encode, pixel_digest
 from srgan.images.likeness import look_of
 from srgan.storage import ObjectStore
 
@@ -64,7 +64,7 @@ def prepare_set(
 
 
 def _decode(data: bytes, config: SetConfig) -> Photo:
-    photo = decode(data, max_pixels=config.max_pixels)
+    photo = decode_in_8_bits(data, max_pixels=config.max_pixels)
     height, width = photo.pixels.shape[:2]
     if min(height, width) < (config.crop_size or _MIN_SIDE):
         raise ImageError("tiny", f"{width} × {height}, needs {config.crop_size or _MIN_SIDE}")

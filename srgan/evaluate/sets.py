@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from srgan.config import SetConfig
 from srgan.data.crops import windows
 from srgan.errors import ConflictError, DataError, StorageError
-from srgan.images import decode, pixel_digest
+from srgan.images import decode_in_8_bits, pixel_digest
 from srgan.refs import Ref, SetRef, digest, to_json
 from srgan.storage import ObjectStore
 
@@ -163,7 +163,7 @@ class SetImages(Sequence[Pixels]):
 def _read_photo(store: ObjectStore, made: EvaluationSet, number: int) -> Pixels:
     pixels = made.photos[number].pixels
     key = photo_key(made.name, pixels)
-    photo = decode(store.get(key), max_pixels=made.config.max_pixels)
+    photo = decode_in_8_bits(store.get(key), max_pixels=made.config.max_pixels)
     if pixel_digest(photo) != pixels:
         raise StorageError(
             f"{store.uri(key)} was altered; delete it and run prepare-eval for {made.name} again"
