@@ -25,13 +25,16 @@ def register(
     dataset: DatasetRef,
     pretrained: CheckpointRef | None = None,
     recipe: Recipe | None = None,
+    reason: str | None = None,
+    start: ModelRef | None = None,
 ) -> ModelRef:
     """Make the checkpoint a version of `model` with alias ``challenger``.
 
-    A run that already has a version keeps it; no second one is made.
+    A run that already has a version keeps it; no second one is made. `reason` says why it was
+    trained, `start` is the version that it was fine-tuned from.
     """
     settings = Settings()
-    lineage = Lineage(checkpoint, pretrained, dataset, evaluation, recipe)
+    lineage = Lineage(checkpoint, pretrained, dataset, evaluation, recipe, reason, start)
     weights = read_generator(open_store(settings), checkpoint)
     version = Registry(settings).register(model, weights, lineage)
     address = model_url(settings, version.name, version.version)

@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,11 @@ class Registry:
         entry = self._client.get_model_version(ref.name, str(ref.version))
         prefix = "srgan."
         return {k.removeprefix(prefix): v for k, v in entry.tags.items() if k.startswith(prefix)}
+
+    def created(self, ref: ModelRef) -> datetime:
+        """When a version was registered, UTC."""
+        entry = self._client.get_model_version(ref.name, str(ref.version))
+        return datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC)
 
     def origin(self, ref: ModelRef) -> tuple[DatasetRef, CheckpointRef | None]:
         """The dataset version of a model version, and the stage that its training started from.

@@ -5,6 +5,7 @@ from srgan.config.data import DataConfig
 from srgan.config.gate import GateConfig
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
 from srgan.config.recipe import Recipe
+from srgan.config.retrain import GrowthConfig, RetrainConfig
 from srgan.config.stages import (
     AdversarialConfig,
     ContentLossConfig,
@@ -27,12 +28,14 @@ __all__ = [
     "FeatureContentConfig",
     "GateConfig",
     "GeneratorConfig",
+    "GrowthConfig",
     "LearningRate",
     "MseContentConfig",
     "Name",
     "Positive",
     "PretrainConfig",
     "Recipe",
+    "RetrainConfig",
     "Scale",
     "StageConfig",
     "UpscaleConfig",

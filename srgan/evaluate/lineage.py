@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from srgan.config import GateConfig, Recipe
 from srgan.errors import RegistryError
-from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, config_digest, digest
+from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, config_digest, digest
 from srgan.version import code_version
 
 _WORDS = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "code"}
@@ -25,6 +25,10 @@ class Lineage:
     evaluation: EvaluationRef
     recipe: Recipe | None
     """What the retraining was asked for, where there was one."""
+    reason: str | None = None
+    """Why it was trained."""
+    start: ModelRef | None = None
+    """The version that it was fine-tuned from; None: trained from scratch."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -43,6 +47,8 @@ class Lineage:
             "metrics": json.dumps(self.evaluation.metrics, sort_keys=True),
             "evaluation": self.evaluation.key,
             "evaluation_run": self.evaluation.mlflow_run_id,
+            "reason": self.reason,
+            **start_tags(self.start),
         }
         if self.recipe:
             values |= training_inputs(self.dataset, self.recipe)
@@ -78,11 +84,22 @@ class ImportLineage:
         }
 
 
+def start_tags(start: ModelRef | None) -> dict[str, str]:
+    """What a training began with: ``scratch``, or the version and its weights."""
+    if start is None:
+        return {"start": "scratch"}
+    return {"start": start.uri, "start_weights": start.weights_digest}
+
+
 def training_inputs(dataset: DatasetRef, recipe: Recipe) -> dict[str, str]:
-    """Tags that name everything a retraining is made of, wherever and on whatever it runs."""
+    """Tags that name everything a retraining is made of, wherever and on whatever it runs.
+
+    Not whose weights it is fine-tuned from: they are another version's after every promotion.
+    """
+    start = [] if recipe.retrain.start == "scratch" else [recipe.retrain.start]
     return {
         "dataset_version": dataset.version,
-        "recipe": config_digest(recipe.pretrain, recipe.adversarial),
+        "recipe": config_digest(recipe.pretrain, recipe.adversarial, *start),
         "code_version": code_version(),
     }
 
