@@ -14,7 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.states import AwaitingRetry, Cancelled
+from prefect.states import AwaitingRetry, Cancelled, Failed
 
 from srgan.adapters.ray_jobs import RayJobs
 from srgan.errors import ClusterError
@@ -30,7 +30,7 @@ _CANCEL = {StateType.CANCELLING, StateType.CANCELLED}
 
 @flow(name="revive", log_prints=False)
 def revive(flow_run_id: str) -> str:
-    """Put a crashed run back at most three times; of a cancelled one, stop what is left.
+    """Put a crashed run back at most three times, then fail it; of a cancelled one, stop the rest.
 
     A cancelled run goes CANCELLING → CRASHED → CANCELLED, so its history decides, not its state.
     Returns what was done, in words.
@@ -75,7 +75,7 @@ def _put_back(client: SyncPrefectClient, flow_run_id: UUID, states: list[State])
         return f"left alone, it is {states[-1].name}"
     number = num_revivals(states) + 1
     if number > _MAX_REVIVALS:
-        return f"left alone, it has been put back {_MAX_REVIVALS} times; look at its log"
+        return _give_up(client, flow_run_id)
     message = f"{_MARK} ({number} of {_MAX_REVIVALS})"
     answer: OrchestrationResult[Any] = client.set_flow_run_state(
         flow_run_id, AwaitingRetry(message=message)
@@ -83,6 +83,20 @@ def _put_back(client: SyncPrefectClient, flow_run_id: UUID, states: list[State])
     if answer.status is not SetStateStatus.ACCEPT:
         return f"not put back, Prefect says: {answer.details}"
     return message
+
+
+def _give_up(client: SyncPrefectClient, flow_run_id: UUID) -> str:
+    """Failed instead of Crashed: nobody will look after it any more, so that is what it is.
+
+    Automations that send messages are triggered by it (``infra/notifications.yaml``).
+    """
+    message = f"Its process died, after it had been put back {_MAX_REVIVALS} times; see its log"
+    answer: OrchestrationResult[Any] = client.set_flow_run_state(
+        flow_run_id, Failed(message=message), force=True
+    )
+    if answer.status is not SetStateStatus.ACCEPT:
+        raise ClusterError(f"flow run {flow_run_id} could not be set to Failed: {answer}")
+    return f"given up. {message}"
 
 
 def _finish_cancelling(client: SyncPrefectClient, flow_run_id: UUID, last: State) -> str:
