@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.states import AwaitingRetry, Cancelled, Failed
 
+from flows.turns import give_turn_back
 from srgan.adapters.ray_jobs import RayJobs
 from srgan.errors import ClusterError
 from srgan.settings import Settings
@@ -96,6 +97,7 @@ def _give_up(client: SyncPrefectClient, flow_run_id: UUID) -> str:
     )
     if answer.status is not SetStateStatus.ACCEPT:
         raise ClusterError(f"flow run {flow_run_id} could not be set to Failed: {answer}")
+    give_turn_back(client, flow_run_id)
     return f"given up. {message}"
 
 
@@ -103,6 +105,7 @@ def _finish_cancelling(client: SyncPrefectClient, flow_run_id: UUID, last: State
     """For a run cancelled while it had no process: nobody else runs its hook or ends it."""
     jobs = RayJobs(Settings().require("ray_address"), patience_s=_LIMIT_S)
     stopped = jobs.stop_root(str(flow_run_id))
+    give_turn_back(client, flow_run_id)
     if not last.is_cancelled():
         message = "Cancelled while it had no process"
         answer: OrchestrationResult[Any] = client.set_flow_run_state(

@@ -1,18 +1,10 @@
 """What is new in a dataset since another version of it, counted in photos."""
 
-from collections.abc import Callable
-
-import pytest
-
 from srgan.adapters.s3 import S3Store
-from srgan.config import DataConfig, GrowthConfig
+from srgan.config import GrowthConfig
 from srgan.data.changes import PhotoChanges, changes_since, compare_photos
 from srgan.data.manifest import read_manifest, table_key
-from srgan.data.prepare import prepare_dataset
-from srgan.refs import DatasetRef
-from tests.conftest import DrawPhoto
-
-_DATA = DataConfig(crop_size=32, shard_bytes=2**20)
+from tests.data.conftest import Prepare
 
 
 def test_equal_photos_have_not_changed() -> None:
@@ -46,25 +38,8 @@ def test_of_no_photos_before_any_number_is_enough() -> None:
     assert not compare_photos({}, {}).enough(GrowthConfig())
 
 
-@pytest.fixture
-def prepare(
-    object_store: S3Store, draw_photo: DrawPhoto, encode_photo: Callable[..., bytes]
-) -> Callable[..., DatasetRef]:
-    """`prepare(1, 2, crop_size=64)`: a version of exactly these photos."""
-
-    def prepared(*seeds: int, **options: int) -> DatasetRef:
-        for info in list(object_store.list("raw/")):
-            object_store.delete(info.key)
-        for seed in seeds:
-            object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed)))
-        config = _DATA.model_copy(update=options)
-        return prepare_dataset(object_store, "raw", object_store, "pets", config)
-
-    return prepared
-
-
 def test_versions_in_the_bucket_are_compared_by_their_photos(
-    prepare: Callable[..., DatasetRef], object_store: S3Store
+    prepare: Prepare, object_store: S3Store
 ) -> None:
     before, now = prepare(1, 2, 3), prepare(2, 3, 4, 5)
     assert changes_since(object_store, before.key, now.key) == PhotoChanges(
@@ -72,9 +47,7 @@ def test_versions_in_the_bucket_are_compared_by_their_photos(
     )
 
 
-def test_other_crops_of_the_same_photos_are_said(
-    prepare: Callable[..., DatasetRef], object_store: S3Store
-) -> None:
+def test_other_crops_of_the_same_photos_are_said(prepare: Prepare, object_store: S3Store) -> None:
     before, now = prepare(1, 2), prepare(1, 2, crop_size=64)
     changes = changes_since(object_store, before.key, now.key)
     assert changes is not None
@@ -82,7 +55,7 @@ def test_other_crops_of_the_same_photos_are_said(
 
 
 def test_nobody_can_count_against_a_version_that_is_gone_or_unreadable(
-    prepare: Callable[..., DatasetRef], object_store: S3Store
+    prepare: Prepare, object_store: S3Store
 ) -> None:
     before, now = prepare(1, 2), prepare(1, 2, 3)
     table = table_key("pets", read_manifest(object_store, before.key).sources_table)

@@ -1,21 +1,28 @@
 """Two retrainings of one model, started at once on a real Prefect server."""
 
 import contextvars
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import StateType
+from prefect.flow_engine import run_flow
+from prefect.settings import PREFECT_API_URL
+from prefect.states import AwaitingRetry
 
 from flows import retrain as retrain_module
 from flows.retrain import retrain
 from flows.turns import IfBusy, limit_name, turn
-from tests.integration.conftest import wait_until
+from tests.integration.conftest import ROOT, wait_until
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -101,6 +108,36 @@ def test_models_do_not_wait_for_each_other_and_a_limit_that_was_raised_stays() -
                 limit_name("stems"), GlobalConcurrencyLimitUpdate(limit=2)
             )
         assert train_a_model("stems", "refuse", lambda: None)
+
+
+def test_a_run_that_is_put_back_has_its_turn_at_once_though_its_dead_process_held_it() -> None:
+    code = (
+        "import time\n"
+        "from prefect.runtime import flow_run\n"
+        "from tests.flows.test_turns import train_a_model\n"
+        "def work():\n"
+        "    print('HOLDS', flow_run.id, flush=True)\n"
+        "    time.sleep(60)\n"
+        "train_a_model('bark', 'refuse', work)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value(), "PYTHONWARNINGS": "ignore"},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        held = next(line for line in process.stdout if line.startswith("HOLDS"))
+        process.kill()
+    assert slots_taken("bark") == 1
+    assert not train_a_model("bark", "refuse", lambda: None), "another run has to wait"
+    with get_client(sync_client=True) as client:
+        put_back = client.read_flow_run(UUID(held.split()[1]))
+        client.set_flow_run_state(put_back.id, AwaitingRetry(), force=True)
+    parameters = {"model": "bark", "if_busy": "refuse", "do": lambda: None}
+    assert run_flow(train_a_model, flow_run=put_back, parameters=parameters)
+    assert slots_taken("bark") == 0
 
 
 def test_a_retraining_that_fails_gives_its_turn_back() -> None:
