@@ -7,7 +7,6 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
-from flows.register import find_version
 from flows.retries import PATIENTLY
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
@@ -16,7 +15,7 @@ from srgan.data.changes import changes_since
 from srgan.evaluate.lineage import training_inputs
 from srgan.evaluate.promotions import Entry, PromotionLog
 from srgan.evaluate.reasons import Decision, Known, decide
-from srgan.refs import DatasetRef
+from srgan.refs import DatasetRef, ModelRef
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 
@@ -30,12 +29,14 @@ def find_reason(model: str, dataset: DatasetRef, recipe: Recipe, force: bool = F
     The sentence is in the log and an artifact of the flow run.
     """
     settings = Settings()
-    store = open_store(settings)
-    entries = PromotionLog(store, model).entries()
-    versions = [
-        _known(Registry(settings), store, model, version, role, dataset)
-        for version, role in _to_beat(entries).items()
-    ]
+    store, registry = open_store(settings), Registry(settings)
+    versions = []
+    for number, role in _to_beat(PromotionLog(store, model).entries()).items():
+        version = registry.version(model, number)
+        if version is None:
+            get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
+        else:
+            versions.append(_known(registry, store, version, role, dataset))
     decision = decide(versions, training_inputs(dataset, recipe), recipe.retrain, force=force)
     verdict = "training" if decision.train else "no training"
     get_run_logger().info("Decision about %s: %s. %s", model, verdict, decision.sentence)
@@ -62,15 +63,14 @@ def _to_beat(entries: list[Entry]) -> dict[int, str]:
 
 
 def _known(
-    registry: Registry, store: ObjectStore, model: str, version: int, role: str, now: DatasetRef
+    registry: Registry, store: ObjectStore, version: ModelRef, role: str, now: DatasetRef
 ) -> Known:
-    ref = find_version(f"models:/{model}/{version}")
-    tags = registry.tags(ref)
-    age = datetime.now(UTC) - registry.created(ref)
+    tags = registry.tags(version)
+    age = datetime.now(UTC) - registry.created(version)
     changes = None
     if "dataset_ref" in tags:
         before = DatasetRef.model_validate_json(tags["dataset_ref"])
         if before.version != now.version:
             changes = changes_since(store, before.key, now.key)
-    name = f"version {version} of {model} ({role})"
+    name = f"version {version.version} of {version.name} ({role})"
     return Known(name, tags, age.total_seconds() / _DAY_S, changes)

@@ -24,7 +24,7 @@ from flows.jobs import root_flow_run_id
 
 IfBusy = Literal["wait", "refuse"]
 # Renewed when three quarters are over: a server may be away for the rest of it.
-_LEASE_S = 120.0
+_LEASE_S = 300.0
 _LABEL = "srgan.retrain-lease"
 _LOCKED = 423
 

@@ -79,6 +79,11 @@ class Registry:
         entry = self._find_alias(name, alias)
         return _as_ref(entry) if entry else None
 
+    def version(self, name: str, version: int) -> ModelRef | None:
+        """A version by its number; None when it is not there, or not any more."""
+        entry = self._find_version(name, version)
+        return _as_ref(entry) if entry else None
+
     def tags(self, ref: ModelRef) -> dict[str, str]:
         """Lineage tags of a version, names without their ``srgan.`` prefix."""
         entry = self._client.get_model_version(ref.name, str(ref.version))

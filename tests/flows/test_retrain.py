@@ -16,6 +16,7 @@ from flows import evaluate as evaluate_module
 from flows import retrain as retrain_module
 from flows.prepare import prepare
 from flows.promote import promote
+from flows.reason import find_reason
 from flows.retrain import retrain, train_stages
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
@@ -367,6 +368,10 @@ def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline)
     assert "version 2" in state.message
     assert "which was refused" in state.message
     assert len(pipeline.trained) == 4
+    # Deleted from the registry, it stands in nobody's way.
+    mlflow_client(Settings()).delete_model_version(pipeline.model, "2")
+    data = pipeline.prepare("s3://srgan-test/raw", "leaves", tiny().data)
+    assert find_reason(pipeline.model, data, tiny()).sentence.startswith("Since version 1 of")
 
 
 def test_a_decision_that_holds_is_not_taken_twice(pipeline: Pipeline) -> None:
