@@ -34,7 +34,15 @@ def register(
     trained, `start` is the version that it was fine-tuned from.
     """
     settings = Settings()
-    lineage = Lineage(checkpoint, pretrained, dataset, evaluation, recipe, reason, start)
+    lineage = Lineage(
+        checkpoint=checkpoint,
+        pretrained=pretrained,
+        dataset=dataset,
+        evaluation=evaluation,
+        recipe=recipe,
+        reason=reason,
+        start=start,
+    )
     weights = read_generator(open_store(settings), checkpoint)
     version = Registry(settings).register(model, weights, lineage)
     address = model_url(settings, version.name, version.version)

@@ -114,3 +114,8 @@ def test_an_old_refusal_of_the_same_inputs_is_trained_anew() -> None:
     assert decision.train
     assert decision.anew, "the stages would be reused under the same names"
     assert decision.sentence.startswith(f"Since {CHAMPION}")
+
+
+def test_so_are_the_inputs_of_an_old_champion_after_something_else_was_refused() -> None:
+    champion = known(age_days=50.0, dataset_version="v2")
+    assert decided(champion, known(name=REFUSED, recipe="tried"), max_age_days=30).anew
