@@ -8,14 +8,14 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
 from flows.retries import PATIENTLY
-from srgan.adapters.registry import Registry
+from srgan.adapters.registry import Registered, Registry
 from srgan.adapters.s3 import open_store
 from srgan.config import Recipe
 from srgan.data.changes import changes_since
 from srgan.evaluate.lineage import training_inputs
 from srgan.evaluate.promotions import Entry, PromotionLog
 from srgan.evaluate.reasons import Decision, Known, decide
-from srgan.refs import DatasetRef, ModelRef
+from srgan.refs import DatasetRef
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 
@@ -29,14 +29,14 @@ def find_reason(model: str, dataset: DatasetRef, recipe: Recipe, force: bool = F
     The sentence is in the log and an artifact of the flow run.
     """
     settings = Settings()
-    store, registry = open_store(settings), Registry(settings)
+    store = open_store(settings)
+    registered = {each.ref.version: each for each in Registry(settings).versions(model)}
     versions = []
     for number, role in _to_beat(PromotionLog(store, model).entries()).items():
-        version = registry.version(model, number)
-        if version is None:
-            get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
+        if number in registered:
+            versions.append(_known(store, registered[number], role, dataset))
         else:
-            versions.append(_known(registry, store, version, role, dataset))
+            get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
     decision = decide(versions, training_inputs(dataset, recipe), recipe.retrain, force=force)
     verdict = "training" if decision.train else "no training"
     get_run_logger().info("Decision about %s: %s. %s", model, verdict, decision.sentence)
@@ -62,15 +62,12 @@ def _to_beat(entries: list[Entry]) -> dict[int, str]:
     return found
 
 
-def _known(
-    registry: Registry, store: ObjectStore, version: ModelRef, role: str, now: DatasetRef
-) -> Known:
-    tags = registry.tags(version)
-    age = datetime.now(UTC) - registry.created(version)
+def _known(store: ObjectStore, version: Registered, role: str, now: DatasetRef) -> Known:
+    age = datetime.now(UTC) - version.created
     changes = None
-    if "dataset_ref" in tags:
-        before = DatasetRef.model_validate_json(tags["dataset_ref"])
+    if "dataset_ref" in version.tags:
+        before = DatasetRef.model_validate_json(version.tags["dataset_ref"])
         if before.version != now.version:
             changes = changes_since(store, before.key, now.key)
-    name = f"version {version.version} of {version.name} ({role})"
-    return Known(name, tags, age.total_seconds() / _DAY_S, changes)
+    name = f"version {version.ref.version} of {version.ref.name} ({role})"
+    return Known(name, version.tags, age.total_seconds() / _DAY_S, changes)

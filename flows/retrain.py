@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.evaluate import check_judges, evaluate
+from flows.evaluate import check_judges, evaluate, find_sets
 from flows.jobs import root_flow_run_id, stop_jobs
 from flows.prepare import prepare
 from flows.promote import promote
@@ -61,12 +61,14 @@ def retrain(
             return Completed(message=decision.sentence)
         if (before := find_champion(model)) is not None:
             check_judges(before, plan)
+        # Before training too: what it finds would otherwise waste it.
+        sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
         start = find_start(plan, before)
         origin = before if start else None
         with retraining(model, data, plan, decision, origin):
             result, pretrained = train_stages(data, plan, start, num_workers, decision.anew)
             champion = find_champion(model)
-            evaluation = evaluate(result, data, pretrained=pretrained, champion=champion)
+            evaluation = evaluate(result, data, pretrained, champion, sets)
             challenger = register(
                 model,
                 result,
