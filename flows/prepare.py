@@ -25,6 +25,7 @@ def prepare(
     source: str,
     dataset: Name,
     data: DataConfig = DataConfig(),  # noqa: B008  # frozen
+    licence: str | None = None,
 ) -> DatasetRef:
     """Cut the photos below a prefix into HR crops: an immutable version of a dataset.
 
@@ -34,9 +35,10 @@ def prepare(
         source: S3 address of the photos, ``s3://BUCKET/raw/pets``.
         dataset: Name of the dataset, new or to be brought up to date.
         data: Size of the crops, share held out for evaluation, limits.
+        licence: Of the photos, such as ``CC BY 4.0``; without one that of the version before.
     """
     before = latest_version(dataset)
-    ref = cut_photos(source, dataset, data)
+    ref = cut_photos(source, dataset, data, licence)
     show_dataset(ref, before)
     return ref
 
@@ -49,13 +51,21 @@ def latest_version(dataset: str) -> str | None:
 
 
 @task(**PATIENTLY)
-def cut_photos(source: str, dataset: str, data: DataConfig) -> DatasetRef:
+def cut_photos(
+    source: str, dataset: str, data: DataConfig, licence: str | None = None
+) -> DatasetRef:
     """Read what changed and publish the version; taken up again from the last one published."""
     settings = Settings()
     store = open_store(settings)
     bucket, prefix = split_uri(source)
     return prepare_dataset(
-        open_store(settings, bucket), prefix, store, dataset, data, progress=_ProgressLog()
+        open_store(settings, bucket),
+        prefix,
+        store,
+        dataset,
+        data,
+        progress=_ProgressLog(),
+        licence=licence,
     )
 
 
@@ -141,6 +151,7 @@ def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> 
         ("Version", f"`{ref.version}`"),
         ("Manifest", f"`{ref.key}`"),
         ("Source", f"`{ref.source}`"),
+        ("Licence", ref.licence or "not stated"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"# Dataset {ref.dataset}\n\n|  |  |\n| --- | --- |\n{table}\n"

@@ -13,6 +13,7 @@ from flows.jobs import root_flow_run_id, stop_jobs
 from flows.prepare import prepare
 from flows.promote import promote
 from flows.register import find_champion, find_version, register
+from flows.report import report
 from flows.retries import PATIENTLY
 from flows.train import train
 from srgan.adapters.registry import Registry
@@ -63,7 +64,8 @@ def retrain(
             )
         evaluation = evaluate(result, data, pretrained=pretrained, champion=find_champion(model))
         challenger = register(model, result, evaluation, data, pretrained=pretrained, recipe=plan)
-        promote(model, challenger.version)
+        decision = promote(model, challenger.version)
+        report(challenger, decision)
     return challenger
 
 

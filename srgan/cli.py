@@ -11,6 +11,7 @@ import typer
 from srgan.cli_export import export
 from srgan.cli_import import import_weights
 from srgan.cli_photos import degrade, evaluate, upscale
+from srgan.cli_trace import trace
 from srgan.cli_weights import weights_app
 from srgan.errors import SrganError
 
@@ -37,7 +38,7 @@ app = _App(
 stack_app = typer.Typer(help="The services of this machine.", no_args_is_help=True)
 app.add_typer(stack_app, name="stack")
 app.add_typer(weights_app, name="weights")
-for verb in (degrade, upscale, evaluate, import_weights, export):
+for verb in (degrade, upscale, evaluate, import_weights, export, trace):
     app.command()(verb)
 
 
