@@ -21,7 +21,7 @@ from srgan.train.checkpoint import checkpoints_prefix
 from srgan.train.checkpoint import read_manifest as read_checkpoint
 from srgan.upscale.names import OWN
 from srgan.upscale.plan import Plan
-from srgan.upscale.records import from_parquet
+from srgan.upscale.records import Record, from_parquet
 
 _SHOWN_KEYS = 5
 _MODEL = "srgan-model"
@@ -61,15 +61,15 @@ def source_keys(settings: Settings, address: str) -> list[str]:
 def _image(settings: Settings, uri: str) -> Node:
     bucket, key = split_uri(uri)
     version, metadata = _made_with(settings, bucket, key)
-    plan = _bulk_run(open_store(settings, bucket), key, metadata)
-    name = unquote(metadata["srgan-source"])
     facts = {
-        "source": f"s3://{split_uri(plan.source)[0]}/{name}" if plan else name,
+        "source": unquote(metadata["srgan-source"]),
         "its token": metadata["srgan-source-token"],
         "settings": metadata["srgan-config"],
     }
-    if plan:
+    if found := _bulk_run(open_store(settings, bucket), key, metadata):
+        plan, record = found
         facts |= {
+            "source": f"s3://{split_uri(plan.source)[0]}/{record.source_key}",
             "bulk run": plan.run,
             "planned": _time(plan.created_at),
             "format": f"{plan.config.output_format}, precision {plan.config.precision}",
@@ -103,25 +103,23 @@ def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dic
     return version, metadata
 
 
-def _bulk_run(store: ObjectStore, key: str, metadata: Mapping[str, str]) -> Plan | None:
-    """The plan of the run that wrote an object, by the records above it; None if they are gone."""
+def _bulk_run(
+    store: ObjectStore, key: str, metadata: Mapping[str, str]
+) -> tuple[Plan, Record] | None:
+    """The run that wrote an object, by the records above it; None where they are gone."""
     folders = key.split("/")[:-1]
     for depth in range(len(folders), -1, -1):
-        prefix = "/".join([*folders[:depth], OWN, ""])
-        keys = [info.key for info in store.list(prefix)]
+        keys = [info.key for info in store.list("/".join([*folders[:depth], OWN, ""]))]
         for plan_key in (each for each in keys if each.endswith("/plan.json")):
             plan = Plan.model_validate_json(store.get(plan_key))
-            same = (metadata[_MODEL], metadata["srgan-config"])
-            if (plan.stamp.model, plan.stamp.config_digest) != same:
+            stamp = {_MODEL: plan.stamp.model, "srgan-config": plan.stamp.config_digest}
+            if not stamp.items() <= metadata.items():
                 continue
-            records = plan_key.removesuffix("plan.json") + "records/"
-            if any(
-                row.destination_key == key and row.outcome == "done"
-                for each in keys
-                if each.startswith(records)
-                for row in from_parquet(store.get(each), store.uri(each))
-            ):
-                return plan
+            parts = plan_key.removesuffix("plan.json") + "records/"
+            for part in (each for each in keys if each.startswith(parts)):
+                for record in from_parquet(store.get(part), store.uri(part)):
+                    if record.destination_key == key and record.outcome == "done":
+                        return plan, record
     return None
 
 

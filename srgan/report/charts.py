@@ -54,7 +54,7 @@ def line_chart(series: Series, *, label: str, log: bool = False) -> Markup:
     if not values:
         return Markup("")
     low, high = _widened(min(values), max(values), log)
-    x = _Axis(min(0, *steps), max(steps), _LEFT, _WIDTH - _RIGHT)
+    x = _Axis(min(0, *steps), max(1, *steps), _LEFT, _WIDTH - _RIGHT)
     y = _Axis(low, high, _HEIGHT - _BOTTOM, _TOP, log)
     parts = [_grid(x, y, "step", label)]
     for number, (name, points) in enumerate(drawn.items()):

@@ -34,7 +34,11 @@ def render(content: Content) -> str:
         verdict="is the champion" if decision.promoted else "was refused",
         made_at=content.made_at,
         rule=content.rule,
-        links=content.links,
+        links={
+            words: address
+            for words, address in content.links.items()
+            if address.startswith(("http://", "https://"))
+        },
         headline=headline(content),
         lineage=Markup(content.lineage),  # noqa: S704  # drawn by `chain`, which escapes
         **figures_section(content),
