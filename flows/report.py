@@ -65,7 +65,8 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
     key = f"runs/{challenger.run}/reports/{root}.html"
     store.put(key, page, content_type="text/html; charset=utf-8")
     uri = store.uri(key)
-    Registry(settings).set_tag(challenger, "report", uri)
+    client = mlflow_client(settings)
+    client.set_model_version_tag(challenger.name, str(challenger.version), "srgan.report", uri)
     if run_id is not None:
         log_file(settings, run_id, _PAGE, page)
         log_file(
@@ -74,7 +75,7 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
             _LINEAGE,
             as_svg(trace_version(settings, challenger), alone=True).encode(),
         )
-        mlflow_client(settings).set_tag(run_id, "srgan.report", uri)
+        client.set_tag(run_id, "srgan.report", uri)
         create_link_artifact(
             artifact_page(settings, run_id, _PAGE),
             link_text=f"Report on version {challenger.version} of {challenger.name}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from srgan.cli_export import export
+from srgan.cli_gc import gc
 from srgan.cli_import import import_weights
 from srgan.cli_photos import degrade, evaluate, upscale
 from srgan.cli_trace import trace
@@ -38,7 +39,7 @@ app = _App(
 stack_app = typer.Typer(help="The services of this machine.", no_args_is_help=True)
 app.add_typer(stack_app, name="stack")
 app.add_typer(weights_app, name="weights")
-for verb in (degrade, upscale, evaluate, import_weights, export, trace):
+for verb in (degrade, upscale, evaluate, import_weights, export, trace, gc):
     app.command()(verb)
 
 

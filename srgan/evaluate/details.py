@@ -62,18 +62,27 @@ def most_different(
     An output that is no image is shown black.
     """
     opponent = CHAMPION if CHAMPION in methods else BICUBIC
-    chosen = sorted(_choose(images, opponent), key=lambda each: -_gain(each, opponent))
+    chosen = _choose(images, opponent)
     return Details(details=[_cut(crops, each, methods, opponent, scale) for each in chosen])
 
 
+def _weight(image: ImageFigures, opponent: str) -> float:
+    """`_gain` for the choice: of PSNR the squared error, for in a flat sky 1 dB is no sight."""
+    if _figure(image) != "psnr":
+        return _gain(image, opponent)
+    mine, theirs = (10 ** (-image.figures[who].psnr / 10) for who in (MODEL, opponent))
+    return theirs - mine
+
+
 def _choose(images: Sequence[ImageFigures], opponent: str) -> list[ImageFigures]:
+    """At most one crop of each photo, from largest gain to largest loss; the middle is left out."""
     by_photo: dict[str, ImageFigures] = {}
     for image in images:
-        gain = _gain(image, opponent)
+        weight = _weight(image, opponent)
         best = by_photo.get(image.source)
-        if math.isfinite(gain) and (best is None or abs(gain) > abs(_gain(best, opponent))):
+        if math.isfinite(weight) and (best is None or abs(weight) > abs(_weight(best, opponent))):
             by_photo[image.source] = image
-    ranked = sorted(by_photo.values(), key=lambda each: (-_gain(each, opponent), each.crop))
+    ranked = sorted(by_photo.values(), key=lambda each: (-_weight(each, opponent), each.crop))
     if len(ranked) <= _NUM_DETAILS:
         return ranked
     half = _NUM_DETAILS // 2

@@ -10,7 +10,7 @@ _INDENT = 26
 _LINE = 17
 _PAD = 9
 _GAP = 12
-_CHAR = 6.4  # mean width of a letter at 12 px, on the wide side
+_CHAR = 7.2  # width of a digit at 12 px in a wide font
 _NAME_WIDTH = 92
 
 _STYLE = """

@@ -10,7 +10,7 @@ import torch
 from srgan.adapters.registry import CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.trace import source_keys, trace
-from srgan.adapters.tracking import tracked_run
+from srgan.adapters.tracking import mlflow_client, tracked_run
 from srgan.adapters.upscale_worker import UpscaleSpec
 from srgan.config import DataConfig, UpscaleConfig
 from srgan.data.prepare import prepare_dataset
@@ -82,7 +82,9 @@ def registered(settings: Settings, store: S3Store, dataset: DatasetRef, name: st
     registry = Registry(settings)
     version = registry.register(name, dump_generator(GENERATOR), lineage)
     registry.set_alias(name, CHAMPION, version.version)
-    registry.set_tag(version, "decision", "Version 1 becomes the first champion.")
+    mlflow_client(settings).set_model_version_tag(
+        name, str(version.version), "srgan.decision", "Version 1 becomes the first champion."
+    )
     return version
 
 
