@@ -106,7 +106,7 @@ def test_only_the_dataset_versions_that_nobody_was_trained_on_go_with_their_shar
     assert unused.key in deleted
     assert len([key for key in deleted if "/shards/" in key]) == 2, "one for each side"
     assert len([key for key in deleted if "/tables/" in key]) == 2
-    again = prepare_dataset(object_store, "raw", object_store, "drawn", DATA)
+    again = prepare([6, 7, 8])
     assert (again.version, again.num_read) == (newest.version, 0), "the newest is whole"
     assert not plan_cleanup(object_store, [kept], ALL_OLD).waste, "once is enough"
 

@@ -153,7 +153,7 @@ def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -
     return Node("model version", version.uri, _filled(facts), (*origins, *uses))
 
 
-def _stages(settings: Settings, runs: list[str]) -> Node:
+def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -> Node:
     """A training stage, and below it the one that it started from."""
     run, *earlier = runs
     store = open_store(settings)
@@ -171,8 +171,8 @@ def _stages(settings: Settings, runs: list[str]) -> Node:
             "dataset": checkpoint.dataset_version,
             "checkpoint": store.uri(checkpoint.key),
         }
-    below = (_stages(settings, earlier),) if earlier else ()
-    return Node("trained by run", run, _filled(facts), below)
+    below = (_stages(settings, earlier, "started from run"),) if earlier else ()
+    return Node(kind, run, _filled(facts), below)
 
 
 def _checkpoint(store: ObjectStore, run: str) -> Checkpoint | None:
