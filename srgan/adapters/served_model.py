@@ -14,7 +14,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
 from srgan.errors import ImageError
-from srgan.images import decode, encode
+from srgan.images import decode_in_8_bits, encode
 from srgan.models.interchange import load_generator
 from srgan.upscale.engine import Engine
 
@@ -57,7 +57,7 @@ class ServedModel(PythonModel):
                 f"row {row}: expected the bytes of an encoded photo, got {type(data).__name__}"
             )
         try:
-            photo = decode(data, max_pixels=MAX_PIXELS)
+            photo = decode_in_8_bits(data, max_pixels=MAX_PIXELS)
             return encode(self._engine.upscale_photo(photo), format="png", jpeg_quality=100)
         except ImageError as error:
             raise RefusedInputError(f"row {row}: {error}") from error
