@@ -35,7 +35,10 @@ def trace(settings: Settings, address: str) -> Node:
     """
     if address.startswith("s3://"):
         return _image(settings, address)
-    parse_address(address)
+    try:
+        parse_address(address)
+    except RegistryError as error:
+        raise RegistryError(f"{error}, or s3://BUCKET/KEY of an upscaled image") from error
     version = Registry(settings).resolve(address)
     return _version(settings, version, uses=_uses(settings, version))
 
