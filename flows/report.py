@@ -44,7 +44,7 @@ def report(challenger: ModelRef, decision: PromotionDecision) -> None:
     a run that failed for its report would look as if it had not.
     """
     state = publish_report(challenger, decision, return_state=True)
-    if state.is_failed():
+    if not state.is_completed():
         get_run_logger().warning("The report could not be published: %s", state.message)
 
 

@@ -134,6 +134,8 @@ def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -
         "aliases": aliases or "none",
         "registered": _time(entry.creation_timestamp / 1000),
         "weights": version.weights_digest,
+        "trained": tags.get("reason", ""),
+        "start": tags.get("start", ""),
         "recipe": tags.get("recipe_name", ""),
         "code": tags.get("code_version", ""),
         "decision": tags.get("decision", ""),
