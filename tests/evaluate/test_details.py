@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from srgan.evaluate.comparison import compare, with_bicubic
-from srgan.evaluate.details import Details, most_different
+from srgan.evaluate.details import Detail, Details, most_different
 from tests.report.contents import Pixels, Roughness, crops_of, nearest
 
 
@@ -20,11 +20,17 @@ def half(lr: Pixels) -> Pixels:
     return sr
 
 
-def details(draw_photo: Callable[..., Any], num: int, methods: dict[str, Any]) -> Details:
+def details(
+    draw_photo: Callable[..., Any], num: int, methods: dict[str, Any], *, distance: bool = True
+) -> Details:
     crops = crops_of(draw_photo, [f"{number}.png" for number in range(num)])
     everyone = with_bicubic(methods, 4)
     images = compare(
-        crops, everyone, scale=4, progress=lambda done, total: None, distances=[Roughness()]
+        crops,
+        everyone,
+        scale=4,
+        progress=lambda done, total: None,
+        distances=[Roughness()] if distance else [],
     )
     return most_different(crops, images, everyone, scale=4)
 
@@ -36,6 +42,18 @@ def test_gains_come_first_losses_last_and_no_photo_twice(draw_photo: Callable[..
     assert gains == sorted(gains, reverse=True)
     assert len({each.source for each in found}) == 4
     assert {each.opponent for each in found} == {"champion"}
+
+
+def test_without_a_distance_the_squared_error_chooses(draw_photo: Callable[..., Any]) -> None:
+    def error_saved(each: Detail) -> float:
+        mine, theirs = (10 ** (-each.figures[name].psnr / 10) for name in ("model", "bicubic"))
+        return theirs - mine
+
+    found = details(draw_photo, 3, {"model": half}, distance=False).details
+    saved = [error_saved(each) for each in found]
+    assert saved == sorted(saved, reverse=True)
+    assert len(set(saved)) == 3
+    assert {each.figure for each in found} == {"psnr"}
 
 
 def test_the_focus_lies_where_the_two_differ_most(draw_photo: Callable[..., Any]) -> None:
