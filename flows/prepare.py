@@ -64,12 +64,12 @@ def cut_photos(
         store,
         dataset,
         data,
-        progress=_ProgressLog(),
+        progress=ProgressLog(),
         licence=licence,
     )
 
 
-class _ProgressLog:
+class ProgressLog:
     """Log lines with an estimate, every few seconds and at the end."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ kept: photos, perceptual weights, evaluation sets, the promotion log, records of
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from srgan.data.manifest import Manifest, latest_key, read_latest, read_manifest
@@ -85,9 +85,9 @@ def plan_cleanup(store: ObjectStore, versions: Sequence[Version], rules: Rules) 
             kept[version.name] = why
         else:
             waste.append(version)
-    words = " ".join(
-        value for each in versions if each.name in kept for value in each.tags.values()
-    )
+    needs = [value for each in versions if each.name in kept for value in each.tags.values()]
+    known = {version.tags.get("run") for version in versions}
+    words = " ".join([*needs, *_waiting(store, known)])
     datasets, manifests = _datasets(store, words, rules)
     parts, runs = _shards(store, manifests, rules), _runs(store, words, rules)
     return Plan(versions=waste, waste=[*datasets, *parts, *runs], kept=kept)
@@ -117,6 +117,15 @@ def _spared(version: Version, newest: Collection[int], rules: Rules) -> str | No
     if version.number in newest:
         return f"among the newest {rules.keep}"
     return "recent" if version.created_at >= rules.before else None
+
+
+def _waiting(store: ObjectStore, known: Collection[str | None]) -> Iterator[str]:
+    """What trainings that still wait for the registry are made of, themselves included."""
+    for info in store.list("runs/"):
+        _, run, *rest = info.key.split("/")
+        if rest[0] == "registrations" and run not in known:
+            yield run
+            yield store.get(info.key).decode()
 
 
 def _datasets(

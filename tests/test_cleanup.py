@@ -165,6 +165,20 @@ def test_runs_of_kept_versions_and_of_bulk_runs_stay_and_others_go_results_first
     assert before - keys(object_store) == set(run.keys)
 
 
+def test_a_training_that_waits_for_the_registry_stays_with_its_dataset(
+    object_store: S3Store, prepare: Callable[..., DatasetRef]
+) -> None:
+    used = prepare([0, 1, 2])
+    prepare([3, 4, 5])
+    waiting = "runs/adversarial-waits/registrations/m.json"
+    for key in (waiting, "runs/adversarial-done/registrations/m.json"):
+        object_store.put(key, used.model_dump_json().encode())
+    plan = plan_cleanup(object_store, [version(1, run="adversarial-done")], ALL_OLD)
+    assert plan.waste == []
+    versions = [version(1, run="adversarial-done"), version(2)]
+    assert gone(plan_cleanup(object_store, versions, ALL_OLD), "run") == ["adversarial-done"]
+
+
 def test_what_was_written_lately_stays_whatever_it_is(
     object_store: S3Store, prepare: Callable[..., DatasetRef]
 ) -> None:

@@ -1,6 +1,7 @@
 """Figures, photos and times of a report, as the template shows them."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from srgan.evaluate.bootstrap import Interval
@@ -68,28 +69,6 @@ def figures_section(content: Content) -> dict[str, Any]:
     report = content.evaluation
     shown = [name for name in TITLES if name in report.means]
     figures = list(report.means[MODEL].flat)
-    best = {
-        figure: max(
-            (report.means[name].flat[figure] for name in shown),
-            key=lambda value: value if figure in _NAMES else -value,
-        )
-        for figure in figures
-    }
-    rows = [
-        {
-            "title": title_of(content, name),
-            "is_model": name == MODEL,
-            "cells": [
-                {
-                    "text": figure_text(figure, report.means[name].flat[figure]),
-                    "best": report.means[name].flat[figure] == best[figure],
-                    "taught": name in report.trained_on_judge.get(figure, ()),
-                }
-                for figure in figures
-            ],
-        }
-        for name in shown
-    ]
     return {
         "num_crops": len(report.images),
         "num_photos": len({image.source for image in report.images}),
@@ -98,11 +77,47 @@ def figures_section(content: Content) -> dict[str, Any]:
             figure_name(figure) + ("" if figure in _NAMES else "\N{NO-BREAK SPACE}↓")
             for figure in figures
         ],
-        "figure_rows": rows,
+        "tables": [
+            {"title": "", "rows": _rows(content, report.metrics)},
+            *(
+                {
+                    "title": f"Evaluation set {name}, {found.num_images} images",
+                    "rows": _rows(content, found.metrics),
+                }
+                for name, found in report.sets.items()
+            ),
+        ],
         "taught": bool(report.trained_on_judge),
         "differences": _differences(content),
         "plane": _plane(content, shown),
     }
+
+
+def _rows(content: Content, metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """One row per contestant; the best of each column is marked."""
+    shown = [name for name in TITLES if name in metrics]
+    best = {
+        figure: max(
+            (metrics[name][figure] for name in shown),
+            key=lambda value: value if figure in _NAMES else -value,
+        )
+        for figure in metrics[MODEL]
+    }
+    return [
+        {
+            "title": title_of(content, name),
+            "is_model": name == MODEL,
+            "cells": [
+                {
+                    "text": figure_text(figure, value),
+                    "best": value == best[figure],
+                    "taught": name in content.evaluation.trained_on_judge.get(figure, ()),
+                }
+                for figure, value in metrics[name].items()
+            ],
+        }
+        for name in shown
+    ]
 
 
 def _opponent(content: Content) -> Opponent:

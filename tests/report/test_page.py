@@ -12,7 +12,7 @@ import pytest
 
 from srgan.evaluate.details import Details
 from srgan.evaluate.report import Report
-from srgan.refs import PromotionDecision
+from srgan.refs import PromotionDecision, SetResult
 from srgan.report.costs import Cost
 from srgan.report.page import render
 from srgan.report.photos import PhotoLists
@@ -69,6 +69,15 @@ def test_the_decision_comes_first_with_its_figures_against_champion_and_bicubic(
     )
     assert "Against bicubic" in text
     assert "95 % interval" in text
+
+
+def test_figures_on_evaluation_sets_follow_those_of_the_held_out_crops(draw_photo: Draw) -> None:
+    report = content(draw_photo).evaluation
+    metrics = {name: {**figures, "psnr": 31.25} for name, figures in report.metrics.items()}
+    result = SetResult(version="s", key="k", num_images=14, metrics=metrics)
+    text = shown(draw_photo, evaluation=report.model_copy(update={"sets": {"set14": result}}))
+    assert text.index("Evaluation set set14, 14 images") > text.index("Figures")
+    assert text.count("31.25 dB") == len(metrics)
 
 
 def test_a_refused_version_is_not_called_champion(draw_photo: Draw) -> None:
