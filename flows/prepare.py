@@ -28,6 +28,7 @@ def prepare(
     dataset: Name,
     data: DataConfig = DataConfig(),  # noqa: B008  # frozen
     growth: GrowthConfig = GrowthConfig(),  # noqa: B008  # frozen
+    licence: str | None = None,
 ) -> DatasetRef:
     """Cut the photos below a prefix into HR crops: an immutable version of a dataset.
 
@@ -39,9 +40,10 @@ def prepare(
         dataset: Name of the dataset, new or to be brought up to date.
         data: Size of the crops, share held out for evaluation, limits.
         growth: How much is enough.
+        licence: Of the photos, such as ``CC BY 4.0``; without one that of the version before.
     """
     before = latest_version(dataset)
-    ref = cut_photos(source, dataset, data)
+    ref = cut_photos(source, dataset, data, licence)
     show_dataset(ref, before)
     if is_root_run():
         announce_growth(ref, growth)
@@ -56,13 +58,21 @@ def latest_version(dataset: str) -> str | None:
 
 
 @task(**PATIENTLY)
-def cut_photos(source: str, dataset: str, data: DataConfig) -> DatasetRef:
+def cut_photos(
+    source: str, dataset: str, data: DataConfig, licence: str | None = None
+) -> DatasetRef:
     """Read what changed and publish the version; taken up again from the last one published."""
     settings = Settings()
     store = open_store(settings)
     bucket, prefix = split_uri(source)
     return prepare_dataset(
-        open_store(settings, bucket), prefix, store, dataset, data, progress=ProgressLog()
+        open_store(settings, bucket),
+        prefix,
+        store,
+        dataset,
+        data,
+        progress=ProgressLog(),
+        licence=licence,
     )
 
 
@@ -148,6 +158,7 @@ def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> 
         ("Version", f"`{ref.version}`"),
         ("Manifest", f"`{ref.key}`"),
         ("Source", f"`{ref.source}`"),
+        ("Licence", ref.licence or "not stated"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"# Dataset {ref.dataset}\n\n|  |  |\n| --- | --- |\n{table}\n"

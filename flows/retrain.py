@@ -13,6 +13,7 @@ from flows.prepare import prepare
 from flows.promote import promote
 from flows.reason import find_reason
 from flows.register import find_champion, register
+from flows.report import report
 from flows.starting import find_start
 from flows.train import train
 from flows.turns import IfBusy, refused, turn
@@ -79,7 +80,8 @@ def retrain(
                 reason=decision.sentence,
                 start=origin,
             )
-            promote(model, challenger.version)
+            promotion = promote(model, challenger.version)
+            report(challenger, promotion)
         return challenger
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from srgan.cli_export import export
+from srgan.cli_gc import gc
 from srgan.cli_import import import_weights
 from srgan.cli_models import models_app
 from srgan.cli_mos import mos_app
 from srgan.cli_photos import degrade, evaluate, upscale
+from srgan.cli_trace import trace
 from srgan.cli_weights import weights_app
 from srgan.errors import SrganError
 
@@ -41,7 +43,7 @@ app.add_typer(stack_app, name="stack")
 app.add_typer(weights_app, name="weights")
 app.add_typer(models_app, name="models")
 app.add_typer(mos_app, name="mos")
-for verb in (degrade, upscale, evaluate, import_weights, export):
+for verb in (degrade, upscale, evaluate, import_weights, export, trace, gc):
     app.command()(verb)
 
 

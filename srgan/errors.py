@@ -45,6 +45,10 @@ class ClusterError(SrganError):
     """The Ray cluster refused a job, is too small, too busy, or runs other code."""
 
 
+class OrchestratorError(SrganError):
+    """Prefect's server could not be asked, or says that something must not happen now."""
+
+
 class StackError(SrganError):
     """A local service did not start or died."""
 

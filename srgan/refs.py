@@ -37,6 +37,8 @@ class DatasetRef(Ref):
     num_rejected: int
     num_read: int
     """Source objects read to make this version; 0 when nothing had changed."""
+    licence: str | None = None
+    """Of the photos, where somebody said; part of no digest."""
 
 
 class SetRef(Ref):

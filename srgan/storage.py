@@ -1,7 +1,7 @@
 """What the core asks of an object store; `adapters/s3.py` is the real one."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ class ObjectInfo:
     token: str
     """Opaque change token (the ETag without quotes): differs when the object changed."""
     size_bytes: int
+    written_at: float = field(default=0.0, compare=False)
+    """Seconds since the epoch, by the store's clock; 0 where it does not say."""
 
 
 class ObjectStore(Protocol):

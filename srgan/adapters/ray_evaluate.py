@@ -15,6 +15,7 @@ from srgan.adapters.tracking import log_file, log_metrics
 from srgan.data.dataset import open_crops
 from srgan.data.shards import ShardCache
 from srgan.evaluate.comparison import Distance, Upscale, compare, with_bicubic
+from srgan.evaluate.details import most_different
 from srgan.evaluate.judges import trained_on_judge, trainings
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.evaluate.picture import comparison_picture
@@ -24,6 +25,7 @@ from srgan.evaluate.spec import CHAMPION, MODEL, EvaluateSpec, weights_digest
 from srgan.models.interchange import load_generator
 from srgan.models.weights import read_weights
 from srgan.refs import CheckpointRef, EvaluationRef, ModelRef, SetRef, SetResult, to_json
+from srgan.report.costs import counting
 from srgan.settings import Settings
 from srgan.train.checkpoint import read_generator
 from srgan.upscale.engine import Engine
@@ -34,20 +36,21 @@ _TILE = 192
 _LOG_INTERVAL_S = 5.0
 
 
-def main(spec_key: str) -> None:
+def main(spec_key: str, job_id: str) -> None:
     """Wait for one CPU, or a GPU where the cluster has one, and measure there."""
     import ray
 
     # Imported under its own name: as part of ``__main__`` it would travel by value.
     from srgan.adapters.ray_evaluate import run_evaluation
 
-    settings, _, _ = start(spec_key, EvaluateSpec)
+    settings, store, spec = start(spec_key, EvaluateSpec)
     connect()
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
     num_gpus = 1 if total.get("GPU", 0) >= 1 else 0
     wait_for_cluster(cpus=1, gpus=num_gpus, what="evaluation", limit_s=settings.cluster_wait_s)
     remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(run_evaluation)
-    ray.get(remote.remote(spec_key))
+    with counting(store, spec.run, job_id, stage="evaluate", cpus=1, gpus=num_gpus):
+        ray.get(remote.remote(spec_key))
 
 
 def run_evaluation(spec_key: str) -> None:
@@ -79,6 +82,8 @@ def run_evaluation(spec_key: str) -> None:
     picture = comparison_picture(crops, methods, scale=scale)
     store.put(spec.report_key, to_json(report), content_type="application/json")
     store.put(spec.picture_key, picture, content_type="image/png")
+    details = most_different(crops, images, methods, scale=scale)
+    store.put(spec.details_key, to_json(details), content_type="application/json")
     champion = spec.contestants.get(CHAMPION)
     evaluation = EvaluationRef(
         run=spec.contestants[MODEL].run,
@@ -159,4 +164,4 @@ def _log(settings: Settings, run_id: str, report: Report, picture: bytes) -> Non
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

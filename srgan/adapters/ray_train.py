@@ -21,6 +21,7 @@ from srgan.adapters.timeline import Timeline
 from srgan.config import AdversarialConfig, Config, Positive, PretrainConfig, StageConfig
 from srgan.errors import CheckpointError, ConfigError, DataError, TrainingError
 from srgan.refs import CheckpointRef, DatasetRef, to_json
+from srgan.report.costs import counting
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 
@@ -96,7 +97,15 @@ def main(spec_key: str, job_id: str) -> None:
     )
     timeline.end("cluster")
     logger.info("training %s on %s", spec.run, workers)
-    outcome = _fit(spec, workers, job_id, store, timeline)
+    with counting(
+        store,
+        spec.run,
+        job_id,
+        stage=spec.stage.stage,
+        cpus=workers.num_workers * workers.cpus_per_worker,
+        gpus=workers.num_workers if workers.use_gpu else 0,
+    ):
+        outcome = _fit(spec, workers, job_id, store, timeline)
     if "error" in outcome:
         raise TrainingError(outcome["error"])
     result = CheckpointRef.model_validate_json(outcome["result"])

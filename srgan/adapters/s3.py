@@ -96,7 +96,12 @@ class S3Store:
             answer = self._head(key)
         if answer is None:
             return None
-        return ObjectInfo(key, answer["ETag"].strip('"'), answer["ContentLength"])
+        return ObjectInfo(
+            key,
+            answer["ETag"].strip('"'),
+            answer["ContentLength"],
+            answer["LastModified"].timestamp(),
+        )
 
     def metadata(self, key: str) -> dict[str, str]:
         with self._naming(key, "look up"):
@@ -115,7 +120,12 @@ class S3Store:
         with self._naming(prefix, "list"):
             for page in pages:
                 for entry in page.get("Contents", []):
-                    yield ObjectInfo(entry["Key"], entry["ETag"].strip('"'), entry["Size"])
+                    yield ObjectInfo(
+                        entry["Key"],
+                        entry["ETag"].strip('"'),
+                        entry["Size"],
+                        entry["LastModified"].timestamp(),
+                    )
 
     def _has_lower_sibling(self, path: str) -> bool:
         """In either order, siblings below ``path/`` are among the first three of their level."""

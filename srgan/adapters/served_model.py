@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd  # type: ignore[import-untyped]  # pandas ships no type information
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
 from srgan.errors import ImageError
@@ -19,6 +21,14 @@ from srgan.upscale.engine import Engine
 COLUMN = "image"
 TILE = 192
 MAX_PIXELS = 100_000_000
+
+
+class RefusedInputError(MlflowException, ValueError):
+    """What was sent is no photo. MLflow's server answers 400 with a message of its own class
+    alone, and hides that of any other behind "an unexpected error"."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
 
 
 class ServedModel(PythonModel):
@@ -32,9 +42,9 @@ class ServedModel(PythonModel):
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Upscale every row; `ValueError` names the row that holds no readable photo."""
+        """Upscale every row; `RefusedInputError` names the row that holds no readable photo."""
         if list(model_input.columns) != [COLUMN]:
-            raise ValueError(
+            raise RefusedInputError(
                 f"expected one column {COLUMN!r} of encoded photos (bytes of a JPEG, PNG, …), "
                 f"got columns {list(model_input.columns)}"
             )
@@ -43,14 +53,14 @@ class ServedModel(PythonModel):
 
     def _upscale(self, row: int, data: object) -> bytes:
         if not isinstance(data, bytes):
-            raise ValueError(  # noqa: TRY004  # one class for all bad input, as in MLflow itself
+            raise RefusedInputError(
                 f"row {row}: expected the bytes of an encoded photo, got {type(data).__name__}"
             )
         try:
             photo = decode_in_8_bits(data, max_pixels=MAX_PIXELS)
             return encode(self._engine.upscale_photo(photo), format="png", jpeg_quality=100)
         except ImageError as error:
-            raise ValueError(f"row {row}: {error}") from error
+            raise RefusedInputError(f"row {row}: {error}") from error
 
 
 set_model(ServedModel())

@@ -149,6 +149,11 @@ def artifact_url(settings: Settings, run_id: str, path: str) -> str:
     return f"{_base(settings)}/get-artifact?{urlencode({'path': path, 'run_uuid': run_id})}"
 
 
+def artifact_page(settings: Settings, run_id: str, path: str) -> str:
+    """Page of the MLflow interface that shows an artifact in place; the address above downloads."""
+    return f"{run_url(settings, run_id)}/artifacts/{quote(path)}"
+
+
 def _finish_after(settings: Settings, run_id: str, status: RunStatus) -> None:
     """Close a run after an error, which is what has to be seen even where MLflow is away."""
     from mlflow.exceptions import MlflowException
@@ -197,7 +202,10 @@ def _log_dataset(settings: Settings, run_id: str, dataset: DatasetRef) -> None:
         name=dataset.dataset,
         digest=dataset.version[:_MAX_DIGEST_CHARS],
         source_type="s3",
-        source=json.dumps({"uri": dataset.source, "version": dataset.version, "key": dataset.key}),
+        source=json.dumps(
+            {"uri": dataset.source, "version": dataset.version, "key": dataset.key}
+            | ({"licence": dataset.licence} if dataset.licence else {})
+        ),
         profile=json.dumps({"train": dataset.num_train_crops, "eval": dataset.num_eval_crops}),
     )
     tags = [InputTag("mlflow.data.context", "training")]

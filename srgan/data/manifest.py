@@ -47,6 +47,8 @@ class Manifest(Ref):
     num_duplicates: int
     """Sources whose pixels another source already had."""
     num_rejected: int
+    licence: str | None = None
+    """Of the photos, where somebody said. The version does not depend on it."""
 
     @property
     def key(self) -> str:
@@ -66,6 +68,7 @@ class Manifest(Ref):
             num_eval_photos=self.num_eval_photos,
             num_rejected=self.num_rejected,
             num_read=num_read,
+            licence=self.licence,
         )
 
 

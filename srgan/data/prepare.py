@@ -35,8 +35,11 @@ def prepare_dataset(
     dataset: str,
     config: DataConfig,
     progress: Progress = lambda done, total: None,
+    licence: str | None = None,
 ) -> DatasetRef:
     """Bring `dataset` up to date with the photos below `source_prefix`.
+
+    Without a `licence` the version keeps that of the one before.
 
     Raises `DataError` when there are no or too few usable photos, with the reasons and their
     counts; `ConflictError` when somebody else published a version meanwhile; `StorageError` when
@@ -53,6 +56,8 @@ def prepare_dataset(
     photos = _split(sources, layout, previous, config, uri)
     photos = layout.finish(photos)
     manifest = _describe(store, dataset, uri, config, sources, photos, layout)
+    kept = previous.manifest.licence if previous.manifest else None
+    manifest = manifest.model_copy(update={"licence": licence or kept})
     if manifest != previous.manifest:
         manifests.publish(store, manifest, previous.token)
     return manifest.ref(num_read)

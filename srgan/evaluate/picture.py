@@ -33,7 +33,7 @@ def comparison_picture(crops: Crops, methods: Mapping[str, Upscale], *, scale: i
     for index in _most_structured(crops, scale):
         hr = crops[index]
         lr = degrade(hr, scale)
-        window = _window(_structure(hr, scale))
+        window = densest_window(_structure(hr, scale), _WINDOW)
         for name in shown:
             sr = tried(methods[name], lr)
             columns[name].append((np.zeros_like(hr) if sr is None else sr)[window])
@@ -62,10 +62,10 @@ def _structure(hr: Pixels, scale: int) -> NDArray[np.float64]:
     return energy
 
 
-def _window(structure: NDArray[np.float64]) -> tuple[slice, slice]:
-    """The square of side `_WINDOW` (or the image, where smaller) with the largest sum."""
-    height, width = (min(_WINDOW, side) for side in structure.shape)
-    sums = np.pad(structure.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+def densest_window(values: NDArray[np.float64], side: int) -> tuple[slice, slice]:
+    """The square of `side` pixels (or the image, where smaller) with the largest sum of (H, W)."""
+    height, width = (min(side, length) for length in values.shape)
+    sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     total = (sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width]) + sums[
         :-height, :-width
     ]

@@ -59,6 +59,11 @@ class EvaluateSpec(Config):
         return f"runs/{self.run}/comparison.png"
 
     @property
+    def details_key(self) -> str:
+        """`Details` as JSON: the pictures of a retraining's report."""
+        return f"runs/{self.run}/details.json"
+
+    @property
     def result_key(self) -> str:
         """`EvaluationRef` as JSON, written last: whoever finds it finds the rest."""
         return f"runs/{self.run}/evaluation.json"

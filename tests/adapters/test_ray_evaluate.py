@@ -11,6 +11,7 @@ from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig, GateConfig, SetConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.evaluate.decision import read_set_reports
+from srgan.evaluate.details import Details
 from srgan.evaluate.gate import judge
 from srgan.evaluate.judges import find_judges
 from srgan.evaluate.prepare_set import prepare_set
@@ -111,6 +112,16 @@ def test_the_report_says_of_each_crop_what_the_guards_look_at_and_of_each_model_
         assert image.signs.keys() == {"bicubic", "model"}
         assert image.signs["model"].finite
         assert image.signs["model"].contrast == pytest.approx(1, abs=0.1)
+
+
+def test_the_crops_that_a_report_shows_lie_beside_it(
+    object_store: S3Store, evaluate: Callable[..., tuple[EvaluationRef, Report]]
+) -> None:
+    result, report = evaluate(gain=1.1)
+    key = result.key.rpartition("/")[0] + "/details.json"
+    details = Details.model_validate_json(object_store.get(key)).details
+    assert {each.source for each in details} == {image.source for image in report.images}
+    assert details[0].images.keys() == {"bicubic", "model", "original"}
 
 
 def test_each_evaluation_set_is_measured_and_has_a_report_of_its_own(

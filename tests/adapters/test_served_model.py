@@ -1,10 +1,13 @@
 """What a packed model answers, loaded from its directory as MLflow does."""
 
+import asyncio
+import base64
 import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,6 +87,59 @@ def test_anything_but_a_column_of_bytes_is_refused(model: Any, other: object) ->
 def test_a_missing_value_is_named(model: Any) -> None:
     with pytest.raises(ValueError, match="row 0: expected the bytes"):
         ask(model, None)
+
+
+@pytest.fixture(scope="module")
+def post(model: Any) -> "Post":
+    """Ask MLflow's own scoring server around the model, without a socket."""
+    from mlflow.pyfunc import scoring_server
+
+    transport = httpx.ASGITransport(scoring_server.init(model))
+
+    async def ask(body: dict[str, object]) -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://model") as client:
+            return await client.post("/invocations", json=body)
+
+    return lambda body: asyncio.run(ask(body))
+
+
+Post = Callable[[dict[str, object]], httpx.Response]
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+@pytest.mark.parametrize("form", ["dataframe_records", "dataframe_split"])
+def test_photos_are_answered_over_http_as_base64(
+    post: Post, draw_photo: Photo, encode_photo: Encode, form: str
+) -> None:
+    photos = [encoded(encode_photo(draw_photo(seed, 6, 8))) for seed in (1, 2)]
+    records = [{"image": photo} for photo in photos]
+    split = {"columns": ["image"], "data": [[photo] for photo in photos]}
+    body = {form: records if form == "dataframe_records" else split}
+    answer = post(body)
+    assert answer.status_code == 200, answer.text
+    results = [base64.b64decode(each["image"]) for each in answer.json()["predictions"]]
+    assert [Image.open(io.BytesIO(png)).size for png in results] == [(32, 24), (32, 24)]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"dataframe_records": [{"image": encoded(b"hello")}]}, "row 0: not_an_image"),
+        ({"dataframe_records": [{"photo": encoded(b"hello")}]}, "missing inputs ['image']"),
+        ({"dataframe_records": [{"image": 3}]}, "not compatible with model signature"),
+        ({"inputs": {"image": ["text"]}}, "row 0: not_an_image"),
+    ],
+    ids=["no photo", "another column", "a number", "not decoded"],
+)
+def test_over_http_anything_else_is_the_senders_fault_and_the_answer_says_why(
+    post: Post, body: dict[str, object], reason: str
+) -> None:
+    answer = post(body)
+    assert answer.status_code == 400
+    assert reason in answer.json()["message"]
 
 
 def test_requirements_are_exact_and_have_no_local_versions(packed: Path) -> None:

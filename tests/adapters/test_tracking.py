@@ -92,6 +92,7 @@ def test_a_run_shows_its_config_and_the_dataset_version_that_it_learns_from(
         scale=2,
         num_train_crops=9,
         num_eval_crops=3,
+        licence="CC0",
         **numbers,
     )
     options = {"name": "x", "key": "lineage", "parent": None, "params": {}}
@@ -102,7 +103,8 @@ def test_a_run_shows_its_config_and_the_dataset_version_that_it_learns_from(
         assert PretrainConfig.model_validate_json(r.read()) == pretrain()
     (found,) = mlflow_client(mlflow_settings).get_run(run_id).inputs.dataset_inputs
     assert (found.dataset.name, found.dataset.digest) == ("leaves", "v" * 36)
-    assert json.loads(found.dataset.source)["version"] == dataset.version
+    source = json.loads(found.dataset.source)
+    assert (source["version"], source["licence"]) == (dataset.version, "CC0")
 
 
 def test_final_figures_and_files_are_there_when_the_call_returns(

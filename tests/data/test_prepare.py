@@ -21,6 +21,7 @@ from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import dump_photos
 from srgan.errors import ConflictError, DataError, StorageError
 from srgan.images.likeness import look_of
+from srgan.refs import DatasetRef
 from tests.data.conftest import CONFIG, Asked, Workshop
 
 
@@ -308,3 +309,20 @@ def test_progress_counts_what_is_read(workshop: Workshop) -> None:
         workshop.store, "raw", workshop.store, "pets", CONFIG, lambda *call: calls.append(call)
     )
     assert calls == [(done, 4) for done in range(5)]
+
+
+def test_a_licence_is_recorded_and_kept_and_makes_no_new_version(workshop: Workshop) -> None:
+    def prepare(licence: str | None = None) -> DatasetRef:
+        return prepare_dataset(
+            workshop.store, "raw/", workshop.store, "pets", CONFIG, licence=licence
+        )
+
+    workshop.upload(*range(4))
+    before = prepare()
+    assert before.licence is None
+    named = prepare("CC BY 4.0")
+    assert (named.version, named.licence, named.num_read) == (before.version, "CC BY 4.0", 0)
+    assert read_manifest(workshop.store, named.key).licence == "CC BY 4.0"
+    workshop.upload(4)
+    assert prepare().licence == "CC BY 4.0"
+    assert prepare("CC0").licence == "CC0"

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +196,22 @@ def _records(stack: RunningStack) -> dict[str, tuple[str, str | None]]:
                 for row in table
             }
     return outcomes
+
+
+def test_an_upscaled_image_is_traced_to_its_photo_its_model_and_the_report_of_the_retraining(
+    upscaled: RunningStack,
+) -> None:
+    chain = upscaled.python(
+        "from srgan.adapters.trace import trace\n"
+        "from srgan.report.chain import as_text\n"
+        "from srgan.settings import Settings\n"
+        "print(as_text(trace(Settings(), 's3://srgan/large/a.png')))"
+    )
+    assert "s3://srgan/raw/small/a.png" in chain
+    assert "model version: models:/leaves-x4/1" in chain
+    assert "trained on dataset: leaves, version" in chain
+    (address,) = re.findall(r"report +s3://srgan/(\S+\.html)", chain)
+    page = upscaled.store.get(address).decode()
+    assert page.count('<article class="viewer"') >= 1
+    assert page.count('class="chart"') >= 4, "curves of both stages"
+    assert "GAN stage" in page.partition("Time and cost")[2], "what its job cost"

@@ -1,0 +1,154 @@
+"""Old versions and their data: what the registry and Prefect say of them, and their deletion."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from srgan.adapters.addresses import parse_address
+from srgan.adapters.flow_runs import Running
+from srgan.adapters.tracking import mlflow_client
+from srgan.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
+from srgan.errors import OrchestratorError, RegistryError
+from srgan.settings import Settings
+from srgan.storage import ObjectStore
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+_PREFIX = "srgan."
+_MODEL_FOLDER = "model"
+_HARMLESS = {"upscale", "revive"}
+"""Flows that make nothing which looks unused while they run."""
+
+
+def plan(
+    settings: Settings, store: ObjectStore, running: list[Running], *, keep: int, before: float
+) -> Plan:
+    """What can go now; `RegistryError` where MLflow cannot be asked."""
+    rules = Rules(keep=keep, before=before, in_use=_used_by(store, running))
+    with _asking(settings):
+        versions = list(_versions(mlflow_client(settings)))
+    return plan_cleanup(store, versions, rules)
+
+
+def refuse_while_busy(running: list[Running]) -> None:
+    """`OrchestratorError` while a flow runs that may be about to reuse what looks unused."""
+    busy = [run for run in running if run.flow not in _HARMLESS]
+    if busy:
+        listed = ", ".join(f"{run.flow} {run.name!r} ({run.run_id})" for run in busy)
+        raise OrchestratorError(
+            f"nothing is deleted while flows run that may reuse what looks unused: {listed}. Wait "
+            "for them, or cancel one that is dead: prefect flow-run cancel ID"
+        )
+
+
+def delete(
+    settings: Settings,
+    store: ObjectStore,
+    found: Plan,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Delete what `plan` found. A version that got an alias meanwhile stays, with all its data."""
+    client = mlflow_client(settings)
+    for version in found.versions:
+        with _asking(settings):
+            entry = client.get_model_version(version.model, str(version.number))
+            champions = last_champions(store, version.model)
+            if why := needed(entry.aliases, version.number, champions):
+                raise RegistryError(
+                    f"{version.name} is needed after all ({why}): what was found is out of date. "
+                    "Run it again; what is deleted so far was needed by nothing"
+                )
+            _delete_files(client, settings, entry)
+            client.delete_model_version(version.model, str(version.number))
+        say(f"deleted {version.name}")
+    for each in found.waste:
+        for key in each.keys:
+            store.delete(key)
+        say(f"deleted {each.kind} {each.name}")
+
+
+def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str, int]]:
+    """Versions that running bulk runs work with: by their batches, and by what they asked for."""
+    used = set()
+    for run in (run for run in running if run.flow == "upscale"):
+        for info in store.list(f"runs/upscale-{run.run_id}"):
+            if info.key.endswith("/spec.json"):
+                model = json.loads(store.get(info.key))["model"]
+                used.add((str(model["name"]), int(model["version"])))
+        try:
+            name, _, number = parse_address(str(run.parameters.get("model", "")))
+        except RegistryError:
+            continue  # it will fail by itself
+        if number:
+            used.add((name, number))
+    return frozenset(used)
+
+
+def _versions(client: "MlflowClient") -> Iterator[Version]:
+    """All versions that this project registered, with aliases: a search does not give those."""
+    page = None
+    while True:
+        found = client.search_model_versions(page_token=page)
+        for entry in found:
+            if f"{_PREFIX}run" in entry.tags:
+                whole = client.get_model_version(entry.name, entry.version)
+                yield _as_version(whole, _size_bytes(client, str(entry.run_id), _MODEL_FOLDER))
+        page = found.token
+        if not page:
+            return
+
+
+def _as_version(entry: "ModelVersion", size_bytes: int = 0) -> Version:
+    return Version(
+        model=entry.name,
+        number=int(entry.version),
+        mlflow_run=str(entry.run_id),
+        aliases=tuple(entry.aliases),
+        tags={
+            name.removeprefix(_PREFIX): value
+            for name, value in entry.tags.items()
+            if name.startswith(_PREFIX)
+        },
+        created_at=entry.creation_timestamp / 1000,
+        size_bytes=size_bytes,
+    )
+
+
+def _size_bytes(client: "MlflowClient", run_id: str, path: str) -> int:
+    return sum(
+        _size_bytes(client, run_id, each.path) if each.is_dir else each.file_size or 0
+        for each in client.list_artifacts(run_id, path)
+    )
+
+
+def _delete_files(client: "MlflowClient", settings: Settings, entry: "ModelVersion") -> None:
+    """The version's files. The MLflow run stays, with its figures and pictures."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    sharing = [
+        other
+        for other in client.search_model_versions(f"run_id='{entry.run_id}'")
+        if (other.name, other.version) != (entry.name, entry.version)
+    ]
+    if not sharing:
+        root = client.get_run(str(entry.run_id)).info.artifact_uri
+        uri = settings.require("mlflow_tracking_uri")
+        repository = get_artifact_repository(root, tracking_uri=uri)
+        repository.delete_artifacts(_MODEL_FOLDER)  # type: ignore[no-untyped-call]  # MLflow's
+
+
+@contextmanager
+def _asking(settings: Settings) -> Iterator[None]:
+    """What MLflow raises as a `RegistryError` that says what it means."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise RegistryError(
+            f"the registry at {settings.mlflow_tracking_uri} cannot be asked: {error}. Without "
+            "it nobody knows what is needed, so nothing more is deleted"
+        ) from error

@@ -1,0 +1,90 @@
+"""Everything that the report of a retraining shows, collected from the bucket and MLflow."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from srgan.adapters.histories import read_curves
+from srgan.adapters.registry import Registry
+from srgan.adapters.s3 import S3Store, open_store
+from srgan.adapters.trace import trace_version
+from srgan.adapters.tracking import find_run
+from srgan.evaluate.details import Details
+from srgan.evaluate.report import Report
+from srgan.refs import DatasetRef, ModelRef, PromotionDecision
+from srgan.report.chain import as_svg
+from srgan.report.content import Content, TrainedStage
+from srgan.report.costs import Cost, read_costs
+from srgan.report.photos import PhotoLists, photos_since
+from srgan.report.training import CURVES
+from srgan.settings import Settings
+from srgan.train.checkpoint import checkpoints_prefix, read_manifest
+
+
+def collect(
+    settings: Settings,
+    version: ModelRef,
+    decision: PromotionDecision,
+    *,
+    flow_run: str,
+    elapsed_s: float,
+    links: Mapping[str, str],
+) -> Content:
+    """What was decided about a version and on which grounds; nothing is computed anew."""
+    store, tags = open_store(settings), Registry(settings).tags(version)
+    report = Report.model_validate_json(store.get(tags["evaluation"]))
+    folder = tags["evaluation"].rpartition("/")[0]
+    runs = [run for run in (version.pretrained_run, version.run) if run]
+    costs = [
+        cost for run in [*runs, folder.removeprefix("runs/")] for cost in read_costs(store, run)
+    ]
+    return Content(
+        decision=decision,
+        rule=tags.get("decision_rule", ""),
+        made_at=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
+        evaluation=report,
+        stages=[_stage(settings, store, run, costs, flow_run) for run in runs],
+        details=_details(store, f"{folder}/details.json"),
+        licence=report.dataset.licence,
+        photos=_photos(settings, store, version.name, decision.champion_before, report.dataset),
+        costs=costs,
+        flow_run=flow_run,
+        elapsed_s=elapsed_s,
+        links=links,
+        lineage=as_svg(trace_version(settings, version), alone=False),
+    )
+
+
+def _details(store: S3Store, key: str) -> Details:
+    found = store.find(key)
+    return Details.model_validate_json(found) if found else Details(details=[])
+
+
+def _stage(
+    settings: Settings, store: S3Store, run: str, costs: list[Cost], flow_run: str
+) -> TrainedStage:
+    newest = [info.key for info in store.list(checkpoints_prefix(run))][-1]
+    checkpoint = read_manifest(store, newest)
+    mlflow_run = find_run(settings, run)
+    jobs = [cost.job for cost in costs if cost.stage == checkpoint.stage]
+    return TrainedStage(
+        run=run,
+        stage=checkpoint.stage,
+        steps=checkpoint.step,
+        reused=bool(jobs) and not any(job.startswith(flow_run) for job in jobs),
+        curves=read_curves(settings, mlflow_run, CURVES) if mlflow_run else {},
+        config=checkpoint.config,
+    )
+
+
+def _photos(
+    settings: Settings, store: S3Store, model: str, champion: int | None, now: DatasetRef
+) -> PhotoLists | None:
+    """Compared with what the champion before was trained on."""
+    if champion is None:
+        return None
+    registry = Registry(settings)
+    tags = registry.tags(registry.resolve(f"models:/{model}/{champion}"))
+    if "dataset_ref" not in tags:
+        return None  # an imported one, trained elsewhere
+    before = DatasetRef.model_validate_json(tags["dataset_ref"])
+    return photos_since(store, before.key, now.key)

@@ -1,0 +1,242 @@
+"""From an upscaled image or a model version to everything that it was made of, and back."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from srgan.adapters.addresses import parse_address
+from srgan.adapters.registry import Registry
+from srgan.adapters.s3 import open_store
+from srgan.adapters.tracking import find_run, mlflow_client, model_url, run_url
+from srgan.data.manifest import read_manifest, read_sources
+from srgan.errors import CheckpointError, DataError, RegistryError, StorageError
+from srgan.evaluate.report import TITLES
+from srgan.refs import DatasetRef, ModelRef
+from srgan.report.chain import Node
+from srgan.settings import Settings
+from srgan.storage import ObjectStore, split_uri
+from srgan.train.checkpoint import Manifest as Checkpoint
+from srgan.train.checkpoint import checkpoints_prefix
+from srgan.train.checkpoint import read_manifest as read_checkpoint
+from srgan.upscale.names import OWN
+from srgan.upscale.plan import Plan
+from srgan.upscale.records import Record, from_parquet
+
+_SHOWN_KEYS = 5
+_MODEL = "srgan-model"
+
+
+def trace(settings: Settings, address: str) -> Node:
+    """The chain of ``s3://BUCKET/KEY`` of an upscaled image, or of a model version.
+
+    `StorageError` when there is no such object, `DataError` when it was not upscaled by this
+    project, `RegistryError` when there is no such version (any more).
+    """
+    if address.startswith("s3://"):
+        return _image(settings, address)
+    try:
+        parse_address(address)
+    except RegistryError as error:
+        raise RegistryError(f"{error}, or s3://BUCKET/KEY of an upscaled image") from error
+    version = Registry(settings).resolve(address)
+    return _version(settings, version, uses=_uses(settings, version))
+
+
+def trace_version(settings: Settings, version: ModelRef) -> Node:
+    """What a model version was made of; what used it is left out."""
+    return _version(settings, version, uses=())
+
+
+def source_keys(settings: Settings, address: str) -> list[str]:
+    """Addresses of all photos that the model of an image, or a version, was trained on."""
+    if address.startswith("s3://"):
+        version, _ = _made_with(settings, *split_uri(address))
+    else:
+        version = Registry(settings).resolve(address)
+    dataset, _ = Registry(settings).origin(version)
+    store = open_store(settings)
+    bucket = split_uri(dataset.source)[0]
+    sources = read_sources(store, read_manifest(store, dataset.key))
+    return [f"s3://{bucket}/{source.key}" for source in sources if source.pixels]
+
+
+def _image(settings: Settings, uri: str) -> Node:
+    bucket, key = split_uri(uri)
+    version, metadata = _made_with(settings, bucket, key)
+    facts = {
+        "source": unquote(metadata["srgan-source"]),
+        "its token": metadata["srgan-source-token"],
+        "settings": metadata["srgan-config"],
+    }
+    if found := _bulk_run(open_store(settings, bucket), key, metadata):
+        plan, record = found
+        facts |= {
+            "source": f"s3://{split_uri(plan.source)[0]}/{record.source_key}",
+            "bulk run": plan.run,
+            "planned": _time(plan.created_at),
+            "format": f"{plan.config.output_format}, precision {plan.config.precision}",
+        }
+    return Node("upscaled image", uri, facts, (_version(settings, version, uses=()),))
+
+
+def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dict[str, str]]:
+    """The version that made an object, and the metadata that says so."""
+    store = open_store(settings, bucket)
+    metadata = store.metadata(key)
+    stamp = metadata.get(_MODEL)
+    if stamp is None:
+        raise DataError(
+            f"{store.uri(key)} was not upscaled by this project: its object metadata has no "
+            f"{_MODEL}. Copies keep it only where they are told to; name the object that the "
+            "flow upscale wrote"
+        )
+    address, _, digest = stamp.rpartition("@")
+    try:
+        version = Registry(settings).resolve(f"models:/{address}")
+    except RegistryError as error:
+        raise RegistryError(
+            f"{store.uri(key)} was made with models:/{address}, weights {digest}…, and {error}"
+        ) from error
+    if not version.weights_digest.startswith(digest):
+        raise RegistryError(
+            f"{store.uri(key)} was made with weights {digest}… of models:/{address}, which now "
+            f"holds {version.weights_digest[:16]}…: another registry, or one that was set up anew"
+        )
+    return version, metadata
+
+
+def _bulk_run(
+    store: ObjectStore, key: str, metadata: Mapping[str, str]
+) -> tuple[Plan, Record] | None:
+    """The run that wrote an object, by the records above it; None where they are gone."""
+    folders = key.split("/")[:-1]
+    for depth in range(len(folders), -1, -1):
+        keys = [info.key for info in store.list("/".join([*folders[:depth], OWN, ""]))]
+        for plan_key in (each for each in keys if each.endswith("/plan.json")):
+            plan = Plan.model_validate_json(store.get(plan_key))
+            stamp = {_MODEL: plan.stamp.model, "srgan-config": plan.stamp.config_digest}
+            if not stamp.items() <= metadata.items():
+                continue
+            parts = plan_key.removesuffix("plan.json") + "records/"
+            for part in (each for each in keys if each.startswith(parts)):
+                for record in from_parquet(store.get(part), store.uri(part)):
+                    if record.destination_key == key and record.outcome == "done":
+                        return plan, record
+    return None
+
+
+def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -> Node:
+    entry = mlflow_client(settings).get_model_version(version.name, str(version.version))
+    tags = Registry(settings).tags(version)
+    aliases = ", ".join(entry.aliases)
+    facts = {
+        "aliases": aliases or "none",
+        "registered": _time(entry.creation_timestamp / 1000),
+        "weights": version.weights_digest,
+        "trained": tags.get("reason", ""),
+        "start": tags.get("start", ""),
+        "recipe": tags.get("recipe_name", ""),
+        "code": tags.get("code_version", ""),
+        "decision": tags.get("decision", ""),
+        **{
+            f"of {TITLES[who]}": _figures(version.metrics[who])
+            for who in TITLES
+            if who in version.metrics
+        },
+        "evaluation": _uri(settings, tags.get("evaluation")),
+        "report": tags.get("report", ""),
+        "imported": tags.get("source_file", ""),
+        "page": model_url(settings, version.name, version.version),
+    }
+    stages = [
+        run for run in (version.run, version.pretrained_run) if run and "source_file" not in tags
+    ]
+    origins = [_stages(settings, stages)] if stages else []
+    if "dataset_ref" in tags:
+        origins.append(_dataset(settings, DatasetRef.model_validate_json(tags["dataset_ref"])))
+    return Node("model version", version.uri, _filled(facts), (*origins, *uses))
+
+
+def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -> Node:
+    """A training stage, and below it the one that it started from."""
+    run, *earlier = runs
+    store = open_store(settings)
+    checkpoint = _checkpoint(store, run)
+    mlflow_run = find_run(settings, run)
+    facts = {"page": run_url(settings, mlflow_run) if mlflow_run else ""}
+    if checkpoint is None:
+        facts["checkpoint"] = "gone; the version holds the weights"
+    else:
+        facts |= {
+            "stage": f"{checkpoint.stage}, {checkpoint.step} steps, {checkpoint.num_ranks} workers",
+            "config": json.dumps(checkpoint.config, sort_keys=True),
+            "figures": _figures(checkpoint.metrics),
+            "code": checkpoint.code_version,
+            "dataset": checkpoint.dataset_version,
+            "checkpoint": store.uri(checkpoint.key),
+        }
+    below = (_stages(settings, earlier, "started from run"),) if earlier else ()
+    return Node(kind, run, _filled(facts), below)
+
+
+def _checkpoint(store: ObjectStore, run: str) -> Checkpoint | None:
+    keys = [info.key for info in store.list(checkpoints_prefix(run))]
+    try:
+        return read_checkpoint(store, keys[-1]) if keys else None
+    except CheckpointError:
+        return None
+
+
+def _dataset(settings: Settings, dataset: DatasetRef) -> Node:
+    store = open_store(settings)
+    facts = {
+        "source": dataset.source,
+        "licence": dataset.licence or "not stated",
+        "photos": f"{dataset.num_train_photos} to train on, {dataset.num_eval_photos} held out",
+        "manifest": store.uri(dataset.key),
+    }
+    try:
+        sources = read_sources(store, read_manifest(store, dataset.key))
+    except StorageError:
+        facts["sources"] = "gone with the dataset version"
+    else:
+        keys = [source.key for source in sources if source.pixels]
+        more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
+        facts["sources"] = ", ".join(keys[:_SHOWN_KEYS]) + more
+    return Node("trained on dataset", f"{dataset.dataset}, version {dataset.version}", facts)
+
+
+def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:
+    """Bulk runs that had at least one batch made with a version, the first batch tells."""
+    return tuple(
+        Node(
+            "used by bulk run",
+            str(spec["run"]),
+            {"source": str(spec["source"]), "destination": str(spec["destination"])},
+        )
+        for spec in _bulk_specs(open_store(settings))
+        if (spec["model"]["name"], spec["model"]["version"]) == (version.name, version.version)
+    )
+
+
+def _bulk_specs(store: ObjectStore) -> Iterator[dict[str, dict[str, object]]]:
+    for info in store.list("runs/upscale-"):
+        if info.key.endswith("/000000/spec.json"):
+            yield json.loads(store.get(info.key))
+
+
+def _figures(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+
+
+def _uri(settings: Settings, key: str | None) -> str:
+    return open_store(settings).uri(key) if key else ""
+
+
+def _filled(facts: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in facts.items() if value}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

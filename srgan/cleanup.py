@@ -1,0 +1,211 @@
+"""What may be deleted: versions that nobody needs any more, and the data that only they needed.
+
+Everything is decided from one look at the registry and the bucket. What is not understood is
+kept: photos, perceptual weights, evaluation sets, the promotion log, records of bulk runs.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from srgan.data.manifest import Manifest, latest_key, read_latest, read_manifest
+from srgan.evaluate.promotions import PromotionLog
+from srgan.storage import ObjectInfo, ObjectStore
+
+_BULK = "upscale-"
+_DONE = ("result.json", "evaluation.json")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model, as the registry has it."""
+
+    model: str
+    number: int
+    mlflow_run: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+    """Lineage, names without their prefix."""
+    created_at: float
+    size_bytes: int = 0
+    """Of its files in MLflow."""
+
+    @property
+    def name(self) -> str:
+        return f"models:/{self.model}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is kept besides aliases and what they need."""
+
+    keep: int
+    """Newest versions of each model."""
+    before: float
+    """What was written at this time (seconds since the epoch) or later stays."""
+    in_use: frozenset[tuple[str, int]] = frozenset()
+    """Model and number of versions that running bulk runs work with."""
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Something that can go."""
+
+    kind: str
+    """``model version``, ``dataset version``, ``shards and tables`` or ``run``."""
+    name: str
+    why: str
+    keys: tuple[str, ...] = ()
+    """In the order of their deletion: first what makes the rest count as finished."""
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What can go, and why the versions that stay do."""
+
+    versions: Sequence[Version]
+    waste: Sequence[Waste]
+    """Of the bucket, in the order of its deletion; the registry's is in `versions`."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Reason by the version's name."""
+
+
+def plan_cleanup(store: ObjectStore, versions: Sequence[Version], rules: Rules) -> Plan:
+    """What nothing needs: no alias, no kept version, no newest dataset version, nothing recent."""
+    numbers = defaultdict[str, list[int]](list)
+    for version in versions:
+        numbers[version.model].append(version.number)
+    champions = {model: last_champions(store, model) for model in numbers}
+    kept, waste = dict[str, str](), list[Version]()
+    for version in versions:
+        newest = sorted(numbers[version.model], reverse=True)[: rules.keep]
+        why = needed(version.aliases, version.number, champions[version.model])
+        if why := why or _spared(version, newest, rules):
+            kept[version.name] = why
+        else:
+            waste.append(version)
+    needs = [value for each in versions if each.name in kept for value in each.tags.values()]
+    known = {version.tags.get("run") for version in versions}
+    words = " ".join([*needs, *_waiting(store, known)])
+    datasets, manifests = _datasets(store, words, rules)
+    parts, runs = _shards(store, manifests, rules), _runs(store, words, rules)
+    return Plan(versions=waste, waste=[*datasets, *parts, *runs], kept=kept)
+
+
+def last_champions(store: ObjectStore, model: str) -> list[int]:
+    """Champion by the promotion log, and the one before it."""
+    entries = reversed(PromotionLog(store, model).entries())
+    champions = dict.fromkeys(entry.champion for entry in entries if entry.champion is not None)
+    return list(champions)[:2]
+
+
+def needed(aliases: Collection[str], number: int, champions: Sequence[int]) -> str | None:
+    """Why a version must not go whatever the rules are; None when nothing needs it."""
+    if aliases:
+        return ", ".join(aliases)
+    if number in champions[:1]:
+        return "champion by the promotion log"
+    return "champion before, which a rollback goes to" if number in champions[1:] else None
+
+
+def _spared(version: Version, newest: Collection[int], rules: Rules) -> str | None:
+    if (version.model, version.number) in rules.in_use:
+        return "a bulk run works with it"
+    if "source_file" in version.tags:
+        return "imported: nothing here could make it again"
+    if version.number in newest:
+        return f"among the newest {rules.keep}"
+    return "recent" if version.created_at >= rules.before else None
+
+
+def _waiting(store: ObjectStore, known: Collection[str | None]) -> Iterator[str]:
+    """What trainings that still wait for the registry are made of, themselves included."""
+    for info in store.list("runs/"):
+        _, run, *rest = info.key.split("/")
+        if rest[0] == "registrations" and run not in known:
+            yield run
+            yield store.get(info.key).decode()
+
+
+def _datasets(
+    store: ObjectStore, words: str, rules: Rules
+) -> tuple[list[Waste], dict[str, list[Manifest]]]:
+    """Versions of datasets that can go, and by dataset the manifests of those that stay."""
+    waste, kept = list[Waste](), defaultdict[str, list[Manifest]](list)
+    newest: dict[str, str | None] = {}
+    for info in store.list("crops/"):
+        _, dataset, kind, *rest = info.key.split("/")
+        kept[dataset]  # a dataset whose last version is gone may still have shards
+        if kind != "versions" or len(rest) != 1:
+            continue
+        if dataset not in newest:
+            found, _ = read_latest(store, dataset)
+            newest[dataset] = found.version if found else None
+        version = rest[0].removesuffix(".json")
+        if newest[dataset] == version or version in words or info.written_at >= rules.before:
+            kept[dataset].append(read_manifest(store, info.key))
+        else:
+            waste.append(
+                Waste(
+                    "dataset version",
+                    f"{dataset} {version[:12]}",
+                    "not the newest, and no kept model was trained on it",
+                    (info.key,),
+                    info.size_bytes,
+                )
+            )
+    return waste, dict(kept)
+
+
+def _shards(
+    store: ObjectStore, manifests: Mapping[str, Sequence[Manifest]], rules: Rules
+) -> list[Waste]:
+    """Content-addressed parts of datasets that no remaining version names."""
+    waste = []
+    for dataset, remaining in manifests.items():
+        named = {latest_key(dataset)} | {manifest.key for manifest in remaining}
+        digests = {shard.sha256 for manifest in remaining for shard in manifest.shards}
+        digests |= {each for m in remaining for each in (m.sources_table, m.photos_table)}
+        loose = [
+            info
+            for folder in ("shards", "tables")
+            for info in store.list(f"crops/{dataset}/{folder}/")
+            if _stem(info.key) not in digests
+            and info.key not in named
+            and info.written_at < rules.before
+        ]
+        if loose:
+            why = "no remaining version of the dataset names them"
+            waste.append(_waste("shards and tables", dataset, why, loose))
+    return waste
+
+
+def _runs(store: ObjectStore, words: str, rules: Rules) -> list[Waste]:
+    """Training stages, with their checkpoints, evaluations and reports, that no version names."""
+    runs = defaultdict[str, list[ObjectInfo]](list)
+    for info in store.list("runs/"):
+        runs[info.key.split("/")[1]].append(info)
+    return [
+        _waste("run", run, "no kept model came of it", objects)
+        for run, objects in runs.items()
+        if not run.startswith(_BULK)
+        and run not in words
+        and all(info.written_at < rules.before for info in objects)
+    ]
+
+
+def _waste(kind: str, name: str, why: str, objects: Collection[ObjectInfo]) -> Waste:
+    ordered = sorted((info.key for info in objects), key=_order)
+    return Waste(kind, name, why, tuple(ordered), sum(info.size_bytes for info in objects))
+
+
+def _order(key: str) -> tuple[int, str]:
+    """Results, then manifests, then parts: interrupted, the rest is an unfinished run."""
+    if key.endswith(_DONE):
+        return 0, key
+    return (1 if "/checkpoints/" in key else 2), key
+
+
+def _stem(key: str) -> str:
+    return key.rpartition("/")[2].partition(".")[0]

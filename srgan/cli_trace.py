@@ -1,0 +1,38 @@
+"""`srgan trace`: where an upscaled image or a model version comes from, and what used it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def trace(
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADDRESS", help="s3://BUCKET/KEY of an upscaled image, or models:/NAME/VERSION"
+        ),
+    ],
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the chain as a picture as well")
+    ] = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="List every photo that the model was trained on")
+    ] = False,
+) -> None:
+    """Print the chain from an upscaled image to its model, runs, dataset, photos and code."""
+    from srgan.adapters.trace import source_keys
+    from srgan.adapters.trace import trace as find
+    from srgan.report.chain import as_svg, as_text
+    from srgan.settings import Settings
+
+    settings = Settings()
+    chain = find(settings, address)
+    typer.echo(as_text(chain))
+    if svg:
+        svg.write_text(as_svg(chain, alone=True), encoding="utf-8")
+        typer.echo(f"\ndrawn in {svg}")
+    if sources:
+        typer.echo("\nphotos:")
+        for key in source_keys(settings, address):
+            typer.echo(key)

@@ -1,0 +1,1 @@
+"""The page that a retraining ends in: data in, HTML out."""

@@ -1,0 +1,99 @@
+"""The model card of a version: Markdown for the registry's page and for whoever gets the model."""
+
+from collections.abc import Iterator
+
+from srgan.evaluate.bootstrap import Interval
+from srgan.evaluate.checks import Opponent, differences
+from srgan.evaluate.comparison import BICUBIC
+from srgan.evaluate.report import judged_by_its_teacher, metrics_table
+from srgan.evaluate.spec import CHAMPION
+from srgan.report.content import Content, TrainedStage
+from srgan.report.sections import figure_name, figure_text
+
+_FEW_PHOTOS = 10
+
+
+def model_card(content: Content, *, picture: str | None) -> str:
+    """Data, training, figures with intervals, limits and the comparison picture at its address."""
+    report, decision = content.evaluation, content.decision
+    parts = [
+        f"# {decision.model}, version {decision.challenger}",
+        f"Upscales photos {report.scale} times. {decision.reason}",
+        "## Data",
+        *_data(content),
+        "## Training",
+        "\n".join(_training(stage) for stage in content.stages),
+        "## Figures",
+        f"Means over {len(report.images)} held-out crops of {_num_photos(content)} photos, luma, "
+        f"border of {report.scale} pixels left out.",
+        metrics_table(report.metrics, report.trained_on_judge),
+        *_intervals(content),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(content)),
+    ]
+    if picture:
+        parts += ["## Pictures", f"![comparison]({picture})"]
+        if caption := judged_by_its_teacher(report.trained_on_judge):
+            parts.append(caption)
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(content: Content) -> Iterator[str]:
+    dataset = content.evaluation.dataset
+    yield (
+        f"`{dataset.dataset}` version `{dataset.version}` of `{dataset.source}`: "
+        f"{dataset.num_train_photos} photos to train on, {dataset.num_eval_photos} held out."
+    )
+    yield f"Licence of the photos: {content.licence or 'not stated'}."
+
+
+def _training(stage: TrainedStage) -> str:
+    text = f"- {stage.stage}: {stage.steps:,} steps, run `{stage.run}`"
+    loss = stage.config.get("content") or stage.config.get("loss")
+    if isinstance(loss, dict):
+        loss = ", ".join(f"{name} {value}" for name, value in loss.items() if value)
+    return f"{text}, loss on {loss}" if loss else text
+
+
+def _intervals(content: Content) -> Iterator[str]:
+    opponents = [Opponent(BICUBIC, "bicubic")]
+    if CHAMPION in content.evaluation.means:
+        before = content.decision.champion_before
+        opponents.insert(0, Opponent(CHAMPION, f"champion version {before}"))
+    for opponent in opponents:
+        found = differences(content.evaluation, opponent)
+        if found:
+            head = f"| Minus {opponent.whose} | mean | 95 % interval |\n|---|---:|---:|\n"
+            yield head + "\n".join(_row(figure, each) for figure, each in found.items())
+
+
+def _row(figure: str, interval: Interval) -> str:
+    mean, low, high = (
+        figure_text(figure, value, signed=True)
+        for value in (interval.mean, interval.low, interval.high)
+    )
+    return f"| {figure_name(figure)} | {mean} | {low} to {high} |"
+
+
+def _limits(content: Content) -> Iterator[str]:
+    report = content.evaluation
+    yield (
+        f"Measured on photos that an antialiased bicubic filter has reduced {report.scale} times; "
+        "noise, blur and compression may be taken for detail."
+    )
+    yield (
+        "Detail that the small photo does not hold is invented. What comes out is no evidence: "
+        "not of faces, plates, text or medical findings."
+    )
+    if _num_photos(content) < _FEW_PHOTOS:
+        yield (
+            f"Measured on {_num_photos(content)} photos alone: intervals of so few are too narrow."
+        )
+    if report.trained_on_judge:
+        yield f"A distance judges its own pupil ({judged_by_its_teacher(report.trained_on_judge)})."
+    if not content.licence:
+        yield "Nobody has stated the licence of the photos that it learned from."
+
+
+def _num_photos(content: Content) -> int:
+    return len({image.source for image in content.evaluation.images})

@@ -1,0 +1,160 @@
+"""Charts as inline SVG: plain markup of numbers and escaped words, coloured by the page's CSS."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+# Small, so that the text is still readable where a phone shows it unscaled.
+_WIDTH, _HEIGHT = 360, 220
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 20, 12, 34
+_TICKS = 4
+_MAX_POINTS = 300
+REFERENCE = "bicubic"
+"""The curve that the others have to beat is drawn dashed."""
+
+Series = Mapping[str, Sequence[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Values → pixels, linear or by the logarithm."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        low, high, value = (self._scaled(v) for v in (self.low, self.high, value))
+        return self.start + (value - low) / ((high - low) or 1.0) * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        if self.log:
+            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
+            decades = [10.0**power for power in range(first, last + 1)]
+            if len(decades) > 1:
+                return decades[:: math.ceil(len(decades) / (_TICKS + 1))]
+        return _round_values(self.low, self.high)
+
+    def _scaled(self, value: float) -> float:
+        return math.log10(value) if self.log else value
+
+
+def line_chart(series: Series, *, label: str, log: bool = False) -> Markup:
+    """Lines over the training step, classes ``s0``, ``s1``, … in their order.
+
+    A logarithmic chart leaves out what is not above zero. "" where there is nothing to draw.
+    """
+    drawn = {name: _thinned(points, log) for name, points in series.items()}
+    values = [value for points in drawn.values() for _, value in points]
+    steps = [step for points in drawn.values() for step, _ in points]
+    if not values:
+        return Markup("")
+    low, high = _widened(min(values), max(values), log)
+    x = _Axis(min(0, *steps), max(1, *steps), _LEFT, _WIDTH - _RIGHT)
+    y = _Axis(low, high, _HEIGHT - _BOTTOM, _TOP, log)
+    parts = [_grid(x, y, "step", label)]
+    for number, (name, points) in enumerate(drawn.items()):
+        reference = " reference" if name == REFERENCE else ""
+        path = " ".join(f"{x.at(step):.1f},{y.at(value):.1f}" for step, value in points)
+        if len(points) == 1:
+            ((step, value),) = points
+            parts.append(_dot(x.at(step), y.at(value), number))
+        elif points:
+            parts.append(f'<polyline class="line s{number}{reference}" points="{path}"/>')
+    return _svg("".join(parts), f"{label} over the training step: {', '.join(series)}")
+
+
+def plane(points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: str) -> Markup:
+    """One named dot each; to the right and up is better, so the second value grows downwards."""
+    xs, ys = [x for x, _ in points.values()], [y for _, y in points.values()]
+    x = _Axis(*_widened(min(xs), max(xs), False, 0.15), _LEFT, _WIDTH - _RIGHT)
+    y = _Axis(*_widened(min(ys), max(ys), False, 0.15), _TOP, _HEIGHT - _BOTTOM)
+    parts = [_grid(x, y, x_label, y_label)]
+    for number, (name, (right, down)) in enumerate(points.items()):
+        left_half = x.at(right) < _WIDTH / 2
+        anchor, shift = ("start", 8) if left_half else ("end", -8)
+        parts.append(_dot(x.at(right), y.at(down), number))
+        parts.append(
+            f'<text class="name" x="{x.at(right) + shift:.1f}" y="{y.at(down) - 7:.1f}" '
+            f'text-anchor="{anchor}">{escape(name)}</text>'
+        )
+    return _svg("".join(parts), f"{y_label} against {x_label}: {', '.join(points)}")
+
+
+def interval_bar(low: float, mean: float, high: float) -> Markup:
+    """A difference with its interval about a line that stands for zero."""
+    reach = max(abs(low), abs(high)) or 1.0
+    at = _Axis(-reach, reach, 6, 114).at
+    return Markup(
+        '<svg class="interval" viewBox="0 0 120 16" aria-hidden="true">'
+        '<line class="zero" x1="60" x2="60" y1="0" y2="16"/>'
+        '<line class="span" x1="{:.1f}" x2="{:.1f}" y1="8" y2="8"/>'
+        '<circle class="mean" cx="{:.1f}" cy="8" r="3.5"/></svg>'
+    ).format(at(low), at(high), at(mean))
+
+
+def _thinned(points: Sequence[tuple[float, float]], log: bool) -> Sequence[tuple[float, float]]:
+    good = [each for each in points if math.isfinite(each[1]) and (each[1] > 0 or not log)]
+    stride = math.ceil(len(good) / _MAX_POINTS)
+    return [*good[:-1:stride], good[-1]] if stride > 1 else good
+
+
+def _widened(low: float, high: float, log: bool, share: float = 0.06) -> tuple[float, float]:
+    """Room on both sides, so that no mark lies on the frame."""
+    if log:
+        return low / 1.15, high * 1.15
+    room = (high - low) * share or abs(high) * 0.05 or 1.0
+    return low - room, high + room
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    raw = (high - low) / _TICKS
+    power: float = 10.0 ** math.floor(math.log10(raw))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= raw)
+    first = math.ceil(low / step)
+    return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _grid(x: _Axis, y: _Axis, x_label: str, y_label: str) -> str:
+    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+    parts = []
+    for value in y.ticks():
+        at = f"{y.at(value):.1f}"
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{at}" y2="{at}"/>')
+        parts.append(
+            f'<text x="{_LEFT - 5}" y="{at}" dy="4" text-anchor="end">{_number(value)}</text>'
+        )
+    for value in x.ticks():
+        at = f"{x.at(value):.1f}"
+        parts.append(
+            f'<text x="{at}" y="{bottom + 14}" text-anchor="middle">{_number(value)}</text>'
+        )
+    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+    parts.append(
+        f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">'
+        f"{escape(x_label)}</text>"
+    )
+    parts.append(f'<text class="label" x="{_LEFT}" y="{_TOP - 2}">{escape(y_label)}</text>')
+    return "".join(parts)
+
+
+def _number(value: float) -> str:
+    if value and (abs(value) >= 1e4 or abs(value) < 1e-3):
+        mantissa, exponent = f"{value:.0e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:.4g}"
+
+
+def _dot(x: float, y: float, number: int) -> str:
+    return f'<circle class="dot s{number}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>'
+
+
+def _svg(body: str, title: str) -> Markup:
+    return Markup(  # noqa: S704  # every word in `body` was escaped where it was put in
+        f'<svg class="chart" viewBox="0 {-10} {_WIDTH} {_HEIGHT + 10}" role="img" '
+        f'aria-label="{escape(title)}">{body}</svg>'
+    )

@@ -1,0 +1,54 @@
+"""What a report of a retraining says, before it is a page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from srgan.evaluate.details import Details
+from srgan.evaluate.report import Report
+from srgan.refs import PromotionDecision
+from srgan.report.costs import Cost
+from srgan.report.photos import PhotoLists
+
+Points = Sequence[tuple[int, float]]
+"""Step and value, steps ascending."""
+
+
+@dataclass(frozen=True)
+class TrainedStage:
+    """One training stage of the model."""
+
+    run: str
+    stage: str
+    steps: int
+    reused: bool
+    """An earlier flow run had finished it; this retraining took its result."""
+    curves: Mapping[str, Points]
+    """By the names that MLflow has: ``loss``, ``psnr``, ``bicubic_psnr``, …"""
+    config: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that the page shows; nothing else is read to make it."""
+
+    decision: PromotionDecision
+    rule: str
+    made_at: str
+    """UTC, for people."""
+    evaluation: Report
+    """Contestant ``model`` is the challenger, ``champion`` the one that it was judged against."""
+    stages: Sequence[TrainedStage]
+    details: Details
+    licence: str | None
+    """Of the photos, where somebody said."""
+    photos: PhotoLists | None
+    """Since the champion's dataset version; None without a champion, or where that one is gone."""
+    costs: Sequence[Cost]
+    """Of all jobs that made stages and evaluation, those of earlier flow runs too."""
+    flow_run: str
+    """Root flow run of this retraining: its costs are the ones that it caused."""
+    elapsed_s: float
+    links: Mapping[str, str]
+    """Address by the words to show."""
+    lineage: str = ""
+    """SVG of where the version comes from."""

@@ -1,0 +1,63 @@
+"""What the jobs of a run held of the cluster: one small object per job, written as it ends.
+
+A driver that is killed with SIGKILL writes none; its time is missing from the sum.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from srgan.errors import StorageError
+from srgan.refs import Ref, to_json
+from srgan.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+
+class Cost(Ref):
+    """What one Ray job reserved, and for how long."""
+
+    job: str
+    """``<root flow run>-<stage>-<attempt>``."""
+    stage: str
+    cpus: int
+    gpus: int
+    seconds: float
+    """From the moment that the cluster had room for it to its end."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPUs times seconds: reserved, busy or not."""
+        return self.cpus * self.seconds
+
+    @property
+    def gpu_seconds(self) -> float:
+        """GPUs times seconds: reserved, busy or not."""
+        return self.gpus * self.seconds
+
+
+@contextmanager
+def counting(
+    store: ObjectStore, run: str, job_id: str, *, stage: str, cpus: int, gpus: int
+) -> Iterator[None]:
+    """Write what the block cost, whether it succeeds or not; a write that fails is a warning."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        cost = Cost(job=job_id, stage=stage, cpus=cpus, gpus=gpus, seconds=time.monotonic() - began)
+        try:
+            store.put(f"{_prefix(run)}{job_id}.json", to_json(cost))
+        except StorageError as error:
+            logger.warning("what job %s cost could not be written: %s", job_id, error)
+
+
+def read_costs(store: ObjectStore, run: str) -> list[Cost]:
+    """Costs of all jobs that made `run` so far, whichever flow run had started them."""
+    listed = store.list(_prefix(run))
+    return [Cost.model_validate_json(store.get(info.key)) for info in listed]
+
+
+def _prefix(run: str) -> str:
+    return f"runs/{run}/costs/"

@@ -1,0 +1,251 @@
+"""Figures, photos and times of a report, as the template shows them."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from srgan.evaluate.bootstrap import Interval
+from srgan.evaluate.checks import Opponent, differences
+from srgan.evaluate.comparison import BICUBIC
+from srgan.evaluate.report import TITLES
+from srgan.evaluate.spec import CHAMPION, MODEL
+from srgan.report.charts import interval_bar, plane
+from srgan.report.content import Content
+from srgan.report.costs import Cost
+
+_MAX_FILES = 100
+_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
+_UNITS = {"psnr": " dB"}
+_DIGITS = {"psnr": 2}
+_STAGES = {"pretrain": "Pretraining", "adversarial": "GAN stage", "evaluate": "Evaluation"}
+
+
+def title_of(content: Content, method: str) -> str:
+    """``Challenger (version 3)``: what a contestant is called on the page."""
+    if method == MODEL:
+        return f"Version {content.decision.challenger}"
+    if method == CHAMPION:
+        before = content.decision.champion_before
+        return f"Champion (version {before})" if before else "Champion"
+    return TITLES.get(method, method.capitalize())
+
+
+def figure_name(figure: str) -> str:
+    """``squeezenet_distance`` → ``SqueezeNet distance``, for people."""
+    words = _NAMES.get(figure) or figure.replace("_", " ")
+    return words.replace("squeezenet", "SqueezeNet").replace("vgg19", "VGG19")
+
+
+def better(figure: str, difference: float) -> bool:
+    """Whether a model minus opponent of that sign is a gain: distances are better when lower."""
+    return difference > 0 if figure in _NAMES else difference < 0
+
+
+def figure_text(figure: str, value: float, *, signed: bool = False) -> str:
+    digits = _DIGITS.get(figure, 4)
+    return f"{value:{'+' if signed else ''}.{digits}f}{_UNITS.get(figure, '')}".replace("-", "−")
+
+
+def headline(content: Content) -> list[dict[str, str]]:
+    """The challenger's figures, each with what changed against whom it was judged against."""
+    means, opponent = content.evaluation.means, _opponent(content)
+    tiles = []
+    for figure, value in means[MODEL].flat.items():
+        change = value - means[opponent.name].flat[figure]
+        tiles.append(
+            {
+                "value": figure_text(figure, value),
+                "label": figure_name(figure)
+                + ("\N{NO-BREAK SPACE}↓" if figure not in _NAMES else ""),
+                "note": f"{figure_text(figure, change, signed=True)} against {opponent.whose}",
+                "tone": "good" if better(figure, change) else "bad" if change else "",
+            }
+        )
+    return tiles
+
+
+def figures_section(content: Content) -> dict[str, Any]:
+    """Table of means, differences with intervals, and the plane of perception and distortion."""
+    report = content.evaluation
+    shown = [name for name in TITLES if name in report.means]
+    figures = list(report.means[MODEL].flat)
+    return {
+        "num_crops": len(report.images),
+        "num_photos": len({image.source for image in report.images}),
+        "scale": report.scale,
+        "figure_heads": [
+            figure_name(figure) + ("" if figure in _NAMES else "\N{NO-BREAK SPACE}↓")
+            for figure in figures
+        ],
+        "tables": [
+            {"title": "", "rows": _rows(content, report.metrics)},
+            *(
+                {
+                    "title": f"Evaluation set {name}, {found.num_images} images",
+                    "rows": _rows(content, found.metrics),
+                }
+                for name, found in report.sets.items()
+            ),
+        ],
+        "taught": bool(report.trained_on_judge),
+        "differences": _differences(content),
+        "plane": _plane(content, shown),
+    }
+
+
+def _rows(content: Content, metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """One row per contestant; the best of each column is marked."""
+    shown = [name for name in TITLES if name in metrics]
+    best = {
+        figure: max(
+            (metrics[name][figure] for name in shown),
+            key=lambda value: value if figure in _NAMES else -value,
+        )
+        for figure in metrics[MODEL]
+    }
+    return [
+        {
+            "title": title_of(content, name),
+            "is_model": name == MODEL,
+            "cells": [
+                {
+                    "text": figure_text(figure, value),
+                    "best": value == best[figure],
+                    "taught": name in content.evaluation.trained_on_judge.get(figure, ()),
+                }
+                for figure, value in metrics[name].items()
+            ],
+        }
+        for name in shown
+    ]
+
+
+def _opponent(content: Content) -> Opponent:
+    if CHAMPION in content.evaluation.means:
+        return Opponent(CHAMPION, "the champion")
+    return Opponent(BICUBIC, "bicubic")
+
+
+def _differences(content: Content) -> list[dict[str, Any]]:
+    opponents = {Opponent(BICUBIC, "bicubic"), _opponent(content)}
+    return [
+        {
+            "whom": f"the champion, version {content.decision.champion_before}"
+            if opponent.name == CHAMPION
+            else opponent.whose,
+            "rows": [
+                _difference(figure, interval)
+                for figure, interval in differences(content.evaluation, opponent).items()
+            ],
+        }
+        for opponent in sorted(opponents, key=lambda each: each.name == BICUBIC)
+    ]
+
+
+def _difference(figure: str, interval: Interval) -> dict[str, Any]:
+    ends = (interval.low, interval.mean, interval.high)
+    # Drawn so that right is better, whichever way the figure counts.
+    drawn = ends if figure in _NAMES else tuple(-end for end in reversed(ends))
+    low, mean, high = drawn
+    word, tone = (
+        ("better", "good") if low > 0 else ("worse", "bad") if high < 0 else ("unclear", "")
+    )
+    return {
+        "name": figure_name(figure),
+        "mean": figure_text(figure, interval.mean, signed=True),
+        "low": figure_text(figure, interval.low, signed=True).removesuffix(" dB"),
+        "high": figure_text(figure, interval.high, signed=True),
+        "bar": interval_bar(low, mean, high),
+        "word": word,
+        "tone": tone,
+    }
+
+
+def _plane(content: Content, shown: list[str]) -> str:
+    means = content.evaluation.means
+    distance = next(iter(means[MODEL].distances), None)
+    if distance is None:
+        return ""
+    points = {
+        title_of(content, name): (means[name].psnr, means[name].distances[distance])
+        for name in shown
+    }
+    return plane(points, x_label="PSNR (dB)", y_label=f"{figure_name(distance)}, lower is better")
+
+
+def dataset_section(content: Content) -> dict[str, Any]:
+    """The dataset version, and what is other in it than in the champion's."""
+    dataset = content.evaluation.dataset
+    rows = [
+        ("Dataset", f"{dataset.dataset}, version {dataset.version[:12]}"),
+        ("Source", dataset.source),
+        ("To train on", f"{dataset.num_train_photos} photos, {dataset.num_train_crops} crops"),
+        ("Held out", f"{dataset.num_eval_photos} photos, {dataset.num_eval_crops} crops"),
+        ("Not usable", f"{dataset.num_rejected} files"),
+        ("Licence", content.licence or "not stated"),
+    ]
+    photos = content.photos
+    groups = photos.model_dump().items() if photos else ()
+    if content.decision.champion_before is None:
+        note = "There was no champion before, so all photos are new to this model."
+    elif photos is None:
+        note = "The champion's dataset version is gone; what has changed since cannot be told."
+    else:
+        note = "Compared with the champion's dataset version, by their pixels." + (
+            "" if photos else " Nothing has changed."
+        )
+    return {
+        "dataset_rows": rows,
+        "photo_groups": [
+            {
+                "word": f"{'photo' if len(keys) == 1 else 'photos'} {word}",
+                "count": len(keys),
+                "shown": keys[:_MAX_FILES],
+                "more": max(0, len(keys) - _MAX_FILES),
+                "open": len(keys) <= 8,
+            }
+            for word, keys in groups
+            if keys
+        ],
+        "photo_note": note,
+    }
+
+
+def times_section(content: Content) -> dict[str, Any]:
+    """Seconds by stage: what this retraining caused, and what it took over from earlier ones."""
+    own: defaultdict[str, list[Cost]] = defaultdict(list)
+    earlier: defaultdict[str, list[Cost]] = defaultdict(list)
+    for cost in content.costs:
+        (own if cost.job.startswith(content.flow_run) else earlier)[cost.stage].append(cost)
+    mine = [cost for costs in own.values() for cost in costs]
+    in_jobs_s = sum(cost.seconds for cost in mine)
+    rows = [_cost_row(_STAGES.get(stage, stage), costs) for stage, costs in own.items()]
+    rest_s = max(0.0, content.elapsed_s - in_jobs_s)
+    rows.append({"title": "Reading photos, waiting, starting", "wall": duration(rest_s)})
+    rows.append(
+        _cost_row("This retraining", mine) | {"wall": duration(content.elapsed_s), "total": True}
+    )
+    rows += [
+        _cost_row(f"{_STAGES.get(stage, stage)}, taken over from an earlier run", costs)
+        for stage, costs in earlier.items()
+    ]
+    return {"cost_rows": [{"cpu": "–", "gpu": "–", "total": False} | row for row in rows]}
+
+
+def _cost_row(title: str, costs: list[Cost]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "wall": duration(sum(cost.seconds for cost in costs)),
+        "cpu": f"{sum(cost.cpu_seconds for cost in costs):,.0f} s",
+        "gpu": f"{sum(cost.gpu_seconds for cost in costs):,.0f} s",
+    }
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3 min 05 s``, ``2 h 07 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,111 @@
+"""Deleting old versions, on a real registry and object store."""
+
+import time
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from srgan.adapters.cleaner import delete, plan, refuse_while_busy
+from srgan.adapters.flow_runs import Running
+from srgan.adapters.registry import CHAMPION, Registry
+from srgan.adapters.s3 import S3Store
+from srgan.adapters.tracking import mlflow_client
+from srgan.cleanup import Plan
+from srgan.errors import OrchestratorError, RegistryError
+from srgan.refs import ModelRef
+from srgan.settings import Settings
+from tests.adapters.test_registry import lineage, weights
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
+
+LATER = time.time() + 3600
+
+
+@pytest.fixture(scope="module")
+def versions(mlflow_settings: Settings) -> list[ModelRef]:
+    """Four versions, of which the first is champion and the last challenger."""
+    registry = Registry(mlflow_settings)
+    made = [
+        registry.register("gc-x4", weights(n), lineage(f"adversarial-gc-{n}", weights(n)))
+        for n in range(1, 5)
+    ]
+    registry.set_alias("gc-x4", CHAMPION, 1)
+    return made
+
+
+def find(settings: Settings, store: S3Store, *running: Running, keep: int = 1) -> Plan:
+    """The plan of this model alone: the registry is shared with other tests."""
+    found = plan(settings, store, list(running), keep=keep, before=LATER)
+    return Plan([each for each in found.versions if each.model == "gc-x4"], found.waste, found.kept)
+
+
+def files(settings: Settings, version: ModelRef) -> list[str]:
+    client = mlflow_client(settings)
+    run_id = client.search_runs(
+        [client.get_experiment_by_name("srgan").experiment_id],
+        f"tags.`srgan.key` = '{version.run}'",
+    )[0].info.run_id
+    return [each.path for each in client.list_artifacts(run_id, "model")]
+
+
+def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
+    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    for version in versions:
+        object_store.put(f"runs/{version.run}/result.json", b"{}")
+    object_store.put("runs/pretrain-1/result.json", b"{}")
+    bulk = Running("upscale", "f00", "n", {"model": "models:/gc-x4/3"})
+    found = find(mlflow_settings, object_store, bulk)
+    assert [each.number for each in found.versions] == [2]
+    assert found.versions[0].size_bytes > 1000
+    said: list[str] = []
+    delete(mlflow_settings, object_store, found, said.append)
+    assert said == ["deleted models:/gc-x4/2", "deleted run adversarial-gc-2"]
+    registry = Registry(mlflow_settings)
+    with pytest.raises(RegistryError, match="has no model"):
+        registry.resolve(versions[1].uri)
+    assert files(mlflow_settings, versions[1]) == []
+    for number in (0, 2, 3):
+        assert registry.load_generator_bytes(versions[number]) == weights(number + 1)
+    left = {info.key.split("/")[1] for info in object_store.list("runs/")}
+    assert left == {"pretrain-1", *(versions[number].run for number in (0, 2, 3))}
+
+
+def test_a_version_that_a_batch_of_a_running_bulk_run_uses_stays(
+    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    spec = b'{"model": {"name": "gc-x4", "version": 3}}'
+    object_store.put("runs/upscale-f00-12345678/000000/spec.json", spec)
+    by_name = Running("upscale", "f00", "n", {"model": "gc-x4"})
+    assert find(mlflow_settings, object_store, by_name).versions == []
+    assert [each.number for each in find(mlflow_settings, object_store).versions] == [3]
+
+
+def test_a_version_that_got_an_alias_after_the_look_stays(
+    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    found = find(mlflow_settings, object_store)
+    registry = Registry(mlflow_settings)
+    registry.set_alias("gc-x4", "back", 3)
+    try:
+        with pytest.raises(RegistryError, match=r"models:/gc-x4/3 is needed after all \(back\)"):
+            delete(mlflow_settings, object_store, found)
+    finally:
+        mlflow_client(mlflow_settings).delete_registered_model_alias("gc-x4", "back")
+    assert registry.load_generator_bytes(versions[2]) == weights(3)
+
+
+def test_a_registry_that_does_not_answer_is_an_error(
+    object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = Settings(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    with pytest.raises(RegistryError, match="cannot be asked") as caught:
+        plan(away, object_store, [], keep=1, before=LATER)
+    assert isinstance(caught.value.__cause__, MlflowException)
+
+
+def test_nothing_is_deleted_while_a_flow_may_reuse_it() -> None:
+    with pytest.raises(OrchestratorError, match="retrain 'brave-fox'"):
+        refuse_while_busy([Running("retrain", "1", "brave-fox", {})])
+    refuse_while_busy([Running("upscale", "1", "n", {}), Running("revive", "2", "n", {})])

@@ -1,0 +1,186 @@
+"""The page of a report: whole, safe, and working in a browser."""
+
+import html.parser
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srgan.evaluate.details import Details
+from srgan.evaluate.report import Report
+from srgan.refs import PromotionDecision, SetResult
+from srgan.report.costs import Cost
+from srgan.report.page import render
+from srgan.report.photos import PhotoLists
+from srgan.report.sections import duration
+from tests.report.contents import HOSTILE, content
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+Draw = Callable[..., Any]
+
+
+class Collected(html.parser.HTMLParser):
+    """What a browser would load, run and show."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.scripts: list[str] = []
+        self.styled: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.addresses += [str(found[name]) for name in ("src", "href") if name in found]
+        self.styled += [tag for name in found if name == "style" or name.startswith("on")]
+        self._open.append(tag)
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if "script" in self._open:
+            self.scripts[-1] += data
+        elif "style" not in self._open:
+            self.text += f" {data}"
+
+
+def shown(draw_photo: Draw, **changed: Any) -> str:
+    """The words of the page, one space between them."""
+    return " ".join(Collected(render(content(draw_photo, **changed))).text.split())
+
+
+def test_the_decision_comes_first_with_its_figures_against_champion_and_bicubic(
+    draw_photo: Draw,
+) -> None:
+    text = shown(draw_photo)
+    assert (
+        text.index("is the champion") < text.index("Figures") < text.index("Against the champion")
+    )
+    assert "Against bicubic" in text
+    assert "95 % interval" in text
+
+
+def test_figures_on_evaluation_sets_follow_those_of_the_held_out_crops(draw_photo: Draw) -> None:
+    report = content(draw_photo).evaluation
+    metrics = {name: {**figures, "psnr": 31.25} for name, figures in report.metrics.items()}
+    result = SetResult(version="s", key="k", num_images=14, metrics=metrics)
+    text = shown(draw_photo, evaluation=report.model_copy(update={"sets": {"set14": result}}))
+    assert text.index("Evaluation set set14, 14 images") > text.index("Figures")
+    assert text.count("31.25 dB") == len(metrics)
+
+
+def test_a_refused_version_is_not_called_champion(draw_photo: Draw) -> None:
+    decision = PromotionDecision(
+        model="m", challenger=2, champion_before=1, promoted=False, reason="Version 2 is refused."
+    )
+    text = shown(draw_photo, decision=decision)
+    assert "was refused" in text
+    assert "is the champion" not in text
+
+
+def test_nothing_is_loaded_and_nothing_of_a_users_is_run(draw_photo: Draw) -> None:
+    page = render(content(draw_photo))
+    found = Collected(page)
+    assert len(found.scripts) == 1
+    assert HOSTILE in found.text
+    assert "Version 2 <b>" in found.text
+    loaded = [address for address in found.addresses if not address.startswith("data:image/png;")]
+    assert loaded == ["http://mlflow/#/runs/1"], "links are followed, not loaded"
+    assert found.styled == [], "the policy forbids inline styles and handlers"
+
+
+def test_a_link_that_is_no_web_address_is_left_out(draw_photo: Draw) -> None:
+    page = render(content(draw_photo, links={"click": "javascript:alert(1)"}))
+    assert "javascript:" not in page
+
+
+def test_every_crop_shows_what_each_method_made_of_it_and_the_original(draw_photo: Draw) -> None:
+    page = render(content(draw_photo))
+    for viewer in page.split('<article class="viewer"')[1:]:
+        methods = re.findall(r'<img data-method="(\w+)"', viewer)
+        assert methods == ["bicubic", "pretrained", "model", "champion", "original"]
+    assert page.count('<article class="viewer"') == 3
+
+
+def test_photos_that_changed_are_named_and_long_lists_are_counted(draw_photo: Draw) -> None:
+    photos = PhotoLists(new=[f"{n:03d}.png" for n in range(120)], changed=["a.png"], removed=[])
+    text = shown(draw_photo, photos=photos)
+    assert "120 photos new" in text
+    assert "and 20 more" in text
+    assert "1 photo changed a.png" in text
+    assert "removed" not in text
+
+
+def test_a_stage_that_was_taken_over_costs_this_retraining_nothing(draw_photo: Draw) -> None:
+    costs = [
+        Cost(job="before-p-1", stage="pretrain", cpus=4, gpus=0, seconds=50),
+        Cost(job="now-a-1", stage="adversarial", cpus=2, gpus=1, seconds=100),
+        Cost(job="now-a-2", stage="adversarial", cpus=2, gpus=1, seconds=20),
+    ]
+    text = shown(draw_photo, costs=costs, elapsed_s=180.0)
+    assert "GAN stage 2 min 00 s 240 s 120 s" in text
+    assert "This retraining 3 min 00 s 240 s 120 s" in text
+    assert "Pretraining, taken over from an earlier run 50 s 200 s 0 s" in text
+
+
+def test_what_nobody_knows_is_said_instead_of_shown(draw_photo: Draw) -> None:
+    first = PromotionDecision(
+        model="m", challenger=1, champion_before=None, promoted=True, reason="First."
+    )
+    whole = content(draw_photo)
+    one = whole.evaluation.images[:1]
+    report = Report(**{**dict(whole.evaluation), "images": one})
+    text = shown(
+        draw_photo,
+        decision=first,
+        evaluation=report,
+        licence=None,
+        details=Details(details=[]),
+        costs=[],
+        stages=[],
+    )
+    assert "No intervals" in text
+    assert "Licence not stated" in text
+    assert "all photos are new to this model" in text
+    assert "Before and after" not in text
+
+
+def test_durations_are_read_at_a_glance() -> None:
+    assert [duration(s) for s in (42, 185, 7620)] == ["42 s", "3 min 05 s", "2 h 07 min"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_builds_the_viewers_and_has_nothing_to_complain_of(
+    draw_photo: Draw, tmp_path: Path
+) -> None:
+    (tmp_path / "report.html").write_text(render(content(draw_photo)), encoding="utf-8")
+    done = subprocess.run(
+        [
+            str(CHROMIUM),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path}/profile",
+            "--dump-dom",
+            (tmp_path / "report.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in done.stderr, done.stderr[-3000:]
+    assert done.stdout.count('class="stage"') == 3
+    assert 'class="side left">Champion (version 1)' in done.stdout
