@@ -33,7 +33,7 @@ def encode(photo: Photo, *, format: str, jpeg_quality: int) -> bytes:
     EXIF too long for JPEG, unknown format) or ``too_large`` (a side of more than 65,500 pixels
     in JPEG, 16,383 in WebP).
     """
-    _check(photo, format)
+    check_writable(photo, format, *photo.pixels.shape[:2])
     options: dict[str, Any] = {
         "icc_profile": photo.icc_profile,
         "exif": photo.exif,
@@ -49,8 +49,8 @@ def encode(photo: Photo, *, format: str, jpeg_quality: int) -> bytes:
     return target.getvalue()
 
 
-def _check(photo: Photo, format: str) -> None:
-    height, width = photo.pixels.shape[:2]
+def check_writable(photo: Photo, format: str, height: int, width: int) -> None:
+    """Refuse what `format` cannot hold of `photo` at that size; `ImageError` as `encode`."""
     if format not in _EXTRAS:
         raise ImageError("unsupported", f"format {format!r}; expected one of {', '.join(_EXTRAS)}")
     limit = _LARGEST_SIDE.get(format)

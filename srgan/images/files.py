@@ -5,8 +5,8 @@ from pathlib import Path
 
 from srgan.errors import DataError, ImageError
 from srgan.images.decode import decode
-from srgan.images.encode import encode
 from srgan.images.photo import Photo
+from srgan.images.rows import encode_into
 
 _FORMATS = {
     ".bmp": "bmp",
@@ -75,11 +75,12 @@ def read_photo(path: Path) -> Photo:
 
 def write_photo(path: Path, photo: Photo) -> None:
     """Encode as the suffix says and put it there whole or not at all, with the folders above."""
-    data = encode(photo, format=_FORMATS[path.suffix.lower()], jpeg_quality=_JPEG_QUALITY)
+    format = _FORMATS[path.suffix.lower()]
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_bytes(data)
+        with unfinished.open("wb") as file:
+            encode_into(file, photo, format=format, jpeg_quality=_JPEG_QUALITY)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

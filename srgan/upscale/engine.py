@@ -1,6 +1,8 @@
 """Fast inference on one device, tile by tile, equal to the whole image at once."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from srgan.errors import ImageError
 from srgan.images import Photo
+from srgan.images.spool import Plane, SpooledPhoto, check_room
 from srgan.models.base import Generator
 from srgan.models.folding import folded
 from srgan.models.interpolation import Bicubic
@@ -24,20 +27,26 @@ from srgan.upscale.memory import (
 from srgan.upscale.tiles import LEAST_SIDE, AxisPiece, Tile, tiles
 
 Pixels = NDArray[np.uint8]
+Write = Callable[[slice, slice, Pixels], None]
+"""Puts pixels of a result where rows and columns say."""
 Precision = Literal["fp32", "auto"]
 """``fp32``: the network as it was trained, operation by operation, so that a tiled result is the
 whole image's in every bit. ``auto``: the same function in fewer operations, in bf16 where the
 device computes that natively; at least 50 dB PSNR to fp32, three times as fast."""
+_WHILE_ENCODED = 4
+"""Times that a result is held in the end: itself, Pillow's copy of it and twice the file."""
 
 
 class Engine:
     """Upscales images of any size with one generator; memory is bounded by the tile.
 
     Besides the image and its result, only one tile with its context is ever held: the largest
-    that `memory_bytes` of the whole process allow, or `tile` LR pixels a side. Where memory runs
-    out all the same, the tile is halved and the work goes on. The generator belongs to the engine
-    from then on: it is moved to `device` (CUDA where there is one, else the CPU) and set to eval
-    mode. `ConfigError` for a budget that does not hold the smallest tile.
+    that `memory_bytes` of the whole process allow, or `tile` LR pixels a side. Photos whose
+    results `memory_bytes` do not hold until they are encoded are written to files in `spool` (the
+    system's folder of temporary files) instead. Where memory runs out all the same, the tile is
+    halved and the work goes on. The generator belongs to the engine from then on: it is moved to
+    `device` (CUDA where there is one, else the CPU) and set to eval mode. `ConfigError` for a
+    budget that does not hold the smallest tile.
     """
 
     def __init__(
@@ -48,6 +57,7 @@ class Engine:
         memory_bytes: int = MEMORY_BYTES,
         precision: Precision = "fp32",
         device: torch.device | str | None = None,
+        spool: Path | None = None,
     ) -> None:
         if tile is not None and tile < 1:
             raise ValueError(f"tile must be at least one LR pixel, got {tile}")
@@ -56,6 +66,7 @@ class Engine:
         self.scale = generator.scale
         self._tile = tile
         self._memory_bytes = memory_bytes
+        self._spool = spool
         self._dtype = torch.float32
         if precision == "auto":
             generator = folded(generator)
@@ -71,38 +82,75 @@ class Engine:
 
     def upscale(self, image: Pixels) -> Pixels:
         """uint8 RGB (H, W, 3) → uint8 RGB (s·H, s·W, 3), whatever the tile."""
-        return self._run(self._generator, image)
+        result = np.empty(_larger(image, self.scale), np.uint8)
+        self._run(self._generator, image, _into(result), image.nbytes + result.nbytes)
+        return result
 
     def upscale_photo(self, photo: Photo) -> Photo:
         """Upscale the colours by the network and alpha by bicubic; the rest of the photo stays.
 
         A grayscale photo stays one (the luma of its result), and dpi grow with the scale, so
-        that the photo keeps its size in print.
+        that the photo keeps its size in print. A `SpooledPhoto` where the result would not fit
+        into the memory budget until it is encoded; `ImageError` (``no_space``) if there is no
+        room for it on the disk.
         """
-        pixels = self.upscale(photo.rgb)
-        alpha = photo.alpha
-        if alpha is not None:
-            opaque = np.broadcast_to(alpha[..., None], (*alpha.shape, 3))
-            alpha = self._run(self._bicubic, opaque)[..., 0]
-        dpi = photo.dpi
-        return replace(
-            photo,
-            pixels=_luma(pixels) if photo.pixels.ndim == 2 else pixels,
-            alpha=alpha,
-            dpi=dpi and (dpi[0] * self.scale, dpi[1] * self.scale),
-        )
+        dpi = photo.dpi and (photo.dpi[0] * self.scale, photo.dpi[1] * self.scale)
+        if self.is_spooled(photo):
+            check_room(self._spool, self._result_bytes(photo))
+            colours = Plane(self._spool, _larger(photo.pixels, self.scale), np.uint8)
+            opacity = None
+            if photo.alpha is not None:
+                opacity = Plane(self._spool, colours.shape[:2], np.uint8)
+            self._write_photo(photo, colours.write, None if opacity is None else opacity.write)
+            return SpooledPhoto.of(photo, colours, opacity, dpi=dpi)
+        pixels = np.empty(_larger(photo.pixels, self.scale), np.uint8)
+        alpha = None if photo.alpha is None else np.empty(pixels.shape[:2], np.uint8)
+        self._write_photo(photo, _into(pixels), None if alpha is None else _into(alpha))
+        return replace(photo, pixels=pixels, alpha=alpha, dpi=dpi)
+
+    def is_spooled(self, photo: Photo) -> bool:
+        """Whether the result of a photo goes to the disk."""
+        held_bytes = _num_bytes(photo) + _WHILE_ENCODED * self._result_bytes(photo)
+        return held_bytes > self._memory_bytes - PROCESS_BYTES
+
+    def held_bytes(self, photo: Photo) -> int:
+        """Memory that a photo and its result take until that is encoded."""
+        if self.is_spooled(photo):
+            return _num_bytes(photo)
+        return _num_bytes(photo) + _WHILE_ENCODED * self._result_bytes(photo)
+
+    def _result_bytes(self, photo: Photo) -> int:
+        return self.scale**2 * _num_bytes(photo)
+
+    def _write_photo(self, photo: Photo, write: Write, write_alpha: Write | None) -> None:
+        def write_luma(rows: slice, columns: slice, rgb: Pixels) -> None:
+            write(rows, columns, _luma(rgb))
+
+        held_bytes = _num_bytes(photo)
+        if not self.is_spooled(photo):
+            held_bytes += self._result_bytes(photo)
+        is_gray = photo.pixels.ndim == 2
+        self._run(self._generator, photo.rgb, write_luma if is_gray else write, held_bytes)
+        if photo.alpha is not None and write_alpha is not None:
+            opaque = np.broadcast_to(photo.alpha[..., None], (*photo.alpha.shape, 3))
+            self._run(
+                self._bicubic,
+                opaque,
+                lambda rows, columns, rgb: write_alpha(rows, columns, rgb[..., 0]),
+                held_bytes,
+            )
 
     @torch.inference_mode()
-    def _run(self, generator: Generator, image: Pixels) -> Pixels:
+    def _run(self, generator: Generator, image: Pixels, write: Write, held_bytes: int) -> None:
+        """Upscale tile by tile beside so many bytes that are held all the time."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
             raise ValueError(
                 f"expected RGB pixels (H, W, 3) uint8, got {image.shape} {image.dtype}"
             )
         height, width, _ = image.shape
-        result = np.empty((height * generator.scale, width * generator.scale, 3), np.uint8)
         tile = self._tile
         if tile is None:
-            tile = _evenly(max(height, width), self._tile_for(image.nbytes + result.nbytes))
+            tile = _evenly(max(height, width), self._tile_for(held_bytes))
         row = 0
         while row < height:
             try:
@@ -115,14 +163,13 @@ class Engine:
                     first_row=row,
                 ):
                     row = part.rows.core.start
-                    self._one(generator, image, part, result)
+                    self._one(generator, image, part, write)
                 row = height
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or tile <= LEAST_SIDE:
                     raise
                 # The next images would meet the same wall.
                 self._tile = tile = max(LEAST_SIDE, tile // 2)
-        return result
 
     def _tile_for(self, held_bytes: int) -> int:
         """Tile that the budget allows beside an image and its result.
@@ -137,7 +184,7 @@ class Engine:
         least = self._costs.peak_bytes(LEAST_SIDE, context)
         return largest_tile(max(available, min(budget, least)), self._costs, context)
 
-    def _one(self, generator: Generator, image: Pixels, tile: Tile, result: Pixels) -> None:
+    def _one(self, generator: Generator, image: Pixels, tile: Tile, write: Write) -> None:
         # One tile at a time: batches of tiles are no faster here and differ in the last bit.
         rows, columns = tile.rows, tile.columns
         window = image[
@@ -154,17 +201,17 @@ class Engine:
             # The head has the pixels in fp32 whatever the network computes in: what it
             # interpolates of them stays exact.
             sr = generator.head(_compact(features[kept]), _compact(lr[kept]))
-            _place(result, sr, row, column, generator.scale)
+            _place(write, sr, row, column, generator.scale)
 
 
-def _place(result: Pixels, sr: Tensor, row: AxisPiece, column: AxisPiece, scale: int) -> None:
+def _place(write: Write, sr: Tensor, row: AxisPiece, column: AxisPiece, scale: int) -> None:
     """Write the core of a piece's SR (1, 3, s·h, s·w) to where it lies in the result."""
     rows, columns = (
         slice(core.start * scale, core.stop * scale) for core in (row.core, column.core)
     )
     part = (row.core.inside(row.features), column.core.inside(column.features))
     height, width = (slice(side.start * scale, side.stop * scale) for side in part)
-    result[rows, columns] = _to_pixels(sr[0, :, height, width])
+    write(rows, columns, _to_pixels(sr[0, :, height, width]))
 
 
 def _to_lr(window: Pixels, device: torch.device) -> Tensor:
@@ -198,6 +245,25 @@ def _evenly(side: int, tile: int) -> int:
 
 
 def _luma(rgb: Pixels) -> Pixels:
-    """Full-range BT.601 luma (H, W) of RGB; gray in is the same gray out."""
-    values = rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.rint(values).astype(np.uint8)
+    """Full-range BT.601 luma (H, W) of RGB; gray in is the same gray out.
+
+    In whole numbers, whose sums are the same whatever the tile.
+    """
+    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
+    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)
+
+
+def _larger(image: Pixels, scale: int) -> tuple[int, ...]:
+    height, width, *channels = image.shape
+    return (height * scale, width * scale, *channels)
+
+
+def _into(result: Pixels) -> Write:
+    def write(rows: slice, columns: slice, pixels: Pixels) -> None:
+        result[rows, columns] = pixels
+
+    return write
+
+
+def _num_bytes(photo: Photo) -> int:
+    return photo.pixels.nbytes + (0 if photo.alpha is None else photo.alpha.nbytes)
