@@ -6,17 +6,20 @@ records is published after all of them. Killed anywhere and run again, a batch r
 outputs by their metadata.
 """
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ConflictError, ImageError, StorageError
 from srgan.images import Photo, decode, encode
+from srgan.images.rows import encode_rows
+from srgan.images.spool import SpooledPhoto
 from srgan.storage import ObjectStore
 from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
@@ -39,6 +42,9 @@ class Upscaler(Protocol):
 
     def upscale_photo(self, photo: Photo) -> Photo:
         """The photo `scale` times as wide and high, its mode and metadata kept."""
+
+    def held_bytes(self, photo: Photo) -> int:
+        """Memory that a photo and its result take until that is encoded."""
 
 
 @dataclass(slots=True)
@@ -139,7 +145,7 @@ class Batch:
                     raise ImageError("missing", "deleted after the run was planned")
                 with job.timed("decode"):
                     job.photo = self._decoded(data)
-                job.memory_bytes = self._memory_bytes(job.photo)
+                job.memory_bytes = self._engine.held_bytes(job.photo)
                 gate.enter(job.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
             job.photo, job.error = None, error
@@ -155,12 +161,6 @@ class Batch:
             return False
         job.facts |= {"destination_token": info.token, "destination_bytes": info.size_bytes}
         return True
-
-    def _memory_bytes(self, photo: Photo) -> int:
-        """Of the RGB pixels, their result, and about as much again while it is encoded."""
-        height, width = photo.pixels.shape[:2]
-        num_values: int = 3 * height * width
-        return num_values * (1 + 2 * self._engine.scale**2)
 
     def _decoded(self, data: bytes) -> Photo:
         photo = decode(data, max_pixels=self._config.max_pixels)
@@ -192,18 +192,31 @@ class Batch:
     def _write(self, job: _Job, photo: Photo) -> None:
         chosen = self._config.output_format
         kind = photo.format if chosen == "same" else chosen
-        with job.timed("encode"):
-            body = encode(photo, format=kind, jpeg_quality=self._config.jpeg_quality)
-        with job.timed("write"):
-            token = self._destination.put(
-                job.item.output,
-                body,
-                metadata=self._metadata(job.item),
-                content_type=f"image/{kind}",
-            )
+        with ExitStack() as files:
+            with job.timed("encode"):
+                body, num_bytes = self._encoded(photo, kind, files)
+            with job.timed("write"):
+                token = self._destination.put(
+                    job.item.output,
+                    body,
+                    metadata=self._metadata(job.item),
+                    content_type=f"image/{kind}",
+                )
         height, width = photo.pixels.shape[:2]
-        job.facts |= {"destination_token": token, "destination_bytes": len(body)}
+        job.facts |= {"destination_token": token, "destination_bytes": num_bytes}
         job.facts |= {"width": width, "height": height}
+
+    def _encoded(self, photo: Photo, kind: str, files: ExitStack) -> tuple[bytes | BinaryIO, int]:
+        """The body of an output and its length; in a file where the pixels are in one."""
+        quality = self._config.jpeg_quality
+        if not isinstance(photo, SpooledPhoto):
+            data = encode(photo, format=kind, jpeg_quality=quality)
+            return data, len(data)
+        file = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # it does
+        encode_rows(photo, file, format=kind, jpeg_quality=quality)
+        num_bytes = file.tell()
+        file.seek(0)
+        return file, num_bytes
 
     def _metadata(self, item: Item) -> dict[str, str]:
         return {
