@@ -69,10 +69,19 @@ def upscale(
         typer.Option(help="fp32 is exact; auto three times as fast where there is bf16"),
     ] = "auto",
     memory: Annotated[
-        str, typer.Option(help="What the process may take beside a photo and its result")
+        str, typer.Option(help="What the process may take, larger results go to the disk")
     ] = "2GiB",
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a tile in LR pixels; default: by --memory")
+    ] = None,
+    spool: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            writable=True,
+            help="Folder for results larger than --memory; default: that of temporary files",
+        ),
     ] = None,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="Mean over eight turns: eight times the work")
@@ -92,7 +101,9 @@ def upscale(
     sizing = Sizing(generator.scale, scale=scale, size=size)
     if self_ensemble:
         generator = SelfEnsemble(generator)
-    engine = Engine(generator, tile=tile, memory_bytes=memory_bytes, precision=precision)
+    engine = Engine(
+        generator, tile=tile, memory_bytes=memory_bytes, precision=precision, spool=spool
+    )
     _change_all(files, FileUpscaler(engine, sizing, oversize, quality, subsampling))
 
 

@@ -6,17 +6,21 @@ records is published after all of them. Killed anywhere and run again, a batch r
 outputs by their metadata.
 """
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from queue import SimpleQueue
 from typing import Any, Protocol
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ConflictError, ImageError, StorageError
-from srgan.images import Photo, decode, encode
+from srgan.images import Photo, decode
+from srgan.images.rows import encode_into
+from srgan.images.spool import SpooledPhoto
 from srgan.storage import ObjectStore
 from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
@@ -41,6 +45,9 @@ class Upscaler(Protocol):
 
     def upscale_photo(self, photo: Photo) -> Photo:
         """The photo `scale` times as wide and high, its mode and metadata kept."""
+
+    def held_bytes(self, photo: Photo) -> int:
+        """Memory that a photo and its result take until that is encoded."""
 
 
 @dataclass(slots=True)
@@ -147,7 +154,7 @@ class Batch:
                     photo = decode(data, max_pixels=self._config.max_pixels)
                 if self._is_wanted(job, photo):
                     job.photo = photo
-                    job.memory_bytes = self._memory_bytes(photo)
+                    job.memory_bytes = self._held_bytes(photo)
                     gate.enter(job.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
             job.photo, job.error = None, error
@@ -174,13 +181,10 @@ class Batch:
         job.key = job.item.output + reroute_suffix(self._config.oversize)
         return not self._is_there(job)
 
-    def _memory_bytes(self, photo: Photo) -> int:
-        """Of the RGB pixels, their result, and about as much again while it is encoded."""
+    def _held_bytes(self, photo: Photo) -> int:
         height, width = self._sizing.shape(*photo.pixels.shape[:2])
-        growth = max(self._engine.scale**2, height * width / photo.num_pixels)
-        pages = (photo, *photo.pages)
-        num_bytes = sum(3 * page.pixels.itemsize * page.num_pixels for page in pages)
-        return int(num_bytes * (1 + 2 * growth))
+        growth = height * width / (self._engine.scale**2 * photo.num_pixels)
+        return int(self._engine.held_bytes(photo) * max(1.0, growth))
 
     def _upscale(self, job: _Job) -> None:
         if job.photo is None:
@@ -205,22 +209,28 @@ class Batch:
         finished.put(job)
 
     def _write(self, job: _Job, photo: Photo) -> None:
-        with job.timed("encode"):
-            body = encode(
-                photo,
-                format=job.format,
-                jpeg_quality=self._config.jpeg_quality,
-                jpeg_subsampling=self._config.jpeg_subsampling,
-            )
-        with job.timed("write"):
-            token = self._destination.put(
-                job.key,
-                body,
-                metadata=self._metadata(job.item),
-                content_type=f"image/{job.format}",
-            )
+        # Where pixels are in a file, the output is too.
+        on_disk = isinstance(photo, SpooledPhoto)
+        with tempfile.TemporaryFile() if on_disk else BytesIO() as file:
+            with job.timed("encode"):
+                encode_into(
+                    file,
+                    photo,
+                    format=job.format,
+                    jpeg_quality=self._config.jpeg_quality,
+                    jpeg_subsampling=self._config.jpeg_subsampling,
+                )
+                num_bytes = file.tell()
+                file.seek(0)
+            with job.timed("write"):
+                token = self._destination.put(
+                    job.key,
+                    file,
+                    metadata=self._metadata(job.item),
+                    content_type=f"image/{job.format}",
+                )
         height, width = photo.pixels.shape[:2]
-        job.facts |= {"destination_token": token, "destination_bytes": len(body)}
+        job.facts |= {"destination_token": token, "destination_bytes": num_bytes}
         job.facts |= {"width": width, "height": height}
 
     def _metadata(self, item: Item) -> dict[str, str]:

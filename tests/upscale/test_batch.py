@@ -13,7 +13,7 @@ from PIL import Image
 from srgan.adapters.s3 import S3Store
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.errors import ConfigError, StorageError
-from srgan.images import Photo, decode
+from srgan.images import Photo, decode, encode
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Nearest
 from srgan.resize import resample
@@ -22,6 +22,7 @@ from srgan.upscale.batch import Batch
 from srgan.upscale.engine import Engine
 from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
+from srgan.upscale.memory import PROCESS_BYTES
 from srgan.upscale.records import Record, Stamp, from_parquet
 from tests.conftest import DrawPhoto
 
@@ -43,6 +44,7 @@ class CountingEngine:
         self.scale = engine.scale
         self.seen: list[tuple[int, ...]] = []
         self._engine = engine
+        self.held_bytes = engine.held_bytes
 
     def upscale_photo(self, photo: Photo) -> Photo:
         self.seen.append(photo.pixels.shape)
@@ -84,6 +86,30 @@ def test_an_upscaled_image_is_what_the_engine_makes_of_it(
     assert object_store.head("up/ä/写真.png") == ObjectInfo(
         "up/ä/写真.png", row.destination_token, row.destination_bytes
     )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
+def test_a_result_too_large_for_the_memory_goes_over_the_disk_to_the_same_end(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, kind: str
+) -> None:
+    small = Engine(engine._generator, tile=64, memory_bytes=PROCESS_BYTES + 2**20)
+    item = put(object_store, "a.image", png(draw_photo(1, 90, 200), kind, dpi=(72, 72)))
+    (row,) = upscale(object_store, small, [item])
+    assert row.outcome == "done", row.detail
+    data = object_store.get("up/a.image")
+    written = decode(data, max_pixels=10**6)
+    source = decode(object_store.get("photos/a.image"), max_pixels=10**6)
+    assert small.is_spooled(source)
+    assert not engine.is_spooled(source)
+    expected = decode(
+        encode(engine.upscale_photo(source), format=source.format, jpeg_quality=92),
+        max_pixels=10**6,
+    )
+    assert np.abs(written.pixels.astype(int) - expected.pixels).max() <= (
+        3 if kind == "JPEG" else 0
+    )
+    assert (written.format, written.dpi) == (expected.format, expected.dpi)
+    assert (row.width, row.height, row.destination_bytes) == (800, 360, len(data))
 
 
 def test_an_output_says_in_ascii_what_it_was_made_from(
