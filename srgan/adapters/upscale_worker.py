@@ -61,7 +61,8 @@ def upscale(
     # torch and MLflow cost seconds, which the drivers that only wait do not pay.
     from srgan.adapters.registry import Registry
     from srgan.models.interchange import load_generator
-    from srgan.upscale.batch import Batch
+    from srgan.upscale.batch import NUM_READERS, Batch
+    from srgan.upscale.decoders import Decoders
     from srgan.upscale.engine import Engine
 
     generator = load_generator(Registry(settings).load_generator_bytes(spec.model))
@@ -73,15 +74,17 @@ def upscale(
     )
     items = read_batch(destination, spec.destination, spec.run, spec.batch)
     logger.info("batch %d: %d images with %s", spec.batch, len(items), spec.model.uri)
-    batch = Batch(
-        source,
-        destination,
-        engine,
-        stamp=stamp_of(spec.model, spec.config),
-        config=spec.config,
-        progress=_say_progress(spec.batch, len(items), sum(item.size_bytes for item in items)),
-    )
-    return batch.run(items, records_key(spec.destination, spec.run, spec.batch))
+    with Decoders(NUM_READERS) as decoders:
+        batch = Batch(
+            source,
+            destination,
+            engine,
+            decode=decoders.decode,
+            stamp=stamp_of(spec.model, spec.config),
+            config=spec.config,
+            progress=_say_progress(spec.batch, len(items), sum(item.size_bytes for item in items)),
+        )
+        return batch.run(items, records_key(spec.destination, spec.run, spec.batch))
 
 
 def _say_progress(batch: int, num_images: int, total_bytes: int) -> Callable[[Record], None]:

@@ -16,15 +16,17 @@ from typing import Any, Protocol
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ConflictError, ImageError, StorageError
-from srgan.images import Photo, decode, encode
+from srgan.images import Photo, encode
 from srgan.storage import ObjectStore
+from srgan.upscale.decoders import Decode
 from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
 from srgan.upscale.memory import is_out_of_memory
 from srgan.upscale.names import metadata_key
 from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
 
-_READERS = 3
+NUM_READERS = 3
+"""Images that are read and decoded at once."""
 _WRITERS = 2
 _MEMORY_BYTES = 2**30
 """Bound of decoded and upscaled pixels that wait for their turn; a larger image goes alone."""
@@ -71,6 +73,7 @@ class Batch:
         destination: ObjectStore,
         engine: Upscaler,
         *,
+        decode: Decode,
         stamp: Stamp,
         config: UpscaleConfig,
         progress: Callable[[Record], None] = lambda _: None,
@@ -78,6 +81,7 @@ class Batch:
         self._source = source
         self._destination = destination
         self._engine = engine
+        self._decode = decode
         self._stamp = stamp
         self._config = config
         self._progress = progress
@@ -108,7 +112,7 @@ class Batch:
         finished: SimpleQueue[_Job] = SimpleQueue()
         gate = Gate(_MEMORY_BYTES)
         with (
-            ThreadPoolExecutor(_READERS, "read") as readers,
+            ThreadPoolExecutor(NUM_READERS, "read") as readers,
             ThreadPoolExecutor(_WRITERS, "write") as writers,
         ):
             try:
@@ -163,7 +167,7 @@ class Batch:
         return num_values * (1 + 2 * self._engine.scale**2)
 
     def _decoded(self, data: bytes) -> Photo:
-        photo = decode(data, max_pixels=self._config.max_pixels)
+        photo = self._decode(data, max_pixels=self._config.max_pixels)
         if photo.bit_depth > 8:
             raise ImageError("unsupported", f"{photo.bit_depth} bits per channel would be cut to 8")
         return photo

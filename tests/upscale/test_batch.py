@@ -65,6 +65,7 @@ def upscale(
         store,
         store,
         engine,  # type: ignore[arg-type]  # tests pass engines of their own
+        decode=decode,
         stamp=STAMP,
         config=UpscaleConfig.model_validate(config),
     )
@@ -220,7 +221,12 @@ def test_an_output_of_another_model_or_config_is_replaced(
     items = [put(object_store, "a.png", png(draw_photo(1, 8, 8)))]
     upscale(object_store, engine, items)
     batch = Batch(
-        object_store, object_store, engine, stamp=replace(STAMP, **change), config=UpscaleConfig()
+        object_store,
+        object_store,
+        engine,
+        decode=decode,
+        stamp=replace(STAMP, **change),
+        config=UpscaleConfig(),
     )
     (row,) = batch.run(items, ROWS.replace("/run/", "/run2/"))
     assert row.outcome == "done"
@@ -301,6 +307,7 @@ def test_a_key_that_storage_failed_on_gets_a_second_chance(
         flaky,  # type: ignore[arg-type]  # passes through
         object_store,
         engine,
+        decode=decode,
         stamp=STAMP,
         config=UpscaleConfig(),
     )
