@@ -13,7 +13,7 @@ from srgan.errors import ImageError
 from srgan.images import Photo
 
 _LENGTH_BYTES = 4
-_MAX_HEADER_BYTES = 2**20
+_MAX_HEADER_BYTES = 2**24
 _TYPES = ("|u1", "<u2")
 
 

@@ -14,12 +14,14 @@ from itertools import islice
 from pydantic import TypeAdapter
 
 from srgan.config import UpscaleConfig
-from srgan.errors import ConfigError, DataError, ImageError
+from srgan.errors import ImageError
 from srgan.refs import ModelRef, Ref, config_digest, to_json
 from srgan.storage import ObjectInfo, ObjectStore
 from srgan.upscale.join import Item, Join
-from srgan.upscale.names import OWN, check_prefixes, is_source, output_key, prefix_of
+from srgan.upscale.manifest import Manifest
+from srgan.upscale.names import OWN, check_prefixes, prefix_of
 from srgan.upscale.records import Record, Stamp, Tally, covering, tally, to_parquet
+from srgan.upscale.sources import list_sources
 
 _MAX_BATCH_KEYS = 5000
 """Bounds a batch of tiny images: its records, its time, and what a killed job costs."""
@@ -79,19 +81,18 @@ def make_plan(
     run: str,
     model: ModelRef,
     config: UpscaleConfig,
+    manifest: Manifest | None = None,
 ) -> Plan:
-    """Join the listings of both S3 prefixes with earlier records and write the batches down.
+    """Join the listings of source and destination with earlier records; write the batches down.
 
     `ConfigError` before anything is written: a destination inside the source, two sources with
-    one output, an output inside the source. `DataError` when there is nothing below the source.
+    one output, an output inside the source. `DataError` when there is nothing below the source,
+    or when a manifest cannot be read.
     """
     check_prefixes(source, destination)
     stamp = stamp_of(model, config)
     with Join() as join:
-        _list_sources(join, source_store, source, destination, config)
-        total, _, _ = join.count()
-        if not total:
-            raise DataError(f"there are no objects below {source}; is the prefix right?")
+        list_sources(join, source_store, source, destination, config, manifest)
         _list_outputs(join, store, destination, stamp)
         total, num_todo, todo_bytes = join.count()
         num_batches = 0
@@ -128,28 +129,6 @@ def read_batch(store: ObjectStore, destination: str, run: str, batch: int) -> tu
 def records_key(destination: str, run: str, batch: int) -> str:
     """Key of the records of one batch."""
     return run_key(destination, run, f"records/{batch:06d}.parquet")
-
-
-def _list_sources(
-    join: Join, store: ObjectStore, source: str, destination: str, config: UpscaleConfig
-) -> None:
-    source_bucket, source_prefix = prefix_of(source)
-    bucket, prefix = prefix_of(destination)
-    for info in store.list(source_prefix):
-        name = info.key[len(source_prefix) :]
-        if not is_source(name):
-            continue
-        try:
-            output = output_key(prefix, name, config.output_format)
-        except ImageError as error:
-            join.refuse_source(info, str(error))
-            continue
-        if bucket == source_bucket and output.startswith(source_prefix):
-            raise ConfigError(
-                f"the output of {info.key!r} would be {output!r}, inside the source {source}; "
-                "choose a destination that the source does not lie in"
-            )
-        join.add_source(info, output)
 
 
 def _list_outputs(join: Join, store: ObjectStore, destination: str, stamp: Stamp) -> None:
