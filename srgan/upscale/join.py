@@ -121,6 +121,12 @@ class Join:
         ).fetchone()
         return total, todo, size
 
+    def count_refused(self) -> int:
+        """Sources that are recorded as failed without being read."""
+        query = "SELECT count(*) FROM source WHERE output IS NULL"
+        (refused,) = self._database.execute(query).fetchone()
+        return int(refused)
+
     def todo(self) -> Iterator[Item]:
         """Sources that no record covers, in the order of keys.
 

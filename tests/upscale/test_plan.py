@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,10 +169,25 @@ def test_empty_files_share_a_batch(object_store: S3Store) -> None:
     assert [len(items) for items in batches(object_store, plan(object_store))] == [3]
 
 
-def test_a_small_run_still_gives_every_job_a_share(object_store: S3Store) -> None:
-    for name in "abcd":
+def test_there_are_more_batches_than_jobs_unless_they_would_be_tiny(object_store: S3Store) -> None:
+    for name in "abcdefgh":
         object_store.put(f"photos/{name}.png", b"x" * 700_000)
-    assert plan(object_store, max_jobs=2).num_batches == 2
+    assert plan(object_store, max_jobs=2).num_batches == 4
+    assert plan(object_store, "run2", max_jobs=50).num_batches == 6, "of a MB or a photo each"
+
+
+def test_a_batch_is_about_ten_minutes_of_what_earlier_runs_took(object_store: S3Store) -> None:
+    for number in range(4):
+        object_store.put(f"photos/{number}.png", b"x" * 1000)
+    first = plan(object_store)
+    assert first.num_batches == 1
+    (items,) = batches(object_store, first)
+    # 16 output megapixels from each kB, at 0.1 megapixels per second: 160 s each.
+    rows = [replace(row(i, first, ""), width=4000, height=4000, upscale_s=160.0) for i in items]
+    object_store.put(records_key(first.destination, first.run, 0), to_parquet(rows))
+    for number in range(4, 8):
+        object_store.put(f"photos/{number}.png", b"x" * 1000)
+    assert [len(items) for items in batches(object_store, plan(object_store, "run2"))] == [3, 3, 2]
 
 
 def test_two_sources_with_one_output_are_refused_before_anything_is_written(
