@@ -77,6 +77,7 @@ class Batch:
         stamp: Stamp,
         config: UpscaleConfig,
         progress: Callable[[Record], None] = lambda _: None,
+        sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
     ) -> None:
         self._source = source
         self._destination = destination
@@ -85,6 +86,7 @@ class Batch:
         self._stamp = stamp
         self._config = config
         self._progress = progress
+        self._sample = sample
 
     def run(self, items: Sequence[Item], records_key: str) -> list[Record]:
         """Upscale every item and publish the rows under `records_key`; rows in key order.
@@ -178,6 +180,7 @@ class Batch:
         try:
             with job.timed("upscale"):
                 job.output = self._engine.upscale_photo(job.photo)
+            self._sample(job.item, job.photo, job.output)
         except _PASSED_BY as error:
             job.error = error
         job.photo = None

@@ -107,6 +107,11 @@ def output_key(prefix: str, name: str, output_format: OutputFormat) -> str:
     return key
 
 
+def run_key(destination: str, run: str, name: str) -> str:
+    """Key of one of a run's own objects in the destination's bucket."""
+    return f"{prefix_of(destination)[1]}{OWN}/{run}/{name}"
+
+
 def metadata_key(key: str) -> str:
     """A source key as object metadata carries it: percent-encoded ASCII, or the digest of it."""
     encoded = quote(key)

@@ -19,7 +19,7 @@ from srgan.storage import ObjectInfo, ObjectStore
 from srgan.upscale.forecast import Forecast
 from srgan.upscale.join import Item, Join
 from srgan.upscale.manifest import Manifest
-from srgan.upscale.names import OWN, prefix_of
+from srgan.upscale.names import run_key
 from srgan.upscale.records import Record, Stamp, Tally, tally, to_parquet
 from srgan.upscale.survey import Sample, survey
 
@@ -60,11 +60,6 @@ def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
         model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",
         config_digest=config_digest(config.output_format, config.jpeg_quality, config.precision),
     )
-
-
-def run_key(destination: str, run: str, name: str) -> str:
-    """Key of one of a run's own objects in the destination's bucket."""
-    return f"{prefix_of(destination)[1]}{OWN}/{run}/{name}"
 
 
 def find_plan(store: ObjectStore, destination: str, run: str) -> Plan | None:
