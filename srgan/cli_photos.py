@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from srgan.evaluate.comparison import Distance
     from srgan.images import Photo
     from srgan.models.base import Generator
+    from srgan.upscale.engine import Engine
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="A photo, or a folder of photos")]
 Destination = Annotated[Path, typer.Argument(metavar="DST", help="Folder (or file) of results")]
@@ -55,6 +56,9 @@ def upscale(
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="Mean over eight turns: eight times the work")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what there is to do and how long it takes, only")
+    ] = False,
 ) -> None:
     """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
     from srgan.models.ensemble import SelfEnsemble
@@ -65,7 +69,10 @@ def upscale(
     if self_ensemble:
         generator = SelfEnsemble(generator)
     engine = Engine(generator, tile=tile, memory_bytes=memory_bytes, precision=precision)
-    _change_all(source, destination, engine.upscale_photo)
+    if plan:
+        _show_plan(source, destination, engine)
+    else:
+        _change_all(source, destination, engine.upscale_photo)
 
 
 def evaluate(
@@ -140,6 +147,13 @@ def _open_generator(model: str, scale: int | None) -> "Generator":
     if scale not in (None, generator.scale):
         raise ConfigError(f"{model} has scale {generator.scale}, not {scale}; leave --scale out")
     return generator
+
+
+def _show_plan(source: Path, destination: Path, engine: "Engine") -> None:
+    from srgan.images.files import plan_files
+    from srgan.upscale.local import foretell_files
+
+    typer.echo(foretell_files(plan_files(source, destination), engine).text)
 
 
 def _change_all(source: Path, destination: Path, change: "Callable[[Photo], Photo]") -> None:

@@ -3,8 +3,10 @@
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, ImageError
@@ -16,6 +18,8 @@ from srgan.upscale.decoders import Decode
 from srgan.upscale.join import Item
 from srgan.upscale.names import is_folder, prefix_of
 from srgan.upscale.records import Past
+
+T = TypeVar("T")
 
 _SAMPLE = 8
 _CROP = 128
@@ -119,34 +123,41 @@ def measure_some(
             continue
         try:
             photo = decode(data, max_pixels=config.max_pixels)
-            num_pixels, size_bytes = _enlarged(photo, config, scale)
+            size_bytes = encoded_bytes(
+                photo, format=config.output_format, jpeg_quality=config.jpeg_quality, scale=scale
+            )
         except ImageError:
             continue
-        measured += Past(output_bytes=size_bytes, megapixels=num_pixels / 1e6)
+        height, width = photo.pixels.shape[:2]
+        measured += Past(output_bytes=size_bytes, megapixels=height * width * scale**2 / 1e6)
     return measured
 
 
-def spread(items: Iterator[Item], num_items: int) -> Iterator[Item]:
+def spread(items: Iterable[T], num_items: int) -> Iterator[T]:
     """A few of them, evenly from the first on."""
     step = max(1, num_items // _SAMPLE)
     return (item for number, item in enumerate(items) if number % step == 0)
 
 
-def _enlarged(photo: Photo, config: UpscaleConfig, scale: int) -> tuple[int, int]:
-    """Pixels and bytes of the output, the bytes projected from a crop out of the middle."""
+def middle(photo: Photo) -> NDArray[np.uint8]:
+    """The middle of a photo in 8 bits, as much of it as is judged by."""
     height, width = photo.pixels.shape[:2]
     top, left = max(0, (height - _CROP) // 2), max(0, (width - _CROP) // 2)
     crop = np.ascontiguousarray(photo.pixels[top : top + _CROP, left : left + _CROP])
-    chosen = config.output_format
-    if crop.dtype != np.uint8:
-        crop = (crop >> 8).astype(np.uint8)
+    return crop if crop.dtype == np.uint8 else (crop >> 8).astype(np.uint8)
+
+
+def encoded_bytes(photo: Photo, *, format: str, jpeg_quality: int, scale: int) -> int:
+    """About how many bytes the output of a photo takes, by its middle enlarged by bicubic."""
+    crop = middle(photo)
     body = encode(
         Photo(imresize(crop, scale=scale)),
-        format=photo.format if chosen == "same" else chosen,
-        jpeg_quality=config.jpeg_quality,
+        format=photo.format if format == "same" else format,
+        jpeg_quality=jpeg_quality,
     )
-    share = crop.shape[0] * crop.shape[1] / (height * width)
-    return height * width * scale**2, round(photo.pixels.itemsize * len(body) / share)
+    height, width = photo.pixels.shape[:2]
+    bytes_per_pixel = len(body) / (crop.shape[0] * crop.shape[1])
+    return int(photo.pixels.itemsize * bytes_per_pixel * height * width)
 
 
 def _free_bytes(destination: str) -> int | None:

@@ -23,7 +23,6 @@ Outcome = Literal["done", "skipped", "failed"]
 
 _MAX_FAILURES = 20
 _MAX_DETAIL_CHARS = 500
-_LEAST_MEASURED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +101,8 @@ class Past(Ref):
 
     @property
     def megapixels_per_s(self) -> float | None:
-        """Of one job; None while too little was measured."""
-        return self.megapixels / self.upscale_s if self.upscale_s > _LEAST_MEASURED_S else None
+        """Of one job; None where nothing was measured."""
+        return self.megapixels / self.upscale_s if self.upscale_s else None
 
     def __add__(self, other: "Past") -> "Past":
         return Past(

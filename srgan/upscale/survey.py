@@ -14,6 +14,8 @@ from srgan.upscale.sources import list_sources
 
 _MIN_BATCH_BYTES = 2**20
 _BATCH_S = 600.0
+_LEAST_MEASURED_S = 10.0
+"""Less is mostly the first image, for which kernels are made."""
 _UNMEASURED_BATCH_BYTES = 8 * 2**20
 """About ten minutes of photos as JPEG (2 bits a pixel) at 0.8 output megapixels per second, ×4."""
 _BATCHES_PER_JOB = 2
@@ -77,7 +79,7 @@ def _num_batches(config: UpscaleConfig, todo_bytes: int, measured: Past) -> int:
     start would cost more than its work.
     """
     most = min(config.batch_bytes, _UNMEASURED_BATCH_BYTES)
-    if measured.megapixels_per_s:
+    if measured.megapixels_per_s and measured.upscale_s >= _LEAST_MEASURED_S:
         seconds_per_byte = measured.megapixels / measured.megapixels_per_s / measured.source_bytes
         most = min(config.batch_bytes, max(1, int(_BATCH_S / seconds_per_byte)))
     share = max(-(-todo_bytes // (_BATCHES_PER_JOB * config.max_jobs)), _MIN_BATCH_BYTES)

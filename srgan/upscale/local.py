@@ -1,0 +1,65 @@
+"""What `srgan upscale` is going to take on this machine, without doing it."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.config import UpscaleConfig
+from srgan.errors import ImageError
+from srgan.images.files import read_photo
+from srgan.upscale.engine import Engine
+from srgan.upscale.forecast import Forecast, encoded_bytes, foretell, middle, spread
+from srgan.upscale.records import Past
+
+_JPEG_QUALITY = 95
+_FORMATS = {".jpg": "jpeg", ".jpe": "jpeg", ".tif": "tiff"}
+
+
+def foretell_files(files: list[tuple[Path, Path]], engine: Engine) -> Forecast:
+    """Judged by a few of the photos, of which the engine does a small part now.
+
+    `files` are photos and where their results go. `ConfigError` when that disk is too small.
+    """
+    measured = Past(what="a few of the photos")
+    for path, target in spread(files, len(files)):
+        measured += Past(source_bytes=path.stat().st_size)
+        try:
+            photo = read_photo(path)
+        except ImageError:
+            continue
+        kind = target.suffix.lower()
+        size_bytes = encoded_bytes(
+            photo,
+            format=_FORMATS.get(kind, kind[1:]),
+            jpeg_quality=_JPEG_QUALITY,
+            scale=engine.scale,
+        )
+        height, width = photo.pixels.shape[:2]
+        megapixels = height * width * engine.scale**2 / 1e6
+        seconds = megapixels / _megapixels_per_s(engine, middle(photo))
+        measured += Past(output_bytes=size_bytes, megapixels=megapixels, upscale_s=seconds)
+    destination = str(files[0][1].parent.absolute())
+    forecast = foretell(
+        num_todo=len(files),
+        todo_bytes=sum(path.stat().st_size for path, _ in files),
+        num_covered=0,
+        num_refused=0,
+        num_batches=1,
+        past=measured,
+        destination=destination,
+        config=UpscaleConfig(),
+    )
+    forecast.check_space(destination)
+    return forecast
+
+
+def _megapixels_per_s(engine: Engine, crop: NDArray[np.uint8]) -> float:
+    """Of outputs; the first time a shape comes, kernels are made for it."""
+    rgb = crop if crop.ndim == 3 else np.repeat(crop[:, :, None], 3, axis=2)
+    engine.upscale(rgb)
+    began = time.perf_counter()
+    made = engine.upscale(rgb)
+    seconds = time.perf_counter() - began
+    return float(made.shape[0] * made.shape[1]) / 1e6 / seconds
