@@ -137,7 +137,7 @@ def run_batches(plan: Plan) -> tuple[dict[int, Tally], dict[int, str]]:
     return finished, lost
 
 
-@task(task_run_name="batch-{number}")
+@task(**PATIENTLY, task_run_name="batch-{number}")
 def upscale_batch(number: int, plan: Plan) -> Tally:
     """Have one batch done by a Ray job and count its records."""
     spec = UpscaleSpec(

@@ -28,6 +28,8 @@ from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
 NUM_READERS = 3
 """Images that are read and decoded at once."""
 _WRITERS = 2
+_PAUSES_S = (1.0, 5.0, 15.0, 30.0)
+"""Before keys that storage failed on are tried again; the client itself repeats for seconds."""
 _MEMORY_BYTES = 2**30
 """Bound of decoded and upscaled pixels that wait for their turn; a larger image goes alone."""
 _PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OSError)
@@ -91,15 +93,19 @@ class Batch:
     def run(self, items: Sequence[Item], records_key: str) -> list[Record]:
         """Upscale every item and publish the rows under `records_key`; rows in key order.
 
-        Rows that are already published are returned as they are. A key that storage failed on is
-        tried once more at the end; `StorageError` when the rows themselves cannot be written.
+        Rows that are already published are returned as they are. Keys that storage failed on are
+        tried again at the end, with growing pauses, so that a store that is away for a minute
+        costs no image; `StorageError` when the rows themselves cannot be written.
         """
         published = self._destination.find(records_key)
         if published is not None:
             return from_parquet(published, self._destination.uri(records_key))
         rows = {row.source_key: row for row in self._pass(items)}
-        lost = [item for item in items if rows[item.key].error == StorageError.__name__]
-        if lost:
+        for pause_s in _PAUSES_S:
+            lost = [item for item in items if rows[item.key].error == StorageError.__name__]
+            if not lost:
+                break
+            time.sleep(pause_s)
             rows |= {row.source_key: row for row in self._pass(lost)}
         records = [rows[item.key] for item in items]
         try:

@@ -16,6 +16,7 @@ from srgan.errors import StorageError
 from srgan.images import Photo, decode
 from srgan.models.build import build_generator
 from srgan.storage import ObjectInfo
+from srgan.upscale import batch as module
 from srgan.upscale.batch import Batch
 from srgan.upscale.engine import Engine
 from srgan.upscale.gate import Gate
@@ -291,12 +292,13 @@ class Flaky:
 
 
 @pytest.mark.parametrize(
-    ("failures", "outcome", "reason"), [(1, "done", ""), (9, "failed", "storage")]
+    ("failures", "outcome", "reason"), [(1, "done", ""), (3, "done", ""), (9, "failed", "storage")]
 )
-def test_a_key_that_storage_failed_on_gets_a_second_chance(
+def test_a_key_that_storage_failed_on_gets_further_chances(
     object_store: S3Store,
     engine: Engine,
     draw_photo: DrawPhoto,
+    monkeypatch: pytest.MonkeyPatch,
     failures: int,
     outcome: str,
     reason: str,
@@ -311,6 +313,7 @@ def test_a_key_that_storage_failed_on_gets_a_second_chance(
         stamp=STAMP,
         config=UpscaleConfig(),
     )
+    monkeypatch.setattr(module, "_PAUSES_S", (0.0, 0.01, 0.02))
     rows = batch.run(items, ROWS)
     assert [row.outcome for row in rows] == ["done", outcome, "done"]
     assert rows[1].reason == reason
