@@ -12,7 +12,6 @@ from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, encode
 from srgan.refs import Ref
-from srgan.resize import imresize
 from srgan.storage import ObjectStore
 from srgan.upscale.decoders import Decode
 from srgan.upscale.join import Item
@@ -149,6 +148,9 @@ def middle(photo: Photo) -> NDArray[np.uint8]:
 
 def encoded_bytes(photo: Photo, *, format: str, jpeg_quality: int, scale: int) -> int:
     """About how many bytes the output of a photo takes, by its middle enlarged by bicubic."""
+    # It brings torch, seconds that a plan without samples need not pay.
+    from srgan.resize import imresize
+
     crop = middle(photo)
     body = encode(
         Photo(imresize(crop, scale=scale)),

@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from srgan.images import Photo, strip
 from srgan.images.strip import stack
-from srgan.resize import imresize
 from srgan.storage import ObjectStore
 from srgan.upscale.join import Item
 from srgan.upscale.names import run_key
@@ -26,6 +25,9 @@ class Samples:
     def __call__(self, item: Item, before: Photo, after: Photo) -> None:
         if len(self._rows) == _PER_BATCH:
             return
+        # It brings torch, which the flow that only shows the pictures does without.
+        from srgan.resize import imresize
+
         top, bottom, left, right = _middle(before.pixels.shape, max(1, _SIDE // self._scale))
         lr = _levels(before.pixels[top:bottom, left:right])
         rows, columns = (
