@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
@@ -166,6 +168,34 @@ def test_no_decoder_outlives_its_pool(small: bytes) -> None:
     with Decoders(1) as decoders:
         pid = started(decoders, small)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_no_decoder_outlives_a_parent_that_was_killed() -> None:
+    code = (
+        "import time\n"
+        "from srgan.upscale.decoders import Decoders\n"
+        "from srgan.errors import ImageError\n"
+        "decoders = Decoders(1)\n"
+        "try:\n"
+        "    decoders.decode(b'', max_pixels=1)\n"
+        "except ImageError:\n"
+        "    print(decoders.pids()[0], flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert alive(pid)
+        parent.kill()
+    wait_until(lambda: not alive(pid), "the decoder ends by itself", 20)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for somebody to ask how."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_decoder_knows_no_key_of_any_service(
