@@ -1,7 +1,9 @@
 """Bulk upscaling: every image of a source through the champion, each exactly once."""
 
-from prefect import flow, get_run_logger, task, unmapped
-from prefect.futures import wait
+from itertools import islice
+
+from prefect import flow, get_run_logger, task
+from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.jobs import root_flow_run_id, run_job, stop_jobs
@@ -22,6 +24,8 @@ from srgan.upscale.summary import check
 from srgan.version import code_version
 
 _LOOK_EVERY_S = 5.0
+_AHEAD = 3
+"""Tasks for each job at once, so that the next begins while the flow still looks elsewhere."""
 
 
 @flow(name="upscale", on_cancellation=[stop_jobs])
@@ -121,20 +125,26 @@ def run_batches(plan: Plan) -> tuple[dict[int, Tally], dict[int, str]]:
     finished: dict[int, Tally] = {}
     lost: dict[int, str] = {}
     progress = RunProgressBar(plan)
-    # Each task only follows its job. What waits here costs nothing, a waiting job a process.
-    limit: ThreadPoolTaskRunner[Tally] = ThreadPoolTaskRunner(max_workers=plan.config.max_jobs)
+    max_jobs = plan.config.max_jobs
+    numbers = iter(range(plan.num_batches))
+    following: dict[int, PrefectFuture[Tally]] = {}
+    # Each task only follows its job. Few wait here, however many there are; none waits as a job,
+    # which would be a process.
+    limit: ThreadPoolTaskRunner[Tally] = ThreadPoolTaskRunner(max_workers=max_jobs)
     with limit as runner:
-        parameters = {"number": list(range(plan.num_batches)), "plan": unmapped(plan)}
-        futures = runner.map(upscale_batch, parameters)
-        while wait(futures, timeout=_LOOK_EVERY_S).not_done:
+        while True:
+            for number in islice(numbers, _AHEAD * max_jobs - len(following)):
+                following[number] = runner.submit(upscale_batch, {"number": number, "plan": plan})
+            if not following:
+                return finished, lost
+            done = wait(list(following.values()), timeout=_LOOK_EVERY_S).done
             progress.update()
-    for number, future in enumerate(futures):
-        end = future.result(raise_on_failure=False)
-        if isinstance(end, Tally):
-            finished[number] = end
-        else:
-            lost[number] = str(end)
-    return finished, lost
+            for number in [number for number, future in following.items() if future in done]:
+                end = following.pop(number).result(raise_on_failure=False)
+                if isinstance(end, Tally):
+                    finished[number] = end
+                else:
+                    lost[number] = str(end)
 
 
 @task(**PATIENTLY, task_run_name="batch-{number}")

@@ -94,8 +94,8 @@ class Batch:
         """Upscale every item and publish the rows under `records_key`; rows in key order.
 
         Rows that are already published are returned as they are. Keys that storage failed on are
-        tried again at the end, with growing pauses, so that a store that is away for a minute
-        costs no image; `StorageError` when the rows themselves cannot be written.
+        tried again at the end, with growing pauses while the store is away, so that a minute of
+        that costs no image; `StorageError` when the rows themselves cannot be written.
         """
         published = self._destination.find(records_key)
         if published is not None:
@@ -105,7 +105,8 @@ class Batch:
             lost = [item for item in items if rows[item.key].error == StorageError.__name__]
             if not lost:
                 break
-            time.sleep(pause_s)
+            if not self._stores_answer(lost[0], records_key):
+                time.sleep(pause_s)
             rows |= {row.source_key: row for row in self._pass(lost)}
         records = [rows[item.key] for item in items]
         try:
@@ -114,6 +115,15 @@ class Batch:
             # Another attempt of this very batch was alive after all; its rows are as true.
             return from_parquet(self._destination.get(records_key), records_key)
         return records
+
+    def _stores_answer(self, item: Item, records_key: str) -> bool:
+        """Whether waiting is of no use, since it is a single key that cannot be had or written."""
+        try:
+            self._source.head(item.key)
+            self._destination.head(records_key)
+        except StorageError:
+            return False
+        return True
 
     def _pass(self, items: Sequence[Item]) -> list[Record]:
         loaded: SimpleQueue[_Job] = SimpleQueue()

@@ -339,3 +339,17 @@ def test_the_progress_artifact_says_how_long_it_takes_still(
     assert "1 of 3 images (0 failed)" in shown[0][1]
     assert "minutes left" in shown[0][1]
     assert shown[-1][0] == 100
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_the_flow_follows_more_batches_than_it_has_tasks_at_once(
+    bench: Bench, draw_photo: DrawPhoto, encode_photo: Callable[..., bytes]
+) -> None:
+    for seed in range(4):
+        bench.store.put(f"photos/{seed}.png", encode_photo(draw_photo(seed, 16, 16)))
+    bench.store.put("photos/bad.png", b"no picture")
+    config = UpscaleConfig(batch_bytes=1, max_jobs=1)
+    with pytest.raises(DataError, match=r"1 of 5 images failed"):
+        upscale(bench.uri("photos"), bench.uri("up"), "m", config)
+    assert len(outputs(bench.store)) == 4
+    assert len(set(bench.job_runs)) == len(bench.job_runs) == 5

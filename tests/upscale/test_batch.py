@@ -313,10 +313,43 @@ def test_a_key_that_storage_failed_on_gets_further_chances(
         stamp=STAMP,
         config=UpscaleConfig(),
     )
-    monkeypatch.setattr(module, "_PAUSES_S", (0.0, 0.01, 0.02))
+    slept: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
     rows = batch.run(items, ROWS)
+    assert slept == [], "the store answers: it is this key"
     assert [row.outcome for row in rows] == ["done", outcome, "done"]
     assert rows[1].reason == reason
+
+
+def test_a_store_that_is_away_is_waited_for(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = put(object_store, "a.png", png(draw_photo(1, 8, 8)))
+
+    class Away(Flaky):
+        def head(self, key: str) -> ObjectInfo | None:
+            if self._failures:
+                raise StorageError(f"cannot look up {key}: connection refused")
+            return self._store.head(key)
+
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        away._failures -= 1
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    away = Away(object_store, item.key, 3)
+    batch = Batch(
+        away,  # type: ignore[arg-type]  # passes through
+        object_store,
+        engine,
+        decode=decode,
+        stamp=STAMP,
+        config=UpscaleConfig(),
+    )
+    (row,) = batch.run([item], ROWS)
+    assert (row.outcome, slept) == ("done", [1.0])
 
 
 def test_the_gate_bounds_what_is_inside_and_lets_giants_in_alone() -> None:
