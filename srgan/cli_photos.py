@@ -86,6 +86,9 @@ def upscale(
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="Mean over eight turns: eight times the work")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what there is to do and how long it takes, only")
+    ] = False,
 ) -> None:
     """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
     from srgan.images.files import plan_files
@@ -104,7 +107,13 @@ def upscale(
     engine = Engine(
         generator, tile=tile, memory_bytes=memory_bytes, precision=precision, spool=spool
     )
-    _change_all(files, FileUpscaler(engine, sizing, oversize, quality, subsampling))
+    upscaler = FileUpscaler(engine, sizing, oversize, quality, subsampling)
+    if plan:
+        from srgan.upscale.local import foretell_files
+
+        typer.echo(foretell_files(files, upscaler).text)
+    else:
+        _change_all(files, upscaler)
 
 
 def evaluate(

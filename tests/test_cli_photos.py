@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,6 +134,24 @@ def test_a_budget_and_a_tile_change_no_pixel(photos: Path, tmp_path: Path) -> No
         target = tmp_path / f"{number}.png"
         upscale(photos / "one.png", target, model="bicubic", **options)
         np.testing.assert_array_equal(read_photo(target).pixels, expected)
+
+
+def test_a_plan_says_what_it_takes_and_writes_nothing(photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.png").write_bytes(b"text")
+    done = srgan("upscale", str(photos), str(tmp_path / "to"), "--model", "bicubic", "--plan")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("3 images to upscale (")
+    for part in ("judged by a few of the photos", "minutes", "MB free at the destination"):
+        assert part in done.stdout
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_plan_refuses_a_disk_that_is_too_small(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(ConfigError, match=r"the disk of .*/to is too small"):
+        upscale(photos, tmp_path / "to", model="bicubic", plan=True)
 
 
 @pytest.mark.parametrize("memory", ["2", "2 GIB", "-1GiB", "lots", "1TiB", ""])

@@ -18,6 +18,7 @@ from srgan.models.build import build_generator
 from srgan.models.interpolation import Nearest
 from srgan.resize import resample
 from srgan.storage import ObjectInfo
+from srgan.upscale import batch as module
 from srgan.upscale.batch import Batch
 from srgan.upscale.engine import Engine
 from srgan.upscale.gate import Gate
@@ -69,6 +70,7 @@ def upscale(
         store,
         store,
         engine,  # type: ignore[arg-type]  # tests pass engines of their own
+        decode=decode,
         stamp=STAMP,
         config=UpscaleConfig.model_validate(config),
     )
@@ -349,7 +351,12 @@ def test_an_output_of_another_model_or_config_is_replaced(
     items = [put(object_store, "a.png", png(draw_photo(1, 8, 8)))]
     upscale(object_store, engine, items)
     batch = Batch(
-        object_store, object_store, engine, stamp=replace(STAMP, **change), config=UpscaleConfig()
+        object_store,
+        object_store,
+        engine,
+        decode=decode,
+        stamp=replace(STAMP, **change),
+        config=UpscaleConfig(),
     )
     (row,) = batch.run(items, ROWS.replace("/run/", "/run2/"))
     assert row.outcome == "done"
@@ -414,12 +421,13 @@ class Flaky:
 
 
 @pytest.mark.parametrize(
-    ("failures", "outcome", "reason"), [(1, "done", ""), (9, "failed", "storage")]
+    ("failures", "outcome", "reason"), [(1, "done", ""), (3, "done", ""), (9, "failed", "storage")]
 )
-def test_a_key_that_storage_failed_on_gets_a_second_chance(
+def test_a_key_that_storage_failed_on_gets_further_chances(
     object_store: S3Store,
     engine: Engine,
     draw_photo: DrawPhoto,
+    monkeypatch: pytest.MonkeyPatch,
     failures: int,
     outcome: str,
     reason: str,
@@ -430,12 +438,47 @@ def test_a_key_that_storage_failed_on_gets_a_second_chance(
         flaky,  # type: ignore[arg-type]  # passes through
         object_store,
         engine,
+        decode=decode,
         stamp=STAMP,
         config=UpscaleConfig(),
     )
+    slept: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
     rows = batch.run(items, ROWS)
+    assert slept == [], "the store answers: it is this key"
     assert [row.outcome for row in rows] == ["done", outcome, "done"]
     assert rows[1].reason == reason
+
+
+def test_a_store_that_is_away_is_waited_for(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = put(object_store, "a.png", png(draw_photo(1, 8, 8)))
+
+    class Away(Flaky):
+        def head(self, key: str) -> ObjectInfo | None:
+            if self._failures:
+                raise StorageError(f"cannot look up {key}: connection refused")
+            return self._store.head(key)
+
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        away._failures -= 1
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    away = Away(object_store, item.key, 3)
+    batch = Batch(
+        away,  # type: ignore[arg-type]  # passes through
+        object_store,
+        engine,
+        decode=decode,
+        stamp=STAMP,
+        config=UpscaleConfig(),
+    )
+    (row,) = batch.run([item], ROWS)
+    assert (row.outcome, slept) == ("done", [1.0])
 
 
 def test_the_gate_bounds_what_is_inside_and_lets_giants_in_alone() -> None:
