@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode
+from srgan.images import Photo, decode, encode
 from srgan.upscale import decoders as module
 from srgan.upscale.decoder_protocol import read_answer, write_error, write_photo
 from srgan.upscale.decoders import Decoders
@@ -85,6 +86,24 @@ def test_a_photo_from_a_process_is_the_one_that_decode_makes(
             there.dpi,
         )
         there.pixels[0] = 0  # as writable as any
+
+
+@pytest.mark.parametrize("kind", ["tiff", "webp"])
+def test_depth_pages_and_timing_come_through_the_pipe(decoders: Decoders, kind: str) -> None:
+    values = np.random.default_rng(0).integers(0, 40_000, (9, 7, 3), np.uint16)
+    frames = [
+        Photo(values + 9000 * n, values[..., 0], format=kind, duration_ms=10 * n + 10, dpi=(72, 72))
+        for n in range(3)
+    ]
+    photo = replace(frames[0], pages=tuple(frames[1:]), num_loops=4)
+    data = encode(photo, format=kind, jpeg_quality=90)
+    here, there = decode(data, max_pixels=PLENTY), decoders.decode(data, max_pixels=PLENTY)
+    assert len(there.pages) == 2
+    assert (there.num_loops, there.is_deep) == ((0, True) if kind == "tiff" else (4, False))
+    for one, other in zip((here, *here.pages), (there, *there.pages), strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels, strict=True)
+        np.testing.assert_array_equal(one.alpha, other.alpha, strict=True)
+        assert (one.duration_ms, one.dpi) == (other.duration_ms, other.dpi)
 
 
 def test_what_decode_refuses_is_refused_with_the_same_reason(

@@ -140,3 +140,14 @@ def test_sources_that_cannot_be_used_do_not_end_a_forecast(folder: Path) -> None
 def test_where_nothing_is_known_the_plan_says_so(folder: Path) -> None:
     forecast = foretold(folder, sampled=False)
     assert (forecast.output_bytes, forecast.seconds, forecast.judged_by) == (None, None, "nothing")
+
+
+def test_another_scale_or_size_is_foretold(folder: Path) -> None:
+    whole = foretold(folder)
+    assert whole.output_megapixels is not None
+    assert whole.output_bytes is not None
+    for wanted, share in (({"scale": 2}, 1 / 4), ({"size": "192x"}, 1 / 4), ({"scale": 8}, 4)):
+        forecast = foretold(folder, **wanted)
+        assert forecast.output_megapixels == pytest.approx(whole.output_megapixels * share)
+        assert forecast.output_bytes == pytest.approx(whole.output_bytes * share, rel=0.01)
+    assert foretold(folder, size="95x").output_megapixels == 0, "all of them will be refused"
