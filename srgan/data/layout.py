@@ -14,6 +14,7 @@ from srgan.data.previous import Previous
 from srgan.data.shards import Owner, ShardWriter, read_shard
 from srgan.data.split import side
 from srgan.data.tables import CutPhoto, Span, Split
+from srgan.images.likeness import look_of
 from srgan.storage import ObjectStore
 
 _MAX_DEAD_SHARE = 0.3
@@ -56,9 +57,15 @@ class Layout:
         """
         config = self._config
         split = self._previous.splits.get(pixels) or side(pixels, config.eval_share)
-        self._photos[pixels] = CutPhoto(pixels, "", split, rgb.shape[0], rgb.shape[1], ())
+        height, width, _ = rgb.shape
+        self._photos[pixels] = CutPhoto(pixels, "", split, height, width, (), look_of(rgb))
         shrunk = config.shrunk if split == "train" else ()
         self._writers[split].add(pixels, cut_shrunk(rgb, config.crop_size, shrunk))
+
+    def look_at(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
+        """Note how a photo (H, W, 3) looks that an earlier release has cut."""
+        if self._photos[pixels].look is None:
+            self._photos[pixels] = replace(self._photos[pixels], look=look_of(rgb))
 
     def photo(self, pixels: str) -> CutPhoto:
         return self._photos[pixels]

@@ -56,11 +56,16 @@ def read_previous(
     sources = {
         source.key: source
         for source in read_sources(store, manifest)
-        if source.pixels is None or source.pixels in photos
+        if source.pixels is None or _is_whole(photos.get(source.pixels))
     }
     if split_uri(manifest.source)[0] != source_bucket:
         sources = {}
     return Previous(manifest, token, shards, photos, sources, splits)
+
+
+def _is_whole(photo: CutPhoto | None) -> bool:
+    """Whether nothing has to be read to know all of it that this release knows of photos."""
+    return photo is not None and photo.look is not None
 
 
 def _judged_by(config: DataConfig) -> tuple[object, ...]:

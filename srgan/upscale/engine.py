@@ -139,7 +139,7 @@ class Engine:
 
     def _write(self, page: Photo, held_bytes: int, write: Write, write_alpha: Write | None) -> None:
         def write_luma(rows: slice, columns: slice, rgb: Pixels) -> None:
-            write(rows, columns, _luma(rgb))
+            write(rows, columns, luma(rgb))
 
         is_gray = page.pixels.ndim == 2
         self._run(self._generator, bled(page), write_luma if is_gray else write, held_bytes)
@@ -278,7 +278,7 @@ def _evenly(side: int, tile: int) -> int:
     return -(-side // -(-side // tile))
 
 
-def _luma(rgb: Pixels) -> Pixels:
+def luma(rgb: Pixels) -> Pixels:
     """Full-range BT.601 luma (H, W) of RGB; gray in is the same gray out.
 
     In whole numbers, whose sums are the same whatever the tile.
