@@ -27,6 +27,7 @@ from srgan.upscale.memory import (
     is_out_of_memory,
     largest_tile,
 )
+from srgan.upscale.reach import reach_of
 from srgan.upscale.tiles import LEAST_SIDE, AxisPiece, Tile, tiles
 
 Write = Callable[[slice, slice, Pixels], None]
@@ -76,7 +77,9 @@ class Engine:
             generator = folded(generator)
             if computes_bf16(self.device):
                 self._dtype = torch.bfloat16
-        self._generator = generator.eval().to(self.device, self._dtype)
+        generator = generator.eval().to(self.device)
+        self._reach = reach_of(generator)
+        self._generator = generator.to(self._dtype)
         # Convolutions run 1.4 times as fast on the CPU with the channels innermost.
         self._generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         self._bicubic = Bicubic(generator.scale).to(self.device)
@@ -175,6 +178,7 @@ class Engine:
                 f"expected RGB pixels (H, W, 3) uint8 or uint16, got {image.shape} {image.dtype}"
             )
         height, width, _ = image.shape
+        reach = self._reach if generator is self._generator else reach_of(generator)
         tile = self._tile
         if tile is None:
             tile = _evenly(max(height, width), self._tile_for(held_bytes))
@@ -185,8 +189,8 @@ class Engine:
                     height,
                     width,
                     tile=tile,
-                    trunk_radius=generator.trunk_radius,
-                    head_radius=generator.head_radius,
+                    trunk_radius=reach.trunk,
+                    head_radius=reach.head,
                     first_row=row,
                 ):
                     row = part.rows.core.start
@@ -207,7 +211,7 @@ class Engine:
         available = max(budget - held_bytes, budget // 2) if held_bytes else budget
         if self.device.type == "cuda":
             available = min(budget, torch.cuda.mem_get_info(self.device)[0])
-        context = self._generator.radius
+        context = self._reach.total
         least = self._costs.peak_bytes(LEAST_SIDE, context)
         return largest_tile(max(available, min(budget, least)), self._costs, context)
 
