@@ -1,6 +1,6 @@
 """Engine rate of SRResNet 16×64 ×4: this project's against what the usual tools run.
 
-    python -m benchmarks.upscale [--model WEIGHTS] [--set14 FOLDER_OF_LR] [--side 384] [--rounds 7]
+    python -m benchmarks.upscale [--model WEIGHTS] [--set14 FOLDER_OF_LR] [--side 384] [--tile N]
 
 All sides get the same weights and the same picture, in turn in this process, and medians are
 compared; so is the rate of bf16 matrix products, which bounds every engine. ONNX Runtime and
@@ -14,6 +14,7 @@ import importlib.util
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def main() -> None:
         0, 256, (options.side, options.side, 3), dtype=np.uint8
     )
     with tempfile.TemporaryDirectory() as folder:
-        rates = _measure(_sides(generator, Path(folder)), image, options.rounds)
+        rates = _measure(_sides(generator, Path(folder), options.tile), image, options.rounds)
     limit = rates.pop("limit")
     plain = next(iter(rates.values()))
     print(f"{options.side}×{options.side} LR pixels, {torch.get_num_threads()} threads")
@@ -65,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="weights of an SRResNet 16×64 ×4")
     parser.add_argument("--set14", type=Path, help="folder of LR photos for the PSNR")
     parser.add_argument("--side", type=int, default=384, help="of the square picture, LR pixels")
+    parser.add_argument("--tile", type=int, help="of srgan; default: by the memory budget")
     parser.add_argument("--rounds", type=int, default=7)
     return parser.parse_args()
 
@@ -75,7 +77,7 @@ def _generator(weights: Path | None) -> Generator:
     return import_generator(weights.read_bytes())
 
 
-def _sides(generator: Generator, folder: Path) -> dict[str, Upscale]:
+def _sides(generator: Generator, folder: Path, tile: int | None) -> dict[str, Upscale]:
     sides: dict[str, Upscale] = {"(a) plain eager fp32 tile loop": _plain(generator)}
     model = folder / "model.onnx"
     for title, module, make in (
@@ -91,7 +93,7 @@ def _sides(generator: Generator, folder: Path) -> dict[str, Upscale]:
         sides[title] = _tile_loop(make(model))
     # Each engine changes the layout of the network it is given, so each gets its own.
     for name, precision in (("(d) srgan fp32", "fp32"), ("(e) srgan auto", "auto")):
-        sides[name] = Engine(_copy(generator), precision=precision).upscale  # type: ignore[arg-type]
+        sides[name] = Engine(_copy(generator), tile=tile, precision=precision).upscale  # type: ignore[arg-type]
     return sides
 
 
@@ -137,15 +139,18 @@ def _tile_loop(run: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Ups
 
 def _export(generator: Generator, path: Path) -> None:
     sides = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
-    torch.onnx.export(
-        _copy(generator),
-        (torch.zeros(1, 3, 48, 56),),
-        str(path),
-        input_names=["lr"],
-        dynamo=True,
-        dynamic_shapes=({2: sides[2], 3: sides[3]},),
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # Of torch about itself.
+        warnings.filterwarnings("ignore", r".*treespec, LeafSpec", FutureWarning)
+        torch.onnx.export(
+            _copy(generator),
+            (torch.zeros(1, 3, 48, 56),),
+            str(path),
+            input_names=["lr"],
+            dynamo=True,
+            dynamic_shapes=({2: sides[2], 3: sides[3]},),
+            verbose=False,
+        )
 
 
 def _onnxruntime(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:

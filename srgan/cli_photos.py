@@ -69,13 +69,25 @@ def upscale(
         typer.Option(help="fp32 is exact; auto three times as fast where there is bf16"),
     ] = "auto",
     memory: Annotated[
-        str, typer.Option(help="What the process may take beside a photo and its result")
+        str, typer.Option(help="What the process may take, larger results go to the disk")
     ] = "2GiB",
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a tile in LR pixels; default: by --memory")
     ] = None,
+    spool: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            writable=True,
+            help="Folder for results larger than --memory; default: that of temporary files",
+        ),
+    ] = None,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="Mean over eight turns: eight times the work")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what there is to do and how long it takes, only")
     ] = False,
 ) -> None:
     """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
@@ -92,8 +104,16 @@ def upscale(
     sizing = Sizing(generator.scale, scale=scale, size=size)
     if self_ensemble:
         generator = SelfEnsemble(generator)
-    engine = Engine(generator, tile=tile, memory_bytes=memory_bytes, precision=precision)
-    _change_all(files, FileUpscaler(engine, sizing, oversize, quality, subsampling))
+    engine = Engine(
+        generator, tile=tile, memory_bytes=memory_bytes, precision=precision, spool=spool
+    )
+    upscaler = FileUpscaler(engine, sizing, oversize, quality, subsampling)
+    if plan:
+        from srgan.upscale.local import foretell_files
+
+        typer.echo(foretell_files(files, upscaler).text)
+    else:
+        _change_all(files, upscaler)
 
 
 def evaluate(

@@ -8,6 +8,7 @@ border pixel itself is repeated).
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -88,9 +89,18 @@ def resample(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """Resize a uint8 or uint16 image (H, W) or (H, W, C) to any size, in the same type.
 
     The same operator as `imresize` (bicubic, antialiased where it shrinks, symmetric borders),
-    rounded once at the end and not between the passes. Memory beside the result is bounded by
-    blocks of rows.
+    rounded once at the end and not between the passes.
     """
+    result = np.empty((height, width, *image.shape[2:]), image.dtype)
+    for rows, values in resample_blocks(image, height, width):
+        result[rows] = values
+    return result
+
+
+def resample_blocks(
+    image: NDArray[Any], height: int, width: int
+) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """The same, some rows after the other with where they lie: for results beyond the memory."""
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or 0 in image.shape:
         raise ValueError(
             f"expected a uint8 or uint16 image (H, W) or (H, W, C), got {image.dtype} {image.shape}"
@@ -100,15 +110,14 @@ def resample(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     num_rows, num_columns = image.shape[:2]
     row_weights, rows = _taps(num_rows, height, height / num_rows)
     column_weights, columns = _taps(num_columns, width, width / num_columns)
-    result = np.empty((height, width, *image.shape[2:]), image.dtype)
     most = np.iinfo(image.dtype).max
     block = max(1, _BLOCK_VALUES // (max(num_columns, width) * math.prod(image.shape[2:])))
     for start in range(0, height, block):
         part = slice(start, start + block)
         tall = _weighted(image, row_weights[part], rows[part])
         wide = _weighted(tall.swapaxes(0, 1), column_weights, columns).swapaxes(0, 1)
-        result[part] = np.clip(np.floor(wide + 0.5), 0, most)
-    return result
+        levels = np.clip(np.floor(wide + 0.5), 0, most).astype(image.dtype)
+        yield slice(start, start + len(levels)), levels
 
 
 def _weighted(

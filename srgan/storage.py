@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from srgan.errors import ConfigError
@@ -35,7 +35,7 @@ class ObjectStore(Protocol):
     def put(
         self,
         key: str,
-        body: bytes,
+        body: bytes | BinaryIO,
         *,
         metadata: Mapping[str, str] | None = None,
         content_type: str = "application/octet-stream",
@@ -44,6 +44,7 @@ class ObjectStore(Protocol):
     ) -> str:
         """Write whole or not at all and return the change token.
 
+        A file is read from its present position to its end, never into memory whole.
         `if_absent` and `if_token` make the write conditional; losing raises `ConflictError`.
         """
 

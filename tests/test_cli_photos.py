@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +24,7 @@ from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.images import Photo
 from srgan.images.files import read_photo, read_photo_as_it_is, write_photo
 from srgan.models.ensemble import SelfEnsemble
-from srgan.models.interchange import load_generator
+from srgan.models.interchange import dump_generator, load_generator
 from srgan.models.interpolation import Bicubic
 from srgan.resize import imresize, resample
 from srgan.settings import Settings
@@ -134,6 +138,24 @@ def test_a_budget_and_a_tile_change_no_pixel(photos: Path, tmp_path: Path) -> No
         np.testing.assert_array_equal(read_photo(target).pixels, expected)
 
 
+def test_a_plan_says_what_it_takes_and_writes_nothing(photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.png").write_bytes(b"text")
+    done = srgan("upscale", str(photos), str(tmp_path / "to"), "--model", "bicubic", "--plan")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("3 images to upscale (")
+    for part in ("judged by a few of the photos", "minutes", "MB free at the destination"):
+        assert part in done.stdout
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_plan_refuses_a_disk_that_is_too_small(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(ConfigError, match=r"the disk of .*/to is too small"):
+        upscale(photos, tmp_path / "to", model="bicubic", plan=True)
+
+
 @pytest.mark.parametrize("memory", ["2", "2 GIB", "-1GiB", "lots", "1TiB", ""])
 def test_a_budget_that_is_no_size_is_refused(memory: str, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"--memory '{memory}' is no size; write it as 2GiB"):
@@ -142,7 +164,7 @@ def test_a_budget_that_is_no_size_is_refused(memory: str, photos: Path, tmp_path
 
 def test_a_budget_that_holds_no_tile_is_refused(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"memory budget is too small .* raise --memory"):
-        upscale(photos, tmp_path / "large", model="bicubic", memory="600MiB")
+        upscale(photos, tmp_path / "large", model="bicubic", memory="512MiB")
 
 
 def test_a_damaged_photo_is_named_and_the_others_are_done(photos: Path, tmp_path: Path) -> None:
@@ -295,3 +317,26 @@ def test_the_self_ensemble_of_a_model_is_another_result_than_its_own(
     expected = Engine(SelfEnsemble(GENERATOR), tile=64).upscale(image(0))
     np.testing.assert_array_equal(read_photo(target).pixels, expected)
     assert not np.array_equal(expected, Engine(GENERATOR, tile=64).upscale(image(0)))
+
+
+def test_a_photo_is_upscaled_without_loading_what_only_services_need(
+    photos: Path, tmp_path: Path
+) -> None:
+    """Each of them costs seconds."""
+    program = (
+        "import sys; from srgan.cli import app\n"
+        "try: app(sys.argv[1:])\n"
+        "finally: print(sorted({'mlflow', 'ray', 'prefect', 'boto3', 'pyarrow', 'pyvips', "
+        "'torch._dynamo', 'onnx'} & set(sys.modules)))"
+    )
+    weights = tmp_path / "ours.safetensors"
+    weights.write_bytes(dump_generator(GENERATOR))
+    arguments = ["upscale", str(photos / "one.png"), str(tmp_path / "large.png")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments, "--model", str(weights)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

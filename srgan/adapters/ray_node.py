@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
+BUSY = "the cluster is busy"
+"""In the line that says why a job waits; whoever relays it knows which jobs it waits for."""
 _POLL_S = 2.0
 _REPEAT_S = 30.0
 
@@ -99,8 +101,5 @@ def missing(
     for name, amount in needed.items():
         idle = free.get(name, 0)
         if idle < amount:
-            return (
-                f"the cluster is busy: {idle:g} of {total[name]:g} {name} are free, "
-                f"{amount:g} are needed"
-            )
+            return f"{BUSY}: {idle:g} of {total[name]:g} {name} are free, {amount:g} are needed"
     return None

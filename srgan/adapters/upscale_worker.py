@@ -1,22 +1,21 @@
 """The work of a batch job, in the Ray worker that holds its CPU or GPU."""
 
 import logging
+import socket
 import sys
 import time
-from collections.abc import Callable
 
-from srgan.adapters.s3 import open_store
+from srgan.adapters.stores import open_address, require_visible
 from srgan.config import Config, UpscaleConfig
+from srgan.errors import ClusterError
 from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
-from srgan.upscale.names import prefix_of
-from srgan.upscale.plan import read_batch, records_key, stamp_of
+from srgan.upscale.plan import find_plan, read_batch, records_key, stamp_of
+from srgan.upscale.progress import BatchProgress, progress_key
 from srgan.upscale.records import Record, tally
 
 logger = logging.getLogger(__name__)
-
-_SAY_EVERY_S = 5.0
 
 
 class UpscaleSpec(Config):
@@ -43,8 +42,15 @@ class UpscaleWorker:
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
         began = time.monotonic()
         settings = Settings()
-        source = open_store(settings, prefix_of(spec.source)[0])
-        destination = open_store(settings, prefix_of(spec.destination)[0])
+        for address in (spec.source, spec.destination):
+            require_visible(address, machine=f"the Ray node {socket.gethostname()}")
+        source = open_address(settings, spec.source)
+        destination = open_address(settings, spec.destination)
+        if find_plan(destination, spec.destination, spec.run) is None:
+            raise ClusterError(
+                f"the Ray node {socket.gethostname()} does not find the run's plan below "
+                f"{spec.destination}: its folder of that name is another one than the flow's"
+            )
         records = upscale(spec, settings, source, destination)
         counts, seconds = tally(records), time.monotonic() - began
         return (
@@ -61,8 +67,10 @@ def upscale(
     # torch and MLflow cost seconds, which the drivers that only wait do not pay.
     from srgan.adapters.registry import Registry
     from srgan.models.interchange import load_generator
-    from srgan.upscale.batch import Batch
+    from srgan.upscale.batch import NUM_READERS, Batch
+    from srgan.upscale.decoders import Decoders
     from srgan.upscale.engine import Engine
+    from srgan.upscale.samples import Samples, samples_key
 
     generator = load_generator(Registry(settings).load_generator_bytes(spec.model))
     engine = Engine(
@@ -73,44 +81,25 @@ def upscale(
     )
     items = read_batch(destination, spec.destination, spec.run, spec.batch)
     logger.info("batch %d: %d images with %s", spec.batch, len(items), spec.model.uri)
-    batch = Batch(
-        source,
+    samples = Samples(engine.scale)
+    progress = BatchProgress(
         destination,
-        engine,
-        stamp=stamp_of(spec.model, spec.config),
-        config=spec.config,
-        progress=_say_progress(spec.batch, len(items), sum(item.size_bytes for item in items)),
+        progress_key(spec.destination, spec.run, spec.batch),
+        batch=spec.batch,
+        num_images=len(items),
+        total_bytes=sum(item.size_bytes for item in items),
     )
-    return batch.run(items, records_key(spec.destination, spec.run, spec.batch))
-
-
-def _say_progress(batch: int, num_images: int, total_bytes: int) -> Callable[[Record], None]:
-    """A line every few seconds; failures at once. Time left is judged by source bytes."""
-    began = said = time.monotonic()
-    finished = 0
-    finished_bytes = 0
-    megapixels = 0.0
-
-    def say(row: Record) -> None:
-        nonlocal said, finished, finished_bytes, megapixels
-        finished += 1
-        finished_bytes += row.source_bytes
-        megapixels += row.width * row.height / 1e6
-        if row.outcome == "failed":
-            logger.warning("failed: %r: %s: %s", row.source_key, row.reason, row.detail)
-        now = time.monotonic()
-        if now - said < _SAY_EVERY_S and finished < num_images:
-            return
-        said = now
-        left_s = (now - began) * (total_bytes - finished_bytes) / max(finished_bytes, 1)
-        logger.info(
-            "batch %d: %d of %d images, %.1f output megapixels at %.2f per second, %.0f s left",
-            batch,
-            finished,
-            num_images,
-            megapixels,
-            megapixels / (now - began),
-            left_s,
+    with Decoders(NUM_READERS) as decoders:
+        batch = Batch(
+            source,
+            destination,
+            engine,
+            decode=decoders.decode,
+            stamp=stamp_of(spec.model, spec.config),
+            config=spec.config,
+            progress=progress,
+            sample=samples,
         )
-
-    return say
+        rows = batch.run(items, records_key(spec.destination, spec.run, spec.batch))
+    samples.publish(destination, samples_key(spec.destination, spec.run, spec.batch))
+    return rows

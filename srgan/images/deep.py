@@ -61,5 +61,8 @@ def _through_profile(ink: Any) -> Any:
 
 def _without_ink(cmyk: Deep) -> Deep:
     """The plain formula (1 − c)(1 − k), as for 8 bits."""
-    paper = _MOST - cmyk.astype(np.uint32)
-    return ((paper[:, :, :3] * paper[:, :, 3:] + _MOST // 2) // _MOST).astype(np.uint16)
+    result = np.empty((*cmyk.shape[:2], 3), np.uint16)
+    for row, ink in zip(result, cmyk, strict=True):  # a whole photo would take 32 bits a value
+        paper = _MOST - ink.astype(np.uint32)
+        row[:] = (paper[:, :3] * paper[:, 3:] + _MOST // 2) // _MOST
+    return result

@@ -10,10 +10,12 @@ from srgan.errors import ImageError
 from srgan.images.metadata import EXIF_PREFIX
 from srgan.images.photo import Photo
 from srgan.images.png import write_deep_png
-from srgan.images.tiff import MOST_BYTES, write_tiff
+from srgan.images.tiff import tiff_parts, whole
 
 # Sides in pixels, from the width of the size fields of the formats.
 _LARGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}
+_MOST_RAW_BYTES = 2**32 - 2**20
+"""Offsets have 32 bits in TIFF and BMP; a megabyte is for what stands before the pixels."""
 _LARGEST_DPI = 65_535
 _LARGEST_JPEG_EXIF = 65_533  # one APP1 segment
 _OPAQUE_ONLY = ("jpeg", "bmp")
@@ -36,9 +38,9 @@ def encode(
     one channel (WebP: has none). Raises `ImageError` as `check_writable`.
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
-    dpi = _writable_dpi(photo)
+    dpi = writable_dpi(photo)
     if format == "tiff":
-        return write_tiff(photo, dpi)
+        return b"".join(tiff_parts(photo, dpi, whole))
     if format == "png" and photo.is_deep:
         return write_deep_png(photo, dpi)
     options: dict[str, Any] = {"icc_profile": photo.icc_profile, "exif": photo.exif, "dpi": dpi}
@@ -59,7 +61,7 @@ def check_writable(photo: Photo, format: str, height: int, width: int) -> None:
 
     `ImageError` with ``unsupported`` (alpha in JPEG or BMP, EXIF too long for JPEG, several images
     but in their own format, unknown format) or ``too_large`` (a side of more than 65,500 pixels
-    in JPEG, 16,383 in WebP; more than 4 GiB in TIFF).
+    in JPEG, 16,383 in WebP; more than 4 GiB in TIFF or BMP).
     """
     if format not in _FORMATS:
         raise ImageError("unsupported", f"format {format!r}; expected one of {', '.join(_FORMATS)}")
@@ -77,8 +79,8 @@ def check_writable(photo: Photo, format: str, height: int, width: int) -> None:
             "unsupported",
             f"{1 + len(photo.pages)} images in one {photo.format}; write them as {photo.format}",
         )
-    if format == "tiff":
-        _check_tiff_bytes(photo, height, width)
+    if format in ("tiff", "bmp"):
+        _check_raw_bytes(photo, format, height, width)
 
 
 def fits(format: str, height: int, width: int) -> bool:
@@ -86,14 +88,16 @@ def fits(format: str, height: int, width: int) -> bool:
     return max(height, width) <= _LARGEST_SIDE.get(format, max(height, width))
 
 
-def _check_tiff_bytes(photo: Photo, height: int, width: int) -> None:
+def _check_raw_bytes(photo: Photo, format: str, height: int, width: int) -> None:
     growth = height * width / photo.num_pixels
-    size = sum(page.num_bytes for page in (photo, *photo.pages))
-    if size * growth > MOST_BYTES:
-        raise ImageError("too_large", "a TIFF ends at 4 GiB; choose png")
+    size = growth * sum(page.num_bytes for page in (photo, *photo.pages))
+    if size > _MOST_RAW_BYTES:
+        raise ImageError(
+            "too_large", f"{size / 2**30:.1f} GiB; {format.upper()} ends at 4, choose png"
+        )
 
 
-def _writable_dpi(photo: Photo) -> tuple[float, float] | None:
+def writable_dpi(photo: Photo) -> tuple[float, float] | None:
     """JPEG has 16 bits for it; what does not fit is left out rather than written wrong."""
     if photo.dpi is None or not all(1 <= value <= _LARGEST_DPI for value in photo.dpi):
         return None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from srgan.errors import DataError, ImageError
 from srgan.images.decode import decode, decode_in_8_bits
-from srgan.images.encode import encode
 from srgan.images.photo import Photo
+from srgan.images.rows import encode_into
 
 _FORMATS = {
     ".bmp": "bmp",
@@ -96,17 +96,18 @@ def write_photo(
 
     `DataError` if the disk does not take it.
     """
-    data = encode(
-        photo,
-        format=file_format(path),
-        jpeg_quality=jpeg_quality,
-        jpeg_subsampling=jpeg_subsampling,
-    )
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            unfinished.write_bytes(data)
+            with unfinished.open("wb") as file:
+                encode_into(
+                    file,
+                    photo,
+                    format=file_format(path),
+                    jpeg_quality=jpeg_quality,
+                    jpeg_subsampling=jpeg_subsampling,
+                )
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)

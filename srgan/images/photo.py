@@ -70,11 +70,14 @@ class Photo:
         """The same photo, each value rounded to the nearest of 256 levels."""
         if not self.is_deep:
             return self
-        alpha = None if self.alpha is None else _to_8_bits(self.alpha)
-        return replace(self, pixels=_to_8_bits(self.pixels), alpha=alpha)
+        alpha = None if self.alpha is None else to_8_bits(self.alpha)
+        return replace(self, pixels=to_8_bits(self.pixels), alpha=alpha)
 
 
-def _to_8_bits(values: Samples) -> NDArray[np.uint8]:
+def to_8_bits(values: Samples) -> NDArray[np.uint8]:
+    """The nearest of 256 levels for uint16; uint8 as it is."""
+    if values.dtype == np.uint8:
+        return values
     # 65535 is 255 · 257, so the nearest level is that of the nearest multiple of 257. Values
     # beyond 65535 − 128 would overflow 16 bits, and need not be moved.
     return ((np.minimum(values, 65_407) + np.uint16(128)) // np.uint16(257)).astype(np.uint8)

@@ -31,3 +31,17 @@ def strip(images: list[tuple[str, NDArray[np.uint8]]]) -> bytes:
     target = io.BytesIO()
     sheet.save(target, "png")
     return target.getvalue()
+
+
+def stack(pictures: list[bytes], *, kind: str = "png") -> bytes:
+    """Pictures of ours below each other, as PNG or JPEG."""
+    rows = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    height = sum(row.height for row in rows) + _GAP * (len(rows) - 1)
+    sheet = Image.new("RGB", (max(row.width for row in rows), height), _PAPER)
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height + _GAP
+    target = io.BytesIO()
+    sheet.save(target, kind)
+    return target.getvalue()

@@ -3,6 +3,7 @@
 Pixels are not compressed, as Pillow writes them when there is an EXIF directory.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,7 @@ from PIL.TiffTags import TAGS_V2_GROUPS
 from srgan.images import metadata
 from srgan.images.photo import Photo, Samples
 
-MOST_BYTES = 2**32 - 2**20
-"""Offsets have 32 bits; a megabyte is for directories."""
-
-_HEADER = b"II*\x00"
+_HEADER, _LINK = b"II*\x00", bytes(4)
 _ENTRY_BYTES = 12
 _RAW, _CHUNKY, _INCH, _ALPHA, _GRAY, _RGB = 1, 1, 2, 2, 1, 2
 # What an EXIF block may say about the arrangement of another file's pixels.
@@ -40,48 +38,55 @@ _STRUCTURE = {254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 2
 _STRUCTURE |= {320, 322, 323, 324, 325, 330, 332, 338, 339, 347, 513, 514, 529, 530, 531, 532}
 
 
-def write_tiff(photo: Photo, dpi: tuple[float, float] | None) -> bytes:
-    """Encode a photo and its pages; `dpi` are those of the first, if they can be written."""
-    parts: list[Any] = [_HEADER, b""]
-    size = len(_HEADER) + 4
-    link = 1  # the part that has to say where the next directory begins
-    for page in (photo, *photo.pages):
-        values = _values(page)
-        tags = _tags(page, values, dpi if page is photo else page.dpi)
-        parts[link] = size.to_bytes(4, "little")
-        directory = tags.tobytes(size)
-        end = 2 + _ENTRY_BYTES * len(tags)
-        parts += [directory[:end], b"", directory[end + 4 :], values.data]
-        link = len(parts) - 3
-        size += len(directory) + values.nbytes
-        if size % 2:  # directories begin at even places
-            parts.append(b"\x00")
-            size += 1
-    parts[link] = bytes(4)
-    return b"".join(parts)
+Rows = Callable[[Photo], Iterable[Samples]]
+"""Values (h, W, channels) of a page from the top down, some rows at a time."""
 
 
-def _values(page: Photo) -> Samples:
-    """Little-endian (H, W, channels)."""
+def tiff_parts(photo: Photo, dpi: tuple[float, float] | None, rows: Rows) -> Iterator[Any]:
+    """Pieces of the file of a photo and its pages; `dpi` are those of the first page.
+
+    Little-endian, each directory before its pixels; what is said of them comes from their sizes
+    alone, so that `rows` are asked for one after the other.
+    """
+    yield _HEADER + len(_HEADER + _LINK).to_bytes(4, "little")
+    at = len(_HEADER + _LINK)
+    pages = (photo, *photo.pages)
+    for page in pages:
+        tags = _tags(page, dpi if page is photo else page.dpi)
+        directory = bytearray(tags.tobytes(at))
+        end = at + len(directory) + page.num_bytes
+        fill = end % 2  # directories begin at even places
+        link = 2 + _ENTRY_BYTES * len(tags)
+        if page is not pages[-1]:
+            directory[link : link + 4] = (end + fill).to_bytes(4, "little")
+        yield directory
+        for values in rows(page):
+            yield np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data
+        yield bytes(fill)
+        at = end + fill
+
+
+def whole(page: Photo) -> list[Samples]:
+    """All rows at once."""
     values = page.pixels if page.pixels.ndim == 3 else page.pixels[:, :, None]
-    if page.alpha is not None:
-        values = np.dstack([values, page.alpha])
-    return np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    return [values if page.alpha is None else np.dstack([values, page.alpha])]
 
 
-def _tags(page: Photo, values: Samples, dpi: tuple[float, float] | None) -> ImageFileDirectory_v2:
+def _tags(page: Photo, dpi: tuple[float, float] | None) -> ImageFileDirectory_v2:
     tags = ImageFileDirectory_v2(prefix=b"II")
     exif = metadata.as_tiff_tags(page.exif or b"")
     for tag in exif:
         if tag not in _STRUCTURE:
             tags[tag] = exif.get_ifd(tag) if tag in TAGS_V2_GROUPS else exif[tag]
-    height, width, num_channels = values.shape
+    height, width = page.pixels.shape[:2]
+    is_gray = page.pixels.ndim == 2
+    num_channels = (1 if is_gray else 3) + (page.alpha is not None)
     tags[IMAGEWIDTH], tags[IMAGELENGTH] = width, height
-    tags[BITSPERSAMPLE] = (8 * values.itemsize,) * num_channels
+    tags[BITSPERSAMPLE] = (8 * page.pixels.itemsize,) * num_channels
     tags[COMPRESSION], tags[PLANAR_CONFIGURATION] = _RAW, _CHUNKY
-    tags[PHOTOMETRIC_INTERPRETATION] = _GRAY if num_channels < 3 else _RGB
+    tags[PHOTOMETRIC_INTERPRETATION] = _GRAY if is_gray else _RGB
     tags[SAMPLESPERPIXEL], tags[ROWSPERSTRIP] = num_channels, height
-    tags[STRIPOFFSETS], tags[STRIPBYTECOUNTS] = 0, values.nbytes  # counted from the directory
+    tags[STRIPOFFSETS], tags[STRIPBYTECOUNTS] = 0, page.num_bytes  # counted from the directory
     if page.alpha is not None:
         tags[EXTRASAMPLES] = _ALPHA
     if page.icc_profile:

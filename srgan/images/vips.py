@@ -1,4 +1,4 @@
-"""libvips, for what Pillow cannot do with 16 bits."""
+"""libvips, for what Pillow cannot do: 16 bits, and files written by rows."""
 
 from functools import cache
 from typing import Any
@@ -9,7 +9,8 @@ def vips() -> Any:
     """The module `pyvips`, imported at the first call: few photos need it, and it costs 60 ms."""
     import pyvips
 
-    # Loaders are called by name; this is for what they might call in turn.
+    # Loaders are called by name; this is for what they might call in turn. Raw pixels are ours.
     pyvips.block_untrusted_set(True)
-    pyvips.cache_set_max(0)  # it would keep what it has read
+    pyvips.operation_block_set("VipsForeignLoadRaw", False)
+    pyvips.cache_set_max(0)  # it would keep what it has read, spooled pixels too
     return pyvips

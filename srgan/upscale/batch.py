@@ -6,18 +6,23 @@ records is published after all of them. Killed anywhere and run again, a batch r
 outputs by their metadata.
 """
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from queue import SimpleQueue
 from typing import Any, Protocol
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ConflictError, ImageError, StorageError
-from srgan.images import Photo, decode, encode
+from srgan.images import Photo
+from srgan.images.rows import encode_into
+from srgan.images.spool import SpooledPhoto
 from srgan.storage import ObjectStore
+from srgan.upscale.decoders import Decode
 from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
 from srgan.upscale.memory import is_out_of_memory
@@ -26,8 +31,11 @@ from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
 from srgan.upscale.sizing import Sizing
 from srgan.upscale.target import target_format
 
-_READERS = 3
+NUM_READERS = 3
+"""Images that are read and decoded at once."""
 _WRITERS = 2
+_PAUSES_S = (1.0, 5.0, 15.0, 30.0)
+"""Before keys that storage failed on are tried again; the client itself repeats for seconds."""
 _MEMORY_BYTES = 2**30
 """Bound of decoded and upscaled pixels that wait for their turn; a larger image goes alone."""
 _PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OSError)
@@ -41,6 +49,9 @@ class Upscaler(Protocol):
 
     def upscale_photo(self, photo: Photo) -> Photo:
         """The photo `scale` times as wide and high, its mode and metadata kept."""
+
+    def held_bytes(self, photo: Photo) -> int:
+        """Memory that a photo and its result take until that is encoded."""
 
 
 @dataclass(slots=True)
@@ -76,30 +87,39 @@ class Batch:
         destination: ObjectStore,
         engine: Upscaler,
         *,
+        decode: Decode,
         stamp: Stamp,
         config: UpscaleConfig,
         progress: Callable[[Record], None] = lambda _: None,
+        sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
     ) -> None:
         self._source = source
         self._destination = destination
         self._engine = engine
+        self._decode = decode
         self._stamp = stamp
         self._config = config
         self._sizing = Sizing(engine.scale, scale=config.scale, size=config.size)
         self._progress = progress
+        self._sample = sample
 
     def run(self, items: Sequence[Item], records_key: str) -> list[Record]:
         """Upscale every item and publish the rows under `records_key`; rows in key order.
 
-        Rows that are already published are returned as they are. A key that storage failed on is
-        tried once more at the end; `StorageError` when the rows themselves cannot be written.
+        Rows that are already published are returned as they are. Keys that storage failed on are
+        tried again at the end, with growing pauses while the store is away, so that a minute of
+        that costs no image; `StorageError` when the rows themselves cannot be written.
         """
         published = self._destination.find(records_key)
         if published is not None:
             return from_parquet(published, self._destination.uri(records_key))
         rows = {row.source_key: row for row in self._pass(items)}
-        lost = [item for item in items if rows[item.key].error == StorageError.__name__]
-        if lost:
+        for pause_s in _PAUSES_S:
+            lost = [item for item in items if rows[item.key].error == StorageError.__name__]
+            if not lost:
+                break
+            if not self._stores_answer(lost[0], records_key):
+                time.sleep(pause_s)
             rows |= {row.source_key: row for row in self._pass(lost)}
         records = [rows[item.key] for item in items]
         try:
@@ -109,12 +129,21 @@ class Batch:
             return from_parquet(self._destination.get(records_key), records_key)
         return records
 
+    def _stores_answer(self, item: Item, records_key: str) -> bool:
+        """Whether waiting is of no use, since it is a single key that cannot be had or written."""
+        try:
+            self._source.head(item.key)
+            self._destination.head(records_key)
+        except StorageError:
+            return False
+        return True
+
     def _pass(self, items: Sequence[Item]) -> list[Record]:
         loaded: SimpleQueue[_Job] = SimpleQueue()
         finished: SimpleQueue[_Job] = SimpleQueue()
         gate = Gate(_MEMORY_BYTES)
         with (
-            ThreadPoolExecutor(_READERS, "read") as readers,
+            ThreadPoolExecutor(NUM_READERS, "read") as readers,
             ThreadPoolExecutor(_WRITERS, "write") as writers,
         ):
             try:
@@ -144,10 +173,10 @@ class Batch:
                 if data is None:
                     raise ImageError("missing", "deleted after the run was planned")
                 with job.timed("decode"):
-                    photo = decode(data, max_pixels=self._config.max_pixels)
+                    photo = self._decode(data, max_pixels=self._config.max_pixels)
                 if self._is_wanted(job, photo):
                     job.photo = photo
-                    job.memory_bytes = self._memory_bytes(photo)
+                    job.memory_bytes = self._held_bytes(photo)
                     gate.enter(job.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
             job.photo, job.error = None, error
@@ -174,13 +203,10 @@ class Batch:
         job.key = job.item.output + reroute_suffix(self._config.oversize)
         return not self._is_there(job)
 
-    def _memory_bytes(self, photo: Photo) -> int:
-        """Of the RGB pixels, their result, and about as much again while it is encoded."""
+    def _held_bytes(self, photo: Photo) -> int:
         height, width = self._sizing.shape(*photo.pixels.shape[:2])
-        growth = max(self._engine.scale**2, height * width / photo.num_pixels)
-        pages = (photo, *photo.pages)
-        num_bytes = sum(3 * page.pixels.itemsize * page.num_pixels for page in pages)
-        return int(num_bytes * (1 + 2 * growth))
+        growth = height * width / (self._engine.scale**2 * photo.num_pixels)
+        return int(self._engine.held_bytes(photo) * max(1.0, growth))
 
     def _upscale(self, job: _Job) -> None:
         if job.photo is None:
@@ -189,6 +215,7 @@ class Batch:
             with job.timed("upscale"):
                 result = self._engine.upscale_photo(job.photo)
                 job.output = self._sizing.fitted(result, job.photo)
+            self._sample(job.item, job.photo, job.output)
         except _PASSED_BY as error:
             job.error = error
         job.photo = None
@@ -205,22 +232,28 @@ class Batch:
         finished.put(job)
 
     def _write(self, job: _Job, photo: Photo) -> None:
-        with job.timed("encode"):
-            body = encode(
-                photo,
-                format=job.format,
-                jpeg_quality=self._config.jpeg_quality,
-                jpeg_subsampling=self._config.jpeg_subsampling,
-            )
-        with job.timed("write"):
-            token = self._destination.put(
-                job.key,
-                body,
-                metadata=self._metadata(job.item),
-                content_type=f"image/{job.format}",
-            )
+        # Where pixels are in a file, the output is too.
+        on_disk = isinstance(photo, SpooledPhoto)
+        with tempfile.TemporaryFile() if on_disk else BytesIO() as file:
+            with job.timed("encode"):
+                encode_into(
+                    file,
+                    photo,
+                    format=job.format,
+                    jpeg_quality=self._config.jpeg_quality,
+                    jpeg_subsampling=self._config.jpeg_subsampling,
+                )
+                num_bytes = file.tell()
+                file.seek(0)
+            with job.timed("write"):
+                token = self._destination.put(
+                    job.key,
+                    file,
+                    metadata=self._metadata(job.item),
+                    content_type=f"image/{job.format}",
+                )
         height, width = photo.pixels.shape[:2]
-        job.facts |= {"destination_token": token, "destination_bytes": len(body)}
+        job.facts |= {"destination_token": token, "destination_bytes": num_bytes}
         job.facts |= {"width": width, "height": height}
 
     def _metadata(self, item: Item) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Fast inference on one device, tile by tile, equal to the whole image at once."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -13,6 +15,7 @@ from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo
 from srgan.images.bleed import bled
 from srgan.images.photo import Samples as Pixels
+from srgan.images.spool import Plane, SpooledPhoto, check_room
 from srgan.models.base import Generator
 from srgan.models.folding import folded
 from srgan.models.interpolation import Bicubic
@@ -24,23 +27,30 @@ from srgan.upscale.memory import (
     is_out_of_memory,
     largest_tile,
 )
+from srgan.upscale.reach import reach_of
 from srgan.upscale.tiles import LEAST_SIDE, AxisPiece, Tile, tiles
 
+Write = Callable[[slice, slice, Pixels], None]
+"""Puts pixels of a result where rows and columns say."""
 Precision = Literal["fp32", "auto"]
 """``fp32``: the network as it was trained, operation by operation, so that a tiled result is the
 whole image's in every bit. ``auto``: the same function in fewer operations, in bf16 where the
 device computes that natively; at least 50 dB PSNR to fp32, three times as fast. 16-bit photos are
 computed in fp32 either way: bf16 has 8 significant bits."""
+_WHILE_ENCODED = 4
+"""Times that a result is held in the end: itself, Pillow's copy of it and twice the file."""
 
 
 class Engine:
     """Upscales images of any size with one generator; memory is bounded by the tile.
 
     Besides the image and its result, only one tile with its context is ever held: the largest
-    that `memory_bytes` of the whole process allow, or `tile` LR pixels a side. Where memory runs
-    out all the same, the tile is halved and the work goes on. The generator belongs to the engine
-    from then on: it is moved to `device` (CUDA where there is one, else the CPU) and set to eval
-    mode. `ConfigError` for a budget that does not hold the smallest tile.
+    that `memory_bytes` of the whole process allow, or `tile` LR pixels a side. Photos whose
+    results `memory_bytes` do not hold until they are encoded are written to files in `spool` (the
+    system's folder of temporary files) instead. Where memory runs out all the same, the tile is
+    halved and the work goes on. The generator belongs to the engine from then on: it is moved to
+    `device` (CUDA where there is one, else the CPU) and set to eval mode. `ConfigError` for a
+    budget that does not hold the smallest tile.
     """
 
     def __init__(
@@ -51,6 +61,7 @@ class Engine:
         memory_bytes: int = MEMORY_BYTES,
         precision: Precision = "fp32",
         device: torch.device | str | None = None,
+        spool: Path | None = None,
     ) -> None:
         if tile is not None and tile < 1:
             raise ValueError(f"tile must be at least one LR pixel, got {tile}")
@@ -59,13 +70,16 @@ class Engine:
         self.scale = generator.scale
         self._tile = tile
         self._memory_bytes = memory_bytes
+        self._spool = spool
         self._dtype = torch.float32
         self._original = generator
         if precision == "auto":
             generator = folded(generator)
             if computes_bf16(self.device):
                 self._dtype = torch.bfloat16
-        self._generator = generator.eval().to(self.device, self._dtype)
+        generator = generator.eval().to(self.device)
+        self._reach = reach_of(generator)
+        self._generator = generator.to(self._dtype)
         # Convolutions run 1.4 times as fast on the CPU with the channels innermost.
         self._generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         self._bicubic = Bicubic(generator.scale).to(self.device)
@@ -75,29 +89,71 @@ class Engine:
 
     def upscale(self, image: Pixels) -> Pixels:
         """uint8 or uint16 RGB (H, W, 3) → the same RGB (s·H, s·W, 3), whatever the tile."""
-        return self._run(self._generator, image)
+        result = np.empty(_larger(image, self.scale), image.dtype)
+        self._run(self._generator, image, _into(result), image.nbytes + result.nbytes)
+        return result
 
     def upscale_photo(self, photo: Photo) -> Photo:
         """Upscale the colours by the network and alpha by bicubic; the rest of the photo stays.
 
         A grayscale photo stays one (the luma of its result), and dpi grow with the scale, so
-        that the photo keeps its size in print. Further pages go the same way.
+        that the photo keeps its size in print. Further pages go the same way. A `SpooledPhoto`
+        where the results would not fit into the memory budget until they are encoded;
+        `ImageError` (``no_space``) if there is no room for them on the disk.
         """
-        if photo.is_deep and self._dtype != torch.float32:
-            return self._exact.upscale_photo(photo)
-        pixels = self.upscale(bled(photo))
-        alpha = photo.alpha
-        if alpha is not None:
-            opaque = np.broadcast_to(alpha[..., None], (*alpha.shape, 3))
-            alpha = self._run(self._bicubic, opaque)[..., 0]
-        dpi = photo.dpi
-        return replace(
-            photo,
-            pixels=luma(pixels) if photo.pixels.ndim == 2 else pixels,
-            alpha=alpha,
-            dpi=dpi and (dpi[0] * self.scale, dpi[1] * self.scale),
-            pages=tuple(self.upscale_photo(page) for page in photo.pages),
-        )
+        is_spooled = self.is_spooled(photo)
+        if is_spooled:
+            check_room(self._spool, self._result_bytes(photo))
+        pages = tuple(self._enlarged(page, (), is_spooled) for page in photo.pages)
+        return self._enlarged(photo, pages, is_spooled)
+
+    def is_spooled(self, photo: Photo) -> bool:
+        """Whether the result of a photo goes to the disk."""
+        held_bytes = _num_bytes(photo) + _WHILE_ENCODED * self._result_bytes(photo)
+        return held_bytes > self._memory_bytes - PROCESS_BYTES
+
+    def held_bytes(self, photo: Photo) -> int:
+        """Memory that a photo and its result take until that is encoded."""
+        if self.is_spooled(photo):
+            return _num_bytes(photo)
+        return _num_bytes(photo) + _WHILE_ENCODED * self._result_bytes(photo)
+
+    def _result_bytes(self, photo: Photo) -> int:
+        return self.scale**2 * _num_bytes(photo)
+
+    def _enlarged(self, page: Photo, pages: tuple[Photo, ...], is_spooled: bool) -> Photo:
+        """One page of a photo; `pages` are the results of those that follow it."""
+        if page.is_deep and self._dtype != torch.float32:
+            return self._exact._enlarged(page, pages, is_spooled)
+        dtype = page.pixels.dtype
+        shape = _larger(page.pixels, self.scale)
+        dpi = page.dpi and (page.dpi[0] * self.scale, page.dpi[1] * self.scale)
+        held_bytes = _num_bytes(page)
+        if is_spooled:
+            colours = Plane(self._spool, shape, dtype)
+            opacity = None if page.alpha is None else Plane(self._spool, shape[:2], dtype)
+            self._write(page, held_bytes, colours.write, opacity.write if opacity else None)
+            return SpooledPhoto.of(page, colours, opacity, dpi=dpi, pages=pages)
+        held_bytes += self._result_bytes(page)
+        pixels = np.empty(shape, dtype)
+        alpha = None if page.alpha is None else np.empty(shape[:2], dtype)
+        self._write(page, held_bytes, _into(pixels), None if alpha is None else _into(alpha))
+        return replace(page, pixels=pixels, alpha=alpha, dpi=dpi, pages=pages)
+
+    def _write(self, page: Photo, held_bytes: int, write: Write, write_alpha: Write | None) -> None:
+        def write_luma(rows: slice, columns: slice, rgb: Pixels) -> None:
+            write(rows, columns, luma(rgb))
+
+        is_gray = page.pixels.ndim == 2
+        self._run(self._generator, bled(page), write_luma if is_gray else write, held_bytes)
+        if page.alpha is not None and write_alpha is not None:
+            opaque = np.broadcast_to(page.alpha[..., None], (*page.alpha.shape, 3))
+            self._run(
+                self._bicubic,
+                opaque,
+                lambda rows, columns, rgb: write_alpha(rows, columns, rgb[..., 0]),
+                held_bytes,
+            )
 
     @cached_property
     def _exact(self) -> "Engine":
@@ -107,23 +163,25 @@ class Engine:
                 tile=self._tile,
                 memory_bytes=self._memory_bytes,
                 device=self.device,
+                spool=self._spool,
             )
         except ConfigError as error:
             # The budget holds what 8 bits take, so only these photos fail.
             raise ImageError("out_of_memory", f"16 bits: {error}") from error
 
     @torch.inference_mode()
-    def _run(self, generator: Generator, image: Pixels) -> Pixels:
+    def _run(self, generator: Generator, image: Pixels, write: Write, held_bytes: int) -> None:
+        """Upscale tile by tile beside so many bytes that are held all the time."""
         is_image = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
         if not is_image or image.dtype not in (np.uint8, np.uint16):
             raise ValueError(
                 f"expected RGB pixels (H, W, 3) uint8 or uint16, got {image.shape} {image.dtype}"
             )
         height, width, _ = image.shape
-        result = np.empty((height * generator.scale, width * generator.scale, 3), image.dtype)
+        reach = self._reach if generator is self._generator else reach_of(generator)
         tile = self._tile
         if tile is None:
-            tile = _evenly(max(height, width), self._tile_for(image.nbytes + result.nbytes))
+            tile = _evenly(max(height, width), self._tile_for(held_bytes))
         row = 0
         while row < height:
             try:
@@ -131,19 +189,18 @@ class Engine:
                     height,
                     width,
                     tile=tile,
-                    trunk_radius=generator.trunk_radius,
-                    head_radius=generator.head_radius,
+                    trunk_radius=reach.trunk,
+                    head_radius=reach.head,
                     first_row=row,
                 ):
                     row = part.rows.core.start
-                    self._one(generator, image, part, result)
+                    self._one(generator, image, part, write)
                 row = height
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or tile <= LEAST_SIDE:
                     raise
                 # The next images would meet the same wall.
                 self._tile = tile = max(LEAST_SIDE, tile // 2)
-        return result
 
     def _tile_for(self, held_bytes: int) -> int:
         """Tile that the budget allows beside an image and its result.
@@ -154,11 +211,11 @@ class Engine:
         available = max(budget - held_bytes, budget // 2) if held_bytes else budget
         if self.device.type == "cuda":
             available = min(budget, torch.cuda.mem_get_info(self.device)[0])
-        context = self._generator.radius
+        context = self._reach.total
         least = self._costs.peak_bytes(LEAST_SIDE, context)
         return largest_tile(max(available, min(budget, least)), self._costs, context)
 
-    def _one(self, generator: Generator, image: Pixels, tile: Tile, result: Pixels) -> None:
+    def _one(self, generator: Generator, image: Pixels, tile: Tile, write: Write) -> None:
         # One tile at a time: batches of tiles are no faster here and differ in the last bit.
         rows, columns = tile.rows, tile.columns
         window = image[
@@ -175,17 +232,19 @@ class Engine:
             # The head has the pixels in fp32 whatever the network computes in: what it
             # interpolates of them stays exact.
             sr = generator.head(_compact(features[kept]), _compact(lr[kept]))
-            _place(result, sr, row, column, generator.scale)
+            _place(write, sr, image.dtype, row, column, generator.scale)
 
 
-def _place(result: Pixels, sr: Tensor, row: AxisPiece, column: AxisPiece, scale: int) -> None:
+def _place(
+    write: Write, sr: Tensor, dtype: DTypeLike, row: AxisPiece, column: AxisPiece, scale: int
+) -> None:
     """Write the core of a piece's SR (1, 3, s·h, s·w) to where it lies in the result."""
     rows, columns = (
         slice(core.start * scale, core.stop * scale) for core in (row.core, column.core)
     )
     part = (row.core.inside(row.features), column.core.inside(column.features))
     height, width = (slice(side.start * scale, side.stop * scale) for side in part)
-    result[rows, columns] = _to_pixels(sr[0, :, height, width], result.dtype)
+    write(rows, columns, _to_pixels(sr[0, :, height, width], dtype))
 
 
 def _to_lr(window: Pixels, device: torch.device) -> Tensor:
@@ -224,6 +283,26 @@ def _evenly(side: int, tile: int) -> int:
 
 
 def luma(rgb: Pixels) -> Pixels:
-    """Full-range BT.601 luma (H, W) of RGB; gray in is the same gray out."""
-    values = rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.rint(values).astype(rgb.dtype)
+    """Full-range BT.601 luma (H, W) of RGB; gray in is the same gray out.
+
+    In whole numbers, whose sums are the same whatever the tile.
+    """
+    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
+    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)
+
+
+def _larger(image: Pixels, scale: int) -> tuple[int, ...]:
+    height, width, *channels = image.shape
+    return (height * scale, width * scale, *channels)
+
+
+def _into(result: Pixels) -> Write:
+    def write(rows: slice, columns: slice, pixels: Pixels) -> None:
+        result[rows, columns] = pixels
+
+    return write
+
+
+def _num_bytes(photo: Photo) -> int:
+    """Of all pages."""
+    return sum(page.num_bytes for page in (photo, *photo.pages))

@@ -22,6 +22,7 @@ PRAGMA synchronous = OFF;
 CREATE TABLE source (key TEXT PRIMARY KEY, token TEXT, bytes INTEGER, output TEXT, problem TEXT)
     WITHOUT ROWID;
 CREATE UNIQUE INDEX one_source_per_output ON source (output);
+CREATE TABLE wanted (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE output (key TEXT PRIMARY KEY, token TEXT) WITHOUT ROWID;
 CREATE TABLE record (source TEXT, source_token TEXT, output_token TEXT,
     PRIMARY KEY (source, source_token, output_token)) WITHOUT ROWID;
@@ -63,6 +64,28 @@ class Join:
         trace: TracebackType | None,
     ) -> None:
         self._database.close()
+
+    def want(self, key: str) -> None:
+        """A source that a manifest names; naming it twice is as good as once."""
+        self._database.execute("INSERT OR IGNORE INTO wanted VALUES (?)", (key,))
+
+    def is_wanted(self, key: str) -> bool:
+        """Whether the manifest names a source."""
+        query = "SELECT 1 FROM wanted WHERE key = ?"
+        return self._database.execute(query, (key,)).fetchone() is not None
+
+    def wanted_range(self) -> tuple[str, str] | None:
+        """The first and the last key that is wanted; None when there is none."""
+        first, last = self._database.execute("SELECT min(key), max(key) FROM wanted").fetchone()
+        return None if first is None else (first, last)
+
+    def refuse_missing(self, problem: str) -> None:
+        """Record every wanted source that was not added as failed."""
+        self._database.execute(
+            "INSERT INTO source SELECT key, '', 0, NULL, ? FROM wanted "
+            "WHERE key NOT IN (SELECT key FROM source)",
+            (problem,),
+        )
 
     def add_source(self, source: ObjectInfo, output: str) -> None:
         """`ConfigError` naming both when another source has the same output."""
@@ -114,6 +137,12 @@ class Join:
             self._suffix,
         ).fetchone()
         return total, todo, size
+
+    def count_refused(self) -> int:
+        """Sources that are recorded as failed without being read."""
+        query = "SELECT count(*) FROM source WHERE output IS NULL"
+        (refused,) = self._database.execute(query).fetchone()
+        return int(refused)
 
     def todo(self) -> Iterator[Item]:
         """Sources that no record covers, in the order of keys.

@@ -1,5 +1,7 @@
 """Which key an upscaled image gets, and which keys are never read or never written."""
 
+import os
+import posixpath
 import unicodedata
 from pathlib import PurePosixPath
 from typing import Literal
@@ -24,28 +26,53 @@ _MAX_KEY_BYTES = 1024
 _MAX_METADATA_CHARS = 1024
 
 
-def prefix_of(uri: str) -> tuple[str, str]:
-    """``s3://bucket/photos`` → ``("bucket", "photos/")``, so that ``photos2/`` is not meant too."""
-    bucket, path = split_uri(uri)
+def is_folder(address: str) -> bool:
+    """Whether an address is a folder of a disk; otherwise it is one of S3."""
+    return address.startswith("/")
+
+
+def prefix_of(address: str) -> tuple[str, str]:
+    """``s3://bucket/photos`` → ``("bucket", "photos/")``, so that ``photos2/`` is not meant too.
+
+    The keys of a folder are absolute paths: ``/mnt/photos`` → ``("", "/mnt/photos/")``.
+    `ConfigError` for what is neither, such as a relative path: a worker's folder is another one.
+    """
+    if is_folder(address):
+        # POSIX keeps two slashes at the start.
+        return "", f"{posixpath.normpath(address).rstrip('/')}/".replace("//", "/")
+    try:
+        bucket, path = split_uri(address)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{address!r} is neither s3://BUCKET/PREFIX nor the whole path of a folder, /like/this"
+        ) from error
     path = path.rstrip("/")
     return bucket, f"{path}/" if path else ""
 
 
 def check_prefixes(source: str, destination: str) -> None:
-    """Refuse (`ConfigError`) S3 prefixes whose outputs would become sources of the next run."""
-    source_bucket, source_prefix = prefix_of(source)
-    bucket, prefix = prefix_of(destination)
+    """Refuse (`ConfigError`) addresses whose outputs would become sources of the next run.
+
+    A folder counts as where its links lead.
+    """
+    source_bucket, source_prefix = _real_prefix_of(source)
+    bucket, prefix = _real_prefix_of(destination)
     for uri, path in ((source, source_prefix), (destination, prefix)):
         if OWN in path.split("/"):
             raise ConfigError(
                 f"{uri} lies inside {OWN}/, which holds the records of upscaling runs; "
-                "choose another prefix"
+                "choose another place"
             )
     if bucket == source_bucket and prefix.startswith(source_prefix):
         raise ConfigError(
             f"the destination {destination} is the source {source} or lies inside it, so outputs "
             "would become sources; choose a destination outside the source"
         )
+
+
+def _real_prefix_of(address: str) -> tuple[str, str]:
+    bucket, prefix = prefix_of(address)
+    return bucket, prefix_of(os.path.realpath(prefix))[1] if is_folder(address) else prefix
 
 
 def is_source(name: str) -> bool:
@@ -91,6 +118,11 @@ def reroute_suffix(oversize: Oversize) -> str:
     Appended, not exchanged: ``a.webp.png`` is no other photo's output, as ``a.png`` might be.
     """
     return "" if oversize == "refuse" else _SUFFIX_OF[oversize]
+
+
+def run_key(destination: str, run: str, name: str) -> str:
+    """Key of one of a run's own objects in the destination's bucket."""
+    return f"{prefix_of(destination)[1]}{OWN}/{run}/{name}"
 
 
 def metadata_key(key: str) -> str:

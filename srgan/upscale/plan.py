@@ -6,7 +6,6 @@ became of them, ``summary.json`` the end. A flow that is put back finds its own 
 it, so that its batches keep their numbers and its model stays the one that it began with.
 """
 
-import re
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -14,23 +13,18 @@ from itertools import islice
 from pydantic import TypeAdapter
 
 from srgan.config import UpscaleConfig
-from srgan.errors import ConfigError, DataError, ImageError
+from srgan.errors import ImageError
 from srgan.refs import ModelRef, Ref, config_digest, to_json
 from srgan.storage import ObjectInfo, ObjectStore
+from srgan.upscale.forecast import Forecast
 from srgan.upscale.join import Item, Join
-from srgan.upscale.names import (
-    OWN,
-    check_prefixes,
-    is_source,
-    output_key,
-    prefix_of,
-    reroute_suffix,
-)
-from srgan.upscale.records import Record, Stamp, Tally, covering, tally, to_parquet
+from srgan.upscale.manifest import Manifest
+from srgan.upscale.names import reroute_suffix, run_key
+from srgan.upscale.records import Record, Stamp, Tally, tally, to_parquet
+from srgan.upscale.survey import Sample, survey
 
 _MAX_BATCH_KEYS = 5000
 """Bounds a batch of tiny images: its records, its time, and what a killed job costs."""
-_MIN_BATCH_BYTES = 2**20
 _ITEMS = TypeAdapter(tuple[Item, ...])
 
 
@@ -50,7 +44,9 @@ class Plan(Ref):
     num_covered: int
     """Sources whose output an earlier run's record proves."""
     refused: Tally
-    """Sources with names that cannot be written; recorded as failed, never read."""
+    """Sources that cannot be read or written by their name; recorded as failed, never read."""
+    forecast_text: str = ""
+    """The numbers of the plan in words, for the log."""
 
     @property
     def stamp(self) -> Stamp:
@@ -76,11 +72,6 @@ def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
     )
 
 
-def run_key(destination: str, run: str, name: str) -> str:
-    """Key of one of a run's own objects in the destination's bucket."""
-    return f"{prefix_of(destination)[1]}{OWN}/{run}/{name}"
-
-
 def find_plan(store: ObjectStore, destination: str, run: str) -> Plan | None:
     """The plan that an earlier life of this run wrote, or None."""
     data = store.find(run_key(destination, run, "plan.json"))
@@ -96,25 +87,24 @@ def make_plan(
     run: str,
     model: ModelRef,
     config: UpscaleConfig,
+    manifest: Manifest | None = None,
+    sample: Sample | None = None,
 ) -> Plan:
-    """Join the listings of both S3 prefixes with earlier records and write the batches down.
+    """Join the listings of source and destination with earlier records; write the batches down.
 
     `ConfigError` before anything is written: a destination inside the source, two sources with
-    one output, an output inside the source. `DataError` when there is nothing below the source.
+    one output, an output inside the source, a disk that is too small. `DataError` when there is
+    nothing below the source, or when a manifest cannot be read.
     """
-    check_prefixes(source, destination)
     stamp = stamp_of(model, config)
     with Join(reroute_suffix(config.oversize)) as join:
-        _list_sources(join, source_store, source, destination, config)
-        join.check_reroutes()
-        total, _, _ = join.count()
-        if not total:
-            raise DataError(f"there are no objects below {source}; is the prefix right?")
-        _list_outputs(join, store, destination, stamp)
-        total, num_todo, todo_bytes = join.count()
+        forecast = survey(
+            join, source_store, store, source, destination, stamp, config, manifest, sample
+        )
+        forecast.check_space(destination)
         num_batches = 0
-        wanted = _num_batches(config, todo_bytes)
-        for items in _batches(join.todo(), todo_bytes + num_todo, wanted):
+        weight = forecast.todo_bytes + forecast.num_todo
+        for items in _batches(join.todo(), weight, forecast.num_batches):
             key = run_key(destination, run, f"plan/{num_batches:06d}.json")
             store.put(key, _ITEMS.dump_json(items))
             num_batches += 1
@@ -127,15 +117,37 @@ def make_plan(
         config=config,
         created_at=time.time(),
         num_batches=num_batches,
-        num_todo=num_todo,
-        todo_bytes=todo_bytes,
-        num_covered=total - num_todo - refused.num_failed,
+        num_todo=forecast.num_todo,
+        todo_bytes=forecast.todo_bytes,
+        num_covered=forecast.num_covered,
         refused=refused,
+        forecast_text=forecast.text,
     )
     store.put(
         run_key(destination, run, "plan.json"), to_json(plan), content_type="application/json"
     )
     return plan
+
+
+def preview(
+    source_store: ObjectStore,
+    store: ObjectStore,
+    *,
+    source: str,
+    destination: str,
+    model: ModelRef,
+    config: UpscaleConfig,
+    manifest: Manifest | None = None,
+    sample: Sample | None = None,
+) -> Forecast:
+    """What `make_plan` would find, without writing anything; refuses what it refuses."""
+    stamp = stamp_of(model, config)
+    with Join(reroute_suffix(config.oversize)) as join:
+        forecast = survey(
+            join, source_store, store, source, destination, stamp, config, manifest, sample
+        )
+    forecast.check_space(destination)
+    return forecast
 
 
 def read_batch(store: ObjectStore, destination: str, run: str, batch: int) -> tuple[Item, ...]:
@@ -146,44 +158,6 @@ def read_batch(store: ObjectStore, destination: str, run: str, batch: int) -> tu
 def records_key(destination: str, run: str, batch: int) -> str:
     """Key of the records of one batch."""
     return run_key(destination, run, f"records/{batch:06d}.parquet")
-
-
-def _list_sources(
-    join: Join, store: ObjectStore, source: str, destination: str, config: UpscaleConfig
-) -> None:
-    source_bucket, source_prefix = prefix_of(source)
-    bucket, prefix = prefix_of(destination)
-    for info in store.list(source_prefix):
-        name = info.key[len(source_prefix) :]
-        if not is_source(name):
-            continue
-        try:
-            output = output_key(prefix, name, config.output_format, config.oversize)
-        except ImageError as error:
-            join.refuse_source(info, str(error))
-            continue
-        if bucket == source_bucket and output.startswith(source_prefix):
-            raise ConfigError(
-                f"the output of {info.key!r} would be {output!r}, inside the source {source}; "
-                "choose a destination that the source does not lie in"
-            )
-        join.add_source(info, output)
-
-
-def _list_outputs(join: Join, store: ObjectStore, destination: str, stamp: Stamp) -> None:
-    _, prefix = prefix_of(destination)
-    part = re.compile(re.escape(f"{prefix}{OWN}/") + r"[^/]+/records/\d+\.parquet")
-    for info in store.list(prefix):
-        if not info.key.startswith(f"{prefix}{OWN}/"):
-            join.add_output(info)
-        elif part.fullmatch(info.key):
-            join.add_records(covering(store.get(info.key), store.uri(info.key), stamp))
-
-
-def _num_batches(config: UpscaleConfig, todo_bytes: int) -> int:
-    """A small run is cut finer, so that every job that may run at once has a share."""
-    share = max(-(-todo_bytes // config.max_jobs), _MIN_BATCH_BYTES)
-    return max(1, -(-todo_bytes // min(config.batch_bytes, share)))
 
 
 def _batches(items: Iterator[Item], weight: int, num_batches: int) -> Iterator[tuple[Item, ...]]:

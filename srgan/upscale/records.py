@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -86,6 +87,50 @@ def covering(data: bytes, key: str, stamp: "Stamp") -> Iterator[tuple[str, str, 
             stamp.config_digest,
         ):
             yield row["source_key"], row["source_token"], row["destination_token"]
+
+
+class Past(Ref):
+    """What images took before; adds up."""
+
+    what: str = "earlier runs"
+    source_bytes: int = 0
+    output_bytes: int = 0
+    megapixels: float = 0.0
+    upscale_s: float = 0.0
+    """Spent in the network, summed over images."""
+
+    @property
+    def megapixels_per_s(self) -> float | None:
+        """Of one job; None where nothing was measured."""
+        return self.megapixels / self.upscale_s if self.upscale_s else None
+
+    def __add__(self, other: "Past") -> "Past":
+        return Past(
+            what=self.what,
+            source_bytes=self.source_bytes + other.source_bytes,
+            output_bytes=self.output_bytes + other.output_bytes,
+            megapixels=self.megapixels + other.megapixels,
+            upscale_s=self.upscale_s + other.upscale_s,
+        )
+
+
+def past(data: bytes, key: str, stamp: "Stamp | None" = None) -> Past:
+    """What the outputs of one part took; only those with `stamp`, if there is one."""
+    columns = ["source_bytes", "destination_bytes", "width", "height", "upscale_s"]
+    table = _read(data, key, [*columns, "outcome", "model", "config_digest"])
+    chosen = pc.field("outcome") == "done"
+    if stamp is not None:
+        chosen &= pc.field("model") == stamp.model
+        chosen &= pc.field("config_digest") == stamp.config_digest
+    source_bytes, output_bytes, width, height, seconds = (
+        table.filter(chosen).column(name).to_numpy() for name in columns
+    )
+    return Past(
+        source_bytes=int(source_bytes.sum()),
+        output_bytes=int(output_bytes.sum()),
+        megapixels=float((width * height).sum()) / 1e6,
+        upscale_s=float(seconds.sum()),
+    )
 
 
 def _read(data: bytes, key: str, names: list[str]) -> pa.Table:

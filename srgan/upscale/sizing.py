@@ -25,6 +25,7 @@ class Sizing:
             )
         if size is not None and scale is not None:
             raise ConfigError(f"scale {scale:g} and size {size} exclude each other; drop one")
+        self.model_scale = model_scale
         self._most = _MOST_GROWTH * model_scale
         if scale is not None and not 1 <= scale <= self._most:
             raise ConfigError(
@@ -51,6 +52,11 @@ class Sizing:
                 f"{self._size}; from 1 to {self._most} times is possible with this model",
             )
         return _scaled(height, width, factor)
+
+    def num_pixels(self, photo: Photo) -> int:
+        """Of the results of all pages; `ImageError` as `shape`."""
+        sizes = [self.shape(*page.pixels.shape[:2]) for page in (photo, *photo.pages)]
+        return sum(height * width for height, width in sizes)
 
     def fitted(self, result: Photo, original: Photo) -> Photo:
         """The model's `result` of `original` in the size that `shape` says, with all its pages."""

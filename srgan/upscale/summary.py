@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from srgan.errors import ClusterError, DataError, SrganError
 from srgan.refs import Ref, UpscaleReport, to_json
 from srgan.storage import ObjectStore
-from srgan.upscale.plan import Plan, run_key
+from srgan.upscale.names import run_key
+from srgan.upscale.plan import Plan
 from srgan.upscale.records import Tally
 
 _MAX_SHOWN = 3

@@ -1,5 +1,7 @@
 """The object store against a real SeaweedFS."""
 
+import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +26,24 @@ def test_what_was_put_comes_back(object_store: S3Store) -> None:
     assert info is not None
     assert (info.key, info.token, info.size_bytes) == ("a/ü b+c%20.bin", token, 4)
     assert list(object_store.list("a/")) == [info]
+
+
+def test_a_file_is_put_from_where_it_stands_and_never_in_memory_whole(
+    object_store: S3Store,
+) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(b"before")
+        file.write(bytes(2**26))
+        file.seek(len(b"before"))
+        tracemalloc.start()
+        object_store.put("large", file, metadata={"colour": "red"})
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    info = object_store.head("large")
+    assert info is not None
+    assert info.size_bytes == 2**26
+    assert object_store.metadata("large") == {"colour": "red"}
+    assert peak_bytes < 2**24
 
 
 def test_a_missing_key_is_none_or_an_error_that_names_it(object_store: S3Store) -> None:

@@ -1,24 +1,32 @@
 """The steps of the bulk flow in one process: a real object store and engine, no cluster."""
 
+import base64
 import logging
+import shutil
+import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from pydantic import BaseModel
 
 from flows import upscale as module
-from flows.upscale import plan_run, publish_summary, upscale, upscale_batch
+from flows import upscale_report, upscale_sources
+from flows.upscale import plan_run, preview_run, upscale, upscale_batch
+from flows.upscale_report import RunProgressBar, publish_summary, show_forecast, show_samples
 from srgan.adapters import registry
 from srgan.adapters import upscale_worker as worker
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.upscale_worker import UpscaleSpec
 from srgan.config import GeneratorConfig, UpscaleConfig
-from srgan.errors import ConfigError, DataError
+from srgan.errors import ClusterError, ConfigError, DataError
+from srgan.images import decode
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.refs import ModelRef, UpscaleReport
 from srgan.settings import Settings
+from srgan.upscale.progress import RunProgress
 from srgan.upscale.summary import check
 from tests.conftest import DrawPhoto
 
@@ -51,6 +59,7 @@ class Bench:
         self.root = "root"
         self.job_runs: list[str] = []
         self.artifacts: dict[str, list[dict[str, object]]] = {}
+        self.texts: dict[str, str] = {}
 
     def uri(self, prefix: str) -> str:
         return self.store.uri(prefix)
@@ -60,17 +69,30 @@ class Bench:
         assert isinstance(spec, UpscaleSpec)
         self.job_runs.append(run)
         sent = UpscaleSpec.model_validate_json(spec.model_dump_json())
-        worker.upscale(sent, self.settings, self.store, self.store)
+        worker.UpscaleWorker().run(sent)
 
     def show(self, *, key: str, table: list[dict[str, object]], description: str) -> None:
         self.artifacts[key] = table
 
-    def upscale(self, **config: object) -> UpscaleReport:
+    def show_text(self, text: str, *, key: str, description: str) -> None:
+        self.texts[key] = text
+
+    def upscale(
+        self,
+        *,
+        source: str | None = None,
+        destination: str | None = None,
+        manifest: str | None = None,
+        **config: object,
+    ) -> UpscaleReport:
         """The calls of the flow's body."""
         chosen = UpscaleConfig.model_validate(config)
-        plan = plan_run.fn(self.uri("photos"), self.uri("up"), "m", chosen)
+        plan = plan_run.fn(
+            source or self.uri("photos"), destination or self.uri("up"), "m", chosen, manifest
+        )
         finished = {number: upscale_batch.fn(number, plan) for number in range(plan.num_batches)}
         report, summary = publish_summary.fn(plan, finished, {})
+        show_samples.fn(plan)
         check(summary, chosen.failure_tolerance)
         return report
 
@@ -79,13 +101,17 @@ class Bench:
 def bench(monkeypatch: pytest.MonkeyPatch, object_store: S3Store, s3_settings: Settings) -> Bench:
     models = Models()
     bench = Bench(object_store, s3_settings, models)
-    monkeypatch.setattr(module, "Settings", lambda: s3_settings)
-    monkeypatch.setattr(module, "Registry", lambda _: models)
-    monkeypatch.setattr(registry, "Registry", lambda _: models)
-    monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("flow-run"))
+    for each in (module, upscale_report):
+        monkeypatch.setattr(each, "Settings", lambda: s3_settings)
+        monkeypatch.setattr(each, "get_run_logger", lambda: logging.getLogger("flow-run"))
+    for each in (module, registry, upscale_sources):
+        monkeypatch.setattr(each, "Registry", lambda _: models)
+    monkeypatch.setattr(worker, "Settings", lambda: s3_settings)
     monkeypatch.setattr(module, "root_flow_run_id", lambda: bench.root)
     monkeypatch.setattr(module, "run_job", bench.run_job)
-    monkeypatch.setattr(module, "create_table_artifact", bench.show)
+    monkeypatch.setattr(upscale_report, "create_table_artifact", bench.show)
+    monkeypatch.setattr(upscale_report, "create_markdown_artifact", bench.show_text)
+    monkeypatch.setattr(upscale_report, "create_image_artifact", bench.show_text)
     return bench
 
 
@@ -187,3 +213,143 @@ def test_batches_of_different_runs_and_roots_never_share_a_job(
     bench.root = "another-root"
     bench.upscale(jpeg_quality=70)
     assert len(set(bench.job_runs)) == len(bench.job_runs) == 3
+
+
+def test_folders_are_upscaled_like_prefixes_and_only_once(
+    bench: Bench, tmp_path: Path, draw_photo: DrawPhoto, encode_photo: Callable[..., bytes]
+) -> None:
+    for seed, name in enumerate(["a.png", "sub/Ünï.png"]):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_photo(draw_photo(seed, 16, 24)))
+    folders = {"source": f"{tmp_path}/photos", "destination": f"{tmp_path}/up"}
+    assert bench.upscale(**folders).num_done == 2
+    up = {path for path in (tmp_path / "up").rglob("*.png") if "_srgan" not in path.parts}
+    assert up == {tmp_path / "up" / "a.png", tmp_path / "up" / "sub" / "Ünï.png"}
+    times = {path: path.stat().st_mtime_ns for path in up}
+    bench.root = "another-root"
+    assert bench.upscale(**folders).num_skipped == 2
+    assert {path: path.stat().st_mtime_ns for path in up} == times
+
+
+def test_outputs_in_a_folder_whose_records_are_gone_are_recognised(
+    bench: Bench, tmp_path: Path, photos: list[str]
+) -> None:
+    bench.upscale(destination=f"{tmp_path}/up")
+    for records in (tmp_path / "up" / "_srgan").glob("root*"):
+        shutil.rmtree(records)
+    report = bench.upscale(destination=f"{tmp_path}/up")
+    assert (report.num_done, report.num_skipped) == (0, 3)
+
+
+@pytest.mark.parametrize("where", ["s3", "disk"])
+def test_of_a_manifest_only_its_images_are_upscaled(
+    bench: Bench, photos: list[str], where: str, tmp_path: Path
+) -> None:
+    text = b'{"key": "z.webp"}\n{"key": "a.jpg"}\n'
+    (tmp_path / "list.jsonl").write_bytes(text)
+    bench.store.put("lists/list.jsonl", text)
+    address = bench.uri("lists/list.jsonl") if where == "s3" else f"{tmp_path}/list.jsonl"
+    assert bench.upscale(manifest=address).num_done == 2
+    assert list(outputs(bench.store)) == ["up/a.jpg", "up/z.webp"]
+    with pytest.raises(DataError, match=r"/no\.csv does not exist"):
+        bench.upscale(manifest="/no.csv")
+
+
+def test_a_plan_is_shown_and_nothing_is_written(bench: Bench, photos: list[str]) -> None:
+    before = [info.key for info in bench.store.list("")]
+    forecast = preview_run.fn(bench.uri("photos"), bench.uri("up"), "m", UpscaleConfig(), None)
+    assert show_forecast.fn(forecast).num_todo == 3
+    assert forecast.output_megapixels == pytest.approx(3 * 16 * 24 * 4 / 1e6)
+    assert bench.texts["upscale-plan"].startswith("- 3 images to upscale")
+    assert [info.key for info in bench.store.list("")] == before
+
+
+def test_a_folder_that_the_ray_node_does_not_see_is_named(
+    bench: Bench, photos: list[str], tmp_path: Path
+) -> None:
+    plan = plan_run.fn(bench.uri("photos"), f"{tmp_path}/up", "m", UpscaleConfig())
+    (tmp_path / "up").rename(tmp_path / "elsewhere")
+    with pytest.raises(ClusterError, match=r"Ray node \S+ does not see the folder .*/up"):
+        upscale_batch.fn(0, plan)
+    (tmp_path / "up").mkdir()
+    with pytest.raises(ClusterError, match=r"does not find the run's plan below .*/up"):
+        upscale_batch.fn(0, plan)
+
+
+def test_a_source_folder_that_is_not_there_is_named(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match=r"flow runs on does not see the folder .*/nowhere"):
+        plan_run.fn(f"{tmp_path}/nowhere", bench.uri("up"), "m", UpscaleConfig())
+
+
+def test_a_contact_sheet_shows_a_few_images_before_and_after(
+    bench: Bench, photos: list[str]
+) -> None:
+    report = bench.upscale()
+    key = report.summary_key.replace("summary.json", "contact-sheet.jpg")
+    sheet = decode(bench.store.get(key), max_pixels=10**7)
+    assert sheet.pixels.shape[0] > 2 * 32, "two images, twice as large as theirs, with captions"
+    encoded = bench.texts["upscale-samples"].removeprefix("data:image/jpeg;base64,")
+    assert base64.b64decode(encoded) == bench.store.get(key)
+
+
+def test_stages_bytes_and_model_are_in_the_tables(bench: Bench, photos: list[str]) -> None:
+    bench.upscale()
+    (row,) = bench.artifacts["upscale"]
+    assert row["model"] == "models:/m/1"
+    stages = [row["stage"] for row in bench.artifacts["upscale-stages"]]
+    assert stages == ["read", "decode", "upscale", "encode", "write"]
+
+
+def test_progress_adds_up_over_batches(bench: Bench, photos: list[str]) -> None:
+    plan = plan_run.fn(bench.uri("photos"), bench.uri("up"), "m", UpscaleConfig(batch_bytes=1))
+    progress = RunProgress(bench.store, plan.destination, plan.run)
+    seen = [progress.read().num_images]
+    for number in range(plan.num_batches):
+        upscale_batch.fn(number, plan)
+        seen.append(progress.read().num_images)
+    assert seen == [0, 1, 2, 3]
+    assert progress.read().source_bytes == plan.todo_bytes
+
+
+def test_the_progress_artifact_says_how_long_it_takes_still(
+    bench: Bench, photos: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[tuple[float, str]] = []
+    made = uuid.uuid4()
+
+    def create(percent: float, *, key: str, description: str) -> uuid.UUID:
+        shown.append((percent, description))
+        return made
+
+    monkeypatch.setattr(upscale_report, "create_progress_artifact", create)
+    monkeypatch.setattr(
+        upscale_report,
+        "update_progress_artifact",
+        lambda of, percent, description: shown.append((percent, description)),
+    )
+    plan = plan_run.fn(bench.uri("photos"), bench.uri("up"), "m", UpscaleConfig(batch_bytes=1))
+    bar = RunProgressBar(plan)
+    bar.update()
+    assert shown == [], "nothing has happened yet"
+    for number in range(plan.num_batches):
+        upscale_batch.fn(number, plan)
+        bar.update()
+    assert [percent for percent, _ in shown] == sorted(percent for percent, _ in shown)
+    assert "1 of 3 images (0 failed)" in shown[0][1]
+    assert "minutes left" in shown[0][1]
+    assert shown[-1][0] == 100
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_the_flow_follows_more_batches_than_it_has_tasks_at_once(
+    bench: Bench, draw_photo: DrawPhoto, encode_photo: Callable[..., bytes]
+) -> None:
+    for seed in range(4):
+        bench.store.put(f"photos/{seed}.png", encode_photo(draw_photo(seed, 16, 16)))
+    bench.store.put("photos/bad.png", b"no picture")
+    config = UpscaleConfig(batch_bytes=1, max_jobs=1)
+    with pytest.raises(DataError, match=r"1 of 5 images failed"):
+        upscale(bench.uri("photos"), bench.uri("up"), "m", config)
+    assert len(outputs(bench.store)) == 4
+    assert len(set(bench.job_runs)) == len(bench.job_runs) == 5

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from srgan.images import decode, strip
+from srgan.images.strip import stack
 from tests.images.files import picture
 
 
@@ -27,3 +28,12 @@ def test_images_of_different_heights_are_refused_with_their_heights() -> None:
         strip([("a", picture(20, 20)), ("b", picture(30, 20))])
     with pytest.raises(ValueError, match=r"heights \[\]"):
         strip([])
+
+
+def test_pictures_are_stacked_unaltered_below_each_other() -> None:
+    upper, lower = strip([("a", picture(20, 200))]), strip([("b", picture(30, 90))])
+    sheet = decode(stack([upper, lower]), max_pixels=10**6).rgb
+    above, below = (decode(each, max_pixels=10**6).rgb for each in (upper, lower))
+    assert np.array_equal(sheet[: above.shape[0], : above.shape[1]], above)
+    assert np.array_equal(sheet[-below.shape[0] :, : below.shape[1]], below)
+    assert decode(stack([upper], kind="jpeg"), max_pixels=10**6).format == "jpeg"

@@ -13,15 +13,17 @@ from PIL import Image
 from srgan.adapters.s3 import S3Store
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.errors import ConfigError, StorageError
-from srgan.images import Photo, decode
+from srgan.images import Photo, decode, encode
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Nearest
 from srgan.resize import resample
 from srgan.storage import ObjectInfo
+from srgan.upscale import batch as module
 from srgan.upscale.batch import Batch
 from srgan.upscale.engine import Engine
 from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
+from srgan.upscale.memory import PROCESS_BYTES
 from srgan.upscale.records import Record, Stamp, from_parquet
 from tests.conftest import DrawPhoto
 
@@ -43,6 +45,7 @@ class CountingEngine:
         self.scale = engine.scale
         self.seen: list[tuple[int, ...]] = []
         self._engine = engine
+        self.held_bytes = engine.held_bytes
 
     def upscale_photo(self, photo: Photo) -> Photo:
         self.seen.append(photo.pixels.shape)
@@ -67,6 +70,7 @@ def upscale(
         store,
         store,
         engine,  # type: ignore[arg-type]  # tests pass engines of their own
+        decode=decode,
         stamp=STAMP,
         config=UpscaleConfig.model_validate(config),
     )
@@ -84,6 +88,30 @@ def test_an_upscaled_image_is_what_the_engine_makes_of_it(
     assert object_store.head("up/ä/写真.png") == ObjectInfo(
         "up/ä/写真.png", row.destination_token, row.destination_bytes
     )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
+def test_a_result_too_large_for_the_memory_goes_over_the_disk_to_the_same_end(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, kind: str
+) -> None:
+    small = Engine(engine._generator, tile=64, memory_bytes=PROCESS_BYTES + 2**20)
+    item = put(object_store, "a.image", png(draw_photo(1, 90, 200), kind, dpi=(72, 72)))
+    (row,) = upscale(object_store, small, [item])
+    assert row.outcome == "done", row.detail
+    data = object_store.get("up/a.image")
+    written = decode(data, max_pixels=10**6)
+    source = decode(object_store.get("photos/a.image"), max_pixels=10**6)
+    assert small.is_spooled(source)
+    assert not engine.is_spooled(source)
+    expected = decode(
+        encode(engine.upscale_photo(source), format=source.format, jpeg_quality=92),
+        max_pixels=10**6,
+    )
+    assert np.abs(written.pixels.astype(int) - expected.pixels).max() <= (
+        3 if kind == "JPEG" else 0
+    )
+    assert (written.format, written.dpi) == (expected.format, expected.dpi)
+    assert (row.width, row.height, row.destination_bytes) == (800, 360, len(data))
 
 
 def test_an_output_says_in_ascii_what_it_was_made_from(
@@ -323,7 +351,12 @@ def test_an_output_of_another_model_or_config_is_replaced(
     items = [put(object_store, "a.png", png(draw_photo(1, 8, 8)))]
     upscale(object_store, engine, items)
     batch = Batch(
-        object_store, object_store, engine, stamp=replace(STAMP, **change), config=UpscaleConfig()
+        object_store,
+        object_store,
+        engine,
+        decode=decode,
+        stamp=replace(STAMP, **change),
+        config=UpscaleConfig(),
     )
     (row,) = batch.run(items, ROWS.replace("/run/", "/run2/"))
     assert row.outcome == "done"
@@ -388,12 +421,13 @@ class Flaky:
 
 
 @pytest.mark.parametrize(
-    ("failures", "outcome", "reason"), [(1, "done", ""), (9, "failed", "storage")]
+    ("failures", "outcome", "reason"), [(1, "done", ""), (3, "done", ""), (9, "failed", "storage")]
 )
-def test_a_key_that_storage_failed_on_gets_a_second_chance(
+def test_a_key_that_storage_failed_on_gets_further_chances(
     object_store: S3Store,
     engine: Engine,
     draw_photo: DrawPhoto,
+    monkeypatch: pytest.MonkeyPatch,
     failures: int,
     outcome: str,
     reason: str,
@@ -404,12 +438,47 @@ def test_a_key_that_storage_failed_on_gets_a_second_chance(
         flaky,  # type: ignore[arg-type]  # passes through
         object_store,
         engine,
+        decode=decode,
         stamp=STAMP,
         config=UpscaleConfig(),
     )
+    slept: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
     rows = batch.run(items, ROWS)
+    assert slept == [], "the store answers: it is this key"
     assert [row.outcome for row in rows] == ["done", outcome, "done"]
     assert rows[1].reason == reason
+
+
+def test_a_store_that_is_away_is_waited_for(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = put(object_store, "a.png", png(draw_photo(1, 8, 8)))
+
+    class Away(Flaky):
+        def head(self, key: str) -> ObjectInfo | None:
+            if self._failures:
+                raise StorageError(f"cannot look up {key}: connection refused")
+            return self._store.head(key)
+
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        away._failures -= 1
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    away = Away(object_store, item.key, 3)
+    batch = Batch(
+        away,  # type: ignore[arg-type]  # passes through
+        object_store,
+        engine,
+        decode=decode,
+        stamp=STAMP,
+        config=UpscaleConfig(),
+    )
+    (row,) = batch.run([item], ROWS)
+    assert (row.outcome, slept) == ("done", [1.0])
 
 
 def test_the_gate_bounds_what_is_inside_and_lets_giants_in_alone() -> None:

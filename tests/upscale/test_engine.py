@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from torch import Tensor
 from srgan.config import GeneratorConfig
 from srgan.errors import ImageError
 from srgan.images import Photo
+from srgan.images.spool import SpooledPhoto
 from srgan.models.base import Generator
 from srgan.models.interpolation import Bicubic, Bilinear, Nearest
 from srgan.upscale.engine import Engine
+from srgan.upscale.memory import PROCESS_BYTES
 from tests.models.networks import random_generator
 
 Pixels = NDArray[np.uint8]
@@ -229,6 +232,51 @@ def test_alpha_is_upscaled_by_bicubic_whatever_the_network() -> None:
     np.testing.assert_array_equal(result.alpha, expected[..., 0])
 
 
+@pytest.mark.parametrize("tile", [1, 150])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("gray", [False, True])
+def test_a_result_that_memory_does_not_hold_is_on_the_disk_and_the_same(
+    gray: bool, alpha: bool, tile: int, tmp_path: Path
+) -> None:
+    pixels = photo_of(160, 310)
+    photo = Photo(
+        pixels=np.ascontiguousarray(pixels[..., 0]) if gray else pixels,
+        alpha=photo_of(160, 310, seed=1)[..., 0] if alpha else None,
+        dpi=(10, 20),
+    )
+    expected = Engine(FAST, tile=300, device="cpu").upscale_photo(photo)
+    assert not isinstance(expected, SpooledPhoto)
+    engine = Engine(
+        FAST, tile=tile, memory_bytes=PROCESS_BYTES + 2**20, device="cpu", spool=tmp_path
+    )
+    result = engine.upscale_photo(photo)
+    assert isinstance(result, SpooledPhoto)
+    np.testing.assert_array_equal(result.pixels, expected.pixels)
+    if expected.alpha is None:
+        assert result.alpha is None
+    else:
+        np.testing.assert_array_equal(result.alpha, expected.alpha)
+    assert result.dpi == expected.dpi
+    assert engine.held_bytes(photo) < photo.pixels.nbytes * 16
+
+
+def test_a_result_is_spooled_where_it_and_its_encoding_exceed_the_budget() -> None:
+    engine = Engine(FAST, tile=64, memory_bytes=PROCESS_BYTES + 65 * 3 * 10_000, device="cpu")
+    assert not engine.is_spooled(Photo(photo_of(100, 100)))
+    assert engine.is_spooled(Photo(photo_of(100, 101)))
+    assert engine.held_bytes(Photo(photo_of(100, 100))) == 65 * 3 * 10_000
+    assert engine.held_bytes(Photo(photo_of(100, 101))) == 3 * 10_100
+
+
+def test_a_disk_without_room_for_a_result_is_refused_before_work_starts(tmp_path: Path) -> None:
+    recorder = _Recorder(Nearest(2))
+    recorder.scale = 2**22  # nobody has a disk for that
+    engine = Engine(recorder, tile=64, device="cpu", spool=tmp_path)
+    with pytest.raises(ImageError, match=rf"no_space: .* in {tmp_path}.*--spool"):
+        engine.upscale_photo(Photo(photo_of(200, 200)))
+    assert recorder.windows == []
+
+
 def test_an_opaque_photo_stays_opaque() -> None:
     photo = Photo(pixels=photo_of(20, 30), alpha=np.full((20, 30), 255, np.uint8))
     result = Engine(FAST, tile=64, device="cpu").upscale_photo(photo)
@@ -305,6 +353,26 @@ def test_16_bits_are_computed_in_fp32_whatever_the_precision() -> None:
     result = auto.upscale_photo(photo)
     np.testing.assert_array_equal(result.pixels, exact.pixels)
     np.testing.assert_array_equal(result.alpha, exact.alpha)
+
+
+def test_16_bits_and_pages_on_the_disk_are_those_in_memory(tmp_path: Path) -> None:
+    image = deep_of(photo_of(60, 70))
+    photo = Photo(
+        image, alpha=image[..., 0].copy(), pages=(Photo(photo_of(50, 40)[..., 0].copy()),)
+    )
+    expected = Engine(FAST, tile=64).upscale_photo(photo)
+    small = PROCESS_BYTES + 2**20
+    for precision in ("fp32", "auto"):
+        engine = Engine(FAST, tile=64, memory_bytes=small, spool=tmp_path, precision=precision)
+        result = engine.upscale_photo(photo)
+        assert isinstance(result, SpooledPhoto)
+        assert isinstance(result.pages[0], SpooledPhoto)
+        assert result.pixels.dtype == np.uint16
+        if precision == "fp32":
+            np.testing.assert_array_equal(result.pages[0].pixels, expected.pages[0].pixels)
+        off = np.abs(result.pixels.astype(int) - expected.pixels)
+        assert off.max() <= 1, "folding rounds elsewhere"
+        np.testing.assert_array_equal(result.alpha, expected.alpha)
 
 
 def test_a_gray_16_bit_photo_stays_gray_and_deep() -> None:

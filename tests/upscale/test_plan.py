@@ -2,16 +2,20 @@
 
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from srgan.adapters.folder import FolderStore
 from srgan.adapters.s3 import S3Store
 from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, DataError, ImageError
 from srgan.refs import ModelRef
 from srgan.storage import ObjectInfo
 from srgan.upscale.join import Item, Join
-from srgan.upscale.names import is_source, output_key, output_name
+from srgan.upscale.manifest import Manifest
+from srgan.upscale.names import check_prefixes, is_source, output_key, output_name, prefix_of
 from srgan.upscale.plan import Plan, find_plan, make_plan, read_batch, records_key
 from srgan.upscale.records import Record, from_parquet, to_parquet
 
@@ -25,6 +29,7 @@ def plan(
     source: str = "photos",
     destination: str = "up",
     model: ModelRef = CHAMPION,
+    manifest: Manifest | None = None,
     **config: object,
 ) -> Plan:
     return make_plan(
@@ -35,6 +40,7 @@ def plan(
         run=run,
         model=model,
         config=UpscaleConfig.model_validate(config),
+        manifest=manifest,
     )
 
 
@@ -165,10 +171,25 @@ def test_empty_files_share_a_batch(object_store: S3Store) -> None:
     assert [len(items) for items in batches(object_store, plan(object_store))] == [3]
 
 
-def test_a_small_run_still_gives_every_job_a_share(object_store: S3Store) -> None:
-    for name in "abcd":
+def test_there_are_more_batches_than_jobs_unless_they_would_be_tiny(object_store: S3Store) -> None:
+    for name in "abcdefgh":
         object_store.put(f"photos/{name}.png", b"x" * 700_000)
-    assert plan(object_store, max_jobs=2).num_batches == 2
+    assert plan(object_store, max_jobs=2).num_batches == 4
+    assert plan(object_store, "run2", max_jobs=50).num_batches == 6, "of a MB or a photo each"
+
+
+def test_a_batch_is_about_ten_minutes_of_what_earlier_runs_took(object_store: S3Store) -> None:
+    for number in range(4):
+        object_store.put(f"photos/{number}.png", b"x" * 1000)
+    first = plan(object_store)
+    assert first.num_batches == 1
+    (items,) = batches(object_store, first)
+    # 16 output megapixels from each kB, at 0.1 megapixels per second: 160 s each.
+    rows = [replace(row(i, first, ""), width=4000, height=4000, upscale_s=160.0) for i in items]
+    object_store.put(records_key(first.destination, first.run, 0), to_parquet(rows))
+    for number in range(4, 8):
+        object_store.put(f"photos/{number}.png", b"x" * 1000)
+    assert [len(items) for items in batches(object_store, plan(object_store, "run2"))] == [3, 3, 2]
 
 
 def test_two_sources_with_one_output_are_refused_before_anything_is_written(
@@ -257,6 +278,76 @@ def test_a_name_that_cannot_be_written_is_recorded_as_failed(object_store: S3Sto
     (record,) = from_parquet(object_store.get(key), key)
     assert (record.source_key, record.outcome) == ("photos/bad\x07bell.jpg", "failed")
     assert "control characters" in record.detail
+
+
+def test_of_a_manifest_only_what_it_names_is_done_and_what_is_not_there_is_recorded(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    put_photos(object_store, "a.jpg", "b.jpg", "sub/c.jpg", "sub/d.jpg")
+    list_ = tmp_path / "list.csv"
+    list_.write_text("key\nsub/d.jpg\nb.jpg\nsub/d.jpg\nnowhere.jpg\n../x.jpg\n")
+    made = plan(object_store, manifest=Manifest(list_, "list.csv"))
+    assert todo(object_store, made) == ["photos/b.jpg", "photos/sub/d.jpg"]
+    assert made.refused.reasons == {"missing": 2}
+    assert "list.csv names it" in made.refused.failures["photos/nowhere.jpg"]
+    finish(object_store, made)
+    object_store.put("photos/b.jpg", b"changed")
+    again = plan(object_store, "run2", manifest=Manifest(list_, "list.csv"))
+    assert todo(object_store, again) == ["photos/b.jpg"], "the other is covered"
+
+
+def test_a_manifest_without_names_is_an_error(object_store: S3Store, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("key\n")
+    with pytest.raises(DataError, match=r"list\.csv names no images"):
+        plan(object_store, manifest=Manifest(tmp_path / "empty.csv", "list.csv"))
+
+
+def test_a_folder_is_planned_like_a_prefix(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    for name in ("a.jpg", "a.k.jpg", "sub/Ünï.png"):
+        store.put(f"{tmp_path}/photos/{name}", name.encode())
+
+    def made(run: str) -> Plan:
+        return make_plan(
+            store,
+            FolderStore(tmp_path / "up"),
+            source=f"{tmp_path}/photos",
+            destination=f"{tmp_path}/up/",
+            run=run,
+            model=CHAMPION,
+            config=UpscaleConfig(),
+        )
+
+    first = made("run1")
+    (items,) = batches(FolderStore(tmp_path / "up"), first)  # type: ignore[arg-type]  # any store
+    assert [item.output for item in items] == [
+        f"{tmp_path}/up/{name}" for name in ("a.jpg", "a.k.jpg", "sub/Ünï.png")
+    ]
+    finish(FolderStore(tmp_path / "up"), first)  # type: ignore[arg-type]  # any store
+    assert made("run2").num_covered == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "destination"), [("photos", "photos/up"), ("photos", "link"), ("link", "photos/up")]
+)
+def test_a_destination_that_a_link_leads_into_the_source_is_refused(
+    tmp_path: Path, source: str, destination: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to("photos")
+    with pytest.raises(ConfigError, match="inside it"):
+        check_prefixes(f"{tmp_path}/{source}", f"{tmp_path}/{destination}")
+
+
+@pytest.mark.parametrize("address", ["photos", "./photos", "file:///photos", "http://x/y", ""])
+def test_an_address_that_is_neither_s3_nor_a_whole_path_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="neither s3://BUCKET/PREFIX nor the whole path"):
+        prefix_of(address)
+
+
+def test_the_prefix_of_a_folder_is_its_whole_path() -> None:
+    assert prefix_of("/a//b/../c/") == prefix_of("//a/c") == ("", "/a/c/")
+    assert prefix_of("/") == ("", "/")
 
 
 def test_a_flow_that_is_put_back_finds_its_own_plan(object_store: S3Store) -> None:

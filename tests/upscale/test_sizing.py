@@ -5,9 +5,11 @@ from hypothesis import strategies as st
 
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo
+from srgan.images.spool import SpooledPhoto
 from srgan.models.interpolation import Nearest
 from srgan.resize import resample
 from srgan.upscale.engine import Engine
+from srgan.upscale.memory import PROCESS_BYTES
 from srgan.upscale.sizing import Sizing
 
 SIDES = st.integers(1, 20_000)
@@ -112,3 +114,19 @@ def test_a_cut_out_has_no_fringe_in_another_size_either() -> None:
     result = Sizing(4, scale=2.7).fitted(Engine(Nearest(4), tile=64).upscale_photo(photo), photo)
     assert result.alpha is not None
     assert (result.pixels[result.alpha > 0] == colour).all()
+
+
+@pytest.mark.parametrize("alpha", [None, np.full((60, 90), 9, np.uint8)])
+def test_a_result_on_the_disk_is_resampled_to_the_disk(alpha: np.ndarray | None) -> None:  # type: ignore[type-arg]
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+    photo = Photo(pixels, alpha, dpi=(100, 200), pages=(Photo(pixels[:, :, 0].copy()),))
+    engine = Engine(Nearest(4), tile=64, memory_bytes=PROCESS_BYTES + 2**16)
+    sizing = Sizing(4, scale=2.5)
+    result = sizing.fitted(engine.upscale_photo(photo), photo)
+    expected = sizing.fitted(Engine(Nearest(4), tile=64).upscale_photo(photo), photo)
+    for found, wanted in zip((result, *result.pages), (expected, *expected.pages), strict=True):
+        assert isinstance(found, SpooledPhoto)
+        np.testing.assert_array_equal(found.pixels, wanted.pixels, strict=True)
+        assert (found.alpha is None) == (wanted.alpha is None)
+        assert found.dpi == wanted.dpi
+    assert not isinstance(expected, SpooledPhoto)

@@ -1,0 +1,163 @@
+"""What a bulk run shows: its forecast, how far it is, its summary and a few of its images."""
+
+import base64
+import time
+from uuid import UUID
+
+from prefect import get_run_logger, task
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from flows.retries import PATIENTLY
+from srgan.adapters.stores import open_address
+from srgan.errors import StorageError
+from srgan.refs import UpscaleReport
+from srgan.settings import Settings
+from srgan.upscale.forecast import Forecast
+from srgan.upscale.names import run_key
+from srgan.upscale.plan import Plan
+from srgan.upscale.progress import Progress, RunProgress
+from srgan.upscale.records import Tally
+from srgan.upscale.samples import contact_sheet
+from srgan.upscale.summary import Summary, summarise, write_summary
+
+_LOG_EVERY_S = 30.0
+
+
+class RunProgressBar:
+    """A progress artifact, and a line with the time left every half a minute.
+
+    Time left is judged by source bytes since this flow process began to follow the batches.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._logger = get_run_logger()
+        self._progress = RunProgress(
+            open_address(Settings(), plan.destination), plan.destination, plan.run
+        )
+        self._began = self._said = time.monotonic()
+        self._first = self._read() or Progress()
+        self._shown = self._first
+        self._artifact: UUID | None = None
+
+    def update(self) -> None:
+        """Show what the batches have said since the last time."""
+        now = self._read()
+        if now is None or now == self._shown:
+            return
+        self._shown = now
+        percent, text = self._standing(now)
+        if self._artifact is None:
+            made = create_progress_artifact(percent, key="upscale-progress", description=text)
+            assert isinstance(made, UUID)
+            self._artifact = made
+        else:
+            update_progress_artifact(self._artifact, percent, description=text)
+        if time.monotonic() - self._said >= _LOG_EVERY_S:
+            self._said = time.monotonic()
+            self._logger.info(text)
+
+    def _read(self) -> Progress | None:
+        try:
+            return self._progress.read()
+        except StorageError:
+            return None  # a display; whether the batches work is for themselves to say
+
+    def _standing(self, now: Progress) -> tuple[float, str]:
+        total = max(self._plan.todo_bytes, 1)
+        seconds = time.monotonic() - self._began
+        done = now.source_bytes - self._first.source_bytes
+        megapixels = now.megapixels - self._first.megapixels
+        text = (
+            f"{now.num_images} of {self._plan.num_todo} images ({now.num_failed} failed), "
+            f"{megapixels / seconds:.2f} output megapixels per second"
+        )
+        if done:
+            left_s = seconds * (total - now.source_bytes) / done
+            text += f", about {left_s / 60:.1f} minutes left"
+        return min(100.0, 100 * now.source_bytes / total), text
+
+
+@task
+def show_forecast(forecast: Forecast) -> Forecast:
+    """The plan as an artifact and in the log."""
+    create_markdown_artifact(
+        "\n".join(f"- {part}" for part in forecast.text.split("; ")),
+        key="upscale-plan",
+        description="What a run would do; nothing was written",
+    )
+    get_run_logger().info("Plan only: %s", forecast.text)
+    return forecast
+
+
+@task(**PATIENTLY)
+def publish_summary(
+    plan: Plan, finished: dict[int, Tally], lost: dict[int, str]
+) -> tuple[UpscaleReport, Summary]:
+    """Write the run's summary, and show it as tables on the flow run's page."""
+    summary = summarise(plan, finished, lost)
+    report = write_summary(open_address(Settings(), plan.destination), summary)
+    counts = summary.counts
+    create_table_artifact(
+        key="upscale",
+        description=f"`{plan.source}` → `{plan.destination}` with `{summary.model}`; everything "
+        f"in `{report.summary_key}`",
+        table=[
+            {
+                "model": summary.model,
+                "images": summary.num_keys,
+                "done": counts.num_done,
+                "skipped": counts.num_skipped,
+                "failed": counts.num_failed,
+                "MB read": round(counts.input_bytes / 1e6, 1),
+                "MB written": round(counts.output_bytes / 1e6, 1),
+                "output megapixels": round(counts.output_megapixels, 2),
+                "megapixels per second": round(summary.megapixels_per_s, 3),
+                "seconds": round(summary.seconds, 1),
+            }
+        ],
+    )
+    create_table_artifact(
+        key="upscale-stages",
+        description="Seconds of all images by stage of the work; stages overlap",
+        table=[{"stage": name, "seconds": round(s, 1)} for name, s in counts.seconds.items()],
+    )
+    if counts.failures:
+        create_table_artifact(
+            key="upscale-failures",
+            description=f"The first {len(counts.failures)} of {counts.num_failed} failed images",
+            table=[{"image": key, "reason": why} for key, why in counts.failures.items()],
+        )
+    get_run_logger().info(
+        "%d done, %d skipped, %d failed of %d images: %.1f output megapixels in %.0f s",
+        counts.num_done,
+        counts.num_skipped,
+        counts.num_failed,
+        summary.num_keys,
+        counts.output_megapixels,
+        summary.seconds,
+    )
+    return report, summary
+
+
+@task(**PATIENTLY)
+def show_samples(plan: Plan) -> None:
+    """Before and after of a few images, stored with the run and shown on its page."""
+    store = open_address(Settings(), plan.destination)
+    sheet = contact_sheet(store, plan.destination, plan.run)
+    if sheet is None:
+        return
+    key = run_key(plan.destination, plan.run, "contact-sheet.jpg")
+    store.put(key, sheet, content_type="image/jpeg")
+    # In the artifact itself: pages of buckets ask for keys that a browser has not.
+    create_image_artifact(
+        f"data:image/jpeg;base64,{base64.b64encode(sheet).decode()}",
+        key="upscale-samples",
+        description="Before (enlarged by bicubic) and after, from the middle of a few images",
+    )

@@ -1,0 +1,213 @@
+"""A folder of this machine's disks as the `ObjectStore` that the core asks for.
+
+Keys are absolute paths, so that they mean the same to every machine that sees the folder. What a
+file system has no place for, the metadata of an object, lies below ``<folder>/_srgan/objects/``.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from srgan.errors import ConflictError, StorageError
+from srgan.storage import ObjectInfo
+
+_OWN = "_srgan"
+_UNUSABLE = ("", ".", "..")
+
+
+class FolderStore:
+    """Files below one folder. Safe for many threads and processes.
+
+    A change token is made of size and time of change, as with make and rsync. Links to files are
+    followed, links to folders are not; what is no regular file does not exist.
+    """
+
+    bucket = ""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._below = f"{str(folder).rstrip('/')}/"
+
+    def uri(self, key: str) -> str:
+        return key
+
+    def get(self, key: str) -> bytes:
+        data = self.find(key)
+        if data is None:
+            raise StorageError(f"{key} does not exist")
+        return data
+
+    def find(self, key: str) -> bytes | None:
+        with self._naming(key, "read"):
+            try:
+                # Without waiting: the other end of a pipe may never come.
+                file = os.open(self._path(key), os.O_RDONLY | os.O_NONBLOCK)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            with os.fdopen(file, "rb") as stream:
+                if not stat.S_ISREG(os.fstat(file).st_mode):
+                    return None
+                return stream.read()
+
+    def put(
+        self,
+        key: str,
+        body: bytes | BinaryIO,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+        if_absent: bool = False,
+        if_token: str | None = None,
+    ) -> str:
+        target = self._path(key)
+        unfinished = self._own("unfinished", uuid.uuid4().hex)
+        with self._naming(key, "write"):
+            try:
+                with unfinished.open("wb") as file:
+                    if isinstance(body, bytes):
+                        file.write(body)
+                    else:
+                        shutil.copyfileobj(body, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                token = _token(unfinished.stat())
+                with self._locked(wanted=if_absent or if_token is not None):
+                    if if_absent or if_token is not None:
+                        self._expect(key, if_token)
+                    if metadata:
+                        # With the token of what is to come: of no use until that is there.
+                        self._describe(key, token, metadata)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    unfinished.replace(target)
+            finally:
+                unfinished.unlink(missing_ok=True)
+        return token
+
+    def head(self, key: str) -> ObjectInfo | None:
+        with self._naming(key, "look up"):
+            return _info(key, self._path(key))
+
+    def metadata(self, key: str) -> dict[str, str]:
+        info = self.head(key)
+        if info is None:
+            raise StorageError(f"{key} does not exist")
+        with self._naming(key, "look up"):
+            try:
+                described = json.loads(self._description(key).read_bytes())
+            except FileNotFoundError:
+                return {}
+        return dict(described["metadata"]) if described["token"] == info.token else {}
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        folder, _, _ = prefix.rpartition("/")
+        with self._naming(prefix, "list"):
+            for info in self._walk(Path(folder or "/")):
+                if info.key.startswith(prefix):
+                    yield info
+
+    def delete(self, key: str) -> None:
+        with self._naming(key, "delete"):
+            self._path(key).unlink(missing_ok=True)
+            self._description(key).unlink(missing_ok=True)
+
+    def download(self, key: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        with self._naming(key, "read"):
+            try:
+                shutil.copyfile(self._path(key), temporary)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        relative = key.removeprefix(self._below)
+        if not key.startswith(self._below) or any(p in _UNUSABLE for p in relative.split("/")):
+            raise StorageError(f"{key!r} is no file below {self._folder}")
+        return Path(key)
+
+    def _own(self, *names: str) -> Path:
+        path = self._folder.joinpath(_OWN, *names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _description(self, key: str) -> Path:
+        name = hashlib.sha256(key.removeprefix(self._below).encode()).hexdigest()
+        return self._folder / _OWN / "objects" / name[:2] / f"{name}.json"
+
+    def _describe(self, key: str, token: str, metadata: Mapping[str, str]) -> None:
+        path = self._description(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self._own("unfinished", uuid.uuid4().hex)
+        unfinished.write_text(json.dumps({"token": token, "metadata": dict(metadata)}))
+        unfinished.replace(path)
+
+    def _expect(self, key: str, token: str | None) -> None:
+        info = _info(key, self._path(key))
+        if (info.token if info else None) != token:
+            raise ConflictError(
+                f"cannot write {key}: somebody else wrote it first; read it again and decide anew"
+            )
+
+    def _walk(self, folder: Path) -> Iterator[ObjectInfo]:
+        if folder == self._folder / _OWN / "objects":
+            return
+        try:
+            entries = [(_sort_key(entry), entry.name) for entry in os.scandir(folder)]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for order, name in sorted(entries):
+            path = folder / name
+            if order.endswith(b"/"):
+                yield from self._walk(path)
+            elif info := _info(_printable(path), path):
+                yield info
+
+    @contextmanager
+    def _locked(self, *, wanted: bool) -> Iterator[None]:
+        """Conditional writes one after the other; the others need no lock."""
+        if not wanted:
+            yield
+            return
+        with self._own("lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _naming(self, key: str, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise StorageError(f"{key} does not exist") from error
+        except OSError as error:
+            raise StorageError(f"cannot {verb} {key}: {error.strerror or error}") from error
+
+
+def _sort_key(entry: "os.DirEntry[str]") -> bytes:
+    """Keys sort as bytes, and those below a folder with the sign that follows its name."""
+    return os.fsencode(entry.name) + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
+
+
+def _printable(path: Path) -> str:
+    """Names that are no UTF-8 get backslashes, which no output may have."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _info(key: str, path: Path) -> ObjectInfo | None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return ObjectInfo(key, _token(status), status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+
+def _token(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"

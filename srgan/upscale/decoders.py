@@ -1,0 +1,199 @@
+"""Decoding of files that nobody trusts, in processes whose death costs one image.
+
+A decoder that crashes, hangs or asks for too much memory is what broken and hostile files do to
+image libraries. So the pixels are made in child processes (`decoder_process`) that know none of
+this process's secrets: each has a bound on its memory, each image a limit of time.
+"""
+
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from queue import LifoQueue
+from types import TracebackType
+from typing import IO, Protocol, Self
+
+from srgan.errors import ClusterError, ImageError
+from srgan.images import Photo
+from srgan.settings import inherited_environment
+from srgan.upscale.decoder_protocol import READY, Request, read_answer, write_request
+
+DECODE_LIMIT_S = 60.0
+"""For one image; 100 megapixels of PNG take about 5 s."""
+_SMALL_PIXELS = 16_000_000
+"""Larger images are decoded one at a time, so that several cannot add up."""
+_BYTES_PER_PIXEL = 32
+"""More than any format takes at its peak (WebP with alpha 25, most 14–20)."""
+_SPARE_BYTES = 256 * 2**20
+_ORPHAN_S = 10
+_STOP_S = 5.0
+_PIPE_BYTES = 2**20
+_CODE = "from srgan.upscale.decoder_process import main; main()"
+
+
+class Decode(Protocol):
+    """`srgan.images.decode`, or the same elsewhere."""
+
+    def __call__(self, data: bytes, *, max_pixels: int) -> Photo:
+        """The photo, or an `ImageError` that says why not."""
+
+
+class Decoders:
+    """A few decoder processes. Safe for many threads; closing it ends them."""
+
+    def __init__(self, num_processes: int, *, limit_s: float = DECODE_LIMIT_S) -> None:
+        # The last one back is the next one out: a batch of one image starts one process.
+        self._idle: LifoQueue[_Decoder] = LifoQueue()
+        self._all = [_Decoder(limit_s) for _ in range(num_processes)]
+        self._alone = threading.Lock()
+        for each in self._all:
+            self._idle.put(each)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def decode(self, data: bytes, *, max_pixels: int) -> Photo:
+        """As `srgan.images.decode`; further reasons are ``crashed`` and ``timed_out``."""
+        try:
+            return self._ask(data, min(max_pixels, _SMALL_PIXELS))
+        except ImageError as error:
+            if error.reason != "too_large" or max_pixels <= _SMALL_PIXELS:
+                raise
+        with self._alone:
+            return self._ask(data, max_pixels)
+
+    def close(self) -> None:
+        """End the processes, also those at work."""
+        for each in self._all:
+            each.close()
+
+    def pids(self) -> list[int]:
+        """Ids of the processes that run now."""
+        return [pid for each in self._all if (pid := each.pid) is not None]
+
+    def _ask(self, data: bytes, max_pixels: int) -> Photo:
+        decoder = self._idle.get()
+        try:
+            return decoder.decode(data, max_pixels)
+        finally:
+            self._idle.put(decoder)
+
+
+class _Decoder:
+    """One process at a time; a lost one is replaced when the next image comes."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def decode(self, data: bytes, max_pixels: int) -> Photo:
+        request = Request(
+            size_bytes=len(data),
+            max_pixels=max_pixels,
+            memory_bytes=_BYTES_PER_PIXEL * max_pixels + 2 * len(data) + _SPARE_BYTES,
+            alarm_s=int(self._limit_s) + _ORPHAN_S,
+        )
+        process = self._sent(request, data)
+        late = threading.Event()
+        watch = threading.Timer(self._limit_s, _kill_late, (process, late))
+        watch.start()
+        try:
+            return read_answer(_pipe(process.stdout), request.memory_bytes)
+        except EOFError as error:
+            raise self._lost(process, late) from error
+        except ImageError:
+            raise  # a whole answer
+        except BaseException:
+            process.kill()  # the rest of its answer is still to come
+            raise
+        finally:
+            watch.cancel()
+            watch.join()
+
+    def close(self) -> None:
+        self._closed = True
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait(_STOP_S)
+        _close_pipes(self._process)
+
+    def _sent(self, request: Request, data: bytes) -> "subprocess.Popen[bytes]":
+        """The process that has the whole image; one that died since the last is replaced."""
+        for _ in range(2):
+            process = self._alive()
+            try:
+                write_request(_pipe(process.stdin), request, data)
+            except BrokenPipeError:
+                process.kill()
+                process.wait()
+                continue
+            return process
+        raise ImageError("crashed", "the decoder died twice before it had the image")
+
+    def _alive(self) -> "subprocess.Popen[bytes]":
+        if self._closed:
+            raise RuntimeError("the batch has ended")
+        if self._process is None or self._process.poll() is not None:
+            self._process = _start(self._process)
+        return self._process
+
+    def _lost(self, process: "subprocess.Popen[bytes]", late: threading.Event) -> ImageError:
+        process.kill()
+        status = process.wait()
+        if late.is_set() or status == -signal.SIGALRM:
+            return ImageError("timed_out", f"not decoded within {self._limit_s:g} s")
+        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        return ImageError("crashed", f"the decoder died {how}")
+
+
+def _start(previous: "subprocess.Popen[bytes] | None") -> "subprocess.Popen[bytes]":
+    if previous is not None:
+        _close_pipes(previous)
+    process = subprocess.Popen(  # noqa: S603  # our own interpreter and code
+        [sys.executable, "-c", _CODE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # No keys of services; and one thread, since several images are on their way.
+        env={**inherited_environment(), "OMP_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"},
+        # Ctrl-C is for the parent, whose end closes the pipe.
+        start_new_session=True,
+        # Fewer turns between the two (Linux; elsewhere pipes grow by themselves).
+        pipesize=_PIPE_BYTES,
+    )
+    # So that its start does not count as the first image's time.
+    if _pipe(process.stdout).read(1) != READY:
+        _close_pipes(process)
+        raise ClusterError(f"the decoder ended at its start, with status {process.wait()}")
+    return process
+
+
+def _kill_late(process: "subprocess.Popen[bytes]", late: threading.Event) -> None:
+    late.set()
+    process.kill()
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
+
+
+def _close_pipes(process: "subprocess.Popen[bytes]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        with suppress(BrokenPipeError):  # what was buffered for a dead process
+            _pipe(pipe).close()

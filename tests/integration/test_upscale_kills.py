@@ -1,0 +1,228 @@
+"""Everything under a bulk run that can be killed, one after the other; `make test-slow`.
+
+After each all outputs are there with the bytes of a run that nobody disturbed, what was whole at
+the kill was not written again, and a further run finds nothing to do.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from srgan.stack.state import runtime_folder
+from srgan.stack.supervisor import Supervisor
+from tests.integration.conftest import RunningStack, dead_leaves, wait_until
+from tests.integration.test_jobs import Run
+from tests.integration.training import kill, processes_with, stay_away
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+NUM_PHOTOS = 60
+NUM_BEFORE = 4
+"""Outputs that are there when something is killed."""
+AWAY_S = 20  # the object store
+SOURCE = "s3://srgan/bulk/photos"
+# A batch takes long enough to be killed in the middle.
+REGISTER = """
+import hashlib
+import torch
+from srgan.adapters.registry import Registry
+from srgan.config import GeneratorConfig
+from srgan.evaluate.lineage import ImportLineage
+from srgan.models.build import build_generator
+from srgan.models.interchange import dump_generator
+from srgan.settings import Settings
+
+torch.manual_seed(0)
+config = GeneratorConfig(kind="msrresnet", scale=4, num_blocks=16, num_channels=32)
+weights = dump_generator(build_generator(config))
+lineage = ImportLineage(
+    source_file="drawn.pth",
+    source_sha256="ab" * 32,
+    source_format="drawn",
+    weights_digest=hashlib.sha256(weights).hexdigest(),
+)
+print("RESULT", Registry(Settings()).register_import("bulk-x4", weights, lineage).uri)
+"""
+
+
+class BulkRun(Run):
+    """A run of the deployment `upscale` into a prefix of its own."""
+
+    def __init__(self, stack: RunningStack, model: str, destination: str) -> None:
+        self._stack = stack
+        self.destination = destination
+        super().__init__(
+            stack,
+            "upscale/upscale",
+            {
+                "source": SOURCE,
+                "destination": f"s3://srgan/{destination}",
+                "model": model,
+                "config": {"batch_bytes": 700_000, "precision": "fp32"},
+            },
+        )
+
+    def training(self) -> list[dict[str, Any]]:
+        """The Ray jobs of this flow run's batches, oldest first."""
+        jobs = self._jobs.get("/api/jobs/").raise_for_status().json()
+        ours = [job for job in jobs if job["submission_id"].startswith(f"{self.id}-upscale-")]
+        return sorted(ours, key=lambda job: int(job["start_time"]))
+
+    def wait_for_outputs(self) -> dict[str, tuple[str, str]]:
+        """Wait until the run is in the middle of its work; what it has written by then."""
+        wait_until(
+            lambda: len(outputs(self._stack, self.destination)) >= NUM_BEFORE, "outputs", 300
+        )
+        return outputs(self._stack, self.destination)
+
+    def finish(self) -> dict[str, tuple[str, str]]:
+        """Wait for the end, which has to be a good one; all outputs."""
+        ends = {"COMPLETED", "FAILED", "CANCELLED"}
+        wait_until(lambda: self.now["state_type"] in ends, "the run ends", 600)
+        assert self.now["state_type"] == "COMPLETED", self.now["state"]
+        return outputs(self._stack, self.destination)
+
+
+@pytest.fixture(scope="module")
+def model(stack: RunningStack) -> str:
+    """Address of a version of random weights, and the photos in the bucket."""
+    for seed in range(NUM_PHOTOS):
+        stack.store.put(f"bulk/photos/{seed:02d}.png", dead_leaves(seed + 900, 120, 140))
+    printed = stack.python(REGISTER)
+    return next(line for line in printed.splitlines() if line.startswith("RESULT ")).split()[1]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stack: RunningStack, model: str) -> dict[str, str]:
+    """Digests of the outputs of a run that nothing happens to."""
+    run = BulkRun(stack, model, "bulk/undisturbed")
+    try:
+        made = run.finish()
+    finally:
+        run.close()
+    assert len(made) == NUM_PHOTOS
+    return {name: token for name, (token, _) in made.items()}
+
+
+@pytest.fixture
+def run(stack: RunningStack, model: str, request: pytest.FixtureRequest) -> Iterator[BulkRun]:
+    run = BulkRun(stack, model, f"bulk/{request.node.name}")
+    try:
+        yield run
+    finally:
+        run.close()
+
+
+def test_a_bulk_run_survives_the_loss_of_its_batch_jobs(
+    stack: RunningStack, run: BulkRun, model: str, undisturbed: dict[str, str]
+) -> None:
+    before = run.wait_for_outputs()
+    kill(batch_processes(stack))
+    expect_whole(stack, run, before, undisturbed)
+    assert "FAILED" in run.statuses(), "something was lost"
+    expect_nothing_to_do(stack, model, run)
+
+
+def test_a_bulk_run_survives_the_loss_of_its_flow(
+    stack: RunningStack, run: BulkRun, undisturbed: dict[str, str]
+) -> None:
+    before = run.wait_for_outputs()
+    kill([int(run.now["infrastructure_pid"])])
+    expect_whole(stack, run, before, undisturbed)
+    assert "AwaitingRetry" in run.history
+    assert set(run.statuses()) == {"SUCCEEDED"}, "no job was lost or made twice"
+
+
+def test_a_bulk_run_survives_the_loss_of_flow_and_jobs_together(
+    stack: RunningStack, run: BulkRun, undisturbed: dict[str, str]
+) -> None:
+    before = run.wait_for_outputs()
+    kill([int(run.now["infrastructure_pid"]), *batch_processes(stack)])
+    expect_whole(stack, run, before, undisturbed)
+
+
+def test_a_bulk_run_survives_the_loss_of_the_prefect_worker(
+    stack: RunningStack, run: BulkRun, undisturbed: dict[str, str]
+) -> None:
+    before = run.wait_for_outputs()
+    kill(processes_with(stack, b"worker\0start"))
+    expect_whole(stack, run, before, undisturbed)
+
+
+def test_a_bulk_run_survives_twenty_seconds_without_the_object_store(
+    stack: RunningStack, run: BulkRun, model: str, undisturbed: dict[str, str]
+) -> None:
+    before = run.wait_for_outputs()
+    supervisor = Supervisor(runtime_folder(Path(stack.env["SRGAN_HOME"])))
+    kill(processes_with(stack, b"weed\0"))
+    supervisor.stop(["s3"])  # or it would be back at once
+    stay_away(AWAY_S)
+    supervisor.start("s3")
+    expect_whole(stack, run, before, undisturbed)
+    expect_nothing_to_do(stack, model, run)
+
+
+def expect_whole(
+    stack: RunningStack,
+    run: BulkRun,
+    before: dict[str, tuple[str, str]],
+    undisturbed: dict[str, str],
+) -> None:
+    """All outputs, with the right bytes; none that was there before is newer now."""
+    after = run.finish()
+    assert {name: token for name, (token, _) in after.items()} == undisturbed
+    assert {name: after[name] for name in before} == before
+    done = [row["source_key"] for row in records(stack, run) if row["outcome"] == "done"]
+    assert len(done) == len(set(done)), "an image was done twice"
+    everything = {row["source_key"].rpartition("/")[2] for row in records(stack, run)}
+    assert everything == undisturbed.keys()
+
+
+def expect_nothing_to_do(stack: RunningStack, model: str, run: BulkRun) -> None:
+    before = outputs(stack, run.destination)
+    again = BulkRun(stack, model, run.destination)
+    try:
+        assert again.finish() == before
+        assert again.statuses() == [], "no job was needed"
+    finally:
+        again.close()
+
+
+def outputs(stack: RunningStack, destination: str) -> dict[str, tuple[str, str]]:
+    """Change token, which here is a digest of the bytes, and time of writing, by relative path."""
+    pages = stack.store._client.get_paginator("list_objects_v2").paginate(
+        Bucket="srgan", Prefix=f"{destination}/"
+    )
+    return {
+        entry["Key"].removeprefix(f"{destination}/"): (
+            entry["ETag"].strip('"'),
+            entry["LastModified"].isoformat(),
+        )
+        for page in pages
+        for entry in page.get("Contents", [])
+        if "/_srgan/" not in entry["Key"]
+    }
+
+
+def records(stack: RunningStack, run: BulkRun) -> list[dict[str, Any]]:
+    """The rows of all parts of a run."""
+    parts = [
+        info.key
+        for info in stack.store.list(f"{run.destination}/_srgan/{run.id}-")
+        if "/records/" in info.key
+    ]
+    tables = [pq.read_table(pa.BufferReader(stack.store.get(key))) for key in parts]
+    rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
+    return rows
+
+
+def batch_processes(stack: RunningStack) -> list[int]:
+    """Drivers of batch jobs, and their workers, which Ray names after the actor."""
+    return [
+        *processes_with(stack, b"srgan.adapters.ray_upscale"),
+        *processes_with(stack, b"ray::UpscaleWorker"),
+    ]
