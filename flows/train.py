@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow, get_run_logger
 
 from flows.jobs import root_flow_run_id, run_job, stop_jobs
-from srgan.adapters.ray_train import TrainSpec, check_batch, progress_key, result_key
+from srgan.adapters.ray_train import TrainSpec, check_workers, progress_key, result_key
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import find_run, tracked_run
 from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig
@@ -40,7 +40,7 @@ def train(
         num_workers: Training processes; without it one per GPU, or two on CPUs.
         force: Train anew although a result of the same inputs exists.
     """
-    check_batch(stage, num_workers)
+    check_workers(stage, num_workers)
     run = stage_name(dataset, stage, init_from, nonce=root_flow_run_id() if force else None)
     return find_result(run) or train_stage(run, dataset, stage, init_from, num_workers)
 

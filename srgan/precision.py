@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16", "auto"]
+Precision = Literal["fp32", "bf16", "fp16", "auto"]
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -22,5 +22,7 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     One context per forward: within one, cast weights are cached, and an optimiser step in
     between would leave the next forward with weights of before.
     """
+    if precision == "fp16":
+        return torch.autocast(device.type, dtype=torch.float16)
     enabled = precision == "bf16" or (precision == "auto" and computes_bf16(device))
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

@@ -75,7 +75,7 @@ def main(spec_key: str, job_id: str) -> None:
     timeline = Timeline()
     os.environ.update(_RAY_SWITCHES)
     settings, store, spec = start(spec_key, TrainSpec)
-    check_batch(spec.stage, spec.num_workers)
+    check_workers(spec.stage, spec.num_workers)
     check_inputs(spec, store)
     timeline.end("checks")
     connect()
@@ -86,9 +86,11 @@ def main(spec_key: str, job_id: str) -> None:
 
     workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
     check_device(spec.stage, "cuda" if workers.use_gpu else "cpu")
+    check_workers(spec.stage, workers.num_workers)
+    least = spec.stage.min_workers or workers.num_workers
     wait_for_cluster(
-        cpus=workers.num_workers * workers.cpus_per_worker,
-        gpus=workers.num_workers if workers.use_gpu else 0,
+        cpus=least * workers.cpus_per_worker,
+        gpus=least if workers.use_gpu else 0,
         what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
         limit_s=settings.cluster_wait_s,
     )
@@ -102,11 +104,15 @@ def main(spec_key: str, job_id: str) -> None:
     logger.info("finished %s at step %d: %s", spec.run, result.step, result.metrics)
 
 
-def check_batch(stage: PretrainConfig | AdversarialConfig, num_workers: int | None) -> None:
-    """Refuse a global batch that the workers cannot share evenly.
+def check_workers(stage: PretrainConfig | AdversarialConfig, num_workers: int | None) -> None:
+    """Refuse a global batch that the workers cannot share evenly, and more least workers than all.
 
     Without `num_workers` they are as many as can.
     """
+    if num_workers and stage.min_workers and stage.min_workers > num_workers:
+        raise ConfigError(
+            f"{stage.stage}.min_workers {stage.min_workers} is more than num_workers {num_workers}"
+        )
     if num_workers and stage.batch_size % num_workers:
         raise ConfigError(
             f"{stage.stage}.batch_size {stage.batch_size} cannot be divided by num_workers "
@@ -171,7 +177,9 @@ def _fit(
             "timeline": timeline.marks,
         },
         scaling_config=ScalingConfig(
-            num_workers=workers.num_workers,
+            num_workers=(spec.stage.min_workers, workers.num_workers)  # type: ignore[arg-type]  # V1
+            if spec.stage.min_workers
+            else workers.num_workers,
             use_gpu=workers.use_gpu,
             resources_per_worker=per_worker,
         ),

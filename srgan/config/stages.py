@@ -57,14 +57,21 @@ class _StageConfig(Config):
     ema_decay: float | None = Field(None, gt=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0)
     """Largest global gradient norm; None leaves gradients as they are."""
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    """``auto``: bf16 autocast where the device computes it natively, else fp32."""
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
+    """``auto``: bf16 autocast where the device computes it natively, else fp32. ``fp16`` scales
+    losses, so that small gradients do not vanish; for GPUs before bf16."""
+    compile: bool = False
+    """``torch.compile`` of the trained networks: a faster step after minutes of compiling at each
+    start. Needs a C++ compiler on the nodes (on GPUs what Triton needs)."""
     seed: int = 0
     checkpoint_every: Positive = 1000
     validate_every: Positive = 1000
     log_every: Positive = 50
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
+    min_workers: Positive | None = None
+    """Elastic workers: with nodes lost, go on with as few as this and take in new ones when they
+    come. None waits until all workers have a place again."""
     sync_batch_norm: bool = False
     """Batch norm over the whole batch instead of each worker's share of it; GPUs only."""
     keep_last: Positive = 3

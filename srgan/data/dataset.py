@@ -109,19 +109,14 @@ class Patches:
         self._first_crop = np.concatenate(([0], np.cumsum(self._num_crops)[:-1]))
 
     def batch(self, step: int, *, rank: int, num_ranks: int) -> NDArray[np.uint8]:
-        """This rank's part of the global batch of `step`, uint8 (B / ranks, 3, window, window).
+        """This rank's share of the global batch of `step`, uint8 (share, 3, window, window).
 
-        The parts of all ranks in turn are the same batch for any number of ranks. `ConfigError`
-        unless the number of ranks divides the batch.
+        The shares of all ranks in turn are the same batch for any number of ranks.
         """
-        if self._batch_size % num_ranks:
-            raise ConfigError(
-                f"batch_size {self._batch_size} is not divisible by {num_ranks} workers"
-            )
-        share = self._batch_size // num_ranks
+        share = share_of(self._batch_size, rank, num_ranks)
         crops, ys, xs, turns = self._draw(step)
-        batch = np.empty((share, 3, self._window, self._window), np.uint8)
-        for out, index in zip(batch, range(rank * share, (rank + 1) * share), strict=True):
+        batch = np.empty((len(share), 3, self._window, self._window), np.uint8)
+        for out, index in zip(batch, share, strict=True):
             y, x = ys[index], xs[index]
             patch = self._crops.view(crops[index])[y : y + self._window, x : x + self._window]
             out[:] = _turned(patch.transpose(2, 0, 1), turns[index])
@@ -140,6 +135,16 @@ class Patches:
         turns = bits[4] >> 29 if self._augment else np.zeros(self._batch_size, np.int64)
         ys, xs = _below(bits[2], places), _below(bits[3], places)
         return crops.tolist(), ys.tolist(), xs.tolist(), turns.tolist()
+
+
+def share_of(batch_size: int, rank: int, num_ranks: int) -> range:
+    """Places in the global batch that a rank trains on; where they are not equal, the first ranks
+    have one more. `ConfigError` with more ranks than places."""
+    if num_ranks > batch_size:
+        raise ConfigError(f"batch_size {batch_size} leaves some of {num_ranks} workers nothing")
+    least, more = divmod(batch_size, num_ranks)
+    first = rank * least + min(rank, more)
+    return range(first, first + least + (rank < more))
 
 
 def _below(bits: NDArray[np.int64], limit: NDArray[np.int64] | int) -> NDArray[np.int64]:

@@ -6,7 +6,6 @@ whatever is kept there is kept here. libvips compresses the pixels.
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from functools import cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,29 +16,54 @@ from srgan.images import heads
 from srgan.images.encode import check_writable, encode
 from srgan.images.photo import Photo
 from srgan.images.spool import Plane, SpooledPhoto
+from srgan.images.vips import vips
 
 _CHUNK_BYTES = 4 * 2**20
 _VALUES = {"uint8": "uchar", "uint16": "ushort"}
 _KINDS = {(1, 1): "b-w", (3, 1): "srgb", (1, 2): "grey16", (3, 2): "rgb16"}
 """libvips' names; the latter by number of colours and bytes of a value."""
-_MOST_RAW_BYTES = 2**32 - 2**20
-"""Offsets have 32 bits in TIFF and BMP; a megabyte is for what stands before the pixels."""
+_MOST_BMP_BYTES = 2**32 - 2**20
+"""Sizes have 32 bits; a megabyte is for what stands before the pixels."""
 
 
-def encode_into(file: BinaryIO, photo: Photo, *, format: str, jpeg_quality: int) -> None:
+def encode_into(
+    file: BinaryIO,
+    photo: Photo,
+    *,
+    format: str,
+    jpeg_quality: int,
+    jpeg_subsampling: str = "4:4:4",
+) -> None:
     """Encode any photo to an empty file; one on the disk never comes into memory whole."""
     if isinstance(photo, SpooledPhoto):
-        encode_rows(photo, file, format=format, jpeg_quality=jpeg_quality)
+        encode_rows(
+            photo,
+            file,
+            format=format,
+            jpeg_quality=jpeg_quality,
+            jpeg_subsampling=jpeg_subsampling,
+        )
     else:
-        file.write(encode(photo, format=format, jpeg_quality=jpeg_quality))
+        data = encode(
+            photo, format=format, jpeg_quality=jpeg_quality, jpeg_subsampling=jpeg_subsampling
+        )
+        file.write(data)
 
 
-def encode_rows(photo: SpooledPhoto, file: BinaryIO, *, format: str, jpeg_quality: int) -> None:
+def encode_rows(
+    photo: SpooledPhoto,
+    file: BinaryIO,
+    *,
+    format: str,
+    jpeg_quality: int,
+    jpeg_subsampling: str = "4:4:4",
+) -> None:
     """Write to an empty file what `encode` would give, with some rows in memory at a time.
 
     The same pixels and metadata; bytes may differ, for libvips compresses PNG, JPEG and WebP.
-    WebP's encoder alone holds the whole image all the same. Raises what `encode` raises,
-    ``too_large`` for more than 4 GiB in TIFF or BMP and ``no_space`` where the disk is full.
+    WebP's encoder alone holds the whole image all the same, and 4:2:2, which libvips has not, is
+    written as 4:4:4. Raises what `encode` raises, ``too_large`` for more than 4 GiB of BMP too, and
+    ``no_space`` where the disk is full.
     """
     height, width = photo.pixels.shape[:2]
     check_writable(photo, format, height, width)
@@ -50,7 +74,7 @@ def encode_rows(photo: SpooledPhoto, file: BinaryIO, *, format: str, jpeg_qualit
         elif format == "bmp":
             _write_bmp(photo, small, file)
         elif format == "webp":
-            large = _saved(_image(photo).webpsave_buffer, Q=jpeg_quality, keep="none")
+            large = _saved(_in_8_bits(_image(photo)).webpsave_buffer, Q=jpeg_quality, keep="none")
             file.write(heads.webp(small, large, width, height))
         elif format == "png":
             target = _Target(file, heads.png_pixels_at, lambda large: heads.png(small, large))
@@ -58,7 +82,10 @@ def encode_rows(photo: SpooledPhoto, file: BinaryIO, *, format: str, jpeg_qualit
             target.save(_image(photo).pngsave_target, filter="sub")
         else:
             target = _Target(file, heads.jpeg_pixels_at, lambda _: heads.jpeg(small))
-            target.save(_image(photo).jpegsave_target, Q=jpeg_quality, subsample_mode="on")
+            mode = "on" if jpeg_subsampling == "4:2:0" else "off"
+            target.save(
+                _in_8_bits(_image(photo)).jpegsave_target, Q=jpeg_quality, subsample_mode=mode
+            )
     except OSError as error:
         raise ImageError("no_space", f"the result could not be written: {error}") from error
 
@@ -87,7 +114,7 @@ class _Target:
         self._error: OSError | None = None
 
     def save(self, save: Callable[..., Any], **options: Any) -> None:
-        target = _vips().TargetCustom()
+        target = vips().TargetCustom()
         target.on_write(self._write)
         try:
             _saved(save, target, keep="none", **options)
@@ -117,17 +144,9 @@ class _Target:
 def _saved(save: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     try:
         return save(*arguments, **options)
-    except _vips().Error as error:
+    except vips().Error as error:
         said = " ".join(str(error).split())
         raise ImageError("unsupported", f"{said}; choose another format") from error
-
-
-@cache
-def _vips() -> Any:
-    import pyvips  # not needed for photos that fit into memory
-
-    pyvips.cache_set_max(0)  # it would keep spooled pixels alive
-    return pyvips
 
 
 def _image(photo: SpooledPhoto) -> Any:
@@ -138,9 +157,17 @@ def _image(photo: SpooledPhoto) -> Any:
     return images[0].bandjoin(images[1:]).copy(interpretation=kind)
 
 
+def _in_8_bits(image: Any) -> Any:
+    """Rounded as `Photo.in_8_bits` does."""
+    if image.format == "uchar":
+        return image
+    kind = _KINDS[image.bands - image.hasalpha(), 1]
+    return ((image + 128) / 257).floor().cast("uchar").copy(interpretation=kind)
+
+
 def _opened(plane: Plane) -> Any:
     height, width, *channels = plane.shape
-    return _vips().Image.rawload(
+    return vips().Image.rawload(
         plane.path,
         width,
         height,
@@ -154,7 +181,6 @@ def _write_tiff(photo: SpooledPhoto, small: bytes, file: BinaryIO) -> None:
     height, width = photo.pixels.shape[:2]
     planes = (photo.colours, photo.opacity)
     size_bytes = sum(plane.values.nbytes for plane in planes if plane is not None)
-    _check_raw(size_bytes, "TIFF")
     file.write(heads.tiff(small, width, height, size_bytes))
     for rows in _chunks(photo):
         file.write(_values(photo, rows).data)
@@ -163,20 +189,16 @@ def _write_tiff(photo: SpooledPhoto, small: bytes, file: BinaryIO) -> None:
 def _write_bmp(photo: SpooledPhoto, small: bytes, file: BinaryIO) -> None:
     """From the last row to the first, blue before green before red, rows filled to four bytes."""
     height, width = photo.pixels.shape[:2]
-    fill = -photo.pixels[0].size % 4
-    size_bytes = height * (photo.pixels[0].size + fill)
-    _check_raw(size_bytes, "BMP")
+    row_bytes = photo.pixels[0].size
+    fill = -row_bytes % 4
+    size_bytes = height * (row_bytes + fill)
+    if size_bytes > _MOST_BMP_BYTES:
+        raise ImageError("too_large", "a BMP ends at 4 GiB; choose png")
     file.write(heads.bmp(small, width, height, size_bytes))
     for rows in reversed(list(_chunks(photo))):
-        values = _values(photo, rows)[::-1, :, ::-1].reshape(rows.stop - rows.start, -1)
+        pixels = Photo(photo.colours.read(rows)).in_8_bits().pixels[::-1]
+        values = (pixels[:, :, ::-1] if pixels.ndim == 3 else pixels).reshape(len(pixels), -1)
         file.write(np.pad(values, ((0, 0), (0, fill))).data)
-
-
-def _check_raw(size_bytes: int, format: str) -> None:
-    if size_bytes > _MOST_RAW_BYTES:
-        raise ImageError(
-            "too_large", f"{size_bytes / 2**30:.1f} GiB; {format} ends at 4, choose png"
-        )
 
 
 def _chunks(photo: SpooledPhoto) -> Iterator[slice]:

@@ -85,6 +85,19 @@ class SpooledPhoto(Photo):
     colours: Plane
     opacity: Plane | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pixels is not self.colours.values:
+            # `dataclasses.replace` keeps the planes, and with them what would be encoded.
+            raise ValueError("other pixels than those on disk need a plain photo: unspooled()")
+
+    def unspooled(self) -> Photo:
+        """A plain photo, whose pixels are still read from the disk."""
+        return Photo(**{field.name: getattr(self, field.name) for field in fields(Photo)})
+
+    def in_8_bits(self) -> Photo:
+        return self.unspooled().in_8_bits()
+
     @classmethod
     def of(
         cls, photo: Photo, colours: Plane, opacity: Plane | None, **changes: Any

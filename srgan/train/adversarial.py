@@ -44,8 +44,10 @@ class Adversarial(Stage):
         self.discriminator = self._place(
             build_discriminator(config.discriminator, config.patch_size)
         )
-        self.updates["discriminator"] = Update(self.discriminator, config.gradient_clip)
-        self._judge = ranks.share_gradients(_Judge(self.discriminator))
+        self.updates["discriminator"] = Update(
+            self.discriminator, config.gradient_clip, scaled=self._scaled
+        )
+        self._judge = ranks.share_gradients(_Judge(self._compiled(self.discriminator)))
         self._content = build_content_loss(config, device=device, perceptual=perceptual)
 
     def networks(self) -> dict[str, nn.Module]:
@@ -82,7 +84,7 @@ class Adversarial(Stage):
         with self._autocast():
             real, fake = self._judge(hr, sr)
         loss = discriminator_loss(real, fake)
-        outcome = self.updates["discriminator"].step(loss, learning_rate)
+        outcome = self.updates["discriminator"].step(self._weight * loss, learning_rate)
         return {
             "discriminator_loss": loss.detach(),
             "discriminator_real": real.detach().sigmoid().mean(),
@@ -101,7 +103,7 @@ class Adversarial(Stage):
         content = self._content(sr, hr)
         adversarial = adversarial_loss(logits)
         loss = content + self.config.adversarial_weight * adversarial
-        outcome = self.updates["generator"].step(loss, learning_rate)
+        outcome = self.updates["generator"].step(self._weight * loss, learning_rate)
         return {
             "loss": loss.detach(),
             "content_loss": content.detach(),

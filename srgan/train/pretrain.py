@@ -29,7 +29,7 @@ class Pretrain(Stage):
         with self._autocast():
             sr = self._generate(lr)
         loss = self._content(sr.float(), hr)
-        outcome = update.step(loss, self.learning_rate(step))
+        outcome = update.step(self._weight * loss, self.learning_rate(step))
         update.finish(outcome.skipped)
         if self.ema:
             self.ema.update(self.generator, outcome.skipped)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.data.dataset import share_of
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
@@ -66,8 +67,16 @@ class Stage(ABC):
         scale = config.generator.scale
         self.degradation = build_degradation(scale, config.degradation, seed=config.seed).to(device)
         self.ema = Ema(generator, config.ema_decay) if config.ema_decay is not None else None
-        self.updates = {"generator": Update(generator, config.gradient_clip, config.optimizer)}
-        self._generate = ranks.share_gradients(generator)
+        self.updates = {
+            "generator": Update(
+                generator, config.gradient_clip, config.optimizer, scaled=self._scaled
+            )
+        }
+        self._generate = ranks.share_gradients(self._compiled(generator))
+        self._share = share_of(config.batch_size, ranks.rank(), ranks.num_ranks())
+        self._weight = len(self._share) * ranks.num_ranks() / config.batch_size
+        """Of this rank's losses: gradients are averaged over ranks, whose shares differ in size
+        where an elastic stage goes on with a number of workers that does not divide the batch."""
 
     @property
     def result(self) -> Generator:
@@ -98,14 +107,17 @@ class Stage(ABC):
     def _images(self, windows: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """LR in [0, 1] and HR in [−1, 1], channels last."""
         if isinstance(self.degradation, RealDegradation):
-            first = ranks.rank() * len(windows)
-            lr, hr = self.degradation(windows, step=step, first=first)
+            lr, hr = self.degradation(windows, step=step, first=self._share.start)
         else:
             lr, hr = self.degradation(windows)
         return (
             lr.contiguous(memory_format=torch.channels_last),
             hr.contiguous(memory_format=torch.channels_last),
         )
+
+    @property
+    def _scaled(self) -> bool:
+        return self.config.precision == "fp16"
 
     def _autocast(self) -> torch.autocast:
         return autocast(self.device, self.config.precision)
@@ -134,11 +146,20 @@ class Stage(ABC):
     def _blank(self) -> tuple[Tensor, Tensor]:
         """LR and HR images of this rank's share of a batch, all zero."""
         side, scale = self.config.patch_size, self.config.generator.scale
-        shape = (self.config.batch_size // ranks.num_ranks(), 3)
+        shape = (len(self._share), 3)
         return (
             torch.zeros(*shape, side // scale, side // scale, device=self.device),
             torch.zeros(*shape, side, side, device=self.device),
         )
+
+    def _compiled(self, network: Network) -> Network:
+        """The same module, its forward compiled in place if the config says so.
+
+        Before DDP wraps it: gradients are then shared once the whole backward pass is done.
+        """
+        if self.config.compile:
+            network.compile()
+        return network
 
     def _place(self, network: Network) -> Network:
         if self.config.sync_batch_norm:

@@ -27,6 +27,9 @@ class Update:
 
     Gradients are averaged over the ranks before their norm is taken, so all ranks see the same
     norm and skip the same steps. Nothing here waits for the device.
+
+    In fp16 the loss is scaled up for the backward pass, by a factor that halves after a step that
+    was not finite and doubles after 2,000 that were.
     """
 
     def __init__(
@@ -34,6 +37,8 @@ class Update:
         network: nn.Module,
         gradient_clip: float | None,
         optimizer: Literal["adam", "muon"] = "adam",
+        *,
+        scaled: bool = False,
     ) -> None:
         self._parameters = list(network.parameters())
         self._buffers = list(network.buffers())
@@ -47,6 +52,8 @@ class Update:
             betas=_BETAS,
             fused=True,
         )
+        device = self._parameters[0].device.type
+        self.scaler = torch.amp.GradScaler(device) if scaled else None
 
     def begin(self) -> None:
         """Remember the running statistics; call before the step's first forward."""
@@ -57,13 +64,20 @@ class Update:
         """Backward and one optimiser step; gradients must not be used afterwards."""
         for parameter in self._parameters:
             parameter.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizers = [self.optimizer, self.muon] if self.muon else [self.optimizer]
+        if self.scaler:
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
+            for optimizer in optimizers:
+                self.scaler.unscale_(optimizer)
+            # Its own step would look at each optimiser's part of the gradients alone.
+            self.scaler.update()
+        else:
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if math.isfinite(self._largest_norm):
             nn.utils.clip_grads_with_norm_(self._parameters, self._largest_norm, norm)
         skipped = (~torch.isfinite(norm)).to(torch.float32)
-        optimizers = [self.optimizer, self.muon] if self.muon else [self.optimizer]
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
@@ -79,11 +93,14 @@ class Update:
 
     def state(self) -> dict[str, Any]:
         muon = {"muon": self.muon.state_dict()} if self.muon else {}
-        return {**self.optimizer.state_dict(), **muon}
+        scaler = {"scaler": self.scaler.state_dict()} if self.scaler else {}
+        return {**self.optimizer.state_dict(), **muon, **scaler}
 
     def load_state(self, state: dict[str, Any]) -> None:
         if self.muon:
             self.muon.load_state_dict(state["muon"])
+        if self.scaler:
+            self.scaler.load_state_dict(state["scaler"])
         self.optimizer.load_state_dict({key: state[key] for key in ("state", "param_groups")})
 
 

@@ -24,8 +24,10 @@ from srgan.storage import ObjectStore
 from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
 from srgan.upscale.memory import is_out_of_memory
-from srgan.upscale.names import metadata_key
+from srgan.upscale.names import metadata_key, reroute_suffix
 from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
+from srgan.upscale.sizing import Sizing
+from srgan.upscale.target import target_format
 
 _READERS = 3
 _WRITERS = 2
@@ -43,8 +45,8 @@ class Upscaler(Protocol):
     def upscale_photo(self, photo: Photo) -> Photo:
         """The photo `scale` times as wide and high, its mode and metadata kept."""
 
-    def held_bytes(self, photo: Photo) -> int:
-        """Memory that a photo and its result take until that is encoded."""
+    def is_spooled(self, photo: Photo) -> bool:
+        """Whether the result of a photo goes to the disk."""
 
 
 @dataclass(slots=True)
@@ -52,7 +54,10 @@ class _Job:
     """One source on its way through the stages."""
 
     item: Item
+    key: str
+    """Of the output."""
     photo: Photo | None = None
+    format: str = ""
     output: Photo | None = None
     memory_bytes: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
@@ -86,6 +91,7 @@ class Batch:
         self._engine = engine
         self._stamp = stamp
         self._config = config
+        self._sizing = Sizing(engine.scale, scale=config.scale, size=config.size)
         self._progress = progress
 
     def run(self, items: Sequence[Item], records_key: str) -> list[Record]:
@@ -119,7 +125,7 @@ class Batch:
         ):
             try:
                 for item in items:
-                    readers.submit(self._load, _Job(item), gate, loaded)
+                    readers.submit(self._load, _Job(item, item.output), gate, loaded)
                 rows: list[Record] = []
                 for _ in items:
                     job = loaded.get()
@@ -144,36 +150,53 @@ class Batch:
                 if data is None:
                     raise ImageError("missing", "deleted after the run was planned")
                 with job.timed("decode"):
-                    job.photo = self._decoded(data)
-                job.memory_bytes = self._engine.held_bytes(job.photo)
-                gate.enter(job.memory_bytes)
+                    photo = decode(data, max_pixels=self._config.max_pixels)
+                if self._is_wanted(job, photo):
+                    job.photo = photo
+                    job.memory_bytes = self._memory_bytes(photo)
+                    gate.enter(job.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
             job.photo, job.error = None, error
         loaded.put(job)
 
     def _is_there(self, job: _Job) -> bool:
         """Whether an attempt that was killed, or a run without records, made the output."""
-        info = self._destination.head(job.item.output)
+        info = self._destination.head(job.key)
         if info is None:
             return False
-        found = self._destination.metadata(job.item.output)
+        found = self._destination.metadata(job.key)
         if not self._metadata(job.item).items() <= found.items():
             return False
         job.facts |= {"destination_token": info.token, "destination_bytes": info.size_bytes}
         return True
 
-    def _decoded(self, data: bytes) -> Photo:
-        photo = decode(data, max_pixels=self._config.max_pixels)
-        if photo.bit_depth > 8:
-            raise ImageError("unsupported", f"{photo.bit_depth} bits per channel would be cut to 8")
-        return photo
+    def _is_wanted(self, job: _Job, photo: Photo) -> bool:
+        """Decide on the output; False when it has to go under another key and is there."""
+        chosen = self._config.output_format
+        wanted = photo.format if chosen == "same" else chosen
+        job.format = target_format(photo, wanted, self._config.oversize, self._sizing)
+        if job.format == wanted:
+            return True
+        job.key = job.item.output + reroute_suffix(self._config.oversize)
+        return not self._is_there(job)
+
+    def _memory_bytes(self, photo: Photo) -> int:
+        """Of the RGB pixels, their result, and about as much again while it is encoded."""
+        height, width = self._sizing.shape(*photo.pixels.shape[:2])
+        growth = max(self._engine.scale**2, height * width / photo.num_pixels)
+        if growth * photo.num_pixels == height * width and self._engine.is_spooled(photo):
+            return photo.num_bytes
+        pages = (photo, *photo.pages)
+        num_bytes = sum(3 * page.pixels.itemsize * page.num_pixels for page in pages)
+        return int(num_bytes * (1 + 2 * growth))
 
     def _upscale(self, job: _Job) -> None:
         if job.photo is None:
             return
         try:
             with job.timed("upscale"):
-                job.output = self._engine.upscale_photo(job.photo)
+                result = self._engine.upscale_photo(job.photo)
+                job.output = self._sizing.fitted(result, job.photo)
         except _PASSED_BY as error:
             job.error = error
         job.photo = None
@@ -190,17 +213,15 @@ class Batch:
         finished.put(job)
 
     def _write(self, job: _Job, photo: Photo) -> None:
-        chosen = self._config.output_format
-        kind = photo.format if chosen == "same" else chosen
         with ExitStack() as files:
             with job.timed("encode"):
-                body, num_bytes = self._encoded(photo, kind, files)
+                body, num_bytes = self._encoded(photo, job.format, files)
             with job.timed("write"):
                 token = self._destination.put(
-                    job.item.output,
+                    job.key,
                     body,
                     metadata=self._metadata(job.item),
-                    content_type=f"image/{kind}",
+                    content_type=f"image/{job.format}",
                 )
         height, width = photo.pixels.shape[:2]
         job.facts |= {"destination_token": token, "destination_bytes": num_bytes}
@@ -208,12 +229,16 @@ class Batch:
 
     def _encoded(self, photo: Photo, kind: str, files: ExitStack) -> tuple[bytes | BinaryIO, int]:
         """The body of an output and its length; in a file where the pixels are in one."""
-        quality = self._config.jpeg_quality
+        options: dict[str, Any] = {
+            "format": kind,
+            "jpeg_quality": self._config.jpeg_quality,
+            "jpeg_subsampling": self._config.jpeg_subsampling,
+        }
         if not isinstance(photo, SpooledPhoto):
-            data = encode(photo, format=kind, jpeg_quality=quality)
+            data = encode(photo, **options)
             return data, len(data)
         file = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # it does
-        encode_rows(photo, file, format=kind, jpeg_quality=quality)
+        encode_rows(photo, file, **options)
         num_bytes = file.tell()
         file.seek(0)
         return file, num_bytes
@@ -237,7 +262,7 @@ class Batch:
             model=self._stamp.model,
             config_digest=self._stamp.config_digest,
             outcome="done" if "width" in job.facts else "skipped",
-            destination_key=job.item.output,
+            destination_key=job.key,
             **job.facts,
         )
         if error is not None:

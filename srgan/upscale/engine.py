@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike
 from torch import Tensor
 
-from srgan.errors import ImageError
+from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo
+from srgan.images.bleed import bled
+from srgan.images.photo import Samples as Pixels
 from srgan.images.spool import Plane, SpooledPhoto, check_room
 from srgan.models.base import Generator
 from srgan.models.folding import folded
@@ -27,13 +30,13 @@ from srgan.upscale.memory import (
 from srgan.upscale.reach import reach_of
 from srgan.upscale.tiles import LEAST_SIDE, AxisPiece, Tile, tiles
 
-Pixels = NDArray[np.uint8]
 Write = Callable[[slice, slice, Pixels], None]
 """Puts pixels of a result where rows and columns say."""
 Precision = Literal["fp32", "auto"]
 """``fp32``: the network as it was trained, operation by operation, so that a tiled result is the
 whole image's in every bit. ``auto``: the same function in fewer operations, in bf16 where the
-device computes that natively; at least 50 dB PSNR to fp32, three times as fast."""
+device computes that natively; at least 50 dB PSNR to fp32, three times as fast. 16-bit photos are
+computed in fp32 either way: bf16 has 8 significant bits."""
 _WHILE_ENCODED = 4
 """Times that a result is held in the end: itself, Pillow's copy of it and twice the file."""
 
@@ -69,6 +72,7 @@ class Engine:
         self._memory_bytes = memory_bytes
         self._spool = spool
         self._dtype = torch.float32
+        self._original = generator
         if precision == "auto":
             generator = folded(generator)
             if computes_bf16(self.device):
@@ -84,8 +88,8 @@ class Engine:
             self._tile_for(0)  # refuses a budget that is too small before work starts
 
     def upscale(self, image: Pixels) -> Pixels:
-        """uint8 RGB (H, W, 3) → uint8 RGB (s·H, s·W, 3), whatever the tile."""
-        result = np.empty(_larger(image, self.scale), np.uint8)
+        """uint8 or uint16 RGB (H, W, 3) → the same RGB (s·H, s·W, 3), whatever the tile."""
+        result = np.empty(_larger(image, self.scale), image.dtype)
         self._run(self._generator, image, _into(result), image.nbytes + result.nbytes)
         return result
 
@@ -93,47 +97,39 @@ class Engine:
         """Upscale the colours by the network and alpha by bicubic; the rest of the photo stays.
 
         A grayscale photo stays one (the luma of its result), and dpi grow with the scale, so
-        that the photo keeps its size in print. A `SpooledPhoto` where the result would not fit
-        into the memory budget until it is encoded; `ImageError` (``no_space``) if there is no
-        room for it on the disk.
+        that the photo keeps its size in print. Further pages go the same way. A `SpooledPhoto`
+        where the result would not fit into the memory budget until it is encoded; `ImageError`
+        (``no_space``) if there is no room for it on the disk.
         """
+        if photo.is_deep and self._dtype != torch.float32:
+            return self._exact.upscale_photo(photo)
         dpi = photo.dpi and (photo.dpi[0] * self.scale, photo.dpi[1] * self.scale)
+        shape, dtype = _larger(photo.pixels, self.scale), photo.pixels.dtype
         if self.is_spooled(photo):
-            check_room(self._spool, self._result_bytes(photo))
-            colours = Plane(self._spool, _larger(photo.pixels, self.scale), np.uint8)
-            opacity = None
-            if photo.alpha is not None:
-                opacity = Plane(self._spool, colours.shape[:2], np.uint8)
+            check_room(self._spool, self.scale**2 * photo.num_bytes)
+            colours = Plane(self._spool, shape, dtype)
+            opacity = None if photo.alpha is None else Plane(self._spool, shape[:2], dtype)
             self._write_photo(photo, colours.write, None if opacity is None else opacity.write)
             return SpooledPhoto.of(photo, colours, opacity, dpi=dpi)
-        pixels = np.empty(_larger(photo.pixels, self.scale), np.uint8)
-        alpha = None if photo.alpha is None else np.empty(pixels.shape[:2], np.uint8)
+        pixels = np.empty(shape, dtype)
+        alpha = None if photo.alpha is None else np.empty(shape[:2], dtype)
         self._write_photo(photo, _into(pixels), None if alpha is None else _into(alpha))
-        return replace(photo, pixels=pixels, alpha=alpha, dpi=dpi)
+        pages = tuple(self.upscale_photo(page) for page in photo.pages)
+        return replace(photo, pixels=pixels, alpha=alpha, dpi=dpi, pages=pages)
 
     def is_spooled(self, photo: Photo) -> bool:
-        """Whether the result of a photo goes to the disk."""
-        held_bytes = _num_bytes(photo) + _WHILE_ENCODED * self._result_bytes(photo)
-        return held_bytes > self._memory_bytes - PROCESS_BYTES
-
-    def held_bytes(self, photo: Photo) -> int:
-        """Memory that a photo and its result take until that is encoded."""
-        if self.is_spooled(photo):
-            return _num_bytes(photo)
-        return _num_bytes(photo) + _WHILE_ENCODED * self._result_bytes(photo)
-
-    def _result_bytes(self, photo: Photo) -> int:
-        return self.scale**2 * _num_bytes(photo)
+        """Whether the result of a photo goes to the disk; one of several pages never does."""
+        held_bytes = photo.num_bytes * (1 + _WHILE_ENCODED * self.scale**2)
+        return not photo.pages and held_bytes > self._memory_bytes - PROCESS_BYTES
 
     def _write_photo(self, photo: Photo, write: Write, write_alpha: Write | None) -> None:
         def write_luma(rows: slice, columns: slice, rgb: Pixels) -> None:
             write(rows, columns, _luma(rgb))
 
-        held_bytes = _num_bytes(photo)
-        if not self.is_spooled(photo):
-            held_bytes += self._result_bytes(photo)
+        growth = 0 if self.is_spooled(photo) else self.scale**2
+        held_bytes = photo.num_bytes * (1 + growth)
         is_gray = photo.pixels.ndim == 2
-        self._run(self._generator, photo.rgb, write_luma if is_gray else write, held_bytes)
+        self._run(self._generator, bled(photo), write_luma if is_gray else write, held_bytes)
         if photo.alpha is not None and write_alpha is not None:
             opaque = np.broadcast_to(photo.alpha[..., None], (*photo.alpha.shape, 3))
             self._run(
@@ -143,12 +139,27 @@ class Engine:
                 held_bytes,
             )
 
+    @cached_property
+    def _exact(self) -> "Engine":
+        try:
+            return Engine(
+                self._original,
+                tile=self._tile,
+                memory_bytes=self._memory_bytes,
+                device=self.device,
+                spool=self._spool,
+            )
+        except ConfigError as error:
+            # The budget holds what 8 bits take, so only these photos fail.
+            raise ImageError("out_of_memory", f"16 bits: {error}") from error
+
     @torch.inference_mode()
     def _run(self, generator: Generator, image: Pixels, write: Write, held_bytes: int) -> None:
         """Upscale tile by tile beside so many bytes that are held all the time."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        is_image = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+        if not is_image or image.dtype not in (np.uint8, np.uint16):
             raise ValueError(
-                f"expected RGB pixels (H, W, 3) uint8, got {image.shape} {image.dtype}"
+                f"expected RGB pixels (H, W, 3) uint8 or uint16, got {image.shape} {image.dtype}"
             )
         height, width, _ = image.shape
         reach = self._reach if generator is self._generator else reach_of(generator)
@@ -205,42 +216,49 @@ class Engine:
             # The head has the pixels in fp32 whatever the network computes in: what it
             # interpolates of them stays exact.
             sr = generator.head(_compact(features[kept]), _compact(lr[kept]))
-            _place(write, sr, row, column, generator.scale)
+            _place(write, sr, row, column, generator.scale, image.dtype)
 
 
-def _place(write: Write, sr: Tensor, row: AxisPiece, column: AxisPiece, scale: int) -> None:
+def _place(
+    write: Write, sr: Tensor, row: AxisPiece, column: AxisPiece, scale: int, dtype: DTypeLike
+) -> None:
     """Write the core of a piece's SR (1, 3, s·h, s·w) to where it lies in the result."""
     rows, columns = (
         slice(core.start * scale, core.stop * scale) for core in (row.core, column.core)
     )
     part = (row.core.inside(row.features), column.core.inside(column.features))
     height, width = (slice(side.start * scale, side.stop * scale) for side in part)
-    write(rows, columns, _to_pixels(sr[0, :, height, width]))
+    write(rows, columns, _to_pixels(sr[0, :, height, width], dtype))
 
 
 def _to_lr(window: Pixels, device: torch.device) -> Tensor:
-    """uint8 (h, w, 3) → float (1, 3, h, w) in [0, 1], channels-last."""
+    """uint8 or uint16 (h, w, 3) → float (1, 3, h, w) in [0, 1], channels-last."""
     values = torch.from_numpy(window.copy()).to(device)
-    return (values.float() / 255).permute(2, 0, 1).unsqueeze(0)
+    return (values.float() / np.iinfo(window.dtype).max).permute(2, 0, 1).unsqueeze(0)
 
 
 def _compact(view: Tensor) -> Tensor:
     return view.contiguous(memory_format=torch.channels_last)
 
 
-def _to_pixels(sr: Tensor) -> Pixels:
-    """Float (3, H, W), nominally [−1, 1] → uint8 (H, W, 3), rounded.
+def _to_pixels(sr: Tensor, dtype: DTypeLike) -> Pixels:
+    """Float (3, H, W), nominally [−1, 1] → (H, W, 3) of uint8 or uint16, rounded.
 
     `ImageError` where the network gave no numbers: as pixels they would pass for black.
     """
     if not torch.isfinite(sr).all():
         raise ImageError("not_finite", "the network gave values that are not finite")
-    pixels: Pixels = _levels(sr).permute(1, 2, 0).cpu().numpy()
+    levels = _levels(sr) if dtype == np.uint8 else _deep_levels(sr)
+    pixels: Pixels = levels.permute(1, 2, 0).cpu().numpy()
     return pixels
 
 
 def _levels(sr: Tensor) -> Tensor:
     return ((sr + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def _deep_levels(sr: Tensor) -> Tensor:
+    return ((sr + 1) * 32767.5).round().clamp(0, 65_535).to(torch.uint16)
 
 
 def _evenly(side: int, tile: int) -> int:
@@ -254,7 +272,7 @@ def _luma(rgb: Pixels) -> Pixels:
     In whole numbers, whose sums are the same whatever the tile.
     """
     red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
-    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(np.uint8)
+    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)
 
 
 def _larger(image: Pixels, scale: int) -> tuple[int, ...]:
@@ -267,7 +285,3 @@ def _into(result: Pixels) -> Write:
         result[rows, columns] = pixels
 
     return write
-
-
-def _num_bytes(photo: Photo) -> int:
-    return photo.pixels.nbytes + (0 if photo.alpha is None else photo.alpha.nbytes)

@@ -18,7 +18,14 @@ from srgan.errors import ConfigError, DataError, ImageError
 from srgan.refs import ModelRef, Ref, config_digest, to_json
 from srgan.storage import ObjectInfo, ObjectStore
 from srgan.upscale.join import Item, Join
-from srgan.upscale.names import OWN, check_prefixes, is_source, output_key, prefix_of
+from srgan.upscale.names import (
+    OWN,
+    check_prefixes,
+    is_source,
+    output_key,
+    prefix_of,
+    reroute_suffix,
+)
 from srgan.upscale.records import Record, Stamp, Tally, covering, tally, to_parquet
 
 _MAX_BATCH_KEYS = 5000
@@ -52,10 +59,20 @@ class Plan(Ref):
 
 
 def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
-    """Only what decides the bytes of an output: other tiles or batches make the same ones."""
+    """Only what decides the bytes of an output: other tiles or batches make the same ones.
+
+    `oversize` decides where the bytes go; outputs that fit are the same with any.
+    """
     return Stamp(
         model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",
-        config_digest=config_digest(config.output_format, config.jpeg_quality, config.precision),
+        config_digest=config_digest(
+            config.output_format,
+            config.jpeg_quality,
+            config.jpeg_subsampling,
+            config.precision,
+            config.scale,
+            config.size,
+        ),
     )
 
 
@@ -87,8 +104,9 @@ def make_plan(
     """
     check_prefixes(source, destination)
     stamp = stamp_of(model, config)
-    with Join() as join:
+    with Join(reroute_suffix(config.oversize)) as join:
         _list_sources(join, source_store, source, destination, config)
+        join.check_reroutes()
         total, _, _ = join.count()
         if not total:
             raise DataError(f"there are no objects below {source}; is the prefix right?")
@@ -140,7 +158,7 @@ def _list_sources(
         if not is_source(name):
             continue
         try:
-            output = output_key(prefix, name, config.output_format)
+            output = output_key(prefix, name, config.output_format, config.oversize)
         except ImageError as error:
             join.refuse_source(info, str(error))
             continue

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from srgan.adapters import ray_node, ray_train
-from srgan.adapters.ray_train import TrainSpec, check_batch, check_inputs
+from srgan.adapters.ray_train import TrainSpec, check_inputs, check_workers
 from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig, StageConfig
 from srgan.data.prepare import prepare_dataset
@@ -46,11 +46,16 @@ def saved_generator(store: S3Store) -> CheckpointRef:
 def test_a_fitting_stage_passes(object_store: S3Store, dataset: DatasetRef) -> None:
     check_inputs(spec(pretrain(PLAIN), dataset), object_store)
     check_inputs(spec(adversarial(PLAIN), dataset, saved_generator(object_store)), object_store)
-    check_batch(pretrain(batch_size=4), 2)
+    check_workers(pretrain(batch_size=4), 2)
+
+
+def test_fewer_workers_than_the_stage_needs_at_least_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"pretrain\.min_workers 4 is more than num_workers 2"):
+        check_workers(pretrain(batch_size=4, min_workers=4), 2)
 
 
 def test_unasked_the_workers_always_share_the_batch() -> None:
-    check_batch(pretrain(batch_size=5), None)
+    check_workers(pretrain(batch_size=5), None)
 
 
 def test_a_patch_that_the_scale_does_not_divide_is_no_stage() -> None:

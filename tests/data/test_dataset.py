@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from srgan.data.dataset import Crops, Patches, _distinct
+from srgan.data.dataset import Crops, Patches, _distinct, share_of
 from srgan.errors import ConfigError, StorageError
 from tests.data.conftest import Workshop
 
@@ -123,9 +123,25 @@ def test_draws_are_permutations_block_by_block(bits: list[int], limit: int) -> N
         assert set(block) <= set(range(limit))
 
 
-def test_a_batch_that_ranks_do_not_divide_is_refused() -> None:
-    with pytest.raises(ConfigError, match="batch_size 12 is not divisible by 5 workers"):
-        _patches(_made(20)).batch(0, rank=0, num_ranks=5)
+@given(st.integers(1, 40), st.data())
+def test_shares_in_turn_are_the_batch_and_differ_by_one_at_most(
+    batch_size: int, data: st.DataObject
+) -> None:
+    num_ranks = data.draw(st.integers(1, batch_size))
+    shares = [share_of(batch_size, rank, num_ranks) for rank in range(num_ranks)]
+    assert [place for share in shares for place in share] == list(range(batch_size))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_ranks_that_do_not_divide_the_batch_see_it_all() -> None:
+    patches = _patches(_made(20))
+    parts = [patches.batch(3, rank=rank, num_ranks=5) for rank in range(5)]
+    np.testing.assert_array_equal(np.concatenate(parts), patches.batch(3, rank=0, num_ranks=1))
+
+
+def test_more_ranks_than_the_batch_has_patches_are_refused() -> None:
+    with pytest.raises(ConfigError, match="batch_size 12 leaves some of 13 workers nothing"):
+        _patches(_made(20)).batch(0, rank=0, num_ranks=13)
 
 
 def test_a_window_larger_than_a_crop_is_refused() -> None:

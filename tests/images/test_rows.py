@@ -3,8 +3,6 @@
 import errno
 import io
 import os
-import struct
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +55,14 @@ def by_rows(photo: Photo, folder: Path, kind: str) -> bytes:
     return file.getvalue()
 
 
+def deep(*channels: int) -> NDArray[np.uint16]:
+    coarse, fine = smooth(61, 83, *channels), smooth(61, 83, *channels)[::-1]
+    return (coarse.astype(np.uint16) << 8) + fine
+
+
 PHOTOS = {
+    "16 bits": Photo(deep(3), bit_depth=16, **EXTRAS),
+    "16 bits, gray and alpha": Photo(deep(), deep()[::-1].copy(), bit_depth=16, **EXTRAS),
     "colour": Photo(smooth(61, 83, 3), **EXTRAS),
     "gray": Photo(smooth(61, 83), **EXTRAS),
     "colour and alpha": Photo(smooth(61, 83, 3), smooth(61, 83)[::-1].copy(), **EXTRAS),
@@ -92,32 +97,10 @@ def test_written_by_rows_a_photo_has_the_pixels_and_metadata_of_one_encoded_in_m
         np.testing.assert_array_equal(found.alpha, expected.alpha)
 
 
-@pytest.mark.parametrize("kind", ["tiff", "bmp"])
-def test_uncompressed_files_are_the_same_in_every_byte_of_pixels(kind: str, tmp_path: Path) -> None:
+def test_an_uncompressed_file_is_the_same_in_every_byte(tmp_path: Path) -> None:
     photo = PHOTOS["colour"]
-    expected = encode(photo, format=kind, jpeg_quality=92)
-    rows = by_rows(photo, tmp_path, kind)
-    assert rows[-photo.pixels.nbytes // 2 :] == expected[-photo.pixels.nbytes // 2 :]
-
-
-def test_16_bits_stay_16_in_png(tmp_path: Path) -> None:
-    deep = (smooth(20, 30, 3).astype(np.uint16) << 8) + smooth(20, 30, 3)[::-1]
-    plane = Plane(tmp_path, deep.shape, deep.dtype)
-    plane.write(slice(0, 20), slice(0, 30), deep)
-    file = io.BytesIO()
-    # A photo of 8 bits says what stands beside the pixels.
-    encode_rows(
-        SpooledPhoto.of(Photo(smooth(20, 30, 3)), plane, None, pixels=smooth(20, 30, 3)),
-        file,
-        format="png",
-        jpeg_quality=92,
-    )
-    data = file.getvalue()
-    assert data[24] == 16
-    at = data.index(b"IDAT")
-    lines = zlib.decompress(data[at + 4 : at + 4 + int.from_bytes(data[at - 4 : at], "big")])
-    first = struct.unpack(">3H", lines[1:7])
-    assert first == tuple(deep[0, 0])
+    assert by_rows(photo, tmp_path, "bmp") == encode(photo, format="bmp", jpeg_quality=92)
+    assert photo.pixels.tobytes() in by_rows(photo, tmp_path, "tiff")
 
 
 def test_an_empty_file_gets_a_photo_from_wherever_it_lies(tmp_path: Path) -> None:
@@ -154,7 +137,7 @@ def test_more_than_4_gib_go_into_no_format_that_counts_with_32_bits(
     huge = SpooledPhoto.of(
         Photo(smooth(1, 1, 3)), Plane(tmp_path, shape, np.uint8), None
     )  # not a block of it is ever on the disk
-    with pytest.raises(ImageError, match=r"too_large: 4\.5 GiB; .* choose png"):
+    with pytest.raises(ImageError, match=r"too_large: .* 4 GiB; choose png"):
         encode_rows(huge, io.BytesIO(), format=kind, jpeg_quality=90)
 
 

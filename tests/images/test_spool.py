@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from srgan.errors import ImageError
 from srgan.images import Photo
+from srgan.images.resample import resampled
 from srgan.images.spool import Plane, SpooledPhoto, check_room
 
 
@@ -68,6 +70,19 @@ def test_a_spooled_photo_says_what_the_photo_said_but_for_changes(tmp_path: Path
     spooled = SpooledPhoto.of(photo, plane, None, dpi=(144, 144))
     assert (spooled.format, spooled.exif, spooled.dpi) == ("jpeg", b"e", (144, 144))
     assert spooled.pixels.shape == (8, 10, 3)
+
+
+def test_other_pixels_make_a_plain_photo_and_never_one_with_the_old_pixels(tmp_path: Path) -> None:
+    deep = np.full((8, 10), 65_535, np.uint16)
+    plane = Plane(tmp_path, deep.shape, deep.dtype)
+    plane.write(slice(0, 8), slice(0, 10), deep)
+    spooled = SpooledPhoto.of(Photo(deep), plane, None)
+    with pytest.raises(ValueError, match="unspooled"):
+        replace(spooled, pixels=deep)
+    for other in (spooled.in_8_bits(), resampled(spooled, 4, 5, pages=())):
+        assert not isinstance(other, SpooledPhoto)
+    assert (spooled.in_8_bits().pixels == 255).all()
+    assert resampled(spooled, 4, 5, pages=()).pixels.shape == (4, 5)
 
 
 def test_a_disk_without_room_is_refused_with_what_it_takes(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from srgan.refs import DatasetRef
 from srgan.stack.environment import service_environment
 from srgan.stack.state import runtime_folder
 from srgan.stack.supervisor import Supervisor
+from srgan.train.checkpoint import read_manifest
 from tests.integration.conftest import RunningStack, wait_until
 from tests.integration.test_jobs import Run
 from tests.integration.training import (
@@ -117,6 +118,27 @@ def test_a_stage_waits_for_a_second_node_when_it_has_lost_one(
         node.wait()
     assert result.step == STAGE.steps
     assert training.resumed_at()[0] > 0
+
+
+def test_an_elastic_stage_goes_on_with_the_node_that_is_left(
+    stack: RunningStack, dataset: DatasetRef, tmp_path: Path
+) -> None:
+    node = _add_node(stack, tmp_path / "node.log")
+    elastic = STAGE.model_copy(update={"min_workers": 2})
+    training = Training(stack, dataset, elastic, tmp_path / "log", num_workers=4)
+    try:
+        training.wait_for_checkpoint()
+        assert len(training_workers(stack)) == 4
+        kill([pid for pid in processes_with(stack, b"raylet/raylet") if _is_child(pid, node.pid)])
+        node.wait(timeout=60)
+        result = training.finish(600)
+    finally:
+        training.close()
+        node.terminate()
+        node.wait()
+    assert result.step == STAGE.steps
+    assert training.resumed_at()[0] > 0
+    assert read_manifest(stack.store, result.key).num_ranks == 2
 
 
 def test_a_run_needs_one_job_although_its_prefect_worker_is_killed(

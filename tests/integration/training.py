@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from srgan.config import PretrainConfig
@@ -65,15 +66,20 @@ class Training:
 
     def wait_for(self, pattern: str, timeout_s: float = 240) -> None:
         """Wait for a line of the flow's log."""
-        try:
-            wait_until(lambda: re.search(pattern, self.text) is not None, pattern, timeout_s)
-        except AssertionError as error:
-            raise AssertionError(self.text[-6000:]) from error
+        self._wait(lambda: re.search(pattern, self.text) is not None, pattern, timeout_s)
 
     def wait_for_checkpoint(self) -> None:
         """Wait until there is something to go on from."""
         self.wait_for(r"runs/(pretrain-[0-9a-f]{16})/progress")
-        wait_until(lambda: bool(self.checkpoints()), "the first checkpoint", 240)
+        self._wait(lambda: bool(self.checkpoints()), "the first checkpoint", 240)
+
+    def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
+        """Wait while the flow lives; the failure shows its log."""
+        try:
+            wait_until(lambda: condition() or self._flow.poll() is not None, what, timeout_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.text[-6000:]}") from error
+        assert condition(), f"the flow ended before {what}:\n{self.text[-6000:]}"
 
     def checkpoints(self) -> list[str]:
         """Keys of the checkpoints that there are."""

@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.config import AdversarialConfig, LearningRate, PretrainConfig
-from srgan.data.dataset import Patches
+from srgan.data.dataset import Patches, share_of
 from srgan.data.shards import ShardCache
 from srgan.refs import DatasetRef
 from srgan.settings import Settings
@@ -95,7 +95,8 @@ def train_with_sgd(
         assert isinstance(stage, Adversarial)
         stage.discriminator.eval()
     for step in range(NUM_STEPS):
-        stage.step(windows(stage, step).chunk(num_ranks)[rank].to(device), step)
+        share = share_of(config.batch_size, rank, num_ranks)
+        stage.step(windows(stage, step)[share.start : share.stop].to(device), step)
     return {name: tensor.cpu() for name, tensor in learned(stage).items()}
 
 
@@ -122,6 +123,12 @@ def poisoned(rank: int, num_ranks: int) -> list[str]:
     skipped = stage.step(windows(stage, 1).chunk(num_ranks)[rank], 1)["skipped"]
     assert skipped == 1, f"rank {rank} went on"
     return differing(everything(stage), before)
+
+
+def uneven(rank: int, num_ranks: int, _: Path) -> object:
+    """What stages without batch norm learn with shares of different sizes."""
+    configs = (plain_config(), plain_gan_config())
+    return {config.stage: train_with_sgd(config, rank, num_ranks) for config in configs}
 
 
 def synchronised(rank: int, num_ranks: int, _: Path) -> object:
@@ -220,6 +227,7 @@ class _FatalStore:
 SCENARIOS: dict[str, Callable[[int, int, Path], object]] = {
     "steps": steps,
     "synchronised": synchronised,
+    "uneven": uneven,
     "stage_run": stage_run,
     "stalling": stalling,
     "freezing": freezing,

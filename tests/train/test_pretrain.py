@@ -39,8 +39,9 @@ def test_a_batch_that_is_not_finite_changes_nothing(monkeypatch: pytest.MonkeyPa
     assert differing(everything(stage), before) == []
 
 
-def test_bf16_keeps_weights_and_losses_in_fp32() -> None:
-    stage = start(pretrain(BATCH_NORM, precision="bf16"))
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_keeps_weights_and_losses_in_fp32(precision: str) -> None:
+    stage = start(pretrain(BATCH_NORM, precision=precision))
     losses = stage.step(windows(stage), 0)
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
     assert {p.dtype for p in stage.generator.parameters()} == {torch.float32}

@@ -149,6 +149,17 @@ def test_without_batch_norm_two_ranks_learn_what_one_learns_from_the_whole_batch
     assert not torch.allclose(alone["generator.exit.weight"], begun["exit.weight"], atol=1e-4)
 
 
+def test_ranks_whose_shares_differ_learn_what_one_learns_from_the_whole_batch(
+    tmp_path: Path,
+) -> None:
+    assert plain_config().batch_size % 3
+    found = run_ranks("uneven", tmp_path, {}, num_ranks=3)
+    for config in (plain_config(), plain_gan_config()):
+        alone = train_with_sgd(config, 0, 1)
+        for rank in found:
+            torch.testing.assert_close(rank[config.stage], alone, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("config", [normalised_config(), gan_config()], ids=lambda c: c.stage)
 def test_with_batch_norm_two_ranks_learn_as_one_process_that_normalises_per_share(
     of_two_ranks: list[dict], config: PretrainConfig | AdversarialConfig

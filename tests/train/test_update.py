@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
@@ -53,3 +54,27 @@ def test_a_loss_that_is_not_finite_changes_neither_weights_nor_moments() -> None
     assert outcome.skipped == 1
     torch.testing.assert_close(layers.state_dict(), weights, rtol=0, atol=0)
     torch.testing.assert_close(update.state()["state"], moments["state"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_scaled_loss_takes_the_same_steps_to_the_bit(optimizer: str) -> None:
+    plain, scaled = network(), network()
+    update = Update(plain, gradient_clip=0.01, optimizer=optimizer)
+    other = Update(scaled, gradient_clip=0.01, optimizer=optimizer, scaled=True)
+    for _ in range(3):
+        outcome = update.step(loss_of(plain), 1e-2)
+        assert torch.equal(other.step(loss_of(scaled), 1e-2).gradient_norm, outcome.gradient_norm)
+    torch.testing.assert_close(scaled.state_dict(), plain.state_dict(), rtol=0, atol=0)
+
+
+def test_after_a_step_that_was_not_finite_the_factor_of_the_loss_is_halved() -> None:
+    layers = network()
+    update = Update(layers, gradient_clip=None, scaled=True)
+    update.step(loss_of(layers), 1e-2)
+    weights, before = copy.deepcopy(layers.state_dict()), update.state()["scaler"]["scale"]
+    assert update.step(loss_of(layers, float("inf")), 1e-2).skipped == 1
+    torch.testing.assert_close(layers.state_dict(), weights, rtol=0, atol=0)
+    assert update.state()["scaler"]["scale"] == before / 2
+    again = Update(layers, gradient_clip=None, scaled=True)
+    again.load_state(update.state())
+    assert again.state()["scaler"] == update.state()["scaler"]
