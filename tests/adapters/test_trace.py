@@ -78,7 +78,13 @@ def registered(settings: Settings, store: S3Store, dataset: DatasetRef, name: st
         dataset_version=dataset.version,
     )
     pretrained = trained(settings, store, f"pretrain-{name}", dataset)
-    lineage = Lineage(result, pretrained, dataset, evaluation, tiny())
+    lineage = Lineage(
+        checkpoint=result,
+        pretrained=pretrained,
+        dataset=dataset,
+        evaluation=evaluation,
+        recipe=tiny(),
+    )
     registry = Registry(settings)
     version = registry.register(name, dump_generator(GENERATOR), lineage)
     registry.set_alias(name, CHAMPION, version.version)
