@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
-from srgan.data.crops import cut_shrunk
+from srgan.data.crops import cut, training_crops
 from srgan.data.manifest import Shard
 from srgan.data.previous import Previous
 from srgan.data.shards import Owner, ShardWriter, read_shard
@@ -53,14 +53,14 @@ class Layout:
     def add(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
         """Cut a new photo (H, W, 3) and place its crops; its spans are known after `finish`.
 
-        Photos held out are cut as they are: what is measured is the photo, not its shrunk copies.
+        Photos held out are cut as they are: what is measured is the whole photo alone.
         """
         config = self._config
         split = self._previous.splits.get(pixels) or side(pixels, config.eval_share)
         height, width, _ = rgb.shape
         self._photos[pixels] = CutPhoto(pixels, "", split, height, width, (), look_of(rgb))
-        shrunk = config.shrunk if split == "train" else ()
-        self._writers[split].add(pixels, cut_shrunk(rgb, config.crop_size, shrunk))
+        crops = training_crops(rgb, config) if split == "train" else cut(rgb, config.crop_size)
+        self._writers[split].add(pixels, crops)
 
     def look_at(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
         """Note how a photo (H, W, 3) looks that an earlier release has cut."""

@@ -70,7 +70,8 @@ def _is_whole(photo: CutPhoto | None) -> bool:
 
 def _judged_by(config: DataConfig) -> tuple[object, ...]:
     """What decides how a photo is cut and whether it is rejected."""
-    return config.crop_size, config.max_pixels, config.shrunk
+    least = (config.least_detail, config.scale) if config.least_detail else None
+    return config.crop_size, config.max_pixels, config.shrunk, least
 
 
 def _intact(store: ObjectStore, manifest: Manifest) -> dict[str, Shard]:
