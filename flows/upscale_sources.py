@@ -18,6 +18,7 @@ from srgan.upscale.join import Item
 from srgan.upscale.manifest import Manifest, check_kind
 from srgan.upscale.names import is_folder
 from srgan.upscale.records import Past
+from srgan.upscale.sizing import Sizing
 
 
 @contextmanager
@@ -49,7 +50,8 @@ def sampling(
         from srgan.models.interchange import load_generator
 
         scale = load_generator(Registry(settings).load_generator_bytes(model)).scale
+        sizing = Sizing(scale, scale=config.scale, size=config.size)
         with Decoders(1) as decoders:
-            return measure_some(items, store, decoders.decode, config, scale)
+            return measure_some(items, store, decoders.decode, config, sizing)
 
     return sample

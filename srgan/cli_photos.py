@@ -1,5 +1,6 @@
 """`srgan degrade`, `upscale` and `evaluate`: photos on this disk, without any service."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +13,15 @@ from srgan.errors import CheckpointError, ConfigError, ImageError
 
 if TYPE_CHECKING:
     from srgan.evaluate.comparison import Distance
-    from srgan.images import Photo
     from srgan.models.base import Generator
     from srgan.upscale.engine import Engine
+    from srgan.upscale.sizing import Sizing
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="A photo, or a folder of photos")]
 Destination = Annotated[Path, typer.Argument(metavar="DST", help="Folder (or file) of results")]
 
 _DEFAULT_SCALE = 4
+_LARGEST_SCALE = 16
 _UNITS = {"MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 
 
@@ -29,9 +31,14 @@ def degrade(
     scale: Annotated[int, typer.Option(min=2, help="How much smaller")] = _DEFAULT_SCALE,
 ) -> None:
     """Shrink photos as the published benchmarks were: bicubic, identical to MATLAB's imresize."""
+    from srgan.images.files import plan_files, read_photo, write_photo
     from srgan.images.shrink import shrink
 
-    _change_all(source, destination, lambda photo: shrink(photo, scale))
+    def shrunk(photo: Path, target: Path) -> Path:
+        write_photo(target, shrink(read_photo(photo), scale))
+        return target
+
+    _change_all(plan_files(source, destination), shrunk)
 
 
 def upscale(
@@ -41,8 +48,24 @@ def upscale(
         str, typer.Option(help="nearest, bilinear, bicubic, a weights file or models:/NAME@ALIAS")
     ],
     scale: Annotated[
-        int | None, typer.Option(min=2, help="How much larger; default: the model's own, else 4")
+        float | None,
+        typer.Option(help="How much larger; default: the model's own, for interpolation 4"),
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Instead of --scale: 4096x wide, x2160 high, or both"),
+    ] = None,
+    format: Annotated[
+        Literal["same", "png", "jpeg", "webp", "tiff"], typer.Option(help="Of the results")
+    ] = "same",
+    oversize: Annotated[
+        Literal["refuse", "png", "tiff"],
+        typer.Option(help="What a result becomes that is too large for its format"),
+    ] = "refuse",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP results")] = 92,
+    subsampling: Annotated[
+        Literal["4:4:4", "4:2:2", "4:2:0"], typer.Option(help="Of the colours of JPEG results")
+    ] = "4:4:4",
     precision: Annotated[
         Literal["fp32", "auto"],
         typer.Option(help="fp32 is exact; auto three times as fast where there is bf16"),
@@ -61,18 +84,24 @@ def upscale(
     ] = False,
 ) -> None:
     """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
+    from srgan.images.files import plan_files
     from srgan.models.ensemble import SelfEnsemble
     from srgan.upscale.engine import Engine
+    from srgan.upscale.files import FileUpscaler
+    from srgan.upscale.names import reroute_suffix
+    from srgan.upscale.sizing import Sizing
 
     memory_bytes = _size_bytes(memory)
+    files = plan_files(source, destination, format=format, rerouted=reroute_suffix(oversize))
     generator = _open_generator(model, scale)
+    sizing = Sizing(generator.scale, scale=scale, size=size)
     if self_ensemble:
         generator = SelfEnsemble(generator)
     engine = Engine(generator, tile=tile, memory_bytes=memory_bytes, precision=precision)
     if plan:
-        _show_plan(source, destination, engine)
+        _show_plan(files, engine, sizing, quality)
     else:
-        _change_all(source, destination, engine.upscale_photo)
+        _change_all(files, FileUpscaler(engine, sizing, oversize, quality, subsampling))
 
 
 def evaluate(
@@ -133,7 +162,7 @@ def _size_bytes(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def _open_generator(model: str, scale: int | None) -> "Generator":
+def _open_generator(model: str, scale: float | None) -> "Generator":
     from srgan.models.interpolation import Bicubic, Bilinear, Nearest
 
     interpolations: dict[str, Callable[[int], Generator]] = {
@@ -142,30 +171,26 @@ def _open_generator(model: str, scale: int | None) -> "Generator":
         "bicubic": Bicubic,
     }
     if model in interpolations:
-        return interpolations[model](scale or _DEFAULT_SCALE)
-    generator = open_generator(model, others=interpolations)
-    if scale not in (None, generator.scale):
-        raise ConfigError(f"{model} has scale {generator.scale}, not {scale}; leave --scale out")
-    return generator
+        if scale is not None and not 1 <= scale <= _LARGEST_SCALE:
+            raise ConfigError(f"--scale {scale:g}: {model} goes from 1 to {_LARGEST_SCALE}")
+        return interpolations[model](math.ceil(scale or _DEFAULT_SCALE))
+    return open_generator(model, others=interpolations)
 
 
-def _show_plan(source: Path, destination: Path, engine: "Engine") -> None:
-    from srgan.images.files import plan_files
+def _show_plan(
+    files: list[tuple[Path, Path]], engine: "Engine", sizing: "Sizing", quality: int
+) -> None:
     from srgan.upscale.local import foretell_files
 
-    typer.echo(foretell_files(plan_files(source, destination), engine).text)
+    typer.echo(foretell_files(files, engine, sizing, quality).text)
 
 
-def _change_all(source: Path, destination: Path, change: "Callable[[Photo], Photo]") -> None:
+def _change_all(files: list[tuple[Path, Path]], change: Callable[[Path, Path], Path]) -> None:
     """A result for each photo; one that cannot be used is named and passed by."""
-    from srgan.images.files import plan_files, read_photo, write_photo
-
-    files = plan_files(source, destination)
     num_failed = 0
     for path, target in files:
         try:
-            write_photo(target, change(read_photo(path)))
-            typer.echo(str(target))
+            typer.echo(str(change(path, target)))
         except ImageError as error:
             typer.secho(f"{path}: {error}", fg="red", err=True)
             num_failed += 1

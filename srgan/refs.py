@@ -125,7 +125,7 @@ def to_json(ref: BaseModel) -> bytes:
     return json.dumps(ref.model_dump(mode="json"), sort_keys=True, indent=1).encode()
 
 
-def config_digest(*parts: BaseModel | str | int | None) -> str:
+def config_digest(*parts: BaseModel | str | float | None) -> str:
     """Digest over configs and plain values, for names made of what goes in."""
     plain: list[Any] = [
         part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts

@@ -1,13 +1,14 @@
 """MATLAB-compatible bicubic resizing and the degradation HR → LR of section 3.2.
 
-`imresize` is the reference on 8-bit images; `downsample` and `upsample` are the same linear
-operator on float tensors. All of them take u = (x + 0.5) / scale − 0.5 as the source position of
-the output pixel x, the cubic kernel with a = −0.5, widened by 1 / scale when the image shrinks,
-and mirror the image at its borders (the border pixel itself is repeated).
+`imresize` is the reference on 8-bit images, `resample` the same for any size and for 16 bits;
+`downsample` and `upsample` are the same linear operator on float tensors. All of them take
+u = (x + 0.5) / scale − 0.5 as the source position of the output pixel x, the cubic kernel with
+a = −0.5, widened by 1 / scale when the image shrinks, and mirror the image at its borders (the
+border pixel itself is repeated).
 """
 
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -35,9 +36,10 @@ def _mirror(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     return np.where(index < length, index, 2 * length - 1 - index)
 
 
-def _taps(length: int, scale: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Weights and source rows, both (output rows, taps), of one pass over `length` rows."""
-    num_rows = math.ceil(length * scale)
+def _taps(
+    length: int, num_rows: int, scale: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Weights and source rows, both (`num_rows`, taps), of one pass over `length` rows."""
     shrink = min(scale, 1.0)
     reach = 2 / shrink
     centre = (np.arange(num_rows) + 0.5) / scale - 0.5
@@ -51,7 +53,7 @@ def _taps(length: int, scale: float) -> tuple[NDArray[np.float64], NDArray[np.in
 
 def _resize_rows(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     """Resize the first axis of (rows, …) and round half up to 8 bits."""
-    weights, rows = _taps(image.shape[0], scale)
+    weights, rows = _taps(image.shape[0], math.ceil(image.shape[0] * scale), scale)
     flat = image.reshape(image.shape[0], -1)
     result = np.empty((len(rows), flat.shape[1]), np.uint8)
     block = max(1, _BLOCK_VALUES // max(1, flat.shape[1]))
@@ -80,6 +82,44 @@ def imresize(image: NDArray[np.uint8], *, scale: float) -> NDArray[np.uint8]:
     tall = _resize_rows(image, scale)
     turned = _resize_rows(np.ascontiguousarray(tall.swapaxes(0, 1)), scale)
     return np.ascontiguousarray(turned.swapaxes(0, 1))
+
+
+def resample(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Resize a uint8 or uint16 image (H, W) or (H, W, C) to any size, in the same type.
+
+    The same operator as `imresize` (bicubic, antialiased where it shrinks, symmetric borders),
+    rounded once at the end and not between the passes. Memory beside the result is bounded by
+    blocks of rows.
+    """
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(
+            f"expected a uint8 or uint16 image (H, W) or (H, W, C), got {image.dtype} {image.shape}"
+        )
+    if min(height, width) < 1:
+        raise ValueError(f"height and width must be at least 1, got {height} and {width}")
+    num_rows, num_columns = image.shape[:2]
+    row_weights, rows = _taps(num_rows, height, height / num_rows)
+    column_weights, columns = _taps(num_columns, width, width / num_columns)
+    result = np.empty((height, width, *image.shape[2:]), image.dtype)
+    most = np.iinfo(image.dtype).max
+    block = max(1, _BLOCK_VALUES // (max(num_columns, width) * math.prod(image.shape[2:])))
+    for start in range(0, height, block):
+        part = slice(start, start + block)
+        tall = _weighted(image, row_weights[part], rows[part])
+        wide = _weighted(tall.swapaxes(0, 1), column_weights, columns).swapaxes(0, 1)
+        result[part] = np.clip(np.floor(wide + 0.5), 0, most)
+    return result
+
+
+def _weighted(
+    image: NDArray[Any], weights: NDArray[np.float64], rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Sums over taps of the first axis of (rows, …)."""
+    total = np.zeros((len(rows), *image.shape[1:]))
+    spread = weights.reshape(*weights.shape, *(1 for _ in image.shape[1:]))
+    for tap in range(weights.shape[1]):
+        total += spread[:, tap] * image[rows[:, tap]]
+    return total
 
 
 def _reach(scale: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,17 +12,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from typer import Exit
 
 from srgan.adapters.registry import Registry
 from srgan.cli_photos import evaluate, upscale
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.evaluate.perceptual import PerceptualDistance
-from srgan.images.files import read_photo
+from srgan.images import Photo
+from srgan.images.files import read_photo, read_photo_as_it_is, write_photo
 from srgan.models.ensemble import SelfEnsemble
 from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic
-from srgan.resize import imresize
+from srgan.resize import imresize, resample
 from srgan.settings import Settings
 from srgan.upscale.engine import Engine
 from tests.models.networks import random_generator
@@ -227,15 +230,78 @@ def test_an_unknown_model_lists_what_there_is(photos: Path, tmp_path: Path) -> N
         upscale(photos, tmp_path / "large", model="lanczos")
 
 
-def test_a_scale_that_the_model_does_not_have_is_refused(photos: Path, tmp_path: Path) -> None:
+def test_another_scale_or_size_is_resampled_from_the_models_result(
+    photos: Path, tmp_path: Path
+) -> None:
     weights = tmp_path / "theirs.pth"
     torch.save(GENERATOR.state_dict(), weights)
-    with pytest.raises(ConfigError, match="has scale 2, not 4; leave --scale out"):
-        upscale(photos, tmp_path / "large", model=str(weights), scale=4)
+    options = {"model": str(weights), "precision": "fp32"}
+    result = Engine(GENERATOR, tile=64).upscale(image(0))
+    for name, wanted, height, width in (
+        ("a", {"scale": 1.5}, 60, 72), ("b", {"size": "60x"}, 50, 60), ("c", {"scale": 3}, 120, 144)
+    ):  # fmt: skip
+        target = tmp_path / f"{name}.png"
+        upscale(photos / "one.png", target, **options, **wanted)
+        np.testing.assert_array_equal(read_photo(target).pixels, resample(result, height, width))
+    with pytest.raises(ConfigError, match="scale 5: a model of scale 2 is used from 1 to 4"):
+        upscale(photos, tmp_path / "large", **options, scale=5)
+
+
+@pytest.mark.parametrize(("scale", "height"), [(2.5, 100), (1, 40), (16, 640)])
+def test_interpolation_has_any_scale(
+    photos: Path, tmp_path: Path, scale: float, height: int
+) -> None:
+    upscale(photos / "one.png", tmp_path / "a.png", model="bicubic", scale=scale)
+    assert read_photo(tmp_path / "a.png").pixels.shape[0] == height
+    with pytest.raises(ConfigError, match="--scale 17: bicubic goes from 1 to 16"):
+        upscale(photos, tmp_path / "large", model="bicubic", scale=17)
+
+
+def test_results_have_the_format_of_their_photo_or_the_chosen_one(
+    photos: Path, tmp_path: Path
+) -> None:
+    Image.fromarray(image(3)).save(photos / "three.jpg")
+    (photos / "deep").mkdir()
+    Image.fromarray(image(3)).save(photos / "deep" / "four.webp")
+    for format, names in (
+        ("same", ["deep/four.webp", "one.png", "three.jpg", "two.bmp"]),
+        ("jpeg", ["deep/four.jpg", "one.jpg", "three.jpg", "two.jpg"]),
+    ):
+        done = srgan(
+            "upscale", str(photos), str(tmp_path / format), "--model", "nearest",
+            "--format", format, "--quality", "80", "--subsampling", "4:2:0",
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.split() == [str(tmp_path / format / name) for name in names]
+
+
+def test_a_result_too_large_for_its_format_is_refused_or_rerouted(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.zeros((1, 5000, 3), np.uint8)).save(photos / "wide.webp")
+    with pytest.raises(Exit):
+        upscale(photos / "wide.webp", tmp_path / "out", model="nearest")
+    assert "too_large: 20000×4 pixels; webp ends at 16383" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    upscale(photos / "wide.webp", tmp_path / "out", model="nearest", oversize="png")
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'wide.webp.png'}\n"
+    assert read_photo(tmp_path / "out" / "wide.webp.png").pixels.shape == (4, 20_000, 3)
+
+
+def test_16_bits_and_pages_come_out_as_they_went_in(photos: Path, tmp_path: Path) -> None:
+    deep = Photo(image(1).astype(np.uint16) * 256 + 7)
+    photo = replace(deep, format="tiff", pages=(Photo(image(2)),))
+    write_photo(photos / "two-pages.tif", photo)
+    upscale(photos / "two-pages.tif", tmp_path, model="nearest", scale=2)
+    copy = read_photo_as_it_is(tmp_path / "two-pages.tif")
+    np.testing.assert_array_equal(copy.pixels[::2, ::2], deep.pixels, strict=True)
+    np.testing.assert_array_equal(copy.pages[0].pixels[::2, ::2], image(2), strict=True)
 
 
 def test_photos_are_never_overwritten(photos: Path) -> None:
     with pytest.raises(DataError, match=r"would overwrite .*one\.png"):
+        upscale(photos / "one.png", photos, model="bicubic")
+    with pytest.raises(DataError, match="lies inside it, so results would become sources"):
         upscale(photos, photos, model="bicubic")
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.export import Dim, export
 
-from srgan.resize import Degradation, downsample, imresize, upsample
+from srgan.resize import Degradation, downsample, imresize, resample, upsample
 
 
 def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -195,3 +195,59 @@ def test_upsample_exports_with_dynamic_sides() -> None:
     program = export(Enlarge(), (torch.rand(1, 3, 9, 8),), dynamic_shapes=(sides,))
     other = torch.rand(1, 3, 5, 14)
     assert torch.equal(program.module()(other), upsample(other, 4))
+
+
+def resampled_exactly(image: np.ndarray, height: int, width: int, most: int) -> NDArray[np.int64]:  # type: ignore[type-arg]
+    """MATLAB's operator in exact fractions, rounded once."""
+
+    def line(values: list[Fraction], length: int) -> list[Fraction]:
+        scale = Fraction(length, len(values))
+        shrink = min(scale, Fraction(1))
+        result = []
+        for out in range(length):
+            centre = (out + Fraction(1, 2)) / scale - Fraction(1, 2)
+            reach = range(math.floor(centre - 2 / shrink), math.ceil(centre + 2 / shrink) + 1)
+            weights = [cubic(shrink * (centre - i)) for i in reach]
+            mirrored = values + values[::-1]
+            taps = [mirrored[i % len(mirrored)] for i in reach]
+            result.append(sum(w * v for w, v in zip(weights, taps, strict=True)) / sum(weights))
+        return result
+
+    columns = [line([Fraction(int(v)) for v in column], height) for column in image.T]
+    rows = [line(list(row), width) for row in zip(*columns, strict=True)]
+    levels = [[math.floor(value + Fraction(1, 2)) for value in row] for row in rows]
+    return np.clip(np.array(levels), 0, most)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [(9, 15), (12, 20), (5, 7), (1, 1), (31, 3), (13, 29)])
+def test_any_size_is_reached_by_the_same_operator_rounded_once(
+    dtype: type, size: tuple[int, int]
+) -> None:
+    most = int(np.iinfo(dtype).max)
+    image = np.random.default_rng(3).integers(0, most, (12, 20), dtype=dtype, endpoint=True)
+    result = resample(image, *size)
+    assert result.dtype == dtype
+    exact = resampled_exactly(image, *size, most)
+    off = np.abs(result.astype(np.int64) - exact)
+    assert off.max() <= 1, "at a half, floats may round to the other side"
+    assert (off > 0).mean() <= 0.01
+
+
+def test_blocks_of_rows_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = photo(40, 30)
+    whole = resample(image, 27, 31)
+    monkeypatch.setattr("srgan.resize._BLOCK_VALUES", 200)
+    np.testing.assert_array_equal(resample(image, 27, 31), whole)
+    for channel in range(3):
+        one = resample(np.ascontiguousarray(image[:, :, channel]), 27, 31)
+        np.testing.assert_array_equal(one, whole[:, :, channel])
+
+
+@pytest.mark.parametrize(
+    ("image", "size"),
+    [(np.zeros((4, 4)), (2, 2)), (np.zeros((0, 4), np.uint8), (2, 2)), (photo(4, 4), (0, 2))],
+)
+def test_what_cannot_be_resampled_is_refused(image: np.ndarray, size: tuple[int, int]) -> None:  # type: ignore[type-arg]
+    with pytest.raises(ValueError, match=r"expected a uint8 or uint16|must be at least 1"):
+        resample(image, *size)

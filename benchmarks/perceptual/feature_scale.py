@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srgan.images import decode
+from srgan.images import decode_in_8_bits
 from srgan.models.features import load_extractor
 from srgan.perceptual import FEATURE_LAYERS
 from srgan.resize import imresize
@@ -21,7 +21,7 @@ SCALE, SIDE, MAX_PHOTOS = 4, 192, 100
 
 def pair(data: bytes) -> Tensor | None:
     """Original and bicubic (2, 3, SIDE, SIDE) in [−1, 1] of the middle; None of a small photo."""
-    photo = decode(data, max_pixels=200_000_000).rgb
+    photo = decode_in_8_bits(data, max_pixels=200_000_000).rgb
     top, left = ((side - SIDE) // 2 for side in photo.shape[:2])
     if min(top, left) < 0:
         return None

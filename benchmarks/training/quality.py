@@ -10,7 +10,7 @@ from srgan.config import LearningRate, PretrainConfig
 from srgan.data.crops import cut
 from srgan.data.dataset import Crops, Patches
 from srgan.demo.photos import shipped_photos
-from srgan.images import decode
+from srgan.images import decode_in_8_bits
 from srgan.train.batches import Batches
 from srgan.train.build import build_stage
 from srgan.train.validation import Validation
@@ -49,7 +49,7 @@ def _train(
 def _crops(*, held_out: bool) -> Crops:
     """Crops of the shipped photos that are held out, or of the others."""
     files = [f for name, f in shipped_photos().items() if (name in HELD_OUT) == held_out]
-    photos = [decode(file.read_bytes(), max_pixels=10**8).rgb for file in files]
+    photos = [decode_in_8_bits(file.read_bytes(), max_pixels=10**8).rgb for file in files]
     cuts = [list(cut(photo, CROP)) for photo in photos]
     counts = [len(each) for each in cuts]
     return Crops(

@@ -12,7 +12,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from srgan.errors import ImageError
-from srgan.images import decode, encode
+from srgan.images import decode_in_8_bits, encode
 from srgan.models.interchange import load_generator
 from srgan.upscale.engine import Engine
 
@@ -47,7 +47,7 @@ class ServedModel(PythonModel):
                 f"row {row}: expected the bytes of an encoded photo, got {type(data).__name__}"
             )
         try:
-            photo = decode(data, max_pixels=MAX_PIXELS)
+            photo = decode_in_8_bits(data, max_pixels=MAX_PIXELS)
             return encode(self._engine.upscale_photo(photo), format="png", jpeg_quality=100)
         except ImageError as error:
             raise ValueError(f"row {row}: {error}") from error

@@ -1,10 +1,13 @@
 """How a bulk run works."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from srgan.config.base import Config, Positive
+
+SIZE_PATTERN = r"^([1-9]\d{0,5}x([1-9]\d{0,5})?|x[1-9]\d{0,5})$"
+"""``4096x`` is a width, ``x2160`` a height, ``4096x2160`` a box to fit into."""
 
 
 class UpscaleConfig(Config):
@@ -14,8 +17,17 @@ class UpscaleConfig(Config):
     """About how many source bytes go into a batch; one batch is one Ray job."""
     max_jobs: Positive = 2
     """Ray jobs submitted at once: as many as the cluster has CPUs (or GPUs) for them."""
-    output_format: Literal["same", "png", "jpeg", "webp"] = "same"
+    output_format: Literal["same", "png", "jpeg", "webp", "tiff"] = "same"
+    oversize: Literal["refuse", "png", "tiff"] = "refuse"
+    """What becomes of an output with more pixels a side than its format has room for."""
     jpeg_quality: int = Field(92, ge=1, le=100)
+    """Of JPEG and WebP outputs."""
+    jpeg_subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:4:4"
+    """How much resolution the colours of JPEG outputs keep."""
+    scale: float | None = Field(None, ge=1, le=16)
+    """Of the outputs; None is the model's own, another one is made of it by bicubic."""
+    size: Annotated[str, Field(pattern=SIZE_PATTERN)] | None = None
+    """Instead of `scale`: ``4096x`` wide, ``x2160`` high, or the largest within ``4096x2160``."""
     memory_bytes: Positive = 2 * 2**30
     """Of a batch job's process, without the up to 1 GiB of images that wait for their turn."""
     tile: Positive | None = None
@@ -26,3 +38,9 @@ class UpscaleConfig(Config):
     """Images that declare more LR pixels are recorded as failed before decoding."""
     failure_tolerance: float = Field(0.0, ge=0, le=1)
     """Share of failed images up to which the flow still ends as Completed."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if self.scale is not None and self.size is not None:
+            raise ValueError("scale and size exclude each other; give one of them")
+        return self

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from srgan.config import DataConfig
 from srgan.data.tables import Source
 from srgan.errors import ImageError
-from srgan.images import decode, pixel_digest
+from srgan.images import decode_in_8_bits, pixel_digest
 from srgan.storage import ObjectInfo, ObjectStore
 
 _THREADS = 4
@@ -54,7 +54,7 @@ def _read(store: ObjectStore, info: ObjectInfo, config: DataConfig) -> Reading |
     if data is None:
         return None
     try:
-        photo = decode(data, max_pixels=config.max_pixels)
+        photo = decode_in_8_bits(data, max_pixels=config.max_pixels)
         height, width = photo.pixels.shape[:2]
         if min(height, width) < config.crop_size:
             raise ImageError(

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from srgan.errors import ConfigError, ImageError
-from srgan.images import decode, encode
+from srgan.images import decode_in_8_bits, encode
 from srgan.resize import imresize
 from srgan.storage import ObjectStore
 
@@ -107,7 +107,7 @@ def small_versions(photos: dict[str, Path]) -> dict[str, bytes]:
         if len(small) == _NUM_SMALL:
             break
         try:
-            photo = decode(path.read_bytes(), max_pixels=_MAX_PIXELS)
+            photo = decode_in_8_bits(path.read_bytes(), max_pixels=_MAX_PIXELS)
         except ImageError:
             continue  # the prepare flow records it with its reason
         scale = min(0.25, _SMALL_SIDE / max(photo.pixels.shape[:2]))

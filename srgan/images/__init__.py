@@ -1,8 +1,8 @@
 """Photos in and out of their files: the one place where an image library is spoken."""
 
-from srgan.images.decode import decode
+from srgan.images.decode import decode, decode_in_8_bits
 from srgan.images.encode import encode
 from srgan.images.photo import Photo, pixel_digest
 from srgan.images.strip import strip
 
-__all__ = ["Photo", "decode", "encode", "pixel_digest", "strip"]
+__all__ = ["Photo", "decode", "decode_in_8_bits", "encode", "pixel_digest", "strip"]

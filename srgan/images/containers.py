@@ -5,12 +5,15 @@ Pillow checks less, later, or depending on its global switches (`MAX_IMAGE_PIXEL
 """
 
 import zlib
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from srgan.errors import ImageError
 
 Format = Literal["jpeg", "png", "webp", "tiff", "bmp"]
 
+# TIFF tags: where strips or tiles begin, and how long they are.
+_PIECES = ((273, 279), (324, 325))
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 _SUPPORTED = "JPEG, PNG, WebP, TIFF or BMP"
@@ -109,3 +112,12 @@ def check_tiff(data: bytes) -> None:
     missing = directory + 2 + 12 * num_entries - len(data)
     if missing > 0:
         raise ImageError("truncated", f"{missing} bytes of the TIFF's directory are missing")
+
+
+def check_strips(tags: Mapping[int, Any], num_bytes: int) -> None:
+    """Whether the strips or tiles of a TIFF's page lie within the file."""
+    for starts, lengths in _PIECES:
+        pieces = zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False)
+        missing = max((start + length for start, length in pieces), default=0) - num_bytes
+        if missing > 0:
+            raise ImageError("truncated", f"{missing} bytes of the TIFF's pixels are missing")

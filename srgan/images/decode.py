@@ -1,31 +1,42 @@
 """Bytes of a file → `Photo`, or an `ImageError` that says why not."""
 
-import io
 import struct
+from collections.abc import Iterator
+from dataclasses import replace
 
 from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL.TiffImagePlugin import EXTRASAMPLES, TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, metadata, pixels
+from srgan.images import containers, deep, metadata, pixels
 from srgan.images.containers import Format
 from srgan.images.photo import Photo
+from srgan.images.readers import DEEP, READERS, Source
+
+_MAX_PAGES = 10_000
+_SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag of what a page is for, and its bit for previews
 
 
 def decode(data: bytes, *, max_pixels: int) -> Photo:
     """Decode a whole JPEG, PNG, WebP, TIFF or BMP file and verify that it is whole.
 
-    The declared size is checked before anything is allocated for it. CMYK, palettes and 16 bits
-    become 8-bit RGB or grayscale, the EXIF orientation is applied. Raises `ImageError` with the
-    reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``, ``truncated`` or
+    16 bits stay 16, all pages of a TIFF and frames of a WebP come along (reduced previews do not);
+    CMYK and palettes become RGB or grayscale; the EXIF orientation is applied. The declared size
+    of all pages together is checked before anything is allocated for it. Raises `ImageError` with
+    the reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``, ``truncated`` or
     ``corrupt`` and nothing else, whatever the bytes. WebP and TIFF are also subject to Pillow's
     own limit of 179 million pixels.
     """
+    return _decode(data, max_pixels, as_it_is=True)
+
+
+def decode_in_8_bits(data: bytes, *, max_pixels: int) -> Photo:
+    """The same for training and judging: 16 bits become 8, several images are ``unsupported``."""
+    return _decode(data, max_pixels, as_it_is=False)
+
+
+def _decode(data: bytes, max_pixels: int, *, as_it_is: bool) -> Photo:
     kind = containers.recognise(data)
     if kind == "png":
         containers.check_png(data, max_pixels)
@@ -33,12 +44,12 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
         containers.check_webp(data, max_pixels)
     if kind == "tiff":
         containers.check_tiff(data)
-    source = _Source(data)
+    source = Source(data)
     try:
         if kind != "tiff":
-            return _read(kind, source, max_pixels)
+            return _read(kind, source, max_pixels, as_it_is=as_it_is)
         with metadata.without_warnings():
-            return _read(kind, source, max_pixels)
+            return _read(kind, source, max_pixels, as_it_is=as_it_is)
     except ImageError:
         raise
     # What Pillow raises on broken files has no common base: OSError, SyntaxError, ValueError,
@@ -47,62 +58,97 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
         raise _explained(error, kind, source) from error
 
 
-class _Source(io.BytesIO):
-    """Bytes of a file in which a read at the end is an error.
-
-    Pillow fills what is missing with gray when anybody in this process has set its global
-    `LOAD_TRUNCATED_IMAGES`; by this it never gets so far.
-    """
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(size)
-        if not data and size != 0:
-            raise OSError("truncated: a read at the end of the file")
-        return data
-
-    def at_end(self) -> bool:
-        return self.tell() >= self.getbuffer().nbytes
-
-
-class _Jpeg(JpegImageFile):
-    """A JPEG whose EXIF block is left alone: Pillow parses it for dpi and warns if it is odd."""
-
-    def _read_dpi_from_exif(self) -> None:
-        pass
-
-
-# Not `Image.open`: it asks every plugin and applies the global MAX_IMAGE_PIXELS.
-_READERS: dict[Format, type[ImageFile]] = {
-    "jpeg": _Jpeg,
-    "png": PngImageFile,
-    "webp": WebPImageFile,
-    "tiff": TiffImageFile,
-    "bmp": BmpImageFile,
-}
-
-
-def _read(kind: Format, source: _Source, max_pixels: int) -> Photo:
-    image = _READERS[kind](source)
+def _read(kind: Format, source: Source, max_pixels: int, *, as_it_is: bool) -> Photo:
+    image = READERS[kind](source)
     containers.check_size(*image.size, max_pixels)
-    if getattr(image, "is_animated", False):
+    if not getattr(image, "is_animated", False):
+        return _page(image, kind, source, as_it_is=as_it_is)
+    if not as_it_is:
         raise ImageError("unsupported", f"{kind} with several images; extract the one you want")
-    bit_depth = metadata.bit_depth(image, kind, source.getbuffer())
-    image.load()
-    rgb_or_gray, alpha = pixels.channels(image, bit_depth)
+    pages = []
+    for number in _pages(image, max_pixels):
+        image.seek(number)
+        page = _page(image, kind, source, as_it_is=True)
+        pages.append(replace(page, duration_ms=image.info.get("duration")))
+    if kind == "webp":
+        pages = _without_idle_alpha(pages)
+        pages[0] = replace(pages[0], num_loops=image.info["loop"])
+    return replace(pages[0], pages=tuple(pages[1:]))
+
+
+def _without_idle_alpha(frames: list[Photo]) -> list[Photo]:
+    """An animation that is opaque everywhere and always has no alpha."""
+    if any(frame.alpha is not None and frame.alpha.min() < 255 for frame in frames):
+        return frames
+    return [replace(frame, alpha=None) for frame in frames]
+
+
+def _pages(image: ImageFile, max_pixels: int) -> list[int]:
+    """Numbers of the images that are no previews, whose sizes are fine together."""
+    total = 0
+    numbers = []
+    for number in _numbers(image):
+        if number == _MAX_PAGES:
+            raise ImageError("unsupported", f"more than {_MAX_PAGES} pages; split the file")
+        if isinstance(image, TiffImageFile) and image.tag_v2.get(_SUBFILE_KIND, 0) & _PREVIEW:
+            continue
+        numbers.append(number)
+        containers.check_size(*image.size, max_pixels)
+        total += image.width * image.height
+        if total > max_pixels:
+            raise ImageError(
+                "too_large", f"its pages declare more pixels together than the limit {max_pixels}"
+            )
+    return numbers or [0]
+
+
+def _numbers(image: ImageFile) -> Iterator[int]:
+    """0, 1, … with the image at that page; not by `n_frames`, whose time grows as its square."""
+    number = 0
+    while True:
+        yield number
+        number += 1
+        try:
+            image.seek(number)
+        except EOFError:
+            return
+
+
+def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> Photo:
+    bit_depth = metadata.bit_depth(image, kind, source.data)
+    turned = metadata.tiff_orientation(image) if isinstance(image, TiffImageFile) else None
+    is_deep = as_it_is and bit_depth == DEEP and kind in ("png", "tiff")
+    if is_deep:
+        colours, alpha = _deep_channels(image, source)
+    else:
+        image.load()
+        colours, alpha = pixels.channels(image, bit_depth)
     exif = metadata.exif(image, kind)
-    turn = metadata.orientation(exif) if exif else 1
+    if turned is None:
+        turned = metadata.orientation(exif) if exif else 1
+    # Of a TIFF Pillow has turned what it has loaded.
+    turn = 1 if kind == "tiff" and not is_deep else turned
     return Photo(
-        pixels=pixels.upright(rgb_or_gray, turn),
+        pixels=pixels.upright(colours, turn),
         alpha=None if alpha is None else pixels.upright(alpha, turn),
         format=kind,
         bit_depth=bit_depth,
         icc_profile=metadata.icc_profile(image),
         exif=metadata.reset_orientation(exif) if exif else None,
-        dpi=metadata.dpi(image, turn),
+        dpi=metadata.dpi(image, turned),
     )
 
 
-def _explained(error: Exception, kind: Format, source: _Source) -> ImageError:
+def _deep_channels(image: ImageFile, source: Source) -> pixels.Channels:
+    if not isinstance(image, TiffImageFile):
+        image.load()  # for metadata that stands behind the pixels
+        return deep.read_png(source.data)
+    containers.check_strips(image.tag_v2, len(source.data))
+    extra = image.tag_v2.get(EXTRASAMPLES)
+    return deep.read_tiff(source.data, image.tell(), extra[0] if extra else None)
+
+
+def _explained(error: Exception, kind: Format, source: Source) -> ImageError:
     what = f"{kind}: {error or type(error).__name__}"
     if isinstance(error, MemoryError | Image.DecompressionBombError):
         return ImageError("too_large", what)

@@ -7,54 +7,64 @@ import numpy as np
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images import metadata
+from srgan.images.metadata import EXIF_PREFIX
 from srgan.images.photo import Photo
+from srgan.images.png import write_deep_png
+from srgan.images.tiff import MOST_BYTES, write_tiff
 
 # Sides in pixels, from the width of the size fields of the formats.
 _LARGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}
 _LARGEST_DPI = 65_535
 _LARGEST_JPEG_EXIF = 65_533  # one APP1 segment
 _OPAQUE_ONLY = ("jpeg", "bmp")
+_FORMATS = ("jpeg", "png", "webp", "tiff", "bmp")
 _EXTRAS: dict[str, tuple[str, ...]] = {
     "jpeg": ("icc_profile", "exif", "dpi"),
     "png": ("icc_profile", "exif", "dpi"),
-    "tiff": ("icc_profile", "exif", "dpi"),
     "webp": ("icc_profile", "exif"),
     "bmp": ("dpi",),
 }
 
 
-def encode(photo: Photo, *, format: str, jpeg_quality: int) -> bytes:
+def encode(
+    photo: Photo, *, format: str, jpeg_quality: int, jpeg_subsampling: str = "4:4:4"
+) -> bytes:
     """Encode as ``jpeg``, ``png``, ``webp``, ``tiff`` or ``bmp``; JPEG and WebP at `jpeg_quality`.
 
-    ICC profile, EXIF and dpi are kept where the format has a place for them (WebP: no dpi, BMP:
-    dpi alone), grayscale stays one channel (WebP: has none). TIFF is not compressed: Pillow hands
-    libtiff no EXIF directory. Raises `ImageError` with ``unsupported`` (alpha in JPEG or BMP,
-    EXIF too long for JPEG, unknown format) or ``too_large`` (a side of more than 65,500 pixels
-    in JPEG, 16,383 in WebP).
+    16 bits stay 16 in PNG and TIFF and are rounded to 8 in the others. ICC profile, EXIF and dpi
+    are kept where the format has a place for them (WebP: no dpi, BMP: dpi alone), grayscale stays
+    one channel (WebP: has none). Raises `ImageError` as `check_writable`.
     """
-    _check(photo, format)
-    options: dict[str, Any] = {
-        "icc_profile": photo.icc_profile,
-        "exif": photo.exif,
-        "dpi": _writable_dpi(photo),
-    }
-    if format == "tiff" and photo.exif:
-        options["exif"] = metadata.as_tiff_tags(photo.exif)
+    check_writable(photo, format, *photo.pixels.shape[:2])
+    dpi = _writable_dpi(photo)
+    if format == "tiff":
+        return write_tiff(photo, dpi)
+    if format == "png" and photo.is_deep:
+        return write_deep_png(photo, dpi)
+    options: dict[str, Any] = {"icc_profile": photo.icc_profile, "exif": photo.exif, "dpi": dpi}
     options = {name: options[name] for name in _EXTRAS[format] if options[name]}
     if format in ("jpeg", "webp"):
         options["quality"] = jpeg_quality
+    if format == "jpeg":
+        options["subsampling"] = jpeg_subsampling
+    if photo.pages:
+        options |= _animation(photo)
     target = io.BytesIO()
     _image(photo).save(target, format, **options)
     return target.getvalue()
 
 
-def _check(photo: Photo, format: str) -> None:
-    height, width = photo.pixels.shape[:2]
-    if format not in _EXTRAS:
-        raise ImageError("unsupported", f"format {format!r}; expected one of {', '.join(_EXTRAS)}")
-    limit = _LARGEST_SIDE.get(format)
-    if limit and max(height, width) > limit:
+def check_writable(photo: Photo, format: str, height: int, width: int) -> None:
+    """Refuse what `format` cannot hold of `photo` at another size, before there are its pixels.
+
+    `ImageError` with ``unsupported`` (alpha in JPEG or BMP, EXIF too long for JPEG, several images
+    but in their own format, unknown format) or ``too_large`` (a side of more than 65,500 pixels
+    in JPEG, 16,383 in WebP; more than 4 GiB in TIFF).
+    """
+    if format not in _FORMATS:
+        raise ImageError("unsupported", f"format {format!r}; expected one of {', '.join(_FORMATS)}")
+    if not fits(format, height, width):
+        limit = _LARGEST_SIDE[format]
         raise ImageError(
             "too_large", f"{width}×{height} pixels; {format} ends at {limit}, choose png or tiff"
         )
@@ -62,6 +72,25 @@ def _check(photo: Photo, format: str) -> None:
         raise ImageError("unsupported", f"{format} has no transparency; choose png or webp")
     if format == "jpeg" and len(photo.exif or b"") > _LARGEST_JPEG_EXIF:
         raise ImageError("unsupported", f"EXIF over {_LARGEST_JPEG_EXIF} bytes; choose png")
+    if photo.pages and format != photo.format:
+        raise ImageError(
+            "unsupported",
+            f"{1 + len(photo.pages)} images in one {photo.format}; write them as {photo.format}",
+        )
+    if format == "tiff":
+        _check_tiff_bytes(photo, height, width)
+
+
+def fits(format: str, height: int, width: int) -> bool:
+    """Whether sides are within the limit of a format."""
+    return max(height, width) <= _LARGEST_SIDE.get(format, max(height, width))
+
+
+def _check_tiff_bytes(photo: Photo, height: int, width: int) -> None:
+    growth = height * width / photo.num_pixels
+    size = sum(page.num_bytes for page in (photo, *photo.pages))
+    if size * growth > MOST_BYTES:
+        raise ImageError("too_large", "a TIFF ends at 4 GiB; choose png")
 
 
 def _writable_dpi(photo: Photo) -> tuple[float, float] | None:
@@ -72,6 +101,19 @@ def _writable_dpi(photo: Photo) -> tuple[float, float] | None:
 
 
 def _image(photo: Photo) -> Image.Image:
+    photo = photo.in_8_bits()
     if photo.alpha is None:
         return Image.fromarray(photo.pixels)
     return Image.fromarray(np.dstack([photo.pixels, photo.alpha]))
+
+
+def _animation(photo: Photo) -> dict[str, Any]:
+    """What Pillow takes for the frames of a WebP; here it does not cut EXIF's prefix off."""
+    frames = (photo, *photo.pages)
+    return {
+        "save_all": True,
+        "append_images": [_image(frame) for frame in photo.pages],
+        "duration": [frame.duration_ms or 0 for frame in frames],
+        "loop": photo.num_loops,
+        "exif": (photo.exif or b"").removeprefix(EXIF_PREFIX),
+    }

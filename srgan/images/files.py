@@ -1,10 +1,11 @@
 """Photos in files and folders of a disk, for commands that people run on them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from srgan.errors import DataError, ImageError
-from srgan.images.decode import decode
+from srgan.images.decode import decode, decode_in_8_bits
 from srgan.images.encode import encode
 from srgan.images.photo import Photo
 
@@ -18,9 +19,10 @@ _FORMATS = {
     ".tiff": "tiff",
     ".webp": "webp",
 }
+_SUFFIX_OF = {"bmp": ".bmp", "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _LOSSLESS = ("bmp", "png", "tiff")
 _MAX_PIXELS = 100_000_000
-_JPEG_QUALITY = 95
+_JPEG_QUALITY = 92
 
 
 def find_photos(folder: Path) -> dict[str, Path]:
@@ -32,7 +34,7 @@ def find_photos(folder: Path) -> dict[str, Path]:
         raise DataError(f"{folder} is no folder")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix.lower() not in _FORMATS or not path.is_file():
+        if not _is_photo(path):
             continue
         if path.stem in found:
             raise DataError(
@@ -44,50 +46,137 @@ def find_photos(folder: Path) -> dict[str, Path]:
     return found
 
 
-def plan_files(source: Path, destination: Path) -> list[tuple[Path, Path]]:
-    """What to read and where its result goes, for one photo or all directly in a folder.
+def plan_files(
+    source: Path, destination: Path, *, format: str = "lossless", rerouted: str = ""
+) -> list[tuple[Path, Path]]:
+    """What to read and where its result goes, for one photo or all at any depth of a folder.
 
-    Stems stay. PNG, TIFF and BMP stay what they are, JPEG and WebP become PNG: results keep every
-    level. One photo's destination may also be a file, whose suffix then says the format.
-    `DataError` if something is missing or a photo would be overwritten.
+    Relative paths stay. `format` is that of the results: ``same``, one by name, or ``lossless``
+    (JPEG and WebP become PNG). One photo's destination may also be a file, whose suffix then says
+    the format. A result that may have to be of another format has the suffix `rerouted` appended.
+    `DataError` before anything is written: something is missing, a photo would be overwritten,
+    the destination lies in the source, two photos have one destination.
     """
     if source.is_dir():
-        photos = list(find_photos(source).values())
-    elif source.is_file():
-        photos = [source]
-        if destination.suffix.lower() in _FORMATS and not destination.is_dir():
-            return [_distinct(source, destination)]
-    else:
+        return _plan_folder(source, destination, format, rerouted)
+    if not source.is_file():
         raise DataError(f"{source} does not exist")
-    if destination.is_file():
-        raise DataError(f"{destination} is a file; the results of {source} need a folder")
-    return [_distinct(photo, destination / _result_name(photo)) for photo in photos]
+    if destination.suffix.lower() in _FORMATS and not destination.is_dir():
+        named = file_format(destination)
+        if format in _SUFFIX_OF and format != named:
+            raise DataError(f"{destination} says {named}, not {format}; leave --format out")
+        return [_distinct(source, destination)]
+    _check_folder(source, destination)
+    return [_distinct(source, destination / _result_name(source, format))]
+
+
+def file_format(path: Path) -> str:
+    """What the suffix of a photo's file says."""
+    return _FORMATS[path.suffix.lower()]
 
 
 def read_photo(path: Path) -> Photo:
-    """Decode a file; `ImageError` if it cannot be read or is no whole photo."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageError("unreadable", str(error)) from error
-    return decode(data, max_pixels=_MAX_PIXELS)
+    """Decode a file in 8 bits; `ImageError` if it cannot be read or is no whole single photo."""
+    return decode_in_8_bits(_read(path), max_pixels=_MAX_PIXELS)
 
 
-def write_photo(path: Path, photo: Photo) -> None:
-    """Encode as the suffix says and put it there whole or not at all, with the folders above."""
-    data = encode(photo, format=_FORMATS[path.suffix.lower()], jpeg_quality=_JPEG_QUALITY)
-    path.parent.mkdir(parents=True, exist_ok=True)
+def read_photo_as_it_is(path: Path) -> Photo:
+    """Decode a file in its own depth and with all its pages; `ImageError` as above."""
+    return decode(_read(path), max_pixels=_MAX_PIXELS)
+
+
+def write_photo(
+    path: Path,
+    photo: Photo,
+    *,
+    jpeg_quality: int = _JPEG_QUALITY,
+    jpeg_subsampling: str = "4:4:4",
+) -> None:
+    """Encode as the suffix says and put it there whole or not at all, with the folders above.
+
+    `DataError` if the disk does not take it.
+    """
+    data = encode(
+        photo,
+        format=file_format(path),
+        jpeg_quality=jpeg_quality,
+        jpeg_subsampling=jpeg_subsampling,
+    )
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(data)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error}") from error
 
 
-def _result_name(photo: Path) -> str:
-    lossless = _FORMATS.get(photo.suffix.lower()) in _LOSSLESS
-    return photo.name if lossless else f"{photo.stem}.png"
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError("unreadable", str(error)) from error
+
+
+def _plan_folder(
+    source: Path, destination: Path, format: str, rerouted: str
+) -> list[tuple[Path, Path]]:
+    _check_folder(source, destination)
+    inside = source.resolve()
+    if destination.resolve().is_relative_to(inside):
+        raise DataError(
+            f"{destination} is {source} or lies inside it, so results would become sources; "
+            "choose a folder outside"
+        )
+    taken: dict[Path, Path] = {}
+    for photo in _photos_below(source):
+        name = _result_name(photo, format)
+        target = destination / photo.relative_to(source).with_name(name)
+        if target.resolve().is_relative_to(inside):
+            raise DataError(f"the result of {photo} would be {target}, inside {source}")
+        if target in taken:
+            raise DataError(_both(taken[target], photo, target))
+        taken[target] = photo
+    if not taken:
+        raise DataError(f"{source} holds no photos ({', '.join(_FORMATS)})")
+    for target, photo in taken.items():
+        elsewhere = target.with_name(target.name + rerouted)
+        if rerouted and elsewhere in taken:
+            raise DataError(_both(photo, taken[elsewhere], elsewhere))
+    return [(photo, target) for target, photo in taken.items()]
+
+
+def _photos_below(folder: Path) -> Iterator[Path]:
+    """In order; hidden files and folders are passed over, links to folders not followed."""
+    for path in sorted(folder.iterdir()):
+        if _is_photo(path):
+            yield path
+        elif path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+            yield from _photos_below(path)
+
+
+def _is_photo(path: Path) -> bool:
+    known = path.suffix.lower() in _FORMATS and not path.name.startswith(".")
+    return known and path.is_file()
+
+
+def _check_folder(source: Path, destination: Path) -> None:
+    if destination.is_file():
+        raise DataError(f"{destination} is a file; the results of {source} need a folder")
+
+
+def _result_name(photo: Path, format: str) -> str:
+    own = _FORMATS.get(photo.suffix.lower(), "")
+    if format == own or (format == "same" and own) or (format == "lossless" and own in _LOSSLESS):
+        return photo.name
+    return photo.stem + _SUFFIX_OF.get(format, ".png")
+
+
+def _both(one: Path, other: Path, target: Path) -> str:
+    return f"{one} and {other} would both be written to {target}; rename one of them"
 
 
 def _distinct(source: Path, target: Path) -> tuple[Path, Path]:

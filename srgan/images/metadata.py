@@ -8,17 +8,26 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, X_RESOLUTION, TiffImageFile
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    ICCPROFILE,
+    RESOLUTION_UNIT,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+    TiffImageFile,
+)
 
 from srgan.images.containers import Format
 
-_EXIF_PREFIX = b"Exif\x00\x00"
+EXIF_PREFIX = b"Exif\x00\x00"
 _SHORT = 3  # EXIF's number for an unsigned 16-bit entry
+_CM_PER_INCH = 2.54
+_CENTIMETRES = 3  # TIFF's number for them as its unit of resolution
 _PNG_DEPTH = 24  # position of the bit depth: signature, chunk length and name, width, height
 # A TIFF's own tags are its EXIF; these describe the photo, the others the file.
 _DESCRIPTIVE = (
@@ -45,7 +54,7 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
-def bit_depth(image: ImageFile, kind: Format, data: memoryview) -> int:
+def bit_depth(image: ImageFile, kind: Format, data: bytes) -> int:
     """Bits per channel in the file; of a palette's colours if it has one."""
     if image.mode in ("P", "PA"):
         return 8
@@ -58,7 +67,10 @@ def bit_depth(image: ImageFile, kind: Format, data: memoryview) -> int:
 
 def icc_profile(image: ImageFile) -> bytes | None:
     """The embedded profile, unless the pixels had to leave its colour space (CMYK)."""
-    profile = image.info.get("icc_profile")
+    if isinstance(image, TiffImageFile):
+        profile = image.tag_v2.get(ICCPROFILE)  # `info` keeps that of an earlier page
+    else:
+        profile = image.info.get("icc_profile")
     if isinstance(profile, bytes) and profile and image.mode != "CMYK":
         return profile
     return None
@@ -66,15 +78,22 @@ def icc_profile(image: ImageFile) -> bytes | None:
 
 def dpi(image: ImageFile, turn: int) -> tuple[float, float] | None:
     """Horizontal and vertical resolution of the upright photo."""
-    if isinstance(image, TiffImageFile) and X_RESOLUTION not in image.tag_v2:
-        return None  # Pillow makes it 1 dpi
     try:
-        x, y = (float(value) for value in image.info["dpi"])
+        x, y = (float(value) for value in _resolution(image))
     except (KeyError, TypeError, ValueError, ArithmeticError):
         return None
     if not (math.isfinite(x) and math.isfinite(y) and x > 0 and y > 0):
         return None
     return (y, x) if turn >= 5 else (x, y)
+
+
+def _resolution(image: ImageFile) -> tuple[Any, Any]:
+    if not isinstance(image, TiffImageFile):
+        x, y = image.info["dpi"]
+        return x, y
+    tags = image.tag_v2
+    unit = {2: 1.0, _CENTIMETRES: _CM_PER_INCH}[tags.get(RESOLUTION_UNIT, 2)]
+    return float(tags[X_RESOLUTION]) * unit, float(tags[Y_RESOLUTION]) * unit
 
 
 def exif(image: ImageFile, kind: Format) -> bytes | None:
@@ -84,7 +103,7 @@ def exif(image: ImageFile, kind: Format) -> bytes | None:
     block = image.info.get("exif")
     if not isinstance(block, bytes) or not block:
         return None
-    return block if block.startswith(_EXIF_PREFIX) else _EXIF_PREFIX + block
+    return block if block.startswith(EXIF_PREFIX) else EXIF_PREFIX + block
 
 
 def _tiff_exif(image: ImageFile) -> bytes | None:
@@ -104,15 +123,15 @@ def _tiff_exif(image: ImageFile) -> bytes | None:
         return None
 
 
-def as_tiff_tags(block: bytes) -> Image.Exif | None:
-    """An EXIF block as the tags of a TIFF to be written; None if it is damaged."""
+def as_tiff_tags(block: bytes) -> Image.Exif:
+    """An EXIF block as the tags of a TIFF to be written; without any if it is damaged."""
     tags = Image.Exif()
     try:
         with without_warnings():
             tags.load(block)
             tags.tobytes()
     except Exception:  # as above
-        return None
+        return Image.Exif()
     return tags
 
 
@@ -123,6 +142,12 @@ def orientation(block: bytes) -> int:
         if 1 <= number <= 8:
             return number
     return 1
+
+
+def tiff_orientation(image: TiffImageFile) -> int:
+    """The same of the current page of a TIFF that is not yet loaded."""
+    number = image.tag_v2.get(Base.Orientation, 1)
+    return number if isinstance(number, int) and 1 <= number <= 8 else 1
 
 
 def reset_orientation(block: bytes) -> bytes:
@@ -137,12 +162,12 @@ def reset_orientation(block: bytes) -> bytes:
 
 
 def _byte_order(block: bytes) -> Literal["little", "big"]:
-    return "little" if block[len(_EXIF_PREFIX) :].startswith(b"II") else "big"
+    return "little" if block[len(EXIF_PREFIX) :].startswith(b"II") else "big"
 
 
 def _orientations(block: bytes) -> Iterator[slice]:
     """Where the values of orientation entries of the first directory lie within the block."""
-    start, order = len(_EXIF_PREFIX), _byte_order(block)
+    start, order = len(EXIF_PREFIX), _byte_order(block)
     if block[start : start + 4] not in (b"II*\x00", b"MM\x00*"):
         return
     directory = start + int.from_bytes(block[start + 4 : start + 8], order)

@@ -1,45 +1,83 @@
 """A decoded photo with what its file said about it."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Samples = NDArray[Any]
+"""uint8 or uint16 values of pixels; both over their whole range."""
+
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """Upright 8-bit pixels and the metadata that a written copy has to carry."""
+    """Upright pixels of 8 or 16 bits and the metadata that a written copy has to carry."""
 
-    pixels: NDArray[np.uint8]
-    """(H, W, 3) RGB, or (H, W) if the photo is grayscale."""
-    alpha: NDArray[np.uint8] | None = None
-    """(H, W), 0 transparent … 255 opaque; None if the file has no transparency."""
+    pixels: Samples
+    """uint8 or uint16 (H, W, 3) RGB, or (H, W) if the photo is grayscale."""
+    alpha: Samples | None = None
+    """(H, W) of the same type, 0 transparent … 255 or 65535 opaque; None if there is none."""
     format: str = "png"
     """Of the file: ``jpeg``, ``png``, ``webp``, ``tiff`` or ``bmp``."""
     bit_depth: int = 8
-    """Bits per channel in the file; pixels have 8 whatever it says."""
+    """Bits per channel in the file."""
     icc_profile: bytes | None = None
     exif: bytes | None = None
     """EXIF block; its orientation is 1, since the pixels are upright."""
     dpi: tuple[float, float] | None = None
+    pages: tuple["Photo", ...] = ()
+    """What follows this first page of a TIFF or first frame of an animated WebP."""
+    duration_ms: int | None = None
+    """How long a frame of an animation is shown; None if it is no animation."""
+    num_loops: int = 0
+    """How often an animation plays; 0 is for ever."""
 
     def __post_init__(self) -> None:
-        shape = self.pixels.shape
-        if self.pixels.dtype != np.uint8 or not (len(shape) == 2 or shape[2:] == (3,)):
+        pixels, alpha = self.pixels, self.alpha
+        shape, dtype = pixels.shape, pixels.dtype
+        if dtype not in (np.uint8, np.uint16) or not (len(shape) == 2 or shape[2:] == (3,)):
             raise ValueError(
-                f"expected uint8 pixels (H, W, 3) or (H, W), got {self.pixels.dtype} {shape}"
+                f"expected uint8 or uint16 pixels (H, W, 3) or (H, W), got {dtype} {shape}"
             )
-        alpha = self.alpha
-        if alpha is not None and (alpha.dtype != np.uint8 or alpha.shape != shape[:2]):
-            raise ValueError(f"expected uint8 alpha {shape[:2]}, got {alpha.dtype} {alpha.shape}")
+        if alpha is not None and (alpha.dtype != dtype or alpha.shape != shape[:2]):
+            raise ValueError(f"expected {dtype} alpha {shape[:2]}, got {alpha.dtype} {alpha.shape}")
 
     @property
-    def rgb(self) -> NDArray[np.uint8]:
+    def rgb(self) -> Samples:
         """(H, W, 3), grayscale repeated three times."""
         if self.pixels.ndim == 3:
             return self.pixels
         return np.repeat(self.pixels[:, :, None], 3, axis=2)
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether pixels have 16 bits."""
+        return bool(self.pixels.dtype == np.uint16)
+
+    @property
+    def num_pixels(self) -> int:
+        """Of this page."""
+        return int(self.pixels.shape[0]) * int(self.pixels.shape[1])
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the pixels and alpha, without those of further pages."""
+        return self.pixels.nbytes + (0 if self.alpha is None else self.alpha.nbytes)
+
+    def in_8_bits(self) -> "Photo":
+        """The same photo, each value rounded to the nearest of 256 levels."""
+        if not self.is_deep:
+            return self
+        alpha = None if self.alpha is None else _to_8_bits(self.alpha)
+        return replace(self, pixels=_to_8_bits(self.pixels), alpha=alpha)
+
+
+def _to_8_bits(values: Samples) -> NDArray[np.uint8]:
+    # 65535 is 255 · 257, so the nearest level is that of the nearest multiple of 257. Values
+    # beyond 65535 − 128 would overflow 16 bits, and need not be moved.
+    return ((np.minimum(values, 65_407) + np.uint16(128)) // np.uint16(257)).astype(np.uint8)
 
 
 def pixel_digest(photo: Photo) -> str:

@@ -3,17 +3,19 @@
 import io
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from srgan.errors import ImageError
+from srgan.images.photo import Samples
 
-Channels = tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
+Channels = tuple[Samples, Samples | None]
 
 
 def channels(image: Image.Image, bit_depth: int) -> Channels:
     """Pixels uint8 (H, W, 3) or (H, W), and alpha uint8 (H, W) or None, of a loaded image."""
     mode = image.mode
+    if bit_depth not in (1, 2, 4, 8, 16):
+        raise ImageError("unsupported", f"{bit_depth} bits per channel; convert to 8 or 16")
     if mode.startswith("I;16"):
         return _from_16_bits(image)
     if mode == "CMYK":
@@ -72,7 +74,7 @@ def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def upright(array: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def upright(array: Samples, orientation: int) -> Samples:
     """Apply an EXIF orientation 1 … 8 to (H, W) or (H, W, 3)."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)

@@ -22,8 +22,10 @@ from srgan.upscale.decoders import Decode
 from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
 from srgan.upscale.memory import is_out_of_memory
-from srgan.upscale.names import metadata_key
+from srgan.upscale.names import metadata_key, reroute_suffix
 from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
+from srgan.upscale.sizing import Sizing
+from srgan.upscale.target import target_format
 
 NUM_READERS = 3
 """Images that are read and decoded at once."""
@@ -50,7 +52,10 @@ class _Job:
     """One source on its way through the stages."""
 
     item: Item
+    key: str
+    """Of the output."""
     photo: Photo | None = None
+    format: str = ""
     output: Photo | None = None
     memory_bytes: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
@@ -87,6 +92,7 @@ class Batch:
         self._decode = decode
         self._stamp = stamp
         self._config = config
+        self._sizing = Sizing(engine.scale, scale=config.scale, size=config.size)
         self._progress = progress
         self._sample = sample
 
@@ -135,7 +141,7 @@ class Batch:
         ):
             try:
                 for item in items:
-                    readers.submit(self._load, _Job(item), gate, loaded)
+                    readers.submit(self._load, _Job(item, item.output), gate, loaded)
                 rows: list[Record] = []
                 for _ in items:
                     job = loaded.get()
@@ -160,43 +166,52 @@ class Batch:
                 if data is None:
                     raise ImageError("missing", "deleted after the run was planned")
                 with job.timed("decode"):
-                    job.photo = self._decoded(data)
-                job.memory_bytes = self._memory_bytes(job.photo)
-                gate.enter(job.memory_bytes)
+                    photo = self._decode(data, max_pixels=self._config.max_pixels)
+                if self._is_wanted(job, photo):
+                    job.photo = photo
+                    job.memory_bytes = self._memory_bytes(photo)
+                    gate.enter(job.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
             job.photo, job.error = None, error
         loaded.put(job)
 
     def _is_there(self, job: _Job) -> bool:
         """Whether an attempt that was killed, or a run without records, made the output."""
-        info = self._destination.head(job.item.output)
+        info = self._destination.head(job.key)
         if info is None:
             return False
-        found = self._destination.metadata(job.item.output)
+        found = self._destination.metadata(job.key)
         if not self._metadata(job.item).items() <= found.items():
             return False
         job.facts |= {"destination_token": info.token, "destination_bytes": info.size_bytes}
         return True
 
+    def _is_wanted(self, job: _Job, photo: Photo) -> bool:
+        """Decide on the output; False when it has to go under another key and is there."""
+        chosen = self._config.output_format
+        wanted = photo.format if chosen == "same" else chosen
+        job.format = target_format(photo, wanted, self._config.oversize, self._sizing)
+        if job.format == wanted:
+            return True
+        job.key = job.item.output + reroute_suffix(self._config.oversize)
+        return not self._is_there(job)
+
     def _memory_bytes(self, photo: Photo) -> int:
         """Of the RGB pixels, their result, and about as much again while it is encoded."""
-        height, width = photo.pixels.shape[:2]
-        num_values: int = 3 * height * width
-        return num_values * (1 + 2 * self._engine.scale**2)
-
-    def _decoded(self, data: bytes) -> Photo:
-        photo = self._decode(data, max_pixels=self._config.max_pixels)
-        if photo.bit_depth > 8:
-            raise ImageError("unsupported", f"{photo.bit_depth} bits per channel would be cut to 8")
-        return photo
+        height, width = self._sizing.shape(*photo.pixels.shape[:2])
+        growth = max(self._engine.scale**2, height * width / photo.num_pixels)
+        pages = (photo, *photo.pages)
+        num_bytes = sum(3 * page.pixels.itemsize * page.num_pixels for page in pages)
+        return int(num_bytes * (1 + 2 * growth))
 
     def _upscale(self, job: _Job) -> None:
         if job.photo is None:
             return
         try:
             with job.timed("upscale"):
-                job.output = self._engine.upscale_photo(job.photo)
-            self._sample(job.item, job.photo, job.output)
+                result = self._engine.upscale_photo(job.photo)
+                job.output = self._sizing.fitted(result, job.photo)
+            self._sample(job.item, job.photo, result)
         except _PASSED_BY as error:
             job.error = error
         job.photo = None
@@ -213,16 +228,19 @@ class Batch:
         finished.put(job)
 
     def _write(self, job: _Job, photo: Photo) -> None:
-        chosen = self._config.output_format
-        kind = photo.format if chosen == "same" else chosen
         with job.timed("encode"):
-            body = encode(photo, format=kind, jpeg_quality=self._config.jpeg_quality)
+            body = encode(
+                photo,
+                format=job.format,
+                jpeg_quality=self._config.jpeg_quality,
+                jpeg_subsampling=self._config.jpeg_subsampling,
+            )
         with job.timed("write"):
             token = self._destination.put(
-                job.item.output,
+                job.key,
                 body,
                 metadata=self._metadata(job.item),
-                content_type=f"image/{kind}",
+                content_type=f"image/{job.format}",
             )
         height, width = photo.pixels.shape[:2]
         job.facts |= {"destination_token": token, "destination_bytes": len(body)}
@@ -247,7 +265,7 @@ class Batch:
             model=self._stamp.model,
             config_digest=self._stamp.config_digest,
             outcome="done" if "width" in job.facts else "skipped",
-            destination_key=job.item.output,
+            destination_key=job.key,
             **job.facts,
         )
         if error is not None:

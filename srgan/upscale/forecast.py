@@ -17,6 +17,7 @@ from srgan.upscale.decoders import Decode
 from srgan.upscale.join import Item
 from srgan.upscale.names import is_folder, prefix_of
 from srgan.upscale.records import Past
+from srgan.upscale.sizing import Sizing
 
 T = TypeVar("T")
 
@@ -108,7 +109,7 @@ def foretell(
 
 
 def measure_some(
-    items: Iterable[Item], store: ObjectStore, decode: Decode, config: UpscaleConfig, scale: int
+    items: Iterable[Item], store: ObjectStore, decode: Decode, config: UpscaleConfig, sizing: Sizing
 ) -> Past:
     """Sizes of the outputs of a few sources, by encoding crops that bicubic enlarges.
 
@@ -123,12 +124,12 @@ def measure_some(
         try:
             photo = decode(data, max_pixels=config.max_pixels)
             size_bytes = encoded_bytes(
-                photo, format=config.output_format, jpeg_quality=config.jpeg_quality, scale=scale
+                photo, format=config.output_format, jpeg_quality=config.jpeg_quality, sizing=sizing
             )
+            megapixels = output_megapixels(photo, sizing)
         except ImageError:
             continue
-        height, width = photo.pixels.shape[:2]
-        measured += Past(output_bytes=size_bytes, megapixels=height * width * scale**2 / 1e6)
+        measured += Past(output_bytes=size_bytes, megapixels=megapixels)
     return measured
 
 
@@ -146,20 +147,34 @@ def middle(photo: Photo) -> NDArray[np.uint8]:
     return crop if crop.dtype == np.uint8 else (crop >> 8).astype(np.uint8)
 
 
-def encoded_bytes(photo: Photo, *, format: str, jpeg_quality: int, scale: int) -> int:
-    """About how many bytes the output of a photo takes, by its middle enlarged by bicubic."""
+def encoded_bytes(photo: Photo, *, format: str, jpeg_quality: int, sizing: Sizing) -> int:
+    """About how many bytes the output of a photo takes, by its middle enlarged by bicubic.
+
+    `ImageError` where the photo cannot get that size.
+    """
     # It brings torch, seconds that a plan without samples need not pay.
     from srgan.resize import imresize
 
+    height, width = photo.pixels.shape[:2]
     crop = middle(photo)
     body = encode(
-        Photo(imresize(crop, scale=scale)),
+        Photo(imresize(crop, scale=sizing.shape(height, width)[0] / height)),
         format=photo.format if format == "same" else format,
         jpeg_quality=jpeg_quality,
     )
-    height, width = photo.pixels.shape[:2]
     bytes_per_pixel = len(body) / (crop.shape[0] * crop.shape[1])
-    return int(photo.pixels.itemsize * bytes_per_pixel * height * width)
+    return int(photo.pixels.itemsize * bytes_per_pixel * _num_pixels(photo))
+
+
+def output_megapixels(photo: Photo, sizing: Sizing) -> float:
+    """Of all pages; `ImageError` as above."""
+    height, width = photo.pixels.shape[:2]
+    tall, wide = sizing.shape(height, width)
+    return float(tall * wide / (height * width) * _num_pixels(photo)) / 1e6
+
+
+def _num_pixels(photo: Photo) -> int:
+    return sum(page.num_pixels for page in (photo, *photo.pages))
 
 
 def _free_bytes(destination: str) -> int | None:

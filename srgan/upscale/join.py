@@ -30,7 +30,7 @@ CREATE TABLE record (source TEXT, source_token TEXT, output_token TEXT,
 
 _COVERED = """EXISTS (SELECT 1 FROM record JOIN output ON output.token = record.output_token
     WHERE record.source = source.key AND record.source_token = source.token
-      AND output.key = source.output)"""
+      AND output.key IN (source.output, source.output || :suffix))"""
 
 
 class Item(Ref):
@@ -46,7 +46,9 @@ class Item(Ref):
 class Join:
     """Sources, outputs and records of one plan; closing it deletes the file."""
 
-    def __init__(self) -> None:
+    def __init__(self, reroute_suffix: str = "") -> None:
+        """`reroute_suffix` is what an output that is too large for its format has appended."""
+        self._suffix = {"suffix": reroute_suffix}
         # The empty name is a private file that spills to disk and that no crash leaves behind.
         self._database = sqlite3.connect("")
         self._database.executescript(_TABLES)
@@ -99,6 +101,20 @@ class Join:
                 "or keep each file's own format (output_format 'same')"
             ) from error
 
+    def check_reroutes(self) -> None:
+        """`ConfigError` when an output that is too large could be written where another's is."""
+        clash = self._database.execute(
+            "SELECT one.key, other.key, other.output FROM source AS one JOIN source AS other "
+            "ON other.output = one.output || :suffix WHERE :suffix != ''",
+            self._suffix,
+        ).fetchone()
+        if clash is not None:
+            large, other, output = clash
+            raise ConfigError(
+                f"{large!r}, if it is too large for its format, and {other!r} would both be "
+                f"written to {output!r}; rename one, or set oversize to 'refuse'"
+            )
+
     def refuse_source(self, source: ObjectInfo, problem: str) -> None:
         """A source that is recorded as failed without being read."""
         row = (source.key, source.token, source.size_bytes, None, problem)
@@ -117,7 +133,8 @@ class Join:
         (total,) = self._database.execute("SELECT count(*) FROM source").fetchone()
         todo, size = self._database.execute(
             f"SELECT count(*), coalesce(sum(bytes), 0) FROM source "  # noqa: S608  # constants
-            f"WHERE output IS NOT NULL AND NOT {_COVERED}"
+            f"WHERE output IS NOT NULL AND NOT {_COVERED}",
+            self._suffix,
         ).fetchone()
         return total, todo, size
 
@@ -134,7 +151,8 @@ class Join:
         """
         rows = self._database.execute(
             f"SELECT key, token, bytes, output FROM source "  # noqa: S608  # constants
-            f"WHERE output IS NOT NULL AND NOT {_COVERED} ORDER BY key"
+            f"WHERE output IS NOT NULL AND NOT {_COVERED} ORDER BY key",
+            self._suffix,
         )
         for key, token, size, output in rows:
             yield Item(key=key, token=token, size_bytes=size, output=output)

@@ -8,16 +8,23 @@ from numpy.typing import NDArray
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ImageError
-from srgan.images.files import read_photo
+from srgan.images.files import file_format, read_photo_as_it_is
 from srgan.upscale.engine import Engine
-from srgan.upscale.forecast import Forecast, encoded_bytes, foretell, middle, spread
+from srgan.upscale.forecast import (
+    Forecast,
+    encoded_bytes,
+    foretell,
+    middle,
+    output_megapixels,
+    spread,
+)
 from srgan.upscale.records import Past
-
-_JPEG_QUALITY = 95
-_FORMATS = {".jpg": "jpeg", ".jpe": "jpeg", ".tif": "tiff"}
+from srgan.upscale.sizing import Sizing
 
 
-def foretell_files(files: list[tuple[Path, Path]], engine: Engine) -> Forecast:
+def foretell_files(
+    files: list[tuple[Path, Path]], engine: Engine, sizing: Sizing, jpeg_quality: int
+) -> Forecast:
     """Judged by a few of the photos, of which the engine does a small part now.
 
     `files` are photos and where their results go. `ConfigError` when that disk is too small.
@@ -26,19 +33,16 @@ def foretell_files(files: list[tuple[Path, Path]], engine: Engine) -> Forecast:
     for path, target in spread(files, len(files)):
         measured += Past(source_bytes=path.stat().st_size)
         try:
-            photo = read_photo(path)
+            photo = read_photo_as_it_is(path)
+            size_bytes = encoded_bytes(
+                photo, format=file_format(target), jpeg_quality=jpeg_quality, sizing=sizing
+            )
+            megapixels = output_megapixels(photo, sizing)
         except ImageError:
             continue
-        kind = target.suffix.lower()
-        size_bytes = encoded_bytes(
-            photo,
-            format=_FORMATS.get(kind, kind[1:]),
-            jpeg_quality=_JPEG_QUALITY,
-            scale=engine.scale,
-        )
-        height, width = photo.pixels.shape[:2]
-        megapixels = height * width * engine.scale**2 / 1e6
-        seconds = megapixels / _megapixels_per_s(engine, middle(photo))
+        # The engine's own output is what takes time, whatever size the result gets then.
+        worked = sum(page.num_pixels for page in (photo, *photo.pages)) * engine.scale**2 / 1e6
+        seconds = worked / _megapixels_per_s(engine, middle(photo))
         measured += Past(output_bytes=size_bytes, megapixels=megapixels, upscale_s=seconds)
     destination = str(files[0][1].parent.absolute())
     forecast = foretell(

@@ -14,10 +14,13 @@ from srgan.storage import split_uri
 OWN = "_srgan"
 """Path component below which runs keep their plans and records."""
 
-OutputFormat = Literal["same", "png", "jpeg", "webp"]
+OutputFormat = Literal["same", "png", "jpeg", "webp", "tiff"]
+
+Oversize = Literal["refuse", "png", "tiff"]
+"""What becomes of an output that its format has no room for: an error, or another format."""
 
 _IMAGE_SUFFIXES = {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
-_SUFFIX_OF = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+_SUFFIX_OF = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _MAX_KEY_BYTES = 1024
 # S3 allows 2 KB of metadata in all; percent-encoding can triple a key.
 _MAX_METADATA_CHARS = 1024
@@ -99,10 +102,12 @@ def output_name(name: str, output_format: OutputFormat) -> str:
     return name + _SUFFIX_OF[output_format]
 
 
-def output_key(prefix: str, name: str, output_format: OutputFormat) -> str:
+def output_key(
+    prefix: str, name: str, output_format: OutputFormat, oversize: Oversize = "refuse"
+) -> str:
     """Key of the output below `prefix`; `ImageError` for names unsafe or too long for S3."""
     key = prefix + output_name(name, output_format)
-    if len(key.encode()) > _MAX_KEY_BYTES:
+    if len((key + reroute_suffix(oversize)).encode()) > _MAX_KEY_BYTES:
         raise ImageError("name_too_long", f"{key!r} is longer than S3's {_MAX_KEY_BYTES} bytes")
     return key
 
@@ -110,6 +115,14 @@ def output_key(prefix: str, name: str, output_format: OutputFormat) -> str:
 def run_key(destination: str, run: str, name: str) -> str:
     """Key of one of a run's own objects in the destination's bucket."""
     return f"{prefix_of(destination)[1]}{OWN}/{run}/{name}"
+
+
+def reroute_suffix(oversize: Oversize) -> str:
+    """What is appended to an output's key when it has to be of another format; maybe nothing.
+
+    Appended, not exchanged: ``a.webp.png`` is no other photo's output, as ``a.png`` might be.
+    """
+    return "" if oversize == "refuse" else _SUFFIX_OF[oversize]
 
 
 def metadata_key(key: str) -> str:

@@ -19,7 +19,7 @@ from srgan.storage import ObjectInfo, ObjectStore
 from srgan.upscale.forecast import Forecast
 from srgan.upscale.join import Item, Join
 from srgan.upscale.manifest import Manifest
-from srgan.upscale.names import run_key
+from srgan.upscale.names import reroute_suffix, run_key
 from srgan.upscale.records import Record, Stamp, Tally, tally, to_parquet
 from srgan.upscale.survey import Sample, survey
 
@@ -55,10 +55,20 @@ class Plan(Ref):
 
 
 def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
-    """Only what decides the bytes of an output: other tiles or batches make the same ones."""
+    """Only what decides the bytes of an output: other tiles or batches make the same ones.
+
+    `oversize` decides where the bytes go; outputs that fit are the same with any.
+    """
     return Stamp(
         model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",
-        config_digest=config_digest(config.output_format, config.jpeg_quality, config.precision),
+        config_digest=config_digest(
+            config.output_format,
+            config.jpeg_quality,
+            config.jpeg_subsampling,
+            config.precision,
+            config.scale,
+            config.size,
+        ),
     )
 
 
@@ -87,7 +97,7 @@ def make_plan(
     nothing below the source, or when a manifest cannot be read.
     """
     stamp = stamp_of(model, config)
-    with Join() as join:
+    with Join(reroute_suffix(config.oversize)) as join:
         forecast = survey(
             join, source_store, store, source, destination, stamp, config, manifest, sample
         )
@@ -132,7 +142,7 @@ def preview(
 ) -> Forecast:
     """What `make_plan` would find, without writing anything; refuses what it refuses."""
     stamp = stamp_of(model, config)
-    with Join() as join:
+    with Join(reroute_suffix(config.oversize)) as join:
         forecast = survey(
             join, source_store, store, source, destination, stamp, config, manifest, sample
         )

@@ -33,7 +33,7 @@ def list_sources(
             continue
         found = True
         try:
-            output = output_key(prefix, name, config.output_format)
+            output = output_key(prefix, name, config.output_format, config.oversize)
         except ImageError as error:
             join.refuse_source(info, str(error))
             continue
@@ -43,6 +43,7 @@ def list_sources(
                 "choose a destination that the source does not lie in"
             )
         join.add_source(info, output)
+    join.check_reroutes()
     if manifest is not None:
         join.refuse_missing(f"missing: {manifest.address} names it, but it is not below {source}")
     elif not found:

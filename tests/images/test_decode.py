@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, pixel_digest
+from srgan.images import Photo, decode_in_8_bits, pixel_digest
 from tests.images.files import exif, file, picture, png, png_chunk, srgb_profile
 
 LOSSLESS = {
@@ -26,7 +26,7 @@ FILES = {**LOSSLESS, "jpeg": file(picture(), "jpeg", quality=95, exif=exif(6))}
 
 
 def read(data: bytes, max_pixels: int = 10_000) -> Photo:
-    return decode(data, max_pixels=max_pixels)
+    return decode_in_8_bits(data, max_pixels=max_pixels)
 
 
 def reason(data: bytes, max_pixels: int = 10_000) -> str:

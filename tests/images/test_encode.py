@@ -5,6 +5,7 @@ import pytest
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode, encode
+from srgan.images.encode import check_writable
 from tests.images.files import exif, picture, srgb_profile
 
 PHOTO = Photo(picture(), icc_profile=srgb_profile(), exif=exif(1), dpi=(300, 200))
@@ -97,6 +98,33 @@ def test_the_largest_sides_of_jpeg_and_webp_are_written() -> None:
 def test_quality_decides_the_size_of_a_jpeg() -> None:
     sizes = [len(encode(PHOTO, format="jpeg", jpeg_quality=q)) for q in (30, 90)]
     assert sizes[0] < sizes[1]
+
+
+def test_subsampling_of_colours_is_chosen() -> None:
+    files = {}
+    for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
+        data = encode(PHOTO, format="jpeg", jpeg_quality=90, jpeg_subsampling=subsampling)
+        factors = data[data.index(b"\xff\xc0") + 11]  # of luma, chroma has 1×1
+        files[subsampling] = (hex(factors), len(data))
+    assert [factors for factors, _ in files.values()] == ["0x11", "0x21", "0x22"]
+    assert encode(PHOTO, format="jpeg", jpeg_quality=90) == encode(
+        PHOTO, format="jpeg", jpeg_quality=90, jpeg_subsampling="4:4:4"
+    )
+    gray = Photo(np.ascontiguousarray(ALPHA))
+    assert encode(gray, format="jpeg", jpeg_quality=90, jpeg_subsampling="4:2:0")
+
+
+def test_what_a_format_cannot_hold_is_known_from_the_size_alone() -> None:
+    for format, height, width, reason in (
+        ("webp", 16_384, 1, "too_large"),
+        ("jpeg", 1, 65_501, "too_large"),
+        ("tiff", 40_000, 40_000, "too_large"),
+    ):
+        with pytest.raises(ImageError) as caught:
+            check_writable(PHOTO, format, height, width)
+        assert caught.value.reason == reason
+    for format, height, width in (("webp", 16_383, 1), ("png", 40_000, 40_000), ("tiff", 1, 9)):
+        check_writable(PHOTO, format, height, width)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,13 @@ from PIL import Image
 
 from srgan.errors import DataError, ImageError
 from srgan.images import Photo
-from srgan.images.files import find_photos, plan_files, read_photo, write_photo
+from srgan.images.files import (
+    find_photos,
+    plan_files,
+    read_photo,
+    read_photo_as_it_is,
+    write_photo,
+)
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
 
@@ -63,13 +69,83 @@ def test_one_photo_goes_into_a_folder_or_to_the_file_that_is_named(tmp_path: Pat
     assert plan_files(photo, tmp_path / "named.png") == [(photo, tmp_path / "named.png" / "a.png")]
 
 
+@pytest.mark.parametrize(
+    ("format", "expected"),
+    [
+        ("same", ["a.png", "b.jpeg", "c.TIF", "d.bmp", "e.webp"]),
+        ("jpeg", ["a.jpg", "b.jpeg", "c.jpg", "d.jpg", "e.jpg"]),
+        ("tiff", ["a.tif", "b.tif", "c.TIF", "d.tif", "e.tif"]),
+    ],
+)
+def test_results_have_the_format_that_was_chosen(
+    tmp_path: Path, format: str, expected: list[str]
+) -> None:
+    for name in ("a.png", "b.jpeg", "c.TIF", "d.bmp", "e.webp"):
+        put(tmp_path / "in" / name)
+    assert names(plan_files(tmp_path / "in", tmp_path / "out", format=format)) == expected
+
+
+def test_a_photo_without_a_suffix_becomes_a_png(tmp_path: Path) -> None:
+    put(tmp_path / "a.png").rename(tmp_path / "photo")
+    for format in ("same", "lossless", "png"):
+        plan = plan_files(tmp_path / "photo", tmp_path / "out", format=format)
+        assert names(plan) == ["photo.png"]
+
+
+def test_a_file_that_is_named_must_not_contradict_the_format(tmp_path: Path) -> None:
+    photo = put(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match=r"b\.webp says webp, not png; leave --format out"):
+        plan_files(photo, tmp_path / "b.webp", format="png")
+    assert names(plan_files(photo, tmp_path / "b.webp", format="webp")) == ["b.webp"]
+
+
+def test_photos_at_any_depth_keep_their_relative_path_and_its_letters(tmp_path: Path) -> None:
+    source, out = tmp_path / "Urlaub é", tmp_path / "out"
+    # The second é is written as e and an accent: another name, which stays as it is.
+    found = ["a.png", "Ünter/写真 1.png", "Ünter/tief/e\u0301 b.png", "z/a.png"]
+    for name in [*found, ".hidden/b.png", "z/.c.png"]:
+        put(source / name)
+    (source / "z" / "loop").symlink_to(source, target_is_directory=True)
+    plan = plan_files(source, out)
+    assert sorted(plan) == sorted((source / name, out / name) for name in found)
+
+
+def test_two_photos_with_one_result_are_found_before_anything_is_written(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "deep" / "a.jpg"), put(tmp_path / "in" / "deep" / "a.png")
+    with pytest.raises(DataError, match=r"a\.jpg and .*a\.png would both be written to .*a\.png"):
+        plan_files(tmp_path / "in", tmp_path / "out", format="png")
+    assert not (tmp_path / "out").exists()
+    assert len(plan_files(tmp_path / "in", tmp_path / "out", format="same")) == 2
+
+
+def test_a_result_that_is_rerouted_meets_no_other(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "a.webp"), put(tmp_path / "in" / "a.webp.png")
+    source, out = tmp_path / "in", tmp_path / "out"
+    with pytest.raises(DataError, match=r"a\.webp and .*a\.webp\.png would both be written to"):
+        plan_files(source, out, format="same", rerouted=".png")
+    assert len(plan_files(source, out, format="same", rerouted=".tif")) == 2
+
+
 def test_a_photo_is_never_overwritten_by_its_result(tmp_path: Path) -> None:
     photo = put(tmp_path / "a.png")
     for destination in (tmp_path, photo):
         with pytest.raises(DataError, match=r"would overwrite .*a\.png"):
             plan_files(photo, destination)
-    with pytest.raises(DataError, match=r"would overwrite .*a\.png"):
-        plan_files(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("destination", ["in", "in/up", "in/../in/x", "link", "link/up"])
+def test_a_destination_in_the_source_is_refused(tmp_path: Path, destination: str) -> None:
+    put(tmp_path / "in" / "a.png")
+    (tmp_path / "link").symlink_to(tmp_path / "in", target_is_directory=True)
+    with pytest.raises(DataError, match="results would become sources"):
+        plan_files(tmp_path / "in", tmp_path / destination)
+
+
+def test_a_result_that_would_land_in_the_source_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "in" / "a.png")
+    with pytest.raises(DataError, match=r"would be .*in/a\.png, inside .*in"):
+        plan_files(tmp_path / "in", tmp_path)
+    assert len(plan_files(tmp_path / "in", tmp_path / "in2")) == 1
 
 
 def test_what_is_not_there_or_no_folder_is_refused(tmp_path: Path) -> None:
@@ -93,6 +169,23 @@ def test_a_photo_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) ->
     with pytest.raises(ImageError, match="no transparency"):
         write_photo(tmp_path / "a.bmp", Photo(PIXELS, alpha=alpha))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_does_not_take_a_result_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file where a folder is needed")
+    with pytest.raises(DataError, match=r"a/b\.png cannot be written"):
+        write_photo(tmp_path / "a" / "b.png", Photo(PIXELS))
+    (tmp_path / "c.png").mkdir()
+    with pytest.raises(DataError, match=r"c\.png cannot be written"):
+        write_photo(tmp_path / "c.png", Photo(PIXELS))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "c.png"]
+
+
+def test_depth_stays_where_the_photo_is_read_as_it_is(tmp_path: Path) -> None:
+    deep = Photo(PIXELS.astype(np.uint16) * 200)
+    write_photo(tmp_path / "a.tif", deep)
+    np.testing.assert_array_equal(read_photo_as_it_is(tmp_path / "a.tif").pixels, deep.pixels)
+    assert read_photo(tmp_path / "a.tif").pixels.dtype == np.uint8
 
 
 def test_a_file_that_cannot_be_read_is_an_image_error(tmp_path: Path) -> None:

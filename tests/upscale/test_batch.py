@@ -12,9 +12,11 @@ from PIL import Image
 
 from srgan.adapters.s3 import S3Store
 from srgan.config import GeneratorConfig, UpscaleConfig
-from srgan.errors import StorageError
+from srgan.errors import ConfigError, StorageError
 from srgan.images import Photo, decode
 from srgan.models.build import build_generator
+from srgan.models.interpolation import Nearest
+from srgan.resize import resample
 from srgan.storage import ObjectInfo
 from srgan.upscale import batch as module
 from srgan.upscale.batch import Batch
@@ -111,14 +113,14 @@ def test_a_key_of_any_length_still_fits_into_the_metadata(
 def test_bad_images_are_recorded_with_their_reason_and_passed_by(
     object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
 ) -> None:
-    whole = png(draw_photo(1, 24, 24))
-    gray16 = png(np.arange(256, dtype=np.uint16).reshape(16, 16) * 255)
+    whole_pixels, other = draw_photo(1, 24, 24), Image.fromarray(draw_photo(2, 24, 24))
+    whole = png(whole_pixels)
     items = [
         put(object_store, "1-good.png", whole),
         put(object_store, "2-cut.png", whole[: len(whole) // 2]),
         put(object_store, "3-text.png", b"not a picture at all"),
         put(object_store, "4-empty.png", b""),
-        put(object_store, "5-deep.png", gray16),
+        put(object_store, "5-moving.png", png(whole_pixels, save_all=True, append_images=[other])),
         put(object_store, "6-large.png", png(draw_photo(1, 64, 64))),
         put(object_store, "7-good.png", whole),
     ]
@@ -136,6 +138,38 @@ def test_bad_images_are_recorded_with_their_reason_and_passed_by(
     assert written == ["up/1-good.png", "up/7-good.png"]
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_stay_16(object_store: S3Store, engine: Engine, kind: str) -> None:
+    gray = np.arange(256, dtype=np.uint16).reshape(16, 16) * 255 + 3
+    (row,) = upscale(object_store, engine, [put(object_store, "a", png(gray, kind))])
+    assert row.outcome == "done", row.detail
+    written = decode(object_store.get("up/a"), max_pixels=10**6)
+    assert (written.format, written.bit_depth) == (kind.lower(), 16)
+    expected = engine.upscale_photo(Photo(gray))
+    np.testing.assert_array_equal(written.pixels, expected.pixels, strict=True)
+
+
+def test_every_page_of_a_tiff_and_frame_of_a_webp_is_upscaled(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    frames = [draw_photo(number, 16, 24) for number in range(3)]
+    rest = [Image.fromarray(frame) for frame in frames[1:]]
+    several = {"save_all": True, "append_images": rest}
+    items = [
+        put(object_store, "a.tif", png(frames[0], "TIFF", **several)),
+        put(object_store, "b.webp", png(frames[0], "WEBP", **several, duration=80, loop=4)),
+    ]
+    assert [row.outcome for row in upscale(object_store, engine, items)] == ["done", "done"]
+    written = decode(object_store.get("up/a.tif"), max_pixels=10**6)
+    for page, frame in zip((written, *written.pages), frames, strict=True):
+        np.testing.assert_array_equal(page.pixels, engine.upscale(frame))
+    moving = decode(object_store.get("up/b.webp"), max_pixels=10**6)
+    assert [(page.pixels.shape, page.duration_ms) for page in (moving, *moving.pages)] == [
+        ((64, 96, 3), 80)
+    ] * 3
+    assert moving.num_loops == 4
+
+
 def test_a_source_deleted_after_planning_is_recorded(object_store: S3Store, engine: Engine) -> None:
     item = put(object_store, "gone.png", b"soon gone")
     object_store.delete(item.key)
@@ -149,6 +183,75 @@ def test_alpha_that_the_chosen_format_cannot_hold_is_recorded(
     item = put(object_store, "a.png", png(np.full((8, 8, 4), 128, np.uint8)))
     (row,) = upscale(object_store, engine, [item], output_format="jpeg")
     assert (row.outcome, row.reason) == ("failed", "unsupported")
+
+
+def test_what_no_format_can_hold_is_refused_before_the_network_runs(
+    object_store: S3Store, engine: Engine
+) -> None:
+    wide, clear = np.zeros((1, 4096, 3), np.uint8), np.zeros((8, 8, 4), np.uint8)
+    counting = CountingEngine(engine)
+    for name, data, format, reason in (
+        ("wide.webp", png(wide, "WEBP"), "same", "too_large"),
+        ("wide.png", png(np.zeros((16_376, 1, 3), np.uint8)), "jpeg", "too_large"),
+        ("clear.png", png(clear), "jpeg", "unsupported"),
+    ):
+        item = put(object_store, name, data)
+        (row,) = upscale(object_store, counting, [item], rows=ROWS + name, output_format=format)
+        assert (row.outcome, row.reason) == ("failed", reason)
+    assert counting.seen == []
+
+
+@pytest.mark.parametrize("oversize", ["png", "tiff"])
+def test_an_output_over_the_limit_of_its_format_is_rerouted_by_the_option(
+    object_store: S3Store, oversize: str
+) -> None:
+    engine = CountingEngine(Engine(Nearest(4), tile=64))
+    items = [
+        put(object_store, "a.webp", png(np.zeros((2, 4096, 3), np.uint8), "WEBP")),
+        put(object_store, "b.webp", png(np.zeros((2, 4095, 3), np.uint8), "WEBP")),
+    ]
+    rows = upscale(object_store, engine, items, oversize=oversize)
+    suffix = {"png": ".png", "tiff": ".tif"}[oversize]
+    assert [row.destination_key for row in rows] == [f"up/a.webp{suffix}", "up/b.webp"]
+    assert [row.width for row in rows] == [16_384, 16_380]
+    written = decode(object_store.get(rows[0].destination_key), max_pixels=10**6)
+    assert written.format == oversize
+    assert object_store.head("up/a.webp") is None
+    again = upscale(object_store, engine, items, rows=ROWS + "2", oversize=oversize)
+    assert [(row.outcome, row.destination_key) for row in again] == [
+        ("skipped", row.destination_key) for row in rows
+    ]
+    assert len(engine.seen) == 2, "outputs of a run without records are recognised"
+
+
+def test_a_target_size_is_reached_and_one_out_of_reach_recorded(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    names = {8: "failed", 12: "done", 96: "done", 97: "failed"}
+    items = [
+        put(object_store, f"{width:03d}.png", png(draw_photo(1, 16, width))) for width in names
+    ]
+    rows = upscale(object_store, engine, items, size="96x")
+    assert [row.outcome for row in rows] == list(names.values())
+    assert [(row.width, row.height) for row in rows[1:3]] == [(96, 128), (96, 16)]
+    assert {row.reason for row in rows} == {"", "target_size"}
+
+
+def test_another_scale_than_the_models_is_resampled_from_its_result(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    photo = draw_photo(1, 20, 33)
+    upscale(object_store, engine, [put(object_store, "a.png", png(photo))], scale=3)
+    written = decode(object_store.get("up/a.png"), max_pixels=10**6)
+    expected = resample(engine.upscale(photo), 60, 99)
+    np.testing.assert_array_equal(written.pixels, expected)
+
+
+def test_a_scale_that_the_model_is_not_used_for_ends_the_batch(
+    object_store: S3Store, engine: Engine
+) -> None:
+    with pytest.raises(ConfigError, match="a model of scale 4 is used from 1 to 8"):
+        upscale(object_store, engine, [], scale=9)
 
 
 def test_the_chosen_format_is_written_whatever_came_in(

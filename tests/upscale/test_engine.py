@@ -276,3 +276,67 @@ def test_values_that_are_no_numbers_are_an_error_and_no_black_pixels() -> None:
             parameter.mul_(1e30)
     with pytest.raises(ImageError, match="not_finite: the network gave"):
         Engine(generator, tile=16, device="cpu").upscale(photo_of(8, 8))
+
+
+def deep_of(image: Pixels) -> NDArray[np.uint16]:
+    """16 bits with detail below the levels of 8."""
+    noise = np.random.default_rng(9).integers(0, 257, image.shape)
+    return np.minimum(image.astype(np.uint32) * 257 + noise, 65_535).astype(np.uint16)
+
+
+@pytest.mark.parametrize("generator", [SRRESNET, FAST, Bicubic(4)])
+def test_16_bits_give_16_bits_as_fine_as_the_networks_floats(generator: Generator) -> None:
+    image = deep_of(photo_of(150, 170))
+    result = Engine(generator, tile=144).upscale(image)
+    lr = torch.from_numpy(image.astype(np.float32) / 65_535).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        sr = generator(lr.contiguous(memory_format=torch.channels_last))[0]
+    expected = ((sr.permute(1, 2, 0).numpy() + 1) * 32_767.5).round().clip(0, 65_535)
+    assert result.dtype == np.uint16
+    np.testing.assert_array_equal(result, expected)
+    assert len(np.unique(result)) > 10_000, "not the levels of 8 bits in a wider coat"
+
+
+def test_16_bits_are_computed_in_fp32_whatever_the_precision() -> None:
+    photo = Photo(deep_of(photo_of(20, 30)), alpha=deep_of(photo_of(20, 30))[:, :, 0])
+    exact = Engine(SRRESNET, tile=64).upscale_photo(photo)
+    auto = Engine(SRRESNET, tile=64, precision="auto")
+    auto._dtype = torch.bfloat16  # as where the processor has instructions for it
+    result = auto.upscale_photo(photo)
+    np.testing.assert_array_equal(result.pixels, exact.pixels)
+    np.testing.assert_array_equal(result.alpha, exact.alpha)
+
+
+def test_a_gray_16_bit_photo_stays_gray_and_deep() -> None:
+    gray = np.ascontiguousarray(deep_of(photo_of(20, 30))[:, :, 0])
+    result = Engine(Nearest(2), tile=64).upscale_photo(Photo(gray))
+    np.testing.assert_array_equal(result.pixels[::2, ::2], gray, strict=True)
+
+
+@pytest.mark.parametrize("generator", [SRRESNET, FAST, Bicubic(4), Bilinear(3)])
+@pytest.mark.parametrize("hidden", [0, 255])
+def test_a_cut_out_has_no_fringe_of_what_its_transparent_pixels_hide(
+    generator: Generator, hidden: int
+) -> None:
+    y, x = np.mgrid[0:40, 0:40]
+    inside = (y - 20) ** 2 + (x - 20) ** 2 < 150
+    colour = np.array([200, 120, 40], np.uint8)
+    pixels = np.where(inside[:, :, None], colour, np.uint8(hidden))
+    engine = Engine(generator, tile=64)
+    cut_out = engine.upscale_photo(Photo(pixels, alpha=np.where(inside, 255, 0).astype(np.uint8)))
+    plain = engine.upscale(np.broadcast_to(colour, pixels.shape))
+    assert cut_out.alpha is not None
+    seen = cut_out.alpha > 0
+    np.testing.assert_array_equal(cut_out.pixels[seen], plain[seen])
+
+
+def test_every_page_is_upscaled() -> None:
+    pages = [Photo(photo_of(6, 4, n), dpi=(10 * n + 10, 20), duration_ms=n) for n in range(3)]
+    photo = Photo(pages[0].pixels, pages=tuple(pages[1:]), duration_ms=0, num_loops=2)
+    engine = Engine(Bicubic(2), tile=64)
+    result = engine.upscale_photo(photo)
+    assert (result.duration_ms, result.num_loops, len(result.pages)) == (0, 2, 2)
+    for page, original in zip(result.pages, pages[1:], strict=True):
+        expected = engine.upscale_photo(original)
+        np.testing.assert_array_equal(page.pixels, expected.pixels)
+        assert (page.dpi, page.duration_ms) == (expected.dpi, original.duration_ms)

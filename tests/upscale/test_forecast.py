@@ -1,7 +1,7 @@
 """A plan in numbers: judged by earlier runs, else by a few images; a disk too small is refused."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +13,10 @@ from srgan.errors import ConfigError
 from srgan.images import decode
 from srgan.refs import ModelRef
 from srgan.upscale.forecast import Forecast, measure_some
+from srgan.upscale.join import Item
 from srgan.upscale.plan import make_plan, preview, stamp_of
-from srgan.upscale.records import Record, to_parquet
+from srgan.upscale.records import Past, Record, to_parquet
+from srgan.upscale.sizing import Sizing
 from tests.conftest import DrawPhoto
 
 CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
@@ -40,6 +42,10 @@ def folder(tmp_path: Path, draw_photo: DrawPhoto, encode_photo: EncodePhoto) -> 
 def foretold(folder: Path, *, sampled: bool = True, **config: object) -> Forecast:
     chosen = UpscaleConfig.model_validate(config)
     source = FolderStore(folder / "photos")
+
+    def sample(items: Iterator[Item]) -> Past:
+        return measure_some(items, source, decode, chosen, Sizing(4))
+
     return preview(
         source,
         FolderStore(folder / "up"),
@@ -47,7 +53,7 @@ def foretold(folder: Path, *, sampled: bool = True, **config: object) -> Forecas
         destination=f"{folder}/up",
         model=CHAMPION,
         config=chosen,
-        sample=(lambda items: measure_some(items, source, decode, chosen, 4)) if sampled else None,
+        sample=sample if sampled else None,
     )
 
 
@@ -125,7 +131,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
             run="run",
             model=CHAMPION,
             config=UpscaleConfig(),
-            sample=lambda items: measure_some(items, source, decode, UpscaleConfig(), 4),
+            sample=lambda items: measure_some(items, source, decode, UpscaleConfig(), Sizing(4)),
         )
     assert sorted(path.name for path in folder.iterdir()) == ["photos"]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 2 * needed))

@@ -133,6 +133,8 @@ def test_another_model_version_quality_or_precision_covers_nothing(object_store:
     assert plan(object_store, "run2", model=newer).num_todo == 1
     assert plan(object_store, "run3", jpeg_quality=80).num_todo == 1
     assert plan(object_store, "run5", precision="fp32").num_todo == 1
+    for change in ({"scale": 3}, {"size": "4096x"}, {"jpeg_subsampling": "4:2:0"}):
+        assert plan(object_store, "run6", **change).num_todo == 1, change
     assert plan(object_store, "run4", tile=64, max_jobs=7).num_todo == 0
 
 
@@ -198,6 +200,33 @@ def test_two_sources_with_one_output_are_refused_before_anything_is_written(
         plan(object_store, output_format="png")
     assert list(object_store.list("up/")) == []
     assert plan(object_store).num_todo == 3, "each in its own format they do not meet"
+
+
+def test_two_sources_that_meet_once_one_is_rerouted_are_refused_too(
+    object_store: S3Store,
+) -> None:
+    put_photos(object_store, "a.webp", "a.webp.png", "b.webp", "b.png")
+    with pytest.raises(ConfigError, match=r"a\.webp'.*too large.*a\.webp\.png'.*up/a\.webp\.png"):
+        plan(object_store, oversize="png")
+    assert list(object_store.list("up/")) == []
+    assert plan(object_store, oversize="tiff").num_todo == 4
+    assert plan(object_store).num_todo == 4, "nothing is rerouted"
+
+
+@pytest.mark.parametrize(
+    ("oversize", "num_todo"), [("png", 0), ("tiff", 1), ("refuse", 1)], ids=str
+)
+def test_a_rerouted_output_covers_its_source_as_long_as_it_would_go_there(
+    object_store: S3Store, oversize: str, num_todo: int
+) -> None:
+    put_photos(object_store, "a.webp", "b.webp")
+    made = plan(object_store, oversize="png")
+    ((a, b),) = batches(object_store, made)
+    rerouted = a.model_copy(update={"output": a.output + ".png"})
+    rows = [row(item, made, object_store.put(item.output, b"x")) for item in (rerouted, b)]
+    object_store.put(records_key(made.destination, made.run, 0), to_parquet(rows))
+    again = plan(object_store, "run2", oversize=oversize)
+    assert (again.num_todo, again.num_covered) == (num_todo, 2 - num_todo)
 
 
 @pytest.mark.parametrize("destination", ["photos", "photos/", "photos/up", "photos/a/../b"])
@@ -357,6 +386,7 @@ def test_names_with_control_characters_are_unsafe(letter: str) -> None:
     [
         ("Ünïcode/写真 1.JPG", "png", "Ünïcode/写真 1.png"),
         ("a.tiff", "jpeg", "a.jpg"),
+        ("a.jpg", "tiff", "a.tif"),
         ("a.b.c.png", "webp", "a.b.c.webp"),
         ("IMG_2024.05", "png", "IMG_2024.05.png"),
         ("no-extension", "png", "no-extension.png"),
@@ -373,6 +403,9 @@ def test_output_names_keep_everything_but_the_extension(
 def test_an_output_key_too_long_for_s3_is_refused() -> None:
     with pytest.raises(ImageError, match="name_too_long"):
         output_key("up/", "é" * 510 + ".jpg", "same")
+    assert len(output_key("up/", "a" * 1017 + ".jpg", "same")) == 1024
+    with pytest.raises(ImageError, match="name_too_long"):
+        output_key("up/", "a" * 1017 + ".jpg", "same", "png")
 
 
 def test_folder_markers_and_records_are_no_sources() -> None:

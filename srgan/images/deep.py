@@ -1,0 +1,65 @@
+"""16-bit pixels of PNG and TIFF files, which Pillow opens as 8 bits or not at all."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.errors import ImageError
+from srgan.images.pixels import Channels
+from srgan.images.vips import vips
+
+Deep = NDArray[np.uint16]
+
+_MOST = 65_535
+_NUM_COLOURS = {"grey16": 1, "rgb16": 3, "cmyk": 4}
+_UNSPECIFIED = 0  # a kind of extra sample in TIFF that is no alpha, as for 8 bits
+
+
+def read_png(data: bytes) -> Channels:
+    """Channels of a whole 16-bit PNG; a transparent colour becomes alpha."""
+    return _channels(vips().Image.pngload_buffer, data)
+
+
+def read_tiff(data: bytes, page: int, extra: int | None) -> Channels:
+    """Channels of one page of a TIFF; `extra` is the kind of the sample beside its colours."""
+    pixels, alpha = _channels(vips().Image.tiffload_buffer, data, page=page)
+    return pixels, None if extra == _UNSPECIFIED else alpha
+
+
+def _channels(load: Callable[..., Any], data: bytes, **options: int) -> Channels:
+    try:
+        image = load(data, access="sequential", fail_on="warning", **options)
+        num_colours = _NUM_COLOURS.get(image.interpretation, 0)
+        if image.format != "ushort" or image.bands - num_colours not in (0, 1):
+            raise ImageError(
+                "unsupported",
+                f"{image.bands} channels of kind {image.interpretation} ({image.format}) are not "
+                "read; convert to gray or RGB of 8 or 16 bits",
+            )
+        if image.interpretation == "cmyk" and image.get_typeof("icc-profile-data"):
+            image = _through_profile(image.copy_memory())
+        values = np.frombuffer(image.write_to_memory(), np.uint16)
+    except vips().Error as error:
+        raise ImageError("corrupt", " ".join(str(error).split())) from error
+    values = values.reshape(image.height, image.width, image.bands)
+    if image.interpretation == "cmyk":
+        return _without_ink(values), None
+    colours = values[:, :, 0] if num_colours == 1 else values[:, :, :3]
+    alpha = values[:, :, -1] if values.shape[2] in (2, 4) else None
+    return np.ascontiguousarray(colours), None if alpha is None else np.ascontiguousarray(alpha)
+
+
+def _through_profile(ink: Any) -> Any:
+    """CMYK to 16-bit sRGB; the ink itself where its profile is damaged."""
+    try:
+        return ink.icc_transform("srgb", embedded=True, depth=16).copy_memory()
+    except vips().Error:
+        return ink
+
+
+def _without_ink(cmyk: Deep) -> Deep:
+    """The plain formula (1 − c)(1 − k), as for 8 bits."""
+    paper = _MOST - cmyk.astype(np.uint32)
+    return ((paper[:, :, :3] * paper[:, :, 3:] + _MOST // 2) // _MOST).astype(np.uint16)

@@ -1,0 +1,77 @@
+"""Pillow's readers of the five formats, without its habits that would cost a photo."""
+
+import io
+
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from srgan.images.containers import Format
+
+DEEP = 16
+"""Bits per channel that Pillow does not read in full."""
+
+
+class Source(io.BytesIO):
+    """Bytes of a file in which a read at the end is an error.
+
+    Pillow fills what is missing with gray when anybody in this process has set its global
+    `LOAD_TRUNCATED_IMAGES`; by this it never gets so far.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if not data and size != 0:
+            raise OSError("truncated: a read at the end of the file")
+        return data
+
+    def at_end(self) -> bool:
+        return self.tell() >= len(self.data)
+
+
+class _Jpeg(JpegImageFile):
+    """A JPEG whose EXIF block is left alone: Pillow parses it for dpi and warns if it is odd."""
+
+    def _read_dpi_from_exif(self) -> None:
+        pass
+
+
+class _WebP(WebPImageFile):
+    """A WebP whose frames have alpha: those that cover a part of the canvas leave the rest clear.
+
+    Pillow goes by a flag of the file that says whether the covered parts have any.
+    """
+
+    def _open(self) -> None:
+        super()._open()
+        if self.is_animated:
+            self.rawmode = self._mode = "RGBA"
+
+
+class _Tiff(TiffImageFile):
+    """A TIFF whose 16-bit pixels Pillow need not know (gray with alpha): others read them."""
+
+    def _setup(self) -> None:
+        try:
+            super()._setup()
+        except SyntaxError:
+            if max(self.tag_v2.get(BITSPERSAMPLE, (1,))) != DEEP:
+                raise
+            self._mode = "I;16"
+
+
+# Not `Image.open`: it asks every plugin and applies the global MAX_IMAGE_PIXELS.
+READERS: dict[Format, type[ImageFile]] = {
+    "jpeg": _Jpeg,
+    "png": PngImageFile,
+    "webp": _WebP,
+    "tiff": _Tiff,
+    "bmp": BmpImageFile,
+}

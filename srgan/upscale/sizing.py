@@ -1,0 +1,64 @@
+"""Which size a result has, when it is not simply the model's scale."""
+
+import re
+
+from srgan.config.upscale import SIZE_PATTERN
+from srgan.errors import ConfigError, ImageError
+from srgan.images import Photo
+from srgan.images.resample import resampled
+
+_MOST_GROWTH = 2
+"""Times the model's own result: beyond, bicubic adds pixels and nothing to see."""
+
+
+class Sizing:
+    """Sizes of results of one model, and the resampling of its output to them."""
+
+    def __init__(
+        self, model_scale: int, *, scale: float | None = None, size: str | None = None
+    ) -> None:
+        """Without `scale` and `size` the model's own; `ConfigError` for what makes no sense."""
+        if size is not None and not re.fullmatch(SIZE_PATTERN, size):
+            raise ConfigError(
+                f"size {size!r} is none: expected 4096x (width), x2160 (height) or 4096x2160 "
+                "(the largest that fits into it)"
+            )
+        if size is not None and scale is not None:
+            raise ConfigError(f"scale {scale:g} and size {size} exclude each other; drop one")
+        self._most = _MOST_GROWTH * model_scale
+        if scale is not None and not 1 <= scale <= self._most:
+            raise ConfigError(
+                f"scale {scale:g}: a model of scale {model_scale} is used from 1 to {self._most}"
+            )
+        self._size = size
+        self._box = [int(side or 0) for side in size.split("x")] if size else []
+        self._scale = model_scale if scale is None else scale
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the result of a photo; sides keep their proportion.
+
+        `ImageError` with ``target_size`` for a photo that would shrink, or grow to more than
+        twice the model's result.
+        """
+        if not self._box:
+            return _scaled(height, width, self._scale)
+        sides = zip(self._box, (width, height), strict=True)
+        factor = min(wanted / side for wanted, side in sides if wanted)
+        if not 1 <= factor <= self._most:
+            raise ImageError(
+                "target_size",
+                f"{width}×{height} pixels would become {factor:.3g} times as large for "
+                f"{self._size}; from 1 to {self._most} times is possible with this model",
+            )
+        return _scaled(height, width, factor)
+
+    def fitted(self, result: Photo, original: Photo) -> Photo:
+        """The model's `result` of `original` in the size that `shape` says, with all its pages."""
+        height, width = self.shape(*original.pixels.shape[:2])
+        pages = zip(result.pages, original.pages, strict=True)
+        fitted = tuple(self.fitted(page, before) for page, before in pages)
+        return resampled(result, height, width, pages=fitted)
+
+
+def _scaled(height: int, width: int, factor: float) -> tuple[int, int]:
+    return max(1, round(height * factor)), max(1, round(width * factor))

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from srgan.images import Photo
+from srgan.images.bleed import bled
+from tests.images.files import picture
+
+DTYPES = [np.uint8, np.uint16]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_cut_out_of_one_colour_has_it_everywhere(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    for height, width in ((1, 1), (1, 9), (7, 2), (33, 40)):
+        alpha = rng.integers(0, 2, (height, width)).astype(dtype) * 90
+        alpha[rng.integers(height), rng.integers(width)] = 1
+        colour = np.array([200, 30, 70], dtype)
+        pixels = np.where(alpha[:, :, None] > 0, colour, dtype(0))
+        np.testing.assert_array_equal(
+            bled(Photo(pixels, alpha)), np.broadcast_to(colour, pixels.shape), strict=True
+        )
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(st.sampled_from(DTYPES), st.tuples(st.integers(1, 12), st.integers(1, 12)), st.data())
+def test_visible_pixels_stay_and_the_others_are_between_them(
+    dtype: type, size: tuple[int, int], data: st.DataObject
+) -> None:
+    pixels = data.draw(arrays.arrays(dtype, (*size, 3)))
+    alpha = data.draw(arrays.arrays(dtype, size, elements=st.integers(0, 2)))
+    result = bled(Photo(pixels, alpha))
+    seen = alpha > 0
+    np.testing.assert_array_equal(result[seen], pixels[seen], strict=True)
+    if seen.any():
+        assert (result >= pixels[seen].min(axis=0)).all()
+        assert (result <= pixels[seen].max(axis=0)).all()
+
+
+def test_hidden_pixels_take_the_colour_of_what_is_next_to_them() -> None:
+    pixels = np.zeros((8, 16, 3), np.uint8)
+    alpha = np.zeros((8, 16), np.uint8)
+    pixels[:, :3], pixels[:, 13:] = (250, 0, 0), (0, 0, 250)
+    alpha[:, :3] = alpha[:, 13:] = 255
+    result = bled(Photo(pixels, alpha))
+    assert (result[:, 3] == (250, 0, 0)).all()
+    assert (result[:, 12] == (0, 0, 250)).all()
+
+
+def test_what_is_wholly_visible_or_wholly_hidden_stays() -> None:
+    for alpha in (None, np.ones((40, 56), np.uint8), np.zeros((40, 56), np.uint8)):
+        np.testing.assert_array_equal(bled(Photo(picture(), alpha)), picture())
