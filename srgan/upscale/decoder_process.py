@@ -8,7 +8,13 @@ from pathlib import Path
 
 from srgan.errors import ImageError
 from srgan.images import decode
-from srgan.upscale.decoder_protocol import Request, read_request, write_error, write_photo
+from srgan.upscale.decoder_protocol import (
+    READY,
+    Request,
+    read_request,
+    write_error,
+    write_photo,
+)
 
 
 def main() -> None:
@@ -18,6 +24,8 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     requests = sys.stdin.buffer
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answers.write(READY)
+    answers.flush()
     while True:
         try:
             request, data = read_request(requests)

@@ -12,6 +12,8 @@ import numpy as np
 from srgan.errors import ImageError
 from srgan.images import Photo
 
+READY = b"+"
+"""The first thing that a process says."""
 _LENGTH_BYTES = 4
 _MAX_HEADER_BYTES = 2**24
 _TYPES = ("|u1", "<u2")

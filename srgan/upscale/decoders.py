@@ -14,10 +14,10 @@ from queue import LifoQueue
 from types import TracebackType
 from typing import IO, Protocol, Self
 
-from srgan.errors import ImageError
+from srgan.errors import ClusterError, ImageError
 from srgan.images import Photo
 from srgan.settings import inherited_environment
-from srgan.upscale.decoder_protocol import Request, read_answer, write_request
+from srgan.upscale.decoder_protocol import READY, Request, read_answer, write_request
 
 DECODE_LIMIT_S = 60.0
 """For one image; 100 megapixels of PNG take about 5 s."""
@@ -165,7 +165,7 @@ class _Decoder:
 def _start(previous: "subprocess.Popen[bytes] | None") -> "subprocess.Popen[bytes]":
     if previous is not None:
         _close_pipes(previous)
-    return subprocess.Popen(  # noqa: S603  # our own interpreter and code
+    process = subprocess.Popen(  # noqa: S603  # our own interpreter and code
         [sys.executable, "-c", _CODE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -176,6 +176,11 @@ def _start(previous: "subprocess.Popen[bytes] | None") -> "subprocess.Popen[byte
         # Fewer turns between the two (Linux; elsewhere pipes grow by themselves).
         pipesize=_PIPE_BYTES,
     )
+    # So that its start does not count as the first image's time.
+    if _pipe(process.stdout).read(1) != READY:
+        _close_pipes(process)
+        raise ClusterError(f"the decoder ended at its start, with status {process.wait()}")
+    return process
 
 
 def _kill_late(process: "subprocess.Popen[bytes]", late: threading.Event) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srgan.errors import ImageError
+from srgan.errors import ClusterError, ImageError
 from srgan.images import Photo, decode
 from srgan.upscale import decoders as module
 from srgan.upscale.decoder_protocol import read_answer, write_error, write_photo
@@ -114,14 +114,22 @@ def test_a_decoder_that_dies_while_it_decodes_costs_one_image(
 
 
 def test_a_decoder_that_hangs_is_killed_at_the_limit(small: bytes) -> None:
-    with Decoders(1, limit_s=1) as decoders:
+    with Decoders(1, limit_s=3) as decoders:
         pid = started(decoders, small)
         os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(ImageError, match="not decoded within 1 s") as caught:
+        with pytest.raises(ImageError, match="not decoded within 3 s") as caught:
             decoders.decode(small, max_pixels=PLENTY)
         assert caught.value.reason == "timed_out"
         assert not Path(f"/proc/{pid}").exists()
         assert decoders.decode(small, max_pixels=PLENTY).pixels.shape == (20, 30, 3)
+
+
+def test_a_decoder_that_does_not_start_ends_the_batch(
+    monkeypatch: pytest.MonkeyPatch, decoders: Decoders, small: bytes
+) -> None:
+    monkeypatch.setattr(module, "_CODE", "raise SystemExit(3)")
+    with pytest.raises(ClusterError, match="ended at its start, with status 3"):
+        decoders.decode(small, max_pixels=PLENTY)
 
 
 def test_a_decoder_that_died_between_two_images_costs_none(
