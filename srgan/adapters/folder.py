@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from srgan.errors import ConflictError, StorageError
 from srgan.storage import ObjectInfo
@@ -59,7 +60,7 @@ class FolderStore:
     def put(
         self,
         key: str,
-        body: bytes,
+        body: bytes | BinaryIO,
         *,
         metadata: Mapping[str, str] | None = None,
         content_type: str = "application/octet-stream",
@@ -71,7 +72,10 @@ class FolderStore:
         with self._naming(key, "write"):
             try:
                 with unfinished.open("wb") as file:
-                    file.write(body)
+                    if isinstance(body, bytes):
+                        file.write(body)
+                    else:
+                        shutil.copyfileobj(body, file)
                     file.flush()
                     os.fsync(file.fileno())
                 token = _token(unfinished.stat())

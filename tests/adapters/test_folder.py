@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_what_was_put_comes_back_with_its_metadata(store: FolderStore, base: str
     assert info is not None
     assert (info.key, info.token, info.size_bytes) == (key, token, 4)
     assert list(store.list(f"{base}/")) == [info]
+
+
+def test_a_file_is_put_from_its_position(store: FolderStore, base: str) -> None:
+    body = BytesIO(b"not this, but this")
+    body.seek(10)
+    store.put(f"{base}/a", body)
+    assert store.get(f"{base}/a") == b"but this"
 
 
 def test_a_missing_file_is_none_or_an_error_that_names_it(store: FolderStore, base: str) -> None:
