@@ -1,5 +1,7 @@
 """Evaluation: a checkpoint or model version on held-out crops, next to what it has to beat."""
 
+from collections.abc import Sequence
+
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -12,16 +14,19 @@ from flows.train import newest_version
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import artifact_url, find_run, run_url, tracked_run
-from srgan.config import Recipe
+from srgan.config import Name, Recipe
 from srgan.evaluate.judges import (
     find_judges,
     refuse_without_judge,
     training_of,
     training_of_recipe,
 )
+from srgan.evaluate.lineage import recorded_gate
+from srgan.evaluate.overlap import refuse_overlap
 from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table, one_line
+from srgan.evaluate.sets import newest_set
 from srgan.evaluate.spec import CHAMPION, MODEL, PRETRAINED, EvaluateSpec, weights_digest
-from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
+from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, SetRef
 from srgan.settings import Settings
 from srgan.version import code_version
 
@@ -32,8 +37,9 @@ def evaluate(
     dataset: DatasetRef,
     pretrained: CheckpointRef | None = None,
     champion: ModelRef | None = None,
+    sets: tuple[SetRef, ...] = (),
 ) -> EvaluationRef:
-    """Measure a checkpoint on the held-out crops of a dataset version, as one Ray job.
+    """Measure a checkpoint on held-out crops and evaluation sets, as one Ray job.
 
     A champion is measured again on the same crops, whatever it was measured on before. An
     evaluation of the same weights, crops and code is reused.
@@ -43,6 +49,7 @@ def evaluate(
         dataset=dataset,
         contestants={MODEL: checkpoint} | {name: ref for name, ref in others.items() if ref},
         judges=find_judges(open_store(Settings())),
+        sets=sets,
         code_version=code_version(),
     )
     evaluation = measure(spec)
@@ -68,16 +75,53 @@ def check_judges(champion: ModelRef, challenger: ModelRef | Recipe) -> None:
 
 
 @flow(name="evaluate-model", on_cancellation=[stop_jobs])
-def evaluate_model(model: str = "srgan", dataset: str | None = None) -> EvaluationRef:
+def evaluate_model(
+    model: str = "srgan", dataset: str | None = None, sets: list[Name] | None = None
+) -> EvaluationRef:
     """Measure a registered model, next to its champion, on the newest version of a dataset.
 
     Args:
         model: A name, which means its champion, or an address such as ``models:/NAME/VERSION``.
         dataset: Name of a prepared dataset; without one, the version that the model came from.
+        sets: Names of evaluation sets; without any, those of the version's gate.
     """
     version = find_version(model)
     champion = find_champion(version.name)
-    return evaluate(version, find_dataset(version, dataset), champion=champion)
+    names = named_sets(version) if sets is None else sets
+    chosen = find_sets(names, models=[version, *([champion] if champion else [])])
+    return evaluate(version, find_dataset(version, dataset), champion=champion, sets=chosen)
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def named_sets(version: ModelRef) -> tuple[str, ...]:
+    """The evaluation sets that a version's gate names."""
+    return recorded_gate(Registry(Settings()).tags(version)).sets
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def find_sets(
+    names: Sequence[str], datasets: Sequence[DatasetRef] = (), models: Sequence[ModelRef] = ()
+) -> tuple[SetRef, ...]:
+    """The newest versions of evaluation sets by name, none of them trained on.
+
+    `DataError` naming both photos where a set shows what the train side of `datasets`, or of
+    those that `models` were trained on, does. Of an imported model nobody knows.
+    """
+    settings = Settings()
+    store, registry = open_store(settings), Registry(settings)
+    found = [newest_set(store, name) for name in dict.fromkeys(names)]
+    if not found:
+        return ()
+    origins = [ref for model in models if (ref := registry.dataset_of(model))]
+    by_key = {ref.key: ref for ref in (*datasets, *origins)}
+    for ref in refuse_overlap(store, found, by_key.values()):
+        get_run_logger().warning(
+            "%s version %s was prepared by an earlier release: its photos were compared with the "
+            "evaluation sets by their pixels alone, not by how they look",
+            ref.dataset,
+            ref.version[:12],
+        )
+    return tuple(each.ref for each in found)
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)
@@ -130,6 +174,14 @@ def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
         key=f"{key}-metrics",
         description="Higher is better, of distances lower; bicubic is what a model has to beat",
     )
+    for name, each in evaluation.sets.items():
+        create_markdown_artifact(
+            f"{metrics_table(each.metrics, evaluation.trained_on_judge)}\n\nMeans over "
+            f"{each.num_images} images of evaluation set `{name}`. [Run in MLflow]({page})",
+            key=f"{key}-{artifact_key(name, 'set')}",
+            description=f"Evaluation set {name}, version {each.version[:12]}",
+        )
+        get_run_logger().info("Evaluation set %s: %s", name, one_line(each.metrics))
     create_image_artifact(
         artifact_url(settings, evaluation.mlflow_run_id, PICTURE),
         key=f"{key}-picture",

@@ -55,11 +55,11 @@ def cut_photos(source: str, dataset: str, data: DataConfig) -> DatasetRef:
     store = open_store(settings)
     bucket, prefix = split_uri(source)
     return prepare_dataset(
-        open_store(settings, bucket), prefix, store, dataset, data, progress=_ProgressLog()
+        open_store(settings, bucket), prefix, store, dataset, data, progress=ProgressLog()
     )
 
 
-class _ProgressLog:
+class ProgressLog:
     """Log lines with an estimate, every few seconds and at the end."""
 
     def __init__(self) -> None:

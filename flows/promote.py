@@ -5,25 +5,20 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
-from flows.evaluate import check_judges, evaluate
+from flows.evaluate import check_judges, evaluate, find_sets
 from flows.jobs import stop_jobs
 from flows.register import find_champion, find_version
 from flows.retries import PATIENTLY
-from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
+from srgan.adapters.champion import publish
+from srgan.adapters.registry import CHALLENGER, Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
-from srgan.config import GateConfig, Name
+from srgan.config import Name
 from srgan.errors import ConflictError
-from srgan.evaluate.gate import judge
+from srgan.evaluate.decision import decide, opinion_of, read_set_reports
 from srgan.evaluate.judges import find_judges
 from srgan.evaluate.lineage import recorded_gate
-from srgan.evaluate.promotions import (
-    Entry,
-    Grounds,
-    PromotionLog,
-    decision_tags,
-    differences_table,
-)
+from srgan.evaluate.promotions import Entry, PromotionLog, differences_table
 from srgan.evaluate.report import Report, metrics_table
 from srgan.refs import ModelRef, PromotionDecision
 from srgan.settings import Settings
@@ -34,7 +29,8 @@ def promote(model: Name = "srgan", version: int | None = None) -> PromotionDecis
     """Make a challenger the champion if it is better by the rule that fits both models.
 
     Models trained on pixels alone are compared by PSNR, all others by perceptual distance, on the
-    held-out crops of the challenger's dataset version. A decision that still holds is not taken a
+    evaluation sets of the challenger's gate, or without any on the held-out crops of its dataset
+    version. A decision that still holds is not taken a
     second time.
 
     Args:
@@ -43,7 +39,7 @@ def promote(model: Name = "srgan", version: int | None = None) -> PromotionDecis
     """
     challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
     entry = settle(challenger)
-    point_alias(challenger, entry)
+    point_alias(challenger.name, entry)
     show_decision(challenger, entry)
     return entry.decision
 
@@ -53,65 +49,36 @@ def settle(challenger: ModelRef) -> Entry:
     logger = get_run_logger()
     store = open_store(Settings())
     log = PromotionLog(store, challenger.name)
+    registry = Registry(Settings())
+    gate = recorded_gate(registry.tags(challenger))
     while True:
         champion = find_champion(challenger.name)
-        standing = log.standing(challenger.version, find_judges(store))
+        sets = find_sets(gate.sets, models=[challenger, *([champion] if champion else [])])
+        versions = {each.name: each.version for each in sets}
+        opinion = opinion_of(store, challenger, champion)
+        standing = log.standing(challenger.version, find_judges(store), versions, opinion)
         if standing is not None:
             logger.info("Decided before: %s", standing.decision.reason)
             return standing
         if champion is not None:
             check_judges(champion, challenger)
-        registry = Registry(Settings())
         dataset, pretrained = registry.origin(challenger)
-        gate = recorded_gate(registry.tags(challenger))
-        evaluation = evaluate(challenger, dataset, pretrained, champion)
+        evaluation = evaluate(challenger, dataset, pretrained, champion, sets)
+        report = Report.model_validate_json(store.get(evaluation.key))
         try:
-            report = Report.model_validate_json(store.get(evaluation.key))
-            return decide(log, challenger, champion, report, gate)
+            on_sets = read_set_reports(store, report)
+            return decide(log, challenger, champion, report, gate, on_sets, opinion)
         except ConflictError as error:
             logger.warning("Another promotion was decided meanwhile: %s", error)
 
 
-def decide(
-    log: PromotionLog,
-    challenger: ModelRef,
-    champion: ModelRef | None,
-    report: Report,
-    gate: GateConfig,
-) -> Entry:
-    """Judge and write the decision; `ConflictError` when another one was written first."""
-    before = champion.version if champion else None
-    verdict = judge(report, gate, challenger=challenger.version, champion=before)
-    decision = PromotionDecision(
-        model=challenger.name,
-        challenger=challenger.version,
-        champion_before=before,
-        promoted=verdict.promoted,
-        reason=verdict.reason,
-    )
-    grounds = Grounds(
-        run=challenger.run,
-        weights_digest=challenger.weights_digest,
-        dataset_version=report.dataset.version,
-        metrics=report.metrics,
-        trained_on_judge=report.trained_on_judge,
-        judges=report.judges,
-        rule=verdict.rule,
-        gate=gate,
-        against=verdict.against,
-        differences=dict(verdict.differences),
-    )
-    return log.append(decision, grounds)
-
-
 @task(**PATIENTLY, cache_policy=NO_CACHE)
-def point_alias(challenger: ModelRef, entry: Entry) -> None:
-    """Bring MLflow's alias and the version's tags to what the log says."""
-    registry = Registry(Settings())
-    for name, value in decision_tags(entry).items():
-        registry.set_tag(challenger, name, value)
-    if entry.champion is not None:
-        registry.set_alias(challenger.name, CHAMPION, entry.champion)
+def point_alias(model: str, entry: Entry) -> None:
+    """Bring MLflow's alias and the versions' tags to what the log says."""
+    settings = Settings()
+    log = PromotionLog(open_store(settings), model)
+    if moved := publish(Registry(settings), log, entry):
+        get_run_logger().info("%s", moved)
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)

@@ -6,18 +6,19 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
 from flows.retries import PATIENTLY
-from srgan.adapters.registry import CHAMPION, Registry
+from srgan.adapters.champion import current_champion
+from srgan.adapters.registry import Registry, register_version
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
 from srgan.config import Recipe
+from srgan.errors import RegistryError, SrganError
 from srgan.evaluate.lineage import Lineage
 from srgan.evaluate.promotions import PromotionLog
+from srgan.evaluate.registrations import keep_registration
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
 from srgan.settings import Settings
-from srgan.train.checkpoint import read_generator
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
 def register(
     model: str,
     checkpoint: CheckpointRef,
@@ -28,12 +29,42 @@ def register(
 ) -> ModelRef:
     """Make the checkpoint a version of `model` with alias ``challenger``.
 
-    A run that already has a version keeps it; no second one is made.
+    A run that already has a version keeps it; no second one is made. What the version is made of
+    is in the bucket first: where MLflow stays away, `RegistryError` names the command that
+    finishes later.
     """
+    lineage = Lineage(
+        checkpoint=checkpoint,
+        pretrained=pretrained,
+        dataset=dataset,
+        evaluation=evaluation,
+        recipe=recipe,
+    )
+    kept = keep(model, lineage)
+    try:
+        return publish_version(model, lineage)
+    except SrganError:
+        raise
+    except Exception as error:
+        raise RegistryError(
+            f"{checkpoint.run} could not be registered as {model} ({error}). The model is safe in "
+            f"{kept}. When MLflow is back, `srgan models register {checkpoint.run}` and `prefect "
+            f"deployment run promote/promote --param model={model}` finish what this run began"
+        ) from error
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def keep(model: str, lineage: Lineage) -> str:
+    """Where what a version is made of lies, now that it does."""
+    store = open_store(Settings())
+    return store.uri(keep_registration(store, model, lineage))
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def publish_version(model: str, lineage: Lineage) -> ModelRef:
+    """The version in MLflow, tried again while it does not answer."""
     settings = Settings()
-    lineage = Lineage(checkpoint, pretrained, dataset, evaluation, recipe)
-    weights = read_generator(open_store(settings), checkpoint)
-    version = Registry(settings).register(model, weights, lineage)
+    version = register_version(settings, open_store(settings), model, lineage)
     address = model_url(settings, version.name, version.version)
     get_run_logger().info("%s is registered: %s", version.uri, address)
     create_link_artifact(
@@ -53,15 +84,11 @@ def find_champion(model: str) -> ModelRef | None:
     between the log and the alias ends here.
     """
     settings = Settings()
-    version = PromotionLog(open_store(settings), model).champion()
-    if version is None:
-        return None
-    registry = Registry(settings)
-    aliased = registry.find(model, CHAMPION)
-    if aliased is None or aliased.version != version:
-        registry.set_alias(model, CHAMPION, version)
-        get_run_logger().warning("Alias %s of %s now follows the log: %d", CHAMPION, model, version)
-    return registry.resolve(f"models:/{model}/{version}")
+    log = PromotionLog(open_store(settings), model)
+    champion, moved = current_champion(Registry(settings), log)
+    if moved:
+        get_run_logger().warning("%s", moved)
+    return champion
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)

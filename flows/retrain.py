@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.evaluate import check_judges, evaluate
+from flows.evaluate import check_judges, evaluate, find_sets
 from flows.jobs import root_flow_run_id, stop_jobs
 from flows.prepare import prepare
 from flows.promote import promote
@@ -54,6 +54,8 @@ def retrain(
         return Completed(message=reason)
     if (before := find_champion(model)) is not None:
         check_judges(before, plan)
+    # Before training too: what it finds would otherwise waste it.
+    sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
     with retraining(model, data, plan):
         result, pretrained = train(data, plan.pretrain, num_workers=num_workers, force=force), None
         if plan.adversarial:
@@ -61,7 +63,8 @@ def retrain(
             result = train(
                 data, plan.adversarial, init_from=pretrained, num_workers=num_workers, force=force
             )
-        evaluation = evaluate(result, data, pretrained=pretrained, champion=find_champion(model))
+        champion = find_champion(model)
+        evaluation = evaluate(result, data, pretrained, champion, sets)
         challenger = register(model, result, evaluation, data, pretrained=pretrained, recipe=plan)
         promote(model, challenger.version)
     return challenger

@@ -10,6 +10,8 @@ import typer
 
 from srgan.cli_export import export
 from srgan.cli_import import import_weights
+from srgan.cli_models import models_app
+from srgan.cli_mos import mos_app
 from srgan.cli_photos import degrade, evaluate, upscale
 from srgan.cli_weights import weights_app
 from srgan.errors import SrganError
@@ -37,6 +39,8 @@ app = _App(
 stack_app = typer.Typer(help="The services of this machine.", no_args_is_help=True)
 app.add_typer(stack_app, name="stack")
 app.add_typer(weights_app, name="weights")
+app.add_typer(models_app, name="models")
+app.add_typer(mos_app, name="mos")
 for verb in (degrade, upscale, evaluate, import_weights, export):
     app.command()(verb)
 

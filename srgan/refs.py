@@ -39,6 +39,31 @@ class DatasetRef(Ref):
     """Source objects read to make this version; 0 when nothing had changed."""
 
 
+class SetRef(Ref):
+    """One immutable version of an evaluation set."""
+
+    name: str
+    version: str
+    """Digest of the logical content: which pixels, cut how."""
+    key: str
+    """Manifest key in the bucket, ``sets/<name>/versions/<version>.json``."""
+    num_photos: int
+    num_images: int
+    """What is measured: the photos, or their crops."""
+
+
+class SetResult(Ref):
+    """An evaluation on one evaluation set."""
+
+    version: str
+    """Of the set."""
+    key: str
+    """Report in the bucket."""
+    num_images: int
+    metrics: dict[str, dict[str, float]]
+    """As `EvaluationRef.metrics`."""
+
+
 class CheckpointRef(Ref):
     """The finished result of one training stage."""
 
@@ -73,6 +98,8 @@ class EvaluationRef(Ref):
     """
     trained_on_judge: dict[str, list[str]] = {}
     """Contestants that learned from the network that judges them, by the distance's name."""
+    sets: dict[str, SetResult] = {}
+    """The same on each evaluation set that was named, by its name."""
     dataset_version: str
     champion: int | None = None
     """Version of the champion that ``metrics["champion"]`` was measured on, same crops."""

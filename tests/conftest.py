@@ -45,7 +45,7 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings
     home = tmp_path_factory.mktemp("s3")
     # Socket paths end at 107 bytes; pytest's directories can be longer.
     sockets = tempfile.mkdtemp(prefix="srgan-", dir="/tmp")
-    ports = _free_ports(len(_PORTS))
+    ports = free_ports(len(_PORTS))
     settings = Settings(
         AWS_ENDPOINT_URL=f"http://127.0.0.1:{ports[_PORTS.index('s3.port')]}",
         AWS_ACCESS_KEY_ID=secrets.token_hex(8),
@@ -92,7 +92,7 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings
         shutil.rmtree(sockets)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     taken = [socket.socket() for _ in range(count)]
     try:
         for each in taken:
@@ -181,5 +181,29 @@ def encode_photo() -> Callable[..., bytes]:
 @pytest.fixture(scope="session")
 def mlflow_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """An MLflow server of this session; Settings that reach it and nothing else."""
-    with run_mlflow_server(tmp_path_factory.mktemp("mlflow"), _free_ports(1)[0]) as address:
+    with run_mlflow_server(tmp_path_factory.mktemp("mlflow"), free_ports(1)[0]) as address:
         yield Settings(MLFLOW_TRACKING_URI=address)
+
+
+@pytest.fixture
+def service_store(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    s3_settings: Settings,
+    mlflow_settings: Settings,
+    object_store: S3Store,
+) -> S3Store:
+    """The empty bucket, with an environment that leads to it and to the tests' MLflow."""
+    assert s3_settings.s3_access_key is not None
+    assert s3_settings.s3_secret_key is not None
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_settings.require("s3_endpoint_url"),
+        "AWS_ACCESS_KEY_ID": s3_settings.s3_access_key.get_secret_value(),
+        "AWS_SECRET_ACCESS_KEY": s3_settings.s3_secret_key.get_secret_value(),
+        "AWS_DEFAULT_REGION": s3_settings.s3_region,
+        "SRGAN_BUCKET": s3_settings.bucket,
+        "SRGAN_HOME": str(tmp_path),
+        "MLFLOW_TRACKING_URI": mlflow_settings.require("mlflow_tracking_uri"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    return object_store

@@ -47,6 +47,20 @@ def run_mlflow_server(home: Path, port: int) -> Iterator[str]:
         process.wait(30)
 
 
+def server_pids(port: int) -> list[int]:
+    """The process that was started for a port, and the one of its that listens there."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+        except OSError:
+            continue  # it has ended in between
+        words = command.replace(b"=", b"\0").split(b"\0")
+        if b"mlflow" in command and b"--port" in words and str(port).encode() in words:
+            found.append(int(entry.name))
+    return found
+
+
 def _wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     limit = time.monotonic() + _START_LIMIT_S
     while True:

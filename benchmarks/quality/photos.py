@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from srgan.config import DataConfig
-from srgan.data.crops import cut_shrunk
+from srgan.data.crops import training_crops
 from srgan.data.dataset import Crops
 from srgan.errors import ConfigError, DataError
 from srgan.images import Photo
@@ -32,15 +32,16 @@ def open_training_crops(folder: Path, out: Path, config: DataConfig) -> Crops:
     Photos come in the order of their names; what is smaller than a crop is left out.
     """
     photos = list(find_photos(folder).values())
-    sizes = "-".join(map(str, (config.crop_size, *config.shrunk, len(photos))))
-    shard, owners = out / f"crops-{sizes}.npy", out / f"crops-{sizes}-photos.npy"
+    cut = (config.crop_size, *config.shrunk, config.least_detail, len(photos))
+    name = "-".join(map(str, cut))
+    shard, owners = out / f"crops-{name}.npy", out / f"crops-{name}-photos.npy"
     if not owners.exists():
         crops, photo_of = [], []
         for path in photos:
             pixels = read_photo(path).rgb
             if min(pixels.shape[:2]) < config.crop_size:
                 continue
-            mine = list(cut_shrunk(pixels, config.crop_size, config.shrunk))
+            mine = list(training_crops(pixels, config))
             photo_of += [photo_of[-1] + 1 if photo_of else 0] * len(mine)
             crops += mine
         if not crops:

@@ -1,4 +1,4 @@
-"""Ray job that measures contestants on the held-out crops of a dataset version.
+"""Ray job that measures contestants on held-out crops and on evaluation sets.
 
 ``python -m srgan.adapters.ray_evaluate <spec_key> <job_id>``
 """
@@ -6,7 +6,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from srgan.adapters.ray_node import connect, start, wait_for_cluster
 from srgan.adapters.registry import Registry
@@ -14,15 +14,16 @@ from srgan.adapters.s3 import S3Store
 from srgan.adapters.tracking import log_file, log_metrics
 from srgan.data.dataset import open_crops
 from srgan.data.shards import ShardCache
-from srgan.evaluate.comparison import Upscale, compare, with_bicubic
+from srgan.evaluate.comparison import Distance, Upscale, compare, with_bicubic
 from srgan.evaluate.judges import trained_on_judge, trainings
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.evaluate.picture import comparison_picture
 from srgan.evaluate.report import PICTURE, Report, means
+from srgan.evaluate.sets import SetImages, read_set
 from srgan.evaluate.spec import CHAMPION, MODEL, EvaluateSpec, weights_digest
 from srgan.models.interchange import load_generator
 from srgan.models.weights import read_weights
-from srgan.refs import CheckpointRef, EvaluationRef, ModelRef, to_json
+from srgan.refs import CheckpointRef, EvaluationRef, ModelRef, SetRef, SetResult, to_json
 from srgan.settings import Settings
 from srgan.train.checkpoint import read_generator
 from srgan.upscale.engine import Engine
@@ -73,6 +74,8 @@ def run_evaluation(spec_key: str) -> None:
         means=means(images),
         images=images,
     )
+    sets = {ref.name: _on_set(store, spec, ref, report, methods, distances) for ref in spec.sets}
+    report = report.model_copy(update={"sets": sets})
     picture = comparison_picture(crops, methods, scale=scale)
     store.put(spec.report_key, to_json(report), content_type="application/json")
     store.put(spec.picture_key, picture, content_type="image/png")
@@ -84,6 +87,7 @@ def run_evaluation(spec_key: str) -> None:
         num_images=len(images),
         metrics=report.metrics,
         trained_on_judge=report.trained_on_judge,
+        sets=sets,
         dataset_version=spec.dataset.version,
         champion=champion.version if isinstance(champion, ModelRef) else None,
         mlflow_run_id=spec.mlflow_run_id,
@@ -91,6 +95,27 @@ def run_evaluation(spec_key: str) -> None:
     if spec.mlflow_run_id:
         _log(settings, spec.mlflow_run_id, report, picture)
     store.put(spec.result_key, to_json(evaluation), content_type="application/json")
+
+
+def _on_set(
+    store: S3Store,
+    spec: EvaluateSpec,
+    ref: SetRef,
+    held_out: Report,
+    methods: Mapping[str, Upscale],
+    distances: Sequence[Distance],
+) -> SetResult:
+    """Measure an evaluation set by the same methods and judges, and store its own report."""
+    logger.info("evaluation set %s, version %s", ref.name, ref.version)
+    originals = SetImages(store, read_set(store, ref.key), spec.dataset.scale)
+    images = compare(
+        originals, methods, scale=held_out.scale, progress=_progress(), distances=distances
+    )
+    changed = {"on": ref, "means": means(images), "images": images}
+    report = held_out.model_copy(update=changed)
+    key = spec.set_report_key(ref.name)
+    store.put(key, to_json(report), content_type="application/json")
+    return SetResult(version=ref.version, key=key, num_images=len(images), metrics=report.metrics)
 
 
 def _engines(settings: Settings, store: S3Store, spec: EvaluateSpec) -> dict[str, Upscale]:
@@ -115,15 +140,17 @@ def _progress() -> Callable[[int, int], None]:
         if done == total or now - last >= _LOG_INTERVAL_S:
             last = now
             left_s = (now - began) / done * (total - done)
-            logger.info("measured %d of %d crops, %.0f s left", done, total, left_s)
+            logger.info("measured %d of %d images, %.0f s left", done, total, left_s)
 
     return show
 
 
 def _log(settings: Settings, run_id: str, report: Report, picture: bytes) -> None:
+    measured = {"": report.metrics} | {f"{s}/": each.metrics for s, each in report.sets.items()}
     values = {
-        f"{figure}/{name}": value
-        for name, figures in report.metrics.items()
+        f"{where}{figure}/{name}": value
+        for where, metrics in measured.items()
+        for name, figures in metrics.items()
         for figure, value in figures.items()
     }
     log_metrics(settings, run_id, values)

@@ -5,21 +5,28 @@ project's own engine reads weights and config only, never that code.
 """
 
 import hashlib
-import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srgan.adapters.addresses import check_name, parse_address
+from srgan.adapters.model_versions import RUN_TAG, TAG_PREFIX, as_ref, own_tags, tolerating
 from srgan.adapters.packaging import GENERATOR_PATH, save_pyfunc
-from srgan.adapters.tracking import artifact_url, mlflow_client, start_run, tracked_run
+from srgan.adapters.tracking import (
+    artifact_url,
+    mlflow_client,
+    start_run,
+    tracked_run,
+)
 from srgan.errors import RegistryError
 from srgan.evaluate.lineage import ImportLineage, Lineage
 from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.settings import Settings
+from srgan.storage import ObjectStore
+from srgan.train.checkpoint import read_generator
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -28,6 +35,16 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One version as a list shows it."""
+
+    ref: ModelRef
+    tags: dict[str, str]
+    """Lineage, names without their ``srgan.`` prefix."""
+    created: datetime
 
 
 class Registry:
@@ -43,7 +60,7 @@ class Registry:
         `weights` are the safetensors whose SHA-256 is the checkpoint's digest.
         """
         found = self._find_run(name, lineage.checkpoint.run)
-        ref = _as_ref(found) if found else self._create(name, weights, lineage)
+        ref = as_ref(found) if found else self._create(name, weights, lineage)
         self.set_alias(ref.name, CHALLENGER, ref.version)
         return ref
 
@@ -55,7 +72,7 @@ class Registry:
         """
         check_name(name)
         found = self._find_run(name, lineage.run)
-        return _as_ref(found) if found else self._create_import(name, weights, lineage)
+        return as_ref(found) if found else self._create_import(name, weights, lineage)
 
     def resolve(self, address: str) -> ModelRef:
         """``models:/name@alias``, ``models:/name/3`` or a bare name, which means its champion.
@@ -71,18 +88,51 @@ class Registry:
                 f"the registry at {self._settings.mlflow_tracking_uri} has no model {name!r} "
                 f"with {what}; look at its Models page, or run the retrain flow"
             )
-        return _as_ref(entry)
+        return as_ref(entry)
 
     def find(self, name: str, alias: str) -> ModelRef | None:
         """The version that an alias names; None when there is no such model or alias."""
         entry = self._find_alias(name, alias)
-        return _as_ref(entry) if entry else None
+        return as_ref(entry) if entry else None
+
+    def alias(self, name: str, alias: str) -> int | None:
+        """Number of the version that an alias names, whoever registered it."""
+        entry = self._find_alias(name, alias)
+        return int(entry.version) if entry else None
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Version by alias; empty where there is no such model."""
+        with tolerating("RESOURCE_DOES_NOT_EXIST"):
+            found = self._client.get_registered_model(name).aliases
+            return {alias: int(version) for alias, version in found.items()}
+        return {}
+
+    def names(self) -> list[str]:
+        """Names of all models of the server, sorted."""
+        names, page = list[str](), None
+        while True:
+            found = self._client.search_registered_models(page_token=page)
+            names += [model.name for model in found]
+            page = found.token
+            if not page:
+                return sorted(names)
+
+    def versions(self, name: str) -> list[Registered]:
+        """Versions of a model that this project registered, the oldest first."""
+        found = self._search(f"name='{name}'")
+        return [
+            Registered(
+                as_ref(entry),
+                own_tags(entry),
+                datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+            )
+            for entry in found
+            if RUN_TAG in entry.tags
+        ]
 
     def tags(self, ref: ModelRef) -> dict[str, str]:
         """Lineage tags of a version, names without their ``srgan.`` prefix."""
-        entry = self._client.get_model_version(ref.name, str(ref.version))
-        prefix = "srgan."
-        return {k.removeprefix(prefix): v for k, v in entry.tags.items() if k.startswith(prefix)}
+        return own_tags(self._client.get_model_version(ref.name, str(ref.version)))
 
     def origin(self, ref: ModelRef) -> tuple[DatasetRef, CheckpointRef | None]:
         """The dataset version of a model version, and the stage that its training started from.
@@ -102,13 +152,18 @@ class Registry:
             CheckpointRef.model_validate_json(pretrained) if pretrained else None,
         )
 
+    def dataset_of(self, ref: ModelRef) -> DatasetRef | None:
+        """The dataset version that a version was trained on; None of an imported one."""
+        recorded = self.tags(ref).get("dataset_ref")
+        return DatasetRef.model_validate_json(recorded) if recorded else None
+
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version; the last writer wins, so the promotion log decides."""
         self._client.set_registered_model_alias(name, alias, str(version))
 
     def set_tag(self, ref: ModelRef, name: str, value: str) -> None:
         """Set the tag ``srgan.<name>`` of a version."""
-        self._client.set_model_version_tag(ref.name, str(ref.version), f"srgan.{name}", value)
+        self._client.set_model_version_tag(ref.name, str(ref.version), f"{TAG_PREFIX}{name}", value)
 
     def load_generator_bytes(self, ref: ModelRef) -> bytes:
         """Weights and config as safetensors, verified against the version's digest."""
@@ -164,14 +219,18 @@ class Registry:
             save_pyfunc(model, weights)
             self._client.log_artifacts(run_id, str(model), "model")
         self._ensure_model(name)
-        entry = self._client.create_model_version(
+        self._client.create_model_version(
             name,
             source=f"{self._client.get_run(run_id).info.artifact_uri}/model",
             run_id=run_id,
-            tags={f"srgan.{tag}": value for tag, value in tags.items()},
+            tags={f"{TAG_PREFIX}{tag}": value for tag, value in tags.items()},
             description=description,
         )
-        return _as_ref(entry)
+        # Not the answer: somebody else, or this request repeated after a lost answer, may have
+        # made a version of the same run, and MLflow has no conditional write to prevent it.
+        entry = self._find_run(name, tags["run"])
+        assert entry is not None
+        return as_ref(entry)
 
     def _describe(self, lineage: Lineage) -> str:
         """Markdown that the version's page shows: figures and the comparison picture."""
@@ -182,6 +241,9 @@ class Registry:
             f"held-out crops.\n\n"
             f"{metrics_table(evaluation.metrics, evaluation.trained_on_judge)}\n"
         )
+        for each, found in evaluation.sets.items():
+            text += f"\nEvaluation set `{each}` version `{found.version[:12]}`:\n\n"
+            text += f"{metrics_table(found.metrics, evaluation.trained_on_judge)}\n"
         if run_id := evaluation.mlflow_run_id:
             picture = artifact_url(self._settings, run_id, PICTURE)
             text += f"\n![comparison]({picture})\n"
@@ -190,35 +252,45 @@ class Registry:
         return text
 
     def _ensure_model(self, name: str) -> None:
-        with _tolerating("RESOURCE_ALREADY_EXISTS"):
+        with tolerating("RESOURCE_ALREADY_EXISTS"):
             self._client.create_registered_model(name)
 
     def _find_run(self, name: str, run: str) -> "ModelVersion | None":
-        found = self._client.search_model_versions(f"name='{name}' and tags.`srgan.run`='{run}'")
+        """The version of a run; where two were made at the same moment, the first alone stays."""
+        found = self._search(f"name='{name}' and tags.`{RUN_TAG}`='{run}'")
+        for extra in found[1:]:
+            with tolerating("RESOURCE_DOES_NOT_EXIST"):
+                self._client.delete_model_version(name, extra.version)
         return found[0] if found else None
+
+    def _search(self, condition: str) -> "list[ModelVersion]":
+        """Versions that meet a condition, the oldest first."""
+        entries, page = list["ModelVersion"](), None
+        while True:
+            found = self._client.search_model_versions(condition, page_token=page)
+            entries += found
+            page = found.token
+            if not page:
+                return sorted(entries, key=lambda entry: int(entry.version))
 
     def _find_alias(self, name: str, alias: str) -> "ModelVersion | None":
         # MLflow calls an alias that does not exist an invalid parameter.
-        with _tolerating("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        with tolerating("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return self._client.get_model_version_by_alias(name, alias)
         return None
 
     def _find_version(self, name: str, version: int) -> "ModelVersion | None":
-        with _tolerating("RESOURCE_DOES_NOT_EXIST"):
+        with tolerating("RESOURCE_DOES_NOT_EXIST"):
             return self._client.get_model_version(name, str(version))
         return None
 
 
-@contextmanager
-def _tolerating(*codes: str) -> Iterator[None]:
-    """Swallow MLflow's answers of these codes; whatever else went wrong is raised."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code not in codes:
-            raise
+def register_version(
+    settings: Settings, store: ObjectStore, model: str, lineage: Lineage
+) -> ModelRef:
+    """`Registry.register` with the weights of the lineage's checkpoint."""
+    weights = read_generator(store, lineage.checkpoint)
+    return Registry(settings).register(model, weights, lineage)
 
 
 def load(address: str, settings: Settings | None = None) -> "Generator":
@@ -232,20 +304,3 @@ def load(address: str, settings: Settings | None = None) -> "Generator":
 
     registry = Registry(settings or Settings())
     return load_generator(registry.load_generator_bytes(registry.resolve(address)))
-
-
-def _as_ref(entry: "ModelVersion") -> ModelRef:
-    tags = entry.tags
-    if "srgan.run" not in tags:
-        raise RegistryError(
-            f"models:/{entry.name}/{entry.version} was not registered by this project: it has no "
-            f"tag srgan.run"
-        )
-    return ModelRef(
-        name=entry.name,
-        version=int(entry.version),
-        run=tags["srgan.run"],
-        weights_digest=tags["srgan.weights"],
-        pretrained_run=tags.get("srgan.pretrained_run"),
-        metrics=json.loads(tags.get("srgan.metrics", "{}")),  # of an import nothing is known
-    )

@@ -1,6 +1,7 @@
 """Runs in MLflow: what they are made of, their final figures and files."""
 
 import json
+import logging
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,8 @@ from srgan.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
 
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -101,7 +104,7 @@ def tracked_run(
         yield run_id
     except BaseException as error:
         # A cancelled flow run ends in an exception that is no `Exception`.
-        finish_run(settings, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        _finish_after(settings, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     finish_run(settings, run_id, "FINISHED")
 
@@ -138,6 +141,16 @@ def model_url(settings: Settings, name: str, version: int) -> str:
 def artifact_url(settings: Settings, run_id: str, path: str) -> str:
     """Address under which the MLflow server itself serves an artifact; it never expires."""
     return f"{_base(settings)}/get-artifact?{urlencode({'path': path, 'run_uuid': run_id})}"
+
+
+def _finish_after(settings: Settings, run_id: str, status: RunStatus) -> None:
+    """Close a run after an error, which is what has to be seen even where MLflow is away."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        finish_run(settings, run_id, status)
+    except MlflowException as away:
+        logger.warning("MLflow run %s was not ended as %s: %s", run_id, status, away)
 
 
 def _base(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 from srgan.config.base import Config, Name, Positive, Scale
 from srgan.config.data import DataConfig
+from srgan.config.evaluation import SetConfig
 from srgan.config.gate import GateConfig
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
 from srgan.config.recipe import Recipe
@@ -34,6 +35,7 @@ __all__ = [
     "PretrainConfig",
     "Recipe",
     "Scale",
+    "SetConfig",
     "StageConfig",
     "UpscaleConfig",
 ]

@@ -21,6 +21,10 @@ class DataConfig(Config):
     shrunk: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     """Training photos are cut a second time after shrinking by each of these factors: more detail
     per pixel, and the marks of their compression gone. Too small a result is left out."""
+    least_detail: float = Field(0.0, ge=0, lt=255)
+    """Training crops that lose less than this when bicubic shrinks and enlarges them (root mean
+    square, in levels of 255) are left out: sky and walls teach nothing that bicubic cannot do. A
+    photo without any richer crop keeps its richest. 0 keeps all."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

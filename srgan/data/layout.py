@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
-from srgan.data.crops import cut_shrunk
+from srgan.data.crops import cut, training_crops
 from srgan.data.manifest import Shard
 from srgan.data.previous import Previous
 from srgan.data.shards import Owner, ShardWriter, read_shard
 from srgan.data.split import side
 from srgan.data.tables import CutPhoto, Span, Split
+from srgan.images.likeness import look_of
 from srgan.storage import ObjectStore
 
 _MAX_DEAD_SHARE = 0.3
@@ -52,13 +53,19 @@ class Layout:
     def add(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
         """Cut a new photo (H, W, 3) and place its crops; its spans are known after `finish`.
 
-        Photos held out are cut as they are: what is measured is the photo, not its shrunk copies.
+        Photos held out are cut as they are: what is measured is the whole photo alone.
         """
         config = self._config
         split = self._previous.splits.get(pixels) or side(pixels, config.eval_share)
-        self._photos[pixels] = CutPhoto(pixels, "", split, rgb.shape[0], rgb.shape[1], ())
-        shrunk = config.shrunk if split == "train" else ()
-        self._writers[split].add(pixels, cut_shrunk(rgb, config.crop_size, shrunk))
+        height, width, _ = rgb.shape
+        self._photos[pixels] = CutPhoto(pixels, "", split, height, width, (), look_of(rgb))
+        crops = training_crops(rgb, config) if split == "train" else cut(rgb, config.crop_size)
+        self._writers[split].add(pixels, crops)
+
+    def look_at(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
+        """Note how a photo (H, W, 3) looks that an earlier release has cut."""
+        if self._photos[pixels].look is None:
+            self._photos[pixels] = replace(self._photos[pixels], look=look_of(rgb))
 
     def photo(self, pixels: str) -> CutPhoto:
         return self._photos[pixels]

@@ -96,7 +96,7 @@ def table_key(dataset: str, sha256: str) -> str:
 def content_version(config: DataConfig, photos: Iterable[CutPhoto]) -> str:
     """Digest of the logical content: which pixels, on which side, cut how."""
     content = sorted((photo.pixels, photo.split) for photo in photos)
-    cut = {"crop_size": config.crop_size, "scale": config.scale, "shrunk": config.shrunk}
+    cut = config.model_dump(include={"crop_size", "scale", "shrunk", "least_detail"})
     return digest({**cut, "photos": content})
 
 

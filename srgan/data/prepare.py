@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of objects read so far and to be read in all."""
 
 # What this system writes into its own bucket is no photo of the user's.
-_OWN_PREFIXES = ("crops/", "promotions/", "runs/", "weights/")
+_OWN_PREFIXES = ("crops/", "mos/", "promotions/", "runs/", "sets/", "weights/")
 
 
 def prepare_dataset(
@@ -42,9 +42,9 @@ def prepare_dataset(
     counts; `ConflictError` when somebody else published a version meanwhile; `StorageError` when
     a store fails. Whatever it raises, the previous version stays as it was.
     """
-    prefix = _folder(source_prefix)
+    prefix = folder_of(source_prefix)
     uri = source_store.uri(prefix)
-    objects = [info for info in source_store.list(prefix) if _is_source(info, source_store, store)]
+    objects = [info for info in source_store.list(prefix) if is_source(info, source_store, store)]
     if not objects:
         raise DataError(f"there are no photos below {uri}; upload some or correct the address")
     previous = read_previous(store, dataset, source_store.bucket, config)
@@ -63,11 +63,12 @@ def count_reasons(sources: Iterable[Source]) -> dict[str, int]:
     return dict(Counter(source.reason for source in sources if source.reason).most_common())
 
 
-def _folder(prefix: str) -> str:
+def folder_of(prefix: str) -> str:
+    """``raw/pets`` → ``raw/pets/``, so that ``raw/pets-2`` is not below it."""
     return prefix if not prefix or prefix.endswith("/") else prefix + "/"
 
 
-def _is_source(info: ObjectInfo, source_store: ObjectStore, store: ObjectStore) -> bool:
+def is_source(info: ObjectInfo, source_store: ObjectStore, store: ObjectStore) -> bool:
     """Neither a folder's marker nor anything that this system wrote."""
     if info.key.endswith("/") or "_srgan" in info.key.split("/"):
         return False
@@ -98,9 +99,12 @@ def _read_changed(
 
 def _place(reading: Reading, layout: Layout) -> None:
     pixels, rgb = reading.source.pixels, reading.rgb
-    if pixels is None or rgb is None or layout.has(pixels):
+    if pixels is None or rgb is None:
         return
-    layout.add(pixels, rgb)
+    if layout.has(pixels):
+        layout.look_at(pixels, rgb)
+    else:
+        layout.add(pixels, rgb)
 
 
 def _split(

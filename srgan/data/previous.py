@@ -56,16 +56,22 @@ def read_previous(
     sources = {
         source.key: source
         for source in read_sources(store, manifest)
-        if source.pixels is None or source.pixels in photos
+        if source.pixels is None or _is_whole(photos.get(source.pixels))
     }
     if split_uri(manifest.source)[0] != source_bucket:
         sources = {}
     return Previous(manifest, token, shards, photos, sources, splits)
 
 
+def _is_whole(photo: CutPhoto | None) -> bool:
+    """Whether nothing has to be read to know all of it that this release knows of photos."""
+    return photo is not None and photo.look is not None
+
+
 def _judged_by(config: DataConfig) -> tuple[object, ...]:
     """What decides how a photo is cut and whether it is rejected."""
-    return config.crop_size, config.max_pixels, config.shrunk
+    least = (config.least_detail, config.scale) if config.least_detail else None
+    return config.crop_size, config.max_pixels, config.shrunk, least
 
 
 def _intact(store: ObjectStore, manifest: Manifest) -> dict[str, Shard]:

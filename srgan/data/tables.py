@@ -44,6 +44,8 @@ class CutPhoto:
     width: int
     spans: tuple[Span, ...]
     """Its crops in the order of `crops.windows`."""
+    look: str | None = None
+    """`images.likeness.look_of` it; None in the tables of releases that knew none."""
 
 
 _TEXT, _NUMBER = pa.string(), pa.int32()
@@ -57,6 +59,7 @@ _PHOTOS = pa.schema(
         "height": _NUMBER,
         "width": _NUMBER,
         "spans": pa.list_(_SPAN),
+        "look": _TEXT,
     }
 )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from srgan.evaluate.bootstrap import Interval, paired_interval
 from srgan.evaluate.comparison import BICUBIC
 from srgan.evaluate.guards import faults
+from srgan.evaluate.mos import OpinionPair
 from srgan.evaluate.report import Report
 from srgan.evaluate.spec import MODEL
 
@@ -115,6 +116,20 @@ def no_photo_worse(report: Report, distance: str, ratio: float) -> Check:
         False,
         f"{distance} is more than {ratio:g} times bicubic's on {len(worse)} of {len(mine)} photos, "
         f"the worst {worst} with {mine[worst]:.4f} against {bicubic[worst]:.4f}",
+    )
+
+
+def opinion_within(found: OpinionPair, opponent: Opponent, max_loss: float) -> Check:
+    """The mean opinion score is at most `max_loss` below the opponent's."""
+    mine, theirs = (round(value, _DIGITS) for value in (found.challenger, found.champion))
+    holds = mine >= round(theirs - max_loss, _DIGITS)
+    below = f"more than {max_loss:.2f} below" if max_loss else "lower than"
+    interval = found.difference
+    sure = f", 95 % interval {interval.low:+.2f} to {interval.high:+.2f}" if interval else ""
+    return Check(
+        holds,
+        f"mean opinion score {mine:.2f} is {'not ' if holds else ''}{below} {opponent.whose} "
+        f"{theirs:.2f} ({found.num_raters} raters on {found.num_images} images{sure})",
     )
 
 

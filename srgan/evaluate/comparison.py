@@ -7,18 +7,31 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.data.dataset import Crops
 from srgan.errors import DataError, ImageError
-from srgan.evaluate.guards import NOT_FINITE, measure_signs
+from srgan.evaluate.guards import NOT_FINITE, Signs, measure_signs
 from srgan.evaluate.report import Figures, ImageFigures
 from srgan.metrics import psnr, ssim
 from srgan.resize import imresize
+from srgan.upscale.engine import luma
 
 Pixels = NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]
 """LR uint8 (h, w, 3) → SR uint8 (s·h, s·w, 3)."""
 
 BICUBIC = "bicubic"
+
+
+class Originals(Protocol):
+    """HR images to be compared on: held-out crops of a dataset, or an evaluation set."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Photo of each image."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Pixels:
+        """uint8 (h, w, 3) RGB, or (h, w) of a grayscale photo."""
 
 
 class Distance(Protocol):
@@ -40,7 +53,7 @@ def with_bicubic(contestants: Mapping[str, Upscale], scale: int) -> dict[str, Up
 
 
 def compare(
-    crops: Crops,
+    crops: Originals,
     methods: Mapping[str, Upscale],
     *,
     scale: int,
@@ -50,6 +63,8 @@ def compare(
     """Figures and signs of each method on each crop; a border of `scale` pixels is left out.
 
     `methods` are as `with_bicubic` gives them. The figures of an output that is no image are NaN.
+    A grayscale photo goes through them as RGB and is compared by the luma of what they give, which
+    is what becomes of it when it is upscaled.
 
     Flat crops (a black corner, an empty sky) are left out: bicubic gives them back exactly, and
     one infinite PSNR would make every mean infinite. `progress(done, total)` is called after
@@ -59,19 +74,15 @@ def compare(
     for index in range(len(crops)):
         hr = crops[index]
         if not _is_flat(hr):
-            outputs = {
-                name: tried(upscale, degrade(hr, scale)) for name, upscale in methods.items()
-            }
+            lr = _as_rgb(degrade(hr, scale))
+            outputs = {name: tried(upscale, lr) for name, upscale in methods.items()}
             bicubic = outputs[BICUBIC]
             assert bicubic is not None  # it gives numbers for any image
             found = ImageFigures(
                 source=crops.names[index],
                 crop=index,
                 figures={name: _figures(hr, sr, scale, distances) for name, sr in outputs.items()},
-                signs={
-                    name: NOT_FINITE if sr is None else measure_signs(hr, sr, bicubic, scale=scale)
-                    for name, sr in outputs.items()
-                },
+                signs={name: _signs(hr, sr, bicubic, scale) for name, sr in outputs.items()},
             )
             results.append(found)
         progress(index + 1, len(crops))
@@ -90,11 +101,22 @@ def tried(upscale: Upscale, lr: Pixels) -> Pixels | None:
         return None
 
 
+def _as_rgb(image: Pixels) -> Pixels:
+    """(h, w, 3) of it, gray repeated three times."""
+    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+
+
+def _signs(hr: Pixels, sr: Pixels | None, bicubic: Pixels, scale: int) -> Signs:
+    return NOT_FINITE if sr is None else measure_signs(_as_rgb(hr), sr, bicubic, scale=scale)
+
+
 def _is_flat(hr: Pixels) -> bool:
     return bool((hr == hr[0, 0]).all())
 
 
 def _figures(hr: Pixels, sr: Pixels | None, scale: int, distances: Sequence[Distance]) -> Figures:
+    if sr is not None and hr.ndim == 2:
+        sr = luma(sr)
     if sr is None:
         nothing = {distance.name: math.nan for distance in distances}
         return Figures(psnr=math.nan, ssim=math.nan, distances=nothing)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from srgan.config import GateConfig
 from srgan.evaluate.bootstrap import Interval
@@ -12,11 +13,13 @@ from srgan.evaluate.checks import (
     closer,
     differences,
     no_photo_worse,
+    opinion_within,
     psnr_above,
     psnr_within,
 )
 from srgan.evaluate.comparison import BICUBIC
 from srgan.evaluate.judges import GET_A_JUDGE, refuse_without_judge
+from srgan.evaluate.mos import OpinionPair
 from srgan.evaluate.report import Report
 from srgan.evaluate.spec import CHAMPION, MODEL
 
@@ -34,11 +37,25 @@ class Verdict:
     against: str
     """``champion``, or ``bicubic`` for a first version."""
     differences: Mapping[str, Interval]
-    """Model minus `against` of each figure."""
+    """Model minus `against` of each figure, on the held-out crops."""
+    on_sets: Mapping[str, Mapping[str, Interval]]
+    """The same on each evaluation set."""
 
 
-def judge(report: Report, gate: GateConfig, *, challenger: int, champion: int | None) -> Verdict:
-    """Decide by the figures and signs of one evaluation, all contestants on the same crops.
+def judge(
+    report: Report,
+    gate: GateConfig,
+    *,
+    challenger: int,
+    champion: int | None,
+    sets: Mapping[str, Report] = MappingProxyType({}),
+    opinion: OpinionPair | None = None,
+) -> Verdict:
+    """Decide by the figures and signs of one evaluation, all contestants on the same images.
+
+    Without `sets` the held-out crops of `report` decide; with them the rule has to hold on each
+    evaluation set, and of the held-out crops no output may be broken. Where people have rated
+    both versions, their `opinion` counts too.
 
     Models that learned from pixels alone are compared by PSNR. Where one of the two learned from
     more, perceptual distances decide, those by networks that have taught neither if there are
@@ -47,23 +64,42 @@ def judge(report: Report, gate: GateConfig, *, challenger: int, champion: int | 
     """
     opponent = _BICUBIC if champion is None else _champion(champion)
     found = differences(report, opponent)
+    on_sets = {name: differences(each, opponent) for name, each in sets.items()}
+    if not deciding_distances(report, opponent) and champion is not None:
+        compared = {MODEL: f"version {challenger}", CHAMPION: f"champion version {champion}"}
+        beyond = {words: name in report.beyond_pixels for name, words in compared.items()}
+        refuse_without_judge(beyond, report.judges)
+    rule, checks = _checks(report, gate, opponent, found)
+    if sets:
+        rule = f"on each of the evaluation sets {', '.join(sets)}: {rule}"
+        checks = broken_outputs(report)
+        for name, each in sets.items():
+            checks += [
+                Check(check.holds, f"on {name} {check.text}")
+                for check in _checks(each, gate, opponent, on_sets[name])[1]
+            ]
+    if opinion is not None:
+        rule = f"{rule}; {_opinion_rule(gate)}"
+        checks = [*checks, opinion_within(opinion, opponent, gate.max_mos_loss)]
+    promoted = all(check.holds for check in checks)
+    reason = _sentence(checks, challenger=challenger, champion=champion)
+    return Verdict(promoted, reason, rule, opponent.name, found, on_sets)
+
+
+def _checks(
+    report: Report, gate: GateConfig, opponent: Opponent, found: dict[str, Interval]
+) -> tuple[str, list[Check]]:
+    """The rule that fits the two models, in words, and what it finds in one report."""
     distances = deciding_distances(report, opponent)
-    beyond = {name: name in report.beyond_pixels for name in {MODEL, opponent.name}}
-    if not any(beyond.values()):
+    if not {MODEL, opponent.name} & set(report.beyond_pixels):
         rule, checks = _PIXEL_RULE, _pixel_checks(report, opponent)
     elif distances:
         rule = _perceptual_rule(gate)
         checks = _perceptual_checks(report, gate, opponent, distances, found)
     else:
-        if champion is not None:
-            names = {MODEL: f"version {challenger}", CHAMPION: f"champion version {champion}"}
-            refuse_without_judge({names[name]: beyond[name] for name in names}, report.judges)
         rule, checks = _floor_rule(gate), _floor_checks(report, gate)
     # Figures of broken outputs say nothing: what is broken is the whole reason.
-    checks = broken_outputs(report) or checks
-    promoted = all(check.holds for check in checks)
-    reason = _sentence(checks, challenger=challenger, champion=champion)
-    return Verdict(promoted, reason, rule, opponent.name, found)
+    return rule, broken_outputs(report) or checks
 
 
 def deciding_distances(report: Report, opponent: Opponent) -> list[str]:
@@ -97,6 +133,11 @@ def _floor_rule(gate: GateConfig) -> str:
         f"bucket: PSNR (Y) at most {gate.max_psnr_below_bicubic_db:.2f} dB below bicubic's; "
         f"{_GUARDED}"
     )
+
+
+def _opinion_rule(gate: GateConfig) -> str:
+    margin = f" by more than {gate.max_mos_loss:.2f}" if gate.max_mos_loss else ""
+    return f"mean opinion score not lower than the champion's{margin}"
 
 
 def _champion(version: int) -> Opponent:

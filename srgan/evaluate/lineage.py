@@ -4,18 +4,26 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from srgan.config import GateConfig, Recipe
 from srgan.errors import RegistryError
-from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, config_digest, digest
+from srgan.refs import (
+    CheckpointRef,
+    DatasetRef,
+    EvaluationRef,
+    Ref,
+    SetResult,
+    config_digest,
+    digest,
+)
 from srgan.version import code_version
 
+_SETS = TypeAdapter(dict[str, SetResult])
 _WORDS = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "code"}
 
 
-@dataclass(frozen=True)
-class Lineage:
+class Lineage(Ref):
     """What is recorded with a model version that was trained here."""
 
     checkpoint: CheckpointRef
@@ -25,10 +33,13 @@ class Lineage:
     evaluation: EvaluationRef
     recipe: Recipe | None
     """What the retraining was asked for, where there was one."""
+    code_version: str = Field(default_factory=code_version)
+    """Of the code that trained; a registration that is finished later may run another one."""
 
     @property
     def tags(self) -> dict[str, str]:
         """Tags of the version, names without their prefix."""
+        sets = {name: found.model_dump() for name, found in self.evaluation.sets.items()}
         values = {
             "run": self.checkpoint.run,
             "pretrained_run": self.pretrained.run if self.pretrained else None,
@@ -37,15 +48,16 @@ class Lineage:
             "dataset_version": self.dataset.version,
             "dataset_ref": self.dataset.model_dump_json(),
             "pretrained_ref": self.pretrained.model_dump_json() if self.pretrained else None,
-            "code_version": code_version(),
             "gate": self.recipe.gate.model_dump_json() if self.recipe else None,
             "recipe_name": self.recipe.name if self.recipe else None,
             "metrics": json.dumps(self.evaluation.metrics, sort_keys=True),
+            "sets": json.dumps(sets, sort_keys=True) if sets else None,
             "evaluation": self.evaluation.key,
             "evaluation_run": self.evaluation.mlflow_run_id,
         }
         if self.recipe:
             values |= training_inputs(self.dataset, self.recipe)
+        values["code_version"] = self.code_version
         return {name: value for name, value in values.items() if value}
 
 
@@ -90,6 +102,11 @@ def training_inputs(dataset: DatasetRef, recipe: Recipe) -> dict[str, str]:
 def what_changed(tags: Mapping[str, str], inputs: Mapping[str, str]) -> list[str]:
     """Words for the `training_inputs` in which a version, by its tags, differs from `inputs`."""
     return [_WORDS[name] for name, value in inputs.items() if tags.get(name) != value]
+
+
+def recorded_sets(tags: Mapping[str, str]) -> dict[str, SetResult]:
+    """What was measured on evaluation sets when a version was registered, by its tags."""
+    return _SETS.validate_json(tags.get("sets", "{}"))
 
 
 def recorded_gate(tags: Mapping[str, str]) -> GateConfig:

@@ -1,17 +1,29 @@
 """The promotion log: what was decided, in order. It decides; the registry's alias follows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from pydantic import Field
 
 from srgan.config import GateConfig
 from srgan.errors import ConflictError
 from srgan.evaluate.bootstrap import Interval
+from srgan.evaluate.mos import OpinionPair
 from srgan.perceptual import FeatureNetwork
 from srgan.refs import PromotionDecision, Ref, to_json
 from srgan.storage import ObjectStore
+
+
+class OnSet(Ref):
+    """What an evaluation set said in a decision."""
+
+    version: str
+    """Of the set."""
+    metrics: dict[str, dict[str, float]]
+    differences: dict[str, Interval]
+    """As in `Grounds`."""
 
 
 class Grounds(Ref):
@@ -34,11 +46,24 @@ class Grounds(Ref):
     against: str = ""
     """Whom the challenger was compared with, ``champion`` or ``bicubic``."""
     differences: dict[str, Interval] = Field(default_factory=dict)
-    """Challenger minus that one, by figure, with its 95 % interval."""
+    """Challenger minus that one, by figure, with its 95 % interval; on the held-out crops."""
+    sets: dict[str, OnSet] = Field(default_factory=dict)
+    """The same on each evaluation set, by name. Where there are any, they decided."""
+    opinion: OpinionPair | None = None
+    """What people think of both, where some rated both."""
+
+
+class Hand(Ref):
+    """That a person decided, and why."""
+
+    why: str
+    """The reason that was given."""
+    rolled_back: tuple[int, ...] = ()
+    """Of a rollback: the versions that it went back from, the latest first."""
 
 
 class Entry(Grounds):
-    """One decision of the gate, ``promotions/<model>/<n>.json``."""
+    """One decision, ``promotions/<model>/<n>.json``."""
 
     number: int
     """1, 2, 3, … without a gap: the condition of the write makes it unique."""
@@ -47,12 +72,20 @@ class Entry(Grounds):
     decision: PromotionDecision
     champion: int | None
     """Champion version after this decision."""
+    hand: Hand | None = None
+    """None: the gate decided."""
+
+    @property
+    def set_versions(self) -> dict[str, str]:
+        """Version by name of the evaluation sets that decided."""
+        return {name: each.version for name, each in self.sets.items()}
 
 
 class PromotionLog:
     """The decisions about one model, append-only; of two writers one wins."""
 
     def __init__(self, store: ObjectStore, model: str) -> None:
+        self.model = model
         self._store = store
         self._prefix = f"promotions/{model}/"
 
@@ -66,23 +99,36 @@ class PromotionLog:
         entries = self.entries()
         return entries[-1].champion if entries else None
 
-    def standing(self, challenger: int, judges: Mapping[FeatureNetwork, str]) -> Entry | None:
+    def standing(
+        self,
+        challenger: int,
+        judges: Mapping[FeatureNetwork, str],
+        sets: Mapping[str, str] = MappingProxyType({}),
+        opinion: OpinionPair | None = None,
+    ) -> Entry | None:
         """The decision about this version that still holds, so that it is not taken twice.
 
-        A promotion holds while that version is champion, a refusal while the champion that it
-        lost against still is and the same perceptual networks judge.
+        A promotion holds while that version is champion. A refusal holds while the champion that
+        it lost against still is, the same perceptual networks judge on the same versions of the
+        same evaluation `sets`, and people's `opinion` of the two is what it was. A rollback from
+        that version holds until somebody promotes it by hand: the next scheduled run must not
+        undo it.
         """
         entries = self.entries()
         for entry in reversed(entries):
             decision = entry.decision
+            if entry.hand and challenger in entry.hand.rolled_back:
+                return entry
             if decision.challenger == challenger:
                 holds = entry.champion == entries[-1].champion
-                same_judges = decision.promoted or entry.judges == judges
-                return entry if holds and same_judges else None
+                same = (entry.judges, entry.set_versions, entry.opinion) == (judges, sets, opinion)
+                return entry if holds and (decision.promoted or same) else None
         return None
 
-    def append(self, decision: PromotionDecision, grounds: Grounds) -> Entry:
-        """Write the decision as the next entry.
+    def append(
+        self, decision: PromotionDecision, grounds: Grounds, hand: Hand | None = None
+    ) -> Entry:
+        """Write the decision as the next entry; `hand` where it is not the gate's.
 
         `ConflictError` when another decision was written since `decision.champion_before` was
         read: the challenger was then compared with a champion that may be none any more.
@@ -100,6 +146,7 @@ class PromotionLog:
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             decision=decision,
             champion=decision.challenger if decision.promoted else current,
+            hand=hand,
             **grounds.model_dump(),
         )
         self._store.put(
@@ -111,17 +158,39 @@ class PromotionLog:
         return entry
 
 
+def champions(entries: Sequence[Entry]) -> list[int]:
+    """The present champion, last, after those that a rollback can go back to, the oldest first."""
+    line: list[int] = []
+    for entry in entries:
+        if entry.hand and entry.hand.rolled_back:
+            while line and line[-1] != entry.champion:
+                line.pop()
+        if entry.champion is not None and entry.champion not in line[-1:]:
+            line.append(entry.champion)
+    return line
+
+
 def decision_tags(entry: Entry) -> dict[str, str]:
-    """What the model version says of it: verdict, rule, intervals, trained on the judge or not."""
+    """What the model version says of it: verdict, rule, intervals, trained on the judge or not.
+
+    A rollback leaves what the gate said of a version where it is.
+    """
+    if entry.hand and entry.hand.rolled_back:
+        return {"rollback": entry.decision.reason}
     tags = {
         "decision": entry.decision.reason,
         "decision_rule": entry.rule,
-        "decision_differences": _json(
+        "decision_metrics": _json(entry.metrics),
+        "decision_differences": _json({"against": entry.against, **_plain(entry.differences)}),
+        "decision_sets": _json(
             {
-                "against": entry.against,
-                **{name: each.model_dump() for name, each in entry.differences.items()},
+                name: {**each.model_dump(), "differences": _plain(each.differences)}
+                for name, each in entry.sets.items()
             }
-        ),
+        )
+        if entry.sets
+        else "",
+        "decision_opinion": entry.opinion.model_dump_json() if entry.opinion else "",
         "trained_on_judge": _json(entry.trained_on_judge) if entry.trained_on_judge else "",
     }
     return {name: value for name, value in tags.items() if value}
@@ -129,14 +198,21 @@ def decision_tags(entry: Entry) -> dict[str, str]:
 
 def differences_table(entry: Entry) -> str:
     """Markdown table of the differences with their intervals; "" where there are none."""
-    if not entry.differences:
+    rows = [(name, each) for name, each in entry.differences.items()]
+    for on, found in entry.sets.items():
+        rows += [(f"{on}: {name}", each) for name, each in found.differences.items()]
+    if not rows:
         return ""
     lines = [f"| Challenger minus {entry.against} | mean | 95 % interval |", "|---|---:|---:|"]
     lines += [
         f"| {name} | {each.mean:+.4f} | {each.low:+.4f} to {each.high:+.4f} |"
-        for name, each in entry.differences.items()
+        for name, each in rows
     ]
     return "\n".join(lines)
+
+
+def _plain(differences: Mapping[str, Interval]) -> dict[str, object]:
+    return {name: each.model_dump() for name, each in differences.items()}
 
 
 def _json(value: object) -> str:

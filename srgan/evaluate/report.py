@@ -8,7 +8,7 @@ from pydantic import Field
 
 from srgan.evaluate.guards import Signs
 from srgan.perceptual import DISTANCES, FeatureNetwork
-from srgan.refs import DatasetRef, Ref
+from srgan.refs import DatasetRef, Ref, SetRef, SetResult
 
 TITLES = {
     "bicubic": "Bicubic",
@@ -39,12 +39,12 @@ class Figures(Ref):
 
 
 class ImageFigures(Ref):
-    """All methods on one held-out crop."""
+    """All methods on one image."""
 
     source: str
     """Key of the photo that the crop was cut from."""
     crop: int
-    """Index among the held-out crops of the dataset version."""
+    """Index among the held-out crops of the dataset version, or the images of the set."""
     figures: dict[str, Figures]
     signs: dict[str, Signs] = Field(default_factory=dict)
     """What the guards look at, of each method."""
@@ -64,6 +64,10 @@ class Report(Ref):
     """Contestants that learned from the network that judges them, by the distance's name."""
     beyond_pixels: list[str] = Field(default_factory=list)
     """Contestants trained on more than pixels: PSNR alone does not judge them."""
+    on: SetRef | None = None
+    """The evaluation set that was measured; None: the dataset's held-out crops."""
+    sets: dict[str, SetResult] = Field(default_factory=dict)
+    """The evaluation sets that were measured besides, by name; each has a report like this."""
     means: dict[str, Figures]
     images: list[ImageFigures]
 

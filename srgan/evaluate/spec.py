@@ -4,7 +4,7 @@ from pydantic import Field
 
 from srgan.config import Config
 from srgan.perceptual import FeatureNetwork
-from srgan.refs import CheckpointRef, DatasetRef, ModelRef, config_digest
+from srgan.refs import CheckpointRef, DatasetRef, ModelRef, SetRef, config_digest
 
 MODEL, PRETRAINED, CHAMPION = "model", "pretrained", "champion"
 
@@ -17,6 +17,8 @@ class EvaluateSpec(Config):
     """``model`` (the one that this is about), and ``pretrained`` and ``champion`` if any."""
     judges: dict[FeatureNetwork, str] = Field(default_factory=dict)
     """SHA-256 of the mirrored weights of each perceptual network that measures a distance."""
+    sets: tuple[SetRef, ...] = ()
+    """Evaluation sets to measure on besides the held-out crops."""
     code_version: str
     mlflow_run_id: str | None = None
     """Where picture, report and figures are logged."""
@@ -26,8 +28,13 @@ class EvaluateSpec(Config):
         """Names the evaluation by what goes in, whichever way the weights are addressed."""
         weights = (f"{name}:{weights_digest(ref)}" for name, ref in self.contestants.items())
         judges = (f"{network}:{sha256}" for network, sha256 in self.judges.items())
+        sets = (f"{each.name}:{each.version}" for each in self.sets)
         return config_digest(
-            self.dataset.version, *sorted(weights), *sorted(judges), self.code_version
+            self.dataset.version,
+            *sorted(weights),
+            *sorted(judges),
+            *sorted(sets),
+            self.code_version,
         )
 
     @property
@@ -42,6 +49,10 @@ class EvaluateSpec(Config):
     @property
     def report_key(self) -> str:
         return f"runs/{self.run}/report.json"
+
+    def set_report_key(self, name: str) -> str:
+        """Report on one evaluation set."""
+        return f"runs/{self.run}/sets/{name}.json"
 
     @property
     def picture_key(self) -> str:

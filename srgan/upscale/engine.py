@@ -93,7 +93,7 @@ class Engine:
         dpi = photo.dpi
         return replace(
             photo,
-            pixels=_luma(pixels) if photo.pixels.ndim == 2 else pixels,
+            pixels=luma(pixels) if photo.pixels.ndim == 2 else pixels,
             alpha=alpha,
             dpi=dpi and (dpi[0] * self.scale, dpi[1] * self.scale),
             pages=tuple(self.upscale_photo(page) for page in photo.pages),
@@ -223,7 +223,7 @@ def _evenly(side: int, tile: int) -> int:
     return -(-side // -(-side // tile))
 
 
-def _luma(rgb: Pixels) -> Pixels:
+def luma(rgb: Pixels) -> Pixels:
     """Full-range BT.601 luma (H, W) of RGB; gray in is the same gray out."""
     values = rgb.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     return np.rint(values).astype(rgb.dtype)

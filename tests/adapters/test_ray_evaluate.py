@@ -8,16 +8,18 @@ import torch
 
 from srgan.adapters import ray_evaluate
 from srgan.adapters.s3 import S3Store
-from srgan.config import DataConfig, GateConfig
+from srgan.config import DataConfig, GateConfig, SetConfig
 from srgan.data.prepare import prepare_dataset
+from srgan.evaluate.decision import read_set_reports
 from srgan.evaluate.gate import judge
 from srgan.evaluate.judges import find_judges
+from srgan.evaluate.prepare_set import prepare_set
 from srgan.evaluate.report import Report
 from srgan.evaluate.spec import EvaluateSpec
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.models.weights import publish_weights
-from srgan.refs import CheckpointRef, EvaluationRef
+from srgan.refs import CheckpointRef, EvaluationRef, SetRef
 from srgan.settings import Settings
 from srgan.train.checkpoint import read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
@@ -51,11 +53,12 @@ def evaluate(
     config = DataConfig(scale=2, crop_size=32, eval_share=0.3)
     dataset = prepare_dataset(object_store, "raw", object_store, "drawn", config)
 
-    def run(gain: float = 1.0) -> tuple[EvaluationRef, Report]:
+    def run(gain: float = 1.0, sets: tuple[SetRef, ...] = ()) -> tuple[EvaluationRef, Report]:
         spec = EvaluateSpec(
             dataset=dataset,
             contestants={"model": saved_generator(object_store, gain)},
             judges=find_judges(object_store),
+            sets=sets,
             code_version="c",
         )
         monkeypatch.setattr(ray_evaluate, "start", lambda *_: (s3_settings, object_store, spec))
@@ -108,6 +111,35 @@ def test_the_report_says_of_each_crop_what_the_guards_look_at_and_of_each_model_
         assert image.signs.keys() == {"bicubic", "model"}
         assert image.signs["model"].finite
         assert image.signs["model"].contrast == pytest.approx(1, abs=0.1)
+
+
+def test_each_evaluation_set_is_measured_and_has_a_report_of_its_own(
+    object_store: S3Store,
+    evaluate: Callable[..., tuple[EvaluationRef, Report]],
+    draw_photo: Callable[..., object],
+    encode_photo: Callable[..., bytes],
+) -> None:
+    publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    plain, _ = evaluate()
+    for name, size in (("odd", (51, 67)), ("even", (64, 64))):
+        for seed in (20, 21):
+            photo = encode_photo(draw_photo(seed, *size))
+            object_store.put(f"eval/{name}/{seed}.png", photo)
+    sets = [
+        prepare_set(object_store, f"eval/{name}", object_store, name, SetConfig(crop_size=crop)).ref
+        for name, crop in (("odd", None), ("even", 32))
+    ]
+    result, report = evaluate(sets=tuple(sets))
+    assert result.key != plain.key, "another evaluation"
+    assert result.metrics == plain.metrics, "of the same held-out crops"
+    assert report.sets == result.sets
+    assert {name: each.num_images for name, each in result.sets.items()} == {"odd": 2, "even": 8}
+    found = read_set_reports(object_store, report)
+    for ref in sets:
+        assert found[ref.name].on == ref
+        assert found[ref.name].metrics == result.sets[ref.name].metrics
+        assert found[ref.name].metrics["model"]["squeezenet_distance"] > 0
+        assert found[ref.name].judges == report.judges
 
 
 def test_a_generator_that_gives_no_numbers_is_reported_and_refused(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -29,6 +30,9 @@ from srgan.settings import Settings
 from srgan.upscale.engine import Engine
 from srgan.version import code_version
 from tests.models.networks import random_generator
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 # Every registration packs and uploads a model, so MLflow's own warnings come along.
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -75,11 +79,11 @@ def lineage(run: str, data: bytes) -> Lineage:
         mlflow_run_id="e" * 32,
     )
     return Lineage(
-        checkpoint(run, "adversarial"),
-        checkpoint("pretrain-1", "pretrain"),
-        DATASET,
-        evaluation,
-        tiny(),
+        checkpoint=checkpoint(run, "adversarial"),
+        pretrained=checkpoint("pretrain-1", "pretrain"),
+        dataset=DATASET,
+        evaluation=evaluation,
+        recipe=tiny(),
     )
 
 
@@ -106,6 +110,28 @@ def test_a_new_run_is_a_new_version_and_the_challenger(
     assert second.version == champion.version + 1
     assert registry.find("leaves-x4", CHALLENGER) == second
     assert registry.find("leaves-x4", CHAMPION) == champion
+
+
+def test_of_a_run_registered_twice_at_the_same_moment_one_version_stays(
+    mlflow_settings: Settings,
+) -> None:
+    class Raced(Registry):
+        """Looks for the run's version just before somebody else makes it."""
+
+        raced = False
+
+        def _find_run(self, name: str, run: str) -> "ModelVersion | None":
+            if not self.raced:
+                self.raced = True
+                Registry(mlflow_settings).register(name, weights(3), lineage(run, weights(3)))
+                return None
+            return super()._find_run(name, run)
+
+    once = Raced(mlflow_settings).register("raced-x4", weights(3), lineage("raced-1", weights(3)))
+    registry = Registry(mlflow_settings)
+    assert [each.ref for each in registry.versions("raced-x4")] == [once]
+    assert once.version == 1
+    assert registry.find("raced-x4", CHALLENGER) == once
 
 
 def test_a_version_says_where_it_comes_from(mlflow_settings: Settings, champion: ModelRef) -> None:

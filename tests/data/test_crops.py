@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srgan.data.crops import cut, cut_shrunk, windows
+from srgan.config import DataConfig
+from srgan.data.crops import cut, cut_shrunk, detail, training_crops, windows
 from srgan.resize import imresize
 
 
@@ -43,3 +44,37 @@ def test_a_photo_is_cut_again_at_each_size_that_still_holds_a_crop() -> None:
     expected = [*cut(photo, 8), *cut(imresize(photo, scale=0.75), 8)]
     assert len(crops) == len(expected) == 6 + 4
     np.testing.assert_array_equal(np.stack(crops), np.stack(expected))
+
+
+def leaves(seed: int = 0) -> np.ndarray:
+    """A photo (16, 24, 3) whose left third is flat and whose right third is rich."""
+    photo = np.full((16, 24, 3), 100, np.uint8)
+    random = np.random.default_rng(seed)
+    photo[:, 8:16] += random.integers(0, 10, (16, 8, 3), np.uint8)
+    photo[:, 16:] = random.integers(0, 256, (16, 8, 3), np.uint8)
+    return photo
+
+
+def test_detail_is_what_bicubic_loses_in_levels() -> None:
+    assert detail(np.full((8, 8, 3), 77, np.uint8), 4) == 0
+    chequered = np.indices((8, 8)).sum(0) % 2 * 100
+    crop = np.repeat(chequered[..., None], 3, axis=2).astype(np.uint8)
+    assert detail(crop, 4) == pytest.approx(50, abs=1)
+
+
+def test_training_crops_without_detail_are_left_out() -> None:
+    config = DataConfig(scale=4, crop_size=8, least_detail=20)
+    kept = list(training_crops(leaves(), config))
+    np.testing.assert_array_equal(np.stack(kept), np.stack([leaves()[:8, 16:], leaves()[8:, 16:]]))
+
+
+def test_a_photo_that_is_flat_everywhere_keeps_its_richest_crop() -> None:
+    config = DataConfig(scale=4, crop_size=8, least_detail=200)
+    (kept,) = training_crops(leaves(), config)
+    crops = list(cut(leaves(), 8))
+    amounts = [detail(crop, 4) for crop in crops]
+    np.testing.assert_array_equal(kept, crops[int(np.argmax(amounts))])
+
+
+def test_by_default_all_crops_are_kept() -> None:
+    assert len(list(training_crops(leaves(), DataConfig(scale=4, crop_size=8)))) == 6

@@ -1,5 +1,6 @@
 """From photos to versions of a dataset, in a real object store."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,19 @@ import pytest
 
 from srgan.adapters.s3 import S3Store
 from srgan.data.crops import cut, cut_shrunk
-from srgan.data.manifest import latest_key, read_latest, read_manifest, read_photos, read_sources
+from srgan.data.manifest import (
+    latest_key,
+    publish,
+    put_table,
+    read_latest,
+    read_manifest,
+    read_photos,
+    read_sources,
+)
 from srgan.data.prepare import count_reasons, prepare_dataset
+from srgan.data.tables import dump_photos
 from srgan.errors import ConflictError, DataError, StorageError
+from srgan.images.likeness import look_of
 from tests.data.conftest import CONFIG, Asked, Workshop
 
 
@@ -55,6 +66,26 @@ def test_the_second_time_nothing_is_read_and_nothing_written(workshop: Workshop)
     assert second == first.model_copy(update={"num_read": 0})
     assert source.read == []
     assert store.written == []
+
+
+def test_photos_that_an_earlier_release_has_cut_are_read_once_more_for_their_looks(
+    workshop: Workshop,
+) -> None:
+    workshop.upload(*range(5))
+    first = workshop.prepare()
+    manifest, token = read_latest(workshop.store, "pets")
+    assert manifest is not None
+    blind = [replace(photo, look=None) for photo in read_photos(workshop.store, manifest)]
+    table = put_table(workshop.store, "pets", dump_photos(blind))
+    publish(workshop.store, manifest.model_copy(update={"photos_table": table}), token)
+
+    second = workshop.prepare()
+    assert second == first
+    assert second.num_read == 5
+    assert read_latest(workshop.store, "pets")[0] == manifest
+    for photo in read_photos(workshop.store, manifest):
+        assert photo.look == look_of(workshop.draw(int(photo.name[4:7])))
+    assert workshop.prepare().num_read == 0
 
 
 def test_only_new_and_changed_photos_are_read(workshop: Workshop) -> None:

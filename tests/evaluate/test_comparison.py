@@ -56,6 +56,21 @@ def test_figures_are_those_of_the_metrics_with_a_border_of_the_scale(
     assert found.source == "photo-0.png"
 
 
+def test_a_grayscale_photo_is_compared_as_it_is(draw_photo: Callable[..., Pixels]) -> None:
+    hr = draw_photo(1, 64, 64)[..., 0]
+
+    class Gray(list[Pixels]):
+        names = ("gray.png",)
+
+    found = compare(
+        Gray([hr]), with_bicubic({"model": nearest}, SCALE), scale=SCALE, progress=ignore
+    )
+    lr = imresize(hr, scale=1 / SCALE)
+    assert found[0].figures[BICUBIC].psnr == psnr(hr, imresize(lr, scale=SCALE), border=SCALE)
+    assert found[0].figures["model"].psnr == psnr(hr, nearest(lr), border=SCALE)
+    assert found[0].signs["model"].colour_shift == pytest.approx(0)
+
+
 def test_bicubic_beats_nearest_on_every_photo(draw_photo: Callable[..., Pixels]) -> None:
     crops = crops_of([draw_photo(seed, 64, 64) for seed in range(3)])
     methods = with_bicubic({"model": nearest}, SCALE)

@@ -364,3 +364,43 @@ def test_margins_are_those_that_travelled_with_the_challenger(gate: GateConfig) 
     assert not verdict.promoted
     (margin,) = gate.model_dump(exclude_defaults=True).values()
     assert f"{margin:g}" in verdict.rule
+
+
+def test_with_evaluation_sets_the_rule_has_to_hold_on_each_and_the_sentence_names_them() -> None:
+    held_out = pixels(bicubic=28.0, model=27.0, champion=28.5)
+    good = pixels(bicubic=28.0, model=28.7, champion=28.5)
+    bad = pixels(bicubic=26.0, model=26.1, champion=26.5)
+    verdict = judge_with(
+        held_out, GateConfig(), challenger=2, champion=1, sets={"own": good, "set5": good}
+    )
+    assert verdict.promoted, "the held-out crops decide only where there is no set"
+    assert "on own 28.700 dB PSNR is better than bicubic's" in verdict.reason
+    assert verdict.rule.startswith("on each of the evaluation sets own, set5: models trained on")
+    assert verdict.on_sets["own"]["psnr"].mean == pytest.approx(0.2)
+    assert verdict.differences["psnr"].mean == pytest.approx(-1.5)
+    verdict = judge_with(
+        held_out, GateConfig(), challenger=2, champion=1, sets={"own": good, "set5": bad}
+    )
+    assert not verdict.promoted
+    assert verdict.reason == (
+        "Version 2 is refused: on set5 26.100 dB PSNR is worse than champion version 1's 26.500 dB."
+    )
+
+
+def test_a_broken_output_on_a_held_out_crop_refuses_though_every_set_is_fine() -> None:
+    good = pixels(bicubic=28.0, model=28.7, champion=28.5)
+    broken = report({"bicubic": 28.0, "model": 28.7, "champion": 28.5}, signs=NOT_FINITE)
+    verdict = judge_with(broken, GateConfig(), challenger=2, champion=1, sets={"own": good})
+    assert not verdict.promoted
+    assert "values that are no numbers" in verdict.reason
+    on_set = judge_with(good, GateConfig(), challenger=2, champion=1, sets={"own": broken})
+    assert "on own values that are no numbers" in on_set.reason
+
+
+def test_perceptual_distance_is_asked_for_on_each_set() -> None:
+    figures = {"bicubic": 28.0, "model": 27.5, "champion": 27.5}
+    near = gans(figures, {SQUEEZENET: {"bicubic": 2.7, "model": 1.2, "champion": 1.3}})
+    far = gans(figures, {SQUEEZENET: {"bicubic": 2.7, "model": 1.4, "champion": 1.3}})
+    verdict = judge_with(near, GateConfig(), challenger=2, champion=1, sets={"a": near, "b": far})
+    assert not verdict.promoted
+    assert "on b squeezenet_distance 1.4000 is not clearly lower" in verdict.reason

@@ -12,7 +12,10 @@ from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.promotions import (
     Entry,
     Grounds,
+    Hand,
+    OnSet,
     PromotionLog,
+    champions,
     decision_tags,
     differences_table,
 )
@@ -39,6 +42,14 @@ def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: 
             judges=JUDGES,
         ),
     )
+
+
+def roll_back(log: PromotionLog, before: int, to: int, left: tuple[int, ...]) -> Entry:
+    decision = PromotionDecision(
+        model="m", challenger=to, champion_before=before, promoted=True, reason="back"
+    )
+    grounds = Grounds(run="r", weights_digest="0" * 64, dataset_version="v", metrics={})
+    return log.append(decision, grounds, Hand(why="halos", rolled_back=left))
 
 
 def test_the_champion_is_whom_the_last_decision_left(object_store: S3Store) -> None:
@@ -103,13 +114,50 @@ def test_a_refusal_holds_no_longer_when_other_networks_judge(object_store: S3Sto
     assert log.standing(1, more) == promoted, "who is champion need not be promoted again"
 
 
+def test_a_refusal_holds_no_longer_when_an_evaluation_set_has_another_version(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    refused = decide(log, 2, 1, promoted=False)
+    assert log.standing(2, JUDGES, {}) == refused
+    assert log.standing(2, JUDGES, {"set5": "s1"}) is None, "it was judged without that set"
+
+
+def test_a_rollback_takes_versions_out_of_the_line_of_champions(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    for version, before in ((1, None), (2, 1), (3, 2)):
+        decide(log, version, before, promoted=True)
+    decide(log, 4, 3, promoted=False)
+    assert champions(log.entries()) == [1, 2, 3]
+    roll_back(log, 3, 1, (3, 2))
+    assert champions(log.entries()) == [1]
+    decide(log, 3, 1, promoted=True)
+    decide(log, 1, 3, promoted=True)
+    assert champions(log.entries()) == [1, 3, 1]
+    roll_back(log, 1, 3, (1,))
+    assert champions(log.entries()) == [1, 3]
+
+
+def test_the_gate_does_not_take_up_again_what_somebody_rolled_back(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=True)
+    entry = roll_back(log, 2, 1, (2,))
+    more: dict[FeatureNetwork, str] = {**JUDGES, "vgg19": "2" * 64}
+    assert log.standing(2, more) == entry, "whoever judges"
+    decide(log, 3, 1, promoted=True)
+    assert log.standing(2, JUDGES) == entry, "whoever is champion"
+    assert decision_tags(entry) == {"rollback": "back"}
+
+
 def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
     object_store: S3Store,
 ) -> None:
     log = PromotionLog(object_store, "m")
     entry = decide(log, 1, None, promoted=True)
     assert differences_table(entry) == ""
-    assert decision_tags(entry).keys() == {"decision", "decision_differences"}
+    assert decision_tags(entry).keys() == {"decision", "decision_metrics", "decision_differences"}
     grounds = Grounds(
         **entry.model_dump(include=set(Grounds.model_fields))
         | {
@@ -118,6 +166,13 @@ def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
             "against": "champion",
             "differences": {"psnr": Interval(mean=-1.5, low=-2.0, high=-1.0)},
             "trained_on_judge": {"squeezenet_distance": ["model"]},
+            "sets": {
+                "set5": OnSet(
+                    version="s1",
+                    metrics={"model": {"psnr": 30.0, "ssim": 0.9}},
+                    differences={"psnr": Interval(mean=0.5, low=0.25, high=0.75)},
+                )
+            },
         }
     )
     decision = entry.decision.model_copy(update={"challenger": 2, "champion_before": 1})
@@ -131,17 +186,22 @@ def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
         "psnr": {"mean": -1.5, "low": -2.0, "high": -1.0},
     }
     assert json.loads(tags["trained_on_judge"]) == {"squeezenet_distance": ["model"]}
+    assert json.loads(tags["decision_metrics"]) == {"model": {"psnr": 29.0, "ssim": 0.8}}
+    on_set5 = json.loads(tags["decision_sets"])["set5"]
+    assert (on_set5["version"], on_set5["differences"]["psnr"]["mean"]) == ("s1", 0.5)
     assert differences_table(written).splitlines() == [
         "| Challenger minus champion | mean | 95 % interval |",
         "|---|---:|---:|",
         "| psnr | -1.5000 | -2.0000 to -1.0000 |",
+        "| set5: psnr | +0.5000 | +0.2500 to +0.7500 |",
     ]
 
 
 def test_decisions_of_earlier_releases_are_read(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
     fields = json.loads(to_json(decide(log, 1, None, promoted=True)))
-    for later in ("judges", "rule", "gate", "against", "differences", "trained_on_judge"):
+    added = {"judges", "rule", "gate", "against", "differences", "trained_on_judge"}
+    for later in added | {"sets", "hand"}:
         del fields[later]
     object_store.put("promotions/m/000001.json", json.dumps(fields).encode())
     assert log.champion() == 1

@@ -1,0 +1,74 @@
+"""Make an evaluation set of the photos below a prefix, or bring it up to date."""
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.artifact_keys import artifact_key
+from flows.prepare import ProgressLog
+from flows.retries import PATIENTLY
+from srgan.adapters.s3 import open_store
+from srgan.config import Name, SetConfig
+from srgan.evaluate.prepare_set import prepare_set
+from srgan.evaluate.sets import EvaluationSet
+from srgan.refs import SetRef
+from srgan.settings import Settings
+from srgan.storage import split_uri
+
+_MAX_REJECTIONS_SHOWN = 50
+
+
+@flow(name="prepare-eval", flow_run_name="prepare-eval-{name}")
+def prepare_eval(
+    source: str,
+    name: Name,
+    config: SetConfig = SetConfig(),  # noqa: B008  # frozen
+) -> SetRef:
+    """Copy the photos below a prefix into a fixed, versioned set that models are measured on.
+
+    A recipe names its sets in ``gate.sets``. The same photos make the same version; the photos of
+    a version stay what they were, whatever becomes of the prefix.
+
+    Args:
+        source: S3 address of the photos, ``s3://BUCKET/raw/set5``.
+        name: Name of the set, new or to be brought up to date.
+        config: Whole photos (the default) or crops, and limits.
+    """
+    made = copy_photos(source, name, config)
+    show_set(made)
+    return made.ref
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def copy_photos(source: str, name: str, config: SetConfig) -> EvaluationSet:
+    """Read the photos and publish the version; the same photos again publish the same one."""
+    settings = Settings()
+    bucket, prefix = split_uri(source)
+    return prepare_set(
+        open_store(settings, bucket), prefix, open_store(settings), name, config, ProgressLog()
+    )
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def show_set(made: EvaluationSet) -> None:
+    """What the set holds and what was passed by, in the log and as an artifact."""
+    ref, how = made.ref, f"crops of {made.config.crop_size} pixels"
+    images = f"{ref.num_images} {how if made.config.crop_size else 'whole photos'}"
+    get_run_logger().info(
+        "Evaluation set %s: version %s, %d photos, %s, %d duplicates, %d not usable",
+        ref.name,
+        ref.version[:12],
+        ref.num_photos,
+        images,
+        made.num_duplicates,
+        len(made.rejected),
+    )
+    rejected = list(made.rejected.items())[:_MAX_REJECTIONS_SHOWN]
+    listed = "\n".join(f"- `{key}`: {reason}" for key, reason in rejected)
+    create_markdown_artifact(
+        f"# Evaluation set {ref.name}\n\n{ref.num_photos} photos of `{made.source}`, {images}. "
+        f"Version `{ref.version}`, `{ref.key}`.\n\n"
+        + (f"Not usable, {len(made.rejected)} in all:\n\n{listed}\n" if listed else ""),
+        key=artifact_key(ref.name, "set"),
+        description=f"Evaluation set {ref.name}, version {ref.version[:12]}",
+    )

@@ -1,0 +1,199 @@
+"""Tables of model versions and decisions for the terminal."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from srgan.evaluate.promotions import Entry
+from srgan.evaluate.report import TITLES
+from srgan.refs import ModelRef
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from srgan.adapters.registry import Registered
+    from srgan.evaluate.mos import Opinion
+    from srgan.evaluate.pairing import Pairing
+
+_CHAMPION, _CHALLENGER = "champion", "challenger"
+_DIGITS = 12
+_PLAIN_WIDTH = 160
+_SHOWN_TAGS = {
+    "run": "training run",
+    "pretrained_run": "pretrained run",
+    "recipe_name": "recipe",
+    "dataset": "dataset",
+    "dataset_version": "dataset version",
+    "code_version": "code",
+    "source_file": "imported from",
+    "source_format": "format",
+    "weights": "weights",
+    "decision": "decision",
+    "rollback": "rollback",
+}
+_DIFFERING = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "code"}
+
+
+def show_tables(*tables: "Table") -> None:
+    """Print to the terminal; into a pipe in plain lines that the terminal's width does not cut."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    for table in tables:
+        console.print(table)
+
+
+def models_table(
+    models: Sequence[tuple[str, Mapping[str, int], Sequence[Entry]]],
+) -> "Table":
+    """Name, aliases and log of each model."""
+    table = _table("model", "champion", "challenger", "last decision", "", title=None)
+    for name, aliases, entries in models:
+        last = entries[-1] if entries else None
+        champion = last.champion if last else None
+        shown = str(champion or "–")
+        if last and aliases.get(_CHAMPION) != champion:
+            shown += f" (alias {aliases.get(_CHAMPION, 'missing')}: srgan models repair {name})"
+        when, what = (last.time[:10], last.decision.reason) if last else ("", "")
+        table.add_row(name, shown, str(aliases.get(_CHALLENGER, "–")), when, what)
+    return table
+
+
+def versions_table(
+    model: str,
+    versions: Sequence["Registered"],
+    aliases: Mapping[str, int],
+    entries: Sequence[Entry],
+) -> "Table":
+    """Versions of one model, the newest first, with their figures where they were registered."""
+    metrics = {each.ref.version: each.ref.metrics.get("model", {}) for each in versions}
+    figures = list(dict.fromkeys(name for each in metrics.values() for name in each))
+    table = _table(
+        "version", "alias", "registered", "recipe", "dataset", *figures, "standing", title=model
+    )
+    for each in reversed(versions):
+        number, tags = each.ref.version, each.tags
+        dataset = f"{tags.get('dataset', '–')} {tags.get('dataset_version', '')[:_DIGITS]}"
+        table.add_row(
+            str(number),
+            ", ".join(sorted(name for name, version in aliases.items() if version == number)),
+            f"{each.created:%Y-%m-%d %H:%M}",
+            tags.get("recipe_name", "–"),
+            dataset.rstrip(),
+            *(_figure(name, metrics[number].get(name)) for name in figures),
+            standing_of(number, entries),
+        )
+    table.caption = "figures compare within one dataset version only; see srgan models compare"
+    return table
+
+
+def standing_of(version: int, entries: Sequence[Entry]) -> str:
+    """What the log last said of a version, in a few words."""
+    for entry in reversed(entries):
+        day = entry.time[:10]
+        if entry.hand and version in entry.hand.rolled_back:
+            return f"rolled back, {day}"
+        if entry.decision.challenger == version:
+            if not entry.decision.promoted:
+                return f"refused, {day}"
+            how = "by hand" if entry.hand else "by the gate"
+            if entry.hand and entry.hand.rolled_back:
+                how = "by rollback"
+            return f"champion {how}, {day}" + (
+                "" if version == entries[-1].champion else "; replaced"
+            )
+    return "not judged"
+
+
+def lineage_table(
+    version: ModelRef, tags: Mapping[str, str], aliases: Mapping[str, int]
+) -> "Table":
+    """What is recorded with a version."""
+    table = _table("", "", title=version.uri)
+    table.show_header = False
+    named = [name for name, number in aliases.items() if number == version.version]
+    table.add_row("alias", ", ".join(sorted(named)) or "–")
+    for tag, title in _SHOWN_TAGS.items():
+        if tag in tags:
+            table.add_row(title, tags[tag])
+    return table
+
+
+def figures_table(metrics: Mapping[str, Mapping[str, float]], title: str) -> "Table":
+    """Means of an evaluation by contestant."""
+    figures = list(next(iter(metrics.values())))
+    table = _table("", *figures, title=title)
+    for name in [name for name in TITLES if name in metrics]:
+        table.add_row(TITLES[name], *(_figure(each, metrics[name].get(each)) for each in figures))
+    return table
+
+
+def log_table(model: str, entries: Sequence[Entry]) -> "Table":
+    """Every decision about a model, the newest first."""
+    table = _table("no.", "time (UTC)", "by", "champion after", "what", title=f"log of {model}")
+    for entry in reversed(entries):
+        table.add_row(
+            str(entry.number),
+            entry.time[:16].replace("T", " "),
+            "hand" if entry.hand else "gate",
+            str(entry.champion or "–"),
+            entry.decision.reason,
+        )
+    return table
+
+
+def opinions_table(title: str, opinions: Mapping[int, "Opinion"]) -> "Table":
+    """Mean opinion scores of a study by version."""
+    table = _table("version", "MOS", "95 % interval", "images", "raters", title=title)
+    for version, each in opinions.items():
+        found = each.interval
+        table.add_row(
+            str(version),
+            f"{each.mean:.2f}",
+            f"{found.low:.2f} to {found.high:.2f}" if found else "–",
+            str(each.num_images),
+            str(each.num_raters),
+        )
+    return table
+
+
+def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Table":
+    """Figures of two versions on the same images, and their difference."""
+    title = f"{pairing.where}, {len(pairing.first.report.images)} images"
+    table = _table("", first.uri, second.uri, "difference", "95 % interval", "", title=title)
+    for name in pairing.figures:
+        one, other = pairing.means(name)
+        found = pairing.difference(name)
+        table.add_row(
+            name + ("" if name in ("psnr", "ssim") else " ↓"),
+            _figure(name, one),
+            _figure(name, other),
+            f"{one - other:+.4f}",
+            f"{found.low:+.4f} to {found.high:+.4f}" if found else "–",
+            "clear" if found and (found.high < 0 or found.low > 0) else "not clear",
+        )
+    if not pairing.same_code:
+        table.caption = "measured by two releases of this project: small differences may be theirs"
+    return table
+
+
+def what_differs(first: Mapping[str, str], second: Mapping[str, str]) -> str:
+    """Which of the things that versions are made of are not the same."""
+    found = [word for tag, word in _DIFFERING.items() if first.get(tag) != second.get(tag)]
+    return f"they differ in {', '.join(found)}" if found else "made of the same data, recipe, code"
+
+
+def _table(*columns: str, title: str | None) -> "Table":
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(title=title, box=SIMPLE, title_justify="left", caption_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f} dB" if name == "psnr" else f"{value:.4f}"

@@ -1,0 +1,181 @@
+"""Decisions about a champion: by the gate's rule, by hand against it, and back to a former one."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from srgan.config import GateConfig
+from srgan.errors import ConfigError
+from srgan.evaluate.gate import judge
+from srgan.evaluate.mos import OpinionPair, compare_opinions, read_studies
+from srgan.evaluate.promotions import Entry, Grounds, Hand, OnSet, PromotionLog, champions
+from srgan.evaluate.report import Report
+from srgan.evaluate.spec import CHAMPION, MODEL
+from srgan.perceptual import FeatureNetwork
+from srgan.refs import ModelRef, PromotionDecision
+from srgan.storage import ObjectStore
+
+
+def decide(
+    log: PromotionLog,
+    challenger: ModelRef,
+    champion: ModelRef | None,
+    report: Report,
+    gate: GateConfig,
+    sets: Mapping[str, Report] = MappingProxyType({}),
+    opinion: OpinionPair | None = None,
+) -> Entry:
+    """Judge and write the decision; `ConflictError` when another one was written first.
+
+    `sets` are the reports on evaluation sets that belong to `report`, by name; `opinion` is what
+    people think of the two.
+    """
+    before = champion.version if champion else None
+    verdict = judge(
+        report, gate, challenger=challenger.version, champion=before, sets=sets, opinion=opinion
+    )
+    decision = PromotionDecision(
+        model=challenger.name,
+        challenger=challenger.version,
+        champion_before=before,
+        promoted=verdict.promoted,
+        reason=verdict.reason,
+    )
+    grounds = Grounds(
+        run=challenger.run,
+        weights_digest=challenger.weights_digest,
+        dataset_version=report.dataset.version,
+        metrics=report.metrics,
+        trained_on_judge=report.trained_on_judge,
+        judges=report.judges,
+        rule=verdict.rule,
+        gate=gate,
+        against=verdict.against,
+        differences=dict(verdict.differences),
+        sets={
+            name: OnSet(
+                version=report.sets[name].version,
+                metrics=each.metrics,
+                differences=dict(verdict.on_sets[name]),
+            )
+            for name, each in sets.items()
+        },
+        opinion=opinion,
+    )
+    return log.append(decision, grounds)
+
+
+def read_set_reports(store: ObjectStore, report: Report) -> dict[str, Report]:
+    """Reports on the evaluation sets that were measured with `report`, by name."""
+    return {
+        name: Report.model_validate_json(store.get(each.key)) for name, each in report.sets.items()
+    }
+
+
+def opinion_of(
+    store: ObjectStore, challenger: ModelRef, champion: ModelRef | None
+) -> OpinionPair | None:
+    """What people think of the two, where some rated both."""
+    if champion is None or champion.version == challenger.version:
+        return None
+    studies = read_studies(store, challenger.name)
+    return compare_opinions(studies, challenger.version, champion.version)
+
+
+def measures(
+    report: Report,
+    challenger: ModelRef,
+    champion: ModelRef | None,
+    judges: Mapping[FeatureNetwork, str],
+    sets: Mapping[str, str],
+) -> bool:
+    """Whether a recorded report compares just these two, by today's judges, on today's `sets`."""
+    expected = {MODEL: challenger.weights_digest}
+    if champion:
+        expected[CHAMPION] = champion.weights_digest
+    found = {name: report.weights.get(name) for name in (MODEL, CHAMPION)}
+    same_two = {name: digest for name, digest in found.items() if digest} == expected
+    same_sets = {name: each.version for name, each in report.sets.items()} == sets
+    return same_two and report.judges == judges and same_sets
+
+
+def promote_by_hand(
+    log: PromotionLog, challenger: ModelRef, before: int | None, dataset_version: str, why: str
+) -> Entry:
+    """Make `challenger` champion in place of version `before`, whatever the gate says of it.
+
+    What the gate had said last is part of the sentence. `ConfigError` where the version is
+    champion already, `ConflictError` where `before` is not champion any more.
+    """
+    if challenger.version == before:
+        raise ConfigError(f"version {before} of {challenger.name} is champion already")
+    gate = _last_word_of_the_gate(log, challenger.version)
+    place = (
+        "becomes the first champion" if before is None else f"replaces champion version {before}"
+    )
+    decision = PromotionDecision(
+        model=challenger.name,
+        challenger=challenger.version,
+        champion_before=before,
+        promoted=True,
+        reason=f"Version {challenger.version} {place} by hand: {why.rstrip('.')}. {gate}",
+    )
+    return log.append(decision, _recorded(challenger, dataset_version), Hand(why=why))
+
+
+def line_of_return(log: PromotionLog, to: int | None) -> tuple[int, ...]:
+    """Versions from the present champion down to the one that a rollback goes to, which is last.
+
+    Without `to` that is the champion before this one. `ConfigError` where there is none, or where
+    `to` was never replaced as champion.
+    """
+    line = champions(log.entries())
+    if len(line) < 2:
+        now = f"version {line[0]} is the only champion it had" if line else "it has no champion"
+        raise ConfigError(f"{log.model} cannot be rolled back: {now}")
+    target = line[-2] if to is None else to
+    if target not in line[:-1]:
+        raise ConfigError(
+            f"{log.model} cannot be rolled back to version {target}: a rollback goes to a former "
+            f"champion ({', '.join(map(str, sorted(set(line[:-1]))))}); any other version becomes "
+            "champion by `srgan models promote`"
+        )
+    start = len(line) - 1 - line[::-1].index(target, 1)
+    return tuple(reversed(line[start:]))
+
+
+def roll_back(
+    log: PromotionLog, target: ModelRef, line: tuple[int, ...], dataset_version: str, why: str
+) -> Entry:
+    """Make `target` champion again; `line` as `line_of_return` gave it, ending in its version.
+
+    `ConflictError` where the first of `line` is not champion any more.
+    """
+    assert line[-1] == target.version
+    left = tuple(dict.fromkeys(version for version in line if version != target.version))
+    decision = PromotionDecision(
+        model=target.name,
+        challenger=target.version,
+        champion_before=line[0],
+        promoted=True,
+        reason=f"Back to version {target.version} from champion version {line[0]}: "
+        f"{why.rstrip('.')}.",
+    )
+    hand = Hand(why=why, rolled_back=left)
+    return log.append(decision, _recorded(target, dataset_version), hand)
+
+
+def _recorded(version: ModelRef, dataset_version: str) -> Grounds:
+    """A person decides on no new figures: those that the version was registered with."""
+    return Grounds(
+        run=version.run,
+        weights_digest=version.weights_digest,
+        dataset_version=dataset_version,
+        metrics=version.metrics,
+    )
+
+
+def _last_word_of_the_gate(log: PromotionLog, version: int) -> str:
+    for entry in reversed(log.entries()):
+        if entry.decision.challenger == version and entry.hand is None:
+            return f"The gate had said: {entry.decision.reason}"
+    return "The gate had not judged it."

@@ -1,0 +1,131 @@
+"""Two model versions side by side, by figures that evaluations have recorded."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from srgan.errors import DataError
+from srgan.evaluate.bootstrap import Interval, paired_interval
+from srgan.evaluate.report import ImageFigures, Report
+from srgan.refs import ModelRef
+from srgan.storage import ObjectStore
+
+_MIN_PHOTOS = 2
+_REPORT = re.compile(r"/evaluations/[^/]+/(report|sets/[^/]+)\.json$")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One version in one report."""
+
+    report: Report
+    key: str
+    name: str
+    """Contestant that it is there."""
+
+    @property
+    def where(self) -> str:
+        """What it was measured on."""
+        on, dataset = self.report.on, self.report.dataset
+        if on is not None:
+            return f"evaluation set {on.name} {on.version}"
+        return f"held-out crops of {dataset.dataset} {dataset.version}"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two versions on the same images."""
+
+    first: Side
+    second: Side
+
+    @property
+    def where(self) -> str:
+        """What both were measured on."""
+        return self.first.where
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures that both have, distances only where the same weights judged."""
+        mine, theirs = (side.report.means[side.name].flat for side in (self.first, self.second))
+        both = [name for name in mine if name in theirs]
+        if self.first.report.judges == self.second.report.judges:
+            return both
+        return [name for name in both if name in ("psnr", "ssim")]
+
+    @property
+    def same_code(self) -> bool:
+        """Whether one release measured both."""
+        return self.first.report.code_version == self.second.report.code_version
+
+    def means(self, figure: str) -> tuple[float, float]:
+        """Means of both."""
+        first, second = (
+            side.report.means[side.name].flat[figure] for side in (self.first, self.second)
+        )
+        return first, second
+
+    def difference(self, figure: str) -> Interval | None:
+        """First minus second, paired by crop; None where there is no interval to be had."""
+        theirs = {_crop(image): image for image in self.second.report.images}
+        photos, values = [], []
+        for image in self.first.report.images:
+            other = theirs[_crop(image)]
+            photos.append(image.source)
+            values.append(
+                image.figures[self.first.name].flat[figure]
+                - other.figures[self.second.name].flat[figure]
+            )
+        if len(set(photos)) < _MIN_PHOTOS or not all(map(math.isfinite, values)):
+            return None
+        return paired_interval(values, photos)
+
+
+def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list[Pairing]:
+    """Both versions wherever they were measured on the same images, held-out crops before sets.
+
+    For each of these the pair from one evaluation, else from one release, where there are several.
+    `DataError` with the command that measures them where no evaluation did.
+    """
+    runs = dict.fromkeys((first.run, second.run))
+    mine, theirs = (
+        [side for run in runs for side in _sides(store, run, version)]
+        for version in (first, second)
+    )
+    best: dict[str, Pairing] = {}
+    for pair in (Pairing(a, b) for a in mine for b in theirs if _images(a) == _images(b)):
+        known = best.get(pair.where)
+        if known is None or _rank(pair) > _rank(known):
+            best[pair.where] = pair
+    if not best:
+        raise DataError(
+            f"no evaluation has measured {first.uri} and {second.uri} on the same images; have "
+            "both measured on one dataset, each by `prefect deployment run "
+            f"evaluate-model/evaluate-model --param model={first.uri} --param dataset=NAME`, "
+            "then compare again"
+        )
+    return sorted(best.values(), key=lambda pair: (pair.first.report.on is not None, pair.where))
+
+
+def _rank(pair: Pairing) -> tuple[bool, bool]:
+    return pair.first.key == pair.second.key, pair.same_code
+
+
+def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:
+    """The version in the evaluations about the checkpoint of `run`."""
+    for info in store.list(f"runs/{run}/evaluations/"):
+        if not _REPORT.search(info.key):
+            continue
+        report = Report.model_validate_json(store.get(info.key))
+        for name, digest in report.weights.items():
+            if digest == version.weights_digest:
+                yield Side(report, info.key, name)
+
+
+def _images(side: Side) -> tuple[str, int, Sequence[tuple[str, int]]]:
+    return side.where, side.report.scale, sorted(map(_crop, side.report.images))
+
+
+def _crop(image: ImageFigures) -> tuple[str, int]:
+    return image.source, image.crop

@@ -1,0 +1,51 @@
+"""What a registration is made of, in the bucket before the registry is asked.
+
+``runs/<run>/registrations/<model>.json`` outlives a registry that does not answer: with it and the
+checkpoint, which lies beside it, the version can be made at any later time.
+"""
+
+from pydantic import ValidationError
+
+from srgan.errors import ConfigError, StorageError
+from srgan.evaluate.lineage import Lineage
+from srgan.refs import to_json
+from srgan.storage import ObjectStore
+
+
+def registration_key(run: str, model: str) -> str:
+    return f"{_prefix(run)}{model}.json"
+
+
+def keep_registration(store: ObjectStore, model: str, lineage: Lineage) -> str:
+    """Write it, which twice is once; its key."""
+    key = registration_key(lineage.checkpoint.run, model)
+    store.put(key, to_json(lineage), content_type="application/json")
+    return key
+
+
+def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[str, Lineage]:
+    """Model and lineage of a training run; without `model` the only one that it was meant for.
+
+    `ConfigError` where there is none, or several and none was named.
+    """
+    prefix = _prefix(run)
+    kept = [info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(prefix)]
+    chosen = [name for name in kept if model in (None, name)]
+    if not chosen:
+        meant = f"it was meant for {', '.join(kept)}" if kept else "no retraining has measured it"
+        raise ConfigError(
+            f"there is no {store.uri(prefix)}{model or '…'}.json to register {run} from: {meant}"
+        )
+    if len(chosen) > 1:
+        raise ConfigError(f"{run} was meant for {', '.join(kept)}; choose one with --model")
+    key = registration_key(run, chosen[0])
+    try:
+        return chosen[0], Lineage.model_validate_json(store.get(key))
+    except ValidationError as error:
+        raise StorageError(f"{store.uri(key)} is no registration of this release: {error}") from (
+            error
+        )
+
+
+def _prefix(run: str) -> str:
+    return f"runs/{run}/registrations/"

@@ -1,0 +1,179 @@
+"""Evaluation sets: photos that nothing is ever trained on, fixed in versions.
+
+``sets/<name>/photos/<pixels>.png`` are the photos, without loss and named by their pixels;
+``sets/<name>/versions/<version>.json`` says which of them are measured and how they are cut.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from srgan.config import SetConfig
+from srgan.data.crops import windows
+from srgan.errors import ConflictError, DataError, StorageError
+from srgan.images import decode_in_8_bits, pixel_digest
+from srgan.refs import Ref, SetRef, digest, to_json
+from srgan.storage import ObjectStore
+
+Pixels = NDArray[np.uint8]
+
+
+class SetPhoto(Ref):
+    """One photo of a set."""
+
+    name: str
+    """Key that it came from."""
+    pixels: str
+    """Digest of its pixels, as a dataset's photos have it."""
+    look: str
+    """`images.likeness.look_of` it."""
+    height: int
+    width: int
+
+
+class EvaluationSet(Ref):
+    """One version of an evaluation set."""
+
+    format: Literal["srgan-set-1"] = "srgan-set-1"
+    name: str
+    version: str
+    source: str
+    """S3 URI of the prefix that the photos came from."""
+    config: SetConfig
+    photos: tuple[SetPhoto, ...]
+    """Sorted by pixels, each once."""
+    rejected: dict[str, str]
+    """Reason by key, of objects that are no usable photos."""
+    num_duplicates: int
+
+    @property
+    def ref(self) -> SetRef:
+        """What an evaluation gets."""
+        return SetRef(
+            name=self.name,
+            version=self.version,
+            key=version_key(self.name, self.version),
+            num_photos=len(self.photos),
+            num_images=sum(len(_places(photo, self.config, 1)) for photo in self.photos),
+        )
+
+
+class _Latest(Ref):
+    version: str
+
+
+def version_key(name: str, version: str) -> str:
+    return f"sets/{name}/versions/{version}.json"
+
+
+def latest_key(name: str) -> str:
+    return f"sets/{name}/latest.json"
+
+
+def photo_key(name: str, pixels: str) -> str:
+    return f"sets/{name}/photos/{pixels}.png"
+
+
+def set_version(config: SetConfig, photos: Sequence[SetPhoto]) -> str:
+    """Digest of what is measured."""
+    return digest({"crop_size": config.crop_size, "photos": sorted(p.pixels for p in photos)})
+
+
+def read_set(store: ObjectStore, key: str) -> EvaluationSet:
+    """The version at `key`; a missing or unreadable one is a `StorageError`."""
+    try:
+        return EvaluationSet.model_validate_json(store.get(key))
+    except ValidationError as error:
+        raise StorageError(
+            f"{store.uri(key)} is no evaluation set of this release; run prepare-eval again"
+        ) from error
+
+
+def newest_set(store: ObjectStore, name: str) -> EvaluationSet:
+    """The newest version of a set by its name; `DataError` where there is none."""
+    found = store.find(latest_key(name))
+    if found is None:
+        raise DataError(
+            f"there is no evaluation set {name!r}; make it with the flow prepare-eval: `prefect "
+            f"deployment run prepare-eval/prepare-eval --param name={name} --param source=s3://…`"
+        )
+    version = _Latest.model_validate_json(found).version
+    return read_set(store, version_key(name, version))
+
+
+def publish_set(store: ObjectStore, made: EvaluationSet) -> None:
+    """Write the version, then point to it; `ConflictError` where somebody else did meanwhile."""
+    # Token first: if the pointer moves in between, the later move by this token fails, as it must.
+    info = store.head(latest_key(made.name))
+    store.put(made.ref.key, to_json(made), content_type="application/json")
+    try:
+        store.put(
+            latest_key(made.name),
+            to_json(_Latest(version=made.version)),
+            content_type="application/json",
+            if_absent=info is None,
+            if_token=info.token if info else None,
+        )
+    except ConflictError as error:
+        raise ConflictError(
+            f"evaluation set {made.name!r} got another version at the same moment; run "
+            "prepare-eval again"
+        ) from error
+
+
+class SetImages(Sequence[Pixels]):
+    """What is measured of a set at one scale: uint8 (h, w, 3) or (h, w), sides divisible by it.
+
+    What the scale does not divide is cut away at the right and the bottom, as benchmarks do. One
+    decoded photo is in memory at a time; pixels are verified against their digest.
+    """
+
+    def __init__(self, store: ObjectStore, made: EvaluationSet, scale: int) -> None:
+        self._store = store
+        self._set = made
+        self._scale = scale
+        self._places = [
+            (number, *place)
+            for number, photo in enumerate(made.photos)
+            for place in _places(photo, made.config, scale)
+        ]
+        self._loaded: tuple[int, Pixels] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Photo of each image."""
+        return [self._set.photos[number].name for number, *_ in self._places]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Pixels:  # type: ignore[override]  # no slices
+        number, top, left, height, width = self._places[index]
+        return self._photo(number)[top : top + height, left : left + width].copy()
+
+    def _photo(self, number: int) -> Pixels:
+        if self._loaded is None or self._loaded[0] != number:
+            self._loaded = (number, _read_photo(self._store, self._set, number))
+        return self._loaded[1]
+
+
+def _read_photo(store: ObjectStore, made: EvaluationSet, number: int) -> Pixels:
+    pixels = made.photos[number].pixels
+    key = photo_key(made.name, pixels)
+    photo = decode_in_8_bits(store.get(key), max_pixels=made.config.max_pixels)
+    if pixel_digest(photo) != pixels:
+        raise StorageError(
+            f"{store.uri(key)} was altered; delete it and run prepare-eval for {made.name} again"
+        )
+    return photo.pixels
+
+
+def _places(photo: SetPhoto, config: SetConfig, scale: int) -> list[tuple[int, int, int, int]]:
+    """Top, left, height and width of what is measured of a photo."""
+    if config.crop_size is None:
+        return [(0, 0, photo.height // scale * scale, photo.width // scale * scale)]
+    side = config.crop_size // scale * scale
+    return [(y, x, side, side) for y, x in windows(photo.height, photo.width, config.crop_size)]

@@ -1,0 +1,34 @@
+"""The flow that makes an evaluation set, on real Prefect and S3."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from flows.prepare_eval import prepare_eval
+from srgan.adapters.s3 import S3Store
+from srgan.config import SetConfig
+from srgan.errors import DataError
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+def test_photos_become_a_set_and_the_second_time_the_same(
+    flow_store: S3Store,
+    draw_photo: Callable[..., NDArray[np.uint8]],
+    encode_photo: Callable[..., bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for seed in (1, 2):
+        flow_store.put(f"raw/own/{seed}.png", encode_photo(draw_photo(seed)))
+    flow_store.put("raw/own/notes.txt", b"no photo")
+    ref = prepare_eval("s3://srgan-test/raw/own", "own", SetConfig(crop_size=40))
+    assert (ref.name, ref.num_photos, ref.num_images) == ("own", 2, 2 * 2 * 3)
+    assert "2 photos, 12 crops of 40 pixels, 0 duplicates, 1 not usable" in caplog.text
+    assert prepare_eval("s3://srgan-test/raw/own", "own", SetConfig(crop_size=40)) == ref
+
+
+def test_a_prefix_without_photos_fails_at_once(flow_store: S3Store) -> None:
+    with pytest.raises(DataError, match="no photo among 0 objects"):
+        prepare_eval("s3://srgan-test/raw/nothing", "own")
