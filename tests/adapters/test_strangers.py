@@ -27,7 +27,7 @@ from srgan.models.interchange import load_generator
 from srgan.settings import Settings
 from srgan.upscale.engine import Engine
 from tests.adapters.test_registry import lineage, weights
-from tests.conftest import _free_ports
+from tests.conftest import free_ports
 
 pytestmark = [
     pytest.mark.slow,
@@ -134,7 +134,7 @@ def test_mlflow_models_serve_answers_a_photo_over_http(
     draw_photo: Callable[..., NDArray[np.uint8]],
     encode_photo: Callable[..., bytes],
 ) -> None:
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     address = f"http://127.0.0.1:{port}"
     command = ["models", "serve", "-m", "models:/strangers-x4@champion", "--env-manager", "local"]
     with (tmp_path / "serve.log").open("wb") as log:
