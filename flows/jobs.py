@@ -86,6 +86,11 @@ def root_flow_run_id() -> str:
     return str(current_flow_run.root_flow_run_id)
 
 
+def is_root_run() -> bool:
+    """Whether the caller's flow was started by itself, not by another flow."""
+    return str(current_flow_run.id) == root_flow_run_id()
+
+
 def stop_jobs(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     """``on_cancellation`` hook of every flow that has a deployment: stop all its Ray jobs.
 

@@ -6,9 +6,11 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.artifact_keys import artifact_key
+from flows.growth import announce_growth
+from flows.jobs import is_root_run
 from flows.retries import PATIENTLY
 from srgan.adapters.s3 import open_store
-from srgan.config import DataConfig, Name
+from srgan.config import DataConfig, GrowthConfig, Name
 from srgan.data.manifest import Manifest, read_latest, read_manifest, read_sources
 from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import Source
@@ -25,19 +27,24 @@ def prepare(
     source: str,
     dataset: Name,
     data: DataConfig = DataConfig(),  # noqa: B008  # frozen
+    growth: GrowthConfig = GrowthConfig(),  # noqa: B008  # frozen
 ) -> DatasetRef:
     """Cut the photos below a prefix into HR crops: an immutable version of a dataset.
 
-    Photos that have not changed since the last time are not read again.
+    Photos that have not changed since the last time are not read again. A run of its own emits the
+    event ``srgan.dataset.grown`` when enough has changed; within another flow it does not.
 
     Args:
         source: S3 address of the photos, ``s3://BUCKET/raw/pets``.
         dataset: Name of the dataset, new or to be brought up to date.
         data: Size of the crops, share held out for evaluation, limits.
+        growth: How much is enough.
     """
     before = latest_version(dataset)
     ref = cut_photos(source, dataset, data)
     show_dataset(ref, before)
+    if is_root_run():
+        announce_growth(ref, growth)
     return ref
 
 

@@ -26,12 +26,15 @@ def register(
     dataset: DatasetRef,
     pretrained: CheckpointRef | None = None,
     recipe: Recipe | None = None,
+    reason: str | None = None,
+    start: ModelRef | None = None,
 ) -> ModelRef:
     """Make the checkpoint a version of `model` with alias ``challenger``.
 
     A run that already has a version keeps it; no second one is made. What the version is made of
     is in the bucket first: where MLflow stays away, `RegistryError` names the command that
-    finishes later.
+    finishes later. `reason` says why the run was trained, `start` is the version that it
+    was fine-tuned from.
     """
     lineage = Lineage(
         checkpoint=checkpoint,
@@ -39,6 +42,8 @@ def register(
         dataset=dataset,
         evaluation=evaluation,
         recipe=recipe,
+        reason=reason,
+        start=start,
     )
     kept = keep(model, lineage)
     try:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prefect import flow, get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -12,17 +11,17 @@ from flows.evaluate import check_judges, evaluate, find_sets
 from flows.jobs import root_flow_run_id, stop_jobs
 from flows.prepare import prepare
 from flows.promote import promote
-from flows.register import find_champion, find_version, register
-from flows.retries import PATIENTLY
+from flows.reason import find_reason
+from flows.register import find_champion, register
+from flows.starting import find_start
 from flows.train import train
-from srgan.adapters.registry import Registry
-from srgan.adapters.s3 import open_store
+from flows.turns import IfBusy, refused, turn
 from srgan.adapters.tracking import tracked_run
-from srgan.config import Name, Recipe
-from srgan.evaluate.lineage import training_inputs, what_changed
-from srgan.evaluate.promotions import PromotionLog
+from srgan.config import Name, Recipe, RetrainConfig
+from srgan.evaluate.lineage import start_tags, training_inputs
+from srgan.evaluate.reasons import Decision
 from srgan.recipes import get_recipe
-from srgan.refs import DatasetRef, ModelRef
+from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.settings import Settings
 
 
@@ -34,11 +33,13 @@ def retrain(
     recipe: str | Recipe = "demo",
     num_workers: int | None = None,
     force: bool = False,
+    policy: RetrainConfig | None = None,
+    if_busy: IfBusy = "wait",
 ) -> ModelRef | State[None]:
     """Train, measure, register and, if it is better, promote a model of the photos in `source`.
 
-    With nothing new since the champion (or the version decided on last) it ends at once and says
-    so. It fails before it trains where the gate could not compare the result with the champion.
+    Without a reason (see `policy`) it ends at once and says so. It fails before it trains where
+    the gate could not compare the result with the champion. One at a time trains a model.
 
     Args:
         source: S3 address of the photos, ``s3://BUCKET/PREFIX``.
@@ -46,59 +47,77 @@ def retrain(
         model: Name of the registered model.
         recipe: Name of a recipe, or a whole one.
         num_workers: Training workers; without one, every GPU of the cluster or two CPUs.
-        force: Train anew even though nothing changed.
+        force: Train anew without a reason.
+        policy: When training is worth its cost, and from what; without it the recipe's `retrain`.
+        if_busy: Whether to ``wait`` for another retraining of the model, or to ``refuse``.
     """
+    plan = plan_of(recipe, policy)
+    with turn(model, if_busy) as free:
+        if not free:
+            return refused(model)
+        data = prepare(source, dataset, plan.data)
+        decision = find_reason(model, data, plan, force)
+        if not decision.train:
+            return Completed(message=decision.sentence)
+        if (before := find_champion(model)) is not None:
+            check_judges(before, plan)
+        # Before training too: what it finds would otherwise waste it.
+        sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
+        start = find_start(plan, before)
+        origin = before if start else None
+        with retraining(model, data, plan, decision, origin):
+            result, pretrained = train_stages(data, plan, start, num_workers, decision.anew)
+            champion = find_champion(model)
+            evaluation = evaluate(result, data, pretrained, champion, sets)
+            challenger = register(
+                model,
+                result,
+                evaluation,
+                data,
+                pretrained=pretrained,
+                recipe=plan,
+                reason=decision.sentence,
+                start=origin,
+            )
+            promote(model, challenger.version)
+        return challenger
+
+
+def plan_of(recipe: str | Recipe, policy: RetrainConfig | None) -> Recipe:
+    """The recipe by its name, with the flow run's own policy where it has one."""
     plan = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
-    data = prepare(source, dataset, plan.data)
-    if not force and (reason := reason_to_skip(model, data, plan)):
-        return Completed(message=reason)
-    if (before := find_champion(model)) is not None:
-        check_judges(before, plan)
-    # Before training too: what it finds would otherwise waste it.
-    sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
-    with retraining(model, data, plan):
-        result, pretrained = train(data, plan.pretrain, num_workers=num_workers, force=force), None
-        if plan.adversarial:
-            pretrained = result
-            result = train(
-                data, plan.adversarial, init_from=pretrained, num_workers=num_workers, force=force
-            )
-        champion = find_champion(model)
-        evaluation = evaluate(result, data, pretrained, champion, sets)
-        challenger = register(model, result, evaluation, data, pretrained=pretrained, recipe=plan)
-        promote(model, challenger.version)
-    return challenger
+    return plan.model_copy(update={"retrain": policy}) if policy else plan
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
-def reason_to_skip(model: str, dataset: DatasetRef, recipe: Recipe) -> str | None:
-    """Why training again would change nothing; None (and what is new, in the log) when it would."""
-    logger = get_run_logger()
-    settings = Settings()
-    entries = PromotionLog(open_store(settings), model).entries()
-    if not entries:
-        logger.info("Model %s has no version yet", model)
-        return None
-    inputs = training_inputs(dataset, recipe)
-    registry = Registry(settings)
-    champion = entries[-1].champion
-    for version in {entries[-1].decision.challenger, champion} - {None}:
-        tags = registry.tags(find_version(f"models:/{model}/{version}"))
-        changed = what_changed(tags, inputs)
-        if not changed:
-            role = "champion" if version == champion else "which was refused"
-            return (
-                f"Nothing new: version {version} of {model} ({role}) was made of the same dataset "
-                f"version, recipe and code. Use force to train anew."
-            )
-        logger.info("New since version %d: %s", version, ", ".join(changed))
-    return None
+def train_stages(
+    dataset: DatasetRef,
+    recipe: Recipe,
+    start: CheckpointRef | None,
+    num_workers: int | None,
+    force: bool,
+) -> tuple[CheckpointRef, CheckpointRef | None]:
+    """The result, and the pretrained generator that its GAN stage started from, if it did.
+
+    From `start`, where there is one, the last stage alone is trained.
+    """
+    if recipe.adversarial is None:
+        result = train(dataset, recipe.pretrain, start, num_workers=num_workers, force=force)
+        return result, None
+    pretrained = None
+    if start is None:
+        pretrained = train(dataset, recipe.pretrain, num_workers=num_workers, force=force)
+    result = train(
+        dataset, recipe.adversarial, start or pretrained, num_workers=num_workers, force=force
+    )
+    return result, pretrained
 
 
 @contextmanager
-def retraining(model: str, dataset: DatasetRef, recipe: Recipe) -> Iterator[None]:
+def retraining(
+    model: str, dataset: DatasetRef, recipe: Recipe, decision: Decision, start: ModelRef | None
+) -> Iterator[None]:
     """One MLflow run around the stages; they find it by the id of the root flow run."""
-    inputs = training_inputs(dataset, recipe)
+    inputs = {**training_inputs(dataset, recipe), **start_tags(start)}
     params = {"model": model, "dataset": dataset.dataset, "recipe_name": recipe.name, **inputs}
     with tracked_run(
         Settings(),
@@ -106,6 +125,7 @@ def retraining(model: str, dataset: DatasetRef, recipe: Recipe) -> Iterator[None
         key=root_flow_run_id(),
         parent=None,
         params=params,
+        tags={"reason": decision.sentence},
         config=recipe,
         dataset=dataset,
     ):

@@ -14,8 +14,9 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.states import AwaitingRetry, Cancelled
+from prefect.states import AwaitingRetry, Cancelled, Failed
 
+from flows.turns import give_turn_back
 from srgan.adapters.ray_jobs import RayJobs
 from srgan.errors import ClusterError
 from srgan.settings import Settings
@@ -30,7 +31,7 @@ _CANCEL = {StateType.CANCELLING, StateType.CANCELLED}
 
 @flow(name="revive", log_prints=False)
 def revive(flow_run_id: str) -> str:
-    """Put a crashed run back at most three times; of a cancelled one, stop what is left.
+    """Put a crashed run back at most three times, then fail it; of a cancelled one, stop the rest.
 
     A cancelled run goes CANCELLING → CRASHED → CANCELLED, so its history decides, not its state.
     Returns what was done, in words.
@@ -75,7 +76,7 @@ def _put_back(client: SyncPrefectClient, flow_run_id: UUID, states: list[State])
         return f"left alone, it is {states[-1].name}"
     number = num_revivals(states) + 1
     if number > _MAX_REVIVALS:
-        return f"left alone, it has been put back {_MAX_REVIVALS} times; look at its log"
+        return _give_up(client, flow_run_id)
     message = f"{_MARK} ({number} of {_MAX_REVIVALS})"
     answer: OrchestrationResult[Any] = client.set_flow_run_state(
         flow_run_id, AwaitingRetry(message=message)
@@ -85,10 +86,26 @@ def _put_back(client: SyncPrefectClient, flow_run_id: UUID, states: list[State])
     return message
 
 
+def _give_up(client: SyncPrefectClient, flow_run_id: UUID) -> str:
+    """Failed instead of Crashed: nobody will look after it any more, so that is what it is.
+
+    Automations that send messages are triggered by it (``infra/notifications.yaml``).
+    """
+    message = f"Its process died, after it had been put back {_MAX_REVIVALS} times; see its log"
+    answer: OrchestrationResult[Any] = client.set_flow_run_state(
+        flow_run_id, Failed(message=message), force=True
+    )
+    if answer.status is not SetStateStatus.ACCEPT:
+        raise ClusterError(f"flow run {flow_run_id} could not be set to Failed: {answer}")
+    give_turn_back(client, flow_run_id)
+    return f"given up. {message}"
+
+
 def _finish_cancelling(client: SyncPrefectClient, flow_run_id: UUID, last: State) -> str:
     """For a run cancelled while it had no process: nobody else runs its hook or ends it."""
     jobs = RayJobs(Settings().require("ray_address"), patience_s=_LIMIT_S)
     stopped = jobs.stop_root(str(flow_run_id))
+    give_turn_back(client, flow_run_id)
     if not last.is_cancelled():
         message = "Cancelled while it had no process"
         answer: OrchestrationResult[Any] = client.set_flow_run_state(

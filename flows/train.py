@@ -161,6 +161,7 @@ def tracked_params(
         "dataset": dataset.dataset,
         "dataset_version": dataset.version,
         "init_from": init_from.run if init_from else "none",
+        "init_weights": init_from.digest if init_from else "none",
         "code_version": code_version(),
     }
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.growth import GROWN
+
 ROOT = Path(__file__).parents[1]
 PROJECT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 DEPLOYMENTS: dict[str, dict[str, Any]] = {one["name"]: one for one in PROJECT["deployments"]}
@@ -38,7 +40,18 @@ def test_the_schedule_of_retrain_is_there_and_paused() -> None:
     assert schedule["active"] is False
 
 
-def test_only_revive_is_started_by_events_and_never_by_its_own_runs() -> None:
-    assert [name for name, one in DEPLOYMENTS.items() if "triggers" in one] == ["revive"]
+def test_revive_is_started_by_events_but_never_by_its_own_runs() -> None:
     (trigger,) = DEPLOYMENTS["revive"]["triggers"]
     assert trigger["match_related"]["prefect.resource.name"] == "!revive"
+
+
+def test_new_photos_of_its_dataset_start_retrain_where_somebody_has_enabled_that() -> None:
+    deployment = DEPLOYMENTS["retrain"]
+    (trigger,) = deployment["triggers"]
+    assert trigger["enabled"] is False
+    assert trigger["match"] == {
+        "prefect.resource.id": f"srgan.dataset.{deployment['parameters']['dataset']}"
+    }
+    assert trigger["expect"] == [GROWN]
+    with_triggers = [name for name, one in DEPLOYMENTS.items() if "triggers" in one]
+    assert with_triggers == ["retrain", "revive"]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, urlencode
 
@@ -28,6 +29,7 @@ EXPERIMENT = "srgan"
 _KEY_TAG = "srgan.key"
 _PARENT_TAG = "mlflow.parentRunId"
 _MAX_DIGEST_CHARS = 36  # MLflow's own limit
+_NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 def mlflow_client(settings: Settings) -> "MlflowClient":
@@ -45,10 +47,12 @@ def start_run(
     key: str,
     parent: str | None,
     params: Mapping[str, str],
+    tags: Mapping[str, str] = _NO_TAGS,
 ) -> str:
     """Id of the MLflow run tagged ``srgan.key = key``: reopened where it exists, else created.
 
-    A reopened run keeps the parent that it was created with.
+    A reopened run keeps the parent and the tags that it was created with. Names of `tags` are
+    without their ``srgan.`` prefix.
     """
     from mlflow.entities import Param
 
@@ -58,8 +62,9 @@ def start_run(
     if run_id is not None:
         client.update_run(run_id, status="RUNNING")
     else:
-        tags = {_KEY_TAG: key} | ({_PARENT_TAG: parent} if parent else {})
-        created = client.create_run(experiment_id, run_name=name, tags=tags)
+        labels = {f"srgan.{tag}": value for tag, value in tags.items()}
+        labels |= {_KEY_TAG: key} | ({_PARENT_TAG: parent} if parent else {})
+        created = client.create_run(experiment_id, run_name=name, tags=labels)
         run_id = str(created.info.run_id)
     # On reopening too: the process may have died right after creating the run. What is there stays,
     # MLflow refuses to change it; the inputs of a run that is put back may have moved on.
@@ -88,6 +93,7 @@ def tracked_run(
     key: str,
     parent: str | None,
     params: Mapping[str, str],
+    tags: Mapping[str, str] = _NO_TAGS,
     config: BaseModel | None = None,
     dataset: DatasetRef | None = None,
 ) -> Iterator[str]:
@@ -95,7 +101,7 @@ def tracked_run(
 
     `config` becomes its artifact ``config.json``, `dataset` its input.
     """
-    run_id = start_run(settings, name=name, key=key, parent=parent, params=params)
+    run_id = start_run(settings, name=name, key=key, parent=parent, params=params, tags=tags)
     if config:
         log_file(settings, run_id, "config.json", to_json(config))
     if dataset:

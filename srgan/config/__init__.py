@@ -6,6 +6,7 @@ from srgan.config.evaluation import SetConfig
 from srgan.config.gate import GateConfig
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
 from srgan.config.recipe import Recipe
+from srgan.config.retrain import GrowthConfig, RetrainConfig
 from srgan.config.stages import (
     AdversarialConfig,
     ContentLossConfig,
@@ -28,12 +29,14 @@ __all__ = [
     "FeatureContentConfig",
     "GateConfig",
     "GeneratorConfig",
+    "GrowthConfig",
     "LearningRate",
     "MseContentConfig",
     "Name",
     "Positive",
     "PretrainConfig",
     "Recipe",
+    "RetrainConfig",
     "Scale",
     "SetConfig",
     "StageConfig",

@@ -7,11 +7,12 @@ from pydantic import model_validator
 from srgan.config.base import Config, Name
 from srgan.config.data import DataConfig
 from srgan.config.gate import GateConfig
+from srgan.config.retrain import RetrainConfig
 from srgan.config.stages import AdversarialConfig, PretrainConfig
 
 
 class Recipe(Config):
-    """A complete retraining: data, stages and the rule of promotion."""
+    """A complete retraining: data, stages, its reasons and the rule of promotion."""
 
     name: Name
     data: DataConfig
@@ -20,6 +21,8 @@ class Recipe(Config):
     """None: the pretrained generator is the result, as for the paper's SRResNet."""
     gate: GateConfig = GateConfig()
     """When the result replaces the champion."""
+    retrain: RetrainConfig = RetrainConfig()
+    """When training again is worth its cost, and what it starts from."""
 
     @model_validator(mode="after")
     def _check_stages_fit(self) -> Self:

@@ -55,7 +55,7 @@ def training_of(store: ObjectStore, ref: CheckpointRef | ModelRef) -> Training:
     pixels: a perceptual distance judges any model fairly, PSNR does not.
     """
     if isinstance(ref, CheckpointRef):
-        return _stage(read_manifest(store, ref.key))
+        return _history(store, read_manifest(store, ref.key))
     runs = [run for run in (ref.run, ref.pretrained_run) if run]
     return _together([_finished_stage(store, run) for run in runs])
 
@@ -101,7 +101,16 @@ def refuse_without_judge(
 
 def _finished_stage(store: ObjectStore, run: str) -> Training:
     keys = [info.key for info in store.list(checkpoints_prefix(run))]
-    return _stage(read_manifest(store, keys[-1])) if keys else Training(beyond_pixels=True)
+    if not keys:
+        return Training(beyond_pixels=True)
+    return _history(store, read_manifest(store, keys[-1]))
+
+
+def _history(store: ObjectStore, manifest: Manifest) -> Training:
+    """What a stage was trained on, and what it started from, and so on back to random weights."""
+    if manifest.init_run is None:
+        return _stage(manifest)
+    return _together([_stage(manifest), _finished_stage(store, manifest.init_run)])
 
 
 def _stage(manifest: Manifest) -> Training:

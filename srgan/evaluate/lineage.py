@@ -12,6 +12,7 @@ from srgan.refs import (
     CheckpointRef,
     DatasetRef,
     EvaluationRef,
+    ModelRef,
     Ref,
     SetResult,
     config_digest,
@@ -33,6 +34,10 @@ class Lineage(Ref):
     evaluation: EvaluationRef
     recipe: Recipe | None
     """What the retraining was asked for, where there was one."""
+    reason: str | None = None
+    """Why it was trained."""
+    start: ModelRef | None = None
+    """The version that it was fine-tuned from; None: trained from scratch."""
     code_version: str = Field(default_factory=code_version)
     """Of the code that trained; a registration that is finished later may run another one."""
 
@@ -54,6 +59,8 @@ class Lineage(Ref):
             "sets": json.dumps(sets, sort_keys=True) if sets else None,
             "evaluation": self.evaluation.key,
             "evaluation_run": self.evaluation.mlflow_run_id,
+            "reason": self.reason,
+            **start_tags(self.start),
         }
         if self.recipe:
             values |= training_inputs(self.dataset, self.recipe)
@@ -90,11 +97,22 @@ class ImportLineage:
         }
 
 
+def start_tags(start: ModelRef | None) -> dict[str, str]:
+    """What a training began with: ``scratch``, or the version and its weights."""
+    if start is None:
+        return {"start": "scratch"}
+    return {"start": start.uri, "start_weights": start.weights_digest}
+
+
 def training_inputs(dataset: DatasetRef, recipe: Recipe) -> dict[str, str]:
-    """Tags that name everything a retraining is made of, wherever and on whatever it runs."""
+    """Tags that name everything a retraining is made of, wherever and on whatever it runs.
+
+    Not whose weights it is fine-tuned from: they are another version's after every promotion.
+    """
+    start = [] if recipe.retrain.start == "scratch" else [recipe.retrain.start]
     return {
         "dataset_version": dataset.version,
-        "recipe": config_digest(recipe.pretrain, recipe.adversarial),
+        "recipe": config_digest(recipe.pretrain, recipe.adversarial, *start),
         "code_version": code_version(),
     }
 

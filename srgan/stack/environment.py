@@ -10,6 +10,7 @@ from srgan.stack.state import State
 
 BUCKET = "srgan"
 POOL = "srgan"
+LEASE_STORAGE = "prefect.server.concurrency.lease_storage.filesystem"
 CHECKOUT = Path(__file__).resolve().parents[2]
 """Flows, prefect.yaml and infra/local are files of the checkout, not of the installed package."""
 
@@ -60,6 +61,8 @@ def service_environment(state: State) -> dict[str, str]:
         **shell_environment(state),
         "PATH": os.pathsep.join([programs, inherited.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
+        # In memory, as is its default, a restarted server would never free the slots of before.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASE_STORAGE,
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
         "PREFECT_WORKER_WEBSERVER_PORT": str(state.ports["worker"]),

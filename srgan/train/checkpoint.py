@@ -38,6 +38,8 @@ class Manifest(Ref):
     dataset_version: str
     init_from: str | None
     """Digest of the generator that the stage started from."""
+    init_run: str | None = None
+    """Name of the run that made it."""
     code_version: str
     num_ranks: int
     metrics: dict[str, float]

@@ -125,6 +125,7 @@ def _manifest(inputs: StageInputs, step: int, validated: Validated) -> Manifest:
         config=config.model_dump(mode="json"),
         dataset_version=inputs.dataset.version,
         init_from=inputs.init_from.digest if inputs.init_from else None,
+        init_run=inputs.init_from.run if inputs.init_from else None,
         code_version=inputs.code_version,
         num_ranks=ranks.num_ranks(),
         metrics=validated.metrics,

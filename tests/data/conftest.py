@@ -19,6 +19,8 @@ from srgan.refs import DatasetRef
 
 CONFIG = DataConfig(scale=4, crop_size=32, eval_share=0.3, shard_bytes=8 * 32 * 32 * 3)
 
+Prepare = Callable[..., DatasetRef]
+
 
 @dataclass
 class Asked:
@@ -77,3 +79,22 @@ def workshop(
     encode_photo: Callable[..., bytes],
 ) -> Workshop:
     return Workshop(object_store, tmp_path / "cache", draw_photo, encode_photo)
+
+
+@pytest.fixture
+def prepare(
+    object_store: S3Store,
+    draw_photo: Callable[..., NDArray[np.uint8]],
+    encode_photo: Callable[..., bytes],
+) -> Prepare:
+    """`prepare(1, 2, crop_size=64)`: a version of exactly these photos."""
+
+    def prepared(*seeds: int, **options: int) -> DatasetRef:
+        for info in list(object_store.list("raw/")):
+            object_store.delete(info.key)
+        for seed in seeds:
+            object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed)))
+        config = CONFIG.model_copy(update=options)
+        return prepare_dataset(object_store, "raw", object_store, "pets", config)
+
+    return prepared

@@ -2,21 +2,33 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import State
+from prefect.client.schemas.sorting import ArtifactSort
 
 from flows import evaluate as evaluate_module
 from flows import retrain as retrain_module
+from flows.prepare import prepare
 from flows.promote import promote
-from flows.retrain import retrain
+from flows.reason import find_reason
+from flows.retrain import retrain, train_stages
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.tracking import mlflow_client
-from srgan.config import AdversarialConfig, DataConfig, GateConfig, PretrainConfig, Recipe
-from srgan.errors import ConfigError
+from srgan.config import (
+    AdversarialConfig,
+    DataConfig,
+    GateConfig,
+    PretrainConfig,
+    Recipe,
+)
+from srgan.errors import CheckpointError, ConfigError
 from srgan.evaluate.judges import trainings
 from srgan.evaluate.promotions import PromotionLog
 from srgan.evaluate.report import Figures, ImageFigures, Report, means
@@ -30,6 +42,7 @@ from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, to_js
 from srgan.settings import Settings
 from srgan.train.checkpoint import Manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
+from tests.conftest import DrawPhoto
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
@@ -47,6 +60,8 @@ class Pipeline:
         self.psnr = {"bicubic": 28.0, "pretrained": 28.4, "model": 28.5, "champion": 28.5}
         self.distance = {"bicubic": 2.7, "pretrained": 1.4, "model": 1.3, "champion": 1.3}
         self.trained: list[str] = []
+        self.started_from: list[CheckpointRef | None] = []
+        self.forced: list[bool] = []
         self.evaluated: list[EvaluateSpec] = []
 
     def prepare(self, source: str, dataset: str, data: DataConfig) -> DatasetRef:
@@ -72,9 +87,11 @@ class Pipeline:
         num_workers: int | None = None,
         force: bool = False,
     ) -> CheckpointRef:
-        assert (init_from is None) == (stage.stage == "pretrain")
+        assert init_from or stage.stage == "pretrain"
         run = f"{stage.stage}-{self.model}-{len(self.trained)}"
         self.trained.append(run)
+        self.started_from.append(init_from)
+        self.forced.append(force)
         torch.manual_seed(len(self.trained))
         manifest = Manifest(
             run=run,
@@ -84,7 +101,8 @@ class Pipeline:
             generator=stage.generator,
             config={},
             dataset_version=dataset.version,
-            init_from=None,
+            init_from=init_from.digest if init_from else None,
+            init_run=init_from.run if init_from else None,
             code_version="1",
             num_ranks=1,
             metrics={},
@@ -188,6 +206,85 @@ def test_one_mlflow_run_holds_the_runs_of_the_stages(pipeline: Pipeline) -> None
     assert (parent.info.status, child.info.status) == ("FINISHED", "FINISHED")
 
 
+def test_few_new_photos_are_counted_and_trained_on_once_they_are_enough(
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    draw_photo: DrawPhoto,
+    encode_photo: Callable[..., bytes],
+) -> None:
+    monkeypatch.setattr(retrain_module, "prepare", prepare)
+    policy = {"growth": {"min_changed_photos": 2, "min_changed_share": 0.5}}
+
+    def upload(*seeds: int) -> None:
+        for seed in seeds:
+            pipeline.store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed, 96, 96)))
+
+    pipeline.mirror()
+    upload(1, 2, 3, 4)
+    before = pipeline.retrain().result()
+    upload(5)
+    state = pipeline.retrain(policy=policy)
+    assert state.is_completed()
+    assert state.message == (
+        f"Not enough new since version 1 of {pipeline.model} (champion): photos: 1 new, 0 changed, "
+        "0 removed, 25.0 % of 4, a reason from 2 and 50 % on. Use force to train anyway."
+    )
+    assert len(pipeline.trained) == 2
+    upload(1, 6)
+    pipeline.store.delete("raw/2.png")
+    challenger = pipeline.retrain(policy=policy).result()
+    assert challenger.version == 2
+    assert "photos: 2 new, 0 changed, 1 removed" in Registry(Settings()).tags(challenger)["reason"]
+    dataset, _ = Registry(Settings()).origin(before)
+    assert dataset.num_train_photos + dataset.num_eval_photos == 4
+
+
+FINE_TUNED = {"start": "champion"}
+
+
+def test_a_champion_is_fine_tuned_by_the_last_stage_alone_and_that_is_recorded(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.mirror()
+    champion = pipeline.retrain().result()
+    assert Registry(Settings()).tags(champion)["start"] == "scratch"
+    pipeline.distance["model"] = 1.2
+    challenger = pipeline.retrain(policy=FINE_TUNED).result()
+    assert [name.split("-")[0] for name in pipeline.trained[2:]] == ["adversarial"]
+    (start,) = pipeline.started_from[2:]
+    assert start is not None
+    assert start.digest == champion.weights_digest
+    tags = Registry(Settings()).tags(challenger)
+    assert (tags["start"], tags["start_weights"]) == (champion.uri, champion.weights_digest)
+    assert "another recipe" in tags["reason"], "another start is another recipe"
+    assert pipeline.champion() == challenger.version
+    state = pipeline.retrain(policy=FINE_TUNED)
+    assert state.message is not None
+    assert state.message.startswith("Nothing new"), "though its own weights would be the start"
+
+
+def test_fine_tuning_begins_from_scratch_and_goes_on_with_the_same_network_only(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.mirror()
+    first = pipeline.retrain(policy=FINE_TUNED).result()
+    assert pipeline.started_from[0] is None
+    assert Registry(Settings()).tags(first)["start"] == "scratch"
+    state = pipeline.retrain("demo", policy=FINE_TUNED)
+    with pytest.raises(CheckpointError, match=r"2 blocks and 16 channels.*8 blocks and 48 channe"):
+        state.result()
+    assert len(pipeline.trained) == 2
+
+
+def test_a_model_of_pixels_is_fine_tuned_by_its_only_stage(pipeline: Pipeline) -> None:
+    data = pipeline.prepare("s3://b/raw", "leaves", tiny().data)
+    start = pipeline.train(data, tiny().pretrain)
+    recipe = tiny().model_copy(update={"adversarial": None})
+    result, pretrained = train_stages(data, recipe, start, num_workers=1, force=False)
+    assert pipeline.started_from[1] == start
+    assert (result.stage, pretrained) == ("pretrain", None)
+
+
 def test_nothing_new_ends_as_completed_with_the_reason_and_trains_nothing(
     pipeline: Pipeline,
 ) -> None:
@@ -202,26 +299,60 @@ def test_nothing_new_ends_as_completed_with_the_reason_and_trains_nothing(
     assert pipeline.trained == trained
 
 
-def test_force_trains_although_nothing_is_new(pipeline: Pipeline) -> None:
+def test_force_and_age_train_under_new_names_although_nothing_is_new(pipeline: Pipeline) -> None:
     pipeline.mirror()
     pipeline.retrain()
     assert pipeline.retrain(force=True).result().version == 2
-    assert len(pipeline.trained) == 4
+    challenger = pipeline.retrain(policy={"max_age_days": 1e-9}).result()
+    assert challenger.version == 3
+    assert "days old" in Registry(Settings()).tags(challenger)["reason"]
+    assert pipeline.forced == [False, False, True, True, True, True]
 
 
 def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
-    pipeline: Pipeline,
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     pipeline.mirror()
     pipeline.retrain()
     pipeline.dataset_version = "v2"
     pipeline.distance["model"] = 1.2
-    assert pipeline.retrain().result().version == 2
+    challenger = pipeline.retrain().result()
+    assert challenger.version == 2
     spec = pipeline.evaluated[-1]
     assert spec.dataset.version == "v2"
     assert isinstance(spec.contestants["champion"], ModelRef)
     assert spec.contestants["champion"].version == 1
     assert pipeline.champion() == 2
+    # The reason is in the log, on the version, on the run and in an artifact.
+    reason = (
+        f"Since version 1 of {pipeline.model} (champion): its dataset version v1 is gone, so "
+        "nobody can count what is new"
+    )
+    assert f"Decision about {pipeline.model}: training. {reason}" in caplog.text
+    assert Registry(Settings()).tags(challenger)["reason"] == reason
+    run = retraining_of(spec)
+    assert run.data.tags["srgan.reason"] == reason
+    assert run.data.params["start"] == "scratch"
+    assert f"**Training.** {reason}" in artifact(f"{pipeline.model}-reason")
+
+
+def retraining_of(spec: EvaluateSpec) -> Any:
+    """The MLflow run around an evaluation's."""
+    assert spec.mlflow_run_id is not None
+    client = mlflow_client(Settings())
+    return client.get_run(client.get_run(spec.mlflow_run_id).data.tags["mlflow.parentRunId"])
+
+
+def artifact(key: str) -> str:
+    """The newest artifact of that key."""
+    with get_client(sync_client=True) as client:
+        (found,) = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])),
+            sort=ArtifactSort.CREATED_DESC,
+            limit=1,
+        )
+    return str(found.data)
 
 
 def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline) -> None:
@@ -237,6 +368,10 @@ def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline)
     assert "version 2" in state.message
     assert "which was refused" in state.message
     assert len(pipeline.trained) == 4
+    # Deleted from the registry, it stands in nobody's way.
+    mlflow_client(Settings()).delete_model_version(pipeline.model, "2")
+    data = pipeline.prepare("s3://srgan-test/raw", "leaves", tiny().data)
+    assert find_reason(pipeline.model, data, tiny()).sentence.startswith("Since version 1 of")
 
 
 def test_a_decision_that_holds_is_not_taken_twice(pipeline: Pipeline) -> None:

@@ -118,13 +118,14 @@ def test_a_finished_stage_trains_nothing_again(train) -> None:
     assert notes.steps == []
 
 
-def test_a_gan_stage_starts_from_the_generator_it_is_given(train, object_store: S3Store) -> None:
+@pytest.mark.parametrize("stage", [pretrain, adversarial])
+def test_a_stage_starts_from_the_generator_it_is_given(train, object_store: S3Store, stage) -> None:
     first = train("first", pretrain(ema_decay=0.9)).ref(None)
-    second = train("second", adversarial(learning_rate={"peak": 1e-12}), init_from=first)
+    second = train("second", stage(learning_rate={"peak": 1e-12}), init_from=first)
     start = load_generator(read_generator(object_store, first)).exit.weight
     end = load_generator(read_generator(object_store, second.ref(None))).exit.weight
     assert (start - end).abs().max() < 1e-9
-    assert second.init_from == first.digest
+    assert (second.init_from, second.init_run) == (first.digest, first.run)
 
 
 def test_another_architecture_to_start_from_is_refused(train) -> None:

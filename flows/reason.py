@@ -1,0 +1,76 @@
+"""Why a retraining is worth its cost, or why not: decided before it costs anything."""
+
+from datetime import UTC, datetime
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.artifact_keys import artifact_key
+from flows.retries import PATIENTLY
+from srgan.adapters.registry import Registry
+from srgan.adapters.s3 import open_store
+from srgan.config import Recipe
+from srgan.data.changes import changes_since
+from srgan.evaluate.lineage import training_inputs
+from srgan.evaluate.promotions import Entry, PromotionLog
+from srgan.evaluate.reasons import Decision, Known, decide
+from srgan.refs import DatasetRef, ModelRef
+from srgan.settings import Settings
+from srgan.storage import ObjectStore
+
+_DAY_S = 86_400
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def find_reason(model: str, dataset: DatasetRef, recipe: Recipe, force: bool = False) -> Decision:
+    """Compare what would be trained now with the champion and the version decided on last.
+
+    The sentence is in the log and an artifact of the flow run.
+    """
+    settings = Settings()
+    store, registry = open_store(settings), Registry(settings)
+    versions = []
+    for number, role in _to_beat(PromotionLog(store, model).entries()).items():
+        version = registry.version(model, number)
+        if version is None:
+            get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
+        else:
+            versions.append(_known(registry, store, version, role, dataset))
+    decision = decide(versions, training_inputs(dataset, recipe), recipe.retrain, force=force)
+    verdict = "training" if decision.train else "no training"
+    get_run_logger().info("Decision about %s: %s. %s", model, verdict, decision.sentence)
+    create_markdown_artifact(
+        f"**{verdict.capitalize()}.** {decision.sentence}\n\nDataset `{dataset.dataset}` version "
+        f"`{dataset.version[:12]}`, recipe `{recipe.name}`",
+        key=artifact_key(model, "reason"),
+        description=f"Why {model} was trained again, or was not",
+    )
+    return decision
+
+
+def _to_beat(entries: list[Entry]) -> dict[int, str]:
+    """The champion and the newest version that was decided on, with what they are."""
+    if not entries:
+        return {}
+    champion = entries[-1].champion
+    newest = max(entry.decision.challenger for entry in entries)
+    decided = [entry.decision.promoted for entry in entries if entry.decision.challenger == newest]
+    found = {} if champion is None else {champion: "champion"}
+    if newest != champion:
+        found[newest] = "which is champion no more" if any(decided) else "which was refused"
+    return found
+
+
+def _known(
+    registry: Registry, store: ObjectStore, version: ModelRef, role: str, now: DatasetRef
+) -> Known:
+    tags = registry.tags(version)
+    age = datetime.now(UTC) - registry.created(version)
+    changes = None
+    if "dataset_ref" in tags:
+        before = DatasetRef.model_validate_json(tags["dataset_ref"])
+        if before.version != now.version:
+            changes = changes_since(store, before.key, now.key)
+    name = f"version {version.version} of {version.name} ({role})"
+    return Known(name, tags, age.total_seconds() / _DAY_S, changes)

@@ -1,0 +1,37 @@
+"""How much a dataset has grown since that was last announced: small steps add up."""
+
+from srgan.data.changes import PhotoChanges, changes_since
+from srgan.data.manifest import manifest_key
+from srgan.refs import DatasetRef, Ref, to_json
+from srgan.storage import ObjectStore
+
+
+class _Announced(Ref):
+    version: str
+
+
+def announced_key(dataset: str) -> str:
+    return f"crops/{dataset}/announced.json"
+
+
+def growth_since_announced(store: ObjectStore, dataset: DatasetRef) -> PhotoChanges:
+    """What has changed since the version that `mark_announced` was last called for.
+
+    Where there is none, or where it is gone, every photo is new.
+    """
+    found = store.find(announced_key(dataset.dataset))
+    changes = None
+    if found is not None:
+        version = _Announced.model_validate_json(found).version
+        changes = changes_since(store, manifest_key(dataset.dataset, version), dataset.key)
+    num_photos = dataset.num_train_photos + dataset.num_eval_photos
+    return changes or PhotoChanges(num_before=0, num_new=num_photos, num_changed=0, num_removed=0)
+
+
+def mark_announced(store: ObjectStore, dataset: DatasetRef) -> None:
+    """Count from this version on."""
+    store.put(
+        announced_key(dataset.dataset),
+        to_json(_Announced(version=dataset.version)),
+        content_type="application/json",
+    )

@@ -1,0 +1,70 @@
+"""What is new in a dataset since another version of it, counted in photos."""
+
+from srgan.adapters.s3 import S3Store
+from srgan.config import GrowthConfig
+from srgan.data.changes import PhotoChanges, changes_since, compare_photos
+from srgan.data.manifest import read_manifest, table_key
+from tests.data.conftest import Prepare
+
+
+def test_equal_photos_have_not_changed() -> None:
+    photos = {"a": "1", "b": "2"}
+    assert compare_photos(photos, photos).num_total == 0
+
+
+def test_a_file_with_another_picture_is_one_change() -> None:
+    changes = compare_photos({"a": "1", "b": "2"}, {"a": "3", "b": "2"})
+    assert (changes.num_new, changes.num_changed, changes.num_removed) == (0, 1, 0)
+
+
+def test_renamed_and_copied_files_are_no_change() -> None:
+    assert compare_photos({"a": "1", "b": "2"}, {"c": "1", "b": "2", "d": "2"}).num_total == 0
+
+
+def test_two_files_that_swap_their_pictures_are_no_change() -> None:
+    assert compare_photos({"a": "1", "b": "2"}, {"a": "2", "b": "1"}).num_total == 0
+
+
+def test_new_changed_and_removed_photos_are_told_apart() -> None:
+    before = {"a": "1", "b": "2", "c": "3", "copy of c": "3"}
+    changes = compare_photos(before, {"a": "9", "b": "2", "d": "4", "e": "5"})
+    assert str(changes) == "photos: 2 new, 1 changed, 1 removed, 133.3 % of 3"
+
+
+def test_of_no_photos_before_any_number_is_enough() -> None:
+    changes = compare_photos({}, {"a": "1"})
+    assert changes.share == 1.0
+    assert changes.enough(GrowthConfig())
+    assert not compare_photos({}, {}).enough(GrowthConfig())
+
+
+def test_versions_in_the_bucket_are_compared_by_their_photos(
+    prepare: Prepare, object_store: S3Store
+) -> None:
+    before, now = prepare(1, 2, 3), prepare(2, 3, 4, 5)
+    assert changes_since(object_store, before.key, now.key) == PhotoChanges(
+        num_before=3, num_new=2, num_changed=0, num_removed=1
+    )
+
+
+def test_other_crops_of_the_same_photos_are_said(prepare: Prepare, object_store: S3Store) -> None:
+    before, now = prepare(1, 2), prepare(1, 2, crop_size=64)
+    changes = changes_since(object_store, before.key, now.key)
+    assert changes is not None
+    assert (changes.num_total, changes.recut) == (0, True)
+
+
+def test_nobody_can_count_against_a_version_that_is_gone_or_unreadable(
+    prepare: Prepare, object_store: S3Store
+) -> None:
+    before, now = prepare(1, 2), prepare(1, 2, 3)
+    table = table_key("pets", read_manifest(object_store, before.key).sources_table)
+    manifest = object_store.get(before.key)
+    object_store.put(before.key, b"{}")
+    assert changes_since(object_store, before.key, now.key) is None
+    object_store.delete(before.key)
+    assert changes_since(object_store, before.key, now.key) is None
+    object_store.put(before.key, manifest)
+    assert changes_since(object_store, before.key, now.key) is not None
+    object_store.delete(table)
+    assert changes_since(object_store, before.key, now.key) is None

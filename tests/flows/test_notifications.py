@@ -1,0 +1,130 @@
+"""Messages about failures: automation, event and block on a real Prefect server, to a receiver."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect import flow
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_API_URL
+from prefect.states import AwaitingRetry, Cancelled, Cancelling, Crashed, Failed, Running
+
+from flows.revive import revive
+from tests.integration.conftest import ROOT, wait_until
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_api"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of the block's own client
+]
+MARK = "Put back after its process died"
+PUT_BACK = [
+    state
+    for number in (1, 2, 3)
+    for state in (
+        AwaitingRetry(message=f"Put back after its process died ({number} of 3)"),
+        Crashed(),
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def messages(
+    prefect_api: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[dict[str, str]]]:
+    """What the automation of ``infra/notifications.yaml`` sends, as it arrives."""
+    received: list[dict[str, str]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever).start()
+        block = CustomWebhookNotificationBlock(
+            name="tests",
+            url=f"http://127.0.0.1:{server.server_port}",
+            json_data={"subject": "{{subject}}", "body": "{{body}}"},
+        )
+        apply(tmp_path_factory.mktemp("automation"), block.save("srgan-alerts", overwrite=True))
+        yield received
+        server.shutdown()
+
+
+def apply(folder: Path, block_id: UUID) -> None:
+    """As the documentation says."""
+    text = (ROOT / "infra" / "notifications.yaml").read_text()
+    (folder / "notifications.yaml").write_text(text.replace("BLOCK_ID", str(block_id)))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("prefect")),
+            *("automation", "create", "--from-file", str(folder / "notifications.yaml")),
+        ],
+        env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value(), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@flow(name="retrain")
+def nightly() -> None:
+    """Stands for any deployed flow: its states are set by hand."""
+
+
+def run_through(*states: State[None], deployed: bool = True) -> UUID:
+    """A run, of a deployment or of none, that goes through these states."""
+    with get_client(sync_client=True) as client:
+        if deployed:
+            flow_id = client.create_flow(nightly)
+            deployment = client.create_deployment(flow_id, name="nightly")
+            run = client.create_flow_run_from_deployment(deployment)
+        else:
+            run = client.create_flow_run(nightly)
+        for state in (Running(), *states):
+            client.set_flow_run_state(run.id, state, force=True)
+    return run.id
+
+
+def test_a_failed_run_sends_a_message_and_a_cancelled_or_nested_one_sends_none(
+    messages: list[dict[str, str]],
+) -> None:
+    before = len(messages)
+    run_through(Cancelling(), Crashed(), Cancelled())
+    run_through(Failed(message="nested"), deployed=False)
+    failed = run_through(Failed(message="no space left"))
+    wait_until(lambda: len(messages) > before, "a message about the failure", 60)
+    (message,) = messages[before:]
+    assert message["subject"] == "srgan: nightly has failed"
+    assert "of retrain/nightly: no space left" in message["body"]
+    assert str(failed) in message["body"], "it says which run"
+
+
+def test_a_run_that_is_given_up_is_failed_and_sends_a_message(
+    messages: list[dict[str, str]],
+) -> None:
+    before = len(messages)
+    given_up = run_through(Crashed(), *PUT_BACK)
+    assert messages[before:] == [], "a crash alone is no failure yet"
+    assert revive(str(given_up)).startswith("given up. Its process died")
+    wait_until(lambda: len(messages) > before, "a message about the run that was given up", 60)
+    (message,) = messages[before:]
+    assert "put back 3 times" in message["body"]
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(given_up).state
+    assert state is not None
+    assert state.is_failed()
