@@ -62,7 +62,7 @@ def show(
             where = "held-out crops, when it was registered"
             tables.append(figures_table(version.metrics, where))
         for name, each in recorded_sets(tags).items():
-            tables.append(figures_table(each.metrics, f"evaluation set {name} {each.version}"))
+            tables.append(figures_table(each.metrics, f"evaluation set {name} {each.version[:12]}"))
         show_tables(*tables, log_table(version.name, entries))
 
 

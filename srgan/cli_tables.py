@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _CHAMPION, _CHALLENGER = "champion", "challenger"
 _DIGITS = 12
 _PLAIN_WIDTH = 160
+_MIN_WIDTH = 76  # or a title over a narrow table is folded
 _SHOWN_TAGS = {
     "run": "training run",
     "pretrained_run": "pretrained run",
@@ -187,7 +188,13 @@ def _table(*columns: str, title: str | None) -> "Table":
     from rich.box import SIMPLE
     from rich.table import Table
 
-    table = Table(title=title, box=SIMPLE, title_justify="left", caption_justify="left")
+    table = Table(
+        title=title,
+        box=SIMPLE,
+        title_justify="left",
+        caption_justify="left",
+        min_width=_MIN_WIDTH if title else None,
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

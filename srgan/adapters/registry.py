@@ -57,11 +57,14 @@ class Registry:
     def register(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
         """New version of `name` with alias ``challenger``, or the one that this run already has.
 
+        The alias never goes back to an older version: a run may be registered again much later.
         `weights` are the safetensors whose SHA-256 is the checkpoint's digest.
         """
         found = self._find_run(name, lineage.checkpoint.run)
         ref = as_ref(found) if found else self._create(name, weights, lineage)
-        self.set_alias(ref.name, CHALLENGER, ref.version)
+        aliased = self.alias(name, CHALLENGER)
+        if aliased is None or aliased < ref.version:
+            self.set_alias(name, CHALLENGER, ref.version)
         return ref
 
     def register_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:

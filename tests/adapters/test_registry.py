@@ -110,6 +110,8 @@ def test_a_new_run_is_a_new_version_and_the_challenger(
     assert second.version == champion.version + 1
     assert registry.find("leaves-x4", CHALLENGER) == second
     assert registry.find("leaves-x4", CHAMPION) == champion
+    registry.register("leaves-x4", weights(1), lineage("adversarial-1", weights(1)))
+    assert registry.find("leaves-x4", CHALLENGER) == second, "the newest stays the challenger"
 
 
 def test_of_a_run_registered_twice_at_the_same_moment_one_version_stays(

@@ -1,10 +1,12 @@
 """Evaluation sets: fixed, versioned, whole photos or crops, on a real object store."""
 
 from collections.abc import Callable
+from io import BytesIO
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from srgan.adapters.s3 import S3Store
 from srgan.config import SetConfig
@@ -64,6 +66,16 @@ def test_a_grayscale_photo_stays_one(
     gray = draw(1, 40, 44)[..., 0]
     object_store.put("raw/own/gray.png", encode_photo(gray))
     np.testing.assert_array_equal(SetImages(object_store, make(object_store), 4)[0], gray)
+
+
+def test_a_photo_of_16_bits_is_measured_in_8_as_training_sees_it(object_store: S3Store) -> None:
+    levels = np.arange(40 * 44, dtype=np.uint16).reshape(40, 44) * 37
+    buffer = BytesIO()
+    Image.fromarray(levels).save(buffer, "PNG")
+    object_store.put("raw/own/deep.png", buffer.getvalue())
+    image = SetImages(object_store, make(object_store), 4)[0]
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, np.rint(levels / 257))
 
 
 def test_the_same_photos_are_the_same_version_and_others_another(
