@@ -105,14 +105,15 @@ def find_sets(
     """The newest versions of evaluation sets by name, none of them trained on.
 
     `DataError` naming both photos where a set shows what the train side of `datasets`, or of
-    those that `models` were trained on, does. Of an imported model nobody knows.
+    those that `models` and their ancestors were trained on, does. Of an imported model nobody
+    knows.
     """
     settings = Settings()
     store, registry = open_store(settings), Registry(settings)
     found = [newest_set(store, name) for name in dict.fromkeys(names)]
     if not found:
         return ()
-    origins = [ref for model in models if (ref := registry.dataset_of(model))]
+    origins = [ref for model in models for ref in registry.datasets_of(model)]
     by_key = {ref.key: ref for ref in (*datasets, *origins)}
     for ref in refuse_overlap(store, found, by_key.values()):
         get_run_logger().warning(

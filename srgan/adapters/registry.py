@@ -133,6 +133,11 @@ class Registry:
             if RUN_TAG in entry.tags
         ]
 
+    def version(self, name: str, version: int) -> ModelRef | None:
+        """A version by its number; None when it is not there, or not any more."""
+        entry = self._find_version(name, version)
+        return as_ref(entry) if entry else None
+
     def tags(self, ref: ModelRef) -> dict[str, str]:
         """Lineage tags of a version, names without their ``srgan.`` prefix."""
         return own_tags(self._client.get_model_version(ref.name, str(ref.version)))
@@ -155,10 +160,20 @@ class Registry:
             CheckpointRef.model_validate_json(pretrained) if pretrained else None,
         )
 
-    def dataset_of(self, ref: ModelRef) -> DatasetRef | None:
-        """The dataset version that a version was trained on; None of an imported one."""
-        recorded = self.tags(ref).get("dataset_ref")
-        return DatasetRef.model_validate_json(recorded) if recorded else None
+    def datasets_of(self, ref: ModelRef) -> list[DatasetRef]:
+        """Dataset versions that a version was trained on, with those that it was fine-tuned from.
+
+        None of an imported one, and none of what lies behind a version that was deleted.
+        """
+        found: list[DatasetRef] = []
+        version: ModelRef | None = ref
+        while version is not None:
+            tags = self.tags(version)
+            if "dataset_ref" in tags:
+                found.append(DatasetRef.model_validate_json(tags["dataset_ref"]))
+            name, _, number = parse_address(tags.get("start", "scratch"))
+            version = self.version(name, number) if number else None
+        return found
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version; the last writer wins, so the promotion log decides."""

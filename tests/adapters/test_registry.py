@@ -356,3 +356,20 @@ def test_a_name_that_is_none_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(RegistryError, match="cannot be a model's name"):
         Registry(mlflow_settings).register_import(name, IMPORTED, import_lineage())
+
+
+def test_a_fine_tuned_version_was_trained_on_what_its_ancestors_were(
+    mlflow_settings: Settings, imported: ModelRef
+) -> None:
+    registry = Registry(mlflow_settings)
+
+    def tuned(run: str, seed: int, version: str, start: ModelRef | None) -> ModelRef:
+        data = DATASET.model_copy(update={"version": version})
+        made = lineage(run, weights(seed)).model_copy(update={"dataset": data, "start": start})
+        return registry.register("tuned-x4", weights(seed), made)
+
+    first = tuned("tuned-1", 21, "v1", None)
+    second = tuned("tuned-2", 22, "v2", first)
+    third = tuned("tuned-3", 23, "v3", second)
+    assert [ref.version for ref in registry.datasets_of(third)] == ["v3", "v2", "v1"]
+    assert registry.datasets_of(imported) == []
