@@ -9,8 +9,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from srgan.data.manifest import Manifest, latest_key, read_latest, read_manifest
-from srgan.evaluate.promotions import PromotionLog
+from srgan.evaluate.promotions import PromotionLog, champions
 from srgan.storage import ObjectInfo, ObjectStore
+from srgan.train.checkpoint import checkpoints_prefix
+from srgan.train.checkpoint import read_manifest as read_checkpoint
 
 _BULK = "upscale-"
 _DONE = ("result.json", "evaluation.json")
@@ -76,11 +78,11 @@ def plan_cleanup(store: ObjectStore, versions: Sequence[Version], rules: Rules) 
     numbers = defaultdict[str, list[int]](list)
     for version in versions:
         numbers[version.model].append(version.number)
-    champions = {model: last_champions(store, model) for model in numbers}
+    leading = {model: last_champions(store, model) for model in numbers}
     kept, waste = dict[str, str](), list[Version]()
     for version in versions:
         newest = sorted(numbers[version.model], reverse=True)[: rules.keep]
-        why = needed(version.aliases, version.number, champions[version.model])
+        why = needed(version.aliases, version.number, leading[version.model])
         if why := why or _spared(version, newest, rules):
             kept[version.name] = why
         else:
@@ -88,25 +90,24 @@ def plan_cleanup(store: ObjectStore, versions: Sequence[Version], rules: Rules) 
     needs = [value for each in versions if each.name in kept for value in each.tags.values()]
     known = {version.tags.get("run") for version in versions}
     words = " ".join([*needs, *_waiting(store, known)])
+    words = " ".join([words, *_origins(store, words)])
     datasets, manifests = _datasets(store, words, rules)
     parts, runs = _shards(store, manifests, rules), _runs(store, words, rules)
     return Plan(versions=waste, waste=[*datasets, *parts, *runs], kept=kept)
 
 
 def last_champions(store: ObjectStore, model: str) -> list[int]:
-    """Champion by the promotion log, and the one before it."""
-    entries = reversed(PromotionLog(store, model).entries())
-    champions = dict.fromkeys(entry.champion for entry in entries if entry.champion is not None)
-    return list(champions)[:2]
+    """Champion by the promotion log, and the one that a rollback goes to."""
+    return champions(PromotionLog(store, model).entries())[:-3:-1]
 
 
-def needed(aliases: Collection[str], number: int, champions: Sequence[int]) -> str | None:
+def needed(aliases: Collection[str], number: int, leading: Sequence[int]) -> str | None:
     """Why a version must not go whatever the rules are; None when nothing needs it."""
     if aliases:
         return ", ".join(aliases)
-    if number in champions[:1]:
+    if number in leading[:1]:
         return "champion by the promotion log"
-    return "champion before, which a rollback goes to" if number in champions[1:] else None
+    return "champion before, which a rollback goes to" if number in leading[1:] else None
 
 
 def _spared(version: Version, newest: Collection[int], rules: Rules) -> str | None:
@@ -126,6 +127,20 @@ def _waiting(store: ObjectStore, known: Collection[str | None]) -> Iterator[str]
         if rest[0] == "registrations" and run not in known:
             yield run
             yield store.get(info.key).decode()
+
+
+def _origins(store: ObjectStore, words: str) -> Iterator[str]:
+    """Runs that those in `words` started from, and so on: they say what weights have learned."""
+    runs = {info.key.split("/")[1] for info in store.list("runs/")}
+    unread = [run for run in runs if run in words]
+    read = set(unread)
+    while unread:
+        manifests = list(store.list(checkpoints_prefix(unread.pop())))
+        origin = read_checkpoint(store, manifests[-1].key).init_run if manifests else None
+        if origin and origin not in read:
+            yield origin
+            read.add(origin)
+            unread.append(origin)
 
 
 def _datasets(

@@ -11,8 +11,9 @@ from srgan.adapters.s3 import S3Store
 from srgan.cleanup import Plan, Rules, Version, plan_cleanup
 from srgan.config import DataConfig
 from srgan.data.prepare import prepare_dataset
-from srgan.evaluate.promotions import Grounds, PromotionLog
-from srgan.refs import DatasetRef, PromotionDecision
+from srgan.evaluate.promotions import Grounds, Hand, PromotionLog
+from srgan.refs import DatasetRef, PromotionDecision, to_json
+from tests.train.test_checkpoint import manifest
 
 ALL_OLD = Rules(keep=1, before=time.time() + 3600)
 DATA = DataConfig(scale=2, crop_size=32, eval_share=0.3)
@@ -126,11 +127,10 @@ def test_shards_that_two_versions_share_stay_while_one_of_them_does(
 RUNS = {
     "adversarial-kept": [
         "result.json",
-        "checkpoints/9.json",
         "parts/a",
         "evaluations/1/report.json",
     ],
-    "pretrain-kept": ["result.json", "checkpoints/9.json", "parts/b"],
+    "pretrain-kept": ["result.json", "parts/b"],
     "adversarial-old": [
         "checkpoints/9.json",
         "evaluations/2/evaluation.json",
@@ -163,6 +163,32 @@ def test_runs_of_kept_versions_and_of_bulk_runs_stay_and_others_go_results_first
     )
     delete(object_store, plan)
     assert before - keys(object_store) == set(run.keys)
+
+
+def test_runs_that_a_kept_version_was_fine_tuned_from_stay_with_their_own_origins(
+    object_store: S3Store,
+) -> None:
+    line = ["pretrain-first", "adversarial-first", "registered-0123", "adversarial-tuned"]
+    for origin, run in zip([None, *line], [*line, "adversarial-other"], strict=False):
+        made = manifest(9, final=True).model_copy(update={"run": run, "init_run": origin})
+        object_store.put(made.key, to_json(made))
+    plan = plan_cleanup(object_store, [version(2, run="adversarial-tuned")], ALL_OLD)
+    assert gone(plan, "run") == ["adversarial-other"]
+
+
+def test_after_a_rollback_the_champion_that_the_next_one_goes_to_stays(
+    object_store: S3Store,
+) -> None:
+    for number, before in ((1, None), (2, 1), (3, 2)):
+        promoted(object_store, number, before)
+    log = PromotionLog(object_store, "m")
+    back = log.entries()[-1].decision.model_copy(
+        update={"challenger": 2, "champion_before": 3, "promoted": True}
+    )
+    grounds = Grounds(run="r", weights_digest="0", dataset_version="v", metrics={})
+    log.append(back, grounds, Hand(why="too sharp", rolled_back=(3,)))
+    plan = plan_cleanup(object_store, [version(number) for number in range(1, 6)], ALL_OLD)
+    assert [each.number for each in plan.versions] == [3, 4]
 
 
 def test_a_training_that_waits_for_the_registry_stays_with_its_dataset(
