@@ -11,6 +11,7 @@ against `fp32` is printed too. Threads: torch's default for all.
 import argparse
 import importlib
 import importlib.util
+import logging
 import statistics
 import tempfile
 import time
@@ -139,8 +140,9 @@ def _tile_loop(run: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Ups
 
 def _export(generator: Generator, path: Path) -> None:
     sides = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
+    # What torch's exporter says of itself.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # Of torch about itself.
         warnings.filterwarnings("ignore", r".*treespec, LeafSpec", FutureWarning)
         torch.onnx.export(
             _copy(generator),

@@ -18,6 +18,7 @@ SERVED_CORE = (
     "models",
     "upscale/__init__.py",
     "upscale/memory.py",
+    "upscale/reach.py",
     "upscale/tiles.py",
     "upscale/engine.py",
 )

@@ -1,6 +1,10 @@
 """Networks from their configs."""
 
 from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
 
 from srgan.config import DiscriminatorConfig, GeneratorConfig
 from srgan.models.base import Generator
@@ -27,6 +31,23 @@ _GENERATORS: dict[str, Callable[[GeneratorConfig], Generator]] = {
 def build_generator(config: GeneratorConfig) -> Generator:
     """Generator with fresh weights from torch's global random state, in training mode."""
     return _GENERATORS[config.kind](config)
+
+
+def build_empty_generator(config: GeneratorConfig) -> Generator:
+    """Generator without weights, for those that a file holds: no memory, no random numbers."""
+    with torch.device("meta"), _WithoutStart():
+        return build_generator(config)
+
+
+class _WithoutStart(TorchFunctionMode):
+    """Fills nothing: on the meta device torch would import its compiler for it, for a second."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func.__name__ in ("normal_", "kaiming_normal_", "uniform_", "kaiming_uniform_"):
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def build_discriminator(config: DiscriminatorConfig, patch_size: int) -> Discriminator:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srgan.errors import CheckpointError
 from srgan.models.base import Generator
-from srgan.models.build import build_generator
+from srgan.models.build import build_empty_generator
 from srgan.models.foreign_names import Naming, recognise
 from srgan.models.interchange import FORMAT, check_weights, is_own, load_generator
 
@@ -47,8 +47,7 @@ def read_import(data: bytes) -> Imported:
     state = _tensors(_read(data))
     naming = recognise(state)
     config = naming.config(state)
-    with torch.device("meta"):
-        generator = build_generator(config)
+    generator = build_empty_generator(config)
     expected = generator.state_dict()
     check_weights(state, {naming.theirs(name): expected[name] for name in expected}, config)
     ours = {name: state[naming.theirs(name)] for name in expected}

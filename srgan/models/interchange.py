@@ -12,7 +12,7 @@ from torch import Tensor
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError
 from srgan.models.base import Generator
-from srgan.models.build import build_generator
+from srgan.models.build import build_empty_generator
 
 FORMAT = "srgan-generator-1"
 _ALIGNMENT = 8
@@ -41,8 +41,7 @@ def load_generator(data: bytes) -> Generator:
         raise CheckpointError(f"this is no whole safetensors file: {error}") from error
     config = _read_config(metadata)
     # Built without memory or random numbers: loading must not move the seed of a training run.
-    with torch.device("meta"):
-        generator = build_generator(config)
+    generator = build_empty_generator(config)
     check_weights(tensors, generator.state_dict(), config)
     generator.load_state_dict(tensors, assign=True)
     return generator.eval()

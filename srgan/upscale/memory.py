@@ -16,8 +16,8 @@ from srgan.upscale.tiles import LEAST_SIDE
 
 MEMORY_BYTES = 2 * 2**30
 PROCESS_BYTES = 512 * 2**20
-"""Before the first tile. Measured on Linux with SRResNet and a photo of 20 pixels: 498 MiB with all
-client libraries of a bulk worker, 344 MiB for `srgan upscale`, 255 MiB for the bare engine."""
+"""Before the first tile. Measured on Linux with SRResNet and a photo of 20 pixels: 434 MiB with all
+client libraries of a bulk worker, 277 MiB for `srgan upscale`."""
 _SLACK = 1.3
 """What kernels keep beside the tensors they are given, and what the allocator cannot reuse."""
 _MOST_TILES = 24  # of 144 pixels a side: beyond, context costs nothing any more
@@ -98,6 +98,11 @@ class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # not typed in
         super().__init__()  # type: ignore[no-untyped-call]  # not typed in torch
         self.peak_bytes = 0
         self._live: dict[StorageWeakRef, int] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """torch's own switch: to be skipped, its compiler would be imported, for a second."""
+        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None

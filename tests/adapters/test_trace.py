@@ -16,6 +16,7 @@ from srgan.config import DataConfig, UpscaleConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import DataError, RegistryError, StorageError
 from srgan.evaluate.lineage import Lineage
+from srgan.images import decode
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.recipes import tiny
@@ -136,7 +137,14 @@ def upscale(store: S3Store, plan: Plan) -> None:
         code_version="1",
     )
     store.put(f"runs/upscale-{plan.run}/000000/spec.json", to_json(spec))
-    batch = Batch(store, store, Engine(GENERATOR, tile=64), stamp=plan.stamp, config=plan.config)
+    batch = Batch(
+        store,
+        store,
+        Engine(GENERATOR, tile=64),
+        decode=decode,
+        stamp=plan.stamp,
+        config=plan.config,
+    )
     items = read_batch(store, plan.destination, plan.run, 0)
     batch.run(items, records_key(plan.destination, plan.run, 0))
 
