@@ -86,13 +86,13 @@ def fast_x4() -> Recipe:
     generator = GeneratorConfig(kind="bicubic_resnet", scale=4, num_blocks=10, num_channels=64)
     return Recipe(
         name="fast_x4",
-        data=DataConfig(scale=4, crop_size=192, shrunk=(0.8, 0.6)),
+        data=DataConfig(scale=4, crop_size=128, shrunk=(0.8, 0.6), least_detail=14),
         pretrain=PretrainConfig(
             generator=generator,
-            steps=12_000,
+            steps=16_000,
             loss="l1",
             optimizer="muon",
-            learning_rate=LearningRate(peak=5e-4, warmup_steps=200, decay="cosine"),
+            learning_rate=LearningRate(peak=3e-4, warmup_steps=200, decay="cosine"),
             ema_decay=0.999,
             gradient_clip=1.0,
             precision="auto",

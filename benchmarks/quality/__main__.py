@@ -13,7 +13,7 @@ import torch
 from benchmarks.quality.contestants import Contestant, ablations, networks
 from benchmarks.quality.measuring import Method, method
 from benchmarks.quality.page import Comparison, write_page
-from benchmarks.quality.photos import SCALE, Pair, claim, open_set
+from benchmarks.quality.photos import SCALE, Pair, claim, open_set, training_photos
 from benchmarks.quality.plots import plot_curves, plot_plane
 from benchmarks.quality.results import (
     measure_baselines,
@@ -24,8 +24,8 @@ from benchmarks.quality.results import (
 from benchmarks.quality.strips import draw_strips
 from benchmarks.quality.timing import time_steps
 from benchmarks.quality.training import GENERATOR, Lab, train
+from srgan.evaluate.overlap import Seen
 from srgan.evaluate.perceptual import PerceptualDistance
-from srgan.images.files import find_photos
 from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic
 
@@ -40,12 +40,13 @@ def main(arguments: list[str]) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    claim(options.out, options.train)
     weights = options.weights.read_bytes()
     sets = {name: open_set(options.eval / name) for name in _SETS}
+    photos, seen = training_photos(options.train, [pair for each in sets.values() for pair in each])
+    claim(options.out, photos)
     lab = Lab(
         out=options.out,
-        photos=options.train,
+        photos=photos,
         watched=sets[_SETS[0]],
         weights=weights,
     )
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> None:
     if missing:
         print(f"not trained yet, so no page: {', '.join(missing)}")
         return
-    _write(lab, trained, taken_away, sets, options.strips)
+    _write(lab, trained, taken_away, sets, options.strips, seen)
 
 
 def _write(
@@ -68,6 +69,7 @@ def _write(
     taken_away: list[tuple[str, list[Contestant]]],
     sets: dict[str, list[Pair]],
     strips: Path | None,
+    seen: list[Seen],
 ) -> None:
     distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
     times = time_steps(trained, lab.weights, lab.out)
@@ -99,7 +101,8 @@ def _write(
             ensembles={"fast, self-ensemble": measure_ensemble(lab, fast, sets, distance)},
             ablations=read_ablations(lab, taken_away),
             strips=draw_strips(strips, _shown(lab, trained), folder) if strips else [],
-            num_photos=len(find_photos(lab.photos)),
+            num_photos=len(lab.photos),
+            left_out=[each.trained for each in seen],
         ),
     )
     print(f"wrote {_PAGE}")

@@ -19,8 +19,11 @@ RECIPE = get_recipe("fast_x4")
 WHOLE = "nothing"
 """The ablation that takes nothing away: what the others are compared with."""
 
-SHRUNK = "shrunk photos"
-"""The one ablation of data instead of the stage."""
+_DATA: dict[str, dict[str, object]] = {
+    "shrunk photos": {"shrunk": ()},
+    "leaving out flat crops": {"least_detail": 0.0},
+}
+"""Ablations of data instead of the stage."""
 
 _SEEDS = (0, 1, 2)
 _ABLATION_STEPS = 250
@@ -89,7 +92,6 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
             "validate_every": steps,
         }
     )
-    unshrunk = RECIPE.data.model_copy(update={"shrunk": ()})
     constant = {"warmup_steps": 0, "decay": "none"}
     without: dict[str, dict[str, object]] = {
         WHOLE: {},
@@ -101,7 +103,7 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
         },
         "bf16, fp32 instead": {"precision": "fp32"},
         "the bound on gradients": {"gradient_clip": None},
-        SHRUNK: {},
+        **{title: {} for title in _DATA},
     }
     for number, (title, changes) in enumerate(without.items()):
         yield (
@@ -111,7 +113,7 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
                     f"ablation{number}-seed{seed}",
                     title,
                     whole.model_copy(update={**changes, "seed": seed}),
-                    data=unshrunk if title == SHRUNK else RECIPE.data,
+                    data=RECIPE.data.model_copy(update=_DATA.get(title, {})),
                 )
                 for seed in _SEEDS
             ],

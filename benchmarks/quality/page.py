@@ -29,6 +29,8 @@ class Comparison:
     ablations: Sequence[Ablation]
     strips: Sequence[Path]
     num_photos: int
+    left_out: list[str]
+    """Photos of the folder that show an image of the sets: no training sees them."""
     sets: Sequence[str] = field(default=("Set5", "Set14"))
 
 
@@ -50,15 +52,22 @@ def _head(comparison: Comparison) -> str:
     return (
         "# Quality: the paper's Table 2, reproduced as far as two cores go\n\n"
         f"Written by `{comparison.command}` on {comparison.date}, {comparison.machine}. Trained on "
-        f"{comparison.num_photos} photos of BSDS500 (its train and test parts; 481×321 JPEG), "
-        "measured on the published ×4 LR images of Set5 and Set14. Everything is computed by this "
-        "project: networks, training, degradation, metrics. The paper trained on 350,000 images "
-        "of ImageNet for days on a GPU; here each network has minutes.\n\n"
+        f"{comparison.num_photos} photos of BSDS500 (its train and test parts; 481×321 JPEG"
+        f"{_left_out(comparison.left_out)}), measured on the published ×4 LR images of Set5 and "
+        "Set14. Everything is computed by this project: networks, training, degradation, metrics. "
+        "The paper trained on 350,000 images of ImageNet for days on a GPU; here each network has "
+        "minutes.\n\n"
         "PSNR and SSIM on luma, border of 4 pixels left out. The paper's SSIM comes from another "
         "program (daala) and is not comparable with MATLAB's definition, which ours follows. "
         "`squeezenet_distance`: lower is better ([perceptual networks](../perceptual.md)). MOS are "
         "the paper's, of its own images (1 bad … 5 excellent); ours have not been rated by people."
     )
+
+
+def _left_out(names: list[str]) -> str:
+    if not names:
+        return ""
+    return f"; without {', '.join(names)}, which the evaluation sets show too"
 
 
 def _table(comparison: Comparison, name: str) -> str:

@@ -1,5 +1,6 @@
 """What is trained and measured on: crops of a folder of photos, and sets of HR and LR images."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,13 @@ import numpy as np
 from srgan.config import DataConfig
 from srgan.data.crops import training_crops
 from srgan.data.dataset import Crops
+from srgan.data.tables import CutPhoto
 from srgan.errors import ConfigError, DataError
-from srgan.images import Photo
+from srgan.evaluate.overlap import Seen, find_overlap
+from srgan.evaluate.sets import SetPhoto
+from srgan.images import Photo, pixel_digest
 from srgan.images.files import find_photos, read_photo
+from srgan.images.likeness import look_of
 from srgan.images.shrink import shrink
 from srgan.refs import digest
 
@@ -26,12 +31,35 @@ class Pair:
     lr: Photo
 
 
-def open_training_crops(folder: Path, out: Path, config: DataConfig) -> Crops:
-    """The photos of `folder` cut as a dataset cuts them for training, mapped from a file in `out`.
-
-    Photos come in the order of their names; what is smaller than a crop is left out.
-    """
+def training_photos(folder: Path, held: Iterable[Pair]) -> tuple[list[Path], list[Seen]]:
+    """Photos of a folder by name without those that show an evaluation image, and these."""
     photos = list(find_photos(folder).values())
+    trained = []
+    for path in photos:
+        photo = read_photo(path)
+        height, width = photo.pixels.shape[:2]
+        look = look_of(photo.rgb)
+        trained.append(CutPhoto(pixel_digest(photo), path.name, "train", height, width, (), look))
+    shown = [
+        SetPhoto(
+            name=pair.name,
+            pixels=pixel_digest(pair.hr),
+            look=look_of(pair.hr.rgb),
+            height=pair.hr.pixels.shape[0],
+            width=pair.hr.pixels.shape[1],
+        )
+        for pair in held
+    ]
+    seen = find_overlap(shown, trained)
+    names = {each.trained for each in seen}
+    return [path for path in photos if path.name not in names], seen
+
+
+def open_training_crops(photos: Sequence[Path], out: Path, config: DataConfig) -> Crops:
+    """Photos cut as a dataset cuts them for training, mapped from a file in `out`.
+
+    What is smaller than a crop is left out.
+    """
     cut = (config.crop_size, *config.shrunk, config.least_detail, len(photos))
     name = "-".join(map(str, cut))
     shard, owners = out / f"crops-{name}.npy", out / f"crops-{name}-photos.npy"
@@ -45,7 +73,7 @@ def open_training_crops(folder: Path, out: Path, config: DataConfig) -> Crops:
             photo_of += [photo_of[-1] + 1 if photo_of else 0] * len(mine)
             crops += mine
         if not crops:
-            raise DataError(f"no photo in {folder} holds a crop of {config.crop_size} pixels")
+            raise DataError(f"no photo for training holds a crop of {config.crop_size} pixels")
         np.save(shard, np.stack(crops))
         np.save(owners, np.array(photo_of))  # last: whoever finds it finds the crops
     numbers = np.load(owners).tolist()
@@ -59,15 +87,16 @@ def open_training_crops(folder: Path, out: Path, config: DataConfig) -> Crops:
     )
 
 
-def claim(out: Path, photos: Path) -> None:
-    """`ConfigError` where `out` holds trainings on other photos than those of the folder."""
-    names = [[path.name, path.stat().st_size] for path in find_photos(photos).values()]
+def claim(out: Path, photos: Sequence[Path]) -> None:
+    """`ConfigError` where `out` holds trainings on other photos than these."""
+    names = [[path.name, path.stat().st_size] for path in photos]
     mark = out / "photos.sha256"
     if not mark.exists():
         mark.write_text(digest(names))
     elif mark.read_text() != digest(names):
         raise ConfigError(
-            f"{out} holds trainings on other photos than {photos}; choose another one with --out"
+            f"{out} holds trainings on other photos than these {len(photos)}; choose another "
+            "folder with --out"
         )
 
 

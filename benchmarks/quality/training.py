@@ -36,8 +36,8 @@ class Lab:
     """Where trainings find what they need and leave what they made."""
 
     out: Path
-    photos: Path
-    """Folder of the training photos."""
+    photos: list[Path]
+    """Files of the training photos."""
     watched: list[Pair]
     """Set whose PSNR is followed during training."""
     weights: bytes

@@ -11,7 +11,7 @@ from benchmarks.quality.contestants import WHOLE, Contestant, ablations, network
 from benchmarks.quality.measuring import measure, method
 from benchmarks.quality.page import Comparison, write_page
 from benchmarks.quality.paper import TABLE_2
-from benchmarks.quality.photos import Pair, claim, open_set, open_training_crops
+from benchmarks.quality.photos import Pair, claim, open_set, open_training_crops, training_photos
 from benchmarks.quality.results import (
     Ablation,
     measure_baselines,
@@ -55,7 +55,8 @@ def lab(tmp_path: Path, draw_photo: DrawPhoto) -> Lab:
             Image.fromarray(draw_photo(seed, height=96, width=96)).save(folder / f"{seed}.png")
     out = tmp_path / "out"
     out.mkdir()
-    return Lab(out, photos, open_set(hr.parent), drawn_weights())
+    watched = open_set(hr.parent)
+    return Lab(out, training_photos(photos, watched)[0], watched, drawn_weights())
 
 
 class Breaking(list[Pair]):
@@ -99,10 +100,23 @@ def test_the_shrunk_photos_are_cut_too(lab: Lab) -> None:
     assert list(crops.photo_of) == [0] * 8 + [1] * 8 + [2] * 8
 
 
+def test_photos_that_show_an_evaluation_image_are_not_trained_on(
+    lab: Lab, draw_photo: DrawPhoto
+) -> None:
+    folder = lab.photos[0].parent
+    held = Image.fromarray(draw_photo(11, height=96, width=96))
+    held.resize((160, 160), Image.Resampling.LANCZOS).transpose(
+        Image.Transpose.FLIP_LEFT_RIGHT
+    ).save(folder / "copy.jpg", quality=80)
+    photos, seen = training_photos(folder, lab.watched)
+    assert photos == lab.photos
+    assert [(each.held, each.trained, each.turned) for each in seen] == [("11", "copy.jpg", True)]
+
+
 def test_trainings_on_other_photos_want_a_folder_of_their_own(lab: Lab) -> None:
     claim(lab.out, lab.photos)
     claim(lab.out, lab.photos)
-    (lab.photos / "0.png").unlink()
+    del lab.photos[0]
     with pytest.raises(ConfigError, match="holds trainings on other photos"):
         claim(lab.out, lab.photos)
 
@@ -146,6 +160,7 @@ def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) ->
             ablations=[Ablation(WHOLE, [30.0, 30.2]), Ablation("L1", [29.0, 29.2])],
             strips=[],
             num_photos=3,
+            left_out=["7.jpg"],
         ),
     )
     text = page.read_text()
