@@ -2,8 +2,8 @@
 
 from pydantic import ValidationError
 
-from srgan.config import DataConfig, GrowthConfig
-from srgan.data.manifest import Manifest, read_manifest, read_sources, table_key
+from srgan.config import GrowthConfig
+from srgan.data.manifest import Manifest, cutting, read_manifest, read_sources, table_key
 from srgan.refs import Ref
 from srgan.storage import ObjectStore
 
@@ -58,7 +58,9 @@ def changes_since(store: ObjectStore, key: str, now_key: str) -> PhotoChanges | 
         return None
     now = read_manifest(store, now_key)
     return compare_photos(
-        _pixels(store, before), _pixels(store, now), recut=_cut(before.config) != _cut(now.config)
+        _pixels(store, before),
+        _pixels(store, now),
+        recut=cutting(before.config) != cutting(now.config),
     )
 
 
@@ -86,7 +88,3 @@ def compare_photos(
 
 def _pixels(store: ObjectStore, manifest: Manifest) -> dict[str, str]:
     return {source.key: source.pixels for source in read_sources(store, manifest) if source.pixels}
-
-
-def _cut(config: DataConfig) -> tuple[object, ...]:
-    return config.crop_size, config.scale, config.shrunk

@@ -99,8 +99,12 @@ def table_key(dataset: str, sha256: str) -> str:
 def content_version(config: DataConfig, photos: Iterable[CutPhoto]) -> str:
     """Digest of the logical content: which pixels, on which side, cut how."""
     content = sorted((photo.pixels, photo.split) for photo in photos)
-    cut = config.model_dump(include={"crop_size", "scale", "shrunk", "least_detail"})
-    return digest({**cut, "photos": content})
+    return digest({**cutting(config), "photos": content})
+
+
+def cutting(config: DataConfig) -> dict[str, object]:
+    """What of a config decides which crops a photo gives."""
+    return config.model_dump(include={"crop_size", "scale", "shrunk", "least_detail"})
 
 
 def read_manifest(store: ObjectStore, key: str) -> Manifest:

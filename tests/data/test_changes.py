@@ -1,5 +1,7 @@
 """What is new in a dataset since another version of it, counted in photos."""
 
+import pytest
+
 from srgan.adapters.s3 import S3Store
 from srgan.config import GrowthConfig
 from srgan.data.changes import PhotoChanges, changes_since, compare_photos
@@ -47,8 +49,11 @@ def test_versions_in_the_bucket_are_compared_by_their_photos(
     )
 
 
-def test_other_crops_of_the_same_photos_are_said(prepare: Prepare, object_store: S3Store) -> None:
-    before, now = prepare(1, 2), prepare(1, 2, crop_size=64)
+@pytest.mark.parametrize("cut", [{"crop_size": 64}, {"shrunk": (0.5,)}, {"least_detail": 5.0}])
+def test_other_crops_of_the_same_photos_are_said(
+    prepare: Prepare, object_store: S3Store, cut: dict[str, object]
+) -> None:
+    before, now = prepare(1, 2), prepare(1, 2, **cut)
     changes = changes_since(object_store, before.key, now.key)
     assert changes is not None
     assert (changes.num_total, changes.recut) == (0, True)
