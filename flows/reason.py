@@ -7,15 +7,17 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
+from flows.jobs import root_flow_run_id
 from flows.retries import PATIENTLY
 from srgan.adapters.registry import Registered, Registry
 from srgan.adapters.s3 import open_store
 from srgan.config import Recipe
 from srgan.data.changes import changes_since
+from srgan.evaluate.beginnings import Beginning, keep_beginning, read_beginning
 from srgan.evaluate.lineage import training_inputs
 from srgan.evaluate.promotions import Entry, PromotionLog
 from srgan.evaluate.reasons import Decision, Known, decide
-from srgan.refs import DatasetRef
+from srgan.refs import DatasetRef, ModelRef
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 
@@ -47,6 +49,25 @@ def find_reason(model: str, dataset: DatasetRef, recipe: Recipe, force: bool = F
         description=f"Why {model} was trained again, or was not",
     )
     return decision
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def find_beginning() -> Beginning | None:
+    """What this flow run began with before its process died; None in its first life."""
+    begun = read_beginning(open_store(Settings()), root_flow_run_id())
+    if begun is not None:
+        get_run_logger().info("Going on with what this run began. %s", begun.reason)
+    return begun
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def begin(dataset: DatasetRef, decision: Decision, champion: ModelRef | None) -> Beginning:
+    """Settle for all lives of this flow run what is trained on and who is to be beaten."""
+    begun = Beginning(
+        dataset=dataset, champion=champion, reason=decision.sentence, anew=decision.anew
+    )
+    keep_beginning(open_store(Settings()), root_flow_run_id(), begun)
+    return begun
 
 
 def _to_beat(entries: list[Entry]) -> dict[int, str]:

@@ -11,7 +11,7 @@ from flows.evaluate import check_judges, evaluate, find_sets
 from flows.jobs import root_flow_run_id, stop_jobs
 from flows.prepare import prepare
 from flows.promote import promote
-from flows.reason import find_reason
+from flows.reason import begin, find_beginning, find_reason
 from flows.register import find_champion, register
 from flows.report import report
 from flows.starting import find_start
@@ -19,8 +19,8 @@ from flows.train import train
 from flows.turns import IfBusy, refused, turn
 from srgan.adapters.tracking import tracked_run
 from srgan.config import Name, Recipe, RetrainConfig
+from srgan.evaluate.beginnings import Beginning
 from srgan.evaluate.lineage import start_tags, training_inputs
-from srgan.evaluate.reasons import Decision
 from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.settings import Settings
@@ -56,33 +56,47 @@ def retrain(
     with turn(model, if_busy) as free:
         if not free:
             return refused(model)
-        data = prepare(source, dataset, plan.data)
-        decision = find_reason(model, data, plan, force)
-        if not decision.train:
-            return Completed(message=decision.sentence)
-        if (before := find_champion(model)) is not None:
-            check_judges(before, plan)
-        # Before training too: what it finds would otherwise waste it.
-        sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
-        start = find_start(plan, before)
-        origin = before if start else None
-        with retraining(model, data, plan, decision, origin):
-            result, pretrained = train_stages(data, plan, start, num_workers, decision.anew)
-            champion = find_champion(model)
-            evaluation = evaluate(result, data, pretrained, champion, sets)
-            challenger = register(
-                model,
-                result,
-                evaluation,
-                data,
-                pretrained=pretrained,
-                recipe=plan,
-                reason=decision.sentence,
-                start=origin,
-            )
-            promotion = promote(model, challenger.version)
-            report(challenger, promotion)
-        return challenger
+        begun = find_beginning()
+        if begun is None:
+            data = prepare(source, dataset, plan.data)
+            decision = find_reason(model, data, plan, force)
+            if not decision.train:
+                return Completed(message=decision.sentence)
+            begun = begin(data, decision, find_champion(model))
+        return go_on(model, begun, plan, num_workers)
+
+
+def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -> ModelRef:
+    """From what was begun to the decision about a new version; what is done is not done again."""
+    data, before = begun.dataset, begun.champion
+    if before is not None:
+        check_judges(before, plan)
+    # Before training too: what it finds would otherwise waste it.
+    sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
+    start = find_start(plan, before)
+    origin = before if start else None
+    with retraining(model, begun, plan, origin):
+        result, pretrained = train_stages(data, plan, start, num_workers, begun.anew)
+        evaluation = evaluate(result, data, pretrained, to_beat(model, result, before), sets)
+        challenger = register(
+            model,
+            result,
+            evaluation,
+            data,
+            pretrained=pretrained,
+            recipe=plan,
+            reason=begun.reason,
+            start=origin,
+        )
+        promotion = promote(model, challenger.version)
+        report(challenger, promotion)
+    return challenger
+
+
+def to_beat(model: str, result: CheckpointRef, before: ModelRef | None) -> ModelRef | None:
+    """The champion now, or where an earlier life has promoted the result the one before it."""
+    champion = find_champion(model)
+    return before if champion and champion.run == result.run else champion
 
 
 def plan_of(recipe: str | Recipe, policy: RetrainConfig | None) -> Recipe:
@@ -116,19 +130,20 @@ def train_stages(
 
 @contextmanager
 def retraining(
-    model: str, dataset: DatasetRef, recipe: Recipe, decision: Decision, start: ModelRef | None
+    model: str, begun: Beginning, recipe: Recipe, start: ModelRef | None
 ) -> Iterator[None]:
     """One MLflow run around the stages; they find it by the id of the root flow run."""
-    inputs = {**training_inputs(dataset, recipe), **start_tags(start)}
-    params = {"model": model, "dataset": dataset.dataset, "recipe_name": recipe.name, **inputs}
+    data = begun.dataset
+    inputs = {**training_inputs(data, recipe), **start_tags(start)}
+    params = {"model": model, "dataset": data.dataset, "recipe_name": recipe.name, **inputs}
     with tracked_run(
         Settings(),
         name=f"retrain {model}",
         key=root_flow_run_id(),
         parent=None,
         params=params,
-        tags={"reason": decision.sentence},
+        tags={"reason": begun.reason},
         config=recipe,
-        dataset=dataset,
+        dataset=data,
     ):
         yield

@@ -26,7 +26,7 @@ _DATA: dict[str, dict[str, object]] = {
 """Ablations of data instead of the stage."""
 
 _SEEDS = (0, 1, 2)
-_ABLATION_STEPS = 250
+_ABLATION_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ def networks(weights: str) -> list[Contestant]:
             "srgan_mse",
             "SRGAN-MSE",
             gan.model_copy(
-                update={"content": MseContentConfig(), "adversarial_weight": 1e-3, "steps": 800}
+                update={"content": MseContentConfig(), "adversarial_weight": 1e-3, "steps": 3000}
             ),
             fast,
         ),
-        Contestant("srcnn", "SRCNN", _first_paper("srcnn", steps=3800)),
-        Contestant("fsrcnn", "FSRCNN", _first_paper("fsrcnn", steps=17_000)),
-        Contestant("espcn", "ESPCN", _first_paper("espcn", steps=24_000)),
+        Contestant("srcnn", "SRCNN", _first_paper("srcnn", steps=5000)),
+        Contestant("fsrcnn", "FSRCNN", _first_paper("fsrcnn", steps=18_500)),
+        Contestant("espcn", "ESPCN", _first_paper("espcn", steps=27_000)),
         Contestant("srresnet", "SRResNet-MSE", _srresnet()),
     ]
 
@@ -140,13 +140,13 @@ def _srresnet() -> PretrainConfig:
     """The paper's network and loss; a larger learning rate with a cosine for so few steps."""
     return PretrainConfig(
         generator=GeneratorConfig(),
-        steps=2600,
+        steps=3600,
         loss="mse",
         learning_rate=LearningRate(peak=4e-4, warmup_steps=100, decay="cosine"),
         ema_decay=0.99,
         gradient_clip=1.0,
         precision="auto",
-        checkpoint_every=130,
-        validate_every=130,
-        log_every=26,
+        checkpoint_every=120,
+        validate_every=120,
+        log_every=24,
     )

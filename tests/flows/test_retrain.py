@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import ArtifactSort
 
 from flows import evaluate as evaluate_module
+from flows import reason as reason_module
 from flows import retrain as retrain_module
 from flows.prepare import prepare
 from flows.promote import promote
@@ -61,6 +62,7 @@ class Pipeline:
         self.psnr = {"bicubic": 28.0, "pretrained": 28.4, "model": 28.5, "champion": 28.5}
         self.distance = {"bicubic": 2.7, "pretrained": 1.4, "model": 1.3, "champion": 1.3}
         self.trained: list[str] = []
+        self.results: list[CheckpointRef] = []
         self.started_from: list[CheckpointRef | None] = []
         self.forced: list[bool] = []
         self.evaluated: list[EvaluateSpec] = []
@@ -112,7 +114,7 @@ class Pipeline:
         data = dump_generator(build_generator(stage.generator))
         with CheckpointWriter(self.store) as writer:
             writer.save(manifest, {"generator": data})
-        return CheckpointRef(
+        result = CheckpointRef(
             run=run,
             stage=stage.stage,
             step=stage.steps,
@@ -120,6 +122,16 @@ class Pipeline:
             digest=hashlib.sha256(data).hexdigest(),
             dataset_version=dataset.version,
         )
+        self.results.append(result)
+        return result
+
+    def trained_before(
+        self, dataset: DatasetRef, stage: PretrainConfig | AdversarialConfig, *_: Any, **__: Any
+    ) -> CheckpointRef:
+        """What `train` answers where an earlier life of the flow run has finished the stage."""
+        found = [each for each in self.results if each.stage == stage.stage]
+        assert found[-1].dataset_version == dataset.version
+        return found[-1]
 
     def run_job(self, *, spec: EvaluateSpec, **_: Any) -> None:
         """What the evaluation job leaves in the bucket."""
@@ -298,6 +310,36 @@ def test_nothing_new_ends_as_completed_with_the_reason_and_trains_nothing(
         "version, recipe and code. Use force to train anew."
     )
     assert pipeline.trained == trained
+
+
+@pytest.mark.parametrize("policy", [None, FINE_TUNED])
+def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, policy: dict[str, str] | None
+) -> None:
+    pipeline.mirror()
+    pipeline.retrain()
+    for module in (retrain_module, reason_module):
+        monkeypatch.setattr(module, "root_flow_run_id", lambda: f"{pipeline.model}-put-back")
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    pipeline.distance["model"] = 1.2
+    with monkeypatch.context() as dying:
+        dying.setattr(retrain_module, "report", die)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.retrain(policy=policy, force=True)
+    assert pipeline.champion() == 2, "the first life promoted"
+    pipeline.dataset_version = "v2"  # more photos have come since
+    reported: list[int] = []
+    monkeypatch.setattr(
+        retrain_module, "report", lambda challenger, _: reported.append(challenger.version)
+    )
+    monkeypatch.setattr(retrain_module, "train", pipeline.trained_before)
+    challenger = pipeline.retrain(policy=policy, force=True).result()
+    assert (challenger.version, reported) == (2, [2])
+    assert pipeline.evaluated[-1].dataset.version == "v1"
+    assert len(pipeline.evaluated) == 2, "what was measured before should be reused"
 
 
 def test_force_and_age_train_under_new_names_although_nothing_is_new(pipeline: Pipeline) -> None:

@@ -1,0 +1,47 @@
+"""What a retraining began with, so that whoever puts its flow run back goes on with the same.
+
+``retrainings/<flow run>.json`` lies in the bucket before anything is trained. Without it a run
+whose process died after the promotion would find its own version as champion, and nothing new.
+"""
+
+from pydantic import ValidationError
+
+from srgan.errors import StorageError
+from srgan.refs import DatasetRef, ModelRef, Ref, to_json
+from srgan.storage import ObjectStore
+
+
+class Beginning(Ref):
+    """What was decided before the first stage."""
+
+    dataset: DatasetRef
+    champion: ModelRef | None
+    """Who was to be beaten, and what a fine-tuning starts from."""
+    reason: str
+    anew: bool
+    """Nothing that names a stage had changed, so that its result would only be reused."""
+
+
+def keep_beginning(store: ObjectStore, flow_run: str, beginning: Beginning) -> None:
+    """Write it, before what it says is begun."""
+    store.put(_key(flow_run), to_json(beginning), content_type="application/json")
+
+
+def read_beginning(store: ObjectStore, flow_run: str) -> Beginning | None:
+    """What a flow run began with in an earlier life; None in its first.
+
+    `StorageError` where another release wrote it.
+    """
+    found = store.find(_key(flow_run))
+    if found is None:
+        return None
+    try:
+        return Beginning.model_validate_json(found)
+    except ValidationError as error:
+        raise StorageError(
+            f"{store.uri(_key(flow_run))} is no beginning of a retraining of this release: {error}"
+        ) from error
+
+
+def _key(flow_run: str) -> str:
+    return f"retrainings/{flow_run}.json"
