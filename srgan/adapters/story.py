@@ -9,6 +9,7 @@ from srgan.adapters.s3 import S3Store, open_store
 from srgan.adapters.trace import trace_version
 from srgan.adapters.tracking import find_run
 from srgan.evaluate.details import Details
+from srgan.evaluate.promotions import Grounds, PromotionLog
 from srgan.evaluate.report import Report
 from srgan.refs import DatasetRef, ModelRef, PromotionDecision
 from srgan.report.chain import as_svg
@@ -39,7 +40,7 @@ def collect(
     ]
     return Content(
         decision=decision,
-        rule=tags.get("decision_rule", ""),
+        grounds=_grounds(store, decision),
         made_at=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
         evaluation=report,
         stages=[_stage(settings, store, run, costs, flow_run) for run in runs],
@@ -52,6 +53,12 @@ def collect(
         links=links,
         lineage=as_svg(trace_version(settings, version), alone=False),
     )
+
+
+def _grounds(store: S3Store, decision: PromotionDecision) -> Grounds:
+    """The entry of the promotion log that holds the decision."""
+    entries = PromotionLog(store, decision.model).entries()
+    return next(each for each in reversed(entries) if each.decision == decision)
 
 
 def _details(store: S3Store, key: str) -> Details:

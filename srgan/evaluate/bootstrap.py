@@ -51,6 +51,42 @@ def paired_interval(differences: Sequence[float], photos: Sequence[str]) -> Inte
     return Interval(mean=float(sums.sum() / counts.sum()), low=float(low), high=float(high))
 
 
+def crossed_interval(
+    values: Sequence[float], images: Sequence[str], raters: Sequence[str]
+) -> Interval:
+    """Interval of the mean over ratings `values`, by other images and other people.
+
+    Images and raters are drawn at once, each with replacement, and a rating counts as often as
+    both were drawn (Owen 2007, "The pigeonhole bootstrap"): those who judge alike are no
+    independent evidence, whatever the number of images. A single rater is kept as he is. A draw
+    in which none of the ratings is left is left out.
+
+    `ValueError` for fewer than two images.
+    """
+    scores = np.asarray(values, np.float64)
+    (image_names, image_of), (rater_names, rater_of) = (
+        np.unique(np.asarray(each), return_inverse=True) for each in (images, raters)
+    )
+    if len(image_names) < 2:
+        raise ValueError(f"an interval needs at least two images, got {len(image_names)}")
+    rng = np.random.default_rng(0)
+    at_once = max(1, _DRAWS_AT_ONCE // len(scores))
+    means = []
+    for first in range(0, _RESAMPLES, at_once):
+        draws = min(at_once, _RESAMPLES - first)
+        weights = _drawn(rng, draws, len(image_names))[:, image_of]
+        weights = weights * _drawn(rng, draws, len(rater_names))[:, rater_of]
+        total = weights.sum(axis=1)
+        means.append((weights @ scores)[total > 0] / total[total > 0])
+    low, high = np.quantile(np.concatenate(means), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(mean=float(scores.mean()), low=float(low), high=float(high))
+
+
+def _drawn(rng: np.random.Generator, draws: int, count: int) -> NDArray[np.float64]:
+    """How often each of `count` is drawn, (draws, count)."""
+    return rng.multinomial(count, np.full(count, 1 / count), draws).astype(np.float64)
+
+
 def _resampled_means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean over the crops of each draw of as many photos as there are, with replacement."""
     rng = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from srgan.errors import DataError
-from srgan.evaluate.bootstrap import Interval, paired_interval
+from srgan.evaluate.bootstrap import Interval, crossed_interval
 from srgan.refs import Ref, digest, to_json
 from srgan.storage import ObjectStore
 
@@ -119,7 +119,11 @@ def opinions(study: Study) -> dict[int, Opinion]:
     return {
         version: Opinion(
             mean=_mean([each.score for each in ratings]),
-            interval=_interval([float(e.score) for e in ratings], [e.image for e in ratings]),
+            interval=_interval(
+                [float(each.score) for each in ratings],
+                [each.image for each in ratings],
+                [each.rater for each in ratings],
+            ),
             num_images=len({each.image for each in ratings}),
             num_raters=len({each.rater for each in ratings}),
         )
@@ -132,8 +136,8 @@ def compare_opinions(
 ) -> OpinionPair | None:
     """Two versions by those who rated both on the same image in one study; None where nobody did.
 
-    Paired, so that neither a hard image nor a strict rater speaks for one of the two. Images are
-    resampled, raters are not: the interval is about other images, judged by these people.
+    Paired, so that neither a hard image nor a strict rater speaks for one of the two. The interval
+    is about other images and other people.
     """
     pairs = [
         (f"{key}/{image}", f"{key}/{rater}", mine, theirs)
@@ -146,7 +150,9 @@ def compare_opinions(
     return OpinionPair(
         challenger=_mean(mine),
         champion=_mean(theirs),
-        difference=_interval([float(a - b) for a, b in zip(mine, theirs, strict=True)], images),
+        difference=_interval(
+            [float(a - b) for a, b in zip(mine, theirs, strict=True)], images, raters
+        ),
         num_images=len(set(images)),
         num_raters=len(set(raters)),
     )
@@ -174,8 +180,12 @@ def _json_rows(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield where, {"version": version, "image": image, "rater": rater, "score": score}
 
 
-def _interval(values: Sequence[float], images: Sequence[str]) -> Interval | None:
-    return paired_interval(values, images) if len(set(images)) >= _MIN_IMAGES else None
+def _interval(
+    values: Sequence[float], images: Sequence[str], raters: Sequence[str]
+) -> Interval | None:
+    if len(set(images)) < _MIN_IMAGES:
+        return None
+    return crossed_interval(values, images, raters)
 
 
 def _mean(scores: Sequence[int]) -> float:

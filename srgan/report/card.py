@@ -8,7 +8,7 @@ from srgan.evaluate.comparison import BICUBIC
 from srgan.evaluate.report import judged_by_its_teacher, metrics_table
 from srgan.evaluate.spec import CHAMPION
 from srgan.report.content import Content, TrainedStage
-from srgan.report.sections import figure_name, figure_text
+from srgan.report.words import figure_name, figure_text
 
 _FEW_PHOTOS = 10
 

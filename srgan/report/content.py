@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from srgan.evaluate.details import Details
+from srgan.evaluate.promotions import Grounds
 from srgan.evaluate.report import Report
 from srgan.refs import PromotionDecision
 from srgan.report.costs import Cost
@@ -32,7 +33,8 @@ class Content:
     """Everything that the page shows; nothing else is read to make it."""
 
     decision: PromotionDecision
-    rule: str
+    grounds: Grounds
+    """What the decision rests on, as the promotion log has it."""
     made_at: str
     """UTC, for people."""
     evaluation: Report

@@ -4,59 +4,36 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from srgan.evaluate.bootstrap import Interval
-from srgan.evaluate.checks import Opponent, differences
-from srgan.evaluate.comparison import BICUBIC
 from srgan.evaluate.report import TITLES
-from srgan.evaluate.spec import CHAMPION, MODEL
-from srgan.report.charts import interval_bar, plane
+from srgan.evaluate.spec import MODEL
+from srgan.report.charts import plane
 from srgan.report.content import Content
 from srgan.report.costs import Cost
+from srgan.report.differences import differences_section, opponent_of
+from srgan.report.words import (
+    better,
+    duration,
+    figure_head,
+    figure_name,
+    figure_text,
+    rises,
+    title_of,
+)
 
 _MAX_FILES = 100
-_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
-_UNITS = {"psnr": " dB"}
-_DIGITS = {"psnr": 2}
 _STAGES = {"pretrain": "Pretraining", "adversarial": "GAN stage", "evaluate": "Evaluation"}
-
-
-def title_of(content: Content, method: str) -> str:
-    """``Challenger (version 3)``: what a contestant is called on the page."""
-    if method == MODEL:
-        return f"Version {content.decision.challenger}"
-    if method == CHAMPION:
-        before = content.decision.champion_before
-        return f"Champion (version {before})" if before else "Champion"
-    return TITLES.get(method, method.capitalize())
-
-
-def figure_name(figure: str) -> str:
-    """``squeezenet_distance`` → ``SqueezeNet distance``, for people."""
-    words = _NAMES.get(figure) or figure.replace("_", " ")
-    return words.replace("squeezenet", "SqueezeNet").replace("vgg19", "VGG19")
-
-
-def better(figure: str, difference: float) -> bool:
-    """Whether a model minus opponent of that sign is a gain: distances are better when lower."""
-    return difference > 0 if figure in _NAMES else difference < 0
-
-
-def figure_text(figure: str, value: float, *, signed: bool = False) -> str:
-    digits = _DIGITS.get(figure, 4)
-    return f"{value:{'+' if signed else ''}.{digits}f}{_UNITS.get(figure, '')}".replace("-", "−")
 
 
 def headline(content: Content) -> list[dict[str, str]]:
     """The challenger's figures, each with what changed against whom it was judged against."""
-    means, opponent = content.evaluation.means, _opponent(content)
+    means, opponent = content.evaluation.means, opponent_of(content)
     tiles = []
     for figure, value in means[MODEL].flat.items():
         change = value - means[opponent.name].flat[figure]
         tiles.append(
             {
                 "value": figure_text(figure, value),
-                "label": figure_name(figure)
-                + ("\N{NO-BREAK SPACE}↓" if figure not in _NAMES else ""),
+                "label": figure_head(figure),
                 "note": f"{figure_text(figure, change, signed=True)} against {opponent.whose}",
                 "tone": "good" if better(figure, change) else "bad" if change else "",
             }
@@ -73,10 +50,7 @@ def figures_section(content: Content) -> dict[str, Any]:
         "num_crops": len(report.images),
         "num_photos": len({image.source for image in report.images}),
         "scale": report.scale,
-        "figure_heads": [
-            figure_name(figure) + ("" if figure in _NAMES else "\N{NO-BREAK SPACE}↓")
-            for figure in figures
-        ],
+        "figure_heads": [figure_head(figure) for figure in figures],
         "tables": [
             {"title": "", "rows": _rows(content, report.metrics)},
             *(
@@ -88,7 +62,7 @@ def figures_section(content: Content) -> dict[str, Any]:
             ),
         ],
         "taught": bool(report.trained_on_judge),
-        "differences": _differences(content),
+        "differences": differences_section(content),
         "plane": _plane(content, shown),
     }
 
@@ -99,7 +73,7 @@ def _rows(content: Content, metrics: Mapping[str, Mapping[str, float]]) -> list[
     best = {
         figure: max(
             (metrics[name][figure] for name in shown),
-            key=lambda value: value if figure in _NAMES else -value,
+            key=lambda value: value if rises(figure) else -value,
         )
         for figure in metrics[MODEL]
     }
@@ -118,47 +92,6 @@ def _rows(content: Content, metrics: Mapping[str, Mapping[str, float]]) -> list[
         }
         for name in shown
     ]
-
-
-def _opponent(content: Content) -> Opponent:
-    if CHAMPION in content.evaluation.means:
-        return Opponent(CHAMPION, "the champion")
-    return Opponent(BICUBIC, "bicubic")
-
-
-def _differences(content: Content) -> list[dict[str, Any]]:
-    opponents = {Opponent(BICUBIC, "bicubic"), _opponent(content)}
-    return [
-        {
-            "whom": f"the champion, version {content.decision.champion_before}"
-            if opponent.name == CHAMPION
-            else opponent.whose,
-            "rows": [
-                _difference(figure, interval)
-                for figure, interval in differences(content.evaluation, opponent).items()
-            ],
-        }
-        for opponent in sorted(opponents, key=lambda each: each.name == BICUBIC)
-    ]
-
-
-def _difference(figure: str, interval: Interval) -> dict[str, Any]:
-    ends = (interval.low, interval.mean, interval.high)
-    # Drawn so that right is better, whichever way the figure counts.
-    drawn = ends if figure in _NAMES else tuple(-end for end in reversed(ends))
-    low, mean, high = drawn
-    word, tone = (
-        ("better", "good") if low > 0 else ("worse", "bad") if high < 0 else ("unclear", "")
-    )
-    return {
-        "name": figure_name(figure),
-        "mean": figure_text(figure, interval.mean, signed=True),
-        "low": figure_text(figure, interval.low, signed=True).removesuffix(" dB"),
-        "high": figure_text(figure, interval.high, signed=True),
-        "bar": interval_bar(low, mean, high),
-        "word": word,
-        "tone": tone,
-    }
 
 
 def _plane(content: Content, shown: list[str]) -> str:
@@ -239,13 +172,3 @@ def _cost_row(title: str, costs: list[Cost]) -> dict[str, Any]:
         "cpu": f"{sum(cost.cpu_seconds for cost in costs):,.0f} s",
         "gpu": f"{sum(cost.gpu_seconds for cost in costs):,.0f} s",
     }
-
-
-def duration(seconds: float) -> str:
-    """``42 s``, ``3 min 05 s``, ``2 h 07 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

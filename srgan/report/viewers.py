@@ -9,7 +9,7 @@ from srgan.evaluate.details import Detail
 from srgan.evaluate.picture import ORIGINAL
 from srgan.evaluate.report import TITLES
 from srgan.report.content import Content
-from srgan.report.sections import figure_name, figure_text, title_of
+from srgan.report.words import figure_name, figure_text, title_of
 
 _SIZE = slice(16, 24)  # width and height in a PNG's header
 

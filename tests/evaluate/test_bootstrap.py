@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from srgan.evaluate.bootstrap import paired_interval
+from srgan.evaluate.bootstrap import crossed_interval, paired_interval
 
 
 def names(count: int) -> list[str]:
@@ -74,3 +74,40 @@ def test_what_gives_no_interval_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         paired_interval(values, photos)
+
+
+def ratings(images: int, raters: int, of_image: float, of_rater: float) -> tuple[list[float], ...]:
+    """Everybody rates everything: a level for each image, one for each person, little else."""
+    rng = np.random.default_rng(6)
+    image, rater = rng.normal(0, of_image, images), rng.normal(0, of_rater, raters)
+    values = image[:, None] + rater[None] + rng.normal(0, 0.01, (images, raters))
+    which = np.repeat(np.arange(images), raters), np.tile(np.arange(raters), images)
+    return values.ravel().tolist(), *(index.astype(str).tolist() for index in which)
+
+
+@pytest.mark.parametrize(("of_image", "of_rater"), [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+def test_both_images_and_raters_count_as_chance(of_image: float, of_rater: float) -> None:
+    values, images, raters = ratings(40, 30, of_image, of_rater)
+    table = np.reshape(values, (40, 30))
+    variance = table.mean(axis=1).var() / 40 + table.mean(axis=0).var() / 30
+    found = crossed_interval(values, images, raters)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.1)
+
+
+def test_a_strict_crowd_that_agrees_on_few_images_is_no_more_evidence_than_the_images() -> None:
+    few = crossed_interval(*ratings(8, 5, 1.0, 0.0))
+    many = crossed_interval(*ratings(8, 200, 1.0, 0.0))
+    assert many.high - many.low == pytest.approx(few.high - few.low, rel=0.1)
+
+
+def test_a_single_rater_is_kept_and_a_single_image_is_refused() -> None:
+    found = crossed_interval([1.0, 3.0], ["a", "b"], ["ann", "ann"])
+    assert (found.mean, found.low, found.high) == (2.0, 1.0, 3.0)
+    with pytest.raises(ValueError, match="two images, got 1"):
+        crossed_interval([1.0, 3.0], ["a", "a"], ["ann", "bob"])
+
+
+def test_draws_that_hold_no_rating_do_not_count() -> None:
+    """Ann rated one image alone, Bob the other: half of the draws pair them wrongly."""
+    found = crossed_interval([1.0, 3.0], ["a", "b"], ["ann", "bob"])
+    assert (found.low, found.high) == (1.0, 3.0)

@@ -74,7 +74,7 @@ def test_bytes_that_are_no_text_are_refused() -> None:
         parse_ratings("a.csv", b"\xff\xfe\x00version")
 
 
-def test_a_version_has_a_mean_with_an_interval_over_images() -> None:
+def test_a_version_has_a_mean_with_an_interval() -> None:
     found = opinions(study())
     assert found[1].mean == pytest.approx(3.0)
     assert (found[2].num_images, found[2].num_raters) == (2, 2)
@@ -116,7 +116,7 @@ def test_the_gate_refuses_what_people_like_less_and_says_so() -> None:
     assert not verdict.promoted
     assert verdict.reason.startswith(
         "Version 2 is refused: mean opinion score 3.00 is lower than champion version 1's 3.67 "
-        "(2 raters on 2 images, 95 % interval -1.00 to -0.50)"
+        "(2 raters on 2 images, 95 % interval -1.00 to +0.00)"
     )
     lenient = GateConfig(max_mos_loss=0.7)
     assert judge(figures, lenient, challenger=2, champion=1, opinion=worse).promoted

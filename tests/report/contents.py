@@ -9,11 +9,20 @@ from numpy.typing import NDArray
 from srgan.data.dataset import Crops
 from srgan.evaluate.comparison import compare, with_bicubic
 from srgan.evaluate.details import most_different
+from srgan.evaluate.promotions import Grounds
 from srgan.evaluate.report import Report, means
 from srgan.refs import DatasetRef, PromotionDecision
 from srgan.report.content import Content, TrainedStage
 from srgan.report.costs import Cost
 
+GROUNDS = Grounds(
+    run="adversarial-2",
+    weights_digest="w",
+    dataset_version="v" * 64,
+    metrics={},
+    rule="closer",
+    against="champion",
+)
 Pixels = NDArray[np.uint8]
 HOSTILE = "raw/<script>alert('x')</script>&\".png"
 """A key that S3 allows and no page may run."""
@@ -86,7 +95,7 @@ def content(draw_photo: Callable[..., Pixels], **changed: Any) -> Content:
             promoted=True,
             reason="Version 2 <b>",
         ),
-        "rule": "closer",
+        "grounds": GROUNDS,
         "made_at": "1 May 2026, 10:00 UTC",
         "evaluation": Report(
             dataset=dataset,

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.details import Details
+from srgan.evaluate.mos import OpinionPair
+from srgan.evaluate.promotions import OnSet
 from srgan.evaluate.report import Report
 from srgan.refs import PromotionDecision, SetResult
 from srgan.report.costs import Cost
 from srgan.report.page import render
 from srgan.report.photos import PhotoLists
-from srgan.report.sections import duration
-from tests.report.contents import HOSTILE, content
+from srgan.report.words import duration
+from tests.report.contents import GROUNDS, HOSTILE, content
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -78,6 +81,31 @@ def test_figures_on_evaluation_sets_follow_those_of_the_held_out_crops(draw_phot
     text = shown(draw_photo, evaluation=report.model_copy(update={"sets": {"set14": result}}))
     assert text.index("Evaluation set set14, 14 images") > text.index("Figures")
     assert text.count("31.25 dB") == len(metrics)
+
+
+def test_what_sets_and_people_said_stands_with_its_interval(draw_photo: Draw) -> None:
+    closer = Interval(mean=-0.04, low=-0.06, high=-0.02)
+    liked = Interval(mean=0.5, low=-0.1, high=1.1)
+    grounds = GROUNDS.model_copy(
+        update={
+            "sets": {
+                "set14": OnSet(version="s", metrics={}, differences={"squeezenet_distance": closer})
+            },
+            "opinion": OpinionPair(
+                challenger=3.75, champion=3.25, difference=liked, num_images=8, num_raters=12
+            ),
+        }
+    )
+    text = shown(draw_photo, grounds=grounds)
+    assert (
+        "Against the champion, version 1 on evaluation set set14 difference 95 % interval worse · "
+        "better SqueezeNet distance −0.0400 −0.0600 … −0.0200 better" in text
+    )
+    assert (
+        "Against the champion, version 1, as 12 people see it on 8 images: 3.75 to 3.25 of 5 "
+        "difference 95 % interval worse · better Mean opinion score +0.50 −0.10 … +1.10 unclear"
+        in text
+    )
 
 
 def test_a_refused_version_is_not_called_champion(draw_photo: Draw) -> None:
