@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from srgan.adapters.registry import Registry
+from srgan.adapters.registering import Registrar
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.config import GeneratorConfig
 from srgan.evaluate.lineage import ImportLineage
@@ -169,7 +169,8 @@ def _end_to_end(
 
 def _engine_rate(bench: Bench, photos: dict[str, bytes]) -> tuple[float, float]:
     """Output megapixels per second of the engine with all threads, and LR megapixels."""
-    weights = Registry(Settings()).load_generator_bytes(Registry(Settings()).resolve(bench.model))
+    registry = Registrar(Settings())
+    weights = registry.load_generator_bytes(registry.resolve(bench.model))
     engine = Engine(load_generator(weights), precision="auto")
     decoded = [decode(data, max_pixels=MAX_PIXELS) for data in photos.values()]
     engine.upscale_photo(decoded[0])
@@ -218,7 +219,7 @@ def _register(generator: Generator) -> str:
         source_format="benchmark",
         weights_digest=hashlib.sha256(weights).hexdigest(),
     )
-    return Registry(Settings()).register_import("benchmark", weights, lineage).uri
+    return Registrar(Settings()).register_import("benchmark", weights, lineage).uri
 
 
 def _drawn(options: argparse.Namespace) -> dict[str, bytes]:

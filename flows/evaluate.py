@@ -129,7 +129,7 @@ def find_sets(
 def find_dataset(version: ModelRef, dataset: str | None) -> DatasetRef:
     """The newest version of a dataset by name; without one, what the model was registered with."""
     if dataset is None:
-        return Registry(Settings()).origin(version)[0]
+        return Registry(Settings()).dataset_of(version)
     return newest_version(dataset)
 
 

@@ -5,7 +5,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
-from flows.evaluate import check_judges, evaluate, find_sets
+from flows.evaluate import check_judges, evaluate, find_dataset, find_sets
 from flows.jobs import stop_jobs
 from flows.register import find_champion, find_version
 from flows.retries import PATIENTLY
@@ -25,26 +25,29 @@ from srgan.settings import Settings
 
 
 @flow(name="promote", on_cancellation=[stop_jobs])
-def promote(model: Name = "srgan", version: int | None = None) -> PromotionDecision:
+def promote(
+    model: Name = "srgan", version: int | None = None, dataset: Name | None = None
+) -> PromotionDecision:
     """Make a challenger the champion if it is better by the rule that fits both models.
 
     Models trained on pixels alone are compared by PSNR, all others by perceptual distance, on the
     evaluation sets of the challenger's gate, or without any on the held-out crops of its dataset
-    version. A decision that still holds is not taken a
-    second time.
+    version. A decision that still holds is not taken a second time.
 
     Args:
         model: Name of the registered model.
         version: Version that challenges; without one, the alias ``challenger``.
+        dataset: Name of a prepared dataset to measure on; without one, the challenger's own. An
+            imported version has none and needs it.
     """
     challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
-    entry = settle(challenger)
+    entry = settle(challenger, dataset)
     point_alias(challenger.name, entry)
     show_decision(challenger, entry)
     return entry.decision
 
 
-def settle(challenger: ModelRef) -> Entry:
+def settle(challenger: ModelRef, dataset: str | None = None) -> Entry:
     """The decision about a challenger, written in the log; taken again if the champion changes."""
     logger = get_run_logger()
     store = open_store(Settings())
@@ -62,8 +65,8 @@ def settle(challenger: ModelRef) -> Entry:
             return standing
         if champion is not None:
             check_judges(champion, challenger)
-        dataset, pretrained = registry.origin(challenger)
-        evaluation = evaluate(challenger, dataset, pretrained, champion, sets)
+        data, pretrained = find_dataset(challenger, dataset), registry.pretrained_of(challenger)
+        evaluation = evaluate(challenger, data, pretrained, champion, sets)
         report = Report.model_validate_json(store.get(evaluation.key))
         try:
             on_sets = read_set_reports(store, report)

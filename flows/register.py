@@ -7,7 +7,8 @@ from prefect.cache_policies import NO_CACHE
 from flows.artifact_keys import artifact_key
 from flows.retries import PATIENTLY
 from srgan.adapters.champion import current_champion
-from srgan.adapters.registry import Registry, register_version
+from srgan.adapters.registering import register_version
+from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
 from srgan.config import Recipe

@@ -51,7 +51,7 @@ def import_weights(
 
 
 def _register(model: str, name: str, data: bytes, source_format: str, weights: bytes) -> None:
-    from srgan.adapters.registry import Registry
+    from srgan.adapters.registering import Registrar
     from srgan.evaluate.lineage import ImportLineage
     from srgan.settings import Settings
 
@@ -61,5 +61,5 @@ def _register(model: str, name: str, data: bytes, source_format: str, weights: b
         source_format=source_format,
         weights_digest=hashlib.sha256(weights).hexdigest(),
     )
-    version = Registry(Settings()).register_import(model, weights, lineage)
+    version = Registrar(Settings()).register_import(model, weights, lineage)
     typer.echo(f"{version.uri}, {lineage.run}; no alias points to it")

@@ -153,7 +153,7 @@ def register(
     ] = None,
 ) -> None:
     """Finish a registration that a retraining could not, MLflow being away; twice is once."""
-    from srgan.adapters.registry import register_version
+    from srgan.adapters.registering import register_version
     from srgan.evaluate.registrations import read_registration
 
     with services_for() as services:
@@ -209,11 +209,12 @@ def _ask_the_gate(
     report = Report.model_validate_json(recorded) if recorded else None
     if report is None or not measures(report, challenger, champion, judges, sets):
         whom = f"champion version {champion.version}" if champion else "bicubic"
+        on = "" if "dataset_ref" in tags else " --param dataset=NAME"
         raise ConfigError(
             f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges and "
             "sets, and this command measures nothing; `prefect deployment run promote/promote "
-            f"--param model={challenger.name} --param version={challenger.version}` measures and "
-            "decides"
+            f"--param model={challenger.name} --param version={challenger.version}{on}` measures "
+            "and decides"
         )
     on_sets = read_set_reports(services.store, report)
     return decide(log, challenger, champion, report, gate, on_sets, opinion)

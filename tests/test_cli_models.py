@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from srgan.adapters.champion import publish
+from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
 from srgan.cli import app
@@ -21,7 +22,7 @@ from srgan.evaluate.promotions import PromotionLog
 from srgan.evaluate.report import Report
 from srgan.refs import ModelRef, to_json
 from srgan.settings import Settings
-from tests.adapters.test_registry import lineage, weights
+from tests.adapters.versions import lineage, weights
 from tests.evaluate.test_gate import report
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -55,7 +56,7 @@ def models(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
 @pytest.fixture(scope="module")
 def versions(mlflow_settings: Settings) -> list[ModelRef]:
     """Three versions of one model; which of them is champion the tests' empty log says."""
-    registry = Registry(mlflow_settings)
+    registry = Registrar(mlflow_settings)
     return [
         registry.register(MODEL, weights(seed), lineage(f"adversarial-shelf-{seed}", weights(seed)))
         for seed in (11, 12, 13)

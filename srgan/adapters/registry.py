@@ -11,22 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srgan.adapters.addresses import check_name, parse_address
+from srgan.adapters.addresses import parse_address
 from srgan.adapters.model_versions import RUN_TAG, TAG_PREFIX, as_ref, own_tags, tolerating
-from srgan.adapters.packaging import GENERATOR_PATH, save_pyfunc
+from srgan.adapters.packaging import GENERATOR_PATH
 from srgan.adapters.tracking import (
-    artifact_url,
     mlflow_client,
-    start_run,
-    tracked_run,
 )
 from srgan.errors import RegistryError
-from srgan.evaluate.lineage import ImportLineage, Lineage
-from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.settings import Settings
-from srgan.storage import ObjectStore
-from srgan.train.checkpoint import read_generator
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -53,29 +46,6 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client = mlflow_client(settings)
-
-    def register(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
-        """New version of `name` with alias ``challenger``, or the one that this run already has.
-
-        The alias never goes back to an older version: a run may be registered again much later.
-        `weights` are the safetensors whose SHA-256 is the checkpoint's digest.
-        """
-        found = self._find_run(name, lineage.checkpoint.run)
-        ref = as_ref(found) if found else self._create(name, weights, lineage)
-        aliased = self.alias(name, CHALLENGER)
-        if aliased is None or aliased < ref.version:
-            self.set_alias(name, CHALLENGER, ref.version)
-        return ref
-
-    def register_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
-        """New version of `name`, or the one that the same file made before; no alias moves.
-
-        ``challenger`` is what a promotion judges next, and ``champion`` what it chose, on a dataset
-        of the version's own: an imported one has none. It is used as ``models:/name/version``.
-        """
-        check_name(name)
-        found = self._find_run(name, lineage.run)
-        return as_ref(found) if found else self._create_import(name, weights, lineage)
 
     def resolve(self, address: str) -> ModelRef:
         """``models:/name@alias``, ``models:/name/3`` or a bare name, which means its champion.
@@ -138,27 +108,39 @@ class Registry:
         entry = self._find_version(name, version)
         return as_ref(entry) if entry else None
 
+    def of_run(self, name: str, run: str) -> "ModelVersion | None":
+        """The version of a training run or an import, if it has one.
+
+        Where two were made at the same moment, the first alone stays.
+        """
+        found = self._search(f"name='{name}' and tags.`{RUN_TAG}`='{run}'")
+        for extra in found[1:]:
+            with tolerating("RESOURCE_DOES_NOT_EXIST"):
+                self._client.delete_model_version(name, extra.version)
+        return found[0] if found else None
+
     def tags(self, ref: ModelRef) -> dict[str, str]:
         """Lineage tags of a version, names without their ``srgan.`` prefix."""
         return own_tags(self._client.get_model_version(ref.name, str(ref.version)))
 
-    def origin(self, ref: ModelRef) -> tuple[DatasetRef, CheckpointRef | None]:
-        """The dataset version of a model version, and the stage that its training started from.
+    def dataset_of(self, ref: ModelRef) -> DatasetRef:
+        """The dataset version that a model version was trained on.
 
-        `RegistryError` for an imported version, which has neither.
+        `RegistryError` for an imported version, which has none.
         """
         tags = self.tags(ref)
         if "dataset_ref" not in tags:
             raise RegistryError(
                 f"{ref.uri} was imported from {tags.get('source_file', 'elsewhere')} and has no "
-                "dataset of its own: it cannot be promoted, and to measure it the flow "
-                "evaluate-model needs its parameter dataset"
+                "dataset of its own: name a prepared one with the parameter dataset of the flow "
+                "(promote, evaluate-model)"
             )
-        pretrained = tags.get("pretrained_ref")
-        return (
-            DatasetRef.model_validate_json(tags["dataset_ref"]),
-            CheckpointRef.model_validate_json(pretrained) if pretrained else None,
-        )
+        return DatasetRef.model_validate_json(tags["dataset_ref"])
+
+    def pretrained_of(self, ref: ModelRef) -> CheckpointRef | None:
+        """The stage that a version's training started from, if one did."""
+        pretrained = self.tags(ref).get("pretrained_ref")
+        return CheckpointRef.model_validate_json(pretrained) if pretrained else None
 
     def datasets_of(self, ref: ModelRef) -> list[DatasetRef]:
         """Dataset versions that a version was trained on, with those that it was fine-tuned from.
@@ -202,85 +184,6 @@ class Registry:
             )
         return data
 
-    def _create(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
-        checkpoint = lineage.checkpoint
-        run_id = checkpoint.mlflow_run_id or start_run(
-            self._settings,
-            name=checkpoint.run,
-            key=checkpoint.run,
-            parent=None,
-            params={},
-        )
-        return self._publish(name, weights, run_id, lineage.tags, self._describe(lineage))
-
-    def _create_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
-        text = (
-            f"Imported from `{lineage.source_file}` ({lineage.source_format}, SHA-256 "
-            f"`{lineage.source_sha256[:16]}…`). Neither trained nor measured here."
-        )
-        # A run for each model's name: two names must not write over each other's artifacts.
-        with tracked_run(
-            self._settings,
-            name=lineage.run,
-            key=f"{name}/{lineage.run}",
-            parent=None,
-            params=lineage.tags,
-        ) as run_id:
-            return self._publish(name, weights, run_id, lineage.tags, text)
-
-    def _publish(
-        self, name: str, weights: bytes, run_id: str, tags: dict[str, str], description: str
-    ) -> ModelRef:
-        """The version, once its artifacts are whole below the run."""
-        with tempfile.TemporaryDirectory(prefix="srgan-model-") as directory:
-            model = Path(directory) / "model"
-            save_pyfunc(model, weights)
-            self._client.log_artifacts(run_id, str(model), "model")
-        self._ensure_model(name)
-        self._client.create_model_version(
-            name,
-            source=f"{self._client.get_run(run_id).info.artifact_uri}/model",
-            run_id=run_id,
-            tags={f"{TAG_PREFIX}{tag}": value for tag, value in tags.items()},
-            description=description,
-        )
-        # Not the answer: somebody else, or this request repeated after a lost answer, may have
-        # made a version of the same run, and MLflow has no conditional write to prevent it.
-        entry = self._find_run(name, tags["run"])
-        assert entry is not None
-        return as_ref(entry)
-
-    def _describe(self, lineage: Lineage) -> str:
-        """Markdown that the version's page shows: figures and the comparison picture."""
-        dataset, evaluation = lineage.dataset, lineage.evaluation
-        text = (
-            f"Trained on `{dataset.dataset}` version `{dataset.version[:12]}` "
-            f"({dataset.num_train_photos} photos), measured on {evaluation.num_images} "
-            f"held-out crops.\n\n"
-            f"{metrics_table(evaluation.metrics, evaluation.trained_on_judge)}\n"
-        )
-        for each, found in evaluation.sets.items():
-            text += f"\nEvaluation set `{each}` version `{found.version[:12]}`:\n\n"
-            text += f"{metrics_table(found.metrics, evaluation.trained_on_judge)}\n"
-        if run_id := evaluation.mlflow_run_id:
-            picture = artifact_url(self._settings, run_id, PICTURE)
-            text += f"\n![comparison]({picture})\n"
-            if caption := judged_by_its_teacher(evaluation.trained_on_judge):
-                text += f"\n{caption}\n"
-        return text
-
-    def _ensure_model(self, name: str) -> None:
-        with tolerating("RESOURCE_ALREADY_EXISTS"):
-            self._client.create_registered_model(name)
-
-    def _find_run(self, name: str, run: str) -> "ModelVersion | None":
-        """The version of a run; where two were made at the same moment, the first alone stays."""
-        found = self._search(f"name='{name}' and tags.`{RUN_TAG}`='{run}'")
-        for extra in found[1:]:
-            with tolerating("RESOURCE_DOES_NOT_EXIST"):
-                self._client.delete_model_version(name, extra.version)
-        return found[0] if found else None
-
     def _search(self, condition: str) -> "list[ModelVersion]":
         """Versions that meet a condition, the oldest first."""
         entries, page = list["ModelVersion"](), None
@@ -301,14 +204,6 @@ class Registry:
         with tolerating("RESOURCE_DOES_NOT_EXIST"):
             return self._client.get_model_version(name, str(version))
         return None
-
-
-def register_version(
-    settings: Settings, store: ObjectStore, model: str, lineage: Lineage
-) -> ModelRef:
-    """`Registry.register` with the weights of the lineage's checkpoint."""
-    weights = read_generator(store, lineage.checkpoint)
-    return Registry(settings).register(model, weights, lineage)
 
 
 def load(address: str, settings: Settings | None = None) -> "Generator":

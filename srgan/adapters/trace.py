@@ -54,7 +54,7 @@ def source_keys(settings: Settings, address: str) -> list[str]:
         version, _ = _made_with(settings, *split_uri(address))
     else:
         version = Registry(settings).resolve(address)
-    dataset, _ = Registry(settings).origin(version)
+    dataset = Registry(settings).dataset_of(version)
     store = open_store(settings)
     bucket = split_uri(dataset.source)[0]
     sources = read_sources(store, read_manifest(store, dataset.key))

@@ -7,6 +7,7 @@ from mlflow.exceptions import MlflowException
 
 from srgan.adapters.cleaner import delete, plan, refuse_while_busy
 from srgan.adapters.flow_runs import Running
+from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.tracking import mlflow_client
@@ -14,7 +15,7 @@ from srgan.cleanup import Plan
 from srgan.errors import OrchestratorError, RegistryError
 from srgan.refs import ModelRef
 from srgan.settings import Settings
-from tests.adapters.test_registry import lineage, weights
+from tests.adapters.versions import lineage, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
@@ -24,7 +25,7 @@ LATER = time.time() + 3600
 @pytest.fixture(scope="module")
 def versions(mlflow_settings: Settings) -> list[ModelRef]:
     """Four versions, of which the first is champion and the last challenger."""
-    registry = Registry(mlflow_settings)
+    registry = Registrar(mlflow_settings)
     made = [
         registry.register("gc-x4", weights(n), lineage(f"adversarial-gc-{n}", weights(n)))
         for n in range(1, 5)

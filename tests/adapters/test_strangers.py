@@ -22,11 +22,12 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from srgan.adapters.packaging import save_pyfunc
-from srgan.adapters.registry import CHAMPION, Registry
+from srgan.adapters.registering import Registrar
+from srgan.adapters.registry import CHAMPION
 from srgan.models.interchange import load_generator
 from srgan.settings import Settings
 from srgan.upscale.engine import Engine
-from tests.adapters.test_registry import lineage, weights
+from tests.adapters.versions import lineage, weights
 from tests.conftest import free_ports
 
 pytestmark = [
@@ -40,7 +41,7 @@ _LIMIT_S = 180.0
 @pytest.fixture(scope="module")
 def registry(mlflow_settings: Settings) -> str:
     """Address of a registry whose ``strangers-x4`` has a champion."""
-    made = Registry(mlflow_settings)
+    made = Registrar(mlflow_settings)
     version = made.register("strangers-x4", weights(7), lineage("adversarial-str", weights(7)))
     made.set_alias("strangers-x4", CHAMPION, version.version)
     return mlflow_settings.require("mlflow_tracking_uri")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from srgan.adapters.registry import CHAMPION, Registry
+from srgan.adapters.registering import Registrar
+from srgan.adapters.registry import CHAMPION
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.trace import source_keys, trace
 from srgan.adapters.tracking import mlflow_client, tracked_run
@@ -86,7 +87,7 @@ def registered(settings: Settings, store: S3Store, dataset: DatasetRef, name: st
         evaluation=evaluation,
         recipe=tiny(),
     )
-    registry = Registry(settings)
+    registry = Registrar(settings)
     version = registry.register(name, dump_generator(GENERATOR), lineage)
     registry.set_alias(name, CHAMPION, version.version)
     mlflow_client(settings).set_model_version_tag(

@@ -1,11 +1,29 @@
 """What flows of these tests find in their environment."""
 
+import hashlib
+
 import pytest
 
+from flows import evaluate as evaluate_module
+from flows import retrain as retrain_module
 from srgan.adapters.s3 import S3Store
+from tests.flows.pipeline import Pipeline
 
 
 @pytest.fixture
 def flow_store(service_store: S3Store) -> S3Store:
     """The empty bucket, with an environment that leads flows to it and to the tests' MLflow."""
     return service_store
+
+
+@pytest.fixture
+def pipeline(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, flow_store: S3Store
+) -> Pipeline:
+    """Replaced stages, and an environment that leads the flows to the services of the tests."""
+    # A model of its own for each test: MLflow lives as long as the session.
+    made = Pipeline(flow_store, f"m{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}")
+    monkeypatch.setattr(retrain_module, "prepare", made.prepare)
+    monkeypatch.setattr(retrain_module, "train", made.train)
+    monkeypatch.setattr(evaluate_module, "run_job", made.run_job)
+    return made

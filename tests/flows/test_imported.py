@@ -5,10 +5,12 @@ import logging
 
 import pytest
 
+from flows import evaluate as evaluate_module
 from flows import upscale as upscale_module
 from flows.evaluate import find_dataset
 from flows.promote import promote
 from flows.upscale import plan_run
+from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
 from srgan.config import GeneratorConfig, UpscaleConfig
@@ -16,8 +18,10 @@ from srgan.errors import RegistryError
 from srgan.evaluate.lineage import ImportLineage
 from srgan.evaluate.promotions import PromotionLog
 from srgan.models.interchange import dump_generator
+from srgan.recipes import tiny
 from srgan.refs import ModelRef
 from srgan.settings import Settings
+from tests.flows.pipeline import Pipeline
 from tests.models.networks import random_generator
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -30,20 +34,24 @@ WEIGHTS = dump_generator(
 @pytest.fixture
 def imported(flow_store: S3Store) -> ModelRef:
     """An imported version, and an environment that leads flows to the services of the tests."""
+    return import_to("from-others")
+
+
+def import_to(model: str) -> ModelRef:
     lineage = ImportLineage(
         source_file="theirs.pth",
         source_sha256="ab" * 32,
         source_format="MSRResNet of BasicSR, torch.save",
         weights_digest=hashlib.sha256(WEIGHTS).hexdigest(),
     )
-    return Registry(Settings()).register_import("from-others", WEIGHTS, lineage)
+    return Registrar(Settings()).register_import(model, WEIGHTS, lineage)
 
 
 @pytest.mark.usefixtures("prefect_api")
-def test_a_promotion_of_it_fails_with_the_reason_and_decides_nothing(
+def test_a_promotion_of_it_without_a_dataset_fails_and_decides_nothing(
     imported: ModelRef, object_store: S3Store
 ) -> None:
-    with pytest.raises(RegistryError, match=r"was imported from theirs\.pth .* cannot be promoted"):
+    with pytest.raises(RegistryError, match=r"was imported from theirs\.pth .* parameter dataset"):
         promote(imported.name, imported.version)
     assert PromotionLog(object_store, imported.name).entries() == []
     registry = Registry(Settings())
@@ -51,8 +59,26 @@ def test_a_promotion_of_it_fails_with_the_reason_and_decides_nothing(
     assert registry.find(imported.name, CHALLENGER) is None
 
 
+@pytest.mark.usefixtures("prefect_api")
+@pytest.mark.parametrize("distance", [1.2, 1.4])
+def test_it_becomes_champion_by_the_gate_where_it_is_better_on_a_prepared_dataset(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, distance: float
+) -> None:
+    pipeline.mirror()
+    champion = pipeline.retrain().result()
+    theirs = import_to(pipeline.model)
+    data = pipeline.prepare("s3://srgan-test/raw", "leaves", tiny().data)
+    monkeypatch.setattr(evaluate_module, "newest_version", lambda name: {"leaves": data}[name])
+    pipeline.distance["model"] = distance
+    decision = promote(pipeline.model, theirs.version, dataset="leaves")
+    assert decision.promoted == (distance == 1.2)
+    assert pipeline.champion() == (theirs if decision.promoted else champion).version
+    measured = pipeline.evaluated[-1]
+    assert (measured.dataset, measured.contestants["champion"]) == (data, champion)
+
+
 def test_an_evaluation_of_it_asks_for_a_dataset(imported: ModelRef) -> None:
-    with pytest.raises(RegistryError, match="evaluate-model needs its parameter dataset"):
+    with pytest.raises(RegistryError, match="parameter dataset of the flow"):
         find_dataset.fn(imported, None)
 
 

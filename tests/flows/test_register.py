@@ -20,7 +20,7 @@ from srgan.recipes import tiny
 from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.train.checkpoint_writer import CheckpointWriter
-from tests.adapters.test_registry import lineage
+from tests.adapters.versions import lineage
 from tests.conftest import free_ports
 from tests.mlflow_server import run_mlflow_server, server_pids
 from tests.train.test_checkpoint import RUN, manifest

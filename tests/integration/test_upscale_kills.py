@@ -29,7 +29,7 @@ SOURCE = "s3://srgan/bulk/photos"
 REGISTER = """
 import hashlib
 import torch
-from srgan.adapters.registry import Registry
+from srgan.adapters.registering import Registrar
 from srgan.config import GeneratorConfig
 from srgan.evaluate.lineage import ImportLineage
 from srgan.models.build import build_generator
@@ -45,7 +45,7 @@ lineage = ImportLineage(
     source_format="drawn",
     weights_digest=hashlib.sha256(weights).hexdigest(),
 )
-print("RESULT", Registry(Settings()).register_import("bulk-x4", weights, lineage).uri)
+print("RESULT", Registrar(Settings()).register_import("bulk-x4", weights, lineage).uri)
 """
 
 

@@ -1,0 +1,154 @@
+"""The stages before the registry, replaced: what they answer, and what they were asked."""
+
+import hashlib
+from typing import Any
+
+import torch
+from prefect.client.schemas.objects import State
+
+from flows.retrain import retrain
+from srgan.adapters.s3 import S3Store
+from srgan.config import AdversarialConfig, DataConfig, PretrainConfig, Recipe
+from srgan.evaluate.judges import trainings
+from srgan.evaluate.promotions import PromotionLog
+from srgan.evaluate.report import Figures, ImageFigures, Report, means
+from srgan.evaluate.spec import EvaluateSpec
+from srgan.models.build import build_generator
+from srgan.models.interchange import dump_generator
+from srgan.models.weights import publish_weights
+from srgan.perceptual import DISTANCES
+from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, to_json
+from srgan.train.checkpoint import Manifest
+from srgan.train.checkpoint_writer import CheckpointWriter
+
+
+class Pipeline:
+    """The stages before the registry: what they answer, and what they were asked."""
+
+    def __init__(self, store: S3Store, model: str) -> None:
+        self.store = store
+        self.model = model
+        self.dataset_version = "v1"
+        self.psnr = {"bicubic": 28.0, "pretrained": 28.4, "model": 28.5, "champion": 28.5}
+        self.distance = {"bicubic": 2.7, "pretrained": 1.4, "model": 1.3, "champion": 1.3}
+        self.trained: list[str] = []
+        self.results: list[CheckpointRef] = []
+        self.started_from: list[CheckpointRef | None] = []
+        self.forced: list[bool] = []
+        self.evaluated: list[EvaluateSpec] = []
+
+    def prepare(self, source: str, dataset: str, data: DataConfig) -> DatasetRef:
+        return DatasetRef(
+            dataset=dataset,
+            version=self.dataset_version,
+            key=f"crops/{dataset}/versions/{self.dataset_version}.json",
+            source=source,
+            scale=4,
+            num_train_crops=4,
+            num_eval_crops=2,
+            num_train_photos=2,
+            num_eval_photos=1,
+            num_rejected=0,
+            num_read=0,
+        )
+
+    def train(
+        self,
+        dataset: DatasetRef,
+        stage: PretrainConfig | AdversarialConfig,
+        init_from: CheckpointRef | None = None,
+        num_workers: int | None = None,
+        force: bool = False,
+    ) -> CheckpointRef:
+        assert init_from or stage.stage == "pretrain"
+        run = f"{stage.stage}-{self.model}-{len(self.trained)}"
+        self.trained.append(run)
+        self.started_from.append(init_from)
+        self.forced.append(force)
+        torch.manual_seed(len(self.trained))
+        manifest = Manifest(
+            run=run,
+            stage=stage.stage,
+            step=stage.steps,
+            final=True,
+            generator=stage.generator,
+            config={},
+            dataset_version=dataset.version,
+            init_from=init_from.digest if init_from else None,
+            init_run=init_from.run if init_from else None,
+            code_version="1",
+            num_ranks=1,
+            metrics={},
+            parts={},
+        )
+        data = dump_generator(build_generator(stage.generator))
+        with CheckpointWriter(self.store) as writer:
+            writer.save(manifest, {"generator": data})
+        result = CheckpointRef(
+            run=run,
+            stage=stage.stage,
+            step=stage.steps,
+            key=manifest.key,
+            digest=hashlib.sha256(data).hexdigest(),
+            dataset_version=dataset.version,
+        )
+        self.results.append(result)
+        return result
+
+    def trained_before(
+        self, dataset: DatasetRef, stage: PretrainConfig | AdversarialConfig, *_: Any, **__: Any
+    ) -> CheckpointRef:
+        """What `train` answers where an earlier life of the flow run has finished the stage."""
+        found = [each for each in self.results if each.stage == stage.stage]
+        assert found[-1].dataset_version == dataset.version
+        return found[-1]
+
+    def run_job(self, *, spec: EvaluateSpec, **_: Any) -> None:
+        """What the evaluation job leaves in the bucket."""
+        self.evaluated.append(spec)
+        figures = {
+            name: Figures(
+                psnr=self.psnr[name],
+                ssim=0.8,
+                distances={DISTANCES[judge]: self.distance[name] for judge in spec.judges},
+            )
+            for name in ["bicubic", *spec.contestants]
+        }
+        images = [
+            ImageFigures(source=f"{photo}.png", crop=photo, figures=figures) for photo in range(2)
+        ]
+        trained = trainings(self.store, spec.contestants)
+        report = Report(
+            dataset=spec.dataset,
+            scale=spec.dataset.scale,
+            code_version=spec.code_version,
+            weights={},
+            judges=spec.judges,
+            beyond_pixels=[name for name, one in trained.items() if one.beyond_pixels],
+            means=means(images),
+            images=images,
+        )
+        self.store.put(spec.report_key, to_json(report))
+        result = EvaluationRef(
+            run=spec.contestants["model"].run,
+            key=spec.report_key,
+            picture_key=spec.picture_key,
+            num_images=2,
+            metrics=report.metrics,
+            dataset_version=spec.dataset.version,
+            mlflow_run_id=spec.mlflow_run_id,
+        )
+        self.store.put(spec.result_key, to_json(result))
+
+    def mirror(self) -> None:
+        """What `srgan weights mirror squeezenet1_1` leaves in the bucket; nothing reads it here."""
+        publish_weights(self.store, "squeezenet1_1", b"weights", "here")
+
+    def retrain(self, recipe: str | Recipe = "tiny", **options: Any) -> State[Any]:
+        """Run the flow; its final state."""
+        return retrain(
+            "s3://srgan-test/raw", "leaves", self.model, recipe, return_state=True, **options
+        )
+
+    def champion(self) -> int | None:
+        return PromotionLog(self.store, self.model).champion()
