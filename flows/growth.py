@@ -39,9 +39,9 @@ def announce_growth(ref: DatasetRef, growth: GrowthConfig) -> None:
         payload={
             "version": ref.version,
             "num_before": changes.num_before,
-            "num_new": changes.num_new,
-            "num_changed": changes.num_changed,
-            "num_removed": changes.num_removed,
+            "num_new": len(changes.new),
+            "num_changed": len(changes.changed),
+            "num_removed": len(changes.removed),
         },
     )
     mark_announced(store, ref)

@@ -8,6 +8,7 @@ from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.adapters.trace import trace_version
 from srgan.adapters.tracking import find_run
+from srgan.data.changes import PhotoChanges, changes_since
 from srgan.evaluate.details import Details
 from srgan.evaluate.promotions import Grounds, PromotionLog
 from srgan.evaluate.report import Report
@@ -15,7 +16,6 @@ from srgan.refs import DatasetRef, ModelRef, PromotionDecision
 from srgan.report.chain import as_svg
 from srgan.report.content import Content, TrainedStage
 from srgan.report.costs import Cost, read_costs
-from srgan.report.photos import PhotoLists, photos_since
 from srgan.report.training import CURVES
 from srgan.settings import Settings
 from srgan.train.checkpoint import checkpoints_prefix, read_manifest
@@ -85,7 +85,7 @@ def _stage(
 
 def _photos(
     settings: Settings, store: S3Store, model: str, champion: int | None, now: DatasetRef
-) -> PhotoLists | None:
+) -> PhotoChanges | None:
     """Compared with what the champion before was trained on."""
     if champion is None:
         return None
@@ -94,4 +94,4 @@ def _photos(
     if "dataset_ref" not in tags:
         return None  # an imported one, trained elsewhere
     before = DatasetRef.model_validate_json(tags["dataset_ref"])
-    return photos_since(store, before.key, now.key)
+    return changes_since(store, before.key, now.key)

@@ -1,6 +1,6 @@
 """How much a dataset has grown since that was last announced: small steps add up."""
 
-from srgan.data.changes import PhotoChanges, changes_since
+from srgan.data.changes import PhotoChanges, changes_since, every_photo
 from srgan.data.manifest import manifest_key
 from srgan.refs import DatasetRef, Ref, to_json
 from srgan.storage import ObjectStore
@@ -24,8 +24,7 @@ def growth_since_announced(store: ObjectStore, dataset: DatasetRef) -> PhotoChan
     if found is not None:
         version = _Announced.model_validate_json(found).version
         changes = changes_since(store, manifest_key(dataset.dataset, version), dataset.key)
-    num_photos = dataset.num_train_photos + dataset.num_eval_photos
-    return changes or PhotoChanges(num_before=0, num_new=num_photos, num_changed=0, num_removed=0)
+    return changes or every_photo(store, dataset.key)
 
 
 def mark_announced(store: ObjectStore, dataset: DatasetRef) -> None:

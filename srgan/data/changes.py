@@ -1,4 +1,4 @@
-"""What differs between two versions of a dataset, counted in photos."""
+"""Which photos differ between two versions of a dataset."""
 
 from pydantic import ValidationError
 
@@ -9,19 +9,22 @@ from srgan.storage import ObjectStore
 
 
 class PhotoChanges(Ref):
-    """Photos that differ by their pixels; a renamed or copied file is no change."""
+    """Photos that differ by their pixels, by keys of their files; a renamed or copied one is none.
+
+    Of copies the first key is named.
+    """
 
     num_before: int
-    num_new: int
-    num_changed: int
-    """Files whose picture became another one; counted neither as new nor as removed."""
-    num_removed: int
+    new: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    """Files whose picture became another one; neither new nor removed."""
+    removed: tuple[str, ...] = ()
     recut: bool = False
     """Whether the crops of all photos are others: another size, scale or shrinking."""
 
     @property
     def num_total(self) -> int:
-        return self.num_new + self.num_changed + self.num_removed
+        return len(self.new) + len(self.changed) + len(self.removed)
 
     @property
     def share(self) -> float:
@@ -35,9 +38,10 @@ class PhotoChanges(Ref):
         )
 
     def __str__(self) -> str:
+        counts = len(self.new), len(self.changed), len(self.removed)
         return (
-            f"photos: {self.num_new} new, {self.num_changed} changed, {self.num_removed} removed, "
-            f"{100 * self.share:.1f} % of {self.num_before}"
+            "photos: {} new, {} changed, {} removed, ".format(*counts)
+            + f"{100 * self.share:.1f} % of {self.num_before}"
         )
 
 
@@ -68,22 +72,34 @@ def compare_photos(
     before: dict[str, str], now: dict[str, str], *, recut: bool = False
 ) -> PhotoChanges:
     """The same for digests of pixels by the keys of their files."""
-    num_before = len(set(before.values()))
-    removed = set(before.values()) - set(now.values())
-    added = set(now.values()) - set(before.values())
-    num_changed = 0
-    for key in before.keys() & now.keys():
+    old, new = _first_keys(before), _first_keys(now)
+    removed = {pixels: key for pixels, key in old.items() if pixels not in new}
+    added = {pixels: key for pixels, key in new.items() if pixels not in old}
+    changed = []
+    for key in sorted(before.keys() & now.keys()):
         if before[key] in removed and now[key] in added:
-            removed.remove(before[key])
-            added.remove(now[key])
-            num_changed += 1
+            del removed[before[key]], added[now[key]]
+            changed.append(key)
     return PhotoChanges(
-        num_before=num_before,
-        num_new=len(added),
-        num_changed=num_changed,
-        num_removed=len(removed),
+        num_before=len(old),
+        new=tuple(sorted(added.values())),
+        changed=tuple(changed),
+        removed=tuple(sorted(removed.values())),
         recut=recut,
     )
+
+
+def every_photo(store: ObjectStore, key: str) -> PhotoChanges:
+    """The changes since there was nothing: all photos of the version are new."""
+    return compare_photos({}, _pixels(store, read_manifest(store, key)))
+
+
+def _first_keys(pixels_of: dict[str, str]) -> dict[str, str]:
+    """The first key of each picture, by its pixels."""
+    first: dict[str, str] = {}
+    for key in sorted(pixels_of):
+        first.setdefault(pixels_of[key], key)
+    return first
 
 
 def _pixels(store: ObjectStore, manifest: Manifest) -> dict[str, str]:

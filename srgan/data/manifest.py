@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from srgan.config import DataConfig
+from srgan.data.pointers import move_pointer, read_pointer
 from srgan.data.tables import CutPhoto, Source, load_photos, load_sources
 from srgan.errors import ConflictError, StorageError
 from srgan.refs import DatasetRef, Ref, digest, to_json
@@ -72,10 +73,6 @@ class Manifest(Ref):
         )
 
 
-class _Latest(Ref):
-    version: str
-
-
 def manifest_key(dataset: str, version: str) -> str:
     return f"crops/{dataset}/versions/{version}.json"
 
@@ -119,13 +116,10 @@ def read_manifest(store: ObjectStore, key: str) -> Manifest:
 
 def read_latest(store: ObjectStore, dataset: str) -> tuple[Manifest | None, str | None]:
     """The newest version of a dataset and the change token of its pointer, or (None, None)."""
-    key = latest_key(dataset)
-    # Token first: if the pointer moves in between, the later move by this token fails, as it must.
-    info = store.head(key)
-    if info is None:
+    version, token = read_pointer(store, latest_key(dataset))
+    if version is None:
         return None, None
-    version = _Latest.model_validate_json(store.get(key)).version
-    return read_manifest(store, manifest_key(dataset, version)), info.token
+    return read_manifest(store, manifest_key(dataset, version)), token
 
 
 def read_sources(store: ObjectStore, manifest: Manifest) -> list[Source]:
@@ -156,13 +150,7 @@ def publish(store: ObjectStore, manifest: Manifest, token: str | None) -> None:
     """Write the manifest, then move the pointer from where `token` saw it (None: nowhere)."""
     store.put(manifest.key, to_json(manifest), content_type="application/json")
     try:
-        store.put(
-            latest_key(manifest.dataset),
-            to_json(_Latest(version=manifest.version)),
-            content_type="application/json",
-            if_absent=token is None,
-            if_token=token,
-        )
+        move_pointer(store, latest_key(manifest.dataset), manifest.version, token)
     except ConflictError as error:
         raise ConflictError(
             f"dataset {manifest.dataset!r} got another version while this one was prepared; "

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from srgan.config import SetConfig
 from srgan.data.crops import windows
+from srgan.data.pointers import move_pointer, read_pointer
 from srgan.errors import ConflictError, DataError, StorageError
 from srgan.images import decode_in_8_bits, pixel_digest
 from srgan.refs import Ref, SetRef, digest, to_json
@@ -61,10 +62,6 @@ class EvaluationSet(Ref):
         )
 
 
-class _Latest(Ref):
-    version: str
-
-
 def version_key(name: str, version: str) -> str:
     return f"sets/{name}/versions/{version}.json"
 
@@ -94,29 +91,21 @@ def read_set(store: ObjectStore, key: str) -> EvaluationSet:
 
 def newest_set(store: ObjectStore, name: str) -> EvaluationSet:
     """The newest version of a set by its name; `DataError` where there is none."""
-    found = store.find(latest_key(name))
-    if found is None:
+    version, _ = read_pointer(store, latest_key(name))
+    if version is None:
         raise DataError(
             f"there is no evaluation set {name!r}; make it with the flow prepare-eval: `prefect "
             f"deployment run prepare-eval/prepare-eval --param name={name} --param source=s3://…`"
         )
-    version = _Latest.model_validate_json(found).version
     return read_set(store, version_key(name, version))
 
 
 def publish_set(store: ObjectStore, made: EvaluationSet) -> None:
     """Write the version, then point to it; `ConflictError` where somebody else did meanwhile."""
-    # Token first: if the pointer moves in between, the later move by this token fails, as it must.
-    info = store.head(latest_key(made.name))
+    _, token = read_pointer(store, latest_key(made.name))
     store.put(made.ref.key, to_json(made), content_type="application/json")
     try:
-        store.put(
-            latest_key(made.name),
-            to_json(_Latest(version=made.version)),
-            content_type="application/json",
-            if_absent=info is None,
-            if_token=info.token if info else None,
-        )
+        move_pointer(store, latest_key(made.name), made.version, token)
     except ConflictError as error:
         raise ConflictError(
             f"evaluation set {made.name!r} got another version at the same moment; run "

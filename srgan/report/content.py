@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from srgan.data.changes import PhotoChanges
 from srgan.evaluate.details import Details
 from srgan.evaluate.promotions import Grounds
 from srgan.evaluate.report import Report
 from srgan.refs import PromotionDecision
 from srgan.report.costs import Cost
-from srgan.report.photos import PhotoLists
 
 Points = Sequence[tuple[int, float]]
 """Step and value, steps ascending."""
@@ -43,7 +43,7 @@ class Content:
     details: Details
     licence: str | None
     """Of the photos, where somebody said."""
-    photos: PhotoLists | None
+    photos: PhotoChanges | None
     """Since the champion's dataset version; None without a champion, or where that one is gone."""
     costs: Sequence[Cost]
     """Of all jobs that made stages and evaluation, those of earlier flow runs too."""

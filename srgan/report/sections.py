@@ -118,14 +118,18 @@ def dataset_section(content: Content) -> dict[str, Any]:
         ("Licence", content.licence or "not stated"),
     ]
     photos = content.photos
-    groups = photos.model_dump().items() if photos else ()
+    groups = {
+        "new": photos.new if photos else (),
+        "changed": photos.changed if photos else (),
+        "removed": photos.removed if photos else (),
+    }
     if content.decision.champion_before is None:
         note = "There was no champion before, so all photos are new to this model."
     elif photos is None:
         note = "The champion's dataset version is gone; what has changed since cannot be told."
     else:
         note = "Compared with the champion's dataset version, by their pixels." + (
-            "" if photos else " Nothing has changed."
+            "" if photos.num_total else " Nothing has changed."
         )
     return {
         "dataset_rows": rows,
@@ -137,7 +141,7 @@ def dataset_section(content: Content) -> dict[str, Any]:
                 "more": max(0, len(keys) - _MAX_FILES),
                 "open": len(keys) <= 8,
             }
-            for word, keys in groups
+            for word, keys in groups.items()
             if keys
         ],
         "photo_note": note,

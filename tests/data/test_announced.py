@@ -11,7 +11,7 @@ HALF = GrowthConfig(min_changed_share=0.5)
 
 def test_of_a_new_dataset_every_photo_is_new(prepare: Prepare, object_store: S3Store) -> None:
     assert growth_since_announced(object_store, prepare(1, 2, 3)) == PhotoChanges(
-        num_before=0, num_new=3, num_changed=0, num_removed=0
+        num_before=0, new=("raw/1.png", "raw/2.png", "raw/3.png")
     )
 
 
@@ -33,5 +33,5 @@ def test_where_the_announced_version_is_gone_every_photo_is_new(
     mark_announced(object_store, before)
     now = prepare(1, 2, 3)
     object_store.delete(before.key)
-    assert growth_since_announced(object_store, now).num_new == 3
+    assert growth_since_announced(object_store, now).num_total == 3
     assert object_store.head(announced_key("pets")) is not None

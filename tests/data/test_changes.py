@@ -16,7 +16,7 @@ def test_equal_photos_have_not_changed() -> None:
 
 def test_a_file_with_another_picture_is_one_change() -> None:
     changes = compare_photos({"a": "1", "b": "2"}, {"a": "3", "b": "2"})
-    assert (changes.num_new, changes.num_changed, changes.num_removed) == (0, 1, 0)
+    assert changes == PhotoChanges(num_before=2, changed=("a",))
 
 
 def test_renamed_and_copied_files_are_no_change() -> None:
@@ -30,6 +30,9 @@ def test_two_files_that_swap_their_pictures_are_no_change() -> None:
 def test_new_changed_and_removed_photos_are_told_apart() -> None:
     before = {"a": "1", "b": "2", "c": "3", "copy of c": "3"}
     changes = compare_photos(before, {"a": "9", "b": "2", "d": "4", "e": "5"})
+    assert changes.new == ("d", "e")
+    assert changes.changed == ("a",)
+    assert changes.removed == ("c",), "of copies the first"
     assert str(changes) == "photos: 2 new, 1 changed, 1 removed, 133.3 % of 3"
 
 
@@ -45,7 +48,7 @@ def test_versions_in_the_bucket_are_compared_by_their_photos(
 ) -> None:
     before, now = prepare(1, 2, 3), prepare(2, 3, 4, 5)
     assert changes_since(object_store, before.key, now.key) == PhotoChanges(
-        num_before=3, num_new=2, num_changed=0, num_removed=1
+        num_before=3, new=("raw/4.png", "raw/5.png"), removed=("raw/1.png",)
     )
 
 

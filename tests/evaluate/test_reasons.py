@@ -7,8 +7,8 @@ from srgan.data.changes import PhotoChanges
 from srgan.evaluate.reasons import Decision, Known, decide
 
 INPUTS = {"dataset_version": "v2", "recipe": "r", "code_version": "1+new"}
-FEW = PhotoChanges(num_before=100, num_new=2, num_changed=1, num_removed=1)
-MANY = FEW.model_copy(update={"num_removed": 2})
+FEW = PhotoChanges(num_before=100, new=("a", "b"), changed=("c",), removed=("d",))
+MANY = FEW.model_copy(update={"removed": ("d", "e")})
 CHAMPION = "version 1 of pets (champion)"
 REFUSED = "version 2 of pets (which was refused)"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from srgan.data.changes import PhotoChanges
 from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.details import Details
 from srgan.evaluate.mos import OpinionPair
@@ -18,7 +19,6 @@ from srgan.evaluate.report import Report
 from srgan.refs import PromotionDecision, SetResult
 from srgan.report.costs import Cost
 from srgan.report.page import render
-from srgan.report.photos import PhotoLists
 from srgan.report.words import duration
 from tests.report.contents import GROUNDS, HOSTILE, content
 
@@ -142,7 +142,9 @@ def test_every_crop_shows_what_each_method_made_of_it_and_the_original(draw_phot
 
 
 def test_photos_that_changed_are_named_and_long_lists_are_counted(draw_photo: Draw) -> None:
-    photos = PhotoLists(new=[f"{n:03d}.png" for n in range(120)], changed=["a.png"], removed=[])
+    photos = PhotoChanges(
+        num_before=200, new=tuple(f"{n:03d}.png" for n in range(120)), changed=("a.png",)
+    )
     text = shown(draw_photo, photos=photos)
     assert "120 photos new" in text
     assert "and 20 more" in text

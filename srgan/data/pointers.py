@@ -1,0 +1,31 @@
+"""Which version is the newest: a small object that moves from where it was seen, or not at all."""
+
+from srgan.refs import Ref, to_json
+from srgan.storage import ObjectStore
+
+
+class _Pointer(Ref):
+    version: str
+
+
+def read_pointer(store: ObjectStore, key: str) -> tuple[str | None, str | None]:
+    """The version that `key` points to and the change token of the pointer, or (None, None)."""
+    # Token first: if the pointer moves in between, the later move by this token fails, as it must.
+    info = store.head(key)
+    if info is None:
+        return None, None
+    return _Pointer.model_validate_json(store.get(key)).version, info.token
+
+
+def move_pointer(store: ObjectStore, key: str, version: str, token: str | None) -> None:
+    """Point to a version that is whole; `ConflictError` where `token` is not the newest any more.
+
+    `token` as `read_pointer` gave it: None where nothing was there.
+    """
+    store.put(
+        key,
+        to_json(_Pointer(version=version)),
+        content_type="application/json",
+        if_absent=token is None,
+        if_token=token,
+    )
