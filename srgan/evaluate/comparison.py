@@ -12,7 +12,7 @@ from srgan.evaluate.guards import NOT_FINITE, Signs, measure_signs
 from srgan.evaluate.report import Figures, ImageFigures
 from srgan.metrics import psnr, ssim
 from srgan.resize import imresize
-from srgan.upscale.engine import luma
+from srgan.upscale.levels import luma
 
 Pixels = NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]

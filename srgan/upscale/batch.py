@@ -8,13 +8,11 @@ outputs by their metadata.
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from io import BytesIO
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ConflictError, ImageError, StorageError
@@ -24,8 +22,8 @@ from srgan.images.spool import SpooledPhoto
 from srgan.storage import ObjectStore
 from srgan.upscale.decoders import Decode
 from srgan.upscale.gate import Gate
+from srgan.upscale.job import PASSED_BY, Job
 from srgan.upscale.join import Item
-from srgan.upscale.memory import is_out_of_memory
 from srgan.upscale.names import metadata_key, reroute_suffix
 from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
 from srgan.upscale.sizing import Sizing
@@ -38,8 +36,6 @@ _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys that storage failed on are tried again; the client itself repeats for seconds."""
 _MEMORY_BYTES = 2**30
 """Bound of decoded and upscaled pixels that wait for their turn; a larger image goes alone."""
-_PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OSError)
-"""What one image can cause: it is recorded. Anything else is a bug and ends the batch."""
 
 
 class Upscaler(Protocol):
@@ -52,30 +48,6 @@ class Upscaler(Protocol):
 
     def held_bytes(self, photo: Photo) -> int:
         """Memory that a photo and its result take until that is encoded."""
-
-
-@dataclass(slots=True)
-class _Job:
-    """One source on its way through the stages."""
-
-    item: Item
-    key: str
-    """Of the output."""
-    photo: Photo | None = None
-    format: str = ""
-    output: Photo | None = None
-    memory_bytes: int = 0
-    facts: dict[str, Any] = field(default_factory=dict)
-    """Columns of its record known so far."""
-    error: BaseException | None = None
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.facts[f"{stage}_s"] = time.monotonic() - began
 
 
 class Batch:
@@ -139,8 +111,8 @@ class Batch:
         return True
 
     def _pass(self, items: Sequence[Item]) -> list[Record]:
-        loaded: SimpleQueue[_Job] = SimpleQueue()
-        finished: SimpleQueue[_Job] = SimpleQueue()
+        loaded: SimpleQueue[Job] = SimpleQueue()
+        finished: SimpleQueue[Job] = SimpleQueue()
         gate = Gate(_MEMORY_BYTES)
         with (
             ThreadPoolExecutor(NUM_READERS, "read") as readers,
@@ -148,7 +120,7 @@ class Batch:
         ):
             try:
                 for item in items:
-                    readers.submit(self._load, _Job(item, item.output), gate, loaded)
+                    readers.submit(self._load, Job(item, item.output), gate, loaded)
                 rows: list[Record] = []
                 for _ in items:
                     job = loaded.get()
@@ -165,7 +137,7 @@ class Batch:
                 writers.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _load(self, job: _Job, gate: Gate, loaded: "SimpleQueue[_Job]") -> None:
+    def _load(self, job: Job, gate: Gate, loaded: "SimpleQueue[Job]") -> None:
         try:
             if not self._is_there(job):
                 with job.timed("read"):
@@ -182,7 +154,7 @@ class Batch:
             job.photo, job.error = None, error
         loaded.put(job)
 
-    def _is_there(self, job: _Job) -> bool:
+    def _is_there(self, job: Job) -> bool:
         """Whether an attempt that was killed, or a run without records, made the output."""
         info = self._destination.head(job.key)
         if info is None:
@@ -193,7 +165,7 @@ class Batch:
         job.facts |= {"destination_token": info.token, "destination_bytes": info.size_bytes}
         return True
 
-    def _is_wanted(self, job: _Job, photo: Photo) -> bool:
+    def _is_wanted(self, job: Job, photo: Photo) -> bool:
         """Decide on the output; False when it has to go under another key and is there."""
         chosen = self._config.output_format
         wanted = photo.format if chosen == "same" else chosen
@@ -208,7 +180,7 @@ class Batch:
         growth = height * width / (self._engine.scale**2 * photo.num_pixels)
         return int(self._engine.held_bytes(photo) * max(1.0, growth))
 
-    def _upscale(self, job: _Job) -> None:
+    def _upscale(self, job: Job) -> None:
         if job.photo is None:
             return
         try:
@@ -216,11 +188,11 @@ class Batch:
                 result = self._engine.upscale_photo(job.photo)
                 job.output = self._sizing.fitted(result, job.photo)
             self._sample(job.item, job.photo, job.output)
-        except _PASSED_BY as error:
+        except PASSED_BY as error:
             job.error = error
         job.photo = None
 
-    def _store(self, job: _Job, gate: Gate, finished: "SimpleQueue[_Job]") -> None:
+    def _store(self, job: Job, gate: Gate, finished: "SimpleQueue[Job]") -> None:
         try:
             if job.output is not None:
                 self._write(job, job.output)
@@ -231,7 +203,7 @@ class Batch:
             gate.leave(job.memory_bytes)
         finished.put(job)
 
-    def _write(self, job: _Job, photo: Photo) -> None:
+    def _write(self, job: Job, photo: Photo) -> None:
         # Where pixels are in a file, the output is too.
         on_disk = isinstance(photo, SpooledPhoto)
         with tempfile.TemporaryFile() if on_disk else BytesIO() as file:
@@ -264,37 +236,7 @@ class Batch:
             "srgan-config": self._stamp.config_digest,
         }
 
-    def _row(self, job: _Job) -> Record:
-        error = job.error
-        if error is not None and not isinstance(error, _PASSED_BY):
-            raise error
-        row = Record(
-            source_key=job.item.key,
-            source_token=job.item.token,
-            source_bytes=job.item.size_bytes,
-            model=self._stamp.model,
-            config_digest=self._stamp.config_digest,
-            outcome="done" if "width" in job.facts else "skipped",
-            destination_key=job.key,
-            **job.facts,
-        )
-        if error is not None:
-            row = replace(
-                row,
-                outcome="failed",
-                error=type(error).__name__,
-                reason=_reason(error),
-                detail=error.detail if isinstance(error, ImageError) else str(error),
-            )
+    def _row(self, job: Job) -> Record:
+        row = job.record(self._stamp)
         self._progress(row)
         return row
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ImageError):
-        return error.reason
-    if isinstance(error, StorageError):
-        return "storage"
-    if is_out_of_memory(error):
-        return "out_of_memory"
-    return "engine"

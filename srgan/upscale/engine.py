@@ -20,6 +20,7 @@ from srgan.models.base import Generator
 from srgan.models.folding import folded
 from srgan.models.interpolation import Bicubic
 from srgan.precision import computes_bf16
+from srgan.upscale.levels import compact, luma, to_levels, to_lr, to_pixels
 from srgan.upscale.memory import (
     MEMORY_BYTES,
     PROCESS_BYTES,
@@ -84,7 +85,7 @@ class Engine:
         self._generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         self._bicubic = Bicubic(generator.scale).to(self.device)
         if tile is None:
-            self._costs = costs_of(self._generator, self._dtype, _levels)
+            self._costs = costs_of(self._generator, self._dtype, to_levels)
             self._tile_for(0)  # refuses a budget that is too small before work starts
 
     def upscale(self, image: Pixels) -> Pixels:
@@ -221,7 +222,7 @@ class Engine:
         window = image[
             rows.window.start : rows.window.stop, columns.window.start : columns.window.stop
         ]
-        lr = _to_lr(window, self.device)
+        lr = to_lr(window, self.device)
         features = generator.trunk(lr.to(self._dtype))
         for row, column in tile.pieces():
             kept = (
@@ -231,7 +232,7 @@ class Engine:
             )
             # The head has the pixels in fp32 whatever the network computes in: what it
             # interpolates of them stays exact.
-            sr = generator.head(_compact(features[kept]), _compact(lr[kept]))
+            sr = generator.head(compact(features[kept]), compact(lr[kept]))
             _place(write, sr, image.dtype, row, column, generator.scale)
 
 
@@ -244,51 +245,12 @@ def _place(
     )
     part = (row.core.inside(row.features), column.core.inside(column.features))
     height, width = (slice(side.start * scale, side.stop * scale) for side in part)
-    write(rows, columns, _to_pixels(sr[0, :, height, width], dtype))
-
-
-def _to_lr(window: Pixels, device: torch.device) -> Tensor:
-    """uint8 or uint16 (h, w, 3) → float (1, 3, h, w) in [0, 1], channels-last."""
-    values = torch.from_numpy(window.copy()).to(device)
-    return (values.float() / np.iinfo(window.dtype).max).permute(2, 0, 1).unsqueeze(0)
-
-
-def _compact(view: Tensor) -> Tensor:
-    return view.contiguous(memory_format=torch.channels_last)
-
-
-def _to_pixels(sr: Tensor, dtype: DTypeLike) -> Pixels:
-    """Float (3, H, W), nominally [−1, 1] → (H, W, 3) of uint8 or uint16, rounded.
-
-    `ImageError` where the network gave no numbers: as pixels they would pass for black.
-    """
-    if not torch.isfinite(sr).all():
-        raise ImageError("not_finite", "the network gave values that are not finite")
-    levels = _levels(sr) if dtype == np.uint8 else _deep_levels(sr)
-    pixels: Pixels = levels.permute(1, 2, 0).cpu().numpy()
-    return pixels
-
-
-def _levels(sr: Tensor) -> Tensor:
-    return ((sr + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def _deep_levels(sr: Tensor) -> Tensor:
-    return ((sr + 1) * 32767.5).round().clamp(0, 65_535).to(torch.uint16)
+    write(rows, columns, to_pixels(sr[0, :, height, width], dtype))
 
 
 def _evenly(side: int, tile: int) -> int:
     """The tile that cuts a side into as many parts as `tile` does, but equal ones."""
     return -(-side // -(-side // tile))
-
-
-def luma(rgb: Pixels) -> Pixels:
-    """Full-range BT.601 luma (H, W) of RGB; gray in is the same gray out.
-
-    In whole numbers, whose sums are the same whatever the tile.
-    """
-    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
-    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)
 
 
 def _larger(image: Pixels, scale: int) -> tuple[int, ...]:
