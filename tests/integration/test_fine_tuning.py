@@ -1,0 +1,63 @@
+"""A champion trained on, through the deployment, when more photos have come."""
+
+import json
+
+import pytest
+
+from srgan.recipes import tiny
+from tests.integration.conftest import RunningStack, dead_leaves
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+MODEL = "tuned-x4"
+
+
+def test_a_champion_is_fine_tuned_when_photos_have_come_and_the_version_says_from_what(
+    stack: RunningStack,
+) -> None:
+    upload(stack, range(8))
+    first = retrain(stack)
+    assert (first["start"], first["version"]) == ("scratch", 1)
+    upload(stack, range(8, 14))
+    second = retrain(stack)
+    assert second["version"] == 2
+    assert (second["start"], second["start_weights"]) == (f"models:/{MODEL}/1", first["weights"])
+    assert "6 new" in second["reason"]
+    checkpoint = stack.python(
+        "from srgan.adapters.s3 import open_store\n"
+        "from srgan.settings import Settings\n"
+        "from srgan.train.checkpoint import checkpoints_prefix, read_manifest\n"
+        "store = open_store(Settings())\n"
+        f"newest = list(store.list(checkpoints_prefix({second['run']!r})))[-1]\n"
+        "print(read_manifest(store, newest.key).init_from)"
+    )
+    assert checkpoint.splitlines()[-1] == first["weights"], "its training began with the champion"
+
+
+def upload(stack: RunningStack, seeds: range) -> None:
+    for seed in seeds:
+        stack.store.put(f"raw/tuned/{seed:02d}.png", dead_leaves(seed + 700))
+
+
+def retrain(stack: RunningStack) -> dict[str, str]:
+    """Through the deployment, on pixels alone, from the champion if there is one; its tags."""
+    recipe = tiny().model_copy(update={"name": "tuned", "adversarial": None})
+    done = stack.deployment(
+        "retrain/retrain",
+        source="s3://srgan/raw/tuned",
+        dataset="tuned",
+        model=MODEL,
+        recipe=recipe.model_dump(mode="json"),
+        policy={"start": "champion"},
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
+    printed = stack.python(
+        "import json\n"
+        "from srgan.adapters.registry import Registry\n"
+        "from srgan.settings import Settings\n"
+        "registry = Registry(Settings())\n"
+        f"newest = registry.versions({MODEL!r})[-1]\n"
+        "print(json.dumps(newest.tags | {'version': newest.ref.version}))"
+    )
+    found: dict[str, str] = json.loads(printed.splitlines()[-1])
+    return found
