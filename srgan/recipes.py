@@ -102,18 +102,18 @@ def fast_x4() -> Recipe:
         ),
         adversarial=AdversarialConfig(
             generator=generator,
-            steps=2800,
+            steps=300,
             discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
             # Features alone let a fine grid grow that they do not see, the more the longer.
             content=_features("squeezenet1_1", "fire9").model_copy(update={"pixel_weight": 1.0}),
-            # A discriminator of a few thousand steps says little yet: with the paper's 1e-3 it
+            # A discriminator of a few hundred steps says little yet: with the paper's 1e-3 it
             # drives the images away from the photos' features instead of towards them.
             adversarial_weight=1e-4,
-            learning_rate=LearningRate(peak=1e-4, warmup_steps=100, decay="cosine"),
+            learning_rate=LearningRate(peak=1e-4, warmup_steps=20, decay="cosine"),
             ema_decay=0.99,
             gradient_clip=1.0,
             precision="auto",
-            checkpoint_every=200,
+            checkpoint_every=100,
             validate_every=200,
             log_every=20,
         ),
