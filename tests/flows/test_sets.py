@@ -21,7 +21,7 @@ from srgan.evaluate.spec import EvaluateSpec
 from srgan.recipes import tiny
 from srgan.refs import DatasetRef, EvaluationRef, SetResult, to_json
 from srgan.settings import Settings
-from tests.flows.test_retrain import Pipeline, pipeline  # noqa: F401  # the fixture
+from tests.flows.pipeline import Pipeline
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
@@ -50,7 +50,7 @@ def photos(
 
 @pytest.fixture
 def measuring(
-    pipeline: Pipeline,  # noqa: F811  # the fixture
+    pipeline: Pipeline,  # the fixture
     photos: Photos,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Pipeline:
