@@ -17,11 +17,12 @@ from srgan.evaluate.beginnings import Beginning, keep_beginning, read_beginning
 from srgan.evaluate.lineage import training_inputs
 from srgan.evaluate.promotions import Entry, PromotionLog
 from srgan.evaluate.reasons import Decision, Known, decide
-from srgan.refs import DatasetRef, ModelRef
+from srgan.refs import DatasetRef, ModelRef, digest
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 
 _DAY_S = 86_400
+_SEED_DIGITS = 7  # of a hexadecimal digest: a positive number of 28 bits
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)
@@ -63,10 +64,14 @@ def find_beginning() -> Beginning | None:
 @task(**PATIENTLY, cache_policy=NO_CACHE)
 def begin(dataset: DatasetRef, decision: Decision, champion: ModelRef | None) -> Beginning:
     """Settle for all lives of this flow run what is trained on and who is to be beaten."""
+    flow_run = root_flow_run_id()
     begun = Beginning(
-        dataset=dataset, champion=champion, reason=decision.sentence, anew=decision.anew
+        dataset=dataset,
+        champion=champion,
+        reason=decision.sentence,
+        seed=int(digest(flow_run)[:_SEED_DIGITS], 16) if decision.anew else None,
     )
-    keep_beginning(open_store(Settings()), root_flow_run_id(), begun)
+    keep_beginning(open_store(Settings()), flow_run, begun)
     return begun
 
 

@@ -48,7 +48,7 @@ def retrain(
         model: Name of the registered model.
         recipe: Name of a recipe, or a whole one.
         num_workers: Training workers; without one, every GPU of the cluster or two CPUs.
-        force: Train anew without a reason.
+        force: Train without a reason, with another seed than the recipe's.
         policy: When training is worth its cost, and from what; without it the recipe's `retrain`.
         if_busy: Whether to ``wait`` for another retraining of the model, or to ``refuse``.
     """
@@ -76,7 +76,8 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
     start = find_start(plan, before)
     origin = before if start else None
     with retraining(model, begun, plan, origin):
-        result, pretrained = train_stages(data, plan, start, num_workers, begun.anew)
+        stages = reseeded(plan, begun.seed)
+        result, pretrained = train_stages(data, stages, start, num_workers)
         evaluation = evaluate(result, data, pretrained, to_beat(model, result, before), sets)
         challenger = register(
             model,
@@ -105,26 +106,33 @@ def plan_of(recipe: str | Recipe, policy: RetrainConfig | None) -> Recipe:
     return plan.model_copy(update={"retrain": policy}) if policy else plan
 
 
+def reseeded(recipe: Recipe, seed: int | None) -> Recipe:
+    """The recipe with that seed in all of its stages; None leaves it as it is."""
+    if seed is None:
+        return recipe
+    other = {"seed": seed}
+    adversarial = recipe.adversarial and recipe.adversarial.model_copy(update=other)
+    pretrain = recipe.pretrain.model_copy(update=other)
+    return recipe.model_copy(update={"pretrain": pretrain, "adversarial": adversarial})
+
+
 def train_stages(
     dataset: DatasetRef,
     recipe: Recipe,
     start: CheckpointRef | None,
     num_workers: int | None,
-    force: bool,
 ) -> tuple[CheckpointRef, CheckpointRef | None]:
     """The result, and the pretrained generator that its GAN stage started from, if it did.
 
     From `start`, where there is one, the last stage alone is trained.
     """
     if recipe.adversarial is None:
-        result = train(dataset, recipe.pretrain, start, num_workers=num_workers, force=force)
+        result = train(dataset, recipe.pretrain, start, num_workers=num_workers)
         return result, None
     pretrained = None
     if start is None:
-        pretrained = train(dataset, recipe.pretrain, num_workers=num_workers, force=force)
-    result = train(
-        dataset, recipe.adversarial, start or pretrained, num_workers=num_workers, force=force
-    )
+        pretrained = train(dataset, recipe.pretrain, num_workers=num_workers)
+    result = train(dataset, recipe.adversarial, start or pretrained, num_workers=num_workers)
     return result, pretrained
 
 

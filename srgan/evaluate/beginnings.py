@@ -18,8 +18,9 @@ class Beginning(Ref):
     champion: ModelRef | None
     """Who was to be beaten, and what a fine-tuning starts from."""
     reason: str
-    anew: bool
-    """Nothing that names a stage had changed, so that its result would only be reused."""
+    seed: int | None = None
+    """In place of the recipe's, where nothing else has changed: the same seed would make the same
+    weights once more."""
 
 
 def keep_beginning(store: ObjectStore, flow_run: str, beginning: Beginning) -> None:

@@ -29,7 +29,7 @@ class Decision:
     train: bool
     sentence: str
     anew: bool = False
-    """Nothing that names a stage has changed, so that its result would only be reused."""
+    """Nothing that names a stage has changed: only another seed can make another model."""
 
 
 def decide(

@@ -26,7 +26,7 @@ def test_a_flow_run_that_is_put_back_finds_what_it_began_with_and_another_does_n
     object_store: S3Store,
 ) -> None:
     champion = ModelRef(name="leaves", version=3, run="pretrain-1", weights_digest="d")
-    begun = Beginning(dataset=DATASET, champion=champion, reason="Forced", anew=True)
+    begun = Beginning(dataset=DATASET, champion=champion, reason="Forced", seed=7)
     keep_beginning(object_store, "one", begun)
     assert read_beginning(object_store, "one") == begun
     assert read_beginning(object_store, "another") is None

@@ -34,7 +34,7 @@ class Pipeline:
         self.trained: list[str] = []
         self.results: list[CheckpointRef] = []
         self.started_from: list[CheckpointRef | None] = []
-        self.forced: list[bool] = []
+        self.seeds: list[int] = []
         self.evaluated: list[EvaluateSpec] = []
 
     def prepare(self, source: str, dataset: str, data: DataConfig) -> DatasetRef:
@@ -58,13 +58,12 @@ class Pipeline:
         stage: PretrainConfig | AdversarialConfig,
         init_from: CheckpointRef | None = None,
         num_workers: int | None = None,
-        force: bool = False,
     ) -> CheckpointRef:
         assert init_from or stage.stage == "pretrain"
         run = f"{stage.stage}-{self.model}-{len(self.trained)}"
         self.trained.append(run)
         self.started_from.append(init_from)
-        self.forced.append(force)
+        self.seeds.append(stage.seed)
         torch.manual_seed(len(self.trained))
         manifest = Manifest(
             run=run,

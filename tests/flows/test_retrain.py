@@ -135,7 +135,7 @@ def test_a_model_of_pixels_is_fine_tuned_by_its_only_stage(pipeline: Pipeline) -
     data = pipeline.prepare("s3://b/raw", "leaves", tiny().data)
     start = pipeline.train(data, tiny().pretrain)
     recipe = tiny().model_copy(update={"adversarial": None})
-    result, pretrained = train_stages(data, recipe, start, num_workers=1, force=False)
+    result, pretrained = train_stages(data, recipe, start, num_workers=1)
     assert pipeline.started_from[1] == start
     assert (result.stage, pretrained) == ("pretrain", None)
 
@@ -184,14 +184,19 @@ def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
     assert len(pipeline.evaluated) == 2, "what was measured before should be reused"
 
 
-def test_force_and_age_train_under_new_names_although_nothing_is_new(pipeline: Pipeline) -> None:
+def test_force_and_age_train_with_another_seed_although_nothing_is_new(pipeline: Pipeline) -> None:
     pipeline.mirror()
     pipeline.retrain()
     assert pipeline.retrain(force=True).result().version == 2
     challenger = pipeline.retrain(policy={"max_age_days": 1e-9}).result()
     assert challenger.version == 3
     assert "days old" in Registry(Settings()).tags(challenger)["reason"]
-    assert pipeline.forced == [False, False, True, True, True, True]
+    recipes, forced, aged = (pipeline.seeds[at : at + 2] for at in (0, 2, 4))
+    assert recipes == [0, 0]
+    assert len({0, *forced, *aged}) == 3, "the same seed would make the same weights once more"
+    state = pipeline.retrain()
+    assert state.message is not None
+    assert state.message.startswith("Nothing new"), "another seed is no other recipe"
 
 
 def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
