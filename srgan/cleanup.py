@@ -122,16 +122,15 @@ def _spared(version: Version, newest: Collection[int], rules: Rules) -> str | No
 
 def _waiting(store: ObjectStore, known: Collection[str | None]) -> Iterator[str]:
     """What trainings that still wait for the registry are made of, themselves included."""
-    for info in store.list("runs/"):
-        _, run, *rest = info.key.split("/")
-        if rest[0] == "registrations" and run not in known:
+    for run, rest, info in _below(store, "runs/"):
+        if rest.startswith("registrations/") and run not in known:
             yield run
             yield store.get(info.key).decode()
 
 
 def _origins(store: ObjectStore, words: str) -> Iterator[str]:
     """Runs that those in `words` started from, and so on: they say what weights have learned."""
-    runs = {info.key.split("/")[1] for info in store.list("runs/")}
+    runs = {run for run, _, _ in _below(store, "runs/")}
     unread = [run for run in runs if run in words]
     read = set(unread)
     while unread:
@@ -149,15 +148,14 @@ def _datasets(
     """Versions of datasets that can go, and by dataset the manifests of those that stay."""
     waste, kept = list[Waste](), defaultdict[str, list[Manifest]](list)
     newest: dict[str, str | None] = {}
-    for info in store.list("crops/"):
-        _, dataset, kind, *rest = info.key.split("/")
+    for dataset, rest, info in _below(store, "crops/"):
         kept[dataset]  # a dataset whose last version is gone may still have shards
-        if kind != "versions" or len(rest) != 1:
+        if not rest.startswith("versions/") or not rest.endswith(".json"):
             continue
         if dataset not in newest:
             found, _ = read_latest(store, dataset)
             newest[dataset] = found.version if found else None
-        version = rest[0].removesuffix(".json")
+        version = _stem(rest)
         if newest[dataset] == version or version in words or info.written_at >= rules.before:
             kept[dataset].append(read_manifest(store, info.key))
         else:
@@ -199,8 +197,8 @@ def _shards(
 def _runs(store: ObjectStore, words: str, rules: Rules) -> list[Waste]:
     """Training stages, with their checkpoints, evaluations and reports, that no version names."""
     runs = defaultdict[str, list[ObjectInfo]](list)
-    for info in store.list("runs/"):
-        runs[info.key.split("/")[1]].append(info)
+    for run, _, info in _below(store, "runs/"):
+        runs[run].append(info)
     return [
         _waste("run", run, "no kept model came of it", objects)
         for run, objects in runs.items()
@@ -208,6 +206,17 @@ def _runs(store: ObjectStore, words: str, rules: Rules) -> list[Waste]:
         and run not in words
         and all(info.written_at < rules.before for info in objects)
     ]
+
+
+def _below(store: ObjectStore, prefix: str) -> Iterator[tuple[str, str, ObjectInfo]]:
+    """Objects below `prefix` with the first part of their keys there, and the rest of these.
+
+    Without the object that stands for the folder itself: Ray and S3 consoles make such ones.
+    """
+    for info in store.list(prefix):
+        name, _, rest = info.key.removeprefix(prefix).partition("/")
+        if name:
+            yield name, rest, info
 
 
 def _waste(kind: str, name: str, why: str, objects: Collection[ObjectInfo]) -> Waste:

@@ -165,6 +165,18 @@ def test_runs_of_kept_versions_and_of_bulk_runs_stay_and_others_go_results_first
     assert before - keys(object_store) == set(run.keys)
 
 
+def test_objects_that_stand_for_folders_disturb_nobody_and_go_with_their_run(
+    object_store: S3Store,
+) -> None:
+    folders = ["runs/", "runs/old/", "runs/old/ray/", "runs/kept/", "runs/kept/ray/", "crops/"]
+    for key in [*folders, "crops/drawn/", "crops/drawn/versions/"]:
+        object_store.put(key, b"")
+    object_store.put("runs/old/result.json", b"{}")
+    plan = plan_cleanup(object_store, [version(1, run="kept")], ALL_OLD)
+    (run,) = plan.waste
+    assert run.keys == ("runs/old/result.json", "runs/old/", "runs/old/ray/")
+
+
 def test_runs_that_a_kept_version_was_fine_tuned_from_stay_with_their_own_origins(
     object_store: S3Store,
 ) -> None:
