@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from srgan.evaluate.promotions import Entry
-from srgan.evaluate.report import TITLES
+from srgan.evaluate.report import TITLES, in_order
 from srgan.refs import ModelRef
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def versions_table(
 ) -> "Table":
     """Versions of one model, the newest first, with their figures where they were registered."""
     metrics = {each.ref.version: each.ref.metrics.get("model", {}) for each in versions}
-    figures = list(dict.fromkeys(name for each in metrics.values() for name in each))
+    figures = in_order(name for each in metrics.values() for name in each)
     table = _table(
         "version", "alias", "registered", "recipe", "dataset", *figures, "standing", title=model
     )
@@ -122,7 +122,7 @@ def lineage_table(
 
 def figures_table(metrics: Mapping[str, Mapping[str, float]], title: str) -> "Table":
     """Means of an evaluation by contestant."""
-    figures = list(next(iter(metrics.values())))
+    figures = in_order(next(iter(metrics.values())))
     table = _table("", *figures, title=title)
     for name in [name for name in TITLES if name in metrics]:
         table.add_row(TITLES[name], *(_figure(each, metrics[name].get(each)) for each in figures))

@@ -1,6 +1,6 @@
 """What an evaluation found, as JSON in the bucket and as a table for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -91,6 +91,12 @@ def _mean(figures: Sequence[Figures]) -> Figures:
             for name in figures[0].distances
         },
     )
+
+
+def in_order(figures: Iterable[str]) -> list[str]:
+    """Names of figures as people read them: PSNR, SSIM, distances; JSON has them by alphabet."""
+    first = ["psnr", "ssim"]
+    return sorted(set(figures), key=lambda name: (name not in first, name))
 
 
 def metrics_table(

@@ -7,6 +7,7 @@ from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.checks import Opponent, differences
 from srgan.evaluate.comparison import BICUBIC
 from srgan.evaluate.mos import OpinionPair
+from srgan.evaluate.report import in_order
 from srgan.evaluate.spec import CHAMPION
 from srgan.report.charts import interval_bar
 from srgan.report.content import Content
@@ -52,7 +53,7 @@ def _opinions(whom: str, found: OpinionPair) -> dict[str, Any]:
 
 
 def _table(whom: str, found: Mapping[str, Interval]) -> dict[str, Any]:
-    return {"whom": whom, "rows": [_row(figure, interval) for figure, interval in found.items()]}
+    return {"whom": whom, "rows": [_row(figure, found[figure]) for figure in in_order(found)]}
 
 
 def _row(figure: str, interval: Interval) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from srgan.evaluate.report import TITLES
+from srgan.evaluate.report import TITLES, in_order
 from srgan.evaluate.spec import MODEL
 from srgan.report.charts import plane
 from srgan.report.content import Content
@@ -45,18 +45,18 @@ def figures_section(content: Content) -> dict[str, Any]:
     """Table of means, differences with intervals, and the plane of perception and distortion."""
     report = content.evaluation
     shown = [name for name in TITLES if name in report.means]
-    figures = list(report.means[MODEL].flat)
+    figures = in_order(report.means[MODEL].flat)
     return {
         "num_crops": len(report.images),
         "num_photos": len({image.source for image in report.images}),
         "scale": report.scale,
         "figure_heads": [figure_head(figure) for figure in figures],
         "tables": [
-            {"title": "", "rows": _rows(content, report.metrics)},
+            {"title": "", "rows": _rows(content, report.metrics, figures)},
             *(
                 {
                     "title": f"Evaluation set {name}, {found.num_images} images",
-                    "rows": _rows(content, found.metrics),
+                    "rows": _rows(content, found.metrics, figures),
                 }
                 for name, found in report.sets.items()
             ),
@@ -67,15 +67,17 @@ def figures_section(content: Content) -> dict[str, Any]:
     }
 
 
-def _rows(content: Content, metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """One row per contestant; the best of each column is marked."""
+def _rows(
+    content: Content, metrics: Mapping[str, Mapping[str, float]], figures: list[str]
+) -> list[dict[str, Any]]:
+    """One row per contestant, one cell per figure; the best of each column is marked."""
     shown = [name for name in TITLES if name in metrics]
     best = {
         figure: max(
             (metrics[name][figure] for name in shown),
             key=lambda value: value if rises(figure) else -value,
         )
-        for figure in metrics[MODEL]
+        for figure in figures
     }
     return [
         {
@@ -83,11 +85,11 @@ def _rows(content: Content, metrics: Mapping[str, Mapping[str, float]]) -> list[
             "is_model": name == MODEL,
             "cells": [
                 {
-                    "text": figure_text(figure, value),
-                    "best": value == best[figure],
+                    "text": figure_text(figure, metrics[name][figure]),
+                    "best": metrics[name][figure] == best[figure],
                     "taught": name in content.evaluation.trained_on_judge.get(figure, ()),
                 }
-                for figure, value in metrics[name].items()
+                for figure in figures
             ],
         }
         for name in shown

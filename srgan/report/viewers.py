@@ -28,12 +28,14 @@ def _viewer(content: Content, detail: Detail) -> dict[str, Any]:
     top, left, side = detail.focus
     header = base64.b64decode(detail.images[ORIGINAL][:40])
     width, height = struct.unpack(">II", header[_SIZE])
-    gain = figure_text(detail.figure, abs(detail.gain))
-    word, tone = ("better", "good") if detail.gain > 0 else ("worse", "bad")
+    gain, tone = "the same", ""
+    if detail.gain:
+        word, tone = ("better", "good") if detail.gain > 0 else ("worse", "bad")
+        gain = f"{figure_text(detail.figure, abs(detail.gain))} {word}"
     return {
         "source": detail.source,
-        "gain": f"{figure_name(detail.figure)} {gain} {word}",
-        "tone": tone if detail.gain else "",
+        "gain": f"{figure_name(detail.figure)} {gain}",
+        "tone": tone,
         "size": width,
         "x": f"{(left + side / 2) / width:.4f}",
         "y": f"{(top + side / 2) / height:.4f}",
