@@ -1,11 +1,11 @@
 """The model card of a version: Markdown for the registry's page and for whoever gets the model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.checks import Opponent, differences
 from srgan.evaluate.comparison import BICUBIC
-from srgan.evaluate.report import judged_by_its_teacher, metrics_table
+from srgan.evaluate.report import in_order, judged_by_its_teacher, metrics_table
 from srgan.evaluate.spec import CHAMPION
 from srgan.report.content import Content, TrainedStage
 from srgan.report.words import figure_name, figure_text
@@ -28,6 +28,7 @@ def model_card(content: Content, *, picture: str | None) -> str:
         f"border of {report.scale} pixels left out.",
         metrics_table(report.metrics, report.trained_on_judge),
         *_intervals(content),
+        *_sets(content),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(content)),
     ]
@@ -51,7 +52,10 @@ def _training(stage: TrainedStage) -> str:
     text = f"- {stage.stage}: {stage.steps:,} steps, run `{stage.run}`"
     loss = stage.config.get("content") or stage.config.get("loss")
     if isinstance(loss, dict):
-        loss = ", ".join(f"{name} {value}" for name, value in loss.items() if value)
+        of = ", ".join(
+            f"{name} {value}" for name, value in loss.items() if value and name != "kind"
+        )
+        loss = f"{loss['kind']} ({of})" if of else loss["kind"]
     return f"{text}, loss on {loss}" if loss else text
 
 
@@ -63,8 +67,24 @@ def _intervals(content: Content) -> Iterator[str]:
     for opponent in opponents:
         found = differences(content.evaluation, opponent)
         if found:
-            head = f"| Minus {opponent.whose} | mean | 95 % interval |\n|---|---:|---:|\n"
-            yield head + "\n".join(_row(figure, each) for figure, each in found.items())
+            yield _differences(opponent.whose, found)
+
+
+def _sets(content: Content) -> Iterator[str]:
+    """What was measured on evaluation sets, and the differences that decided."""
+    report, grounds = content.evaluation, content.grounds
+    for name, measured in report.sets.items():
+        yield f"Evaluation set `{name}` version `{measured.version}`, {measured.num_images} images:"
+        yield metrics_table(measured.metrics, report.trained_on_judge)
+        if name in grounds.sets and (found := grounds.sets[name].differences):
+            before = content.decision.champion_before
+            champion = grounds.against == CHAMPION
+            yield _differences(f"champion version {before}" if champion else "bicubic", found)
+
+
+def _differences(whose: str, found: Mapping[str, Interval]) -> str:
+    head = f"| Minus {whose} | mean | 95 % interval |\n|---|---:|---:|\n"
+    return head + "\n".join(_row(figure, found[figure]) for figure in in_order(found))
 
 
 def _row(figure: str, interval: Interval) -> str:
