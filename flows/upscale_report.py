@@ -16,6 +16,7 @@ from prefect.artifacts import (
 from flows.retries import PATIENTLY
 from srgan.adapters.stores import open_address
 from srgan.errors import StorageError
+from srgan.readable import duration
 from srgan.refs import UpscaleReport
 from srgan.settings import Settings
 from srgan.upscale.forecast import Forecast
@@ -80,7 +81,7 @@ class RunProgressBar:
         )
         if done:
             left_s = seconds * (total - now.source_bytes) / done
-            text += f", about {left_s / 60:.1f} minutes left"
+            text += f", about {duration(left_s)} left"
         return min(100.0, 100 * now.source_bytes / total), text
 
 

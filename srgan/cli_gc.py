@@ -26,6 +26,7 @@ def gc(
     from srgan.adapters.cleaner import plan, refuse_while_busy
     from srgan.adapters.flow_runs import running_flow_runs
     from srgan.adapters.s3 import open_store
+    from srgan.readable import size
     from srgan.settings import Settings
 
     settings = Settings()
@@ -48,9 +49,9 @@ def gc(
         objects = f", {num_objects} objects" if num_objects else ""
         typer.echo(
             f"{'deletes' if delete else 'would delete'}  {kind} {name}: "
-            f"{_megabytes(size_bytes)}{objects}{'; ' if why else ''}{why}"
+            f"{size(size_bytes)}{objects}{'; ' if why else ''}{why}"
         )
-    total = _megabytes(sum(size for _, _, _, size, _ in rows))
+    total = size(sum(size_bytes for _, _, _, size_bytes, _ in rows))
     if not rows:
         typer.echo("nothing to delete")
     elif not delete:
@@ -58,7 +59,3 @@ def gc(
     else:
         delete_all(settings, store, found, say=typer.echo)
         typer.echo(f"deleted {len(rows)} things, {total}")
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.1f} MB"

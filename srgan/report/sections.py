@@ -6,13 +6,13 @@ from typing import Any
 
 from srgan.evaluate.report import TITLES, in_order
 from srgan.evaluate.spec import MODEL
+from srgan.readable import duration
 from srgan.report.charts import plane
 from srgan.report.content import Content
 from srgan.report.costs import Cost
 from srgan.report.differences import differences_section, opponent_of
 from srgan.report.words import (
     better,
-    duration,
     figure_head,
     figure_name,
     figure_text,

@@ -45,13 +45,3 @@ def better(figure: str, difference: float) -> bool:
 def figure_text(figure: str, value: float, *, signed: bool = False) -> str:
     digits = _DIGITS.get(figure, 4)
     return f"{value:{'+' if signed else ''}.{digits}f}{_UNITS.get(figure, '')}".replace("-", "−")
-
-
-def duration(seconds: float) -> str:
-    """``42 s``, ``3 min 05 s``, ``2 h 07 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

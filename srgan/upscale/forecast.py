@@ -12,6 +12,7 @@ from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, encode
 from srgan.images.photo import to_8_bits
+from srgan.readable import duration, size
 from srgan.refs import Ref
 from srgan.storage import ObjectStore
 from srgan.upscale.decoders import Decode
@@ -49,21 +50,21 @@ class Forecast(Ref):
     def text(self) -> str:
         """For people, in one line."""
         parts = [
-            f"{self.num_todo} images to upscale ({self.todo_bytes / 1e6:.1f} MB in "
+            f"{self.num_todo} images to upscale ({size(self.todo_bytes)} in "
             f"{self.num_batches} batches), {self.num_covered} done by earlier runs, "
             f"{self.num_refused} refused"
         ]
         if self.output_bytes is not None:
             parts.append(
                 f"about {self.output_megapixels:.1f} output megapixels and "
-                f"{self.output_bytes / 1e6:.1f} MB to come, judged by {self.judged_by}"
+                f"{size(self.output_bytes)} to come, judged by {self.judged_by}"
             )
         if self.seconds is not None:
-            parts.append(f"about {self.seconds / 60:.1f} minutes")
+            parts.append(f"about {duration(self.seconds)} of work")
         elif self.num_todo:
             parts.append("how long it takes is not known before a first run")
         if self.free_bytes is not None:
-            parts.append(f"{self.free_bytes / 1e6:.1f} MB free at the destination")
+            parts.append(f"{size(self.free_bytes)} free at the destination")
         return "; ".join(parts)
 
     def check_space(self, destination: str) -> None:
@@ -72,8 +73,8 @@ class Forecast(Ref):
             return
         if self.output_bytes * _SPARE > self.free_bytes:
             raise ConfigError(
-                f"the disk of {destination} is too small: about {self.output_bytes / 1e6:.1f} MB "
-                f"are to come (judged by {self.judged_by}), {self.free_bytes / 1e6:.1f} MB are "
+                f"the disk of {destination} is too small: about {size(self.output_bytes)} "
+                f"are to come (judged by {self.judged_by}), {size(self.free_bytes)} are "
                 "free. Make room, choose another destination, or a format that takes less."
             )
 

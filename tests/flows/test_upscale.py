@@ -337,7 +337,7 @@ def test_the_progress_artifact_says_how_long_it_takes_still(
         bar.update()
     assert [percent for percent, _ in shown] == sorted(percent for percent, _ in shown)
     assert "1 of 3 images (0 failed)" in shown[0][1]
-    assert "minutes left" in shown[0][1]
+    assert " s left" in shown[0][1]
     assert shown[-1][0] == 100
 
 

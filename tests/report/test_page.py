@@ -19,7 +19,6 @@ from srgan.evaluate.report import Report
 from srgan.refs import PromotionDecision, SetResult, to_json
 from srgan.report.costs import Cost
 from srgan.report.page import render
-from srgan.report.words import duration
 from tests.report.contents import GROUNDS, HOSTILE, content
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -189,10 +188,6 @@ def test_what_nobody_knows_is_said_instead_of_shown(draw_photo: Draw) -> None:
     assert "Licence not stated" in text
     assert "all photos are new to this model" in text
     assert "Before and after" not in text
-
-
-def test_durations_are_read_at_a_glance() -> None:
-    assert [duration(s) for s in (42, 185, 7620)] == ["42 s", "3 min 05 s", "2 h 07 min"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
