@@ -17,6 +17,7 @@ SERVED_CORE = (
     "images",
     "models",
     "upscale/__init__.py",
+    "upscale/levels.py",
     "upscale/memory.py",
     "upscale/reach.py",
     "upscale/tiles.py",
