@@ -18,6 +18,7 @@ from srgan.adapters.ray_node import connect, start, wait_for_cluster
 from srgan.adapters.ray_workers import Workers, plan_workers
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.adapters.timeline import Timeline
+from srgan.allocator import keep_freed_memory
 from srgan.config import AdversarialConfig, Config, Positive, PretrainConfig, StageConfig
 from srgan.errors import CheckpointError, ConfigError, DataError, TrainingError
 from srgan.refs import CheckpointRef, DatasetRef, to_json
@@ -219,6 +220,7 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
     from srgan.train.run import StageInputs, run_stage
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    keep_freed_memory()
     torch.set_num_threads(config["num_threads"])
     spec = TrainSpec.model_validate_json(config["spec"])
     settings = Settings()

@@ -113,9 +113,7 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
     needed = foretold(folder).output_bytes
     assert needed is not None
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, needed))
-    with pytest.raises(
-        ConfigError, match=r"disk of .*/up is too small: about .*B are to come"
-    ):
+    with pytest.raises(ConfigError, match=r"disk of .*/up is too small: about .*B are to come"):
         foretold(folder)
     source = FolderStore(folder / "photos")
     with pytest.raises(ConfigError, match="too small"):
