@@ -3,9 +3,9 @@
     python -m benchmarks.upscale [--model WEIGHTS] [--set14 FOLDER_OF_LR] [--side 384] [--tile N]
 
 All sides get the same weights and the same picture, in turn in this process, and medians are
-compared; so is the rate of matrix products (bf16 where the processor computes it), which bounds engines. ONNX Runtime and
-OpenVINO are measured where they are installed. With `--model` and `--set14`, the PSNR of `auto`
-against `fp32` is printed too. Threads: torch's default for all.
+compared; so is the rate of matrix products (bf16 where the processor computes it), which bounds
+every engine. ONNX Runtime and OpenVINO are measured where they are installed. With `--model` and
+`--set14`, the PSNR of `auto` against `fp32` is printed too. Threads: torch's default for all.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from srgan.allocator import keep_freed_memory
+from srgan.allocator import use_large_pages
 from srgan.config import GeneratorConfig
 from srgan.images.files import find_photos, read_photo
 from srgan.models.base import Generator
@@ -47,7 +47,7 @@ _LIMIT = torch.bfloat16 if computes_bf16(torch.device("cpu")) else torch.float32
 def main() -> None:
     """Time all sides in turn, print medians, ratios and, where asked, the quality."""
     options = _options()
-    keep_freed_memory()  # for all sides: what one has grown the heap to, the next would use anyway
+    use_large_pages()  # for all sides, since there is one process
     generator = _generator(options.model)
     image = np.random.default_rng(0).integers(
         0, 256, (options.side, options.side, 3), dtype=np.uint8

@@ -91,7 +91,7 @@ def upscale(
     ] = False,
 ) -> None:
     """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
-    from srgan.allocator import keep_freed_memory
+    from srgan.allocator import use_large_pages
     from srgan.images.files import plan_files
     from srgan.models.ensemble import SelfEnsemble
     from srgan.upscale.engine import Engine
@@ -99,7 +99,7 @@ def upscale(
     from srgan.upscale.names import reroute_suffix
     from srgan.upscale.sizing import Sizing
 
-    keep_freed_memory()
+    use_large_pages()
     memory_bytes = _size_bytes(memory)
     files = plan_files(source, destination, format=format, rerouted=reroute_suffix(oversize))
     generator = _open_generator(model, scale)

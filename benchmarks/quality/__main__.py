@@ -24,7 +24,7 @@ from benchmarks.quality.results import (
 from benchmarks.quality.strips import draw_strips
 from benchmarks.quality.timing import time_steps
 from benchmarks.quality.training import GENERATOR, Lab, train
-from srgan.allocator import keep_freed_memory
+from srgan.allocator import use_large_pages
 from srgan.evaluate.overlap import Seen
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.models.interchange import load_generator
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if options.threads:
         torch.set_num_threads(options.threads)
-    keep_freed_memory()
+    use_large_pages()
     options.out.mkdir(parents=True, exist_ok=True)
     weights = options.weights.read_bytes()
     sets = {name: open_set(options.eval / name) for name in _SETS}

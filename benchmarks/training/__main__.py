@@ -20,7 +20,7 @@ from benchmarks.training.measure import TINY, Size
 from benchmarks.training.quality import quality
 from benchmarks.training.ranks import scaling
 from benchmarks.training.steps import gan_step, pretrain_step
-from srgan.allocator import keep_freed_memory
+from srgan.allocator import use_large_pages
 
 SECTIONS: dict[str, Callable[[Size], None]] = {
     "pretrain": pretrain_step,
@@ -42,7 +42,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no section {sorted(unknown)}; there are: {', '.join(SECTIONS)}")
     size = TINY if arguments.tiny else Size()
-    keep_freed_memory()  # for plain steps too
+    use_large_pages()  # for plain steps too
     print(
         f"{time.strftime('%Y-%m-%d %H:%M')}, {platform.processor() or platform.machine()}, "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}, "

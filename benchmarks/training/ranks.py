@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.training.measure import TINY, Size
 from benchmarks.training.steps import CPU, options, windows
-from srgan.allocator import keep_freed_memory
+from srgan.allocator import use_large_pages
 from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.train import ranks
 from srgan.train.build import build_stage
@@ -78,7 +78,7 @@ def main() -> None:
     """One rank."""
     rank, num_ranks, meeting, num_threads = sys.argv[1:5]
     size = TINY if "--tiny" in sys.argv else Size()
-    keep_freed_memory()
+    use_large_pages()
     torch.set_num_threads(int(num_threads))
     if num_ranks != "1":
         dist.init_process_group(

@@ -18,7 +18,7 @@ from srgan.adapters.ray_node import connect, start, wait_for_cluster
 from srgan.adapters.ray_workers import Workers, plan_workers
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.adapters.timeline import Timeline
-from srgan.allocator import keep_freed_memory
+from srgan.allocator import use_large_pages
 from srgan.config import AdversarialConfig, Config, Positive, PretrainConfig, StageConfig
 from srgan.errors import CheckpointError, ConfigError, DataError, TrainingError
 from srgan.refs import CheckpointRef, DatasetRef, to_json
@@ -211,6 +211,7 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
     """What each worker runs: ``{"result": CheckpointRef JSON}`` or ``{"error": message}``."""
     timeline = Timeline(config["timeline"])
     timeline.end("workers")
+    use_large_pages()
     import torch
     from ray.train.torch import get_device
 
@@ -220,7 +221,6 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
     from srgan.train.run import StageInputs, run_stage
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    keep_freed_memory()
     torch.set_num_threads(config["num_threads"])
     spec = TrainSpec.model_validate_json(config["spec"])
     settings = Settings()

@@ -6,7 +6,7 @@ import sys
 import time
 
 from srgan.adapters.stores import open_address, require_visible
-from srgan.allocator import keep_freed_memory
+from srgan.allocator import use_large_pages
 from srgan.config import Config, UpscaleConfig
 from srgan.errors import ClusterError
 from srgan.refs import ModelRef
@@ -41,7 +41,7 @@ class UpscaleWorker:
     def run(self, spec: UpscaleSpec) -> str:
         """Do the batch; one line that says what came of it."""
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-        keep_freed_memory()
+        use_large_pages()
         began = time.monotonic()
         settings = Settings()
         for address in (spec.source, spec.destination):
