@@ -15,6 +15,7 @@ from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import artifact_url, find_run, run_url, tracked_run
 from srgan.config import Name, Recipe
+from srgan.errors import ConfigError
 from srgan.evaluate.judges import (
     find_judges,
     refuse_without_judge,
@@ -26,6 +27,7 @@ from srgan.evaluate.overlap import refuse_overlap
 from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table, one_line
 from srgan.evaluate.sets import newest_set
 from srgan.evaluate.spec import CHAMPION, MODEL, PRETRAINED, EvaluateSpec, weights_digest
+from srgan.models.interchange import load_generator
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, SetRef
 from srgan.settings import Settings
 from srgan.version import code_version
@@ -74,6 +76,19 @@ def check_judges(champion: ModelRef, challenger: ModelRef | Recipe) -> None:
     refuse_without_judge(compared, find_judges(store))
 
 
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def check_scales(scale: int, versions: Sequence[ModelRef]) -> None:
+    """Refuse versions that upscale by another factor than crops are reduced by: `ConfigError`."""
+    registry = Registry(Settings())
+    for version in versions:
+        found = load_generator(registry.load_generator_bytes(version)).scale
+        if found != scale:
+            raise ConfigError(
+                f"{version.uri} upscales {found} times, and it would be measured at scale {scale}: "
+                "a model of another scale needs a name and a dataset of its own"
+            )
+
+
 @flow(name="evaluate-model", on_cancellation=[stop_jobs])
 def evaluate_model(
     model: str = "srgan", dataset: str | None = None, sets: list[Name] | None = None
@@ -89,7 +104,9 @@ def evaluate_model(
     champion = find_champion(version.name)
     names = named_sets(version) if sets is None else sets
     chosen = find_sets(names, models=[version, *([champion] if champion else [])])
-    return evaluate(version, find_dataset(version, dataset), champion=champion, sets=chosen)
+    data = find_dataset(version, dataset)
+    check_scales(data.scale, [version, *([champion] if champion else [])])
+    return evaluate(version, data, champion=champion, sets=chosen)
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)
@@ -113,8 +130,16 @@ def find_sets(
     found = [newest_set(store, name) for name in dict.fromkeys(names)]
     if not found:
         return ()
-    origins = [ref for model in models for ref in registry.datasets_of(model)]
-    by_key = {ref.key: ref for ref in (*datasets, *origins)}
+    by_key = {ref.key: ref for ref in datasets}
+    for model in models:
+        origins, gone = registry.datasets_of(model)
+        by_key |= {ref.key: ref for ref in origins}
+        if gone:
+            get_run_logger().warning(
+                "%s was fine-tuned from %s, which is gone from the registry: nobody can tell "
+                "whether the evaluation sets show what that one was trained on",
+                *(model.uri, gone),
+            )
     for ref in refuse_overlap(store, found, by_key.values()):
         get_run_logger().warning(
             "%s version %s was prepared by an earlier release: its photos were compared with the "

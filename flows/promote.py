@@ -5,7 +5,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
-from flows.evaluate import check_judges, evaluate, find_dataset, find_sets
+from flows.evaluate import check_judges, check_scales, evaluate, find_dataset, find_sets
 from flows.jobs import stop_jobs
 from flows.register import find_champion, find_version
 from flows.retries import PATIENTLY
@@ -59,18 +59,37 @@ def settle(challenger: ModelRef, dataset: str | None = None) -> Entry:
         sets = find_sets(gate.sets, models=[challenger, *([champion] if champion else [])])
         versions = {each.name: each.version for each in sets}
         opinion = opinion_of(store, challenger, champion)
-        standing = log.standing(challenger.version, find_judges(store), versions, opinion)
+        data = find_dataset(challenger, dataset) if dataset else None
+        standing = log.standing(
+            challenger.version,
+            find_judges(store),
+            versions,
+            opinion,
+            dataset_version=data.version if data else None,
+        )
         if standing is not None:
             logger.info("Decided before: %s", standing.decision.reason)
             return standing
         if champion is not None:
             check_judges(champion, challenger)
-        data, pretrained = find_dataset(challenger, dataset), registry.pretrained_of(challenger)
+        data = data or find_dataset(challenger, None)
+        check_scales(data.scale, [challenger, *([champion] if champion else [])])
+        pretrained = registry.pretrained_of(challenger)
         evaluation = evaluate(challenger, data, pretrained, champion, sets)
         report = Report.model_validate_json(store.get(evaluation.key))
         try:
             on_sets = read_set_reports(store, report)
-            return decide(log, challenger, champion, report, gate, on_sets, opinion)
+            return decide(
+                log,
+                challenger,
+                champion,
+                report,
+                gate,
+                on_sets,
+                opinion,
+                evaluation=evaluation.key,
+                lost=None if champion else log.champion(),
+            )
         except ConflictError as error:
             logger.warning("Another promotion was decided meanwhile: %s", error)
 

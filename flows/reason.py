@@ -35,7 +35,8 @@ def find_reason(model: str, dataset: DatasetRef, recipe: Recipe, force: bool = F
     store = open_store(settings)
     registered = {each.ref.version: each for each in Registry(settings).versions(model)}
     versions = []
-    for number, role in _to_beat(PromotionLog(store, model).entries()).items():
+    trained = {number for number, each in registered.items() if "recipe" in each.tags}
+    for number, role in _to_beat(PromotionLog(store, model).entries(), trained).items():
         if number in registered:
             versions.append(_known(store, registered[number], role, dataset))
         else:
@@ -75,12 +76,16 @@ def begin(dataset: DatasetRef, decision: Decision, champion: ModelRef | None) ->
     return begun
 
 
-def _to_beat(entries: list[Entry]) -> dict[int, str]:
-    """The champion and the newest version that was decided on, with what they are."""
+def _to_beat(entries: list[Entry], trained: set[int]) -> dict[int, str]:
+    """The champion and the newest version trained here that was decided on, with what they are.
+
+    Of imported and of deleted versions nobody knows what was tried.
+    """
     if not entries:
         return {}
     champion = entries[-1].champion
-    newest = max(entry.decision.challenger for entry in entries)
+    decided_on = {entry.decision.challenger for entry in entries}
+    newest = max(decided_on & trained, default=max(decided_on))
     decided = [entry.decision.promoted for entry in entries if entry.decision.challenger == newest]
     found = {} if champion is None else {champion: "champion"}
     if newest != champion:

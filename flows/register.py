@@ -6,7 +6,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
 from flows.retries import PATIENTLY
-from srgan.adapters.champion import current_champion
+from srgan.adapters.champion import current_champion, lost
 from srgan.adapters.registering import register_version
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
@@ -54,8 +54,8 @@ def register(
     except Exception as error:
         raise RegistryError(
             f"{checkpoint.run} could not be registered as {model} ({error}). The model is safe in "
-            f"{kept}. When MLflow is back, `srgan models register {checkpoint.run}` and `prefect "
-            f"deployment run promote/promote --param model={model}` finish what this run began"
+            f"{kept}. When MLflow is back, `srgan models register {checkpoint.run}` finishes that "
+            "and says how to have the version judged"
         ) from error
 
 
@@ -91,9 +91,16 @@ def find_champion(model: str) -> ModelRef | None:
     """
     settings = Settings()
     log = PromotionLog(open_store(settings), model)
-    champion, moved = current_champion(Registry(settings), log)
+    registry = Registry(settings)
+    champion, moved = current_champion(registry, log)
     if moved:
         get_run_logger().warning("%s", moved)
+    if champion is None and (gone := lost(registry, log)) is not None:
+        get_run_logger().warning(
+            "Champion version %d of %s is gone from the registry, or other weights have its "
+            "number: challengers are held against bicubic",
+            *(gone, model),
+        )
     return champion
 
 

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.evaluate import check_judges, evaluate, find_sets
+from flows.evaluate import check_judges, check_scales, evaluate, find_sets
 from flows.jobs import root_flow_run_id, stop_jobs
 from flows.prepare import prepare
 from flows.promote import promote
@@ -71,6 +71,7 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
     data, before = begun.dataset, begun.champion
     if before is not None:
         check_judges(before, plan)
+        check_scales(data.scale, [before])
     # Before training too: what it finds would otherwise waste it.
     sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
     start = find_start(plan, before)

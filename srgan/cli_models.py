@@ -106,17 +106,16 @@ def promote(
         _say(moved)
         if force:
             tags = services.registry.tags(challenger)
-            before = champion.version if champion else None
+            before = champion.version if champion else log.champion()
             entry = promote_by_hand(
                 log, challenger, before, tags.get("dataset_version", ""), reason.strip()
             )
         else:
             entry = _ask_the_gate(services, challenger, champion)
         _say(entry.decision.reason, publish(services.registry, log, entry))
-        if entry.champion != challenger.version:
+        if (stays := log.champion()) != challenger.version:
             typer.echo(
-                f"Champion stays version {entry.champion}. To promote it all the same: --force "
-                "--reason TEXT"
+                f"Champion stays version {stays}. To promote it all the same: --force --reason TEXT"
             )
             raise typer.Exit(1)
 
@@ -159,7 +158,10 @@ def register(
     with services_for() as services:
         name, lineage = read_registration(services.store, run, model)
         version = register_version(services.settings, services.store, name, lineage)
-        typer.echo(f"{version.uri} is {run}, alias challenger")
+        typer.echo(
+            f"{version.uri} is {run}; the gate decides: `prefect deployment run promote/promote "
+            f"--param model={name} --param version={version.version}`"
+        )
 
 
 @models_app.command()
@@ -169,11 +171,20 @@ def repair(
     ] = None,
 ) -> None:
     """Bring aliases to what the promotion log says, after something died in between."""
-    from srgan.adapters.champion import follow
+    from srgan.adapters.champion import lost, publish
 
     with services_for(model) as services:
         for name in [model] if model else services.registry.names():
-            moved = follow(services.registry, services.log(name))
+            log = services.log(name)
+            entries = log.entries()
+            moved = publish(services.registry, log, entries[-1]) if entries else None
+            if (gone := lost(services.registry, log)) is not None:
+                typer.echo(
+                    f"{name}: champion version {gone} is gone from the registry, or other weights "
+                    f"have its number. Make another one champion: `srgan models rollback {name} "
+                    f"--reason TEXT` or `srgan models promote {name}/N --force --reason TEXT`"
+                )
+                continue
             typer.echo(moved or f"{name}: alias and log agree")
 
 
@@ -217,7 +228,17 @@ def _ask_the_gate(
             "and decides"
         )
     on_sets = read_set_reports(services.store, report)
-    return decide(log, challenger, champion, report, gate, on_sets, opinion)
+    return decide(
+        log,
+        challenger,
+        champion,
+        report,
+        gate,
+        on_sets,
+        opinion,
+        evaluation=tags["evaluation"],
+        lost=None if champion else log.champion(),
+    )
 
 
 def _say(*lines: object) -> None:

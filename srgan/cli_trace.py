@@ -21,18 +21,24 @@ def trace(
     ] = False,
 ) -> None:
     """Print the chain from an upscaled image to its model, runs, dataset, photos and code."""
-    from srgan.adapters.trace import source_keys
+    from srgan.adapters.answering import explaining
+    from srgan.adapters.trace import check_address, source_keys
     from srgan.adapters.trace import trace as find
+    from srgan.errors import ConfigError
     from srgan.report.chain import as_svg, as_text
     from srgan.settings import Settings
 
     settings = Settings()
-    chain = find(settings, address)
-    typer.echo(as_text(chain))
-    if svg:
-        svg.write_text(as_svg(chain, alone=True), encoding="utf-8")
-        typer.echo(f"\ndrawn in {svg}")
-    if sources:
-        typer.echo("\nphotos:")
-        for key in source_keys(settings, address):
-            typer.echo(key)
+    if svg and not svg.parent.is_dir():
+        raise ConfigError(f"--svg {svg}: there is no folder {svg.parent}")
+    check_address(address)
+    with explaining(settings):
+        chain = find(settings, address)
+        typer.echo(as_text(chain))
+        if svg:
+            svg.write_text(as_svg(chain, alone=True), encoding="utf-8")
+            typer.echo(f"\ndrawn in {svg}")
+        if sources:
+            typer.echo("\nphotos:")
+            for key in source_keys(settings, address):
+                typer.echo(key)

@@ -1,12 +1,14 @@
 """What the core asks of an object store; `adapters/s3.py` is the real one."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
-from urllib.parse import urlsplit
 
 from srgan.errors import ConfigError
+
+_BUCKET = r"[A-Za-z0-9._-]+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,9 @@ class ObjectStore(Protocol):
 
 def split_uri(uri: str) -> tuple[str, str]:
     """``s3://bucket/some/prefix`` → ``("bucket", "some/prefix")``; otherwise `ConfigError`."""
-    parts = urlsplit(uri)
-    if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+    # By hand: in a URL ``?`` and ``#`` would end the path, in a key they are signs like others.
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not re.fullmatch(_BUCKET, bucket):
         raise ConfigError(f"{uri!r} is no S3 address; expected s3://BUCKET/PREFIX")
-    return parts.netloc, parts.path.lstrip("/")
+    return bucket, key.lstrip("/")

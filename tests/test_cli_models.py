@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import pytest
 
-from srgan.adapters.champion import publish
+from srgan.adapters.champion import current_champion, publish
 from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
+from srgan.adapters.tracking import mlflow_client
 from srgan.cli import app
 from srgan.config import GateConfig
 from srgan.evaluate.decision import decide, promote_by_hand
@@ -237,6 +238,33 @@ def test_the_next_promotion_repairs_an_alias_too(
     assert "version 1 → version 2" in done.out
     assert "version 2 → version 1" in done.out
     assert alias() == 1
+
+
+def test_a_champion_that_was_deleted_in_the_registry_is_said_and_a_rollback_goes_on_without_it(
+    models: Callable[..., Answer], store: S3Store
+) -> None:
+    registry, log = Registrar(Settings()), PromotionLog(store, "gone-x4")
+    first, second = (
+        registry.register(
+            log.model, weights(seed), lineage(f"adversarial-gone-{seed}", weights(seed))
+        )
+        for seed in (14, 15)
+    )
+    crown(log, first, second)
+    mlflow_client(Settings()).delete_model_version(log.model, str(second.version))
+    assert "champion version 2 is gone from the registry" in models("repair", log.model).out
+    assert current_champion(registry, log) == (None, None)
+    models("rollback", log.model, "--reason", "deleted")
+    assert (log.champion(), registry.alias(log.model, CHAMPION)) == (1, 1)
+
+
+def test_repair_completes_what_a_version_says_of_its_decision(
+    models: Callable[..., Answer], versions: list[ModelRef], log: PromotionLog
+) -> None:
+    crown(log, versions[0])
+    entry = promote_by_hand(log, versions[1], 1, "v1", "and then the process died")
+    assert "version 1 → version 2" in models("repair", MODEL).out
+    assert Registry(Settings()).tags(versions[1])["decision"] == entry.decision.reason
 
 
 def test_a_slow_writer_does_not_leave_the_alias_behind(

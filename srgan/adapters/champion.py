@@ -24,25 +24,32 @@ class Moved:
 def current_champion(registry: Registry, log: PromotionLog) -> tuple[ModelRef | None, Moved | None]:
     """The champion by the log, None before the first promotion; and what was put right for it.
 
-    A promotion that was interrupted between the log and the alias ends here.
+    A promotion that was interrupted between the log and the alias ends here. None too where the
+    champion by the log is `lost`.
     """
     moved = follow(registry, log)
-    version = log.champion()
-    champion = registry.resolve(f"models:/{log.model}/{version}") if version else None
-    return champion, moved
+    if moved:
+        publish(registry, log, log.entries()[-1])
+    return _champion(registry, log), moved
+
+
+def lost(registry: Registry, log: PromotionLog) -> int | None:
+    """The log's champion where the registry has it no more, or has other weights by its number."""
+    return None if _champion(registry, log) else log.champion()
 
 
 def follow(registry: Registry, log: PromotionLog) -> Moved | None:
     """Point the alias at the log's champion; None where it does so already or there is none.
 
-    Looks again after it wrote: of two who follow at the same moment, the slower one may have read
-    an older log and would otherwise leave the alias behind.
+    A champion that was deleted from the registry gets no alias. Looks again after it wrote: of two
+    who follow at the same moment, the slower one may have read an older log and would otherwise
+    leave the alias behind.
     """
     before = registry.alias(log.model, CHAMPION)
     aliased = before
-    while (version := log.champion()) is not None and version != aliased:
-        registry.set_alias(log.model, CHAMPION, version)
-        aliased = version
+    while (champion := _champion(registry, log)) is not None and champion.version != aliased:
+        registry.set_alias(log.model, CHAMPION, champion.version)
+        aliased = champion.version
     return None if aliased is None or aliased == before else Moved(log.model, before, aliased)
 
 
@@ -54,3 +61,12 @@ def publish(registry: Registry, log: PromotionLog, entry: Entry) -> Moved | None
             for name, value in decision_tags(entry).items():
                 registry.set_tag(version.ref, name, value)
     return follow(registry, log)
+
+
+def _champion(registry: Registry, log: PromotionLog) -> ModelRef | None:
+    """The log's champion, where the registry still has it with the weights that were promoted."""
+    entry = log.crowning()
+    if entry is None:
+        return None
+    found = registry.version(log.model, entry.decision.challenger)
+    return found if found and found.weights_digest == entry.weights_digest else None

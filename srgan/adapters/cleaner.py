@@ -10,6 +10,7 @@ from srgan.adapters.flow_runs import Running
 from srgan.adapters.tracking import mlflow_client
 from srgan.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
 from srgan.errors import OrchestratorError, RegistryError
+from srgan.evaluate.registrations import registration_key
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 
@@ -63,6 +64,9 @@ def delete(
                 )
             _delete_files(client, settings, entry)
             client.delete_model_version(version.model, str(version.number))
+        # Else its run would look like one that still waits for the registry.
+        if run := version.tags.get("run"):
+            store.delete(registration_key(run, version.model))
         say(f"deleted {version.name}")
     for each in found.waste:
         for key in each.keys:

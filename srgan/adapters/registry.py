@@ -142,10 +142,11 @@ class Registry:
         pretrained = self.tags(ref).get("pretrained_ref")
         return CheckpointRef.model_validate_json(pretrained) if pretrained else None
 
-    def datasets_of(self, ref: ModelRef) -> list[DatasetRef]:
+    def datasets_of(self, ref: ModelRef) -> tuple[list[DatasetRef], str | None]:
         """Dataset versions that a version was trained on, with those that it was fine-tuned from.
 
-        None of an imported one, and none of what lies behind a version that was deleted.
+        None of an imported one, and none of what lies behind a version that was deleted: its
+        address is the second.
         """
         found: list[DatasetRef] = []
         version: ModelRef | None = ref
@@ -153,9 +154,12 @@ class Registry:
             tags = self.tags(version)
             if "dataset_ref" in tags:
                 found.append(DatasetRef.model_validate_json(tags["dataset_ref"]))
-            name, _, number = parse_address(tags.get("start", "scratch"))
+            start = tags.get("start", "scratch")
+            name, _, number = parse_address(start)
             version = self.version(name, number) if number else None
-        return found
+            if number and version is None:
+                return found, start
+        return found, None
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version; the last writer wins, so the promotion log decides."""

@@ -32,15 +32,17 @@ def collect(
 ) -> Content:
     """What was decided about a version and on which grounds; nothing is computed anew."""
     store, tags = open_store(settings), Registry(settings).tags(version)
-    report = Report.model_validate_json(store.get(tags["evaluation"]))
-    folder = tags["evaluation"].rpartition("/")[0]
+    grounds = _grounds(store, decision)
+    evaluation = grounds.evaluation or tags["evaluation"]
+    report = Report.model_validate_json(store.get(evaluation))
+    folder = evaluation.rpartition("/")[0]
     runs = [run for run in (version.pretrained_run, version.run) if run]
     costs = [
         cost for run in [*runs, folder.removeprefix("runs/")] for cost in read_costs(store, run)
     ]
     return Content(
         decision=decision,
-        grounds=_grounds(store, decision),
+        grounds=grounds,
         made_at=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
         evaluation=report,
         stages=[_stage(settings, store, run, costs, flow_run) for run in runs],

@@ -19,7 +19,7 @@ from srgan.storage import ObjectStore, split_uri
 from srgan.train.checkpoint import Manifest as Checkpoint
 from srgan.train.checkpoint import checkpoints_prefix
 from srgan.train.checkpoint import read_manifest as read_checkpoint
-from srgan.upscale.names import OWN
+from srgan.upscale.names import OWN, is_folder
 from srgan.upscale.plan import Plan
 from srgan.upscale.records import Record, from_parquet
 
@@ -33,14 +33,22 @@ def trace(settings: Settings, address: str) -> Node:
     `StorageError` when there is no such object, `DataError` when it was not upscaled by this
     project, `RegistryError` when there is no such version (any more).
     """
+    check_address(address)
     if address.startswith("s3://"):
         return _image(settings, address)
+    version = Registry(settings).resolve(address)
+    return _version(settings, version, uses=_uses(settings, version))
+
+
+def check_address(address: str) -> None:
+    """`RegistryError` or `ConfigError` for what addresses neither an image nor a version."""
+    if address.startswith("s3://"):
+        split_uri(address)
+        return
     try:
         parse_address(address)
     except RegistryError as error:
         raise RegistryError(f"{error}, or s3://BUCKET/KEY of an upscaled image") from error
-    version = Registry(settings).resolve(address)
-    return _version(settings, version, uses=_uses(settings, version))
 
 
 def trace_version(settings: Settings, version: ModelRef) -> Node:
@@ -72,7 +80,9 @@ def _image(settings: Settings, uri: str) -> Node:
     if found := _bulk_run(open_store(settings, bucket), key, metadata):
         plan, record = found
         facts |= {
-            "source": f"s3://{split_uri(plan.source)[0]}/{record.source_key}",
+            "source": record.source_key
+            if is_folder(plan.source)
+            else f"s3://{split_uri(plan.source)[0]}/{record.source_key}",
             "bulk run": plan.run,
             "planned": _time(plan.created_at),
             "format": f"{plan.config.output_format}, precision {plan.config.precision}",
@@ -121,7 +131,7 @@ def _bulk_run(
             parts = plan_key.removesuffix("plan.json") + "records/"
             for part in (each for each in keys if each.startswith(parts)):
                 for record in from_parquet(store.get(part), store.uri(part)):
-                    if record.destination_key == key and record.outcome == "done":
+                    if record.destination_key == key and record.outcome != "failed":
                         return plan, record
     return None
 

@@ -23,27 +23,36 @@ def decide(
     gate: GateConfig,
     sets: Mapping[str, Report] = MappingProxyType({}),
     opinion: OpinionPair | None = None,
+    *,
+    evaluation: str = "",
+    lost: int | None = None,
 ) -> Entry:
     """Judge and write the decision; `ConflictError` when another one was written first.
 
     `sets` are the reports on evaluation sets that belong to `report`, by name; `opinion` is what
-    people think of the two.
+    people think of the two; `evaluation` is the key of `report`. `lost` is the champion by the
+    log where the registry has it no more and there is none to compare with.
     """
     before = champion.version if champion else None
     verdict = judge(
         report, gate, challenger=challenger.version, champion=before, sets=sets, opinion=opinion
     )
+    reason = verdict.reason
+    if champion is None and lost is not None:
+        before = lost
+        reason += f" Champion version {lost} is gone from the registry, so none was compared with."
     decision = PromotionDecision(
         model=challenger.name,
         challenger=challenger.version,
         champion_before=before,
         promoted=verdict.promoted,
-        reason=verdict.reason,
+        reason=reason,
     )
     grounds = Grounds(
         run=challenger.run,
         weights_digest=challenger.weights_digest,
         dataset_version=report.dataset.version,
+        evaluation=evaluation,
         metrics=report.metrics,
         trained_on_judge=report.trained_on_judge,
         judges=report.judges,

@@ -107,7 +107,7 @@ def keep_study(store: ObjectStore, model: str, source: str, ratings: Iterable[Ra
 
 def read_studies(store: ObjectStore, model: str) -> dict[str, Study]:
     """Every study of a model by its key."""
-    keys = [info.key for info in store.list(f"mos/{model}/")]
+    keys = [info.key for info in store.list(f"mos/{model}/") if info.key.endswith(".json")]
     return {key: Study.model_validate_json(store.get(key)) for key in keys}
 
 

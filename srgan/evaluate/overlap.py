@@ -85,6 +85,6 @@ def _refusal(each: EvaluationSet, dataset: DatasetRef, pairs: Sequence[Seen]) ->
     more = f"; and {len(pairs) - _MAX_NAMED} more" if len(pairs) > _MAX_NAMED else ""
     return (
         f"evaluation set {each.name} shows what {dataset.dataset} version {dataset.version[:12]} "
-        f"trains on: {named}{more}. Take those photos out of one of the two, and run prepare-eval "
-        "or prepare again"
+        f"trains on: {named}{more}. Take those photos out of the set and run prepare-eval again; "
+        "or, if nothing was trained on that version yet, out of the dataset and run prepare again"
     )

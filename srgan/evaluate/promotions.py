@@ -34,6 +34,8 @@ class Grounds(Ref):
     weights_digest: str
     dataset_version: str
     """Dataset version whose held-out crops decided."""
+    evaluation: str = ""
+    """Key of the report that was judged."""
     metrics: dict[str, dict[str, float]]
     trained_on_judge: dict[str, list[str]] = Field(default_factory=dict)
     """As `EvaluationRef` has it."""
@@ -66,7 +68,7 @@ class Entry(Grounds):
     """One decision, ``promotions/<model>/<n>.json``."""
 
     number: int
-    """1, 2, 3, … without a gap: the condition of the write makes it unique."""
+    """1, 2, 3, …: the condition of the write makes it unique."""
     time: str
     """UTC, ISO 8601."""
     decision: PromotionDecision
@@ -91,13 +93,18 @@ class PromotionLog:
 
     def entries(self) -> list[Entry]:
         """All decisions, the oldest first."""
-        listed = self._store.list(self._prefix)
-        return [Entry.model_validate_json(self._store.get(entry.key)) for entry in listed]
+        keys = [info.key for info in self._store.list(self._prefix) if info.key.endswith(".json")]
+        return [Entry.model_validate_json(self._store.get(key)) for key in keys]
 
     def champion(self) -> int | None:
         """Version that the last decision left as champion."""
         entries = self.entries()
         return entries[-1].champion if entries else None
+
+    def crowning(self) -> Entry | None:
+        """The decision that made the present champion."""
+        promoted = [entry for entry in self.entries() if entry.decision.promoted]
+        return promoted[-1] if promoted else None
 
     def standing(
         self,
@@ -105,14 +112,15 @@ class PromotionLog:
         judges: Mapping[FeatureNetwork, str],
         sets: Mapping[str, str] = MappingProxyType({}),
         opinion: OpinionPair | None = None,
+        dataset_version: str | None = None,
     ) -> Entry | None:
         """The decision about this version that still holds, so that it is not taken twice.
 
         A promotion holds while that version is champion. A refusal holds while the champion that
         it lost against still is, the same perceptual networks judge on the same versions of the
-        same evaluation `sets`, and people's `opinion` of the two is what it was. A rollback from
-        that version holds until somebody promotes it by hand: the next scheduled run must not
-        undo it.
+        same evaluation `sets`, people's `opinion` of the two is what it was, and so is the
+        `dataset_version` where one is asked for. A rollback from that version holds until somebody
+        promotes it by hand: the next scheduled run must not undo it.
         """
         entries = self.entries()
         for entry in reversed(entries):
@@ -122,6 +130,7 @@ class PromotionLog:
             if decision.challenger == challenger:
                 holds = entry.champion == entries[-1].champion
                 same = (entry.judges, entry.set_versions, entry.opinion) == (judges, sets, opinion)
+                same = same and dataset_version in (None, entry.dataset_version)
                 return entry if holds and (decision.promoted or same) else None
         return None
 
@@ -134,7 +143,7 @@ class PromotionLog:
         read: the challenger was then compared with a champion that may be none any more.
         """
         entries = self.entries()
-        number = len(entries) + 1
+        number = entries[-1].number + 1 if entries else 1
         current = entries[-1].champion if entries else None
         if current != decision.champion_before:
             raise ConflictError(

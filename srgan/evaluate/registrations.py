@@ -29,7 +29,8 @@ def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[
     `ConfigError` where there is none, or several and none was named.
     """
     prefix = _prefix(run)
-    kept = [info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(prefix)]
+    keys = [info.key for info in store.list(prefix) if info.key.endswith(".json")]
+    kept = [key.removeprefix(prefix).removesuffix(".json") for key in keys]
     chosen = [name for name in kept if model in (None, name)]
     if not chosen:
         meant = f"it was meant for {', '.join(kept)}" if kept else "no retraining has measured it"

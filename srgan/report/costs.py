@@ -55,8 +55,8 @@ def counting(
 
 def read_costs(store: ObjectStore, run: str) -> list[Cost]:
     """Costs of all jobs that made `run` so far, whichever flow run had started them."""
-    listed = store.list(_prefix(run))
-    return [Cost.model_validate_json(store.get(info.key)) for info in listed]
+    keys = [info.key for info in store.list(_prefix(run)) if info.key.endswith(".json")]
+    return [Cost.model_validate_json(store.get(key)) for key in keys]
 
 
 def _prefix(run: str) -> str:

@@ -18,6 +18,7 @@ from PIL import Image
 import srgan
 from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHAMPION, Registry, load
+from srgan.adapters.tracking import mlflow_client
 from srgan.errors import RegistryError
 from srgan.evaluate.lineage import recorded_gate, training_inputs
 from srgan.models.interchange import load_generator
@@ -209,5 +210,9 @@ def test_a_fine_tuned_version_was_trained_on_what_its_ancestors_were(
     first = tuned("tuned-1", 21, "v1", None)
     second = tuned("tuned-2", 22, "v2", first)
     third = tuned("tuned-3", 23, "v3", second)
-    assert [ref.version for ref in registry.datasets_of(third)] == ["v3", "v2", "v1"]
-    assert registry.datasets_of(imported) == []
+    found, gone = registry.datasets_of(third)
+    assert ([ref.version for ref in found], gone) == (["v3", "v2", "v1"], None)
+    assert registry.datasets_of(imported) == ([], None)
+    mlflow_client(mlflow_settings).delete_model_version("tuned-x4", str(second.version))
+    found, gone = registry.datasets_of(third)
+    assert ([ref.version for ref in found], gone) == (["v3"], second.uri), "what it was is unknown"

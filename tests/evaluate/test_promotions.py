@@ -205,3 +205,26 @@ def test_decisions_of_earlier_releases_are_read(object_store: S3Store) -> None:
         del fields[later]
     object_store.put("promotions/m/000001.json", json.dumps(fields).encode())
     assert log.champion() == 1
+
+
+def test_a_lost_entry_or_a_folder_object_does_not_stop_the_log(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=True)
+    object_store.put("promotions/m/", b"")
+    object_store.delete("promotions/m/000001.json")
+    assert decide(log, 3, 2, promoted=False).number == 3
+    crowning = log.crowning()
+    assert crowning is not None
+    assert crowning.decision.challenger == 2
+
+
+def test_a_refusal_holds_on_the_dataset_version_that_it_was_measured_on(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    refused = decide(log, 2, 1, promoted=False)
+    assert log.standing(2, JUDGES) == refused
+    assert log.standing(2, JUDGES, dataset_version="v") == refused
+    assert log.standing(2, JUDGES, dataset_version="larger") is None

@@ -7,14 +7,14 @@ import pytest
 
 from flows import evaluate as evaluate_module
 from flows import upscale as upscale_module
-from flows.evaluate import find_dataset
+from flows.evaluate import check_scales, find_dataset
 from flows.promote import promote
 from flows.upscale import plan_run
 from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
 from srgan.config import GeneratorConfig, UpscaleConfig
-from srgan.errors import RegistryError
+from srgan.errors import ConfigError, RegistryError
 from srgan.evaluate.lineage import ImportLineage
 from srgan.evaluate.promotions import PromotionLog
 from srgan.models.interchange import dump_generator
@@ -27,7 +27,7 @@ from tests.models.networks import random_generator
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
 WEIGHTS = dump_generator(
-    random_generator(GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4))
+    random_generator(GeneratorConfig(kind="msrresnet", scale=4, num_blocks=1, num_channels=4))
 )
 
 
@@ -75,6 +75,13 @@ def test_it_becomes_champion_by_the_gate_where_it_is_better_on_a_prepared_datase
     assert pipeline.champion() == (theirs if decision.promoted else champion).version
     measured = pipeline.evaluated[-1]
     assert (measured.dataset, measured.contestants["champion"]) == (data, champion)
+
+
+def test_a_version_of_another_scale_than_the_crops_is_refused_before_it_costs_anything(
+    imported: ModelRef,
+) -> None:
+    with pytest.raises(ConfigError, match=rf"{imported.uri} upscales 4 times, .* at scale 2"):
+        check_scales.fn(2, [imported])
 
 
 def test_an_evaluation_of_it_asks_for_a_dataset(imported: ModelRef) -> None:
