@@ -10,6 +10,7 @@ from prefect import flow
 
 from flows import register as register_module
 from flows.register import register
+from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHALLENGER, Registry
 from srgan.adapters.s3 import S3Store
 from srgan.cli import app
@@ -58,19 +59,19 @@ def test_mlflow_killed_between_files_and_version_costs_neither_the_model_nor_a_s
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 
-    def dies(self: Registry, name: str) -> None:
+    def dies(self: Registrar, name: str) -> None:
         """What the registration asks of the server once its files are there."""
         for pid in server_pids(port):
             os.kill(pid, signal.SIGKILL)
         ensure(self, name)
 
-    ensure = Registry._ensure_model
+    ensure = Registrar._ensure_model
     publish = register_module.publish_version
     monkeypatch.setattr(
         register_module, "publish_version", publish.with_options(retry_delay_seconds=[0.1] * 3)
     )
     with run_mlflow_server(tmp_path, port), monkeypatch.context() as until_then:
-        until_then.setattr(Registry, "_ensure_model", dies)
+        until_then.setattr(Registrar, "_ensure_model", dies)
         state = registering(trained(flow_store), return_state=True)
     assert state.is_failed()
     assert caplog.text.count("Task run failed with exception") == 4, caplog.text
