@@ -37,11 +37,15 @@ def revive(flow_run_id: str) -> str:
     Returns what was done, in words.
     """
     with get_client(sync_client=True) as client:
-        states = _settled_states(client, UUID(flow_run_id))
+        run = UUID(flow_run_id)
+        # A user's cancel is obeyed before anything is waited for.
+        stopped = _stop_jobs(flow_run_id) if was_cancelled(_states(client, run)) else None
+        states = _settled_states(client, run)
         if was_cancelled(states):
-            done = _finish_cancelling(client, UUID(flow_run_id), states[-1])
+            stopped = _stop_jobs(flow_run_id) if stopped is None else stopped
+            done = _finish_cancelling(client, run, states[-1], stopped)
         else:
-            done = _put_back(client, UUID(flow_run_id), states)
+            done = _put_back(client, run, states)
     get_run_logger().info("Flow run %s: %s", flow_run_id, done)
     return done
 
@@ -59,11 +63,20 @@ def num_revivals(states: list[State]) -> int:
     return sum((state.message or "").startswith(_MARK) for state in states)
 
 
+def _states(client: SyncPrefectClient, flow_run_id: UUID) -> list[State]:
+    return sorted(client.read_flow_run_states(flow_run_id), key=lambda state: state.timestamp)
+
+
+def _stop_jobs(flow_run_id: str) -> list[str]:
+    jobs = RayJobs(Settings().require("ray_address"), patience_s=_LIMIT_S)
+    return jobs.stop_root(flow_run_id)
+
+
 def _settled_states(client: SyncPrefectClient, flow_run_id: UUID) -> list[State]:
     """The run's history, oldest first, once it has come to an end (or does not within 20 s)."""
     deadline = time.monotonic() + _LIMIT_S
     while True:
-        states = sorted(client.read_flow_run_states(flow_run_id), key=lambda s: s.timestamp)
+        states = _states(client, flow_run_id)
         age = datetime.now(UTC) - states[-1].timestamp
         settled = age > timedelta(seconds=_SETTLED_S) or states[-1].is_cancelled()
         if (settled and states[-1].is_final()) or time.monotonic() > deadline:
@@ -101,10 +114,10 @@ def _give_up(client: SyncPrefectClient, flow_run_id: UUID) -> str:
     return f"given up. {message}"
 
 
-def _finish_cancelling(client: SyncPrefectClient, flow_run_id: UUID, last: State) -> str:
+def _finish_cancelling(
+    client: SyncPrefectClient, flow_run_id: UUID, last: State, stopped: list[str]
+) -> str:
     """For a run cancelled while it had no process: nobody else runs its hook or ends it."""
-    jobs = RayJobs(Settings().require("ray_address"), patience_s=_LIMIT_S)
-    stopped = jobs.stop_root(str(flow_run_id))
     give_turn_back(client, flow_run_id)
     if not last.is_cancelled():
         message = "Cancelled while it had no process"

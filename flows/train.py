@@ -8,7 +8,7 @@ from flows.jobs import root_flow_run_id, run_job, stop_jobs
 from srgan.adapters.ray_train import TrainSpec, check_workers, progress_key, result_key
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import find_run, tracked_run
-from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig
+from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig, deciding
 from srgan.data.manifest import read_latest
 from srgan.errors import ConfigError, DataError, TrainingError
 from srgan.recipes import get_recipe
@@ -85,12 +85,14 @@ def stage_name(
 ) -> str:
     """``<stage>-<16 hex digits>`` of dataset version, config, starting weights and code version.
 
-    The number of workers is not part of it: a stage may go on with another one.
+    Neither the number of workers nor what of the config does not decide the weights is part of it:
+    a stage may go on with another one.
     """
     if isinstance(stage, AdversarialConfig) and init_from is None:
         raise ConfigError("an adversarial stage needs init_from, the pretrained checkpoint")
     start = init_from.digest if init_from else None
-    name = config_digest(dataset.version, stage, start, code_version(), nonce)
+    decides = deciding(stage.model_dump(mode="json"))
+    name = config_digest(dataset.version, decides, start, code_version(), nonce)
     return f"{stage.stage}-{name[:_DIGITS]}"
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -154,7 +155,7 @@ def to_json(ref: BaseModel) -> bytes:
     return json.dumps(ref.model_dump(mode="json"), sort_keys=True, indent=1).encode()
 
 
-def config_digest(*parts: BaseModel | str | float | None) -> str:
+def config_digest(*parts: BaseModel | Mapping[str, object] | str | float | None) -> str:
     """Digest over configs and plain values, for names made of what goes in."""
     plain: list[Any] = [
         part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts

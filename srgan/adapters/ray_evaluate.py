@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from srgan.adapters.ray_node import connect, start, wait_for_cluster
+from srgan.adapters.ray_node import Need, connect, start, wait_for_cluster
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.tracking import log_file, log_metrics
@@ -47,7 +47,8 @@ def main(spec_key: str, job_id: str) -> None:
     connect()
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
     num_gpus = 1 if total.get("GPU", 0) >= 1 else 0
-    wait_for_cluster(cpus=1, gpus=num_gpus, what="evaluation", limit_s=settings.cluster_wait_s)
+    need = Need("evaluation", cpus=1, gpus=num_gpus)
+    wait_for_cluster(lambda: need, settings.cluster_wait_s)
     remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(run_evaluation)
     with counting(store, spec.run, job_id, stage="evaluate", cpus=1, gpus=num_gpus):
         ray.get(remote.remote(spec_key))

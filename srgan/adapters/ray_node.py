@@ -8,7 +8,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -57,18 +58,34 @@ def connect() -> None:
         ray.init()
 
 
-def wait_for_cluster(*, cpus: float, gpus: float, what: str, limit_s: float) -> None:
-    """Return once that many CPUs and GPUs are free; `ClusterError` after `limit_s` seconds.
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What something must find free before it starts."""
 
-    What is missing is logged at once and again while it lasts. A cluster that is too small is
-    waited for as well: an autoscaler or a node that starts late may make it large enough.
+    what: str
+    """Who needs it, for the log."""
+    cpus: float
+    gpus: float = 0
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """By Ray's names."""
+        found = {"CPU": self.cpus, "GPU": self.gpus}
+        return {name: amount for name, amount in found.items() if amount > 0}
+
+
+def wait_for_cluster(need: Callable[[], Need], limit_s: float) -> None:
+    """Return once what is needed is free; `ClusterError` after `limit_s` seconds.
+
+    `need` is asked again each time, for it may depend on the nodes that have come. What is missing
+    is logged at once and again while it lasts. A cluster that is too small is waited for as well:
+    a node that starts late may make it large enough.
     """
     connect()
-    needed = {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount > 0}
     began = time.monotonic()
     next_note = began
-    while problem := missing(needed, *cluster_resources()):
-        now = time.monotonic()
+    while problem := missing((asked := need()).resources, *cluster_resources()):
+        what, now = asked.what, time.monotonic()
         waited_s = now - began
         if waited_s >= limit_s:
             raise ClusterError(

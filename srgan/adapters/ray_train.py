@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from srgan.adapters.ray_node import connect, start, wait_for_cluster
+from srgan.adapters.ray_node import Need, connect, start, wait_for_cluster
 from srgan.adapters.ray_workers import Workers, plan_workers
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.adapters.timeline import Timeline
@@ -82,20 +82,7 @@ def main(spec_key: str, job_id: str) -> None:
     timeline.end("checks")
     connect()
     timeline.end("connection")
-    import ray
-
-    from srgan.train.step import check_device
-
-    workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
-    check_device(spec.stage, "cuda" if workers.use_gpu else "cpu")
-    check_workers(spec.stage, workers.num_workers)
-    least = spec.stage.min_workers or workers.num_workers
-    wait_for_cluster(
-        cpus=least * workers.cpus_per_worker,
-        gpus=least if workers.use_gpu else 0,
-        what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
-        limit_s=settings.cluster_wait_s,
-    )
+    workers = _wait_for_workers(spec, settings)
     timeline.end("cluster")
     logger.info("training %s on %s", spec.run, workers)
     with counting(
@@ -112,6 +99,34 @@ def main(spec_key: str, job_id: str) -> None:
     result = CheckpointRef.model_validate_json(outcome["result"])
     store.put(result_key(spec.run), to_json(result), content_type="application/json")
     logger.info("finished %s at step %d: %s", spec.run, result.step, result.metrics)
+
+
+def _wait_for_workers(spec: TrainSpec, settings: Settings) -> Workers:
+    """Workers for the nodes that are there once enough is free.
+
+    Planned again while it waits: of a cluster that is just starting (its head died and this job is
+    the next attempt) the nodes with the GPUs come last.
+    """
+    import ray
+
+    from srgan.train.step import check_device
+
+    plans: list[Workers] = []
+
+    def need() -> Need:
+        workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
+        plans.append(workers)
+        least = spec.stage.min_workers or workers.num_workers
+        return Need(
+            what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
+            cpus=least * workers.cpus_per_worker,
+            gpus=least if workers.use_gpu else 0,
+        )
+
+    wait_for_cluster(need, settings.cluster_wait_s)
+    check_device(spec.stage, "cuda" if plans[-1].use_gpu else "cpu")
+    check_workers(spec.stage, plans[-1].num_workers)
+    return plans[-1]
 
 
 def check_workers(stage: PretrainConfig | AdversarialConfig, num_workers: int | None) -> None:

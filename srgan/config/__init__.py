@@ -16,6 +16,7 @@ from srgan.config.stages import (
     MseContentConfig,
     PretrainConfig,
     StageConfig,
+    deciding,
 )
 from srgan.config.upscale import UpscaleConfig
 
@@ -41,4 +42,5 @@ __all__ = [
     "SetConfig",
     "StageConfig",
     "UpscaleConfig",
+    "deciding",
 ]

@@ -1,5 +1,6 @@
 """The two training stages: schedule, degradation and losses."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -7,6 +8,24 @@ from pydantic import Field, model_validator
 from srgan.config.base import Config, Positive
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
 from srgan.perceptual import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
+
+_RUNNING = frozenset(
+    {
+        "checkpoint_every",
+        "keep_every",
+        "keep_last",
+        "log_every",
+        "max_restarts",
+        "min_workers",
+        "validate_every",
+    }
+)
+"""How often something is written, measured and tried again; weights are the same whatever it is."""
+
+
+def deciding(config: Mapping[str, object]) -> dict[str, object]:
+    """What of a stage's config (its JSON) decides the weights, and so names the stage."""
+    return {name: value for name, value in config.items() if name not in _RUNNING}
 
 
 class LearningRate(Config):

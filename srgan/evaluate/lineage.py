@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from srgan.config import GateConfig, Recipe
+from srgan.config import GateConfig, Recipe, StageConfig, deciding
 from srgan.errors import RegistryError
 from srgan.refs import (
     CheckpointRef,
@@ -112,9 +112,13 @@ def training_inputs(dataset: DatasetRef, recipe: Recipe) -> dict[str, str]:
     start = [] if recipe.retrain.start == "scratch" else [recipe.retrain.start]
     return {
         "dataset_version": dataset.version,
-        "recipe": config_digest(recipe.pretrain, recipe.adversarial, *start),
+        "recipe": config_digest(*map(_decides, (recipe.pretrain, recipe.adversarial)), *start),
         "code_version": code_version(),
     }
+
+
+def _decides(stage: StageConfig | None) -> dict[str, object] | None:
+    return deciding(stage.model_dump(mode="json")) if stage else None
 
 
 def what_changed(tags: Mapping[str, str], inputs: Mapping[str, str]) -> list[str]:

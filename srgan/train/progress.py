@@ -74,7 +74,9 @@ class Meter:
         self._names: list[str] = []
         self._sums = self._last = torch.zeros(0)
         self._skipped_in_a_row = torch.zeros((), device=stage.device)
-        self._recent = deque([(start, time.perf_counter())], maxlen=_NUM_RECENT + 1)
+        self._read_at = start
+        self._began = time.perf_counter()
+        self._recent = deque([(start, self._began)], maxlen=_NUM_RECENT + 1)
         self._training_s = 0.0
         self._wait_s_before = 0.0
 
@@ -84,6 +86,8 @@ class Meter:
         skipped = losses["skipped"]
         if not self._names:
             self._names = list(losses)
+            # From here on: the first step compiles and chooses kernels, minutes at worst.
+            self._recent[0] = (self._read_at + 1, time.perf_counter())
             self._sums = torch.zeros_like(values)
         self._sums += torch.where(skipped.bool(), torch.zeros_like(values), values)
         # `where` has zeroed this step's own mark together with its losses.
@@ -98,7 +102,7 @@ class Meter:
         `TrainingError` on all ranks alike when too many steps in a row were skipped.
         """
         begun = time.perf_counter()
-        num_steps = step - self._recent[-1][0]
+        num_steps = step - self._read_at
         sums = ranks.sum_over_ranks(self._sums.clone()) / ranks.num_ranks()
         totals = dict(zip(self._names, sums.tolist(), strict=True))
         if self._skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
@@ -106,6 +110,7 @@ class Meter:
         now = time.perf_counter()
         training_s = self._training_s + now - begun
         self._recent.append((step, now))
+        self._read_at = step
         progress = self._progress(step, num_steps, totals, training_s, wait_s)
         self._sums.zero_()
         self._training_s = 0.0
@@ -121,7 +126,10 @@ class Meter:
         losses = {name: total / num_good for name, total in totals.items()} if num_good else {}
         losses["skipped"] = num_skipped / num_steps
         (first_step, first_time), (last_step, last_time) = self._recent[0], self._recent[-1]
-        pace_s = (last_time - first_time) / (last_step - first_step)
+        if last_step > first_step:
+            pace_s = (last_time - first_time) / (last_step - first_step)
+        else:  # read after the very first step
+            pace_s = last_time - self._began
         return Progress(
             stage=config.stage,
             step=step,

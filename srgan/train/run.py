@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.config import AdversarialConfig, PretrainConfig, deciding
 from srgan.data.dataset import Patches, open_crops
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError
@@ -144,7 +144,7 @@ def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> tuple[int,
     if key is None:
         return 0, Validated(0, {})
     manifest = read_manifest(store, key)
-    if manifest.config != inputs.config.model_dump(mode="json"):
+    if deciding(manifest.config) != deciding(inputs.config.model_dump(mode="json")):
         raise CheckpointError(
             f"{store.uri(key)} belongs to another stage config than {inputs.run} has now; "
             "a changed config needs a run name of its own"

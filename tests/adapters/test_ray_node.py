@@ -3,7 +3,7 @@
 import pytest
 
 from srgan.adapters import ray_node
-from srgan.adapters.ray_node import missing, start, wait_for_cluster
+from srgan.adapters.ray_node import Need, missing, start, wait_for_cluster
 from srgan.adapters.s3 import S3Store
 from srgan.config import Config
 from srgan.errors import ClusterError, ConfigError
@@ -58,7 +58,7 @@ def test_waiting_says_at_once_what_is_missing_and_ends_at_the_limit(
     monkeypatch.setattr(ray_node, "connect", lambda: None)
     monkeypatch.setattr(ray_node, "cluster_resources", lambda: ({"CPU": 2.0}, {"CPU": 2.0}))
     with pytest.raises(ClusterError, match="it has 2 CPU, 4 are needed"):
-        wait_for_cluster(cpus=4, gpus=0, what="pretrain-0", limit_s=0.1)
+        wait_for_cluster(lambda: Need("pretrain-0", cpus=4), limit_s=0.1)
     assert caplog.messages == [
         "pretrain-0 waits: the cluster is too small: it has 2 CPU, 4 are needed (0 of 0 s)"
     ]
@@ -69,5 +69,17 @@ def test_a_cluster_that_becomes_free_ends_the_wait(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ray_node, "connect", lambda: None)
     monkeypatch.setattr(ray_node, "_POLL_S", 0.0)
     monkeypatch.setattr(ray_node, "cluster_resources", lambda: ({"CPU": 2.0}, next(free)))
-    wait_for_cluster(cpus=2, gpus=0, what="pretrain-0", limit_s=10)
+    wait_for_cluster(lambda: Need("pretrain-0", cpus=2), limit_s=10)
     assert next(free, None) is None
+
+
+def test_what_is_needed_is_asked_again_while_nodes_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head alone would have two workers on CPUs; then the node with the GPU is there."""
+    clusters = iter([({"CPU": 1.0}, {"CPU": 1.0}), ({"CPU": 9.0, "GPU": 1.0},) * 2])
+    needs = iter([Need("stage", cpus=2), Need("stage", cpus=4, gpus=1)])
+    asked: list[Need] = []
+    monkeypatch.setattr(ray_node, "connect", lambda: None)
+    monkeypatch.setattr(ray_node, "_POLL_S", 0.0)
+    monkeypatch.setattr(ray_node, "cluster_resources", lambda: next(clusters))
+    wait_for_cluster(lambda: asked.append(next(needs)) or asked[-1], limit_s=10)  # type: ignore[func-returns-value]
+    assert asked[-1].gpus == 1

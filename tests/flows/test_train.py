@@ -60,6 +60,15 @@ def tracked(
     return seen
 
 
+@pytest.mark.parametrize(
+    "running", [{"checkpoint_every": 7}, {"log_every": 7}, {"min_workers": 1}, {"keep_last": 9}]
+)
+def test_what_does_not_decide_the_weights_is_no_part_of_the_name(running: dict[str, int]) -> None:
+    assert stage_name(DATASET, STAGE.model_copy(update=running), None) == stage_name(
+        DATASET, STAGE, None
+    )
+
+
 def test_the_same_inputs_have_the_same_name_and_others_another() -> None:
     name = stage_name(DATASET, STAGE, None)
     assert name.startswith("pretrain-")

@@ -83,6 +83,14 @@ def test_the_remaining_time_follows_the_recent_pace(clock: Clock) -> None:
     assert progress.eta_s == pytest.approx(940 * 2.0), "the slow start must be forgotten"
 
 
+def test_a_first_step_that_compiles_for_minutes_does_not_count(clock: Clock) -> None:
+    figures = meter()
+    for step in range(10):
+        clock.now += 120.0 if step == 0 else 2.0
+        figures.add(losses(1.0), 2.0)
+    assert figures.read(10, 0.0).eta_s == pytest.approx(990 * 2.0)
+
+
 def test_the_speed_leaves_validation_out_and_the_remaining_time_does_not(clock: Clock) -> None:
     figures = meter()
     figures.add(losses(1.0), 0.5)
