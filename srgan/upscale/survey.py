@@ -61,7 +61,7 @@ def _list_outputs(join: Join, store: ObjectStore, destination: str, stamp: Stamp
     part = re.compile(re.escape(f"{prefix}{OWN}/") + r"[^/]+/records/\d+\.parquet")
     same = Past(what="earlier runs with this model and these settings")
     others = Past(what="earlier runs with other models or settings")
-    for info in store.list(prefix):
+    for info in store.list_unordered(prefix):
         if not info.key.startswith(f"{prefix}{OWN}/"):
             join.add_output(info)
         elif part.fullmatch(info.key):
