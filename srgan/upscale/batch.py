@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from srgan.config import UpscaleConfig
-from srgan.errors import ConflictError, ImageError, StorageError
+from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
@@ -23,7 +23,7 @@ from srgan.storage import ObjectStore
 from srgan.upscale.decoders import Decode
 from srgan.upscale.file_size import check_file_size
 from srgan.upscale.gate import Gate
-from srgan.upscale.job import PASSED_BY, Job
+from srgan.upscale.job import Job
 from srgan.upscale.join import Item
 from srgan.upscale.names import metadata_key, reroute_suffix
 from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
