@@ -9,7 +9,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import EXTRASAMPLES, TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, deep, metadata, pixels
+from srgan.images import containers, deep, exif_block, metadata, pixels
 from srgan.images.containers import Format
 from srgan.images.photo import Photo
 from srgan.images.readers import DEEP, READERS, Source
@@ -143,7 +143,7 @@ def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> 
         colours, alpha = pixels.channels(image, bit_depth)
     exif = metadata.exif(image, kind)
     if turned is None:
-        turned = metadata.orientation(exif) if exif else 1
+        turned = exif_block.orientation(exif) if exif else 1
     # Of a TIFF Pillow has turned what it has loaded.
     turn = 1 if kind == "tiff" and not is_deep else turned
     return Photo(
@@ -152,8 +152,8 @@ def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> 
         format=kind,
         bit_depth=bit_depth,
         icc_profile=metadata.icc_profile(image),
-        exif=metadata.reset_orientation(exif) if exif else None,
-        dpi=metadata.dpi(image, turned),
+        exif=exif_block.reset_orientation(exif) if exif else None,
+        dpi=metadata.dpi(image, exif, turned),
     )
 
 

@@ -1,13 +1,14 @@
 """`Photo` → bytes of a file with everything that the format can carry."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images.metadata import EXIF_PREFIX
+from srgan.images.exif_block import EXIF_PREFIX, with_resolution
 from srgan.images.photo import Photo
 from srgan.images.png import write_deep_png
 from srgan.images.tiff import tiff_parts, whole
@@ -39,6 +40,8 @@ def encode(
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
     dpi = writable_dpi(photo)
+    if photo.exif and photo.dpi:
+        photo = replace(photo, exif=with_resolution(photo.exif, photo.dpi))
     if format == "tiff":
         return b"".join(tiff_parts(photo, dpi, whole))
     if format == "png" and photo.is_deep:
