@@ -1,4 +1,5 @@
 import io
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -119,3 +120,26 @@ def test_the_exif_of_a_written_photo_names_the_resolution_it_has_now(kind: str, 
         assert copy.exif[:68] == after[:68], "entries stay"
         assert copy.exif.endswith(b"maker note")
     assert read(encode(photo, format="png", jpeg_quality=90)).exif == photo.exif, "to the byte"
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_texts_and_profiles_of_any_size_do_not_cost_a_png(depth: int) -> None:
+    text = zlib.compress(bytes(3 * 2**20))
+    large, too_large = bytes(range(256)) * 2**13, bytes(17 * 2**20)
+    texts = [
+        png_chunk(b"zTXt", b"a\x00\x00" + text),
+        png_chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x01\x00\x00\x00" + text),
+        png_chunk(b"tEXt", b"b\x00" + bytes(3 * 2**20)),
+        png_chunk(b"gAMA", b""),
+        png_chunk(b"pHYs", b"short"),
+    ]
+    for packed, expected in (
+        (zlib.compress(large), large),
+        (zlib.compress(too_large), None),
+        (zlib.compress(large)[:-9], None),
+        (b"noise", None),
+    ):
+        chunk = png_chunk(b"iCCP", b"name\x00\x00" + packed)
+        photo = read(png(1, 1, depth, 0, b"\x00" + bytes(depth // 8), chunk, *texts))
+        assert photo.pixels.tolist() == [[0]]
+        assert photo.icc_profile == expected
