@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from srgan.cli_generators import open_generator
-from srgan.errors import CheckpointError, ConfigError, ImageError
+from srgan.errors import PASSED_BY, CheckpointError, ConfigError, DataError, SrganError
 
 if TYPE_CHECKING:
     from srgan.evaluate.comparison import Distance
@@ -197,8 +197,9 @@ def _change_all(files: list[tuple[Path, Path]], change: Callable[[Path, Path], P
     for path, target in files:
         try:
             typer.echo(str(change(path, target)))
-        except ImageError as error:
-            typer.secho(f"{path}: {error}", fg="red", err=True)
+        except (*PASSED_BY, DataError) as error:
+            text = error if isinstance(error, SrganError) else f"{type(error).__name__}: {error}"
+            typer.secho(f"{path}: {text}", fg="red", err=True)
             num_failed += 1
     if num_failed:
         typer.echo(f"{num_failed} of {len(files)} photos could not be used", err=True)

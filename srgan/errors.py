@@ -55,3 +55,7 @@ class StackError(SrganError):
 
 class RegistryError(SrganError):
     """The model registry has no such model, version or alias."""
+
+
+PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OSError)
+"""What one image can cause: it is named, and the others are done. Anything else is a bug."""

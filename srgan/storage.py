@@ -59,6 +59,9 @@ class ObjectStore(Protocol):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object below `prefix`, in the order of UTF-8 keys, page by page."""
 
+    def list_unordered(self, prefix: str) -> Iterator[ObjectInfo]:
+        """The same in whatever order is cheapest: flat memory for any keys."""
+
     def delete(self, key: str) -> None:
         """Delete one key; a missing key is no error."""
 

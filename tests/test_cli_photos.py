@@ -17,7 +17,7 @@ from PIL import Image
 from typer import Exit
 
 from srgan.adapters.registry import Registry
-from srgan.cli_photos import evaluate, upscale
+from srgan.cli_photos import _change_all, evaluate, upscale
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.evaluate.perceptual import PerceptualDistance
@@ -174,6 +174,32 @@ def test_a_damaged_photo_is_named_and_the_others_are_done(photos: Path, tmp_path
     assert f"{photos / 'bad.png'}: not_an_image" in done.stderr
     assert "1 of 3 photos could not be used" in done.stderr
     assert {path.name for path in (tmp_path / "small").iterdir()} == {"one.png", "two.bmp"}
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (DataError("a.png cannot be written"), "a.png cannot be written"),
+        (MemoryError(), "MemoryError: "),
+        (RuntimeError("the network"), "RuntimeError: the network"),
+        (OSError("gone"), "OSError: gone"),
+    ],
+)
+def test_whatever_one_photo_causes_the_others_are_done(
+    error: Exception, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def change(photo: Path, target: Path) -> Path:
+        if photo.name == "bad.png":
+            raise error
+        return target
+
+    files = [(Path(name), Path("to", name)) for name in ("bad.png", "good.png")]
+    with pytest.raises(Exit) as stopped:
+        _change_all(files, change)
+    said = capsys.readouterr()
+    assert stopped.value.exit_code == 1
+    assert said.out == "to/good.png\n"
+    assert said.err == f"bad.png: {text}\n1 of 2 photos could not be used\n"
 
 
 def test_what_the_user_gave_wrong_is_a_message_and_no_traceback(tmp_path: Path) -> None:

@@ -113,6 +113,9 @@ class FolderStore:
                 if info.key.startswith(prefix):
                     yield info
 
+    def list_unordered(self, prefix: str) -> Iterator[ObjectInfo]:
+        return self.list(prefix)
+
     def delete(self, key: str) -> None:
         with self._naming(key, "delete"):
             self._path(key).unlink(missing_ok=True)

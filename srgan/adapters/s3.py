@@ -111,9 +111,9 @@ class S3Store:
         return {name: value for name, value in answer["Metadata"].items() if name != _WRITE_ID}
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        return in_key_order(self._pages(prefix), prefix, self._has_lower_sibling)
+        return in_key_order(self.list_unordered(prefix), prefix, self._has_lower_sibling)
 
-    def _pages(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list_unordered(self, prefix: str) -> Iterator[ObjectInfo]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix
         )

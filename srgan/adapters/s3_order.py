@@ -12,6 +12,9 @@ from srgan.storage import ObjectInfo
 
 _HELD = 1000
 """Entries of a directory kept back before the store is asked whether that is needed at all."""
+_DEEPEST = 100
+"""Path components that are sorted one in the other; what lies below is sorted in memory at once,
+since Python calls functions to a depth of a thousand only, and S3 takes 512 components."""
 
 
 class _Entries:
@@ -59,7 +62,11 @@ def _name(
         yield entries.take()
         return
     path = base + name
-    inside = _below(entries, path + "/", has_lower_sibling)
+    inside = (
+        _below(entries, path + "/", has_lower_sibling)
+        if path.count("/") < _DEEPEST
+        else _sorted(entries, path + "/")
+    )
     held = list(islice(inside, _HELD))
     if entries.is_below(path + "/") and not has_lower_sibling(path):
         yield from chain(held, inside)
@@ -68,6 +75,13 @@ def _name(
     while entries.next is not None and _is_lower(entries.next.key, path):
         yield from _name(entries, base, has_lower_sibling)
     yield from held
+
+
+def _sorted(entries: _Entries, base: str) -> Iterator[ObjectInfo]:
+    found = []
+    while entries.is_below(base):
+        found.append(entries.take())
+    yield from sorted(found, key=lambda entry: entry.key)
 
 
 def _is_lower(key: str, path: str) -> bool:

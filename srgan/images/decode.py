@@ -9,20 +9,22 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import EXTRASAMPLES, TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, deep, metadata, pixels
+from srgan.images import containers, deep, exif_block, metadata, pixels, png_chunks
 from srgan.images.containers import Format
 from srgan.images.photo import Photo
 from srgan.images.readers import DEEP, READERS, Source
 
 _MAX_PAGES = 10_000
 _SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag of what a page is for, and its bit for previews
+_DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
 def decode(data: bytes, *, max_pixels: int) -> Photo:
     """Decode a whole JPEG, PNG, WebP, TIFF or BMP file and verify that it is whole.
 
-    16 bits stay 16, all pages of a TIFF and frames of a WebP come along (reduced previews do not);
-    CMYK and palettes become RGB or grayscale; the EXIF orientation is applied. The declared size
+    16 bits stay 16, all pages of a TIFF and frames of a WebP come along (reduced previews do not;
+    a TIFF with nothing else is a camera's raw file, ``unsupported``); CMYK and palettes become RGB
+    or grayscale; the EXIF orientation is applied. The declared size
     of all pages together is checked before anything is allocated for it. Raises `ImageError` with
     the reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``, ``truncated`` or
     ``corrupt`` and nothing else, whatever the bytes. WebP and TIFF are also subject to Pillow's
@@ -61,7 +63,11 @@ def _decode(data: bytes, max_pixels: int, *, as_it_is: bool) -> Photo:
 def _read(kind: Format, source: Source, max_pixels: int, *, as_it_is: bool) -> Photo:
     image = READERS[kind](source)
     containers.check_size(*image.size, max_pixels)
+    if isinstance(image, TiffImageFile) and _DNG_VERSION in image.tag_v2:
+        raise _raw("a DNG")
     if not getattr(image, "is_animated", False):
+        if _is_preview(image):
+            raise _raw("a TIFF whose only image is a preview")
         return _page(image, kind, source, as_it_is=as_it_is)
     if not as_it_is:
         raise ImageError("unsupported", f"{kind} with several images; extract the one you want")
@@ -90,7 +96,7 @@ def _pages(image: ImageFile, max_pixels: int) -> list[int]:
     for number in _numbers(image):
         if number == _MAX_PAGES:
             raise ImageError("unsupported", f"more than {_MAX_PAGES} pages; split the file")
-        if isinstance(image, TiffImageFile) and image.tag_v2.get(_SUBFILE_KIND, 0) & _PREVIEW:
+        if _is_preview(image):
             continue
         numbers.append(number)
         containers.check_size(*image.size, max_pixels)
@@ -99,7 +105,19 @@ def _pages(image: ImageFile, max_pixels: int) -> list[int]:
             raise ImageError(
                 "too_large", f"its pages declare more pixels together than the limit {max_pixels}"
             )
-    return numbers or [0]
+    if not numbers:
+        raise _raw("a TIFF of previews alone")
+    return numbers
+
+
+def _is_preview(image: ImageFile) -> bool:
+    kind = image.tag_v2.get(_SUBFILE_KIND) if isinstance(image, TiffImageFile) else None
+    return isinstance(kind, int) and bool(kind & _PREVIEW)
+
+
+def _raw(what: str) -> ImageError:
+    """What cameras write has the photo where no reader of TIFF looks, and a small one before it."""
+    return ImageError("unsupported", f"{what}, as cameras write their raw files; develop it first")
 
 
 def _numbers(image: ImageFile) -> Iterator[int]:
@@ -125,7 +143,7 @@ def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> 
         colours, alpha = pixels.channels(image, bit_depth)
     exif = metadata.exif(image, kind)
     if turned is None:
-        turned = metadata.orientation(exif) if exif else 1
+        turned = exif_block.orientation(exif) if exif else 1
     # Of a TIFF Pillow has turned what it has loaded.
     turn = 1 if kind == "tiff" and not is_deep else turned
     return Photo(
@@ -134,15 +152,15 @@ def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> 
         format=kind,
         bit_depth=bit_depth,
         icc_profile=metadata.icc_profile(image),
-        exif=metadata.reset_orientation(exif) if exif else None,
-        dpi=metadata.dpi(image, turned),
+        exif=exif_block.reset_orientation(exif) if exif else None,
+        dpi=metadata.dpi(image, exif, turned),
     )
 
 
 def _deep_channels(image: ImageFile, source: Source) -> pixels.Channels:
     if not isinstance(image, TiffImageFile):
         image.load()  # for metadata that stands behind the pixels
-        return deep.read_png(source.data)
+        return deep.read_png(png_chunks.picture(source.data))
     containers.check_strips(image.tag_v2, len(source.data))
     extra = image.tag_v2.get(EXTRASAMPLES)
     return deep.read_tiff(source.data, image.tell(), extra[0] if extra else None)

@@ -1,13 +1,14 @@
 """`Photo` → bytes of a file with everything that the format can carry."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images.metadata import EXIF_PREFIX
+from srgan.images.exif_block import EXIF_PREFIX, with_resolution
 from srgan.images.photo import Photo
 from srgan.images.png import write_deep_png
 from srgan.images.tiff import tiff_parts, whole
@@ -18,6 +19,8 @@ _MOST_RAW_BYTES = 2**32 - 2**20
 """Offsets have 32 bits in TIFF and BMP; a megabyte is for what stands before the pixels."""
 _LARGEST_DPI = 65_535
 _LARGEST_JPEG_EXIF = 65_533  # one APP1 segment
+_PROFILE_SPACE = slice(16, 20)
+"""Where an ICC profile says of which kind of pixels it is."""
 _OPAQUE_ONLY = ("jpeg", "bmp")
 _FORMATS = ("jpeg", "png", "webp", "tiff", "bmp")
 _EXTRAS: dict[str, tuple[str, ...]] = {
@@ -35,15 +38,21 @@ def encode(
 
     16 bits stay 16 in PNG and TIFF and are rounded to 8 in the others. ICC profile, EXIF and dpi
     are kept where the format has a place for them (WebP: no dpi, BMP: dpi alone), grayscale stays
-    one channel (WebP: has none). Raises `ImageError` as `check_writable`.
+    one channel (WebP has none, and a profile of grays goes). What EXIF says of the resolution is
+    what `photo.dpi` says. Raises `ImageError` as `check_writable`.
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
     dpi = writable_dpi(photo)
+    if photo.exif and photo.dpi:
+        photo = replace(photo, exif=with_resolution(photo.exif, photo.dpi))
     if format == "tiff":
         return b"".join(tiff_parts(photo, dpi, whole))
     if format == "png" and photo.is_deep:
         return write_deep_png(photo, dpi)
-    options: dict[str, Any] = {"icc_profile": photo.icc_profile, "exif": photo.exif, "dpi": dpi}
+    profile = photo.icc_profile
+    if format == "webp" and (profile or b"")[_PROFILE_SPACE] == b"GRAY":
+        profile = None  # WebP's pixels are RGB, for which such a profile means nothing
+    options: dict[str, Any] = {"icc_profile": profile, "exif": photo.exif, "dpi": dpi}
     options = {name: options[name] for name in _EXTRAS[format] if options[name]}
     if format in ("jpeg", "webp"):
         options["quality"] = jpeg_quality

@@ -1,6 +1,6 @@
 """Photos in files and folders of a disk, for commands that people run on them."""
 
-import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,7 +96,8 @@ def write_photo(
 
     `DataError` if the disk does not take it.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    # Without the photo's own name, which may be as long as names can be.
+    unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
@@ -22,10 +22,10 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
+from srgan.images import exif_block
 from srgan.images.containers import Format
+from srgan.images.exif_block import EXIF_PREFIX
 
-EXIF_PREFIX = b"Exif\x00\x00"
-_SHORT = 3  # EXIF's number for an unsigned 16-bit entry
 _CM_PER_INCH = 2.54
 _CENTIMETRES = 3  # TIFF's number for them as its unit of resolution
 _PNG_DEPTH = 24  # position of the bit depth: signature, chunk length and name, width, height
@@ -76,15 +76,21 @@ def icc_profile(image: ImageFile) -> bytes | None:
     return None
 
 
-def dpi(image: ImageFile, turn: int) -> tuple[float, float] | None:
-    """Horizontal and vertical resolution of the upright photo."""
+def dpi(image: ImageFile, exif: bytes | None, turn: int) -> tuple[float, float] | None:
+    """Horizontal and vertical resolution of the upright photo.
+
+    That of its EXIF block where the file itself names none, as many cameras' JPEGs.
+    """
+    found = _named_dpi(image) or (exif_block.resolution(exif) if exif else None)
+    return found if found is None or turn < 5 else (found[1], found[0])
+
+
+def _named_dpi(image: ImageFile) -> tuple[float, float] | None:
     try:
         x, y = (float(value) for value in _resolution(image))
     except (KeyError, TypeError, ValueError, ArithmeticError):
         return None
-    if not (math.isfinite(x) and math.isfinite(y) and x > 0 and y > 0):
-        return None
-    return (y, x) if turn >= 5 else (x, y)
+    return (x, y) if math.isfinite(x) and math.isfinite(y) and x > 0 and y > 0 else None
 
 
 def _resolution(image: ImageFile) -> tuple[Any, Any]:
@@ -135,47 +141,7 @@ def as_tiff_tags(block: bytes) -> Image.Exif:
     return tags
 
 
-def orientation(block: bytes) -> int:
-    """1 … 8 as EXIF counts; 1 (upright) if there is none or the block is damaged."""
-    for value in _orientations(block):
-        number = int.from_bytes(block[value], _byte_order(block))
-        if 1 <= number <= 8:
-            return number
-    return 1
-
-
 def tiff_orientation(image: TiffImageFile) -> int:
-    """The same of the current page of a TIFF that is not yet loaded."""
+    """1 … 8 as EXIF counts, of the current page of a TIFF that is not yet loaded."""
     number = image.tag_v2.get(Base.Orientation, 1)
     return number if isinstance(number, int) and 1 <= number <= 8 else 1
-
-
-def reset_orientation(block: bytes) -> bytes:
-    """The same EXIF block with orientation 1, every other byte as it was.
-
-    A block written anew would lose maker notes, whose offsets only the camera's maker knows.
-    """
-    result = bytearray(block)
-    for value in _orientations(block):
-        result[value] = (1).to_bytes(2, _byte_order(block))
-    return bytes(result)
-
-
-def _byte_order(block: bytes) -> Literal["little", "big"]:
-    return "little" if block[len(EXIF_PREFIX) :].startswith(b"II") else "big"
-
-
-def _orientations(block: bytes) -> Iterator[slice]:
-    """Where the values of orientation entries of the first directory lie within the block."""
-    start, order = len(EXIF_PREFIX), _byte_order(block)
-    if block[start : start + 4] not in (b"II*\x00", b"MM\x00*"):
-        return
-    directory = start + int.from_bytes(block[start + 4 : start + 8], order)
-    num_entries = int.from_bytes(block[directory : directory + 2], order)
-    for entry in range(directory + 2, directory + 2 + 12 * num_entries, 12):
-        if entry + 12 > len(block):
-            return
-        tag = int.from_bytes(block[entry : entry + 2], order)
-        kind = int.from_bytes(block[entry + 2 : entry + 4], order)
-        if tag == Base.Orientation and kind == _SHORT:
-            yield slice(entry + 8, entry + 10)

@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from srgan.images.metadata import EXIF_PREFIX
+from srgan.images.exif_block import EXIF_PREFIX
 from srgan.images.photo import Photo
 from srgan.images.vips import vips
 

@@ -1,6 +1,7 @@
 """Pillow's readers of the five formats, without its habits that would cost a photo."""
 
 import io
+from collections.abc import Callable
 
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
@@ -9,6 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from srgan.images import png_chunks
 from srgan.images.containers import Format
 
 DEEP = 16
@@ -43,6 +45,14 @@ class _Jpeg(JpegImageFile):
         pass
 
 
+class _Png(PngImageFile):
+    """A PNG of which nothing is read that could cost the photo: no texts, no hints of colours."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(Source(png_chunks.picture(source.data)))
+        self.info["icc_profile"] = png_chunks.profile(source.data)
+
+
 class _WebP(WebPImageFile):
     """A WebP whose frames have alpha: those that cover a part of the canvas leave the rest clear.
 
@@ -68,9 +78,9 @@ class _Tiff(TiffImageFile):
 
 
 # Not `Image.open`: it asks every plugin and applies the global MAX_IMAGE_PIXELS.
-READERS: dict[Format, type[ImageFile]] = {
+READERS: dict[Format, Callable[[Source], ImageFile]] = {
     "jpeg": _Jpeg,
-    "png": PngImageFile,
+    "png": _Png,
     "webp": _WebP,
     "tiff": _Tiff,
     "bmp": BmpImageFile,

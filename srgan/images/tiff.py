@@ -33,9 +33,10 @@ from srgan.images.photo import Photo, Samples
 _HEADER, _LINK = b"II*\x00", bytes(4)
 _ENTRY_BYTES = 12
 _RAW, _CHUNKY, _INCH, _ALPHA, _GRAY, _RGB = 1, 1, 2, 2, 1, 2
-# What an EXIF block may say about the arrangement of another file's pixels.
+# What an EXIF block may say about the arrangement of another file's pixels, or their resolution.
 _STRUCTURE = {254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 284, 317, 318, 319}
 _STRUCTURE |= {320, 322, 323, 324, 325, 330, 332, 338, 339, 347, 513, 514, 529, 530, 531, 532}
+_STRUCTURE |= {RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION}
 
 
 Rows = Callable[[Photo], Iterable[Samples]]

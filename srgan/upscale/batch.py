@@ -15,14 +15,15 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from srgan.config import UpscaleConfig
-from srgan.errors import ConflictError, ImageError, StorageError
+from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
 from srgan.storage import ObjectStore
 from srgan.upscale.decoders import Decode
+from srgan.upscale.file_size import check_file_size
 from srgan.upscale.gate import Gate
-from srgan.upscale.job import PASSED_BY, Job
+from srgan.upscale.job import Job
 from srgan.upscale.join import Item
 from srgan.upscale.names import metadata_key, reroute_suffix
 from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
@@ -140,6 +141,7 @@ class Batch:
     def _load(self, job: Job, gate: Gate, loaded: "SimpleQueue[Job]") -> None:
         try:
             if not self._is_there(job):
+                check_file_size(job.item.size_bytes, self._config.max_pixels)
                 with job.timed("read"):
                     data = self._source.find(job.item.key)
                 if data is None:

@@ -16,6 +16,7 @@ from srgan.readable import duration, size
 from srgan.refs import Ref
 from srgan.storage import ObjectStore
 from srgan.upscale.decoders import Decode
+from srgan.upscale.file_size import largest_bytes
 from srgan.upscale.join import Item
 from srgan.upscale.names import is_folder, prefix_of
 from srgan.upscale.records import Past
@@ -83,6 +84,7 @@ def foretell(
     *,
     num_todo: int,
     todo_bytes: int,
+    unread_bytes: int = 0,
     num_covered: int,
     num_refused: int,
     num_batches: int,
@@ -90,9 +92,12 @@ def foretell(
     destination: str,
     config: UpscaleConfig,
 ) -> Forecast:
-    """The plan's numbers, projected by source bytes from what was measured before."""
+    """The plan's numbers, projected by source bytes from what was measured before.
+
+    `unread_bytes` are those of `todo_bytes` from which nothing will come.
+    """
     known = past.source_bytes > 0
-    share = todo_bytes / past.source_bytes if known else 0.0
+    share = (todo_bytes - unread_bytes) / past.source_bytes if known else 0.0
     megapixels = past.megapixels * share if known else None
     rate = past.megapixels_per_s
     jobs = min(config.max_jobs, max(num_batches, 1))
@@ -115,11 +120,14 @@ def measure_some(
 ) -> Past:
     """Sizes of the outputs of a few sources, by encoding crops that bicubic enlarges.
 
-    How long it takes is not measured. Sources that cannot be used count as their bytes.
+    How long it takes is not measured. Sources that cannot be used count as their bytes, those that
+    are too large to be read do not count.
     """
     measured = Past(what="a sample of the images")
     sizing = Sizing(scale, scale=config.scale, size=config.size)
     for item in items:
+        if item.size_bytes > largest_bytes(config.max_pixels):
+            continue
         measured += Past(source_bytes=item.size_bytes)
         data = store.find(item.key)
         if data is None:

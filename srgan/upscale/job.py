@@ -6,14 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from srgan.errors import ImageError, StorageError
+from srgan.errors import PASSED_BY, ImageError, StorageError
 from srgan.images import Photo
 from srgan.upscale.join import Item
 from srgan.upscale.memory import is_out_of_memory
 from srgan.upscale.records import Record, Stamp
-
-PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OSError)
-"""What one image can cause: it is recorded. Anything else is a bug and ends the batch."""
 
 
 @dataclass(slots=True)

@@ -144,6 +144,15 @@ class Join:
         (refused,) = self._database.execute(query).fetchone()
         return int(refused)
 
+    def bytes_above(self, largest: int) -> int:
+        """Bytes of the sources to upscale that have more than `largest` each."""
+        (size,) = self._database.execute(
+            f"SELECT coalesce(sum(bytes), 0) FROM source "  # noqa: S608  # constants
+            f"WHERE output IS NOT NULL AND bytes > :largest AND NOT {_COVERED}",
+            self._suffix | {"largest": largest},
+        ).fetchone()
+        return int(size)
+
     def todo(self) -> Iterator[Item]:
         """Sources that no record covers, in the order of keys.
 

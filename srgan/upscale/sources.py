@@ -55,7 +55,7 @@ def _listing(
 ) -> Iterator[ObjectInfo]:
     _, prefix = prefix_of(source)
     if manifest is None:
-        yield from store.list(prefix)
+        yield from store.list_unordered(prefix)
         return
     for name in names(manifest, source):
         join.want(prefix + name)
@@ -66,6 +66,6 @@ def _listing(
     first, last = ends
     length = next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), len(first))  # noqa: B905  # one may be longer
     folder, slash, _ = first[:length].rpartition("/")
-    for info in store.list(folder + slash):
+    for info in store.list_unordered(folder + slash):
         if join.is_wanted(info.key):
             yield info

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from srgan.config import UpscaleConfig
 from srgan.storage import ObjectStore
+from srgan.upscale.file_size import largest_bytes
 from srgan.upscale.forecast import Forecast, foretell, spread
 from srgan.upscale.join import Item, Join
 from srgan.upscale.manifest import Manifest
@@ -46,6 +47,7 @@ def survey(
     return foretell(
         num_todo=num_todo,
         todo_bytes=todo_bytes,
+        unread_bytes=join.bytes_above(largest_bytes(config.max_pixels)),
         num_covered=total - num_todo - num_refused,
         num_refused=num_refused,
         num_batches=_num_batches(config, todo_bytes, measured) if num_todo else 0,
@@ -61,7 +63,7 @@ def _list_outputs(join: Join, store: ObjectStore, destination: str, stamp: Stamp
     part = re.compile(re.escape(f"{prefix}{OWN}/") + r"[^/]+/records/\d+\.parquet")
     same = Past(what="earlier runs with this model and these settings")
     others = Past(what="earlier runs with other models or settings")
-    for info in store.list(prefix):
+    for info in store.list_unordered(prefix):
         if not info.key.startswith(f"{prefix}{OWN}/"):
             join.add_output(info)
         elif part.fullmatch(info.key):

@@ -42,3 +42,12 @@ def test_a_large_directory_is_not_kept_in_memory_when_nothing_sorts_before_it() 
 
     assert next(in_key_order(count(), "", lambda path: False)).key == "dir/00000"
     assert taken < 1100
+
+
+@pytest.mark.parametrize("by_component", [True, False])
+def test_a_key_as_deep_as_keys_can_be_is_listed_in_order(by_component: bool) -> None:
+    deep = ["photos/" + "a/" * 500 + name for name in ("b/x", "b.x", "c")]
+    keys = ["photos/a!", *deep, "photos/b"]
+    order = sorted(keys, key=(lambda key: key.split("/")) if by_component else None)
+    result = in_key_order(_listing(order), "photos/", lambda path: True)
+    assert [entry.key for entry in result] == sorted(keys)

@@ -40,6 +40,18 @@ def exif(orientation: int, order: str = "<") -> bytes:
     return b"Exif\x00\x00" + block + struct.pack(order + "I", 0) + b"maker note"
 
 
+def exif_dpi(x: int, y: int, unit: int = 2, orientation: int = 1, order: str = "<") -> bytes:
+    """EXIF block with a resolution (unit 2: inches, 3: centimetres) and a maker note."""
+    block = (b"II" if order == "<" else b"MM") + struct.pack(order + "HIH", 42, 8, 4)
+    block += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0)
+    values = 8 + 2 + 4 * 12 + 4
+    block += struct.pack(order + "HHII", 0x011A, 5, 1, values)
+    block += struct.pack(order + "HHII", 0x011B, 5, 1, values + 8)
+    block += struct.pack(order + "HHIHH", 0x0128, 3, 1, unit, 0)
+    block += struct.pack(order + "IIIII", 0, x * 10, 10, y * 10, 10)
+    return b"Exif\x00\x00" + block + b"maker note"
+
+
 def png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 

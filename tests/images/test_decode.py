@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin, TiffTags
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode_in_8_bits, pixel_digest
@@ -21,6 +21,10 @@ LOSSLESS = {
     "bmp": file(picture(), "bmp"),
     "webp": file(picture(), "webp", lossless=True),
 }
+# What a camera's raw file shows to readers of TIFF; the photo lies elsewhere.
+PREVIEW, DNG = {254: 1}, TiffImagePlugin.ImageFileDirectory_v2()
+DNG.tagtype[50706] = TiffTags.BYTE
+DNG[50706] = b"\x01\x04\x00\x00"
 SECOND = {"save_all": True, "append_images": [Image.new("RGB", (56, 40))]}
 FILES = {**LOSSLESS, "jpeg": file(picture(), "jpeg", quality=95, exif=exif(6))}
 
@@ -125,6 +129,8 @@ def test_black_and_white_is_gray_of_depth_one() -> None:
         (file(picture(), "webp", **SECOND), "unsupported"),
         (file(picture(), "png", **SECOND), "unsupported"),
         (file(np.ones((4, 4), np.float32), "tiff"), "unsupported"),
+        (file(picture(), "tiff", tiffinfo=PREVIEW), "unsupported"),
+        (file(picture(), "tiff", tiffinfo=DNG), "unsupported"),
         (LOSSLESS["png"].replace(b"IHDR", b"IHDX"), "corrupt"),
         (b"\xff\xd8\xff\xe0" + b"no segment of a JPEG at all", "truncated"),
         (png(0, 1, 8, 0, b""), "corrupt"),

@@ -40,6 +40,16 @@ def test_profile_and_exif_travel_to_every_format_that_has_a_place_for_them(kind:
         assert copy.exif == PHOTO.exif
 
 
+def test_a_profile_of_grays_does_not_describe_the_rgb_of_a_webp() -> None:
+    grays = bytes(16) + b"GRAY" + bytes(108)
+    for profile, expected in ((grays, None), (srgb_profile(), srgb_profile())):
+        photo = Photo(np.ascontiguousarray(ALPHA), icc_profile=profile)
+        assert again(photo, "webp").icc_profile == expected
+        frames = replace(photo, format="webp", duration_ms=9, pages=(Photo(~ALPHA),))
+        assert again(frames, "webp").icc_profile == expected
+        assert again(photo, "png").icc_profile == profile
+
+
 @pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "bmp"])
 def test_dpi_travels(kind: str) -> None:
     assert again(PHOTO, kind).dpi == pytest.approx((300, 200), abs=0.05)

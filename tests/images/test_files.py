@@ -164,6 +164,12 @@ def test_a_written_photo_is_read_back_in_every_pixel(tmp_path: Path, suffix: str
     assert list(target.parent.iterdir()) == [target]
 
 
+def test_a_photo_may_have_the_longest_of_names(tmp_path: Path) -> None:
+    target = tmp_path / ("ä" * 125 + ".png")
+    write_photo(target, Photo(PIXELS))
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_photo_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     alpha = np.zeros((6, 5), np.uint8)
     with pytest.raises(ImageError, match="no transparency"):

@@ -1,4 +1,6 @@
 import io
+import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +8,8 @@ from PIL import Image, ImageOps
 from PIL.ExifTags import IFD, Base
 
 from srgan.images import Photo, decode, encode
-from tests.images.files import exif, file, picture, png, png_chunk, srgb_profile
+from srgan.images.exif_block import resolution
+from tests.images.files import exif, exif_dpi, file, picture, png, png_chunk, srgb_profile
 
 
 def read(data: bytes) -> Photo:
@@ -82,3 +85,61 @@ def test_a_text_chunk_cannot_pass_for_metadata() -> None:
 def test_dpi_is_read_where_the_file_names_one(kind: str) -> None:
     assert read(file(picture(), kind, dpi=(300, 300))).dpi == pytest.approx((300, 300), abs=0.01)
     assert read(file(picture(), kind)).dpi is None
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_dpi_is_read_from_the_exif_where_the_file_itself_names_none(kind: str, order: str) -> None:
+    def dpi(block: bytes, **options: object) -> tuple[float, float] | None:
+        return read(file(picture(), kind, exif=block, **options)).dpi
+
+    assert dpi(exif_dpi(300, 150, order=order)) == (300, 150)
+    assert dpi(exif_dpi(300, 150, orientation=6, order=order)) == (150, 300), "it turns too"
+    assert dpi(exif_dpi(100, 100, unit=3, order=order)) == (254, 254), "dots per centimetre"
+    assert dpi(exif_dpi(300, 300, unit=1, order=order)) is None, "a ratio alone"
+    assert dpi(exif_dpi(300, 0, order=order)) is None
+    assert dpi(exif_dpi(300, 300, order=order)[:70]) is None, "damaged"
+    if kind != "webp":
+        own = dpi(exif_dpi(300, 300, order=order), dpi=(72, 72))
+        assert own == pytest.approx((72, 72), abs=0.01), "the file's own goes before"
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("unit", [2, 3])
+def test_the_exif_of_a_written_photo_names_the_resolution_it_has_now(kind: str, unit: int) -> None:
+    photo = read(file(picture(), "jpeg", exif=exif_dpi(100, 50, unit)))
+    assert photo.dpi is not None
+    large = replace(photo, dpi=(photo.dpi[0] * 4, photo.dpi[1] * 4))
+    for before, after in ((photo, exif_dpi(100, 50, unit)), (large, exif_dpi(400, 200, unit))):
+        copy = read(encode(before, format=kind, jpeg_quality=90))
+        assert copy.dpi == pytest.approx(before.dpi, rel=0.005)
+        if kind == "tiff":  # whose tags are its EXIF
+            continue
+        assert copy.exif is not None
+        assert resolution(copy.exif) == pytest.approx(before.dpi)
+        assert copy.exif[:68] == after[:68], "entries stay"
+        assert copy.exif.endswith(b"maker note")
+    assert read(encode(photo, format="png", jpeg_quality=90)).exif == photo.exif, "to the byte"
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_texts_and_profiles_of_any_size_do_not_cost_a_png(depth: int) -> None:
+    text = zlib.compress(bytes(3 * 2**20))
+    large, too_large = bytes(range(256)) * 2**13, bytes(17 * 2**20)
+    texts = [
+        png_chunk(b"zTXt", b"a\x00\x00" + text),
+        png_chunk(b"iTXt", b"XML:com.adobe.xmp\x00\x01\x00\x00\x00" + text),
+        png_chunk(b"tEXt", b"b\x00" + bytes(3 * 2**20)),
+        png_chunk(b"gAMA", b""),
+        png_chunk(b"pHYs", b"short"),
+    ]
+    for packed, expected in (
+        (zlib.compress(large), large),
+        (zlib.compress(too_large), None),
+        (zlib.compress(large)[:-9], None),
+        (b"noise", None),
+    ):
+        chunk = png_chunk(b"iCCP", b"name\x00\x00" + packed)
+        photo = read(png(1, 1, depth, 0, b"\x00" + bytes(depth // 8), chunk, *texts))
+        assert photo.pixels.tolist() == [[0]]
+        assert photo.icc_profile == expected

@@ -69,6 +69,15 @@ def test_a_preview_is_no_page() -> None:
     np.testing.assert_array_equal(photo.pixels, FRAMES[0])
 
 
+def test_a_tiff_of_previews_alone_is_a_raw_file_that_is_not_read() -> None:
+    previews = [Image.fromarray(frame) for frame in FRAMES[:2]]
+    for preview in previews:
+        preview.encoderinfo = {"tiffinfo": {254: 1}}
+    data = file(previews[0], "tiff", save_all=True, append_images=previews[1:], tiffinfo={254: 1})
+    with pytest.raises(ImageError, match=r"^unsupported: .* previews alone, as cameras"):
+        read(data)
+
+
 def decode_preview_kind(data: bytes) -> int:
     image = Image.open(io.BytesIO(data))
     image.seek(1)

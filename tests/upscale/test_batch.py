@@ -164,6 +164,22 @@ def test_bad_images_are_recorded_with_their_reason_and_passed_by(
     assert written == ["up/1-good.png", "up/7-good.png"]
 
 
+def test_a_file_larger_than_any_image_within_the_limit_is_not_read(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = put(object_store, "a.png", png(draw_photo(1, 24, 24)))
+    reads: list[str] = []
+    monkeypatch.setattr(
+        S3Store, "find", lambda store, key: reads.append(key) if "photos/" in key else None
+    )
+    most = 8 * 2000 + 64 * 2**20
+    items = [item.model_copy(update={"key": f"photos/{n}", "size_bytes": n + most}) for n in (0, 1)]
+    rows = upscale(object_store, engine, items, max_pixels=2000)
+    assert [row.reason for row in rows] == ["missing", "too_large"]
+    assert rows[1].detail.startswith("the file has 67.1 MB, and no image of max_pixels 2000 has")
+    assert reads == ["photos/0"]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_16_bits_stay_16(object_store: S3Store, engine: Engine, kind: str) -> None:
     gray = np.arange(256, dtype=np.uint16).reshape(16, 16) * 255 + 3

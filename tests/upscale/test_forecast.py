@@ -137,6 +137,21 @@ def test_sources_that_cannot_be_used_do_not_end_a_forecast(folder: Path) -> None
     assert foretold(folder).output_megapixels is not None
 
 
+def test_a_file_too_large_to_be_read_is_foretold_to_become_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = foretold(folder)
+    with (folder / "photos" / "00-film.jpg").open("wb") as film:
+        film.truncate(2**40)
+    reads: list[str] = []
+    find = FolderStore.find
+    monkeypatch.setattr(FolderStore, "find", lambda *given: reads.append(given[1]) or find(*given))
+    forecast = foretold(folder)
+    assert not [key for key in reads if "film" in key]
+    assert forecast.num_todo == 21
+    assert forecast.output_bytes == pytest.approx(whole.output_bytes, rel=0.1)
+
+
 def test_where_nothing_is_known_the_plan_says_so(folder: Path) -> None:
     forecast = foretold(folder, sampled=False)
     assert (forecast.output_bytes, forecast.seconds, forecast.judged_by) == (None, None, "nothing")
