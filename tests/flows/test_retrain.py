@@ -39,6 +39,12 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`test_report` looks at reports; here each of many retrainings would make one."""
+    monkeypatch.setattr(retrain_module, "report", lambda *_: None)
+
+
 def test_the_first_retraining_makes_a_champion(pipeline: Pipeline) -> None:
     challenger = pipeline.retrain().result()
     assert isinstance(challenger, ModelRef)

@@ -222,7 +222,7 @@ def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Mani
 
 
 @pytest.mark.timeout(4 * TIMEOUT_S)
-@pytest.mark.parametrize("num_ranks", [1, 2])
+@pytest.mark.parametrize("num_ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_gan_stage_that_is_killed_anywhere_ends_bit_identical(
     stage_run, object_store: S3Store, num_ranks: int
 ) -> None:
@@ -245,6 +245,7 @@ def test_a_gan_stage_that_is_killed_anywhere_ends_bit_identical(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(4 * TIMEOUT_S)
 def test_three_ranks_sum_in_the_same_order_before_and_after_a_kill(stage_run) -> None:
     whole = stage_run("whole", 3)
