@@ -18,7 +18,7 @@ from srgan.refs import UpscaleReport, config_digest
 from srgan.settings import Settings
 from srgan.upscale.forecast import Forecast
 from srgan.upscale.names import check_prefixes, is_folder
-from srgan.upscale.plan import Plan, find_plan, make_plan, preview, records_key
+from srgan.upscale.plan import Plan, find_plan, make_plan, name_run, preview, records_key
 from srgan.upscale.records import Tally, from_parquet, tally
 from srgan.upscale.summary import check
 from srgan.version import code_version
@@ -95,6 +95,7 @@ def plan_run(
     settings, logger = Settings(), get_run_logger()
     run = f"{root_flow_run_id()}-{config_digest(source, destination, model, config, manifest)[:8]}"
     store = open_address(settings, destination)
+    run = name_run(store, destination, run)
     plan = find_plan(store, destination, run)
     if plan is not None:
         logger.info("Going on with the plan of an earlier life of this run")

@@ -33,6 +33,8 @@ from srgan.upscale.target import target_format
 NUM_READERS = 3
 """Images that are read and decoded at once."""
 _WRITERS = 2
+_SOURCE = "srgan-source"
+"""Metadata of an output: the key of its source."""
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys that storage failed on are tried again; the client itself repeats for seconds."""
 _MEMORY_BYTES = 2**30
@@ -157,12 +159,22 @@ class Batch:
         loaded.put(job)
 
     def _is_there(self, job: Job) -> bool:
-        """Whether an attempt that was killed, or a run without records, made the output."""
+        """Whether an attempt that was killed, or a run without records, made the output.
+
+        `ImageError` (``occupied``) for an object that is no output of this source: perhaps
+        somebody's only copy.
+        """
         info = self._destination.head(job.key)
         if info is None:
             return False
-        found = self._destination.metadata(job.key)
-        if not self._metadata(job.item).items() <= found.items():
+        found, wanted = self._destination.metadata(job.key), self._metadata(job.item)
+        if found.get(_SOURCE) != wanted[_SOURCE]:
+            raise ImageError(
+                "occupied",
+                f"{self._destination.uri(job.key)} is there and was not made of this source; move "
+                "it away, or choose another destination",
+            )
+        if not wanted.items() <= found.items():
             return False
         job.facts |= {"destination_token": info.token, "destination_bytes": info.size_bytes}
         return True
@@ -232,7 +244,7 @@ class Batch:
 
     def _metadata(self, item: Item) -> dict[str, str]:
         return {
-            "srgan-source": metadata_key(item.key),
+            _SOURCE: metadata_key(item.key),
             "srgan-source-token": item.token,
             "srgan-model": self._stamp.model,
             "srgan-config": self._stamp.config_digest,

@@ -8,7 +8,7 @@ it, so that its batches keep their numbers and its model stays the one that it b
 
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 
 from pydantic import TypeAdapter
 
@@ -76,6 +76,18 @@ def find_plan(store: ObjectStore, destination: str, run: str) -> Plan | None:
     """The plan that an earlier life of this run wrote, or None."""
     data = store.find(run_key(destination, run, "plan.json"))
     return None if data is None else Plan.model_validate_json(data)
+
+
+def name_run(store: ObjectStore, destination: str, run: str) -> str:
+    """`run`, with a number behind it where runs of that name have ended.
+
+    Prefect's *Retry* keeps the id of a flow run: with the old plan it would find all batches done
+    and repeat the failures of its last life.
+    """
+    names = (run if life == 0 else f"{run}-{life}" for life in count())
+    return next(
+        name for name in names if store.head(run_key(destination, name, "summary.json")) is None
+    )
 
 
 def make_plan(

@@ -90,6 +90,23 @@ def test_an_upscaled_image_is_what_the_engine_makes_of_it(
     )
 
 
+def test_what_is_no_output_of_the_source_is_never_written_over(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    items = [put(object_store, f"{name}.png", png(draw_photo(1, 8, 8))) for name in "abc"]
+    object_store.put("up/a.png", b"somebody's only copy")
+    object_store.put("up/b.png", b"of another source", metadata={"srgan-source": "else/b.png"})
+    object_store.put("up/c.png", b"by an older model", metadata={"srgan-source": "photos/c.png"})
+    rows = upscale(object_store, engine, items)
+    assert [(row.outcome, row.reason) for row in rows] == [
+        ("failed", "occupied"),
+        ("failed", "occupied"),
+        ("done", ""),
+    ]
+    assert object_store.get("up/a.png") == b"somebody's only copy"
+    assert object_store.get("up/b.png") == b"of another source"
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
 def test_a_result_too_large_for_the_memory_goes_over_the_disk_to_the_same_end(
     object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, kind: str

@@ -16,7 +16,7 @@ from srgan.storage import ObjectInfo
 from srgan.upscale.join import Item, Join
 from srgan.upscale.manifest import Manifest
 from srgan.upscale.names import check_prefixes, is_source, output_key, output_name, prefix_of
-from srgan.upscale.plan import Plan, find_plan, make_plan, read_batch, records_key
+from srgan.upscale.plan import Plan, find_plan, make_plan, name_run, read_batch, records_key
 from srgan.upscale.records import Record, from_parquet, to_parquet
 
 CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
@@ -453,3 +453,15 @@ def test_planning_holds_flat_memory() -> None:
 
 def _records(num_keys: int) -> Iterator[tuple[str, str, str]]:
     return ((f"photos/{number:07d}.jpg", "token", "made") for number in range(0, num_keys, 2))
+
+
+def test_a_run_that_has_ended_is_planned_anew_and_one_that_has_not_goes_on(
+    object_store: S3Store,
+) -> None:
+    assert name_run(object_store, "s3://b/up", "run") == "run"
+    object_store.put("up/_srgan/run/plan.json", b"{}")
+    assert name_run(object_store, "s3://b/up", "run") == "run"
+    object_store.put("up/_srgan/run/summary.json", b"{}")
+    assert name_run(object_store, "s3://b/up", "run") == "run-1"
+    object_store.put("up/_srgan/run-1/summary.json", b"{}")
+    assert name_run(object_store, "s3://b/up", "run") == "run-2"
