@@ -5,6 +5,7 @@ parent gets new runs for its nested flows; and they count on, because Ray refuse
 ever.
 """
 
+import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,8 +44,9 @@ def run_job(
 
     Attaches to a pending or running job that makes the same `run`, whoever started it; takes the
     success of an earlier attempt of this root flow run; otherwise submits. After a failure the
-    next attempt follows, `max_attempts` times, then `ClusterError` with the last lines of the
-    log. A job of this flow run that was stopped is not started again within this life.
+    next attempt follows, `max_attempts` times without a step more than before (by the object at
+    `progress_key`), then `ClusterError` with the last lines of the log. A job of this flow run
+    that was stopped is not started again within this life.
     """
     settings = Settings()
     logger = get_run_logger()
@@ -62,7 +64,8 @@ def run_job(
         say=logger.info,
     )
     reason, lines = "", list[str]()
-    for attempt in range(1, max_attempts + 1):
+    failures, best = 0, _step(store, progress_key)
+    while failures < max_attempts:
         job_id, attached = work.attach_or_submit()
         status = follow(
             jobs, job_id, store=store, stage=stage, progress_key=progress_key, attached=attached
@@ -76,9 +79,20 @@ def run_job(
         reason = f"{stage}: job {job_id} ended as {status or 'unknown to the cluster'}"
         if hopeless := _hopeless(lines):
             raise ClusterError(f"{reason}, and trying again would not help: {hopeless}")
-        if attempt < max_attempts:
+        # A job that got further than those before it has earned all attempts: a week's training
+        # may lose its driver more than three times.
+        step = _step(store, progress_key)
+        failures = 1 if step > best else failures + 1
+        best = max(best, step)
+        if failures < max_attempts:
             logger.warning("%s; starting the next attempt. %s", reason, "".join(lines[-1:]))
     raise ClusterError(f"{reason}, as did {max_attempts} attempts:\n" + "\n".join(lines))
+
+
+def _step(store: S3Store, progress_key: str | None) -> int:
+    """How far a run has come in any attempt; -1 where nothing says so."""
+    found = store.find(progress_key) if progress_key else None
+    return int(json.loads(found)["step"]) if found else -1
 
 
 def root_flow_run_id() -> str:

@@ -42,7 +42,7 @@ def server(
         yield running
 
 
-def do_it(max_attempts: int = 3) -> None:
+def do_it(max_attempts: int = 3, progress_key: str | None = None) -> None:
     run_job(
         stage="stage",
         run="run",
@@ -50,6 +50,7 @@ def do_it(max_attempts: int = 3) -> None:
         spec=Spec(),
         spec_key="runs/run/spec.json",
         max_attempts=max_attempts,
+        progress_key=progress_key,
     )
 
 
@@ -134,6 +135,25 @@ def test_attempts_end_with_an_error_that_shows_the_last_lines_of_the_log(
     with pytest.raises(ClusterError, match="no space left"):
         do_it(max_attempts=2)
     assert list(server.jobs) == ["root-stage-1", "root-stage-2"]
+
+
+def test_attempts_that_get_further_are_not_counted_and_those_that_do_not_are(
+    server: JobServer, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps that each attempt has come to when it dies; the last two come no further."""
+    monkeypatch.setattr(following.ProgressBar, "update", lambda _: None)  # wants a flow run
+    steps = iter([100, 200, 300, 250, 300])
+
+    def script(_: str) -> ServedJob:
+        step = next(steps)
+        progress = {"stage": "pretrain", "step": step, "steps": 900, "eta_s": 1.0, "losses": {}}
+        object_store.put("runs/run/progress.json", json.dumps(progress).encode())
+        return ends("FAILED")
+
+    server.script = script
+    with pytest.raises(ClusterError):
+        do_it(max_attempts=3, progress_key="runs/run/progress.json")
+    assert len(server.jobs) == 5
 
 
 def test_an_error_that_would_come_again_is_not_tried_again(server: JobServer) -> None:
