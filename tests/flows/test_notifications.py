@@ -15,8 +15,9 @@ from prefect import flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL
-from prefect.states import AwaitingRetry, Cancelled, Cancelling, Crashed, Failed, Running
+from prefect.states import AwaitingRetry, Cancelled, Cancelling, Completed, Crashed, Failed, Running
 
 from flows.revive import revive
 from tests.integration.conftest import ROOT, wait_until
@@ -59,19 +60,22 @@ def messages(
             url=f"http://127.0.0.1:{server.server_port}",
             json_data={"subject": "{{subject}}", "body": "{{body}}"},
         )
-        apply(tmp_path_factory.mktemp("automation"), block.save("srgan-alerts", overwrite=True))
+        block_id = block.save("srgan-alerts", overwrite=True)
+        apply("notifications.yaml", tmp_path_factory.mktemp("automation"), BLOCK_ID=str(block_id))
         yield received
         server.shutdown()
 
 
-def apply(folder: Path, block_id: UUID) -> None:
-    """As the documentation says."""
-    text = (ROOT / "infra" / "notifications.yaml").read_text()
-    (folder / "notifications.yaml").write_text(text.replace("BLOCK_ID", str(block_id)))
+def apply(file: str, folder: Path, **changes: str) -> None:
+    """As the documentation says, with `changes` of the file's text."""
+    text = (ROOT / "infra" / file).read_text()
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    (folder / file).write_text(text)
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("prefect")),
-            *("automation", "create", "--from-file", str(folder / "notifications.yaml")),
+            *("automation", "create", "--from-file", str(folder / file)),
         ],
         env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value(), "PYTHONWARNINGS": "ignore"},
         capture_output=True,
@@ -128,3 +132,32 @@ def test_a_run_that_is_given_up_is_failed_and_sends_a_message(
         state = client.read_flow_run(given_up).state
     assert state is not None
     assert state.is_failed()
+
+
+@pytest.mark.slow
+def test_a_run_that_sends_no_sign_of_life_any_more_is_called_crashed(tmp_path: Path) -> None:
+    apply("silent-runs.yaml", tmp_path, **{"within: 900": "within: 10"})
+    silent, ended = run_through(), run_through()
+    with get_client(sync_client=True) as client:
+        deployment = client.read_flow_run(silent).deployment_id
+        for run in (silent, ended):
+            emit_event(
+                "prefect.flow-run.heartbeat",
+                resource={"prefect.resource.id": f"prefect.flow-run.{run}"},
+                related=[
+                    {
+                        "prefect.resource.id": f"prefect.deployment.{deployment}",
+                        "prefect.resource.role": "deployment",
+                    }
+                ],
+            )
+        client.set_flow_run_state(ended, Completed(), force=True)
+
+        def is_crashed() -> bool:
+            state = client.read_flow_run(silent).state
+            return state is not None and state.is_crashed()
+
+        wait_until(is_crashed, "the silent run to be called crashed", 90)
+        state = client.read_flow_run(ended).state
+        assert state is not None
+        assert state.is_completed()
