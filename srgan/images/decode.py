@@ -16,6 +16,7 @@ from srgan.images.readers import DEEP, READERS, Source
 
 _MAX_PAGES = 10_000
 _SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag of what a page is for, and its bit for previews
+_CR2 = b"II*\0\x10\0\0\0CR\x02"  # a TIFF header whose first image is a preview without a mark
 _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
@@ -45,6 +46,8 @@ def _decode(data: bytes, max_pixels: int, *, as_it_is: bool) -> Photo:
     if kind == "webp":
         containers.check_webp(data, max_pixels)
     if kind == "tiff":
+        if data.startswith(_CR2):
+            raise _raw("a CR2")
         containers.check_tiff(data)
     source = Source(data)
     try:

@@ -131,6 +131,7 @@ def test_black_and_white_is_gray_of_depth_one() -> None:
         (file(np.ones((4, 4), np.float32), "tiff"), "unsupported"),
         (file(picture(), "tiff", tiffinfo=PREVIEW), "unsupported"),
         (file(picture(), "tiff", tiffinfo=DNG), "unsupported"),
+        (b"II*\0\x10\0\0\0CR\x02\0" + bytes(60), "unsupported"),
         (LOSSLESS["png"].replace(b"IHDR", b"IHDX"), "corrupt"),
         (b"\xff\xd8\xff\xe0" + b"no segment of a JPEG at all", "truncated"),
         (png(0, 1, 8, 0, b""), "corrupt"),
