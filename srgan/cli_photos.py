@@ -107,7 +107,12 @@ def upscale(
     if self_ensemble:
         generator = SelfEnsemble(generator)
     engine = Engine(
-        generator, tile=tile, memory_bytes=memory_bytes, precision=precision, spool=spool
+        generator,
+        tile=tile,
+        memory_bytes=memory_bytes,
+        precision=precision,
+        spool=spool,
+        growth=sizing.growth,
     )
     upscaler = FileUpscaler(engine, sizing, oversize, quality, subsampling)
     if plan:

@@ -73,6 +73,7 @@ def upscale(
     from srgan.upscale.decoders import Decoders
     from srgan.upscale.engine import Engine
     from srgan.upscale.samples import Samples, samples_key
+    from srgan.upscale.sizing import Sizing
 
     generator = load_generator(Registry(settings).load_generator_bytes(spec.model))
     engine = Engine(
@@ -80,6 +81,7 @@ def upscale(
         tile=spec.config.tile,
         memory_bytes=spec.config.memory_bytes,
         precision=spec.config.precision,
+        growth=Sizing(generator.scale, scale=spec.config.scale, size=spec.config.size).growth,
     )
     items = read_batch(destination, spec.destination, spec.run, spec.batch)
     logger.info("batch %d: %d images with %s", spec.batch, len(items), spec.model.uri)

@@ -152,7 +152,7 @@ class Batch:
                     photo = self._decode(data, max_pixels=self._config.max_pixels)
                 if self._is_wanted(job, photo):
                     job.photo = photo
-                    job.memory_bytes = self._held_bytes(photo)
+                    job.memory_bytes = self._engine.held_bytes(photo)
                     gate.enter(job.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
             job.photo, job.error = None, error
@@ -188,11 +188,6 @@ class Batch:
             return True
         job.key = job.item.output + reroute_suffix(self._config.oversize)
         return not self._is_there(job)
-
-    def _held_bytes(self, photo: Photo) -> int:
-        height, width = self._sizing.shape(*photo.pixels.shape[:2])
-        growth = height * width / (self._engine.scale**2 * photo.num_pixels)
-        return int(self._engine.held_bytes(photo) * max(1.0, growth))
 
     def _upscale(self, job: Job) -> None:
         if job.photo is None:

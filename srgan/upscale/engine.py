@@ -48,7 +48,8 @@ class Engine:
     Besides the image and its result, only one tile with its context is ever held: the largest
     that `memory_bytes` of the whole process allow, or `tile` LR pixels a side. Photos whose
     results `memory_bytes` do not hold until they are encoded are written to files in `spool` (the
-    system's folder of temporary files) instead. Where memory runs out all the same, the tile is
+    system's folder of temporary files) instead. `growth`, the pixels per pixel that results are
+    resampled to afterwards, counts too. Where memory runs out all the same, the tile is
     halved and the work goes on. The generator belongs to the engine from then on: it is moved to
     `device` (CUDA where there is one, else the CPU) and set to eval mode. `ConfigError` for a
     budget that does not hold the smallest tile.
@@ -63,6 +64,7 @@ class Engine:
         precision: Precision = "fp32",
         device: torch.device | str | None = None,
         spool: Path | None = None,
+        growth: float = 1.0,
     ) -> None:
         if tile is not None and tile < 1:
             raise ValueError(f"tile must be at least one LR pixel, got {tile}")
@@ -72,6 +74,7 @@ class Engine:
         self._tile = tile
         self._memory_bytes = memory_bytes
         self._spool = spool
+        self._growth = growth
         self._dtype = torch.float32
         self._original = generator
         if precision == "auto":
@@ -104,20 +107,23 @@ class Engine:
         """
         is_spooled = self.is_spooled(photo)
         if is_spooled:
-            check_room(self._spool, self._result_bytes(photo))
+            resampled = self._growth if self._growth > 1 else 0
+            check_room(self._spool, int((1 + resampled) * self._result_bytes(photo)))
         pages = tuple(self._enlarged(page, (), is_spooled) for page in photo.pages)
         return self._enlarged(photo, pages, is_spooled)
 
     def is_spooled(self, photo: Photo) -> bool:
         """Whether the result of a photo goes to the disk."""
-        held_bytes = _num_bytes(photo) + _WHILE_ENCODED * self._result_bytes(photo)
-        return held_bytes > self._memory_bytes - PROCESS_BYTES
+        return self._whole_bytes(photo) > self._memory_bytes - PROCESS_BYTES
 
     def held_bytes(self, photo: Photo) -> int:
         """Memory that a photo and its result take until that is encoded."""
-        if self.is_spooled(photo):
-            return _num_bytes(photo)
-        return _num_bytes(photo) + _WHILE_ENCODED * self._result_bytes(photo)
+        return _num_bytes(photo) if self.is_spooled(photo) else self._whole_bytes(photo)
+
+    def _whole_bytes(self, photo: Photo) -> int:
+        """Of a photo and its result until that is encoded, where both are in memory."""
+        result_bytes = self._growth * self._result_bytes(photo)
+        return _num_bytes(photo) + int(_WHILE_ENCODED * result_bytes)
 
     def _result_bytes(self, photo: Photo) -> int:
         return self.scale**2 * _num_bytes(photo)
@@ -165,6 +171,7 @@ class Engine:
                 memory_bytes=self._memory_bytes,
                 device=self.device,
                 spool=self._spool,
+                growth=self._growth,
             )
         except ConfigError as error:
             # The budget holds what 8 bits take, so only these photos fail.

@@ -35,6 +35,12 @@ class Sizing:
         self._box = [int(side or 0) for side in size.split("x")] if size else []
         self._scale = model_scale if scale is None else scale
 
+    @property
+    def growth(self) -> float:
+        """Pixels of a result per pixel of the network's, at most; 1 where they are fewer."""
+        largest = self._most if self._box else self._scale
+        return max(1.0, largest / self.model_scale) ** 2
+
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the result of a photo; sides keep their proportion.
 

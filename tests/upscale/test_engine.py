@@ -16,6 +16,7 @@ from srgan.images import Photo
 from srgan.images.spool import SpooledPhoto
 from srgan.models.base import Generator
 from srgan.models.interpolation import Bicubic, Bilinear, Nearest
+from srgan.upscale import engine as engine_module
 from srgan.upscale.engine import Engine
 from srgan.upscale.memory import PROCESS_BYTES
 from tests.models.networks import random_generator
@@ -266,6 +267,19 @@ def test_a_result_is_spooled_where_it_and_its_encoding_exceed_the_budget() -> No
     assert engine.is_spooled(Photo(photo_of(100, 101)))
     assert engine.held_bytes(Photo(photo_of(100, 100))) == 65 * 3 * 10_000
     assert engine.held_bytes(Photo(photo_of(100, 101))) == 3 * 10_100
+
+
+def test_what_a_result_is_resampled_to_counts_before_it_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    budget = PROCESS_BYTES + 65 * 3 * 10_000
+    engine = Engine(FAST, tile=64, memory_bytes=budget, device="cpu", growth=4.0)
+    assert engine.held_bytes(Photo(photo_of(40, 40))) == (1 + 4 * 16 * 4) * 3 * 1600
+    assert engine.is_spooled(Photo(photo_of(100, 100)))
+    asked: list[int] = []
+    monkeypatch.setattr(engine_module, "check_room", lambda _, size_bytes: asked.append(size_bytes))
+    engine.upscale_photo(Photo(photo_of(100, 100)))
+    assert asked == [(1 + 4) * 16 * 3 * 10_000]
 
 
 def test_a_disk_without_room_for_a_result_is_refused_before_work_starts(tmp_path: Path) -> None:

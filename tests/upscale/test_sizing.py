@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -130,3 +132,13 @@ def test_a_result_on_the_disk_is_resampled_to_the_disk(alpha: np.ndarray | None)
         assert (found.alpha is None) == (wanted.alpha is None)
         assert found.dpi == wanted.dpi
     assert not isinstance(expected, SpooledPhoto)
+
+
+@pytest.mark.parametrize(
+    ("options", "growth"),
+    [({}, 1), ({"scale": 2.0}, 1), ({"scale": 6.0}, 2.25), ({"size": "x9"}, 4)],
+)
+def test_results_grow_by_what_is_asked_for_and_at_most_four_times(
+    options: dict[str, Any], growth: float
+) -> None:
+    assert Sizing(4, **options).growth == growth
