@@ -55,6 +55,8 @@ def settle(challenger: ModelRef, dataset: str | None = None) -> Entry:
     registry = Registry(Settings())
     gate = recorded_gate(registry.tags(challenger))
     while True:
+        # First: who becomes champion after this is a conflict, not a champion that is gone.
+        before = log.champion()
         champion = find_champion(challenger.name)
         sets = find_sets(gate.sets, models=[challenger, *([champion] if champion else [])])
         versions = {each.name: each.version for each in sets}
@@ -88,7 +90,7 @@ def settle(challenger: ModelRef, dataset: str | None = None) -> Entry:
                 on_sets,
                 opinion,
                 evaluation=evaluation.key,
-                lost=None if champion else log.champion(),
+                lost=None if champion else before,
             )
         except ConflictError as error:
             logger.warning("Another promotion was decided meanwhile: %s", error)

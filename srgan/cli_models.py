@@ -102,16 +102,18 @@ def promote(
     with services_for() as services:
         challenger = _challenger(services, address)
         log = services.log(challenger.name)
+        # First: who becomes champion after this is a conflict, not a champion that is gone.
+        before = log.champion()
         champion, moved = current_champion(services.registry, log)
+        before = champion.version if champion else before
         _say(moved)
         if force:
             tags = services.registry.tags(challenger)
-            before = champion.version if champion else log.champion()
             entry = promote_by_hand(
                 log, challenger, before, tags.get("dataset_version", ""), reason.strip()
             )
         else:
-            entry = _ask_the_gate(services, challenger, champion)
+            entry = _ask_the_gate(services, challenger, champion, before)
         _say(entry.decision.reason, publish(services.registry, log, entry))
         if (stays := log.champion()) != challenger.version:
             typer.echo(
@@ -199,7 +201,7 @@ def _challenger(services: Services, address: str) -> "ModelRef":
 
 
 def _ask_the_gate(
-    services: Services, challenger: "ModelRef", champion: "ModelRef | None"
+    services: Services, challenger: "ModelRef", champion: "ModelRef | None", before: int | None
 ) -> "Entry":
     """The decision that stands, or one by the figures of the registration, where they suffice."""
     from srgan.evaluate.decision import decide, measures, opinion_of, read_set_reports
@@ -237,7 +239,7 @@ def _ask_the_gate(
         on_sets,
         opinion,
         evaluation=tags["evaluation"],
-        lost=None if champion else log.champion(),
+        lost=None if champion else before,
     )
 
 
