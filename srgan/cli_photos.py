@@ -94,6 +94,7 @@ def upscale(
     from srgan.allocator import use_large_pages
     from srgan.images.files import plan_files
     from srgan.models.ensemble import SelfEnsemble
+    from srgan.upscale.decoders import Decoders
     from srgan.upscale.engine import Engine
     from srgan.upscale.files import FileUpscaler
     from srgan.upscale.names import reroute_suffix
@@ -114,13 +115,14 @@ def upscale(
         spool=spool,
         growth=sizing.growth,
     )
-    upscaler = FileUpscaler(engine, sizing, oversize, quality, subsampling)
-    if plan:
-        from srgan.upscale.local import foretell_files
+    with Decoders(1) as decoders:
+        upscaler = FileUpscaler(engine, decoders.decode, sizing, oversize, quality, subsampling)
+        if plan:
+            from srgan.upscale.local import foretell_files
 
-        typer.echo(foretell_files(files, upscaler).text)
-    else:
-        _change_all(files, upscaler)
+            typer.echo(foretell_files(files, upscaler).text)
+        else:
+            _change_all(files, upscaler)
 
 
 def evaluate(

@@ -21,13 +21,14 @@ from srgan.cli_photos import _change_all, evaluate, upscale
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.evaluate.perceptual import PerceptualDistance
-from srgan.images import Photo
-from srgan.images.files import read_photo, read_photo_as_it_is, write_photo
+from srgan.images import Photo, decode
+from srgan.images.files import read_photo, write_photo
 from srgan.models.ensemble import SelfEnsemble
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.models.interpolation import Bicubic
 from srgan.resize import imresize, resample
 from srgan.settings import Settings
+from srgan.upscale import decoders
 from srgan.upscale.engine import Engine
 from tests.models.networks import random_generator
 from tests.models.perceptual_weights import drawn_weights
@@ -176,6 +177,37 @@ def test_a_damaged_photo_is_named_and_the_others_are_done(photos: Path, tmp_path
     assert {path.name for path in (tmp_path / "small").iterdir()} == {"one.png", "two.bmp"}
 
 
+def test_a_photo_that_kills_the_decoder_costs_no_other(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (photos / "bad.png").write_bytes(b"kills")
+    code = (
+        "import os, srgan.upscale.decoder_process as process\n"
+        "decode = process.decode\n"
+        "process.decode = lambda data, **options: (\n"
+        "    os.abort() if data == b'kills' else decode(data, **options))\n"
+        "process.main()"
+    )
+    monkeypatch.setattr(decoders, "_CODE", code)
+    with pytest.raises(Exit):
+        upscale(photos, tmp_path / "to", model="nearest")
+    assert f"{photos / 'bad.png'}: crashed: the decoder died by SIGABRT" in capsys.readouterr().err
+    assert {path.name for path in (tmp_path / "to").iterdir()} == {"one.png", "two.bmp"}
+
+
+def test_a_file_that_is_larger_than_any_photo_is_not_read(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (photos / "huge.png").open("wb") as file:
+        file.truncate(2**31)  # takes no disk
+    with pytest.raises(Exit):
+        upscale(photos / "huge.png", tmp_path / "to", model="nearest")
+    assert "too_large: the file has 2.1 GB" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [
@@ -321,7 +353,7 @@ def test_16_bits_and_pages_come_out_as_they_went_in(photos: Path, tmp_path: Path
     photo = replace(deep, format="tiff", pages=(Photo(image(2)),))
     write_photo(photos / "two-pages.tif", photo)
     upscale(photos / "two-pages.tif", tmp_path, model="nearest", scale=2)
-    copy = read_photo_as_it_is(tmp_path / "two-pages.tif")
+    copy = decode((tmp_path / "two-pages.tif").read_bytes(), max_pixels=10**6)
     np.testing.assert_array_equal(copy.pixels[::2, ::2], deep.pixels, strict=True)
     np.testing.assert_array_equal(copy.pages[0].pixels[::2, ::2], image(2), strict=True)
 

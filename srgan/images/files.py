@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from srgan.errors import DataError, ImageError
-from srgan.images.decode import decode, decode_in_8_bits
+from srgan.images.decode import decode_in_8_bits
 from srgan.images.photo import Photo
 from srgan.images.rows import encode_into
 
@@ -21,7 +21,8 @@ _FORMATS = {
 }
 _SUFFIX_OF = {"bmp": ".bmp", "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _LOSSLESS = ("bmp", "png", "tiff")
-_MAX_PIXELS = 100_000_000
+MAX_PIXELS = 100_000_000
+"""Of a photo that a command reads; more is refused as a decompression bomb."""
 _JPEG_QUALITY = 92
 
 
@@ -77,12 +78,11 @@ def file_format(path: Path) -> str:
 
 def read_photo(path: Path) -> Photo:
     """Decode a file in 8 bits; `ImageError` if it cannot be read or is no whole single photo."""
-    return decode_in_8_bits(_read(path), max_pixels=_MAX_PIXELS)
-
-
-def read_photo_as_it_is(path: Path) -> Photo:
-    """Decode a file in its own depth and with all its pages; `ImageError` as above."""
-    return decode(_read(path), max_pixels=_MAX_PIXELS)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError("unreadable", str(error)) from error
+    return decode_in_8_bits(data, max_pixels=MAX_PIXELS)
 
 
 def write_photo(
@@ -114,13 +114,6 @@ def write_photo(
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}") from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError("unreadable", str(error)) from error
 
 
 def _plan_folder(

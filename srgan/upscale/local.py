@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ImageError
-from srgan.images.files import file_format, read_photo_as_it_is
+from srgan.images.files import file_format
 from srgan.upscale.engine import Engine
 from srgan.upscale.files import FileUpscaler
 from srgan.upscale.forecast import Forecast, encoded_bytes, foretell, middle, spread
@@ -24,7 +24,7 @@ def foretell_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Fo
     for path, target in spread(files, len(files)):
         measured += Past(source_bytes=path.stat().st_size)
         try:
-            photo = read_photo_as_it_is(path)
+            photo = upscaler.read(path)
             megapixels = upscaler.sizing.num_pixels(photo) / 1e6
         except ImageError:
             continue
