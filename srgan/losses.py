@@ -13,7 +13,7 @@ from srgan.models.features import FeatureExtractor
 
 
 def pixel_loss(kind: Literal["mse", "l1"], sr: Tensor, hr: Tensor) -> Tensor:
-    """Mean over all values of two batches (N, 3, H, W) in [−1, 1]: equation 4, or its L1 sibling.
+    """Mean over all values of two batches (N, C, H, W) in [−1, 1]: equation 4, or its L1 sibling.
 
     On [0, 1] the MSE would be four times smaller and the paper's 1e-3 weigh four times too much.
     """

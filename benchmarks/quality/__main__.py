@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.quality.contestants import Contestant, ablations, networks
+from benchmarks.quality.contestants import Contestant, ablations, gan_ablations, networks
 from benchmarks.quality.measuring import Method, method
 from benchmarks.quality.page import Comparison, write_page
 from benchmarks.quality.photos import SCALE, Pair, claim, open_set, training_photos
@@ -52,9 +52,11 @@ def main(arguments: list[str]) -> None:
         watched=sets[_SETS[0]],
         weights=weights,
     )
-    trained = networks(hashlib.sha256(weights).hexdigest())
+    digest = hashlib.sha256(weights).hexdigest()
+    trained = networks(digest)
     taken_away = list(ablations())
-    everyone = [*trained, *(one for _, each in taken_away for one in each)]
+    taken_from_gan = list(gan_ablations(digest))
+    everyone = [*trained, *(one for _, each in (*taken_away, *taken_from_gan) for one in each)]
     for contestant in everyone:
         if not options.only or contestant.name.startswith(tuple(options.only)):
             train(lab, contestant)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from srgan.config import (
     AdversarialConfig,
     DataConfig,
+    DiscriminatorConfig,
     FeatureContentConfig,
     GeneratorConfig,
     LearningRate,
@@ -29,6 +30,7 @@ _LONGER: dict[str, object] = {"steps": 2800, "checkpoint_every": 200}
 """Of the GANs: about 20 minutes on two cores with bf16, ten times the stage of the recipe."""
 _SEEDS = (0, 1, 2)
 _ABLATION_STEPS = 500
+_GAN_ABLATION_STEPS = 150
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,45 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
                     title,
                     whole.model_copy(update={**changes, "seed": seed}),
                     data=RECIPE.data.model_copy(update=_DATA.get(title, {})),
+                )
+                for seed in _SEEDS
+            ],
+        )
+
+
+def gan_ablations(weights: str) -> Iterator[tuple[str, list[Contestant]]]:
+    """The same of the recipe's second stage, from the whole fast generator."""
+    trained = {each.name: each for each in networks(weights)}
+    steps = _GAN_ABLATION_STEPS
+    gan = trained["srgan_squeezenet"].stage
+    assert isinstance(gan, AdversarialConfig)
+    assert isinstance(gan.content, FeatureContentConfig)
+    rate = gan.learning_rate
+    whole = gan.model_copy(
+        update={"steps": steps, "checkpoint_every": steps, "validate_every": steps}
+    )
+    paper = DiscriminatorConfig()
+    without: dict[str, dict[str, object]] = {
+        WHOLE: {},
+        "pixels beside the features, the paper's features alone instead": {
+            "content": gan.content.model_copy(update={"pixel_weight": 0.0})
+        },
+        "the small adversarial weight, the paper's 1e-3 instead": {"adversarial_weight": 1e-3},
+        "warm-up and cosine, constant instead": {
+            "learning_rate": rate.model_copy(update={"warmup_steps": 0, "decay": "none"})
+        },
+        "the bound on gradients": {"gradient_clip": None},
+        "the small discriminator, the paper's instead": {"discriminator": paper},
+    }
+    for number, (title, changes) in enumerate(without.items()):
+        yield (
+            title,
+            [
+                Contestant(
+                    f"gan-ablation{number}-seed{seed}",
+                    title,
+                    whole.model_copy(update={**changes, "seed": seed}),
+                    trained["fast"],
                 )
                 for seed in _SEEDS
             ],

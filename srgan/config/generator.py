@@ -16,7 +16,8 @@ _SIZES = {
     "rrdbnet": (23, 64),
 }
 """Published number of blocks (or mapping layers) and channels of each kind of generator."""
-_ONE_SIZE = ("srcnn", "fsrcnn", "espcn")
+_ON_LUMA = ("srcnn", "fsrcnn", "espcn")
+"""Of one size each."""
 _SCALES = {
     "srcnn": (2, 3, 4),
     "fsrcnn": (2, 3, 4),
@@ -42,6 +43,11 @@ class GeneratorConfig(Config):
     num_blocks: Positive = 16
     num_channels: Positive = 64
 
+    @property
+    def on_luma(self) -> bool:
+        """Whether the network makes luma alone, and the colours come from bicubic."""
+        return self.kind in _ON_LUMA
+
     @model_validator(mode="before")
     @classmethod
     def _fill_in_size(cls, values: Any) -> Any:
@@ -58,7 +64,7 @@ class GeneratorConfig(Config):
             known = ", ".join(map(str, scales))
             raise ValueError(f"a {self.kind} has scale {known}, not {self.scale}")
         size = (self.num_blocks, self.num_channels)
-        if self.kind in _ONE_SIZE and size != _SIZES[self.kind]:
+        if self.kind in _ON_LUMA and size != _SIZES[self.kind]:
             raise ValueError(
                 f"a {self.kind} has one size, num_blocks {_SIZES[self.kind][0]} and num_channels "
                 f"{_SIZES[self.kind][1]}, not {size[0]} and {size[1]}; leave them out"

@@ -29,16 +29,16 @@ class LumaGenerator(Generator):
         """Features (N, C, h, w) → luma (N, 1, s·h, s·w)."""
 
     def trunk(self, lr: Tensor) -> Tensor:
-        return self.trunk_of_luma(_luma(lr))
+        return self.trunk_of_luma(luma_of(lr))
 
     def head(self, features: Tensor, lr: Tensor) -> Tensor:
         lr = lr.float()
-        colour = upsample(lr - _luma(lr), self.scale)
+        colour = upsample(lr - luma_of(lr), self.scale)
         luma = self.head_to_luma(features).float()  # autocast leaves bf16
         return 2 * (luma + colour) - 1
 
 
-def _luma(rgb: Tensor) -> Tensor:
-    """Full-range BT.601: RGB (N, 3, h, w) → (N, 1, h, w), [0, 1] → [0, 1]."""
+def luma_of(rgb: Tensor) -> Tensor:
+    """Full-range BT.601: RGB (N, 3, h, w) → (N, 1, h, w), of the same range."""
     weights = torch.tensor(_BT601, dtype=rgb.dtype, device=rgb.device)
     return (rgb * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)

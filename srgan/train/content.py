@@ -9,6 +9,7 @@ from torch import Tensor
 from srgan.config import AdversarialConfig, FeatureContentConfig, PretrainConfig
 from srgan.losses import content_loss, pixel_loss
 from srgan.models.features import load_extractor
+from srgan.models.luma import luma_of
 from srgan.models.weights import read_weights
 from srgan.storage import ObjectStore
 
@@ -28,7 +29,10 @@ def read_perceptual(store: ObjectStore, config: PretrainConfig | AdversarialConf
 def build_content_loss(
     config: PretrainConfig | AdversarialConfig, *, device: torch.device, perceptual: bytes | None
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Loss of (sr, hr), both float (N, 3, P, P) in [−1, 1]; `perceptual` is a weights file."""
+    """Loss of (sr, hr), both float (N, 3, P, P) in [−1, 1]; `perceptual` is a weights file.
+
+    The pixel loss of a network on luma is that of luma alone, as SRCNN, FSRCNN and ESPCN had it.
+    """
     content = feature_content(config)
     if content is not None:
         if perceptual is None:
@@ -39,4 +43,10 @@ def build_content_loss(
     if isinstance(config, AdversarialConfig):
         return content_loss(config.content)
     assert not isinstance(config.loss, FeatureContentConfig)  # that is `content` above
-    return partial(pixel_loss, config.loss)
+    loss = partial(pixel_loss, config.loss)
+    return partial(_of_luma, loss) if config.generator.on_luma else loss
+
+
+def _of_luma(loss: Callable[[Tensor, Tensor], Tensor], sr: Tensor, hr: Tensor) -> Tensor:
+    """What a network on luma can change: of RGB it would learn to make up for bicubic colours."""
+    return loss(luma_of(sr), luma_of(hr))

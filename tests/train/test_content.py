@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from srgan.adapters.s3 import S3Store
-from srgan.config import FeatureContentConfig
+from srgan.config import FeatureContentConfig, GeneratorConfig
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError
 from srgan.models.interchange import dump_generator
+from srgan.models.luma import luma_of
 from srgan.models.weights import publish_weights
 from srgan.refs import DatasetRef
 from srgan.train.adversarial import Adversarial
 from srgan.train.build import build_stage
-from srgan.train.content import read_perceptual
+from srgan.train.content import build_content_loss, read_perceptual
 from srgan.train.run import StageInputs, run_stage
 from tests.models.perceptual_weights import drawn_weights
 from tests.train.stages import BATCH_NORM, CPU, adversarial, differing, pretrain, windows
@@ -101,3 +102,17 @@ def test_a_job_whose_weights_are_not_mirrored_names_the_command(object_store: S3
         read_perceptual(object_store, adversarial(patch_size=32, content=content()))
     assert read_perceptual(object_store, adversarial()) is None
     assert read_perceptual(object_store, pretrain()) is None
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1"])
+def test_a_network_on_luma_learns_luma_whatever_the_colours_are(loss: str) -> None:
+    """The colours are bicubic's: of RGB the network would learn to make up for them."""
+    espcn = GeneratorConfig(kind="espcn", scale=2)
+    compare = build_content_loss(pretrain(espcn, loss=loss), device=CPU, perceptual=None)
+    hr = torch.rand(2, 3, 8, 8) * 2 - 1
+    colour = torch.rand(2, 3, 8, 8)
+    sr = hr + colour - luma_of(colour)
+    assert compare(sr, hr) < 1e-6
+    of_rgb = build_content_loss(pretrain(loss=loss), device=CPU, perceptual=None)
+    assert of_rgb(sr, hr) > 0.01
+    assert compare(hr + 0.5, hr) == pytest.approx(0.25 if loss == "mse" else 0.5)
