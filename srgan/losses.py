@@ -1,4 +1,8 @@
-"""Losses over images in [−1, 1] and over logits; all in float32, also under autocast."""
+"""Losses over images in [−1, 1] and over logits; all in float32, also under autocast.
+
+Shapes and types are checked, the range is the caller's promise: to look at it would wait for the
+device at every step.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +15,10 @@ from torch import Tensor
 from srgan.config import FeatureContentConfig, MseContentConfig
 from srgan.models.features import FeatureExtractor
 
+_CHANNELS = (1, 3)
+_SMOOTH = 1e-12
+"""Under the square root, whose slope at 0 is infinite."""
+
 
 def pixel_loss(kind: Literal["mse", "l1"], sr: Tensor, hr: Tensor) -> Tensor:
     """Mean over all values of two batches (N, C, H, W) in [−1, 1]: equation 4, or its L1 sibling.
@@ -18,8 +26,21 @@ def pixel_loss(kind: Literal["mse", "l1"], sr: Tensor, hr: Tensor) -> Tensor:
     On [0, 1] the MSE would be four times smaller and the paper's 1e-3 weigh four times too much.
     """
     _check_pair(sr, hr)
-    loss = {"mse": F.mse_loss, "l1": F.l1_loss}[kind]
-    return loss(sr.float(), hr.float())
+    losses = {"mse": F.mse_loss, "l1": F.l1_loss}
+    if kind not in losses:
+        raise ValueError(f"no pixel loss {kind!r}; there are: {', '.join(losses)}")
+    return losses[kind](sr.float(), hr.float())
+
+
+def total_variation(sr: Tensor) -> Tensor:
+    """Mean length of the gradient (down, right) over all values of images (N, C, H, W).
+
+    Section 3.4 adds it to SRResNet-VGG22 with a weight of 2e-8; the formula is not given there.
+    """
+    sr = sr.float()
+    inside = sr[..., :-1, :-1]
+    squares = (sr[..., 1:, :-1] - inside).square() + (sr[..., :-1, 1:] - inside).square()
+    return (squares + _SMOOTH).sqrt().mean()
 
 
 def feature_loss(extractor: FeatureExtractor, scale: float, sr: Tensor, hr: Tensor) -> Tensor:
@@ -48,24 +69,31 @@ def content_loss(
     if extractor is None or (extractor.network, extractor.layers) != wanted:
         given = extractor and (extractor.network, extractor.layers)
         raise ValueError(f"the content loss needs an extractor of {wanted}, got {given}")
-    if not config.pixel_weight:
-        return partial(feature_loss, extractor, config.feature_scale)
-    chosen = extractor
+    of_features = partial(feature_loss, extractor, config.feature_scale)
+    if not (config.pixel_weight or config.total_variation_weight):
+        return of_features
 
-    def of_features_and_pixels(sr: Tensor, hr: Tensor) -> Tensor:
-        features = feature_loss(chosen, config.feature_scale, sr, hr)
-        return features + config.pixel_weight * pixel_loss("mse", sr, hr)
+    def with_terms(sr: Tensor, hr: Tensor) -> Tensor:
+        loss = of_features(sr, hr)
+        if config.pixel_weight:
+            loss = loss + config.pixel_weight * pixel_loss("mse", sr, hr)
+        if config.total_variation_weight:
+            loss = loss + config.total_variation_weight * total_variation(sr)
+        return loss
 
-    return of_features_and_pixels
+    return with_terms
 
 
 def adversarial_loss(fake_logits: Tensor) -> Tensor:
     """Mean of −log D(G(x)) over the batch (equation 6), D being the sigmoid of the logits (N,)."""
+    _check_logits(fake_logits)
     return F.softplus(-fake_logits.float()).mean()
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Mean of −log D(hr) plus mean of −log(1 − D(G(lr))): equation 2, negated to minimise."""
+    _check_logits(real_logits)
+    _check_logits(fake_logits)
     return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
 
 
@@ -73,3 +101,15 @@ def _check_pair(sr: Tensor, hr: Tensor) -> None:
     if sr.shape != hr.shape:
         # torch would broadcast, and the loss of the wrong pair looks like bad training.
         raise ValueError(f"sr {tuple(sr.shape)} and hr {tuple(hr.shape)} differ in shape")
+    if sr.ndim != 4 or sr.shape[1] not in _CHANNELS or sr.numel() == 0:
+        raise ValueError(f"expected images (N, 3, H, W), or 1 for luma, got {tuple(sr.shape)}")
+    for name, images in (("sr", sr), ("hr", hr)):
+        if not images.is_floating_point():
+            raise ValueError(f"expected {name} as floats in [−1, 1], got {images.dtype}")
+
+
+def _check_logits(logits: Tensor) -> None:
+    if logits.ndim != 1 or logits.numel() == 0 or not logits.is_floating_point():
+        raise ValueError(
+            f"expected logits (N,) as floats, got {logits.dtype} {tuple(logits.shape)}"
+        )

@@ -16,18 +16,18 @@ _SIGMA = 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
-def psnr(hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
+def psnr(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int = 4) -> float:
     """Peak signal-to-noise ratio in dB over luma; infinite if there is no difference.
 
     Two uint8 images (H, W, 3) RGB or (H, W), the latter taken as they are. `border` pixels on
-    each side are left out; the paper's tables leave out as many as the scale.
+    each side are left out: 4 in the paper's tables, which are of scale 4.
     """
     reference, image = _luma_pair(hr, sr, border)
     error = float(np.mean((reference - image) ** 2))
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def ssim(hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
+def ssim(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int = 4) -> float:
     """Mean structural similarity (Wang 2004) over luma, 1 for identical images.
 
     Images and border as in `psnr`. Gaussian window 11×11 with σ 1.5 and population statistics,

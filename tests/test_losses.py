@@ -14,6 +14,7 @@ from srgan.losses import (
     discriminator_loss,
     feature_loss,
     pixel_loss,
+    total_variation,
 )
 from srgan.models.features import FeatureExtractor, load_extractor
 from tests.models.perceptual_weights import drawn_state, drawn_weights
@@ -137,6 +138,56 @@ def test_content_loss_on_features_takes_pixels_beside_them() -> None:
     expected = feature_loss(extractor("fire5"), 0.1, sr, hr) + 0.5 * pixel_loss("mse", sr, hr)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(gradient(found, sr), gradient(expected, sr))
+
+
+def test_total_variation_is_the_mean_length_of_the_gradient() -> None:
+    ramp = 3.0 * torch.arange(5)[:, None] + 4.0 * torch.arange(6)
+    assert total_variation(ramp.expand(2, 3, 5, 6)).item() == pytest.approx(5)
+    flat = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    assert torch.isfinite(gradient(total_variation(flat), flat)).all()
+
+
+def test_content_loss_on_features_takes_the_total_variation_beside_them() -> None:
+    sr, hr = photos()
+    config = FeatureContentConfig(
+        network="squeezenet1_1",
+        layer="fire5",
+        feature_scale=0.1,
+        weights="0" * 64,
+        total_variation_weight=0.5,
+    )
+    found = content_loss(config, extractor("fire5"))(sr, hr)
+    expected = feature_loss(extractor("fire5"), 0.1, sr, hr) + 0.5 * total_variation(sr)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(2, 3, 4, 4, dtype=torch.uint8), r"sr as floats in \[−1, 1\], got torch.uint8"),
+        (torch.zeros(2, 4, 4, 4), r"\(N, 3, H, W\).* got \(2, 4, 4, 4\)"),
+        (torch.zeros(4, 4), r"got \(4, 4\)"),
+        (torch.zeros(0, 3, 4, 4), r"got \(0, 3, 4, 4\)"),
+    ],
+)
+def test_what_is_no_batch_of_images_is_refused(images: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pixel_loss("mse", images, images)
+
+
+def test_a_loss_that_there_is_not_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="no pixel loss 'huber'; there are: mse, l1"):
+        pixel_loss("huber", *images())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "logits", [torch.zeros(3, dtype=torch.int64), torch.zeros(2, 2), torch.zeros(0)]
+)
+def test_what_are_no_logits_is_refused(logits: Tensor) -> None:
+    with pytest.raises(ValueError, match=r"expected logits \(N,\) as floats, got torch"):
+        adversarial_loss(logits)
+    with pytest.raises(ValueError, match=r"expected logits \(N,\) as floats, got torch"):
+        discriminator_loss(torch.zeros(1), logits)
 
 
 @pytest.mark.parametrize("kind", ["mse", "l1"])

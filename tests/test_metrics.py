@@ -37,6 +37,13 @@ def test_identical_images_have_infinite_psnr_and_ssim_one() -> None:
     assert ssim(hr, hr, border=4) == pytest.approx(1)
 
 
+def test_without_a_border_it_is_the_4_pixels_of_the_papers_tables() -> None:
+    hr, sr = image(32, 40, 3), image(32, 40, 3)[::-1].copy()
+    for metric in (psnr, ssim):
+        assert metric(hr, sr) == metric(hr, sr, 4) == metric(hr, sr, border=4)
+        assert metric(hr, sr) != metric(hr, sr, border=3)
+
+
 def test_the_border_does_not_count() -> None:
     hr = image(32, 40, 3)
     sr = hr.copy()

@@ -39,6 +39,16 @@ def test_the_papers_variants_have_its_schedule(name: str, loss: str, content: st
         assert (second.learning_rate.peak, second.learning_rate.decay) == (1e-4, "tenth_at_half")
 
 
+def test_only_srresnet_vgg22_has_the_total_variation_of_section_3_4() -> None:
+    found = {}
+    for name in RECIPES:
+        recipe = get_recipe(name)
+        for content in (recipe.pretrain.loss, recipe.adversarial and recipe.adversarial.content):
+            if isinstance(content, FeatureContentConfig) and content.total_variation_weight:
+                found[name] = content.total_variation_weight
+    assert found == {"srresnet_vgg22_x4": 2e-8}
+
+
 def named(loss: str | MseContentConfig | FeatureContentConfig) -> str:
     if isinstance(loss, FeatureContentConfig):
         assert (loss.network, loss.feature_scale) == ("vgg19", 1 / 12.75)

@@ -129,6 +129,8 @@ class FeatureContentConfig(Config):
     pixel_weight: float = Field(0.0, ge=0)
     """Weight of the pixels' MSE beside the features' (0 in the paper). Deep features do not see a
     fine grid; pixels keep the generator from drawing one."""
+    total_variation_weight: float = Field(0.0, ge=0)
+    """Weight of the total variation of SR: 2e-8 in the paper's SRResNet-VGG22, else 0."""
 
     @model_validator(mode="after")
     def _check_layer(self) -> Self:

@@ -12,6 +12,7 @@ from srgan.evaluate.comparison import Distance
 from srgan.images.files import find_photos, read_photo
 from srgan.metrics import psnr, ssim
 from srgan.refs import Ref
+from srgan.upscale.levels import luma
 
 Pixels = NDArray[np.uint8]
 
@@ -43,8 +44,9 @@ def compare_folders(
     """Compare the photos of two folders by stem; a border of `scale` pixels is left out.
 
     Sides that differ by less than `scale` are cropped to the shorter at the right and the bottom:
-    results of an original that `scale` does not divide are so much smaller. `DataError` names
-    the files that have no partner or do not fit.
+    results of an original that `scale` does not divide are so much smaller. A grayscale original
+    is measured as it is, beside the luma of a result in colours. `DataError` names the files that
+    have no partner or do not fit.
     """
     originals, results = find_photos(hr), find_photos(sr)
     _check_partners(originals.keys() - results.keys(), "result", sr)
@@ -87,7 +89,7 @@ def _check_partners(missing: set[str], what: str, folder: Path) -> None:
 
 
 def _measure(original: Path, result: Path, scale: int, distances: Sequence[Distance]) -> Quality:
-    hr, sr = _same_channels(_pixels(original), _pixels(result), result)
+    hr, sr = _same_channels(_pixels(original), _pixels(result))
     (height, width), (rows, columns) = hr.shape[:2], sr.shape[:2]
     if max(abs(height - rows), abs(width - columns)) >= scale:
         raise DataError(
@@ -113,11 +115,12 @@ def _pixels(path: Path) -> Pixels:
         raise DataError(f"{path}: {error}") from error
 
 
-def _same_channels(hr: Pixels, sr: Pixels, result: Path) -> tuple[Pixels, Pixels]:
-    """Grayscale is measured as it is; three equal channels beside it are the same image."""
+def _same_channels(hr: Pixels, sr: Pixels) -> tuple[Pixels, Pixels]:
+    """Grayscale where the original is (three equal channels are, too), else RGB."""
     if hr.ndim == sr.ndim:
         return hr, sr
-    gray, colour = (hr, sr) if hr.ndim == 2 else (sr, hr)
-    if (colour != colour[..., :1]).any():
-        raise DataError(f"of {result} and its original one is grayscale, the other has colours")
-    return (gray, colour[..., 0]) if hr.ndim == 2 else (colour[..., 0], gray)
+    if hr.ndim == 2:
+        return hr, luma(sr)
+    if (hr == hr[..., :1]).all():
+        return hr[..., 0], sr
+    return hr, np.repeat(sr[:, :, None], 3, axis=2)

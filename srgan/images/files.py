@@ -19,6 +19,11 @@ _FORMATS = {
     ".tiff": "tiff",
     ".webp": "webp",
 }
+_NOT_READ = {
+    *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jxl"),
+    *(".nef", ".orf", ".pgm", ".pnm", ".ppm", ".psd", ".raf", ".rw2", ".tga"),
+}
+"""Photos too, so they are named instead of passed over."""
 _SUFFIX_OF = {"bmp": ".bmp", "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _LOSSLESS = ("bmp", "png", "tiff")
 MAX_PIXELS = 100_000_000
@@ -27,21 +32,23 @@ _JPEG_QUALITY = 92
 
 
 def find_photos(folder: Path) -> dict[str, Path]:
-    """Photos directly in a folder by their stem, in order; hidden files are passed over.
+    """Photos at any depth of a folder by their stem, in order; hidden files are passed over.
 
-    `DataError` if there is no such folder, nothing in it, or two files share a stem.
+    The stem is the path in the folder without its suffix. `DataError` if there is no such folder,
+    nothing in it, two files share a stem, or one is of a format that is not read.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if not _is_photo(path):
-            continue
-        if path.stem in found:
+    for path in _photos_below(folder):
+        if path.suffix.lower() in _NOT_READ:
             raise DataError(
-                f"{found[path.stem]} and {path.name} have the same stem; rename one of them"
+                f"{path} is of a format that is not read; convert it, or move it elsewhere"
             )
-        found[path.stem] = path
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in found:
+            raise DataError(f"{found[stem]} and {path.name} have the same stem; rename one of them")
+        found[stem] = path
     if not found:
         raise DataError(f"{folder} holds no photos ({', '.join(_FORMATS)})")
     return found
@@ -145,7 +152,10 @@ def _plan_folder(
 
 
 def _photos_below(folder: Path) -> Iterator[Path]:
-    """In order; hidden files and folders are passed over, links to folders not followed."""
+    """In order; hidden files and folders are passed over, links to folders not followed.
+
+    Formats that are not read are among them: their error is better than silence.
+    """
     for path in sorted(folder.iterdir()):
         if _is_photo(path):
             yield path
@@ -154,8 +164,8 @@ def _photos_below(folder: Path) -> Iterator[Path]:
 
 
 def _is_photo(path: Path) -> bool:
-    known = path.suffix.lower() in _FORMATS and not path.name.startswith(".")
-    return known and path.is_file()
+    known = path.suffix.lower() in _FORMATS or path.suffix.lower() in _NOT_READ
+    return known and not path.name.startswith(".") and path.is_file()
 
 
 def _check_folder(source: Path, destination: Path) -> None:

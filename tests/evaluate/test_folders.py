@@ -10,6 +10,7 @@ from srgan.errors import DataError
 from srgan.evaluate.folders import FolderQuality, Quality, compare_folders, quality_table
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.metrics import psnr, ssim
+from srgan.upscale.levels import luma
 from tests.models.perceptual_weights import drawn_weights
 
 Pixels = NDArray[np.uint8]
@@ -99,10 +100,27 @@ def test_grayscale_is_measured_as_it_is_beside_three_equal_channels(tmp_path: Pa
     assert found.images["a"].psnr == found.images["b"].psnr == psnr(gray, other, border=4)
 
 
-def test_grayscale_beside_colours_is_refused(tmp_path: Path) -> None:
-    pair = folders(tmp_path, a=(image(0)[..., 0], image(1)))
-    with pytest.raises(DataError, match="one is grayscale, the other has colours"):
-        compare_folders(*pair, scale=4)
+def test_a_grayscale_original_is_measured_beside_the_luma_of_a_result_in_colours(
+    tmp_path: Path,
+) -> None:
+    """As an evaluation does: other programs give three channels back that differ by a level."""
+    gray, colour = image(0)[..., 0], image(1)
+    found = compare_folders(*folders(tmp_path, a=(gray, colour)), scale=4)
+    assert found.mean.psnr == psnr(gray, luma(colour), border=4)
+
+
+def test_a_gray_result_of_an_original_in_colours_is_measured_in_colours(tmp_path: Path) -> None:
+    colour, gray = image(0), image(1)[..., 0]
+    found = compare_folders(*folders(tmp_path, a=(colour, gray)), scale=4)
+    assert found.mean.psnr == psnr(colour, np.dstack([gray] * 3), border=4)
+
+
+def test_photos_in_folders_below_are_measured_too(tmp_path: Path) -> None:
+    hr, sr = folders(tmp_path, a=(image(0), image(1)))
+    for folder in (hr, sr):
+        (folder / "sub").mkdir()
+        Image.fromarray(image(2)).save(folder / "sub" / "a.png")
+    assert list(compare_folders(hr, sr, scale=4).images) == ["a", "sub/a"]
 
 
 def test_images_too_small_to_measure_are_named(tmp_path: Path) -> None:

@@ -35,7 +35,17 @@ def test_photos_of_a_folder_are_found_by_stem_and_in_order(tmp_path: Path) -> No
         ("a", tmp_path / "a.jpg"),
         ("b", tmp_path / "b.PNG"),
         ("c", tmp_path / "c.tif"),
+        ("sub/d", tmp_path / "sub" / "d.png"),
     ]
+
+
+def test_a_photo_of_a_format_that_is_not_read_is_not_passed_over(tmp_path: Path) -> None:
+    """Figures of the others would pass for those of all."""
+    put(tmp_path / "a.png"), put(tmp_path / "sub" / "b.ppm")
+    with pytest.raises(DataError, match=r"sub/b\.ppm is of a format that is not read"):
+        find_photos(tmp_path)
+    plan = plan_files(tmp_path, tmp_path.with_name("out"))
+    assert [source.name for source, _ in plan] == ["a.png", "b.ppm"]
 
 
 def test_two_files_of_one_stem_are_refused(tmp_path: Path) -> None:

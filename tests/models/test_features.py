@@ -143,6 +143,13 @@ def test_a_file_that_would_run_code_is_refused() -> None:
             load_extractor(data, "squeezenet1_1", ["fire2"])
 
 
+@pytest.mark.parametrize("text", [b"error: 404", b"hello world, no weights", b"<html>", b""])
+def test_a_file_that_is_none_is_refused(text: bytes) -> None:
+    """A server's error page, for one: torch's unpickler fails on each in its own way."""
+    with pytest.raises(CheckpointError, match="no readable weights file"):
+        load_extractor(text, "squeezenet1_1", ["fire2"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
