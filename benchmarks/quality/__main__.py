@@ -19,6 +19,7 @@ from benchmarks.quality.results import (
     measure_baselines,
     measure_ensemble,
     read_ablations,
+    read_gan_ablations,
     read_training,
 )
 from benchmarks.quality.strips import draw_strips
@@ -64,17 +65,19 @@ def main(arguments: list[str]) -> None:
     if missing:
         print(f"not trained yet, so no page: {', '.join(missing)}")
         return
-    _write(lab, trained, taken_away, sets, options.strips, seen)
+    _write(options, lab, trained, taken_away, taken_from_gan, sets, seen)
 
 
 def _write(
+    options: argparse.Namespace,
     lab: Lab,
     trained: list[Contestant],
     taken_away: list[tuple[str, list[Contestant]]],
+    taken_from_gan: list[tuple[str, list[Contestant]]],
     sets: dict[str, list[Pair]],
-    strips: Path | None,
     seen: list[Seen],
 ) -> None:
+    strips: Path | None = options.strips
     distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
     times = time_steps(trained, lab.weights, lab.out)
     trainings = [read_training(lab, each, sets, distance, times[each.folder]) for each in trained]
@@ -104,7 +107,9 @@ def _write(
             trainings=trainings,
             ensembles={"fast, self-ensemble": measure_ensemble(lab, fast, sets, distance)},
             ablations=read_ablations(lab, taken_away),
+            gan_ablations=read_gan_ablations(lab, taken_from_gan, distance),
             strips=draw_strips(strips, _shown(lab, trained), folder) if strips else [],
+            photos=options.train.name,
             num_photos=len(lab.photos),
             left_out=[each.trained for each in seen],
         ),

@@ -18,6 +18,7 @@ from srgan.models.interpolation import Bicubic, Nearest
 
 BASELINES = {"nearest": Nearest, "bicubic": Bicubic}
 _FIGURES = "figures.json"
+_WITHOUT_EMA = "the average of weights (EMA)"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,15 @@ class Ablation:
 
     without: str
     scores: list[float]
+
+
+@dataclass(frozen=True)
+class GanAblation:
+    """Figures on the watched set without one choice of the recipe's GAN stage, one per seed."""
+
+    without: str
+    distances: list[float]
+    psnrs: list[float]
 
 
 def measure_baselines(
@@ -101,7 +111,27 @@ def read_ablations(lab: Lab, groups: list[tuple[str, list[Contestant]]]) -> list
         found.append(Ablation(without, [_last_psnr(folder) for folder in folders]))
         if without == WHOLE:
             raw = [mean_psnr(_generator(folder / RAW), lab.watched) for folder in folders]
-            found.append(Ablation("the average of weights (EMA)", raw))
+            found.append(Ablation(_WITHOUT_EMA, raw))
+    return found
+
+
+def read_gan_ablations(
+    lab: Lab, groups: list[tuple[str, list[Contestant]]], distance: PerceptualDistance
+) -> list[GanAblation]:
+    """The same of the GAN stage, where PSNR alone would say little."""
+
+    def measured(without: str, contestants: list[Contestant], file: str) -> GanAblation:
+        figures = [
+            measure(method(_generator(lab.folder(each) / file)), lab.watched, distance)
+            for each in contestants
+        ]
+        return GanAblation(without, [f.distance for f in figures], [f.psnr for f in figures])
+
+    found = []
+    for without, contestants in groups:
+        found.append(measured(without, contestants, GENERATOR))
+        if without == WHOLE:
+            found.append(measured(_WITHOUT_EMA, contestants, RAW))
     return found
 
 

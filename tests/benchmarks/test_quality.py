@@ -7,13 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.quality.contestants import WHOLE, Contestant, ablations, networks
+from benchmarks.quality.contestants import WHOLE, Contestant, ablations, gan_ablations, networks
 from benchmarks.quality.measuring import measure, method
 from benchmarks.quality.page import Comparison, write_page
-from benchmarks.quality.paper import TABLE_2
+from benchmarks.quality.paper import TABLES
 from benchmarks.quality.photos import Pair, claim, open_set, open_training_crops, training_photos
 from benchmarks.quality.results import (
     Ablation,
+    GanAblation,
     measure_baselines,
     measure_ensemble,
     read_training,
@@ -132,13 +133,19 @@ def test_a_set_whose_images_have_no_partner_is_refused(tmp_path: Path, lab: Lab)
 def test_every_recipe_is_a_network_of_its_own_and_ablations_change_one_thing() -> None:
     trained = networks("c7498b4d")
     groups = dict(ablations())
-    everyone = [*trained, *(each for group in groups.values() for each in group)]
+    of_gan = dict(gan_ablations("c7498b4d"))
+    everyone = [
+        *trained,
+        *(one for group in (*groups.values(), *of_gan.values()) for one in group),
+    ]
     assert len({each.folder for each in everyone}) == len(everyone)
-    whole = groups[WHOLE][0].stage.model_dump()
-    for without, (first, *_) in groups.items():
-        changed = {name for name, value in first.stage.model_dump().items() if value != whole[name]}
-        changed |= {"data"} if first.data != groups[WHOLE][0].data else set()
-        assert len(changed) == (0 if without == WHOLE else 1), (without, changed)
+    for stage in (groups, of_gan):
+        whole = stage[WHOLE][0]
+        for without, (first, *_) in stage.items():
+            before, after = (each.stage.model_dump() for each in (whole, first))
+            changed = {name for name, value in after.items() if value != before[name]}
+            changed |= {"data"} if first.data != whole.data else set()
+            assert len(changed) == (0 if without == WHOLE else 1), (without, changed)
 
 
 def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) -> None:
@@ -158,14 +165,22 @@ def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) ->
             trainings=[read_training(lab, contestant(), sets, distance, step_s=0.1)],
             ensembles={"fast, self-ensemble": measure_ensemble(lab, contestant(), sets, distance)},
             ablations=[Ablation(WHOLE, [30.0, 30.2]), Ablation("L1", [29.0, 29.2])],
+            gan_ablations=[
+                GanAblation(WHOLE, [1.5, 1.7], [30.0, 31.0]),
+                GanAblation("pixels", [1.9, 1.7], [29.0, 29.5]),
+            ],
             strips=[],
+            photos="photos",
             num_photos=3,
             left_out=["7.jpg"],
         ),
     )
     text = page.read_text()
     ours = baselines["bicubic"]["Set5"]
-    assert f"| bicubic | {ours.psnr:.2f} | {TABLE_2['Set5']['bicubic'].psnr:.2f} |" in text
+    assert f"| bicubic | {ours.psnr:.2f} | {TABLES['Set5']['bicubic'].psnr:.2f} |" in text
     assert "| L1 | 29.10 | 29.00 | 29.20 | +1.00 |" in text
+    assert "| pixels | 1.800 | 1.700 | 1.900 | 29.25 | -0.200 |" in text
+    assert "| SRGAN-VGG54 (paper) | – | 29.40 | – | 0.8472 | – | 3.58 |" in text
+    assert "| bicubic (paper)" not in text
     assert "| fast, self-ensemble | " in text
     assert "trained on the judge" in text.lower()
