@@ -50,19 +50,21 @@ def show(
 ) -> None:
     """Where a version comes from, its figures, and the promotion log of its model."""
     from srgan.cli_tables import figures_table, lineage_table, log_table, show_tables
-    from srgan.evaluate.lineage import recorded_sets
+    from srgan.evaluate.lineage import recorded_judges, recorded_sets
 
     with services_for() as services:
         version = services.registry.resolve(address)
         tags = services.registry.tags(version)
         aliases = services.registry.aliases(version.name)
         entries = services.log(version.name).entries()
+        judges = recorded_judges(tags)
         tables = [lineage_table(version, tags, aliases)]
         if version.metrics:
             where = "held-out crops, when it was registered"
-            tables.append(figures_table(version.metrics, where))
+            tables.append(figures_table(version.metrics, where, judges))
         for name, each in recorded_sets(tags).items():
-            tables.append(figures_table(each.metrics, f"evaluation set {name} {each.version[:12]}"))
+            title = f"evaluation set {name} {each.version[:12]}"
+            tables.append(figures_table(each.metrics, title, judges))
         show_tables(*tables, log_table(version.name, entries))
 
 

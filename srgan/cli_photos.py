@@ -1,5 +1,6 @@
 """`srgan degrade`, `upscale` and `evaluate`: photos on this disk, without any service."""
 
+import hashlib
 import math
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from srgan.errors import PASSED_BY, CheckpointError, ConfigError, DataError, Srg
 if TYPE_CHECKING:
     from srgan.evaluate.comparison import Distance
     from srgan.models.base import Generator
+    from srgan.perceptual import FeatureNetwork
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="A photo, or a folder of photos")]
 Destination = Annotated[Path, typer.Argument(metavar="DST", help="Folder (or file) of results")]
@@ -134,7 +136,9 @@ def evaluate(
     distance: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NETWORK=FILE", help="Also a perceptual network's distance; repeatable"
+            metavar="NETWORK[=FILE]",
+            help="Also a perceptual network's distance, its weights the mirrored ones, or from a "
+            "file, s3:// or https:// address; repeatable",
         ),
     ] = None,
     lpips: Annotated[bool, typer.Option("--lpips", help="Also LPIPS: srgan[lpips]")] = False,
@@ -152,28 +156,37 @@ def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
     from srgan.evaluate.perceptual import PerceptualDistance
     from srgan.perceptual import DISTANCES
 
-    files = {}
+    sources: dict[FeatureNetwork, str] = {}
     for each in given:
-        network, _, file = each.partition("=")
-        if network not in DISTANCES or network in files or not file:
+        network, named, source = each.partition("=")
+        if network not in DISTANCES or network in sources or (named and not source):
             raise ConfigError(
-                f"--distance {each} is none: expected NETWORK=FILE, each network once, of "
-                + ", ".join(DISTANCES)
+                f"--distance {each} is none: expected NETWORK or NETWORK=FILE, each network once, "
+                f"of {', '.join(DISTANCES)}"
             )
-        files[network] = Path(file)
+        sources[network] = source
     distances: list[Distance] = []
-    for network, path in files.items():
-        if not path.is_file():
-            raise ConfigError(f"--distance {network}={path}: that is no file")
+    for network, source in sources.items():
+        data = _perceptual_weights(network, source)
         try:
-            distances.append(PerceptualDistance(network, path.read_bytes()))
+            distances.append(PerceptualDistance(network, data))
         except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+            raise CheckpointError(f"{source or network}: {error}") from error
+        # Distances compare within one weights file only.
+        digest = hashlib.sha256(data).hexdigest()
+        typer.echo(f"{DISTANCES[network]}: weights with SHA-256 {digest}", err=True)
     if lpips:
         from srgan.evaluate.lpips import LPIPS
 
         distances.append(LPIPS())
     return distances
+
+
+def _perceptual_weights(network: "FeatureNetwork", source: str) -> bytes:
+    from srgan.adapters.weights import fetch_named, mirrored_weights
+    from srgan.settings import Settings
+
+    return fetch_named(Settings(), source) if source else mirrored_weights(Settings(), network)
 
 
 def _size_bytes(text: str) -> int:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from srgan.evaluate.lineage import recorded_judges
 from srgan.evaluate.promotions import Entry
 from srgan.evaluate.report import TITLES, in_order
 from srgan.refs import ModelRef
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from srgan.adapters.registry import Registered
+    from srgan.evaluate.bootstrap import Interval
     from srgan.evaluate.mos import Opinion
     from srgan.evaluate.pairing import Pairing
 
@@ -74,6 +76,7 @@ def versions_table(
     )
     for each in reversed(versions):
         number, tags = each.ref.version, each.tags
+        judges = recorded_judges(tags)
         dataset = f"{tags.get('dataset', '–')} {tags.get('dataset_version', '')[:_DIGITS]}"
         table.add_row(
             str(number),
@@ -81,7 +84,10 @@ def versions_table(
             f"{each.created:%Y-%m-%d %H:%M}",
             tags.get("recipe_name", "–"),
             dataset.rstrip(),
-            *(_figure(name, metrics[number].get(name)) for name in figures),
+            *(
+                _figure(name, metrics[number].get(name), taught="model" in judges.get(name, ()))
+                for name in figures
+            ),
             standing_of(number, entries),
         )
     table.caption = "figures compare within one dataset version only; see srgan models compare"
@@ -120,12 +126,20 @@ def lineage_table(
     return table
 
 
-def figures_table(metrics: Mapping[str, Mapping[str, float]], title: str) -> "Table":
-    """Means of an evaluation by contestant."""
+def figures_table(
+    metrics: Mapping[str, Mapping[str, float]],
+    title: str,
+    trained_on_judge: Mapping[str, Sequence[str]],
+) -> "Table":
+    """Means of an evaluation by contestant; a distance says of whom its network was the teacher."""
     figures = in_order(next(iter(metrics.values())))
     table = _table("", *figures, title=title)
     for name in [name for name in TITLES if name in metrics]:
-        table.add_row(TITLES[name], *(_figure(each, metrics[name].get(each)) for each in figures))
+        cells = (
+            _figure(each, metrics[name].get(each), taught=name in trained_on_judge.get(each, ()))
+            for each in figures
+        )
+        table.add_row(TITLES[name], *cells)
     return table
 
 
@@ -164,14 +178,15 @@ def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Tab
     table = _table("", first.uri, second.uri, "difference", "95 % interval", "", title=title)
     for name in pairing.figures:
         one, other = pairing.means(name)
+        taught, other_taught = pairing.taught(name)
         found = pairing.difference(name)
         table.add_row(
             name + ("" if name in ("psnr", "ssim") else " ↓"),
-            _figure(name, one),
-            _figure(name, other),
+            _figure(name, one, taught=taught),
+            _figure(name, other, taught=other_taught),
             f"{one - other:+.4f}",
             f"{found.low:+.4f} to {found.high:+.4f}" if found else "–",
-            "clear" if found and (found.high < 0 or found.low > 0) else "not clear",
+            _clearness(found) if pairing.decides(name) else "does not decide",
         )
     if not pairing.same_code:
         table.caption = "measured by two releases of this project: small differences may be theirs"
@@ -200,7 +215,12 @@ def _table(*columns: str, title: str | None) -> "Table":
     return table
 
 
-def _figure(name: str, value: float | None) -> str:
+def _clearness(found: "Interval | None") -> str:
+    return "clear" if found and (found.high < 0 or found.low > 0) else "not clear"
+
+
+def _figure(name: str, value: float | None, *, taught: bool) -> str:
     if value is None:
         return "–"
-    return f"{value:.3f} dB" if name == "psnr" else f"{value:.4f}"
+    text = f"{value:.3f} dB" if name == "psnr" else f"{value:.4f}"
+    return f"{text} (trained on the judge)" if taught else text

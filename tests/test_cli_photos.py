@@ -249,7 +249,9 @@ def test_a_perceptual_network_in_a_file_adds_its_distance(photos: Path, tmp_path
         Image.fromarray(image(7)).save(upscaled / path.name)
     options = ("evaluate", "--hr", str(photos), "--sr", str(upscaled))
     done = srgan(*options, "--distance", f"squeezenet1_1={weights}", "--json")
-    assert (done.returncode, done.stderr) == (0, "")
+    digest = hashlib.sha256(drawn_weights()).hexdigest()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"squeezenet_distance: weights with SHA-256 {digest}\n"
     figures = json.loads(done.stdout)
     assert list(figures["mean"]) == ["psnr", "ssim", "squeezenet_distance"]
     judge = PerceptualDistance("squeezenet1_1", drawn_weights())
@@ -260,7 +262,7 @@ def test_a_perceptual_network_in_a_file_adds_its_distance(photos: Path, tmp_path
 
 @pytest.mark.parametrize(
     "given",
-    [["alexnet=FILE"], ["squeezenet1_1"], ["vgg19="], ["squeezenet1_1=FILE", "squeezenet1_1=FILE"]],
+    [["alexnet=FILE"], ["alexnet"], ["vgg19="], ["squeezenet1_1=FILE", "squeezenet1_1=FILE"]],
 )
 def test_a_distance_that_is_none_says_what_there_is(photos: Path, given: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"NETWORK=FILE, .* squeezenet1_1, vgg19"):
@@ -270,11 +272,15 @@ def test_a_distance_that_is_none_says_what_there_is(photos: Path, given: list[st
 def test_a_weights_file_of_a_distance_is_named_where_it_is_none(
     photos: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="vgg19=missing: that is no file"):
+    with pytest.raises(ConfigError, match="cannot read missing: No such file"):
         evaluate(photos, photos, distance=["vgg19=missing"])
     (tmp_path / "other").write_bytes(drawn_weights())
     with pytest.raises(CheckpointError, match=r"other: these are no vgg19 weights"):
         evaluate(photos, photos, distance=[f"vgg19={tmp_path / 'other'}"])
+    altered = tmp_path / "squeezenet1_1-b8a52dc0.pth"
+    altered.write_bytes(drawn_weights())
+    with pytest.raises(CheckpointError, match="SHA-256 that begins with b8a52dc0"):
+        evaluate(photos, photos, distance=[f"squeezenet1_1={altered}"])
 
 
 @pytest.mark.parametrize("model", ["bicubic", "nearest", "bilinear"])

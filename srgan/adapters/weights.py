@@ -1,4 +1,4 @@
-"""Puts weights of perceptual networks into the bucket, once: no worker needs the internet."""
+"""Weights of perceptual networks: into the bucket once, since no worker needs the internet."""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +8,13 @@ from urllib.request import urlopen
 from srgan.adapters.s3 import open_store
 from srgan.errors import CheckpointError, ConfigError, StorageError
 from srgan.models.features import load_extractor
-from srgan.models.weights import MirroredWeights, hash_in_name, publish_weights
+from srgan.models.weights import (
+    MirroredWeights,
+    find_mirrored,
+    hash_in_name,
+    publish_weights,
+    read_weights,
+)
 from srgan.perceptual import FEATURE_LAYERS, PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.settings import Settings
 from srgan.storage import split_uri
@@ -26,6 +32,31 @@ def mirror(
     digits of the SHA-256 in the file's name must hold, and every layer must be there.
     """
     source = source or PUBLISHED_WEIGHTS[network].url
+    data = fetch_named(settings, source)
+    try:
+        load_extractor(data, network, FEATURE_LAYERS[network])
+    except CheckpointError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    return publish_weights(open_store(settings), network, data, source)
+
+
+def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:
+    """The weights that the bucket has under a network's name, verified.
+
+    `CheckpointError` with the command that gets them there where it has none.
+    """
+    store = open_store(settings)
+    found = find_mirrored(store, network)
+    if found is None:
+        raise CheckpointError(
+            f"no weights of {network} are mirrored in s3://{settings.bucket}; get them there with "
+            f"`srgan weights mirror {network}`, or name a file: {network}=FILE"
+        )
+    return read_weights(store, network, found.sha256)
+
+
+def fetch_named(settings: Settings, source: str) -> bytes:
+    """As `fetch`; digits of the SHA-256 in the file's name must hold, else `CheckpointError`."""
     data = fetch(settings, source)
     digest = hashlib.sha256(data).hexdigest()
     promised = hash_in_name(source)
@@ -34,11 +65,7 @@ def mirror(
             f"{source} should have a SHA-256 that begins with {promised}, its {len(data)} bytes "
             f"have {digest}; download it again, or rename the file if you changed it on purpose"
         )
-    try:
-        load_extractor(data, network, FEATURE_LAYERS[network])
-    except CheckpointError as error:
-        raise CheckpointError(f"{source}: {error}") from error
-    return publish_weights(open_store(settings), network, data, source)
+    return data
 
 
 def fetch(settings: Settings, source: str) -> bytes:

@@ -21,6 +21,7 @@ from srgan.refs import (
 from srgan.version import code_version
 
 _SETS = TypeAdapter(dict[str, SetResult])
+_JUDGES = TypeAdapter(dict[str, list[str]])
 _WORDS = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "code"}
 
 
@@ -45,6 +46,7 @@ class Lineage(Ref):
     def tags(self) -> dict[str, str]:
         """Tags of the version, names without their prefix."""
         sets = {name: found.model_dump() for name, found in self.evaluation.sets.items()}
+        judges = self.evaluation.trained_on_judge
         values = {
             "run": self.checkpoint.run,
             "pretrained_run": self.pretrained.run if self.pretrained else None,
@@ -57,6 +59,7 @@ class Lineage(Ref):
             "recipe_name": self.recipe.name if self.recipe else None,
             "metrics": json.dumps(self.evaluation.metrics, sort_keys=True),
             "sets": json.dumps(sets, sort_keys=True) if sets else None,
+            "trained_on_judge": json.dumps(judges, sort_keys=True) if judges else None,
             "evaluation": self.evaluation.key,
             "evaluation_run": self.evaluation.mlflow_run_id,
             "reason": self.reason,
@@ -129,6 +132,11 @@ def what_changed(tags: Mapping[str, str], inputs: Mapping[str, str]) -> list[str
 def recorded_sets(tags: Mapping[str, str]) -> dict[str, SetResult]:
     """What was measured on evaluation sets when a version was registered, by its tags."""
     return _SETS.validate_json(tags.get("sets", "{}"))
+
+
+def recorded_judges(tags: Mapping[str, str]) -> dict[str, list[str]]:
+    """Contestants that learned from the network that judged them, by a version's tags."""
+    return _JUDGES.validate_json(tags.get("trained_on_judge", "{}"))
 
 
 def recorded_gate(tags: Mapping[str, str]) -> GateConfig:

@@ -5,13 +5,19 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from srgan.errors import DataError
+from srgan.errors import ConfigError, DataError
 from srgan.evaluate.bootstrap import Interval, paired_interval
+from srgan.evaluate.judges import GET_A_JUDGE
 from srgan.evaluate.report import ImageFigures, Report
 from srgan.refs import ModelRef
 from srgan.storage import ObjectStore
 
 _MIN_PHOTOS = 2
+_OF_PIXELS = ("psnr", "ssim")
+_MEASURE = (
+    "(each by `prefect deployment run evaluate-model/evaluate-model --param model={} "
+    "--param dataset=NAME`)"
+)
 _REPORT = re.compile(r"/evaluations/[^/]+/(report|sets/[^/]+)\.json$")
 
 
@@ -52,7 +58,26 @@ class Pairing:
         both = [name for name in mine if name in theirs]
         if self.first.report.judges == self.second.report.judges:
             return both
-        return [name for name in both if name in ("psnr", "ssim")]
+        return [name for name in both if name in _OF_PIXELS]
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether these figures say which of the two looks better: PSNR does of pixels alone."""
+        beyond = any(side.name in side.report.beyond_pixels for side in (self.first, self.second))
+        return not beyond or len(self.figures) > len(_OF_PIXELS)
+
+    def decides(self, figure: str) -> bool:
+        """Whether a figure compares what the two learned, rather than pixels alone."""
+        beyond = any(side.name in side.report.beyond_pixels for side in (self.first, self.second))
+        return not beyond or figure not in _OF_PIXELS
+
+    def taught(self, figure: str) -> tuple[bool, bool]:
+        """Of each, whether it learned from the network whose distance this is."""
+        first, second = (
+            side.name in side.report.trained_on_judge.get(figure, ())
+            for side in (self.first, self.second)
+        )
+        return first, second
 
     @property
     def same_code(self) -> bool:
@@ -86,7 +111,8 @@ def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list
     """Both versions wherever they were measured on the same images, held-out crops before sets.
 
     For each of these the pair from one evaluation, else from one release, where there are several.
-    `DataError` with the command that measures them where no evaluation did.
+    `DataError` with the command that measures them where no evaluation did; `ConfigError` with the
+    one that gets a judge where they learned from more than pixels and only pixels were compared.
     """
     runs = dict.fromkeys((first.run, second.run))
     mine, theirs = (
@@ -101,15 +127,20 @@ def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list
     if not best:
         raise DataError(
             f"no evaluation has measured {first.uri} and {second.uri} on the same images; have "
-            "both measured on one dataset, each by `prefect deployment run "
-            f"evaluate-model/evaluate-model --param model={first.uri} --param dataset=NAME`, "
-            "then compare again"
+            f"both measured on one dataset {_MEASURE.format(first.uri)}, then compare again"
+        )
+    if not any(pair.is_judged for pair in best.values()):
+        raise ConfigError(
+            f"{first.uri} and {second.uri} cannot be compared: PSNR alone does not judge what "
+            "learned from more than pixels (a GAN stage, a feature loss, or training elsewhere), "
+            f"and no perceptual distance was measured of both. Get a network with {GET_A_JUDGE}, "
+            f"have both measured on one dataset {_MEASURE.format(first.uri)}, then compare again"
         )
     return sorted(best.values(), key=lambda pair: (pair.first.report.on is not None, pair.where))
 
 
-def _rank(pair: Pairing) -> tuple[bool, bool]:
-    return pair.first.key == pair.second.key, pair.same_code
+def _rank(pair: Pairing) -> tuple[bool, bool, bool]:
+    return pair.is_judged, pair.first.key == pair.second.key, pair.same_code
 
 
 def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:

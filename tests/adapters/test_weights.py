@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from srgan.adapters.s3 import S3Store
-from srgan.adapters.weights import mirror
+from srgan.adapters.weights import mirror, mirrored_weights
 from srgan.errors import CheckpointError, ConfigError, StorageError
 from srgan.models.weights import find_mirrored, read_weights, weights_key
 from srgan.settings import Settings
@@ -184,3 +184,12 @@ def test_the_command_mirrors_and_says_where_the_weights_are(
     )
     assert done.returncode == 0, done.stderr
     assert f"{object_store.uri(weights_key(SHA256))}\n" in done.stdout
+
+
+def test_the_mirrored_weights_of_a_network_come_by_its_name(
+    object_store: S3Store, s3_settings: Settings, weights_file: Path
+) -> None:
+    with pytest.raises(CheckpointError, match="`srgan weights mirror squeezenet1_1`, or name a"):
+        mirrored_weights(s3_settings, "squeezenet1_1")
+    mirror(s3_settings, "squeezenet1_1", str(weights_file))
+    assert mirrored_weights(s3_settings, "squeezenet1_1") == drawn_weights()

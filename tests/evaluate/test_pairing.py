@@ -3,7 +3,7 @@
 import pytest
 
 from srgan.adapters.s3 import S3Store
-from srgan.errors import DataError
+from srgan.errors import ConfigError, DataError
 from srgan.evaluate.pairing import find_pairings
 from srgan.evaluate.report import Report
 from srgan.refs import ModelRef, SetRef, to_json
@@ -50,8 +50,23 @@ def test_distances_by_other_weights_are_not_compared(object_store: S3Store) -> N
     record(object_store, "run-2", "y/report", theirs, model="2")
     (pairing,) = find_pairings(object_store, A, B)
     assert pairing.figures == ["psnr", "ssim"]
+    assert pairing.decides("psnr")
     record(object_store, "run-2", "y/report", mine, model="2")
     assert find_pairings(object_store, A, B)[0].figures == ["psnr", "ssim", "squeezenet_distance"]
+
+
+def test_what_learned_from_more_than_pixels_is_not_compared_by_psnr(object_store: S3Store) -> None:
+    gan = report(FIGURES, beyond_pixels=["model"])
+    record(object_store, "run-1", "x/report", gan, model="1", champion="2")
+    with pytest.raises(ConfigError, match=r"PSNR alone does not .*srgan weights mirror squeezenet"):
+        find_pairings(object_store, A, B)
+    distance = {"squeezenet_distance": dict.fromkeys(FIGURES, 1.0)}
+    taught = {"squeezenet_distance": ["champion"]}
+    judged = report(FIGURES, distance, beyond_pixels=["model"], trained_on_judge=taught)
+    record(object_store, "run-1", "later/report", judged, model="1", champion="2")
+    (pairing,) = find_pairings(object_store, A, B)
+    assert (pairing.decides("psnr"), pairing.decides("squeezenet_distance")) == (False, True)
+    assert pairing.taught("squeezenet_distance") == (False, True)
 
 
 def test_what_was_measured_on_other_images_is_not_compared(object_store: S3Store) -> None:
