@@ -49,6 +49,7 @@ def read_import(data: bytes) -> Imported:
     config = naming.config(state)
     generator = build_empty_generator(config)
     expected = generator.state_dict()
+    state = _with_counters({naming.theirs(name) for name in expected}, state)
     check_weights(state, {naming.theirs(name): expected[name] for name in expected}, config)
     ours = {name: state[naming.theirs(name)] for name in expected}
     generator.load_state_dict(_in_our_range(ours, naming), assign=True)
@@ -88,7 +89,7 @@ def _tensors(loaded: object) -> dict[str, Tensor]:
         raise CheckpointError(f"expected a dictionary of tensors, got {type(loaded).__name__}")
     weights: Mapping[object, object] = loaded
     for container in _CONTAINERS:
-        if isinstance(inner := loaded.get(container), Mapping):
+        if isinstance(inner := loaded.get(container), Mapping) and inner:
             weights = inner
             break
     state = {}
@@ -111,6 +112,12 @@ def _bare(name: str) -> str:
         if name.startswith(prefix):
             return _bare(name.removeprefix(prefix))
     return name
+
+
+def _with_counters(names: set[str], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Batch norm's counters of batches, which no inference reads, where a checkpoint has none."""
+    counters = {name for name in names - state.keys() if name.endswith(".num_batches_tracked")}
+    return state | {name: torch.zeros((), dtype=torch.long) for name in counters}
 
 
 def _in_our_range(state: dict[str, Tensor], naming: Naming) -> dict[str, Tensor]:

@@ -83,6 +83,8 @@ def check_weights(
             )
         elif not bool(torch.isfinite(have).all()):
             problems.append(f"{name} holds NaN or infinite values")
+        elif name.endswith("running_var") and bool((have < 0).any()):
+            problems.append(f"{name} holds negative variances")
     if problems:
         more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise CheckpointError(

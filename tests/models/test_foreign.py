@@ -119,6 +119,16 @@ def test_averaged_weights_are_preferred_to_the_last_ones() -> None:
     assert_same_images(saved(checkpoint), COMMON, unit_range=True)
 
 
+def test_a_container_that_is_empty_is_none() -> None:
+    checkpoint = {"params_ema": {}, "params": COMMON.state_dict()}
+    assert_same_images(saved(checkpoint), COMMON, unit_range=True)
+
+
+def test_counters_of_batches_may_be_missing() -> None:
+    state = {k: v for k, v in COMMON.state_dict().items() if "num_batches_tracked" not in k}
+    assert_same_images(saved({"state_dict": state}), COMMON, unit_range=True)
+
+
 @pytest.mark.parametrize("generator", [MSRRESNET, RRDBNET], ids=["MSRResNet", "RRDBNet"])
 @pytest.mark.parametrize("container", ["params", "params_ema", None])
 def test_basicsrs_networks_are_read_from_where_basicsr_puts_them(
@@ -227,6 +237,7 @@ def test_an_imported_generator_can_be_trained() -> None:
             r"trunk.1.rcb.4.running_var is \(9,\) torch.float32, expected \(4,\)",
         ),
         ({"conv2.1.bias": torch.full((4,), torch.nan)}, "conv2.1.bias holds NaN"),
+        ({"conv2.1.running_var": torch.full((4,), -1.0)}, "conv2.1.running_var holds negative"),
         ({"conv1.0.weight": torch.zeros(4)}, r"conv1.0.weight is \(4,\), expected a convolution's"),
         ({"conv1.0.weight": None}, "conv1.0.weight is missing"),
         ({"conv1.0.weight": "text"}, "conv1.0.weight holds str, not a tensor"),
