@@ -29,8 +29,8 @@ _DATA: dict[str, dict[str, object]] = {
 _LONGER: dict[str, object] = {"steps": 2800, "checkpoint_every": 200}
 """Of the GANs: about 20 minutes on two cores with bf16, ten times the stage of the recipe."""
 _SEEDS = (0, 1, 2)
-_ABLATION_STEPS = 500
-_GAN_ABLATION_STEPS = 150
+_ABLATION_STEPS = 300
+_GAN_ABLATION_STEPS = 100
 
 
 @dataclass(frozen=True)
