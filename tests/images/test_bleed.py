@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -52,3 +54,21 @@ def test_hidden_pixels_take_the_colour_of_what_is_next_to_them() -> None:
 def test_what_is_wholly_visible_or_wholly_hidden_stays() -> None:
     for alpha in (None, np.ones((40, 56), np.uint8), np.zeros((40, 56), np.uint8)):
         np.testing.assert_array_equal(bled(Photo(picture(), alpha)), picture())
+
+
+def test_bands_leave_no_trace_and_hold_few_floats() -> None:
+    """Memory of an image is bounded by its budget, which knows nothing of copies in floats."""
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (1001, 700, 3), dtype=np.uint8)
+    alpha = rng.integers(0, 2, (1001, 700), dtype=np.uint8)
+    photo = Photo(pixels, alpha)
+    whole = bled(photo)
+    top = bled(Photo(pixels[:130], alpha[:130]))
+    # Where every block of 2×2 shows something, a band cut off is the whole image's.
+    seen = alpha[:128].reshape(64, 2, 350, 2).any(axis=(1, 3)).repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(whole[:128][seen], top[:128][seen], strict=True)
+    tracemalloc.start()
+    bled(photo)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 20 * alpha.size
