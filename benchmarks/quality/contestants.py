@@ -28,8 +28,6 @@ _DATA: dict[str, dict[str, object]] = {
 
 _LONGER: dict[str, object] = {"steps": 2800, "checkpoint_every": 200}
 """Of the GANs: about 20 minutes on two cores with bf16, ten times the stage of the recipe."""
-_DEEPER = 20
-"""Residual blocks, twice those of the recipe: what half its steps bring to a larger network."""
 _SEEDS = (0, 1, 2)
 _ABLATION_STEPS = 300
 _GAN_ABLATION_STEPS = 100
@@ -63,7 +61,6 @@ def networks(weights: str) -> list[Contestant]:
     fast = Contestant("fast", "fast", RECIPE.pretrain)
     return [
         fast,
-        Contestant("deeper", f"fast, {_DEEPER} blocks", _deeper()),
         Contestant(
             "srgan_squeezenet",
             "SRGAN-SqueezeNet",
@@ -180,12 +177,6 @@ def _first_paper(kind: str, *, steps: int) -> PretrainConfig:
         validate_every=steps // 20,
         log_every=50,
     )
-
-
-def _deeper() -> PretrainConfig:
-    """The recipe's own stage but for the size of the network; as long as the recipe's takes."""
-    generator = RECIPE.pretrain.generator.model_copy(update={"num_blocks": _DEEPER})
-    return RECIPE.pretrain.model_copy(update={"generator": generator, "steps": 8000})
 
 
 def _srresnet() -> PretrainConfig:
