@@ -29,8 +29,8 @@ _DATA: dict[str, dict[str, object]] = {
 _LONGER: dict[str, object] = {"steps": 2800, "checkpoint_every": 200}
 """Of the GANs: about 20 minutes on two cores with bf16, ten times the stage of the recipe."""
 _SEEDS = (0, 1, 2)
-_ABLATION_STEPS = 300
-_GAN_ABLATION_STEPS = 100
+ABLATION_STEPS = 300
+GAN_ABLATION_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def networks(weights: str) -> list[Contestant]:
 
 def ablations() -> Iterator[tuple[str, list[Contestant]]]:
     """What is taken away from the shortened fast recipe, and the trainings: one for each seed."""
-    steps = _ABLATION_STEPS
+    steps = ABLATION_STEPS
     rate = RECIPE.pretrain.learning_rate.model_copy(update={"warmup_steps": steps // 20})
     whole = RECIPE.pretrain.model_copy(
         update={
@@ -127,7 +127,7 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
 def gan_ablations(weights: str) -> Iterator[tuple[str, list[Contestant]]]:
     """The same of the recipe's second stage, from the whole fast generator."""
     trained = {each.name: each for each in networks(weights)}
-    steps = _GAN_ABLATION_STEPS
+    steps = GAN_ABLATION_STEPS
     gan = trained["srgan_squeezenet"].stage
     assert isinstance(gan, AdversarialConfig)
     assert isinstance(gan.content, FeatureContentConfig)

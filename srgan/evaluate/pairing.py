@@ -63,13 +63,12 @@ class Pairing:
     @property
     def is_judged(self) -> bool:
         """Whether these figures say which of the two looks better: PSNR does of pixels alone."""
-        beyond = any(side.name in side.report.beyond_pixels for side in (self.first, self.second))
-        return not beyond or len(self.figures) > len(_OF_PIXELS)
+        return any(map(self.decides, self.figures))
 
     def decides(self, figure: str) -> bool:
         """Whether a figure compares what the two learned, rather than pixels alone."""
         beyond = any(side.name in side.report.beyond_pixels for side in (self.first, self.second))
-        return not beyond or figure not in _OF_PIXELS
+        return figure not in _OF_PIXELS or not beyond
 
     def taught(self, figure: str) -> tuple[bool, bool]:
         """Of each, whether it learned from the network whose distance this is."""

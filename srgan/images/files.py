@@ -174,6 +174,8 @@ def _check_folder(source: Path, destination: Path) -> None:
 
 
 def _result_name(photo: Path, format: str) -> str:
+    if photo.suffix.lower() in _NOT_READ:
+        return f"{photo.name}.png"  # never written: a raw file must not meet the JPEG beside it
     own = _FORMATS.get(photo.suffix.lower(), "")
     if format == own or (format == "same" and own) or (format == "lossless" and own in _LOSSLESS):
         return photo.name

@@ -48,6 +48,12 @@ def test_a_photo_of_a_format_that_is_not_read_is_not_passed_over(tmp_path: Path)
     assert [source.name for source, _ in plan] == ["a.png", "b.ppm"]
 
 
+def test_a_raw_file_beside_its_jpeg_does_not_stop_the_folder(tmp_path: Path) -> None:
+    put(tmp_path / "in" / "a.jpg")
+    (tmp_path / "in" / "a.NEF").write_bytes(b"raw")
+    assert names(plan_files(tmp_path / "in", tmp_path / "out")) == ["a.NEF.png", "a.png"]
+
+
 def test_two_files_of_one_stem_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "a.jpg"), put(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.jpg and a\.png have the same stem"):
