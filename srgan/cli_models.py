@@ -117,9 +117,11 @@ def promote(
         else:
             entry = _ask_the_gate(services, challenger, champion, before)
         _say(entry.decision.reason, publish(services.registry, log, entry))
-        if (stays := log.champion()) != challenger.version:
+        # By the decision, not by today's champion: the next one may have been made meanwhile.
+        if entry.champion != challenger.version:
             typer.echo(
-                f"Champion stays version {stays}. To promote it all the same: --force --reason TEXT"
+                f"Champion stays version {log.champion()}. To promote it all the same: "
+                "--force --reason TEXT"
             )
             raise typer.Exit(1)
 

@@ -311,6 +311,29 @@ def test_of_two_decisions_on_the_same_champion_one_wins_and_the_other_is_told(
     assert alias() == 3
 
 
+def test_a_promotion_that_was_overtaken_after_it_was_written_succeeded(
+    models: Callable[..., Answer],
+    versions: list[ModelRef],
+    log: PromotionLog,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second, third = versions
+    crown(log, first)
+    write = PromotionLog.append
+
+    def overtaken(self: PromotionLog, *arguments: object, **options: object) -> object:
+        monkeypatch.setattr(PromotionLog, "append", write)
+        entry = write(self, *arguments, **options)  # type: ignore[arg-type]  # passed on
+        crown(log, third)
+        return entry
+
+    monkeypatch.setattr(PromotionLog, "append", overtaken)
+    done = models("promote", second.uri, "--force", "--reason", "me first")
+    assert done.code == 0, done.out
+    assert [entry.champion for entry in log.entries()] == [1, 2, 3]
+    assert alias() == 3
+
+
 def test_promotions_by_many_processes_at_once_leave_a_whole_history(
     versions: list[ModelRef], log: PromotionLog
 ) -> None:
