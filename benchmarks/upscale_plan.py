@@ -34,6 +34,7 @@ CONFIG = UpscaleConfig()
 PER_PART = 5000
 """Rows of one part of the records, as a batch of tiny images writes them."""
 WRITERS = 16
+PLAN_LIMIT_S = 900.0
 
 
 def main() -> None:
@@ -115,7 +116,7 @@ def _pieces(first: int, last: int) -> Iterator[range]:
 
 def _plan_in_process(stack: Stack, destination: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--home", str(stack.home), "--destination", destination]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PLAN_LIMIT_S)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
