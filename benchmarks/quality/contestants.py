@@ -17,12 +17,14 @@ from srgan.recipes import get_recipe
 from srgan.refs import digest
 
 RECIPE = get_recipe("fast_x4")
+_FEW_PHOTOS = get_recipe("few_photos_x4")
 WHOLE = "nothing"
 """The ablation that takes nothing away: what the others are compared with."""
 
 _DATA: dict[str, dict[str, object]] = {
     "shrunk photos": {"shrunk": ()},
     "leaving out flat crops": {"least_detail": 0.0},
+    "photos shrunk to two sizes, to six instead": {"shrunk": _FEW_PHOTOS.data.shrunk},
 }
 """Ablations of data instead of the stage."""
 
@@ -59,8 +61,12 @@ def networks(weights: str) -> list[Contestant]:
     assert isinstance(gan.content, FeatureContentConfig)
     perceptual = gan.content.model_copy(update={"weights": weights})
     fast = Contestant("fast", "fast", RECIPE.pretrain)
+    few = _FEW_PHOTOS
+    in_order = few.pretrain.model_copy(update={"shuffle_colours": False})
     return [
         fast,
+        Contestant("few_photos", "few-photos", few.pretrain, data=few.data),
+        Contestant("few_in_order", "few-photos, colours in order", in_order, data=few.data),
         Contestant(
             "srgan_squeezenet",
             "SRGAN-SqueezeNet",
@@ -108,6 +114,7 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
         "bf16, fp32 instead": {"precision": "fp32"},
         "the bound on gradients": {"gradient_clip": None},
         **{title: {} for title in _DATA},
+        "colours in their order, shuffled instead": {"shuffle_colours": True},
     }
     for number, (title, changes) in enumerate(without.items()):
         yield (

@@ -69,6 +69,7 @@ def train(lab: Lab, contestant: Contestant) -> None:
         window=stage.window,
         seed=config.seed,
         augment=config.augment,
+        shuffle_colours=config.shuffle_colours,
     )
     with Batches(patches, _CPU) as batches:
         run_steps(

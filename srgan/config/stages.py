@@ -72,6 +72,9 @@ class _StageConfig(Config):
     learning_rate: LearningRate = LearningRate()
     augment: bool = True
     """Random flips and quarter turns."""
+    shuffle_colours: bool = False
+    """Red, green and blue of each patch change places, in all six orders alike: more variety where
+    photos are few."""
     degradation: DegradationConfig = DegradationConfig()
     ema_decay: float | None = Field(None, gt=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0)

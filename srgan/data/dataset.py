@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from srgan.errors import ConfigError, StorageError
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectStore
 
-_DRAWS = 5
+_DRAWS = 6
+_COLOUR_ORDERS = [list(order) for order in permutations(range(3))]
 _LOW = np.uint64(0xFFFFFFFF)
 
 
@@ -91,7 +93,14 @@ class Patches:
     """
 
     def __init__(
-        self, crops: Crops, *, batch_size: int, window: int, seed: int, augment: bool
+        self,
+        crops: Crops,
+        *,
+        batch_size: int,
+        window: int,
+        seed: int,
+        augment: bool,
+        shuffle_colours: bool = False,
     ) -> None:
         if window > crops.size:
             raise ConfigError(
@@ -105,6 +114,7 @@ class Patches:
         self._window = window
         self._seed = seed
         self._augment = augment
+        self._shuffle_colours = shuffle_colours
         self._num_crops = np.bincount(crops.photo_of)
         self._first_crop = np.concatenate(([0], np.cumsum(self._num_crops)[:-1]))
 
@@ -114,16 +124,16 @@ class Patches:
         The shares of all ranks in turn are the same batch for any number of ranks.
         """
         share = share_of(self._batch_size, rank, num_ranks)
-        crops, ys, xs, turns = self._draw(step)
+        crops, ys, xs, turns, orders = self._draw(step)
         batch = np.empty((len(share), 3, self._window, self._window), np.uint8)
         for out, index in zip(batch, share, strict=True):
             y, x = ys[index], xs[index]
             patch = self._crops.view(crops[index])[y : y + self._window, x : x + self._window]
-            out[:] = _turned(patch.transpose(2, 0, 1), turns[index])
+            out[_COLOUR_ORDERS[orders[index]]] = _turned(patch.transpose(2, 0, 1), turns[index])
         return batch
 
-    def _draw(self, step: int) -> tuple[list[int], list[int], list[int], list[int]]:
-        """Crop, y, x and turn (0–7) of every patch of the global batch."""
+    def _draw(self, step: int) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
+        """Crop, y, x, turn (0–7) and order of colours (0–5) of every patch of the global batch."""
         # Philox is a counter-based generator: a key is all the state there is. Raw bits instead
         # of Generator's methods, whose streams may differ between releases of numpy.
         key = np.array([self._seed % 2**64, step], np.uint64)
@@ -132,9 +142,11 @@ class Patches:
         photos = _distinct(bits[0].tolist(), len(self._num_crops))
         crops = self._first_crop[photos] + _below(bits[1], self._num_crops[photos])
         places = self._crops.size - self._window + 1
-        turns = bits[4] >> 29 if self._augment else np.zeros(self._batch_size, np.int64)
+        as_it_is = np.zeros(self._batch_size, np.int64)
+        turns = bits[4] >> 29 if self._augment else as_it_is
+        orders = _below(bits[5], len(_COLOUR_ORDERS)) if self._shuffle_colours else as_it_is
         ys, xs = _below(bits[2], places), _below(bits[3], places)
-        return crops.tolist(), ys.tolist(), xs.tolist(), turns.tolist()
+        return crops.tolist(), ys.tolist(), xs.tolist(), turns.tolist(), orders.tolist()
 
 
 def share_of(batch_size: int, rank: int, num_ranks: int) -> range:

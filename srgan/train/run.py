@@ -87,6 +87,7 @@ def _run_stage(
         window=stage.window,
         seed=config.seed,
         augment=config.augment,
+        shuffle_colours=config.shuffle_colours,
     )
     judge = build_judge(store, config, crop_size=eval_crops.size, device=device)
     validation = Validation(eval_crops, config.generator.scale, device, judge)

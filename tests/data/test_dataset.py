@@ -40,6 +40,7 @@ def _patches(crops: Crops, batch_size: int = 12, window: int = 8, **options: int
         window=window,
         seed=settings["seed"],
         augment=bool(settings["augment"]),
+        shuffle_colours=bool(settings.get("shuffle_colours")),
     )
 
 
@@ -105,6 +106,26 @@ def test_without_augmentation_patches_are_as_photographed() -> None:
         rows, columns = np.diff(patch[1].astype(int), axis=0), np.diff(patch[2].astype(int))
         assert (rows == 1).all()
         assert (columns == 1).all()
+
+
+def test_shuffled_colours_change_places_in_all_six_orders_alike_and_nothing_else() -> None:
+    crops = _made(20)
+    shuffled = _patches(crops, shuffle_colours=1)
+    orders: Counter[tuple[int, ...]] = Counter()
+    for step in range(100):
+        before = _patches(crops).batch(step, rank=0, num_ranks=1)
+        after = shuffled.batch(step, rank=0, num_ranks=1)
+        np.testing.assert_array_equal(np.sort(after, axis=1), np.sort(before, axis=1))
+        orders.update(_order(*pair) for pair in zip(before, after, strict=True))
+    assert len(orders) == 6
+    assert max(orders.values()) < 1.4 * min(orders.values())
+
+
+def _order(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Where each channel of `before` is in `after`."""
+    return tuple(
+        next(place for place in range(3) if (after[place] == channel).all()) for channel in before
+    )
 
 
 def test_what_a_seed_draws_does_not_depend_on_the_release_of_numpy() -> None:
