@@ -222,7 +222,8 @@ def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Mani
 
 
 @pytest.mark.timeout(4 * TIMEOUT_S)
-@pytest.mark.parametrize("num_ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow  # the kill among the fast ones is in test_jobs
+@pytest.mark.parametrize("num_ranks", [1, 2])
 def test_a_gan_stage_that_is_killed_anywhere_ends_bit_identical(
     stage_run, object_store: S3Store, num_ranks: int
 ) -> None:
@@ -287,6 +288,7 @@ def test_a_stalled_rank_is_reported_with_the_last_step_and_stack_of_every_rank(
     assert "backward" in waiting, "rank 0 waits for the gradients of rank 1"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(TIMEOUT_S + 60)
 def test_a_frozen_process_is_named_by_a_rank_that_is_alive(
     tmp_path: Path, environment: dict[str, str]
