@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from srgan.images.photo import Photo
 from srgan.images.spool import Plane, SpooledPhoto
-from srgan.resize import resample, resample_blocks
 
 
 def resampled(photo: Photo, height: int, width: int, *, pages: tuple[Photo, ...]) -> Photo:
@@ -13,6 +12,9 @@ def resampled(photo: Photo, height: int, width: int, *, pages: tuple[Photo, ...]
     From pixels that are rounded already, so that a value is at most one level off what the
     network's floats would have given. What lies on the disk stays there.
     """
+    # torch takes seconds, which a flow and a job's driver need not pay: they only ask for sizes.
+    from srgan.resize import resample
+
     old_height, old_width = photo.pixels.shape[:2]
     if (height, width) == (old_height, old_width):
         return replace(photo, pages=pages)
@@ -31,6 +33,8 @@ def resampled(photo: Photo, height: int, width: int, *, pages: tuple[Photo, ...]
 
 
 def _on_disk(plane: Plane, height: int, width: int) -> Plane:
+    from srgan.resize import resample_blocks
+
     result = Plane(plane.folder, (height, width, *plane.shape[2:]), plane.dtype)
     for rows, values in resample_blocks(plane.values, height, width):
         result.write(rows, slice(0, width), values)
