@@ -4,11 +4,11 @@
         [--megapixels 12] [--num-photos 300] [--small 100 1000 10000] [--sections e2e jobs small]
 
 Starts the whole local stack in a temporary folder and runs the deployment `upscale/upscale` as a
-user would. `e2e`: the run's fixed cost (a warm run of one tiny image), the engine's own rate on the
-photos in this process with all threads, the rate of the bulk run with as many jobs as processors.
-`jobs`: one job against two. `small`: seconds per image over runs of more and more small images.
-Photos are drawn from a seed, of mixed sizes, or taken from a folder. ``--tiny`` shows that the
-script runs; its figures mean nothing. Wants a quiet machine.
+user would. `e2e`: the engine's own rate on the photos, in this process with all threads, before the
+stack starts; the run's fixed cost (a warm run of one tiny image); the rate of the bulk run with as
+many jobs as processors. `jobs`: one job against two. `small`: seconds per image over runs of more
+and more small images. Photos are drawn from a seed, of mixed sizes, or taken from a folder.
+``--tiny`` shows that the script runs; its figures mean nothing. Wants a quiet machine.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from PIL import Image
 
 from srgan.adapters.registering import Registrar
 from srgan.adapters.s3 import S3Store, open_store
+from srgan.allocator import use_large_pages
 from srgan.config import GeneratorConfig
 from srgan.evaluate.lineage import ImportLineage
 from srgan.images import decode
@@ -56,6 +57,13 @@ def main() -> None:
         f"{os.getloadavg()[0]:.1f}, torch {torch.__version__}, {torch.get_num_threads()} threads",
         flush=True,
     )
+    generator = _generator(options)
+    photos: dict[str, bytes] = {}
+    engine_rate = 0.0
+    if {"e2e", "jobs"} & set(options.sections):
+        photos = _folder(options.photos) if options.photos else _drawn(options)
+        # Before the services start, which would take their share of it.
+        engine_rate = _engine_rate(generator, photos)
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "home")
         try:
@@ -63,7 +71,7 @@ def main() -> None:
             deploy(stack)
             # Prefect's and MLflow's clients read them, and deployments are found through them.
             os.environ |= {**stack.env(), "PATH": _path()}
-            _measure(options, Bench(_register(_generator(options))))
+            _measure(options, Bench(_register(generator)), photos, engine_rate)
         finally:
             stack.down()
 
@@ -124,7 +132,9 @@ class Bench:
         return seconds, json.loads(self.store.get(key))
 
 
-def _measure(options: argparse.Namespace, bench: Bench) -> None:
+def _measure(
+    options: argparse.Namespace, bench: Bench, photos: dict[str, bytes], engine_rate: float
+) -> None:
     num_jobs = os.cpu_count() or 1
     bench.put("one", {"tiny.png": _png(np.zeros((8, 8, 3), np.uint8))})
     bench.run("one", max_jobs=1)  # fills caches of files
@@ -135,10 +145,9 @@ def _measure(options: argparse.Namespace, bench: Bench) -> None:
         f"(median of {', '.join(f'{each:.1f}' for each in warm)})",
         flush=True,
     )
-    if {"e2e", "jobs"} & set(options.sections):
-        photos = _folder(options.photos) if options.photos else _drawn(options)
+    if photos:
         bench.put("photos", photos)
-        _end_to_end(options, bench, photos, fixed_s, num_jobs)
+        _end_to_end(options, bench, engine_rate, fixed_s, num_jobs)
     if "small" in options.sections:
         _small(options, bench, fixed_s, num_jobs)
 
@@ -146,17 +155,10 @@ def _measure(options: argparse.Namespace, bench: Bench) -> None:
 def _end_to_end(
     options: argparse.Namespace,
     bench: Bench,
-    photos: dict[str, bytes],
+    engine_rate: float,
     fixed_s: float,
     num_jobs: int,
 ) -> None:
-    engine_rate, megapixels = _engine_rate(bench, photos)
-    print(
-        f"{len(photos)} photos, {megapixels:.1f} LR megapixels, "
-        f"{sum(map(len, photos.values())) / 1e6:.1f} MB; engine alone: "
-        f"{engine_rate:.3f} output MP/s",
-        flush=True,
-    )
     rates: dict[int, float] = {}
     jobs = [num_jobs] if "jobs" not in options.sections else sorted({1, 2, num_jobs})
     for each in jobs:
@@ -174,11 +176,10 @@ def _end_to_end(
         print(f"2 jobs at once against 1: {rates[2] / rates[1]:.2f}")
 
 
-def _engine_rate(bench: Bench, photos: dict[str, bytes]) -> tuple[float, float]:
-    """Output megapixels per second of the engine with all threads, and LR megapixels."""
-    registry = Registrar(Settings())
-    weights = registry.load_generator_bytes(registry.resolve(bench.model))
-    engine = Engine(load_generator(weights), precision="auto")
+def _engine_rate(generator: Generator, photos: dict[str, bytes]) -> float:
+    """Output megapixels per second of the engine with all threads."""
+    use_large_pages()
+    engine = Engine(load_generator(dump_generator(generator)), precision="auto")
     decoded = [decode(data, max_pixels=MAX_PIXELS) for data in photos.values()]
     engine.upscale_photo(decoded[0])
     began = time.perf_counter()
@@ -188,7 +189,13 @@ def _engine_rate(bench: Bench, photos: dict[str, bytes]) -> tuple[float, float]:
         made += output.pixels.shape[0] * output.pixels.shape[1]
     seconds = time.perf_counter() - began
     pixels = sum(photo.pixels.shape[0] * photo.pixels.shape[1] for photo in decoded)
-    return made / 1e6 / seconds, pixels / 1e6
+    print(
+        f"{len(photos)} photos, {pixels / 1e6:.1f} LR megapixels, "
+        f"{sum(map(len, photos.values())) / 1e6:.1f} MB; engine alone: "
+        f"{made / 1e6 / seconds:.3f} output MP/s",
+        flush=True,
+    )
+    return made / 1e6 / seconds
 
 
 def _small(options: argparse.Namespace, bench: Bench, fixed_s: float, num_jobs: int) -> None:

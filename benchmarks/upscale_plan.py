@@ -1,12 +1,15 @@
 """Time and memory of planning a bulk run, over real objects in the embedded S3.
 
     python benchmarks/upscale_plan.py [--count 100000] [--steps 4] [--extrapolate 1000000]
+    python benchmarks/upscale_plan.py --drawn 1000000
 
 Writes `--count` tiny objects in `--steps` equal parts. After each part two plans are made, each in
 a process of its own: of a first run, which has everything to do, and of a run after one that has
 done everything, whose outputs and records are written too. Prints seconds and peak memory above
 what the process has after its imports, a straight line through them, and what that line says for
-`--extrapolate` keys. Linux.
+`--extrapolate` keys. The line is too steep for memory: SQLite's page cache grows to its bound and
+no further, which `--drawn` shows with a first run over a listing that no store stands behind.
+Linux.
 """
 
 import argparse
@@ -19,6 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +30,7 @@ from srgan.adapters.s3 import S3Store, open_store
 from srgan.config import UpscaleConfig
 from srgan.refs import ModelRef
 from srgan.stack import Stack
+from srgan.storage import ObjectInfo
 from srgan.upscale.plan import make_plan, stamp_of
 from srgan.upscale.records import Record, to_parquet
 
@@ -40,6 +45,9 @@ PLAN_LIMIT_S = 900.0
 def main() -> None:
     """Start the server, write, plan, print; or be the process that plans."""
     options = _options()
+    if options.drawn:
+        _show_drawn(options.drawn)
+        return
     if options.destination:
         print(json.dumps(_plan(Path(options.home), options.destination)))
         return
@@ -57,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--extrapolate", type=int, default=1_000_000)
+    parser.add_argument("--drawn", type=int, help="only plan so many keys, without a store")
     parser.add_argument("--home", help=argparse.SUPPRESS)
     parser.add_argument("--destination", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -121,16 +130,54 @@ def _plan_in_process(stack: Stack, destination: str) -> dict[str, float]:
     return result
 
 
+class _Drawn:
+    """What a plan asks of a bucket, with a drawn listing; what is written is not kept."""
+
+    bucket = "drawn"
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def list_unordered(self, prefix: str) -> Iterator[ObjectInfo]:
+        names = (f"{number // 1000:05d}/{number:08d}.jpg" for number in range(self._count))
+        return (ObjectInfo(f"{prefix}{name}", "ab" * 16, 250_000) for name in names)
+
+    def put(self, key: str, body: bytes, **options: object) -> str:
+        return ""
+
+    def find(self, key: str) -> None:
+        return None
+
+    head = find
+
+
+def _show_drawn(count: int) -> None:
+    for part in (count // 4, count // 2, count):
+        found = _measured_plan(_Drawn(part), _Drawn(0), "s3://drawn/photos", "s3://drawn/up")
+        assert found["num_todo"] == part, found
+        print(
+            f"{part:,} keys drawn, first run: {found['seconds']:.1f} s, "
+            f"peak {found['base_mb'] + found['peak_mb']:.0f} MB in all",
+            flush=True,
+        )
+
+
 def _plan(home: Path, destination: str) -> dict[str, float]:
     store = open_store(Stack(home).settings())
+    return _measured_plan(store, store, store.uri("photos"), store.uri(destination))
+
+
+def _measured_plan(
+    source_store: Any, store: Any, source: str, destination: str
+) -> dict[str, float]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     base_mb = _memory_mb("VmRSS")
     began = time.monotonic()
     made = make_plan(
+        source_store,
         store,
-        store,
-        source=store.uri("photos"),
-        destination=store.uri(destination),
+        source=source,
+        destination=destination,
         run="measured",
         model=MODEL,
         config=CONFIG,
