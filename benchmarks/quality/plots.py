@@ -17,6 +17,7 @@ _STYLE = {
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
+    "axes.prop_cycle": mpl.cycler(color=mpl.color_sequences["tab20"]),
 }
 _METADATA = {"Date": None}
 
@@ -42,16 +43,11 @@ def plot_plane(methods: Mapping[str, Figures], title: str, path: Path) -> None:
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.subplots()
         for name, figures in methods.items():
-            colour = "tab:red" if name.startswith("SRGAN") else "tab:blue"
-            axes.plot(figures.psnr, figures.distance, "o", color=colour)
-            axes.annotate(
-                name,
-                (figures.psnr, figures.distance),
-                textcoords="offset points",
-                xytext=(6, 4),
-                fontsize=9,
-            )
+            # Names beside the points would lie one on the other.
+            marker = "D" if name.startswith("SRGAN") else "o"
+            axes.plot(figures.psnr, figures.distance, marker, label=name, linestyle="none")
         axes.invert_yaxis()
+        axes.legend(frameon=False, loc="lower right", fontsize=9, ncols=2)
         axes.margins(x=0.12, y=0.1)
         axes.set(
             xlabel="PSNR (dB, luma): better to the right",
