@@ -25,9 +25,8 @@ install: $(INSTALLED)
 demo: $(INSTALLED)
 	@$(BIN)/srgan demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-# Two processes, each with services of its own; the stack's tests are all in one of them.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

@@ -39,13 +39,6 @@ _PORTS = (
 DrawPhoto = Callable[..., NDArray[np.uint8]]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `-n`, a file stays in one process, and so does all that uses the stack: it is one."""
-    for item in items:
-        stack = item.get_closest_marker("integration")
-        item.add_marker(pytest.mark.xdist_group("stack" if stack else item.path.name))
-
-
 @pytest.fixture(scope="session")
 def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A SeaweedFS of this session on free loopback ports; Settings that reach it."""
