@@ -5,6 +5,7 @@ the kill was not written again, and a further run finds nothing to do.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +159,13 @@ def test_a_bulk_run_survives_twenty_seconds_without_the_object_store(
 ) -> None:
     before = run.wait_for_outputs()
     supervisor = Supervisor(runtime_folder(Path(stack.env["SRGAN_HOME"])))
-    kill(processes_with(stack, b"weed\0"))
-    supervisor.stop(["s3"])  # or it would be back at once
+    with ThreadPoolExecutor(1) as thread:
+        # First, or it would be back at once; and then, for it serves on while it takes its leave.
+        stopped = thread.submit(supervisor.stop, ["s3"])
+        wait_until(lambda: supervisor.programs()["s3"].state == "STOPPING", "the store stops")
+        kill(processes_with(stack, b"weed\0"))
+        stopped.result(60)
+    assert run.now["state_type"] == "RUNNING", "the run ended before the store was away"
     stay_away(AWAY_S)
     supervisor.start("s3")
     expect_whole(stack, run, before, undisturbed)
