@@ -86,6 +86,25 @@ def crown(log: PromotionLog, *in_turn: ModelRef) -> None:
         publish(Registry(Settings()), log, entry)
 
 
+def overtake(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    before: Callable[[], None] = lambda: None,
+    after: Callable[[], None] = lambda: None,
+) -> None:
+    """Have somebody else act just before or after the next decision is written."""
+    write = PromotionLog.append
+
+    def overtaken(self: PromotionLog, *arguments: object, **options: object) -> object:
+        monkeypatch.setattr(PromotionLog, "append", write)
+        before()
+        entry = write(self, *arguments, **options)  # type: ignore[arg-type]  # passed on
+        after()
+        return entry
+
+    monkeypatch.setattr(PromotionLog, "append", overtaken)
+
+
 def measured(
     store: S3Store, version: ModelRef, champion: ModelRef | None, psnr: dict[str, float]
 ) -> Report:
@@ -295,14 +314,7 @@ def test_of_two_decisions_on_the_same_champion_one_wins_and_the_other_is_told(
 ) -> None:
     first, second, third = versions
     crown(log, first)
-    write = PromotionLog.append
-
-    def overtaken(self: PromotionLog, *arguments: object, **options: object) -> object:
-        monkeypatch.setattr(PromotionLog, "append", write)
-        crown(log, third)
-        return write(self, *arguments, **options)  # type: ignore[arg-type]  # passed on
-
-    monkeypatch.setattr(PromotionLog, "append", overtaken)
+    overtake(monkeypatch, before=lambda: crown(log, third))
     done = models("promote", second.uri, "--force", "--reason", "me first")
     assert done.code == 1
     assert "somebody else decided at the same moment, and nothing was changed here" in done.err
@@ -319,15 +331,7 @@ def test_a_promotion_that_was_overtaken_after_it_was_written_succeeded(
 ) -> None:
     first, second, third = versions
     crown(log, first)
-    write = PromotionLog.append
-
-    def overtaken(self: PromotionLog, *arguments: object, **options: object) -> object:
-        monkeypatch.setattr(PromotionLog, "append", write)
-        entry = write(self, *arguments, **options)  # type: ignore[arg-type]  # passed on
-        crown(log, third)
-        return entry
-
-    monkeypatch.setattr(PromotionLog, "append", overtaken)
+    overtake(monkeypatch, after=lambda: crown(log, third))
     done = models("promote", second.uri, "--force", "--reason", "me first")
     assert done.code == 0, done.out
     assert [entry.champion for entry in log.entries()] == [1, 2, 3]
