@@ -1,5 +1,7 @@
 """Deleting old versions, on a real registry and object store."""
 
+import json
+import secrets
 import time
 
 import pytest
@@ -22,22 +24,27 @@ pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warni
 LATER = time.time() + 3600
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def versions(mlflow_settings: Settings) -> list[ModelRef]:
-    """Four versions, of which the first is champion and the last challenger."""
+    """Four versions of a model of this test; the first is champion and the last challenger."""
+    model = f"gc-{secrets.token_hex(4)}"
     registry = Registrar(mlflow_settings)
     made = [
-        registry.register("gc-x4", weights(n), lineage(f"adversarial-gc-{n}", weights(n)))
+        registry.register(model, weights(n), lineage(f"adversarial-{model}-{n}", weights(n)))
         for n in range(1, 5)
     ]
-    registry.set_alias("gc-x4", CHAMPION, 1)
+    registry.set_alias(model, CHAMPION, 1)
     return made
 
 
-def find(settings: Settings, store: S3Store, *running: Running, keep: int = 1) -> Plan:
+def find(settings: Settings, store: S3Store, model: str, *running: Running) -> Plan:
     """The plan of this model alone: the registry is shared with other tests."""
-    found = plan(settings, store, list(running), keep=keep, before=LATER)
-    return Plan([each for each in found.versions if each.model == "gc-x4"], found.waste, found.kept)
+    found = plan(settings, store, list(running), keep=1, before=LATER)
+    return Plan([each for each in found.versions if each.model == model], found.waste, found.kept)
+
+
+def numbers(found: Plan) -> set[int]:
+    return {each.number for each in found.versions}
 
 
 def files(settings: Settings, version: ModelRef) -> list[str]:
@@ -55,13 +62,13 @@ def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
     for version in versions:
         object_store.put(f"runs/{version.run}/result.json", b"{}")
     object_store.put("runs/pretrain-1/result.json", b"{}")
-    bulk = Running("upscale", "f00", "n", {"model": "models:/gc-x4/3"})
-    found = find(mlflow_settings, object_store, bulk)
-    assert [each.number for each in found.versions] == [2]
+    bulk = Running("upscale", "f00", "n", {"model": versions[2].uri})
+    found = find(mlflow_settings, object_store, versions[0].name, bulk)
+    assert numbers(found) == {2}
     assert found.versions[0].size_bytes > 1000
     said: list[str] = []
     delete(mlflow_settings, object_store, found, said.append)
-    assert said == ["deleted models:/gc-x4/2", "deleted run adversarial-gc-2"]
+    assert said == [f"deleted {versions[1].uri}", f"deleted run {versions[1].run}"]
     registry = Registry(mlflow_settings)
     with pytest.raises(RegistryError, match="has no model"):
         registry.resolve(versions[1].uri)
@@ -75,25 +82,24 @@ def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
 def test_a_version_that_a_batch_of_a_running_bulk_run_uses_stays(
     mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
 ) -> None:
-    spec = b'{"model": {"name": "gc-x4", "version": 3}}'
+    model = versions[2].name
+    spec = json.dumps({"model": {"name": model, "version": 3}}).encode()
     object_store.put("runs/upscale-f00-12345678/000000/spec.json", spec)
-    by_name = Running("upscale", "f00", "n", {"model": "gc-x4"})
-    assert find(mlflow_settings, object_store, by_name).versions == []
-    assert [each.number for each in find(mlflow_settings, object_store).versions] == [3]
+    by_name = Running("upscale", "f00", "n", {"model": model})
+    assert numbers(find(mlflow_settings, object_store, model, by_name)) == {2}
+    assert numbers(find(mlflow_settings, object_store, model)) == {2, 3}
 
 
 def test_a_version_that_got_an_alias_after_the_look_stays(
     mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
 ) -> None:
-    found = find(mlflow_settings, object_store)
+    kept = versions[2]
+    found = find(mlflow_settings, object_store, kept.name)
     registry = Registry(mlflow_settings)
-    registry.set_alias("gc-x4", "back", 3)
-    try:
-        with pytest.raises(RegistryError, match=r"models:/gc-x4/3 is needed after all \(back\)"):
-            delete(mlflow_settings, object_store, found)
-    finally:
-        mlflow_client(mlflow_settings).delete_registered_model_alias("gc-x4", "back")
-    assert registry.load_generator_bytes(versions[2]) == weights(3)
+    registry.set_alias(kept.name, "back", 3)
+    with pytest.raises(RegistryError, match=rf"{kept.uri} is needed after all \(back\)"):
+        delete(mlflow_settings, object_store, found)
+    assert registry.load_generator_bytes(kept) == weights(3)
 
 
 def test_a_registry_that_does_not_answer_is_an_error(

@@ -13,8 +13,6 @@ from srgan.config import PretrainConfig
 from srgan.recipes import tiny
 from srgan.refs import DatasetRef
 from srgan.stack.environment import service_environment
-from srgan.stack.state import runtime_folder
-from srgan.stack.supervisor import Supervisor
 from srgan.train.checkpoint import read_manifest
 from tests.integration.conftest import RunningStack, wait_until
 from tests.integration.test_jobs import Run
@@ -22,9 +20,9 @@ from tests.integration.training import (
     Training,
     job_processes,
     kill,
+    object_store_away,
     prepare_leaves,
     processes_with,
-    stay_away,
     training_workers,
 )
 
@@ -33,7 +31,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(120
 STAGE = PretrainConfig.model_validate(
     {**tiny().pretrain.model_dump(), "steps": 600, "checkpoint_every": 20}
 )
-AWAY_S = 20  # the object store
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +84,8 @@ def test_a_stage_survives_the_loss_of_the_ray_head(
 def test_a_stage_survives_twenty_seconds_without_the_object_store(
     stack: RunningStack, training: Training, undisturbed: str
 ) -> None:
-    supervisor = Supervisor(runtime_folder(Path(stack.env["SRGAN_HOME"])))
-    kill(processes_with(stack, b"weed\0"))
-    supervisor.stop(["s3"])  # or it would be back at once
-    stay_away(AWAY_S)
-    supervisor.start("s3")
+    with object_store_away(stack):
+        assert training.runs, "the stage ended before the store was away"
     assert training.finish().digest == undisturbed
     assert "asking again" in training.text or "could not be written" in training.text
 

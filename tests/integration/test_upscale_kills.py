@@ -5,26 +5,21 @@ the kill was not written again, and a further run finds nothing to do.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from srgan.stack.state import runtime_folder
-from srgan.stack.supervisor import Supervisor
 from tests.integration.conftest import RunningStack, dead_leaves, wait_until
 from tests.integration.test_jobs import Run
-from tests.integration.training import kill, processes_with, stay_away
+from tests.integration.training import kill, object_store_away, processes_with
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 NUM_PHOTOS = 60
 NUM_BEFORE = 4
 """Outputs that are there when something is killed."""
-AWAY_S = 20  # the object store
 SOURCE = "s3://srgan/bulk/photos"
 # A batch takes long enough to be killed in the middle.
 REGISTER = """
@@ -158,16 +153,8 @@ def test_a_bulk_run_survives_twenty_seconds_without_the_object_store(
     stack: RunningStack, run: BulkRun, model: str, undisturbed: dict[str, str]
 ) -> None:
     before = run.wait_for_outputs()
-    supervisor = Supervisor(runtime_folder(Path(stack.env["SRGAN_HOME"])))
-    with ThreadPoolExecutor(1) as thread:
-        # First, or it would be back at once; and then, for it serves on while it takes its leave.
-        stopped = thread.submit(supervisor.stop, ["s3"])
-        wait_until(lambda: supervisor.programs()["s3"].state == "STOPPING", "the store stops")
-        kill(processes_with(stack, b"weed\0"))
-        stopped.result(60)
-    assert run.now["state_type"] == "RUNNING", "the run ended before the store was away"
-    stay_away(AWAY_S)
-    supervisor.start("s3")
+    with object_store_away(stack):
+        assert run.now["state_type"] == "RUNNING", "the run ended before the store was away"
     expect_whole(stack, run, before, undisturbed)
     expect_nothing_to_do(stack, model, run)
 

@@ -5,14 +5,19 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from srgan.config import PretrainConfig
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.stack.processes import find_processes
 from srgan.stack.state import runtime_folder
+from srgan.stack.supervisor import Supervisor
 from tests.integration.conftest import RunningStack, dead_leaves, wait_until
+
+_AWAY_S = 20
 
 
 def prepare_leaves(stack: RunningStack, dataset: str, first_seed: int) -> DatasetRef:
@@ -64,6 +69,10 @@ class Training:
         """The flow's log so far."""
         return self._log.read_text(errors="replace")
 
+    @property
+    def runs(self) -> bool:
+        return self._flow.poll() is None
+
     def wait_for(self, pattern: str, timeout_s: float = 240) -> None:
         """Wait for a line of the flow's log."""
         self._wait(lambda: re.search(pattern, self.text) is not None, pattern, timeout_s)
@@ -76,7 +85,7 @@ class Training:
     def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
         """Wait while the flow lives; the failure shows its log."""
         try:
-            wait_until(lambda: condition() or self._flow.poll() is not None, what, timeout_s)
+            wait_until(lambda: condition() or not self.runs, what, timeout_s)
         except AssertionError as error:
             raise AssertionError(f"{error}:\n{self.text[-6000:]}") from error
         assert condition(), f"the flow ended before {what}:\n{self.text[-6000:]}"
@@ -134,9 +143,21 @@ def processes_with(stack: RunningStack, words: bytes) -> list[int]:
     return sorted(process.pid for process in ours if words in _command(process.pid))
 
 
-def stay_away(seconds: float) -> None:
-    """For as long as a service is meant to be away."""
-    time.sleep(seconds)
+@contextmanager
+def object_store_away(stack: RunningStack) -> Iterator[None]:
+    """Kill the object store; it is away within the block and for 20 seconds at least."""
+    supervisor = Supervisor(runtime_folder(Path(stack.env["SRGAN_HOME"])))
+    with ThreadPoolExecutor(1) as thread:
+        # First, or it would be back at once; and then, for it serves on while it takes its leave.
+        stopped = thread.submit(supervisor.stop, ["s3"])
+        wait_until(lambda: supervisor.programs()["s3"].state == "STOPPING", "the store stops")
+        kill(processes_with(stack, b"weed\0"))
+        stopped.result(60)
+    try:
+        yield
+        time.sleep(_AWAY_S)
+    finally:
+        supervisor.start("s3")
 
 
 def _command(pid: int) -> bytes:
