@@ -7,7 +7,8 @@
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
 #   TRAIN= EVAL= WEIGHTS=     what `make bench-quality` trains and measures on: a folder of photos, a
-#                             folder with Set5 and Set14, SqueezeNet's weights; also OUT= and STRIPS=
+#                             folder with Set5 and Set14, SqueezeNet's weights; also OUT= for the
+#                             trainings, STRIPS= for pictures of other photos than Set14's first
 
 PYTHON ?= python3
 TORCH_INDEX ?=

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from srgan.cli_generators import open_generator
-from srgan.errors import PASSED_BY, CheckpointError, ConfigError, DataError, SrganError
+from srgan.errors import (
+    PASSED_BY,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    SrganError,
+    StorageError,
+)
 
 if TYPE_CHECKING:
     from srgan.evaluate.comparison import Distance
@@ -186,7 +193,12 @@ def _perceptual_weights(network: "FeatureNetwork", source: str) -> bytes:
     from srgan.adapters.weights import fetch_named, mirrored_weights
     from srgan.settings import Settings
 
-    return fetch_named(Settings(), source) if source else mirrored_weights(Settings(), network)
+    if source:
+        return fetch_named(Settings(), source)
+    try:
+        return mirrored_weights(Settings(), network)
+    except StorageError as error:
+        raise StorageError(f"{error}. Or name a file: --distance {network}=FILE") from error
 
 
 def _size_bytes(text: str) -> int:

@@ -1,5 +1,10 @@
 """What can go wrong, by who has to act. Messages name the key, file or field and what to do."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class SrganError(Exception):
     """Base of every error that this project raises on purpose."""
@@ -55,6 +60,16 @@ class StackError(SrganError):
 
 class RegistryError(SrganError):
     """The model registry has no such model, version or alias."""
+
+
+def explain(error: "ValidationError") -> str:
+    """What pydantic found wrong, as ``field: what, got value``, without its links."""
+    found = []
+    for each in error.errors():
+        field, value = ".".join(map(str, each["loc"])), each["input"]
+        got = f", got {value!r}" if isinstance(value, str | int | float) else ""
+        found.append(f"{field}: {each['msg']}{got}" if field else each["msg"])
+    return "; ".join(found)
 
 
 PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OSError)

@@ -1,7 +1,7 @@
 """Losses over images in [−1, 1] and over logits; all in float32, also under autocast.
 
-Shapes and types are checked, the range is the caller's promise: to look at it would wait for the
-device at every step.
+Shapes and types are checked, and on the CPU the range of HR. On a GPU it is the caller's promise:
+looking would wait for the device at every step. SR has no bounds.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from srgan.models.features import FeatureExtractor
 _CHANNELS = (1, 3)
 _SMOOTH = 1e-12
 """Under the square root, whose slope at 0 is infinite."""
+_ROUNDING = 1e-3
 
 
 def pixel_loss(kind: Literal["mse", "l1"], sr: Tensor, hr: Tensor) -> Tensor:
@@ -106,6 +107,11 @@ def _check_pair(sr: Tensor, hr: Tensor) -> None:
     for name, images in (("sr", sr), ("hr", hr)):
         if not images.is_floating_point():
             raise ValueError(f"expected {name} as floats in [−1, 1], got {images.dtype}")
+    if hr.device.type == "cpu":
+        least, most = (float(value) for value in hr.detach().aminmax())
+        # NaN passes: a step leaves out what is not finite, and says so.
+        if least < -1 - _ROUNDING or most > 1 + _ROUNDING:
+            raise ValueError(f"expected hr in [−1, 1], got values from {least:g} to {most:g}")
 
 
 def _check_logits(logits: Tensor) -> None:

@@ -1,10 +1,10 @@
 """MATLAB-compatible bicubic resizing and the degradation HR → LR of section 3.2.
 
-`imresize` is the reference on 8-bit images, `resample` the same for any size and for 16 bits;
-`downsample` and `upsample` are the same linear operator on float tensors. All of them take
-u = (x + 0.5) / scale − 0.5 as the source position of the output pixel x, the cubic kernel with
-a = −0.5, widened by 1 / scale when the image shrinks, and mirror the image at its borders (the
-border pixel itself is repeated).
+`imresize` is the reference on 8-bit images, `resample` the same for any size and for 16 bits,
+`Degradation` the same on batches of windows; `upsample` is the linear operator without clamping on
+float tensors. All of them take u = (x + 0.5) / scale − 0.5 as the source position of the output
+pixel x, the cubic kernel with a = −0.5, widened by 1 / scale when the image shrinks, and mirror the
+image at its borders (the border pixel itself is repeated).
 """
 
 import math
@@ -185,23 +185,6 @@ def _convolve(image: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1)) -
     # bf16 keeps 8 bits of mantissa: a bicubic image computed in it is off by whole levels.
     with torch.autocast(device, enabled=False):
         return F.conv2d(image, kernel, stride=stride)
-
-
-def downsample(hr: Tensor, scale: int) -> Tensor:
-    """Shrink (N, C, H, W) to (N, C, ceil(H / scale), ceil(W / scale)), antialiased bicubic.
-
-    Float of any range, which is kept: nothing is clamped or rounded. Differentiable.
-    """
-    _check(hr, "hr", scale)
-    first, last = _reach(scale)
-    kernel = _shrinking_kernel(scale, hr)
-    N, C, H, W = hr.shape
-    image = hr.reshape(N * C, 1, H, W)
-    image = _mirrored(image, 2, first, -(-H // scale) * scale - scale + last)
-    image = _convolve(image, kernel.view(1, 1, -1, 1), (scale, 1))
-    image = _mirrored(image, 3, first, -(-W // scale) * scale - scale + last)
-    image = _convolve(image, kernel.view(1, 1, 1, -1), (1, scale))
-    return image.reshape(N, C, image.shape[2], image.shape[3])
 
 
 def upsample(lr: Tensor, scale: int) -> Tensor:

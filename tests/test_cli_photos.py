@@ -19,7 +19,7 @@ from typer import Exit
 from srgan.adapters.registry import Registry
 from srgan.cli_photos import _change_all, evaluate, upscale
 from srgan.config import GeneratorConfig
-from srgan.errors import CheckpointError, ConfigError, DataError
+from srgan.errors import CheckpointError, ConfigError, DataError, StorageError
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.images import Photo, decode
 from srgan.images.files import read_photo, write_photo
@@ -267,6 +267,20 @@ def test_a_perceptual_network_in_a_file_adds_its_distance(photos: Path, tmp_path
 def test_a_distance_that_is_none_says_what_there_is(photos: Path, given: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"NETWORK=FILE, .* squeezenet1_1, vgg19"):
         evaluate(photos, photos, distance=given)
+
+
+def test_a_distance_without_services_says_how_to_get_them_or_do_without(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(photos / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(photos / "none"))
+    with pytest.raises(
+        StorageError, match=r"no credentials\. Start .*`srgan stack up`.* vgg19=FILE$"
+    ):
+        evaluate(photos, photos, distance=["vgg19"])
 
 
 def test_a_weights_file_of_a_distance_is_named_where_it_is_none(

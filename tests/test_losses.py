@@ -168,6 +168,7 @@ def test_content_loss_on_features_takes_the_total_variation_beside_them() -> Non
         (torch.zeros(2, 4, 4, 4), r"\(N, 3, H, W\).* got \(2, 4, 4, 4\)"),
         (torch.zeros(4, 4), r"got \(4, 4\)"),
         (torch.zeros(0, 3, 4, 4), r"got \(0, 3, 4, 4\)"),
+        (torch.full((2, 3, 4, 4), 200.0), r"hr in \[−1, 1\], got values from 200 to 200"),
     ],
 )
 def test_what_is_no_batch_of_images_is_refused(images: Tensor, message: str) -> None:

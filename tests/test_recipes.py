@@ -96,6 +96,31 @@ def test_patches_too_small_for_the_features_fail_at_submit() -> None:
         )
 
 
+def test_patches_that_leave_no_room_for_the_degradation_fail_at_submit() -> None:
+    recipe = get_recipe("real_x4").model_dump(mode="json")
+    fits = Recipe.model_validate({**recipe, "data": {**recipe["data"], "crop_size": 128}})
+    assert fits.pretrain.degradation.margin(4) == 16
+    with pytest.raises(
+        ValidationError, match=r"pretrain.patch_size 96 .* margin of 16 .* data.crop_size 124"
+    ):
+        Recipe.model_validate({**recipe, "data": {**recipe["data"], "crop_size": 124}})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rate": {"peak": float("inf")}}, "finite number"),
+        ({"gradient_clip": float("inf")}, "finite number"),
+        ({"learning_rate": {"warmup_steps": 10}}, "warmup_steps 10 leaves none of 10 steps"),
+    ],
+)
+def test_a_schedule_that_cannot_be_followed_fails_at_submit(
+    change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        PretrainConfig.model_validate({"generator": {}, "steps": 10, **change})
+
+
 @pytest.mark.parametrize(
     "gate", [{"max_psnr": 1}, {"max_psnr_loss_db": -1}, {"max_distance_ratio": 0.9}]
 )

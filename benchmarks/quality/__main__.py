@@ -13,7 +13,7 @@ import torch
 from benchmarks.quality.contestants import Contestant, ablations, gan_ablations, networks
 from benchmarks.quality.measuring import Method, method
 from benchmarks.quality.page import Comparison, write_page
-from benchmarks.quality.photos import SCALE, Pair, claim, open_set, training_photos
+from benchmarks.quality.photos import ORIGINALS, SCALE, Pair, claim, open_set, training_photos
 from benchmarks.quality.plots import plot_curves, plot_plane
 from benchmarks.quality.results import (
     measure_baselines,
@@ -78,7 +78,7 @@ def _write(
     sets: dict[str, list[Pair]],
     seen: list[Seen],
 ) -> None:
-    strips: Path | None = options.strips
+    shown = options.strips or options.eval / _SETS[-1] / ORIGINALS
     distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
     times = time_steps(trained, lab.weights, lab.out)
     trainings = [read_training(lab, each, sets, distance, times[each.folder]) for each in trained]
@@ -112,7 +112,7 @@ def _write(
             },
             ablations=read_ablations(lab, taken_away),
             gan_ablations=read_gan_ablations(lab, taken_from_gan, distance),
-            strips=draw_strips(strips, _shown(lab, trained), folder) if strips else [],
+            strips=draw_strips(shown, _shown(lab, trained), folder),
             photos=options.train.name,
             num_photos=len(lab.photos),
             left_out=[each.trained for each in seen],
@@ -142,7 +142,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--eval", type=Path, required=True, help="folder with Set5 and Set14")
     parser.add_argument("--weights", type=Path, required=True, help="SqueezeNet 1.1's weights file")
     parser.add_argument("--out", type=Path, default=Path(".srgan/quality"), help="trainings")
-    parser.add_argument("--strips", type=Path, help="folder of photos for the picture strips")
+    parser.add_argument(
+        "--strips", type=Path, help="photos for the picture strips; default: Set14's first ones"
+    )
     parser.add_argument("--only", nargs="*", help="train these alone (how their names begin)")
     parser.add_argument("--threads", type=int, help="of torch; default: all cores")
     return parser.parse_args(arguments)

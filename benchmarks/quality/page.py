@@ -213,12 +213,10 @@ def _gan_ablations(ablations: Sequence[GanAblation]) -> str:
 
 
 def _pictures(comparison: Comparison) -> str:
-    lines = ["## Strips\n"]
-    if not comparison.strips:
-        return ""
-    lines.append(
+    lines = [
+        "## Strips\n",
         "The window with the strongest edges of photos that nothing was trained on, doubled in "
-        "size by repeating pixels.\n"
-    )
+        "size by repeating pixels.\n",
+    ]
     lines += [f"![{path.stem}](quality/{path.name})\n" for path in comparison.strips]
     return "\n".join(lines).rstrip()

@@ -20,6 +20,8 @@ from srgan.images.shrink import shrink
 from srgan.refs import digest
 
 SCALE = 4
+ORIGINALS = "HR"
+"""Folder of a set."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def claim(out: Path, photos: Sequence[Path]) -> None:
 
 def open_set(folder: Path) -> list[Pair]:
     """The images of ``HR``, with the LR images of ``LRx4`` or, where there are none, our own."""
-    originals = find_photos(folder / "HR")
+    originals = find_photos(folder / ORIGINALS)
     published = find_photos(folder / f"LRx{SCALE}") if (folder / f"LRx{SCALE}").is_dir() else {}
     if published and published.keys() != originals.keys():
         raise DataError(f"{folder}: HR and LRx{SCALE} do not hold the same images")

@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from srgan.adapters.s3 import S3Store, open_store
-from srgan.errors import ClusterError, ConfigError
+from srgan.errors import ClusterError, ConfigError, explain
 from srgan.settings import Settings
 from srgan.version import code_version
 
@@ -47,7 +47,9 @@ def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, Spe
     try:
         return settings, store, spec_type.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{store.uri(spec_key)} is no {spec_type.__name__}: {error}") from error
+        raise ConfigError(
+            f"{store.uri(spec_key)} is no {spec_type.__name__}: {explain(error)}"
+        ) from error
 
 
 def connect() -> None:

@@ -154,7 +154,6 @@ def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
     from srgan.models.weights import find_weights
     from srgan.train.checkpoint import read_manifest as read_checkpoint
     from srgan.train.content import feature_content
-    from srgan.train.degradation import build_degradation
 
     stage, dataset = spec.stage, spec.dataset
     name = f"dataset {dataset.dataset} (version {dataset.version[:12]})"
@@ -169,7 +168,7 @@ def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
     if dataset.num_eval_crops < 1:
         raise DataError(f"{name} has no evaluation crops; add photos")
     crop_size = read_dataset(store, dataset.key).config.crop_size
-    margin = build_degradation(scale, stage.degradation, seed=stage.seed).margin
+    margin = stage.degradation.margin(scale)
     if stage.patch_size + 2 * margin > crop_size:
         raise ConfigError(
             f"{stage.stage}.patch_size {stage.patch_size} and the degradation's margin of "

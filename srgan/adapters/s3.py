@@ -14,6 +14,7 @@ from botocore.exceptions import (
     ClientError,
     FlexibleChecksumError,
     HTTPClientError,
+    NoCredentialsError,
 )
 from botocore.exceptions import IncompleteReadError as TruncatedBodyError
 from pydantic import SecretStr
@@ -222,6 +223,12 @@ class S3Store:
             if _code(error) in _MISSING and not _bucket_is_missing(error):
                 raise StorageError(f"{self.uri(key)} does not exist") from error
             raise StorageError(f"cannot {verb} {self.uri(key)}: {error}") from error
+        except NoCredentialsError as error:
+            raise StorageError(
+                f"cannot {verb} {self.uri(key)}: no credentials. Start the local services with "
+                '`srgan stack up` and run `eval "$(srgan stack env)"`, or set AWS_ACCESS_KEY_ID, '
+                "AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL to your own"
+            ) from error
         except BotoCoreError as error:
             raise StorageError(f"cannot {verb} {self.uri(key)}: {error}") from error
 

@@ -34,9 +34,12 @@ class Recipe(Config):
                 f"{self.pretrain.generator.scale} differ"
             )
         for stage in (self.pretrain, self.adversarial):
-            if stage and stage.patch_size > self.data.crop_size:
+            if stage is None:
+                continue
+            margin = stage.degradation.margin(self.data.scale)
+            if stage.patch_size + 2 * margin > self.data.crop_size:
                 raise ValueError(
-                    f"{stage.stage}.patch_size {stage.patch_size} exceeds "
-                    f"data.crop_size {self.data.crop_size}"
+                    f"{stage.stage}.patch_size {stage.patch_size} and the degradation's margin of "
+                    f"{margin} pixels on each side exceed data.crop_size {self.data.crop_size}"
                 )
         return self

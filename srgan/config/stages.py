@@ -1,5 +1,6 @@
 """The two training stages: schedule, degradation and losses."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -21,6 +22,10 @@ _RUNNING = frozenset(
     }
 )
 """How often something is written, measured and tried again; weights are the same whatever it is."""
+
+
+_BICUBIC_REACH = 2  # LR pixels
+_BLUR_REACH = 3  # deviations: beyond them a Gaussian has 0.3 % of its weight
 
 
 def deciding(config: Mapping[str, object]) -> dict[str, object]:
@@ -60,6 +65,15 @@ class DegradationConfig(Config):
                     f"{name} {drawn} is no range (lowest, highest) within {least}–{most}"
                 )
         return self
+
+    def blur_margin(self, scale: int) -> int:
+        """HR pixels on each side that the widest blur needs, a multiple of `scale`."""
+        reach = _BLUR_REACH * self.blur_sigma[1] if self.blur_sigma else 0
+        return scale * math.ceil(reach / scale)
+
+    def margin(self, scale: int) -> int:
+        """HR pixels on each side that a training window carries besides its patch."""
+        return _BICUBIC_REACH * scale + self.blur_margin(scale)
 
 
 class _StageConfig(Config):
@@ -109,6 +123,15 @@ class _StageConfig(Config):
         scale = self.generator.scale
         if self.patch_size % scale:
             raise ValueError(f"patch_size {self.patch_size} is not divisible by scale {scale}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_warmup(self) -> Self:
+        warmup = self.learning_rate.warmup_steps
+        if warmup >= self.steps:
+            raise ValueError(
+                f"learning_rate.warmup_steps {warmup} leaves none of {self.steps} steps"
+            )
         return self
 
 

@@ -6,7 +6,7 @@ whose process died after the promotion would find its own version as champion, a
 
 from pydantic import ValidationError
 
-from srgan.errors import StorageError
+from srgan.errors import StorageError, explain
 from srgan.refs import DatasetRef, ModelRef, Ref, to_json
 from srgan.storage import ObjectStore
 
@@ -40,7 +40,8 @@ def read_beginning(store: ObjectStore, flow_run: str) -> Beginning | None:
         return Beginning.model_validate_json(found)
     except ValidationError as error:
         raise StorageError(
-            f"{store.uri(_key(flow_run))} is no beginning of a retraining of this release: {error}"
+            f"{store.uri(_key(flow_run))} is no beginning of a retraining of this release: "
+            f"{explain(error)}"
         ) from error
 
 

@@ -44,9 +44,10 @@ def compare_folders(
     """Compare the photos of two folders by stem; a border of `scale` pixels is left out.
 
     Sides that differ by less than `scale` are cropped to the shorter at the right and the bottom:
-    results of an original that `scale` does not divide are so much smaller. A grayscale original
-    is measured as it is, beside the luma of a result in colours. `DataError` names the files that
-    have no partner or do not fit.
+    results of an original that `scale` does not divide are so much smaller. The original decides:
+    a grayscale one is measured as it is, beside the luma of a result in colours, and one in RGB on
+    luma, also where its three channels are equal. `DataError` names the files that have no
+    partner or do not fit.
     """
     originals, results = find_photos(hr), find_photos(sr)
     _check_partners(originals.keys() - results.keys(), "result", sr)
@@ -116,11 +117,9 @@ def _pixels(path: Path) -> Pixels:
 
 
 def _same_channels(hr: Pixels, sr: Pixels) -> tuple[Pixels, Pixels]:
-    """Grayscale where the original is (three equal channels are, too), else RGB."""
+    """Grayscale where the original is, else RGB."""
     if hr.ndim == sr.ndim:
         return hr, sr
     if hr.ndim == 2:
         return hr, luma(sr)
-    if (hr == hr[..., :1]).all():
-        return hr[..., 0], sr
     return hr, np.repeat(sr[:, :, None], 3, axis=2)

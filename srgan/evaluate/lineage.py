@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import Field, TypeAdapter, ValidationError
 
 from srgan.config import GateConfig, Recipe, StageConfig, deciding
-from srgan.errors import RegistryError
+from srgan.errors import RegistryError, explain
 from srgan.refs import (
     CheckpointRef,
     DatasetRef,
@@ -148,6 +148,6 @@ def recorded_gate(tags: Mapping[str, str]) -> GateConfig:
         return GateConfig.model_validate_json(recorded)
     except ValidationError as error:
         raise RegistryError(
-            f"tag srgan.gate of the model version is no gate of this release: {error}; "
+            f"tag srgan.gate of the model version is no gate of this release: {explain(error)}; "
             "put it right in MLflow, or delete it for the defaults"
         ) from error

@@ -6,7 +6,7 @@ checkpoint, which lies beside it, the version can be made at any later time.
 
 from pydantic import ValidationError
 
-from srgan.errors import ConfigError, StorageError
+from srgan.errors import ConfigError, StorageError, explain
 from srgan.evaluate.lineage import Lineage
 from srgan.refs import to_json
 from srgan.storage import ObjectStore
@@ -43,9 +43,9 @@ def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[
     try:
         return chosen[0], Lineage.model_validate_json(store.get(key))
     except ValidationError as error:
-        raise StorageError(f"{store.uri(key)} is no registration of this release: {error}") from (
-            error
-        )
+        raise StorageError(
+            f"{store.uri(key)} is no registration of this release: {explain(error)}"
+        ) from (error)
 
 
 def _prefix(run: str) -> str:

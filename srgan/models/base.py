@@ -2,9 +2,13 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from srgan.config import GeneratorConfig
+
+_ROUNDING = 1e-2
+"""Beyond [0, 1]: what bf16 makes of 1, or a resampling that does not clamp to the last digit."""
 
 
 class Generator(nn.Module, ABC):
@@ -37,12 +41,29 @@ class Generator(nn.Module, ABC):
         """Features (N, C, h, w) and the LR pixels they belong to → SR (N, 3, s·h, s·w)."""
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Super-resolve a batch; `ValueError` for anything but float RGB with pixels.
+        """Super-resolve a batch; `ValueError` for anything but RGB with pixels in [0, 1].
 
-        The range is the caller's promise: looking at it would wait for the device at every step.
+        Floats of the weights' own type, or of any under autocast. The range is looked at on the
+        CPU in eval mode alone: in training and on a GPU it is the caller's promise, for looking
+        would wait for the device at every step.
         """
         if lr.ndim != 4 or lr.shape[1] != 3 or lr.numel() == 0:
             raise ValueError(f"expected LR images (N, 3, h, w), got shape {tuple(lr.shape)}")
         if not lr.is_floating_point():
             raise ValueError(f"expected LR images as floats in [0, 1], got {lr.dtype}")
+        weight = next(self.parameters(), lr)
+        if lr.dtype != weight.dtype and not torch.is_autocast_enabled(lr.device.type):
+            raise ValueError(f"expected LR images as {weight.dtype}, got {lr.dtype}")
+        on_cpu = lr.device.type == "cpu"
+        if on_cpu and not self.training and not torch.compiler.is_compiling():
+            _check_range(lr)
         return self.head(self.trunk(lr), lr)
+
+
+def _check_range(lr: Tensor) -> None:
+    least, most = (float(value) for value in lr.detach().aminmax())
+    if not (least >= -_ROUNDING and most <= 1 + _ROUNDING):  # NaN is in no range
+        raise ValueError(
+            f"expected LR images in [0, 1], got values from {least:g} to {most:g}; divide levels "
+            "of 8 bits by 255"
+        )

@@ -6,6 +6,8 @@ from srgan.config import DiscriminatorConfig
 
 _WIDTHS = (1, 1, 2, 2, 4, 4, 8, 8)
 """Multiples of `num_channels`; every second convolution halves the sides instead of pooling."""
+_SMALLEST_ALONE = 16
+"""Of this many pixels a side four halvings leave one."""
 
 
 class Discriminator(nn.Module):
@@ -49,6 +51,13 @@ class Discriminator(nn.Module):
             raise ValueError(
                 f"this discriminator was built for patches (N, {', '.join(map(str, expected))}), "
                 f"got shape {tuple(images.shape)}"
+            )
+        if not images.is_floating_point():
+            raise ValueError(f"expected patches as floats in [−1, 1], got {images.dtype}")
+        if self.training and len(images) == 1 and self.patch_size <= _SMALLEST_ALONE:
+            raise ValueError(
+                f"one patch of {self.patch_size} pixels a side leaves batch norm a single value "
+                f"per channel: take two, or more than {_SMALLEST_ALONE} pixels"
             )
         logits: Tensor = self.classifier(self.features(images).flatten(1))
         return logits.squeeze(1).float()

@@ -77,9 +77,11 @@ def _read(data: bytes) -> object:
                 f"loading this file would run {code[1]}, and files that run code are not loaded; "
                 "have its author save the state_dict() alone"
             ) from error
+        what = str(error).partition("\n")[0]
+        begins = f"begins with {data[:16]!r}" if data else "is empty"
         raise CheckpointError(
-            "this is neither a safetensors file nor a whole one of torch.save: "
-            + str(error).partition("\n")[0]
+            "this is neither a safetensors file nor a whole one of torch.save: it "
+            f"{begins} ({type(error).__name__}{': ' * bool(what)}{what})"
         ) from error
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from srgan.config import GeneratorConfig
-from srgan.errors import CheckpointError
+from srgan.errors import CheckpointError, explain
 
 State = Mapping[str, Tensor]
 
@@ -34,7 +34,7 @@ class Naming:
             return GeneratorConfig.model_validate(self.sizes(state))
         except ValidationError as error:
             raise CheckpointError(
-                f"this {self.title} is none that can be built: {error}"
+                f"this {self.title} is none that can be built: {explain(error)}"
             ) from error
 
     def theirs(self, name: str) -> str:

@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from srgan.config import GeneratorConfig
-from srgan.errors import CheckpointError
+from srgan.errors import CheckpointError, explain
 from srgan.models.base import Generator
 from srgan.models.build import build_empty_generator
 
@@ -40,6 +40,7 @@ def load_generator(data: bytes) -> Generator:
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"this is no whole safetensors file: {error}") from error
     config = _read_config(metadata)
+    _check_claims(config, tensors)
     # Built without memory or random numbers: loading must not move the seed of a training run.
     generator = build_empty_generator(config)
     check_weights(tensors, generator.state_dict(), config)
@@ -65,15 +66,28 @@ def _read_config(metadata: dict[str, str]) -> GeneratorConfig:
     try:
         return GeneratorConfig.model_validate_json(metadata.get("config", ""))
     except ValidationError as error:
-        raise CheckpointError(f"the generator config in the file is not valid: {error}") from error
+        raise CheckpointError(
+            f"the generator config in the file is not valid: {explain(error)}"
+        ) from error
+
+
+def _check_claims(config: GeneratorConfig, tensors: dict[str, Tensor]) -> None:
+    """Refuse what the tensors cannot be, before hours go into building it."""
+    widest = max((max(tensor.shape, default=0) for tensor in tensors.values()), default=0)
+    if config.num_blocks > len(tensors) or config.num_channels > widest:
+        raise CheckpointError(
+            f"the config in the file says {config.num_blocks} blocks of {config.num_channels} "
+            f"channels, and its {len(tensors)} tensors have {widest} values along their longest "
+            "side: it is damaged or was altered"
+        )
 
 
 def check_weights(
     found: dict[str, Tensor], expected: dict[str, Tensor], config: GeneratorConfig
 ) -> None:
     """`CheckpointError` unless both have the same keys, shapes and types, and finite values."""
+    unknown = [f"{name} is unknown" for name in sorted(found.keys() - expected.keys())]
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
-    problems += [f"{name} is unknown" for name in sorted(found.keys() - expected.keys())]
     for name in sorted(expected.keys() & found.keys()):
         want, have = expected[name], found[name]
         if (have.shape, have.dtype) != (want.shape, want.dtype):
@@ -85,14 +99,18 @@ def check_weights(
             problems.append(f"{name} holds NaN or infinite values")
         elif name.endswith("running_var") and bool((have < 0).any()):
             problems.append(f"{name} holds negative variances")
-    if problems:
-        more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
+    if unknown or problems:
+        # Each kind for itself: unknown names show whose file this is, however much is missing.
         raise CheckpointError(
             f"the weights do not make a {config.kind} ×{config.scale} "
             f"({config.num_blocks} blocks, {config.num_channels} channels): "
-            + "; ".join(problems[:10])
-            + more
+            + "; ".join(_first_few(each) for each in (unknown, problems) if each)
         )
+
+
+def _first_few(problems: list[str]) -> str:
+    more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
+    return "; ".join(problems[:10]) + more
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], bytes]:

@@ -10,7 +10,7 @@ import re
 
 from pydantic import ValidationError
 
-from srgan.errors import CheckpointError
+from srgan.errors import CheckpointError, explain
 from srgan.perceptual import PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.refs import Ref, to_json
 from srgan.storage import ObjectStore
@@ -70,7 +70,7 @@ def find_mirrored(store: ObjectStore, network: FeatureNetwork) -> MirroredWeight
         return MirroredWeights.model_validate_json(body)
     except ValidationError as error:
         raise CheckpointError(
-            f"{store.uri(_name_key(network))} cannot be read ({error}); mend it with "
+            f"{store.uri(_name_key(network))} cannot be read ({explain(error)}); mend it with "
             f"`srgan weights mirror {network}`"
         ) from error
 

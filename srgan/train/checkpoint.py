@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from srgan.config import GeneratorConfig
-from srgan.errors import CheckpointError
+from srgan.errors import CheckpointError, explain
 from srgan.refs import CheckpointRef, Ref
 from srgan.storage import ObjectStore
 
@@ -91,7 +91,9 @@ def read_manifest(store: ObjectStore, key: str) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(body)
     except ValidationError as error:
-        raise CheckpointError(f"{store.uri(key)} is no checkpoint manifest: {error}") from error
+        raise CheckpointError(
+            f"{store.uri(key)} is no checkpoint manifest: {explain(error)}"
+        ) from error
     if manifest.key != key:
         raise CheckpointError(f"{store.uri(key)} is the manifest of {manifest.key}")
     return manifest

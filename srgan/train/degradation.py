@@ -14,8 +14,6 @@ from srgan.config import DegradationConfig
 from srgan.resize import Degradation
 from srgan.train.jpeg import compress
 
-_REACH = 3  # deviations: beyond them a Gaussian has 0.3 % of its weight
-
 
 @dataclass(frozen=True, slots=True)
 class Draws:
@@ -41,8 +39,7 @@ class RealDegradation(nn.Module):
         self._bicubic = Degradation(scale)
         self._config = config
         self._seed = seed
-        reach = _REACH * config.blur_sigma[1] if config.blur_sigma else 0
-        self._blur_margin = scale * math.ceil(reach / scale)
+        self._blur_margin = config.blur_margin(scale)
         self.margin = self._bicubic.margin + self._blur_margin
         """HR pixels on each side that a window carries besides its patch."""
 

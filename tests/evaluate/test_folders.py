@@ -93,11 +93,13 @@ def test_a_file_without_a_partner_is_named(tmp_path: Path, extra: str) -> None:
         compare_folders(hr, sr, scale=4)
 
 
-def test_grayscale_is_measured_as_it_is_beside_three_equal_channels(tmp_path: Path) -> None:
+def test_the_file_of_the_original_decides_whether_it_is_grayscale(tmp_path: Path) -> None:
     gray, other = image(0)[..., 0], image(1)[..., 0]
-    pairs = {"a": (gray, np.dstack([other] * 3)), "b": (np.dstack([gray] * 3), other)}
-    found = compare_folders(*folders(tmp_path, **pairs), scale=4)
-    assert found.images["a"].psnr == found.images["b"].psnr == psnr(gray, other, border=4)
+    colours, others = np.dstack([gray] * 3), np.dstack([other] * 3)
+    pairs = {"gg": (gray, other), "gc": (gray, others), "cg": (colours, other)}
+    found = compare_folders(*folders(tmp_path, **pairs, cc=(colours, others)), scale=4).images
+    assert found["gg"].psnr == found["gc"].psnr == psnr(gray, other, border=4)
+    assert found["cg"].psnr == found["cc"].psnr == psnr(colours, others, border=4)
 
 
 def test_a_grayscale_original_is_measured_beside_the_luma_of_a_result_in_colours(

@@ -90,6 +90,19 @@ def test_patches_of_another_size_are_refused_with_both_sizes() -> None:
         net(torch.rand(2, 3, 24, 24))
 
 
+def test_levels_are_refused_by_their_type() -> None:
+    with pytest.raises(ValueError, match=r"floats in \[−1, 1\], got torch.uint8"):
+        build_discriminator(SMALL, 16)(torch.zeros(2, 3, 16, 16, dtype=torch.uint8))
+
+
+def test_one_patch_too_small_for_batch_norm_is_refused_in_training_alone() -> None:
+    net = build_discriminator(SMALL, 16)
+    with pytest.raises(ValueError, match="one patch of 16 pixels a side leaves batch norm"):
+        net(torch.rand(1, 3, 16, 16))
+    assert net.eval()(torch.rand(1, 3, 16, 16)).shape == (1,)
+    assert build_discriminator(SMALL, 17)(torch.rand(1, 3, 17, 17)).shape == (1,)
+
+
 def test_a_patch_size_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="patch_size must be positive, got 0"):
         build_discriminator(SMALL, 0)

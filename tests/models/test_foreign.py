@@ -257,8 +257,18 @@ def test_what_does_not_fit_is_named_as_in_the_file(changes: dict[str, Any], mess
 def test_real_esrgan_x2_is_refused_by_its_scale() -> None:
     state = dict(RRDBNET.state_dict())
     state["conv_first.weight"] = torch.zeros(4, 12, 3, 3)
-    with pytest.raises(CheckpointError, match="a rrdbnet has scale 4, not 2"):
+    with pytest.raises(CheckpointError, match=r"a rrdbnet has scale 4, not 2$"):
         import_generator(saved({"params_ema": state}))
+
+
+def test_unknown_keys_are_listed_however_many_are_missing() -> None:
+    deep = random_generator(GeneratorConfig(kind="msrresnet", num_blocks=8, num_channels=4))
+    state = {name.replace(".conv2.", ".convB."): t for name, t in deep.state_dict().items()}
+    with pytest.raises(
+        CheckpointError,
+        match=r": body.0.convB.bias is unknown; .* and 6 more; body.0.conv2.bias is missing; ",
+    ):
+        import_generator(saved({"params": state}))
 
 
 def test_a_network_of_another_kind_is_refused_with_its_keys() -> None:
@@ -287,8 +297,8 @@ def test_a_file_that_would_run_code_is_refused_unrun(value: object) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "neither a safetensors file nor a whole one of torch.save"),
-        (b"<html>not found</html>", "neither a safetensors file nor"),
+        (b"", "neither a safetensors file nor a whole one of torch.save: it is empty"),
+        (b"<html>not found</html>", "neither .*: it begins with b'<html>not found<'"),
         (saved(COMMON.state_dict())[:-100], "neither a safetensors file nor"),
         (dump_generator(MSRRESNET)[:-1], "no whole safetensors file"),
         (saved([torch.zeros(1)]), "expected a dictionary of tensors, got list"),

@@ -230,8 +230,23 @@ def test_bilinear_is_the_usual_one(scale: Scale) -> None:
         (torch.rand(1, 4, 8, 8), r"\(1, 4, 8, 8\)"),
         (torch.rand(1, 3, 0, 8), r"\(1, 3, 0, 8\)"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "torch.uint8"),
+        (torch.full((1, 3, 8, 8), 255.0), r"in \[0, 1\], got values from 255 to 255; divide"),
+        (torch.full((1, 3, 8, 8), -1.0), r"in \[0, 1\], got values from -1 to -1"),
+        (torch.full((1, 3, 8, 8), torch.nan), r"in \[0, 1\], got values from nan to nan"),
     ],
 )
-def test_what_is_no_lr_image_is_refused_by_shape_or_type(lr: torch.Tensor, message: str) -> None:
+def test_what_is_no_lr_image_is_refused_by_shape_type_or_range(
+    lr: torch.Tensor, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
-        Bicubic(4)(lr)
+        Bicubic(4).eval()(lr)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_an_lr_image_of_another_type_than_the_weights_is_refused(dtype: torch.dtype) -> None:
+    generator = GENERATORS[0]
+    lr = torch.rand(1, 3, 8, 8, dtype=dtype)
+    with pytest.raises(ValueError, match=f"expected LR images as torch.float32, got {dtype}"):
+        generator(lr)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert generator(lr.bfloat16()).isfinite().all()

@@ -135,6 +135,16 @@ def test_many_problems_are_counted_not_all_listed() -> None:
         load_generator(data)
 
 
+@pytest.mark.parametrize("claim", [{"num_blocks": 10**7}, {"num_channels": 10**7}])
+def test_a_config_that_claims_more_than_the_tensors_hold_is_refused_unbuilt(
+    claim: dict[str, int],
+) -> None:
+    config = CONFIG.model_copy(update=claim)
+    data = with_metadata(config=config.model_dump_json(), format="srgan-generator-1")
+    with pytest.raises(CheckpointError, match=r"10000000 .*: it is damaged or was altered"):
+        load_generator(data)
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [

@@ -126,6 +126,15 @@ def test_jpeg_is_libjpegs_within_half_a_level_and_two_for_vivid_colours(
     assert np.abs(found - expected).mean() < levels
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("blur_sigma", [None, (0, 0.1), (0.2, 2), (1, 8)])
+def test_a_config_tells_the_margin_of_the_degradation_it_builds(
+    scale: int, blur_sigma: tuple[float, float] | None
+) -> None:
+    config = DegradationConfig(blur_sigma=blur_sigma)
+    assert build_degradation(scale, config, seed=0).margin == config.margin(scale)
+
+
 @pytest.mark.parametrize(
     ("part", "message"),
     [
