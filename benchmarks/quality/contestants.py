@@ -29,7 +29,7 @@ _DATA: dict[str, dict[str, object]] = {
 """Ablations of data instead of the stage."""
 
 _LONGER: dict[str, object] = {"steps": 2800, "checkpoint_every": 200}
-"""Of the GANs: about 20 minutes on two cores with bf16, ten times the stage of the recipe."""
+"""Of the GANs: 10 to 20 minutes on two cores with bf16, ten times the stage of the recipe."""
 _SEEDS = (0, 1, 2)
 ABLATION_STEPS = 300
 GAN_ABLATION_STEPS = 100
