@@ -1,5 +1,6 @@
 """What can go wrong, by who has to act. Messages name the key, file or field and what to do."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class StackError(SrganError):
 
 class RegistryError(SrganError):
     """The model registry has no such model, version or alias."""
+
+
+def first_few(found: Sequence[str], separator: str = "; ") -> str:
+    """The first ten, and how many more there are: a message that can be read."""
+    more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+    return separator.join(found[:10]) + more
 
 
 def explain(error: "ValidationError") -> str:

@@ -168,15 +168,6 @@ def _mirrored(image: Tensor, dim: int, first: int, last: int) -> Tensor:
     return image.index_select(dim, torch.where(index < length, index, 2 * length - 1 - index))
 
 
-def _check(image: Tensor, name: str, scale: int) -> None:
-    if image.ndim != 4 or not image.is_floating_point():
-        raise ValueError(
-            f"{name} must be a float tensor (N, C, H, W), got {image.dtype} {tuple(image.shape)}"
-        )
-    if scale < 1:
-        raise ValueError(f"scale must be at least 1, got {scale}")
-
-
 def _convolve(image: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1)) -> Tensor:
     """Valid convolution of (N, 1, H, W) in the image's own precision, also under autocast."""
     device = image.device.type
@@ -193,7 +184,12 @@ def upsample(lr: Tensor, scale: int) -> Tensor:
     Float of any range, which is kept: nothing is clamped or rounded. Differentiable. An output
     pixel depends on the 5×5 input pixels around its own.
     """
-    _check(lr, "lr", scale)
+    if lr.ndim != 4 or not lr.is_floating_point():
+        raise ValueError(
+            f"lr must be a float tensor (N, C, H, W), got {lr.dtype} {tuple(lr.shape)}"
+        )
+    if scale < 1:
+        raise ValueError(f"scale must be at least 1, got {scale}")
     N, C, h, w = lr.shape
     image = lr.reshape(N * C, 1, h, w)
     image = _mirrored(_mirrored(image, 2, -2, h + 1), 3, -2, w + 1)

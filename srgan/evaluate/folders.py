@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_serializer
 
-from srgan.errors import DataError, ImageError
+from srgan.errors import DataError, ImageError, first_few
 from srgan.evaluate.comparison import Distance
 from srgan.images.files import find_photos, read_photo
 from srgan.metrics import psnr, ssim
@@ -84,9 +84,8 @@ def _mean(images: Sequence[Quality]) -> Quality:
 
 def _check_partners(missing: set[str], what: str, folder: Path) -> None:
     if missing:
-        shown = ", ".join(sorted(missing)[:10])
-        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-        raise DataError(f"no {what} in {folder} for: {shown}{more}")
+        shown = first_few(sorted(missing), ", ")
+        raise DataError(f"no {what} in {folder} for: {shown}")
 
 
 def _measure(original: Path, result: Path, scale: int, distances: Sequence[Distance]) -> Quality:

@@ -15,7 +15,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srgan.errors import CheckpointError, ConfigError
+from srgan.errors import CheckpointError, ConfigError, first_few
 from srgan.perceptual import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of RGB in [0, 1]
@@ -169,11 +169,8 @@ def load_extractor(data: bytes, network: FeatureNetwork, layers: Sequence[str]) 
         else:
             state[name] = tensor.float()
     if problems:
-        more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise CheckpointError(
-            f"these are no {network} weights under torchvision's names: "
-            + "; ".join(problems[:10])
-            + more
+            f"these are no {network} weights under torchvision's names: " + first_few(problems)
         )
     extractor.to_empty(device="cpu")
     extractor.mean.copy_(torch.tensor(_MEAN).view(1, 3, 1, 1))

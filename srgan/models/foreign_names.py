@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from srgan.config import GeneratorConfig
-from srgan.errors import CheckpointError, explain
+from srgan.errors import CheckpointError, explain, first_few
 
 State = Mapping[str, Tensor]
 
@@ -50,10 +50,9 @@ def recognise(keys: Collection[str]) -> Naming:
     for naming in _NAMINGS:
         if naming.mark in keys:
             return naming
-    shown = ", ".join(sorted(keys)[:10]) or "none"
-    more = f" and {len(keys) - 10} more" if len(keys) > 10 else ""
+    shown = first_few(sorted(keys), ", ") or "none"
     known = "; ".join(f"{naming.title} ({naming.mark})" for naming in _NAMINGS)
-    raise CheckpointError(f"unknown keys: {shown}{more}; networks that can be loaded: {known}")
+    raise CheckpointError(f"unknown keys: {shown}; networks that can be loaded: {known}")
 
 
 def _srresnet(state: State) -> dict[str, object]:

@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from srgan.config import GeneratorConfig
-from srgan.errors import CheckpointError, explain
+from srgan.errors import CheckpointError, explain, first_few
 from srgan.models.base import Generator
 from srgan.models.build import build_empty_generator
 
@@ -104,13 +104,8 @@ def check_weights(
         raise CheckpointError(
             f"the weights do not make a {config.kind} ×{config.scale} "
             f"({config.num_blocks} blocks, {config.num_channels} channels): "
-            + "; ".join(_first_few(each) for each in (unknown, problems) if each)
+            + "; ".join(first_few(each) for each in (unknown, problems) if each)
         )
-
-
-def _first_few(problems: list[str]) -> str:
-    more = f" and {len(problems) - 10} more" if len(problems) > 10 else ""
-    return "; ".join(problems[:10]) + more
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
