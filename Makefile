@@ -1,14 +1,14 @@
-# Every target sets up .venv when it is missing or when what it is made of changed.
+# Every target sets up .venv first if it is missing or out of date.
 #
-#   PYTHON=python3.12         the interpreter that .venv is made with (3.11 or newer)
-#   TORCH_INDEX=URL           where torch comes from when .venv is made, for instance
+#   PYTHON=python3.12         the interpreter for .venv (3.11 or newer)
+#   TORCH_INDEX=URL           the package index for torch when .venv is made, for instance
 #                             https://download.pytorch.org/whl/cpu    (no GPU: 200 MB, not GBs)
 #                             https://download.pytorch.org/whl/cu128  (a CUDA version)
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
-#   TRAIN= EVAL= WEIGHTS=     what `make bench-quality` trains and measures on: a folder of photos, a
-#                             folder with Set5 and Set14, SqueezeNet's weights; also OUT= for the
-#                             trainings, STRIPS= for pictures of other photos than Set14's first
+#   TRAIN= EVAL= WEIGHTS=     inputs of `make bench-quality`: a folder of training photos, a folder
+#                             with Set5 and Set14, SqueezeNet's weights; also OUT= for the trainings,
+#                             STRIPS= for pictures of other photos than the first of Set14
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -42,7 +42,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Training alone: steps, loader, ranks. Wants a quiet machine.
+# Training only: steps, loader, ranks. Needs a quiet machine.
 bench-training: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.training
 
@@ -53,12 +53,12 @@ bench: bench-training
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
 
-# MODEL= weights of an SRResNet 16×64 and SET14= a folder of LR photos add the quality of lower precision.
+# MODEL= (weights of an SRResNet 16×64) and SET14= (a folder of LR photos) add the quality of lower precision.
 bench-upscale: $(INSTALLED)
 	$(BIN)/python -m benchmarks.upscale $(if $(MODEL),--model "$(MODEL)") \
 		$(if $(SET14),--set14 "$(SET14)")
 
-# Hours; a second call goes on where the first was stopped.
+# Takes hours; a second call continues where the first was stopped.
 OUT ?= .srgan/quality
 bench-quality: $(INSTALLED)
 	@[ -n "$(TRAIN)" ] && [ -n "$(EVAL)" ] && [ -n "$(WEIGHTS)" ] || { \
@@ -66,7 +66,7 @@ bench-quality: $(INSTALLED)
 	$(BIN)/python -m benchmarks.quality --train "$(TRAIN)" --eval "$(EVAL)" \
 		--weights "$(WEIGHTS)" --out "$(OUT)" $(if $(STRIPS),--strips "$(STRIPS)")
 
-# Data, models and credentials in .srgan are yours and stay.
+# Keeps .srgan: its data, models and credentials are yours.
 clean:
 	@if [ -x $(BIN)/srgan ]; then $(BIN)/srgan stack down; fi
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache \
