@@ -6,11 +6,11 @@
 
 Starts the whole local stack in a temporary home and retrains, with two workers, on photos drawn
 from a seed; trains the same recipe again with one worker; upscales a few files with the new
-version. Prints one line for each thing that must not change, and with `--against` exits 1 where a
-line differs from those of the file. Compare on one machine: other processors round differently.
+version. Prints one line for each thing that must not change, and with `--against` exits 1 if a
+line differs from that file. Compare on one machine: other processors round differently.
 
 It uses the `srgan` command, the deployments and the bucket and imports nothing of the project, so
-that it runs unchanged before and after every move of the code. About four minutes on 2 cores.
+that it runs unchanged before and after every move of the code.
 """
 
 import argparse
