@@ -21,6 +21,7 @@ from flows.following import follow, relevant
 from srgan.adapters.ray_jobs import RayJobs
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.errors import ClusterError
+from srgan.keys import job_key
 from srgan.refs import to_json
 from srgan.settings import Settings
 
@@ -183,7 +184,7 @@ class _Work:
             attempt += 1
 
     def _used_key(self, job_id: str) -> str:
-        return f"runs/{self.run}/jobs/{job_id}"
+        return job_key(self.run, job_id)
 
 
 def _hopeless(lines: list[str]) -> str | None:

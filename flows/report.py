@@ -26,6 +26,7 @@ from srgan.adapters.tracking import (
     run_url,
 )
 from srgan.evaluate.report import PICTURE
+from srgan.keys import report_page_key
 from srgan.refs import ModelRef, PromotionDecision
 from srgan.report.card import model_card
 from srgan.report.chain import as_svg
@@ -62,7 +63,7 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
         links=_links(settings, challenger, run_id, root),
     )
     store, page = open_store(settings), render(content).encode()
-    key = f"runs/{challenger.run}/reports/{root}.html"
+    key = report_page_key(challenger.run, root)
     store.put(key, page, content_type="text/html; charset=utf-8")
     uri = store.uri(key)
     client = mlflow_client(settings)

@@ -5,12 +5,13 @@ from typing import Any
 from prefect import flow, get_run_logger
 
 from flows.jobs import root_flow_run_id, run_job, stop_jobs
-from srgan.adapters.ray_train import TrainSpec, check_workers, progress_key, result_key
+from srgan.adapters.ray_train import TrainSpec, check_workers
 from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import find_run, tracked_run
 from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig, deciding
 from srgan.data.manifest import read_latest
 from srgan.errors import ConfigError, DataError, TrainingError
+from srgan.keys import progress_key, result_key, spec_key
 from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, config_digest
 from srgan.settings import Settings
@@ -141,7 +142,7 @@ def train_stage(
             run=run,
             module="srgan.adapters.ray_train",
             spec=spec,
-            spec_key=f"runs/{run}/spec.json",
+            spec_key=spec_key(run),
             progress_key=progress_key(run),
         )
         result = _read_result(store, run)

@@ -14,11 +14,13 @@ from srgan.adapters.registry import Registry
 from srgan.adapters.stores import open_address, require_visible
 from srgan.adapters.upscale_worker import UpscaleSpec
 from srgan.config import UpscaleConfig
+from srgan.keys import batch_run, records_key, spec_key
 from srgan.refs import UpscaleReport, config_digest
 from srgan.settings import Settings
+from srgan.storage import is_folder
 from srgan.upscale.forecast import Forecast
-from srgan.upscale.names import check_prefixes, is_folder
-from srgan.upscale.plan import Plan, find_plan, make_plan, name_run, preview, records_key
+from srgan.upscale.names import check_prefixes
+from srgan.upscale.plan import Plan, find_plan, make_plan, name_run, preview
 from srgan.upscale.records import Tally, from_parquet, tally
 from srgan.upscale.summary import check
 from srgan.version import code_version
@@ -161,13 +163,13 @@ def upscale_batch(number: int, plan: Plan) -> Tally:
         code_version=code_version(),
     )
     name = f"upscale-{plan.run[-8:]}-{number:06d}"
-    run = f"upscale-{plan.run}/{number:06d}"
+    run = batch_run(plan.run, number)
     run_job(
         stage=name,
         run=run,
         module="srgan.adapters.ray_upscale",
         spec=spec,
-        spec_key=f"runs/{run}/spec.json",
+        spec_key=spec_key(run),
     )
     store = open_address(Settings(), plan.destination)
     key = records_key(plan.destination, plan.run, number)

@@ -16,11 +16,11 @@ from prefect.artifacts import (
 from flows.retries import PATIENTLY
 from srgan.adapters.stores import open_address
 from srgan.errors import StorageError
+from srgan.keys import contact_sheet_key
 from srgan.readable import duration
 from srgan.refs import UpscaleReport
 from srgan.settings import Settings
 from srgan.upscale.forecast import Forecast
-from srgan.upscale.names import run_key
 from srgan.upscale.plan import Plan
 from srgan.upscale.progress import Progress, RunProgress
 from srgan.upscale.records import Tally
@@ -154,7 +154,7 @@ def show_samples(plan: Plan) -> None:
     sheet = contact_sheet(store, plan.destination, plan.run)
     if sheet is None:
         return
-    key = run_key(plan.destination, plan.run, "contact-sheet.jpg")
+    key = contact_sheet_key(plan.destination, plan.run)
     store.put(key, sheet, content_type="image/jpeg")
     # In the artifact itself: pages of buckets ask for keys that a browser has not.
     create_image_artifact(

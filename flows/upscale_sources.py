@@ -11,12 +11,11 @@ from srgan.config import UpscaleConfig
 from srgan.errors import DataError
 from srgan.refs import ModelRef
 from srgan.settings import Settings
-from srgan.storage import ObjectStore, split_uri
+from srgan.storage import ObjectStore, is_folder, split_uri
 from srgan.upscale.decoders import Decoders
 from srgan.upscale.forecast import measure_some
 from srgan.upscale.join import Item
 from srgan.upscale.manifest import Manifest, check_kind
-from srgan.upscale.names import is_folder
 from srgan.upscale.records import Past
 
 

@@ -8,14 +8,24 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from srgan.data.manifest import Manifest, latest_key, read_latest, read_manifest
+from srgan.data.manifest import Manifest, read_latest, read_manifest
 from srgan.evaluate.promotions import PromotionLog, champions
+from srgan.keys import (
+    BATCH,
+    CROPS,
+    RUNS,
+    checkpoint_key,
+    checkpoints_prefix,
+    dataset_version_key,
+    evaluation_key,
+    newest_dataset_key,
+    registration_key,
+    result_key,
+    shards_prefix,
+    tables_prefix,
+)
 from srgan.storage import ObjectInfo, ObjectStore
-from srgan.train.checkpoint import checkpoints_prefix
 from srgan.train.checkpoint import read_manifest as read_checkpoint
-
-_BULK = "upscale-"
-_DONE = ("result.json", "evaluation.json")
 
 
 @dataclass(frozen=True)
@@ -122,15 +132,15 @@ def _spared(version: Version, newest: Collection[int], rules: Rules) -> str | No
 
 def _waiting(store: ObjectStore, known: Collection[str | None]) -> Iterator[str]:
     """What trainings that still wait for the registry are made of, themselves included."""
-    for run, rest, info in _below(store, "runs/"):
-        if rest.startswith("registrations/") and run not in known:
+    for run, info in _below(store, RUNS):
+        if registration_key.names(info.key) and run not in known:
             yield run
             yield store.get(info.key).decode()
 
 
 def _origins(store: ObjectStore, words: str) -> Iterator[str]:
     """Runs that those in `words` started from, and so on: they say what weights have learned."""
-    runs = {run for run, _, _ in _below(store, "runs/")}
+    runs = {run for run, _ in _below(store, RUNS)}
     unread = [run for run in runs if run in words]
     read = set(unread)
     while unread:
@@ -148,14 +158,14 @@ def _datasets(
     """Versions of datasets that can go, and by dataset the manifests of those that stay."""
     waste, kept = list[Waste](), defaultdict[str, list[Manifest]](list)
     newest: dict[str, str | None] = {}
-    for dataset, rest, info in _below(store, "crops/"):
+    for dataset, info in _below(store, CROPS):
         kept[dataset]  # a dataset whose last version is gone may still have shards
-        if not rest.startswith("versions/") or not rest.endswith(".json"):
+        if not (names := dataset_version_key.names(info.key)):
             continue
         if dataset not in newest:
             found, _ = read_latest(store, dataset)
             newest[dataset] = found.version if found else None
-        version = _stem(rest)
+        version = names["version"]
         if newest[dataset] == version or version in words or info.written_at >= rules.before:
             kept[dataset].append(read_manifest(store, info.key))
         else:
@@ -177,13 +187,13 @@ def _shards(
     """Content-addressed parts of datasets that no remaining version names."""
     waste = []
     for dataset, remaining in manifests.items():
-        named = {latest_key(dataset)} | {manifest.key for manifest in remaining}
+        named = {newest_dataset_key(dataset)} | {manifest.key for manifest in remaining}
         digests = {shard.sha256 for manifest in remaining for shard in manifest.shards}
         digests |= {each for m in remaining for each in (m.sources_table, m.photos_table)}
         loose = [
             info
-            for folder in ("shards", "tables")
-            for info in store.list(f"crops/{dataset}/{folder}/")
+            for prefix in (shards_prefix(dataset), tables_prefix(dataset))
+            for info in store.list(prefix)
             if _stem(info.key) not in digests
             and info.key not in named
             and info.written_at < rules.before
@@ -197,26 +207,26 @@ def _shards(
 def _runs(store: ObjectStore, words: str, rules: Rules) -> list[Waste]:
     """Training stages, with their checkpoints, evaluations and reports, that no version names."""
     runs = defaultdict[str, list[ObjectInfo]](list)
-    for run, _, info in _below(store, "runs/"):
+    for run, info in _below(store, RUNS):
         runs[run].append(info)
     return [
         _waste("run", run, "no kept model came of it", objects)
         for run, objects in runs.items()
-        if not run.startswith(_BULK)
+        if not run.startswith(BATCH)
         and run not in words
         and all(info.written_at < rules.before for info in objects)
     ]
 
 
-def _below(store: ObjectStore, prefix: str) -> Iterator[tuple[str, str, ObjectInfo]]:
-    """Objects below `prefix` with the first part of their keys there, and the rest of these.
+def _below(store: ObjectStore, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
+    """Objects below `prefix` with the first part of their keys there.
 
     Without the object that stands for the folder itself: Ray and S3 consoles make such ones.
     """
     for info in store.list(prefix):
-        name, _, rest = info.key.removeprefix(prefix).partition("/")
+        name = info.key.removeprefix(prefix).partition("/")[0]
         if name:
-            yield name, rest, info
+            yield name, info
 
 
 def _waste(kind: str, name: str, why: str, objects: Collection[ObjectInfo]) -> Waste:
@@ -226,9 +236,9 @@ def _waste(kind: str, name: str, why: str, objects: Collection[ObjectInfo]) -> W
 
 def _order(key: str) -> tuple[int, str]:
     """Results, then manifests, then parts: interrupted, the rest is an unfinished run."""
-    if key.endswith(_DONE):
+    if result_key.names(key) or evaluation_key.names(key):
         return 0, key
-    return (1 if "/checkpoints/" in key else 2), key
+    return (1 if checkpoint_key.names(key) else 2), key
 
 
 def _stem(key: str) -> str:

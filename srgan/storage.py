@@ -1,5 +1,6 @@
 """What the core asks of an object store; `adapters/s3.py` is the real one."""
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -80,3 +81,27 @@ def split_uri(uri: str) -> tuple[str, str]:
     if scheme != "s3" or not re.fullmatch(_BUCKET, bucket):
         raise ConfigError(f"{uri!r} is no S3 address; expected s3://BUCKET/PREFIX")
     return bucket, key.lstrip("/")
+
+
+def is_folder(address: str) -> bool:
+    """Whether an address is a folder of a disk; otherwise it is one of S3."""
+    return address.startswith("/")
+
+
+def prefix_of(address: str) -> tuple[str, str]:
+    """``s3://bucket/photos`` → ``("bucket", "photos/")``, so that ``photos2/`` is not meant too.
+
+    The keys of a folder are absolute paths: ``/mnt/photos`` → ``("", "/mnt/photos/")``.
+    `ConfigError` for what is neither, such as a relative path: a worker's folder is another one.
+    """
+    if is_folder(address):
+        # POSIX keeps two slashes at the start.
+        return "", f"{posixpath.normpath(address).rstrip('/')}/".replace("//", "/")
+    try:
+        bucket, path = split_uri(address)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{address!r} is neither s3://BUCKET/PREFIX nor the whole path of a folder, /like/this"
+        ) from error
+    path = path.rstrip("/")
+    return bucket, f"{path}/" if path else ""

@@ -15,8 +15,8 @@ from benchmarks.training.steps import CPU, options
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.config import PretrainConfig
 from srgan.data.dataset import Crops, Patches
-from srgan.data.manifest import shard_key
 from srgan.data.shards import ShardCache, ShardWriter
+from srgan.keys import shard_key
 from srgan.stack import Stack
 from srgan.train.batches import Batches
 from srgan.train.build import build_stage

@@ -10,7 +10,7 @@ from srgan.adapters.flow_runs import Running
 from srgan.adapters.tracking import mlflow_client
 from srgan.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
 from srgan.errors import OrchestratorError, RegistryError
-from srgan.evaluate.registrations import registration_key
+from srgan.keys import batches_prefix, registration_key, spec_key
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 
@@ -78,8 +78,8 @@ def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str,
     """Versions that running bulk runs work with: by their batches, and by what they asked for."""
     used = set()
     for run in (run for run in running if run.flow == "upscale"):
-        for info in store.list(f"runs/upscale-{run.run_id}"):
-            if info.key.endswith("/spec.json"):
+        for info in store.list(batches_prefix(run.run_id)):
+            if spec_key.names(info.key):
                 model = json.loads(store.get(info.key))["model"]
                 used.add((str(model["name"]), int(model["version"])))
         try:

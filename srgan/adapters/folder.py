@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from srgan.errors import ConflictError, StorageError
+from srgan.keys import lock_key, objects_folder, unfinished_folder
 from srgan.storage import ObjectInfo
 
-_OWN = "_srgan"
 _UNUSABLE = ("", ".", "..")
 
 
@@ -35,6 +35,7 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._below = f"{str(folder).rstrip('/')}/"
+        self._objects = Path(objects_folder(self._below))
 
     def uri(self, key: str) -> str:
         return key
@@ -68,7 +69,7 @@ class FolderStore:
         if_token: str | None = None,
     ) -> str:
         target = self._path(key)
-        unfinished = self._own("unfinished", uuid.uuid4().hex)
+        unfinished = self._unfinished()
         with self._naming(key, "write"):
             try:
                 with unfinished.open("wb") as file:
@@ -137,19 +138,19 @@ class FolderStore:
             raise StorageError(f"{key!r} is no file below {self._folder}")
         return Path(key)
 
-    def _own(self, *names: str) -> Path:
-        path = self._folder.joinpath(_OWN, *names)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+    def _unfinished(self) -> Path:
+        folder = Path(unfinished_folder(self._below))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / uuid.uuid4().hex
 
     def _description(self, key: str) -> Path:
         name = hashlib.sha256(key.removeprefix(self._below).encode()).hexdigest()
-        return self._folder / _OWN / "objects" / name[:2] / f"{name}.json"
+        return self._objects / name[:2] / f"{name}.json"
 
     def _describe(self, key: str, token: str, metadata: Mapping[str, str]) -> None:
         path = self._description(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._own("unfinished", uuid.uuid4().hex)
+        unfinished = self._unfinished()
         unfinished.write_text(json.dumps({"token": token, "metadata": dict(metadata)}))
         unfinished.replace(path)
 
@@ -161,7 +162,7 @@ class FolderStore:
             )
 
     def _walk(self, folder: Path) -> Iterator[ObjectInfo]:
-        if folder == self._folder / _OWN / "objects":
+        if folder == self._objects:
             return
         try:
             entries = [(_sort_key(entry), entry.name) for entry in os.scandir(folder)]
@@ -180,7 +181,9 @@ class FolderStore:
         if not wanted:
             yield
             return
-        with self._own("lock").open("w") as file:
+        lock = Path(lock_key(self._below))
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

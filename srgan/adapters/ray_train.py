@@ -21,6 +21,7 @@ from srgan.adapters.timeline import Timeline
 from srgan.allocator import use_large_pages
 from srgan.config import AdversarialConfig, Config, Positive, PretrainConfig, StageConfig
 from srgan.errors import CheckpointError, ConfigError, DataError, TrainingError
+from srgan.keys import ray_folder, result_key
 from srgan.refs import CheckpointRef, DatasetRef, to_json
 from srgan.report.costs import counting
 from srgan.settings import Settings
@@ -60,16 +61,6 @@ class TrainSpec(Config):
         if isinstance(self.stage, AdversarialConfig) and self.init_from is None:
             raise ValueError("an adversarial stage needs init_from, the pretrained checkpoint")
         return self
-
-
-def progress_key(run: str) -> str:
-    """Where rank 0 leaves its latest `Progress`."""
-    return f"runs/{run}/progress.json"
-
-
-def result_key(run: str) -> str:
-    """Where the finished stage's `CheckpointRef` lies."""
-    return f"runs/{run}/result.json"
 
 
 def main(spec_key: str, job_id: str) -> None:
@@ -210,7 +201,7 @@ def _fit(
         run_config=RunConfig(
             # A name that Ray has seen finish trains nothing and succeeds; job ids are used once.
             name=job_id,
-            storage_path=store.uri(f"runs/{spec.run}/ray"),
+            storage_path=store.uri(ray_folder(spec.run)),
             failure_config=FailureConfig(
                 max_failures=spec.stage.max_restarts,
                 controller_failure_limit=_WORKER_START_FAILURES,  # type: ignore[call-arg]  # V1

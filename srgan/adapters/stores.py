@@ -6,8 +6,7 @@ from srgan.adapters.folder import FolderStore
 from srgan.adapters.s3 import open_store
 from srgan.errors import ClusterError
 from srgan.settings import Settings
-from srgan.storage import ObjectStore
-from srgan.upscale.names import is_folder, prefix_of
+from srgan.storage import ObjectStore, is_folder, prefix_of
 
 
 def open_address(settings: Settings, address: str) -> ObjectStore:

@@ -12,13 +12,14 @@ from srgan.data.changes import PhotoChanges, changes_since
 from srgan.evaluate.details import Details
 from srgan.evaluate.promotions import Grounds, PromotionLog
 from srgan.evaluate.report import Report
+from srgan.keys import checkpoints_prefix, details_key, evaluation_of
 from srgan.refs import DatasetRef, ModelRef, PromotionDecision
 from srgan.report.chain import as_svg
 from srgan.report.content import Content, TrainedStage
 from srgan.report.costs import Cost, read_costs
 from srgan.report.training import CURVES
 from srgan.settings import Settings
-from srgan.train.checkpoint import checkpoints_prefix, read_manifest
+from srgan.train.checkpoint import read_manifest
 
 
 def collect(
@@ -35,18 +36,16 @@ def collect(
     grounds = _grounds(store, decision)
     evaluation = grounds.evaluation or tags["evaluation"]
     report = Report.model_validate_json(store.get(evaluation))
-    folder = evaluation.rpartition("/")[0]
+    evaluation_run = evaluation_of(evaluation)
     runs = [run for run in (version.pretrained_run, version.run) if run]
-    costs = [
-        cost for run in [*runs, folder.removeprefix("runs/")] for cost in read_costs(store, run)
-    ]
+    costs = [cost for run in [*runs, evaluation_run] for cost in read_costs(store, run)]
     return Content(
         decision=decision,
         grounds=grounds,
         made_at=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
         evaluation=report,
         stages=[_stage(settings, store, run, costs, flow_run) for run in runs],
-        details=_details(store, f"{folder}/details.json"),
+        details=_details(store, details_key(evaluation_run)),
         licence=report.dataset.licence,
         photos=_photos(settings, store, version.name, decision.champion_before, report.dataset),
         costs=costs,

@@ -12,14 +12,21 @@ from srgan.adapters.tracking import find_run, mlflow_client, model_url, run_url
 from srgan.data.manifest import read_manifest, read_sources
 from srgan.errors import CheckpointError, DataError, RegistryError, StorageError
 from srgan.evaluate.report import TITLES
+from srgan.keys import (
+    OWN,
+    batch_of,
+    batches_prefix,
+    checkpoints_prefix,
+    plan_key,
+    records_key,
+    spec_key,
+)
 from srgan.refs import DatasetRef, ModelRef
 from srgan.report.chain import Node
 from srgan.settings import Settings
-from srgan.storage import ObjectStore, split_uri
+from srgan.storage import ObjectStore, is_folder, split_uri
 from srgan.train.checkpoint import Manifest as Checkpoint
-from srgan.train.checkpoint import checkpoints_prefix
 from srgan.train.checkpoint import read_manifest as read_checkpoint
-from srgan.upscale.names import OWN, is_folder
 from srgan.upscale.plan import Plan
 from srgan.upscale.records import Record, from_parquet
 
@@ -123,13 +130,13 @@ def _bulk_run(
     folders = key.split("/")[:-1]
     for depth in range(len(folders), -1, -1):
         keys = [info.key for info in store.list("/".join([*folders[:depth], OWN, ""]))]
-        for plan_key in (each for each in keys if each.endswith("/plan.json")):
-            plan = Plan.model_validate_json(store.get(plan_key))
+        for key_of_plan, run in ((each, at) for each in keys if (at := plan_key.names(each))):
+            plan = Plan.model_validate_json(store.get(key_of_plan))
             stamp = {_MODEL: plan.stamp.model, "srgan-config": plan.stamp.config_digest}
             if not stamp.items() <= metadata.items():
                 continue
-            parts = plan_key.removesuffix("plan.json") + "records/"
-            for part in (each for each in keys if each.startswith(parts)):
+            parts = [(each, names) for each in keys if (names := records_key.names(each))]
+            for part in (each for each, names in parts if run.items() <= names.items()):
                 for record in from_parquet(store.get(part), store.uri(part)):
                     if record.destination_key == key and record.outcome != "failed":
                         return plan, record
@@ -231,8 +238,8 @@ def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:
 
 
 def _bulk_specs(store: ObjectStore) -> Iterator[dict[str, dict[str, object]]]:
-    for info in store.list("runs/upscale-"):
-        if info.key.endswith("/000000/spec.json"):
+    for info in store.list(batches_prefix()):
+        if (names := spec_key.names(info.key)) and batch_of(names["run"]) == 0:
             yield json.loads(store.get(info.key))
 
 

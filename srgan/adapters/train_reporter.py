@@ -8,6 +8,7 @@ from srgan.adapters.metric_log import MetricLog
 from srgan.adapters.system_metrics import SystemMetrics
 from srgan.adapters.timeline import Timeline
 from srgan.errors import StorageError
+from srgan.keys import progress_key
 from srgan.refs import to_json
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
@@ -31,7 +32,7 @@ class JobReporter:
     ) -> None:
         self._timeline = timeline
         self._store = store
-        self._key = f"runs/{spec.run}/progress.json"
+        self._key = progress_key(spec.run)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
         self._writing: Future[None] | None = None
         self._metrics = MetricLog(settings, spec.mlflow_run_id) if spec.mlflow_run_id else None

@@ -9,11 +9,12 @@ from srgan.adapters.stores import open_address, require_visible
 from srgan.allocator import use_large_pages
 from srgan.config import Config, UpscaleConfig
 from srgan.errors import ClusterError
+from srgan.keys import batch_progress_key, records_key, samples_key
 from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
-from srgan.upscale.plan import find_plan, read_batch, records_key, stamp_of
-from srgan.upscale.progress import BatchProgress, progress_key
+from srgan.upscale.plan import find_plan, read_batch, stamp_of
+from srgan.upscale.progress import BatchProgress
 from srgan.upscale.records import Record, tally
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def upscale(
     from srgan.upscale.batch import NUM_READERS, Batch
     from srgan.upscale.decoders import Decoders
     from srgan.upscale.engine import Engine
-    from srgan.upscale.samples import Samples, samples_key
+    from srgan.upscale.samples import Samples
     from srgan.upscale.sizing import Sizing
 
     generator = load_generator(Registry(settings).load_generator_bytes(spec.model))
@@ -88,7 +89,7 @@ def upscale(
     samples = Samples(engine.scale)
     progress = BatchProgress(
         destination,
-        progress_key(spec.destination, spec.run, spec.batch),
+        batch_progress_key(spec.destination, spec.run, spec.batch),
         batch=spec.batch,
         num_images=len(items),
         total_bytes=sum(item.size_bytes for item in items),

@@ -1,17 +1,13 @@
 """How much a dataset has grown since that was last announced: small steps add up."""
 
 from srgan.data.changes import PhotoChanges, changes_since, every_photo
-from srgan.data.manifest import manifest_key
+from srgan.keys import announced_key, dataset_version_key
 from srgan.refs import DatasetRef, Ref, to_json
 from srgan.storage import ObjectStore
 
 
 class _Announced(Ref):
     version: str
-
-
-def announced_key(dataset: str) -> str:
-    return f"crops/{dataset}/announced.json"
 
 
 def growth_since_announced(store: ObjectStore, dataset: DatasetRef) -> PhotoChanges:
@@ -23,7 +19,7 @@ def growth_since_announced(store: ObjectStore, dataset: DatasetRef) -> PhotoChan
     changes = None
     if found is not None:
         version = _Announced.model_validate_json(found).version
-        changes = changes_since(store, manifest_key(dataset.dataset, version), dataset.key)
+        changes = changes_since(store, dataset_version_key(dataset.dataset, version), dataset.key)
     return changes or every_photo(store, dataset.key)
 
 

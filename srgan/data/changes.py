@@ -3,7 +3,8 @@
 from pydantic import ValidationError
 
 from srgan.config import GrowthConfig
-from srgan.data.manifest import Manifest, cutting, read_manifest, read_sources, table_key
+from srgan.data.manifest import Manifest, cutting, read_manifest, read_sources
+from srgan.keys import table_key
 from srgan.refs import Ref
 from srgan.storage import ObjectStore
 

@@ -15,6 +15,7 @@ from srgan.config import DataConfig
 from srgan.data.pointers import move_pointer, read_pointer
 from srgan.data.tables import CutPhoto, Source, load_photos, load_sources
 from srgan.errors import ConflictError, StorageError
+from srgan.keys import dataset_version_key, newest_dataset_key, table_key
 from srgan.refs import DatasetRef, Ref, digest, to_json
 from srgan.storage import ObjectStore
 
@@ -53,7 +54,7 @@ class Manifest(Ref):
 
     @property
     def key(self) -> str:
-        return manifest_key(self.dataset, self.version)
+        return dataset_version_key(self.dataset, self.version)
 
     def ref(self, num_read: int) -> DatasetRef:
         """What later stages get; `num_read` is the number of objects read to make it."""
@@ -71,26 +72,6 @@ class Manifest(Ref):
             num_read=num_read,
             licence=self.licence,
         )
-
-
-def manifest_key(dataset: str, version: str) -> str:
-    return f"crops/{dataset}/versions/{version}.json"
-
-
-def latest_key(dataset: str) -> str:
-    return f"crops/{dataset}/latest.json"
-
-
-def shard_prefix(dataset: str) -> str:
-    return f"crops/{dataset}/shards/"
-
-
-def shard_key(dataset: str, sha256: str) -> str:
-    return f"{shard_prefix(dataset)}{sha256}.npy"
-
-
-def table_key(dataset: str, sha256: str) -> str:
-    return f"crops/{dataset}/tables/{sha256}.parquet"
 
 
 def content_version(config: DataConfig, photos: Iterable[CutPhoto]) -> str:
@@ -116,10 +97,10 @@ def read_manifest(store: ObjectStore, key: str) -> Manifest:
 
 def read_latest(store: ObjectStore, dataset: str) -> tuple[Manifest | None, str | None]:
     """The newest version of a dataset and the change token of its pointer, or (None, None)."""
-    version, token = read_pointer(store, latest_key(dataset))
+    version, token = read_pointer(store, newest_dataset_key(dataset))
     if version is None:
         return None, None
-    return read_manifest(store, manifest_key(dataset, version)), token
+    return read_manifest(store, dataset_version_key(dataset, version)), token
 
 
 def read_sources(store: ObjectStore, manifest: Manifest) -> list[Source]:
@@ -150,7 +131,7 @@ def publish(store: ObjectStore, manifest: Manifest, token: str | None) -> None:
     """Write the manifest, then move the pointer from where `token` saw it (None: nowhere)."""
     store.put(manifest.key, to_json(manifest), content_type="application/json")
     try:
-        move_pointer(store, latest_key(manifest.dataset), manifest.version, token)
+        move_pointer(store, newest_dataset_key(manifest.dataset), manifest.version, token)
     except ConflictError as error:
         raise ConflictError(
             f"dataset {manifest.dataset!r} got another version while this one was prepared; "
@@ -163,7 +144,7 @@ def _table(store: ObjectStore, dataset: str, sha256: str) -> bytes:
     data = store.get(key)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise StorageError(
-            f"{store.uri(key)} was altered; delete it and {latest_key(dataset)}, "
+            f"{store.uri(key)} was altered; delete it and {newest_dataset_key(dataset)}, "
             "then prepare the dataset again"
         )
     return data

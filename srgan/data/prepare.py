@@ -18,14 +18,12 @@ from srgan.data.reading import Reading, read_photos
 from srgan.data.split import assign
 from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
 from srgan.errors import DataError
+from srgan.keys import is_ours
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectInfo, ObjectStore
 
 Progress = Callable[[int, int], None]
 """Called with the number of objects read so far and to be read in all."""
-
-# What this system writes into its own bucket is no photo of the user's.
-_OWN_PREFIXES = ("crops/", "mos/", "promotions/", "runs/", "sets/", "weights/")
 
 
 def prepare_dataset(
@@ -75,9 +73,8 @@ def folder_of(prefix: str) -> str:
 
 def is_source(info: ObjectInfo, source_store: ObjectStore, store: ObjectStore) -> bool:
     """Neither a folder's marker nor anything that this system wrote."""
-    if info.key.endswith("/") or "_srgan" in info.key.split("/"):
-        return False
-    return source_store.bucket != store.bucket or not info.key.startswith(_OWN_PREFIXES)
+    own_bucket = source_store.bucket == store.bucket
+    return not info.key.endswith("/") and not is_ours(info.key, own_bucket=own_bucket)
 
 
 def _read_changed(

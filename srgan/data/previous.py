@@ -9,9 +9,9 @@ from srgan.data.manifest import (
     read_latest,
     read_photos,
     read_sources,
-    shard_prefix,
 )
 from srgan.data.tables import CutPhoto, Source, Split
+from srgan.keys import shard_key, shards_prefix
 from srgan.storage import ObjectInfo, ObjectStore, split_uri
 
 
@@ -76,10 +76,10 @@ def _judged_by(config: DataConfig) -> tuple[object, ...]:
 
 def _intact(store: ObjectStore, manifest: Manifest) -> dict[str, Shard]:
     """Shards of the version that are in the bucket, whole by their size."""
-    prefix = shard_prefix(manifest.dataset)
-    sizes = {info.key: info.size_bytes for info in store.list(prefix)}
+    listed = store.list(shards_prefix(manifest.dataset))
+    sizes = {info.key: info.size_bytes for info in listed}
     return {
         shard.sha256: shard
         for shard in manifest.shards
-        if sizes.get(f"{prefix}{shard.sha256}.npy") == shard.size_bytes
+        if sizes.get(shard_key(manifest.dataset, shard.sha256)) == shard.size_bytes
     }

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.data.manifest import Shard, put_once, shard_key
+from srgan.data.manifest import Shard, put_once
 from srgan.data.tables import Span
 from srgan.errors import ConfigError, StorageError
+from srgan.keys import shard_key
 from srgan.storage import ObjectStore
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from rich.table import Table
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.evaluate.report import TITLES, distance_cell
 from srgan.evaluate.spec import MODEL
+from srgan.keys import OWN, evaluation_key, evaluation_of
 from srgan.perceptual import DISTANCES
 from srgan.refs import EvaluationRef, ModelRef
 from srgan.stack import Stack
@@ -49,14 +50,14 @@ def read_outcome(
     champion = registry.find(model, CHAMPION)
     newest = registry.resolve(f"models:/{model}@{CHALLENGER}")
     tags = registry.tags(newest)
-    result = tags["evaluation"].rpartition("/")[0] + "/evaluation.json"
+    result = evaluation_key(evaluation_of(tags["evaluation"]))
     evaluation = EvaluationRef.model_validate_json(store.get(result))
     folder.mkdir(exist_ok=True)
     picture = folder / f"{name}-comparison.png"
     store.download(evaluation.picture_key, picture)
     prefix = f"upscaled/{name}"
     keys = [info.key for info in store.list(f"{prefix}/")]
-    num_upscaled = sum(not key.startswith(f"{prefix}/_srgan/") for key in keys)
+    num_upscaled = sum(OWN not in key.split("/") for key in keys)
     return Outcome(
         newest=newest,
         champion=champion,

@@ -21,6 +21,7 @@ from prefect.states import Cancelling
 
 from srgan.adapters.ray_jobs import Job, RayJobs
 from srgan.errors import StorageError
+from srgan.keys import progress_key
 from srgan.storage import ObjectStore
 
 _POLL_S = 1.0
@@ -95,7 +96,7 @@ class Watch:
         stage = job.metadata.get("stage", "")
         doing = title(stage) or stage
         try:
-            found = self._store.find(f"runs/{job.metadata.get('run')}/progress.json")
+            found = self._store.find(progress_key(job.metadata["run"]))
         except StorageError:
             found = None
         if found is None:

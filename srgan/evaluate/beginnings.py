@@ -7,6 +7,7 @@ whose process died after the promotion would find its own version as champion, a
 from pydantic import ValidationError
 
 from srgan.errors import StorageError, explain
+from srgan.keys import beginning_key
 from srgan.refs import DatasetRef, ModelRef, Ref, to_json
 from srgan.storage import ObjectStore
 
@@ -25,7 +26,7 @@ class Beginning(Ref):
 
 def keep_beginning(store: ObjectStore, flow_run: str, beginning: Beginning) -> None:
     """Write it, before what it says is begun."""
-    store.put(_key(flow_run), to_json(beginning), content_type="application/json")
+    store.put(beginning_key(flow_run), to_json(beginning), content_type="application/json")
 
 
 def read_beginning(store: ObjectStore, flow_run: str) -> Beginning | None:
@@ -33,17 +34,13 @@ def read_beginning(store: ObjectStore, flow_run: str) -> Beginning | None:
 
     `StorageError` where another release wrote it.
     """
-    found = store.find(_key(flow_run))
+    key = beginning_key(flow_run)
+    found = store.find(key)
     if found is None:
         return None
     try:
         return Beginning.model_validate_json(found)
     except ValidationError as error:
         raise StorageError(
-            f"{store.uri(_key(flow_run))} is no beginning of a retraining of this release: "
-            f"{explain(error)}"
+            f"{store.uri(key)} is no beginning of a retraining of this release: {explain(error)}"
         ) from error
-
-
-def _key(flow_run: str) -> str:
-    return f"retrainings/{flow_run}.json"

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from srgan.config import FeatureContentConfig, Recipe
 from srgan.errors import ConfigError
 from srgan.evaluate.spec import MODEL, PRETRAINED
+from srgan.keys import checkpoints_prefix
 from srgan.models.weights import find_mirrored
 from srgan.perceptual import DISTANCES, FeatureNetwork
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.storage import ObjectStore
-from srgan.train.checkpoint import Manifest, checkpoints_prefix, read_manifest
+from srgan.train.checkpoint import Manifest, read_manifest
 
 GET_A_JUDGE = (
     "`srgan weights mirror squeezenet1_1`, or without internet "

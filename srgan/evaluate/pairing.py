@@ -1,7 +1,6 @@
 """Two model versions side by side, by figures that evaluations have recorded."""
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from srgan.errors import ConfigError, DataError
 from srgan.evaluate.bootstrap import Interval, paired_interval
 from srgan.evaluate.judges import GET_A_JUDGE
 from srgan.evaluate.report import ImageFigures, Report
+from srgan.keys import evaluations_prefix, report_key, set_report_key
 from srgan.refs import ModelRef
 from srgan.storage import ObjectStore
 
@@ -18,7 +18,6 @@ _MEASURE = (
     "(each by `prefect deployment run evaluate-model/evaluate-model --param model={} "
     "--param dataset=NAME`)"
 )
-_REPORT = re.compile(r"/evaluations/[^/]+/(report|sets/[^/]+)\.json$")
 
 
 @dataclass(frozen=True)
@@ -144,8 +143,8 @@ def _rank(pair: Pairing) -> tuple[bool, bool, bool]:
 
 def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:
     """The version in the evaluations about the checkpoint of `run`."""
-    for info in store.list(f"runs/{run}/evaluations/"):
-        if not _REPORT.search(info.key):
+    for info in store.list(evaluations_prefix(run)):
+        if not (report_key.names(info.key) or set_report_key.names(info.key)):
             continue
         report = Report.model_validate_json(store.get(info.key))
         for name, digest in report.weights.items():

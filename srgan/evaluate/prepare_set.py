@@ -5,9 +5,10 @@ from collections.abc import Callable
 from srgan.config import SetConfig
 from srgan.data.prepare import folder_of, is_source
 from srgan.errors import DataError, ImageError
-from srgan.evaluate.sets import EvaluationSet, SetPhoto, photo_key, publish_set, set_version
+from srgan.evaluate.sets import EvaluationSet, SetPhoto, publish_set, set_version
 from srgan.images import Photo, decode_in_8_bits, encode, pixel_digest
 from srgan.images.likeness import look_of
+from srgan.keys import set_photo_key
 from srgan.storage import ObjectStore
 
 _MIN_SIDE = 32
@@ -79,7 +80,7 @@ def _decode(data: bytes, config: SetConfig) -> Photo:
 
 def _keep(store: ObjectStore, name: str, key: str, pixels: str, photo: Photo) -> SetPhoto:
     """Store the pixels alone, unless they are there."""
-    target = photo_key(name, pixels)
+    target = set_photo_key(name, pixels)
     if store.head(target) is None:
         plain = Photo(photo.pixels)
         store.put(target, encode(plain, format="png", jpeg_quality=100), content_type="image/png")

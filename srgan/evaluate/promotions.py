@@ -11,6 +11,7 @@ from srgan.config import GateConfig
 from srgan.errors import ConflictError
 from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.mos import OpinionPair
+from srgan.keys import promotion_key, promotions_prefix
 from srgan.perceptual import FeatureNetwork
 from srgan.refs import PromotionDecision, Ref, to_json
 from srgan.storage import ObjectStore
@@ -89,7 +90,7 @@ class PromotionLog:
     def __init__(self, store: ObjectStore, model: str) -> None:
         self.model = model
         self._store = store
-        self._prefix = f"promotions/{model}/"
+        self._prefix = promotions_prefix(model)
 
     def entries(self) -> list[Entry]:
         """All decisions, the oldest first."""
@@ -159,7 +160,7 @@ class PromotionLog:
             **grounds.model_dump(),
         )
         self._store.put(
-            f"{self._prefix}{number:06d}.json",
+            promotion_key(self.model, number),
             to_json(entry),
             content_type="application/json",
             if_absent=True,

@@ -8,12 +8,9 @@ from pydantic import ValidationError
 
 from srgan.errors import ConfigError, StorageError, explain
 from srgan.evaluate.lineage import Lineage
+from srgan.keys import registration_key, registrations_prefix
 from srgan.refs import to_json
 from srgan.storage import ObjectStore
-
-
-def registration_key(run: str, model: str) -> str:
-    return f"{_prefix(run)}{model}.json"
 
 
 def keep_registration(store: ObjectStore, model: str, lineage: Lineage) -> str:
@@ -28,7 +25,7 @@ def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[
 
     `ConfigError` where there is none, or several and none was named.
     """
-    prefix = _prefix(run)
+    prefix = registrations_prefix(run)
     keys = [info.key for info in store.list(prefix) if info.key.endswith(".json")]
     kept = [key.removeprefix(prefix).removesuffix(".json") for key in keys]
     chosen = [name for name in kept if model in (None, name)]
@@ -46,7 +43,3 @@ def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[
         raise StorageError(
             f"{store.uri(key)} is no registration of this release: {explain(error)}"
         ) from (error)
-
-
-def _prefix(run: str) -> str:
-    return f"runs/{run}/registrations/"

@@ -16,6 +16,7 @@ from srgan.data.crops import windows
 from srgan.data.pointers import move_pointer, read_pointer
 from srgan.errors import ConflictError, DataError, StorageError
 from srgan.images import decode_in_8_bits, pixel_digest
+from srgan.keys import newest_set_key, set_photo_key, set_version_key
 from srgan.refs import Ref, SetRef, digest, to_json
 from srgan.storage import ObjectStore
 
@@ -56,22 +57,10 @@ class EvaluationSet(Ref):
         return SetRef(
             name=self.name,
             version=self.version,
-            key=version_key(self.name, self.version),
+            key=set_version_key(self.name, self.version),
             num_photos=len(self.photos),
             num_images=sum(len(_places(photo, self.config, 1)) for photo in self.photos),
         )
-
-
-def version_key(name: str, version: str) -> str:
-    return f"sets/{name}/versions/{version}.json"
-
-
-def latest_key(name: str) -> str:
-    return f"sets/{name}/latest.json"
-
-
-def photo_key(name: str, pixels: str) -> str:
-    return f"sets/{name}/photos/{pixels}.png"
 
 
 def set_version(config: SetConfig, photos: Sequence[SetPhoto]) -> str:
@@ -91,21 +80,21 @@ def read_set(store: ObjectStore, key: str) -> EvaluationSet:
 
 def newest_set(store: ObjectStore, name: str) -> EvaluationSet:
     """The newest version of a set by its name; `DataError` where there is none."""
-    version, _ = read_pointer(store, latest_key(name))
+    version, _ = read_pointer(store, newest_set_key(name))
     if version is None:
         raise DataError(
             f"there is no evaluation set {name!r}; make it with the flow prepare-eval: `prefect "
             f"deployment run prepare-eval/prepare-eval --param name={name} --param source=s3://…`"
         )
-    return read_set(store, version_key(name, version))
+    return read_set(store, set_version_key(name, version))
 
 
 def publish_set(store: ObjectStore, made: EvaluationSet) -> None:
     """Write the version, then point to it; `ConflictError` where somebody else did meanwhile."""
-    _, token = read_pointer(store, latest_key(made.name))
+    _, token = read_pointer(store, newest_set_key(made.name))
     store.put(made.ref.key, to_json(made), content_type="application/json")
     try:
-        move_pointer(store, latest_key(made.name), made.version, token)
+        move_pointer(store, newest_set_key(made.name), made.version, token)
     except ConflictError as error:
         raise ConflictError(
             f"evaluation set {made.name!r} got another version at the same moment; run "
@@ -151,7 +140,7 @@ class SetImages(Sequence[Pixels]):
 
 def _read_photo(store: ObjectStore, made: EvaluationSet, number: int) -> Pixels:
     pixels = made.photos[number].pixels
-    key = photo_key(made.name, pixels)
+    key = set_photo_key(made.name, pixels)
     photo = decode_in_8_bits(store.get(key), max_pixels=made.config.max_pixels)
     if pixel_digest(photo) != pixels:
         raise StorageError(

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from srgan import keys
 from srgan.config import Config
 from srgan.perceptual import FeatureNetwork
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef, SetRef, config_digest
@@ -40,33 +41,33 @@ class EvaluateSpec(Config):
     @property
     def run(self) -> str:
         """Name below ``runs/``; the results lie next to the checkpoint that they are about."""
-        return f"{self.contestants[MODEL].run}/evaluations/{self.digest[:16]}"
+        return keys.evaluation_run(self.contestants[MODEL].run, self.digest[:16])
 
     @property
     def spec_key(self) -> str:
-        return f"runs/{self.run}/spec.json"
+        return keys.spec_key(self.run)
 
     @property
     def report_key(self) -> str:
-        return f"runs/{self.run}/report.json"
+        return keys.report_key(self.run)
 
     def set_report_key(self, name: str) -> str:
         """Report on one evaluation set."""
-        return f"runs/{self.run}/sets/{name}.json"
+        return keys.set_report_key(self.run, name)
 
     @property
     def picture_key(self) -> str:
-        return f"runs/{self.run}/comparison.png"
+        return keys.picture_key(self.run)
 
     @property
     def details_key(self) -> str:
         """`Details` as JSON: the pictures of a retraining's report."""
-        return f"runs/{self.run}/details.json"
+        return keys.details_key(self.run)
 
     @property
     def result_key(self) -> str:
         """`EvaluationRef` as JSON, written last: whoever finds it finds the rest."""
-        return f"runs/{self.run}/evaluation.json"
+        return keys.evaluation_key(self.run)
 
 
 def weights_digest(ref: CheckpointRef | ModelRef) -> str:

@@ -11,11 +11,11 @@ import re
 from pydantic import ValidationError
 
 from srgan.errors import CheckpointError, explain
+from srgan.keys import WEIGHTS, mirrored_key, weights_key
 from srgan.perceptual import PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.refs import Ref, to_json
 from srgan.storage import ObjectStore
 
-_PREFIX = "weights/"
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 
 
@@ -26,10 +26,6 @@ class MirroredWeights(Ref):
     sha256: str
     source: str
     """Where it came from: an https URL, an S3 URI or a file."""
-
-
-def weights_key(sha256: str) -> str:
-    return f"{_PREFIX}{sha256}"
 
 
 def mirror_command(network: FeatureNetwork, weights: str) -> str:
@@ -57,20 +53,20 @@ def publish_weights(
         network=network, sha256=hashlib.sha256(data).hexdigest(), source=source
     )
     store.put(weights_key(mirrored.sha256), data)
-    store.put(_name_key(network), to_json(mirrored), content_type="application/json")
+    store.put(mirrored_key(network), to_json(mirrored), content_type="application/json")
     return mirrored
 
 
 def find_mirrored(store: ObjectStore, network: FeatureNetwork) -> MirroredWeights | None:
     """What was mirrored last under the network's name; None before the first time."""
-    body = store.find(_name_key(network))
+    body = store.find(mirrored_key(network))
     if body is None:
         return None
     try:
         return MirroredWeights.model_validate_json(body)
     except ValidationError as error:
         raise CheckpointError(
-            f"{store.uri(_name_key(network))} cannot be read ({explain(error)}); mend it with "
+            f"{store.uri(mirrored_key(network))} cannot be read ({explain(error)}); mend it with "
             f"`srgan weights mirror {network}`"
         ) from error
 
@@ -80,16 +76,16 @@ def find_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> s
 
     Reads nothing. `CheckpointError` names the command that mends it where there is not one.
     """
-    found = [info.key.removeprefix(_PREFIX) for info in store.list(weights_key(weights))]
+    found = [info.key.removeprefix(WEIGHTS) for info in store.list(weights_key(weights))]
     digests = [name for name in found if re.fullmatch("[0-9a-f]{64}", name)]
     if not digests:
         raise CheckpointError(
-            f"the weights {weights}… of {network} are not in {store.uri(_PREFIX)}; get them "
+            f"the weights {weights}… of {network} are not in {store.uri(WEIGHTS)}; get them "
             f"there with {mirror_command(network, weights)}"
         )
     if len(digests) > 1:
         raise CheckpointError(
-            f"{len(digests)} files in {store.uri(_PREFIX)} begin with {weights}; name more digits "
+            f"{len(digests)} files in {store.uri(WEIGHTS)} begin with {weights}; name more digits "
             f"of the SHA-256: {', '.join(digests)}"
         )
     return digests[0]
@@ -109,7 +105,3 @@ def read_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> b
             f"{found}; put the right ones there with {mirror_command(network, digest)}"
         )
     return data
-
-
-def _name_key(network: str) -> str:
-    return f"{_PREFIX}{network}.json"

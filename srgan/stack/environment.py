@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from srgan.errors import StackError
+from srgan.keys import mlflow_folder
 from srgan.settings import inherited_environment
 from srgan.stack.state import State
 
@@ -73,6 +74,7 @@ def service_environment(state: State) -> dict[str, str]:
         # A stopping head would wait 30 s for jobs that nobody moves to another node.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         "SRGAN_RUNTIME": str(state.runtime),
+        "SRGAN_MLFLOW_ARTIFACTS": f"s3://{BUCKET}/{mlflow_folder()}",
         # Two training workers must fit even on one core.
         "SRGAN_NUM_CPUS": str(max(2, os.cpu_count() or 1)),
         **{f"SRGAN_PORT_{name.upper()}": str(port) for name, port in state.ports.items()},

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, explain
+from srgan.keys import checkpoint_key, checkpoints_prefix, part_key
 from srgan.refs import CheckpointRef, Ref
 from srgan.storage import ObjectStore
 
@@ -50,7 +51,7 @@ class Manifest(Ref):
 
     @property
     def key(self) -> str:
-        return f"{checkpoints_prefix(self.run)}{self.step:09d}.json"
+        return checkpoint_key(self.run, self.step)
 
     @property
     def weights(self) -> Part:
@@ -69,18 +70,6 @@ class Manifest(Ref):
             mlflow_run_id=mlflow_run_id,
             metrics=self.metrics,
         )
-
-
-def checkpoints_prefix(run: str) -> str:
-    return f"runs/{run}/checkpoints/"
-
-
-def parts_prefix(run: str) -> str:
-    return f"runs/{run}/parts/"
-
-
-def part_key(run: str, digest: str) -> str:
-    return f"{parts_prefix(run)}{digest}"
 
 
 def read_manifest(store: ObjectStore, key: str) -> Manifest:

@@ -8,14 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 from srgan.errors import CheckpointError, StorageError
+from srgan.keys import checkpoints_prefix, part_key, parts_prefix
 from srgan.refs import to_json
 from srgan.storage import ObjectStore
 from srgan.train.checkpoint import (
     Manifest,
     Part,
-    checkpoints_prefix,
-    part_key,
-    parts_prefix,
     read_manifest,
 )
 from srgan.train.judge import best_checkpoint

@@ -8,6 +8,7 @@ import traceback
 from typing import Self
 
 from srgan.errors import StorageError
+from srgan.keys import rank_key
 from srgan.refs import Ref, to_json
 from srgan.storage import ObjectStore
 from srgan.train import ranks
@@ -67,7 +68,7 @@ class Watch:
         self._thread.join(_LEAVE_S)  # it may hang in a store that is away; it is a daemon
         if error is None and self._number:
             try:
-                self._store.delete(_key(self._run, self._rank))
+                self._store.delete(rank_key(self._run, self._rank))
             except StorageError as refusal:
                 logger.warning("a sign of life is left behind: %s", refusal)
 
@@ -91,11 +92,13 @@ class Watch:
     def _beat(self, stack: str | None) -> None:
         self._number += 1
         beat = Beat(rank=self._rank, number=self._number, step=self._step, stack=stack)
-        self._store.put(_key(self._run, self._rank), to_json(beat))
+        self._store.put(rank_key(self._run, self._rank), to_json(beat))
 
     def _tokens(self) -> dict[int, str]:
         """Change token of the latest sign of life of each rank that ever gave one."""
-        heads = {rank: self._store.head(_key(self._run, rank)) for rank in range(self._num_ranks)}
+        heads = {
+            rank: self._store.head(rank_key(self._run, rank)) for rank in range(self._num_ranks)
+        }
         return {rank: head.token for rank, head in heads.items() if head}
 
     def _report(self, before: dict[int, str]) -> None:
@@ -108,7 +111,7 @@ class Watch:
             f"(SRGAN_STALL_S is {self._limit_s:g})"
         ]
         for rank in range(self._num_ranks):
-            found = self._store.find(_key(self._run, rank))
+            found = self._store.find(rank_key(self._run, rank))
             beat = Beat.model_validate_json(found) if found else None
             lines.append(_describe(rank, beat, alive=rank in alive or rank == self._rank))
         logger.warning("%s", "\n".join(lines))
@@ -124,10 +127,6 @@ class Watch:
                 name = "training" if thread.ident == self._training else thread.name
                 texts.append(f"  thread {name}:\n" + "".join(traceback.format_list(stack)))
         return "".join(texts)
-
-
-def _key(run: str, rank: int) -> str:
-    return f"runs/{run}/ranks/{rank}.json"
 
 
 def _describe(rank: int, beat: Beat | None, *, alive: bool) -> str:

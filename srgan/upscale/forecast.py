@@ -14,11 +14,10 @@ from srgan.images import Photo, encode
 from srgan.images.photo import to_8_bits
 from srgan.readable import duration, size
 from srgan.refs import Ref
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, is_folder, prefix_of
 from srgan.upscale.decoders import Decode
 from srgan.upscale.file_size import largest_bytes
 from srgan.upscale.join import Item
-from srgan.upscale.names import is_folder, prefix_of
 from srgan.upscale.records import Past
 from srgan.upscale.sizing import Sizing
 

@@ -1,18 +1,15 @@
 """Which key an upscaled image gets, and which keys are never read or never written."""
 
 import os
-import posixpath
 import unicodedata
 from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import quote
 
 from srgan.errors import ConfigError, ImageError
+from srgan.keys import OWN
 from srgan.refs import digest
-from srgan.storage import split_uri
-
-OWN = "_srgan"
-"""Path component below which runs keep their plans and records."""
+from srgan.storage import is_folder, prefix_of
 
 OutputFormat = Literal["same", "png", "jpeg", "webp", "tiff"]
 
@@ -24,30 +21,6 @@ _SUFFIX_OF = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _MAX_KEY_BYTES = 1024
 # S3 allows 2 KB of metadata in all; percent-encoding can triple a key.
 _MAX_METADATA_CHARS = 1024
-
-
-def is_folder(address: str) -> bool:
-    """Whether an address is a folder of a disk; otherwise it is one of S3."""
-    return address.startswith("/")
-
-
-def prefix_of(address: str) -> tuple[str, str]:
-    """``s3://bucket/photos`` → ``("bucket", "photos/")``, so that ``photos2/`` is not meant too.
-
-    The keys of a folder are absolute paths: ``/mnt/photos`` → ``("", "/mnt/photos/")``.
-    `ConfigError` for what is neither, such as a relative path: a worker's folder is another one.
-    """
-    if is_folder(address):
-        # POSIX keeps two slashes at the start.
-        return "", f"{posixpath.normpath(address).rstrip('/')}/".replace("//", "/")
-    try:
-        bucket, path = split_uri(address)
-    except ConfigError as error:
-        raise ConfigError(
-            f"{address!r} is neither s3://BUCKET/PREFIX nor the whole path of a folder, /like/this"
-        ) from error
-    path = path.rstrip("/")
-    return bucket, f"{path}/" if path else ""
 
 
 def check_prefixes(source: str, destination: str) -> None:
@@ -118,11 +91,6 @@ def reroute_suffix(oversize: Oversize) -> str:
     Appended, not exchanged: ``a.webp.png`` is no other photo's output, as ``a.png`` might be.
     """
     return "" if oversize == "refuse" else _SUFFIX_OF[oversize]
-
-
-def run_key(destination: str, run: str, name: str) -> str:
-    """Key of one of a run's own objects in the destination's bucket."""
-    return f"{prefix_of(destination)[1]}{OWN}/{run}/{name}"
 
 
 def metadata_key(key: str) -> str:

@@ -14,12 +14,13 @@ from pydantic import TypeAdapter
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ImageError
+from srgan.keys import batch_key, plan_key, refused_key, summary_key
 from srgan.refs import ModelRef, Ref, config_digest, to_json
 from srgan.storage import ObjectInfo, ObjectStore
 from srgan.upscale.forecast import Forecast
 from srgan.upscale.join import Item, Join
 from srgan.upscale.manifest import Manifest
-from srgan.upscale.names import reroute_suffix, run_key
+from srgan.upscale.names import reroute_suffix
 from srgan.upscale.records import Record, Stamp, Tally, tally, to_parquet
 from srgan.upscale.survey import Sample, survey
 
@@ -74,7 +75,7 @@ def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
 
 def find_plan(store: ObjectStore, destination: str, run: str) -> Plan | None:
     """The plan that an earlier life of this run wrote, or None."""
-    data = store.find(run_key(destination, run, "plan.json"))
+    data = store.find(plan_key(destination, run))
     return None if data is None else Plan.model_validate_json(data)
 
 
@@ -85,9 +86,7 @@ def name_run(store: ObjectStore, destination: str, run: str) -> str:
     and repeat the failures of its last life.
     """
     names = (run if life == 0 else f"{run}-{life}" for life in count())
-    return next(
-        name for name in names if store.head(run_key(destination, name, "summary.json")) is None
-    )
+    return next(name for name in names if store.head(summary_key(destination, name)) is None)
 
 
 def make_plan(
@@ -117,7 +116,7 @@ def make_plan(
         num_batches = 0
         weight = forecast.todo_bytes + forecast.num_todo
         for items in _batches(join.todo(), weight, forecast.num_batches):
-            key = run_key(destination, run, f"plan/{num_batches:06d}.json")
+            key = batch_key(destination, run, num_batches)
             store.put(key, _ITEMS.dump_json(items))
             num_batches += 1
         refused = _record_refused(join, store, destination, run, stamp)
@@ -135,9 +134,7 @@ def make_plan(
         refused=refused,
         forecast_text=forecast.text,
     )
-    store.put(
-        run_key(destination, run, "plan.json"), to_json(plan), content_type="application/json"
-    )
+    store.put(plan_key(destination, run), to_json(plan), content_type="application/json")
     return plan
 
 
@@ -164,12 +161,7 @@ def preview(
 
 def read_batch(store: ObjectStore, destination: str, run: str, batch: int) -> tuple[Item, ...]:
     """The sources of one batch, in the order of keys."""
-    return _ITEMS.validate_json(store.get(run_key(destination, run, f"plan/{batch:06d}.json")))
-
-
-def records_key(destination: str, run: str, batch: int) -> str:
-    """Key of the records of one batch."""
-    return run_key(destination, run, f"records/{batch:06d}.parquet")
+    return _ITEMS.validate_json(store.get(batch_key(destination, run, batch)))
 
 
 def _batches(items: Iterator[Item], weight: int, num_batches: int) -> Iterator[tuple[Item, ...]]:
@@ -198,7 +190,7 @@ def _record_refused(
     rows = (_refusal(info, problem, stamp) for info, problem in join.refused())
     number = 0
     while part := list(islice(rows, _MAX_BATCH_KEYS)):
-        key = run_key(destination, run, f"records/refused-{number:06d}.parquet")
+        key = refused_key(destination, run, number)
         store.put(key, to_parquet(part))
         total += tally(part)
         number += 1

@@ -5,9 +5,9 @@ import time
 from contextlib import suppress
 
 from srgan.errors import StorageError
+from srgan.keys import batch_progress_prefix
 from srgan.refs import Ref, to_json
 from srgan.storage import ObjectStore
-from srgan.upscale.names import run_key
 from srgan.upscale.records import Record
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class RunProgress:
 
     def __init__(self, store: ObjectStore, destination: str, run: str) -> None:
         self._store = store
-        self._prefix = run_key(destination, run, "progress/")
+        self._prefix = batch_progress_prefix(destination, run)
         self._tokens: dict[str, str] = {}
         self._parts: dict[str, Progress] = {}
 
@@ -97,8 +97,3 @@ class RunProgress:
                 self._parts[info.key] = Progress.model_validate_json(self._store.get(info.key))
                 self._tokens[info.key] = info.token
         return sum(self._parts.values(), Progress())
-
-
-def progress_key(destination: str, run: str, batch: int) -> str:
-    """Key of the progress of one batch."""
-    return run_key(destination, run, f"progress/{batch:06d}.json")

@@ -5,9 +5,9 @@ import numpy as np
 from srgan.images import Photo, strip
 from srgan.images.photo import to_8_bits
 from srgan.images.strip import stack
+from srgan.keys import samples_prefix
 from srgan.storage import ObjectStore
 from srgan.upscale.join import Item
-from srgan.upscale.names import run_key
 
 _PER_BATCH = 2
 _PER_RUN = 6
@@ -46,14 +46,9 @@ class Samples:
             store.put(key, stack(self._rows), content_type="image/png")
 
 
-def samples_key(destination: str, run: str, batch: int) -> str:
-    """Key of the picture of one batch."""
-    return run_key(destination, run, f"samples/{batch:06d}.png")
-
-
 def contact_sheet(store: ObjectStore, destination: str, run: str) -> bytes | None:
     """JPEG of pictures from batches all over the run; None when nothing was upscaled."""
-    keys = [info.key for info in store.list(run_key(destination, run, "samples/"))]
+    keys = [info.key for info in store.list(samples_prefix(destination, run))]
     if not keys:
         return None
     step = -(-len(keys) // (_PER_RUN // _PER_BATCH))

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, DataError, ImageError
-from srgan.storage import ObjectInfo, ObjectStore
+from srgan.storage import ObjectInfo, ObjectStore, prefix_of
 from srgan.upscale.join import Join
 from srgan.upscale.manifest import Manifest, names
-from srgan.upscale.names import is_source, output_key, prefix_of
+from srgan.upscale.names import is_source, output_key
 
 
 def list_sources(

@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping
 
 from srgan.errors import ClusterError, DataError, SrganError
+from srgan.keys import summary_key
 from srgan.refs import Ref, UpscaleReport, to_json
 from srgan.storage import ObjectStore
-from srgan.upscale.names import run_key
 from srgan.upscale.plan import Plan
 from srgan.upscale.records import Tally
 
@@ -60,7 +60,7 @@ def summarise(plan: Plan, finished: Mapping[int, Tally], lost: Mapping[int, str]
 
 def write_summary(store: ObjectStore, summary: Summary) -> UpscaleReport:
     """Store ``summary.json`` and return what the flow hands on."""
-    key = run_key(summary.destination, summary.run, "summary.json")
+    key = summary_key(summary.destination, summary.run)
     store.put(key, to_json(summary), content_type="application/json")
     return UpscaleReport(
         destination=summary.destination,

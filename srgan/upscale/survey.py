@@ -1,15 +1,15 @@
 """Sources, outputs and earlier records brought together: what is to do, and what it will take."""
 
-import re
 from collections.abc import Callable, Iterator
 
 from srgan.config import UpscaleConfig
-from srgan.storage import ObjectStore
+from srgan.keys import own_prefix, records_key
+from srgan.storage import ObjectStore, prefix_of
 from srgan.upscale.file_size import largest_bytes
 from srgan.upscale.forecast import Forecast, foretell, spread
 from srgan.upscale.join import Item, Join
 from srgan.upscale.manifest import Manifest
-from srgan.upscale.names import OWN, check_prefixes, prefix_of
+from srgan.upscale.names import check_prefixes
 from srgan.upscale.records import Past, Stamp, covering, past
 from srgan.upscale.sources import list_sources
 
@@ -60,13 +60,13 @@ def survey(
 def _list_outputs(join: Join, store: ObjectStore, destination: str, stamp: Stamp) -> Past:
     """What earlier runs took: those with the same model and settings, else all others."""
     _, prefix = prefix_of(destination)
-    part = re.compile(re.escape(f"{prefix}{OWN}/") + r"[^/]+/records/\d+\.parquet")
+    own = own_prefix(destination)
     same = Past(what="earlier runs with this model and these settings")
     others = Past(what="earlier runs with other models or settings")
     for info in store.list_unordered(prefix):
-        if not info.key.startswith(f"{prefix}{OWN}/"):
+        if not info.key.startswith(own):
             join.add_output(info)
-        elif part.fullmatch(info.key):
+        elif records_key.names(info.key):
             data, uri = store.get(info.key), store.uri(info.key)
             join.add_records(covering(data, uri, stamp))
             same += past(data, uri, stamp)

@@ -18,6 +18,7 @@ from srgan.data.prepare import prepare_dataset
 from srgan.errors import DataError, RegistryError, StorageError
 from srgan.evaluate.lineage import Lineage
 from srgan.images import decode
+from srgan.keys import records_key
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.recipes import tiny
@@ -28,7 +29,7 @@ from srgan.train.checkpoint import Manifest, read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
 from srgan.upscale.batch import Batch
 from srgan.upscale.engine import Engine
-from srgan.upscale.plan import Plan, make_plan, read_batch, records_key
+from srgan.upscale.plan import Plan, make_plan, read_batch
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 

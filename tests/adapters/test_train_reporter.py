@@ -5,11 +5,12 @@ import re
 
 import pytest
 
-from srgan.adapters.ray_train import TrainSpec, progress_key
+from srgan.adapters.ray_train import TrainSpec
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.timeline import Timeline
 from srgan.adapters.train_reporter import JobReporter
 from srgan.errors import StorageError
+from srgan.keys import progress_key
 from srgan.refs import DatasetRef
 from srgan.settings import Settings
 from srgan.train.progress import Progress

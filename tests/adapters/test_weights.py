@@ -21,7 +21,8 @@ from cryptography.x509.oid import NameOID
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.weights import mirror, mirrored_weights
 from srgan.errors import CheckpointError, ConfigError, StorageError
-from srgan.models.weights import find_mirrored, read_weights, weights_key
+from srgan.keys import weights_key
+from srgan.models.weights import find_mirrored, read_weights
 from srgan.settings import Settings
 from tests.models.perceptual_weights import as_pth, drawn_state, drawn_weights
 

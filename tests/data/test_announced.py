@@ -2,8 +2,9 @@
 
 from srgan.adapters.s3 import S3Store
 from srgan.config import GrowthConfig
-from srgan.data.announced import announced_key, growth_since_announced, mark_announced
+from srgan.data.announced import growth_since_announced, mark_announced
 from srgan.data.changes import PhotoChanges
+from srgan.keys import announced_key
 from tests.data.conftest import Prepare
 
 HALF = GrowthConfig(min_changed_share=0.5)

@@ -9,7 +9,6 @@ import pytest
 from srgan.adapters.s3 import S3Store
 from srgan.data.crops import cut, cut_shrunk
 from srgan.data.manifest import (
-    latest_key,
     publish,
     put_table,
     read_latest,
@@ -21,6 +20,7 @@ from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import dump_photos
 from srgan.errors import ConflictError, DataError, StorageError
 from srgan.images.likeness import look_of
+from srgan.keys import newest_dataset_key
 from srgan.refs import DatasetRef
 from tests.data.conftest import CONFIG, Asked, Workshop
 
@@ -188,7 +188,7 @@ def test_a_source_with_nothing_usable_says_why_and_how_often(workshop: Workshop)
         DataError, match=r"0 usable photos among 4 objects.*3 not_an_image, 1 empty"
     ):
         workshop.prepare()
-    assert workshop.store.find(latest_key("pets")) is None
+    assert workshop.store.find(newest_dataset_key("pets")) is None
 
 
 def test_one_photo_under_two_keys_is_too_few(workshop: Workshop) -> None:

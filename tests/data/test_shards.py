@@ -9,10 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from srgan.adapters.s3 import S3Store, open_store
-from srgan.data.manifest import Shard, shard_key
+from srgan.data.manifest import Shard
 from srgan.data.shards import ShardCache, ShardWriter, read_shard
 from srgan.data.tables import Span
 from srgan.errors import ConfigError, StorageError
+from srgan.keys import shard_key
 from srgan.settings import Settings
 from tests.data.conftest import Asked
 

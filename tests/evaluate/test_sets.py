@@ -12,7 +12,8 @@ from srgan.adapters.s3 import S3Store
 from srgan.config import SetConfig
 from srgan.errors import DataError, StorageError
 from srgan.evaluate.prepare_set import prepare_set
-from srgan.evaluate.sets import EvaluationSet, SetImages, newest_set, photo_key, read_set
+from srgan.evaluate.sets import EvaluationSet, SetImages, newest_set, read_set
+from srgan.keys import set_photo_key
 
 Pixels = NDArray[np.uint8]
 
@@ -139,7 +140,7 @@ def test_altered_photos_are_refused(
 ) -> None:
     upload(1)
     made = make(object_store)
-    key = photo_key("own", made.photos[0].pixels)
+    key = set_photo_key("own", made.photos[0].pixels)
     object_store.put(key, encode_photo(np.zeros((70, 94, 3), np.uint8)))
     with pytest.raises(StorageError, match=f"{key} was altered"):
         SetImages(object_store, made, 4)[0]

@@ -9,9 +9,10 @@ import pytest
 
 from flows import train as module
 from flows.train import find_result, stage_name, tracked_params, train_stage
-from srgan.adapters.ray_train import TrainSpec, result_key
+from srgan.adapters.ray_train import TrainSpec
 from srgan.adapters.s3 import S3Store
 from srgan.errors import ClusterError, ConfigError, TrainingError
+from srgan.keys import result_key
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, to_json
 from srgan.settings import Settings

@@ -6,13 +6,13 @@ import pytest
 
 from srgan.adapters.s3 import S3Store
 from srgan.errors import CheckpointError
+from srgan.keys import weights_key
 from srgan.models.weights import (
     find_mirrored,
     find_weights,
     hash_in_name,
     publish_weights,
     read_weights,
-    weights_key,
 )
 
 DATA = b"weights"

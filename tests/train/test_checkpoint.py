@@ -8,11 +8,10 @@ import pytest
 from srgan.adapters.s3 import S3Store
 from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.errors import CheckpointError, StorageError
+from srgan.keys import part_key, parts_prefix
 from srgan.train.checkpoint import (
     Manifest,
     newest_checkpoint,
-    part_key,
-    parts_prefix,
     read_generator,
     read_manifest,
     read_parts,

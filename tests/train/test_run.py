@@ -9,10 +9,11 @@ from srgan.adapters.s3 import S3Store
 from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError, TrainingError
+from srgan.keys import checkpoints_prefix
 from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
 from srgan.refs import CheckpointRef, DatasetRef
-from srgan.train.checkpoint import Manifest, checkpoints_prefix, read_generator, read_manifest
+from srgan.train.checkpoint import Manifest, read_generator, read_manifest
 from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from tests.models.perceptual_weights import drawn_weights

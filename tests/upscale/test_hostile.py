@@ -9,13 +9,14 @@ import torch
 from srgan.adapters.s3 import S3Store
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.images import decode
+from srgan.keys import records_key
 from srgan.models.build import build_generator
 from srgan.refs import ModelRef
 from srgan.storage import ObjectInfo
 from srgan.upscale.batch import NUM_READERS, Batch
 from srgan.upscale.decoders import Decoders
 from srgan.upscale.engine import Engine
-from srgan.upscale.plan import Plan, make_plan, read_batch, records_key
+from srgan.upscale.plan import Plan, make_plan, read_batch
 from srgan.upscale.records import Record, from_parquet
 from tests.upscale.hostile import HOSTILE_NAMES, corpus
 

@@ -11,12 +11,13 @@ from srgan.adapters.folder import FolderStore
 from srgan.adapters.s3 import S3Store
 from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, DataError, ImageError
+from srgan.keys import records_key
 from srgan.refs import ModelRef
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, prefix_of
 from srgan.upscale.join import Item, Join
 from srgan.upscale.manifest import Manifest
-from srgan.upscale.names import check_prefixes, is_source, output_key, output_name, prefix_of
-from srgan.upscale.plan import Plan, find_plan, make_plan, name_run, read_batch, records_key
+from srgan.upscale.names import check_prefixes, is_source, output_key, output_name
+from srgan.upscale.plan import Plan, find_plan, make_plan, name_run, read_batch
 from srgan.upscale.records import Record, from_parquet, to_parquet
 
 CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
