@@ -32,8 +32,8 @@ class Key(Generic[P]):
 
     def __init__(self, function: Callable[P, str]) -> None:
         self._function = function
-        self.what = inspect.getdoc(function) or ""
-        """What lies there, in one line."""
+        self.what = " ".join((inspect.getdoc(function) or "").split())
+        """What lies there."""
         parameters = inspect.signature(function).parameters
         shown = {name: _SHOWN.get(name, f"<{name.replace('_', ' ')}>") for name in parameters}
         path = _fill(function, shown)
@@ -299,7 +299,8 @@ def evaluation_key(evaluation: str) -> str:
 
 @Key
 def beginning_key(flow_run: str) -> str:
-    """What a retraining began with; a flow run that is put back goes on with it."""
+    """What a retraining began with: dataset version, champion to beat, reason. A flow run that is
+    put back goes on with it."""
     return f"retrainings/{flow_run}.json"
 
 
@@ -309,7 +310,8 @@ def promotions_prefix(model: str) -> str:
 
 @Key
 def promotion_key(model: str, number: int) -> str:
-    """A decision with its rule, figures and judges; the alias `champion` follows it."""
+    """A decision with its rule, margins, figures, intervals and judges; the alias `champion`
+    follows it."""
     return f"{promotions_prefix(model)}{number:06d}.json"
 
 

@@ -20,7 +20,7 @@ from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import dump_photos
 from srgan.errors import ConflictError, DataError, StorageError
 from srgan.images.likeness import look_of
-from srgan.keys import newest_dataset_key
+from srgan.keys import OWN_PREFIXES, newest_dataset_key
 from srgan.refs import DatasetRef
 from tests.data.conftest import CONFIG, Asked, Workshop
 
@@ -212,12 +212,14 @@ def test_two_photos_are_enough(workshop: Workshop) -> None:
 def test_what_the_system_wrote_is_no_source(workshop: Workshop) -> None:
     workshop.upload(0, 1)
     photo = workshop.encode(workshop.draw(7))
-    for key in ("crops/x/shards/a.png", "runs/r/p.png", "raw/_srgan/run/p.png", "rawer/p.png"):
+    ours = [f"{prefix}x/p.png" for prefix in OWN_PREFIXES]
+    ours += ["mlflow/1/r/artifacts/comparison.png", "retrainings/p.png", "raw/_srgan/run/p.png"]
+    for key in [*ours, "rawer/mlflow/p.png"]:
         workshop.store.put(key, photo)
     ref = workshop.prepare()
     assert ref.num_read == 2
     whole = prepare_dataset(workshop.store, "", workshop.store, "all", CONFIG)
-    assert whole.num_read == 3  # raw/000, raw/001 and rawer/p
+    assert whole.num_read == 3  # raw/000, raw/001 and rawer/mlflow/p
 
 
 def test_mostly_dead_shards_are_rewritten(workshop: Workshop) -> None:
