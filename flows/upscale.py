@@ -81,6 +81,7 @@ def preview_run(
             config=config,
             manifest=listed,
             sample=sampling(settings, source_store, found, config),
+            own_bucket=settings.bucket,
         )
 
 
@@ -118,6 +119,7 @@ def plan_run(
                 sample=sampling(settings, source_store, found, config)
                 if is_folder(destination)
                 else None,
+                own_bucket=settings.bucket,
             )
     logger.info("With %s: %s", plan.model.uri, plan.forecast_text)
     return plan

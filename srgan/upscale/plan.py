@@ -100,17 +100,20 @@ def make_plan(
     config: UpscaleConfig,
     manifest: Manifest | None = None,
     sample: Sample | None = None,
+    own_bucket: str | None = None,
 ) -> Plan:
     """Join the listings of source and destination with earlier records; write the batches down.
 
     `ConfigError` before anything is written: a destination inside the source, two sources with
     one output, an output inside the source, a disk that is too small. `DataError` when there is
-    nothing below the source, or when a manifest cannot be read.
+    nothing below the source, or when a manifest cannot be read. In `own_bucket`, what this system
+    wrote is not a source.
     """
     stamp = stamp_of(model, config)
     with Join(reroute_suffix(config.oversize)) as join:
         forecast = survey(
-            join, source_store, store, source, destination, stamp, config, manifest, sample
+            *(join, source_store, store, source, destination, stamp, config, manifest, sample),
+            own_bucket=own_bucket,
         )
         forecast.check_space(destination)
         num_batches = 0
@@ -148,12 +151,14 @@ def preview(
     config: UpscaleConfig,
     manifest: Manifest | None = None,
     sample: Sample | None = None,
+    own_bucket: str | None = None,
 ) -> Forecast:
     """What `make_plan` would find, without writing anything; refuses what it refuses."""
     stamp = stamp_of(model, config)
     with Join(reroute_suffix(config.oversize)) as join:
         forecast = survey(
-            join, source_store, store, source, destination, stamp, config, manifest, sample
+            *(join, source_store, store, source, destination, stamp, config, manifest, sample),
+            own_bucket=own_bucket,
         )
     forecast.check_space(destination)
     return forecast

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, DataError, ImageError
+from srgan.keys import is_ours
 from srgan.storage import ObjectInfo, ObjectStore, prefix_of
 from srgan.upscale.join import Join
 from srgan.upscale.manifest import Manifest, names
@@ -17,6 +18,7 @@ def list_sources(
     destination: str,
     config: UpscaleConfig,
     manifest: Manifest | None,
+    own_bucket: str | None = None,
 ) -> None:
     """Add every source to the join; those with unsafe names, and those missing, as refused.
 
@@ -29,7 +31,7 @@ def list_sources(
     found = False
     for info in listed:
         name = info.key[len(source_prefix) :]
-        if not is_source(name):
+        if not is_source(name) or is_ours(info.key, own_bucket=source_bucket == own_bucket):
             continue
         found = True
         try:
@@ -47,7 +49,10 @@ def list_sources(
     if manifest is not None:
         join.refuse_missing(f"missing: {manifest.address} names it, but it is not below {source}")
     elif not found:
-        raise DataError(f"there are no objects below {source}; is the prefix right?")
+        raise DataError(
+            f"there are no objects below {source} (those that srgan wrote do not count); is the "
+            "prefix right?"
+        )
 
 
 def _listing(

@@ -35,10 +35,11 @@ def survey(
     config: UpscaleConfig,
     manifest: Manifest | None,
     sample: Sample | None,
+    own_bucket: str | None = None,
 ) -> Forecast:
     """Fill the join, and say what follows from it."""
     check_prefixes(source, destination)
-    list_sources(join, source_store, source, destination, config, manifest)
+    list_sources(join, source_store, source, destination, config, manifest, own_bucket)
     measured = _list_outputs(join, store, destination, stamp)
     total, num_todo, todo_bytes = join.count()
     num_refused = join.count_refused()

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from srgan.data.prepare import is_source
+from srgan.keys import MAP
 from tests.integration.conftest import RunningStack, dead_leaves
 
 pytestmark = pytest.mark.integration
@@ -144,6 +146,23 @@ def test_upscaling_again_does_nothing(upscaled: RunningStack) -> None:
     assert {info.key: info.token for info in upscaled.store.list("large/deep/")} == before
     logs = upscaled.newest_logs("upscale")
     assert "0 done" in logs, logs[-3000:]
+
+
+def test_nothing_that_retraining_and_bulk_run_left_in_the_bucket_is_a_source(
+    upscaled: RunningStack,
+) -> None:
+    store = upscaled.store
+    left = [info for info in store.list("") if not info.key.startswith(("raw/", "bulk/"))]
+    taken = {info.key for info in left if is_source(info, store, store)}
+    outputs = {key for key in taken if "srgan-source" in store.metadata(key)}
+    assert {"large/a.png", "large/deep/b.png", "large/deep/er/ünï.png"} <= outputs
+    assert taken == outputs
+    # Ray leaves markers of its folders.
+    ours = [info.key for info in left if info.key not in taken and not info.key.endswith("/")]
+    entries = {key: [each.template for each in MAP if each.names(key) is not None] for key in ours}
+    assert {key: found for key, found in entries.items() if len(found) != 1} == {}
+    written = {key.partition("/")[0] for key in ours}
+    assert written >= {"crops", "large", "mlflow", "promotions", "retrainings", "runs"}
 
 
 def test_no_generated_secret_is_anywhere_but_in_the_credentials(upscaled: RunningStack) -> None:

@@ -428,6 +428,33 @@ def test_an_output_key_too_long_for_s3_is_refused() -> None:
         output_key("up/", "a" * 1017 + ".jpg", "same", "png")
 
 
+def test_what_this_system_wrote_into_its_bucket_is_no_source(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    for key in ("mlflow/1/r/artifacts/comparison.png", "photos/mlflow/a.png", "sets/own/p.png"):
+        object_store.put(key, b"a")
+
+    def sources(own_bucket: str | None) -> list[str]:
+        made = make_plan(
+            object_store,
+            FolderStore(tmp_path),
+            source=f"s3://{object_store.bucket}",
+            destination=str(tmp_path),
+            run=f"run of {own_bucket}",
+            model=CHAMPION,
+            config=UpscaleConfig(),
+            own_bucket=own_bucket,
+        )
+        (items,) = (
+            read_batch(FolderStore(tmp_path), made.destination, made.run, number)
+            for number in range(made.num_batches)
+        )
+        return [item.key for item in items]
+
+    assert sources(object_store.bucket) == ["photos/mlflow/a.png"]
+    assert len(sources("another")) == 3
+
+
 def test_folder_markers_and_records_are_no_sources() -> None:
     names = ["a.jpg", "folder/", "", "_srgan/run/plan.json", "deep/_srgan/x.parquet"]
     assert [name for name in names if is_source(name)] == ["a.jpg"]
