@@ -30,7 +30,7 @@ from srgan.evaluate.spec import CHAMPION, MODEL, PRETRAINED, EvaluateSpec, weigh
 from srgan.models.interchange import load_generator
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, SetRef
 from srgan.settings import Settings
-from srgan.version import code_version
+from srgan.version import numerics_version, release_version
 
 
 @flow(name="evaluate", on_cancellation=[stop_jobs])
@@ -40,11 +40,13 @@ def evaluate(
     pretrained: CheckpointRef | None = None,
     champion: ModelRef | None = None,
     sets: tuple[SetRef, ...] = (),
+    code: str | None = None,
 ) -> EvaluationRef:
     """Measure a checkpoint on held-out crops and evaluation sets, as one Ray job.
 
     A champion is measured again on the same crops, whatever it was measured on before. An
-    evaluation of the same weights, crops and code is reused.
+    evaluation of the same weights, crops and code is reused. A retraining that has begun under
+    earlier code passes the numerics version of that as `code`.
     """
     others = {PRETRAINED: pretrained, CHAMPION: champion}
     spec = EvaluateSpec(
@@ -52,7 +54,8 @@ def evaluate(
         contestants={MODEL: checkpoint} | {name: ref for name, ref in others.items() if ref},
         judges=find_judges(open_store(Settings())),
         sets=sets,
-        code_version=code_version(),
+        numerics_version=code or numerics_version(),
+        release_version=release_version(),
     )
     evaluation = measure(spec)
     show_evaluation(spec, evaluation)
@@ -181,6 +184,7 @@ def measure(spec: EvaluateSpec) -> EvaluationRef:
             module="srgan.adapters.ray_evaluate",
             spec=spec.model_copy(update={"mlflow_run_id": run_id}),
             spec_key=spec.spec_key,
+            supersedes=("evaluate-",),
         )
     return EvaluationRef.model_validate_json(store.get(spec.result_key))
 

@@ -18,12 +18,13 @@ from prefect.runtime import flow_run as current_flow_run
 from pydantic import BaseModel
 
 from flows.following import follow, relevant
-from srgan.adapters.ray_jobs import RayJobs
+from srgan.adapters.ray_jobs import Job, RayJobs
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.errors import ClusterError
 from srgan.keys import job_key
 from srgan.refs import to_json
 from srgan.settings import Settings
+from srgan.version import release_version
 
 _TAIL_LINES = 30
 # Trying again cures a lost node or a full disk, but none of these. The last line of a driver's
@@ -40,6 +41,7 @@ def run_job(
     spec_key: str,
     progress_key: str | None = None,
     max_attempts: int = 3,
+    supersedes: tuple[str, ...] = (),
 ) -> None:
     """Have `run` made by ``python -m <module> <spec_key> <job_id>`` on the cluster.
 
@@ -48,6 +50,10 @@ def run_job(
     next attempt follows, `max_attempts` times without a step more than before (by the object at
     `progress_key`), then `ClusterError` with the last lines of the log. A job of this flow run
     that was stopped is not started again within this life.
+
+    `supersedes` are beginnings of stages whose runs are named by the code. Before it submits, it
+    stops what an earlier life of this flow run has other code make of them: nobody asks for those
+    runs again, and they hold the GPUs that this one needs. A run that keeps its name is followed.
     """
     settings = Settings()
     logger = get_run_logger()
@@ -60,6 +66,7 @@ def run_job(
         spec=spec,
         spec_key=spec_key,
         root=root_flow_run_id(),
+        supersedes=supersedes,
         jobs=jobs,
         store=store,
         say=logger.info,
@@ -128,6 +135,7 @@ class _Work:
     spec: BaseModel
     spec_key: str
     root: str
+    supersedes: tuple[str, ...]
     jobs: RayJobs
     store: S3Store
     say: Callable[..., None]
@@ -147,6 +155,7 @@ class _Work:
         if finished:
             self.say("%s: job %s has already finished", self.stage, job_id)
             return job_id, True
+        self._stop_other_code()
         self._submit(job_id)
         # Two flow runs may have looked at the same moment: all of them keep the oldest job.
         oldest = self.jobs.active(self.run)
@@ -157,6 +166,18 @@ class _Work:
         self.say("%s: submitted job %s, which makes runs/%s", self.stage, job_id, self.run)
         return job_id, False
 
+    def _stop_other_code(self) -> None:
+        def is_superseded(job: Job) -> bool:
+            told = job.metadata
+            return (
+                told.get("root") == self.root
+                and told.get("stage", "").startswith(self.supersedes)
+                and told.get("release") != release_version()
+            )
+
+        for job_id in self.jobs.stop_all(is_superseded):
+            self.say("%s: stopped job %s, which other code had begun", self.stage, job_id)
+
     def _submit(self, job_id: str) -> None:
         self.store.put(self.spec_key, to_json(self.spec), content_type="application/json")
         self.store.put(self._used_key(job_id), b"")
@@ -164,7 +185,12 @@ class _Work:
         self.jobs.submit(
             job_id,
             f"python {arguments}",  # whichever the Ray node has
-            {"run": self.run, "root": self.root, "stage": self.stage},
+            {
+                "run": self.run,
+                "root": self.root,
+                "stage": self.stage,
+                "release": release_version(),
+            },
         )
 
     def _next_id(self) -> tuple[str, bool]:

@@ -20,6 +20,7 @@ from srgan.evaluate.reasons import Decision, Known, decide
 from srgan.refs import DatasetRef, ModelRef, digest
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
+from srgan.version import numerics_version
 
 _DAY_S = 86_400
 _SEED_DIGITS = 7  # of a hexadecimal digest: a positive number of 28 bits
@@ -41,7 +42,9 @@ def find_reason(model: str, dataset: DatasetRef, recipe: Recipe, force: bool = F
             versions.append(_known(store, registered[number], role, dataset))
         else:
             get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
-    decision = decide(versions, training_inputs(dataset, recipe), recipe.retrain, force=force)
+    decision = decide(
+        versions, training_inputs(dataset, recipe, numerics_version()), recipe.retrain, force=force
+    )
     verdict = "training" if decision.train else "no training"
     get_run_logger().info("Decision about %s: %s. %s", model, verdict, decision.sentence)
     create_markdown_artifact(

@@ -26,6 +26,8 @@ def register(
     evaluation: EvaluationRef,
     dataset: DatasetRef,
     pretrained: CheckpointRef | None = None,
+    *,
+    code: str,
     recipe: Recipe | None = None,
     reason: str | None = None,
     start: ModelRef | None = None,
@@ -34,8 +36,8 @@ def register(
 
     A run that already has a version keeps it; no second one is made. What the version is made of
     is in the bucket first: where MLflow stays away, `RegistryError` names the command that
-    finishes later. `reason` says why it was trained, `start` is the version that it was fine-tuned
-    from.
+    finishes later. `code` is the numerics version that its stages are named by, `reason` says why
+    it was trained, `start` is the version that it was fine-tuned from.
     """
     lineage = Lineage(
         checkpoint=checkpoint,
@@ -45,6 +47,7 @@ def register(
         recipe=recipe,
         reason=reason,
         start=start,
+        numerics_version=code,
     )
     kept = keep(model, lineage)
     try:

@@ -78,14 +78,17 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
     origin = before if start else None
     with retraining(model, begun, plan, origin):
         stages = reseeded(plan, begun.seed)
-        result, pretrained = train_stages(data, stages, start, num_workers)
-        evaluation = evaluate(result, data, pretrained, to_beat(model, result, before), sets)
+        code = begun.numerics_version
+        result, pretrained = train_stages(data, stages, start, num_workers, code)
+        champion = to_beat(model, result, before)
+        evaluation = evaluate(result, data, pretrained, champion, sets, code)
         challenger = register(
             model,
             result,
             evaluation,
             data,
             pretrained=pretrained,
+            code=code,
             recipe=plan,
             reason=begun.reason,
             start=origin,
@@ -122,18 +125,21 @@ def train_stages(
     recipe: Recipe,
     start: CheckpointRef | None,
     num_workers: int | None,
+    code: str,
 ) -> tuple[CheckpointRef, CheckpointRef | None]:
     """The result, and the pretrained generator that its GAN stage started from, if it did.
 
-    From `start`, where there is one, the last stage alone is trained.
+    From `start`, where there is one, the last stage alone is trained. `code` is the numerics
+    version that the stages are named by.
     """
     if recipe.adversarial is None:
-        result = train(dataset, recipe.pretrain, start, num_workers=num_workers)
+        result = train(dataset, recipe.pretrain, start, num_workers=num_workers, code=code)
         return result, None
     pretrained = None
     if start is None:
-        pretrained = train(dataset, recipe.pretrain, num_workers=num_workers)
-    result = train(dataset, recipe.adversarial, start or pretrained, num_workers=num_workers)
+        pretrained = train(dataset, recipe.pretrain, num_workers=num_workers, code=code)
+    start = start or pretrained
+    result = train(dataset, recipe.adversarial, start, num_workers=num_workers, code=code)
     return result, pretrained
 
 
@@ -143,7 +149,7 @@ def retraining(
 ) -> Iterator[None]:
     """One MLflow run around the stages; they find it by the id of the root flow run."""
     data = begun.dataset
-    inputs = {**training_inputs(data, recipe), **start_tags(start)}
+    inputs = {**training_inputs(data, recipe, begun.numerics_version), **start_tags(start)}
     params = {"model": model, "dataset": data.dataset, "recipe_name": recipe.name, **inputs}
     with tracked_run(
         Settings(),

@@ -16,7 +16,7 @@ from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, config_digest
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
-from srgan.version import code_version
+from srgan.version import numerics_version, release_version
 
 _DIGITS = 16
 
@@ -28,6 +28,7 @@ def train(
     init_from: CheckpointRef | None = None,
     num_workers: int | None = None,
     force: bool = False,
+    code: str | None = None,
 ) -> CheckpointRef:
     """Train one stage on a dataset version, or take the result if that has been done before.
 
@@ -40,10 +41,14 @@ def train(
         init_from: The checkpoint to start from; an adversarial stage needs one.
         num_workers: Training processes; without it one per GPU, or two on CPUs.
         force: Train anew although a result of the same inputs exists.
+        code: Numerics version that the stage is named by; without it that of the code that runs.
+            A retraining that began under earlier code goes on under its own names.
     """
     check_workers(stage, num_workers)
-    run = stage_name(dataset, stage, init_from, nonce=root_flow_run_id() if force else None)
-    return find_result(run) or train_stage(run, dataset, stage, init_from, num_workers)
+    code = code or numerics_version()
+    nonce = root_flow_run_id() if force else None
+    run = stage_name(dataset, stage, init_from, code, nonce=nonce)
+    return find_result(run) or train_stage(run, dataset, stage, init_from, num_workers, code)
 
 
 @flow(name="train-recipe", on_cancellation=[stop_jobs])
@@ -81,10 +86,11 @@ def stage_name(
     dataset: DatasetRef,
     stage: StageConfig,
     init_from: CheckpointRef | None,
+    code: str,
     *,
     nonce: str | None = None,
 ) -> str:
-    """``<stage>-<16 hex digits>`` of dataset version, config, starting weights and code version.
+    """``<stage>-<16 hex digits>`` of dataset version, config, starting weights and code.
 
     Neither the number of workers nor what of the config does not decide the weights is part of it:
     a stage may go on with another one.
@@ -93,7 +99,7 @@ def stage_name(
         raise ConfigError("an adversarial stage needs init_from, the pretrained checkpoint")
     start = init_from.digest if init_from else None
     decides = deciding(stage.model_dump(mode="json"))
-    name = config_digest(dataset.version, decides, start, code_version(), nonce)
+    name = config_digest(dataset.version, decides, start, code, nonce)
     return f"{stage.stage}-{name[:_DIGITS]}"
 
 
@@ -113,6 +119,7 @@ def train_stage(
     stage: PretrainConfig | AdversarialConfig,
     init_from: CheckpointRef | None,
     num_workers: int | None,
+    code: str,
 ) -> CheckpointRef:
     """Have the stage trained by a Ray job, under an MLflow run of its own."""
     settings = Settings()
@@ -124,7 +131,7 @@ def train_stage(
         name=run,
         key=run,
         parent=find_run(settings, root_flow_run_id()),
-        params=tracked_params(dataset, stage, init_from),
+        params=tracked_params(dataset, stage, init_from, code),
         config=stage,
         dataset=dataset,
     ) as mlflow_run_id:
@@ -135,7 +142,8 @@ def train_stage(
             init_from=init_from,
             num_workers=num_workers,
             mlflow_run_id=mlflow_run_id,
-            code_version=code_version(),
+            numerics_version=code,
+            release_version=release_version(),
         )
         run_job(
             stage=run,
@@ -144,6 +152,7 @@ def train_stage(
             spec=spec,
             spec_key=spec_key(run),
             progress_key=progress_key(run),
+            supersedes=("pretrain-", "adversarial-"),
         )
         result = _read_result(store, run)
     if result is None:
@@ -156,7 +165,10 @@ def train_stage(
 
 
 def tracked_params(
-    dataset: DatasetRef, stage: PretrainConfig | AdversarialConfig, init_from: CheckpointRef | None
+    dataset: DatasetRef,
+    stage: PretrainConfig | AdversarialConfig,
+    init_from: CheckpointRef | None,
+    code: str,
 ) -> dict[str, str]:
     """What MLflow shows as parameters: the stage's config, flattened, and what went in."""
     return {
@@ -165,7 +177,8 @@ def tracked_params(
         "dataset_version": dataset.version,
         "init_from": init_from.run if init_from else "none",
         "init_weights": init_from.digest if init_from else "none",
-        "code_version": code_version(),
+        "numerics_version": code,
+        "release_version": release_version(),
     }
 
 

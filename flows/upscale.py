@@ -23,7 +23,7 @@ from srgan.upscale.names import check_prefixes
 from srgan.upscale.plan import Plan, find_plan, make_plan, name_run, preview
 from srgan.upscale.records import Tally, from_parquet, tally
 from srgan.upscale.summary import check
-from srgan.version import code_version
+from srgan.version import release_version
 
 _LOOK_EVERY_S = 5.0
 _AHEAD = 3
@@ -162,7 +162,7 @@ def upscale_batch(number: int, plan: Plan) -> Tally:
         destination=plan.destination,
         model=plan.model,
         config=plan.config,
-        code_version=code_version(),
+        release_version=release_version(),
     )
     name = f"upscale-{plan.run[-8:]}-{number:06d}"
     run = batch_run(plan.run, number)

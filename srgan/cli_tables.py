@@ -27,14 +27,15 @@ _SHOWN_TAGS = {
     "recipe_name": "recipe",
     "dataset": "dataset",
     "dataset_version": "dataset version",
-    "code_version": "code",
+    "numerics_version": "code",
+    "release_version": "release",
     "source_file": "imported from",
     "source_format": "format",
     "weights": "weights",
     "decision": "decision",
     "rollback": "rollback",
 }
-_DIFFERING = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "code"}
+_DIFFERING = {"dataset_version": "dataset", "recipe": "recipe", "numerics_version": "code"}
 
 
 def show_tables(*tables: "Table") -> None:
@@ -189,7 +190,7 @@ def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Tab
             _clearness(found) if pairing.decides(name) else "does not decide",
         )
     if not pairing.same_code:
-        table.caption = "measured by two releases of this project: small differences may be theirs"
+        table.caption = "measured by two versions of the code: small differences may be theirs"
     return table
 
 

@@ -70,7 +70,7 @@ def run_evaluation(spec_key: str) -> None:
     report = Report(
         dataset=spec.dataset,
         scale=scale,
-        code_version=spec.code_version,
+        numerics_version=spec.numerics_version,
         weights={name: weights_digest(ref) for name, ref in spec.contestants.items()},
         judges=spec.judges,
         trained_on_judge=trained_on_judge(trained, spec.judges),

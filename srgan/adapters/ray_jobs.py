@@ -115,14 +115,18 @@ class RayJobs:
         self._ask(lambda client: client.stop_job(job_id))
 
     def stop_root(self, root: str, *, limit_s: float = 25.0) -> list[str]:
-        """Stop every job of a root flow run and see them end; ids of the stopped ones.
+        """Stop every job of a root flow run and see them end; ids of the stopped ones."""
+        return self.stop_all(lambda job: job.metadata.get("root") == root, limit_s=limit_s)
+
+    def stop_all(self, chosen: Callable[[Job], bool], *, limit_s: float = 25.0) -> list[str]:
+        """Stop every active job that is chosen and see them end; ids of the stopped ones.
 
         `ClusterError` names those that are still there after `limit_s` seconds.
         """
         stopped: list[str] = []
         deadline = time.monotonic() + limit_s
         # Once more after the last has ended: a request may have been on its way to the server.
-        while left := self._active_of(root):
+        while left := [job.job_id for job in self.jobs() if job.active and chosen(job)]:
             if time.monotonic() > deadline:
                 raise ClusterError(f"did not stop within {limit_s:.0f} s: {', '.join(left)}")
             for job_id in left:
@@ -131,9 +135,6 @@ class RayJobs:
                 self.stop(job_id)
             time.sleep(1.0)
         return stopped
-
-    def _active_of(self, root: str) -> list[str]:
-        return [j.job_id for j in self.jobs() if j.active and j.metadata.get("root") == root]
 
     def _connected(self) -> "JobSubmissionClient":
         if self._client is None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.errors import ClusterError, ConfigError, explain
 from srgan.settings import Settings
-from srgan.version import code_version
+from srgan.version import release_version
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ _REPEAT_S = 30.0
 def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, SpecT]:
     """Settings of this node, the store, and the job's spec from ``spec_key`` of the bucket.
 
-    The spec's ``code_version`` is compared before its fields are: other code may have others.
+    The spec's ``release_version`` is compared before its fields are: other code may have others.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     settings = Settings()
     store = open_store(settings)
     raw = json.loads(store.get(spec_key))
-    wanted, ours = raw.get("code_version"), code_version()
+    wanted, ours = raw.get("release_version"), release_version()
     if wanted != ours:
         raise ClusterError(
             f"this Ray node runs srgan {ours}, the flow that submitted the job runs {wanted}: "

@@ -54,7 +54,9 @@ class TrainSpec(Config):
     num_workers: Positive | None = None
     """None: one per GPU of the cluster, or two on CPUs where it has none."""
     mlflow_run_id: str | None = None
-    code_version: str
+    numerics_version: str
+    """Of the code that `run` is named by."""
+    release_version: str
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -237,7 +239,8 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
         config=spec.stage,
         dataset=spec.dataset,
         init_from=spec.init_from,
-        code_version=spec.code_version,
+        numerics_version=spec.numerics_version,
+        release_version=spec.release_version,
     )
     cache = ShardCache(store, settings.home / "cache" / "shards", settings.cache_bytes)
     try:

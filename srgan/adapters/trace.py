@@ -154,7 +154,8 @@ def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -
         "trained": tags.get("reason", ""),
         "start": tags.get("start", ""),
         "recipe": tags.get("recipe_name", ""),
-        "code": tags.get("code_version", ""),
+        "code": tags.get("numerics_version", ""),
+        "release": tags.get("release_version", ""),
         "decision": tags.get("decision", ""),
         **{
             f"of {TITLES[who]}": _figures(version.metrics[who])
@@ -189,7 +190,8 @@ def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -
             "stage": f"{checkpoint.stage}, {checkpoint.step} steps, {checkpoint.num_ranks} workers",
             "config": json.dumps(checkpoint.config, sort_keys=True),
             "figures": _figures(checkpoint.metrics),
-            "code": checkpoint.code_version,
+            "code": checkpoint.numerics_version,
+            "release": checkpoint.release_version,
             "dataset": checkpoint.dataset_version,
             "checkpoint": store.uri(checkpoint.key),
         }

@@ -30,7 +30,7 @@ class UpscaleSpec(Config):
     model: ModelRef
     """The version that the run began with, whatever the champion is by now."""
     config: UpscaleConfig
-    code_version: str
+    release_version: str
 
 
 class UpscaleWorker:

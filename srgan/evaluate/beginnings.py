@@ -4,12 +4,13 @@
 whose process died after the promotion would find its own version as champion, and nothing new.
 """
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from srgan.errors import StorageError, explain
 from srgan.keys import beginning_key
 from srgan.refs import DatasetRef, ModelRef, Ref, to_json
 from srgan.storage import ObjectStore
+from srgan.version import numerics_version
 
 
 class Beginning(Ref):
@@ -19,6 +20,8 @@ class Beginning(Ref):
     champion: ModelRef | None
     """Who was to be beaten, and what a fine-tuning starts from."""
     reason: str
+    numerics_version: str = Field(default_factory=numerics_version)
+    """Of the code that began: stages and evaluations keep their names, whatever code goes on."""
     seed: int | None = None
     """In place of the recipe's, where nothing else has changed: the same seed would make the same
     weights once more."""

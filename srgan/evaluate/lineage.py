@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from srgan.config import GateConfig, Recipe, StageConfig, deciding
 from srgan.errors import RegistryError, explain
@@ -18,11 +18,11 @@ from srgan.refs import (
     config_digest,
     digest,
 )
-from srgan.version import code_version
+from srgan.version import numerics_version, release_version
 
 _SETS = TypeAdapter(dict[str, SetResult])
 _JUDGES = TypeAdapter(dict[str, list[str]])
-_WORDS = {"dataset_version": "dataset", "recipe": "recipe", "code_version": "code"}
+_WORDS = {"dataset_version": "dataset", "recipe": "recipe", "numerics_version": "code"}
 
 
 class Lineage(Ref):
@@ -39,8 +39,13 @@ class Lineage(Ref):
     """Why it was trained."""
     start: ModelRef | None = None
     """The version that it was fine-tuned from; None: trained from scratch."""
-    code_version: str = Field(default_factory=code_version)
-    """Of the code that trained; a registration that is finished later may run another one."""
+    numerics_version: str = ""
+    """Of the code that the stages are named by; an earlier release recorded none."""
+    release_version: str = Field(
+        default_factory=release_version,
+        validation_alias=AliasChoices("release_version", "code_version"),
+    )
+    """Of the flow that trained; a registration that is finished later may run another one."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -66,8 +71,9 @@ class Lineage(Ref):
             **start_tags(self.start),
         }
         if self.recipe:
-            values |= training_inputs(self.dataset, self.recipe)
-        values["code_version"] = self.code_version
+            values |= training_inputs(self.dataset, self.recipe, self.numerics_version)
+        values["numerics_version"] = self.numerics_version
+        values["release_version"] = self.release_version
         return {name: value for name, value in values.items() if value}
 
 
@@ -96,7 +102,8 @@ class ImportLineage:
             "source_file": self.source_file,
             "source_sha256": self.source_sha256,
             "source_format": self.source_format,
-            "code_version": code_version(),
+            "numerics_version": numerics_version(),
+            "release_version": release_version(),
         }
 
 
@@ -107,7 +114,7 @@ def start_tags(start: ModelRef | None) -> dict[str, str]:
     return {"start": start.uri, "start_weights": start.weights_digest}
 
 
-def training_inputs(dataset: DatasetRef, recipe: Recipe) -> dict[str, str]:
+def training_inputs(dataset: DatasetRef, recipe: Recipe, numerics_version: str) -> dict[str, str]:
     """Tags that name everything a retraining is made of, wherever and on whatever it runs.
 
     Not whose weights it is fine-tuned from: they are another version's after every promotion.
@@ -116,7 +123,7 @@ def training_inputs(dataset: DatasetRef, recipe: Recipe) -> dict[str, str]:
     return {
         "dataset_version": dataset.version,
         "recipe": config_digest(*map(_decides, (recipe.pretrain, recipe.adversarial)), *start),
-        "code_version": code_version(),
+        "numerics_version": numerics_version,
     }
 
 

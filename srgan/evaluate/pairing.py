@@ -79,8 +79,8 @@ class Pairing:
 
     @property
     def same_code(self) -> bool:
-        """Whether one release measured both."""
-        return self.first.report.code_version == self.second.report.code_version
+        """Whether the same code measured both."""
+        return self.first.report.numerics_version == self.second.report.numerics_version
 
     def means(self, figure: str) -> tuple[float, float]:
         """Means of both."""

@@ -69,8 +69,8 @@ def _reasons(
     if "recipe" in changed:
         found.append("another recipe")
     if "code" in changed:
-        before = known.tags.get("code_version", "unknown")
-        found.append(f"code {inputs['code_version']} instead of {before}")
+        before = known.tags.get("numerics_version", "unknown")
+        found.append(f"code {inputs['numerics_version']} instead of {before}")
     if policy.max_age_days is not None and known.age_days > policy.max_age_days:
         found.append(f"{known.age_days:.1f} days old, more than {policy.max_age_days:g}")
     return found, small

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from srgan.evaluate.guards import Signs
 from srgan.perceptual import DISTANCES, FeatureNetwork
@@ -55,7 +55,8 @@ class Report(Ref):
 
     dataset: DatasetRef
     scale: int
-    code_version: str
+    numerics_version: str = Field(validation_alias=AliasChoices("numerics_version", "code_version"))
+    """Of the code that measured; earlier releases called it ``code_version``."""
     weights: dict[str, str]
     """SHA-256 of each contestant's weights by its name; bicubic has none."""
     judges: dict[FeatureNetwork, str] = Field(default_factory=dict)

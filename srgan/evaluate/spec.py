@@ -20,7 +20,9 @@ class EvaluateSpec(Config):
     """SHA-256 of the mirrored weights of each perceptual network that measures a distance."""
     sets: tuple[SetRef, ...] = ()
     """Evaluation sets to measure on besides the held-out crops."""
-    code_version: str
+    numerics_version: str
+    """Of the code that the evaluation is named by."""
+    release_version: str
     mlflow_run_id: str | None = None
     """Where picture, report and figures are logged."""
 
@@ -35,7 +37,7 @@ class EvaluateSpec(Config):
             *sorted(weights),
             *sorted(judges),
             *sorted(sets),
-            self.code_version,
+            self.numerics_version,
         )
 
     @property

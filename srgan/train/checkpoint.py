@@ -4,7 +4,7 @@ import hashlib
 import logging
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, explain
@@ -41,7 +41,10 @@ class Manifest(Ref):
     """Digest of the generator that the stage started from."""
     init_run: str | None = None
     """Name of the run that made it."""
-    code_version: str
+    numerics_version: str = ""
+    """Of the code that the run is named by; an earlier release recorded none."""
+    release_version: str = Field(validation_alias=AliasChoices("release_version", "code_version"))
+    """Of the code that wrote it."""
     num_ranks: int
     metrics: dict[str, float]
     """Latest validation."""

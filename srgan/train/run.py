@@ -42,7 +42,8 @@ class StageInputs:
     config: PretrainConfig | AdversarialConfig
     dataset: DatasetRef
     init_from: CheckpointRef | None
-    code_version: str
+    numerics_version: str
+    release_version: str
 
 
 def run_stage(
@@ -127,7 +128,8 @@ def _manifest(inputs: StageInputs, step: int, validated: Validated) -> Manifest:
         dataset_version=inputs.dataset.version,
         init_from=inputs.init_from.digest if inputs.init_from else None,
         init_run=inputs.init_from.run if inputs.init_from else None,
-        code_version=inputs.code_version,
+        numerics_version=inputs.numerics_version,
+        release_version=inputs.release_version,
         num_ranks=ranks.num_ranks(),
         metrics=validated.metrics,
         validated_at=validated.step,

@@ -40,7 +40,7 @@ def publish_start(
         init_from=version.weights_digest,
         # What these weights have learned is asked of the run that made them.
         init_run=version.run,
-        code_version="",
+        release_version="",
         num_ranks=0,
         metrics={},
         parts={},

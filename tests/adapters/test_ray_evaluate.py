@@ -60,7 +60,8 @@ def evaluate(
             contestants={"model": saved_generator(object_store, gain)},
             judges=find_judges(object_store),
             sets=sets,
-            code_version="c",
+            numerics_version="c",
+            release_version="c",
         )
         monkeypatch.setattr(ray_evaluate, "start", lambda *_: (s3_settings, object_store, spec))
         ray_evaluate.run_evaluation(spec.spec_key)

@@ -8,12 +8,12 @@ from srgan.adapters.s3 import S3Store
 from srgan.config import Config
 from srgan.errors import ClusterError, ConfigError
 from srgan.settings import Settings
-from srgan.version import code_version
+from srgan.version import release_version
 
 
 class Spec(Config):
     seconds: int
-    code_version: str
+    release_version: str
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +23,20 @@ def node(monkeypatch: pytest.MonkeyPatch, s3_settings: Settings) -> None:
 
 
 def test_a_spec_of_the_same_code_is_read(object_store: S3Store) -> None:
-    spec = Spec(seconds=3, code_version=code_version())
+    spec = Spec(seconds=3, release_version=release_version())
     object_store.put("spec.json", spec.model_dump_json().encode())
     assert start("spec.json", Spec)[2] == spec
 
 
 def test_a_spec_of_other_code_is_refused_with_both_versions(object_store: S3Store) -> None:
-    object_store.put("spec.json", b'{"code_version": "0.0.1+abc", "gone": 1}')
+    object_store.put("spec.json", b'{"release_version": "0.0.1+abc", "gone": 1}')
     with pytest.raises(ClusterError, match=r"0\.0\.1\+abc") as caught:
         start("spec.json", Spec)
-    assert code_version() in str(caught.value)
+    assert release_version() in str(caught.value)
 
 
 def test_a_spec_with_other_fields_is_an_error_that_names_its_key(object_store: S3Store) -> None:
-    object_store.put("spec.json", f'{{"code_version": "{code_version()}"}}'.encode())
+    object_store.put("spec.json", f'{{"release_version": "{release_version()}"}}'.encode())
     with pytest.raises(ConfigError, match=r"spec\.json is no Spec"):
         start("spec.json", Spec)
 

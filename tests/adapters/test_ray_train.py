@@ -15,7 +15,7 @@ from srgan.refs import CheckpointRef, DatasetRef, to_json
 from srgan.settings import Settings
 from srgan.train.checkpoint import read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
-from srgan.version import code_version
+from srgan.version import release_version
 from tests.train.stages import BATCH_NORM, PLAIN, adversarial, pretrain
 from tests.train.test_checkpoint import manifest, parts
 
@@ -33,7 +33,14 @@ def dataset(
 def spec(
     stage: StageConfig, dataset: DatasetRef, init_from: CheckpointRef | None = None
 ) -> TrainSpec:
-    return TrainSpec(run="run", stage=stage, dataset=dataset, init_from=init_from, code_version="c")
+    return TrainSpec(
+        run="run",
+        stage=stage,
+        dataset=dataset,
+        init_from=init_from,
+        numerics_version="c",
+        release_version="c",
+    )
 
 
 def saved_generator(store: S3Store) -> CheckpointRef:
@@ -116,7 +123,8 @@ def test_the_driver_refuses_bad_input_before_it_looks_at_the_cluster(
         run="run",
         dataset=dataset,
         init_from=saved_generator(object_store),
-        code_version=code_version(),
+        numerics_version="c",
+        release_version=release_version(),
         **fields,
     )
     object_store.put("spec.json", to_json(asked))

@@ -11,7 +11,7 @@ from srgan.adapters.tracking import mlflow_client
 from srgan.errors import RegistryError
 from srgan.refs import ModelRef
 from srgan.settings import Settings
-from srgan.version import code_version
+from srgan.version import numerics_version, release_version
 from tests.adapters.versions import IMPORTED, import_lineage, lineage, weights
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def test_an_imported_version_says_what_it_came_in_and_claims_no_more(
         "source_file": "MSRResNet_x2.pth",
         "source_sha256": hashlib.sha256(b"theirs").hexdigest(),
         "source_format": "MSRResNet of BasicSR, torch.save",
-        "code_version": code_version(),
+        "numerics_version": numerics_version(),
+        "release_version": release_version(),
     }
     assert imported.run == lineage.run
     assert imported.run.startswith("import-")

@@ -52,7 +52,7 @@ def test_a_version_says_where_it_comes_from(mlflow_settings: Settings, champion:
     assert tags["weights"] == champion.weights_digest
     assert json.loads(tags["metrics"]) == METRICS
     assert recorded_gate(tags) == tiny().gate
-    assert tags.items() >= training_inputs(DATASET, tiny()).items()
+    assert tags.items() >= training_inputs(DATASET, tiny(), "c").items()
     assert registry.dataset_of(champion) == DATASET
     pretrained = registry.pretrained_of(champion)
     assert pretrained is not None

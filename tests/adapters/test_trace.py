@@ -57,7 +57,8 @@ def trained(settings: Settings, store: S3Store, run: str, dataset: DatasetRef) -
         config=stage.model_dump(mode="json"),
         dataset_version=dataset.version,
         init_from=None,
-        code_version="0.1.0+c",
+        numerics_version="c",
+        release_version="0.1.0+c",
         num_ranks=2,
         metrics={"psnr": 28.5},
         parts={},
@@ -136,7 +137,7 @@ def upscale(store: S3Store, plan: Plan) -> None:
         destination=plan.destination,
         model=plan.model,
         config=plan.config,
-        code_version="1",
+        release_version="1",
     )
     store.put(f"runs/upscale-{plan.run}/000000/spec.json", to_json(spec))
     batch = Batch(

@@ -43,7 +43,9 @@ def spec() -> TrainSpec:
         8,
     )
     dataset = DatasetRef(dataset="d", version="v", key="k", source="s3://b/p", scale=2, **numbers)
-    return TrainSpec(run="run", stage=pretrain(), dataset=dataset, code_version="c")
+    return TrainSpec(
+        run="run", stage=pretrain(), dataset=dataset, numerics_version="c", release_version="c"
+    )
 
 
 def test_progress_is_printed_and_lies_in_the_bucket(

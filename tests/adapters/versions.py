@@ -59,6 +59,7 @@ def lineage(run: str, data: bytes) -> Lineage:
         dataset=DATASET,
         evaluation=evaluation,
         recipe=tiny(),
+        numerics_version="c",
     )
 
 

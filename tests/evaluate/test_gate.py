@@ -53,7 +53,7 @@ def report(
     return Report(
         dataset=dataset(),
         scale=4,
-        code_version="1",
+        numerics_version="1",
         weights={},
         judges={network: "0" * 64 for network, name in DISTANCES.items() if name in distances},
         trained_on_judge=trained_on_judge or {},

@@ -33,25 +33,48 @@ def checkpoint(digest: str, run: str = "adversarial-1") -> CheckpointRef:
 
 
 def test_equal_inputs_have_changed_in_nothing() -> None:
-    tags = {**training_inputs(dataset(), tiny()), "run": "adversarial-1"}
-    assert what_changed(tags, training_inputs(dataset(num_read=8), tiny())) == []
+    tags = {**training_inputs(dataset(), tiny(), "c"), "run": "adversarial-1"}
+    assert what_changed(tags, training_inputs(dataset(num_read=8), tiny(), "c")) == []
 
 
 def test_what_changed_is_named_in_words() -> None:
-    tags = training_inputs(dataset(), tiny())
-    assert what_changed(tags, training_inputs(dataset("v2"), tiny())) == ["dataset"]
-    assert what_changed(tags, training_inputs(dataset(), demo())) == ["recipe"]
-    assert what_changed({**tags, "code_version": "older"}, tags) == ["code"]
+    tags = training_inputs(dataset(), tiny(), "c")
+    assert what_changed(tags, training_inputs(dataset("v2"), tiny(), "c")) == ["dataset"]
+    assert what_changed(tags, training_inputs(dataset(), demo(), "c")) == ["recipe"]
+    assert what_changed({**tags, "numerics_version": "older"}, tags) == ["code"]
+
+
+def test_a_version_of_an_earlier_release_was_made_by_other_code() -> None:
+    tags = training_inputs(dataset(), tiny(), "c")
+    del tags["numerics_version"]
+    assert what_changed(
+        {**tags, "code_version": "0.1.0+c"}, training_inputs(dataset(), tiny(), "c")
+    ) == ["code"]
+
+
+def test_another_release_that_computes_the_same_makes_no_other_evaluation() -> None:
+    names = {
+        EvaluateSpec(
+            dataset=dataset(),
+            contestants={"model": checkpoint("aa")},
+            numerics_version=numerics,
+            release_version=release,
+        ).run
+        for numerics, release in (("1", "a"), ("1", "b"), ("2", "b"))
+    }
+    assert len(names) == 2
 
 
 def test_a_version_that_no_recipe_made_differs_in_all() -> None:
-    assert len(what_changed({}, training_inputs(dataset(), tiny()))) == 3
+    assert len(what_changed({}, training_inputs(dataset(), tiny(), "c"))) == 3
 
 
 def test_an_evaluation_is_named_by_weights_however_they_are_addressed() -> None:
     version = ModelRef(name="m", version=1, run="adversarial-1", weights_digest="aa")
     names = [
-        EvaluateSpec(dataset=dataset(), contestants={"model": ref}, code_version="1").run
+        EvaluateSpec(
+            dataset=dataset(), contestants={"model": ref}, numerics_version="1", release_version="1"
+        ).run
         for ref in (checkpoint("aa"), version)
     ]
     assert names[0] == names[1]
@@ -63,7 +86,8 @@ def test_another_champion_makes_another_evaluation() -> None:
         EvaluateSpec(
             dataset=dataset(),
             contestants={"model": checkpoint("aa"), "champion": checkpoint(champion)},
-            code_version="1",
+            numerics_version="1",
+            release_version="1",
         )
         for champion in ("bb", "cc")
     ]
@@ -75,7 +99,8 @@ def test_a_spec_survives_its_way_to_the_cluster() -> None:
     spec = EvaluateSpec(
         dataset=dataset(),
         contestants={"model": checkpoint("aa"), "champion": version},
-        code_version="1",
+        numerics_version="1",
+        release_version="1",
     )
     assert EvaluateSpec.model_validate_json(spec.model_dump_json()) == spec
 
@@ -93,7 +118,7 @@ def test_a_gate_that_somebody_broke_is_named() -> None:
 
 def test_another_gate_alone_is_nothing_new_to_train() -> None:
     strict = tiny().model_copy(update={"gate": GateConfig(max_psnr_loss_db=0.1)})
-    assert training_inputs(dataset(), strict) == training_inputs(dataset(), tiny())
+    assert training_inputs(dataset(), strict, "c") == training_inputs(dataset(), tiny(), "c")
 
 
 def test_an_import_is_named_by_its_file_and_by_what_was_made_of_it() -> None:

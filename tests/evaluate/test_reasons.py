@@ -6,7 +6,7 @@ from srgan.config import GrowthConfig, RetrainConfig
 from srgan.data.changes import PhotoChanges
 from srgan.evaluate.reasons import Decision, Known, decide
 
-INPUTS = {"dataset_version": "v2", "recipe": "r", "code_version": "1+new"}
+INPUTS = {"dataset_version": "v2", "recipe": "r", "numerics_version": "1+new"}
 FEW = PhotoChanges(num_before=100, new=("a", "b"), changed=("c",), removed=("d",))
 MANY = FEW.model_copy(update={"removed": ("d", "e")})
 CHAMPION = "version 1 of pets (champion)"
@@ -87,7 +87,7 @@ def test_photos_that_are_cut_otherwise_are_a_reason() -> None:
 
 
 def test_another_recipe_and_other_code_are_reasons_that_are_named_together() -> None:
-    decision = decided(known(FEW, recipe="older", code_version="1+old"))
+    decision = decided(known(FEW, recipe="older", numerics_version="1+old"))
     assert decision.sentence == (f"Since {CHAMPION}: another recipe; code 1+new instead of 1+old")
 
 

@@ -35,6 +35,7 @@ class Pipeline:
         self.results: list[CheckpointRef] = []
         self.started_from: list[CheckpointRef | None] = []
         self.seeds: list[int] = []
+        self.codes: list[str] = []
         self.evaluated: list[EvaluateSpec] = []
 
     def prepare(self, source: str, dataset: str, data: DataConfig) -> DatasetRef:
@@ -58,8 +59,10 @@ class Pipeline:
         stage: PretrainConfig | AdversarialConfig,
         init_from: CheckpointRef | None = None,
         num_workers: int | None = None,
+        code: str = "c",
     ) -> CheckpointRef:
         assert init_from or stage.stage == "pretrain"
+        self.codes.append(code)
         run = f"{stage.stage}-{self.model}-{len(self.trained)}"
         self.trained.append(run)
         self.started_from.append(init_from)
@@ -75,7 +78,7 @@ class Pipeline:
             dataset_version=dataset.version,
             init_from=init_from.digest if init_from else None,
             init_run=init_from.run if init_from else None,
-            code_version="1",
+            release_version="1",
             num_ranks=1,
             metrics={},
             parts={},
@@ -120,7 +123,7 @@ class Pipeline:
         report = Report(
             dataset=spec.dataset,
             scale=spec.dataset.scale,
-            code_version=spec.code_version,
+            numerics_version=spec.numerics_version,
             weights={},
             judges=spec.judges,
             beyond_pixels=[name for name, one in trained.items() if one.beyond_pixels],

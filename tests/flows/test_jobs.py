@@ -15,11 +15,12 @@ from srgan.adapters.s3 import S3Store
 from srgan.config import Config
 from srgan.errors import ClusterError
 from srgan.settings import Settings
+from srgan.version import release_version
 from tests.job_server import JobServer, ServedJob, serve
 
 
 class Spec(Config):
-    code_version: str = "1"
+    release_version: str = "1"
 
 
 @pytest.fixture
@@ -42,7 +43,9 @@ def server(
         yield running
 
 
-def do_it(max_attempts: int = 3, progress_key: str | None = None) -> None:
+def do_it(
+    max_attempts: int = 3, progress_key: str | None = None, supersedes: tuple[str, ...] = ()
+) -> None:
     run_job(
         stage="stage",
         run="run",
@@ -51,6 +54,7 @@ def do_it(max_attempts: int = 3, progress_key: str | None = None) -> None:
         spec_key="runs/run/spec.json",
         max_attempts=max_attempts,
         progress_key=progress_key,
+        supersedes=supersedes,
     )
 
 
@@ -66,8 +70,13 @@ def test_a_job_is_submitted_with_its_spec_in_the_bucket_and_followed_to_its_end(
     do_it()
     job = server.jobs["root-stage-1"]
     assert job.entrypoint == "python -m some.module runs/run/spec.json root-stage-1"
-    assert job.metadata == {"run": "run", "root": "root", "stage": "stage"}
-    assert json.loads(object_store.get("runs/run/spec.json")) == {"code_version": "1"}
+    assert job.metadata == {
+        "run": "run",
+        "root": "root",
+        "stage": "stage",
+        "release": release_version(),
+    }
+    assert json.loads(object_store.get("runs/run/spec.json")) == {"release_version": "1"}
     assert [line for line in caplog.messages if "step" in line] == [
         "stage: step 1",
         "stage: step 2",
@@ -189,6 +198,58 @@ def test_a_job_that_a_restarted_cluster_has_forgotten_gets_a_new_attempt(
     monkeypatch.setattr(following.time, "sleep", forget)
     do_it()
     assert list(server.jobs) == ["root-stage-2"], "Ray Train remembers the name root-stage-1"
+
+
+OLD = {"root": "root", "release": "0.0.1+abc"}
+KINDS = ("pretrain-", "adversarial-")
+
+
+def test_what_other_code_trains_for_this_flow_run_is_stopped_before_a_job_is_submitted(
+    server: JobServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    server.put("root-adversarial-0-1", "RUNNING", run="adversarial-0", stage="adversarial-0", **OLD)
+    server.put("root-pretrain-0-1", "PENDING", run="pretrain-0", stage="pretrain-0", root="root")
+
+    def script(_: str) -> ServedJob:
+        active = [job for job in server.jobs.values() if job.statuses != ["STOPPED"]]
+        assert not active, "they hold what the new job waits for"
+        return ends("SUCCEEDED")
+
+    server.script = script
+    do_it(supersedes=KINDS)
+    assert server.jobs["root-stage-1"].statuses == ["SUCCEEDED"]
+    assert "stage: stopped job root-adversarial-0-1, which other code had begun" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"stage": "upscale-1-000004", **OLD},
+        {"stage": "adversarial-0", **OLD, "root": "another"},
+        {"stage": "adversarial-0", "root": "root", "release": release_version()},
+    ],
+    ids=["a bulk run", "another flow run", "the same code"],
+)
+def test_other_jobs_go_on(server: JobServer, other: dict[str, str]) -> None:
+    server.put("other", "RUNNING", run="other", **other)
+    server.script = lambda _: ends("SUCCEEDED")
+    do_it(supersedes=KINDS)
+    assert server.jobs["other"].statuses == ["RUNNING"]
+
+
+def test_batches_of_a_bulk_run_that_other_code_has_begun_go_on(server: JobServer) -> None:
+    server.put("root-upscale-1", "RUNNING", run="upscale-1", stage="upscale-1", **OLD)
+    server.script = lambda _: ends("SUCCEEDED")
+    do_it()
+    assert server.jobs["root-upscale-1"].statuses == ["RUNNING"]
+
+
+def test_a_job_of_other_code_that_makes_the_same_run_is_followed(server: JobServer) -> None:
+    server.put("root-pretrain-0-1", "RUNNING", "SUCCEEDED", run="run", stage="pretrain-0", **OLD)
+    do_it(supersedes=KINDS)
+    assert list(server.jobs) == ["root-pretrain-0-1"]
+    assert server.jobs["root-pretrain-0-1"].statuses == ["SUCCEEDED"]
 
 
 def test_nothing_secret_is_sent_to_the_job_server(server: JobServer, s3_settings: Settings) -> None:

@@ -141,7 +141,7 @@ def test_a_model_of_pixels_is_fine_tuned_by_its_only_stage(pipeline: Pipeline) -
     data = pipeline.prepare("s3://b/raw", "leaves", tiny().data)
     start = pipeline.train(data, tiny().pretrain)
     recipe = tiny().model_copy(update={"adversarial": None})
-    result, pretrained = train_stages(data, recipe, start, num_workers=1)
+    result, pretrained = train_stages(data, recipe, start, num_workers=1, code="c")
     assert pipeline.started_from[1] == start
     assert (result.stage, pretrained) == ("pretrain", None)
 

@@ -16,6 +16,7 @@ from srgan.keys import result_key
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, to_json
 from srgan.settings import Settings
+from srgan.version import release_version
 
 STAGE = tiny().pretrain
 DATASET = DatasetRef(
@@ -65,33 +66,52 @@ def tracked(
     "running", [{"checkpoint_every": 7}, {"log_every": 7}, {"min_workers": 1}, {"keep_last": 9}]
 )
 def test_what_does_not_decide_the_weights_is_no_part_of_the_name(running: dict[str, int]) -> None:
-    assert stage_name(DATASET, STAGE.model_copy(update=running), None) == stage_name(
-        DATASET, STAGE, None
+    assert stage_name(DATASET, STAGE.model_copy(update=running), None, "c") == stage_name(
+        DATASET, STAGE, None, "c"
     )
 
 
 def test_the_same_inputs_have_the_same_name_and_others_another() -> None:
-    name = stage_name(DATASET, STAGE, None)
+    name = stage_name(DATASET, STAGE, None, "c")
     assert name.startswith("pretrain-")
-    assert name == stage_name(DATASET.model_copy(update={"num_read": 0}), STAGE, None)
+    assert name == stage_name(DATASET.model_copy(update={"num_read": 0}), STAGE, None, "c")
     others = [
-        stage_name(DATASET.model_copy(update={"version": "w" * 64}), STAGE, None),
-        stage_name(DATASET, STAGE.model_copy(update={"steps": 61}), None),
-        stage_name(DATASET, STAGE, RESULT),
-        stage_name(DATASET, STAGE, None, nonce="forced"),
+        stage_name(DATASET.model_copy(update={"version": "w" * 64}), STAGE, None, "c"),
+        stage_name(DATASET, STAGE.model_copy(update={"steps": 61}), None, "c"),
+        stage_name(DATASET, STAGE, RESULT, "c"),
+        stage_name(DATASET, STAGE, None, "c", nonce="forced"),
     ]
     assert len({name, *others}) == 5
 
 
-def test_other_code_makes_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    name = stage_name(DATASET, STAGE, None)
-    monkeypatch.setattr(module, "code_version", lambda: "other")
-    assert stage_name(DATASET, STAGE, None) != name
+def test_other_code_makes_another_name() -> None:
+    assert stage_name(DATASET, STAGE, None, "c") != stage_name(DATASET, STAGE, None, "other")
+
+
+@pytest.mark.parametrize("code", [None, "earlier"])
+def test_a_stage_is_named_by_the_code_that_runs_or_by_the_code_that_began(
+    tracked: list[dict[str, Any]],
+    object_store: S3Store,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str | None,
+) -> None:
+    specs: list[TrainSpec] = []
+
+    def run_job(*, spec: TrainSpec, **_: Any) -> None:
+        specs.append(spec)
+        object_store.put(result_key(spec.run), to_json(RESULT))
+
+    monkeypatch.setattr(module, "numerics_version", lambda: "now")
+    monkeypatch.setattr(module, "run_job", run_job)
+    module.train.fn(DATASET, STAGE, code=code)
+    assert specs[0].run == stage_name(DATASET, STAGE, None, code or "now")
+    assert specs[0].numerics_version == tracked[0]["params"]["numerics_version"] == (code or "now")
+    assert specs[0].release_version == release_version(), "the nodes run what the flow runs"
 
 
 def test_an_adversarial_stage_without_a_starting_point_is_refused() -> None:
     with pytest.raises(ConfigError, match="init_from"):
-        stage_name(DATASET, tiny().adversarial, None)
+        stage_name(DATASET, tiny().adversarial, None, "c")
 
 
 def test_a_finished_stage_is_reused_and_that_is_said(
@@ -115,7 +135,7 @@ def test_a_stage_is_trained_by_a_job_under_an_mlflow_run_of_its_own(
         object_store.put(result_key(run), to_json(RESULT))
 
     monkeypatch.setattr(module, "run_job", run_job)
-    assert train_stage("pretrain-0", DATASET, STAGE, None, 2) == RESULT
+    assert train_stage("pretrain-0", DATASET, STAGE, None, 2, "c") == RESULT
     assert (specs[0].mlflow_run_id, specs[0].num_workers) == ("mlflow-run", 2)
     assert (tracked[0]["key"], tracked[0]["parent"]) == ("pretrain-0", "parent of root")
     assert (tracked[0]["config"], tracked[0]["dataset"]) == (STAGE, DATASET)
@@ -135,7 +155,7 @@ def test_a_job_without_a_result_is_an_error_that_names_the_key(
 ) -> None:
     monkeypatch.setattr(module, "run_job", lambda **_: None)
     with pytest.raises(TrainingError, match=r"runs/pretrain-0/result\.json"):
-        train_stage("pretrain-0", DATASET, STAGE, None, None)
+        train_stage("pretrain-0", DATASET, STAGE, None, None, "c")
 
 
 def test_a_failed_job_fails_the_stage(
@@ -146,11 +166,11 @@ def test_a_failed_job_fails_the_stage(
 
     monkeypatch.setattr(module, "run_job", run_job)
     with pytest.raises(ClusterError, match="three attempts"):
-        train_stage("pretrain-0", DATASET, STAGE, None, None)
+        train_stage("pretrain-0", DATASET, STAGE, None, None, "c")
 
 
 def test_mlflow_shows_the_config_flat_and_what_went_in() -> None:
-    params = tracked_params(DATASET, STAGE, None)
+    params = tracked_params(DATASET, STAGE, None, "c")
     assert params["generator.num_blocks"] == "2"
     assert params["dataset_version"] == DATASET.version
     assert params["init_from"] == "none"

@@ -100,7 +100,7 @@ def content(draw_photo: Callable[..., Pixels], **changed: Any) -> Content:
         "evaluation": Report(
             dataset=dataset,
             scale=4,
-            code_version="1",
+            numerics_version="1",
             weights={},
             means=means(images),
             images=images,

@@ -147,7 +147,8 @@ def stage_run(rank: int, num_ranks: int, directory: Path, *, stall_s: float = 60
         config=adversarial(BATCH_NORM, batch_size=4 * num_ranks, ema_decay=0.9),
         dataset=DatasetRef.model_validate_json((directory / "dataset.json").read_bytes()),
         init_from=None,
-        code_version="c",
+        numerics_version="c",
+        release_version="c",
     )
     cache = ShardCache(store, directory / "cache", 2**30)
     return run_stage(

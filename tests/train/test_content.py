@@ -89,7 +89,12 @@ def test_a_job_reads_the_weights_that_its_config_names_from_the_bucket(
     mirrored = publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
     config = pretrain(loss=content(mirrored.sha256[:8]), steps=2, batch_size=2, patch_size=24)
     inputs = StageInputs(
-        run="one", config=config, dataset=dataset, init_from=None, code_version="c"
+        run="one",
+        config=config,
+        dataset=dataset,
+        init_from=None,
+        numerics_version="c",
+        release_version="c",
     )
     cache = ShardCache(object_store, tmp_path / "cache", 2**30)
     final = run_stage(object_store, inputs, cache, device=CPU, reporter=None, stall_s=600)

@@ -58,7 +58,12 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
         init_from: CheckpointRef | None = None,
     ) -> Manifest:
         inputs = StageInputs(
-            run=name, config=config, dataset=dataset, init_from=init_from, code_version="c"
+            run=name,
+            config=config,
+            dataset=dataset,
+            init_from=init_from,
+            numerics_version="c",
+            release_version="c",
         )
         return run_stage(object_store, inputs, cache, device=CPU, reporter=reporter, stall_s=600)
 
