@@ -15,7 +15,7 @@ from srgan.keys import progress_key, result_key, spec_key
 from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, config_digest
 from srgan.settings import Settings
-from srgan.storage import ObjectStore
+from srgan.storage import find_document
 from srgan.version import numerics_version, release_version
 
 _DIGITS = 16
@@ -106,7 +106,7 @@ def stage_name(
 def find_result(run: str) -> CheckpointRef | None:
     """The checkpoint that an earlier flow run (or an earlier life of this one) has finished."""
     store = open_store(Settings())
-    result = _read_result(store, run)
+    result = find_document(store, result_key(run), CheckpointRef)
     if result is None:
         return None
     get_run_logger().info("Reused: %s has been trained, %s", run, store.uri(result.key))
@@ -154,7 +154,7 @@ def train_stage(
             progress_key=progress_key(run),
             supersedes=("pretrain-", "adversarial-"),
         )
-        result = _read_result(store, run)
+        result = find_document(store, result_key(run), CheckpointRef)
     if result is None:
         raise TrainingError(
             f"the job of {run} succeeded, yet {store.uri(result_key(run))} is missing; if it was "
@@ -180,11 +180,6 @@ def tracked_params(
         "numerics_version": code,
         "release_version": release_version(),
     }
-
-
-def _read_result(store: ObjectStore, run: str) -> CheckpointRef | None:
-    found = store.find(result_key(run))
-    return CheckpointRef.model_validate_json(found) if found is not None else None
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -35,6 +35,10 @@ class StorageError(SrganError):
     """The object store refused, lost or altered something."""
 
 
+class DocumentError(StorageError):
+    """A JSON document in the bucket is damaged or was written by another release."""
+
+
 class ConflictError(StorageError):
     """A conditional write lost: somebody else wrote the key first."""
 

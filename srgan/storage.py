@@ -5,11 +5,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
-from srgan.errors import ConfigError
+from pydantic import BaseModel, ValidationError
+
+from srgan.errors import ConfigError, DocumentError, explain
+from srgan.refs import to_json
+
+DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 _BUCKET = r"[A-Za-z0-9._-]+"
+_MEND = "go back to the release that wrote it, or make it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,51 @@ def split_uri(uri: str) -> tuple[str, str]:
     if scheme != "s3" or not re.fullmatch(_BUCKET, bucket):
         raise ConfigError(f"{uri!r} is no S3 address; expected s3://BUCKET/PREFIX")
     return bucket, key.lstrip("/")
+
+
+def write_document(
+    store: ObjectStore,
+    key: str,
+    value: BaseModel,
+    *,
+    if_absent: bool = False,
+    if_token: str | None = None,
+) -> str:
+    """Store a value as JSON and return its change token; the conditions are those of `put`."""
+    return store.put(
+        key,
+        to_json(value),
+        content_type="application/json",
+        if_absent=if_absent,
+        if_token=if_token,
+    )
+
+
+def read_document(
+    store: ObjectStore, key: str, kind: type[DocumentT], *, mend: str = _MEND
+) -> DocumentT:
+    """The value that `write_document` stored at `key`; a missing one is a `StorageError`.
+
+    A document that this release cannot read is a `DocumentError`, which says how to `mend` it.
+    """
+    return _parse(store.uri(key), store.get(key), kind, mend)
+
+
+def find_document(
+    store: ObjectStore, key: str, kind: type[DocumentT], *, mend: str = _MEND
+) -> DocumentT | None:
+    """The same, or None when there is no such key."""
+    body = store.find(key)
+    return None if body is None else _parse(store.uri(key), body, kind, mend)
+
+
+def _parse(uri: str, body: bytes, kind: type[DocumentT], mend: str) -> DocumentT:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise DocumentError(
+            f"{uri} is damaged or was written by another release ({explain(error)}); {mend}"
+        ) from error
 
 
 def is_folder(address: str) -> bool:

@@ -22,10 +22,10 @@ from srgan.allocator import use_large_pages
 from srgan.config import AdversarialConfig, Config, Positive, PretrainConfig, StageConfig
 from srgan.errors import CheckpointError, ConfigError, DataError, TrainingError
 from srgan.keys import ray_folder, result_key
-from srgan.refs import CheckpointRef, DatasetRef, to_json
+from srgan.refs import CheckpointRef, DatasetRef
 from srgan.report.costs import counting
 from srgan.settings import Settings
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, write_document
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def main(spec_key: str, job_id: str) -> None:
     if "error" in outcome:
         raise TrainingError(outcome["error"])
     result = CheckpointRef.model_validate_json(outcome["result"])
-    store.put(result_key(spec.run), to_json(result), content_type="application/json")
+    write_document(store, result_key(spec.run), result)
     logger.info("finished %s at step %d: %s", spec.run, result.step, result.metrics)
 
 

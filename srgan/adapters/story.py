@@ -19,6 +19,7 @@ from srgan.report.content import Content, TrainedStage
 from srgan.report.costs import Cost, read_costs
 from srgan.report.training import CURVES
 from srgan.settings import Settings
+from srgan.storage import find_document, read_document
 from srgan.train.checkpoint import read_manifest
 
 
@@ -35,7 +36,7 @@ def collect(
     store, tags = open_store(settings), Registry(settings).tags(version)
     grounds = _grounds(store, decision)
     evaluation = grounds.evaluation or tags["evaluation"]
-    report = Report.model_validate_json(store.get(evaluation))
+    report = read_document(store, evaluation, Report)
     evaluation_run = evaluation_of(evaluation)
     runs = [run for run in (version.pretrained_run, version.run) if run]
     costs = [cost for run in [*runs, evaluation_run] for cost in read_costs(store, run)]
@@ -63,8 +64,7 @@ def _grounds(store: S3Store, decision: PromotionDecision) -> Grounds:
 
 
 def _details(store: S3Store, key: str) -> Details:
-    found = store.find(key)
-    return Details.model_validate_json(found) if found else Details(details=[])
+    return find_document(store, key, Details) or Details(details=[])
 
 
 def _stage(

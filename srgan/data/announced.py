@@ -2,8 +2,8 @@
 
 from srgan.data.changes import PhotoChanges, changes_since, every_photo
 from srgan.keys import announced_key, dataset_version_key
-from srgan.refs import DatasetRef, Ref, to_json
-from srgan.storage import ObjectStore
+from srgan.refs import DatasetRef, Ref
+from srgan.storage import ObjectStore, find_document, write_document
 
 
 class _Announced(Ref):
@@ -15,18 +15,14 @@ def growth_since_announced(store: ObjectStore, dataset: DatasetRef) -> PhotoChan
 
     Where there is none, or where it is gone, every photo is new.
     """
-    found = store.find(announced_key(dataset.dataset))
+    found = find_document(store, announced_key(dataset.dataset), _Announced)
     changes = None
     if found is not None:
-        version = _Announced.model_validate_json(found).version
-        changes = changes_since(store, dataset_version_key(dataset.dataset, version), dataset.key)
+        before = dataset_version_key(dataset.dataset, found.version)
+        changes = changes_since(store, before, dataset.key)
     return changes or every_photo(store, dataset.key)
 
 
 def mark_announced(store: ObjectStore, dataset: DatasetRef) -> None:
     """Count from this version on."""
-    store.put(
-        announced_key(dataset.dataset),
-        to_json(_Announced(version=dataset.version)),
-        content_type="application/json",
-    )
+    write_document(store, announced_key(dataset.dataset), _Announced(version=dataset.version))

@@ -1,12 +1,11 @@
 """Which photos differ between two versions of a dataset."""
 
-from pydantic import ValidationError
-
 from srgan.config import GrowthConfig
 from srgan.data.manifest import Manifest, cutting, read_manifest, read_sources
+from srgan.errors import DocumentError
 from srgan.keys import table_key
 from srgan.refs import Ref
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, find_document
 
 
 class PhotoChanges(Ref):
@@ -52,14 +51,11 @@ def changes_since(store: ObjectStore, key: str, now_key: str) -> PhotoChanges | 
     None when that version, or its table of photos, is gone or of another release: nobody can
     count then.
     """
-    body = store.find(key)
-    if body is None:
-        return None
     try:
-        before = Manifest.model_validate_json(body)
-    except ValidationError:
+        before = find_document(store, key, Manifest)
+    except DocumentError:
         return None
-    if store.head(table_key(before.dataset, before.sources_table)) is None:
+    if before is None or not store.head(table_key(before.dataset, before.sources_table)):
         return None
     now = read_manifest(store, now_key)
     return compare_photos(

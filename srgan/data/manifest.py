@@ -9,15 +9,13 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from pydantic import ValidationError
-
 from srgan.config import DataConfig
 from srgan.data.pointers import move_pointer, read_pointer
 from srgan.data.tables import CutPhoto, Source, load_photos, load_sources
 from srgan.errors import ConflictError, StorageError
 from srgan.keys import dataset_version_key, newest_dataset_key, table_key
-from srgan.refs import DatasetRef, Ref, digest, to_json
-from srgan.storage import ObjectStore
+from srgan.refs import DatasetRef, Ref, digest
+from srgan.storage import ObjectStore, read_document, write_document
 
 
 class Shard(Ref):
@@ -87,12 +85,7 @@ def cutting(config: DataConfig) -> dict[str, object]:
 
 def read_manifest(store: ObjectStore, key: str) -> Manifest:
     """The manifest at `key`; a missing or unreadable one is a `StorageError`."""
-    try:
-        return Manifest.model_validate_json(store.get(key))
-    except ValidationError as error:
-        raise StorageError(
-            f"{store.uri(key)} is no dataset manifest of this release; prepare it again"
-        ) from error
+    return read_document(store, key, Manifest, mend="prepare the dataset again")
 
 
 def read_latest(store: ObjectStore, dataset: str) -> tuple[Manifest | None, str | None]:
@@ -129,7 +122,7 @@ def put_table(store: ObjectStore, dataset: str, data: bytes) -> str:
 
 def publish(store: ObjectStore, manifest: Manifest, token: str | None) -> None:
     """Write the manifest, then move the pointer from where `token` saw it (None: nowhere)."""
-    store.put(manifest.key, to_json(manifest), content_type="application/json")
+    write_document(store, manifest.key, manifest)
     try:
         move_pointer(store, newest_dataset_key(manifest.dataset), manifest.version, token)
     except ConflictError as error:

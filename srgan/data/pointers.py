@@ -1,7 +1,7 @@
 """Which version is the newest: a small object that moves from where it was seen, or not at all."""
 
-from srgan.refs import Ref, to_json
-from srgan.storage import ObjectStore
+from srgan.refs import Ref
+from srgan.storage import ObjectStore, read_document, write_document
 
 
 class _Pointer(Ref):
@@ -14,7 +14,7 @@ def read_pointer(store: ObjectStore, key: str) -> tuple[str | None, str | None]:
     info = store.head(key)
     if info is None:
         return None, None
-    return _Pointer.model_validate_json(store.get(key)).version, info.token
+    return read_document(store, key, _Pointer).version, info.token
 
 
 def move_pointer(store: ObjectStore, key: str, version: str, token: str | None) -> None:
@@ -22,10 +22,5 @@ def move_pointer(store: ObjectStore, key: str, version: str, token: str | None) 
 
     `token` as `read_pointer` gave it: None where nothing was there.
     """
-    store.put(
-        key,
-        to_json(_Pointer(version=version)),
-        content_type="application/json",
-        if_absent=token is None,
-        if_token=token,
-    )
+    pointer = _Pointer(version=version)
+    write_document(store, key, pointer, if_absent=token is None, if_token=token)

@@ -4,12 +4,11 @@
 whose process died after the promotion would find its own version as champion, and nothing new.
 """
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from srgan.errors import StorageError, explain
 from srgan.keys import beginning_key
-from srgan.refs import DatasetRef, ModelRef, Ref, to_json
-from srgan.storage import ObjectStore
+from srgan.refs import DatasetRef, ModelRef, Ref
+from srgan.storage import ObjectStore, find_document, write_document
 from srgan.version import numerics_version
 
 
@@ -29,7 +28,7 @@ class Beginning(Ref):
 
 def keep_beginning(store: ObjectStore, flow_run: str, beginning: Beginning) -> None:
     """Write it, before what it says is begun."""
-    store.put(beginning_key(flow_run), to_json(beginning), content_type="application/json")
+    write_document(store, beginning_key(flow_run), beginning)
 
 
 def read_beginning(store: ObjectStore, flow_run: str) -> Beginning | None:
@@ -37,13 +36,4 @@ def read_beginning(store: ObjectStore, flow_run: str) -> Beginning | None:
 
     `StorageError` where another release wrote it.
     """
-    key = beginning_key(flow_run)
-    found = store.find(key)
-    if found is None:
-        return None
-    try:
-        return Beginning.model_validate_json(found)
-    except ValidationError as error:
-        raise StorageError(
-            f"{store.uri(key)} is no beginning of a retraining of this release: {explain(error)}"
-        ) from error
+    return find_document(store, beginning_key(flow_run), Beginning, mend="start a new retraining")

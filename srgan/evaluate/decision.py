@@ -12,7 +12,7 @@ from srgan.evaluate.report import Report
 from srgan.evaluate.spec import CHAMPION, MODEL
 from srgan.perceptual import FeatureNetwork
 from srgan.refs import ModelRef, PromotionDecision
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, read_document
 
 
 def decide(
@@ -75,9 +75,7 @@ def decide(
 
 def read_set_reports(store: ObjectStore, report: Report) -> dict[str, Report]:
     """Reports on the evaluation sets that were measured with `report`, by name."""
-    return {
-        name: Report.model_validate_json(store.get(each.key)) for name, each in report.sets.items()
-    }
+    return {name: read_document(store, each.key, Report) for name, each in report.sets.items()}
 
 
 def opinion_of(

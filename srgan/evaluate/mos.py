@@ -16,8 +16,8 @@ from pydantic import Field, ValidationError
 from srgan.errors import DataError
 from srgan.evaluate.bootstrap import Interval, crossed_interval
 from srgan.keys import studies_prefix, study_key
-from srgan.refs import Ref, digest, to_json
-from srgan.storage import ObjectStore
+from srgan.refs import Ref, digest
+from srgan.storage import ObjectStore, read_document, write_document
 
 _MIN_IMAGES = 2
 
@@ -102,14 +102,14 @@ def keep_study(store: ObjectStore, model: str, source: str, ratings: Iterable[Ra
     study = Study(model=model, source=source, ratings=tuple(ordered))
     name = digest([each.model_dump() for each in ordered])[:16]
     key = study_key(model, name)
-    store.put(key, to_json(study), content_type="application/json")
+    write_document(store, key, study)
     return key
 
 
 def read_studies(store: ObjectStore, model: str) -> dict[str, Study]:
     """Every study of a model by its key."""
     keys = [info.key for info in store.list(studies_prefix(model)) if info.key.endswith(".json")]
-    return {key: Study.model_validate_json(store.get(key)) for key in keys}
+    return {key: read_document(store, key, Study) for key in keys}
 
 
 def opinions(study: Study) -> dict[int, Opinion]:

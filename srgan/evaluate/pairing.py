@@ -10,7 +10,7 @@ from srgan.evaluate.judges import GET_A_JUDGE
 from srgan.evaluate.report import ImageFigures, Report
 from srgan.keys import evaluations_prefix, report_key, set_report_key
 from srgan.refs import ModelRef
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, read_document
 
 _MIN_PHOTOS = 2
 _OF_PIXELS = ("psnr", "ssim")
@@ -146,7 +146,7 @@ def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:
     for info in store.list(evaluations_prefix(run)):
         if not (report_key.names(info.key) or set_report_key.names(info.key)):
             continue
-        report = Report.model_validate_json(store.get(info.key))
+        report = read_document(store, info.key, Report, mend=f"measure {version.uri} again")
         for name, digest in report.weights.items():
             if digest == version.weights_digest:
                 yield Side(report, info.key, name)

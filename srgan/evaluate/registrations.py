@@ -4,19 +4,16 @@
 checkpoint, which lies beside it, the version can be made at any later time.
 """
 
-from pydantic import ValidationError
-
-from srgan.errors import ConfigError, StorageError, explain
+from srgan.errors import ConfigError
 from srgan.evaluate.lineage import Lineage
 from srgan.keys import registration_key, registrations_prefix
-from srgan.refs import to_json
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, read_document, write_document
 
 
 def keep_registration(store: ObjectStore, model: str, lineage: Lineage) -> str:
     """Write it, which twice is once; its key."""
     key = registration_key(lineage.checkpoint.run, model)
-    store.put(key, to_json(lineage), content_type="application/json")
+    write_document(store, key, lineage)
     return key
 
 
@@ -37,9 +34,4 @@ def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[
     if len(chosen) > 1:
         raise ConfigError(f"{run} was meant for {', '.join(kept)}; choose one with --model")
     key = registration_key(run, chosen[0])
-    try:
-        return chosen[0], Lineage.model_validate_json(store.get(key))
-    except ValidationError as error:
-        raise StorageError(
-            f"{store.uri(key)} is no registration of this release: {explain(error)}"
-        ) from (error)
+    return chosen[0], read_document(store, key, Lineage, mend="evaluate and register it again")

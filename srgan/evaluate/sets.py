@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from srgan.config import SetConfig
 from srgan.data.crops import windows
@@ -17,8 +16,8 @@ from srgan.data.pointers import move_pointer, read_pointer
 from srgan.errors import ConflictError, DataError, StorageError
 from srgan.images import decode_in_8_bits, pixel_digest
 from srgan.keys import newest_set_key, set_photo_key, set_version_key
-from srgan.refs import Ref, SetRef, digest, to_json
-from srgan.storage import ObjectStore
+from srgan.refs import Ref, SetRef, digest
+from srgan.storage import ObjectStore, read_document, write_document
 
 Pixels = NDArray[np.uint8]
 
@@ -70,12 +69,7 @@ def set_version(config: SetConfig, photos: Sequence[SetPhoto]) -> str:
 
 def read_set(store: ObjectStore, key: str) -> EvaluationSet:
     """The version at `key`; a missing or unreadable one is a `StorageError`."""
-    try:
-        return EvaluationSet.model_validate_json(store.get(key))
-    except ValidationError as error:
-        raise StorageError(
-            f"{store.uri(key)} is no evaluation set of this release; run prepare-eval again"
-        ) from error
+    return read_document(store, key, EvaluationSet, mend="run prepare-eval again")
 
 
 def newest_set(store: ObjectStore, name: str) -> EvaluationSet:
@@ -92,7 +86,7 @@ def newest_set(store: ObjectStore, name: str) -> EvaluationSet:
 def publish_set(store: ObjectStore, made: EvaluationSet) -> None:
     """Write the version, then point to it; `ConflictError` where somebody else did meanwhile."""
     _, token = read_pointer(store, newest_set_key(made.name))
-    store.put(made.ref.key, to_json(made), content_type="application/json")
+    write_document(store, made.ref.key, made)
     try:
         move_pointer(store, newest_set_key(made.name), made.version, token)
     except ConflictError as error:

@@ -8,13 +8,11 @@ than the bucket, and nothing needs torch.
 import hashlib
 import re
 
-from pydantic import ValidationError
-
-from srgan.errors import CheckpointError, explain
+from srgan.errors import CheckpointError, DocumentError
 from srgan.keys import WEIGHTS, mirrored_key, weights_key
 from srgan.perceptual import PUBLISHED_WEIGHTS, FeatureNetwork
-from srgan.refs import Ref, to_json
-from srgan.storage import ObjectStore
+from srgan.refs import Ref
+from srgan.storage import ObjectStore, find_document, write_document
 
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 
@@ -53,22 +51,17 @@ def publish_weights(
         network=network, sha256=hashlib.sha256(data).hexdigest(), source=source
     )
     store.put(weights_key(mirrored.sha256), data)
-    store.put(mirrored_key(network), to_json(mirrored), content_type="application/json")
+    write_document(store, mirrored_key(network), mirrored)
     return mirrored
 
 
 def find_mirrored(store: ObjectStore, network: FeatureNetwork) -> MirroredWeights | None:
     """What was mirrored last under the network's name; None before the first time."""
-    body = store.find(mirrored_key(network))
-    if body is None:
-        return None
+    mend = f"mend it with `srgan weights mirror {network}`"
     try:
-        return MirroredWeights.model_validate_json(body)
-    except ValidationError as error:
-        raise CheckpointError(
-            f"{store.uri(mirrored_key(network))} cannot be read ({explain(error)}); mend it with "
-            f"`srgan weights mirror {network}`"
-        ) from error
+        return find_document(store, mirrored_key(network), MirroredWeights, mend=mend)
+    except DocumentError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def find_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> str:

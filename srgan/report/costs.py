@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from srgan.errors import StorageError
-from srgan.keys import cost_key, costs_prefix
-from srgan.refs import Ref, to_json
-from srgan.storage import ObjectStore
+from srgan.keys import cost_key
+from srgan.refs import Ref
+from srgan.storage import ObjectStore, read_document, write_document
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +49,16 @@ def counting(
     finally:
         cost = Cost(job=job_id, stage=stage, cpus=cpus, gpus=gpus, seconds=time.monotonic() - began)
         try:
-            store.put(cost_key(run, job_id), to_json(cost))
+            write_document(store, cost_key(run, job_id), cost)
         except StorageError as error:
             logger.warning("what job %s cost could not be written: %s", job_id, error)
 
 
 def read_costs(store: ObjectStore, run: str) -> list[Cost]:
     """Costs of all jobs that made `run` so far, whichever flow run had started them."""
-    keys = [info.key for info in store.list(costs_prefix(run)) if info.key.endswith(".json")]
-    return [Cost.model_validate_json(store.get(key)) for key in keys]
+    keys = [info.key for info in store.list(_prefix(run)) if info.key.endswith(".json")]
+    return [read_document(store, key, Cost) for key in keys]
+
+
+def _prefix(run: str) -> str:
+    return f"runs/{run}/costs/"

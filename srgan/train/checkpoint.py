@@ -4,13 +4,13 @@ import hashlib
 import logging
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field
 
 from srgan.config import GeneratorConfig
-from srgan.errors import CheckpointError, explain
+from srgan.errors import CheckpointError, DocumentError
 from srgan.keys import checkpoint_key, checkpoints_prefix, part_key
 from srgan.refs import CheckpointRef, Ref
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, find_document
 
 logger = logging.getLogger(__name__)
 
@@ -77,15 +77,12 @@ class Manifest(Ref):
 
 def read_manifest(store: ObjectStore, key: str) -> Manifest:
     """Manifest at `key`; a missing or malformed one is a `CheckpointError`."""
-    body = store.find(key)
-    if body is None:
-        raise CheckpointError(f"there is no checkpoint at {store.uri(key)}")
     try:
-        manifest = Manifest.model_validate_json(body)
-    except ValidationError as error:
-        raise CheckpointError(
-            f"{store.uri(key)} is no checkpoint manifest: {explain(error)}"
-        ) from error
+        manifest = find_document(store, key, Manifest)
+    except DocumentError as error:
+        raise CheckpointError(str(error)) from error
+    if manifest is None:
+        raise CheckpointError(f"there is no checkpoint at {store.uri(key)}")
     if manifest.key != key:
         raise CheckpointError(f"{store.uri(key)} is the manifest of {manifest.key}")
     return manifest

@@ -9,8 +9,8 @@ from typing import Self
 
 from srgan.errors import StorageError
 from srgan.keys import rank_key
-from srgan.refs import Ref, to_json
-from srgan.storage import ObjectStore
+from srgan.refs import Ref
+from srgan.storage import ObjectStore, find_document, write_document
 from srgan.train import ranks
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Watch:
     def _beat(self, stack: str | None) -> None:
         self._number += 1
         beat = Beat(rank=self._rank, number=self._number, step=self._step, stack=stack)
-        self._store.put(rank_key(self._run, self._rank), to_json(beat))
+        write_document(self._store, rank_key(self._run, self._rank), beat)
 
     def _tokens(self) -> dict[int, str]:
         """Change token of the latest sign of life of each rank that ever gave one."""
@@ -111,8 +111,7 @@ class Watch:
             f"(SRGAN_STALL_S is {self._limit_s:g})"
         ]
         for rank in range(self._num_ranks):
-            found = self._store.find(rank_key(self._run, rank))
-            beat = Beat.model_validate_json(found) if found else None
+            beat = find_document(self._store, rank_key(self._run, rank), Beat)
             lines.append(_describe(rank, beat, alive=rank in alive or rank == self._rank))
         logger.warning("%s", "\n".join(lines))
 

@@ -34,5 +34,5 @@ def test_a_flow_run_that_is_put_back_finds_what_it_began_with_and_another_does_n
 
 def test_a_beginning_of_another_release_is_named_by_its_key(object_store: S3Store) -> None:
     object_store.put("retrainings/one.json", b'{"old": 1}')
-    with pytest.raises(StorageError, match=r"retrainings/one\.json is no beginning"):
+    with pytest.raises(StorageError, match=r"retrainings/one\.json is damaged or was"):
         read_beginning(object_store, "one")

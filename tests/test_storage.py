@@ -1,0 +1,68 @@
+"""Addresses and JSON documents of a bucket."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from srgan.adapters.folder import FolderStore
+from srgan.errors import ConflictError, DocumentError, StorageError
+from srgan.refs import Ref
+from srgan.storage import find_document, read_document, write_document
+
+
+class Shelf(Ref):
+    room: str
+    books: int
+
+
+SHELF = Shelf(room="west", books=3)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    return str(tmp_path / "shelf.json")
+
+
+def test_a_document_comes_back_as_it_was_written(store: FolderStore, key: str) -> None:
+    write_document(store, key, SHELF)
+    assert read_document(store, key, Shelf) == find_document(store, key, Shelf) == SHELF
+    assert json.loads(store.get(key)) == {"room": "west", "books": 3}
+
+
+def test_a_missing_document_is_none_where_it_is_looked_for(store: FolderStore, key: str) -> None:
+    assert find_document(store, key, Shelf) is None
+    with pytest.raises(StorageError, match=r"shelf\.json does not exist"):
+        read_document(store, key, Shelf)
+
+
+@pytest.mark.parametrize("body", [b'{"room": "west", "books": "many"}', b'{"room"', b"\xff"])
+def test_an_unreadable_document_names_its_key_and_what_mends_it(
+    store: FolderStore, key: str, body: bytes
+) -> None:
+    store.put(key, body)
+    with pytest.raises(DocumentError, match=r"shelf\.json is damaged or .*; count again$"):
+        read_document(store, key, Shelf, mend="count again")
+    with pytest.raises(DocumentError, match="go back to the release that wrote it"):
+        find_document(store, key, Shelf)
+
+
+def test_an_unreadable_document_names_the_field(store: FolderStore, key: str) -> None:
+    store.put(key, b'{"room": "west", "shelves": 2}')
+    with pytest.raises(DocumentError, match=r"books: Field required; shelves: Extra inputs"):
+        read_document(store, key, Shelf)
+
+
+def test_a_document_is_written_on_condition(store: FolderStore, key: str) -> None:
+    token = write_document(store, key, SHELF, if_absent=True)
+    with pytest.raises(ConflictError):
+        write_document(store, key, SHELF, if_absent=True)
+    write_document(store, key, Shelf(room="east", books=12), if_token=token)
+    with pytest.raises(ConflictError):
+        write_document(store, key, SHELF, if_token=token)
+    assert read_document(store, key, Shelf).room == "east"
