@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from srgan.cli_generators import check_target, open_generator, write_whole
+from srgan.cli_generators import check_target, open_generator
+from srgan.disk import write_atomically
 from srgan.errors import ConfigError
 
 _SUFFIXES = (".onnx", ".safetensors")
@@ -32,5 +33,6 @@ def export(
     from srgan.models.interchange import dump_generator
 
     data = dump_generator(generator)
-    write_whole(to, data)
+    with write_atomically(to) as draft:
+        draft.write_bytes(data)
     typer.echo(f"{to}, SHA-256 {hashlib.sha256(data).hexdigest()}")

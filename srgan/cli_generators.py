@@ -1,6 +1,5 @@
 """What a command's MODEL means, and generators that become files."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +37,3 @@ def check_target(target: Path) -> None:
         raise ConfigError(f"{target} exists; choose another one with --to")
     if not target.parent.is_dir():
         raise ConfigError(f"{target.parent} is no folder; make it first")
-
-
-def write_whole(target: Path, data: bytes) -> None:
-    """Put a file there whole or not at all."""
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(data)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from srgan.cli_generators import check_target, write_whole
+from srgan.cli_generators import check_target
+from srgan.disk import write_atomically
 from srgan.errors import CheckpointError, ConfigError
 
 
@@ -44,7 +45,8 @@ def import_weights(
         f"channels, {num_parameters:,} parameters"
     )
     if target:
-        write_whole(target, weights)
+        with write_atomically(target) as draft:
+            draft.write_bytes(weights)
         typer.echo(f"{target}, SHA-256 {hashlib.sha256(weights).hexdigest()}")
     if register:
         _register(register, file.name, data, source_format, weights)

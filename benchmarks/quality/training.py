@@ -12,6 +12,7 @@ from benchmarks.quality.contestants import Contestant
 from benchmarks.quality.measuring import mean_psnr
 from benchmarks.quality.photos import Pair, open_training_crops
 from srgan.data.dataset import Patches
+from srgan.disk import write_atomically
 from srgan.models.base import Generator
 from srgan.models.interchange import dump_generator
 from srgan.train.batches import Batches
@@ -155,6 +156,5 @@ class _Journal:
 
 
 def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with write_atomically(path) as draft:
+        draft.write_bytes(data)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from srgan.disk import write_atomically
 from srgan.errors import ConflictError, StorageError
 from srgan.keys import lock_key, objects_folder, unfinished_folder
 from srgan.storage import ObjectInfo
@@ -124,13 +125,8 @@ class FolderStore:
 
     def download(self, key: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-        with self._naming(key, "read"):
-            try:
-                shutil.copyfile(self._path(key), temporary)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with self._naming(key, "read"), write_atomically(path) as draft:
+            shutil.copyfile(self._path(key), draft)
 
     def _path(self, key: str) -> Path:
         relative = key.removeprefix(self._below)
@@ -150,9 +146,8 @@ class FolderStore:
     def _describe(self, key: str, token: str, metadata: Mapping[str, str]) -> None:
         path = self._description(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._unfinished()
-        unfinished.write_text(json.dumps({"token": token, "metadata": dict(metadata)}))
-        unfinished.replace(path)
+        with write_atomically(path) as draft:
+            draft.write_text(json.dumps({"token": token, "metadata": dict(metadata)}))
 
     def _expect(self, key: str, token: str | None) -> None:
         info = _info(key, self._path(key))

@@ -20,6 +20,7 @@ from botocore.exceptions import IncompleteReadError as TruncatedBodyError
 from pydantic import SecretStr
 
 from srgan.adapters.s3_order import in_key_order
+from srgan.disk import write_atomically
 from srgan.errors import ConflictError, StorageError
 from srgan.settings import Settings
 from srgan.storage import ObjectInfo
@@ -144,19 +145,15 @@ class S3Store:
 
     def download(self, key: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        with write_atomically(path) as draft:
 
-        def write(stream: "StreamingBody") -> None:
-            with temporary.open("wb") as file:
-                while chunk := stream.read(_CHUNK_BYTES):
-                    file.write(chunk)
+            def write(stream: "StreamingBody") -> None:
+                with draft.open("wb") as file:
+                    while chunk := stream.read(_CHUNK_BYTES):
+                        file.write(chunk)
 
-        try:
             with self._naming(key, "read"):
                 self._body(key, write)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def ensure_bucket(self) -> None:
         """Create the bucket unless it exists."""

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from srgan.data.manifest import Shard, put_once
 from srgan.data.tables import Span
+from srgan.disk import write_atomically
 from srgan.errors import ConfigError, StorageError
 from srgan.keys import shard_key
+from srgan.readable import size
 from srgan.storage import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -153,25 +155,21 @@ class ShardCache:
             )
 
     def _fetch_all(self, dataset: str, shards: list[Shard]) -> None:
-        size = sum(shard.size_bytes for shard in shards)
-        log.info("fetching %d shards of %s, %.1f MB", len(shards), dataset, size / 1e6)
+        num_bytes = sum(shard.size_bytes for shard in shards)
+        log.info("fetching %d shards of %s, %s", len(shards), dataset, size(num_bytes))
         with ThreadPoolExecutor(_PARALLEL) as pool:
             for _ in pool.map(lambda shard: self._fetch(dataset, shard), shards):
                 pass
 
     def _fetch(self, dataset: str, shard: Shard) -> None:
         key = shard_key(dataset, shard.sha256)
-        partial = self._directory / f".{shard.sha256}.part"
-        try:
-            self._store.download(key, partial)
-            with partial.open("rb") as file:
+        with write_atomically(self._path(shard)) as draft:
+            self._store.download(key, draft)
+            with draft.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
                     raise _altered(self._store, key)
                 # Without this a power cut can leave the name without the bytes.
                 os.fsync(file.fileno())
-            partial.replace(self._path(shard))
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def _unlink_unless_open(path: Path) -> bool:

@@ -1,9 +1,9 @@
 """Photos in files and folders of a disk, for commands that people run on them."""
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from srgan.disk import write_atomically
 from srgan.errors import DataError, ImageError
 from srgan.images.decode import decode_in_8_bits
 from srgan.images.photo import Photo
@@ -103,22 +103,16 @@ def write_photo(
 
     `DataError` if the disk does not take it.
     """
-    # Without the photo's own name, which may be as long as names can be.
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with unfinished.open("wb") as file:
-                encode_into(
-                    file,
-                    photo,
-                    format=file_format(path),
-                    jpeg_quality=jpeg_quality,
-                    jpeg_subsampling=jpeg_subsampling,
-                )
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with write_atomically(path) as draft, draft.open("wb") as file:
+            encode_into(
+                file,
+                photo,
+                format=file_format(path),
+                jpeg_quality=jpeg_quality,
+                jpeg_subsampling=jpeg_subsampling,
+            )
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}") from error
 

@@ -6,7 +6,6 @@ Input ``lr``: float32 (N, 3, h, w) RGB in [0, 1]. Output ``sr``: float32 (N, 3, 
 
 import hashlib
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from srgan.disk import write_atomically
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.base import Generator
 from srgan.models.interchange import dump_generator
@@ -39,14 +39,9 @@ def export_onnx(generator: Generator, target: Path) -> float:
     `CheckpointError` says by how much ONNX Runtime differs from torch.
     """
     _require_packages()
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(_convert(generator))
-        difference = verify_onnx(unfinished, generator)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return difference
+    with write_atomically(target) as draft:
+        draft.write_bytes(_convert(generator))
+        return verify_onnx(draft, generator)
 
 
 def verify_onnx(path: Path, generator: Generator) -> float:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from srgan.disk import write_atomically
 from srgan.errors import StackError
 
 # Above Ray's default worker ports, below those that Linux gives to outgoing connections.
@@ -152,7 +153,6 @@ def _write_ports(home: Path, ports: dict[str, int]) -> None:
 
 def _write_private(path: Path, text: str) -> None:
     """Whole or not at all, and never readable by others, not even for a moment."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.touch(mode=0o600, exist_ok=False)
-    draft.write_text(text)
-    draft.replace(path)
+    with write_atomically(path) as draft:
+        draft.touch(mode=0o600, exist_ok=False)
+        draft.write_text(text)
