@@ -16,6 +16,7 @@ from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import artifact_url, find_run, run_url, tracked_run
 from srgan.config import Name, Recipe
 from srgan.errors import ConfigError
+from srgan.evaluate.figures import judged_by_its_teacher, means_table, one_line
 from srgan.evaluate.judges import (
     find_judges,
     refuse_without_judge,
@@ -24,12 +25,13 @@ from srgan.evaluate.judges import (
 )
 from srgan.evaluate.lineage import recorded_gate
 from srgan.evaluate.overlap import refuse_overlap
-from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table, one_line
+from srgan.evaluate.report import PICTURE
 from srgan.evaluate.sets import newest_set
 from srgan.evaluate.spec import CHAMPION, MODEL, PRETRAINED, EvaluateSpec, weights_digest
 from srgan.models.interchange import load_generator
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, SetRef
 from srgan.settings import Settings
+from srgan.storage import find_document, read_document
 from srgan.version import numerics_version, release_version
 
 
@@ -165,10 +167,10 @@ def measure(spec: EvaluateSpec) -> EvaluationRef:
     """The evaluation that an earlier run made of the same inputs, or a new one."""
     settings = Settings()
     store = open_store(settings)
-    found = store.find(spec.result_key)
+    found = find_document(store, spec.result_key, EvaluationRef)
     if found is not None:
         get_run_logger().info("Evaluated before: %s", store.uri(spec.result_key))
-        return EvaluationRef.model_validate_json(found)
+        return found
     with tracked_run(
         settings,
         name=f"evaluate-{spec.digest[:8]}",
@@ -186,7 +188,7 @@ def measure(spec: EvaluateSpec) -> EvaluationRef:
             spec_key=spec.spec_key,
             supersedes=("evaluate-",),
         )
-    return EvaluationRef.model_validate_json(store.get(spec.result_key))
+    return read_document(store, spec.result_key, EvaluationRef)
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)
@@ -198,7 +200,7 @@ def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
     key = artifact_key(spec.dataset.dataset, "evaluation")
     page = run_url(settings, evaluation.mlflow_run_id)
     create_markdown_artifact(
-        f"{metrics_table(evaluation.metrics, evaluation.trained_on_judge)}\n\nMeans over "
+        f"{means_table(evaluation.metrics, evaluation.trained_on_judge).markdown()}\n\nMeans over "
         f"{evaluation.num_images} held-out crops of `{spec.dataset.dataset}`, luma channel, border "
         f"of {spec.dataset.scale} pixels left out. [Run in MLflow]({page})",
         key=f"{key}-metrics",
@@ -206,7 +208,7 @@ def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
     )
     for name, each in evaluation.sets.items():
         create_markdown_artifact(
-            f"{metrics_table(each.metrics, evaluation.trained_on_judge)}\n\nMeans over "
+            f"{means_table(each.metrics, evaluation.trained_on_judge).markdown()}\n\nMeans over "
             f"{each.num_images} images of evaluation set `{name}`. [Run in MLflow]({page})",
             key=f"{key}-{artifact_key(name, 'set')}",
             description=f"Evaluation set {name}, version {each.version[:12]}",

@@ -16,10 +16,11 @@ from srgan.adapters.tracking import model_url
 from srgan.config import Name
 from srgan.errors import ConflictError
 from srgan.evaluate.decision import decide, opinion_of, read_set_reports
+from srgan.evaluate.figures import differences_table, means_table
 from srgan.evaluate.judges import find_judges
 from srgan.evaluate.lineage import recorded_gate
-from srgan.evaluate.promotions import Entry, PromotionLog, differences_table
-from srgan.evaluate.report import Report, metrics_table
+from srgan.evaluate.promotions import Entry, PromotionLog
+from srgan.evaluate.report import Report
 from srgan.refs import ModelRef, PromotionDecision
 from srgan.settings import Settings
 
@@ -110,9 +111,11 @@ def show_decision(challenger: ModelRef, entry: Entry) -> None:
     """The sentence of the decision in the log, and with its figures as an artifact."""
     get_run_logger().info(entry.decision.reason)
     page = model_url(Settings(), challenger.name, challenger.version)
+    differences = differences_table(f"Challenger minus {entry.against}", entry.all_differences)
     create_markdown_artifact(
-        f"{entry.decision.reason}\n\n{metrics_table(entry.metrics, entry.trained_on_judge)}\n\n"
-        f"{differences_table(entry)}\n\n"
+        f"{entry.decision.reason}\n\n"
+        f"{means_table(entry.metrics, entry.trained_on_judge).markdown()}\n\n"
+        f"{differences.markdown()}\n\n"
         f"[{challenger.name} version {challenger.version} in MLflow]({page})",
         key=artifact_key(challenger.name, "decision"),
         description=f"Rule: {entry.rule}",

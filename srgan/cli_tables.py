@@ -4,9 +4,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from srgan.evaluate.figures import (
+    OPINION,
+    figure_head,
+    figure_text,
+    in_order,
+    interval_text,
+    means_table,
+)
 from srgan.evaluate.lineage import recorded_judges
 from srgan.evaluate.promotions import Entry
-from srgan.evaluate.report import TITLES, in_order
 from srgan.refs import ModelRef
 
 if TYPE_CHECKING:
@@ -73,7 +80,10 @@ def versions_table(
     metrics = {each.ref.version: each.ref.metrics.get("model", {}) for each in versions}
     figures = in_order(name for each in metrics.values() for name in each)
     table = _table(
-        "version", "alias", "registered", "recipe", "dataset", *figures, "standing", title=model
+        *("version", "alias", "registered", "recipe", "dataset"),
+        *map(figure_head, figures),
+        "standing",
+        title=model,
     )
     for each in reversed(versions):
         number, tags = each.ref.version, each.tags
@@ -86,7 +96,7 @@ def versions_table(
             tags.get("recipe_name", "–"),
             dataset.rstrip(),
             *(
-                _figure(name, metrics[number].get(name), taught="model" in judges.get(name, ()))
+                figure_text(name, metrics[number].get(name), taught="model" in judges.get(name, ()))
                 for name in figures
             ),
             standing_of(number, entries),
@@ -133,14 +143,10 @@ def figures_table(
     trained_on_judge: Mapping[str, Sequence[str]],
 ) -> "Table":
     """Means of an evaluation by contestant; a distance says of whom its network was the teacher."""
-    figures = in_order(next(iter(metrics.values())))
-    table = _table("", *figures, title=title)
-    for name in [name for name in TITLES if name in metrics]:
-        cells = (
-            _figure(each, metrics[name].get(each), taught=name in trained_on_judge.get(each, ()))
-            for each in figures
-        )
-        table.add_row(TITLES[name], *cells)
+    means = means_table(metrics, trained_on_judge)
+    table = _table(*means.heads, title=title)
+    for row in means.rows:
+        table.add_row(*row)
     return table
 
 
@@ -162,11 +168,10 @@ def opinions_table(title: str, opinions: Mapping[int, "Opinion"]) -> "Table":
     """Mean opinion scores of a study by version."""
     table = _table("version", "MOS", "95 % interval", "images", "raters", title=title)
     for version, each in opinions.items():
-        found = each.interval
         table.add_row(
             str(version),
-            f"{each.mean:.2f}",
-            f"{found.low:.2f} to {found.high:.2f}" if found else "–",
+            figure_text(OPINION, each.mean),
+            interval_text(OPINION, each.interval, signed=False),
             str(each.num_images),
             str(each.num_raters),
         )
@@ -182,11 +187,11 @@ def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Tab
         taught, other_taught = pairing.taught(name)
         found = pairing.difference(name)
         table.add_row(
-            name + ("" if name in ("psnr", "ssim") else " ↓"),
-            _figure(name, one, taught=taught),
-            _figure(name, other, taught=other_taught),
-            f"{one - other:+.4f}",
-            f"{found.low:+.4f} to {found.high:+.4f}" if found else "–",
+            figure_head(name),
+            figure_text(name, one, taught=taught),
+            figure_text(name, other, taught=other_taught),
+            figure_text(name, one - other, signed=True),
+            interval_text(name, found),
             _clearness(found) if pairing.decides(name) else "does not decide",
         )
     if not pairing.same_code:
@@ -218,10 +223,3 @@ def _table(*columns: str, title: str | None) -> "Table":
 
 def _clearness(found: "Interval | None") -> str:
     return "clear" if found and (found.high < 0 or found.low > 0) else "not clear"
-
-
-def _figure(name: str, value: float | None, *, taught: bool) -> str:
-    if value is None:
-        return "–"
-    text = f"{value:.3f} dB" if name == "psnr" else f"{value:.4f}"
-    return f"{text} (trained on the judge)" if taught else text

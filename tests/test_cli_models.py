@@ -371,14 +371,27 @@ def test_a_comparison_is_made_of_recorded_figures_with_intervals(
     measured(store, second, first, {"bicubic": 28.0, "model": 28.7, "champion": 28.5})
     done = models("compare", second.uri, first.uri)
     assert done.code == 0, done.err
-    (line,) = [line for line in done.out.splitlines() if "psnr" in line]
+    (line,) = [line for line in done.out.splitlines() if "PSNR" in line]
     assert line.split() == (
-        ["psnr", "28.700", "dB", "28.500", "dB", "+0.2000", "+0.2000", "to", "+0.2000", "clear"]
+        [
+            "PSNR",
+            "28.700",
+            "dB",
+            "28.500",
+            "dB",
+            "+0.200",
+            "dB",
+            "+0.200",
+            "to",
+            "+0.200",
+            "dB",
+            "clear",
+        ]
     )
     assert "made of the same data, recipe, code" in done.out
     # Two evaluations on the same crops do too.
     measured(store, third, None, {"bicubic": 28.0, "model": 28.6})
-    assert "-0.1000" in models("compare", third.uri, second.uri).out
+    assert "−0.100 dB" in models("compare", third.uri, second.uri).out
 
 
 def test_what_was_never_measured_together_is_not_compared(

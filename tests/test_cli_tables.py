@@ -43,7 +43,7 @@ def test_psnr_does_not_decide_between_what_learned_from_more_than_pixels() -> No
     )
     sides = (Side(found, "key", name) for name in ("model", "champion"))
     lines = lines_of(pairing_table(A, B, Pairing(*sides)))
-    assert lines["psnr"].rstrip().endswith("does not decide")
-    assert lines["squeezenet_distance"].rstrip().endswith(" clear")
-    assert "1.0000 (trained on the judge)" in lines["squeezenet_distance"]
-    assert "1.5000 (trained" not in lines["squeezenet_distance"]
+    assert lines["PSNR"].rstrip().endswith("does not decide")
+    assert lines["SqueezeNet"].rstrip().endswith(" clear")
+    assert "1.0000 (trained on the judge)" in lines["SqueezeNet"]
+    assert "1.5000 (trained" not in lines["SqueezeNet"]

@@ -8,8 +8,9 @@ from srgan.adapters.model_versions import TAG_PREFIX, as_ref, tolerating
 from srgan.adapters.packaging import save_pyfunc
 from srgan.adapters.registry import CHALLENGER, Registry
 from srgan.adapters.tracking import artifact_url, start_run, tracked_run
+from srgan.evaluate.figures import judged_by_its_teacher, means_table
 from srgan.evaluate.lineage import ImportLineage, Lineage
-from srgan.evaluate.report import PICTURE, judged_by_its_teacher, metrics_table
+from srgan.evaluate.report import PICTURE
 from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
@@ -105,11 +106,11 @@ class Registrar(Registry):
             f"Trained on `{dataset.dataset}` version `{dataset.version[:12]}` "
             f"({dataset.num_train_photos} photos), measured on {evaluation.num_images} "
             f"held-out crops.\n\n"
-            f"{metrics_table(evaluation.metrics, evaluation.trained_on_judge)}\n"
+            f"{means_table(evaluation.metrics, evaluation.trained_on_judge).markdown()}\n"
         )
         for each, found in evaluation.sets.items():
             text += f"\nEvaluation set `{each}` version `{found.version[:12]}`:\n\n"
-            text += f"{metrics_table(found.metrics, evaluation.trained_on_judge)}\n"
+            text += f"{means_table(found.metrics, evaluation.trained_on_judge).markdown()}\n"
         if run_id := evaluation.mlflow_run_id:
             picture = artifact_url(self._settings, run_id, PICTURE)
             text += f"\n![comparison]({picture})\n"

@@ -11,7 +11,7 @@ from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import find_run, mlflow_client, model_url, run_url
 from srgan.data.manifest import read_manifest, read_sources
 from srgan.errors import CheckpointError, DataError, RegistryError, StorageError
-from srgan.evaluate.report import TITLES
+from srgan.evaluate.figures import TITLES, figure_name, figure_text, in_order
 from srgan.keys import (
     OWN,
     batch_of,
@@ -24,7 +24,7 @@ from srgan.keys import (
 from srgan.refs import DatasetRef, ModelRef
 from srgan.report.chain import Node
 from srgan.settings import Settings
-from srgan.storage import ObjectStore, is_folder, split_uri
+from srgan.storage import ObjectStore, is_folder, read_document, split_uri
 from srgan.train.checkpoint import Manifest as Checkpoint
 from srgan.train.checkpoint import read_manifest as read_checkpoint
 from srgan.upscale.plan import Plan
@@ -131,7 +131,7 @@ def _bulk_run(
     for depth in range(len(folders), -1, -1):
         keys = [info.key for info in store.list("/".join([*folders[:depth], OWN, ""]))]
         for key_of_plan, run in ((each, at) for each in keys if (at := plan_key.names(each))):
-            plan = Plan.model_validate_json(store.get(key_of_plan))
+            plan = read_document(store, key_of_plan, Plan)
             stamp = {_MODEL: plan.stamp.model, "srgan-config": plan.stamp.config_digest}
             if not stamp.items() <= metadata.items():
                 continue
@@ -246,7 +246,9 @@ def _bulk_specs(store: ObjectStore) -> Iterator[dict[str, dict[str, object]]]:
 
 
 def _figures(figures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+    return ", ".join(
+        f"{figure_name(each)} {figure_text(each, figures[each])}" for each in in_order(figures)
+    )
 
 
 def _uri(settings: Settings, key: str | None) -> str:

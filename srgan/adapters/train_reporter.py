@@ -8,10 +8,10 @@ from srgan.adapters.metric_log import MetricLog
 from srgan.adapters.system_metrics import SystemMetrics
 from srgan.adapters.timeline import Timeline
 from srgan.errors import StorageError
+from srgan.evaluate.figures import figure_text
 from srgan.keys import progress_key
-from srgan.refs import to_json
 from srgan.settings import Settings
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, write_document
 from srgan.train.progress import Progress
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class JobReporter:
     def progress(self, progress: Progress) -> None:
         print(progress.line(), flush=True)  # noqa: T201  # the job's log is read by people
         if self._writing is None or self._writing.done():
-            self._writing = self._thread.submit(self._write, to_json(progress))
+            self._writing = self._thread.submit(self._write, progress)
         if self._metrics:
             figures = {
                 "crops_per_s": progress.crops_per_s,
@@ -56,7 +56,10 @@ class JobReporter:
             self._metrics.log(progress.step, {**progress.losses, **figures, **self._system.read()})
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
-        figures = "  ".join(_figure(name, value) for name, value in sorted(metrics.items()))
+        figures = "  ".join(
+            f"{name} {figure_text(name.removeprefix('bicubic_'), value)}"
+            for name, value in sorted(metrics.items())
+        )
         print(f"validation at step {step}: {figures}", flush=True)  # noqa: T201  # as above
         if self._metrics:
             self._metrics.log(step, metrics)
@@ -71,12 +74,8 @@ class JobReporter:
         if self._metrics:
             self._metrics.close()
 
-    def _write(self, body: bytes) -> None:
+    def _write(self, progress: Progress) -> None:
         try:
-            self._store.put(self._key, body, content_type="application/json")
+            write_document(self._store, self._key, progress)
         except StorageError as error:
             logger.warning("progress could not be written: %s", error)
-
-
-def _figure(name: str, value: float) -> str:
-    return f"{name} {value:.2f} dB" if name.endswith("psnr") else f"{name} {value:.4f}"

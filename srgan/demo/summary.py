@@ -7,13 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
-from srgan.evaluate.report import TITLES, distance_cell
-from srgan.evaluate.spec import MODEL
+from srgan.evaluate.figures import means_table
 from srgan.keys import OWN, evaluation_key, evaluation_of
-from srgan.perceptual import DISTANCES
 from srgan.refs import EvaluationRef, ModelRef
 from srgan.stack import Stack
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, read_document
 
 _WHAT_IT_SHOWS = (
     "The GAN's content loss here is the mean squared error of pixels (the paper's SRGAN-MSE): the "
@@ -51,7 +49,7 @@ def read_outcome(
     newest = registry.resolve(f"models:/{model}@{CHALLENGER}")
     tags = registry.tags(newest)
     result = evaluation_key(evaluation_of(tags["evaluation"]))
-    evaluation = EvaluationRef.model_validate_json(store.get(result))
+    evaluation = read_document(store, result, EvaluationRef)
     folder.mkdir(exist_ok=True)
     picture = folder / f"{name}-comparison.png"
     store.download(evaluation.picture_key, picture)
@@ -99,24 +97,12 @@ def _champion(outcome: Outcome) -> str:
 
 def _table(outcome: Outcome) -> Table:
     evaluation = outcome.evaluation
-    table = Table()
-    table.add_column(f"{evaluation.num_images} held-out crops, ×4, luma")
-    table.add_column("PSNR", justify="right")
-    table.add_column("SSIM", justify="right")
-    distances = [name for name in DISTANCES.values() if name in evaluation.metrics[MODEL]]
-    for distance in distances:
-        table.add_column(f"{distance} ↓", justify="right")
-    for key, title in TITLES.items():
-        if figures := evaluation.metrics.get(key):
-            table.add_row(
-                title,
-                f"{figures['psnr']:.2f} dB",
-                f"{figures['ssim']:.4f}",
-                *(
-                    distance_cell(evaluation.metrics, evaluation.trained_on_judge, key, distance)
-                    for distance in distances
-                ),
-            )
+    means = means_table(evaluation.metrics, evaluation.trained_on_judge)
+    table = Table(f"{evaluation.num_images} held-out crops, ×4")
+    for head in means.heads[1:]:
+        table.add_column(head, justify="right")
+    for row in means.rows:
+        table.add_row(*row)
     if outcome.newest != outcome.champion:
         table.caption = f"version {outcome.newest.version} did not replace the champion"
     return table

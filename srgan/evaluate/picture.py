@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from srgan.data.dataset import Crops
 from srgan.evaluate.comparison import Upscale, degrade, tried
-from srgan.evaluate.report import TITLES
+from srgan.evaluate.figures import TITLES
 from srgan.images import strip
 from srgan.resize import imresize
 

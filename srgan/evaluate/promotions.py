@@ -13,8 +13,8 @@ from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.mos import OpinionPair
 from srgan.keys import promotion_key, promotions_prefix
 from srgan.perceptual import FeatureNetwork
-from srgan.refs import PromotionDecision, Ref, to_json
-from srgan.storage import ObjectStore
+from srgan.refs import PromotionDecision, Ref
+from srgan.storage import ObjectStore, read_document, write_document
 
 
 class OnSet(Ref):
@@ -83,6 +83,11 @@ class Entry(Grounds):
         """Version by name of the evaluation sets that decided."""
         return {name: each.version for name, each in self.sets.items()}
 
+    @property
+    def all_differences(self) -> dict[str, dict[str, Interval]]:
+        """Differences by evaluation set; those on the held-out crops by ""."""
+        return {"": self.differences} | {on: each.differences for on, each in self.sets.items()}
+
 
 class PromotionLog:
     """The decisions about one model, append-only; of two writers one wins."""
@@ -95,7 +100,7 @@ class PromotionLog:
     def entries(self) -> list[Entry]:
         """All decisions, the oldest first."""
         keys = [info.key for info in self._store.list(self._prefix) if info.key.endswith(".json")]
-        return [Entry.model_validate_json(self._store.get(key)) for key in keys]
+        return [read_document(self._store, key, Entry) for key in keys]
 
     def champion(self) -> int | None:
         """Version that the last decision left as champion."""
@@ -159,12 +164,7 @@ class PromotionLog:
             hand=hand,
             **grounds.model_dump(),
         )
-        self._store.put(
-            promotion_key(self.model, number),
-            to_json(entry),
-            content_type="application/json",
-            if_absent=True,
-        )
+        write_document(self._store, promotion_key(self.model, number), entry, if_absent=True)
         return entry
 
 
@@ -204,21 +204,6 @@ def decision_tags(entry: Entry) -> dict[str, str]:
         "trained_on_judge": _json(entry.trained_on_judge) if entry.trained_on_judge else "",
     }
     return {name: value for name, value in tags.items() if value}
-
-
-def differences_table(entry: Entry) -> str:
-    """Markdown table of the differences with their intervals; "" where there are none."""
-    rows = [(name, each) for name, each in entry.differences.items()]
-    for on, found in entry.sets.items():
-        rows += [(f"{on}: {name}", each) for name, each in found.differences.items()]
-    if not rows:
-        return ""
-    lines = [f"| Challenger minus {entry.against} | mean | 95 % interval |", "|---|---:|---:|"]
-    lines += [
-        f"| {name} | {each.mean:+.4f} | {each.low:+.4f} to {each.high:+.4f} |"
-        for name, each in rows
-    ]
-    return "\n".join(lines)
 
 
 def _plain(differences: Mapping[str, Interval]) -> dict[str, object]:

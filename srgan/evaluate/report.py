@@ -1,22 +1,13 @@
-"""What an evaluation found, as JSON in the bucket and as a table for people."""
+"""What an evaluation found, as JSON in the bucket."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 from pydantic import AliasChoices, Field
 
 from srgan.evaluate.guards import Signs
-from srgan.perceptual import DISTANCES, FeatureNetwork
+from srgan.perceptual import FeatureNetwork
 from srgan.refs import DatasetRef, Ref, SetRef, SetResult
-
-TITLES = {
-    "bicubic": "Bicubic",
-    "pretrained": "Pretrained",
-    "model": "SRGAN",
-    "champion": "Champion",
-}
-
 
 PICTURE = "comparison.png"
 """Path of the comparison picture among the artifacts of the evaluation's MLflow run."""
@@ -92,55 +83,3 @@ def _mean(figures: Sequence[Figures]) -> Figures:
             for name in figures[0].distances
         },
     )
-
-
-def in_order(figures: Iterable[str]) -> list[str]:
-    """Names of figures as people read them: PSNR, SSIM, distances; JSON has them by alphabet."""
-    first = ["psnr", "ssim"]
-    return sorted(set(figures), key=lambda name: (name not in first, name))
-
-
-def metrics_table(
-    metrics: dict[str, dict[str, float]],
-    trained_on_judge: Mapping[str, Sequence[str]] = MappingProxyType({}),
-) -> str:
-    """Markdown table of `EvaluationRef.metrics`, with a column for each perceptual distance.
-
-    A distance by the very network that a contestant learned from says so.
-    """
-    shown = [name for name in TITLES if name in metrics]
-    distances = [d for d in DISTANCES.values() if any(d in metrics[name] for name in shown)]
-    heads = ["", "PSNR (Y)", "SSIM (Y)", *(f"`{distance}` ↓" for distance in distances)]
-    lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
-    for name in shown:
-        figures = metrics[name]
-        cells = [TITLES[name], f"{figures['psnr']:.3f} dB", f"{figures['ssim']:.4f}"]
-        cells += [distance_cell(metrics, trained_on_judge, name, each) for each in distances]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def distance_cell(
-    metrics: Mapping[str, Mapping[str, float]],
-    trained_on_judge: Mapping[str, Sequence[str]],
-    name: str,
-    distance: str,
-) -> str:
-    """``1.3170``, with "(trained on the judge)" behind it where that is so; ``–`` for none."""
-    figures = metrics[name]
-    value = f"{figures[distance]:.4f}" if distance in figures else "–"
-    return value + (" (trained on the judge)" if name in trained_on_judge.get(distance, ()) else "")
-
-
-def judged_by_its_teacher(trained_on_judge: Mapping[str, Sequence[str]]) -> str:
-    """``squeezenet_distance: SRGAN trained on the judge`` for captions; "" where nobody is."""
-    return "; ".join(
-        f"{distance}: {', '.join(TITLES[name] for name in names)} trained on the judge"
-        for distance, names in trained_on_judge.items()
-    )
-
-
-def one_line(metrics: dict[str, dict[str, float]]) -> str:
-    """``Bicubic 28.43 dB, SRGAN 29.10 dB`` for logs."""
-    shown = [name for name in TITLES if name in metrics]
-    return ", ".join(f"{TITLES[name]} {metrics[name]['psnr']:.3f} dB" for name in shown)

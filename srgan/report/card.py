@@ -1,14 +1,12 @@
 """The model card of a version: Markdown for the registry's page and for whoever gets the model."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.checks import Opponent, differences
 from srgan.evaluate.comparison import BICUBIC
-from srgan.evaluate.report import in_order, judged_by_its_teacher, metrics_table
+from srgan.evaluate.figures import differences_table, judged_by_its_teacher, means_table
 from srgan.evaluate.spec import CHAMPION
 from srgan.report.content import Content, TrainedStage
-from srgan.report.words import figure_name, figure_text
 
 _FEW_PHOTOS = 10
 
@@ -26,7 +24,7 @@ def model_card(content: Content, *, picture: str | None) -> str:
         "## Figures",
         f"Means over {len(report.images)} held-out crops of {_num_photos(content)} photos, luma, "
         f"border of {report.scale} pixels left out.",
-        metrics_table(report.metrics, report.trained_on_judge),
+        means_table(report.metrics, report.trained_on_judge).markdown(),
         *_intervals(content),
         *_sets(content),
         "## Limits",
@@ -67,7 +65,7 @@ def _intervals(content: Content) -> Iterator[str]:
     for opponent in opponents:
         found = differences(content.evaluation, opponent)
         if found:
-            yield _differences(opponent.whose, found)
+            yield differences_table(f"Minus {opponent.whose}", {"": found}).markdown()
 
 
 def _sets(content: Content) -> Iterator[str]:
@@ -75,24 +73,11 @@ def _sets(content: Content) -> Iterator[str]:
     report, grounds = content.evaluation, content.grounds
     for name, measured in report.sets.items():
         yield f"Evaluation set `{name}` version `{measured.version}`, {measured.num_images} images:"
-        yield metrics_table(measured.metrics, report.trained_on_judge)
+        yield means_table(measured.metrics, report.trained_on_judge).markdown()
         if name in grounds.sets and (found := grounds.sets[name].differences):
             before = content.decision.champion_before
-            champion = grounds.against == CHAMPION
-            yield _differences(f"champion version {before}" if champion else "bicubic", found)
-
-
-def _differences(whose: str, found: Mapping[str, Interval]) -> str:
-    head = f"| Minus {whose} | mean | 95 % interval |\n|---|---:|---:|\n"
-    return head + "\n".join(_row(figure, found[figure]) for figure in in_order(found))
-
-
-def _row(figure: str, interval: Interval) -> str:
-    mean, low, high = (
-        figure_text(figure, value, signed=True)
-        for value in (interval.mean, interval.low, interval.high)
-    )
-    return f"| {figure_name(figure)} | {mean} | {low} to {high} |"
+            whose = f"champion version {before}" if grounds.against == CHAMPION else "bicubic"
+            yield differences_table(f"Minus {whose}", {"": found}).markdown()
 
 
 def _limits(content: Content) -> Iterator[str]:

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from srgan.data.changes import PhotoChanges
 from srgan.evaluate.details import Details
+from srgan.evaluate.figures import TITLES
 from srgan.evaluate.promotions import Grounds
 from srgan.evaluate.report import Report
+from srgan.evaluate.spec import CHAMPION, MODEL
 from srgan.refs import PromotionDecision
 from srgan.report.costs import Cost
 
@@ -54,3 +56,13 @@ class Content:
     """Address by the words to show."""
     lineage: str = ""
     """SVG of where the version comes from."""
+
+
+def title_of(content: Content, method: str) -> str:
+    """``Champion (version 3)``: what a contestant is called on the page."""
+    if method == MODEL:
+        return f"Version {content.decision.challenger}"
+    if method == CHAMPION:
+        before = content.decision.champion_before
+        return f"Champion (version {before})" if before else "Champion"
+    return TITLES.get(method, method.capitalize())

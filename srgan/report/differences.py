@@ -6,12 +6,18 @@ from typing import Any
 from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.checks import Opponent, differences
 from srgan.evaluate.comparison import BICUBIC
+from srgan.evaluate.figures import (
+    OPINION,
+    figure_name,
+    figure_text,
+    in_order,
+    interval_text,
+    rises,
+)
 from srgan.evaluate.mos import OpinionPair
-from srgan.evaluate.report import in_order
 from srgan.evaluate.spec import CHAMPION
 from srgan.report.charts import interval_bar
 from srgan.report.content import Content
-from srgan.report.words import OPINION, figure_name, figure_text, rises
 
 
 def opponent_of(content: Content) -> Opponent:
@@ -66,8 +72,7 @@ def _row(figure: str, interval: Interval) -> dict[str, Any]:
     return {
         "name": figure_name(figure),
         "mean": figure_text(figure, interval.mean, signed=True),
-        "low": figure_text(figure, interval.low, signed=True).removesuffix(" dB"),
-        "high": figure_text(figure, interval.high, signed=True),
+        "interval": interval_text(figure, interval),
         "bar": interval_bar(low, mean, high),
         "word": word,
         "tone": tone,

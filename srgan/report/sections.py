@@ -4,21 +4,21 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from srgan.evaluate.report import TITLES, in_order
-from srgan.evaluate.spec import MODEL
-from srgan.readable import duration
-from srgan.report.charts import plane
-from srgan.report.content import Content
-from srgan.report.costs import Cost
-from srgan.report.differences import differences_section, opponent_of
-from srgan.report.words import (
+from srgan.evaluate.figures import (
+    TITLES,
     better,
     figure_head,
     figure_name,
     figure_text,
+    in_order,
     rises,
-    title_of,
 )
+from srgan.evaluate.spec import MODEL
+from srgan.readable import duration
+from srgan.report.charts import plane
+from srgan.report.content import Content, title_of
+from srgan.report.costs import Cost
+from srgan.report.differences import differences_section, opponent_of
 
 _MAX_FILES = 100
 _STAGES = {"pretrain": "Pretraining", "adversarial": "GAN stage", "evaluate": "Evaluation"}

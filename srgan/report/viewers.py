@@ -6,10 +6,9 @@ from typing import Any
 
 from srgan.evaluate.comparison import BICUBIC
 from srgan.evaluate.details import Detail
+from srgan.evaluate.figures import TITLES, figure_name, figure_text
 from srgan.evaluate.picture import ORIGINAL
-from srgan.evaluate.report import TITLES
-from srgan.report.content import Content
-from srgan.report.words import figure_name, figure_text, title_of
+from srgan.report.content import Content, title_of
 
 _SIZE = slice(16, 24)  # width and height in a PNG's header
 

@@ -61,8 +61,8 @@ def test_progress_is_printed_and_lies_in_the_bucket(
     assert json.loads(object_store.get(progress_key("run"))) == PROGRESS.model_dump()
     printed = capsys.readouterr().out.splitlines()
     assert printed == [
-        "pretrain 5/60  20.0 crops/s  ETA 0:22  loss 0.5",
-        "validation at step 5: bicubic_psnr 28.50 dB  psnr 30.00 dB",
+        "pretrain 5/60  20.0 crops/s  22 s left  loss 0.5",
+        "validation at step 5: bicubic_psnr 28.500 dB  psnr 30.000 dB",
     ]
 
 

@@ -11,9 +11,10 @@ from PIL import Image
 from srgan.data.dataset import Crops
 from srgan.errors import DataError, ImageError
 from srgan.evaluate.comparison import BICUBIC, compare, tried, with_bicubic
+from srgan.evaluate.figures import judged_by_its_teacher, means_table
 from srgan.evaluate.guards import NOT_FINITE
 from srgan.evaluate.picture import comparison_picture
-from srgan.evaluate.report import judged_by_its_teacher, means, metrics_table
+from srgan.evaluate.report import means
 from srgan.metrics import psnr, ssim
 from srgan.resize import imresize
 
@@ -123,10 +124,10 @@ def test_the_picture_shows_the_window_with_the_strongest_edges() -> None:
 
 
 def test_a_table_names_the_methods_in_the_order_of_their_making() -> None:
-    table = metrics_table(
+    table = means_table(
         {"model": {"psnr": 29.5, "ssim": 0.81}, "bicubic": {"psnr": 28.25, "ssim": 0.8}}
     )
-    assert table.splitlines()[2:] == [
+    assert table.markdown().splitlines()[2:] == [
         "| Bicubic | 28.250 dB | 0.8000 |",
         "| SRGAN | 29.500 dB | 0.8100 |",
     ]
@@ -134,7 +135,7 @@ def test_a_table_names_the_methods_in_the_order_of_their_making() -> None:
 
 def test_a_table_says_whose_distance_is_by_the_network_it_learned_from() -> None:
     figures = {"psnr": 28.25, "ssim": 0.8}
-    table = metrics_table(
+    table = means_table(
         {
             "bicubic": {**figures, "squeezenet_distance": 2.5},
             "model": {**figures, "squeezenet_distance": 1.25},
@@ -142,8 +143,8 @@ def test_a_table_says_whose_distance_is_by_the_network_it_learned_from() -> None
         },
         {"squeezenet_distance": ["model"]},
     )
-    assert table.splitlines() == [
-        "|  | PSNR (Y) | SSIM (Y) | `squeezenet_distance` ↓ |",
+    assert table.markdown().splitlines() == [
+        "|  | PSNR (Y) | SSIM (Y) | SqueezeNet distance\N{NO-BREAK SPACE}↓ |",
         "|---|---:|---:|---:|",
         "| Bicubic | 28.250 dB | 0.8000 | 2.5000 |",
         "| SRGAN | 28.250 dB | 0.8000 | 1.2500 (trained on the judge) |",

@@ -9,6 +9,7 @@ from srgan.adapters.s3 import S3Store
 from srgan.config import GateConfig
 from srgan.errors import ConflictError
 from srgan.evaluate.bootstrap import Interval
+from srgan.evaluate.figures import differences_table
 from srgan.evaluate.promotions import (
     Entry,
     Grounds,
@@ -17,7 +18,6 @@ from srgan.evaluate.promotions import (
     PromotionLog,
     champions,
     decision_tags,
-    differences_table,
 )
 from srgan.perceptual import FeatureNetwork
 from srgan.refs import PromotionDecision, to_json
@@ -156,7 +156,7 @@ def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
 ) -> None:
     log = PromotionLog(object_store, "m")
     entry = decide(log, 1, None, promoted=True)
-    assert differences_table(entry) == ""
+    assert differences_table("", entry.all_differences).markdown() == ""
     assert decision_tags(entry).keys() == {"decision", "decision_metrics", "decision_differences"}
     grounds = Grounds(
         **entry.model_dump(include=set(Grounds.model_fields))
@@ -189,11 +189,12 @@ def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
     assert json.loads(tags["decision_metrics"]) == {"model": {"psnr": 29.0, "ssim": 0.8}}
     on_set5 = json.loads(tags["decision_sets"])["set5"]
     assert (on_set5["version"], on_set5["differences"]["psnr"]["mean"]) == ("s1", 0.5)
-    assert differences_table(written).splitlines() == [
+    table = differences_table("Challenger minus champion", written.all_differences)
+    assert table.markdown().splitlines() == [
         "| Challenger minus champion | mean | 95 % interval |",
         "|---|---:|---:|",
-        "| psnr | -1.5000 | -2.0000 to -1.0000 |",
-        "| set5: psnr | +0.5000 | +0.2500 to +0.7500 |",
+        "| PSNR | −1.500 dB | −2.000 to −1.000 dB |",
+        "| set5: PSNR | +0.500 dB | +0.250 to +0.750 dB |",
     ]
 
 

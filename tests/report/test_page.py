@@ -84,7 +84,7 @@ def test_figures_on_evaluation_sets_stand_below_their_names_in_whatever_order_js
     sets = {"set14": SetResult.model_validate_json(to_json(result))}
     text = shown(draw_photo, evaluation=report.model_copy(update={"sets": sets}))
     assert text.index("Evaluation set set14, 14 images") > text.index("Figures")
-    assert "PSNR SSIM SqueezeNet distance ↓ Bicubic 31.25 dB 0.7500 1.5000 Pretrained" in text
+    assert "PSNR SSIM SqueezeNet distance ↓ Bicubic 31.250 dB 0.7500 1.5000 Pretrained" in text
 
 
 def test_what_sets_and_people_said_stands_with_its_interval(draw_photo: Draw) -> None:
@@ -103,11 +103,11 @@ def test_what_sets_and_people_said_stands_with_its_interval(draw_photo: Draw) ->
     text = shown(draw_photo, grounds=grounds)
     assert (
         "Against the champion, version 1 on evaluation set set14 difference 95 % interval worse · "
-        "better SqueezeNet distance −0.0400 −0.0600 … −0.0200 better" in text
+        "better SqueezeNet distance −0.0400 −0.0600 to −0.0200 better" in text
     )
     assert (
         "Against the champion, version 1, as 12 people see it on 8 images: 3.75 to 3.25 of 5 "
-        "difference 95 % interval worse · better Mean opinion score +0.50 −0.10 … +1.10 unclear"
+        "difference 95 % interval worse · better Mean opinion score +0.50 −0.10 to +1.10 unclear"
         in text
     )
 
