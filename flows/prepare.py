@@ -1,7 +1,5 @@
 """Bring a dataset up to date with the photos below a prefix."""
 
-import time
-
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
@@ -14,11 +12,11 @@ from srgan.config import DataConfig, GrowthConfig, Name
 from srgan.data.manifest import Manifest, read_latest, read_manifest, read_sources
 from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import Source
+from srgan.readable import Countdown, size
 from srgan.refs import DatasetRef
 from srgan.settings import Settings
 from srgan.storage import split_uri
 
-_LOG_EVERY_S = 5.0
 _MAX_REJECTIONS_SHOWN = 50
 
 
@@ -71,27 +69,9 @@ def cut_photos(
         store,
         dataset,
         data,
-        progress=ProgressLog(),
+        progress=Countdown(get_run_logger().info, "new or changed objects read"),
         licence=licence,
     )
-
-
-class ProgressLog:
-    """Log lines with an estimate, every few seconds and at the end."""
-
-    def __init__(self) -> None:
-        self._logger = get_run_logger()
-        self._begun = self._shown = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if done == 0 and total:
-            self._logger.info("Reading %d new or changed objects", total)
-            self._begun = self._shown = now
-        elif done and (done == total or now - self._shown > _LOG_EVERY_S):
-            self._shown = now
-            left_s = (now - self._begun) / done * (total - done)
-            self._logger.info("Read %d of %d objects, %.0f s left", done, total, left_s)
 
 
 @task
@@ -146,12 +126,12 @@ def _reasons(sources: list[Source]) -> str:
 
 
 def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> str:
-    size_mb = sum(shard.size_bytes for shard in manifest.shards) / 1e6
+    num_bytes = sum(shard.size_bytes for shard in manifest.shards)
     crop_size = manifest.config.crop_size
     rows = [
         ("Photos to train on", f"{ref.num_train_photos} ({ref.num_train_crops} crops)"),
         ("Photos held out", f"{ref.num_eval_photos} ({ref.num_eval_crops} crops)"),
-        ("Crops", f"{crop_size} × {crop_size}, {len(manifest.shards)} shards, {size_mb:.1f} MB"),
+        ("Crops", f"{crop_size} × {crop_size}, {len(manifest.shards)} shards, {size(num_bytes)}"),
         ("Duplicates", str(manifest.num_duplicates)),
         ("Not usable", _reasons(sources)),
         ("Objects read this time", f"{ref.num_read} of {len(sources)}"),

@@ -5,12 +5,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
-from flows.prepare import ProgressLog
 from flows.retries import PATIENTLY
 from srgan.adapters.s3 import open_store
 from srgan.config import Name, SetConfig
 from srgan.evaluate.prepare_set import prepare_set
 from srgan.evaluate.sets import EvaluationSet
+from srgan.readable import Countdown
 from srgan.refs import SetRef
 from srgan.settings import Settings
 from srgan.storage import split_uri
@@ -44,8 +44,9 @@ def copy_photos(source: str, name: str, config: SetConfig) -> EvaluationSet:
     """Read the photos and publish the version; the same photos again publish the same one."""
     settings = Settings()
     bucket, prefix = split_uri(source)
+    progress = Countdown(get_run_logger().info, "photos read")
     return prepare_set(
-        open_store(settings, bucket), prefix, open_store(settings), name, config, ProgressLog()
+        open_store(settings, bucket), prefix, open_store(settings), name, config, progress
     )
 
 

@@ -1,4 +1,7 @@
-"""Times and sizes as people read them."""
+"""Times, sizes and progress as people read them."""
+
+import time
+from collections.abc import Callable
 
 _UNITS = ("kB", "MB", "GB", "TB")
 
@@ -20,3 +23,32 @@ def size(num_bytes: float) -> str:
         if num_bytes < 999.95 or unit == _UNITS[-1]:
             return f"{num_bytes:.1f} {unit}"
     raise AssertionError("the last unit takes what is left")
+
+
+class Countdown:
+    """Tells `say` how much of some work is done and how long the rest takes.
+
+    It does so at the beginning, at most every `every_s` seconds, and at the end; of no work it
+    tells nothing.
+    """
+
+    def __init__(self, say: Callable[[str], object], what: str, every_s: float = 5.0) -> None:
+        self._say = say
+        self._what = what
+        self._every_s = every_s
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if not total:
+            return
+        now = time.monotonic()
+        if not done:
+            # What came before, such as a listing, does not tell the pace.
+            self._began = now
+        elif done < total and now - self._said < self._every_s:
+            return
+        self._said = now
+        text = f"{self._what}: {done} of {total}"
+        if 0 < done < total:
+            text += f", {duration((now - self._began) / done * (total - done))} left"
+        self._say(text)

@@ -1,8 +1,20 @@
 """Times and sizes as people read them."""
 
+import time
+
 import pytest
 
-from srgan.readable import duration, size
+from srgan.readable import Countdown, duration, size
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def test_durations_are_read_at_a_glance() -> None:
@@ -26,3 +38,41 @@ def test_durations_are_read_at_a_glance() -> None:
 )
 def test_sizes_have_the_unit_in_which_they_are_short(num_bytes: int, text: str) -> None:
     assert size(num_bytes) == text
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+def test_the_time_left_is_told_every_few_seconds_and_at_the_end(clock: Clock) -> None:
+    said: list[str] = []
+    countdown = Countdown(said.append, "photos read", every_s=5)
+    clock.now = 100  # a listing, which tells nothing of the pace
+    countdown(0, 1200)
+    for done in range(1, 1201):
+        clock.now += 1
+        countdown(done, 1200)
+    assert said[:3] == [
+        "photos read: 0 of 1200",
+        "photos read: 5 of 1200, 19 min 55 s left",
+        "photos read: 10 of 1200, 19 min 50 s left",
+    ]
+    assert said[-1] == "photos read: 1200 of 1200"
+    assert len(said) == 1 + 1200 // 5
+
+
+def test_work_that_is_done_at_once_is_told_once(clock: Clock) -> None:
+    said: list[str] = []
+    countdown = Countdown(said.append, "photos read")
+    for done in range(1, 4):
+        countdown(done, 3)
+    assert said == ["photos read: 3 of 3"]
+
+
+def test_no_work_is_not_told(clock: Clock) -> None:
+    said: list[str] = []
+    Countdown(said.append, "photos read")(0, 0)
+    assert said == []

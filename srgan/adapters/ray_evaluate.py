@@ -5,8 +5,7 @@
 
 import logging
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from srgan.adapters.ray_node import Need, connect, start, wait_for_cluster
 from srgan.adapters.registry import Registry
@@ -24,16 +23,17 @@ from srgan.evaluate.sets import SetImages, read_set
 from srgan.evaluate.spec import CHAMPION, MODEL, EvaluateSpec, weights_digest
 from srgan.models.interchange import load_generator
 from srgan.models.weights import read_weights
+from srgan.readable import Countdown
 from srgan.refs import CheckpointRef, EvaluationRef, ModelRef, SetRef, SetResult, to_json
 from srgan.report.costs import counting
 from srgan.settings import Settings
+from srgan.storage import write_document
 from srgan.train.checkpoint import read_generator
 from srgan.upscale.engine import Engine
 
 logger = logging.getLogger(__name__)
 
 _TILE = 192
-_LOG_INTERVAL_S = 5.0
 
 
 def main(spec_key: str, job_id: str) -> None:
@@ -65,7 +65,8 @@ def run_evaluation(spec_key: str) -> None:
         PerceptualDistance(network, read_weights(store, network, sha256))
         for network, sha256 in spec.judges.items()
     ]
-    images = compare(crops, methods, scale=scale, progress=_progress(), distances=distances)
+    progress = Countdown(logger.info, "images measured")
+    images = compare(crops, methods, scale=scale, progress=progress, distances=distances)
     trained = trainings(store, spec.contestants)
     report = Report(
         dataset=spec.dataset,
@@ -81,10 +82,10 @@ def run_evaluation(spec_key: str) -> None:
     sets = {ref.name: _on_set(store, spec, ref, report, methods, distances) for ref in spec.sets}
     report = report.model_copy(update={"sets": sets})
     picture = comparison_picture(crops, methods, scale=scale)
-    store.put(spec.report_key, to_json(report), content_type="application/json")
+    write_document(store, spec.report_key, report)
     store.put(spec.picture_key, picture, content_type="image/png")
     details = most_different(crops, images, methods, scale=scale)
-    store.put(spec.details_key, to_json(details), content_type="application/json")
+    write_document(store, spec.details_key, details)
     champion = spec.contestants.get(CHAMPION)
     evaluation = EvaluationRef(
         run=spec.contestants[MODEL].run,
@@ -100,7 +101,7 @@ def run_evaluation(spec_key: str) -> None:
     )
     if spec.mlflow_run_id:
         _log(settings, spec.mlflow_run_id, report, picture)
-    store.put(spec.result_key, to_json(evaluation), content_type="application/json")
+    write_document(store, spec.result_key, evaluation)
 
 
 def _on_set(
@@ -114,13 +115,14 @@ def _on_set(
     """Measure an evaluation set by the same methods and judges, and store its own report."""
     logger.info("evaluation set %s, version %s", ref.name, ref.version)
     originals = SetImages(store, read_set(store, ref.key), spec.dataset.scale)
+    progress = Countdown(logger.info, "images measured")
     images = compare(
-        originals, methods, scale=held_out.scale, progress=_progress(), distances=distances
+        originals, methods, scale=held_out.scale, progress=progress, distances=distances
     )
     changed = {"on": ref, "means": means(images), "images": images}
     report = held_out.model_copy(update=changed)
     key = spec.set_report_key(ref.name)
-    store.put(key, to_json(report), content_type="application/json")
+    write_document(store, key, report)
     return SetResult(version=ref.version, key=key, num_images=len(images), metrics=report.metrics)
 
 
@@ -134,21 +136,6 @@ def _engines(settings: Settings, store: S3Store, spec: EvaluateSpec) -> dict[str
             data = Registry(settings).load_generator_bytes(ref)
         engines[name] = Engine(load_generator(data), tile=_TILE).upscale
     return engines
-
-
-def _progress() -> Callable[[int, int], None]:
-    began = time.monotonic()
-    last = began
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if done == total or now - last >= _LOG_INTERVAL_S:
-            last = now
-            left_s = (now - began) / done * (total - done)
-            logger.info("measured %d of %d images, %.0f s left", done, total, left_s)
-
-    return show
 
 
 def _log(settings: Settings, run_id: str, report: Report, picture: bytes) -> None:

@@ -22,6 +22,7 @@ from prefect.states import Cancelling
 from srgan.adapters.ray_jobs import Job, RayJobs
 from srgan.errors import StorageError
 from srgan.keys import progress_key
+from srgan.readable import duration
 from srgan.storage import ObjectStore
 
 _POLL_S = 1.0
@@ -105,8 +106,8 @@ class Watch:
         # Norms and shares of skipped steps are for MLflow's curves.
         shown = {k: v for k, v in sorted(progress["losses"].items()) if k.endswith("loss")}
         losses = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-        minutes, seconds = divmod(round(progress["eta_s"]), 60)
-        detail = f"{minutes}:{seconds:02d} left  {progress['crops_per_s']:.0f} crops/s  {losses}"
+        left = duration(progress["eta_s"])
+        detail = f"{left} left  {progress['crops_per_s']:.0f} crops/s  {losses}"
         return Moment(doing, progress["step"], progress["steps"], detail)
 
     def _running_task(self, run_id: UUID) -> str | None:

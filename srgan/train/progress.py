@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from srgan.errors import TrainingError
+from srgan.readable import duration
 from srgan.refs import Ref
 from srgan.train import ranks
 from srgan.train.step import Stage
@@ -40,10 +41,9 @@ class Progress(Ref):
     def line(self) -> str:
         """One line for people."""
         losses = "  ".join(f"{name} {value:.4g}" for name, value in sorted(self.losses.items()))
-        minutes, seconds = divmod(round(self.eta_s), 60)
         return (
             f"{self.stage} {self.step}/{self.steps}  {self.crops_per_s:.1f} crops/s  "
-            f"ETA {minutes}:{seconds:02d}  {losses}"
+            f"{duration(self.eta_s)} left  {losses}"
         )
 
 

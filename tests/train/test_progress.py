@@ -113,4 +113,4 @@ def test_progress_reads_as_one_line() -> None:
         data_wait_share=0.0,
         memory_bytes=0,
     )
-    assert progress.line() == "pretrain 50/400  26.4 crops/s  ETA 3:32  loss 0.01234"
+    assert progress.line() == "pretrain 50/400  26.4 crops/s  3 min 32 s left  loss 0.01234"
