@@ -9,7 +9,6 @@ from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from srgan.adapters.ray_jobs import RayJobs
-from srgan.adapters.ray_node import BUSY
 from srgan.errors import StorageError
 from srgan.storage import ObjectStore
 
@@ -48,8 +47,6 @@ def follow(
         job = jobs.find(job_id)
         for line in relay.new_lines():
             logger.info("%s: %s", stage, line)
-            if BUSY in line:
-                logger.info("%s: the cluster runs %s", stage, others(jobs, job_id))
         if progress:
             progress.update()
         if job is None or not job.active:
@@ -59,16 +56,6 @@ def follow(
             logger.info("%s: job %s is %s. %s", stage, job_id, shown, job.message)
         time.sleep(pause_s)
         pause_s = min(1.2 * pause_s, _MAX_POLL_S)
-
-
-def others(jobs: RayJobs, job_id: str) -> str:
-    """The other jobs that are running, which one that waits is waiting for, in words."""
-    running = [
-        f"{job.metadata.get('stage', job.job_id)} of flow run {job.metadata.get('root', '?')}"
-        for job in jobs.jobs()
-        if job.status == "RUNNING" and job.job_id != job_id
-    ]
-    return ", ".join(running) or "nothing else any more"
 
 
 class LogRelay:

@@ -18,6 +18,7 @@ from prefect.runtime import flow_run as current_flow_run
 from pydantic import BaseModel
 
 from flows.following import follow, relevant
+from srgan.adapters.ray_failure import read_failure
 from srgan.adapters.ray_jobs import Job, RayJobs
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.errors import ClusterError
@@ -27,9 +28,6 @@ from srgan.settings import Settings
 from srgan.version import release_version
 
 _TAIL_LINES = 30
-# Trying again cures a lost node or a full disk, but none of these. The last line of a driver's
-# traceback names them.
-_HOPELESS = ("CheckpointError", "ClusterError", "ConfigError", "DataError", "TrainingError")
 
 
 def run_job(
@@ -48,8 +46,9 @@ def run_job(
     Attaches to a pending or running job that makes the same `run`, whoever started it; takes the
     success of an earlier attempt of this root flow run; otherwise submits. After a failure the
     next attempt follows, `max_attempts` times without a step more than before (by the object at
-    `progress_key`), then `ClusterError` with the last lines of the log. A job of this flow run
-    that was stopped is not started again within this life.
+    `progress_key`), then `ClusterError` with the last lines of the log; at once where the job
+    left a failure that is hopeless. A job of this flow run that was stopped is not started again
+    within this life.
 
     `supersedes` are beginnings of stages whose runs are named by the code. Before it submits, it
     stops what an earlier life of this flow run has other code make of them: nobody asks for those
@@ -71,7 +70,7 @@ def run_job(
         store=store,
         say=logger.info,
     )
-    reason, lines = "", list[str]()
+    reason, why, lines = "", "", list[str]()
     failures, best = 0, _step(store, progress_key)
     while failures < max_attempts:
         job_id, attached = work.attach_or_submit()
@@ -83,18 +82,20 @@ def run_job(
             return
         if status == "STOPPED" and work.owns(job_id):
             raise ClusterError(f"{stage}: job {job_id} was stopped; start the flow again to go on")
+        failure = read_failure(store, spec_key, job_id)
         lines = relevant("\n".join(jobs.tail(job_id, _TAIL_LINES)))
+        why = str(failure) if failure else "".join(lines[-1:])
         reason = f"{stage}: job {job_id} ended as {status or 'unknown to the cluster'}"
-        if hopeless := _hopeless(lines):
-            raise ClusterError(f"{reason}, and trying again would not help: {hopeless}")
+        if failure and failure.hopeless:
+            raise ClusterError(f"{reason}, and trying again would not help: {failure}")
         # A job that got further than those before it has earned all attempts: a week's training
         # may lose its driver more than three times.
         step = _step(store, progress_key)
         failures = 1 if step > best else failures + 1
         best = max(best, step)
         if failures < max_attempts:
-            logger.warning("%s; starting the next attempt. %s", reason, "".join(lines[-1:]))
-    raise ClusterError(f"{reason}, as did {max_attempts} attempts:\n" + "\n".join(lines))
+            logger.warning("%s; starting the next attempt. %s", reason, why)
+    raise ClusterError("\n".join([f"{reason}, as did {max_attempts} attempts: {why}", *lines]))
 
 
 def _step(store: S3Store, progress_key: str | None) -> int:
@@ -211,10 +212,3 @@ class _Work:
 
     def _used_key(self, job_id: str) -> str:
         return job_key(self.run, job_id)
-
-
-def _hopeless(lines: list[str]) -> str | None:
-    """The error in a driver's last lines that a new attempt would meet again."""
-    names = tuple(f"srgan.errors.{name}: " for name in _HOPELESS)
-    found = [line for line in lines if line.startswith(names)]
-    return found[-1].removeprefix("srgan.errors.") if found else None

@@ -14,7 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.states import AwaitingRetry, Cancelled, Failed
+from prefect.states import Cancelled, Failed, Scheduled
 
 from flows.turns import give_turn_back
 from srgan.adapters.ray_jobs import RayJobs
@@ -22,7 +22,8 @@ from srgan.errors import ClusterError
 from srgan.settings import Settings
 
 _MAX_REVIVALS = 3
-_MARK = "Put back after its process died"
+# Of the states that this flow gives: they stay in the run's history, which is how it counts.
+_REVIVED = "Revived"
 # The worker may report the end of a process a moment after the process itself has.
 _SETTLED_S = 5.0
 _LIMIT_S = 20.0
@@ -60,7 +61,7 @@ def was_cancelled(states: list[State]) -> bool:
 
 def num_revivals(states: list[State]) -> int:
     """How often a run has been put back so far."""
-    return sum((state.message or "").startswith(_MARK) for state in states)
+    return sum(state.name == _REVIVED for state in states)
 
 
 def _states(client: SyncPrefectClient, flow_run_id: UUID) -> list[State]:
@@ -90,9 +91,9 @@ def _put_back(client: SyncPrefectClient, flow_run_id: UUID, states: list[State])
     number = num_revivals(states) + 1
     if number > _MAX_REVIVALS:
         return _give_up(client, flow_run_id)
-    message = f"{_MARK} ({number} of {_MAX_REVIVALS})"
+    message = f"Put back after its process died ({number} of {_MAX_REVIVALS})"
     answer: OrchestrationResult[Any] = client.set_flow_run_state(
-        flow_run_id, AwaitingRetry(message=message)
+        flow_run_id, Scheduled(name=_REVIVED, message=message)
     )
     if answer.status is not SetStateStatus.ACCEPT:
         return f"not put back, Prefect says: {answer.details}"

@@ -1,7 +1,24 @@
-"""What can go wrong, by who has to act. Messages name the key, file or field and what to do."""
+"""Errors by who has to act. Messages name the key, file or field and what to do.
+
+    SrganError
+    ├─ ConfigError *         the caller: another setting, recipe or parameter
+    ├─ DataError *           the owner of the photos: more of them, or a dataset that is there
+    ├─ CheckpointError *     the caller: another checkpoint to start from
+    ├─ TrainingError *       the author of the recipe
+    ├─ ClusterError *        the operator of the cluster
+    ├─ StorageError          the operator of the object store, unless it passes
+    │  └─ ConflictError      nobody: read again and decide again
+    ├─ RegistryError         the caller or the operator of MLflow
+    ├─ OrchestratorError     the operator of Prefect
+    ├─ StackError            the user of the local stack
+    └─ ImageError            nobody: the image is skipped and recorded
+
+A star means `hopeless`: a job that failed so would fail in the same way again. Any other error,
+ours or not, may be a lost node or a full disk, which another attempt can cure.
+"""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -10,9 +27,14 @@ if TYPE_CHECKING:
 class SrganError(Exception):
     """Base of every error that this project raises on purpose."""
 
+    hopeless: ClassVar[bool] = False
+    """Whether another attempt of a job would fail in the same way."""
+
 
 class ConfigError(SrganError):
     """A setting, recipe or parameter is missing or contradicts another."""
+
+    hopeless = True
 
 
 class ImageError(SrganError):
@@ -30,6 +52,8 @@ class ImageError(SrganError):
 class DataError(SrganError):
     """A source or a dataset version cannot be used as a whole."""
 
+    hopeless = True
+
 
 class StorageError(SrganError):
     """The object store refused, lost or altered something."""
@@ -46,13 +70,19 @@ class ConflictError(StorageError):
 class CheckpointError(SrganError):
     """A checkpoint is missing, altered or of another architecture."""
 
+    hopeless = True
+
 
 class TrainingError(SrganError):
     """Training cannot go on, for example because losses are no longer finite."""
 
+    hopeless = True
+
 
 class ClusterError(SrganError):
     """The Ray cluster refused a job, is too small, too busy, or runs other code."""
+
+    hopeless = True
 
 
 class OrchestratorError(SrganError):

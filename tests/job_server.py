@@ -35,6 +35,8 @@ class JobServer:
         """How many of the next requests are answered with an error 503."""
         self.lost_answers = 0
         """How many of the next submissions are served, but answered with an error."""
+        self.trouble: list[tuple[int, str]] = []
+        """Status codes and texts that the next requests are answered with instead."""
         self.bodies: list[bytes] = []
         self.address = ""
 
@@ -62,6 +64,8 @@ class JobServer:
         if self.away:
             self.away -= 1
             return 503, "the head restarts"
+        if self.trouble:
+            return self.trouble.pop(0)
         match method, path.strip("/").split("/")[1:]:
             case "GET", ["version"]:
                 return 200, {"version": "4", "ray_version": ray.__version__, "ray_commit": ""}

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 
+from srgan.adapters.ray_failure import leaving_failure
 from srgan.adapters.ray_node import Need, connect, start, wait_for_cluster
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import S3Store
@@ -48,7 +49,7 @@ def main(spec_key: str, job_id: str) -> None:
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
     num_gpus = 1 if total.get("GPU", 0) >= 1 else 0
     need = Need("evaluation", cpus=1, gpus=num_gpus)
-    wait_for_cluster(lambda: need, settings.cluster_wait_s)
+    wait_for_cluster(lambda: need, settings.cluster_wait_s, job_id)
     remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(run_evaluation)
     with counting(store, spec.run, job_id, stage="evaluate", cpus=1, gpus=num_gpus):
         ray.get(remote.remote(spec_key))
@@ -152,4 +153,5 @@ def _log(settings: Settings, run_id: str, report: Report, picture: bytes) -> Non
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with leaving_failure(*sys.argv[1:]):
+        main(*sys.argv[1:])

@@ -5,9 +5,10 @@ into a job: entrypoint, metadata and runtime_env stay readable in its record.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from srgan.errors import ClusterError
 
@@ -19,6 +20,8 @@ T = TypeVar("T")
 _REQUEST_TIMEOUT_S = 30.0
 _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 15.0
+_NOT_FOUND = 404
+_SERVER_TROUBLE = 500  # and above; below, the request itself is refused
 _ACTIVE = ("PENDING", "RUNNING")
 
 
@@ -67,7 +70,7 @@ class RayJobs:
                 client.submit_job(
                     entrypoint=entrypoint, submission_id=job_id, metadata=dict(metadata)
                 )
-            except RuntimeError:
+            except _AnswerError:
                 # A request that was served although its answer got lost is refused when it is
                 # repeated, with the same code 500 as any trouble of the server.
                 if _find(client, job_id) is None:
@@ -98,8 +101,9 @@ class RayJobs:
     def log(self, job_id: str) -> str | None:
         """Whole log of the job's driver; None while it cannot be read (it is not waited for)."""
         try:
-            return str(self._connected().get_job_logs(job_id))
-        except (RuntimeError, OSError):
+            with _explained(self.address):
+                return str(self._connected().get_job_logs(job_id))
+        except (_AwayError, ClusterError):
             return None
 
     def tail(self, job_id: str, lines: int) -> list[str]:
@@ -142,23 +146,14 @@ class RayJobs:
         return self._client
 
     def _ask(self, request: Callable[["JobSubmissionClient"], T]) -> T:
-        from ray.exceptions import AuthenticationError
-
         began = time.monotonic()
         pause_s = _FIRST_PAUSE_S
         warned = False
         while True:
             try:
-                return request(self._connected())
-            except AuthenticationError as error:
-                raise ClusterError(
-                    f"{self.address} refuses the token: RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH "
-                    f"must be the ones that the cluster was started with"
-                ) from error
-            except (RuntimeError, OSError) as error:
-                # RuntimeError: the server answered with an error; OSError: it did not answer.
-                if "status code 4" in str(error):
-                    raise ClusterError(f"{self.address} refused a request: {error}") from error
+                with _explained(self.address):
+                    return request(self._connected())
+            except _AwayError as error:
                 away_s = time.monotonic() - began
                 if away_s > self._patience_s:
                     raise ClusterError(
@@ -172,15 +167,51 @@ class RayJobs:
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
 
+class _AnswerError(Exception):
+    """The job server answered a request with an error of HTTP."""
+
+    def __init__(self, status_code: int, text: str) -> None:
+        super().__init__(f"status code {status_code}: {text}")
+        self.status_code = status_code
+
+
+class _AwayError(Exception):
+    """The job server cannot answer at present; it may later."""
+
+
+@contextmanager
+def _explained(address: str) -> Iterator[None]:
+    """What Ray's client raises, as `ClusterError` where asking again would not help."""
+    from ray.exceptions import AuthenticationError
+
+    try:
+        yield
+    except AuthenticationError as error:
+        raise ClusterError(
+            f"{address} refuses the token: RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH "
+            f"must be the ones that the cluster was started with"
+        ) from error
+    except _AnswerError as error:
+        if error.status_code < _SERVER_TROUBLE:
+            raise ClusterError(f"{address} refused a request: {error}") from error
+        raise _AwayError(str(error)) from error
+    except (RuntimeError, OSError) as error:
+        # OSError: nobody answered; RuntimeError: somebody else than a job server did.
+        raise _AwayError(str(error)) from error
+
+
 def _connect(address: str) -> "JobSubmissionClient":
     # The import costs a second that processes without jobs need not pay.
     from ray.dashboard.modules.job.sdk import JobSubmissionClient as Base
 
     class Client(Base):
-        """Ray's client waits for ever by itself; here a request has a limit."""
+        """Ray's client waits for ever and keeps status codes to itself; this one does neither."""
 
         def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
             return super()._do_request(method, endpoint, timeout=_REQUEST_TIMEOUT_S, **options)
+
+        def _raise_error(self, r: Any) -> NoReturn:
+            raise _AnswerError(r.status_code, r.text)
 
     return Client(address)
 
@@ -188,8 +219,8 @@ def _connect(address: str) -> "JobSubmissionClient":
 def _find(client: "JobSubmissionClient", job_id: str) -> Job | None:
     try:
         return _as_job(client.get_job_info(job_id))
-    except RuntimeError as error:
-        if "status code 404" in str(error):
+    except _AnswerError as error:
+        if error.status_code == _NOT_FOUND:
             return None
         raise
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from srgan.adapters.ray_jobs import RayJobs
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.errors import ClusterError, ConfigError, explain
 from srgan.settings import Settings
@@ -23,8 +24,7 @@ logger = logging.getLogger(__name__)
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
 
-BUSY = "the cluster is busy"
-"""In the line that says why a job waits; whoever relays it knows which jobs it waits for."""
+_THIS_CLUSTER = "auto"  # Ray knows by itself which cluster a job belongs to
 _POLL_S = 2.0
 _REPEAT_S = 30.0
 
@@ -76,12 +76,12 @@ class Need:
         return {name: amount for name, amount in found.items() if amount > 0}
 
 
-def wait_for_cluster(need: Callable[[], Need], limit_s: float) -> None:
+def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> None:
     """Return once what is needed is free; `ClusterError` after `limit_s` seconds.
 
-    `need` is asked again each time, for it may depend on the nodes that have come. What is missing
-    is logged at once and again while it lasts. A cluster that is too small is waited for as well:
-    a node that starts late may make it large enough.
+    `need` is asked again each time, for it may depend on the nodes that have come. What is missing,
+    and which jobs run beside `job_id`, is logged at once and again while it lasts. A cluster that
+    is too small is waited for as well: a node that starts late may make it large enough.
     """
     connect()
     began = time.monotonic()
@@ -95,7 +95,8 @@ def wait_for_cluster(need: Callable[[], Need], limit_s: float) -> None:
                 f"workers, add nodes, or raise SRGAN_CLUSTER_WAIT_S."
             )
         if now >= next_note:
-            logger.info("%s waits: %s (%.0f of %.0f s)", what, problem, waited_s, limit_s)
+            waited = f"{waited_s:.0f} of {limit_s:.0f} s"
+            logger.info("%s waits: %s (%s); %s", what, problem, waited, others(job_id))
             next_note = now + _REPEAT_S
         time.sleep(min(_POLL_S, limit_s - waited_s))
 
@@ -120,5 +121,22 @@ def missing(
     for name, amount in needed.items():
         idle = free.get(name, 0)
         if idle < amount:
-            return f"{BUSY}: {idle:g} of {total[name]:g} {name} are free, {amount:g} are needed"
+            return (
+                f"the cluster is busy: {idle:g} of {total[name]:g} {name} are free, "
+                f"{amount:g} are needed"
+            )
     return None
+
+
+def others(job_id: str) -> str:
+    """In words, the jobs that run beside this one, one of which it may be waiting for."""
+    try:
+        jobs = RayJobs(_THIS_CLUSTER, patience_s=0.0).jobs()
+    except ClusterError as error:
+        return f"what else the cluster runs is unknown: {error}"
+    running = [
+        f"{job.metadata.get('stage', job.job_id)} of flow run {job.metadata.get('root', '?')}"
+        for job in jobs
+        if job.status == "RUNNING" and job.job_id != job_id
+    ]
+    return f"the cluster runs {', '.join(running) or 'nothing else'}"

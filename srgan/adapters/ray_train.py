@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from srgan.adapters.ray_failure import leaving_failure
 from srgan.adapters.ray_node import Need, connect, start, wait_for_cluster
 from srgan.adapters.ray_workers import Workers, plan_workers
 from srgan.adapters.s3 import S3Store, open_store
@@ -75,7 +76,7 @@ def main(spec_key: str, job_id: str) -> None:
     timeline.end("checks")
     connect()
     timeline.end("connection")
-    workers = _wait_for_workers(spec, settings)
+    workers = _wait_for_workers(spec, settings, job_id)
     timeline.end("cluster")
     logger.info("training %s on %s", spec.run, workers)
     with counting(
@@ -94,7 +95,7 @@ def main(spec_key: str, job_id: str) -> None:
     logger.info("finished %s at step %d: %s", spec.run, result.step, result.metrics)
 
 
-def _wait_for_workers(spec: TrainSpec, settings: Settings) -> Workers:
+def _wait_for_workers(spec: TrainSpec, settings: Settings, job_id: str) -> Workers:
     """Workers for the nodes that are there once enough is free.
 
     Planned again while it waits: of a cluster that is just starting (its head died and this job is
@@ -116,7 +117,7 @@ def _wait_for_workers(spec: TrainSpec, settings: Settings) -> Workers:
             gpus=least if workers.use_gpu else 0,
         )
 
-    wait_for_cluster(need, settings.cluster_wait_s)
+    wait_for_cluster(need, settings.cluster_wait_s, job_id)
     check_device(spec.stage, "cuda" if plans[-1].use_gpu else "cpu")
     check_workers(spec.stage, plans[-1].num_workers)
     return plans[-1]
@@ -266,4 +267,5 @@ if __name__ == "__main__":
     # Through the module's own name: functions of `__main__` would reach the workers as copies.
     from srgan.adapters import ray_train  # noqa: PLW0406  # this file is `__main__` here
 
-    ray_train.main(*sys.argv[1:])
+    with leaving_failure(*sys.argv[1:]):
+        ray_train.main(*sys.argv[1:])

@@ -9,7 +9,8 @@ import sys
 import time
 from typing import Any
 
-from srgan.adapters.ray_node import cluster_resources, connect, missing, start
+from srgan.adapters.ray_failure import leaving_failure
+from srgan.adapters.ray_node import cluster_resources, connect, missing, others, start
 from srgan.adapters.upscale_worker import UpscaleSpec, UpscaleWorker
 from srgan.errors import ClusterError
 
@@ -19,7 +20,7 @@ _FIRST_NOTE_S = 5.0
 _REPEAT_S = 30.0
 
 
-def main(spec_key: str) -> None:
+def main(spec_key: str, job_id: str) -> None:
     """Place the worker, wait for it, and print what came of the batch."""
     import ray
 
@@ -30,11 +31,13 @@ def main(spec_key: str) -> None:
     # Ray gives a worker as many threads for torch as it has CPUs.
     actor: Any = ray.remote(num_cpus=1, num_gpus=needed.get("GPU", 0))(UpscaleWorker)
     worker = actor.remote()
-    _wait_for_place(worker, needed, f"batch {spec.batch}", settings.cluster_wait_s)
+    _wait_for_place(worker, needed, f"batch {spec.batch}", settings.cluster_wait_s, job_id)
     logger.info(ray.get(worker.run.remote(spec)))
 
 
-def _wait_for_place(worker: Any, needed: dict[str, float], what: str, limit_s: float) -> None:
+def _wait_for_place(
+    worker: Any, needed: dict[str, float], what: str, limit_s: float, job_id: str
+) -> None:
     """Return once the actor lives.
 
     A busy cluster is waited for without limit: what keeps it busy is as a rule another batch of
@@ -55,10 +58,11 @@ def _wait_for_place(worker: Any, needed: dict[str, float], what: str, limit_s: f
                 "SRGAN_CLUSTER_WAIT_S."
             )
         problem = missing(needed, total, free) or "its process is starting"
-        logger.info("%s waits: %s (%.0f s)", what, problem, waited_s)
+        logger.info("%s waits: %s (%.0f s); %s", what, problem, waited_s, others(job_id))
         pause_s = _REPEAT_S
     ray.get(ready)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    with leaving_failure(*sys.argv[1:]):
+        main(*sys.argv[1:])

@@ -82,6 +82,29 @@ def test_a_server_that_stays_away_is_an_error_that_names_its_address(server: Job
         RayJobs(server.address, patience_s=0.2).status("a")
 
 
+def test_a_request_that_is_refused_is_an_error_at_once(server: JobServer) -> None:
+    jobs = RayJobs(server.address)
+    jobs.jobs()
+    server.trouble = [(400, "metadata is not a dictionary")]
+    with pytest.raises(ClusterError, match=r"refused a request: status code 400: metadata is not"):
+        jobs.submit("a", "python -m x", {})
+    assert server.jobs == {}, "asked once"
+
+
+def test_trouble_of_the_server_is_told_by_its_code_whatever_its_text_quotes(
+    server: JobServer,
+) -> None:
+    """The head quotes the answers of the agents that it asks."""
+    jobs = RayJobs(server.address)
+    server.put("a", "RUNNING")
+    jobs.jobs()
+    quoting = (500, "RuntimeError: Request failed with status code 404: gone.")
+    server.trouble = [quoting]
+    assert jobs.status("a") == "RUNNING", "asked again"
+    server.trouble = [quoting]
+    assert jobs.log("a") is None, "a log is not waited for"
+
+
 def test_nobody_at_the_address_is_an_error_that_names_it(server: JobServer) -> None:
     address = "http://127.0.0.1:9"  # the port of the discard service: nothing listens
     with pytest.raises(ClusterError, match=address):

@@ -3,12 +3,13 @@
 import pytest
 
 from srgan.adapters import ray_node
-from srgan.adapters.ray_node import Need, missing, start, wait_for_cluster
+from srgan.adapters.ray_node import Need, missing, others, start, wait_for_cluster
 from srgan.adapters.s3 import S3Store
 from srgan.config import Config
 from srgan.errors import ClusterError, ConfigError
 from srgan.settings import Settings
 from srgan.version import release_version
+from tests.job_server import serve
 
 
 class Spec(Config):
@@ -20,6 +21,7 @@ class Spec(Config):
 def node(monkeypatch: pytest.MonkeyPatch, s3_settings: Settings) -> None:
     monkeypatch.setattr(ray_node, "Settings", lambda: s3_settings)
     monkeypatch.setattr(ray_node.logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(ray_node, "connect", lambda: None)
 
 
 def test_a_spec_of_the_same_code_is_read(object_store: S3Store) -> None:
@@ -55,21 +57,38 @@ def test_waiting_says_at_once_what_is_missing_and_ends_at_the_limit(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(ray_node, "connect", lambda: None)
+    monkeypatch.setattr(ray_node, "others", lambda job_id: f"not {job_id}")
     monkeypatch.setattr(ray_node, "cluster_resources", lambda: ({"CPU": 2.0}, {"CPU": 2.0}))
     with pytest.raises(ClusterError, match="it has 2 CPU, 4 are needed"):
-        wait_for_cluster(lambda: Need("pretrain-0", cpus=4), limit_s=0.1)
+        wait_for_cluster(lambda: Need("pretrain-0", cpus=4), limit_s=0.1, job_id="job")
     assert caplog.messages == [
-        "pretrain-0 waits: the cluster is too small: it has 2 CPU, 4 are needed (0 of 0 s)"
+        "pretrain-0 waits: the cluster is too small: it has 2 CPU, 4 are needed (0 of 0 s); not job"
     ]
+
+
+def test_a_job_that_waits_names_the_others_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with serve() as server:
+        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", server.address)
+        server.put("waits-1", "RUNNING", stage="evaluate", root="abc")
+        server.put("queued-1", "PENDING", stage="evaluate", root="abc")
+        server.put("earlier-1", "SUCCEEDED", stage="evaluate", root="abc")
+        assert others("waits-1") == "the cluster runs nothing else"
+        server.put("works-1", "RUNNING", stage="pretrain", root="abc")
+        server.put("a-user's", "RUNNING")
+        assert others("waits-1") == (
+            "the cluster runs pretrain of flow run abc, a-user's of flow run ?"
+        )
+        server.away = 10**6
+        assert others("waits-1").startswith("what else the cluster runs is unknown: Ray's job")
 
 
 def test_a_cluster_that_becomes_free_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     free = iter([{}, {"CPU": 1.0}, {"CPU": 2.0}])
-    monkeypatch.setattr(ray_node, "connect", lambda: None)
+    monkeypatch.setattr(ray_node, "others", lambda _: "")
     monkeypatch.setattr(ray_node, "_POLL_S", 0.0)
     monkeypatch.setattr(ray_node, "cluster_resources", lambda: ({"CPU": 2.0}, next(free)))
-    wait_for_cluster(lambda: Need("pretrain-0", cpus=2), limit_s=10)
+    wait_for_cluster(lambda: Need("pretrain-0", cpus=2), limit_s=10, job_id="job")
     assert next(free, None) is None
 
 
@@ -78,8 +97,8 @@ def test_what_is_needed_is_asked_again_while_nodes_come(monkeypatch: pytest.Monk
     clusters = iter([({"CPU": 1.0}, {"CPU": 1.0}), ({"CPU": 9.0, "GPU": 1.0},) * 2])
     needs = iter([Need("stage", cpus=2), Need("stage", cpus=4, gpus=1)])
     asked: list[Need] = []
-    monkeypatch.setattr(ray_node, "connect", lambda: None)
+    monkeypatch.setattr(ray_node, "others", lambda _: "")
     monkeypatch.setattr(ray_node, "_POLL_S", 0.0)
     monkeypatch.setattr(ray_node, "cluster_resources", lambda: next(clusters))
-    wait_for_cluster(lambda: asked.append(next(needs)) or asked[-1], limit_s=10)  # type: ignore[func-returns-value]
+    wait_for_cluster(lambda: asked.append(next(needs)) or asked[-1], limit_s=10, job_id="job")  # type: ignore[func-returns-value]
     assert asked[-1].gpus == 1

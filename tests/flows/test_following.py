@@ -1,15 +1,7 @@
 """What of a driver's log reaches the log of the flow run."""
 
-import logging
-
-import pytest
-
-from flows import following as module
-from flows.following import LogRelay, follow, relevant
+from flows.following import LogRelay, relevant
 from srgan.adapters.ray_jobs import RayJobs
-from srgan.adapters.ray_node import missing
-from srgan.adapters.s3 import S3Store
-from tests.job_server import ServedJob, serve
 
 
 class Logs(RayJobs):
@@ -59,19 +51,3 @@ def test_rays_own_chatter_is_left_out_and_its_trouble_is_kept() -> None:
         "pretrain 20/60  8 crops/s",
         "finished",
     ]
-
-
-def test_who_holds_the_cluster_is_said_beside_the_line_of_a_job_that_waits(
-    object_store: S3Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("flow-run"))
-    why = missing({"CPU": 1}, {"CPU": 2}, {"CPU": 0})
-    with serve() as server:
-        server.put("retraining-1", "RUNNING", stage="pretrain", root="abc")
-        server.put("earlier-1", "SUCCEEDED", stage="evaluate", root="abc")
-        server.jobs["bulk-1"] = ServedJob(["SUCCEEDED"], log=f"batch 3 waits: {why} (5 s)\n")
-        jobs = RayJobs(server.address)
-        follow(jobs, "bulk-1", store=object_store, stage="batch", progress_key=None, attached=False)
-    assert "batch: batch 3 waits: the cluster is busy: 0 of 2 CPU are free" in caplog.text
-    assert "batch: the cluster runs pretrain of flow run abc\n" in caplog.text

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +12,11 @@ from pydantic import SecretStr
 
 from flows import following, jobs
 from flows.jobs import run_job, stop_jobs
+from srgan.adapters import ray_failure
+from srgan.adapters.ray_failure import leaving_failure
 from srgan.adapters.s3 import S3Store
 from srgan.config import Config
-from srgan.errors import ClusterError
+from srgan.errors import ClusterError, ConfigError
 from srgan.settings import Settings
 from srgan.version import release_version
 from tests.job_server import JobServer, ServedJob, serve
@@ -40,6 +43,7 @@ def server(
     with serve() as running:
         settings = s3_settings.model_copy(update={"ray_address": running.address})
         monkeypatch.setattr(jobs, "Settings", lambda: settings)
+        monkeypatch.setattr(ray_failure, "Settings", lambda: settings)
         yield running
 
 
@@ -165,12 +169,46 @@ def test_attempts_that_get_further_are_not_counted_and_those_that_do_not_are(
     assert len(server.jobs) == 5
 
 
+def fails(error: Exception, log: str = "") -> Callable[[str], ServedJob]:
+    """A script whose jobs fail by `error` and leave the object that says so."""
+
+    def script(job_id: str) -> ServedJob:
+        with suppress(type(error)), leaving_failure("runs/run/spec.json", job_id):
+            raise error
+        return ends("FAILED", log=log)
+
+    return script
+
+
 def test_an_error_that_would_come_again_is_not_tried_again(server: JobServer) -> None:
-    log = "Traceback\nsrgan.errors.ConfigError: batch_size 7 cannot be divided\n"
-    server.script = lambda _: ends("FAILED", log=log)
-    with pytest.raises(ClusterError, match="batch_size 7 cannot be divided"):
+    server.script = fails(ConfigError("batch_size 7 cannot be divided"))
+    with pytest.raises(ClusterError, match="would not help: ConfigError: batch_size 7 cannot be"):
         do_it()
     assert list(server.jobs) == ["root-stage-1"]
+
+
+def test_an_error_that_may_pass_is_said_and_tried_again(
+    server: JobServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.script = fails(OSError("no space left"), log="a line\n")
+    with pytest.raises(ClusterError, match="as did 2 attempts: OSError: no space left\na line"):
+        do_it(max_attempts=2)
+    assert list(server.jobs) == ["root-stage-1", "root-stage-2"]
+    assert "starting the next attempt. OSError: no space left" in caplog.text
+
+
+def test_the_failure_of_an_earlier_attempt_says_nothing_about_this_one(server: JobServer) -> None:
+    fails(ConfigError("mended since"))("root-stage-0")
+    server.script = lambda job_id: ends("FAILED" if job_id.endswith("-1") else "SUCCEEDED")
+    do_it()
+    assert list(server.jobs) == ["root-stage-1", "root-stage-2"]
+
+
+def test_what_a_log_quotes_decides_nothing(server: JobServer) -> None:
+    log = "srgan.errors.DataError: no photo\n"
+    server.script = lambda name: ends("FAILED" if name.endswith("-1") else "SUCCEEDED", log=log)
+    do_it()
+    assert list(server.jobs) == ["root-stage-1", "root-stage-2"]
 
 
 def test_a_job_that_was_stopped_is_not_started_again_within_this_life(server: JobServer) -> None:

@@ -17,23 +17,23 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL
-from prefect.states import AwaitingRetry, Cancelled, Cancelling, Completed, Crashed, Failed, Running
+from prefect.states import (
+    Cancelled,
+    Cancelling,
+    Completed,
+    Crashed,
+    Failed,
+    Pending,
+    Running,
+)
 
+from flows import revive as module
 from flows.revive import revive
 from tests.integration.conftest import ROOT, wait_until
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of the block's own client
-]
-MARK = "Put back after its process died"
-PUT_BACK = [
-    state
-    for number in (1, 2, 3)
-    for state in (
-        AwaitingRetry(message=f"Put back after its process died ({number} of 3)"),
-        Crashed(),
-    )
 ]
 
 
@@ -99,9 +99,14 @@ def run_through(*states: State[None], deployed: bool = True) -> UUID:
             run = client.create_flow_run_from_deployment(deployment)
         else:
             run = client.create_flow_run(nightly)
-        for state in (Running(), *states):
-            client.set_flow_run_state(run.id, state, force=True)
+    go_through(run.id, Running(), *states)
     return run.id
+
+
+def go_through(run: UUID, *states: State[None]) -> None:
+    with get_client(sync_client=True) as client:
+        for state in states:
+            client.set_flow_run_state(run, state, force=True)
 
 
 def test_a_failed_run_sends_a_message_and_a_cancelled_or_nested_one_sends_none(
@@ -118,11 +123,15 @@ def test_a_failed_run_sends_a_message_and_a_cancelled_or_nested_one_sends_none(
     assert str(failed) in message["body"], "it says which run"
 
 
-def test_a_run_that_is_given_up_is_failed_and_sends_a_message(
-    messages: list[dict[str, str]],
+def test_a_run_that_died_after_it_was_put_back_three_times_is_failed_and_sends_a_message(
+    messages: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_SETTLED_S", 0.0)
     before = len(messages)
-    given_up = run_through(Crashed(), *PUT_BACK)
+    given_up = run_through(Crashed())
+    for number in (1, 2, 3):
+        assert revive(str(given_up)) == f"Put back after its process died ({number} of 3)"
+        go_through(given_up, Pending(), Running(), Crashed())
     assert messages[before:] == [], "a crash alone is no failure yet"
     assert revive(str(given_up)).startswith("given up. Its process died")
     wait_until(lambda: len(messages) > before, "a message about the run that was given up", 60)

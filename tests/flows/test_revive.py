@@ -14,7 +14,7 @@ from prefect.states import (
 from flows.revive import num_revivals, was_cancelled
 
 LIFE: list[State] = [Scheduled(), Pending(), Running()]
-PUT_BACK: State = AwaitingRetry(message="Put back after its process died (1 of 3)")
+PUT_BACK: State = Scheduled(name="Revived")
 
 
 def test_a_killed_process_is_no_cancellation() -> None:

@@ -125,13 +125,13 @@ def test_lost_processes_cost_no_training_and_a_cancel_stops_the_job(stack: Runni
         os.kill(int(run.now["infrastructure_pid"]), signal.SIGKILL)
         wait_until(lambda: run.says(f"attaching to job {first}"), "the run attaches to its job")
         assert run.statuses() == ["RUNNING"]
-        assert "AwaitingRetry" in run.history
+        assert "Revived" in run.history
 
         os.kill(driver_pid(first), signal.SIGKILL)
         wait_until(lambda: run.statuses() == ["FAILED", "RUNNING"], "the next attempt starts")
 
         # Twice where the worker reports the end of the process late; never because of a cancel.
-        num_revivals = run.history.count("AwaitingRetry")
+        num_revivals = run.history.count("Revived")
         began = time.monotonic()
         run.cancel()
         wait_until(lambda: run.statuses() == ["FAILED", "STOPPED"], "the job is stopped", 30)
@@ -139,7 +139,7 @@ def test_lost_processes_cost_no_training_and_a_cancel_stops_the_job(stack: Runni
         print(f"cancelled within {time.monotonic() - began:.0f} s")
         # `revive` looked at the cancelled run and left it as it is.
         wait_until(lambda: run.says(f"Flow run {run.id}: cancelled"), "revive has looked", 60)
-        assert run.history.count("AwaitingRetry") == num_revivals, run.history
+        assert run.history.count("Revived") == num_revivals, run.history
         assert run.now["state_type"] == "CANCELLED"
     finally:
         run.close()

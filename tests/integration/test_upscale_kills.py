@@ -129,7 +129,7 @@ def test_a_bulk_run_survives_the_loss_of_its_flow(
     before = run.wait_for_outputs()
     kill([int(run.now["infrastructure_pid"])])
     expect_whole(stack, run, before, undisturbed)
-    assert "AwaitingRetry" in run.history
+    assert "Revived" in run.history
     assert set(run.statuses()) == {"SUCCEEDED"}, "no job was lost or made twice"
 
 
