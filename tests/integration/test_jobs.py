@@ -114,6 +114,29 @@ def makes_progress(run: Run, stack: RunningStack) -> bool:
     return stack.store.head(f"runs/{name}/progress.json") is not None
 
 
+def test_a_hopeless_failure_on_the_cluster_ends_the_flow_after_one_job(
+    stack: RunningStack,
+) -> None:
+    """The node refuses the spec, which names no release of this project."""
+    printed = stack.python(
+        "from prefect import flow\n"
+        "from pydantic import BaseModel\n"
+        "from flows.jobs import run_job\n"
+        "from srgan.errors import ClusterError\n"
+        "@flow\n"
+        "def refused():\n"
+        "    run_job(stage='refused', run='refused', module='srgan.adapters.ray_upscale',\n"
+        "            spec=BaseModel(), spec_key='runs/refused/spec.json')\n"
+        "try:\n"
+        "    refused()\n"
+        "except ClusterError as error:\n"
+        "    print('RESULT', error)"
+    )
+    error = next(line for line in printed.splitlines() if line.startswith("RESULT "))
+    assert "trying again would not help: ClusterError: this Ray node runs srgan" in error
+    assert len(list(stack.store.list("runs/refused/jobs/"))) == 1
+
+
 def test_lost_processes_cost_no_training_and_a_cancel_stops_the_job(stack: RunningStack) -> None:
     for seed in range(6):
         stack.store.put(f"raw/lost/{seed}.png", dead_leaves(seed + 100))
