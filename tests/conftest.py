@@ -1,13 +1,5 @@
 """What tests share: a real object store and photos drawn from a seed."""
 
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -18,106 +10,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srgan.adapters.s3 import S3Store, open_store
-from srgan.errors import StorageError
+from srgan.refs import ModelRef
 from srgan.settings import Settings
-from tests.mlflow_server import run_mlflow_server
-
-_START_LIMIT_S = 60.0
-_PORTS = (
-    "master.port",
-    "master.port.grpc",
-    "volume.port",
-    "volume.port.grpc",
-    "filer.port",
-    "filer.port.grpc",
-    "s3.port",
-    "s3.port.grpc",
-    "admin.port",
-    "admin.port.grpc",
-)
-
-DrawPhoto = Callable[..., NDArray[np.uint8]]
+from tests.support.mlflow_server import run_mlflow_server
+from tests.support.object_server import run_object_server
+from tests.support.photos import DrawPhoto
+from tests.support.ports import free_ports
 
 
 @pytest.fixture(scope="session")
 def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A SeaweedFS of this session on free loopback ports; Settings that reach it."""
-    home = tmp_path_factory.mktemp("s3")
-    # Socket paths end at 107 bytes; pytest's directories can be longer.
-    sockets = tempfile.mkdtemp(prefix="srgan-", dir="/tmp")
-    ports = free_ports(len(_PORTS))
-    settings = Settings(
-        AWS_ENDPOINT_URL=f"http://127.0.0.1:{ports[_PORTS.index('s3.port')]}",
-        AWS_ACCESS_KEY_ID=secrets.token_hex(8),
-        AWS_SECRET_ACCESS_KEY=secrets.token_hex(16),
-        AWS_DEFAULT_REGION="us-east-1",
-        bucket="srgan-test",
-        home=home,
-    )
-    assert settings.s3_access_key is not None
-    assert settings.s3_secret_key is not None
-    with (home / "weed.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("weed")),
-                "-logtostderr=true",
-                "mini",
-                f"-dir={home}",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                *(f"-{name}={port}" for name, port in zip(_PORTS, ports, strict=True)),
-                "-s3.port.iceberg=0",
-                "-s3.port.lance=0",
-                "-webdav=false",
-                "-admin.ui=false",
-                "-master.telemetry=false",
-                f"-filer.localSocket={sockets}/filer.sock",
-                f"-s3.localSocket={sockets}/s3.sock",
-            ],
-            env={
-                **os.environ,
-                "AWS_ACCESS_KEY_ID": settings.s3_access_key.get_secret_value(),
-                "AWS_SECRET_ACCESS_KEY": settings.s3_secret_key.get_secret_value(),
-            },
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_for_server(process, settings, home / "weed.log")
+    with run_object_server(tmp_path_factory.mktemp("s3")) as settings:
         yield settings
-    finally:
-        # Nothing here outlives the session, so it need not take leave (up to 12 s).
-        process.kill()
-        process.wait()
-        shutil.rmtree(sockets)
-
-
-def free_ports(count: int) -> list[int]:
-    taken = [socket.socket() for _ in range(count)]
-    try:
-        for each in taken:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in taken]
-    finally:
-        for each in taken:
-            each.close()
-
-
-def _wait_for_server(process: subprocess.Popen[bytes], settings: Settings, log: Path) -> None:
-    """Until a bucket can be made and written to: the port answers before the volumes do."""
-    store = open_store(settings)
-    limit = time.monotonic() + _START_LIMIT_S
-    while True:
-        try:
-            store.ensure_bucket()
-            store.put("ready", b"")
-            store.delete("ready")
-            return
-        except StorageError as error:
-            if process.poll() is not None or time.monotonic() > limit:
-                tail = log.read_text(errors="replace")[-2000:]
-                raise AssertionError(f"SeaweedFS did not start ({error}):\n{tail}") from error
-            time.sleep(0.1)
 
 
 @pytest.fixture
@@ -207,3 +112,18 @@ def service_store(
     }.items():
         monkeypatch.setenv(name, value)
     return object_store
+
+
+@pytest.fixture(scope="module")
+def versions(mlflow_settings: Settings) -> list[ModelRef]:
+    """Three versions of one model; which of them is champion the tests' empty log says."""
+    # Imported here: most tests do without, and it costs seconds.
+    from srgan.adapters.registering import Registrar
+    from tests.support.shelf import MODEL
+    from tests.support.versions import lineage, weights
+
+    registry = Registrar(mlflow_settings)
+    return [
+        registry.register(MODEL, weights(seed), lineage(f"adversarial-shelf-{seed}", weights(seed)))
+        for seed in (11, 12, 13)
+    ]

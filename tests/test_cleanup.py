@@ -13,7 +13,7 @@ from srgan.config import DataConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.evaluate.promotions import Grounds, Hand, PromotionLog
 from srgan.refs import DatasetRef, PromotionDecision, to_json
-from tests.train.test_checkpoint import manifest
+from tests.support.checkpoints import manifest
 
 ALL_OLD = Rules(keep=1, before=time.time() + 3600)
 DATA = DataConfig(scale=2, crop_size=32, eval_share=0.3)

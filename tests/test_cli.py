@@ -1,21 +1,12 @@
 """The `srgan` command, as a shell meets it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from srgan.stack.state import create_state
-
-SRGAN = str(Path(sys.executable).with_name("srgan"))
-
-
-def srgan(*arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "SRGAN_HOME": str(home or "/nonexistent")}
-    return subprocess.run(
-        [SRGAN, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+from tests.support.commands import SRGAN, srgan
 
 
 def test_help_names_the_commands() -> None:

@@ -11,8 +11,8 @@ from srgan.cli_export import export
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.interchange import dump_generator
-from tests.models.networks import random_generator
-from tests.test_cli import srgan
+from tests.support.commands import srgan
+from tests.support.networks import random_generator
 
 GENERATOR = random_generator(
     GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4)

@@ -20,15 +20,13 @@ from srgan.cli import app
 from srgan.config import GateConfig
 from srgan.evaluate.decision import decide, promote_by_hand
 from srgan.evaluate.promotions import PromotionLog
-from srgan.evaluate.report import Report
-from srgan.refs import ModelRef, to_json
+from srgan.refs import ModelRef
 from srgan.settings import Settings
-from tests.adapters.versions import lineage, weights
-from tests.evaluate.test_gate import report
+from tests.support.shelf import MODEL, crown, measured
+from tests.support.versions import lineage, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
-MODEL = "shelf-x4"
 SRGAN = str(Path(sys.executable).with_name("srgan"))
 
 
@@ -54,16 +52,6 @@ def models(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     return run
 
 
-@pytest.fixture(scope="module")
-def versions(mlflow_settings: Settings) -> list[ModelRef]:
-    """Three versions of one model; which of them is champion the tests' empty log says."""
-    registry = Registrar(mlflow_settings)
-    return [
-        registry.register(MODEL, weights(seed), lineage(f"adversarial-shelf-{seed}", weights(seed)))
-        for seed in (11, 12, 13)
-    ]
-
-
 @pytest.fixture
 def store(service_store: S3Store) -> S3Store:
     """The empty bucket that the commands find."""
@@ -77,13 +65,6 @@ def log(store: S3Store) -> PromotionLog:
 
 def alias() -> int | None:
     return Registry(Settings()).alias(MODEL, CHAMPION)
-
-
-def crown(log: PromotionLog, *in_turn: ModelRef) -> None:
-    """Make versions champion one after the other."""
-    for version in in_turn:
-        entry = promote_by_hand(log, version, log.champion(), "v1", "it is the test's")
-        publish(Registry(Settings()), log, entry)
 
 
 def overtake(
@@ -103,22 +84,6 @@ def overtake(
         return entry
 
     monkeypatch.setattr(PromotionLog, "append", overtaken)
-
-
-def measured(
-    store: S3Store, version: ModelRef, champion: ModelRef | None, psnr: dict[str, float]
-) -> Report:
-    """The evaluation that `version` was registered with, put where its tag says."""
-    found = report(psnr).model_copy(
-        update={
-            "weights": {
-                "model": version.weights_digest,
-                **({"champion": champion.weights_digest} if champion else {}),
-            }
-        }
-    )
-    store.put(f"runs/{version.run}/evaluations/1/report.json", to_json(found))
-    return found
 
 
 def test_a_promotion_by_recorded_figures_makes_champion_alias_and_history(

@@ -9,7 +9,7 @@ from srgan.adapters.s3 import S3Store
 from srgan.cli import app
 from srgan.evaluate.promotions import PromotionLog
 from srgan.refs import ModelRef
-from tests.test_cli_models import MODEL, crown, measured, versions  # noqa: F401  # a fixture
+from tests.support.shelf import MODEL, crown, measured
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
@@ -41,7 +41,7 @@ def ratings(folder: Path, *, second: int) -> Path:
 
 def test_a_study_is_imported_shown_and_decides_a_promotion(
     srgan: Callable[..., Printed],
-    versions: list[ModelRef],  # noqa: F811  # the fixture
+    versions: list[ModelRef],
     service_store: S3Store,
     tmp_path: Path,
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_study_is_imported_shown_and_decides_a_promotion(
 
 def test_ratings_of_versions_that_there_are_not_are_refused(
     srgan: Callable[..., Printed],
-    versions: list[ModelRef],  # noqa: F811  # the fixture
+    versions: list[ModelRef],
     service_store: S3Store,
     tmp_path: Path,
 ) -> None:

@@ -30,9 +30,9 @@ from srgan.resize import imresize, resample
 from srgan.settings import Settings
 from srgan.upscale import decoders
 from srgan.upscale.engine import Engine
-from tests.models.networks import random_generator
-from tests.models.perceptual_weights import drawn_weights
-from tests.test_cli import srgan
+from tests.support.commands import srgan
+from tests.support.networks import random_generator
+from tests.support.perceptual_weights import drawn_weights
 
 GENERATOR = random_generator(
     GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4)

@@ -8,7 +8,7 @@ from rich.console import Console
 from srgan.cli_tables import figures_table, pairing_table
 from srgan.evaluate.pairing import Pairing, Side
 from srgan.refs import ModelRef
-from tests.evaluate.test_gate import report
+from tests.support.reports import report
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,17 +1,12 @@
 """prefect.yaml fits the flows that it deploys."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from flows.growth import GROWN
-
-ROOT = Path(__file__).parents[1]
-PROJECT = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-DEPLOYMENTS: dict[str, dict[str, Any]] = {one["name"]: one for one in PROJECT["deployments"]}
+from tests.support.checkout import DEPLOYMENTS
 
 
 def flow_of(deployment: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from srgan.losses import (
     total_variation,
 )
 from srgan.models.features import FeatureExtractor, load_extractor
-from tests.models.perceptual_weights import drawn_state, drawn_weights
+from tests.support.perceptual_weights import drawn_state, drawn_weights
 
 
 def images() -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from srgan.cleanup import Plan
 from srgan.errors import OrchestratorError, RegistryError
 from srgan.refs import ModelRef
 from srgan.settings import Settings
-from tests.adapters.versions import lineage, weights
+from tests.support.versions import lineage, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 

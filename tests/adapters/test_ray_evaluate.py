@@ -24,9 +24,9 @@ from srgan.refs import CheckpointRef, EvaluationRef, SetRef
 from srgan.settings import Settings
 from srgan.train.checkpoint import read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
-from tests.models.perceptual_weights import drawn_weights
-from tests.train.stages import PLAIN
-from tests.train.test_checkpoint import manifest
+from tests.support.checkpoints import manifest
+from tests.support.perceptual_weights import drawn_weights
+from tests.support.stages import PLAIN
 
 
 def saved_generator(store: S3Store, gain: float) -> CheckpointRef:

@@ -7,7 +7,7 @@ import pytest
 from srgan.adapters import ray_jobs
 from srgan.adapters.ray_jobs import RayJobs
 from srgan.errors import ClusterError
-from tests.job_server import JobServer, serve
+from tests.support.job_server import JobServer, serve
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from srgan.config import Config
 from srgan.errors import ClusterError, ConfigError
 from srgan.settings import Settings
 from srgan.version import release_version
-from tests.job_server import serve
+from tests.support.job_server import serve
 
 
 class Spec(Config):

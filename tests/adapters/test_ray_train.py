@@ -16,8 +16,8 @@ from srgan.settings import Settings
 from srgan.train.checkpoint import read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
 from srgan.version import release_version
-from tests.train.stages import BATCH_NORM, PLAIN, adversarial, pretrain
-from tests.train.test_checkpoint import manifest, parts
+from tests.support.checkpoints import manifest, parts
+from tests.support.stages import BATCH_NORM, PLAIN, adversarial, pretrain
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from srgan.errors import RegistryError
 from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.version import numerics_version, release_version
-from tests.adapters.versions import IMPORTED, import_lineage, lineage, weights
+from tests.support.versions import IMPORTED, import_lineage, lineage, weights
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

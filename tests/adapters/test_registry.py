@@ -26,7 +26,7 @@ from srgan.recipes import tiny
 from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.upscale.engine import Engine
-from tests.adapters.versions import DATASET, IMPORTED, METRICS, import_lineage, lineage, weights
+from tests.support.versions import DATASET, IMPORTED, METRICS, import_lineage, lineage, weights
 
 if TYPE_CHECKING:
     pass

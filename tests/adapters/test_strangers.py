@@ -27,8 +27,8 @@ from srgan.adapters.registry import CHAMPION
 from srgan.models.interchange import load_generator
 from srgan.settings import Settings
 from srgan.upscale.engine import Engine
-from tests.adapters.versions import lineage, weights
-from tests.conftest import free_ports
+from tests.support.ports import free_ports
+from tests.support.versions import lineage, weights
 
 pytestmark = [
     pytest.mark.slow,

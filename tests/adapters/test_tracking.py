@@ -19,7 +19,7 @@ from srgan.adapters.tracking import (
 from srgan.config import PretrainConfig
 from srgan.refs import DatasetRef
 from srgan.settings import Settings
-from tests.train.stages import pretrain
+from tests.support.stages import pretrain
 
 
 def begin(settings: Settings, key: str, parent: str | None = None) -> str:

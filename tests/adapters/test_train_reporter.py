@@ -14,7 +14,7 @@ from srgan.keys import progress_key
 from srgan.refs import DatasetRef
 from srgan.settings import Settings
 from srgan.train.progress import Progress
-from tests.train.stages import pretrain
+from tests.support.stages import pretrain
 
 PROGRESS = Progress(
     stage="pretrain",

@@ -24,7 +24,7 @@ from srgan.errors import CheckpointError, ConfigError, StorageError
 from srgan.keys import weights_key
 from srgan.models.weights import find_mirrored, read_weights
 from srgan.settings import Settings
-from tests.models.perceptual_weights import as_pth, drawn_state, drawn_weights
+from tests.support.perceptual_weights import as_pth, drawn_state, drawn_weights
 
 SHA256 = hashlib.sha256(drawn_weights()).hexdigest()
 

@@ -24,8 +24,8 @@ from srgan.config import DataConfig, PretrainConfig
 from srgan.errors import ConfigError, DataError
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.models.interpolation import Bicubic
-from tests.conftest import DrawPhoto
-from tests.models.perceptual_weights import drawn_weights
+from tests.support.perceptual_weights import drawn_weights
+from tests.support.photos import DrawPhoto
 
 DATA = DataConfig(scale=4, crop_size=64, shrunk=(0.75,))
 

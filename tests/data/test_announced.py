@@ -5,7 +5,7 @@ from srgan.config import GrowthConfig
 from srgan.data.announced import growth_since_announced, mark_announced
 from srgan.data.changes import PhotoChanges
 from srgan.keys import announced_key
-from tests.data.conftest import Prepare
+from tests.support.workshop import Prepare
 
 HALF = GrowthConfig(min_changed_share=0.5)
 

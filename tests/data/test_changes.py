@@ -7,7 +7,7 @@ from srgan.config import GrowthConfig
 from srgan.data.changes import PhotoChanges, changes_since, compare_photos
 from srgan.data.manifest import read_manifest
 from srgan.keys import table_key
-from tests.data.conftest import Prepare
+from tests.support.workshop import Prepare
 
 
 def test_equal_photos_have_not_changed() -> None:

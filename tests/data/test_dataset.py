@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from srgan.data.dataset import Crops, Patches, _distinct, share_of
 from srgan.errors import ConfigError, StorageError
-from tests.data.conftest import Workshop
+from tests.support.workshop import Workshop
 
 _SIZE = 16
 

@@ -22,7 +22,7 @@ from srgan.errors import ConflictError, DataError, StorageError
 from srgan.images.likeness import look_of
 from srgan.keys import OWN_PREFIXES, newest_dataset_key
 from srgan.refs import DatasetRef
-from tests.data.conftest import CONFIG, Asked, Workshop
+from tests.support.workshop import CONFIG, Asked, Workshop
 
 
 def test_crops_hold_every_pixel_of_every_photo(workshop: Workshop) -> None:

@@ -15,7 +15,7 @@ from srgan.data.tables import Span
 from srgan.errors import ConfigError, StorageError
 from srgan.keys import shard_key
 from srgan.settings import Settings
-from tests.data.conftest import Asked
+from tests.support.workshop import Asked
 
 _SIZE = 4
 

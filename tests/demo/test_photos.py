@@ -10,7 +10,7 @@ from srgan.demo import dataset_name
 from srgan.demo.photos import Synced, photos_in, shipped_photos, small_versions, sync
 from srgan.errors import ConfigError
 from srgan.images import decode
-from tests.conftest import DrawPhoto
+from tests.support.photos import DrawPhoto
 
 
 def test_the_shipped_photographs_are_colour_photographs_without_stereo_twins() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from srgan.evaluate.comparison import compare, with_bicubic
 from srgan.evaluate.details import Detail, Details, most_different
-from tests.report.contents import Pixels, Roughness, crops_of, nearest
+from tests.support.contents import Pixels, Roughness, crops_of, nearest
 
 
 def half(lr: Pixels) -> Pixels:

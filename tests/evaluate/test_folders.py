@@ -11,7 +11,7 @@ from srgan.evaluate.folders import FolderQuality, Quality, compare_folders, qual
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.metrics import psnr, ssim
 from srgan.upscale.levels import luma
-from tests.models.perceptual_weights import drawn_weights
+from tests.support.perceptual_weights import drawn_weights
 
 Pixels = NDArray[np.uint8]
 

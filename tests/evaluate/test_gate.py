@@ -6,69 +6,15 @@ from srgan.config import GateConfig
 from srgan.errors import ConfigError
 from srgan.evaluate.gate import Verdict
 from srgan.evaluate.gate import judge as judge_with
-from srgan.evaluate.guards import NOT_FINITE, Signs
-from srgan.evaluate.report import Figures, ImageFigures, Report, means
-from srgan.perceptual import DISTANCES
-from tests.evaluate.test_lineage import dataset
+from srgan.evaluate.guards import NOT_FINITE
+from srgan.evaluate.report import Figures, Report
+from tests.support.reports import GOOD, pixels, report
 
-GOOD = Signs(finite=True, contrast=1.1, brightness_shift=0.3, colour_shift=-0.2, checkerboard=0.1)
 SQUEEZENET, VGG = "squeezenet_distance", "vgg19_distance"
-
-
-def report(
-    psnr: dict[str, float],
-    distances: dict[str, dict[str, float]] | None = None,
-    *,
-    beyond_pixels: list[str] | None = None,
-    trained_on_judge: dict[str, list[str]] | None = None,
-    num_photos: int = 6,
-    jitter: float = 0.0,
-    signs: Signs = GOOD,
-) -> Report:
-    """An evaluation of two crops of each photo; `distances` by network, then by contestant.
-
-    Photos are harder or easier for all contestants alike; `jitter` is what the model's distances
-    and PSNR differ by besides, up and down in turn.
-    """
-    distances = distances or {}
-
-    def figures(name: str, photo: int) -> Figures:
-        own = jitter * (-1) ** photo if name == "model" else 0.0
-        return Figures(
-            psnr=psnr[name] + photo - (num_photos - 1) / 2 + own,
-            ssim=0.8,
-            distances={d: values[name] + own for d, values in distances.items()},
-        )
-
-    images = [
-        ImageFigures(
-            source=f"{photo}.png",
-            crop=2 * photo + crop,
-            figures={name: figures(name, photo) for name in psnr},
-            signs=dict.fromkeys(psnr, GOOD) | {"model": signs},
-        )
-        for photo in range(num_photos)
-        for crop in range(2)
-    ]
-    return Report(
-        dataset=dataset(),
-        scale=4,
-        numerics_version="1",
-        weights={},
-        judges={network: "0" * 64 for network, name in DISTANCES.items() if name in distances},
-        trained_on_judge=trained_on_judge or {},
-        beyond_pixels=beyond_pixels or [],
-        means=means(images),
-        images=images,
-    )
 
 
 def judge(report: Report, *, challenger: int, champion: int | None) -> Verdict:
     return judge_with(report, GateConfig(), challenger=challenger, champion=champion)
-
-
-def pixels(**psnr: float) -> Report:
-    return report(psnr)
 
 
 def gans(

@@ -15,7 +15,7 @@ from srgan.images.files import read_photo
 from srgan.models.interchange import dump_generator
 from srgan.resize import imresize
 from srgan.upscale.engine import Engine
-from tests.train.stages import adversarial, pretrain, start
+from tests.support.stages import adversarial, pretrain, start
 
 SCALE = 4
 Pixels = NDArray[np.uint8]

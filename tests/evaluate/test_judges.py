@@ -20,8 +20,8 @@ from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.train.checkpoint import Manifest, read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
-from tests.train.stages import adversarial, pretrain
-from tests.train.test_checkpoint import manifest, parts
+from tests.support.checkpoints import manifest, parts
+from tests.support.stages import adversarial, pretrain
 
 FEATURES = FeatureContentConfig(
     network="squeezenet1_1", layer="fire2", feature_scale=0.1, weights="00000000"

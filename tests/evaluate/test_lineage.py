@@ -7,23 +7,8 @@ from srgan.errors import RegistryError
 from srgan.evaluate.lineage import ImportLineage, recorded_gate, training_inputs, what_changed
 from srgan.evaluate.spec import EvaluateSpec
 from srgan.recipes import demo, tiny
-from srgan.refs import CheckpointRef, DatasetRef, ModelRef
-
-
-def dataset(version: str = "v1", num_read: int = 0) -> DatasetRef:
-    return DatasetRef(
-        dataset="leaves",
-        version=version,
-        key=f"crops/leaves/versions/{version}.json",
-        source="s3://bucket/raw",
-        scale=4,
-        num_train_crops=4,
-        num_eval_crops=2,
-        num_train_photos=2,
-        num_eval_photos=1,
-        num_rejected=0,
-        num_read=num_read,
-    )
+from srgan.refs import CheckpointRef, ModelRef
+from tests.support.reports import dataset
 
 
 def checkpoint(digest: str, run: str = "adversarial-1") -> CheckpointRef:

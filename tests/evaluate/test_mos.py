@@ -16,7 +16,7 @@ from srgan.evaluate.mos import (
     parse_ratings,
     read_studies,
 )
-from tests.evaluate.test_gate import pixels
+from tests.support.reports import pixels
 
 CSV = """version,image,rater,score
 1,baboon.png,ann,3

@@ -7,7 +7,7 @@ from srgan.errors import ConfigError, DataError
 from srgan.evaluate.pairing import find_pairings
 from srgan.evaluate.report import Report
 from srgan.refs import ModelRef, SetRef, to_json
-from tests.evaluate.test_gate import report
+from tests.support.reports import report
 
 A, B = (ModelRef(name="m", version=n, run=f"run-{n}", weights_digest=str(n)) for n in (1, 2))
 SET5 = SetRef(name="set5", version="s1", key="k", num_photos=6, num_images=12)

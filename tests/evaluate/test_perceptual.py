@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.models.features import load_extractor
-from tests.models.perceptual_weights import drawn_weights
+from tests.support.perceptual_weights import drawn_weights
 
 Pixels = NDArray[np.uint8]
 CPU = torch.device("cpu")

@@ -19,9 +19,9 @@ from flows.growth import GROWN
 from flows.prepare import prepare
 from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig, GrowthConfig
-from tests.conftest import DrawPhoto
-from tests.integration.conftest import wait_until
-from tests.test_deployments import DEPLOYMENTS
+from tests.support.checkout import DEPLOYMENTS
+from tests.support.photos import DrawPhoto
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

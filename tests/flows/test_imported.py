@@ -21,8 +21,8 @@ from srgan.models.interchange import dump_generator
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
 from srgan.settings import Settings
-from tests.flows.pipeline import Pipeline
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
+from tests.support.pipeline import Pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 

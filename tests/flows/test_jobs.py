@@ -19,7 +19,7 @@ from srgan.config import Config
 from srgan.errors import ClusterError, ConfigError
 from srgan.settings import Settings
 from srgan.version import release_version
-from tests.job_server import JobServer, ServedJob, serve
+from tests.support.job_server import JobServer, ServedJob, serve
 
 
 class Spec(Config):

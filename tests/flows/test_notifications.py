@@ -29,7 +29,8 @@ from prefect.states import (
 
 from flows import revive as module
 from flows.revive import revive
-from tests.integration.conftest import ROOT, wait_until
+from tests.support.checkout import ROOT
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),

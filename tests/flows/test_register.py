@@ -21,10 +21,10 @@ from srgan.recipes import tiny
 from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.train.checkpoint_writer import CheckpointWriter
-from tests.adapters.versions import lineage
-from tests.conftest import free_ports
-from tests.mlflow_server import run_mlflow_server, server_pids
-from tests.train.test_checkpoint import RUN, manifest
+from tests.support.checkpoints import RUN, manifest
+from tests.support.mlflow_server import run_mlflow_server, server_pids
+from tests.support.ports import free_ports
+from tests.support.versions import lineage
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),

@@ -15,7 +15,7 @@ from srgan.adapters.tracking import artifact_url, find_run, mlflow_client
 from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.storage import split_uri
-from tests.flows.pipeline import Pipeline
+from tests.support.pipeline import Pipeline
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),

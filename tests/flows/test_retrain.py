@@ -30,8 +30,8 @@ from srgan.models.weights import publish_weights
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
 from srgan.settings import Settings
-from tests.conftest import DrawPhoto
-from tests.flows.pipeline import Pipeline
+from tests.support.photos import DrawPhoto
+from tests.support.pipeline import Pipeline
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),

@@ -21,7 +21,7 @@ from srgan.evaluate.spec import EvaluateSpec
 from srgan.recipes import tiny
 from srgan.refs import DatasetRef, EvaluationRef, SetResult, to_json
 from srgan.settings import Settings
-from tests.flows.pipeline import Pipeline
+from tests.support.pipeline import Pipeline
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),

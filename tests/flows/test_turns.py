@@ -22,7 +22,8 @@ from prefect.states import AwaitingRetry
 from flows import retrain as retrain_module
 from flows.retrain import retrain
 from flows.turns import IfBusy, limit_name, turn
-from tests.integration.conftest import ROOT, wait_until
+from tests.support.checkout import ROOT
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

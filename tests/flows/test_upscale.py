@@ -28,7 +28,7 @@ from srgan.refs import ModelRef, UpscaleReport
 from srgan.settings import Settings
 from srgan.upscale.progress import RunProgress
 from srgan.upscale.summary import check
-from tests.conftest import DrawPhoto
+from tests.support.photos import DrawPhoto
 
 
 class Models:

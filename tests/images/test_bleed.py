@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from srgan.images import Photo
 from srgan.images.bleed import bled
-from tests.images.files import picture
+from tests.support.image_files import picture
 
 DTYPES = [np.uint8, np.uint16]
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile, TiffImagePlugin, TiffTags
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode_in_8_bits, pixel_digest
-from tests.images.files import exif, file, picture, png, png_chunk, srgb_profile
+from tests.support.image_files import exif, file, picture, png, png_chunk, srgb_profile
 
 LOSSLESS = {
     "png": file(picture(), "png"),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode, decode_in_8_bits, encode
-from tests.images.files import exif, picture, png, png_chunk, srgb_profile
+from tests.support.image_files import exif, picture, png, png_chunk, srgb_profile
 
 Deep = NDArray[np.uint16]
 

@@ -6,7 +6,7 @@ import pytest
 from srgan.errors import ImageError
 from srgan.images import Photo, decode, encode
 from srgan.images.encode import check_writable
-from tests.images.files import exif, picture, srgb_profile
+from tests.support.image_files import exif, picture, srgb_profile
 
 PHOTO = Photo(picture(), icc_profile=srgb_profile(), exif=exif(1), dpi=(300, 200))
 ALPHA = picture()[:, :, 1]

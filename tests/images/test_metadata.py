@@ -9,7 +9,7 @@ from PIL.ExifTags import IFD, Base
 
 from srgan.images import Photo, decode, encode
 from srgan.images.exif_block import resolution
-from tests.images.files import exif, exif_dpi, file, picture, png, png_chunk, srgb_profile
+from tests.support.image_files import exif, exif_dpi, file, picture, png, png_chunk, srgb_profile
 
 
 def read(data: bytes) -> Photo:

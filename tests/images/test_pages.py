@@ -12,7 +12,7 @@ from PIL import Image, ImageSequence
 from srgan.errors import ImageError
 from srgan.images import Photo, decode, decode_in_8_bits, encode
 from srgan.images.encode import check_writable
-from tests.images.files import exif, file, picture, srgb_profile
+from tests.support.image_files import exif, file, picture, srgb_profile
 
 FRAMES = [np.ascontiguousarray(np.roll(picture(), 8 * n, axis=1)) for n in range(4)]
 

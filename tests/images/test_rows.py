@@ -15,7 +15,7 @@ from srgan.errors import ImageError
 from srgan.images import Photo, decode, encode
 from srgan.images.rows import encode_into
 from srgan.images.spool import Plane, SpooledPhoto
-from tests.images.files import exif, srgb_profile
+from tests.support.image_files import exif, srgb_profile
 
 FORMATS = ("png", "jpeg", "tiff", "webp", "bmp")
 EXTRAS: dict[str, Any] = {"icc_profile": srgb_profile(), "exif": exif(1), "dpi": (300, 200)}

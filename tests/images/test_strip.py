@@ -3,7 +3,7 @@ import pytest
 
 from srgan.images import decode, strip
 from srgan.images.strip import stack
-from tests.images.files import picture
+from tests.support.image_files import picture
 
 
 def test_a_strip_shows_each_image_unaltered_under_its_caption() -> None:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from srgan.recipes import tiny
-from tests.integration.conftest import RunningStack, dead_leaves
+from tests.support.photos import dead_leaves
+from tests.support.running_stack import RunningStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -3,15 +3,15 @@
 import os
 import signal
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from srgan.recipes import tiny
-from tests.integration.conftest import RunningStack, dead_leaves, wait_until
+from tests.support.flow_runs import Run
+from tests.support.photos import dead_leaves
+from tests.support.running_stack import RunningStack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -26,72 +26,6 @@ PARAMETERS = {
     "recipe": ENDLESS.model_dump(mode="json"),
     "num_workers": 1,
 }
-
-
-class Run:
-    """A flow run of a deployment, seen through Prefect's and Ray's interfaces."""
-
-    def __init__(
-        self,
-        stack: RunningStack,
-        deployment: str = "retrain/retrain",
-        parameters: Mapping[str, object] = PARAMETERS,
-    ) -> None:
-        self._api = httpx.Client(base_url=stack.env["PREFECT_API_URL"], timeout=30)
-        # Not through Ray's client: it remembers for the life of a process whether tokens are on.
-        token = Path(stack.env["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
-        self._jobs = httpx.Client(
-            base_url=stack.env["RAY_ADDRESS"],
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=30,
-        )
-        found = self._ask("GET", f"/deployments/name/{deployment}")["id"]
-        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        self.id: str = self._ask("POST", f"/deployments/{found}/create_flow_run", body)["id"]
-
-    def _ask(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        deadline = time.monotonic() + 20
-        while True:
-            answer = self._api.request(method, path, json=body, params=query)
-            # The server says so while its SQLite is busy; Prefect's own client asks again too.
-            if answer.status_code != 503 or time.monotonic() > deadline:
-                return answer.raise_for_status().json()
-            time.sleep(0.5)
-
-    @property
-    def now(self) -> dict[str, Any]:
-        return dict(self._ask("GET", f"/flow_runs/{self.id}"))
-
-    @property
-    def history(self) -> list[str]:
-        states = self._ask("GET", "/flow_run_states/", flow_run_id=self.id)
-        return [s["name"] for s in sorted(states, key=lambda s: str(s["timestamp"]))]
-
-    def cancel(self) -> None:
-        self._ask("POST", f"/flow_runs/{self.id}/set_state", {"state": {"type": "CANCELLING"}})
-
-    def says(self, text: str) -> bool:
-        """Whether one of the newest log lines of any flow run contains a text."""
-        lines = self._ask("POST", "/logs/filter", {"limit": 200, "sort": "TIMESTAMP_DESC"})
-        return any(text in line["message"] for line in lines)
-
-    def training(self) -> list[dict[str, Any]]:
-        """The Ray jobs of this flow run's pretrain stage, oldest first."""
-        jobs = self._jobs.get("/api/jobs/").raise_for_status().json()
-        ours = [job for job in jobs if job["submission_id"].startswith(f"{self.id}-pretrain-")]
-        return sorted(ours, key=lambda job: int(job["start_time"]))
-
-    def statuses(self) -> list[str]:
-        return [job["status"] for job in self.training()]
-
-    def close(self) -> None:
-        """Leave nothing running, however the test ended, and give back the connection."""
-        if self.now["state_type"] not in {"CANCELLED", "FAILED", "COMPLETED"}:
-            self.cancel()
-            for job in self.training():
-                self._jobs.post(f"/api/jobs/{job['submission_id']}/stop")
-        self._jobs.close()
-        self._api.close()
 
 
 def driver_pid(job_id: str) -> int:
@@ -140,7 +74,7 @@ def test_a_hopeless_failure_on_the_cluster_ends_the_flow_after_one_job(
 def test_lost_processes_cost_no_training_and_a_cancel_stops_the_job(stack: RunningStack) -> None:
     for seed in range(6):
         stack.store.put(f"raw/lost/{seed}.png", dead_leaves(seed + 100))
-    run = Run(stack)
+    run = Run(stack, "retrain/retrain", PARAMETERS)
     try:
         wait_until(lambda: makes_progress(run, stack), "training makes progress", 240)
         first = run.training()[0]["submission_id"]

@@ -14,9 +14,9 @@ from srgan.recipes import tiny
 from srgan.refs import DatasetRef
 from srgan.stack.environment import service_environment
 from srgan.train.checkpoint import read_manifest
-from tests.integration.conftest import RunningStack, wait_until
-from tests.integration.test_jobs import Run
-from tests.integration.training import (
+from tests.support.flow_runs import Run
+from tests.support.running_stack import RunningStack
+from tests.support.training import (
     Training,
     job_processes,
     kill,
@@ -25,6 +25,7 @@ from tests.integration.training import (
     processes_with,
     training_workers,
 )
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1200)]
 

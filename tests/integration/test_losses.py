@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from srgan.recipes import tiny
-from tests.integration.conftest import RunningStack, dead_leaves
-from tests.integration.training import Training, kill, prepare, prepare_leaves, training_workers
+from tests.support.photos import dead_leaves
+from tests.support.running_stack import RunningStack
+from tests.support.training import Training, kill, prepare, prepare_leaves, training_workers
 
 pytestmark = pytest.mark.integration
 

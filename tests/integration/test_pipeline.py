@@ -14,7 +14,8 @@ from PIL import Image
 
 from srgan.data.prepare import is_source
 from srgan.keys import MAP
-from tests.integration.conftest import RunningStack, dead_leaves
+from tests.support.photos import dead_leaves
+from tests.support.running_stack import RunningStack
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import RunningStack, dead_leaves, wait_until
+from tests.support.photos import dead_leaves
+from tests.support.running_stack import RunningStack
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

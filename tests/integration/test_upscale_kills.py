@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.conftest import RunningStack, dead_leaves, wait_until
-from tests.integration.test_jobs import Run
-from tests.integration.training import kill, object_store_away, processes_with
+from tests.support.flow_runs import Run
+from tests.support.photos import dead_leaves
+from tests.support.running_stack import RunningStack
+from tests.support.training import kill, object_store_away, processes_with
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from srgan.config import GeneratorConfig, Scale
 from srgan.models.build import build_generator
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 
 def convolve(weights: dict[str, Tensor]) -> Callable[[Tensor, str], Tensor]:

@@ -9,7 +9,7 @@ from srgan.models.ensemble import SelfEnsemble
 from srgan.models.interchange import dump_generator
 from srgan.models.interpolation import Bicubic
 from srgan.upscale.engine import Engine
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 GENERATOR = random_generator(
     GeneratorConfig(kind="bicubic_resnet", scale=2, num_blocks=1, num_channels=4)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.features import FeatureExtractor, load_extractor
 from srgan.perceptual import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
-from tests.models.perceptual_weights import as_pth, drawn_state, drawn_weights
+from tests.support.perceptual_weights import as_pth, drawn_state, drawn_weights
 
 NETWORKS: list[FeatureNetwork] = ["vgg19", "squeezenet1_1"]
 

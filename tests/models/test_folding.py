@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from srgan.config import GeneratorConfig
 from srgan.models.base import Generator
 from srgan.models.folding import before_shuffle, folded
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 CONFIGS = [
     *({"kind": "srresnet", "scale": s, "num_blocks": 2, "num_channels": 6} for s in (2, 3, 4, 8)),

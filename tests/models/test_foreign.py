@@ -13,7 +13,7 @@ from srgan.config import GeneratorConfig, Scale
 from srgan.errors import CheckpointError
 from srgan.models.foreign import import_generator, read_import
 from srgan.models.interchange import dump_generator, load_generator
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 MSRRESNET = random_generator(GeneratorConfig(kind="msrresnet", num_blocks=2, num_channels=4))
 RRDBNET = random_generator(GeneratorConfig(kind="rrdbnet", num_blocks=2, num_channels=4))

@@ -13,7 +13,7 @@ from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic, Bilinear, Nearest
 from srgan.models.srresnet import SRResNet
 from srgan.resize import upsample
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 SCALES = get_args(Scale)
 SMALL_SCALES: tuple[Scale, ...] = (2, 3, 4)

@@ -11,7 +11,7 @@ from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.models.interpolation import Bicubic
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 CONFIG = GeneratorConfig(kind="srresnet", scale=2, num_blocks=1, num_channels=4)
 

@@ -10,7 +10,7 @@ from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic
 from srgan.resize import upsample
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 KINDS = ["srcnn", "fsrcnn", "espcn"]
 

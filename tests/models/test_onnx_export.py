@@ -18,7 +18,7 @@ from srgan.models.interchange import dump_generator
 from srgan.models.interpolation import Bicubic
 from srgan.models.msrresnet import MSRResNet
 from srgan.models.onnx_export import FORMAT, OPSET, TOLERANCE, export_onnx, verify_onnx
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 SMALL = {"num_blocks": 1, "num_channels": 4}
 CONFIGS = [

@@ -8,7 +8,7 @@ from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.promotions import OnSet
 from srgan.refs import SetResult
 from srgan.report.card import model_card
-from tests.report.contents import content
+from tests.support.contents import content
 
 
 def test_a_card_says_what_the_model_was_made_of_how_good_it_is_and_where_it_ends(

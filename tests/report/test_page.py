@@ -19,7 +19,7 @@ from srgan.evaluate.report import Report
 from srgan.refs import PromotionDecision, SetResult, to_json
 from srgan.report.costs import Cost
 from srgan.report.page import render
-from tests.report.contents import GROUNDS, HOSTILE, content
+from tests.support.contents import GROUNDS, HOSTILE, content
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

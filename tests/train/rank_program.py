@@ -27,7 +27,7 @@ from srgan.train.adversarial import Adversarial
 from srgan.train.build import build_stage
 from srgan.train.run import StageInputs, run_stage
 from srgan.train.step import Stage
-from tests.train.stages import (
+from tests.support.stages import (
     BATCH_NORM,
     CPU,
     adversarial,

@@ -10,7 +10,7 @@ from srgan.models.interchange import dump_generator
 from srgan.train.adversarial import Adversarial
 from srgan.train.step import Stage
 from srgan.train.update import Update
-from tests.train.stages import (
+from tests.support.stages import (
     BATCH_NORM,
     adversarial,
     differing,

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import pytest
 
 from srgan.adapters.s3 import S3Store
-from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.errors import CheckpointError, StorageError
 from srgan.keys import part_key, parts_prefix
 from srgan.train.checkpoint import (
@@ -17,41 +16,10 @@ from srgan.train.checkpoint import (
     read_parts,
 )
 from srgan.train.checkpoint_writer import CheckpointWriter
-from tests.train.stages import PLAIN, adversarial, pretrain
+from tests.support.checkpoints import RUN, manifest, parts
+from tests.support.stages import adversarial
 
-RUN = "pretrain-0123"
-STAGE = pretrain()
 GAN = adversarial()
-
-
-def manifest(
-    step: int,
-    *,
-    final: bool = False,
-    stage: PretrainConfig | AdversarialConfig = STAGE,
-    metrics: dict[str, float] | None = None,
-    validated_at: int | None = None,
-) -> Manifest:
-    return Manifest(
-        run=RUN,
-        stage=stage.stage,
-        step=step,
-        final=final,
-        generator=PLAIN,
-        config=stage.model_dump(mode="json"),
-        dataset_version="v",
-        init_from=None,
-        numerics_version="c",
-        release_version="c",
-        num_ranks=1,
-        metrics=metrics or {"psnr": 30.0},
-        validated_at=step if validated_at is None else validated_at,
-        parts={},
-    )
-
-
-def parts(step: int) -> dict[str, bytes]:
-    return {"generator": b"generator %d" % step, "optimisers": b"moments %d" % step}
 
 
 def save(store: S3Store, *steps: int, final: bool = False) -> None:

@@ -17,8 +17,8 @@ from srgan.train.adversarial import Adversarial
 from srgan.train.build import build_stage
 from srgan.train.content import build_content_loss, read_perceptual
 from srgan.train.run import StageInputs, run_stage
-from tests.models.perceptual_weights import drawn_weights
-from tests.train.stages import BATCH_NORM, CPU, adversarial, differing, pretrain, windows
+from tests.support.perceptual_weights import drawn_weights
+from tests.support.stages import BATCH_NORM, CPU, adversarial, differing, pretrain, windows
 
 DIGITS = "00000000"
 

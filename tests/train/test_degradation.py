@@ -14,7 +14,7 @@ from srgan.config import DegradationConfig
 from srgan.resize import Degradation
 from srgan.train.degradation import RealDegradation, build_degradation, draw
 from srgan.train.jpeg import compress
-from tests.train.stages import pretrain, start, windows
+from tests.support.stages import pretrain, start, windows
 
 EVERYTHING = DegradationConfig(blur_sigma=(0.5, 2), noise_sigma=(1, 8), jpeg_quality=(50, 90))
 SHAPE = (3, 12, 12)

@@ -4,7 +4,7 @@ import torch
 
 from srgan.models.build import build_generator
 from srgan.train.ema import Ema
-from tests.train.stages import BATCH_NORM, PLAIN
+from tests.support.stages import BATCH_NORM, PLAIN
 
 COUNTS = torch.zeros(())
 SKIPPED = torch.ones(())

@@ -5,8 +5,8 @@ from srgan.config import FeatureContentConfig
 from srgan.models.weights import publish_weights
 from srgan.perceptual import FeatureNetwork
 from srgan.train.judge import build_judge
-from tests.models.perceptual_weights import drawn_weights
-from tests.train.stages import CPU, adversarial
+from tests.support.perceptual_weights import drawn_weights
+from tests.support.stages import CPU, adversarial
 
 
 def mirror(store: S3Store, network: FeatureNetwork) -> str:

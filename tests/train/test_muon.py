@@ -9,8 +9,8 @@ from torch import nn
 from srgan.train.muon import Muon, orthogonal
 from srgan.train.state import dump_stage, load_stage
 from srgan.train.update import Update
-from tests.train.stages import differing, everything, pretrain, start, windows
-from tests.train.test_update import loss_of, network
+from tests.support.stages import differing, everything, pretrain, start, windows
+from tests.support.updates import loss_of, network
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 72), (3, 16, 4), (1, 6, 6)])

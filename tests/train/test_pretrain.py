@@ -5,7 +5,7 @@ import torch
 
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.interchange import dump_generator
-from tests.train.stages import BATCH_NORM, PLAIN, differing, everything, pretrain, start, windows
+from tests.support.stages import BATCH_NORM, PLAIN, differing, everything, pretrain, start, windows
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1"])

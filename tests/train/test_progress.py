@@ -8,7 +8,7 @@ from torch import Tensor
 
 from srgan.errors import TrainingError
 from srgan.train.progress import Meter, Progress
-from tests.train.stages import pretrain, start
+from tests.support.stages import pretrain, start
 
 
 def losses(value: float, skipped: float = 0.0) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from srgan.refs import DatasetRef, to_json
 from srgan.settings import Settings
 from srgan.train.adversarial import Adversarial
 from srgan.train.checkpoint import Manifest
+from tests.support.stages import start, windows
 from tests.train.rank_program import (
     NUM_STEPS,
     SGD_STEP,
@@ -31,7 +32,6 @@ from tests.train.rank_program import (
     train_with_sgd,
     use_sgd,
 )
-from tests.train.stages import start, windows
 
 NUM_RANKS = 2
 TIMEOUT_S = 180

@@ -16,8 +16,8 @@ from srgan.refs import CheckpointRef, DatasetRef
 from srgan.train.checkpoint import Manifest, read_generator, read_manifest
 from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
-from tests.models.perceptual_weights import drawn_weights
-from tests.train.stages import BATCH_NORM, CPU, adversarial, pretrain
+from tests.support.perceptual_weights import drawn_weights
+from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain
 
 
 class Notes:

@@ -15,8 +15,8 @@ from srgan.refs import ModelRef
 from srgan.train.checkpoint import Manifest, read_generator, read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
 from srgan.train.starting import publish_start
-from tests.train.stages import PLAIN, pretrain
-from tests.train.test_checkpoint import manifest, parts
+from tests.support.checkpoints import manifest, parts
+from tests.support.stages import PLAIN, pretrain
 
 LARGER = PLAIN.model_copy(update={"num_channels": 8})
 

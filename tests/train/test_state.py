@@ -5,7 +5,7 @@ import torch
 
 from srgan.errors import CheckpointError
 from srgan.train.state import dump_stage, load_stage
-from tests.train.stages import (
+from tests.support.stages import (
     BATCH_NORM,
     adversarial,
     differing,

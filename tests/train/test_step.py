@@ -7,7 +7,7 @@ import torch
 
 from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.train.state import dump_stage
-from tests.train.stages import BATCH_NORM, adversarial, pretrain, start, windows
+from tests.support.stages import BATCH_NORM, adversarial, pretrain, start, windows
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
 from srgan.upscale.memory import PROCESS_BYTES
 from srgan.upscale.records import Record, Stamp, from_parquet
-from tests.conftest import DrawPhoto
+from tests.support.photos import DrawPhoto
 
 ROWS = "up/_srgan/run/records/000000.parquet"
 STAMP = Stamp(model="m/1@abababababababab", config_digest="c" * 64)

@@ -19,8 +19,8 @@ from srgan.images import Photo, decode, encode
 from srgan.upscale import decoders as module
 from srgan.upscale.decoder_protocol import read_answer, write_error, write_photo
 from srgan.upscale.decoders import Decoders
-from tests.conftest import DrawPhoto
-from tests.integration.conftest import wait_until
+from tests.support.photos import DrawPhoto
+from tests.support.waiting import wait_until
 
 EncodePhoto = Callable[..., bytes]
 PLENTY = 10**8

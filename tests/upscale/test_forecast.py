@@ -15,7 +15,7 @@ from srgan.refs import ModelRef
 from srgan.upscale.forecast import Forecast, measure_some
 from srgan.upscale.plan import make_plan, preview, stamp_of
 from srgan.upscale.records import Record, to_parquet
-from tests.conftest import DrawPhoto
+from tests.support.photos import DrawPhoto
 
 CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
 EncodePhoto = Callable[..., bytes]

@@ -18,7 +18,7 @@ from srgan.upscale.decoders import Decoders
 from srgan.upscale.engine import Engine
 from srgan.upscale.plan import Plan, make_plan, read_batch
 from srgan.upscale.records import Record, from_parquet
-from tests.upscale.hostile import HOSTILE_NAMES, corpus
+from tests.support.hostile import HOSTILE_NAMES, corpus
 
 SCALE = 2
 CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)

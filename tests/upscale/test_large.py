@@ -17,7 +17,7 @@ from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.models.interpolation import Nearest
 from srgan.upscale.engine import Engine
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 SRGAN = str(Path(sys.executable).with_name("srgan"))
 

@@ -12,8 +12,8 @@ from srgan.models.build import build_generator
 from srgan.models.interpolation import Nearest
 from srgan.upscale.engine import Engine
 from srgan.upscale.memory import PROCESS_BYTES, Costs, costs_of, is_out_of_memory, largest_tile
-from tests.models.networks import random_generator
-from tests.upscale.test_engine import photo_of
+from tests.support.networks import random_generator
+from tests.support.pixels import photo_of
 
 SRRESNET = build_generator(GeneratorConfig())
 NOT_THERE = 2**60

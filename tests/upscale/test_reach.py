@@ -15,8 +15,8 @@ from srgan.models.interpolation import Bicubic
 from srgan.upscale.engine import Engine
 from srgan.upscale.memory import MEMORY_BYTES
 from srgan.upscale.reach import LARGEST_EXACT_RADIUS, Reach, reach_of
-from tests.models.networks import random_generator
-from tests.upscale.test_engine import Pixels, noise_and_shapes, photo_of, to_pixels, whole_image
+from tests.support.networks import random_generator
+from tests.support.pixels import Pixels, noise_and_shapes, photo_of, to_pixels, whole_image
 
 
 def rrdbnet(num_blocks: int, num_channels: int) -> Generator:

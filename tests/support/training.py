@@ -15,7 +15,9 @@ from srgan.refs import CheckpointRef, DatasetRef
 from srgan.stack.processes import find_processes
 from srgan.stack.state import runtime_folder
 from srgan.stack.supervisor import Supervisor
-from tests.integration.conftest import RunningStack, dead_leaves, wait_until
+from tests.support.photos import dead_leaves
+from tests.support.running_stack import RunningStack
+from tests.support.waiting import wait_until
 
 _AWAY_S = 20
 

@@ -10,7 +10,7 @@ from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef
-from tests.models.networks import random_generator
+from tests.support.networks import random_generator
 
 DATASET = DatasetRef(
     dataset="leaves",

@@ -1,0 +1,73 @@
+"""The ways in which a user reaches the running services."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from srgan.adapters.s3 import S3Store, open_store
+from srgan.stack import Stack
+from tests.support.checkout import ROOT
+
+
+class RunningStack:
+    """The services of the session, with the environment that their users need."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        self.env = {**os.environ, **stack.env(), "PATH": programs, "PYTHONWARNINGS": "ignore"}
+        self.store: S3Store = open_store(stack.settings())
+
+    def run(self, *command: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run a command as a user would after `eval "$(srgan stack env)"`."""
+        return subprocess.run(
+            command,
+            env=self.env,
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def start_python(self, code: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start a Python process in the background; the test ends it by its pid."""
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-c", code],
+                env=self.env,
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def python(self, code: str, timeout_s: float = 300) -> str:
+        """Run Python code in a fresh process with that environment; returns its stdout."""
+        done = self.run(sys.executable, "-c", code, timeout_s=timeout_s)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
+        return done.stdout
+
+    def deployment(
+        self, name: str, timeout_s: float = 300, **parameters: object
+    ) -> subprocess.CompletedProcess[str]:
+        """`prefect deployment run NAME --watch` with JSON parameters."""
+        return self.run(
+            "prefect",
+            "deployment",
+            "run",
+            name,
+            "--params",
+            json.dumps(parameters),
+            "--watch",
+            timeout_s=timeout_s,
+        )
+
+    def newest_logs(self, flow: str) -> str:
+        """Log lines of the newest run of a flow, as its page shows them."""
+        newest = ["--flow-name", flow, "--limit", "1", "--output", "json"]
+        listed = self.run("prefect", "flow-run", "ls", *newest)
+        assert listed.returncode == 0, listed.stderr
+        run_id = json.loads(listed.stdout)[0]["id"]
+        return self.run("prefect", "flow-run", "logs", run_id, "--head", "--num-logs", "200").stdout

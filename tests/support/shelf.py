@@ -1,0 +1,36 @@
+"""A model of three versions: its champions and the figures it was registered with."""
+
+from srgan.adapters.champion import publish
+from srgan.adapters.registry import Registry
+from srgan.adapters.s3 import S3Store
+from srgan.evaluate.decision import promote_by_hand
+from srgan.evaluate.promotions import PromotionLog
+from srgan.evaluate.report import Report
+from srgan.refs import ModelRef, to_json
+from srgan.settings import Settings
+from tests.support.reports import report
+
+MODEL = "shelf-x4"
+
+
+def crown(log: PromotionLog, *in_turn: ModelRef) -> None:
+    """Make versions champion one after the other."""
+    for version in in_turn:
+        entry = promote_by_hand(log, version, log.champion(), "v1", "it is the test's")
+        publish(Registry(Settings()), log, entry)
+
+
+def measured(
+    store: S3Store, version: ModelRef, champion: ModelRef | None, psnr: dict[str, float]
+) -> Report:
+    """The evaluation that `version` was registered with, put where its tag says."""
+    found = report(psnr).model_copy(
+        update={
+            "weights": {
+                "model": version.weights_digest,
+                **({"champion": champion.weights_digest} if champion else {}),
+            }
+        }
+    )
+    store.put(f"runs/{version.run}/evaluations/1/report.json", to_json(found))
+    return found
