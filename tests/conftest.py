@@ -1,5 +1,7 @@
 """What tests share: a real object store and photos drawn from a seed."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -12,10 +14,21 @@ from PIL import Image
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.refs import ModelRef
 from srgan.settings import Settings
+from tests.support import warden
 from tests.support.mlflow_server import run_mlflow_server
 from tests.support.object_server import run_object_server
 from tests.support.photos import DrawPhoto
 from tests.support.ports import free_ports
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # As after Ctrl-C: fixtures end their services, and the summary is written.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(config, "workerinput"):
+        # Workers of pytest-xdist share the cores.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    else:
+        warden.start()
 
 
 @pytest.fixture(scope="session")
