@@ -6,6 +6,7 @@
 #                             https://download.pytorch.org/whl/cu128  (a CUDA version)
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
+#   GROUP=bulk                one group of `make test-slow`: training, bulk, retraining, images, parts
 #   TRAIN= EVAL= WEIGHTS=     inputs of `make bench-quality`: a folder of training photos, a folder
 #                             with Set5 and Set14, SqueezeNet's weights; also OUT= for the trainings,
 #                             STRIPS= for pictures of other photos than the first of Set14
@@ -26,11 +27,12 @@ install: $(INSTALLED)
 demo: $(INSTALLED)
 	@$(BIN)/srgan demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
+# Unit tests run in one process while the integration tests wait in the other.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow$(if $(GROUP),(group='$(GROUP)'))"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -20,6 +20,10 @@ from tests.support.object_server import run_object_server
 from tests.support.photos import DrawPhoto
 from tests.support.ports import free_ports
 
+SLOW = ("training", "bulk", "retraining", "images", "parts")
+"""Groups of slow tests, each of which takes less than 20 minutes: `make test-slow GROUP=bulk`."""
+_ORDER = {"stack": 0, "servers": 1}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # As after Ctrl-C: fixtures end their services, and the summary is written.
@@ -29,6 +33,29 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     else:
         warden.start()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each worker of pytest-xdist whole files, and one of them all that share a service."""
+    for item in items:
+        for mark in item.iter_markers("slow"):
+            if mark.kwargs.get("group") not in SLOW:
+                raise pytest.UsageError(f"{item.nodeid}: slow needs a group: {', '.join(SLOW)}")
+    # The longest first: what is left for the end is short.
+    items.sort(key=lambda item: _ORDER.get(_group(item), len(_ORDER)))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """What must run in one process: the tests of a service that takes long to start, or a file."""
+    if item.get_closest_marker("integration"):
+        return "stack"
+    fixtures = getattr(item, "fixturenames", ())
+    if "prefect_api" in fixtures or "mlflow_settings" in fixtures:
+        return "servers"
+    return item.path.name
 
 
 @pytest.fixture(scope="session")

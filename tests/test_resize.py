@@ -180,7 +180,7 @@ def test_gradients_flow_also_after_a_call_under_inference_mode() -> None:
     assert torch.autograd.gradcheck(lambda x: upsample(x, 2), image)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="parts")
 def test_upsample_exports_with_dynamic_sides() -> None:
     class Enlarge(torch.nn.Module):
         def forward(self, lr: torch.Tensor) -> torch.Tensor:

@@ -85,7 +85,7 @@ def test_a_run_that_is_ended_leaves_no_object_store_and_no_detached_process(
         assert "KeyboardInterrupt" in (tmp_path / "log").read_text(), "and says how far it came"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="parts")
 def test_a_run_that_is_ended_leaves_nothing_of_the_stack(tmp_path: Path) -> None:
     fixtures = "stack, object_server, mlflow_settings, prefect_api"
     with held_run(tmp_path, fixtures, "-n1") as run:

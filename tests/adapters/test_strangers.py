@@ -31,7 +31,7 @@ from tests.support.ports import free_ports
 from tests.support.versions import lineage, weights
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow(group="parts"),
     pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic"),
 ]
 

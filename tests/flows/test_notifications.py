@@ -144,7 +144,7 @@ def test_a_run_that_died_after_it_was_put_back_three_times_is_failed_and_sends_a
     assert state.is_failed()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="parts")
 def test_a_run_that_sends_no_sign_of_life_any_more_is_called_crashed(tmp_path: Path) -> None:
     apply("silent-runs.yaml", tmp_path, **{"within: 900": "within: 10"})
     silent, ended = run_through(), run_through()

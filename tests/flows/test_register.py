@@ -49,7 +49,7 @@ def trained(store: S3Store) -> Lineage:
     return lineage(RUN, WEIGHTS).model_copy(update={"checkpoint": checkpoint, "pretrained": None})
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="parts")
 def test_mlflow_killed_between_files_and_version_costs_neither_the_model_nor_a_second_version(
     flow_store: S3Store,
     tmp_path: Path,

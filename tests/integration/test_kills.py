@@ -27,7 +27,11 @@ from tests.support.training import (
 )
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow(group="training"),
+    pytest.mark.timeout(1200),
+]
 
 STAGE = PretrainConfig.model_validate(
     {**tiny().pretrain.model_dump(), "steps": 600, "checkpoint_every": 20}

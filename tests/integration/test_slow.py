@@ -10,11 +10,12 @@ from tests.support.photos import dead_leaves
 from tests.support.running_stack import RunningStack
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = pytest.mark.integration
 
 NUM_PHOTOS = 40
 
 
+@pytest.mark.slow(group="retraining")
 def test_more_workers_than_the_cluster_has_is_said_at_once_and_ends_at_the_limit(
     stack: RunningStack,
 ) -> None:
@@ -36,6 +37,7 @@ def test_more_workers_than_the_cluster_has_is_said_at_once_and_ends_at_the_limit
     assert "8 are needed" in logs, logs
 
 
+@pytest.mark.slow(group="bulk")
 def test_a_bulk_run_whose_worker_and_flow_are_killed_loses_and_repeats_nothing(
     stack: RunningStack, tmp_path: Path
 ) -> None:

@@ -25,7 +25,7 @@ CONFIGS = [
     pytest.param(
         GeneratorConfig.model_validate({"kind": kind, "scale": scale, **size}),
         id=f"{kind}-x{scale}",
-        marks=[] if scale == 4 else pytest.mark.slow,
+        marks=[] if scale == 4 else pytest.mark.slow(group="parts"),
     )
     for kind, scales, size in (
         ("srresnet", (2, 3, 4, 8), SMALL),

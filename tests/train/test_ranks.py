@@ -223,7 +223,7 @@ def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Mani
 
 
 @pytest.mark.timeout(4 * TIMEOUT_S)
-@pytest.mark.slow  # the kill among the fast ones is in test_jobs
+@pytest.mark.slow(group="parts")  # the kill among the fast ones is in test_jobs
 @pytest.mark.parametrize("num_ranks", [1, 2])
 def test_a_gan_stage_that_is_killed_anywhere_ends_bit_identical(
     stage_run, object_store: S3Store, num_ranks: int
@@ -247,7 +247,7 @@ def test_a_gan_stage_that_is_killed_anywhere_ends_bit_identical(
     }
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="parts")
 @pytest.mark.timeout(4 * TIMEOUT_S)
 def test_three_ranks_sum_in_the_same_order_before_and_after_a_kill(stage_run) -> None:
     whole = stage_run("whole", 3)
@@ -289,7 +289,7 @@ def test_a_stalled_rank_is_reported_with_the_last_step_and_stack_of_every_rank(
     assert "backward" in waiting, "rank 0 waits for the gradients of rank 1"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="parts")
 @pytest.mark.timeout(TIMEOUT_S + 60)
 def test_a_frozen_process_is_named_by_a_rank_that_is_alive(
     tmp_path: Path, environment: dict[str, str]

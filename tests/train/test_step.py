@@ -10,7 +10,7 @@ from srgan.train.state import dump_stage
 from tests.support.stages import BATCH_NORM, adversarial, pretrain, start, windows
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="parts")
 # Both are the compiler's own.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")

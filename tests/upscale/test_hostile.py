@@ -87,7 +87,10 @@ def run(source: object, store: S3Store, engine: Engine, decoders: Decoders) -> l
 
 @pytest.mark.parametrize(
     ("seed", "count"),
-    [(0, SOME), pytest.param(1, MANY, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])],
+    [
+        (0, SOME),
+        pytest.param(1, MANY, marks=[pytest.mark.slow(group="images"), pytest.mark.timeout(1200)]),
+    ],
 )
 def test_every_hostile_file_is_upscaled_or_recorded_within_the_memory(
     object_store: S3Store, engine: Engine, seed: int, count: int

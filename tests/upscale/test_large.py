@@ -70,7 +70,7 @@ def test_a_large_result_is_made_in_less_memory_than_its_encoding_would_take(tmp_
     check_middle(tmp_path / "sr.png", lr, Nearest(4))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="images")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", ["fsrcnn", "srresnet"])
 def test_20_000_pixels_a_side_are_made_in_2_gib(kind: str, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_reach_of_a_network_that_is_all_head_is_all_head() -> None:
     assert 0 < reach.head < DEEP.radius
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="images")
 def test_rrdbnet_runs_in_fp32_within_the_default_budget() -> None:
     config = GeneratorConfig(kind="rrdbnet", scale=4, num_blocks=23)
     with torch.random.fork_rng():
