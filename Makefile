@@ -29,7 +29,7 @@ demo: $(INSTALLED)
 
 # Unit tests run in one process while the integration tests wait in the other.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m "slow$(if $(GROUP),(group='$(GROUP)'))"

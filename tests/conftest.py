@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.refs import ModelRef
 from srgan.settings import Settings
-from tests.support import warden
+from tests.support import warden, workers
 from tests.support.mlflow_server import run_mlflow_server
 from tests.support.object_server import run_object_server
 from tests.support.photos import DrawPhoto
@@ -22,7 +23,6 @@ from tests.support.ports import free_ports
 
 SLOW = ("training", "bulk", "retraining", "images", "parts")
 """Groups of slow tests, each of which takes less than 20 minutes: `make test-slow GROUP=bulk`."""
-_ORDER = {"stack": 0, "servers": 1}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,27 +35,20 @@ def pytest_configure(config: pytest.Config) -> None:
         warden.start()
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    config.option.loadscopereorder = False  # the tests are in their order
+    return workers.Scheduling(config, log)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    for mark in item.iter_markers("slow"):
+        if mark.kwargs.get("group") not in SLOW:
+            raise pytest.UsageError(f"{item.nodeid}: slow needs a group: {', '.join(SLOW)}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each worker of pytest-xdist whole files, and one of them all that share a service."""
-    for item in items:
-        for mark in item.iter_markers("slow"):
-            if mark.kwargs.get("group") not in SLOW:
-                raise pytest.UsageError(f"{item.nodeid}: slow needs a group: {', '.join(SLOW)}")
-    # The longest first: what is left for the end is short.
-    items.sort(key=lambda item: _ORDER.get(_group(item), len(_ORDER)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    """What must run in one process: the tests of a service that takes long to start, or a file."""
-    if item.get_closest_marker("integration"):
-        return "stack"
-    fixtures = getattr(item, "fixturenames", ())
-    if "prefect_api" in fixtures or "mlflow_settings" in fixtures:
-        return "servers"
-    return item.path.name
+    items.sort(key=lambda item: workers.rank(item.nodeid))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,33 @@
+"""Which tests each process of `pytest -n 2` runs."""
+
+from xdist.scheduler import LoadScopeScheduling
+
+# By the beginning of their path: what takes long to start, and who shares it.
+STARTS = {
+    "tests/integration/": "the stack",
+    "tests/flows/": "a Prefect server",
+    "tests/adapters/test_flow_runs.py": "a Prefect server",
+}
+_LONGEST = tuple(dict.fromkeys(STARTS.values()))
+
+
+def group(nodeid: str) -> str:
+    """The name of what one process runs, test after test: all of a service, or one file."""
+    found = (service for path, service in STARTS.items() if nodeid.startswith(path))
+    return next(found, nodeid.partition("::")[0])
+
+
+def rank(nodeid: str) -> int:
+    """The longest groups first: what is left for the end is short."""
+    name = group(nodeid)
+    return _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+
+
+class Scheduling(LoadScopeScheduling):
+    """One group after the other goes to the process that is free.
+
+    `--dist loadgroup` would do, but pytest-xdist 3.8 passes over its marks under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)

@@ -1,0 +1,27 @@
+"""The tests themselves: where helpers are, and who runs together."""
+
+import ast
+
+from tests.support.checkout import ROOT
+from tests.support.workers import STARTS, group, rank
+
+
+def test_no_test_imports_from_another_test_or_from_a_conftest() -> None:
+    found = {
+        f"{file.relative_to(ROOT)}: {node.module}"
+        for file in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").rpartition(".")[2].startswith(("test_", "conftest"))
+    }
+    assert not found, "move what they share to tests/support"
+
+
+def test_the_tests_of_one_service_run_in_one_process_and_begin_first() -> None:
+    for path in STARTS:
+        assert (ROOT / path).exists(), f"{path} has moved: tests/support/workers.py says it"
+    stack = ("tests/integration/test_jobs.py::test_a", "tests/integration/test_kills.py::test_b")
+    assert len({group(test) for test in stack}) == 1
+    assert group("tests/models/test_luma.py::test_b[x::y]") == "tests/models/test_luma.py"
+    assert rank("tests/integration/test_jobs.py::test_a") < rank("tests/flows/test_prepare.py::c")
+    assert rank("tests/flows/test_prepare.py::c") < rank("tests/adapters/test_s3.py::d")
