@@ -33,16 +33,13 @@ DECIDES_NOTHING = {
     "settings:*": "addresses and limits of a machine",
     "storage:*": _STORED,
     "S3Store": _STORED,
-    "open_store": _STORED,
     "Registry": _STORED,
-    "find_weights": _STORED,
     "find_mirrored": _STORED,
     "read_weights": _STORED,
     "ShardCache": _STORED,
     "ShardWriter": _STORED,
     "read_shard": _STORED,
     "Previous": _STORED,
-    "manifest:Manifest": _STORED,
     "manifest:read_manifest": _STORED,
     "manifest:read_photos": _STORED,
     "EvaluationSet": _STORED,
@@ -125,11 +122,11 @@ def digest_of(found: dict[Key, Definition]) -> str:
     return hashlib.sha256("\n".join(sorted(described)).encode()).hexdigest()[:_DIGITS]
 
 
-def reached(package: Path) -> dict[Key, Definition]:
+def reached(package: Path, entry_points: tuple[str, ...] = ENTRY_POINTS) -> dict[Key, Definition]:
     """All definitions that the entry points of a package reach, through names and through types."""
     code = Code(package)
     found: dict[Key, Definition] = {}
-    waiting = [code.find(name) for name in ENTRY_POINTS]
+    waiting = [code.find(name) for name in entry_points]
     while waiting:
         key = waiting.pop()
         if key in found or is_cut_off(key):
@@ -176,18 +173,21 @@ class Code:
             every = [(module, each) for each in self._module(module).definitions if each]
             return Definition("", {}), every
         reader = _Reader(self, module)
-        text = reader.text(self._module(module).definitions[name])
+        text = reader.text(self.statements(key))
         return Definition(text, reader.uses), reader.mentions
+
+    def statements(self, key: Key) -> list[ast.stmt]:
+        """The trees of a definition."""
+        return self._module(key[0]).definitions[key[1]]
 
     def resolve(self, module: str, name: str) -> Key | None:
         """What a name means at the top of a module; None where that is not ours."""
-        if module not in self._sources:
-            return None
-        here = self._module(module)
-        if name in here.definitions:
-            return module, name
-        if name in here.imports:
-            return self.follow(here.imports[name])
+        if module in self._sources:
+            here = self._module(module)
+            if name in here.definitions:
+                return module, name
+            if name in here.imports:
+                return self.follow(here.imports[name])
         return (f"{module}.{name}", _WHOLE) if f"{module}.{name}" in self._sources else None
 
     def follow(self, imported: Key) -> Key | None:

@@ -24,9 +24,11 @@ from srgan.refs import CheckpointRef, EvaluationRef, SetRef
 from srgan.settings import Settings
 from srgan.train.checkpoint import read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.version import reached
 from tests.support.checkpoints import manifest
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import PLAIN
+from tests.support.tracing import PACKAGE, definitions_run
 
 
 def saved_generator(store: S3Store, gain: float) -> CheckpointRef:
@@ -79,6 +81,17 @@ def test_without_mirrored_weights_there_are_psnr_and_ssim_alone(
     result, report = evaluate()
     assert result.metrics["model"].keys() == {"psnr", "ssim"}
     assert report.judges == {}
+
+
+def test_whatever_runs_in_an_evaluation_is_part_of_the_numerics_version_or_cut_off(
+    object_store: S3Store, evaluate: Callable[..., tuple[EvaluationRef, Report]]
+) -> None:
+    publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    config = SetConfig(crop_size=64)
+    made = prepare_set(object_store, "raw", object_store, "street", config)
+    with definitions_run(set(reached(PACKAGE))) as others:
+        evaluate(sets=(made.ref,))
+    assert others == set()
 
 
 def test_mirrored_weights_add_their_distance_to_every_contestant(

@@ -16,8 +16,10 @@ from srgan.refs import CheckpointRef, DatasetRef
 from srgan.train.checkpoint import Manifest, read_generator, read_manifest
 from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
+from srgan.version import reached
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain
+from tests.support.tracing import PACKAGE, definitions_run
 
 
 class Notes:
@@ -79,6 +81,31 @@ def test_a_stage_ends_with_a_final_checkpoint_that_says_what_it_is(train) -> Non
     assert (notes.begun_at, notes.steps) == ([0], [2, 4, 6, 8])
     assert list(notes.validations) == [4, 8]
     assert {step for _, step in notes.pictures} == {4, 8}
+
+
+def test_whatever_runs_in_a_training_is_part_of_the_numerics_version_or_cut_off(
+    train, object_store: S3Store
+) -> None:
+    mirrored = publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    content = {
+        "kind": "features",
+        "network": "squeezenet1_1",
+        "layer": "fire2",
+        "feature_scale": 0.1,
+        "weights": mirrored.sha256,
+        "total_variation_weight": 1e-3,
+    }
+    real = {"noise_sigma": [1, 2], "jpeg_quality": [50, 90]}
+    shared = {"patch_size": 24, "steps": 2, "batch_size": 2}
+    with definitions_run(set(reached(PACKAGE))) as others:
+        first = train("pretrain", pretrain(BATCH_NORM, loss="l1", optimizer="muon", **shared))
+        train(
+            "adversarial",
+            adversarial(BATCH_NORM, content=content, degradation=real, ema_decay=0.9, **shared),
+            Notes(),
+            init_from=first.ref(None),
+        )
+    assert others == set()
 
 
 def test_a_mirrored_network_measures_at_each_validation_and_finds_the_best_gan_checkpoint(
