@@ -73,6 +73,7 @@ def begin(dataset: DatasetRef, decision: Decision, champion: ModelRef | None) ->
         dataset=dataset,
         champion=champion,
         reason=decision.sentence,
+        numerics_version=numerics_version(),
         seed=int(digest(flow_run)[:_SEED_DIGITS], 16) if decision.anew else None,
     )
     keep_beginning(open_store(Settings()), flow_run, begun)

@@ -20,7 +20,8 @@ class Beginning(Ref):
     """Who was to be beaten, and what a fine-tuning starts from."""
     reason: str
     numerics_version: str = Field(default_factory=numerics_version)
-    """Of the code that began: stages and evaluations keep their names, whatever code goes on."""
+    """Of the code that began: stages and evaluations keep their names, whatever code goes on. An
+    earlier release wrote none; its retraining goes on under the names of the code that runs."""
     seed: int | None = None
     """In place of the recipe's, where nothing else has changed: the same seed would make the same
     weights once more."""

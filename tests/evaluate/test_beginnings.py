@@ -1,11 +1,14 @@
 """What a retraining began with outlives its process."""
 
+import json
+
 import pytest
 
 from srgan.adapters.s3 import S3Store
 from srgan.errors import StorageError
 from srgan.evaluate.beginnings import Beginning, keep_beginning, read_beginning
 from srgan.refs import DatasetRef, ModelRef
+from srgan.version import numerics_version
 
 DATASET = DatasetRef(
     dataset="leaves",
@@ -30,6 +33,19 @@ def test_a_flow_run_that_is_put_back_finds_what_it_began_with_and_another_does_n
     keep_beginning(object_store, "one", begun)
     assert read_beginning(object_store, "one") == begun
     assert read_beginning(object_store, "another") is None
+
+
+def test_a_beginning_says_which_code_names_its_stages(object_store: S3Store) -> None:
+    begun = Beginning(dataset=DATASET, champion=None, reason="Forced", numerics_version="earlier")
+    keep_beginning(object_store, "one", begun)
+    found = read_beginning(object_store, "one")
+    assert found is not None
+    assert found.numerics_version == "earlier"
+    written = begun.model_dump(mode="json", exclude={"numerics_version"})
+    object_store.put("retrainings/one.json", json.dumps(written).encode())
+    found = read_beginning(object_store, "one")
+    assert found is not None
+    assert found.numerics_version == numerics_version(), "an earlier release wrote none"
 
 
 def test_a_beginning_of_another_release_is_named_by_its_key(object_store: S3Store) -> None:

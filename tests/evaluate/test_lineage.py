@@ -4,11 +4,18 @@ import pytest
 
 from srgan.config import GateConfig
 from srgan.errors import RegistryError
-from srgan.evaluate.lineage import ImportLineage, recorded_gate, training_inputs, what_changed
+from srgan.evaluate.lineage import (
+    ImportLineage,
+    Lineage,
+    recorded_gate,
+    training_inputs,
+    what_changed,
+)
 from srgan.evaluate.spec import EvaluateSpec
 from srgan.recipes import demo, tiny
 from srgan.refs import CheckpointRef, ModelRef
 from tests.support.reports import dataset
+from tests.support.versions import lineage
 
 
 def checkpoint(digest: str, run: str = "adversarial-1") -> CheckpointRef:
@@ -35,6 +42,14 @@ def test_a_version_of_an_earlier_release_was_made_by_other_code() -> None:
     assert what_changed(
         {**tags, "code_version": "0.1.0+c"}, training_inputs(dataset(), tiny(), "c")
     ) == ["code"]
+
+
+def test_a_registration_of_an_earlier_release_is_finished_as_one_of_other_code() -> None:
+    kept = lineage("r", b"weights")
+    written = kept.model_dump(mode="json", exclude={"numerics_version", "release_version"})
+    found = Lineage.model_validate(written | {"code_version": "0.1.0+abc"})
+    assert found.tags["release_version"] == "0.1.0+abc"
+    assert "numerics_version" not in found.tags
 
 
 def test_another_release_that_computes_the_same_makes_no_other_evaluation() -> None:
@@ -107,10 +122,10 @@ def test_another_gate_alone_is_nothing_new_to_train() -> None:
 
 
 def test_an_import_is_named_by_its_file_and_by_what_was_made_of_it() -> None:
-    def lineage(source: str, weights: str, file: str = "a.pth") -> ImportLineage:
+    def imported(source: str, weights: str, file: str = "a.pth") -> ImportLineage:
         return ImportLineage(file, source, "SRResNet, torch.save", weights)
 
-    assert lineage("aa", "bb").run == lineage("aa", "bb", file="renamed.pth").run
-    names = {lineage(*digests).run for digests in (("aa", "bb"), ("aa", "cc"), ("dd", "bb"))}
+    assert imported("aa", "bb").run == imported("aa", "bb", file="renamed.pth").run
+    names = {imported(*digests).run for digests in (("aa", "bb"), ("aa", "cc"), ("dd", "bb"))}
     assert len(names) == 3
     assert all(name.startswith("import-") and len(name) == 23 for name in names)

@@ -30,6 +30,7 @@ from srgan.models.weights import publish_weights
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
 from srgan.settings import Settings
+from srgan.version import release_version
 from tests.support.photos import DrawPhoto
 from tests.support.pipeline import Pipeline
 
@@ -188,6 +189,29 @@ def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
     assert (challenger.version, reported) == (2, [2])
     assert pipeline.evaluated[-1].dataset.version == "v1"
     assert len(pipeline.evaluated) == 2, "what was measured before should be reused"
+
+
+def test_a_run_that_is_put_back_under_other_code_goes_on_under_the_names_that_it_began_with(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (retrain_module, reason_module):
+        monkeypatch.setattr(module, "root_flow_run_id", lambda: f"{pipeline.model}-rolled-out")
+    monkeypatch.setattr(reason_module, "numerics_version", lambda: "earlier")
+
+    def die(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(retrain_module, "register", die)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.retrain()
+    monkeypatch.setattr(reason_module, "numerics_version", lambda: "now")
+    challenger = pipeline.retrain().result()
+    assert pipeline.codes == ["earlier"] * 4, "both stages of both lives"
+    assert [spec.numerics_version for spec in pipeline.evaluated][:1] == ["earlier"]
+    tags = Registry(Settings()).tags(challenger)
+    assert tags["numerics_version"] == "earlier"
+    assert tags["release_version"] == release_version()
 
 
 def test_force_and_age_train_with_another_seed_although_nothing_is_new(pipeline: Pipeline) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints in a real object store: complete or invisible, verified, bounded in number."""
 
+import json
 import logging
 from collections.abc import Mapping
 
@@ -8,6 +9,7 @@ import pytest
 from srgan.adapters.s3 import S3Store
 from srgan.errors import CheckpointError, StorageError
 from srgan.keys import part_key, parts_prefix
+from srgan.refs import to_json
 from srgan.train.checkpoint import (
     Manifest,
     newest_checkpoint,
@@ -51,6 +53,16 @@ def test_the_newest_checkpoint_comes_back_with_its_parts(object_store: S3Store) 
     found = newest_checkpoint(object_store, RUN)
     assert found is not None
     assert (found[0].step, found[1]) == (4, parts(4))
+
+
+def test_a_manifest_of_an_earlier_release_is_read(object_store: S3Store) -> None:
+    written = manifest(8).model_dump(mode="json", exclude={"numerics_version", "release_version"})
+    key = manifest(8).key
+    object_store.put(key, json.dumps(written | {"code_version": "0.1.0+abc"}).encode())
+    found = read_manifest(object_store, key)
+    assert (found.numerics_version, found.release_version) == ("", "0.1.0+abc")
+    object_store.put(key, to_json(found))
+    assert read_manifest(object_store, key) == found
 
 
 def test_a_run_without_checkpoints_has_no_newest_one(object_store: S3Store) -> None:
