@@ -33,7 +33,7 @@ class Key(Generic[P]):
     def __init__(self, function: Callable[P, str]) -> None:
         self._function = function
         self.what = " ".join((inspect.getdoc(function) or "").split())
-        """What lies there."""
+        """Describes the object."""
         parameters = inspect.signature(function).parameters
         shown = {name: _SHOWN.get(name, f"<{name.replace('_', ' ')}>") for name in parameters}
         path = _fill(function, shown)
@@ -175,7 +175,7 @@ def batches_prefix(bulk_run: str = "") -> str:
 
 @Key
 def spec_key(run: str) -> str:
-    """What the job of a run has to do."""
+    """The spec that the job of a run reads."""
     return f"{RUNS}{run}/spec.json"
 
 
@@ -191,7 +191,7 @@ def costs_prefix(run: str) -> str:
 
 @Key
 def cost_key(run: str, job: str) -> str:
-    """What a job reserved of the cluster, and for how long."""
+    """CPUs and GPUs that a job reserved, and for how long."""
     return f"{costs_prefix(run)}{job}.json"
 
 
@@ -223,7 +223,7 @@ def parts_prefix(stage: str) -> str:
 
 @Key
 def part_key(stage: str, sha256: str) -> str:
-    """A part of checkpoints: weights, optimizer, …."""
+    """One part of checkpoints, such as the generator or the optimisers."""
     return f"{parts_prefix(stage)}{sha256}"
 
 
@@ -235,7 +235,7 @@ def rank_key(stage: str, rank: int) -> str:
 
 @Folder
 def ray_folder(stage: str) -> str:
-    """What Ray Train keeps of its own."""
+    """Files of Ray Train itself."""
     return f"{RUNS}{stage}/ray"
 
 
@@ -245,7 +245,7 @@ def registrations_prefix(stage: str) -> str:
 
 @Key
 def registration_key(stage: str, model: str) -> str:
-    """What a model version is made of, before the registry is asked."""
+    """Everything that a model version is made of, before the registry is asked."""
     return f"{registrations_prefix(stage)}{model}.json"
 
 
@@ -290,7 +290,7 @@ def details_key(evaluation: str) -> str:
 
 @Key
 def evaluation_key(evaluation: str) -> str:
-    """What an evaluation found; written last."""
+    """The result of an evaluation; written last."""
     return f"{RUNS}{evaluation}/evaluation.json"
 
 
@@ -299,7 +299,7 @@ def evaluation_key(evaluation: str) -> str:
 
 @Key
 def beginning_key(flow_run: str) -> str:
-    """What a retraining began with: dataset version, champion to beat, reason. A flow run that is
+    """The beginning of a retraining: dataset version, champion to beat, reason. A flow run that is
     put back goes on with it."""
     return f"retrainings/{flow_run}.json"
 
@@ -351,7 +351,7 @@ def mlflow_folder() -> str:
 # Bulk runs, below their destination: a prefix of any bucket, or a folder of a disk.
 
 OWN = "_srgan"
-"""The part of a path below which nothing is a user's, in any bucket and on any disk."""
+"""Below a folder of this name nothing is a user's, in any bucket and on any disk."""
 
 
 def own_prefix(destination: str) -> str:
@@ -360,7 +360,7 @@ def own_prefix(destination: str) -> str:
 
 @Key
 def plan_key(destination: str, bulk_run: str) -> str:
-    """What the batches of a bulk run have in common; written after them."""
+    """The plan that all batches of a bulk run share; written after them."""
     return f"{own_prefix(destination)}{bulk_run}/plan.json"
 
 
@@ -372,7 +372,7 @@ def batch_key(destination: str, bulk_run: str, batch: int) -> str:
 
 @Key
 def records_key(destination: str, bulk_run: str, batch: int) -> str:
-    """What became of each photo of a batch."""
+    """One row for each photo of a batch: done, skipped or failed."""
     return f"{own_prefix(destination)}{bulk_run}/records/{batch:06d}.parquet"
 
 
