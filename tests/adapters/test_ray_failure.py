@@ -2,18 +2,17 @@
 
 import json
 import os
-import subprocess
+import runpy
 import sys
 
 import pytest
-from pydantic import SecretStr
 from ray.exceptions import RayTaskError
 from ray.train import ControllerError, WorkerGroupError
 
-from srgan.adapters import ray_failure
+from srgan.adapters import ray_failure, ray_node
 from srgan.adapters.ray_failure import failure_key, leaving_failure, read_failure, unwrapped
 from srgan.adapters.s3 import S3Store
-from srgan.errors import ConfigError, DataError, StorageError
+from srgan.errors import ClusterError, ConfigError, DataError, StorageError
 from srgan.settings import Settings
 
 SPEC = "runs/stage-0/spec.json"
@@ -121,35 +120,21 @@ def test_a_lost_worker_is_named_by_its_own_error() -> None:
     assert unwrapped(WorkerGroupError("failed", {0: lost})) is lost
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")  # of runpy
 @pytest.mark.parametrize("kind", ["train", "evaluate", "upscale"])
 def test_every_kind_of_job_leaves_its_failure(
-    kind: str, object_store: S3Store, s3_settings: Settings
+    kind: str, object_store: S3Store, s3_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a real process, which refuses the spec of a flow with other code before anything else."""
+    """As `python -m` runs it; the spec is refused before anything else, as one of other code."""
     object_store.put(SPEC, b"{}")
-    assert s3_settings.s3_secret_key is not None
-    assert s3_settings.s3_access_key is not None
-    done = subprocess.run(
-        [sys.executable, "-m", f"srgan.adapters.ray_{kind}", SPEC, "job-1"],
-        env={
-            **os.environ,
-            "AWS_ENDPOINT_URL": str(s3_settings.s3_endpoint_url),
-            "AWS_ACCESS_KEY_ID": reveal(s3_settings.s3_access_key),
-            "AWS_SECRET_ACCESS_KEY": reveal(s3_settings.s3_secret_key),
-            "SRGAN_BUCKET": s3_settings.bucket,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
+    monkeypatch.setattr(ray_node, "Settings", lambda: s3_settings)
+    monkeypatch.setattr(ray_node.logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(sys, "argv", ["job", SPEC, "job-1"])
+    with pytest.raises(ClusterError, match="install the same srgan"):
+        runpy.run_module(f"srgan.adapters.ray_{kind}", run_name="__main__")
     failure = read_failure(object_store, SPEC, "job-1")
-    assert failure is not None, done.stderr
+    assert failure is not None
     assert failure.error == "ClusterError"
     assert failure.hopeless
     assert "install the same srgan" in failure.message
-    assert "srgan.errors.ClusterError: this Ray node runs srgan" in done.stderr
-
-
-def reveal(secret: SecretStr) -> str:
-    return secret.get_secret_value()
