@@ -23,7 +23,6 @@ from srgan.evaluate.judges import (
     training_of,
     training_of_recipe,
 )
-from srgan.evaluate.lineage import recorded_gate
 from srgan.evaluate.overlap import refuse_overlap
 from srgan.evaluate.report import PICTURE
 from srgan.evaluate.sets import newest_set
@@ -117,7 +116,7 @@ def evaluate_model(
 @task(**PATIENTLY, cache_policy=NO_CACHE)
 def named_sets(version: ModelRef) -> tuple[str, ...]:
     """The evaluation sets that a version's gate names."""
-    return recorded_gate(Registry(Settings()).tags(version)).sets
+    return Registry(Settings()).record(version).gate.sets
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)

@@ -15,12 +15,9 @@ from srgan.adapters.s3 import open_store
 from srgan.adapters.tracking import model_url
 from srgan.config import Name
 from srgan.errors import ConflictError
-from srgan.evaluate.decision import decide, opinion_of, read_set_reports
 from srgan.evaluate.figures import differences_table, means_table
-from srgan.evaluate.judges import find_judges
-from srgan.evaluate.lineage import recorded_gate
 from srgan.evaluate.promotions import Entry, PromotionLog
-from srgan.evaluate.report import Report
+from srgan.promotion.settle import Comparison, settle
 from srgan.refs import ModelRef, PromotionDecision
 from srgan.settings import Settings
 
@@ -42,56 +39,37 @@ def promote(
             imported version has none and needs it.
     """
     challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
-    entry = settle(challenger, dataset)
+    entry = decide_on(challenger, dataset)
     point_alias(challenger.name, entry)
     show_decision(challenger, entry)
     return entry.decision
 
 
-def settle(challenger: ModelRef, dataset: str | None = None) -> Entry:
+def decide_on(challenger: ModelRef, dataset: str | None = None) -> Entry:
     """The decision about a challenger, written in the log; taken again if the champion changes."""
-    logger = get_run_logger()
-    store = open_store(Settings())
-    log = PromotionLog(store, challenger.name)
-    registry = Registry(Settings())
-    gate = recorded_gate(registry.tags(challenger))
-    while True:
-        # First: who becomes champion after this is a conflict, not a champion that is gone.
-        before = log.champion()
-        champion = find_champion(challenger.name)
-        sets = find_sets(gate.sets, models=[challenger, *([champion] if champion else [])])
-        versions = {each.name: each.version for each in sets}
-        opinion = opinion_of(store, challenger, champion)
-        data = find_dataset(challenger, dataset) if dataset else None
-        standing = log.standing(
-            challenger.version,
-            find_judges(store),
-            versions,
-            opinion,
-            dataset_version=data.version if data else None,
-        )
-        if standing is not None:
-            logger.info("Decided before: %s", standing.decision.reason)
-            return standing
+    logger, settings = get_run_logger(), Settings()
+    store, registry = open_store(settings), Registry(settings)
+    record = registry.record(challenger)
+    asked = find_dataset(challenger, dataset) if dataset else None
+
+    def measure(comparison: Comparison) -> str:
+        champion = comparison.champion
+        versions = [challenger, *([champion] if champion else [])]
+        sets = find_sets(record.gate.sets, models=versions)
         if champion is not None:
             check_judges(champion, challenger)
-        data = data or find_dataset(challenger, None)
-        check_scales(data.scale, [challenger, *([champion] if champion else [])])
-        pretrained = registry.pretrained_of(challenger)
-        evaluation = evaluate(challenger, data, pretrained, champion, sets)
-        report = Report.model_validate_json(store.get(evaluation.key))
+        data = asked or find_dataset(challenger, None)
+        check_scales(data.scale, versions)
+        return evaluate(challenger, data, record.pretrained, champion, sets).key
+
+    while True:
         try:
-            on_sets = read_set_reports(store, report)
-            return decide(
-                log,
-                challenger,
-                champion,
-                report,
-                gate,
-                on_sets,
-                opinion,
-                evaluation=evaluation.key,
-                lost=None if champion else before,
+            return settle(
+                store,
+                record,
+                lambda log: find_champion(log.model),
+                measure,
+                dataset_version=asked.version if asked else None,
             )
         except ConflictError as error:
             logger.warning("Another promotion was decided meanwhile: %s", error)

@@ -9,14 +9,15 @@ from prefect.cache_policies import NO_CACHE
 from flows.artifact_keys import artifact_key
 from flows.jobs import root_flow_run_id
 from flows.retries import PATIENTLY
-from srgan.adapters.registry import Registered, Registry
+from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
 from srgan.config import Recipe
 from srgan.data.changes import changes_since
 from srgan.evaluate.beginnings import Beginning, keep_beginning, read_beginning
 from srgan.evaluate.lineage import training_inputs
 from srgan.evaluate.promotions import Entry, PromotionLog
-from srgan.evaluate.reasons import Decision, Known, decide
+from srgan.evaluate.reasons import Baseline, TrainingDecision, should_retrain
+from srgan.promotion.record import VersionRecord
 from srgan.refs import DatasetRef, ModelRef, digest
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
@@ -27,24 +28,25 @@ _SEED_DIGITS = 7  # of a hexadecimal digest: a positive number of 28 bits
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)
-def find_reason(model: str, dataset: DatasetRef, recipe: Recipe, force: bool = False) -> Decision:
+def find_reason(
+    model: str, dataset: DatasetRef, recipe: Recipe, force: bool = False
+) -> TrainingDecision:
     """Compare what would be trained now with the champion and the version decided on last.
 
     The sentence is in the log and an artifact of the flow run.
     """
     settings = Settings()
     store = open_store(settings)
-    registered = {each.ref.version: each for each in Registry(settings).versions(model)}
-    versions = []
-    trained = {number for number, each in registered.items() if "recipe" in each.tags}
+    registered = {each.version: each for each in Registry(settings).versions(model)}
+    baselines = []
+    trained = {number for number, each in registered.items() if each.recipe}
     for number, role in _to_beat(PromotionLog(store, model).entries(), trained).items():
         if number in registered:
-            versions.append(_known(store, registered[number], role, dataset))
+            baselines.append(_baseline(store, registered[number], role, dataset))
         else:
             get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
-    decision = decide(
-        versions, training_inputs(dataset, recipe, numerics_version()), recipe.retrain, force=force
-    )
+    inputs = training_inputs(dataset, recipe, numerics_version())
+    decision = should_retrain(baselines, inputs, recipe.retrain, force=force)
     verdict = "training" if decision.train else "no training"
     get_run_logger().info("Decision about %s: %s. %s", model, verdict, decision.sentence)
     create_markdown_artifact(
@@ -66,7 +68,7 @@ def find_beginning() -> Beginning | None:
 
 
 @task(**PATIENTLY, cache_policy=NO_CACHE)
-def begin(dataset: DatasetRef, decision: Decision, champion: ModelRef | None) -> Beginning:
+def begin(dataset: DatasetRef, decision: TrainingDecision, champion: ModelRef | None) -> Beginning:
     """Settle for all lives of this flow run what is trained on and who is to be beaten."""
     flow_run = root_flow_run_id()
     begun = Beginning(
@@ -97,12 +99,10 @@ def _to_beat(entries: list[Entry], trained: set[int]) -> dict[int, str]:
     return found
 
 
-def _known(store: ObjectStore, version: Registered, role: str, now: DatasetRef) -> Known:
+def _baseline(store: ObjectStore, version: VersionRecord, role: str, now: DatasetRef) -> Baseline:
     age = datetime.now(UTC) - version.created
-    changes = None
-    if "dataset_ref" in version.tags:
-        before = DatasetRef.model_validate_json(version.tags["dataset_ref"])
-        if before.version != now.version:
-            changes = changes_since(store, before.key, now.key)
-    name = f"version {version.ref.version} of {version.ref.name} ({role})"
-    return Known(name, version.tags, age.total_seconds() / _DAY_S, changes)
+    changes, before = None, version.dataset
+    if before is not None and before.version != now.version:
+        changes = changes_since(store, before.key, now.key)
+    name = f"version {version.version} of {version.name} ({role})"
+    return Baseline(name, version, age.total_seconds() / _DAY_S, changes)

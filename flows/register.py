@@ -6,7 +6,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.artifact_keys import artifact_key
 from flows.retries import PATIENTLY
-from srgan.adapters.champion import current_champion, lost
+from srgan.adapters.champion import champion_of, lost
+from srgan.adapters.champion import find_version as find
 from srgan.adapters.registering import register_version
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
@@ -95,9 +96,7 @@ def find_champion(model: str) -> ModelRef | None:
     settings = Settings()
     log = PromotionLog(open_store(settings), model)
     registry = Registry(settings)
-    champion, moved = current_champion(registry, log)
-    if moved:
-        get_run_logger().warning("%s", moved)
+    champion = champion_of(registry, log, get_run_logger().warning)
     if champion is None and (gone := lost(registry, log)) is not None:
         get_run_logger().warning(
             "Champion version %d of %s is gone from the registry, or other weights have its "
@@ -110,4 +109,6 @@ def find_champion(model: str) -> ModelRef | None:
 @task(**PATIENTLY, cache_policy=NO_CACHE)
 def find_version(address: str) -> ModelRef:
     """The version that ``models:/NAME@ALIAS``, ``models:/NAME/VERSION`` or ``NAME`` means."""
-    return Registry(Settings()).resolve(address)
+    settings = Settings()
+    registry, store = Registry(settings), open_store(settings)
+    return find(registry, store, address, get_run_logger().warning)

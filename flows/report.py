@@ -66,8 +66,7 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
     key = report_page_key(challenger.run, root)
     store.put(key, page, content_type="text/html; charset=utf-8")
     uri = store.uri(key)
-    client = mlflow_client(settings)
-    client.set_model_version_tag(challenger.name, str(challenger.version), "srgan.report", uri)
+    Registry(settings).set_tag(challenger, "report", uri)
     if run_id is not None:
         log_file(settings, run_id, _PAGE, page)
         log_file(
@@ -76,7 +75,7 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
             _LINEAGE,
             as_svg(trace_version(settings, challenger), alone=True).encode(),
         )
-        client.set_tag(run_id, "srgan.report", uri)
+        mlflow_client(settings).set_tag(run_id, "srgan.report", uri)
         create_link_artifact(
             artifact_page(settings, run_id, _PAGE),
             link_text=f"Report on version {challenger.version} of {challenger.name}",
@@ -90,16 +89,17 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
 
 def publish_card(settings: Settings, version: ModelRef, content: Content) -> None:
     """The model card as description of the version and as an artifact beside its weights."""
-    evaluation_run = Registry(settings).tags(version).get("evaluation_run")
-    picture = artifact_url(settings, evaluation_run, PICTURE) if evaluation_run else None
+    record = Registry(settings).record(version)
+    run_id = record.evaluation_run
+    picture = artifact_url(settings, run_id, PICTURE) if run_id else None
     card = model_card(content, picture=picture)
-    client = mlflow_client(settings)
-    entry = client.get_model_version(version.name, str(version.version))
-    assert entry.run_id is not None  # every version is registered with its run
-    log_file(settings, entry.run_id, _CARD, card.encode())
+    assert record.mlflow_run is not None  # every version is registered with its run
+    log_file(settings, record.mlflow_run, _CARD, card.encode())
     if len(card) > _MAX_DESCRIPTION:
         card = f"{card[: _MAX_DESCRIPTION - 80]}…\n\nThe rest is in the run's `{_CARD}`."
-    client.update_model_version(version.name, str(version.version), description=card)
+    mlflow_client(settings).update_model_version(
+        version.name, str(version.version), description=card
+    )
 
 
 def _links(settings: Settings, version: ModelRef, run_id: str | None, root: str) -> dict[str, str]:

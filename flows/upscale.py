@@ -10,12 +10,14 @@ from flows.jobs import root_flow_run_id, run_job, stop_jobs
 from flows.retries import PATIENTLY
 from flows.upscale_report import RunProgressBar, publish_summary, show_forecast, show_samples
 from flows.upscale_sources import find_manifest, sampling
+from srgan.adapters.champion import find_version
 from srgan.adapters.registry import Registry
+from srgan.adapters.s3 import open_store
 from srgan.adapters.stores import open_address, require_visible
 from srgan.adapters.upscale_worker import UpscaleSpec
 from srgan.config import UpscaleConfig
 from srgan.keys import batch_run, records_key, spec_key
-from srgan.refs import UpscaleReport, config_digest
+from srgan.refs import ModelRef, UpscaleReport, config_digest
 from srgan.settings import Settings
 from srgan.storage import is_folder
 from srgan.upscale.forecast import Forecast
@@ -69,7 +71,7 @@ def preview_run(
     """The plan in numbers; nothing is written."""
     _check(source, destination)
     settings = Settings()
-    found = Registry(settings).resolve(model)
+    found = version_of(settings, model)
     source_store = open_address(settings, source)
     with find_manifest(settings, manifest) as listed:
         return preview(
@@ -103,7 +105,7 @@ def plan_run(
     if plan is not None:
         logger.info("Going on with the plan of an earlier life of this run")
     else:
-        found = Registry(settings).resolve(model)
+        found = version_of(settings, model)
         source_store = open_address(settings, source)
         with find_manifest(settings, manifest) as listed:
             plan = make_plan(
@@ -123,6 +125,12 @@ def plan_run(
             )
     logger.info("With %s: %s", plan.model.uri, plan.forecast_text)
     return plan
+
+
+def version_of(settings: Settings, model: str) -> ModelRef:
+    """The version that a run works with: of a name, the champion by the promotion log."""
+    registry, store = Registry(settings), open_store(settings)
+    return find_version(registry, store, model, get_run_logger().warning)
 
 
 def run_batches(plan: Plan) -> tuple[dict[int, Tally], dict[int, str]]:

@@ -1,15 +1,18 @@
 """What may be deleted: versions that nobody needs any more, and the data that only they needed.
 
 Everything is decided from one look at the registry and the bucket. What is not understood is
-kept: photos, perceptual weights, evaluation sets, the promotion log, records of bulk runs.
+kept: photos, perceptual weights, evaluation sets, the promotion log, records of bulk runs. Where a
+record that may name runs and dataset versions cannot be read, all of those are kept.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from srgan.data.manifest import Manifest, read_latest, read_manifest
+from srgan.errors import SrganError
 from srgan.evaluate.promotions import PromotionLog, champions
+from srgan.evaluate.registrations import read_registration
 from srgan.keys import (
     BATCH,
     CROPS,
@@ -24,6 +27,7 @@ from srgan.keys import (
     shards_prefix,
     tables_prefix,
 )
+from srgan.promotion.record import References, VersionRecord
 from srgan.storage import ObjectInfo, ObjectStore
 from srgan.train.checkpoint import read_manifest as read_checkpoint
 
@@ -32,19 +36,14 @@ from srgan.train.checkpoint import read_manifest as read_checkpoint
 class Version:
     """One version of a registered model, as the registry has it."""
 
-    model: str
-    number: int
-    mlflow_run: str
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-    """Lineage, names without their prefix."""
-    created_at: float
+    record: VersionRecord
+    """With its aliases."""
     size_bytes: int = 0
     """Of its files in MLflow."""
 
     @property
     def name(self) -> str:
-        return f"models:/{self.model}/{self.number}"
+        return self.record.uri
 
 
 @dataclass(frozen=True)
@@ -81,29 +80,61 @@ class Plan:
     """Of the bucket, in the order of its deletion; the registry's is in `versions`."""
     kept: Mapping[str, str] = field(default_factory=dict)
     """Reason by the version's name."""
+    unread: Sequence[str] = ()
+    """What could not be read, for which all runs and dataset versions stay."""
 
 
 def plan_cleanup(store: ObjectStore, versions: Sequence[Version], rules: Rules) -> Plan:
     """What nothing needs: no alias, no kept version, no newest dataset version, nothing recent."""
     numbers = defaultdict[str, list[int]](list)
     for version in versions:
-        numbers[version.model].append(version.number)
+        numbers[version.record.name].append(version.record.version)
     leading = {model: last_champions(store, model) for model in numbers}
-    kept, waste = dict[str, str](), list[Version]()
+    kept, waste, needs = dict[str, str](), list[Version](), _Needs()
     for version in versions:
-        newest = sorted(numbers[version.model], reverse=True)[: rules.keep]
-        why = needed(version.aliases, version.number, leading[version.model])
-        if why := why or _spared(version, newest, rules):
-            kept[version.name] = why
+        record = version.record
+        newest = sorted(numbers[record.name], reverse=True)[: rules.keep]
+        why = needed(record.aliases, record.version, leading[record.name])
+        why = why or _spared(version, newest, rules)
+        references = needs.read(lambda record: record.references, record)
+        if why or references is None:
+            kept[version.name] = why or "what it was made of cannot be read"
+            needs.add(references)
         else:
             waste.append(version)
-    needs = [value for each in versions if each.name in kept for value in each.tags.values()]
-    known = {version.tags.get("run") for version in versions}
-    words = " ".join([*needs, *_waiting(store, known)])
-    words = " ".join([words, *_origins(store, words)])
-    datasets, manifests = _datasets(store, words, rules)
-    parts, runs = _shards(store, manifests, rules), _runs(store, words, rules)
-    return Plan(versions=waste, waste=[*datasets, *parts, *runs], kept=kept)
+    _add_waiting(store, needs, {version.record.run for version in versions})
+    _add_origins(store, needs)
+    datasets, manifests = _datasets(store, needs, rules)
+    parts, runs = _shards(store, manifests, rules), _runs(store, needs, rules)
+    return Plan(versions=waste, waste=[*datasets, *parts, *runs], kept=kept, unread=needs.unread)
+
+
+class _Needs:
+    """Runs and dataset versions that must stay."""
+
+    def __init__(self) -> None:
+        self.found = References()
+        self.unread: list[str] = []
+
+    def read(self, read: Callable[..., References], *arguments: object) -> References | None:
+        """What `read` gives; None where it cannot be read, and then everything is needed."""
+        try:
+            return read(*arguments)
+        except SrganError as error:
+            self.unread.append(str(error))
+            return None
+
+    def add(self, references: References | None) -> None:
+        if references:
+            self.found |= references
+
+    def run(self, name: str) -> bool:
+        """Whether a run is needed."""
+        return bool(self.unread) or name in self.found.runs
+
+    def dataset(self, version: str) -> bool:
+        """Whether a dataset version is needed."""
+        return bool(self.unread) or version in self.found.datasets
 
 
 def last_champions(store: ObjectStore, model: str) -> list[int]:
@@ -111,8 +142,9 @@ def last_champions(store: ObjectStore, model: str) -> list[int]:
     return champions(PromotionLog(store, model).entries())[:-3:-1]
 
 
-def needed(aliases: Collection[str], number: int, leading: Sequence[int]) -> str | None:
+def needed(aliases: Collection[str] | None, number: int, leading: Sequence[int]) -> str | None:
     """Why a version must not go whatever the rules are; None when nothing needs it."""
+    assert aliases is not None, "without its aliases nobody knows whether it is needed"
     if aliases:
         return ", ".join(aliases)
     if number in leading[:1]:
@@ -121,39 +153,47 @@ def needed(aliases: Collection[str], number: int, leading: Sequence[int]) -> str
 
 
 def _spared(version: Version, newest: Collection[int], rules: Rules) -> str | None:
-    if (version.model, version.number) in rules.in_use:
+    record = version.record
+    if (record.name, record.version) in rules.in_use:
         return "a bulk run works with it"
-    if "source_file" in version.tags:
+    if record.is_imported:
         return "imported: nothing here could make it again"
-    if version.number in newest:
+    if record.version in newest:
         return f"among the newest {rules.keep}"
-    return "recent" if version.created_at >= rules.before else None
+    return "recent" if record.created.timestamp() >= rules.before else None
 
 
-def _waiting(store: ObjectStore, known: Collection[str | None]) -> Iterator[str]:
-    """What trainings that still wait for the registry are made of, themselves included."""
-    for run, info in _below(store, RUNS):
-        if registration_key.names(info.key) and run not in known:
-            yield run
-            yield store.get(info.key).decode()
+def _add_waiting(store: ObjectStore, needs: _Needs, known: Collection[str]) -> None:
+    """Trainings that still wait for the registry, with what they are made of."""
+    for run, info in list(_below(store, RUNS)):
+        names = registration_key.names(info.key)
+        if names and run not in known:
+            needs.add(References(frozenset({run})))
+            needs.add(needs.read(_registered, store, run, names["model"]))
 
 
-def _origins(store: ObjectStore, words: str) -> Iterator[str]:
-    """Runs that those in `words` started from, and so on: they say what weights have learned."""
-    runs = {run for run, _ in _below(store, RUNS)}
-    unread = [run for run in runs if run in words]
-    read = set(unread)
+def _registered(store: ObjectStore, run: str, model: str) -> References:
+    return read_registration(store, run, model)[1].references
+
+
+def _add_origins(store: ObjectStore, needs: _Needs) -> None:
+    """Runs that the needed ones started from, and so on: they say what weights have learned."""
+    unread, read = list(needs.found.runs), set[str]()
     while unread:
-        manifests = list(store.list(checkpoints_prefix(unread.pop())))
-        origin = read_checkpoint(store, manifests[-1].key).init_run if manifests else None
-        if origin and origin not in read:
-            yield origin
-            read.add(origin)
-            unread.append(origin)
+        run = unread.pop()
+        read.add(run)
+        needs.add(needs.read(_origin, store, run))
+        unread += needs.found.runs - read - set(unread)
+
+
+def _origin(store: ObjectStore, run: str) -> References:
+    manifests = list(store.list(checkpoints_prefix(run)))
+    origin = read_checkpoint(store, manifests[-1].key).init_run if manifests else None
+    return References(frozenset({origin} if origin else ()))
 
 
 def _datasets(
-    store: ObjectStore, words: str, rules: Rules
+    store: ObjectStore, needs: _Needs, rules: Rules
 ) -> tuple[list[Waste], dict[str, list[Manifest]]]:
     """Versions of datasets that can go, and by dataset the manifests of those that stay."""
     waste, kept = list[Waste](), defaultdict[str, list[Manifest]](list)
@@ -166,7 +206,8 @@ def _datasets(
             found, _ = read_latest(store, dataset)
             newest[dataset] = found.version if found else None
         version = names["version"]
-        if newest[dataset] == version or version in words or info.written_at >= rules.before:
+        stays = newest[dataset] == version or needs.dataset(version)
+        if stays or info.written_at >= rules.before:
             kept[dataset].append(read_manifest(store, info.key))
         else:
             waste.append(
@@ -204,7 +245,7 @@ def _shards(
     return waste
 
 
-def _runs(store: ObjectStore, words: str, rules: Rules) -> list[Waste]:
+def _runs(store: ObjectStore, needs: _Needs, rules: Rules) -> list[Waste]:
     """Training stages, with their checkpoints, evaluations and reports, that no version names."""
     runs = defaultdict[str, list[ObjectInfo]](list)
     for run, info in _below(store, RUNS):
@@ -213,7 +254,7 @@ def _runs(store: ObjectStore, words: str, rules: Rules) -> list[Waste]:
         _waste("run", run, "no kept model came of it", objects)
         for run, objects in runs.items()
         if not run.startswith(BATCH)
-        and run not in words
+        and not needs.run(run)
         and all(info.written_at < rules.before for info in objects)
     ]
 

@@ -43,6 +43,8 @@ def gc(
             for each in found.waste
         ),
     ]
+    for why in found.unread:
+        typer.echo(f"keeps   all runs and dataset versions: {why}")
     for name, why in found.kept.items():
         typer.echo(f"keeps   {name}: {why}")
     for kind, name, num_objects, size_bytes, why in rows:

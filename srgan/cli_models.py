@@ -8,8 +8,7 @@ from srgan.cli_services import Services, services_for
 from srgan.errors import ConfigError
 
 if TYPE_CHECKING:
-    from srgan.evaluate.promotions import Entry
-    from srgan.refs import ModelRef
+    from srgan.promotion.record import VersionRecord
 
 models_app = typer.Typer(
     help="Versions of registered models, and which one is champion.", no_args_is_help=True
@@ -50,19 +49,16 @@ def show(
 ) -> None:
     """Where a version comes from, its figures, and the promotion log of its model."""
     from srgan.cli_tables import figures_table, lineage_table, log_table, show_tables
-    from srgan.evaluate.lineage import recorded_judges, recorded_sets
 
     with services_for() as services:
-        version = services.registry.resolve(address)
-        tags = services.registry.tags(version)
-        aliases = services.registry.aliases(version.name)
+        version = services.find(address)
         entries = services.log(version.name).entries()
-        judges = recorded_judges(tags)
-        tables = [lineage_table(version, tags, aliases)]
+        judges = version.trained_on_judge
+        tables = [lineage_table(version)]
         if version.metrics:
             where = "held-out crops, when it was registered"
             tables.append(figures_table(version.metrics, where, judges))
-        for name, each in recorded_sets(tags).items():
+        for name, each in version.sets.items():
             title = f"evaluation set {name} {each.version[:12]}"
             tables.append(figures_table(each.metrics, title, judges))
         show_tables(*tables, log_table(version.name, entries))
@@ -78,10 +74,10 @@ def compare(
     from srgan.evaluate.pairing import find_pairings
 
     with services_for() as services:
-        one, other = (services.registry.resolve(address) for address in (first, second))
-        pairings = find_pairings(services.store, one, other)
-        show_tables(*(pairing_table(one, other, pairing) for pairing in pairings))
-        typer.echo(what_differs(services.registry.tags(one), services.registry.tags(other)))
+        one, other = (services.find(address) for address in (first, second))
+        pairings = find_pairings(services.store, one.ref, other.ref)
+        show_tables(*(pairing_table(one.ref, other.ref, pairing) for pairing in pairings))
+        typer.echo(what_differs(one, other))
 
 
 @models_app.command()
@@ -93,8 +89,9 @@ def promote(
     reason: Reason = "",
 ) -> None:
     """Make a version champion: by the gate and recorded figures, or by hand with a reason."""
-    from srgan.adapters.champion import current_champion, publish
+    from srgan.adapters.champion import champion_of, publish
     from srgan.evaluate.decision import promote_by_hand
+    from srgan.promotion.settle import recorded, settle
 
     if force != bool(reason.strip()):
         raise ConfigError(
@@ -104,18 +101,19 @@ def promote(
     with services_for() as services:
         challenger = _challenger(services, address)
         log = services.log(challenger.name)
-        # First: who becomes champion after this is a conflict, not a champion that is gone.
-        before = log.champion()
-        champion, moved = current_champion(services.registry, log)
-        before = champion.version if champion else before
-        _say(moved)
         if force:
-            tags = services.registry.tags(challenger)
+            before = log.champion()
+            champion_of(services.registry, log, typer.echo)
             entry = promote_by_hand(
-                log, challenger, before, tags.get("dataset_version", ""), reason.strip()
+                log, challenger.ref, before, challenger.dataset_version or "", reason.strip()
             )
         else:
-            entry = _ask_the_gate(services, challenger, champion, before)
+            entry = settle(
+                services.store,
+                challenger,
+                lambda log: champion_of(services.registry, log, typer.echo),
+                recorded(services.store, challenger),
+            )
         _say(entry.decision.reason, publish(services.registry, log, entry))
         # By the decision, not by today's champion: the next one may have been made meanwhile.
         if entry.champion != challenger.version:
@@ -135,18 +133,17 @@ def rollback(
     ] = None,
 ) -> None:
     """Go back to the previous champion; the gate does not promote what was left again."""
-    from srgan.adapters.champion import current_champion, publish
+    from srgan.adapters.champion import champion_of, publish
     from srgan.evaluate.decision import line_of_return, roll_back
 
     if not reason.strip():
         raise ConfigError("--reason is empty; say why, it is kept in the log")
     with services_for(model) as services:
         log = services.log(model)
-        _say(current_champion(services.registry, log)[1])
+        champion_of(services.registry, log, typer.echo)
         line = line_of_return(log, to)
-        target = services.registry.resolve(f"models:/{model}/{line[-1]}")
-        tags = services.registry.tags(target)
-        entry = roll_back(log, target, line, tags.get("dataset_version", ""), reason.strip())
+        target = services.find(f"models:/{model}/{line[-1]}")
+        entry = roll_back(log, target.ref, line, target.dataset_version or "", reason.strip())
         _say(entry.decision.reason, publish(services.registry, log, entry))
 
 
@@ -177,7 +174,7 @@ def repair(
     ] = None,
 ) -> None:
     """Bring aliases to what the promotion log says, after something died in between."""
-    from srgan.adapters.champion import lost, publish
+    from srgan.adapters.champion import how_lost, lost, publish
 
     with services_for(model) as services:
         for name in [model] if model else services.registry.names():
@@ -185,66 +182,19 @@ def repair(
             entries = log.entries()
             moved = publish(services.registry, log, entries[-1]) if entries else None
             if (gone := lost(services.registry, log)) is not None:
-                typer.echo(
-                    f"{name}: champion version {gone} is gone from the registry, or other weights "
-                    f"have its number. Make another one champion: `srgan models rollback {name} "
-                    f"--reason TEXT` or `srgan models promote {name}/N --force --reason TEXT`"
-                )
+                typer.echo(how_lost(name, gone))
                 continue
             typer.echo(moved or f"{name}: alias and log agree")
 
 
-def _challenger(services: Services, address: str) -> "ModelRef":
+def _challenger(services: Services, address: str) -> "VersionRecord":
     """What an address means as a challenger: a bare name is the newest one."""
     from srgan.adapters.addresses import parse_address
     from srgan.adapters.registry import CHALLENGER
 
     name, alias, version = parse_address(address)
     bare = alias is None and version is None
-    return services.registry.resolve(f"models:/{name}@{CHALLENGER}" if bare else address)
-
-
-def _ask_the_gate(
-    services: Services, challenger: "ModelRef", champion: "ModelRef | None", before: int | None
-) -> "Entry":
-    """The decision that stands, or one by the figures of the registration, where they suffice."""
-    from srgan.evaluate.decision import decide, measures, opinion_of, read_set_reports
-    from srgan.evaluate.judges import find_judges
-    from srgan.evaluate.lineage import recorded_gate
-    from srgan.evaluate.report import Report
-    from srgan.evaluate.sets import newest_set
-
-    log, judges = services.log(challenger.name), find_judges(services.store)
-    tags = services.registry.tags(challenger)
-    gate = recorded_gate(tags)
-    sets = {name: newest_set(services.store, name).version for name in gate.sets}
-    opinion = opinion_of(services.store, challenger, champion)
-    standing = log.standing(challenger.version, judges, sets, opinion)
-    if standing:
-        return standing
-    recorded = services.store.find(tags["evaluation"]) if "evaluation" in tags else None
-    report = Report.model_validate_json(recorded) if recorded else None
-    if report is None or not measures(report, challenger, champion, judges, sets):
-        whom = f"champion version {champion.version}" if champion else "bicubic"
-        on = "" if "dataset_ref" in tags else " --param dataset=NAME"
-        raise ConfigError(
-            f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges and "
-            "sets, and this command measures nothing; `prefect deployment run promote/promote "
-            f"--param model={challenger.name} --param version={challenger.version}{on}` measures "
-            "and decides"
-        )
-    on_sets = read_set_reports(services.store, report)
-    return decide(
-        log,
-        challenger,
-        champion,
-        report,
-        gate,
-        on_sets,
-        opinion,
-        evaluation=tags["evaluation"],
-        lost=None if champion else before,
-    )
+    return services.find(f"models:/{name}@{CHALLENGER}" if bare else address)
 
 
 def _say(*lines: object) -> None:

@@ -5,12 +5,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
 from srgan.errors import ConflictError, RegistryError
 
 if TYPE_CHECKING:
     from srgan.adapters.registry import Registry
     from srgan.adapters.s3 import S3Store
     from srgan.evaluate.promotions import PromotionLog
+    from srgan.promotion.record import VersionRecord
     from srgan.settings import Settings
 
 
@@ -27,6 +30,13 @@ class Services:
 
         return PromotionLog(self.store, model)
 
+    def find(self, address: str) -> "VersionRecord":
+        """The version that an address means; an alias that is corrected for it is printed."""
+        from srgan.adapters.champion import find_version
+
+        version = find_version(self.registry, self.store, address, typer.echo)
+        return self.registry.record(version)
+
 
 @contextmanager
 def services_for(model: str | None = None) -> Iterator[Services]:
@@ -34,13 +44,14 @@ def services_for(model: str | None = None) -> Iterator[Services]:
 
     `RegistryError` at once where MLflow does not answer, or has no model of that name.
     """
-    from srgan.adapters.answering import explaining
+    from srgan.adapters.answering import answers, require_answer
     from srgan.adapters.registry import Registry
     from srgan.adapters.s3 import open_store
     from srgan.settings import Settings
 
     settings = Settings()
-    with explaining(settings):
+    require_answer(settings)
+    with answers(explain=settings):
         registry = Registry(settings)
         if model and model not in (known := registry.names()):
             raise RegistryError(f"no model {model!r}; there are: {', '.join(known) or 'none'}")

@@ -12,37 +12,22 @@ from srgan.evaluate.figures import (
     interval_text,
     means_table,
 )
-from srgan.evaluate.lineage import recorded_judges
+from srgan.evaluate.lineage import what_changed
 from srgan.evaluate.promotions import Entry
 from srgan.refs import ModelRef
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from srgan.adapters.registry import Registered
     from srgan.evaluate.bootstrap import Interval
     from srgan.evaluate.mos import Opinion
     from srgan.evaluate.pairing import Pairing
+    from srgan.promotion.record import VersionRecord
 
 _CHAMPION, _CHALLENGER = "champion", "challenger"
 _DIGITS = 12
 _PLAIN_WIDTH = 160
 _MIN_WIDTH = 76  # or a title over a narrow table is folded
-_SHOWN_TAGS = {
-    "run": "training run",
-    "pretrained_run": "pretrained run",
-    "recipe_name": "recipe",
-    "dataset": "dataset",
-    "dataset_version": "dataset version",
-    "numerics_version": "code",
-    "release_version": "release",
-    "source_file": "imported from",
-    "source_format": "format",
-    "weights": "weights",
-    "decision": "decision",
-    "rollback": "rollback",
-}
-_DIFFERING = {"dataset_version": "dataset", "recipe": "recipe", "numerics_version": "code"}
 
 
 def show_tables(*tables: "Table") -> None:
@@ -72,12 +57,12 @@ def models_table(
 
 def versions_table(
     model: str,
-    versions: Sequence["Registered"],
+    versions: Sequence["VersionRecord"],
     aliases: Mapping[str, int],
     entries: Sequence[Entry],
 ) -> "Table":
     """Versions of one model, the newest first, with their figures where they were registered."""
-    metrics = {each.ref.version: each.ref.metrics.get("model", {}) for each in versions}
+    metrics = {each.version: each.metrics.get("model", {}) for each in versions}
     figures = in_order(name for each in metrics.values() for name in each)
     table = _table(
         *("version", "alias", "registered", "recipe", "dataset"),
@@ -86,14 +71,13 @@ def versions_table(
         title=model,
     )
     for each in reversed(versions):
-        number, tags = each.ref.version, each.tags
-        judges = recorded_judges(tags)
-        dataset = f"{tags.get('dataset', '–')} {tags.get('dataset_version', '')[:_DIGITS]}"
+        number, judges = each.version, each.trained_on_judge
+        dataset = f"{each.dataset_name or '–'} {(each.dataset_version or '')[:_DIGITS]}"
         table.add_row(
             str(number),
             ", ".join(sorted(name for name, version in aliases.items() if version == number)),
             f"{each.created:%Y-%m-%d %H:%M}",
-            tags.get("recipe_name", "–"),
+            each.recipe_name or "–",
             dataset.rstrip(),
             *(
                 figure_text(name, metrics[number].get(name), taught="model" in judges.get(name, ()))
@@ -123,17 +107,28 @@ def standing_of(version: int, entries: Sequence[Entry]) -> str:
     return "not judged"
 
 
-def lineage_table(
-    version: ModelRef, tags: Mapping[str, str], aliases: Mapping[str, int]
-) -> "Table":
+def lineage_table(version: "VersionRecord") -> "Table":
     """What is recorded with a version."""
+    rows = {
+        "alias": ", ".join(sorted(version.aliases or ())) or "–",
+        "training run": version.run,
+        "pretrained run": version.pretrained_run,
+        "recipe": version.recipe_name,
+        "dataset": version.dataset_name,
+        "dataset version": version.dataset_version,
+        "code": version.numerics_version,
+        "release": version.release_version,
+        "imported from": version.source_file,
+        "format": version.source_format,
+        "weights": version.weights_digest,
+        "decision": version.decision,
+        "rollback": version.rollback,
+    }
     table = _table("", "", title=version.uri)
     table.show_header = False
-    named = [name for name, number in aliases.items() if number == version.version]
-    table.add_row("alias", ", ".join(sorted(named)) or "–")
-    for tag, title in _SHOWN_TAGS.items():
-        if tag in tags:
-            table.add_row(title, tags[tag])
+    for title, value in rows.items():
+        if value is not None:
+            table.add_row(title, value)
     return table
 
 
@@ -199,9 +194,9 @@ def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Tab
     return table
 
 
-def what_differs(first: Mapping[str, str], second: Mapping[str, str]) -> str:
+def what_differs(first: "VersionRecord", second: "VersionRecord") -> str:
     """Which of the things that versions are made of are not the same."""
-    found = [word for tag, word in _DIFFERING.items() if first.get(tag) != second.get(tag)]
+    found = what_changed(first.inputs, second.inputs)
     return f"they differ in {', '.join(found)}" if found else "made of the same data, recipe, code"
 
 

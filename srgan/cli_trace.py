@@ -21,7 +21,7 @@ def trace(
     ] = False,
 ) -> None:
     """Print the chain from an upscaled image to its model, runs, dataset, photos and code."""
-    from srgan.adapters.answering import explaining
+    from srgan.adapters.answering import answers, require_answer
     from srgan.adapters.trace import check_address, source_keys
     from srgan.adapters.trace import trace as find
     from srgan.errors import ConfigError
@@ -32,13 +32,14 @@ def trace(
     if svg and not svg.parent.is_dir():
         raise ConfigError(f"--svg {svg}: there is no folder {svg.parent}")
     check_address(address)
-    with explaining(settings):
-        chain = find(settings, address)
+    require_answer(settings)
+    with answers(explain=settings):
+        chain = find(settings, address, typer.echo)
         typer.echo(as_text(chain))
         if svg:
             svg.write_text(as_svg(chain, alone=True), encoding="utf-8")
             typer.echo(f"\ndrawn in {svg}")
         if sources:
             typer.echo("\nphotos:")
-            for key in source_keys(settings, address):
+            for key in source_keys(settings, address, typer.echo):
                 typer.echo(key)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,24 +12,30 @@ from srgan.adapters.s3 import S3Store
 from srgan.cleanup import Plan, Rules, Version, plan_cleanup
 from srgan.config import DataConfig
 from srgan.data.prepare import prepare_dataset
-from srgan.evaluate.promotions import Grounds, Hand, PromotionLog
+from srgan.evaluate.promotions import Evidence, ManualDecision, PromotionLog
+from srgan.promotion.record import VersionRecord
 from srgan.refs import DatasetRef, PromotionDecision, to_json
 from tests.support.checkpoints import manifest
+from tests.support.versions import lineage
 
 ALL_OLD = Rules(keep=1, before=time.time() + 3600)
 DATA = DataConfig(scale=2, crop_size=32, eval_share=0.3)
 
 
-def version(number: int, model: str = "m", **tags: str) -> Version:
-    return Version(model, number, f"mlflow-{number}", (), tags, created_at=0.0)
+def version(
+    number: int, model: str = "m", aliases: tuple[str, ...] = (), created: float = 0.0, **tags: str
+) -> Version:
+    tags = {"run": f"stage-{model}-{number}", "weights": "0"} | tags
+    created_at = datetime.fromtimestamp(created, UTC)
+    return Version(VersionRecord(model, number, tags, created_at, aliases=aliases))
 
 
 def promoted(store: S3Store, number: int, before: int | None, model: str = "m") -> None:
     decision = PromotionDecision(
         model=model, challenger=number, champion_before=before, promoted=True, reason="better"
     )
-    grounds = Grounds(run="r", weights_digest="0", dataset_version="v", metrics={})
-    PromotionLog(store, model).append(decision, grounds)
+    evidence = Evidence(run="r", weights_digest="0", dataset_version="v", metrics={})
+    PromotionLog(store, model).append(decision, evidence)
 
 
 def gone(plan: Plan, kind: str) -> list[str]:
@@ -67,11 +74,11 @@ def test_versions_with_an_alias_champions_newest_ones_used_and_imported_ones_sta
     for number, before in ((2, None), (3, 2), (4, 3)):
         promoted(object_store, number, before)
     versions = [version(number) for number in range(1, 9)]
-    versions[4] = replace(versions[4], aliases=("staging",))
+    versions[4] = version(5, aliases=("staging",))
     versions[5] = version(6, source_file="theirs.pth")
     rules = replace(ALL_OLD, in_use=frozenset({("m", 1)}))
     plan = plan_cleanup(object_store, versions, rules)
-    assert [each.number for each in plan.versions] == [2, 7]
+    assert [each.record.version for each in plan.versions] == [2, 7]
     assert plan.kept == {
         "models:/m/1": "a bulk run works with it",
         "models:/m/3": "champion before, which a rollback goes to",
@@ -87,7 +94,7 @@ def test_the_newest_are_counted_for_each_model_and_what_is_recent_stays(
 ) -> None:
     now = time.time()
     versions = [version(n, model) for model in ("a", "b") for n in (1, 2, 10)]
-    versions[0] = replace(versions[0], created_at=now)
+    versions[0] = version(1, "a", created=now)
     plan = plan_cleanup(object_store, versions, Rules(keep=2, before=now - 60))
     assert [each.name for each in plan.versions] == ["models:/b/1"]
 
@@ -197,10 +204,10 @@ def test_after_a_rollback_the_champion_that_the_next_one_goes_to_stays(
     back = log.entries()[-1].decision.model_copy(
         update={"challenger": 2, "champion_before": 3, "promoted": True}
     )
-    grounds = Grounds(run="r", weights_digest="0", dataset_version="v", metrics={})
-    log.append(back, grounds, Hand(why="too sharp", rolled_back=(3,)))
+    evidence = Evidence(run="r", weights_digest="0", dataset_version="v", metrics={})
+    log.append(back, evidence, ManualDecision(why="too sharp", rolled_back=(3,)))
     plan = plan_cleanup(object_store, [version(number) for number in range(1, 6)], ALL_OLD)
-    assert [each.number for each in plan.versions] == [3, 4]
+    assert [each.record.version for each in plan.versions] == [3, 4]
 
 
 def test_a_training_that_waits_for_the_registry_stays_with_its_dataset(
@@ -209,12 +216,51 @@ def test_a_training_that_waits_for_the_registry_stays_with_its_dataset(
     used = prepare([0, 1, 2])
     prepare([3, 4, 5])
     waiting = "runs/adversarial-waits/registrations/m.json"
+    made = lineage("adversarial-waits", b"weights").model_copy(update={"dataset": used})
     for key in (waiting, "runs/adversarial-done/registrations/m.json"):
-        object_store.put(key, used.model_dump_json().encode())
+        object_store.put(key, to_json(made))
     plan = plan_cleanup(object_store, [version(1, run="adversarial-done")], ALL_OLD)
     assert plan.waste == []
     versions = [version(1, run="adversarial-done"), version(2)]
     assert gone(plan_cleanup(object_store, versions, ALL_OLD), "run") == ["adversarial-done"]
+
+
+def test_a_run_whose_name_is_part_of_what_another_version_says_does_not_stay_by_accident(
+    object_store: S3Store,
+) -> None:
+    for run in ("pretrain-1", "pretrain-12", "halos"):
+        object_store.put(f"runs/{run}/result.json", b"{}")
+    decision = "Version 1 becomes champion: halos are gone."
+    kept = version(1, run="pretrain-12", decision=decision)
+    assert gone(plan_cleanup(object_store, [kept], ALL_OLD), "run") == ["halos", "pretrain-1"]
+
+
+def test_a_version_whose_record_cannot_be_read_stays_with_all_runs_and_datasets(
+    object_store: S3Store, prepare: Callable[..., DatasetRef]
+) -> None:
+    prepare([0, 1, 2])
+    prepare([3, 4, 5])
+    object_store.put("runs/of-whom/result.json", b"{}")
+    broken = version(1, dataset_ref='{"dataset": "drawn"}')
+    plan = plan_cleanup(object_store, [broken, version(2), version(3)], ALL_OLD)
+    assert [each.name for each in plan.versions] == ["models:/m/2"]
+    assert plan.waste == []
+    assert plan.kept["models:/m/1"] == "what it was made of cannot be read"
+    (why,) = plan.unread
+    assert why.startswith("tag srgan.dataset_ref of models:/m/1 cannot be read")
+
+
+@pytest.mark.parametrize("key", ["registrations/m.json", "checkpoints/000000009.json"])
+def test_a_registration_or_checkpoint_of_another_release_keeps_all_runs_and_is_named(
+    object_store: S3Store, key: str
+) -> None:
+    object_store.put(f"runs/kept/{key}", b'{"of": "another release"}')
+    object_store.put("runs/of-whom/result.json", b"{}")
+    versions = [version(1, run="kept")] if "checkpoints" in key else []
+    plan = plan_cleanup(object_store, versions, ALL_OLD)
+    assert plan.waste == []
+    (why,) = plan.unread
+    assert f"runs/kept/{key}" in why
 
 
 def test_what_was_written_lately_stays_whatever_it_is(

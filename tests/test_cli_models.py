@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from srgan.adapters.champion import current_champion, publish
+from srgan.adapters.champion import champion_of, publish
 from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
@@ -131,7 +131,7 @@ def test_what_the_gate_refuses_takes_force_and_a_reason_and_the_log_keeps_both(
         "Version 2 is refused"
     )
     assert (log.champion(), alias()) == (2, 2)
-    assert Registry(Settings()).tags(second)["decision"] == entry.decision.reason
+    assert Registry(Settings()).record(second).decision == entry.decision.reason
 
 
 def test_without_a_fitting_evaluation_the_flow_that_measures_is_named(
@@ -164,7 +164,7 @@ def test_a_rollback_goes_back_one_champion_at_a_time_and_keeps_the_history(
     done = models("rollback", MODEL, "--reason", "all of them")
     assert (done.code, "version 1 is the only champion it had" in done.err) == (1, True)
     assert [entry.champion for entry in log.entries()] == [1, 2, 3, 2, 1]
-    assert "these too" in Registry(Settings()).tags(versions[1])["rollback"]
+    assert "these too" in Registry(Settings()).record(versions[1]).rollback
 
 
 def test_a_rollback_can_name_a_former_champion_and_nothing_else(
@@ -237,7 +237,7 @@ def test_a_champion_that_was_deleted_in_the_registry_is_said_and_a_rollback_goes
     crown(log, first, second)
     mlflow_client(Settings()).delete_model_version(log.model, str(second.version))
     assert "champion version 2 is gone from the registry" in models("repair", log.model).out
-    assert current_champion(registry, log) == (None, None)
+    assert champion_of(registry, log, print) is None
     models("rollback", log.model, "--reason", "deleted")
     assert (log.champion(), registry.alias(log.model, CHAMPION)) == (1, 1)
 
@@ -248,7 +248,7 @@ def test_repair_completes_what_a_version_says_of_its_decision(
     crown(log, versions[0])
     entry = promote_by_hand(log, versions[1], 1, "v1", "and then the process died")
     assert "version 1 → version 2" in models("repair", MODEL).out
-    assert Registry(Settings()).tags(versions[1])["decision"] == entry.decision.reason
+    assert Registry(Settings()).record(versions[1]).decision == entry.decision.reason
 
 
 def test_a_slow_writer_does_not_leave_the_alias_behind(

@@ -106,7 +106,8 @@ def test_imported_weights_become_a_version_that_upscales_and_no_file(
         # MLflow's client may print the page of the run before it.
         assert done.stdout.splitlines()[-1].startswith("models:/theirs-x2/1, import-")
     assert not (tmp_path / "theirs.safetensors").exists()
-    tags = Registry(mlflow_settings).tags(Registry(mlflow_settings).resolve("models:/theirs-x2/1"))
+    registry = Registry(mlflow_settings)
+    tags = registry.record(registry.resolve("models:/theirs-x2/1")).tags
     assert tags["source_file"] == "theirs.pth"
     assert tags["source_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert tags["source_format"] == "MSRResNet of BasicSR, torch.save"

@@ -1,34 +1,69 @@
-"""Whether MLflow is there, for people who wait at a terminal."""
+"""MLflow's answers: its errors in our words, its pages as one list."""
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from srgan.errors import RegistryError
 from srgan.settings import Settings
 
+if TYPE_CHECKING:
+    from mlflow.store.entities import PagedList
+
+T = TypeVar("T")
+
 _ANSWER_LIMIT_S = 10.0
+
+# MLflow's own names of what went wrong.
+ABSENT = ("RESOURCE_DOES_NOT_EXIST",)
+NO_ALIAS = (*ABSENT, "INVALID_PARAMETER_VALUE")
+"""An alias that does not exist is an invalid parameter."""
+PRESENT = ("RESOURCE_ALREADY_EXISTS",)
 
 
 @contextmanager
-def explaining(settings: Settings) -> Iterator[None]:
-    """`RegistryError` with the server's address for whatever MLflow raises inside."""
+def answers(
+    tolerated: tuple[str, ...] = (), *, explain: Settings | None = None, consequence: str = ""
+) -> Iterator[None]:
+    """Swallow MLflow's errors of the codes `tolerated`, and raise the rest.
+
+    They stay MLflow's own, which flows try again. With `explain`, for people who wait at a
+    terminal, they are a `RegistryError` with the server's address and the `consequence`.
+    """
     from mlflow.exceptions import MlflowException
 
-    address = settings.require("mlflow_tracking_uri")
-    require_answer(address)
     try:
         yield
     except MlflowException as error:
-        raise RegistryError(f"the registry at {address} refused: {error.message}") from error
+        if error.error_code in tolerated:
+            return
+        if explain is None:
+            raise
+        raise RegistryError(
+            f"the registry at {explain.mlflow_tracking_uri} gave an error: {error.message}"
+            f"{f'. {consequence}' if consequence else ''}"
+        ) from error
 
 
-def require_answer(address: str) -> None:
-    """`RegistryError` unless something answers at an HTTP address, within seconds.
+def pages(search: "Callable[[str | None], PagedList[T]]") -> Iterator[T]:
+    """Everything that a search finds; `search` gets the token of the page to ask for."""
+    token = None
+    while True:
+        found = search(token)
+        yield from found
+        token = found.token
+        if not token:
+            return
 
-    MLflow's own client tries for four minutes, which suits a flow and no person at a terminal.
+
+def require_answer(settings: Settings) -> None:
+    """`RegistryError` unless something answers at MLflow's address, within seconds.
+
+    MLflow's own client tries for four minutes, which suits a flow but not a person at a terminal.
     """
+    address = settings.require("mlflow_tracking_uri")
     if not address.startswith(("http://", "https://")):
         return
     try:

@@ -1,24 +1,25 @@
 """Old versions and their data: what the registry and Prefect say of them, and their deletion."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from srgan.adapters.addresses import parse_address
+from srgan.adapters.answering import answers
 from srgan.adapters.flow_runs import Running
+from srgan.adapters.registry import Registry
 from srgan.adapters.tracking import mlflow_client
 from srgan.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
 from srgan.errors import OrchestratorError, RegistryError
 from srgan.keys import batches_prefix, registration_key, spec_key
+from srgan.promotion.record import VersionRecord
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
-_PREFIX = "srgan."
 _MODEL_FOLDER = "model"
 _HARMLESS = {"upscale", "revive"}
 """Flows that make nothing which looks unused while they run."""
@@ -30,7 +31,11 @@ def plan(
     """What can go now; `RegistryError` where MLflow cannot be asked."""
     rules = Rules(keep=keep, before=before, in_use=_used_by(store, running))
     with _asking(settings):
-        versions = list(_versions(mlflow_client(settings)))
+        client = mlflow_client(settings)
+        versions = [
+            Version(record, _size_bytes(client, str(record.mlflow_run), _MODEL_FOLDER))
+            for record in Registry(settings).all_versions()
+        ]
     return plan_cleanup(store, versions, rules)
 
 
@@ -52,21 +57,20 @@ def delete(
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Delete what `plan` found. A version that got an alias meanwhile stays, with all its data."""
-    client = mlflow_client(settings)
+    client, registry = mlflow_client(settings), Registry(settings)
     for version in found.versions:
         with _asking(settings):
-            entry = client.get_model_version(version.model, str(version.number))
-            champions = last_champions(store, version.model)
-            if why := needed(entry.aliases, version.number, champions):
+            record = registry.record(version.record.ref)
+            champions = last_champions(store, record.name)
+            if why := needed(record.aliases, record.version, champions):
                 raise RegistryError(
                     f"{version.name} is needed after all ({why}): what was found is out of date. "
                     "Run it again; what is deleted so far was needed by nothing"
                 )
-            _delete_files(client, settings, entry)
-            client.delete_model_version(version.model, str(version.number))
+            _delete_files(client, settings, record)
+            client.delete_model_version(record.name, str(record.version))
         # Else its run would look like one that still waits for the registry.
-        if run := version.tags.get("run"):
-            store.delete(registration_key(run, version.model))
+        store.delete(registration_key(record.run, record.name))
         say(f"deleted {version.name}")
     for each in found.waste:
         for key in each.keys:
@@ -91,36 +95,6 @@ def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str,
     return frozenset(used)
 
 
-def _versions(client: "MlflowClient") -> Iterator[Version]:
-    """All versions that this project registered, with aliases: a search does not give those."""
-    page = None
-    while True:
-        found = client.search_model_versions(page_token=page)
-        for entry in found:
-            if f"{_PREFIX}run" in entry.tags:
-                whole = client.get_model_version(entry.name, entry.version)
-                yield _as_version(whole, _size_bytes(client, str(entry.run_id), _MODEL_FOLDER))
-        page = found.token
-        if not page:
-            return
-
-
-def _as_version(entry: "ModelVersion", size_bytes: int = 0) -> Version:
-    return Version(
-        model=entry.name,
-        number=int(entry.version),
-        mlflow_run=str(entry.run_id),
-        aliases=tuple(entry.aliases),
-        tags={
-            name.removeprefix(_PREFIX): value
-            for name, value in entry.tags.items()
-            if name.startswith(_PREFIX)
-        },
-        created_at=entry.creation_timestamp / 1000,
-        size_bytes=size_bytes,
-    )
-
-
 def _size_bytes(client: "MlflowClient", run_id: str, path: str) -> int:
     return sum(
         _size_bytes(client, run_id, each.path) if each.is_dir else each.file_size or 0
@@ -128,31 +102,22 @@ def _size_bytes(client: "MlflowClient", run_id: str, path: str) -> int:
     )
 
 
-def _delete_files(client: "MlflowClient", settings: Settings, entry: "ModelVersion") -> None:
+def _delete_files(client: "MlflowClient", settings: Settings, version: VersionRecord) -> None:
     """The version's files. The MLflow run stays, with its figures and pictures."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     sharing = [
         other
-        for other in client.search_model_versions(f"run_id='{entry.run_id}'")
-        if (other.name, other.version) != (entry.name, entry.version)
+        for other in client.search_model_versions(f"run_id='{version.mlflow_run}'")
+        if (other.name, int(other.version)) != (version.name, version.version)
     ]
     if not sharing:
-        root = client.get_run(str(entry.run_id)).info.artifact_uri
+        root = client.get_run(str(version.mlflow_run)).info.artifact_uri
         uri = settings.require("mlflow_tracking_uri")
         repository = get_artifact_repository(root, tracking_uri=uri)
         repository.delete_artifacts(_MODEL_FOLDER)  # type: ignore[no-untyped-call]  # MLflow's
 
 
-@contextmanager
-def _asking(settings: Settings) -> Iterator[None]:
-    """What MLflow raises as a `RegistryError` that says what it means."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        raise RegistryError(
-            f"the registry at {settings.mlflow_tracking_uri} cannot be asked: {error}. Without "
-            "it nobody knows what is needed, so nothing more is deleted"
-        ) from error
+def _asking(settings: Settings) -> AbstractContextManager[None]:
+    consequence = "Without it nobody knows what is needed, so nothing more is deleted"
+    return answers(explain=settings, consequence=consequence)

@@ -4,13 +4,14 @@ import tempfile
 from pathlib import Path
 
 from srgan.adapters.addresses import check_name
-from srgan.adapters.model_versions import TAG_PREFIX, as_ref, tolerating
+from srgan.adapters.answering import PRESENT, answers
 from srgan.adapters.packaging import save_pyfunc
 from srgan.adapters.registry import CHALLENGER, Registry
 from srgan.adapters.tracking import artifact_url, start_run, tracked_run
 from srgan.evaluate.figures import judged_by_its_teacher, means_table
 from srgan.evaluate.lineage import ImportLineage, Lineage
 from srgan.evaluate.report import PICTURE
+from srgan.promotion.record import TAG_PREFIX
 from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
@@ -35,7 +36,7 @@ class Registrar(Registry):
         `weights` are the safetensors whose SHA-256 is the checkpoint's digest.
         """
         found = self.of_run(name, lineage.checkpoint.run)
-        ref = as_ref(found) if found else self._create(name, weights, lineage)
+        ref = found or self._create(name, weights, lineage)
         aliased = self.alias(name, CHALLENGER)
         if aliased is None or aliased < ref.version:
             self.set_alias(name, CHALLENGER, ref.version)
@@ -49,7 +50,7 @@ class Registrar(Registry):
         """
         check_name(name)
         found = self.of_run(name, lineage.run)
-        return as_ref(found) if found else self._create_import(name, weights, lineage)
+        return found or self._create_import(name, weights, lineage)
 
     def _create(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
         checkpoint = lineage.checkpoint
@@ -95,9 +96,9 @@ class Registrar(Registry):
         )
         # Not the answer: somebody else, or this request repeated after a lost answer, may have
         # made a version of the same run, and MLflow has no conditional write to prevent it.
-        entry = self.of_run(name, tags["run"])
-        assert entry is not None
-        return as_ref(entry)
+        made = self.of_run(name, tags["run"])
+        assert made is not None
+        return made
 
     def _describe(self, lineage: Lineage) -> str:
         """Markdown that the version's page shows: figures and the comparison picture."""
@@ -119,5 +120,5 @@ class Registrar(Registry):
         return text
 
     def _ensure_model(self, name: str) -> None:
-        with tolerating("RESOURCE_ALREADY_EXISTS"):
+        with answers(PRESENT):
             self._client.create_registered_model(name)

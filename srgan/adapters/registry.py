@@ -6,19 +6,18 @@ project's own engine reads weights and config only, never that code.
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srgan.adapters.addresses import parse_address
-from srgan.adapters.model_versions import RUN_TAG, TAG_PREFIX, as_ref, own_tags, tolerating
+from srgan.adapters.answering import ABSENT, NO_ALIAS, answers, pages
 from srgan.adapters.packaging import GENERATOR_PATH
-from srgan.adapters.tracking import (
-    mlflow_client,
-)
+from srgan.adapters.tracking import mlflow_client
 from srgan.errors import RegistryError
-from srgan.refs import CheckpointRef, DatasetRef, ModelRef
+from srgan.promotion.record import TAG_PREFIX, VersionRecord
+from srgan.refs import DatasetRef, ModelRef
 from srgan.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,15 +28,8 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
-
-@dataclass(frozen=True)
-class Registered:
-    """One version as a list shows it."""
-
-    ref: ModelRef
-    tags: dict[str, str]
-    """Lineage, names without their ``srgan.`` prefix."""
-    created: datetime
+_RUN_TAG = f"{TAG_PREFIX}run"
+"""On every version that this project registered."""
 
 
 class Registry:
@@ -48,9 +40,11 @@ class Registry:
         self._client = mlflow_client(settings)
 
     def resolve(self, address: str) -> ModelRef:
-        """``models:/name@alias``, ``models:/name/3`` or a bare name, which means its champion.
+        """``models:/name@alias``, ``models:/name/3``, or a bare name for the alias ``champion``.
 
-        `RegistryError` when there is no such model, version or alias.
+        The alias follows the promotion log, which decides: whoever reaches the bucket asks
+        `champion.find_version` instead. `RegistryError` when there is no such model, version or
+        alias.
         """
         name, named, version = parse_address(address)
         alias = named or CHAMPION
@@ -61,12 +55,12 @@ class Registry:
                 f"the registry at {self._settings.mlflow_tracking_uri} has no model {name!r} "
                 f"with {what}; look at its Models page, or run the retrain flow"
             )
-        return as_ref(entry)
+        return _record(entry).ref
 
     def find(self, name: str, alias: str) -> ModelRef | None:
         """The version that an alias names; None when there is no such model or alias."""
         entry = self._find_alias(name, alias)
-        return as_ref(entry) if entry else None
+        return _record(entry).ref if entry else None
 
     def alias(self, name: str, alias: str) -> int | None:
         """Number of the version that an alias names, whoever registered it."""
@@ -75,72 +69,62 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, int]:
         """Version by alias; empty where there is no such model."""
-        with tolerating("RESOURCE_DOES_NOT_EXIST"):
+        with answers(ABSENT):
             found = self._client.get_registered_model(name).aliases
             return {alias: int(version) for alias, version in found.items()}
         return {}
 
     def names(self) -> list[str]:
         """Names of all models of the server, sorted."""
-        names, page = list[str](), None
-        while True:
-            found = self._client.search_registered_models(page_token=page)
-            names += [model.name for model in found]
-            page = found.token
-            if not page:
-                return sorted(names)
+        search = self._client.search_registered_models
+        return sorted(model.name for model in pages(lambda page: search(page_token=page)))
 
-    def versions(self, name: str) -> list[Registered]:
+    def versions(self, name: str) -> list[VersionRecord]:
         """Versions of a model that this project registered, the oldest first."""
         found = self._search(f"name='{name}'")
-        return [
-            Registered(
-                as_ref(entry),
-                own_tags(entry),
-                datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
-            )
-            for entry in found
-            if RUN_TAG in entry.tags
-        ]
+        return [_record(entry) for entry in found if _RUN_TAG in entry.tags]
+
+    def all_versions(self) -> Iterator[VersionRecord]:
+        """All versions that this project registered, with their aliases."""
+        search = self._client.search_model_versions
+        for entry in pages(lambda page: search(page_token=page)):
+            if _RUN_TAG in entry.tags:
+                yield self.record(_record(entry).ref)
 
     def version(self, name: str, version: int) -> ModelRef | None:
         """A version by its number; None when it is not there, or not any more."""
         entry = self._find_version(name, version)
-        return as_ref(entry) if entry else None
+        return _record(entry).ref if entry else None
 
-    def of_run(self, name: str, run: str) -> "ModelVersion | None":
+    def of_run(self, name: str, run: str) -> ModelRef | None:
         """The version of a training run or an import, if it has one.
 
         Where two were made at the same moment, the first alone stays.
         """
-        found = self._search(f"name='{name}' and tags.`{RUN_TAG}`='{run}'")
+        found = self._search(f"name='{name}' and tags.`{_RUN_TAG}`='{run}'")
         for extra in found[1:]:
-            with tolerating("RESOURCE_DOES_NOT_EXIST"):
+            with answers(ABSENT):
                 self._client.delete_model_version(name, extra.version)
-        return found[0] if found else None
+        return _record(found[0]).ref if found else None
 
-    def tags(self, ref: ModelRef) -> dict[str, str]:
-        """Lineage tags of a version, names without their ``srgan.`` prefix."""
-        return own_tags(self._client.get_model_version(ref.name, str(ref.version)))
+    def record(self, ref: ModelRef) -> VersionRecord:
+        """Everything that is recorded with a version, and its aliases."""
+        entry = self._client.get_model_version(ref.name, str(ref.version))
+        return _record(entry, tuple(entry.aliases))
 
     def dataset_of(self, ref: ModelRef) -> DatasetRef:
         """The dataset version that a model version was trained on.
 
         `RegistryError` for an imported version, which has none.
         """
-        tags = self.tags(ref)
-        if "dataset_ref" not in tags:
+        record = self.record(ref)
+        if record.dataset is None:
             raise RegistryError(
-                f"{ref.uri} was imported from {tags.get('source_file', 'elsewhere')} and has no "
+                f"{ref.uri} was imported from {record.source_file or 'elsewhere'} and has no "
                 "dataset of its own: name a prepared one with the parameter dataset of the flow "
                 "(promote, evaluate-model)"
             )
-        return DatasetRef.model_validate_json(tags["dataset_ref"])
-
-    def pretrained_of(self, ref: ModelRef) -> CheckpointRef | None:
-        """The stage that a version's training started from, if one did."""
-        pretrained = self.tags(ref).get("pretrained_ref")
-        return CheckpointRef.model_validate_json(pretrained) if pretrained else None
+        return record.dataset
 
     def datasets_of(self, ref: ModelRef) -> tuple[list[DatasetRef], str | None]:
         """Dataset versions that a version was trained on, with those that it was fine-tuned from.
@@ -151,10 +135,10 @@ class Registry:
         found: list[DatasetRef] = []
         version: ModelRef | None = ref
         while version is not None:
-            tags = self.tags(version)
-            if "dataset_ref" in tags:
-                found.append(DatasetRef.model_validate_json(tags["dataset_ref"]))
-            start = tags.get("start", "scratch")
+            record = self.record(version)
+            if record.dataset is not None:
+                found.append(record.dataset)
+            start = record.start or "scratch"
             name, _, number = parse_address(start)
             version = self.version(name, number) if number else None
             if number and version is None:
@@ -190,32 +174,43 @@ class Registry:
 
     def _search(self, condition: str) -> "list[ModelVersion]":
         """Versions that meet a condition, the oldest first."""
-        entries, page = list["ModelVersion"](), None
-        while True:
-            found = self._client.search_model_versions(condition, page_token=page)
-            entries += found
-            page = found.token
-            if not page:
-                return sorted(entries, key=lambda entry: int(entry.version))
+        search = self._client.search_model_versions
+        found = pages(lambda page: search(condition, page_token=page))
+        return sorted(found, key=lambda entry: int(entry.version))
 
     def _find_alias(self, name: str, alias: str) -> "ModelVersion | None":
-        # MLflow calls an alias that does not exist an invalid parameter.
-        with tolerating("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        with answers(NO_ALIAS):
             return self._client.get_model_version_by_alias(name, alias)
         return None
 
     def _find_version(self, name: str, version: int) -> "ModelVersion | None":
-        with tolerating("RESOURCE_DOES_NOT_EXIST"):
+        with answers(ABSENT):
             return self._client.get_model_version(name, str(version))
         return None
+
+
+def _record(entry: "ModelVersion", aliases: tuple[str, ...] | None = None) -> VersionRecord:
+    return VersionRecord(
+        name=entry.name,
+        version=int(entry.version),
+        tags={
+            name.removeprefix(TAG_PREFIX): value
+            for name, value in entry.tags.items()
+            if name.startswith(TAG_PREFIX)
+        },
+        created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+        mlflow_run=entry.run_id,
+        aliases=aliases,
+    )
 
 
 def load(address: str, settings: Settings | None = None) -> "Generator":
     """The plain network of a registered model, on the CPU in eval mode, for arrays and tensors.
 
     ``srgan.load("models:/name@champion")``: `forward` takes LR (N, 3, h, w) in [0, 1] and gives
-    SR (N, 3, s·h, s·w), nominally [−1, 1]. Only MLFLOW_TRACKING_URI has to be set; no code of
-    the model is run.
+    SR (N, 3, s·h, s·w), nominally [−1, 1]. Only MLFLOW_TRACKING_URI has to be set, so a bare name
+    and ``@champion`` mean MLflow's alias, which follows the promotion log. No code of the model is
+    run.
     """
     from srgan.models.interchange import load_generator
 

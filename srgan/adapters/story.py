@@ -10,7 +10,7 @@ from srgan.adapters.trace import trace_version
 from srgan.adapters.tracking import find_run
 from srgan.data.changes import PhotoChanges, changes_since
 from srgan.evaluate.details import Details
-from srgan.evaluate.promotions import Grounds, PromotionLog
+from srgan.evaluate.promotions import Evidence, PromotionLog
 from srgan.evaluate.report import Report
 from srgan.keys import checkpoints_prefix, details_key, evaluation_of
 from srgan.refs import DatasetRef, ModelRef, PromotionDecision
@@ -32,17 +32,18 @@ def collect(
     elapsed_s: float,
     links: Mapping[str, str],
 ) -> Content:
-    """What was decided about a version and on which grounds; nothing is computed anew."""
-    store, tags = open_store(settings), Registry(settings).tags(version)
-    grounds = _grounds(store, decision)
-    evaluation = grounds.evaluation or tags["evaluation"]
+    """Collect what was decided about a version and on which evidence; compute nothing."""
+    store = open_store(settings)
+    evidence = _evidence(store, decision)
+    evaluation = evidence.evaluation or Registry(settings).record(version).evaluation
+    assert evaluation is not None  # a version that a retraining made has one
     report = read_document(store, evaluation, Report)
     evaluation_run = evaluation_of(evaluation)
     runs = [run for run in (version.pretrained_run, version.run) if run]
     costs = [cost for run in [*runs, evaluation_run] for cost in read_costs(store, run)]
     return Content(
         decision=decision,
-        grounds=grounds,
+        evidence=evidence,
         made_at=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
         evaluation=report,
         stages=[_stage(settings, store, run, costs, flow_run) for run in runs],
@@ -57,7 +58,7 @@ def collect(
     )
 
 
-def _grounds(store: S3Store, decision: PromotionDecision) -> Grounds:
+def _evidence(store: S3Store, decision: PromotionDecision) -> Evidence:
     """The entry of the promotion log that holds the decision."""
     entries = PromotionLog(store, decision.model).entries()
     return next(each for each in reversed(entries) if each.decision == decision)
@@ -91,8 +92,6 @@ def _photos(
     if champion is None:
         return None
     registry = Registry(settings)
-    tags = registry.tags(registry.resolve(f"models:/{model}/{champion}"))
-    if "dataset_ref" not in tags:
-        return None  # an imported one, trained elsewhere
-    before = DatasetRef.model_validate_json(tags["dataset_ref"])
-    return changes_since(store, before.key, now.key)
+    before = registry.record(registry.resolve(f"models:/{model}/{champion}")).dataset
+    # An imported one was trained elsewhere.
+    return changes_since(store, before.key, now.key) if before else None

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from srgan.adapters.addresses import parse_address
+from srgan.adapters.champion import Say, find_version
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
-from srgan.adapters.tracking import find_run, mlflow_client, model_url, run_url
+from srgan.adapters.tracking import find_run, model_url, run_url
 from srgan.data.manifest import read_manifest, read_sources
 from srgan.errors import CheckpointError, DataError, RegistryError, StorageError
 from srgan.evaluate.figures import TITLES, figure_name, figure_text, in_order
@@ -34,7 +35,7 @@ _SHOWN_KEYS = 5
 _MODEL = "srgan-model"
 
 
-def trace(settings: Settings, address: str) -> Node:
+def trace(settings: Settings, address: str, say: Say) -> Node:
     """The chain of ``s3://BUCKET/KEY`` of an upscaled image, or of a model version.
 
     `StorageError` when there is no such object, `DataError` when it was not upscaled by this
@@ -43,7 +44,7 @@ def trace(settings: Settings, address: str) -> Node:
     check_address(address)
     if address.startswith("s3://"):
         return _image(settings, address)
-    version = Registry(settings).resolve(address)
+    version = find_version(Registry(settings), open_store(settings), address, say)
     return _version(settings, version, uses=_uses(settings, version))
 
 
@@ -63,14 +64,14 @@ def trace_version(settings: Settings, version: ModelRef) -> Node:
     return _version(settings, version, uses=())
 
 
-def source_keys(settings: Settings, address: str) -> list[str]:
+def source_keys(settings: Settings, address: str, say: Say) -> list[str]:
     """Addresses of all photos that the model of an image, or a version, was trained on."""
+    registry, store = Registry(settings), open_store(settings)
     if address.startswith("s3://"):
         version, _ = _made_with(settings, *split_uri(address))
     else:
-        version = Registry(settings).resolve(address)
-    dataset = Registry(settings).dataset_of(version)
-    store = open_store(settings)
+        version = find_version(registry, store, address, say)
+    dataset = registry.dataset_of(version)
     bucket = split_uri(dataset.source)[0]
     sources = read_sources(store, read_manifest(store, dataset.key))
     return [f"s3://{bucket}/{source.key}" for source in sources if source.pixels]
@@ -144,35 +145,31 @@ def _bulk_run(
 
 
 def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -> Node:
-    entry = mlflow_client(settings).get_model_version(version.name, str(version.version))
-    tags = Registry(settings).tags(version)
-    aliases = ", ".join(entry.aliases)
+    record = Registry(settings).record(version)
     facts = {
-        "aliases": aliases or "none",
-        "registered": _time(entry.creation_timestamp / 1000),
+        "aliases": ", ".join(record.aliases or ()) or "none",
+        "registered": _time(record.created.timestamp()),
         "weights": version.weights_digest,
-        "trained": tags.get("reason", ""),
-        "start": tags.get("start", ""),
-        "recipe": tags.get("recipe_name", ""),
-        "code": tags.get("numerics_version", ""),
-        "release": tags.get("release_version", ""),
-        "decision": tags.get("decision", ""),
+        "trained": record.reason,
+        "start": record.start,
+        "recipe": record.recipe_name,
+        "code": record.numerics_version,
+        "release": record.release_version,
+        "decision": record.decision,
         **{
             f"of {TITLES[who]}": _figures(version.metrics[who])
             for who in TITLES
             if who in version.metrics
         },
-        "evaluation": _uri(settings, tags.get("evaluation")),
-        "report": tags.get("report", ""),
-        "imported": tags.get("source_file", ""),
+        "evaluation": _uri(settings, record.evaluation),
+        "report": record.report,
+        "imported": record.source_file,
         "page": model_url(settings, version.name, version.version),
     }
-    stages = [
-        run for run in (version.run, version.pretrained_run) if run and "source_file" not in tags
-    ]
-    origins = [_stages(settings, stages)] if stages else []
-    if "dataset_ref" in tags:
-        origins.append(_dataset(settings, DatasetRef.model_validate_json(tags["dataset_ref"])))
+    stages = [run for run in (version.run, version.pretrained_run) if run]
+    origins = [] if record.is_imported else [_stages(settings, stages)]
+    if record.dataset is not None:
+        origins.append(_dataset(settings, record.dataset))
     return Node("model version", version.uri, _filled(facts), (*origins, *uses))
 
 
@@ -255,7 +252,7 @@ def _uri(settings: Settings, key: str | None) -> str:
     return open_store(settings).uri(key) if key else ""
 
 
-def _filled(facts: Mapping[str, str]) -> dict[str, str]:
+def _filled(facts: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 

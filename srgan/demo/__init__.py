@@ -6,13 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from srgan.adapters.registry import CHAMPION, Registry
+from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import S3Store, open_store
 from srgan.demo.display import open_display
 from srgan.demo.photos import photos_in, shipped_photos, small_versions, sync
 from srgan.demo.summary import print_summary, read_outcome
 from srgan.demo.watch import StoppedByUserError, watching
 from srgan.errors import StackError
+from srgan.evaluate.promotions import PromotionLog
 from srgan.stack import Stack, deploy
 
 _INTERRUPTED = 130
@@ -33,7 +34,7 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
             deploy(stack)
         registry, pictures = Registry(stack.settings()), stack.home / "demo"
         _run(console, stack, store, "retrain/retrain", _retraining(store, name))
-        if registry.find(model_name(name), CHAMPION) is not None:
+        if PromotionLog(store, model_name(name)).champion() is not None:
             _run(console, stack, store, "upscale/upscale", _upscaling(store, name))
         outcome = read_outcome(registry, store, name, model_name(name), pictures)
     except (StoppedByUserError, KeyboardInterrupt):

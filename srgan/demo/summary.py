@@ -6,8 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from srgan.adapters.champion import champion_of
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.evaluate.figures import means_table
+from srgan.evaluate.promotions import PromotionLog
 from srgan.keys import OWN, evaluation_key, evaluation_of
 from srgan.refs import EvaluationRef, ModelRef
 from srgan.stack import Stack
@@ -45,10 +47,11 @@ def read_outcome(
     registry: Registry, store: ObjectStore, name: str, model: str, folder: Path
 ) -> Outcome:
     """Collect it from registry and bucket; the comparison picture is written to `folder`."""
-    champion = registry.find(model, CHAMPION)
+    champion = champion_of(registry, PromotionLog(store, model), print)
     newest = registry.resolve(f"models:/{model}@{CHALLENGER}")
-    tags = registry.tags(newest)
-    result = evaluation_key(evaluation_of(tags["evaluation"]))
+    record = registry.record(newest)
+    assert record.evaluation  # a retraining made it
+    result = evaluation_key(evaluation_of(record.evaluation))
     evaluation = read_document(store, result, EvaluationRef)
     folder.mkdir(exist_ok=True)
     picture = folder / f"{name}-comparison.png"
@@ -59,7 +62,7 @@ def read_outcome(
     return Outcome(
         newest=newest,
         champion=champion,
-        decision=tags["decision"],
+        decision=record.decision or "",
         evaluation=evaluation,
         picture=picture,
         num_upscaled=num_upscaled,

@@ -7,10 +7,15 @@ from srgan.config import GateConfig
 from srgan.errors import ConfigError
 from srgan.evaluate.gate import judge
 from srgan.evaluate.mos import OpinionPair, compare_opinions, read_studies
-from srgan.evaluate.promotions import Entry, Grounds, Hand, OnSet, PromotionLog, champions
+from srgan.evaluate.promotions import (
+    Entry,
+    Evidence,
+    ManualDecision,
+    OnSet,
+    PromotionLog,
+    champions,
+)
 from srgan.evaluate.report import Report
-from srgan.evaluate.spec import CHAMPION, MODEL
-from srgan.perceptual import FeatureNetwork
 from srgan.refs import ModelRef, PromotionDecision
 from srgan.storage import ObjectStore, read_document
 
@@ -48,7 +53,7 @@ def decide(
         promoted=verdict.promoted,
         reason=reason,
     )
-    grounds = Grounds(
+    evidence = Evidence(
         run=challenger.run,
         weights_digest=challenger.weights_digest,
         dataset_version=report.dataset.version,
@@ -70,7 +75,7 @@ def decide(
         },
         opinion=opinion,
     )
-    return log.append(decision, grounds)
+    return log.append(decision, evidence)
 
 
 def read_set_reports(store: ObjectStore, report: Report) -> dict[str, Report]:
@@ -86,23 +91,6 @@ def opinion_of(
         return None
     studies = read_studies(store, challenger.name)
     return compare_opinions(studies, challenger.version, champion.version)
-
-
-def measures(
-    report: Report,
-    challenger: ModelRef,
-    champion: ModelRef | None,
-    judges: Mapping[FeatureNetwork, str],
-    sets: Mapping[str, str],
-) -> bool:
-    """Whether a recorded report compares just these two, by today's judges, on today's `sets`."""
-    expected = {MODEL: challenger.weights_digest}
-    if champion:
-        expected[CHAMPION] = champion.weights_digest
-    found = {name: report.weights.get(name) for name in (MODEL, CHAMPION)}
-    same_two = {name: digest for name, digest in found.items() if digest} == expected
-    same_sets = {name: each.version for name, each in report.sets.items()} == sets
-    return same_two and report.judges == judges and same_sets
 
 
 def promote_by_hand(
@@ -126,7 +114,7 @@ def promote_by_hand(
         promoted=True,
         reason=f"Version {challenger.version} {place} by hand: {why.rstrip('.')}. {gate}",
     )
-    return log.append(decision, _recorded(challenger, dataset_version), Hand(why=why))
+    return log.append(decision, _recorded(challenger, dataset_version), ManualDecision(why=why))
 
 
 def line_of_return(log: PromotionLog, to: int | None) -> tuple[int, ...]:
@@ -167,13 +155,13 @@ def roll_back(
         reason=f"Back to version {target.version} from champion version {line[0]}: "
         f"{why.rstrip('.')}.",
     )
-    hand = Hand(why=why, rolled_back=left)
+    hand = ManualDecision(why=why, rolled_back=left)
     return log.append(decision, _recorded(target, dataset_version), hand)
 
 
-def _recorded(version: ModelRef, dataset_version: str) -> Grounds:
+def _recorded(version: ModelRef, dataset_version: str) -> Evidence:
     """A person decides on no new figures: those that the version was registered with."""
-    return Grounds(
+    return Evidence(
         run=version.run,
         weights_digest=version.weights_digest,
         dataset_version=dataset_version,

@@ -1,27 +1,23 @@
 """Where a model version comes from, and whether another one would be made of anything new."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field
 
-from srgan.config import GateConfig, Recipe, StageConfig, deciding
-from srgan.errors import RegistryError, explain
+from srgan.config import Recipe, StageConfig, deciding
+from srgan.promotion.record import References, as_tags
 from srgan.refs import (
     CheckpointRef,
     DatasetRef,
     EvaluationRef,
     ModelRef,
     Ref,
-    SetResult,
     config_digest,
     digest,
 )
 from srgan.version import numerics_version, release_version
 
-_SETS = TypeAdapter(dict[str, SetResult])
-_JUDGES = TypeAdapter(dict[str, list[str]])
 _WORDS = {"dataset_version": "dataset", "recipe": "recipe", "numerics_version": "code"}
 
 
@@ -50,31 +46,41 @@ class Lineage(Ref):
     @property
     def tags(self) -> dict[str, str]:
         """Tags of the version, names without their prefix."""
-        sets = {name: found.model_dump() for name, found in self.evaluation.sets.items()}
-        judges = self.evaluation.trained_on_judge
-        values = {
-            "run": self.checkpoint.run,
-            "pretrained_run": self.pretrained.run if self.pretrained else None,
-            "weights": self.checkpoint.digest,
-            "dataset": self.dataset.dataset,
-            "dataset_version": self.dataset.version,
-            "dataset_ref": self.dataset.model_dump_json(),
-            "pretrained_ref": self.pretrained.model_dump_json() if self.pretrained else None,
-            "gate": self.recipe.gate.model_dump_json() if self.recipe else None,
-            "recipe_name": self.recipe.name if self.recipe else None,
-            "metrics": json.dumps(self.evaluation.metrics, sort_keys=True),
-            "sets": json.dumps(sets, sort_keys=True) if sets else None,
-            "trained_on_judge": json.dumps(judges, sort_keys=True) if judges else None,
-            "evaluation": self.evaluation.key,
-            "evaluation_run": self.evaluation.mlflow_run_id,
-            "reason": self.reason,
-            **start_tags(self.start),
-        }
-        if self.recipe:
-            values |= training_inputs(self.dataset, self.recipe, self.numerics_version)
-        values["numerics_version"] = self.numerics_version
-        values["release_version"] = self.release_version
-        return {name: value for name, value in values.items() if value}
+        inputs = (
+            training_inputs(self.dataset, self.recipe, self.numerics_version) if self.recipe else {}
+        )
+        tags = as_tags(
+            run=self.checkpoint.run,
+            pretrained_run=self.pretrained and self.pretrained.run,
+            weights=self.checkpoint.digest,
+            dataset=self.dataset.dataset,
+            dataset_version=self.dataset.version,
+            dataset_ref=self.dataset,
+            pretrained_ref=self.pretrained,
+            gate=self.recipe and self.recipe.gate,
+            recipe_name=self.recipe and self.recipe.name,
+            metrics=self.evaluation.metrics,
+            sets=self.evaluation.sets or None,
+            trained_on_judge=self.evaluation.trained_on_judge or None,
+            evaluation=self.evaluation.key,
+            evaluation_run=self.evaluation.mlflow_run_id,
+            reason=self.reason,
+        )
+        versions = as_tags(
+            numerics_version=self.numerics_version, release_version=self.release_version
+        )
+        return tags | start_tags(self.start) | inputs | versions
+
+    @property
+    def references(self) -> References:
+        """Runs and dataset versions that a registration of it still needs."""
+        stages = [stage for stage in (self.checkpoint, self.pretrained) if stage]
+        runs = [self.evaluation.run, *(stage.run for stage in stages)]
+        if self.start:
+            runs += filter(None, [self.start.run, self.start.pretrained_run])
+        versions = [self.dataset.version, self.evaluation.dataset_version]
+        versions += [stage.dataset_version for stage in stages]
+        return References(frozenset(runs), frozenset(versions))
 
 
 @dataclass(frozen=True)
@@ -96,15 +102,15 @@ class ImportLineage:
     @property
     def tags(self) -> dict[str, str]:
         """Tags of the version, names without their prefix."""
-        return {
-            "run": self.run,
-            "weights": self.weights_digest,
-            "source_file": self.source_file,
-            "source_sha256": self.source_sha256,
-            "source_format": self.source_format,
-            "numerics_version": numerics_version(),
-            "release_version": release_version(),
-        }
+        return as_tags(
+            run=self.run,
+            weights=self.weights_digest,
+            source_file=self.source_file,
+            source_sha256=self.source_sha256,
+            source_format=self.source_format,
+            numerics_version=numerics_version(),
+            release_version=release_version(),
+        )
 
 
 def start_tags(start: ModelRef | None) -> dict[str, str]:
@@ -131,30 +137,6 @@ def _decides(stage: StageConfig | None) -> dict[str, object] | None:
     return deciding(stage.model_dump(mode="json")) if stage else None
 
 
-def what_changed(tags: Mapping[str, str], inputs: Mapping[str, str]) -> list[str]:
-    """Words for the `training_inputs` in which a version, by its tags, differs from `inputs`."""
-    return [_WORDS[name] for name, value in inputs.items() if tags.get(name) != value]
-
-
-def recorded_sets(tags: Mapping[str, str]) -> dict[str, SetResult]:
-    """What was measured on evaluation sets when a version was registered, by its tags."""
-    return _SETS.validate_json(tags.get("sets", "{}"))
-
-
-def recorded_judges(tags: Mapping[str, str]) -> dict[str, list[str]]:
-    """Contestants that learned from the network that judged them, by a version's tags."""
-    return _JUDGES.validate_json(tags.get("trained_on_judge", "{}"))
-
-
-def recorded_gate(tags: Mapping[str, str]) -> GateConfig:
-    """The margins that travelled with a version, by its tags; the defaults where none did."""
-    recorded = tags.get("gate")
-    if recorded is None:
-        return GateConfig()
-    try:
-        return GateConfig.model_validate_json(recorded)
-    except ValidationError as error:
-        raise RegistryError(
-            f"tag srgan.gate of the model version is no gate of this release: {explain(error)}; "
-            "put it right in MLflow, or delete it for the defaults"
-        ) from error
+def what_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Words for the `training_inputs` in which one differs from the other."""
+    return [word for name, word in _WORDS.items() if before.get(name) != now.get(name)]

@@ -1,6 +1,5 @@
 """The promotion log: what was decided, in order. It decides; the registry's alias follows."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.mos import OpinionPair
 from srgan.keys import promotion_key, promotions_prefix
 from srgan.perceptual import FeatureNetwork
+from srgan.promotion.record import as_tags
 from srgan.refs import PromotionDecision, Ref
 from srgan.storage import ObjectStore, read_document, write_document
 
@@ -24,10 +24,10 @@ class OnSet(Ref):
     """Of the set."""
     metrics: dict[str, dict[str, float]]
     differences: dict[str, Interval]
-    """As in `Grounds`."""
+    """As in `Evidence`."""
 
 
-class Grounds(Ref):
+class Evidence(Ref):
     """What a decision of the gate rests on."""
 
     run: str
@@ -56,7 +56,7 @@ class Grounds(Ref):
     """What people think of both, where some rated both."""
 
 
-class Hand(Ref):
+class ManualDecision(Ref):
     """That a person decided, and why."""
 
     why: str
@@ -65,7 +65,7 @@ class Hand(Ref):
     """Of a rollback: the versions that it went back from, the latest first."""
 
 
-class Entry(Grounds):
+class Entry(Evidence):
     """One decision, ``promotions/<model>/<n>.json``."""
 
     number: int
@@ -75,7 +75,7 @@ class Entry(Grounds):
     decision: PromotionDecision
     champion: int | None
     """Champion version after this decision."""
-    hand: Hand | None = None
+    hand: ManualDecision | None = None
     """None: the gate decided."""
 
     @property
@@ -141,7 +141,7 @@ class PromotionLog:
         return None
 
     def append(
-        self, decision: PromotionDecision, grounds: Grounds, hand: Hand | None = None
+        self, decision: PromotionDecision, evidence: Evidence, hand: ManualDecision | None = None
     ) -> Entry:
         """Write the decision as the next entry; `hand` where it is not the gate's.
 
@@ -162,7 +162,7 @@ class PromotionLog:
             decision=decision,
             champion=decision.challenger if decision.promoted else current,
             hand=hand,
-            **grounds.model_dump(),
+            **evidence.model_dump(),
         )
         write_document(self._store, promotion_key(self.model, number), entry, if_absent=True)
         return entry
@@ -186,29 +186,13 @@ def decision_tags(entry: Entry) -> dict[str, str]:
     A rollback leaves what the gate said of a version where it is.
     """
     if entry.hand and entry.hand.rolled_back:
-        return {"rollback": entry.decision.reason}
-    tags = {
-        "decision": entry.decision.reason,
-        "decision_rule": entry.rule,
-        "decision_metrics": _json(entry.metrics),
-        "decision_differences": _json({"against": entry.against, **_plain(entry.differences)}),
-        "decision_sets": _json(
-            {
-                name: {**each.model_dump(), "differences": _plain(each.differences)}
-                for name, each in entry.sets.items()
-            }
-        )
-        if entry.sets
-        else "",
-        "decision_opinion": entry.opinion.model_dump_json() if entry.opinion else "",
-        "trained_on_judge": _json(entry.trained_on_judge) if entry.trained_on_judge else "",
-    }
-    return {name: value for name, value in tags.items() if value}
-
-
-def _plain(differences: Mapping[str, Interval]) -> dict[str, object]:
-    return {name: each.model_dump() for name, each in differences.items()}
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
+        return as_tags(rollback=entry.decision.reason)
+    return as_tags(
+        decision=entry.decision.reason,
+        decision_rule=entry.rule,
+        decision_metrics=entry.metrics,
+        decision_differences={"against": entry.against, **entry.differences},
+        decision_sets=entry.sets or None,
+        decision_opinion=entry.opinion,
+        trained_on_judge=entry.trained_on_judge or None,
+    )

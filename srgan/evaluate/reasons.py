@@ -6,24 +6,25 @@ from dataclasses import dataclass
 from srgan.config import RetrainConfig
 from srgan.data.changes import PhotoChanges
 from srgan.evaluate.lineage import what_changed
+from srgan.promotion.record import VersionRecord
 
 _SHORT = 12  # signs of a digest that are shown
 
 
 @dataclass(frozen=True)
-class Known:
+class Baseline:
     """A version of the model that a retraining would have to go beyond."""
 
     name: str
     """What a sentence calls it: ``version 3 of pets (champion)``."""
-    tags: Mapping[str, str]
+    record: VersionRecord
     age_days: float
     changes: PhotoChanges | None
     """Between its dataset version and now; None when its own is gone."""
 
 
 @dataclass(frozen=True)
-class Decision:
+class TrainingDecision:
     """Whether to train, and the sentence that says why or why not."""
 
     train: bool
@@ -32,73 +33,77 @@ class Decision:
     """Nothing that names a stage has changed: only another seed can make another model."""
 
 
-def decide(
-    versions: Sequence[Known], inputs: Mapping[str, str], policy: RetrainConfig, *, force: bool
-) -> Decision:
+def should_retrain(
+    baselines: Sequence[Baseline],
+    inputs: Mapping[str, str],
+    policy: RetrainConfig,
+    *,
+    force: bool,
+) -> TrainingDecision:
     """Train when something speaks for it whichever version it is compared with.
 
-    `versions` are the champion, where there is one, and the newest version that was decided on,
+    `baselines` are the champion, where there is one, and the newest version that was decided on,
     where that is another; `inputs` are the tags (`lineage.training_inputs`) of what would be
     trained now. The champion comes first and gives the reason.
     """
     if force:
-        return Decision(True, "Forced", anew=True)
-    if not versions:
-        return Decision(True, "There is no version of the model yet")
+        return TrainingDecision(True, "Forced", anew=True)
+    if not baselines:
+        return TrainingDecision(True, "There is no version of the model yet")
     reasons: list[str] = []
     anew = False
-    for known in versions:
-        found, small = _reasons(known, inputs, policy)
-        anew = anew or not what_changed(known.tags, inputs)
+    for baseline in baselines:
+        found, small = _reasons(baseline, inputs, policy)
+        anew = anew or not what_changed(baseline.record.inputs, inputs)
         if not found:
-            return Decision(False, _nothing(known, small))
-        reasons = reasons or [f"Since {known.name}: {'; '.join(found)}"]
-    return Decision(True, reasons[0], anew)
+            return TrainingDecision(False, _nothing(baseline, small))
+        reasons = reasons or [f"Since {baseline.name}: {'; '.join(found)}"]
+    return TrainingDecision(True, reasons[0], anew)
 
 
 def _reasons(
-    known: Known, inputs: Mapping[str, str], policy: RetrainConfig
+    baseline: Baseline, inputs: Mapping[str, str], policy: RetrainConfig
 ) -> tuple[list[str], list[str]]:
     """What is reason enough, and what has changed but is not."""
     found: list[str] = []
     small: list[str] = []
-    changed = what_changed(known.tags, inputs)
+    changed = what_changed(baseline.record.inputs, inputs)
     if "dataset" in changed:
-        text, enough = _photos(known, policy)
+        text, enough = _photos(baseline, policy)
         (found if enough else small).append(text)
     if "recipe" in changed:
         found.append("another recipe")
     if "code" in changed:
-        before = known.tags.get("numerics_version", "unknown")
+        before = baseline.record.numerics_version or "unknown"
         found.append(f"code {inputs['numerics_version']} instead of {before}")
-    if policy.max_age_days is not None and known.age_days > policy.max_age_days:
-        found.append(f"{known.age_days:.1f} days old, more than {policy.max_age_days:g}")
+    if policy.max_age_days is not None and baseline.age_days > policy.max_age_days:
+        found.append(f"{baseline.age_days:.1f} days old, more than {policy.max_age_days:g}")
     return found, small
 
 
-def _photos(known: Known, policy: RetrainConfig) -> tuple[str, bool]:
+def _photos(baseline: Baseline, policy: RetrainConfig) -> tuple[str, bool]:
     """The change of the dataset in words, and whether it is a reason."""
-    before = known.tags.get("dataset_version")
+    before = baseline.record.dataset_version
     if before is None:
         return "it has no dataset of its own", True
-    if known.changes is None:
+    if baseline.changes is None:
         return (
             f"its dataset version {before[:_SHORT]} is gone, so nobody can count what is new",
             True,
         )
-    if known.changes.recut:
-        return f"photos are cut otherwise; {known.changes}", True
+    if baseline.changes.recut:
+        return f"photos are cut otherwise; {baseline.changes}", True
     growth = policy.growth
-    if known.changes.enough(growth):
-        return str(known.changes), True
+    if baseline.changes.enough(growth):
+        return str(baseline.changes), True
     limits = f"{growth.min_changed_photos} and {100 * growth.min_changed_share:g} %"
-    return f"{known.changes}, a reason from {limits} on", False
+    return f"{baseline.changes}, a reason from {limits} on", False
 
 
-def _nothing(known: Known, small: list[str]) -> str:
+def _nothing(baseline: Baseline, small: list[str]) -> str:
     if not small:
         return (
-            f"Nothing new: {known.name} was made of the same dataset version, recipe and code. "
+            f"Nothing new: {baseline.name} was made of the same dataset version, recipe and code. "
             "Use force to train anew."
         )
-    return f"Not enough new since {known.name}: {'; '.join(small)}. Use force to train anyway."
+    return f"Not enough new since {baseline.name}: {'; '.join(small)}. Use force to train anyway."

@@ -70,13 +70,13 @@ def _intervals(content: Content) -> Iterator[str]:
 
 def _sets(content: Content) -> Iterator[str]:
     """What was measured on evaluation sets, and the differences that decided."""
-    report, grounds = content.evaluation, content.grounds
+    report, evidence = content.evaluation, content.evidence
     for name, measured in report.sets.items():
         yield f"Evaluation set `{name}` version `{measured.version}`, {measured.num_images} images:"
         yield means_table(measured.metrics, report.trained_on_judge).markdown()
-        if name in grounds.sets and (found := grounds.sets[name].differences):
+        if name in evidence.sets and (found := evidence.sets[name].differences):
             before = content.decision.champion_before
-            whose = f"champion version {before}" if grounds.against == CHAMPION else "bicubic"
+            whose = f"champion version {before}" if evidence.against == CHAMPION else "bicubic"
             yield differences_table(f"Minus {whose}", {"": found}).markdown()
 
 

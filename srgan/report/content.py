@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from srgan.data.changes import PhotoChanges
 from srgan.evaluate.details import Details
 from srgan.evaluate.figures import TITLES
-from srgan.evaluate.promotions import Grounds
+from srgan.evaluate.promotions import Evidence
 from srgan.evaluate.report import Report
 from srgan.evaluate.spec import CHAMPION, MODEL
 from srgan.refs import PromotionDecision
@@ -35,7 +35,7 @@ class Content:
     """Everything that the page shows; nothing else is read to make it."""
 
     decision: PromotionDecision
-    grounds: Grounds
+    evidence: Evidence
     """What the decision rests on, as the promotion log has it."""
     made_at: str
     """UTC, for people."""

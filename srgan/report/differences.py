@@ -33,14 +33,14 @@ def differences_section(content: Content) -> list[dict[str, Any]]:
 
 
 def _tables(content: Content) -> Iterator[dict[str, Any]]:
-    grounds = content.grounds
+    evidence = content.evidence
     for opponent in dict.fromkeys([opponent_of(content), Opponent(BICUBIC, "bicubic")]):
         yield _table(_whom(content, opponent.name), differences(content.evaluation, opponent))
-    for name, found in grounds.sets.items():
-        whom = _whom(content, grounds.against)
+    for name, found in evidence.sets.items():
+        whom = _whom(content, evidence.against)
         yield _table(f"{whom} on evaluation set {name}", found.differences)
-    if grounds.opinion:
-        yield _opinions(_whom(content, CHAMPION), grounds.opinion)
+    if evidence.opinion:
+        yield _opinions(_whom(content, CHAMPION), evidence.opinion)
 
 
 def _whom(content: Content, opponent: str) -> str:

@@ -1,7 +1,6 @@
 """New model versions on a real MLflow server: of a run once, of a file once."""
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +12,6 @@ from srgan.refs import ModelRef
 from srgan.settings import Settings
 from srgan.version import numerics_version, release_version
 from tests.support.versions import IMPORTED, import_lineage, lineage, weights
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 # Every registration packs and uploads a model, so MLflow's own warnings come along.
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -62,7 +58,7 @@ def test_of_a_run_registered_twice_at_the_same_moment_one_version_stays(
 
         raced = False
 
-        def of_run(self, name: str, run: str) -> "ModelVersion | None":
+        def of_run(self, name: str, run: str) -> ModelRef | None:
             if not self.raced:
                 self.raced = True
                 Registrar(mlflow_settings).register(name, weights(3), lineage(run, weights(3)))
@@ -80,7 +76,7 @@ def test_an_imported_version_says_what_it_came_in_and_claims_no_more(
     mlflow_settings: Settings, imported: ModelRef
 ) -> None:
     lineage = import_lineage()
-    assert Registry(mlflow_settings).tags(imported) == {
+    assert Registry(mlflow_settings).record(imported).tags == {
         "run": lineage.run,
         "weights": lineage.weights_digest,
         "source_file": "MSRResNet_x2.pth",

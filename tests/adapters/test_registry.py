@@ -1,7 +1,6 @@
 """Model versions on a real MLflow server: lineage, aliases, weights and strangers."""
 
 import io
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHAMPION, Registry, load
 from srgan.adapters.tracking import mlflow_client
 from srgan.errors import RegistryError
-from srgan.evaluate.lineage import recorded_gate, training_inputs
+from srgan.evaluate.lineage import training_inputs
 from srgan.models.interchange import load_generator
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
@@ -46,17 +45,18 @@ def champion(mlflow_settings: Settings) -> ModelRef:
 
 def test_a_version_says_where_it_comes_from(mlflow_settings: Settings, champion: ModelRef) -> None:
     registry = Registry(mlflow_settings)
-    tags = registry.tags(champion)
-    assert tags["run"] == "adversarial-1"
-    assert tags["pretrained_run"] == "pretrain-1"
-    assert tags["weights"] == champion.weights_digest
-    assert json.loads(tags["metrics"]) == METRICS
-    assert recorded_gate(tags) == tiny().gate
-    assert tags.items() >= training_inputs(DATASET, tiny(), "c").items()
-    assert registry.dataset_of(champion) == DATASET
-    pretrained = registry.pretrained_of(champion)
-    assert pretrained is not None
-    assert pretrained.run == "pretrain-1"
+    record = registry.record(champion)
+    assert record.ref == champion
+    assert record.run == "adversarial-1"
+    assert record.pretrained_run == "pretrain-1"
+    assert record.metrics == METRICS
+    assert record.gate == tiny().gate
+    assert record.inputs == training_inputs(DATASET, tiny())
+    assert record.dataset == registry.dataset_of(champion) == DATASET
+    assert record.pretrained is not None
+    assert record.pretrained.run == "pretrain-1"
+    assert record.aliases is not None
+    assert set(record.aliases) == {"challenger", "champion"}
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ IMAGE = f"{DESTINATION}/é a.png"
 def test_an_image_leads_to_its_version_runs_dataset_photos_code_and_figures(
     settings: Settings, upscaled: ModelRef
 ) -> None:
-    chain = trace(settings, IMAGE)
+    chain = trace(settings, IMAGE, print)
     text = as_text(chain)
     image = chain.facts
     assert (chain.kind, chain.title) == ("upscaled image", IMAGE)
@@ -190,7 +190,7 @@ def test_an_image_leads_to_its_version_runs_dataset_photos_code_and_figures(
 def test_a_version_leads_to_the_bulk_runs_that_used_it(
     settings: Settings, upscaled: ModelRef
 ) -> None:
-    chain = trace(settings, f"models:/{upscaled.name}@champion")
+    chain = trace(settings, f"models:/{upscaled.name}@champion", print)
     assert chain.title == upscaled.uri
     use = by_kind(chain)["used by bulk run"]
     assert use.title == RUN
@@ -201,8 +201,8 @@ def test_every_photo_of_the_training_is_listed_on_request(
     settings: Settings, upscaled: ModelRef
 ) -> None:
     expected = [f"s3://srgan-test/raw/{seed}.png" for seed in range(8)]
-    assert source_keys(settings, IMAGE) == expected
-    assert source_keys(settings, upscaled.uri) == expected
+    assert source_keys(settings, IMAGE, print) == expected
+    assert source_keys(settings, upscaled.uri, print) == expected
 
 
 def test_what_is_gone_is_said_and_the_rest_of_the_chain_stands(
@@ -211,7 +211,7 @@ def test_what_is_gone_is_said_and_the_rest_of_the_chain_stands(
     for prefix in ("crops/", "runs/", "large/here/_srgan/"):
         for info in list(object_store.list(prefix)):
             object_store.delete(info.key)
-    chain = trace(settings, IMAGE)
+    chain = trace(settings, IMAGE, print)
     assert chain.facts["source"] == "small/é a.png"
     kinds = by_kind(chain)
     assert kinds["model version"].title == upscaled.uri
@@ -224,13 +224,13 @@ def test_objects_that_are_not_ours_or_not_there_are_refused(
 ) -> None:
     object_store.put("large/other.png", b"someone's", metadata={"author": "someone"})
     with pytest.raises(DataError, match=r"large/other.png was not upscaled by this project"):
-        trace(settings, "s3://srgan-test/large/other.png")
+        trace(settings, "s3://srgan-test/large/other.png", print)
     with pytest.raises(StorageError, match=r"nowhere.png does not exist"):
-        trace(settings, "s3://srgan-test/nowhere.png")
+        trace(settings, "s3://srgan-test/nowhere.png", print)
     with pytest.raises(RegistryError, match="has no model 'nobody'"):
-        trace(settings, "models:/nobody/1")
+        trace(settings, "models:/nobody/1", print)
     with pytest.raises(RegistryError, match="names no model"):
-        trace(settings, "/home/me/a.png")
+        trace(settings, "/home/me/a.png", print)
 
 
 def test_an_image_of_a_version_that_is_gone_or_was_replaced_says_so(
@@ -240,8 +240,8 @@ def test_an_image_of_a_version_that_is_gone_or_was_replaced_says_so(
     other = f"{upscaled.name}/1@{'0' * 16}"
     object_store.put("large/a.png", b"", metadata=stamp | {"srgan-model": other})
     with pytest.raises(RegistryError, match=r"weights 0{16}… .* which now holds"):
-        trace(settings, "s3://srgan-test/large/a.png")
+        trace(settings, "s3://srgan-test/large/a.png", print)
     gone = f"{upscaled.name}/77@{'0' * 16}"
     object_store.put("large/b.png", b"", metadata=stamp | {"srgan-model": gone})
     with pytest.raises(RegistryError, match=r"b.png was made with .*/77, weights 0{16}…, and"):
-        trace(settings, "s3://srgan-test/large/b.png")
+        trace(settings, "s3://srgan-test/large/b.png", print)

@@ -12,8 +12,8 @@ from srgan.evaluate.bootstrap import Interval
 from srgan.evaluate.figures import differences_table
 from srgan.evaluate.promotions import (
     Entry,
-    Grounds,
-    Hand,
+    Evidence,
+    ManualDecision,
     OnSet,
     PromotionLog,
     champions,
@@ -34,7 +34,7 @@ def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: 
             promoted=promoted,
             reason="because",
         ),
-        Grounds(
+        Evidence(
             run=f"adversarial-{challenger}",
             weights_digest="0" * 64,
             dataset_version="v",
@@ -48,8 +48,8 @@ def roll_back(log: PromotionLog, before: int, to: int, left: tuple[int, ...]) ->
     decision = PromotionDecision(
         model="m", challenger=to, champion_before=before, promoted=True, reason="back"
     )
-    grounds = Grounds(run="r", weights_digest="0" * 64, dataset_version="v", metrics={})
-    return log.append(decision, grounds, Hand(why="halos", rolled_back=left))
+    evidence = Evidence(run="r", weights_digest="0" * 64, dataset_version="v", metrics={})
+    return log.append(decision, evidence, ManualDecision(why="halos", rolled_back=left))
 
 
 def test_the_champion_is_whom_the_last_decision_left(object_store: S3Store) -> None:
@@ -158,8 +158,8 @@ def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
     entry = decide(log, 1, None, promoted=True)
     assert differences_table("", entry.all_differences).markdown() == ""
     assert decision_tags(entry).keys() == {"decision", "decision_metrics", "decision_differences"}
-    grounds = Grounds(
-        **entry.model_dump(include=set(Grounds.model_fields))
+    evidence = Evidence(
+        **entry.model_dump(include=set(Evidence.model_fields))
         | {
             "rule": "the rule",
             "gate": GateConfig(max_psnr_loss_db=1.0),
@@ -176,7 +176,7 @@ def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
         }
     )
     decision = entry.decision.model_copy(update={"challenger": 2, "champion_before": 1})
-    written = log.append(decision, grounds)
+    written = log.append(decision, evidence)
     assert log.entries()[-1] == written
     tags = decision_tags(written)
     assert tags["decision"] == "because"

@@ -1,10 +1,13 @@
 """What makes a retraining worth its cost, and what does not."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from srgan.config import GrowthConfig, RetrainConfig
 from srgan.data.changes import PhotoChanges
-from srgan.evaluate.reasons import Decision, Known, decide
+from srgan.evaluate.reasons import Baseline, TrainingDecision, should_retrain
+from srgan.promotion.record import VersionRecord
 
 INPUTS = {"dataset_version": "v2", "recipe": "r", "numerics_version": "1+new"}
 FEW = PhotoChanges(num_before=100, new=("a", "b"), changed=("c",), removed=("d",))
@@ -13,19 +16,23 @@ CHAMPION = "version 1 of pets (champion)"
 REFUSED = "version 2 of pets (which was refused)"
 
 
+def record(**tags: str) -> VersionRecord:
+    return VersionRecord("pets", 1, tags, datetime.now(UTC))
+
+
 def known(
     changes: PhotoChanges | None = FEW, name: str = CHAMPION, age_days: float = 3.0, **tags: str
-) -> Known:
+) -> Baseline:
     """A version of dataset v1, everything else as it is now."""
-    return Known(name, {**INPUTS, "dataset_version": "v1", **tags}, age_days, changes)
+    return Baseline(name, record(**{**INPUTS, "dataset_version": "v1", **tags}), age_days, changes)
 
 
-def decided(*versions: Known, force: bool = False, **policy: object) -> Decision:
-    return decide(versions, INPUTS, RetrainConfig.model_validate(policy), force=force)
+def decided(*baselines: Baseline, force: bool = False, **policy: object) -> TrainingDecision:
+    return should_retrain(baselines, INPUTS, RetrainConfig.model_validate(policy), force=force)
 
 
 def test_a_model_without_a_version_is_trained() -> None:
-    assert decided() == Decision(True, "There is no version of the model yet")
+    assert decided() == TrainingDecision(True, "There is no version of the model yet")
 
 
 def test_the_same_inputs_are_no_reason() -> None:
@@ -35,12 +42,14 @@ def test_the_same_inputs_are_no_reason() -> None:
 
 
 def test_force_is_a_reason_and_names_the_stages_anew() -> None:
-    assert decided(known(dataset_version="v2"), force=True) == Decision(True, "Forced", anew=True)
+    assert decided(known(dataset_version="v2"), force=True) == TrainingDecision(
+        True, "Forced", anew=True
+    )
 
 
 def test_new_changed_and_removed_photos_count_together() -> None:
     decision = decided(known(MANY))
-    assert decision == Decision(
+    assert decision == TrainingDecision(
         True, f"Since {CHAMPION}: photos: 2 new, 1 changed, 2 removed, 5.0 % of 100"
     )
 
@@ -75,7 +84,7 @@ def test_a_dataset_version_that_is_gone_is_said_and_is_a_reason() -> None:
 
 def test_a_version_without_a_dataset_is_a_reason() -> None:
     tags = {name: value for name, value in INPUTS.items() if name != "dataset_version"}
-    decision = decided(Known(CHAMPION, tags, 1.0, None))
+    decision = decided(Baseline(CHAMPION, record(**tags), 1.0, None))
     assert decision.train
     assert "it has no dataset of its own" in decision.sentence
 
@@ -96,7 +105,9 @@ def test_age_is_a_reason_where_it_is_asked_for() -> None:
     assert not decided(same).train
     assert not decided(same, max_age_days=31.0).train
     decision = decided(same, max_age_days=30.0)
-    assert decision == Decision(True, f"Since {CHAMPION}: 31.0 days old, more than 30", anew=True)
+    assert decision == TrainingDecision(
+        True, f"Since {CHAMPION}: 31.0 days old, more than 30", anew=True
+    )
 
 
 def test_what_was_refused_is_not_trained_again_without_something_newer() -> None:

@@ -24,7 +24,7 @@ pytestmark = [
 
 
 def page_of(pipeline: Pipeline, version: ModelRef) -> str:
-    uri = Registry(Settings()).tags(version)["report"]
+    uri = Registry(Settings()).record(version).report
     return pipeline.store.get(split_uri(uri)[1]).decode()
 
 
@@ -63,11 +63,11 @@ def test_the_page_is_linked_from_the_run_in_mlflow_and_from_prefect(pipeline: Pi
     version = pipeline.retrain().result()
     page = page_of(pipeline, version)
     settings = Settings()
-    root = Registry(settings).tags(version)["report"].rpartition("/")[2].removesuffix(".html")
+    root = Registry(settings).record(version).report.rpartition("/")[2].removesuffix(".html")
     run_id = find_run(settings, root)
     assert run_id is not None
     run = mlflow_client(settings).get_run(run_id)
-    assert run.data.tags["srgan.report"] == Registry(settings).tags(version)["report"]
+    assert run.data.tags["srgan.report"] == Registry(settings).record(version).report
     with urllib.request.urlopen(artifact_url(settings, run_id, "report.html")) as answer:
         assert answer.read().decode() == page
     with urllib.request.urlopen(artifact_url(settings, run_id, "lineage.svg")) as answer:

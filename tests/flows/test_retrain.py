@@ -53,7 +53,7 @@ def test_the_first_retraining_makes_a_champion(pipeline: Pipeline) -> None:
     registry = Registry(Settings())
     assert registry.find(pipeline.model, CHAMPION) == challenger
     assert registry.find(pipeline.model, CHALLENGER) == challenger
-    assert "becomes the first champion" in registry.tags(challenger)["decision"]
+    assert "becomes the first champion" in registry.record(challenger).decision
     assert [name.split("-")[0] for name in pipeline.trained] == ["pretrain", "adversarial"]
 
 
@@ -96,7 +96,7 @@ def test_few_new_photos_are_counted_and_trained_on_once_they_are_enough(
     pipeline.store.delete("raw/2.png")
     challenger = pipeline.retrain(policy=policy).result()
     assert challenger.version == 2
-    assert "photos: 2 new, 0 changed, 1 removed" in Registry(Settings()).tags(challenger)["reason"]
+    assert "photos: 2 new, 0 changed, 1 removed" in Registry(Settings()).record(challenger).reason
     dataset = Registry(Settings()).dataset_of(before)
     assert dataset.num_train_photos + dataset.num_eval_photos == 4
 
@@ -109,14 +109,14 @@ def test_a_champion_is_fine_tuned_by_the_last_stage_alone_and_that_is_recorded(
 ) -> None:
     pipeline.mirror()
     champion = pipeline.retrain().result()
-    assert Registry(Settings()).tags(champion)["start"] == "scratch"
+    assert Registry(Settings()).record(champion).start == "scratch"
     pipeline.distance["model"] = 1.2
     challenger = pipeline.retrain(policy=FINE_TUNED).result()
     assert [name.split("-")[0] for name in pipeline.trained[2:]] == ["adversarial"]
     (start,) = pipeline.started_from[2:]
     assert start is not None
     assert start.digest == champion.weights_digest
-    tags = Registry(Settings()).tags(challenger)
+    tags = Registry(Settings()).record(challenger).tags
     assert (tags["start"], tags["start_weights"]) == (champion.uri, champion.weights_digest)
     assert "another recipe" in tags["reason"], "another start is another recipe"
     assert pipeline.champion() == challenger.version
@@ -131,7 +131,7 @@ def test_fine_tuning_begins_from_scratch_and_goes_on_with_the_same_network_only(
     pipeline.mirror()
     first = pipeline.retrain(policy=FINE_TUNED).result()
     assert pipeline.started_from[0] is None
-    assert Registry(Settings()).tags(first)["start"] == "scratch"
+    assert Registry(Settings()).record(first).start == "scratch"
     state = pipeline.retrain("demo", policy=FINE_TUNED)
     with pytest.raises(CheckpointError, match=r"2 blocks and 16 channels.*8 blocks and 48 channe"):
         state.result()
@@ -220,7 +220,7 @@ def test_force_and_age_train_with_another_seed_although_nothing_is_new(pipeline:
     assert pipeline.retrain(force=True).result().version == 2
     challenger = pipeline.retrain(policy={"max_age_days": 1e-9}).result()
     assert challenger.version == 3
-    assert "days old" in Registry(Settings()).tags(challenger)["reason"]
+    assert "days old" in Registry(Settings()).record(challenger).reason
     recipes, forced, aged = (pipeline.seeds[at : at + 2] for at in (0, 2, 4))
     assert recipes == [0, 0]
     assert len({0, *forced, *aged}) == 3, "the same seed would make the same weights once more"
@@ -250,7 +250,7 @@ def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
         "nobody can count what is new"
     )
     assert f"Decision about {pipeline.model}: training. {reason}" in caplog.text
-    assert Registry(Settings()).tags(challenger)["reason"] == reason
+    assert Registry(Settings()).record(challenger).reason == reason
     run = retraining_of(spec)
     assert run.data.tags["srgan.reason"] == reason
     assert run.data.params["start"] == "scratch"
@@ -327,7 +327,7 @@ def test_a_gan_without_a_judge_becomes_first_champion_and_its_sentence_says_so(
     challenger = pipeline.retrain().result()
     (entry,) = PromotionLog(pipeline.store, pipeline.model).entries()
     assert "nothing perceptual was measured" in entry.decision.reason
-    assert Registry(Settings()).tags(challenger)["decision"] == entry.decision.reason
+    assert Registry(Settings()).record(challenger).decision == entry.decision.reason
 
 
 @pytest.mark.parametrize("recipe", [tiny(), tiny().model_copy(update={"adversarial": None})])
@@ -377,7 +377,7 @@ def test_a_decision_is_recorded_with_rule_intervals_and_gate(pipeline: Pipeline)
     assert entry.gate == gate
     assert entry.against == "champion"
     assert entry.differences["squeezenet_distance"].high == pytest.approx(-0.1)
-    tags = Registry(Settings()).tags(second)
+    tags = Registry(Settings()).record(second).tags
     assert tags["decision_rule"] == entry.rule
     assert json.loads(tags["decision_differences"])["psnr"]["mean"] == pytest.approx(-0.3)
 

@@ -17,10 +17,14 @@ from flows.upscale import plan_run, preview_run, upscale, upscale_batch
 from flows.upscale_report import RunProgressBar, publish_summary, show_forecast, show_samples
 from srgan.adapters import registry
 from srgan.adapters import upscale_worker as worker
+from srgan.adapters.registering import Registrar
+from srgan.adapters.registry import CHAMPION
 from srgan.adapters.s3 import S3Store
 from srgan.adapters.upscale_worker import UpscaleSpec
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, DataError
+from srgan.evaluate.decision import promote_by_hand
+from srgan.evaluate.promotions import PromotionLog
 from srgan.images import decode
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
@@ -29,6 +33,7 @@ from srgan.settings import Settings
 from srgan.upscale.progress import RunProgress
 from srgan.upscale.summary import check
 from tests.support.photos import DrawPhoto
+from tests.support.versions import lineage, weights
 
 
 class Models:
@@ -353,3 +358,23 @@ def test_the_flow_follows_more_batches_than_it_has_tasks_at_once(
         upscale(bench.uri("photos"), bench.uri("up"), "m", config)
     assert len(outputs(bench.store)) == 4
     assert len(set(bench.job_runs)) == len(bench.job_runs) == 5
+
+
+@pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
+@pytest.mark.parametrize("address", ["hand-x4", "hand-x4@champion"])
+def test_a_run_works_with_the_log_s_champion_where_the_alias_was_moved_by_hand(
+    flow_store: S3Store, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    registrar = Registrar(Settings())
+    first, second = (
+        registrar.register("hand-x4", weights(n), lineage(f"adversarial-hand-{n}", weights(n)))
+        for n in (1, 2)
+    )
+    promote_by_hand(PromotionLog(flow_store, "hand-x4"), second, None, "v1", "it is the test's")
+    registrar.set_alias("hand-x4", CHAMPION, first.version)
+    flow_store.put("photos/a.png", b"not looked at by a plan")
+    monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("flow-run"))
+    monkeypatch.setattr(module, "root_flow_run_id", lambda: "root")
+    plan = plan_run.fn(flow_store.uri("photos"), flow_store.uri("up"), address, UpscaleConfig())
+    assert plan.model == second
+    assert registrar.alias("hand-x4", CHAMPION) == second.version

@@ -35,7 +35,7 @@ def test_a_card_has_the_figures_on_evaluation_sets_and_the_differences_that_deci
         replace(
             whole,
             evaluation=whole.evaluation.model_copy(update={"sets": {"set14": result}}),
-            grounds=whole.grounds.model_copy(update={"sets": {"set14": on_set}}),
+            evidence=whole.evidence.model_copy(update={"sets": {"set14": on_set}}),
         ),
         picture=None,
     )

@@ -19,7 +19,7 @@ from srgan.evaluate.report import Report
 from srgan.refs import PromotionDecision, SetResult, to_json
 from srgan.report.costs import Cost
 from srgan.report.page import render
-from tests.support.contents import GROUNDS, HOSTILE, content
+from tests.support.contents import EVIDENCE, HOSTILE, content
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -90,7 +90,7 @@ def test_figures_on_evaluation_sets_stand_below_their_names_in_whatever_order_js
 def test_what_sets_and_people_said_stands_with_its_interval(draw_photo: Draw) -> None:
     closer = Interval(mean=-0.04, low=-0.06, high=-0.02)
     liked = Interval(mean=0.5, low=-0.1, high=1.1)
-    grounds = GROUNDS.model_copy(
+    evidence = EVIDENCE.model_copy(
         update={
             "sets": {
                 "set14": OnSet(version="s", metrics={}, differences={"squeezenet_distance": closer})
@@ -100,7 +100,7 @@ def test_what_sets_and_people_said_stands_with_its_interval(draw_photo: Draw) ->
             ),
         }
     )
-    text = shown(draw_photo, grounds=grounds)
+    text = shown(draw_photo, evidence=evidence)
     assert (
         "Against the champion, version 1 on evaluation set set14 difference 95 % interval worse · "
         "better SqueezeNet distance −0.0400 −0.0600 to −0.0200 better" in text

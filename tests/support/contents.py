@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from srgan.data.dataset import Crops
 from srgan.evaluate.comparison import compare, with_bicubic
 from srgan.evaluate.details import most_different
-from srgan.evaluate.promotions import Grounds
+from srgan.evaluate.promotions import Evidence
 from srgan.evaluate.report import Report, means
 from srgan.refs import DatasetRef, PromotionDecision
 from srgan.report.content import Content, TrainedStage
 from srgan.report.costs import Cost
 
-GROUNDS = Grounds(
+EVIDENCE = Evidence(
     run="adversarial-2",
     weights_digest="w",
     dataset_version="v" * 64,
@@ -95,7 +95,7 @@ def content(draw_photo: Callable[..., Pixels], **changed: Any) -> Content:
             promoted=True,
             reason="Version 2 <b>",
         ),
-        "grounds": GROUNDS,
+        "evidence": EVIDENCE,
         "made_at": "1 May 2026, 10:00 UTC",
         "evaluation": Report(
             dataset=dataset,

@@ -33,7 +33,7 @@ def render(content: Content) -> str:
         decision=decision,
         verdict="is the champion" if decision.promoted else "was refused",
         made_at=content.made_at,
-        rule=content.grounds.rule,
+        rule=content.evidence.rule,
         links={
             words: address
             for words, address in content.links.items()

@@ -1,0 +1,94 @@
+"""The protocol of a promotion, on a real object store; who measures is the caller's."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from srgan.adapters.s3 import S3Store
+from srgan.errors import ConfigError, ConflictError
+from srgan.evaluate.decision import promote_by_hand
+from srgan.evaluate.promotions import PromotionLog
+from srgan.promotion.record import VersionRecord
+from srgan.promotion.settle import Comparison, recorded, settle
+from srgan.refs import ModelRef, to_json
+from tests.evaluate.test_gate import report
+
+
+def record(version: int, **tags: str) -> VersionRecord:
+    tags = {"run": f"run-{version}", "weights": f"{version}"} | tags
+    return VersionRecord("m", version, tags, datetime.now(UTC))
+
+
+class Measuring:
+    """Gives the same report whatever it is asked for, and remembers what that was."""
+
+    def __init__(self, store: S3Store, psnr: dict[str, float], **weights: str) -> None:
+        self.asked: list[Comparison] = []
+        found = report(psnr).model_copy(update={"weights": weights})
+        store.put("report.json", to_json(found))
+
+    def __call__(self, comparison: Comparison) -> str:
+        self.asked.append(comparison)
+        return "report.json"
+
+
+def champion(log: PromotionLog) -> ModelRef | None:
+    """The log's, as a registry that has lost nothing says."""
+    number = log.champion()
+    return None if number is None else record(number).ref
+
+
+def test_a_first_version_is_measured_against_bicubic_and_decided_on_once(
+    object_store: S3Store,
+) -> None:
+    measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.5})
+    entry = settle(object_store, record(1), champion, measure)
+    assert entry.champion == 1
+    assert entry.evaluation == "report.json"
+    assert [each.champion for each in measure.asked] == [None]
+    assert settle(object_store, record(1), champion, measure) == entry, "it stands"
+    assert len(measure.asked) == 1
+
+
+def test_the_champion_by_the_log_is_compared_with(object_store: S3Store) -> None:
+    promote_by_hand(PromotionLog(object_store, "m"), record(1).ref, None, "v1", "first")
+    measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.2, "champion": 28.5})
+    entry = settle(object_store, record(2), champion, measure)
+    assert not entry.decision.promoted
+    assert [each.champion for each in measure.asked] == [record(1).ref]
+
+
+def test_a_champion_that_is_gone_is_said_and_replaced(object_store: S3Store) -> None:
+    promote_by_hand(PromotionLog(object_store, "m"), record(1).ref, None, "v1", "first")
+    measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.5})
+    entry = settle(object_store, record(2), lambda log: None, measure)
+    assert (entry.champion, entry.decision.champion_before) == (2, 1)
+    assert "Champion version 1 is gone from the registry" in entry.decision.reason
+
+
+def test_another_decision_while_it_is_measured_is_a_conflict(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.5})
+
+    def overtaken(comparison: Comparison) -> str:
+        promote_by_hand(log, record(3).ref, None, "v1", "meanwhile")
+        return measure(comparison)
+
+    with pytest.raises(ConflictError, match="champion of m is version 3 by now"):
+        settle(object_store, record(1), champion, overtaken)
+    assert log.champion() == 3
+
+
+def test_a_recorded_evaluation_decides_where_it_compares_just_these_two(
+    object_store: S3Store,
+) -> None:
+    Measuring(object_store, {"bicubic": 28.0, "model": 28.5}, model="1")
+    challenger = record(1, evaluation="report.json")
+    entry = settle(object_store, challenger, champion, recorded(object_store, challenger))
+    assert entry.champion == 1
+    other = record(2, evaluation="report.json")
+    with pytest.raises(
+        ConfigError, match=r"compares models:/m/2 with champion version 1 .* measur"
+    ):
+        settle(object_store, other, champion, recorded(object_store, other))
+    assert PromotionLog(object_store, "m").champion() == 1
