@@ -57,11 +57,6 @@ class Registry:
             )
         return _record(entry).ref
 
-    def find(self, name: str, alias: str) -> ModelRef | None:
-        """The version that an alias names; None when there is no such model or alias."""
-        entry = self._find_alias(name, alias)
-        return _record(entry).ref if entry else None
-
     def alias(self, name: str, alias: str) -> int | None:
         """Number of the version that an alias names, whoever registered it."""
         entry = self._find_alias(name, alias)

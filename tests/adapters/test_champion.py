@@ -84,5 +84,5 @@ def test_a_champion_that_is_gone_from_the_registry_is_named_with_the_way_out(
     log = crown(object_store, second)
     mlflow_client(mlflow_settings).delete_model_version(log.model, str(second.version))
     registry.set_alias(log.model, CHAMPION, first.version)
-    with pytest.raises(RegistryError, match=r"champion version 2 is gone .* srgan models rollback"):
+    with pytest.raises(RegistryError, match=r"champion version 2 is gone .*`srgan models rollback"):
         find_version(registry, object_store, log.model, pytest.fail)

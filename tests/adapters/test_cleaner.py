@@ -3,6 +3,7 @@
 import json
 import secrets
 import time
+from dataclasses import replace
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -40,9 +41,8 @@ def versions(mlflow_settings: Settings) -> list[ModelRef]:
 def find(settings: Settings, store: S3Store, model: str, *running: Running) -> Plan:
     """The plan of this model alone: the registry is shared with other tests."""
     found = plan(settings, store, list(running), keep=1, before=LATER)
-    return Plan(
-        [each for each in found.versions if each.record.name == model], found.waste, found.kept
-    )
+    versions = [each for each in found.versions if each.record.name == model]
+    return replace(found, versions=versions)
 
 
 def numbers(found: Plan) -> set[int]:

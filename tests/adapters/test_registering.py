@@ -44,10 +44,12 @@ def test_a_new_run_is_a_new_version_and_the_challenger(
     registry = Registrar(mlflow_settings)
     second = registry.register("maples-x4", weights(2), lineage("adversarial-2", weights(2)))
     assert second.version == champion.version + 1
-    assert registry.find("maples-x4", CHALLENGER) == second
-    assert registry.find("maples-x4", CHAMPION) == champion
+    assert registry.alias("maples-x4", CHALLENGER) == second.version
+    assert registry.alias("maples-x4", CHAMPION) == champion.version
     registry.register("maples-x4", weights(1), lineage("adversarial-1", weights(1)))
-    assert registry.find("maples-x4", CHALLENGER) == second, "the newest stays the challenger"
+    assert registry.alias("maples-x4", CHALLENGER) == second.version, (
+        "the newest stays the challenger"
+    )
 
 
 def test_of_a_run_registered_twice_at_the_same_moment_one_version_stays(
@@ -69,7 +71,7 @@ def test_of_a_run_registered_twice_at_the_same_moment_one_version_stays(
     registry = Registry(mlflow_settings)
     assert [each.ref for each in registry.versions("raced-x4")] == [once]
     assert once.version == 1
-    assert registry.find("raced-x4", CHALLENGER) == once
+    assert registry.alias("raced-x4", CHALLENGER) == once.version
 
 
 def test_an_imported_version_says_what_it_came_in_and_claims_no_more(
@@ -113,11 +115,11 @@ def test_the_same_file_is_imported_once_under_one_name(
 
 def test_an_import_moves_no_alias(mlflow_settings: Settings, champion: ModelRef) -> None:
     registry = Registrar(mlflow_settings)
-    before = registry.find("maples-x4", CHALLENGER)
+    before = registry.alias("maples-x4", CHALLENGER)
     imported = registry.register_import("maples-x4", IMPORTED, import_lineage())
     assert imported.version > champion.version
-    assert registry.find("maples-x4", CHALLENGER) == before
-    assert registry.find("maples-x4", CHAMPION) == champion
+    assert registry.alias("maples-x4", CHALLENGER) == before
+    assert registry.alias("maples-x4", CHAMPION) == champion.version
 
 
 @pytest.mark.parametrize("name", ["Upper", "a/b", "", "a'b"])

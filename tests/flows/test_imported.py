@@ -55,8 +55,8 @@ def test_a_promotion_of_it_without_a_dataset_fails_and_decides_nothing(
         promote(imported.name, imported.version)
     assert PromotionLog(object_store, imported.name).entries() == []
     registry = Registry(Settings())
-    assert registry.find(imported.name, CHAMPION) is None
-    assert registry.find(imported.name, CHALLENGER) is None
+    assert registry.alias(imported.name, CHAMPION) is None
+    assert registry.alias(imported.name, CHALLENGER) is None
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -1,4 +1,4 @@
-"""The record of a version: its tags hold what was written, and nothing else changes."""
+"""The record of a version: what is written into tags is read from them again."""
 
 from datetime import UTC, datetime
 
