@@ -138,7 +138,7 @@ class _Drawn:
     def __init__(self, count: int) -> None:
         self._count = count
 
-    def list_unordered(self, prefix: str) -> Iterator[ObjectInfo]:
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
         names = (f"{number // 1000:05d}/{number:08d}.jpg" for number in range(self._count))
         return (ObjectInfo(f"{prefix}{name}", "ab" * 16, 250_000) for name in names)
 

@@ -18,7 +18,6 @@ from srgan.keys import (
     CROPS,
     RUNS,
     checkpoint_key,
-    checkpoints_prefix,
     dataset_version_key,
     evaluation_key,
     newest_dataset_key,
@@ -29,6 +28,7 @@ from srgan.keys import (
 )
 from srgan.promotion.record import References, VersionRecord
 from srgan.storage import ObjectInfo, ObjectStore
+from srgan.train.checkpoint import checkpoint_keys
 from srgan.train.checkpoint import read_manifest as read_checkpoint
 
 
@@ -187,8 +187,8 @@ def _add_origins(store: ObjectStore, needs: _Needs) -> None:
 
 
 def _origin(store: ObjectStore, run: str) -> References:
-    manifests = list(store.list(checkpoints_prefix(run)))
-    origin = read_checkpoint(store, manifests[-1].key).init_run if manifests else None
+    keys = checkpoint_keys(store, run)
+    origin = read_checkpoint(store, keys[-1]).init_run if keys else None
     return References(frozenset({origin} if origin else ()))
 
 
@@ -260,11 +260,11 @@ def _runs(store: ObjectStore, needs: _Needs, rules: Rules) -> list[Waste]:
 
 
 def _below(store: ObjectStore, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
-    """Objects below `prefix` with the first part of their keys there.
+    """Objects below `prefix` by key, with the first part of their keys there.
 
     Without the object that stands for the folder itself: Ray and S3 consoles make such ones.
     """
-    for info in store.list(prefix):
+    for info in sorted(store.list(prefix), key=lambda info: info.key):
         name = info.key.removeprefix(prefix).partition("/")[0]
         if name:
             yield name, info

@@ -64,10 +64,10 @@ class ObjectStore(Protocol):
         """User metadata of one object."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object below `prefix`, in the order of UTF-8 keys, page by page."""
+        """Every object below `prefix`, page by page and in no stated order.
 
-    def list_unordered(self, prefix: str) -> Iterator[ObjectInfo]:
-        """The same in whatever order is cheapest: flat memory for any keys."""
+        S3 sorts by key, SeaweedFS directory by directory, a disk not at all: sort where it matters.
+        """
 
     def delete(self, key: str) -> None:
         """Delete one key; a missing key is no error."""

@@ -115,9 +115,6 @@ class FolderStore:
                 if info.key.startswith(prefix):
                     yield info
 
-    def list_unordered(self, prefix: str) -> Iterator[ObjectInfo]:
-        return self.list(prefix)
-
     def delete(self, key: str) -> None:
         with self._naming(key, "delete"):
             self._path(key).unlink(missing_ok=True)
@@ -160,12 +157,13 @@ class FolderStore:
         if folder == self._objects:
             return
         try:
-            entries = [(_sort_key(entry), entry.name) for entry in os.scandir(folder)]
+            # Read before it is used: who asks for the files may delete them.
+            entries = list(os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError):
             return
-        for order, name in sorted(entries):
-            path = folder / name
-            if order.endswith(b"/"):
+        for entry in entries:
+            path = folder / entry.name
+            if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(path)
             elif info := _info(_printable(path), path):
                 yield info
@@ -190,11 +188,6 @@ class FolderStore:
             raise StorageError(f"{key} does not exist") from error
         except OSError as error:
             raise StorageError(f"cannot {verb} {key}: {error.strerror or error}") from error
-
-
-def _sort_key(entry: "os.DirEntry[str]") -> bytes:
-    """Keys sort as bytes, and those below a folder with the sign that follows its name."""
-    return os.fsencode(entry.name) + (b"/" if entry.is_dir(follow_symlinks=False) else b"")
 
 
 def _printable(path: Path) -> str:

@@ -19,7 +19,6 @@ from botocore.exceptions import (
 from botocore.exceptions import IncompleteReadError as TruncatedBodyError
 from pydantic import SecretStr
 
-from srgan.adapters.s3_order import in_key_order
 from srgan.disk import write_atomically
 from srgan.errors import ConflictError, StorageError
 from srgan.settings import Settings
@@ -113,9 +112,6 @@ class S3Store:
         return {name: value for name, value in answer["Metadata"].items() if name != _WRITE_ID}
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        return in_key_order(self.list_unordered(prefix), prefix, self._has_lower_sibling)
-
-    def list_unordered(self, prefix: str) -> Iterator[ObjectInfo]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix
         )
@@ -128,16 +124,6 @@ class S3Store:
                         entry["Size"],
                         entry["LastModified"].timestamp(),
                     )
-
-    def _has_lower_sibling(self, path: str) -> bool:
-        """In either order, siblings below ``path/`` are among the first three of their level."""
-        with self._naming(path, "list"):
-            page = self._client.list_objects_v2(
-                Bucket=self.bucket, Prefix=path, Delimiter="/", MaxKeys=3
-            )
-        names = [entry["Key"] for entry in page.get("Contents", [])]
-        names += [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
-        return any("" < name[len(path) : len(path) + 1] < "/" for name in names)
 
     def delete(self, key: str) -> None:
         with self._naming(key, "delete"):

@@ -12,7 +12,7 @@ from srgan.data.changes import PhotoChanges, changes_since
 from srgan.evaluate.details import Details
 from srgan.evaluate.promotions import Evidence, PromotionLog
 from srgan.evaluate.report import Report
-from srgan.keys import checkpoints_prefix, details_key, evaluation_of
+from srgan.keys import details_key, evaluation_of
 from srgan.refs import DatasetRef, ModelRef, PromotionDecision
 from srgan.report.chain import as_svg
 from srgan.report.content import Content, TrainedStage
@@ -20,7 +20,7 @@ from srgan.report.costs import Cost, read_costs
 from srgan.report.training import CURVES
 from srgan.settings import Settings
 from srgan.storage import find_document, read_document
-from srgan.train.checkpoint import read_manifest
+from srgan.train.checkpoint import checkpoint_keys, read_manifest
 
 
 def collect(
@@ -71,8 +71,7 @@ def _details(store: S3Store, key: str) -> Details:
 def _stage(
     settings: Settings, store: S3Store, run: str, costs: list[Cost], flow_run: str
 ) -> TrainedStage:
-    newest = [info.key for info in store.list(checkpoints_prefix(run))][-1]
-    checkpoint = read_manifest(store, newest)
+    checkpoint = read_manifest(store, checkpoint_keys(store, run)[-1])
     mlflow_run = find_run(settings, run)
     jobs = [cost.job for cost in costs if cost.stage == checkpoint.stage]
     return TrainedStage(

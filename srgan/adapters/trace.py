@@ -17,7 +17,6 @@ from srgan.keys import (
     OWN,
     batch_of,
     batches_prefix,
-    checkpoints_prefix,
     plan_key,
     records_key,
     spec_key,
@@ -27,6 +26,7 @@ from srgan.report.chain import Node
 from srgan.settings import Settings
 from srgan.storage import ObjectStore, is_folder, read_document, split_uri
 from srgan.train.checkpoint import Manifest as Checkpoint
+from srgan.train.checkpoint import checkpoint_keys
 from srgan.train.checkpoint import read_manifest as read_checkpoint
 from srgan.upscale.plan import Plan
 from srgan.upscale.records import Record, from_parquet
@@ -130,7 +130,7 @@ def _bulk_run(
     """The run that wrote an object, by the records above it; None where they are gone."""
     folders = key.split("/")[:-1]
     for depth in range(len(folders), -1, -1):
-        keys = [info.key for info in store.list("/".join([*folders[:depth], OWN, ""]))]
+        keys = sorted(info.key for info in store.list("/".join([*folders[:depth], OWN, ""])))
         for key_of_plan, run in ((each, at) for each in keys if (at := plan_key.names(each))):
             plan = read_document(store, key_of_plan, Plan)
             stamp = {_MODEL: plan.stamp.model, "srgan-config": plan.stamp.config_digest}
@@ -197,7 +197,7 @@ def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -
 
 
 def _checkpoint(store: ObjectStore, run: str) -> Checkpoint | None:
-    keys = [info.key for info in store.list(checkpoints_prefix(run))]
+    keys = checkpoint_keys(store, run)
     try:
         return read_checkpoint(store, keys[-1]) if keys else None
     except CheckpointError:
@@ -237,9 +237,9 @@ def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:
 
 
 def _bulk_specs(store: ObjectStore) -> Iterator[dict[str, dict[str, object]]]:
-    for info in store.list(batches_prefix()):
-        if (names := spec_key.names(info.key)) and batch_of(names["run"]) == 0:
-            yield json.loads(store.get(info.key))
+    for key in sorted(info.key for info in store.list(batches_prefix())):
+        if (names := spec_key.names(key)) and batch_of(names["run"]) == 0:
+            yield json.loads(store.get(key))
 
 
 def _figures(figures: Mapping[str, float]) -> str:

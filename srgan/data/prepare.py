@@ -45,7 +45,8 @@ def prepare_dataset(
     """
     prefix = folder_of(source_prefix)
     uri = source_store.uri(prefix)
-    objects = [info for info in source_store.list(prefix) if is_source(info, source_store, store)]
+    found = (info for info in source_store.list(prefix) if is_source(info, source_store, store))
+    objects = sorted(found, key=lambda info: info.key)
     if not objects:
         raise DataError(f"there are no photos below {uri}; upload some or correct the address")
     previous = read_previous(store, dataset, source_store.bucket, config)

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from srgan.config import FeatureContentConfig, Recipe
 from srgan.errors import ConfigError
 from srgan.evaluate.spec import MODEL, PRETRAINED
-from srgan.keys import checkpoints_prefix
 from srgan.models.weights import find_mirrored
 from srgan.perceptual import DISTANCES, FeatureNetwork
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.storage import ObjectStore
-from srgan.train.checkpoint import Manifest, read_manifest
+from srgan.train.checkpoint import Manifest, checkpoint_keys, read_manifest
 
 GET_A_JUDGE = (
     "`srgan weights mirror squeezenet1_1`, or without internet "
@@ -101,7 +100,7 @@ def refuse_without_judge(
 
 
 def _finished_stage(store: ObjectStore, run: str) -> Training:
-    keys = [info.key for info in store.list(checkpoints_prefix(run))]
+    keys = checkpoint_keys(store, run)
     if not keys:
         return Training(beyond_pixels=True)
     return _history(store, read_manifest(store, keys[-1]))

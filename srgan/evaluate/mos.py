@@ -109,7 +109,7 @@ def keep_study(store: ObjectStore, model: str, source: str, ratings: Iterable[Ra
 def read_studies(store: ObjectStore, model: str) -> dict[str, Study]:
     """Every study of a model by its key."""
     keys = [info.key for info in store.list(studies_prefix(model)) if info.key.endswith(".json")]
-    return {key: read_document(store, key, Study) for key in keys}
+    return {key: read_document(store, key, Study) for key in sorted(keys)}
 
 
 def opinions(study: Study) -> dict[int, Opinion]:

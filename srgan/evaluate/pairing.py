@@ -143,13 +143,13 @@ def _rank(pair: Pairing) -> tuple[bool, bool, bool]:
 
 def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:
     """The version in the evaluations about the checkpoint of `run`."""
-    for info in store.list(evaluations_prefix(run)):
-        if not (report_key.names(info.key) or set_report_key.names(info.key)):
+    for key in sorted(info.key for info in store.list(evaluations_prefix(run))):
+        if not (report_key.names(key) or set_report_key.names(key)):
             continue
-        report = read_document(store, info.key, Report, mend=f"measure {version.uri} again")
+        report = read_document(store, key, Report, mend=f"measure {version.uri} again")
         for name, digest in report.weights.items():
             if digest == version.weights_digest:
-                yield Side(report, info.key, name)
+                yield Side(report, key, name)
 
 
 def _images(side: Side) -> tuple[str, int, Sequence[tuple[str, int]]]:

@@ -30,7 +30,8 @@ def prepare_set(
     """
     prefix = folder_of(source_prefix)
     uri = source_store.uri(prefix)
-    objects = [info for info in source_store.list(prefix) if is_source(info, source_store, store)]
+    found = (info for info in source_store.list(prefix) if is_source(info, source_store, store))
+    objects = sorted(found, key=lambda info: info.key)
     photos: dict[str, SetPhoto] = {}
     rejected: dict[str, str] = {}
     for done, info in enumerate(objects, start=1):

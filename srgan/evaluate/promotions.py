@@ -100,7 +100,7 @@ class PromotionLog:
     def entries(self) -> list[Entry]:
         """All decisions, the oldest first."""
         keys = [info.key for info in self._store.list(self._prefix) if info.key.endswith(".json")]
-        return [read_document(self._store, key, Entry) for key in keys]
+        return [read_document(self._store, key, Entry) for key in sorted(keys)]
 
     def champion(self) -> int | None:
         """Version that the last decision left as champion."""

@@ -24,7 +24,7 @@ def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[
     """
     prefix = registrations_prefix(run)
     keys = [info.key for info in store.list(prefix) if info.key.endswith(".json")]
-    kept = [key.removeprefix(prefix).removesuffix(".json") for key in keys]
+    kept = [key.removeprefix(prefix).removesuffix(".json") for key in sorted(keys)]
     chosen = [name for name in kept if model in (None, name)]
     if not chosen:
         meant = f"it was meant for {', '.join(kept)}" if kept else "no retraining has measured it"

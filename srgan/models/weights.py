@@ -70,7 +70,7 @@ def find_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> s
     Reads nothing. `CheckpointError` names the command that mends it where there is not one.
     """
     found = [info.key.removeprefix(WEIGHTS) for info in store.list(weights_key(weights))]
-    digests = [name for name in found if re.fullmatch("[0-9a-f]{64}", name)]
+    digests = sorted(name for name in found if re.fullmatch("[0-9a-f]{64}", name))
     if not digests:
         raise CheckpointError(
             f"the weights {weights}… of {network} are not in {store.uri(WEIGHTS)}; get them "

@@ -57,7 +57,7 @@ def counting(
 def read_costs(store: ObjectStore, run: str) -> list[Cost]:
     """Costs of all jobs that made `run` so far, whichever flow run had started them."""
     keys = [info.key for info in store.list(_prefix(run)) if info.key.endswith(".json")]
-    return [read_document(store, key, Cost) for key in keys]
+    return [read_document(store, key, Cost) for key in sorted(keys)]
 
 
 def _prefix(run: str) -> str:

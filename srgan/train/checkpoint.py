@@ -75,6 +75,11 @@ class Manifest(Ref):
         )
 
 
+def checkpoint_keys(store: ObjectStore, run: str) -> list[str]:
+    """Keys of the manifests of a run's checkpoints, the oldest first."""
+    return sorted(info.key for info in store.list(checkpoints_prefix(run)))
+
+
 def read_manifest(store: ObjectStore, key: str) -> Manifest:
     """Manifest at `key`; a missing or malformed one is a `CheckpointError`."""
     try:
@@ -127,8 +132,7 @@ def newest_checkpoint(store: ObjectStore, run: str) -> tuple[Manifest, dict[str,
     A damaged one is passed over with a warning. An object store that fails is a `StorageError`:
     it says nothing about the checkpoint, and training from step 0 would be the wrong answer.
     """
-    keys = [info.key for info in store.list(checkpoints_prefix(run))]
-    for key in sorted(keys, reverse=True):
+    for key in reversed(checkpoint_keys(store, run)):
         try:
             manifest = read_manifest(store, key)
             return manifest, read_parts(store, manifest)

@@ -8,12 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 from srgan.errors import CheckpointError, StorageError
-from srgan.keys import checkpoints_prefix, part_key, parts_prefix
+from srgan.keys import part_key, parts_prefix
 from srgan.refs import to_json
 from srgan.storage import ObjectStore
 from srgan.train.checkpoint import (
     Manifest,
     Part,
+    checkpoint_keys,
     read_manifest,
 )
 from srgan.train.judge import best_checkpoint
@@ -104,7 +105,7 @@ class CheckpointWriter:
 
     def _delete_old(self, newest: Manifest) -> None:
         """Drop what need not be kept of a run, manifests before their parts."""
-        keys = sorted(info.key for info in self._store.list(checkpoints_prefix(newest.run)))
+        keys = checkpoint_keys(self._store, newest.run)
         self._learn(keys)
         kept = self._kept(keys)
         dropped = [key for key in keys if key not in kept]

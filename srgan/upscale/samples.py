@@ -48,7 +48,7 @@ class Samples:
 
 def contact_sheet(store: ObjectStore, destination: str, run: str) -> bytes | None:
     """JPEG of pictures from batches all over the run; None when nothing was upscaled."""
-    keys = [info.key for info in store.list(samples_prefix(destination, run))]
+    keys = sorted(info.key for info in store.list(samples_prefix(destination, run)))
     if not keys:
         return None
     step = -(-len(keys) // (_PER_RUN // _PER_BATCH))

@@ -60,7 +60,7 @@ def _listing(
 ) -> Iterator[ObjectInfo]:
     _, prefix = prefix_of(source)
     if manifest is None:
-        yield from store.list_unordered(prefix)
+        yield from store.list(prefix)
         return
     for name in names(manifest, source):
         join.want(prefix + name)
@@ -71,6 +71,6 @@ def _listing(
     first, last = ends
     length = next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), len(first))  # noqa: B905  # one may be longer
     folder, slash, _ = first[:length].rpartition("/")
-    for info in store.list_unordered(folder + slash):
+    for info in store.list(folder + slash):
         if join.is_wanted(info.key):
             yield info

@@ -64,7 +64,7 @@ def _list_outputs(join: Join, store: ObjectStore, destination: str, stamp: Stamp
     own = own_prefix(destination)
     same = Past(what="earlier runs with this model and these settings")
     others = Past(what="earlier runs with other models or settings")
-    for info in store.list_unordered(prefix):
+    for info in store.list(prefix):
         if not info.key.startswith(own):
             join.add_output(info)
         elif records_key.names(info.key):

@@ -92,12 +92,13 @@ def test_nothing_outside_of_the_folder_is_read_or_written(
     assert files(tmp_path) == set()
 
 
-def test_a_listing_is_in_the_order_of_keys_however_deep(store: FolderStore, base: str) -> None:
+def test_every_file_is_listed_once_however_deep(store: FolderStore, base: str) -> None:
     names = ["a-b", "a.jpg", "a/1", "a/b/2", "a0", "b", "ä", "写"]
     for name in reversed(names):
         store.put(f"{base}/{name}", b"")
-    assert [info.key for info in store.list(f"{base}/")] == [f"{base}/{name}" for name in names]
-    assert [info.key for info in store.list(f"{base}/a/")] == [f"{base}/a/1", f"{base}/a/b/2"]
+    assert sorted(info.key for info in store.list(f"{base}/")) == [f"{base}/{n}" for n in names]
+    below = sorted(info.key for info in store.list(f"{base}/a/"))
+    assert below == [f"{base}/a/1", f"{base}/a/b/2"]
 
 
 def test_only_regular_files_are_listed_and_read(store: FolderStore, base: str) -> None:
@@ -105,7 +106,7 @@ def test_only_regular_files_are_listed_and_read(store: FolderStore, base: str) -
     os.mkfifo(f"{base}/pipe.jpg")
     for link, target in {"link.jpg": "sub/a", "sub/loop": "..", "broken.jpg": "nowhere"}.items():
         Path(base, link).symlink_to(target)
-    assert [Path(info.key).name for info in store.list(f"{base}/")] == ["link.jpg", "a"]
+    assert {Path(info.key).name for info in store.list(f"{base}/")} == {"link.jpg", "a"}
     assert store.find(f"{base}/pipe.jpg") is None, "and it does not wait for a writer"
     assert store.find(f"{base}/link.jpg") == b"a"
 

@@ -26,12 +26,11 @@ def test_a_champion_is_fine_tuned_when_photos_have_come_and_the_version_says_fro
     assert "6 new" in second["reason"]
     checkpoint = stack.python(
         "from srgan.adapters.s3 import open_store\n"
-        "from srgan.keys import checkpoints_prefix\n"
         "from srgan.settings import Settings\n"
-        "from srgan.train.checkpoint import read_manifest\n"
+        "from srgan.train.checkpoint import checkpoint_keys, read_manifest\n"
         "store = open_store(Settings())\n"
-        f"newest = list(store.list(checkpoints_prefix({second['run']!r})))[-1]\n"
-        "print(read_manifest(store, newest.key).init_from)"
+        f"newest = checkpoint_keys(store, {second['run']!r})[-1]\n"
+        "print(read_manifest(store, newest).init_from)"
     )
     assert checkpoint.splitlines()[-1] == first["weights"], "its training began with the champion"
 

@@ -15,6 +15,7 @@ from srgan.refs import CheckpointRef, DatasetRef
 from srgan.stack.processes import find_processes
 from srgan.stack.state import runtime_folder
 from srgan.stack.supervisor import Supervisor
+from srgan.train.checkpoint import checkpoint_keys
 from tests.support.photos import dead_leaves
 from tests.support.running_stack import RunningStack
 from tests.support.waiting import wait_until
@@ -96,7 +97,7 @@ class Training:
         """Keys of the checkpoints that there are."""
         found = re.search(r"runs/(pretrain-[0-9a-f]{16})/progress", self.text)
         assert found is not None
-        return [info.key for info in self._stack.store.list(f"runs/{found[1]}/checkpoints/")]
+        return checkpoint_keys(self._stack.store, found[1])
 
     def finish(self, timeout_s: float = 400) -> CheckpointRef:
         """The result of the flow; every process of the job must have ended soon after it."""

@@ -12,6 +12,7 @@ from srgan.keys import part_key, parts_prefix
 from srgan.refs import to_json
 from srgan.train.checkpoint import (
     Manifest,
+    checkpoint_keys,
     newest_checkpoint,
     read_generator,
     read_manifest,
@@ -144,8 +145,7 @@ def test_a_final_checkpoint_that_cannot_be_written_ends_the_training(
 
 
 def kept_steps(store: S3Store) -> list[int]:
-    keys = [info.key for info in store.list(f"runs/{RUN}/checkpoints/")]
-    return [read_manifest(store, key).step for key in keys]
+    return [read_manifest(store, key).step for key in checkpoint_keys(store, RUN)]
 
 
 def save_measured(store: S3Store, *manifests: Manifest, **options: int) -> list[int]:

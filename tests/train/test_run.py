@@ -9,11 +9,10 @@ from srgan.adapters.s3 import S3Store
 from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError, TrainingError
-from srgan.keys import checkpoints_prefix
 from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
 from srgan.refs import CheckpointRef, DatasetRef
-from srgan.train.checkpoint import Manifest, read_generator, read_manifest
+from srgan.train.checkpoint import Manifest, checkpoint_keys, read_generator, read_manifest
 from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from srgan.version import reached
@@ -119,8 +118,7 @@ def test_a_mirrored_network_measures_at_each_validation_and_finds_the_best_gan_c
     assert list(distances) == [4, 8, 12]
     assert final.metrics["bicubic_squeezenet_distance"] > 0
     nearest = min(distances, key=lambda step: distances[step])
-    keys = [info.key for info in object_store.list(checkpoints_prefix("one"))]
-    kept = [read_manifest(object_store, key).step for key in keys]
+    kept = [read_manifest(object_store, key).step for key in checkpoint_keys(object_store, "one")]
     assert kept == sorted({nearest, 12})
 
 

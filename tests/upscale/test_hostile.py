@@ -45,8 +45,8 @@ class StoreWithAnyName:
         self._keys = keys
         self.bucket = store.bucket
 
-    def list_unordered(self, prefix: str) -> Iterator[ObjectInfo]:
-        yield from self._store.list_unordered(prefix)
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        yield from self._store.list(prefix)
         info = self._store.head(self._copied)
         assert info is not None
         for key in self._keys:
