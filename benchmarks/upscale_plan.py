@@ -31,8 +31,9 @@ from srgan.config import UpscaleConfig
 from srgan.refs import ModelRef
 from srgan.stack import Stack
 from srgan.storage import ObjectInfo
-from srgan.upscale.plan import make_plan, stamp_of
+from srgan.upscale.plan import make_plan
 from srgan.upscale.records import Record, to_parquet
+from srgan.upscale.run import BulkRun, Place, stamp_of
 
 MODEL = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
 CONFIG = UpscaleConfig()
@@ -153,7 +154,9 @@ class _Drawn:
 
 def _show_drawn(count: int) -> None:
     for part in (count // 4, count // 2, count):
-        found = _measured_plan(_Drawn(part), _Drawn(0), "s3://drawn/photos", "s3://drawn/up")
+        source: Any = _Drawn(part)
+        store: Any = _Drawn(0)
+        found = _measured_plan(Place("s3://drawn/photos", source), Place("s3://drawn/up", store))
         assert found["num_todo"] == part, found
         print(
             f"{part:,} keys drawn, first run: {found['seconds']:.1f} s, "
@@ -164,24 +167,15 @@ def _show_drawn(count: int) -> None:
 
 def _plan(home: Path, destination: str) -> dict[str, float]:
     store = open_store(Stack(home).settings())
-    return _measured_plan(store, store, store.uri("photos"), store.uri(destination))
+    source, end = (Place(store.uri(prefix), store) for prefix in ("photos", destination))
+    return _measured_plan(source, end)
 
 
-def _measured_plan(
-    source_store: Any, store: Any, source: str, destination: str
-) -> dict[str, float]:
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+def _measured_plan(source: Place, destination: Place) -> dict[str, float]:
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     base_mb = _memory_mb("VmRSS")
     began = time.monotonic()
-    made = make_plan(
-        source_store,
-        store,
-        source=source,
-        destination=destination,
-        run="measured",
-        model=MODEL,
-        config=CONFIG,
-    )
+    made = make_plan(BulkRun("measured", source, destination, MODEL, CONFIG))
     return {
         "seconds": time.monotonic() - began,
         "base_mb": base_mb,

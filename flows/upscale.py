@@ -1,35 +1,44 @@
 """Bulk upscaling: every image of a source through the champion, each exactly once."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.jobs import root_flow_run_id, run_job, stop_jobs
 from flows.retries import PATIENTLY
 from flows.upscale_report import RunProgressBar, publish_summary, show_forecast, show_samples
-from flows.upscale_sources import find_manifest, sampling
 from srgan.adapters.champion import find_version
 from srgan.adapters.registry import Registry
 from srgan.adapters.s3 import open_store
-from srgan.adapters.stores import open_address, require_visible
+from srgan.adapters.stores import open_place, require_visible
 from srgan.adapters.upscale_worker import UpscaleSpec
 from srgan.config import UpscaleConfig
+from srgan.errors import DataError
 from srgan.keys import batch_run, records_key, spec_key
 from srgan.refs import ModelRef, UpscaleReport, config_digest
 from srgan.settings import Settings
-from srgan.storage import is_folder
-from srgan.upscale.forecast import Forecast
+from srgan.storage import is_folder, split_uri
+from srgan.upscale.decoders import Decoders
+from srgan.upscale.forecast import Forecast, measure_some
+from srgan.upscale.join import Item
 from srgan.upscale.names import check_prefixes
-from srgan.upscale.plan import Plan, find_plan, make_plan, name_run, preview
-from srgan.upscale.records import Tally, from_parquet, tally
+from srgan.upscale.plan import BulkPlan, find_plan, make_plan, name_run, preview
+from srgan.upscale.records import Tally, Throughput, from_parquet, tally
+from srgan.upscale.run import BulkRun, Place
+from srgan.upscale.sources import KeyList, check_kind
 from srgan.upscale.summary import check
 from srgan.version import release_version
 
 _LOOK_EVERY_S = 5.0
 _AHEAD = 3
-"""Tasks for each job at once, so that the next begins while the flow still looks elsewhere."""
+"""Tasks for each job at once, so that the next one begins while the flow still looks elsewhere."""
 
 
 @flow(name="upscale", on_cancellation=[stop_jobs])
@@ -41,9 +50,9 @@ def upscale(
     manifest: str | None = None,
     plan_only: bool = False,
 ) -> UpscaleReport | Forecast:
-    """Upscale every image below `source` into `destination` and record what became of each.
+    """Upscale every image below `source` into `destination`, and keep a record of each.
 
-    Images that an earlier run has done with the same model and settings are skipped, so running
+    Images that an earlier run has done with the same model and settings are skipped. So running
     again does only what is new, and finishes a run that was interrupted.
 
     Args:
@@ -52,79 +61,66 @@ def upscale(
         model: Registered model: a name, which means its champion, or ``models:/NAME/VERSION``.
         config: Output format, quality, size of batches, tolerated share of failures.
         manifest: CSV, JSONL or Parquet, in S3 or a folder, whose column ``key`` names the images.
-        plan_only: Say what there is to do and how long it will take, and do nothing.
+        plan_only: Tell what there is to do and how long it will take, without doing it.
     """
+    places = open_places(source, destination)
     if plan_only:
-        return show_forecast(preview_run(source, destination, model, config, manifest))
-    plan = plan_run(source, destination, model, config, manifest)
-    finished, lost = run_batches(plan)
-    report, summary = publish_summary(plan, finished, lost)
-    show_samples(plan)
+        return show_forecast(preview_run(*places, model, config, manifest))
+    run, plan = plan_run(*places, model, config, manifest)
+    finished, lost = run_batches(run, plan)
+    report, summary = publish_summary(run, plan, finished, lost)
+    show_samples(run)
     check(summary, config.failure_tolerance)
     return report
 
 
-@task(**PATIENTLY)
+def open_places(source: str, destination: str) -> tuple[Place, Place]:
+    """Open both stores, once for the whole flow; refuse places that cannot be used together."""
+    check_prefixes(source, destination)
+    settings = Settings()
+    places = open_place(settings, source), open_place(settings, destination)
+    require_visible(places[0], machine="the machine that the flow runs on")
+    return places
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def preview_run(
-    source: str, destination: str, model: str, config: UpscaleConfig, manifest: str | None
+    source: Place, destination: Place, model: str, config: UpscaleConfig, manifest: str | None
 ) -> Forecast:
-    """The plan in numbers; nothing is written."""
-    _check(source, destination)
+    """Foretell the run without writing anything."""
     settings = Settings()
     found = version_of(settings, model)
-    source_store = open_address(settings, source)
-    with find_manifest(settings, manifest) as listed:
-        return preview(
-            source_store,
-            open_address(settings, destination),
-            source=source,
-            destination=destination,
-            model=found,
-            config=config,
-            manifest=listed,
-            sample=sampling(settings, source_store, found, config),
-            own_bucket=settings.bucket,
-        )
+    run = BulkRun("preview", source, destination, found, config)
+    with find_key_list(settings, manifest) as key_list:
+        return preview(run, key_list, sampling(settings, run))
 
 
-@task(**PATIENTLY)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def plan_run(
-    source: str,
-    destination: str,
+    source: Place,
+    destination: Place,
     model: str,
     config: UpscaleConfig,
     manifest: str | None = None,
-) -> Plan:
-    """What is to do, and with which version of the model; a flow that is put back finds its own."""
-    _check(source, destination)
+) -> tuple[BulkRun, BulkPlan]:
+    """Plan the run with a version of the model; a flow that is put back finds its own plan."""
     settings, logger = Settings(), get_run_logger()
-    run = f"{root_flow_run_id()}-{config_digest(source, destination, model, config, manifest)[:8]}"
-    store = open_address(settings, destination)
-    run = name_run(store, destination, run)
-    plan = find_plan(store, destination, run)
+    addresses = source.address, destination.address
+    name = f"{root_flow_run_id()}-{config_digest(*addresses, model, config, manifest)[:8]}"
+    name = name_run(destination, name)
+    plan = find_plan(destination, name)
     if plan is not None:
-        logger.info("Going on with the plan of an earlier life of this run")
+        logger.info("Going on with the plan of an earlier attempt of this run")
+        run = BulkRun(name, source, destination, plan.model, config)
     else:
         found = version_of(settings, model)
-        source_store = open_address(settings, source)
-        with find_manifest(settings, manifest) as listed:
-            plan = make_plan(
-                source_store,
-                store,
-                source=source,
-                destination=destination,
-                run=run,
-                model=found,
-                config=config,
-                manifest=listed,
-                # A bucket has room for everything; a disk may not.
-                sample=sampling(settings, source_store, found, config)
-                if is_folder(destination)
-                else None,
-                own_bucket=settings.bucket,
-            )
+        run = BulkRun(name, source, destination, found, config)
+        # A bucket has room for any number of bytes; a disk may not.
+        sample = sampling(settings, run) if is_folder(destination.address) else None
+        with find_key_list(settings, manifest) as key_list:
+            plan = make_plan(run, key_list, sample)
     logger.info("With %s: %s", plan.model.uri, plan.forecast_text)
-    return plan
+    return run, plan
 
 
 def version_of(settings: Settings, model: str) -> ModelRef:
@@ -133,21 +129,55 @@ def version_of(settings: Settings, model: str) -> ModelRef:
     return find_version(registry, store, model, get_run_logger().warning)
 
 
-def run_batches(plan: Plan) -> tuple[dict[int, Tally], dict[int, str]]:
+@contextmanager
+def find_key_list(settings: Settings, address: str | None) -> Iterator[KeyList | None]:
+    """Provide the manifest as a file on this disk while it is needed; None without a manifest."""
+    if address is None:
+        yield None
+        return
+    check_kind(address)
+    if is_folder(address):
+        if not Path(address).is_file():
+            raise DataError(f"the manifest {address} does not exist on the flow's machine")
+        yield KeyList(Path(address), address)
+        return
+    bucket, key = split_uri(address)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "manifest"
+        open_store(settings, bucket).download(key, path)
+        yield KeyList(path, address)
+
+
+def sampling(settings: Settings, run: BulkRun) -> Callable[[Iterator[Item]], Throughput]:
+    """Judge outputs before a first run; loads the model, for its scale, only when called."""
+
+    def sample(items: Iterator[Item]) -> Throughput:
+        # torch costs seconds, which runs that have earlier ones do not pay.
+        from srgan.models.interchange import load_generator
+
+        scale = load_generator(Registry(settings).load_generator_bytes(run.model)).scale
+        with Decoders(1) as decoders:
+            return measure_some(items, run, decoders.decode, scale)
+
+    return sample
+
+
+def run_batches(run: BulkRun, plan: BulkPlan) -> tuple[dict[int, Tally], dict[int, str]]:
     """Tallies of the batches that finished and reasons of those that did not, by number."""
     finished: dict[int, Tally] = {}
     lost: dict[int, str] = {}
-    progress = RunProgressBar(plan)
-    max_jobs = plan.config.max_jobs
+    progress = RunProgressBar(run, plan)
+    max_jobs = run.config.max_jobs
     numbers = iter(range(plan.num_batches))
     following: dict[int, PrefectFuture[Tally]] = {}
-    # Each task only follows its job. Few wait here, however many there are; none waits as a job,
-    # which would be a process.
+    # Each task only follows its job. Few tasks wait here however many batches there are, because a
+    # batch that waits as a job is a process.
     limit: ThreadPoolTaskRunner[Tally] = ThreadPoolTaskRunner(max_workers=max_jobs)
     with limit as runner:
         while True:
             for number in islice(numbers, _AHEAD * max_jobs - len(following)):
-                following[number] = runner.submit(upscale_batch, {"number": number, "plan": plan})
+                parameters = {"number": number, "run": run, "num_batches": plan.num_batches}
+                following[number] = runner.submit(upscale_batch, parameters)
             if not following:
                 return finished, lost
             done = wait(list(following.values()), timeout=_LOOK_EVERY_S).done
@@ -160,41 +190,35 @@ def run_batches(plan: Plan) -> tuple[dict[int, Tally], dict[int, str]]:
                     lost[number] = str(end)
 
 
-@task(**PATIENTLY, task_run_name="batch-{number}")
-def upscale_batch(number: int, plan: Plan) -> Tally:
-    """Have one batch done by a Ray job and count its records."""
+@task(**PATIENTLY, cache_policy=NO_CACHE, task_run_name="batch-{number}")
+def upscale_batch(number: int, run: BulkRun, num_batches: int) -> Tally:
+    """Have a Ray job do one batch, and count its records."""
     spec = UpscaleSpec(
-        run=plan.run,
+        run=run.name,
         batch=number,
-        source=plan.source,
-        destination=plan.destination,
-        model=plan.model,
-        config=plan.config,
+        source=run.source.address,
+        destination=run.destination.address,
+        model=run.model,
+        config=run.config,
         release_version=release_version(),
     )
-    name = f"upscale-{plan.run[-8:]}-{number:06d}"
-    run = batch_run(plan.run, number)
+    job_run = batch_run(run.name, number)
     run_job(
-        stage=name,
-        run=run,
+        stage=f"upscale-{run.name[-8:]}-{number:06d}",
+        run=job_run,
         module="srgan.adapters.ray_upscale",
         spec=spec,
-        spec_key=spec_key(run),
+        spec_key=spec_key(job_run),
     )
-    store = open_address(Settings(), plan.destination)
-    key = records_key(plan.destination, plan.run, number)
+    store = run.destination.store
+    key = records_key(run.destination.address, run.name, number)
     counts = tally(from_parquet(store.get(key), store.uri(key)))
     get_run_logger().info(
         "Batch %d of %d: %d done, %d skipped, %d failed",
         number + 1,
-        plan.num_batches,
+        num_batches,
         counts.num_done,
         counts.num_skipped,
         counts.num_failed,
     )
     return counts
-
-
-def _check(source: str, destination: str) -> None:
-    check_prefixes(source, destination)
-    require_visible(source, machine="the machine that the flow runs on")

@@ -1,4 +1,4 @@
-"""What a bulk run shows: its forecast, how far it is, its summary and a few of its images."""
+"""Show a bulk run: its forecast, its progress, its summary and a few of its images."""
 
 import base64
 import time
@@ -12,18 +12,18 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.cache_policies import NO_CACHE
 
 from flows.retries import PATIENTLY
-from srgan.adapters.stores import open_address
 from srgan.errors import StorageError
 from srgan.keys import contact_sheet_key
 from srgan.readable import duration
 from srgan.refs import UpscaleReport
-from srgan.settings import Settings
 from srgan.upscale.forecast import Forecast
-from srgan.upscale.plan import Plan
-from srgan.upscale.progress import Progress, RunProgress
+from srgan.upscale.plan import BulkPlan
+from srgan.upscale.progress import Finished, RunProgress
 from srgan.upscale.records import Tally
+from srgan.upscale.run import BulkRun
 from srgan.upscale.samples import contact_sheet
 from srgan.upscale.summary import Summary, summarise, write_summary
 
@@ -31,24 +31,22 @@ _LOG_EVERY_S = 30.0
 
 
 class RunProgressBar:
-    """A progress artifact, and a line with the time left every half a minute.
+    """A progress artifact, and a log line with the time left every half a minute.
 
     Time left is judged by source bytes since this flow process began to follow the batches.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, run: BulkRun, plan: BulkPlan) -> None:
         self._plan = plan
         self._logger = get_run_logger()
-        self._progress = RunProgress(
-            open_address(Settings(), plan.destination), plan.destination, plan.run
-        )
+        self._progress = RunProgress(run)
         self._began = self._said = time.monotonic()
-        self._first = self._read() or Progress()
+        self._first = self._read() or Finished()
         self._shown = self._first
         self._artifact: UUID | None = None
 
     def update(self) -> None:
-        """Show what the batches have said since the last time."""
+        """Show what the batches have done since the last time."""
         now = self._read()
         if now is None or now == self._shown:
             return
@@ -64,13 +62,13 @@ class RunProgressBar:
             self._said = time.monotonic()
             self._logger.info(text)
 
-    def _read(self) -> Progress | None:
+    def _read(self) -> Finished | None:
         try:
             return self._progress.read()
         except StorageError:
-            return None  # a display; whether the batches work is for themselves to say
+            return None  # only a display; batches report their own errors
 
-    def _standing(self, now: Progress) -> tuple[float, str]:
+    def _standing(self, now: Finished) -> tuple[float, str]:
         total = max(self._plan.todo_bytes, 1)
         seconds = time.monotonic() - self._began
         done = now.source_bytes - self._first.source_bytes
@@ -87,7 +85,7 @@ class RunProgressBar:
 
 @task
 def show_forecast(forecast: Forecast) -> Forecast:
-    """The plan as an artifact and in the log."""
+    """Show the plan as an artifact and in the log."""
     create_markdown_artifact(
         "\n".join(f"- {part}" for part in forecast.text.split("; ")),
         key="upscale-plan",
@@ -97,13 +95,13 @@ def show_forecast(forecast: Forecast) -> Forecast:
     return forecast
 
 
-@task(**PATIENTLY)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
 def publish_summary(
-    plan: Plan, finished: dict[int, Tally], lost: dict[int, str]
+    run: BulkRun, plan: BulkPlan, finished: dict[int, Tally], lost: dict[int, str]
 ) -> tuple[UpscaleReport, Summary]:
     """Write the run's summary, and show it as tables on the flow run's page."""
     summary = summarise(plan, finished, lost)
-    report = write_summary(open_address(Settings(), plan.destination), summary)
+    report = write_summary(run, summary)
     counts = summary.counts
     create_table_artifact(
         key="upscale",
@@ -147,16 +145,15 @@ def publish_summary(
     return report, summary
 
 
-@task(**PATIENTLY)
-def show_samples(plan: Plan) -> None:
-    """Before and after of a few images, stored with the run and shown on its page."""
-    store = open_address(Settings(), plan.destination)
-    sheet = contact_sheet(store, plan.destination, plan.run)
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def show_samples(run: BulkRun) -> None:
+    """Store before and after of a few images with the run, and show them on its page."""
+    sheet = contact_sheet(run)
     if sheet is None:
         return
-    key = contact_sheet_key(plan.destination, plan.run)
-    store.put(key, sheet, content_type="image/jpeg")
-    # In the artifact itself: pages of buckets ask for keys that a browser has not.
+    key = contact_sheet_key(run.destination.address, run.name)
+    run.destination.store.put(key, sheet, content_type="image/jpeg")
+    # In the artifact itself, because a browser does not have the keys of the bucket.
     create_image_artifact(
         f"data:image/jpeg;base64,{base64.b64encode(sheet).decode()}",
         key="upscale-samples",

@@ -105,7 +105,7 @@ def upscale(
     from srgan.models.ensemble import SelfEnsemble
     from srgan.upscale.decoders import Decoders
     from srgan.upscale.engine import Engine
-    from srgan.upscale.files import FileUpscaler
+    from srgan.upscale.files import FileUpscaler, foretell_files
     from srgan.upscale.names import reroute_suffix
     from srgan.upscale.sizing import Sizing
 
@@ -127,8 +127,6 @@ def upscale(
     with Decoders(1) as decoders:
         upscaler = FileUpscaler(engine, decoders.decode, sizing, oversize, quality, subsampling)
         if plan:
-            from srgan.upscale.local import foretell_files
-
             typer.echo(foretell_files(files, upscaler).text)
         else:
             _change_all(files, upscaler)

@@ -1,7 +1,7 @@
-"""A folder of this machine's disks as the `ObjectStore` that the core asks for.
+"""A folder on this machine's disks as an `ObjectStore`.
 
-Keys are absolute paths, so that they mean the same to every machine that sees the folder. What a
-file system has no place for, the metadata of an object, lies below ``<folder>/_srgan/objects/``.
+Keys are absolute paths, so that they mean the same to every machine that sees the folder. The
+metadata of objects, for which files have no place, lies below ``<folder>/_srgan/objects/``.
 """
 
 import fcntl
@@ -27,8 +27,8 @@ _UNUSABLE = ("", ".", "..")
 class FolderStore:
     """Files below one folder. Safe for many threads and processes.
 
-    A change token is made of size and time of change, as with make and rsync. Links to files are
-    followed, links to folders are not; what is no regular file does not exist.
+    Change tokens are made of size and modification time, as in make and rsync. Links to files are
+    followed, links to folders are not; only regular files exist.
     """
 
     bucket = ""
@@ -50,7 +50,7 @@ class FolderStore:
     def find(self, key: str) -> bytes | None:
         with self._naming(key, "read"):
             try:
-                # Without waiting: the other end of a pipe may never come.
+                # Non-blocking: a pipe would wait for its other end, perhaps for ever.
                 file = os.open(self._path(key), os.O_RDONLY | os.O_NONBLOCK)
             except (FileNotFoundError, NotADirectoryError):
                 return None
@@ -85,7 +85,7 @@ class FolderStore:
                     if if_absent or if_token is not None:
                         self._expect(key, if_token)
                     if metadata:
-                        # With the token of what is to come: of no use until that is there.
+                        # Names the token of the new file, so it is ignored until that is there.
                         self._describe(key, token, metadata)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     unfinished.replace(target)
@@ -128,7 +128,7 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         relative = key.removeprefix(self._below)
         if not key.startswith(self._below) or any(p in _UNUSABLE for p in relative.split("/")):
-            raise StorageError(f"{key!r} is no file below {self._folder}")
+            raise StorageError(f"{key!r} is not a file below {self._folder}")
         return Path(key)
 
     def _unfinished(self) -> Path:
@@ -150,14 +150,14 @@ class FolderStore:
         info = _info(key, self._path(key))
         if (info.token if info else None) != token:
             raise ConflictError(
-                f"cannot write {key}: somebody else wrote it first; read it again and decide anew"
+                f"cannot write {key}: somebody else wrote it first; read it again and decide again"
             )
 
     def _walk(self, folder: Path) -> Iterator[ObjectInfo]:
         if folder == self._objects:
             return
         try:
-            # Read before it is used: who asks for the files may delete them.
+            # Read whole before it is used, because callers may delete the files.
             entries = list(os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError):
             return
@@ -170,7 +170,7 @@ class FolderStore:
 
     @contextmanager
     def _locked(self, *, wanted: bool) -> Iterator[None]:
-        """Conditional writes one after the other; the others need no lock."""
+        """Do conditional writes one after the other; others do not need the lock."""
         if not wanted:
             yield
             return
@@ -191,7 +191,7 @@ class FolderStore:
 
 
 def _printable(path: Path) -> str:
-    """Names that are no UTF-8 get backslashes, which no output may have."""
+    """Escape names that are not UTF-8 with backslashes, which outputs may not have."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

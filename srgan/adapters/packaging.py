@@ -19,7 +19,6 @@ SERVED_CORE = (
     "upscale/__init__.py",
     "upscale/levels.py",
     "upscale/memory.py",
-    "upscale/reach.py",
     "upscale/tiles.py",
     "upscale/engine.py",
 )

@@ -1,7 +1,7 @@
 """Entry point of a batch job: ``python -m srgan.adapters.ray_upscale <spec_key> <job_id>``.
 
-The job's driver reserves nothing; its one actor holds a GPU where the cluster has any, else one
-CPU. So more jobs than places wait in Ray's own queue, and each says what it waits for.
+The job's driver reserves nothing; its one actor holds a GPU if the cluster has one, else a CPU.
+So jobs that do not fit wait in Ray's own queue, and each logs what it waits for.
 """
 
 import logging
@@ -21,14 +21,14 @@ _REPEAT_S = 30.0
 
 
 def main(spec_key: str, job_id: str) -> None:
-    """Place the worker, wait for it, and print what came of the batch."""
+    """Place the worker, wait for it, and log the counts of the batch."""
     import ray
 
     settings, _, spec = start(spec_key, UpscaleSpec)
     connect()
     total, _ = cluster_resources()
     needed = {"CPU": 1.0, "GPU": 1.0} if total.get("GPU", 0) >= 1 else {"CPU": 1.0}
-    # Ray gives a worker as many threads for torch as it has CPUs.
+    # Ray gives a worker as many torch threads as it reserves CPUs.
     actor: Any = ray.remote(num_cpus=1, num_gpus=needed.get("GPU", 0))(UpscaleWorker)
     worker = actor.remote()
     _wait_for_place(worker, needed, f"batch {spec.batch}", settings.cluster_wait_s, job_id)
@@ -40,8 +40,8 @@ def _wait_for_place(
 ) -> None:
     """Return once the actor lives.
 
-    A busy cluster is waited for without limit: what keeps it busy is as a rule another batch of
-    the same run. One that is too small ends in `ClusterError` after `limit_s` seconds.
+    There is no limit to waiting for a busy cluster, because it is usually busy with another batch
+    of the same run. `ClusterError` after `limit_s` seconds if the cluster is too small.
     """
     import ray
 

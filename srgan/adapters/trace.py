@@ -28,7 +28,7 @@ from srgan.storage import ObjectStore, is_folder, read_document, split_uri
 from srgan.train.checkpoint import Manifest as Checkpoint
 from srgan.train.checkpoint import checkpoint_keys
 from srgan.train.checkpoint import read_manifest as read_checkpoint
-from srgan.upscale.plan import Plan
+from srgan.upscale.plan import BulkPlan
 from srgan.upscale.records import Record, from_parquet
 
 _SHOWN_KEYS = 5
@@ -126,13 +126,13 @@ def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dic
 
 def _bulk_run(
     store: ObjectStore, key: str, metadata: Mapping[str, str]
-) -> tuple[Plan, Record] | None:
+) -> tuple[BulkPlan, Record] | None:
     """The run that wrote an object, by the records above it; None where they are gone."""
     folders = key.split("/")[:-1]
     for depth in range(len(folders), -1, -1):
         keys = sorted(info.key for info in store.list("/".join([*folders[:depth], OWN, ""])))
         for key_of_plan, run in ((each, at) for each in keys if (at := plan_key.names(each))):
-            plan = read_document(store, key_of_plan, Plan)
+            plan = read_document(store, key_of_plan, BulkPlan)
             stamp = {_MODEL: plan.stamp.model, "srgan-config": plan.stamp.config_digest}
             if not stamp.items() <= metadata.items():
                 continue

@@ -1,34 +1,34 @@
-"""One batch of a bulk run: reading, upscaling and writing overlap, one bad image is passed by.
+"""One batch of a bulk run: reading, upscaling and writing overlap; bad images are only recorded.
 
 Reader threads fetch and decode ahead, the calling thread alone runs the network, writer threads
-encode and store behind it. A key's row is made after its output is whole; the batch's part of the
-records is published after all of them. Killed anywhere and run again, a batch recognises finished
+encode and store behind it. A row is made when its output is whole, and the rows of the batch are
+published when all of them are. Killed at any time and run again, a batch recognises finished
 outputs by their metadata.
 """
 
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from io import BytesIO
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
-from srgan.config import UpscaleConfig
 from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
-from srgan.storage import ObjectStore
-from srgan.upscale.decoders import Decode
-from srgan.upscale.file_size import check_file_size
-from srgan.upscale.gate import Gate
-from srgan.upscale.job import Job
+from srgan.keys import records_key
+from srgan.upscale.decoders import Decode, check_file_size
 from srgan.upscale.join import Item
+from srgan.upscale.memory import is_out_of_memory
 from srgan.upscale.names import metadata_key, reroute_suffix
-from srgan.upscale.records import Record, Stamp, from_parquet, to_parquet
-from srgan.upscale.sizing import Sizing
-from srgan.upscale.target import target_format
+from srgan.upscale.records import Record, from_parquet, to_parquet
+from srgan.upscale.run import BulkRun, Stamp
+from srgan.upscale.sizing import Sizing, target_format
 
 NUM_READERS = 3
 """Images that are read and decoded at once."""
@@ -36,13 +36,13 @@ _WRITERS = 2
 _SOURCE = "srgan-source"
 """Metadata of an output: the key of its source."""
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
-"""Before keys that storage failed on are tried again; the client itself repeats for seconds."""
+"""Before keys whose storage failed are tried again; the client itself repeats for seconds."""
 _MEMORY_BYTES = 2**30
-"""Bound of decoded and upscaled pixels that wait for their turn; a larger image goes alone."""
+"""Bound on decoded and upscaled pixels that wait for their turn; a larger image waits alone."""
 
 
 class Upscaler(Protocol):
-    """What `srgan.upscale.engine.Engine` is to a batch."""
+    """The part of `Engine` that a batch uses."""
 
     scale: int
 
@@ -50,7 +50,43 @@ class Upscaler(Protocol):
         """The photo `scale` times as wide and high, its mode and metadata kept."""
 
     def held_bytes(self, photo: Photo) -> int:
-        """Memory that a photo and its result take until that is encoded."""
+        """Memory that a photo and its result take until the result is encoded."""
+
+
+class MemoryBudget:
+    """Lets images in while their bytes fit into a budget.
+
+    An image larger than the budget waits until it is alone, so that it is not refused for ever.
+    """
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._taken_bytes = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def take(self, size_bytes: int) -> None:
+        """Wait for room; `RuntimeError` once the budget is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._has_room(size_bytes))
+            if self._closed:
+                raise RuntimeError("the batch has ended")
+            self._taken_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """Make room for others."""
+        with self._changed:
+            self._taken_bytes -= size_bytes
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Wake every waiting thread with an error, because nobody makes room any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _has_room(self, size_bytes: int) -> bool:
+        return not self._taken_bytes or self._taken_bytes + size_bytes <= self._budget_bytes
 
 
 class Batch:
@@ -58,184 +94,189 @@ class Batch:
 
     def __init__(
         self,
-        source: ObjectStore,
-        destination: ObjectStore,
+        run: BulkRun,
         engine: Upscaler,
-        *,
         decode: Decode,
-        stamp: Stamp,
-        config: UpscaleConfig,
+        *,
         progress: Callable[[Record], None] = lambda _: None,
         sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
     ) -> None:
-        self._source = source
-        self._destination = destination
+        self._run = run
+        self._source = run.source.store
+        self._destination = run.destination.store
         self._engine = engine
         self._decode = decode
-        self._stamp = stamp
-        self._config = config
-        self._sizing = Sizing(engine.scale, scale=config.scale, size=config.size)
+        self._stamp = run.stamp
+        self._config = run.config
+        self._sizing = Sizing(engine.scale, scale=run.config.scale, size=run.config.size)
         self._progress = progress
         self._sample = sample
 
-    def run(self, items: Sequence[Item], records_key: str) -> list[Record]:
-        """Upscale every item and publish the rows under `records_key`; rows in key order.
+    def run(self, number: int, items: Sequence[Item]) -> list[Record]:
+        """Upscale every item and publish the rows as those of batch `number`; rows in key order.
 
-        Rows that are already published are returned as they are. Keys that storage failed on are
+        Rows that are already published are returned as they are. Keys whose storage failed are
         tried again at the end, with growing pauses while the store is away, so that a minute of
-        that costs no image; `StorageError` when the rows themselves cannot be written.
+        that costs no image. `StorageError` when the rows themselves cannot be written.
         """
-        published = self._destination.find(records_key)
+        key = records_key(self._run.destination.address, self._run.name, number)
+        published = self._destination.find(key)
         if published is not None:
-            return from_parquet(published, self._destination.uri(records_key))
+            return from_parquet(published, self._destination.uri(key))
         rows = {row.source_key: row for row in self._pass(items)}
         for pause_s in _PAUSES_S:
             lost = [item for item in items if rows[item.key].error == StorageError.__name__]
             if not lost:
                 break
-            if not self._stores_answer(lost[0], records_key):
+            if not self._stores_answer(lost[0], key):
                 time.sleep(pause_s)
             rows |= {row.source_key: row for row in self._pass(lost)}
         records = [rows[item.key] for item in items]
         try:
-            self._destination.put(records_key, to_parquet(records), if_absent=True)
+            self._destination.put(key, to_parquet(records), if_absent=True)
         except ConflictError:
-            # Another attempt of this very batch was alive after all; its rows are as true.
-            return from_parquet(self._destination.get(records_key), records_key)
+            # Another attempt of this batch was alive after all; its rows are as true.
+            return from_parquet(self._destination.get(key), key)
         return records
 
-    def _stores_answer(self, item: Item, records_key: str) -> bool:
-        """Whether waiting is of no use, since it is a single key that cannot be had or written."""
+    def _stores_answer(self, item: Item, key: str) -> bool:
+        """True if waiting is useless because only single keys cannot be read or written."""
         try:
             self._source.head(item.key)
-            self._destination.head(records_key)
+            self._destination.head(key)
         except StorageError:
             return False
         return True
 
     def _pass(self, items: Sequence[Item]) -> list[Record]:
-        loaded: SimpleQueue[Job] = SimpleQueue()
-        finished: SimpleQueue[Job] = SimpleQueue()
-        gate = Gate(_MEMORY_BYTES)
+        loaded: SimpleQueue[_InFlight] = SimpleQueue()
+        finished: SimpleQueue[_InFlight] = SimpleQueue()
+        budget = MemoryBudget(_MEMORY_BYTES)
         with (
             ThreadPoolExecutor(NUM_READERS, "read") as readers,
             ThreadPoolExecutor(_WRITERS, "write") as writers,
         ):
             try:
                 for item in items:
-                    readers.submit(self._load, Job(item, item.output), gate, loaded)
+                    image = _InFlight(item, _skipped(item, self._stamp))
+                    readers.submit(self._load, image, budget, loaded)
                 rows: list[Record] = []
                 for _ in items:
-                    job = loaded.get()
-                    self._upscale(job)
-                    writers.submit(self._store, job, gate, finished)
+                    image = loaded.get()
+                    self._upscale(image)
+                    writers.submit(self._store, image, budget, finished)
                     while not finished.empty():
                         rows.append(self._row(finished.get()))
                 while len(rows) < len(items):
                     rows.append(self._row(finished.get()))
                 return rows
             except BaseException:
-                gate.close()
+                budget.close()
                 readers.shutdown(wait=False, cancel_futures=True)
                 writers.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _load(self, job: Job, gate: Gate, loaded: "SimpleQueue[Job]") -> None:
+    def _load(
+        self, image: "_InFlight", budget: MemoryBudget, loaded: "SimpleQueue[_InFlight]"
+    ) -> None:
         try:
-            if not self._is_there(job):
-                check_file_size(job.item.size_bytes, self._config.max_pixels)
-                with job.timed("read"):
-                    data = self._source.find(job.item.key)
+            if not self._is_there(image):
+                check_file_size(image.item.size_bytes, self._config.max_pixels)
+                with image.timed("read"):
+                    data = self._source.find(image.item.key)
                 if data is None:
                     raise ImageError("missing", "deleted after the run was planned")
-                with job.timed("decode"):
+                with image.timed("decode"):
                     photo = self._decode(data, max_pixels=self._config.max_pixels)
-                if self._is_wanted(job, photo):
-                    job.photo = photo
-                    job.memory_bytes = self._engine.held_bytes(photo)
-                    gate.enter(job.memory_bytes)
+                if self._is_wanted(image, photo):
+                    image.photo = photo
+                    image.memory_bytes = self._engine.held_bytes(photo)
+                    budget.take(image.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
-            job.photo, job.error = None, error
-        loaded.put(job)
+            image.photo, image.error = None, error
+        loaded.put(image)
 
-    def _is_there(self, job: Job) -> bool:
-        """Whether an attempt that was killed, or a run without records, made the output.
+    def _is_there(self, image: "_InFlight") -> bool:
+        """True if an attempt that was killed, or a run without records, made the output.
 
-        `ImageError` (``occupied``) for an object that is no output of this source: perhaps
+        `ImageError` (``occupied``) for an object that was not made from this source: it may be
         somebody's only copy.
         """
-        info = self._destination.head(job.key)
+        key = image.row.destination_key
+        info = self._destination.head(key)
         if info is None:
             return False
-        found, wanted = self._destination.metadata(job.key), self._metadata(job.item)
+        found, wanted = self._destination.metadata(key), self._metadata(image.item)
         if found.get(_SOURCE) != wanted[_SOURCE]:
             raise ImageError(
                 "occupied",
-                f"{self._destination.uri(job.key)} is there and was not made of this source; move "
+                f"{self._destination.uri(key)} exists and was not made from this source; move "
                 "it away, or choose another destination",
             )
         if not wanted.items() <= found.items():
             return False
-        job.facts |= {"destination_token": info.token, "destination_bytes": info.size_bytes}
+        image.note(destination_token=info.token, destination_bytes=info.size_bytes)
         return True
 
-    def _is_wanted(self, job: Job, photo: Photo) -> bool:
-        """Decide on the output; False when it has to go under another key and is there."""
+    def _is_wanted(self, image: "_InFlight", photo: Photo) -> bool:
+        """Choose format and key of the output; False if it goes under another key and is there."""
         chosen = self._config.output_format
         wanted = photo.format if chosen == "same" else chosen
-        job.format = target_format(photo, wanted, self._config.oversize, self._sizing)
-        if job.format == wanted:
+        image.format = target_format(photo, wanted, self._config.oversize, self._sizing)
+        if image.format == wanted:
             return True
-        job.key = job.item.output + reroute_suffix(self._config.oversize)
-        return not self._is_there(job)
+        image.note(destination_key=image.item.output + reroute_suffix(self._config.oversize))
+        return not self._is_there(image)
 
-    def _upscale(self, job: Job) -> None:
-        if job.photo is None:
+    def _upscale(self, image: "_InFlight") -> None:
+        if image.photo is None:
             return
         try:
-            with job.timed("upscale"):
-                result = self._engine.upscale_photo(job.photo)
-                job.output = self._sizing.fitted(result, job.photo)
-            self._sample(job.item, job.photo, job.output)
+            with image.timed("upscale"):
+                result = self._engine.upscale_photo(image.photo)
+                image.output = self._sizing.fitted(result, image.photo)
+            self._sample(image.item, image.photo, image.output)
         except PASSED_BY as error:
-            job.error = error
-        job.photo = None
+            image.error = error
+        image.photo = None
 
-    def _store(self, job: Job, gate: Gate, finished: "SimpleQueue[Job]") -> None:
+    def _store(
+        self, image: "_InFlight", budget: MemoryBudget, finished: "SimpleQueue[_InFlight]"
+    ) -> None:
         try:
-            if job.output is not None:
-                self._write(job, job.output)
+            if image.output is not None:
+                self._write(image, image.output)
         except BaseException as error:  # as in `_load`
-            job.error = error
+            image.error = error
         finally:
-            job.output = None
-            gate.leave(job.memory_bytes)
-        finished.put(job)
+            image.output = None
+            budget.give_back(image.memory_bytes)
+        finished.put(image)
 
-    def _write(self, job: Job, photo: Photo) -> None:
-        # Where pixels are in a file, the output is too.
+    def _write(self, image: "_InFlight", photo: Photo) -> None:
+        # If the pixels are in a file, the encoded output goes to one too.
         on_disk = isinstance(photo, SpooledPhoto)
         with tempfile.TemporaryFile() if on_disk else BytesIO() as file:
-            with job.timed("encode"):
+            with image.timed("encode"):
                 encode_into(
                     file,
                     photo,
-                    format=job.format,
+                    format=image.format,
                     jpeg_quality=self._config.jpeg_quality,
                     jpeg_subsampling=self._config.jpeg_subsampling,
                 )
                 num_bytes = file.tell()
                 file.seek(0)
-            with job.timed("write"):
+            with image.timed("write"):
                 token = self._destination.put(
-                    job.key,
+                    image.row.destination_key,
                     file,
-                    metadata=self._metadata(job.item),
-                    content_type=f"image/{job.format}",
+                    metadata=self._metadata(image.item),
+                    content_type=f"image/{image.format}",
                 )
         height, width = photo.pixels.shape[:2]
-        job.facts |= {"destination_token": token, "destination_bytes": num_bytes}
-        job.facts |= {"width": width, "height": height}
+        image.note(outcome="done", destination_token=token, destination_bytes=num_bytes)
+        image.note(width=width, height=height)
 
     def _metadata(self, item: Item) -> dict[str, str]:
         return {
@@ -245,7 +286,71 @@ class Batch:
             "srgan-config": self._stamp.config_digest,
         }
 
-    def _row(self, job: Job) -> Record:
-        row = job.record(self._stamp)
+    def _row(self, image: "_InFlight") -> Record:
+        row = image.finished_row()
         self._progress(row)
         return row
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """An item between its stages; one thread at a time has it."""
+
+    item: Item
+    row: Record
+    """As much of it as is known so far."""
+    photo: Photo | None = None
+    format: str = ""
+    output: Photo | None = None
+    memory_bytes: int = 0
+    error: BaseException | None = None
+
+    def note(self, **columns: Any) -> None:
+        """Fill in columns of the row."""
+        self.row = replace(self.row, **columns)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.note(**{f"{stage}_s": time.monotonic() - began})
+
+    def finished_row(self) -> Record:
+        """The row; an error that is not of this image alone is raised, to end the batch."""
+        error = self.error
+        if error is None:
+            return self.row
+        if not isinstance(error, PASSED_BY):
+            raise error
+        return replace(
+            self.row,
+            outcome="failed",
+            error=type(error).__name__,
+            reason=_reason(error),
+            detail=error.detail if isinstance(error, ImageError) else str(error),
+        )
+
+
+def _skipped(item: Item, stamp: Stamp) -> Record:
+    """The row of an item before anything was done: all there is if its output exists."""
+    return Record(
+        source_key=item.key,
+        source_token=item.token,
+        source_bytes=item.size_bytes,
+        model=stamp.model,
+        config_digest=stamp.config_digest,
+        outcome="skipped",
+        destination_key=item.output,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ImageError):
+        return error.reason
+    if isinstance(error, StorageError):
+        return "storage"
+    if is_out_of_memory(error):
+        return "out_of_memory"
+    return "engine"

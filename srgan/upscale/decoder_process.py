@@ -1,25 +1,45 @@
-"""The child process of `decoders`: one image after the other from its input to its output."""
+"""The child process of `decoders`, and what passes through its pipes: lengths, JSON, plain bytes.
 
+It decodes one image after the other. No pickles: whoever takes over a decoder with a hostile file
+must not take over its parent too.
+"""
+
+import json
 import os
 import resource
 import signal
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
 
 from srgan.errors import ImageError
-from srgan.images import decode
-from srgan.upscale.decoder_protocol import (
-    READY,
-    Request,
-    read_request,
-    write_error,
-    write_photo,
-)
+from srgan.images import Photo, decode
+
+READY = b"+"
+"""The first byte that a process sends."""
+_LENGTH_BYTES = 4
+_MAX_HEADER_BYTES = 2**24
+_TYPES = ("|u1", "<u2")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One image to decode; `size_bytes` of its file follow."""
+
+    size_bytes: int
+    max_pixels: int
+    memory_bytes: int
+    """What decoding may take on top of what the process holds already."""
+    alarm_s: int
+    """When the kernel ends the process if nobody else has."""
 
 
 def main() -> None:
     """Answer requests until the parent closes the pipe."""
-    # What libraries print must not get between the answers.
+    # Libraries print to stdout; that must not mix with the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     requests = sys.stdin.buffer
@@ -45,7 +65,7 @@ def main() -> None:
 
 
 def _limit(request: Request) -> None:
-    """Bound memory; and end this process if its parent died while it hangs, by the kernel."""
+    """Bound the memory, and have the kernel end this process if it hangs without its parent."""
     signal.alarm(request.alarm_s)
     held_bytes = _held_bytes()
     if held_bytes:
@@ -54,16 +74,132 @@ def _limit(request: Request) -> None:
 
 
 def _unlimit() -> None:
-    """The next file may be larger than the limit of this one."""
+    """Lift the limits: the next file may be larger."""
     signal.alarm(0)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def _held_bytes() -> int:
-    """Address space in use; 0 where the system does not say (and does not enforce it either)."""
+    """Address space in use; 0 where the system does not say, and does not enforce limits."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except FileNotFoundError:
         return 0
     return pages * resource.getpagesize()
+
+
+def write_request(pipe: IO[bytes], request: Request, data: bytes) -> None:
+    """Send an image; `BrokenPipeError` if the process is gone."""
+    _write_header(pipe, {f.name: getattr(request, f.name) for f in fields(Request)})
+    pipe.write(data)
+    pipe.flush()
+
+
+def read_request(pipe: IO[bytes]) -> tuple[Request, bytes]:
+    """Read the next request; `EOFError` when the parent has closed the pipe."""
+    request = Request(**_read_header(pipe))
+    return request, bytes(_read(pipe, request.size_bytes))
+
+
+def write_photo(pipe: IO[bytes], photo: Photo) -> None:
+    """Answer with a photo: a header of types and shapes, then arrays and byte strings in order."""
+    parts: list[Any] = []
+    _write_header(pipe, {"photo": _described(photo, parts)})
+    for part in parts:
+        pipe.write(part)
+    pipe.flush()
+
+
+def write_error(pipe: IO[bytes], error: ImageError) -> None:
+    _write_header(pipe, {"reason": error.reason, "detail": error.detail[:2000]})
+    pipe.flush()
+
+
+def read_answer(pipe: IO[bytes], limit_bytes: int) -> Photo:
+    """Read the photo that the decoder made.
+
+    `ImageError` if the decoder sent one, `EOFError` if it ended in the middle, `RuntimeError` if
+    its answer makes no sense.
+    """
+    header = _read_header(pipe)
+    if "reason" in header:
+        raise ImageError(str(header["reason"]), str(header["detail"]))
+    try:
+        photo = _rebuilt(header["photo"], pipe, limit_bytes)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _NonsenseError(f"its answer makes no sense: {error}") from error
+    if not isinstance(photo, Photo):
+        raise _NonsenseError("its answer is not a photo")
+    return photo
+
+
+class _NonsenseError(RuntimeError):
+    """Ends the process, because what it says next cannot be trusted."""
+
+
+def _described(value: object, parts: list[Any]) -> Any:
+    if isinstance(value, Photo):
+        return {"photo": {f.name: _described(getattr(value, f.name), parts) for f in fields(Photo)}}
+    if isinstance(value, np.ndarray):
+        parts.append(np.ascontiguousarray(value).data.cast("B"))
+        return {"array": value.dtype.str, "shape": value.shape}
+    if isinstance(value, bytes):
+        parts.append(value)
+        return {"bytes": len(value)}
+    if isinstance(value, tuple):
+        return {"tuple": [_described(each, parts) for each in value]}
+    return value
+
+
+def _rebuilt(value: Any, pipe: IO[bytes], limit_bytes: int) -> Any:
+    match value:
+        case {"photo": dict(parts)}:
+            return Photo(**{k: _rebuilt(v, pipe, limit_bytes) for k, v in parts.items()})
+        case {"array": str(kind), "shape": list(shape)}:
+            if kind not in _TYPES:
+                raise ValueError(f"an array of {kind}")
+            size = _bounded(
+                np.dtype(kind).itemsize * int(np.prod(shape, dtype=object)), limit_bytes
+            )
+            return np.frombuffer(_read(pipe, size), kind).reshape(shape)
+        case {"bytes": int(size)}:
+            return bytes(_read(pipe, _bounded(size, limit_bytes)))
+        case {"tuple": list(parts)}:
+            return tuple(_rebuilt(each, pipe, limit_bytes) for each in parts)
+        case None | bool() | int() | float() | str():
+            return value
+    raise ValueError(f"a {type(value).__name__}")
+
+
+def _bounded(size_bytes: int, limit_bytes: int) -> int:
+    if not 0 <= size_bytes <= limit_bytes:
+        raise ValueError(f"{size_bytes} bytes")
+    return size_bytes
+
+
+def _write_header(pipe: IO[bytes], header: dict[str, Any]) -> None:
+    text = json.dumps(header).encode()
+    pipe.write(len(text).to_bytes(_LENGTH_BYTES, "big") + text)
+
+
+def _read_header(pipe: IO[bytes]) -> dict[str, Any]:
+    length = int.from_bytes(_read(pipe, _LENGTH_BYTES), "big")
+    if length > _MAX_HEADER_BYTES:
+        raise _NonsenseError(f"a header of {length} bytes")
+    header = json.loads(_read(pipe, length))
+    if not isinstance(header, dict):
+        raise _NonsenseError(f"a header of type {type(header).__name__}")
+    return header
+
+
+def _read(pipe: IO[bytes], size: int) -> bytearray:
+    """Read exactly `size` bytes, writable for the arrays over them; else `EOFError`."""
+    data = bytearray(size)
+    rest = memoryview(data)
+    while rest:
+        count = pipe.readinto(rest)  # type: ignore[attr-defined]  # of the buffered pipes here
+        if not count:
+            raise EOFError("the pipe has ended")
+        rest = rest[count:]
+    return data

@@ -1,8 +1,8 @@
-"""Decoding of files that nobody trusts, in processes whose death costs one image.
+"""Decode untrusted files in processes whose death costs one image.
 
-A decoder that crashes, hangs or asks for too much memory is what broken and hostile files do to
-image libraries. So the pixels are made in child processes (`decoder_process`) that know none of
-this process's secrets: each has a bound on its memory, each image a limit of time.
+Broken and hostile files make image libraries crash, hang or ask for too much memory. So pixels are
+decoded in child processes (`decoder_process`) that know none of this process's secrets: each has a
+bound on its memory, each image a time limit.
 """
 
 import signal
@@ -16,16 +16,21 @@ from typing import IO, Protocol, Self
 
 from srgan.errors import ClusterError, ImageError
 from srgan.images import Photo
+from srgan.readable import size
 from srgan.settings import inherited_environment
-from srgan.upscale.decoder_protocol import READY, Request, read_answer, write_request
+from srgan.upscale.decoder_process import READY, Request, read_answer, write_request
 
 DECODE_LIMIT_S = 60.0
-"""For one image; 100 megapixels of PNG take about 5 s."""
+"""Time for one image; 100 megapixels of PNG take about 5 s."""
 _SMALL_PIXELS = 16_000_000
 """Larger images are decoded one at a time, so that several cannot add up."""
 _BYTES_PER_PIXEL = 32
 """More than any format takes at its peak (WebP with alpha 25, most 14–20)."""
 _SPARE_BYTES = 256 * 2**20
+_FILE_PIXEL_BYTES = 8
+"""RGB with alpha in 16 bits, not compressed; other formats that are read take less."""
+_FILE_SPARE_BYTES = 64 * 2**20
+"""For what lies beside the pixels: profile, EXIF, texts, previews."""
 _ORPHAN_S = 10
 _STOP_S = 5.0
 _PIPE_BYTES = 2**20
@@ -33,14 +38,30 @@ _CODE = "from srgan.upscale.decoder_process import main; main()"
 
 
 class Decode(Protocol):
-    """`srgan.images.decode`, or the same elsewhere."""
+    """`srgan.images.decode`, or the same in another process."""
 
     def __call__(self, data: bytes, *, max_pixels: int) -> Photo:
-        """The photo, or an `ImageError` that says why not."""
+        """Return the photo, or raise an `ImageError` with the reason."""
+
+
+def largest_bytes(max_pixels: int) -> int:
+    """Size of the largest file whose image could still have `max_pixels`."""
+    return _FILE_PIXEL_BYTES * max_pixels + _FILE_SPARE_BYTES
+
+
+def check_file_size(size_bytes: int, max_pixels: int) -> None:
+    """Refuse a file before it is read: `ImageError` (``too_large``)."""
+    largest = largest_bytes(max_pixels)
+    if size_bytes > largest:
+        raise ImageError(
+            "too_large",
+            f"the file has {size(size_bytes)}, but an image of max_pixels {max_pixels} has at "
+            f"most {size(largest)}; it was not read",
+        )
 
 
 class Decoders:
-    """A few decoder processes. Safe for many threads; closing it ends them."""
+    """A few decoder processes, safe for many threads; closing ends the processes."""
 
     def __init__(self, num_processes: int, *, limit_s: float = DECODE_LIMIT_S) -> None:
         # The last one back is the next one out: a batch of one image starts one process.
@@ -62,7 +83,7 @@ class Decoders:
         self.close()
 
     def decode(self, data: bytes, *, max_pixels: int) -> Photo:
-        """As `srgan.images.decode`; further reasons are ``crashed`` and ``timed_out``."""
+        """Decode as `srgan.images.decode` does; more reasons are ``crashed`` and ``timed_out``."""
         try:
             return self._ask(data, min(max_pixels, _SMALL_PIXELS))
         except ImageError as error:
@@ -72,12 +93,12 @@ class Decoders:
             return self._ask(data, max_pixels)
 
     def close(self) -> None:
-        """End the processes, also those at work."""
+        """End the processes, even while they work."""
         for each in self._all:
             each.close()
 
     def pids(self) -> list[int]:
-        """Ids of the processes that run now."""
+        """Ids of the processes that are running."""
         return [pid for each in self._all if (pid := each.pid) is not None]
 
     def _ask(self, data: bytes, max_pixels: int) -> Photo:
@@ -89,7 +110,7 @@ class Decoders:
 
 
 class _Decoder:
-    """One process at a time; a lost one is replaced when the next image comes."""
+    """One process at a time; a dead one is replaced when the next image comes."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -134,7 +155,7 @@ class _Decoder:
         _close_pipes(self._process)
 
     def _sent(self, request: Request, data: bytes) -> "subprocess.Popen[bytes]":
-        """The process that has the whole image; one that died since the last is replaced."""
+        """Send the whole image and return the process; one that died meanwhile is replaced."""
         for _ in range(2):
             process = self._alive()
             try:
@@ -169,17 +190,17 @@ def _start(previous: "subprocess.Popen[bytes] | None") -> "subprocess.Popen[byte
         [sys.executable, "-c", _CODE],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        # No keys of services; and one thread, since several images are on their way.
+        # Without the keys of services, and with one thread because several images are in flight.
         env={**inherited_environment(), "OMP_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"},
-        # Ctrl-C is for the parent, whose end closes the pipe.
+        # Ctrl-C is for the parent; when it ends, it closes the pipe.
         start_new_session=True,
-        # Fewer turns between the two (Linux; elsewhere pipes grow by themselves).
+        # Large pipes mean fewer switches between the two (elsewhere than Linux they grow).
         pipesize=_PIPE_BYTES,
     )
-    # So that its start does not count as the first image's time.
+    # Wait, so that the start does not count towards the first image's time.
     if _pipe(process.stdout).read(1) != READY:
         _close_pipes(process)
-        raise ClusterError(f"the decoder ended at its start, with status {process.wait()}")
+        raise ClusterError(f"the decoder ended while it started, with status {process.wait()}")
     return process
 
 

@@ -28,31 +28,30 @@ from srgan.upscale.memory import (
     is_out_of_memory,
     largest_tile,
 )
-from srgan.upscale.reach import reach_of
-from srgan.upscale.tiles import LEAST_SIDE, AxisPiece, Tile, tiles
+from srgan.upscale.tiles import LEAST_SIDE, AxisPiece, Tile, reach_of, tiles
 
 Write = Callable[[slice, slice, Pixels], None]
-"""Puts pixels of a result where rows and columns say."""
+"""Puts pixels into a result at the given rows and columns."""
 Precision = Literal["fp32", "auto"]
-"""``fp32``: the network as it was trained, operation by operation, so that a tiled result is the
-whole image's in every bit. ``auto``: the same function in fewer operations, in bf16 where the
+"""``fp32``: the network as it was trained, operation by operation, so that a tiled result equals
+the whole image's in every bit. ``auto``: the same function in fewer operations, in bf16 where the
 device computes that natively; at least 50 dB PSNR to fp32, three times as fast. 16-bit photos are
-computed in fp32 either way: bf16 has 8 significant bits."""
+always computed in fp32, because bf16 has only 8 significant bits."""
 _WHILE_ENCODED = 4
-"""Times that a result is held in the end: itself, Pillow's copy of it and twice the file."""
+"""Copies of a result that are held at the end: itself, Pillow's copy and twice the file."""
 
 
 class Engine:
     """Upscales images of any size with one generator; memory is bounded by the tile.
 
-    Besides the image and its result, only one tile with its context is ever held: the largest
-    that `memory_bytes` of the whole process allow, or `tile` LR pixels a side. Photos whose
-    results `memory_bytes` do not hold until they are encoded are written to files in `spool` (the
-    system's folder of temporary files) instead. `growth`, the pixels per pixel that results are
-    resampled to afterwards, counts too. Where memory runs out all the same, the tile is
-    halved and the work goes on. The generator belongs to the engine from then on: it is moved to
-    `device` (CUDA where there is one, else the CPU) and set to eval mode. `ConfigError` for a
-    budget that does not hold the smallest tile.
+    Besides the image and its result, only one tile with its context is held at a time: the largest
+    that fits into `memory_bytes`, the budget of the whole process, or `tile` LR pixels a side.
+    Results that do not fit into `memory_bytes` until they are encoded go to files in `spool` (by
+    default the system's folder of temporary files). `growth` is how many pixels each pixel of a
+    result is resampled to afterwards, and counts too. If memory runs out anyway, the tile is halved
+    and the work goes on. The engine owns the generator: it moves it to `device` (by default CUDA if
+    there is one, else the CPU) and sets it to eval mode. `ConfigError` for a budget smaller than
+    the smallest tile.
     """
 
     def __init__(
@@ -89,21 +88,21 @@ class Engine:
         self._bicubic = Bicubic(generator.scale).to(self.device)
         if tile is None:
             self._costs = costs_of(self._generator, self._dtype, to_levels)
-            self._tile_for(0)  # refuses a budget that is too small before work starts
+            self._tile_for(0)  # refuse a budget that is too small before work starts
 
     def upscale(self, image: Pixels) -> Pixels:
-        """uint8 or uint16 RGB (H, W, 3) → the same RGB (s·H, s·W, 3), whatever the tile."""
+        """uint8 or uint16 RGB (H, W, 3) → RGB (s·H, s·W, 3) of the same type, whatever the tile."""
         result = np.empty(_larger(image, self.scale), image.dtype)
         self._run(self._generator, image, _into(result), image.nbytes + result.nbytes)
         return result
 
     def upscale_photo(self, photo: Photo) -> Photo:
-        """Upscale the colours by the network and alpha by bicubic; the rest of the photo stays.
+        """Upscale the colours by the network and alpha by bicubic; keep the rest of the photo.
 
-        A grayscale photo stays one (the luma of its result), and dpi grow with the scale, so
-        that the photo keeps its size in print. Further pages go the same way. A `SpooledPhoto`
-        where the results would not fit into the memory budget until they are encoded;
-        `ImageError` (``no_space``) if there is no room for them on the disk.
+        A grayscale photo stays grayscale (the luma of its result), and dpi grow with the scale, so
+        that the photo keeps its size in print. All pages are upscaled. Returns a `SpooledPhoto` if
+        the results would not fit into the memory budget until they are encoded; `ImageError`
+        (``no_space``) if the disk does not have room for them either.
         """
         is_spooled = self.is_spooled(photo)
         if is_spooled:
@@ -113,15 +112,15 @@ class Engine:
         return self._enlarged(photo, pages, is_spooled)
 
     def is_spooled(self, photo: Photo) -> bool:
-        """Whether the result of a photo goes to the disk."""
+        """True if the result of a photo goes to the disk."""
         return self._whole_bytes(photo) > self._memory_bytes - PROCESS_BYTES
 
     def held_bytes(self, photo: Photo) -> int:
-        """Memory that a photo and its result take until that is encoded."""
+        """Memory that a photo and its result take until the result is encoded."""
         return _num_bytes(photo) if self.is_spooled(photo) else self._whole_bytes(photo)
 
     def _whole_bytes(self, photo: Photo) -> int:
-        """Of a photo and its result until that is encoded, where both are in memory."""
+        """Bytes of a photo and its result until it is encoded, if both are in memory."""
         result_bytes = self._growth * self._result_bytes(photo)
         return _num_bytes(photo) + int(_WHILE_ENCODED * result_bytes)
 
@@ -129,7 +128,7 @@ class Engine:
         return self.scale**2 * _num_bytes(photo)
 
     def _enlarged(self, page: Photo, pages: tuple[Photo, ...], is_spooled: bool) -> Photo:
-        """One page of a photo; `pages` are the results of those that follow it."""
+        """Upscale one page of a photo; `pages` are the results of those that follow it."""
         if page.is_deep and self._dtype != torch.float32:
             return self._exact._enlarged(page, pages, is_spooled)
         dtype = page.pixels.dtype
@@ -174,12 +173,12 @@ class Engine:
                 growth=self._growth,
             )
         except ConfigError as error:
-            # The budget holds what 8 bits take, so only these photos fail.
+            # The budget is enough for 8 bits, so only 16-bit photos fail.
             raise ImageError("out_of_memory", f"16 bits: {error}") from error
 
     @torch.inference_mode()
     def _run(self, generator: Generator, image: Pixels, write: Write, held_bytes: int) -> None:
-        """Upscale tile by tile beside so many bytes that are held all the time."""
+        """Upscale tile by tile with `held_bytes` already allocated."""
         is_image = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
         if not is_image or image.dtype not in (np.uint8, np.uint16):
             raise ValueError(
@@ -207,13 +206,13 @@ class Engine:
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or tile <= LEAST_SIDE:
                     raise
-                # The next images would meet the same wall.
+                # Keep the smaller tile, because the next images would run out of memory too.
                 self._tile = tile = max(LEAST_SIDE, tile // 2)
 
     def _tile_for(self, held_bytes: int) -> int:
-        """Tile that the budget allows beside an image and its result.
+        """Choose the tile that fits into the budget beside an image and its result.
 
-        These count as half of the budget at most: images are never refused for their size.
+        Those count as at most half of the budget, so that images are never refused for their size.
         """
         budget = self._memory_bytes - PROCESS_BYTES
         available = max(budget - held_bytes, budget // 2) if held_bytes else budget
@@ -224,7 +223,7 @@ class Engine:
         return largest_tile(max(available, min(budget, least)), self._costs, context)
 
     def _one(self, generator: Generator, image: Pixels, tile: Tile, write: Write) -> None:
-        # One tile at a time: batches of tiles are no faster here and differ in the last bit.
+        # One tile at a time: batches of tiles are not faster here and differ in the last bit.
         rows, columns = tile.rows, tile.columns
         window = image[
             rows.window.start : rows.window.stop, columns.window.start : columns.window.stop
@@ -237,8 +236,8 @@ class Engine:
                 row.features.inside(rows.window),
                 column.features.inside(columns.window),
             )
-            # The head has the pixels in fp32 whatever the network computes in: what it
-            # interpolates of them stays exact.
+            # The head gets the pixels in fp32 even if the network computes in bf16, so that what it
+            # interpolates from them stays exact.
             sr = generator.head(compact(features[kept]), compact(lr[kept]))
             _place(write, sr, image.dtype, row, column, generator.scale)
 
@@ -246,7 +245,7 @@ class Engine:
 def _place(
     write: Write, sr: Tensor, dtype: DTypeLike, row: AxisPiece, column: AxisPiece, scale: int
 ) -> None:
-    """Write the core of a piece's SR (1, 3, s·h, s·w) to where it lies in the result."""
+    """Write the core of a piece's SR (1, 3, s·h, s·w) to its place in the result."""
     rows, columns = (
         slice(core.start * scale, core.stop * scale) for core in (row.core, column.core)
     )
@@ -256,7 +255,7 @@ def _place(
 
 
 def _evenly(side: int, tile: int) -> int:
-    """The tile that cuts a side into as many parts as `tile` does, but equal ones."""
+    """Shrink the tile so that it cuts a side into as many parts as before, but equal ones."""
     return -(-side // -(-side // tile))
 
 
@@ -273,5 +272,5 @@ def _into(result: Pixels) -> Write:
 
 
 def _num_bytes(photo: Photo) -> int:
-    """Of all pages."""
+    """Bytes of all pages."""
     return sum(page.num_bytes for page in (photo, *photo.pages))

@@ -1,24 +1,23 @@
-"""What a run is going to take: time and bytes, judged by earlier runs or by a few of its images."""
+"""Foretell time and bytes of a run, judged by earlier runs or by a few of its images."""
 
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, encode
 from srgan.images.photo import to_8_bits
 from srgan.readable import duration, size
 from srgan.refs import Ref
-from srgan.storage import ObjectStore, is_folder, prefix_of
-from srgan.upscale.decoders import Decode
-from srgan.upscale.file_size import largest_bytes
+from srgan.storage import is_folder, prefix_of
+from srgan.upscale.decoders import Decode, largest_bytes
 from srgan.upscale.join import Item
-from srgan.upscale.records import Past
+from srgan.upscale.records import Throughput
+from srgan.upscale.run import BulkRun
 from srgan.upscale.sizing import Sizing
 
 T = TypeVar("T")
@@ -26,29 +25,49 @@ T = TypeVar("T")
 _SAMPLE = 8
 _CROP = 128
 _SPARE = 1.1
-"""A disk has to hold that many times the bytes to come, since those are an estimate."""
+"""A disk has to hold the bytes to come times this, because they are an estimate."""
 
 
 class Forecast(Ref):
-    """A plan in numbers. None where nothing is known that it could be judged by."""
+    """A plan in numbers. None where there is nothing to judge by."""
 
     num_todo: int
     todo_bytes: int
-    """Of the sources."""
+    """Bytes of the sources to upscale."""
     num_covered: int
     num_refused: int
     num_batches: int
     output_megapixels: float | None = None
     output_bytes: int | None = None
     seconds: float | None = None
-    """With as many jobs at once as the run may have, their start-up left out."""
-    judged_by: str
+    """With as many jobs at once as the run may have, without their start-up."""
+    judged_by: str = "nothing"
     free_bytes: int | None = None
-    """Of the destination's disk; None for S3."""
+    """Free on the destination's disk; None for S3."""
+
+    def projected(self, measured: Throughput, *, max_jobs: int = 1, unread_bytes: int = 0) -> Self:
+        """Add what is to come, projected by source bytes from what was `measured`.
+
+        `unread_bytes` are those of `todo_bytes` that give no output.
+        """
+        if not measured.source_bytes:
+            return self
+        share = (self.todo_bytes - unread_bytes) / measured.source_bytes
+        megapixels = measured.megapixels * share
+        rate = measured.megapixels_per_s
+        jobs = min(max_jobs, max(self.num_batches, 1))
+        return self.model_copy(
+            update={
+                "output_megapixels": megapixels,
+                "output_bytes": round(measured.output_bytes * share),
+                "seconds": megapixels / rate / jobs if rate else None,
+                "judged_by": measured.measured_on,
+            }
+        )
 
     @property
     def text(self) -> str:
-        """For people, in one line."""
+        """The forecast in one line."""
         parts = [
             f"{self.num_todo} images to upscale ({size(self.todo_bytes)} in "
             f"{self.num_batches} batches), {self.num_covered} done by earlier runs, "
@@ -79,56 +98,20 @@ class Forecast(Ref):
             )
 
 
-def foretell(
-    *,
-    num_todo: int,
-    todo_bytes: int,
-    unread_bytes: int = 0,
-    num_covered: int,
-    num_refused: int,
-    num_batches: int,
-    past: Past,
-    destination: str,
-    config: UpscaleConfig,
-) -> Forecast:
-    """The plan's numbers, projected by source bytes from what was measured before.
+def measure_some(items: Iterable[Item], run: BulkRun, decode: Decode, scale: int) -> Throughput:
+    """Measure the sizes of a few outputs by encoding crops that bicubic enlarges, but no times.
 
-    `unread_bytes` are those of `todo_bytes` from which nothing will come.
+    `scale` is the model's. Sources that cannot be used count as their bytes, those that are too
+    large to be read do not count.
     """
-    known = past.source_bytes > 0
-    share = (todo_bytes - unread_bytes) / past.source_bytes if known else 0.0
-    megapixels = past.megapixels * share if known else None
-    rate = past.megapixels_per_s
-    jobs = min(config.max_jobs, max(num_batches, 1))
-    return Forecast(
-        num_todo=num_todo,
-        todo_bytes=todo_bytes,
-        num_covered=num_covered,
-        num_refused=num_refused,
-        num_batches=num_batches,
-        output_megapixels=megapixels,
-        output_bytes=round(past.output_bytes * share) if known else None,
-        seconds=megapixels / rate / jobs if megapixels is not None and rate else None,
-        judged_by=past.what if known else "nothing",
-        free_bytes=_free_bytes(destination),
-    )
-
-
-def measure_some(
-    items: Iterable[Item], store: ObjectStore, decode: Decode, config: UpscaleConfig, scale: int
-) -> Past:
-    """Sizes of the outputs of a few sources, by encoding crops that bicubic enlarges.
-
-    How long it takes is not measured. Sources that cannot be used count as their bytes, those that
-    are too large to be read do not count.
-    """
-    measured = Past(what="a sample of the images")
+    config = run.config
+    measured = Throughput(measured_on="a sample of the images")
     sizing = Sizing(scale, scale=config.scale, size=config.size)
     for item in items:
         if item.size_bytes > largest_bytes(config.max_pixels):
             continue
-        measured += Past(source_bytes=item.size_bytes)
-        data = store.find(item.key)
+        measured += Throughput(source_bytes=item.size_bytes)
+        data = run.source.store.find(item.key)
         if data is None:
             continue
         try:
@@ -138,29 +121,30 @@ def measure_some(
             )
         except ImageError:
             continue
-        measured += Past(output_bytes=size_bytes, megapixels=sizing.num_pixels(photo) / 1e6)
+        megapixels = sizing.num_pixels(photo) / 1e6
+        measured += Throughput(output_bytes=size_bytes, megapixels=megapixels)
     return measured
 
 
 def spread(items: Iterable[T], num_items: int) -> Iterator[T]:
-    """A few of them, evenly from the first on."""
+    """Pick a few of `num_items` items, evenly spread, the first one included."""
     step = max(1, num_items // _SAMPLE)
     return (item for number, item in enumerate(items) if number % step == 0)
 
 
 def middle(photo: Photo) -> NDArray[np.uint8]:
-    """The middle of a photo in 8 bits, as much of it as is judged by."""
+    """Cut a crop to judge by from the middle of a photo, in 8 bits."""
     height, width = photo.pixels.shape[:2]
     top, left = max(0, (height - _CROP) // 2), max(0, (width - _CROP) // 2)
     return to_8_bits(np.ascontiguousarray(photo.pixels[top : top + _CROP, left : left + _CROP]))
 
 
 def encoded_bytes(photo: Photo, *, format: str, jpeg_quality: int, sizing: Sizing) -> int:
-    """About how many bytes the output of a photo takes, by its middle enlarged by bicubic.
+    """Estimate the bytes of a photo's output by its middle, enlarged by bicubic.
 
-    `ImageError` for a photo whose output has a size out of reach.
+    `ImageError` for a photo whose output would have a size out of bounds.
     """
-    # It brings torch, seconds that a plan without samples need not pay.
+    # Imports torch, which costs seconds; a plan without samples does not pay them.
     from srgan.resize import imresize
 
     crop = middle(photo)
@@ -173,7 +157,8 @@ def encoded_bytes(photo: Photo, *, format: str, jpeg_quality: int, sizing: Sizin
     return int(photo.pixels.itemsize * bytes_per_pixel * sizing.num_pixels(photo))
 
 
-def _free_bytes(destination: str) -> int | None:
+def free_bytes(destination: str) -> int | None:
+    """Free bytes on the disk of a folder, which need not exist yet; None for S3."""
     if not is_folder(destination):
         return None
     folder = Path(prefix_of(destination)[1])

@@ -1,8 +1,8 @@
-"""Listings joined with earlier records in a temporary file: flat memory for any number of keys.
+"""Join listings with earlier records in a temporary file: flat memory for any number of keys.
 
-A merge of the sorted streams would do only while outputs sort like their sources. They do not once
-the extension changes (``a.jpg`` < ``a.k.jpg``, but ``a.k.png`` < ``a.png``), so SQLite sorts, on
-disk, and its memory is the page cache.
+A merge of sorted streams would be enough only if outputs sorted like their sources. They do not
+once the extension changes (``a.jpg`` < ``a.k.jpg``, but ``a.k.png`` < ``a.png``). So SQLite sorts,
+on disk, and uses the memory of its page cache alone.
 """
 
 import sqlite3
@@ -44,12 +44,12 @@ class Item(Ref):
 
 
 class Join:
-    """Sources, outputs and records of one plan; closing it deletes the file."""
+    """Sources, outputs and records of one plan; closing deletes the file."""
 
     def __init__(self, reroute_suffix: str = "") -> None:
-        """`reroute_suffix` is what an output that is too large for its format has appended."""
+        """`reroute_suffix` is appended to outputs that are too large for their format."""
         self._suffix = {"suffix": reroute_suffix}
-        # The empty name is a private file that spills to disk and that no crash leaves behind.
+        # The empty name is a private file that spills to disk; a crash does not leave it behind.
         self._database = sqlite3.connect("")
         self._database.executescript(_TABLES)
         self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -66,16 +66,16 @@ class Join:
         self._database.close()
 
     def want(self, key: str) -> None:
-        """A source that a manifest names; naming it twice is as good as once."""
+        """Add a source that a manifest names; twice is the same as once."""
         self._database.execute("INSERT OR IGNORE INTO wanted VALUES (?)", (key,))
 
     def is_wanted(self, key: str) -> bool:
-        """Whether the manifest names a source."""
+        """True if the manifest names a source."""
         query = "SELECT 1 FROM wanted WHERE key = ?"
         return self._database.execute(query, (key,)).fetchone() is not None
 
     def wanted_range(self) -> tuple[str, str] | None:
-        """The first and the last key that is wanted; None when there is none."""
+        """First and last key that is wanted; None if nothing is."""
         first, last = self._database.execute("SELECT min(key), max(key) FROM wanted").fetchone()
         return None if first is None else (first, last)
 
@@ -88,7 +88,7 @@ class Join:
         )
 
     def add_source(self, source: ObjectInfo, output: str) -> None:
-        """`ConfigError` naming both when another source has the same output."""
+        """Add a source to upscale; `ConfigError` naming both if another has the same output."""
         row = (source.key, source.token, source.size_bytes, output, None)
         try:
             self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?)", row)
@@ -102,7 +102,7 @@ class Join:
             ) from error
 
     def check_reroutes(self) -> None:
-        """`ConfigError` when an output that is too large could be written where another's is."""
+        """`ConfigError` if an output that is too large could be written over another's."""
         clash = self._database.execute(
             "SELECT one.key, other.key, other.output FROM source AS one JOIN source AS other "
             "ON other.output = one.output || :suffix WHERE :suffix != ''",
@@ -116,20 +116,20 @@ class Join:
             )
 
     def refuse_source(self, source: ObjectInfo, problem: str) -> None:
-        """A source that is recorded as failed without being read."""
+        """Add a source that is recorded as failed without being read."""
         row = (source.key, source.token, source.size_bytes, None, problem)
         self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?)", row)
 
     def add_output(self, output: ObjectInfo) -> None:
-        """An object that lies in the destination."""
+        """Add an object of the destination."""
         self._database.execute("INSERT INTO output VALUES (?, ?)", (output.key, output.token))
 
     def add_records(self, rows: Iterable[tuple[str, str, str]]) -> None:
-        """(source key, source token, output token) of outputs with the plan's own stamp."""
+        """Add (source key, source token, output token) of outputs with the plan's own stamp."""
         self._database.executemany("INSERT OR IGNORE INTO record VALUES (?, ?, ?)", rows)
 
     def count(self) -> tuple[int, int, int]:
-        """(all sources, sources to upscale, their bytes)."""
+        """Count all sources, sources to upscale, and their bytes."""
         (total,) = self._database.execute("SELECT count(*) FROM source").fetchone()
         todo, size = self._database.execute(
             f"SELECT count(*), coalesce(sum(bytes), 0) FROM source "  # noqa: S608  # constants
@@ -139,13 +139,13 @@ class Join:
         return total, todo, size
 
     def count_refused(self) -> int:
-        """Sources that are recorded as failed without being read."""
+        """Count sources that are recorded as failed without being read."""
         query = "SELECT count(*) FROM source WHERE output IS NULL"
         (refused,) = self._database.execute(query).fetchone()
         return int(refused)
 
     def bytes_above(self, largest: int) -> int:
-        """Bytes of the sources to upscale that have more than `largest` each."""
+        """Sum the bytes of sources to upscale that are larger than `largest` bytes."""
         (size,) = self._database.execute(
             f"SELECT coalesce(sum(bytes), 0) FROM source "  # noqa: S608  # constants
             f"WHERE output IS NOT NULL AND bytes > :largest AND NOT {_COVERED}",
@@ -156,7 +156,8 @@ class Join:
     def todo(self) -> Iterator[Item]:
         """Sources that no record covers, in the order of keys.
 
-        Covered is a source whose output is the very object that a record made from this source.
+        A record covers a source if it was made from this source, unchanged, and its output is still
+        the object at the output's key.
         """
         rows = self._database.execute(
             f"SELECT key, token, bytes, output FROM source "  # noqa: S608  # constants

@@ -1,4 +1,4 @@
-"""Between pixels and what a network computes with."""
+"""Convert between pixels and the tensors that networks compute with."""
 
 import numpy as np
 import torch
@@ -16,14 +16,14 @@ def to_lr(window: Pixels, device: torch.device) -> Tensor:
 
 
 def compact(view: Tensor) -> Tensor:
-    """Channels-last and without gaps."""
+    """Copy a view into contiguous channels-last memory."""
     return view.contiguous(memory_format=torch.channels_last)
 
 
 def to_pixels(sr: Tensor, dtype: DTypeLike) -> Pixels:
     """Float (3, H, W), nominally [−1, 1] → (H, W, 3) of uint8 or uint16, rounded.
 
-    `ImageError` where the network gave no numbers: as pixels they would pass for black.
+    `ImageError` (``not_finite``) for NaN and infinity, which would become black pixels.
     """
     if not torch.isfinite(sr).all():
         raise ImageError("not_finite", "the network gave values that are not finite")
@@ -42,9 +42,9 @@ def _to_deep_levels(sr: Tensor) -> Tensor:
 
 
 def luma(rgb: Pixels) -> Pixels:
-    """Full-range BT.601 luma (H, W) of RGB; gray in is the same gray out.
+    """Full-range BT.601 luma (H, W) of RGB (H, W, 3); gray stays the same gray.
 
-    In whole numbers, whose sums are the same whatever the tile.
+    Computed in whole numbers, whose sums are the same whatever the tile.
     """
     red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
     return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)

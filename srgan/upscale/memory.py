@@ -1,4 +1,4 @@
-"""How much memory a tile takes, and which tile a budget allows."""
+"""Memory that a tile takes, and the largest tile that fits into a budget."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from srgan.upscale.tiles import LEAST_SIDE
 
 MEMORY_BYTES = 2 * 2**30
 PROCESS_BYTES = 512 * 2**20
-"""Before the first tile. Measured on Linux with SRResNet and a photo of 20 pixels: 434 MiB with all
-client libraries of a bulk worker, 277 MiB for `srgan upscale`."""
+"""Memory of the process before the first tile. Measured on Linux with SRResNet and a photo of 20
+pixels: 434 MiB with all client libraries of a bulk worker, 277 MiB for `srgan upscale`."""
 _SLACK = 1.3
-"""What kernels keep beside the tensors they are given, and what the allocator cannot reuse."""
-_MOST_TILES = 24  # of 144 pixels a side: beyond, context costs nothing any more
+"""For what kernels allocate besides their tensors, and what the allocator cannot reuse."""
+_MOST_TILES = 24  # of 144 pixels a side: beyond that, context costs almost nothing
 _PROBE_SIDE = 24
 
 
@@ -29,23 +29,23 @@ class Costs:
     """Peak bytes per LR pixel of one network in one number format."""
 
     trunk: float
-    """While the trunk runs, per pixel of the window."""
+    """Per pixel of the window, while the trunk runs."""
     kept: float
-    """Of the window and its features while the head runs."""
+    """Per pixel of the window, for it and its features while the head runs."""
     head: float
-    """While the head runs, per pixel of a piece."""
+    """Per pixel of a piece, while the head runs."""
 
     def peak_bytes(self, tile: int, context: int) -> int:
-        """Of one tile with `context` LR pixels on each side."""
+        """Peak bytes of one tile with `context` LR pixels on each side."""
         window = (tile + 2 * context) ** 2
         piece = (min(tile, 2 * LEAST_SIDE) + 2 * context) ** 2
         return int(_SLACK * max(self.trunk * window, self.kept * window + self.head * piece))
 
 
 def costs_of(generator: Generator, dtype: torch.dtype, finish: Callable[[Tensor], Any]) -> Costs:
-    """Run a tiny picture and count the tensors that are held at once.
+    """Run a tiny picture through the network and count the tensors that are held at once.
 
-    `finish` is what is done to the head's SR.
+    `finish` is applied to the head's SR.
     """
     device = next((tensor.device for tensor in generator.parameters()), torch.device("cpu"))
     lr = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE, device=device)
@@ -59,7 +59,7 @@ def costs_of(generator: Generator, dtype: torch.dtype, finish: Callable[[Tensor]
 
 
 def largest_tile(available_bytes: int, costs: Costs, context: int) -> int:
-    """Side of the largest tile in LR pixels that fits; `ConfigError` where not even 144 does."""
+    """Side of the largest tile in LR pixels that fits; `ConfigError` if not even 144 does."""
     if costs.peak_bytes(LEAST_SIDE, context) > available_bytes:
         least = PROCESS_BYTES + costs.peak_bytes(LEAST_SIDE, context)
         raise ConfigError(
@@ -76,7 +76,7 @@ def largest_tile(available_bytes: int, costs: Costs, context: int) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed: Python's and NumPy's own, torch's on the GPU or the CPU."""
+    """True if an allocation failed: Python's, NumPy's, or torch's on the GPU or the CPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(
@@ -92,7 +92,7 @@ def _peak(run: Callable[[], object]) -> int:
 
 
 class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # not typed in torch
-    """Counts the bytes of all storages that are alive after each operation."""
+    """Count the bytes of all storages that are alive after each operation."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # not typed in torch
@@ -101,7 +101,7 @@ class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # not typed in
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """torch's own switch: to be skipped, its compiler would be imported, for a second."""
+        """torch's own switch; True would import its compiler, which takes a second."""
         return False
 
     def __torch_dispatch__(

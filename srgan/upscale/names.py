@@ -1,4 +1,4 @@
-"""Which key an upscaled image gets, and which keys are never read or never written."""
+"""Keys: of an upscaled image, of a run's own objects, and those never read or written."""
 
 import os
 import unicodedata
@@ -14,7 +14,7 @@ from srgan.storage import is_folder, prefix_of
 OutputFormat = Literal["same", "png", "jpeg", "webp", "tiff"]
 
 Oversize = Literal["refuse", "png", "tiff"]
-"""What becomes of an output that its format has no room for: an error, or another format."""
+"""For an output too large for its format: an error, or another format."""
 
 _IMAGE_SUFFIXES = {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _SUFFIX_OF = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
@@ -24,9 +24,9 @@ _MAX_METADATA_CHARS = 1024
 
 
 def check_prefixes(source: str, destination: str) -> None:
-    """Refuse (`ConfigError`) addresses whose outputs would become sources of the next run.
+    """`ConfigError` for addresses whose outputs would become sources of the next run.
 
-    A folder counts as where its links lead.
+    Links of folders are followed.
     """
     source_bucket, source_prefix = _real_prefix_of(source)
     bucket, prefix = _real_prefix_of(destination)
@@ -49,24 +49,24 @@ def _real_prefix_of(address: str) -> tuple[str, str]:
 
 
 def is_source(name: str) -> bool:
-    """Whether a relative path below the source prefix is a user's object.
+    """True if a relative path below the source prefix is a user's object.
 
-    Records of earlier runs are not, nor are the markers that S3 consoles write for a folder.
+    Records of earlier runs are not, nor are the markers that S3 consoles write for folders.
     """
     return not name.endswith("/") and OWN not in name.split("/") and name != ""
 
 
 def output_name(name: str, output_format: OutputFormat) -> str:
-    """Relative path of the output for a source's relative path; letters and case are kept.
+    """Relative path of the output of a source's relative path, in the same letters and case.
 
-    The extension follows a chosen format; a name without an image's extension gets one appended.
-    `ImageError` for names that would leave the destination once they lie on a disk.
+    A chosen format changes the extension; a name without an image's extension gets one appended.
+    `ImageError` for names that would lead out of the destination on a disk.
     """
     parts = name.split("/")
     if any(unicodedata.category(letter) == "Cc" for letter in name):
         raise ImageError("unsafe_name", f"{name!r} contains control characters")
     if "\\" in name or not all(parts) or {".", ".."} & set(parts) or parts[0][1:2] == ":":
-        raise ImageError("unsafe_name", f"{name!r} is no plain relative path")
+        raise ImageError("unsafe_name", f"{name!r} is not a plain relative path")
     if output_format == "same":
         return name
     path = PurePosixPath(name)
@@ -86,14 +86,14 @@ def output_key(
 
 
 def reroute_suffix(oversize: Oversize) -> str:
-    """What is appended to an output's key when it has to be of another format; maybe nothing.
+    """Suffix appended to an output's key if it has to be of another format; may be empty.
 
-    Appended, not exchanged: ``a.webp.png`` is no other photo's output, as ``a.png`` might be.
+    Appended and not exchanged: ``a.png`` might be another photo's output, ``a.webp.png`` is not.
     """
     return "" if oversize == "refuse" else _SUFFIX_OF[oversize]
 
 
 def metadata_key(key: str) -> str:
-    """A source key as object metadata carries it: percent-encoded ASCII, or the digest of it."""
+    """Encode a source key for object metadata: percent-encoded ASCII, or its digest if long."""
     encoded = quote(key)
     return encoded if len(encoded) <= _MAX_METADATA_CHARS else f"sha256:{digest(key)}"

@@ -1,36 +1,56 @@
-"""What a bulk run has to do: sources that no earlier record covers, cut into batches.
+"""Plan a bulk run: find sources that no earlier record covers, and cut them into batches.
 
-Everything lies below ``<destination>/_srgan/<run>/``: ``plan/<batch>.json`` the keys of a batch,
-``plan.json`` what the batches have in common, written last, ``records/<batch>.parquet`` what
-became of them, ``summary.json`` the end. A flow that is put back finds its own plan and follows
-it, so that its batches keep their numbers and its model stays the one that it began with.
+Everything lies below ``<destination>/_srgan/<run>/``: ``plan/<batch>.json`` with the keys of a
+batch; ``plan.json`` with what the batches have in common, written last; ``records/<batch>.parquet``
+with what became of the keys; ``summary.json`` at the end. A flow that is put back finds its own
+plan and follows it, so that its batches keep their numbers and its model stays the same.
 """
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count, islice
 
 from pydantic import TypeAdapter
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ImageError
-from srgan.keys import batch_key, plan_key, refused_key, summary_key
-from srgan.refs import ModelRef, Ref, config_digest, to_json
-from srgan.storage import ObjectInfo, ObjectStore
-from srgan.upscale.forecast import Forecast
+from srgan.keys import batch_key, own_prefix, plan_key, refused_key, summary_key
+from srgan.refs import ModelRef, Ref, to_json
+from srgan.storage import ObjectInfo
+from srgan.upscale.decoders import largest_bytes
+from srgan.upscale.forecast import Forecast, free_bytes, spread
 from srgan.upscale.join import Item, Join
-from srgan.upscale.manifest import Manifest
-from srgan.upscale.names import reroute_suffix
-from srgan.upscale.records import Record, Stamp, Tally, tally, to_parquet
-from srgan.upscale.survey import Sample, survey
+from srgan.upscale.names import check_prefixes, reroute_suffix
+from srgan.upscale.records import (
+    Record,
+    Tally,
+    Throughput,
+    covering,
+    tally,
+    throughput,
+    to_parquet,
+)
+from srgan.upscale.run import BulkRun, Place, Stamp, stamp_of
+from srgan.upscale.sources import KeyList, list_sources
 
+_MIN_BATCH_BYTES = 2**20
+_BATCH_S = 600.0
+_LEAST_MEASURED_S = 10.0
+"""Less is mostly the first image, for which kernels are compiled."""
+_UNMEASURED_BATCH_BYTES = 8 * 2**20
+"""About ten minutes of photos as JPEG (2 bits a pixel) at 0.8 output megapixels per second, ×4."""
+_BATCHES_PER_JOB = 2
 _MAX_BATCH_KEYS = 5000
-"""Bounds a batch of tiny images: its records, its time, and what a killed job costs."""
+"""Bounds a batch of tiny images: its records, its time, and the cost of a killed job."""
 _ITEMS = TypeAdapter(tuple[Item, ...])
 
+Sample = Callable[[Iterator[Item]], Throughput]
+"""Judges the outputs of a few sources where an earlier run cannot."""
 
-class Plan(Ref):
-    """One bulk run; small however many keys it has."""
+
+class BulkPlan(Ref):
+    """The plan of one bulk run; small however many keys the run has."""
 
     run: str
     source: str
@@ -43,92 +63,62 @@ class Plan(Ref):
     num_todo: int
     todo_bytes: int
     num_covered: int
-    """Sources whose output an earlier run's record proves."""
+    """Sources whose output is proven by an earlier run's record."""
     refused: Tally
-    """Sources that cannot be read or written by their name; recorded as failed, never read."""
+    """Sources whose names cannot be read or written; recorded as failed, never read."""
     forecast_text: str = ""
     """The numbers of the plan in words, for the log."""
 
     @property
     def stamp(self) -> Stamp:
-        """What this run's outputs depend on besides their sources."""
+        """The stamp of all outputs of the run."""
         return stamp_of(self.model, self.config)
 
 
-def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
-    """Only what decides the bytes of an output: other tiles or batches make the same ones.
+def find_plan(destination: Place, run: str) -> BulkPlan | None:
+    """Find the plan that an earlier attempt of this run wrote."""
+    data = destination.store.find(plan_key(destination.address, run))
+    return None if data is None else BulkPlan.model_validate_json(data)
 
-    `oversize` decides where the bytes go; outputs that fit are the same with any.
+
+def name_run(destination: Place, run: str) -> str:
+    """Return `run`, followed by a number if runs of that name have ended.
+
+    Prefect's *Retry* keeps the id of a flow run: with the old plan, it would find all batches done
+    and repeat the failures of its last attempt.
     """
-    return Stamp(
-        model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",
-        config_digest=config_digest(
-            config.output_format,
-            config.jpeg_quality,
-            config.jpeg_subsampling,
-            config.precision,
-            config.scale,
-            config.size,
-        ),
+    names = (run if attempt == 0 else f"{run}-{attempt}" for attempt in count())
+    return next(
+        name
+        for name in names
+        if destination.store.head(summary_key(destination.address, name)) is None
     )
 
 
-def find_plan(store: ObjectStore, destination: str, run: str) -> Plan | None:
-    """The plan that an earlier life of this run wrote, or None."""
-    data = store.find(plan_key(destination, run))
-    return None if data is None else Plan.model_validate_json(data)
-
-
-def name_run(store: ObjectStore, destination: str, run: str) -> str:
-    """`run`, with a number behind it where runs of that name have ended.
-
-    Prefect's *Retry* keeps the id of a flow run: with the old plan it would find all batches done
-    and repeat the failures of its last life.
-    """
-    names = (run if life == 0 else f"{run}-{life}" for life in count())
-    return next(name for name in names if store.head(summary_key(destination, name)) is None)
-
-
 def make_plan(
-    source_store: ObjectStore,
-    store: ObjectStore,
-    *,
-    source: str,
-    destination: str,
-    run: str,
-    model: ModelRef,
-    config: UpscaleConfig,
-    manifest: Manifest | None = None,
-    sample: Sample | None = None,
-    own_bucket: str | None = None,
-) -> Plan:
+    run: BulkRun, key_list: KeyList | None = None, sample: Sample | None = None
+) -> BulkPlan:
     """Join the listings of source and destination with earlier records; write the batches down.
 
     `ConfigError` before anything is written: a destination inside the source, two sources with
-    one output, an output inside the source, a disk that is too small. `DataError` when there is
-    nothing below the source, or when a manifest cannot be read. In `own_bucket`, what this system
-    wrote is not a source.
+    one output, an output inside the source, a disk that is too small. `DataError` if there is
+    nothing below the source, or a manifest cannot be read.
     """
-    stamp = stamp_of(model, config)
-    with Join(reroute_suffix(config.oversize)) as join:
-        forecast = survey(
-            *(join, source_store, store, source, destination, stamp, config, manifest, sample),
-            own_bucket=own_bucket,
-        )
-        forecast.check_space(destination)
+    store, destination = run.destination.store, run.destination.address
+    with Join(reroute_suffix(run.config.oversize)) as join:
+        forecast = _survey(join, run, key_list, sample)
         num_batches = 0
         weight = forecast.todo_bytes + forecast.num_todo
         for items in _batches(join.todo(), weight, forecast.num_batches):
-            key = batch_key(destination, run, num_batches)
-            store.put(key, _ITEMS.dump_json(items))
+            store.put(batch_key(destination, run.name, num_batches), _ITEMS.dump_json(items))
             num_batches += 1
-        refused = _record_refused(join, store, destination, run, stamp)
-    plan = Plan(
-        run=run,
-        source=source,
+        refused = _record_refused(join, run)
+    plan = BulkPlan(
+        run=run.name,
+        source=run.source.address,
         destination=destination,
-        model=model,
-        config=config,
+        model=run.model,
+        config=run.config,
         created_at=time.time(),
         num_batches=num_batches,
         num_todo=forecast.num_todo,
@@ -137,42 +127,84 @@ def make_plan(
         refused=refused,
         forecast_text=forecast.text,
     )
-    store.put(plan_key(destination, run), to_json(plan), content_type="application/json")
+    store.put(plan_key(destination, run.name), to_json(plan), content_type="application/json")
     return plan
 
 
 def preview(
-    source_store: ObjectStore,
-    store: ObjectStore,
-    *,
-    source: str,
-    destination: str,
-    model: ModelRef,
-    config: UpscaleConfig,
-    manifest: Manifest | None = None,
-    sample: Sample | None = None,
-    own_bucket: str | None = None,
+    run: BulkRun, key_list: KeyList | None = None, sample: Sample | None = None
 ) -> Forecast:
-    """What `make_plan` would find, without writing anything; refuses what it refuses."""
-    stamp = stamp_of(model, config)
-    with Join(reroute_suffix(config.oversize)) as join:
-        forecast = survey(
-            *(join, source_store, store, source, destination, stamp, config, manifest, sample),
-            own_bucket=own_bucket,
-        )
-    forecast.check_space(destination)
+    """Find what `make_plan` would find, and refuse the same, without writing anything."""
+    with Join(reroute_suffix(run.config.oversize)) as join:
+        return _survey(join, run, key_list, sample)
+
+
+def read_batch(run: BulkRun, batch: int) -> tuple[Item, ...]:
+    """Read the sources of one batch, in the order of keys."""
+    key = batch_key(run.destination.address, run.name, batch)
+    return _ITEMS.validate_json(run.destination.store.get(key))
+
+
+def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample | None) -> Forecast:
+    """Fill the join, and foretell what follows from it."""
+    check_prefixes(run.source.address, run.destination.address)
+    list_sources(join, run, key_list)
+    measured = _list_outputs(join, run)
+    total, num_todo, todo_bytes = join.count()
+    num_refused = join.count_refused()
+    if sample is not None and num_todo and not measured.source_bytes:
+        measured = sample(spread(join.todo(), num_todo))
+    forecast = Forecast(
+        num_todo=num_todo,
+        todo_bytes=todo_bytes,
+        num_covered=total - num_todo - num_refused,
+        num_refused=num_refused,
+        num_batches=_num_batches(run.config, todo_bytes, measured) if num_todo else 0,
+        free_bytes=free_bytes(run.destination.address),
+    ).projected(
+        measured,
+        max_jobs=run.config.max_jobs,
+        unread_bytes=join.bytes_above(largest_bytes(run.config.max_pixels)),
+    )
+    forecast.check_space(run.destination.address)
     return forecast
 
 
-def read_batch(store: ObjectStore, destination: str, run: str, batch: int) -> tuple[Item, ...]:
-    """The sources of one batch, in the order of keys."""
-    return _ITEMS.validate_json(store.get(batch_key(destination, run, batch)))
+def _list_outputs(join: Join, run: BulkRun) -> Throughput:
+    """Add outputs and records; return what earlier runs took, with the same stamp if any had it."""
+    store, stamp, own = run.destination.store, run.stamp, own_prefix(run.destination.address)
+    part = re.compile(re.escape(own) + r"[^/]+/records/\d+\.parquet")
+    same = Throughput(measured_on="earlier runs with this model and these settings")
+    others = Throughput(measured_on="earlier runs with other models or settings")
+    for info in store.list(run.destination.prefix):
+        if not info.key.startswith(own):
+            join.add_output(info)
+        elif part.fullmatch(info.key):
+            data, uri = store.get(info.key), store.uri(info.key)
+            join.add_records(covering(data, uri, stamp))
+            same += throughput(data, uri, stamp)
+            others += throughput(data, uri)
+    return same if same.source_bytes else others
+
+
+def _num_batches(config: UpscaleConfig, todo_bytes: int, measured: Throughput) -> int:
+    """Choose batches of about ten minutes of work at most, and more of them than jobs at once.
+
+    More, so that the last ones end at about the same time; but not so small that the start of a
+    job costs more than its work.
+    """
+    most = min(config.batch_bytes, _UNMEASURED_BATCH_BYTES)
+    if measured.megapixels_per_s and measured.upscale_s >= _LEAST_MEASURED_S:
+        seconds_per_byte = measured.megapixels / measured.megapixels_per_s / measured.source_bytes
+        most = min(config.batch_bytes, max(1, int(_BATCH_S / seconds_per_byte)))
+    share = max(-(-todo_bytes // (_BATCHES_PER_JOB * config.max_jobs)), _MIN_BATCH_BYTES)
+    return max(1, -(-todo_bytes // min(most, share)))
 
 
 def _batches(items: Iterator[Item], weight: int, num_batches: int) -> Iterator[tuple[Item, ...]]:
-    """At most `num_batches` of about equal weight, or more where there are many tiny keys.
+    """Cut at most `num_batches` of about equal weight, or more if there are many tiny keys.
 
-    A key weighs its bytes and one more, so that empty files do not weigh nothing.
+    A key weighs its bytes and one more, so that empty files have a weight too.
     """
     batch: list[Item] = []
     seen = 0
@@ -188,15 +220,13 @@ def _batches(items: Iterator[Item], weight: int, num_batches: int) -> Iterator[t
         yield tuple(batch)
 
 
-def _record_refused(
-    join: Join, store: ObjectStore, destination: str, run: str, stamp: Stamp
-) -> Tally:
+def _record_refused(join: Join, run: BulkRun) -> Tally:
     total = Tally()
-    rows = (_refusal(info, problem, stamp) for info, problem in join.refused())
+    rows = (_refusal(info, problem, run.stamp) for info, problem in join.refused())
     number = 0
     while part := list(islice(rows, _MAX_BATCH_KEYS)):
-        key = refused_key(destination, run, number)
-        store.put(key, to_parquet(part))
+        key = refused_key(run.destination.address, run.name, number)
+        run.destination.store.put(key, to_parquet(part))
         total += tally(part)
         number += 1
     return total

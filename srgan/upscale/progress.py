@@ -1,58 +1,50 @@
-"""How far a bulk run is: each batch says so in an object of its own, the flow adds them up."""
+"""Progress of a bulk run: each batch writes its own to an object, and the flow adds them up."""
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 from srgan.errors import StorageError
-from srgan.keys import batch_progress_prefix
-from srgan.refs import Ref, to_json
-from srgan.storage import ObjectStore
-from srgan.upscale.records import Record
+from srgan.keys import batch_progress_key, batch_progress_prefix
+from srgan.refs import to_json
+from srgan.upscale.join import Item
+from srgan.upscale.records import Record, Sums
+from srgan.upscale.run import BulkRun
 
 logger = logging.getLogger(__name__)
 
 _SAY_EVERY_S = 5.0
 
 
-class Progress(Ref):
-    """Counts over the images that a batch, or a whole run, is through with; they add up."""
+class Finished(Sums):
+    """Counts over the images that a batch, or a whole run, has finished with."""
 
     num_images: int = 0
     num_failed: int = 0
     source_bytes: int = 0
     megapixels: float = 0.0
-    """Of outputs made; none for images that were done before."""
-
-    def __add__(self, other: "Progress") -> "Progress":
-        return Progress(
-            num_images=self.num_images + other.num_images,
-            num_failed=self.num_failed + other.num_failed,
-            source_bytes=self.source_bytes + other.source_bytes,
-            megapixels=self.megapixels + other.megapixels,
-        )
+    """Of outputs that were made; 0 for images that were done before."""
 
 
 class BatchProgress:
-    """Told of every record of a batch; says so in the log and in the bucket every few seconds.
+    """Called with every record of a batch; writes to the log and the store every few seconds.
 
     Failures are logged at once. Time left is judged by source bytes.
     """
 
-    def __init__(
-        self, store: ObjectStore, key: str, *, batch: int, num_images: int, total_bytes: int
-    ) -> None:
-        self._store = store
-        self._key = key
+    def __init__(self, run: BulkRun, batch: int, items: Sequence[Item]) -> None:
+        self._store = run.destination.store
+        self._key = batch_progress_key(run.destination.address, run.name, batch)
         self._batch = batch
-        self._num_images = num_images
-        self._total_bytes = total_bytes
+        self._num_images = len(items)
+        self._total_bytes = sum(item.size_bytes for item in items)
         self._began = self._said = time.monotonic()
-        self._now = Progress()
+        self._now = Finished()
 
     def __call__(self, row: Record) -> None:
         failed = row.outcome == "failed"
-        self._now += Progress(
+        self._now += Finished(
             num_images=1,
             num_failed=int(failed),
             source_bytes=row.source_bytes,
@@ -77,23 +69,23 @@ class BatchProgress:
             now.megapixels / max(seconds, 1e-3),
             left_s,
         )
-        with suppress(StorageError):  # a display; the records are what counts
+        with suppress(StorageError):  # only a display; the records are what counts
             self._store.put(self._key, to_json(now), content_type="application/json")
 
 
 class RunProgress:
-    """The sum over a run's batches, read again only where something has changed."""
+    """The sum over a run's batches; only objects that have changed are read again."""
 
-    def __init__(self, store: ObjectStore, destination: str, run: str) -> None:
-        self._store = store
-        self._prefix = batch_progress_prefix(destination, run)
+    def __init__(self, run: BulkRun) -> None:
+        self._store = run.destination.store
+        self._prefix = batch_progress_prefix(run.destination.address, run.name)
         self._tokens: dict[str, str] = {}
-        self._parts: dict[str, Progress] = {}
+        self._parts: dict[str, Finished] = {}
 
-    def read(self) -> Progress:
-        """`StorageError` when the store is away."""
+    def read(self) -> Finished:
+        """Add up what the batches have written; `StorageError` when the store is away."""
         for info in self._store.list(self._prefix):
             if self._tokens.get(info.key) != info.token:
-                self._parts[info.key] = Progress.model_validate_json(self._store.get(info.key))
+                self._parts[info.key] = Finished.model_validate_json(self._store.get(info.key))
                 self._tokens[info.key] = info.token
-        return sum(self._parts.values(), Progress())
+        return sum(self._parts.values(), Finished())

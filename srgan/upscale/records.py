@@ -1,15 +1,16 @@
-"""What became of every source key: rows in immutable Parquet parts below the destination.
+"""Records of every source key: rows in immutable Parquet parts below the destination.
 
-``<destination>/_srgan/<run>/records/<batch>.parquet`` holds one row per key that the run had to
-touch. A key that an earlier run's row still covers gets no new row: the parts of all runs together
-hold at least one row for every key, and a run over a million unchanged keys writes nothing.
+``<destination>/_srgan/<run>/records/<batch>.parquet`` holds one row for each key that the run had
+to touch. A key that an earlier run's row still covers does not get a new row: the parts of all runs
+together hold at least one row for every key, and a run over a million unchanged keys writes none.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,7 @@ from pydantic import Field
 
 from srgan.errors import DataError
 from srgan.refs import Ref
+from srgan.upscale.run import Stamp
 
 Outcome = Literal["done", "skipped", "failed"]
 
@@ -31,23 +33,23 @@ class Record:
 
     source_key: str
     source_token: str
-    """Change token that the source had when the run was planned."""
+    """Change token of the source when the run was planned."""
     source_bytes: int
     model: str
     """`Stamp.model`: name, version and weights."""
     config_digest: str
     outcome: Outcome
-    """``skipped``: a whole output of the same source, model and config was already there."""
+    """``skipped``: a whole output of the same source, model and config existed already."""
     destination_key: str = ""
     destination_token: str = ""
     destination_bytes: int = 0
     error: str = ""
-    """Class of the error of a failed key."""
+    """Error class of a failed key."""
     reason: str = ""
     """Short stable name of the failure, such as ``truncated``."""
     detail: str = ""
     width: int = 0
-    """Of the output in pixels, as `height`; 0 unless done."""
+    """Width and height of the output in pixels; 0 unless done."""
     height: int = 0
     read_s: float = 0.0
     decode_s: float = 0.0
@@ -63,7 +65,7 @@ _SCHEMA = pa.schema(
 
 
 def to_parquet(records: Iterable[Record]) -> bytes:
-    """Rows as one Parquet file."""
+    """Write rows as one Parquet file."""
     rows = [asdict(record) for record in records]
     for row in rows:
         row["detail"] = row["detail"][:_MAX_DETAIL_CHARS]
@@ -73,11 +75,11 @@ def to_parquet(records: Iterable[Record]) -> bytes:
 
 
 def from_parquet(data: bytes, key: str) -> list[Record]:
-    """All rows of the part that was read from `key`; `DataError` when it is no such part."""
+    """Read all rows of a part; `DataError` naming its `key` if it is damaged."""
     return [Record(**row) for row in _read(data, key, _SCHEMA.names).to_pylist()]
 
 
-def covering(data: bytes, key: str, stamp: "Stamp") -> Iterator[tuple[str, str, str]]:
+def covering(data: bytes, key: str, stamp: Stamp) -> Iterator[tuple[str, str, str]]:
     """(source key, source token, destination token) of outputs that carry this `stamp`."""
     names = ["source_key", "source_token", "destination_token"]
     table = _read(data, key, [*names, "outcome", "model", "config_digest"])
@@ -89,33 +91,43 @@ def covering(data: bytes, key: str, stamp: "Stamp") -> Iterator[tuple[str, str, 
             yield row["source_key"], row["source_token"], row["destination_token"]
 
 
-class Past(Ref):
-    """What images took before; adds up."""
+class Sums(Ref):
+    """Sums over images; two of them add up field by field."""
 
-    what: str = "earlier runs"
+    def __add__(self, other: Self) -> Self:
+        fields = type(self).model_fields
+        return type(self)(**{f: _added(getattr(self, f), getattr(other, f)) for f in fields})
+
+
+def _added(one: Any, other: Any) -> Any:
+    """Numbers are added, also name by name (zeros are left out); of two texts the first stays."""
+    if isinstance(one, dict):
+        both = {
+            name: _added(one[name], other[name]) if name in one and name in other else value
+            for name, value in (one | other).items()
+        }
+        return {name: value for name, value in both.items() if value}
+    return one if isinstance(one, str) else one + other
+
+
+class Throughput(Sums):
+    """Bytes and time that some images took."""
+
+    measured_on: str = "earlier runs"
     source_bytes: int = 0
     output_bytes: int = 0
     megapixels: float = 0.0
     upscale_s: float = 0.0
-    """Spent in the network, summed over images."""
+    """Time in the network, summed over images."""
 
     @property
     def megapixels_per_s(self) -> float | None:
-        """Of one job; None where nothing was measured."""
+        """Output megapixels per second of one job; None where nothing was measured."""
         return self.megapixels / self.upscale_s if self.upscale_s else None
 
-    def __add__(self, other: "Past") -> "Past":
-        return Past(
-            what=self.what,
-            source_bytes=self.source_bytes + other.source_bytes,
-            output_bytes=self.output_bytes + other.output_bytes,
-            megapixels=self.megapixels + other.megapixels,
-            upscale_s=self.upscale_s + other.upscale_s,
-        )
 
-
-def past(data: bytes, key: str, stamp: "Stamp | None" = None) -> Past:
-    """What the outputs of one part took; only those with `stamp`, if there is one."""
+def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:
+    """Measure the outputs of one part; only those with `stamp`, if one is given."""
     columns = ["source_bytes", "destination_bytes", "width", "height", "upscale_s"]
     table = _read(data, key, [*columns, "outcome", "model", "config_digest"])
     chosen = pc.field("outcome") == "done"
@@ -125,7 +137,7 @@ def past(data: bytes, key: str, stamp: "Stamp | None" = None) -> Past:
     source_bytes, output_bytes, width, height, seconds = (
         table.filter(chosen).column(name).to_numpy() for name in columns
     )
-    return Past(
+    return Throughput(
         source_bytes=int(source_bytes.sum()),
         output_bytes=int(output_bytes.sum()),
         megapixels=float((width * height).sum()) / 1e6,
@@ -139,20 +151,12 @@ def _read(data: bytes, key: str, names: list[str]) -> pa.Table:
     except (pa.ArrowException, KeyError) as error:
         raise DataError(
             f"{key} is not a readable part of upscaling records ({error}); "
-            "delete it, and its outputs are recognised by their own metadata"
+            "delete it: its outputs are recognised by their own metadata"
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What an output depends on besides its source: the same stamp gives the same pixels."""
-
-    model: str
-    config_digest: str
-
-
-class Tally(Ref):
-    """Counts over rows; tallies add up."""
+class Tally(Sums):
+    """Counts over rows."""
 
     num_done: int = 0
     num_skipped: int = 0
@@ -164,25 +168,16 @@ class Tally(Ref):
     """Summed over images by stage of the work; stages overlap, so this exceeds the wall time."""
     reasons: dict[str, int] = Field(default_factory=dict)
     failures: dict[str, str] = Field(default_factory=dict)
-    """The first failed keys with class, reason and detail."""
+    """The first failed keys with error class, reason and detail."""
 
-    def __add__(self, other: "Tally") -> "Tally":
-        failures = list((self.failures | other.failures).items())[:_MAX_FAILURES]
-        return Tally(
-            num_done=self.num_done + other.num_done,
-            num_skipped=self.num_skipped + other.num_skipped,
-            num_failed=self.num_failed + other.num_failed,
-            input_bytes=self.input_bytes + other.input_bytes,
-            output_bytes=self.output_bytes + other.output_bytes,
-            output_megapixels=self.output_megapixels + other.output_megapixels,
-            seconds=dict(Counter(self.seconds) + Counter(other.seconds)),
-            reasons=dict(Counter(self.reasons) + Counter(other.reasons)),
-            failures=dict(failures),
-        )
+    def __add__(self, other: Self) -> Self:
+        added = super().__add__(other)
+        first = dict(islice(added.failures.items(), _MAX_FAILURES))
+        return added.model_copy(update={"failures": first})
 
 
 def tally(records: Iterable[Record]) -> Tally:
-    """Counts of one part."""
+    """Count the rows of one part."""
     rows = list(records)
     done = [row for row in rows if row.outcome == "done"]
     failed = [row for row in rows if row.outcome == "failed"]

@@ -1,13 +1,13 @@
-"""Before and after of a few images: what people look at first."""
+"""Before and after of a few images, which people look at first."""
 
 import numpy as np
 
 from srgan.images import Photo, strip
 from srgan.images.photo import to_8_bits
 from srgan.images.strip import stack
-from srgan.keys import samples_prefix
-from srgan.storage import ObjectStore
+from srgan.keys import samples_key, samples_prefix
 from srgan.upscale.join import Item
+from srgan.upscale.run import BulkRun
 
 _PER_BATCH = 2
 _PER_RUN = 6
@@ -16,7 +16,7 @@ _CAPTION_CHARS = 30
 
 
 class Samples:
-    """Told of every upscaled image of a batch; keeps the middles of the first few."""
+    """Called with every upscaled image of a batch; keeps the middles of the first few."""
 
     def __init__(self, scale: int) -> None:
         self._scale = scale
@@ -26,7 +26,7 @@ class Samples:
         is_resized = after.pixels.shape[0] != before.pixels.shape[0] * self._scale
         if len(self._rows) == _PER_BATCH or is_resized:
             return  # resized outputs show other details
-        # It brings torch, which the flow that only shows the pictures does without.
+        # Imports torch, which the flow does not need to show the pictures.
         from srgan.resize import imresize
 
         top, bottom, left, right = _middle(before.pixels.shape, max(1, _SIDE // self._scale))
@@ -40,15 +40,18 @@ class Samples:
         name = item.key.rpartition("/")[2][-_CAPTION_CHARS:]
         self._rows.append(strip([(name, enlarged), ("upscaled", sr)]))
 
-    def publish(self, store: ObjectStore, key: str) -> None:
-        """One picture with a row for each image, if there was any."""
+    def publish(self, run: BulkRun, batch: int) -> None:
+        """Store one picture with a row for each image, if there was any."""
         if self._rows:
-            store.put(key, stack(self._rows), content_type="image/png")
+            key = samples_key(run.destination.address, run.name, batch)
+            run.destination.store.put(key, stack(self._rows), content_type="image/png")
 
 
-def contact_sheet(store: ObjectStore, destination: str, run: str) -> bytes | None:
-    """JPEG of pictures from batches all over the run; None when nothing was upscaled."""
-    keys = sorted(info.key for info in store.list(samples_prefix(destination, run)))
+def contact_sheet(run: BulkRun) -> bytes | None:
+    """Put pictures from batches all over the run into a JPEG; None if nothing was upscaled."""
+    store = run.destination.store
+    prefix = samples_prefix(run.destination.address, run.name)
+    keys = sorted(info.key for info in store.list(prefix))
     if not keys:
         return None
     step = -(-len(keys) // (_PER_RUN // _PER_BATCH))

@@ -1,14 +1,16 @@
-"""Which size a result has, when it is not simply the model's scale."""
+"""Size and format of a result, decided before the network runs."""
 
 import re
 
 from srgan.config.upscale import SIZE_PATTERN
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo
+from srgan.images.encode import check_writable, fits
 from srgan.images.resample import resampled
+from srgan.upscale.names import Oversize
 
 _MOST_GROWTH = 2
-"""Times the model's own result: beyond, bicubic adds pixels and nothing to see."""
+"""Times the model's own result: beyond that, bicubic adds pixels but no details."""
 
 
 class Sizing:
@@ -17,10 +19,10 @@ class Sizing:
     def __init__(
         self, model_scale: int, *, scale: float | None = None, size: str | None = None
     ) -> None:
-        """Without `scale` and `size` the model's own; `ConfigError` for what makes no sense."""
+        """Results have the model's scale unless `scale` or `size` is given; else `ConfigError`."""
         if size is not None and not re.fullmatch(SIZE_PATTERN, size):
             raise ConfigError(
-                f"size {size!r} is none: expected 4096x (width), x2160 (height) or 4096x2160 "
+                f"invalid size {size!r}: expected 4096x (width), x2160 (height) or 4096x2160 "
                 "(the largest that fits into it)"
             )
         if size is not None and scale is not None:
@@ -37,7 +39,7 @@ class Sizing:
 
     @property
     def growth(self) -> float:
-        """Pixels of a result per pixel of the network's, at most; 1 where they are fewer."""
+        """Most pixels that a result has per pixel of the network's output; at least 1."""
         largest = self._most if self._box else self._scale
         return max(1.0, largest / self.model_scale) ** 2
 
@@ -60,16 +62,30 @@ class Sizing:
         return _scaled(height, width, factor)
 
     def num_pixels(self, photo: Photo) -> int:
-        """Of the results of all pages; `ImageError` as `shape`."""
+        """Pixels of the results of all pages; `ImageError` like `shape`."""
         sizes = [self.shape(*page.pixels.shape[:2]) for page in (photo, *photo.pages)]
         return sum(height * width for height, width in sizes)
 
     def fitted(self, result: Photo, original: Photo) -> Photo:
-        """The model's `result` of `original` in the size that `shape` says, with all its pages."""
+        """Resample the model's `result` of `original` to its `shape`, with all its pages."""
         height, width = self.shape(*original.pixels.shape[:2])
         pages = zip(result.pages, original.pages, strict=True)
         fitted = tuple(self.fitted(page, before) for page, before in pages)
         return resampled(result, height, width, pages=fitted)
+
+
+def target_format(photo: Photo, wanted: str, oversize: Oversize, sizing: Sizing) -> str:
+    """Format of the result of `photo`: `wanted`, or `oversize` if the result is too large for it.
+
+    `ImageError` if that format cannot hold the result, or if the result's size is out of bounds.
+    """
+    height, width = sizing.shape(*photo.pixels.shape[:2])
+    for page in photo.pages:
+        sizing.shape(*page.pixels.shape[:2])
+    if oversize != "refuse" and not fits(wanted, height, width):
+        wanted = oversize
+    check_writable(photo, wanted, height, width)
+    return wanted
 
 
 def _scaled(height: int, width: int, factor: float) -> tuple[int, int]:

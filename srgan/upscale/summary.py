@@ -1,4 +1,4 @@
-"""The end of a bulk run: counts over all batches, and whether they are good enough."""
+"""The end of a bulk run: add up its batches, and check that enough images were upscaled."""
 
 import time
 from collections.abc import Mapping
@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from srgan.errors import ClusterError, DataError, SrganError
 from srgan.keys import summary_key
 from srgan.refs import Ref, UpscaleReport, to_json
-from srgan.storage import ObjectStore
-from srgan.upscale.plan import Plan
+from srgan.upscale.plan import BulkPlan
 from srgan.upscale.records import Tally
+from srgan.upscale.run import BulkRun
 
 _MAX_SHOWN = 3
 
 
 class Summary(Ref):
-    """What a run did, as stored in its ``summary.json``."""
+    """Counts over all images of a run, as stored in its ``summary.json``."""
 
     run: str
     source: str
     destination: str
     model: str
-    """MLflow address of the version that every output of this run was made with."""
+    """MLflow address of the model version that made every output of this run."""
     counts: Tally
     num_keys: int
-    """All sources; done, skipped and failed ones add up to it."""
+    """All sources: the sum of done, skipped and failed ones."""
     lost_batches: dict[int, str]
     """Batches whose job did not finish, with the reason; their keys count as failed."""
     seconds: float
@@ -33,12 +33,12 @@ class Summary(Ref):
 
     @property
     def num_failed_share(self) -> float:
-        """Failed keys per key."""
+        """Failed keys divided by all keys."""
         return self.counts.num_failed / self.num_keys
 
 
-def summarise(plan: Plan, finished: Mapping[int, Tally], lost: Mapping[int, str]) -> Summary:
-    """Add up a run's batches: `finished` by batch number, and why each of the `lost` was."""
+def summarise(plan: BulkPlan, finished: Mapping[int, Tally], lost: Mapping[int, str]) -> Summary:
+    """Add up a run's batches: `finished` ones, and reasons of `lost` ones, by batch number."""
     counts = sum(finished.values(), plan.refused + Tally(num_skipped=plan.num_covered))
     num_keys = plan.num_covered + plan.num_todo + plan.refused.num_failed
     missing = num_keys - counts.num_done - counts.num_skipped - counts.num_failed
@@ -58,10 +58,10 @@ def summarise(plan: Plan, finished: Mapping[int, Tally], lost: Mapping[int, str]
     )
 
 
-def write_summary(store: ObjectStore, summary: Summary) -> UpscaleReport:
-    """Store ``summary.json`` and return what the flow hands on."""
-    key = summary_key(summary.destination, summary.run)
-    store.put(key, to_json(summary), content_type="application/json")
+def write_summary(run: BulkRun, summary: Summary) -> UpscaleReport:
+    """Store ``summary.json`` and return the result of the flow."""
+    key = summary_key(run.destination.address, run.name)
+    run.destination.store.put(key, to_json(summary), content_type="application/json")
     return UpscaleReport(
         destination=summary.destination,
         model=summary.model,

@@ -87,7 +87,7 @@ def test_nothing_outside_of_the_folder_is_read_or_written(
 ) -> None:
     key = name if name.startswith("/") else f"{base}/{name}"
     for use in (store.find, store.head, lambda key: store.put(key, b"x"), store.delete):
-        with pytest.raises(StorageError, match="is no file below"):
+        with pytest.raises(StorageError, match="is not a file below"):
             use(key)
     assert files(tmp_path) == set()
 
@@ -111,7 +111,7 @@ def test_only_regular_files_are_listed_and_read(store: FolderStore, base: str) -
     assert store.find(f"{base}/link.jpg") == b"a"
 
 
-def test_a_name_that_is_no_utf8_gets_a_backslash_that_no_output_may_have(
+def test_a_name_that_is_not_utf8_gets_a_backslash_that_no_output_may_have(
     store: FolderStore, base: str
 ) -> None:
     Path(base).mkdir()

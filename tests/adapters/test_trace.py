@@ -18,7 +18,6 @@ from srgan.data.prepare import prepare_dataset
 from srgan.errors import DataError, RegistryError, StorageError
 from srgan.evaluate.lineage import Lineage
 from srgan.images import decode
-from srgan.keys import records_key
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.recipes import tiny
@@ -29,7 +28,8 @@ from srgan.train.checkpoint import Manifest, read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
 from srgan.upscale.batch import Batch
 from srgan.upscale.engine import Engine
-from srgan.upscale.plan import Plan, make_plan, read_batch
+from srgan.upscale.plan import make_plan, read_batch
+from srgan.upscale.run import BulkRun, Place
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
@@ -114,42 +114,32 @@ def upscaled(
     name = f"t{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}"
     version = registered(settings, object_store, dataset, name)
     object_store.put("small/é a.png", encode_photo(draw_photo(9, 12, 12)))
-    plan = make_plan(
-        object_store,
-        object_store,
-        source=SOURCE,
-        destination=DESTINATION,
-        run=RUN,
+    run = BulkRun(
+        name=RUN,
+        source=Place(SOURCE, object_store),
+        destination=Place(DESTINATION, object_store),
         model=version,
         config=UpscaleConfig(),
     )
-    upscale(object_store, plan)
+    make_plan(run)
+    upscale(object_store, run)
     return version
 
 
-def upscale(store: S3Store, plan: Plan) -> None:
-    """What the flow's one job leaves."""
+def upscale(store: S3Store, run: BulkRun) -> None:
+    """Leave what the flow's one job leaves."""
     torch.manual_seed(0)
     spec = UpscaleSpec(
-        run=plan.run,
+        run=run.name,
         batch=0,
-        source=plan.source,
-        destination=plan.destination,
-        model=plan.model,
-        config=plan.config,
-        release_version="1",
+        source=run.source.address,
+        destination=run.destination.address,
+        model=run.model,
+        config=run.config,
+        code_version="1",
     )
-    store.put(f"runs/upscale-{plan.run}/000000/spec.json", to_json(spec))
-    batch = Batch(
-        store,
-        store,
-        Engine(GENERATOR, tile=64),
-        decode=decode,
-        stamp=plan.stamp,
-        config=plan.config,
-    )
-    items = read_batch(store, plan.destination, plan.run, 0)
-    batch.run(items, records_key(plan.destination, plan.run, 0))
+    store.put(f"runs/upscale-{run.name}/000000/spec.json", to_json(spec))
+    Batch(run, Engine(GENERATOR, tile=64), decode).run(0, read_batch(run, 0))
 
 
 def by_kind(chain: Node) -> dict[str, Node]:

@@ -9,7 +9,7 @@ from flows import evaluate as evaluate_module
 from flows import upscale as upscale_module
 from flows.evaluate import check_scales, find_dataset
 from flows.promote import promote
-from flows.upscale import plan_run
+from flows.upscale import open_places, plan_run
 from srgan.adapters.registering import Registrar
 from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
 from srgan.adapters.s3 import S3Store
@@ -95,8 +95,7 @@ def test_a_bulk_run_plans_with_it_by_its_number(
     object_store.put("photos/a.png", b"not looked at by a plan")
     monkeypatch.setattr(upscale_module, "get_run_logger", lambda: logging.getLogger("flow-run"))
     monkeypatch.setattr(upscale_module, "root_flow_run_id", lambda: "root")
-    plan = plan_run.fn(
-        object_store.uri("photos"), object_store.uri("up"), imported.uri, UpscaleConfig()
-    )
+    places = open_places(object_store.uri("photos"), object_store.uri("up"))
+    _, plan = plan_run.fn(*places, imported.uri, UpscaleConfig())
     assert plan.model == imported
     assert plan.num_todo == 1

@@ -12,8 +12,8 @@ import torch
 from pydantic import BaseModel
 
 from flows import upscale as module
-from flows import upscale_report, upscale_sources
-from flows.upscale import plan_run, preview_run, upscale, upscale_batch
+from flows import upscale_report
+from flows.upscale import open_places, plan_run, preview_run, upscale, upscale_batch
 from flows.upscale_report import RunProgressBar, publish_summary, show_forecast, show_samples
 from srgan.adapters import registry
 from srgan.adapters import upscale_worker as worker
@@ -30,7 +30,10 @@ from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.refs import ModelRef, UpscaleReport
 from srgan.settings import Settings
+from srgan.upscale.plan import BulkPlan
 from srgan.upscale.progress import RunProgress
+from srgan.upscale.records import Tally
+from srgan.upscale.run import BulkRun
 from srgan.upscale.summary import check
 from tests.support.photos import DrawPhoto
 from tests.support.versions import lineage, weights
@@ -92,24 +95,31 @@ class Bench:
     ) -> UpscaleReport:
         """The calls of the flow's body."""
         chosen = UpscaleConfig.model_validate(config)
-        plan = plan_run.fn(
-            source or self.uri("photos"), destination or self.uri("up"), "m", chosen, manifest
-        )
-        finished = {number: upscale_batch.fn(number, plan) for number in range(plan.num_batches)}
-        report, summary = publish_summary.fn(plan, finished, {})
-        show_samples.fn(plan)
+        places = open_places(source or self.uri("photos"), destination or self.uri("up"))
+        run, plan = plan_run.fn(*places, "m", chosen, manifest)
+        finished = {number: self.batch(number, run) for number in range(plan.num_batches)}
+        report, summary = publish_summary.fn(run, plan, finished, {})
+        show_samples.fn(run)
         check(summary, chosen.failure_tolerance)
         return report
+
+    def plan(self, destination: str | None = None, **config: object) -> tuple[BulkRun, BulkPlan]:
+        """The first half of them."""
+        places = open_places(self.uri("photos"), destination or self.uri("up"))
+        return plan_run.fn(*places, "m", UpscaleConfig.model_validate(config))
+
+    def batch(self, number: int, run: BulkRun) -> Tally:
+        return upscale_batch.fn(number, run, num_batches=9)
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch, object_store: S3Store, s3_settings: Settings) -> Bench:
     models = Models()
     bench = Bench(object_store, s3_settings, models)
+    monkeypatch.setattr(module, "Settings", lambda: s3_settings)
     for each in (module, upscale_report):
-        monkeypatch.setattr(each, "Settings", lambda: s3_settings)
         monkeypatch.setattr(each, "get_run_logger", lambda: logging.getLogger("flow-run"))
-    for each in (module, registry, upscale_sources):
+    for each in (module, registry):
         monkeypatch.setattr(each, "Registry", lambda _: models)
     monkeypatch.setattr(worker, "Settings", lambda: s3_settings)
     monkeypatch.setattr(module, "root_flow_run_id", lambda: bench.root)
@@ -165,14 +175,15 @@ def test_a_run_without_any_records_recognises_outputs_by_their_metadata(
 def test_a_new_champion_in_the_middle_of_a_run_mixes_nothing(
     bench: Bench, photos: list[str]
 ) -> None:
-    plan = plan_run.fn(bench.uri("photos"), bench.uri("up"), "m", UpscaleConfig(batch_bytes=1))
-    upscale_batch.fn(0, plan)
+    run, plan = bench.plan(batch_bytes=1)
+    bench.batch(0, run)
     bench.models.champion = 2
     # The flow process dies here and the same run is put back: it follows its own plan.
-    again = plan_run.fn(bench.uri("photos"), bench.uri("up"), "m", UpscaleConfig(batch_bytes=1))
+    run, again = bench.plan(batch_bytes=1)
     assert again == plan
+    assert run.model == plan.model
     for number in range(1, again.num_batches):
-        upscale_batch.fn(number, again)
+        bench.batch(number, run)
     assert set(bench.models.loaded) == {1}
     assert {bench.store.metadata(f"up/{name}")["srgan-model"] for name in photos} == {
         "m/1@abababababababab"
@@ -199,7 +210,7 @@ def test_a_destination_inside_the_source_is_refused_before_the_registry_is_asked
 ) -> None:
     monkeypatch.setattr(module, "Registry", lambda _: pytest.fail("asked the registry"))
     with pytest.raises(ConfigError, match="inside it"):
-        plan_run.fn(bench.uri("photos"), bench.uri("photos/up"), "m", UpscaleConfig())
+        bench.plan(bench.uri("photos/up"))
 
 
 def test_parameters_of_a_deployment_are_plain_json() -> None:
@@ -263,7 +274,8 @@ def test_of_a_manifest_only_its_images_are_upscaled(
 
 def test_a_plan_is_shown_and_nothing_is_written(bench: Bench, photos: list[str]) -> None:
     before = {info.key for info in bench.store.list("")}
-    forecast = preview_run.fn(bench.uri("photos"), bench.uri("up"), "m", UpscaleConfig(), None)
+    places = open_places(bench.uri("photos"), bench.uri("up"))
+    forecast = preview_run.fn(*places, "m", UpscaleConfig(), None)
     assert show_forecast.fn(forecast).num_todo == 3
     assert forecast.output_megapixels == pytest.approx(3 * 16 * 24 * 4 / 1e6)
     assert bench.texts["upscale-plan"].startswith("- 3 images to upscale")
@@ -273,18 +285,18 @@ def test_a_plan_is_shown_and_nothing_is_written(bench: Bench, photos: list[str])
 def test_a_folder_that_the_ray_node_does_not_see_is_named(
     bench: Bench, photos: list[str], tmp_path: Path
 ) -> None:
-    plan = plan_run.fn(bench.uri("photos"), f"{tmp_path}/up", "m", UpscaleConfig())
+    run, _ = bench.plan(f"{tmp_path}/up")
     (tmp_path / "up").rename(tmp_path / "elsewhere")
     with pytest.raises(ClusterError, match=r"Ray node \S+ does not see the folder .*/up"):
-        upscale_batch.fn(0, plan)
+        bench.batch(0, run)
     (tmp_path / "up").mkdir()
     with pytest.raises(ClusterError, match=r"does not find the run's plan below .*/up"):
-        upscale_batch.fn(0, plan)
+        bench.batch(0, run)
 
 
 def test_a_source_folder_that_is_not_there_is_named(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"flow runs on does not see the folder .*/nowhere"):
-        plan_run.fn(f"{tmp_path}/nowhere", bench.uri("up"), "m", UpscaleConfig())
+        open_places(f"{tmp_path}/nowhere", bench.uri("up"))
 
 
 def test_a_contact_sheet_shows_a_few_images_before_and_after(
@@ -307,11 +319,11 @@ def test_stages_bytes_and_model_are_in_the_tables(bench: Bench, photos: list[str
 
 
 def test_progress_adds_up_over_batches(bench: Bench, photos: list[str]) -> None:
-    plan = plan_run.fn(bench.uri("photos"), bench.uri("up"), "m", UpscaleConfig(batch_bytes=1))
-    progress = RunProgress(bench.store, plan.destination, plan.run)
+    run, plan = bench.plan(batch_bytes=1)
+    progress = RunProgress(run)
     seen = [progress.read().num_images]
     for number in range(plan.num_batches):
-        upscale_batch.fn(number, plan)
+        bench.batch(number, run)
         seen.append(progress.read().num_images)
     assert seen == [0, 1, 2, 3]
     assert progress.read().source_bytes == plan.todo_bytes
@@ -333,12 +345,12 @@ def test_the_progress_artifact_says_how_long_it_takes_still(
         "update_progress_artifact",
         lambda of, percent, description: shown.append((percent, description)),
     )
-    plan = plan_run.fn(bench.uri("photos"), bench.uri("up"), "m", UpscaleConfig(batch_bytes=1))
-    bar = RunProgressBar(plan)
+    run, plan = bench.plan(batch_bytes=1)
+    bar = RunProgressBar(run, plan)
     bar.update()
     assert shown == [], "nothing has happened yet"
     for number in range(plan.num_batches):
-        upscale_batch.fn(number, plan)
+        bench.batch(number, run)
         bar.update()
     assert [percent for percent, _ in shown] == sorted(percent for percent, _ in shown)
     assert "1 of 3 images (0 failed)" in shown[0][1]

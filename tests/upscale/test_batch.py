@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from srgan.adapters.s3 import S3Store
-from srgan.config import GeneratorConfig, UpscaleConfig
+from srgan.config import GeneratorConfig
 from srgan.errors import ConfigError, StorageError
 from srgan.images import Photo, decode, encode
 from srgan.models.build import build_generator
@@ -19,16 +19,16 @@ from srgan.models.interpolation import Nearest
 from srgan.resize import resample
 from srgan.storage import ObjectInfo
 from srgan.upscale import batch as module
-from srgan.upscale.batch import Batch
+from srgan.upscale.batch import Batch, MemoryBudget
 from srgan.upscale.engine import Engine
-from srgan.upscale.gate import Gate
 from srgan.upscale.join import Item
 from srgan.upscale.memory import PROCESS_BYTES
-from srgan.upscale.records import Record, Stamp, from_parquet
+from srgan.upscale.records import Record, from_parquet
+from srgan.upscale.run import BulkRun, Place
+from tests.support.bulk_runs import CHAMPION, bulk_run
 from tests.support.photos import DrawPhoto
 
 ROWS = "up/_srgan/run/records/000000.parquet"
-STAMP = Stamp(model="m/1@abababababababab", config_digest="c" * 64)
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +64,14 @@ def put(store: S3Store, name: str, data: bytes) -> Item:
 
 
 def upscale(
-    store: S3Store, engine: object, items: list[Item], rows: str = ROWS, **config: object
+    store: S3Store, engine: object, items: list[Item], run: str = "run", **config: object
 ) -> list[Record]:
     batch = Batch(
-        store,
-        store,
+        bulk_run(store, run, **config),
         engine,  # type: ignore[arg-type]  # tests pass engines of their own
-        decode=decode,
-        stamp=STAMP,
-        config=UpscaleConfig.model_validate(config),
+        decode,
     )
-    return batch.run(items, rows)
+    return batch.run(0, items)
 
 
 def test_an_upscaled_image_is_what_the_engine_makes_of_it(
@@ -139,8 +136,8 @@ def test_an_output_says_in_ascii_what_it_was_made_from(
     assert object_store.metadata("up/ä b.png") == {
         "srgan-source": "photos/%C3%A4%20b.png",
         "srgan-source-token": item.token,
-        "srgan-model": STAMP.model,
-        "srgan-config": STAMP.config_digest,
+        "srgan-model": "m/1@abababababababab",
+        "srgan-config": bulk_run(object_store).stamp.config_digest,
     }
 
 
@@ -153,7 +150,7 @@ def test_a_key_of_any_length_still_fits_into_the_metadata(
     assert object_store.metadata(f"up/{name}")["srgan-source"].startswith("sha256:")
 
 
-def test_bad_images_are_recorded_with_their_reason_and_passed_by(
+def test_bad_images_are_recorded_with_their_reason(
     object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
 ) -> None:
     whole_pixels, other = draw_photo(1, 24, 24), Image.fromarray(draw_photo(2, 24, 24))
@@ -193,7 +190,9 @@ def test_a_file_larger_than_any_image_within_the_limit_is_not_read(
     items = [item.model_copy(update={"key": f"photos/{n}", "size_bytes": n + most}) for n in (0, 1)]
     rows = upscale(object_store, engine, items, max_pixels=2000)
     assert [row.reason for row in rows] == ["missing", "too_large"]
-    assert rows[1].detail.startswith("the file has 67.1 MB, and no image of max_pixels 2000 has")
+    assert rows[1].detail.startswith(
+        "the file has 67.1 MB, but an image of max_pixels 2000 has at most"
+    )
     assert reads == ["photos/0"]
 
 
@@ -255,7 +254,7 @@ def test_what_no_format_can_hold_is_refused_before_the_network_runs(
         ("clear.png", png(clear), "jpeg", "unsupported"),
     ):
         item = put(object_store, name, data)
-        (row,) = upscale(object_store, counting, [item], rows=ROWS + name, output_format=format)
+        (row,) = upscale(object_store, counting, [item], run=name, output_format=format)
         assert (row.outcome, row.reason) == ("failed", reason)
     assert counting.seen == []
 
@@ -276,7 +275,7 @@ def test_an_output_over_the_limit_of_its_format_is_rerouted_by_the_option(
     written = decode(object_store.get(rows[0].destination_key), max_pixels=10**6)
     assert written.format == oversize
     assert object_store.head("up/a.webp") is None
-    again = upscale(object_store, engine, items, rows=ROWS + "2", oversize=oversize)
+    again = upscale(object_store, engine, items, run="run2", oversize=oversize)
     assert [(row.outcome, row.destination_key) for row in again] == [
         ("skipped", row.destination_key) for row in rows
     ]
@@ -319,7 +318,7 @@ def test_the_chosen_format_is_written_whatever_came_in(
     item = put(object_store, "a.png", png(draw_photo(1, 16, 16), "JPEG"))
     upscale(object_store, engine, [item], output_format="webp")
     assert decode(object_store.get("up/a.png"), max_pixels=10**6).format == "webp"
-    upscale(object_store, engine, [item.model_copy(update={"output": "up/b"})], rows=ROWS + "2")
+    upscale(object_store, engine, [item.model_copy(update={"output": "up/b"})], run="run2")
     assert decode(object_store.get("up/b"), max_pixels=10**6).format == "jpeg"
 
 
@@ -375,23 +374,15 @@ def test_a_batch_killed_midway_does_only_the_rest_when_run_again(
 
 @pytest.mark.parametrize(
     "change",
-    [{"model": "m/2@cdcdcdcdcdcdcdcd"}, {"config_digest": "d" * 64}],
+    [{"model": CHAMPION.model_copy(update={"version": 2})}, {"jpeg_quality": 80}],
     ids=["model", "config"],
 )
 def test_an_output_of_another_model_or_config_is_replaced(
-    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, change: dict[str, str]
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, change: dict[str, object]
 ) -> None:
     items = [put(object_store, "a.png", png(draw_photo(1, 8, 8)))]
     upscale(object_store, engine, items)
-    batch = Batch(
-        object_store,
-        object_store,
-        engine,
-        decode=decode,
-        stamp=replace(STAMP, **change),
-        config=UpscaleConfig(),
-    )
-    (row,) = batch.run(items, ROWS.replace("/run/", "/run2/"))
+    (row,) = upscale(object_store, engine, items, run="run2", **change)
     assert row.outcome == "done"
 
 
@@ -400,11 +391,11 @@ def test_an_output_of_an_older_source_is_replaced(
 ) -> None:
     upscale(object_store, engine, [put(object_store, "a.png", png(draw_photo(1, 8, 8)))])
     newer = put(object_store, "a.png", png(draw_photo(2, 8, 8)))
-    (row,) = upscale(object_store, engine, [newer], rows=ROWS.replace("/run/", "/run2/"))
+    (row,) = upscale(object_store, engine, [newer], run="run2")
     assert row.outcome == "done"
 
 
-def test_an_image_that_the_engine_fails_on_is_passed_by(
+def test_an_image_that_the_engine_fails_on_is_recorded(
     object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
 ) -> None:
     class Small(CountingEngine):
@@ -453,6 +444,12 @@ class Flaky:
         return getattr(self._store, name)  # type: ignore[no-any-return]  # passes through
 
 
+def reading(source: Flaky, store: S3Store) -> BulkRun:
+    """A run that reads from `source` and writes to `store`."""
+    place = Place(store.uri("photos"), source)  # type: ignore[arg-type]  # passes through
+    return replace(bulk_run(store), source=place)
+
+
 @pytest.mark.parametrize(
     ("failures", "outcome", "reason"), [(1, "done", ""), (3, "done", ""), (9, "failed", "storage")]
 )
@@ -467,17 +464,10 @@ def test_a_key_that_storage_failed_on_gets_further_chances(
 ) -> None:
     items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(3)]
     flaky = Flaky(object_store, items[1].key, failures)
-    batch = Batch(
-        flaky,  # type: ignore[arg-type]  # passes through
-        object_store,
-        engine,
-        decode=decode,
-        stamp=STAMP,
-        config=UpscaleConfig(),
-    )
+    batch = Batch(reading(flaky, object_store), engine, decode)
     slept: list[float] = []
     monkeypatch.setattr(module.time, "sleep", slept.append)
-    rows = batch.run(items, ROWS)
+    rows = batch.run(0, items)
     assert slept == [], "the store answers: it is this key"
     assert [row.outcome for row in rows] == ["done", outcome, "done"]
     assert rows[1].reason == reason
@@ -502,48 +492,40 @@ def test_a_store_that_is_away_is_waited_for(
 
     monkeypatch.setattr(module.time, "sleep", sleep)
     away = Away(object_store, item.key, 3)
-    batch = Batch(
-        away,  # type: ignore[arg-type]  # passes through
-        object_store,
-        engine,
-        decode=decode,
-        stamp=STAMP,
-        config=UpscaleConfig(),
-    )
-    (row,) = batch.run([item], ROWS)
+    (row,) = Batch(reading(away, object_store), engine, decode).run(0, [item])
     assert (row.outcome, slept) == ("done", [1.0])
 
 
-def test_the_gate_bounds_what_is_inside_and_lets_giants_in_alone() -> None:
-    gate = Gate(100)
-    gate.enter(60)
+def test_the_budget_bounds_what_is_taken_and_lets_giants_in_alone() -> None:
+    budget = MemoryBudget(100)
+    budget.take(60)
     entered = threading.Event()
 
     def giant() -> None:
-        gate.enter(1000)
+        budget.take(1000)
         entered.set()
 
     thread = threading.Thread(target=giant)
     thread.start()
     assert not entered.wait(0.05), "there is no room beside the first"
-    gate.leave(60)
+    budget.give_back(60)
     assert entered.wait(5), "alone it is let in although it exceeds the budget"
     thread.join()
 
 
-def test_a_closed_gate_wakes_those_who_wait() -> None:
-    gate = Gate(1)
-    gate.enter(1)
+def test_a_closed_budget_wakes_those_who_wait() -> None:
+    budget = MemoryBudget(1)
+    budget.take(1)
     errors: list[RuntimeError] = []
 
     def late() -> None:
         try:
-            gate.enter(1)
+            budget.take(1)
         except RuntimeError as error:
             errors.append(error)
 
     thread = threading.Thread(target=late)
     thread.start()
-    gate.close()
+    budget.close()
     thread.join(5)
     assert len(errors) == 1

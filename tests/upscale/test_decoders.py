@@ -17,7 +17,7 @@ from PIL import Image
 from srgan.errors import ClusterError, ImageError
 from srgan.images import Photo, decode, encode
 from srgan.upscale import decoders as module
-from srgan.upscale.decoder_protocol import read_answer, write_error, write_photo
+from srgan.upscale.decoder_process import read_answer, write_error, write_photo
 from srgan.upscale.decoders import Decoders
 from tests.support.photos import DrawPhoto
 from tests.support.waiting import wait_until
@@ -147,7 +147,7 @@ def test_a_decoder_that_does_not_start_ends_the_batch(
     monkeypatch: pytest.MonkeyPatch, decoders: Decoders, small: bytes
 ) -> None:
     monkeypatch.setattr(module, "_CODE", "raise SystemExit(3)")
-    with pytest.raises(ClusterError, match="ended at its start, with status 3"):
+    with pytest.raises(ClusterError, match="ended while it started, with status 3"):
         decoders.decode(small, max_pixels=PLENTY)
 
 

@@ -13,11 +13,12 @@ from srgan.errors import ConfigError
 from srgan.images import decode
 from srgan.refs import ModelRef
 from srgan.upscale.forecast import Forecast, measure_some
-from srgan.upscale.plan import make_plan, preview, stamp_of
+from srgan.upscale.plan import Sample, make_plan, preview
 from srgan.upscale.records import Record, to_parquet
+from srgan.upscale.run import BulkRun, Place, stamp_of
+from tests.support.bulk_runs import CHAMPION
 from tests.support.photos import DrawPhoto
 
-CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
 EncodePhoto = Callable[..., bytes]
 
 
@@ -37,18 +38,20 @@ def folder(tmp_path: Path, draw_photo: DrawPhoto, encode_photo: EncodePhoto) -> 
     return tmp_path
 
 
-def foretold(folder: Path, *, sampled: bool = True, **config: object) -> Forecast:
-    chosen = UpscaleConfig.model_validate(config)
-    source = FolderStore(folder / "photos")
-    return preview(
-        source,
-        FolderStore(folder / "up"),
-        source=f"{folder}/photos",
-        destination=f"{folder}/up",
-        model=CHAMPION,
-        config=chosen,
-        sample=(lambda items: measure_some(items, source, decode, chosen, 4)) if sampled else None,
+def run_in(folder: Path, **config: object) -> BulkRun:
+    source, destination = (
+        Place(str(each), FolderStore(each)) for each in (folder / "photos", folder / "up")
     )
+    return BulkRun("run", source, destination, CHAMPION, UpscaleConfig.model_validate(config))
+
+
+def sampling(run: BulkRun) -> Sample:
+    return lambda items: measure_some(items, run, decode, 4)
+
+
+def foretold(folder: Path, *, sampled: bool = True, **config: object) -> Forecast:
+    run = run_in(folder, **config)
+    return preview(run, sample=sampling(run) if sampled else None)
 
 
 def put_records(folder: Path, *, model: ModelRef = CHAMPION, seconds: float = 10.0) -> None:
@@ -115,18 +118,9 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, needed))
     with pytest.raises(ConfigError, match=r"disk of .*/up is too small: about .*B are to come"):
         foretold(folder)
-    source = FolderStore(folder / "photos")
+    run = run_in(folder)
     with pytest.raises(ConfigError, match="too small"):
-        make_plan(
-            source,
-            FolderStore(folder / "up"),
-            source=f"{folder}/photos",
-            destination=f"{folder}/up",
-            run="run",
-            model=CHAMPION,
-            config=UpscaleConfig(),
-            sample=lambda items: measure_some(items, source, decode, UpscaleConfig(), 4),
-        )
+        make_plan(run, sample=sampling(run))
     assert sorted(path.name for path in folder.iterdir()) == ["photos"]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 2 * needed))
     assert foretold(folder).free_bytes == 2 * needed

@@ -1,28 +1,28 @@
 """A bulk run over files made to break it: each ends as an image or as a recorded failure."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from srgan.adapters.s3 import S3Store
-from srgan.config import GeneratorConfig, UpscaleConfig
+from srgan.config import GeneratorConfig
 from srgan.images import decode
-from srgan.keys import records_key
 from srgan.models.build import build_generator
-from srgan.refs import ModelRef
 from srgan.storage import ObjectInfo
 from srgan.upscale.batch import NUM_READERS, Batch
 from srgan.upscale.decoders import Decoders
 from srgan.upscale.engine import Engine
-from srgan.upscale.plan import Plan, make_plan, read_batch
+from srgan.upscale.plan import make_plan, read_batch
 from srgan.upscale.records import Record, from_parquet
+from srgan.upscale.run import Place
+from tests.support.bulk_runs import bulk_run
 from tests.support.hostile import HOSTILE_NAMES, corpus
 
 SCALE = 2
-CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
-CONFIG = UpscaleConfig(max_pixels=1_000_000)
+MAX_PIXELS = 1_000_000
 MEMORY_BYTES = 2**30
 """Of this process beside what it has anyway, and of each decoder in all."""
 REASONS = {"corrupt", "empty", "not_an_image", "too_large", "truncated", "unsupported"}
@@ -61,26 +61,11 @@ class StoreWithAnyName:
 
 def run(source: object, store: S3Store, engine: Engine, decoders: Decoders) -> list[Record]:
     """Plan and do it, as flow and worker would; the rows of all parts."""
-    made: Plan = make_plan(
-        source,  # type: ignore[arg-type]  # passes through
-        store,
-        source=f"s3://{store.bucket}/photos",
-        destination=f"s3://{store.bucket}/up",
-        run="run",
-        model=CHAMPION,
-        config=CONFIG,
-    )
-    batch = Batch(
-        source,  # type: ignore[arg-type]  # passes through
-        store,
-        engine,
-        decode=decoders.decode,
-        stamp=made.stamp,
-        config=CONFIG,
-    )
-    for number in range(made.num_batches):
-        items = read_batch(store, made.destination, made.run, number)
-        batch.run(items, records_key(made.destination, made.run, number))
+    place = Place(store.uri("photos"), source)  # type: ignore[arg-type]  # passes through
+    this = replace(bulk_run(store, max_pixels=MAX_PIXELS), source=place)
+    batch = Batch(this, engine, decoders.decode)
+    for number in range(make_plan(this).num_batches):
+        batch.run(number, read_batch(this, number))
     parts = [info.key for info in store.list("up/_srgan/run/records/")]
     return [row for key in parts for row in from_parquet(store.get(key), key)]
 

@@ -4,6 +4,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,50 +13,33 @@ from srgan.adapters.s3 import S3Store
 from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, DataError, ImageError
 from srgan.keys import records_key
-from srgan.refs import ModelRef
-from srgan.storage import ObjectInfo, prefix_of
+from srgan.storage import ObjectInfo, ObjectStore, prefix_of
 from srgan.upscale.join import Item, Join
-from srgan.upscale.manifest import Manifest
 from srgan.upscale.names import check_prefixes, is_source, output_key, output_name
-from srgan.upscale.plan import Plan, find_plan, make_plan, name_run, read_batch
+from srgan.upscale.plan import BulkPlan, find_plan, make_plan, name_run, read_batch
 from srgan.upscale.records import Record, from_parquet, to_parquet
-
-CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
+from srgan.upscale.run import BulkRun, Place
+from srgan.upscale.sources import KeyList
+from tests.support.bulk_runs import CHAMPION, bulk_run, run_of
 
 
 def plan(
-    store: S3Store,
-    run: str = "run1",
-    *,
-    source: str = "photos",
-    destination: str = "up",
-    model: ModelRef = CHAMPION,
-    manifest: Manifest | None = None,
-    **config: object,
-) -> Plan:
-    return make_plan(
-        store,
-        store,
-        source=f"s3://{store.bucket}/{source}",
-        destination=f"s3://{store.bucket}/{destination}",
-        run=run,
-        model=model,
-        config=UpscaleConfig.model_validate(config),
-        manifest=manifest,
-    )
+    store: S3Store, run: str = "run1", *, key_list: KeyList | None = None, **options: Any
+) -> BulkPlan:
+    """Plan from ``photos/`` to ``up/``; `options` are those of `bulk_run`."""
+    return make_plan(bulk_run(store, run, **options), key_list)
 
 
-def batches(store: S3Store, made: Plan) -> list[tuple[Item, ...]]:
-    return [
-        read_batch(store, made.destination, made.run, number) for number in range(made.num_batches)
-    ]
+def batches(store: ObjectStore, made: BulkPlan) -> list[tuple[Item, ...]]:
+    run = run_of(made, store)
+    return [read_batch(run, number) for number in range(made.num_batches)]
 
 
-def todo(store: S3Store, made: Plan) -> list[str]:
+def todo(store: S3Store, made: BulkPlan) -> list[str]:
     return [item.key for items in batches(store, made) for item in items]
 
 
-def finish(store: S3Store, made: Plan, *, only: int | None = None) -> None:
+def finish(store: ObjectStore, made: BulkPlan, *, only: int | None = None) -> None:
     """Pretend that the run's batches did their work, or only one of them."""
     for number, items in enumerate(batches(store, made)):
         if only in (None, number):
@@ -63,7 +47,7 @@ def finish(store: S3Store, made: Plan, *, only: int | None = None) -> None:
             store.put(records_key(made.destination, made.run, number), to_parquet(rows))
 
 
-def row(item: Item, made: Plan, token: str) -> Record:
+def row(item: Item, made: BulkPlan, token: str) -> Record:
     return Record(
         source_key=item.key,
         source_token=item.token,
@@ -309,44 +293,37 @@ def test_of_a_manifest_only_what_it_names_is_done_and_what_is_not_there_is_recor
     put_photos(object_store, "a.jpg", "b.jpg", "sub/c.jpg", "sub/d.jpg")
     list_ = tmp_path / "list.csv"
     list_.write_text("key\nsub/d.jpg\nb.jpg\nsub/d.jpg\nnowhere.jpg\n../x.jpg\n")
-    made = plan(object_store, manifest=Manifest(list_, "list.csv"))
+    made = plan(object_store, key_list=KeyList(list_, "list.csv"))
     assert todo(object_store, made) == ["photos/b.jpg", "photos/sub/d.jpg"]
     assert made.refused.reasons == {"missing": 2}
     assert "list.csv names it" in made.refused.failures["photos/nowhere.jpg"]
     finish(object_store, made)
     object_store.put("photos/b.jpg", b"changed")
-    again = plan(object_store, "run2", manifest=Manifest(list_, "list.csv"))
+    again = plan(object_store, "run2", key_list=KeyList(list_, "list.csv"))
     assert todo(object_store, again) == ["photos/b.jpg"], "the other is covered"
 
 
 def test_a_manifest_without_names_is_an_error(object_store: S3Store, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("key\n")
     with pytest.raises(DataError, match=r"list\.csv names no images"):
-        plan(object_store, manifest=Manifest(tmp_path / "empty.csv", "list.csv"))
+        plan(object_store, key_list=KeyList(tmp_path / "empty.csv", "list.csv"))
 
 
 def test_a_folder_is_planned_like_a_prefix(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+    store, up = FolderStore(tmp_path), FolderStore(tmp_path / "up")
     for name in ("a.jpg", "a.k.jpg", "sub/Ünï.png"):
         store.put(f"{tmp_path}/photos/{name}", name.encode())
 
-    def made(run: str) -> Plan:
-        return make_plan(
-            store,
-            FolderStore(tmp_path / "up"),
-            source=f"{tmp_path}/photos",
-            destination=f"{tmp_path}/up/",
-            run=run,
-            model=CHAMPION,
-            config=UpscaleConfig(),
-        )
+    def made(run: str) -> BulkPlan:
+        source, destination = Place(f"{tmp_path}/photos", store), Place(f"{tmp_path}/up/", up)
+        return make_plan(BulkRun(run, source, destination, CHAMPION, UpscaleConfig()))
 
     first = made("run1")
-    (items,) = batches(FolderStore(tmp_path / "up"), first)  # type: ignore[arg-type]  # any store
+    (items,) = batches(up, first)
     assert [item.output for item in items] == [
         f"{tmp_path}/up/{name}" for name in ("a.jpg", "a.k.jpg", "sub/Ünï.png")
     ]
-    finish(FolderStore(tmp_path / "up"), first)  # type: ignore[arg-type]  # any store
+    finish(up, first)
     assert made("run2").num_covered == 3
 
 
@@ -375,10 +352,10 @@ def test_the_prefix_of_a_folder_is_its_whole_path() -> None:
 
 def test_a_flow_that_is_put_back_finds_its_own_plan(object_store: S3Store) -> None:
     put_photos(object_store, "a.jpg")
-    destination = f"s3://{object_store.bucket}/up"
-    assert find_plan(object_store, destination, "run1") is None
+    destination = Place(object_store.uri("up"), object_store)
+    assert find_plan(destination, "run1") is None
     made = plan(object_store)
-    assert find_plan(object_store, destination, "run1") == made
+    assert find_plan(destination, "run1") == made
 
 
 def test_a_damaged_record_part_is_named(object_store: S3Store) -> None:
@@ -486,13 +463,14 @@ def _records(num_keys: int) -> Iterator[tuple[str, str, str]]:
     return ((f"photos/{number:07d}.jpg", "token", "made") for number in range(0, num_keys, 2))
 
 
-def test_a_run_that_has_ended_is_planned_anew_and_one_that_has_not_goes_on(
+def test_a_run_that_has_ended_is_planned_again_and_one_that_has_not_goes_on(
     object_store: S3Store,
 ) -> None:
-    assert name_run(object_store, "s3://b/up", "run") == "run"
+    destination = Place("s3://b/up", object_store)
+    assert name_run(destination, "run") == "run"
     object_store.put("up/_srgan/run/plan.json", b"{}")
-    assert name_run(object_store, "s3://b/up", "run") == "run"
+    assert name_run(destination, "run") == "run"
     object_store.put("up/_srgan/run/summary.json", b"{}")
-    assert name_run(object_store, "s3://b/up", "run") == "run-1"
+    assert name_run(destination, "run") == "run-1"
     object_store.put("up/_srgan/run-1/summary.json", b"{}")
-    assert name_run(object_store, "s3://b/up", "run") == "run-2"
+    assert name_run(destination, "run") == "run-2"

@@ -14,7 +14,7 @@ from srgan.models.ensemble import SelfEnsemble
 from srgan.models.interpolation import Bicubic
 from srgan.upscale.engine import Engine
 from srgan.upscale.memory import MEMORY_BYTES
-from srgan.upscale.reach import LARGEST_EXACT_RADIUS, Reach, reach_of
+from srgan.upscale.tiles import LARGEST_EXACT_RADIUS, Reach, reach_of
 from tests.support.networks import random_generator
 from tests.support.pixels import Pixels, noise_and_shapes, photo_of, to_pixels, whole_image
 

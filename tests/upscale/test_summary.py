@@ -8,13 +8,16 @@ from srgan.adapters.s3 import S3Store
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError, DataError
 from srgan.refs import ModelRef
-from srgan.upscale.plan import Plan
+from srgan.upscale.plan import BulkPlan
 from srgan.upscale.records import Record, Tally, tally
 from srgan.upscale.summary import check, summarise, write_summary
+from tests.support.bulk_runs import run_of
 
 
-def plan(destination: str = "s3://bucket/up", *, num_todo: int = 6, num_covered: int = 3) -> Plan:
-    return Plan(
+def plan(
+    destination: str = "s3://bucket/up", *, num_todo: int = 6, num_covered: int = 3
+) -> BulkPlan:
+    return BulkPlan(
         run="run",
         source="s3://bucket/photos",
         destination=destination,
@@ -92,9 +95,9 @@ def test_only_the_first_failures_are_listed() -> None:
 
 
 def test_the_summary_is_stored_and_reported(object_store: S3Store) -> None:
-    destination = f"s3://{object_store.bucket}/up"
-    summary = summarise(plan(destination), {0: BATCH_0, 1: BATCH_1}, {})
-    report = write_summary(object_store, summary)
+    made = plan(object_store.uri("up"))
+    summary = summarise(made, {0: BATCH_0, 1: BATCH_1}, {})
+    report = write_summary(run_of(made, object_store), summary)
     assert report.summary_key == "up/_srgan/run/summary.json"
     assert (report.num_done, report.num_skipped, report.num_failed) == (3, 4, 3)
     assert report.model == "models:/m/7"

@@ -1,0 +1,68 @@
+"""A bulk run as flow and workers hold it: both stores open, the model and the settings.
+
+Each process opens it once and passes it down.
+"""
+
+from dataclasses import dataclass
+
+from srgan.config import UpscaleConfig
+from srgan.refs import ModelRef, config_digest
+from srgan.storage import ObjectStore, prefix_of
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``s3://BUCKET/PREFIX`` or a folder, with its store open."""
+
+    address: str
+    store: ObjectStore
+    is_own_bucket: bool = False
+    """Whether it lies in the project's own bucket, where not every object is a photo."""
+
+    @property
+    def prefix(self) -> str:
+        """What all keys below the address begin with."""
+        return prefix_of(self.address)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What an output depends on besides its source: the same stamp gives the same pixels."""
+
+    model: str
+    config_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRun:
+    """Who reads sources, or reads and writes outputs and records, is given this."""
+
+    name: str
+    """Of the folder ``<destination>/_srgan/<name>/`` that the run keeps its own objects in."""
+    source: Place
+    destination: Place
+    model: ModelRef
+    config: UpscaleConfig
+
+    @property
+    def stamp(self) -> Stamp:
+        """The stamp of all outputs of the run."""
+        return stamp_of(self.model, self.config)
+
+
+def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
+    """Only what decides the bytes of an output: other tiles or batches make the same ones.
+
+    `oversize` decides where the bytes go; outputs that fit are the same with any.
+    """
+    return Stamp(
+        model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",
+        config_digest=config_digest(
+            config.output_format,
+            config.jpeg_quality,
+            config.jpeg_subsampling,
+            config.precision,
+            config.scale,
+            config.size,
+        ),
+    )
