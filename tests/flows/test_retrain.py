@@ -161,7 +161,7 @@ def test_nothing_new_ends_as_completed_with_the_reason_and_trains_nothing(
     assert pipeline.trained == trained
 
 
-@pytest.mark.parametrize("policy", [None, pytest.param(FINE_TUNED, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("policy", [None, pytest.param(FINE_TUNED, marks=pytest.mark.slow(group="parts"))])
 def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, policy: dict[str, str] | None
 ) -> None:
