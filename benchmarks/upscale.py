@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from srgan.allocator import use_large_pages
 from srgan.config import GeneratorConfig
 from srgan.images.files import find_photos, read_photo
+from srgan.inference.engine import Engine
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.foreign import import_generator
 from srgan.precision import computes_bf16
-from srgan.upscale.engine import Engine
 
 Pixels = NDArray[np.uint8]
 Upscale = Callable[[Pixels], object]

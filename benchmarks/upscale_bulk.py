@@ -28,19 +28,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from srgan.adapters.registering import Registrar
-from srgan.adapters.s3 import S3Store, open_store
 from srgan.allocator import use_large_pages
 from srgan.config import GeneratorConfig
-from srgan.evaluate.lineage import ImportLineage
 from srgan.images import decode
+from srgan.inference.engine import Engine
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.foreign import import_generator
 from srgan.models.interchange import dump_generator, load_generator
+from srgan.promotion.lineage import ImportLineage
+from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.stack import Stack, deploy
-from srgan.upscale.engine import Engine
+from srgan.versions.register import Registrar
 
 SECTIONS = ("e2e", "jobs", "small")
 SMALL_SIDE = 24

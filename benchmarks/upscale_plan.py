@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from srgan.adapters.s3 import S3Store, open_store
+from srgan.bulk.plan import make_plan
+from srgan.bulk.records import Record, to_parquet
+from srgan.bulk.run import BulkRun, Place, stamp_of
 from srgan.config import UpscaleConfig
 from srgan.refs import ModelRef
+from srgan.services.s3 import S3Store, open_store
 from srgan.stack import Stack
 from srgan.storage import ObjectInfo
-from srgan.upscale.plan import make_plan
-from srgan.upscale.records import Record, to_parquet
-from srgan.upscale.run import BulkRun, Place, stamp_of
 
 MODEL = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
 CONFIG = UpscaleConfig()

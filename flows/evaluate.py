@@ -6,29 +6,30 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifact_keys import artifact_key
-from flows.jobs import root_flow_run_id, run_job, stop_jobs
-from flows.register import find_champion, find_version
-from flows.retries import PATIENTLY
+from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
+from flows.support.register import find_champion, find_version
+from flows.support.tasks import PATIENTLY, artifact_key
 from flows.train import newest_version
-from srgan.adapters.registry import Registry
-from srgan.adapters.s3 import open_store
-from srgan.adapters.tracking import artifact_url, find_run, run_url, tracked_run
 from srgan.config import Name, Recipe
 from srgan.errors import ConfigError
-from srgan.evaluate.figures import judged_by_its_teacher, means_table, one_line
-from srgan.evaluate.judges import (
-    find_judges,
-    refuse_without_judge,
-    training_of,
-    training_of_recipe,
+from srgan.measure.evaluation import (
+    CHAMPION,
+    MODEL,
+    PICTURE,
+    PRETRAINED,
+    EvaluateSpec,
+    weights_digest,
 )
-from srgan.evaluate.overlap import refuse_overlap
-from srgan.evaluate.report import PICTURE
-from srgan.evaluate.sets import newest_set
-from srgan.evaluate.spec import CHAMPION, MODEL, PRETRAINED, EvaluateSpec, weights_digest
+from srgan.measure.figures import judged_by_its_teacher, means_table, one_line
+from srgan.measure.overlap import refuse_overlap
+from srgan.measure.sets import newest_set
 from srgan.models.interchange import load_generator
+from srgan.models.weights import find_judges
+from srgan.promotion.teachers import refuse_without_judge, training_of, training_of_recipe
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, SetRef
+from srgan.services.mlflow_models import Registry
+from srgan.services.mlflow_runs import artifact_url, find_run, run_url, tracked_run
+from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.storage import find_document, read_document
 from srgan.version import numerics_version, release_version
@@ -182,7 +183,7 @@ def measure(spec: EvaluateSpec) -> EvaluationRef:
             # With its digest: a retraining may need two, the second with another champion.
             stage=f"evaluate-{spec.digest[:8]}",
             run=spec.run,
-            module="srgan.adapters.ray_evaluate",
+            module="srgan.jobs.evaluate",
             spec=spec.model_copy(update={"mlflow_run_id": run_id}),
             spec_key=spec.spec_key,
             supersedes=("evaluate-",),

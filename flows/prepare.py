@@ -3,17 +3,16 @@
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.artifact_keys import artifact_key
-from flows.growth import announce_growth
-from flows.jobs import is_root_run
-from flows.retries import PATIENTLY
-from srgan.adapters.s3 import open_store
+from flows.support.growth import announce_growth
+from flows.support.jobs import is_root_run
+from flows.support.tasks import PATIENTLY, artifact_key
 from srgan.config import DataConfig, GrowthConfig, Name
 from srgan.data.manifest import Manifest, read_latest, read_manifest, read_sources
 from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import Source
 from srgan.readable import Countdown, size
 from srgan.refs import DatasetRef
+from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.storage import split_uri
 

@@ -4,14 +4,12 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifact_keys import artifact_key
-from flows.retries import PATIENTLY
-from srgan.adapters.s3 import open_store
+from flows.support.tasks import PATIENTLY, artifact_key
 from srgan.config import Name, SetConfig
-from srgan.evaluate.prepare_set import prepare_set
-from srgan.evaluate.sets import EvaluationSet
+from srgan.measure.sets import EvaluationSet, prepare_set
 from srgan.readable import Countdown
 from srgan.refs import SetRef
+from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.storage import split_uri
 

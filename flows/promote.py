@@ -4,22 +4,21 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.artifact_keys import artifact_key
 from flows.evaluate import check_judges, check_scales, evaluate, find_dataset, find_sets
-from flows.jobs import stop_jobs
-from flows.register import find_champion, find_version
-from flows.retries import PATIENTLY
-from srgan.adapters.champion import publish
-from srgan.adapters.registry import CHALLENGER, Registry
-from srgan.adapters.s3 import open_store
-from srgan.adapters.tracking import model_url
+from flows.support.jobs import stop_jobs
+from flows.support.register import find_champion, find_version
+from flows.support.tasks import PATIENTLY, artifact_key
 from srgan.config import Name
 from srgan.errors import ConflictError
-from srgan.evaluate.figures import differences_table, means_table
-from srgan.evaluate.promotions import Entry, PromotionLog
-from srgan.promotion.settle import Comparison, settle
+from srgan.measure.figures import differences_table, means_table
+from srgan.promotion.decide import Comparison, settle
+from srgan.promotion.log import Entry, PromotionLog
 from srgan.refs import ModelRef, PromotionDecision
+from srgan.services.mlflow_models import CHALLENGER, Registry
+from srgan.services.mlflow_runs import model_url
+from srgan.services.s3 import open_store
 from srgan.settings import Settings
+from srgan.versions.champion import publish
 
 
 @flow(name="promote", on_cancellation=[stop_jobs])

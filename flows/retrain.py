@@ -8,21 +8,21 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.evaluate import check_judges, check_scales, evaluate, find_sets
-from flows.jobs import root_flow_run_id, stop_jobs
 from flows.prepare import prepare
 from flows.promote import promote
-from flows.reason import begin, find_beginning, find_reason
-from flows.register import find_champion, register
-from flows.report import report
-from flows.starting import find_start
+from flows.support.jobs import root_flow_run_id, stop_jobs
+from flows.support.model_lock import IfBusy, refused, turn
+from flows.support.reason import begin, find_beginning, find_reason
+from flows.support.register import find_champion, register
+from flows.support.report import report
+from flows.support.starting import find_start
 from flows.train import train
-from flows.turns import IfBusy, refused, turn
-from srgan.adapters.tracking import tracked_run
 from srgan.config import Name, Recipe, RetrainConfig
-from srgan.evaluate.beginnings import Beginning
-from srgan.evaluate.lineage import start_tags, training_inputs
+from srgan.promotion.lineage import start_tags, training_inputs
+from srgan.promotion.reasons import Beginning
 from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
+from srgan.services.mlflow_runs import tracked_run
 from srgan.settings import Settings
 
 

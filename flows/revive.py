@@ -16,9 +16,9 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.states import Cancelled, Failed, Scheduled
 
-from flows.turns import give_turn_back
-from srgan.adapters.ray_jobs import RayJobs
+from flows.support.model_lock import give_turn_back
 from srgan.errors import ClusterError
+from srgan.services.ray_jobs import RayJobs
 from srgan.settings import Settings
 
 _MAX_REVIVALS = 3

@@ -4,16 +4,16 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
-from flows.jobs import root_flow_run_id, run_job, stop_jobs
-from srgan.adapters.ray_train import TrainSpec, check_workers
-from srgan.adapters.s3 import open_store
-from srgan.adapters.tracking import find_run, tracked_run
+from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
 from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig, deciding
 from srgan.data.manifest import read_latest
 from srgan.errors import ConfigError, DataError, TrainingError
+from srgan.jobs.train import TrainSpec, check_workers
 from srgan.keys import progress_key, result_key, spec_key
 from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, config_digest
+from srgan.services.mlflow_runs import find_run, tracked_run
+from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.storage import find_document
 from srgan.version import numerics_version, release_version
@@ -148,7 +148,7 @@ def train_stage(
         run_job(
             stage=run,
             run=run,
-            module="srgan.adapters.ray_train",
+            module="srgan.jobs.train",
             spec=spec,
             spec_key=spec_key(run),
             progress_key=progress_key(run),

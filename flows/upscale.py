@@ -11,30 +11,35 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.jobs import root_flow_run_id, run_job, stop_jobs
-from flows.retries import PATIENTLY
-from flows.upscale_report import RunProgressBar, publish_summary, show_forecast, show_samples
-from srgan.adapters.champion import find_version
-from srgan.adapters.registry import Registry
-from srgan.adapters.s3 import open_store
-from srgan.adapters.stores import open_place, require_visible
-from srgan.adapters.upscale_worker import UpscaleSpec
+from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
+from flows.support.tasks import PATIENTLY
+from flows.support.upscale_report import (
+    RunProgressBar,
+    publish_summary,
+    show_forecast,
+    show_samples,
+)
+from srgan.bulk.decoders import Decoders
+from srgan.bulk.forecast import Forecast, measure_some
+from srgan.bulk.join import Item
+from srgan.bulk.names import check_prefixes
+from srgan.bulk.plan import BulkPlan, find_plan, make_plan, name_run, preview
+from srgan.bulk.records import Tally, Throughput, from_parquet, tally
+from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.sources import KeyList, check_kind
+from srgan.bulk.summary import check
 from srgan.config import UpscaleConfig
 from srgan.errors import DataError
+from srgan.jobs.upscale_worker import UpscaleSpec
 from srgan.keys import batch_run, records_key, spec_key
 from srgan.refs import ModelRef, UpscaleReport, config_digest
+from srgan.services.mlflow_models import Registry
+from srgan.services.places import open_place, require_visible
+from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.storage import is_folder, split_uri
-from srgan.upscale.decoders import Decoders
-from srgan.upscale.forecast import Forecast, measure_some
-from srgan.upscale.join import Item
-from srgan.upscale.names import check_prefixes
-from srgan.upscale.plan import BulkPlan, find_plan, make_plan, name_run, preview
-from srgan.upscale.records import Tally, Throughput, from_parquet, tally
-from srgan.upscale.run import BulkRun, Place
-from srgan.upscale.sources import KeyList, check_kind
-from srgan.upscale.summary import check
 from srgan.version import release_version
+from srgan.versions.champion import find_version
 
 _LOOK_EVERY_S = 5.0
 _AHEAD = 3
@@ -206,7 +211,7 @@ def upscale_batch(number: int, run: BulkRun, num_batches: int) -> Tally:
     run_job(
         stage=f"upscale-{run.name[-8:]}-{number:06d}",
         run=job_run,
-        module="srgan.adapters.ray_upscale",
+        module="srgan.jobs.upscale",
         spec=spec,
         spec_key=spec_key(job_run),
     )

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from srgan.adapters.registry import load
+    from srgan.services.mlflow_models import load
 
 __all__ = ["load"]
 
@@ -12,6 +12,6 @@ def __getattr__(name: str) -> Any:
     # `srgan.load` brings torch and MLflow with it; `import srgan` must not.
     if name != "load":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from srgan.adapters.registry import load
+    from srgan.services.mlflow_models import load
 
     return load

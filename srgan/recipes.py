@@ -16,8 +16,8 @@ from srgan.config import (
     PretrainConfig,
     Recipe,
 )
+from srgan.config.networks import FEATURE_SCALE, PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.errors import ConfigError
-from srgan.perceptual import FEATURE_SCALE, PUBLISHED_WEIGHTS, FeatureNetwork
 
 
 def demo() -> Recipe:

@@ -1,4 +1,4 @@
-"""What the core asks of an object store; `adapters/s3.py` is the real one."""
+"""What the core asks of an object store; `services/s3.py` is the real one."""
 
 import posixpath
 import re

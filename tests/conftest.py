@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from srgan.adapters.s3 import S3Store, open_store
 from srgan.refs import ModelRef
+from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from tests.support import warden, workers
 from tests.support.mlflow_server import run_mlflow_server
@@ -151,7 +151,7 @@ def service_store(
 def versions(mlflow_settings: Settings) -> list[ModelRef]:
     """Three versions of one model; which of them is champion the tests' empty log says."""
     # Imported here: most tests do without, and it costs seconds.
-    from srgan.adapters.registering import Registrar
+    from srgan.versions.register import Registrar
     from tests.support.shelf import MODEL
     from tests.support.versions import lineage, weights
 

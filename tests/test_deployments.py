@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flows.growth import GROWN
+from flows.support.growth import GROWN
 from tests.support.checkout import DEPLOYMENTS
 
 

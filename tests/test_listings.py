@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig
 from srgan.data.prepare import prepare_dataset
-from srgan.evaluate.promotions import Evidence, PromotionLog
+from srgan.promotion.log import Evidence, PromotionLog
 from srgan.refs import DatasetRef, PromotionDecision
+from srgan.services.s3 import S3Store
 from srgan.storage import ObjectInfo
 from srgan.train.checkpoint import checkpoint_keys
 from tests.support.photos import DrawPhoto

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from srgan.adapters.s3 import open_store
 from srgan.errors import StackError
+from srgan.services.s3 import open_store
 from srgan.stack import SERVICES, Stack
 from srgan.stack.environment import service_environment
 from srgan.stack.processes import Process, end_processes, find_processes, is_alive

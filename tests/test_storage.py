@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from srgan.adapters.folder import FolderStore
 from srgan.errors import ConflictError, DocumentError, StorageError
 from srgan.refs import Ref
+from srgan.services.folder import FolderStore
 from srgan.storage import find_document, read_document, write_document
 
 

@@ -24,4 +24,4 @@ def test_the_tests_of_one_service_run_in_one_process_and_begin_first() -> None:
     assert len({group(test) for test in stack}) == 1
     assert group("tests/models/test_luma.py::test_b[x::y]") == "tests/models/test_luma.py"
     assert rank("tests/integration/test_jobs.py::test_a") < rank("tests/flows/test_prepare.py::c")
-    assert rank("tests/flows/test_prepare.py::c") < rank("tests/adapters/test_s3.py::d")
+    assert rank("tests/flows/test_prepare.py::c") < rank("tests/services/test_s3.py::d")

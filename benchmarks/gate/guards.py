@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.demo.photos import shipped_photos
-from srgan.evaluate.guards import Signs, measure_signs
 from srgan.images.files import find_photos, read_photo
+from srgan.inference.engine import Engine
+from srgan.measure.guards import Signs, measure_signs
 from srgan.models.interchange import load_generator
 from srgan.resize import imresize
-from srgan.upscale.engine import Engine
 
 SIDE = 128
 

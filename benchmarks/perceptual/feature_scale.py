@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from srgan.config.networks import FEATURE_LAYERS
 from srgan.images import decode_in_8_bits
 from srgan.models.features import load_extractor
-from srgan.perceptual import FEATURE_LAYERS
 from srgan.resize import imresize
 
 SCALE, SIDE, MAX_PHOTOS = 4, 192, 100

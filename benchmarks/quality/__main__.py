@@ -26,8 +26,8 @@ from benchmarks.quality.strips import draw_strips
 from benchmarks.quality.timing import time_steps
 from benchmarks.quality.training import GENERATOR, Lab, train
 from srgan.allocator import use_large_pages
-from srgan.evaluate.overlap import Seen
-from srgan.evaluate.perceptual import PerceptualDistance
+from srgan.measure.overlap import Seen
+from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.quality.photos import SCALE, Pair
-from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.images import Photo
-from srgan.metrics import psnr, ssim
+from srgan.inference.engine import Engine
+from srgan.measure.metrics import psnr, ssim
+from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
-from srgan.upscale.engine import Engine
 
 _TILE = 256
 

@@ -11,12 +11,12 @@ from srgan.data.crops import training_crops
 from srgan.data.dataset import Crops
 from srgan.data.tables import CutPhoto
 from srgan.errors import ConfigError, DataError
-from srgan.evaluate.overlap import Seen, find_overlap
-from srgan.evaluate.sets import SetPhoto
 from srgan.images import Photo, pixel_digest
 from srgan.images.files import find_photos, read_photo
 from srgan.images.likeness import look_of
-from srgan.images.shrink import shrink
+from srgan.images.photo import shrink
+from srgan.measure.overlap import Seen, find_overlap
+from srgan.measure.sets import SetPhoto
 from srgan.refs import digest
 
 SCALE = 4

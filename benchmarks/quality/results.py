@@ -10,9 +10,9 @@ from benchmarks.quality.contestants import WHOLE, Contestant
 from benchmarks.quality.measuring import Figures, mean_psnr, measure, method
 from benchmarks.quality.photos import SCALE, Pair
 from benchmarks.quality.training import CURVE, GENERATOR, RAW, Lab
-from srgan.evaluate.perceptual import PerceptualDistance
+from srgan.inference.ensemble import SelfEnsemble
+from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
-from srgan.models.ensemble import SelfEnsemble
 from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic, Nearest
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.quality.contestants import Contestant
-from srgan.train.build import build_stage
+from srgan.train.run import build_stage
 
 _TIMES = "times.json"
 _WARM, _ROUNDS = 2, 7

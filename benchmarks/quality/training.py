@@ -16,11 +16,10 @@ from srgan.disk import write_atomically
 from srgan.models.base import Generator
 from srgan.models.interchange import dump_generator
 from srgan.train.batches import Batches
-from srgan.train.build import build_stage
 from srgan.train.loop import run_steps
 from srgan.train.progress import Progress
-from srgan.train.state import dump_stage, load_stage
-from srgan.train.step import Stage
+from srgan.train.run import build_stage
+from srgan.train.step import Stage, dump_stage, load_stage
 from srgan.train.validation import Validated
 
 logger = logging.getLogger(__name__)

@@ -12,14 +12,14 @@ import numpy as np
 
 from benchmarks.training.measure import Size
 from benchmarks.training.steps import CPU, options
-from srgan.adapters.s3 import S3Store, open_store
 from srgan.config import PretrainConfig
 from srgan.data.dataset import Crops, Patches
 from srgan.data.shards import ShardCache, ShardWriter
 from srgan.keys import shard_key
+from srgan.services.s3 import S3Store, open_store
 from srgan.stack import Stack
 from srgan.train.batches import Batches
-from srgan.train.build import build_stage
+from srgan.train.run import build_stage
 
 CROP = 256
 SHARD_BYTES = 64 * 2**20

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.losses import adversarial_loss, discriminator_loss
 from srgan.models.build import build_discriminator, build_generator
-from srgan.models.prelu import SharedPReLU
+from srgan.models.srresnet import SharedPReLU
 
 
 def plain_generator(config: PretrainConfig | AdversarialConfig) -> nn.Module:

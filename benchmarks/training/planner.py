@@ -24,7 +24,6 @@ GPU_FLOPS = 990e12  # bf16 tensor cores of an H100 SXM, dense, by its data sheet
 TF32_FLOPS = 495e12  # of the same data sheet: what torch computes convolutions of float32 in
 SHARE = 0.25  # of either: small batches of small convolutions
 LAUNCH_S = 5e-6  # of one kernel; what limits small batches
-DAY_S = 86_400
 PRETRAIN_STEPS, GAN_STEPS, BATCH = 10**6, 2 * 10**5, 16
 
 

@@ -12,7 +12,7 @@ from srgan.data.dataset import Crops, Patches
 from srgan.demo.photos import shipped_photos
 from srgan.images import decode_in_8_bits
 from srgan.train.batches import Batches
-from srgan.train.build import build_stage
+from srgan.train.run import build_stage
 from srgan.train.validation import Validation
 
 CROP = 128

@@ -23,7 +23,7 @@ from benchmarks.training.steps import CPU, options, windows
 from srgan.allocator import use_large_pages
 from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.train import ranks
-from srgan.train.build import build_stage
+from srgan.train.run import build_stage
 from srgan.train.step import Stage
 
 

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srgan.adapters.ray_jobs import RayJobs
-from srgan.adapters.s3 import open_store
-from srgan.adapters.tracking import mlflow_client
 from srgan.config import PretrainConfig
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef
+from srgan.services.mlflow_runs import mlflow_client
+from srgan.services.ray_jobs import RayJobs
+from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.stack import Stack
 

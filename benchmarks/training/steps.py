@@ -15,11 +15,11 @@ from srgan.config import (
     GeneratorConfig,
     PretrainConfig,
 )
+from srgan.config.networks import FEATURE_LAYERS, FEATURE_SCALE
 from srgan.losses import content_loss
 from srgan.models.features import FeatureExtractor, load_extractor
-from srgan.perceptual import FEATURE_LAYERS, FEATURE_SCALE
 from srgan.train.adversarial import Adversarial
-from srgan.train.build import build_stage
+from srgan.train.run import build_stage
 from srgan.train.step import Stage
 
 CPU = torch.device("cpu")

@@ -1,12 +1,9 @@
 """What to do: frozen run configs. Unknown keys and contradictions are refused at submit."""
 
 from srgan.config.base import Config, Name, Positive, Scale
-from srgan.config.data import DataConfig
-from srgan.config.evaluation import SetConfig
-from srgan.config.gate import GateConfig
+from srgan.config.data import DataConfig, SetConfig
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
-from srgan.config.recipe import Recipe
-from srgan.config.retrain import GrowthConfig, RetrainConfig
+from srgan.config.recipe import GateConfig, GrowthConfig, Recipe, RetrainConfig
 from srgan.config.stages import (
     AdversarialConfig,
     ContentLossConfig,

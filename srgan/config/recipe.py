@@ -1,14 +1,51 @@
 """A complete retraining."""
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from srgan.config.base import Config, Name
+from srgan.config.base import Config, Name, Positive
 from srgan.config.data import DataConfig
-from srgan.config.gate import GateConfig
-from srgan.config.retrain import RetrainConfig
 from srgan.config.stages import AdversarialConfig, PretrainConfig
+
+
+class GateConfig(Config):
+    """The margins of the gate; they are recorded with the model version that they judge.
+
+    Models trained on pixels alone have no margin: PSNR is what they were trained for.
+    """
+
+    sets: tuple[Name, ...] = ()
+    """Evaluation sets on each of which the rule has to hold, in place of the held-out crops."""
+    max_psnr_loss_db: float = Field(3.0, ge=0)
+    """How far below the champion's the PSNR of a model trained on more than pixels may be. The
+    paper's GAN loses 2.65 dB on Set5 against the network that it starts from (Table 2)."""
+    max_psnr_below_bicubic_db: float = Field(1.5, ge=0)
+    """The same below bicubic's. The paper's GAN is 0.78 dB below it on BSD100 (Table 2)."""
+    max_mos_loss: float = Field(0.0, ge=0)
+    """How far the mean opinion score may be below the champion's, where people rated both."""
+    max_distance_ratio: float = Field(1.5, ge=1)
+    """No photo's perceptual distance, the mean over its crops, may be larger than bicubic's by
+    more than this factor."""
+
+
+class GrowthConfig(Config):
+    """How many photos must be new, changed or removed to be a reason; both limits count."""
+
+    min_changed_photos: Positive = 1
+    min_changed_share: float = Field(0.05, ge=0)
+    """Of the photos that there were. Below it, photos add up from one time to the next."""
+
+
+class RetrainConfig(Config):
+    """The reasons for a retraining besides another recipe or other code, and its start."""
+
+    start: Literal["scratch", "champion"] = "scratch"
+    """``champion``: fine-tune. The last stage of the recipe starts from the champion's weights,
+    and a pretrain stage before a GAN stage is left out: the champion is past it."""
+    growth: GrowthConfig = GrowthConfig()
+    max_age_days: float | None = Field(None, gt=0)
+    """A champion older than this is trained anew though nothing else has changed; None: never."""
 
 
 class Recipe(Config):

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from srgan.config.base import Config, Positive
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
-from srgan.perceptual import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
+from srgan.config.networks import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
 
 _RUNNING = frozenset(
     {

@@ -3,9 +3,9 @@
 from srgan.config import GrowthConfig
 from srgan.data.manifest import Manifest, cutting, read_manifest, read_sources
 from srgan.errors import DocumentError
-from srgan.keys import table_key
-from srgan.refs import Ref
-from srgan.storage import ObjectStore, find_document
+from srgan.keys import announced_key, dataset_version_key, table_key
+from srgan.refs import DatasetRef, Ref
+from srgan.storage import ObjectStore, find_document, write_document
 
 
 class PhotoChanges(Ref):
@@ -101,3 +101,25 @@ def _first_keys(pixels_of: dict[str, str]) -> dict[str, str]:
 
 def _pixels(store: ObjectStore, manifest: Manifest) -> dict[str, str]:
     return {source.key: source.pixels for source in read_sources(store, manifest) if source.pixels}
+
+
+class _Announced(Ref):
+    version: str
+
+
+def growth_since_announced(store: ObjectStore, dataset: DatasetRef) -> PhotoChanges:
+    """What has changed since the version that `mark_announced` was last called for.
+
+    Where there is none, or where it is gone, every photo is new.
+    """
+    found = find_document(store, announced_key(dataset.dataset), _Announced)
+    changes = None
+    if found is not None:
+        before = dataset_version_key(dataset.dataset, found.version)
+        changes = changes_since(store, before, dataset.key)
+    return changes or every_photo(store, dataset.key)
+
+
+def mark_announced(store: ObjectStore, dataset: DatasetRef) -> None:
+    """Count from this version on."""
+    write_document(store, announced_key(dataset.dataset), _Announced(version=dataset.version))

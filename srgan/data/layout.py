@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
-from srgan.data.crops import cut, training_crops
-from srgan.data.manifest import Shard
-from srgan.data.previous import Previous
+from srgan.data.crops import cut, side, training_crops
+from srgan.data.manifest import Previous, Shard
 from srgan.data.shards import Owner, ShardWriter, read_shard
-from srgan.data.split import side
 from srgan.data.tables import CutPhoto, Span, Split
 from srgan.images.likeness import look_of
 from srgan.storage import ObjectStore

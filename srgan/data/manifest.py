@@ -7,15 +7,37 @@ manifest is only ever replaced by another description of the same content.
 
 import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from srgan.config import DataConfig
-from srgan.data.pointers import move_pointer, read_pointer
-from srgan.data.tables import CutPhoto, Source, load_photos, load_sources
+from srgan.data.tables import CutPhoto, Source, Split, load_photos, load_sources
 from srgan.errors import ConflictError, StorageError
-from srgan.keys import dataset_version_key, newest_dataset_key, table_key
+from srgan.keys import dataset_version_key, newest_dataset_key, shard_key, shards_prefix, table_key
 from srgan.refs import DatasetRef, Ref, digest
-from srgan.storage import ObjectStore, read_document, write_document
+from srgan.storage import ObjectInfo, ObjectStore, read_document, split_uri, write_document
+
+
+class _Pointer(Ref):
+    version: str
+
+
+def read_pointer(store: ObjectStore, key: str) -> tuple[str | None, str | None]:
+    """The version that `key` points to and the change token of the pointer, or (None, None)."""
+    # Token first: if the pointer moves in between, the later move by this token fails, as it must.
+    info = store.head(key)
+    if info is None:
+        return None, None
+    return read_document(store, key, _Pointer).version, info.token
+
+
+def move_pointer(store: ObjectStore, key: str, version: str, token: str | None) -> None:
+    """Point to a version that is whole; `ConflictError` where `token` is not the newest any more.
+
+    `token` as `read_pointer` gave it: None where nothing was there.
+    """
+    pointer = _Pointer(version=version)
+    write_document(store, key, pointer, if_absent=token is None, if_token=token)
 
 
 class Shard(Ref):
@@ -141,3 +163,73 @@ def _table(store: ObjectStore, dataset: str, sha256: str) -> bytes:
             "then prepare the dataset again"
         )
     return data
+
+
+@dataclass(frozen=True)
+class Previous:
+    """Empty when there is no previous version or when it was cut otherwise."""
+
+    manifest: Manifest | None = None
+    token: str | None = None
+    """Change token of the pointer to it."""
+    shards: dict[str, Shard] = field(default_factory=dict)
+    photos: dict[str, CutPhoto] = field(default_factory=dict)
+    """By pixels; only those all of whose shards are still there."""
+    sources: dict[str, Source] = field(default_factory=dict)
+    """By key; only those that need not be read again unless they changed."""
+    splits: dict[str, Split] = field(default_factory=dict)
+    """Side of each photo, by pixels."""
+
+    def source(self, info: ObjectInfo) -> Source | None:
+        """What is known of an object that has not changed, or None when it must be read."""
+        source = self.sources.get(info.key)
+        return source if source is not None and source.token == info.token else None
+
+
+def read_previous(
+    store: ObjectStore, dataset: str, source_bucket: str, config: DataConfig
+) -> Previous:
+    """The newest version of `dataset`, reduced to what holds for `config` and for that bucket."""
+    manifest, token = read_latest(store, dataset)
+    if manifest is None:
+        return Previous()
+    photos = {photo.pixels: photo for photo in read_photos(store, manifest)}
+    splits = {photo.pixels: photo.split for photo in photos.values()}
+    if _judged_by(manifest.config) != _judged_by(config):
+        return Previous(manifest, token, splits=splits)
+    shards = _intact(store, manifest)
+    photos = {
+        pixels: photo
+        for pixels, photo in photos.items()
+        if all(span.shard in shards for span in photo.spans)
+    }
+    sources = {
+        source.key: source
+        for source in read_sources(store, manifest)
+        if source.pixels is None or _is_whole(photos.get(source.pixels))
+    }
+    if split_uri(manifest.source)[0] != source_bucket:
+        sources = {}
+    return Previous(manifest, token, shards, photos, sources, splits)
+
+
+def _is_whole(photo: CutPhoto | None) -> bool:
+    """Whether nothing has to be read to know all of it that this release knows of photos."""
+    return photo is not None and photo.look is not None
+
+
+def _judged_by(config: DataConfig) -> tuple[object, ...]:
+    """What decides how a photo is cut and whether it is rejected."""
+    least = (config.least_detail, config.scale) if config.least_detail else None
+    return config.crop_size, config.max_pixels, config.shrunk, least
+
+
+def _intact(store: ObjectStore, manifest: Manifest) -> dict[str, Shard]:
+    """Shards of the version that are in the bucket, whole by their size."""
+    listed = store.list(shards_prefix(manifest.dataset))
+    sizes = {info.key: info.size_bytes for info in listed}
+    return {
+        shard.sha256: shard
+        for shard in manifest.shards
+        if sizes.get(shard_key(manifest.dataset, shard.sha256)) == shard.size_bytes
+    }

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from srgan.adapters.registry import Registry
-from srgan.adapters.s3 import S3Store, open_store
 from srgan.demo.display import open_display
 from srgan.demo.photos import photos_in, shipped_photos, small_versions, sync
 from srgan.demo.summary import print_summary, read_outcome
 from srgan.demo.watch import StoppedByUserError, watching
 from srgan.errors import StackError
-from srgan.evaluate.promotions import PromotionLog
+from srgan.promotion.log import PromotionLog
+from srgan.services.mlflow_models import Registry
+from srgan.services.s3 import S3Store, open_store
 from srgan.stack import Stack, deploy
 
 _INTERRUPTED = 130

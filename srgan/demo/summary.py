@@ -6,14 +6,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from srgan.adapters.champion import champion_of
-from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
-from srgan.evaluate.figures import means_table
-from srgan.evaluate.promotions import PromotionLog
 from srgan.keys import OWN, evaluation_key, evaluation_of
+from srgan.measure.figures import means_table
+from srgan.promotion.log import PromotionLog
 from srgan.refs import EvaluationRef, ModelRef
+from srgan.services.mlflow_models import CHALLENGER, CHAMPION, Registry
 from srgan.stack import Stack
 from srgan.storage import ObjectStore, read_document
+from srgan.versions.champion import champion_of
 
 _WHAT_IT_SHOWS = (
     "The GAN's content loss here is the mean squared error of pixels (the paper's SRGAN-MSE): the "

@@ -19,10 +19,10 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.states import Cancelling
 
-from srgan.adapters.ray_jobs import Job, RayJobs
 from srgan.errors import StorageError
 from srgan.keys import progress_key
 from srgan.readable import duration
+from srgan.services.ray_jobs import Job, RayJobs
 from srgan.storage import ObjectStore
 
 _POLL_S = 1.0

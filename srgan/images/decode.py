@@ -9,7 +9,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import EXTRASAMPLES, TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, deep, exif_block, metadata, pixels, png_chunks
+from srgan.images import containers, deep, exif_block, metadata, pixels, png
 from srgan.images.containers import Format
 from srgan.images.photo import Photo
 from srgan.images.readers import DEEP, READERS, Source
@@ -163,7 +163,7 @@ def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> 
 def _deep_channels(image: ImageFile, source: Source) -> pixels.Channels:
     if not isinstance(image, TiffImageFile):
         image.load()  # for metadata that stands behind the pixels
-        return deep.read_png(png_chunks.picture(source.data))
+        return deep.read_png(png.picture(source.data))
     containers.check_strips(image.tag_v2, len(source.data))
     extra = image.tag_v2.get(EXTRASAMPLES)
     return deep.read_tiff(source.data, image.tell(), extra[0] if extra else None)

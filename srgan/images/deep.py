@@ -1,6 +1,7 @@
 """16-bit pixels of PNG and TIFF files, which Pillow opens as 8 bits or not at all."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,19 @@ from numpy.typing import NDArray
 
 from srgan.errors import ImageError
 from srgan.images.pixels import Channels
-from srgan.images.vips import vips
+
+
+@cache
+def vips() -> Any:
+    """The module `pyvips`, imported at the first call: few photos need it, and it costs 60 ms."""
+    import pyvips
+
+    # Loaders are called by name; this is for what they might call in turn. Raw pixels are ours.
+    pyvips.block_untrusted_set(True)
+    pyvips.operation_block_set("VipsForeignLoadRaw", False)
+    pyvips.cache_set_max(0)  # it would keep what it has read, spooled pixels too
+    return pyvips
+
 
 Deep = NDArray[np.uint16]
 

@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from srgan.images import png_chunks
+from srgan.images import png
 from srgan.images.containers import Format
 
 DEEP = 16
@@ -49,8 +49,8 @@ class _Png(PngImageFile):
     """A PNG of which nothing is read that could cost the photo: no texts, no hints of colours."""
 
     def __init__(self, source: Source) -> None:
-        super().__init__(Source(png_chunks.picture(source.data)))
-        self.info["icc_profile"] = png_chunks.profile(source.data)
+        super().__init__(Source(png.picture(source.data)))
+        self.info["icc_profile"] = png.profile(source.data)
 
 
 class _WebP(WebPImageFile):

@@ -10,11 +10,9 @@ from srgan.config import DiscriminatorConfig, GeneratorConfig
 from srgan.models.base import Generator
 from srgan.models.bicubic_resnet import BicubicResNet
 from srgan.models.discriminator import Discriminator
-from srgan.models.espcn import ESPCN
-from srgan.models.fsrcnn import FSRCNN
+from srgan.models.luma import ESPCN, FSRCNN, SRCNN
 from srgan.models.msrresnet import MSRResNet
 from srgan.models.rrdbnet import RRDBNet
-from srgan.models.srcnn import SRCNN
 from srgan.models.srresnet import SRResNet
 
 _GENERATORS: dict[str, Callable[[GeneratorConfig], Generator]] = {

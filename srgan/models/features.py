@@ -15,8 +15,8 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from srgan.config.networks import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
 from srgan.errors import CheckpointError, ConfigError, first_few
-from srgan.perceptual import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of RGB in [0, 1]
 

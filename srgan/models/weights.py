@@ -8,13 +8,20 @@ than the bucket, and nothing needs torch.
 import hashlib
 import re
 
+from srgan.config.networks import DISTANCES, PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.errors import CheckpointError, DocumentError
 from srgan.keys import WEIGHTS, mirrored_key, weights_key
-from srgan.perceptual import PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.refs import Ref
 from srgan.storage import ObjectStore, find_document, write_document
 
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
+
+
+GET_A_JUDGE = (
+    "`srgan weights mirror squeezenet1_1`, or without internet "
+    "`srgan weights mirror squeezenet1_1 --from FILE`"
+)
+"""The command with which a bucket without perceptual weights gets some."""
 
 
 class MirroredWeights(Ref):
@@ -98,3 +105,9 @@ def read_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> b
             f"{found}; put the right ones there with {mirror_command(network, digest)}"
         )
     return data
+
+
+def find_judges(store: ObjectStore) -> dict[FeatureNetwork, str]:
+    """SHA-256 of the weights of every network that is mirrored in the bucket, by its name."""
+    mirrored = {network: find_mirrored(store, network) for network in DISTANCES}
+    return {network: found.sha256 for network, found in mirrored.items() if found}

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from srgan.config import GateConfig
 from srgan.errors import RegistryError, explain
+from srgan.keys import RUNS
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef, SetResult
 
 TAG_PREFIX = "srgan."
@@ -264,4 +265,4 @@ def _plain(value: Any) -> object:
 
 def _run_of(key: str | None) -> str | None:
     """Name of the run that a key below ``runs/`` belongs to."""
-    return key.removeprefix("runs/").partition("/")[0] if key else None
+    return key.removeprefix(RUNS).partition("/")[0] if key else None

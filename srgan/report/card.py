@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from srgan.evaluate.checks import Opponent, differences
-from srgan.evaluate.comparison import BICUBIC
-from srgan.evaluate.figures import differences_table, judged_by_its_teacher, means_table
-from srgan.evaluate.spec import CHAMPION
+from srgan.measure.comparison import BICUBIC
+from srgan.measure.evaluation import CHAMPION
+from srgan.measure.figures import differences_table, judged_by_its_teacher, means_table
+from srgan.promotion.gate import Opponent, differences
 from srgan.report.content import Content, TrainedStage
 
 _FEW_PHOTOS = 10

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from srgan.data.changes import PhotoChanges
-from srgan.evaluate.details import Details
-from srgan.evaluate.figures import TITLES
-from srgan.evaluate.promotions import Evidence
-from srgan.evaluate.report import Report
-from srgan.evaluate.spec import CHAMPION, MODEL
+from srgan.measure.evaluation import CHAMPION, MODEL, Report
+from srgan.measure.figures import TITLES
+from srgan.measure.pictures import Details
+from srgan.promotion.log import Evidence
 from srgan.refs import PromotionDecision
 from srgan.report.costs import Cost
 

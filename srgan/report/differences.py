@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from srgan.evaluate.bootstrap import Interval
-from srgan.evaluate.checks import Opponent, differences
-from srgan.evaluate.comparison import BICUBIC
-from srgan.evaluate.figures import (
+from srgan.measure.bootstrap import Interval
+from srgan.measure.comparison import BICUBIC
+from srgan.measure.evaluation import CHAMPION
+from srgan.measure.figures import (
     OPINION,
     figure_name,
     figure_text,
@@ -14,8 +14,8 @@ from srgan.evaluate.figures import (
     interval_text,
     rises,
 )
-from srgan.evaluate.mos import OpinionPair
-from srgan.evaluate.spec import CHAMPION
+from srgan.promotion.gate import Opponent, differences
+from srgan.promotion.opinions import OpinionPair
 from srgan.report.charts import interval_bar
 from srgan.report.content import Content
 

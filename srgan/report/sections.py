@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from srgan.evaluate.figures import (
+from srgan.measure.evaluation import MODEL
+from srgan.measure.figures import (
     TITLES,
     better,
     figure_head,
@@ -13,7 +14,6 @@ from srgan.evaluate.figures import (
     in_order,
     rises,
 )
-from srgan.evaluate.spec import MODEL
 from srgan.readable import duration
 from srgan.report.charts import plane
 from srgan.report.content import Content, title_of

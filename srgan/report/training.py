@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from srgan.perceptual import DISTANCES
+from srgan.config.networks import DISTANCES
 from srgan.report.charts import REFERENCE, line_chart
 from srgan.report.content import Content, TrainedStage
 

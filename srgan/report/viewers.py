@@ -4,10 +4,9 @@ import base64
 import struct
 from typing import Any
 
-from srgan.evaluate.comparison import BICUBIC
-from srgan.evaluate.details import Detail
-from srgan.evaluate.figures import TITLES, figure_name, figure_text
-from srgan.evaluate.picture import ORIGINAL
+from srgan.measure.comparison import BICUBIC
+from srgan.measure.figures import TITLES, figure_name, figure_text
+from srgan.measure.pictures import ORIGINAL, Detail
 from srgan.report.content import Content, title_of
 
 _SIZE = slice(16, 24)  # width and height in a PNG's header

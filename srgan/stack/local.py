@@ -182,7 +182,7 @@ class Stack:
         return started
 
     def _ensure_bucket(self) -> None:
-        from srgan.adapters.s3 import open_store  # half a second that `status` need not pay
+        from srgan.services.s3 import open_store  # half a second that `status` need not pay
 
         open_store(self.settings()).ensure_bucket()
 

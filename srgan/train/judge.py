@@ -5,10 +5,9 @@ from collections.abc import Iterable
 import torch
 
 from srgan.config import AdversarialConfig, PretrainConfig
-from srgan.evaluate.judges import find_judges
-from srgan.evaluate.perceptual import PerceptualDistance
-from srgan.models.weights import read_weights
-from srgan.perceptual import DISTANCES, MIN_SIDE, FeatureNetwork
+from srgan.config.networks import DISTANCES, MIN_SIDE, FeatureNetwork
+from srgan.measure.perceptual import PerceptualDistance
+from srgan.models.weights import find_judges, read_weights
 from srgan.storage import ObjectStore
 from srgan.train import ranks
 from srgan.train.checkpoint import Manifest

@@ -12,8 +12,8 @@ from srgan.errors import CheckpointError
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.storage import ObjectStore
 from srgan.train import ranks
+from srgan.train.adversarial import Adversarial
 from srgan.train.batches import Batches
-from srgan.train.build import build_stage
 from srgan.train.checkpoint import (
     Manifest,
     newest_checkpoint,
@@ -25,11 +25,32 @@ from srgan.train.checkpoint_writer import CheckpointWriter
 from srgan.train.content import read_perceptual
 from srgan.train.judge import build_judge
 from srgan.train.loop import run_steps
+from srgan.train.pretrain import Pretrain
 from srgan.train.progress import Reporter
 from srgan.train.stall import Watch
-from srgan.train.state import dump_stage, load_stage
-from srgan.train.step import Stage
+from srgan.train.step import Stage, dump_stage, load_stage
 from srgan.train.validation import Validated, Validation
+
+
+def build_stage(
+    config: PretrainConfig | AdversarialConfig,
+    *,
+    device: torch.device,
+    initial: bytes | None,
+    perceptual: bytes | None = None,
+) -> Stage:
+    """The stage before its first step; `initial` is a generator file to start from.
+
+    `perceptual` is the weights file of the network in its content loss, where there is one.
+    """
+    stage: Stage
+    if isinstance(config, AdversarialConfig):
+        stage = Adversarial(config, device=device, initial=initial, perceptual=perceptual)
+    else:
+        stage = Pretrain(config, device=device, initial=initial, perceptual=perceptual)
+    stage.settle_buckets()
+    return stage
+
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """One network's optimisers: clip, step, and do nothing where gradients are not finite."""
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from srgan.models.base import Generator
 from srgan.train.muon import Muon
 
 _BETAS = (0.9, 0.999)  # section 3.2 gives β1 = 0.9
@@ -107,3 +109,34 @@ class Update:
 def _inner_convolutions(parameters: list[nn.Parameter]) -> list[nn.Parameter]:
     """All but the first and the last, whose channels are an image's and mean something."""
     return [parameter for parameter in parameters if parameter.ndim == 4][1:-1]
+
+
+class Ema:
+    """A second generator that follows the first with a slowly growing memory.
+
+    The decay is min(decay, (1 + n) / (10 + n)) after n updates: with the full decay from the
+    start, the average would hold random initial weights for thousands of steps.
+    """
+
+    def __init__(self, generator: Generator, decay: float) -> None:
+        self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
+        self._decay = decay
+        device = next(generator.parameters()).device
+        self.num_updates = torch.zeros((), device=device)
+        """On the device, since whether a step counts is only known there."""
+
+    @torch.no_grad()
+    def update(self, generator: Generator, skipped: Tensor) -> None:
+        """Follow `generator` unless `skipped` (0 or 1, on the device) says that it did not move."""
+        counts = 1 - skipped
+        corrected = (1 + self.num_updates) / (10 + self.num_updates)
+        weight = (1 - corrected.clamp(max=self._decay)) * counts
+        averages: list[Tensor] = list(self.generator.parameters())
+        current: list[Tensor] = list(generator.parameters())
+        # One kernel for all tensors on a GPU; `lerp` takes no weight that is on the device.
+        moves = list(torch._foreach_sub(current, averages))
+        torch._foreach_mul_(moves, weight)
+        torch._foreach_add_(averages, moves)
+        self.num_updates += counts
+        for average, buffer in zip(self.generator.buffers(), generator.buffers(), strict=True):
+            average.copy_(buffer)

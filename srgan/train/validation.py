@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from srgan.data.dataset import Crops
-from srgan.evaluate.perceptual import PerceptualDistance
 from srgan.images import strip
-from srgan.metrics import psnr
+from srgan.measure.metrics import psnr
+from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
 from srgan.resize import imresize
 from srgan.train import ranks

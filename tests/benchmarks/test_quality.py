@@ -22,7 +22,7 @@ from benchmarks.quality.results import (
 from benchmarks.quality.training import CURVE, GENERATOR, Lab, train
 from srgan.config import DataConfig, PretrainConfig
 from srgan.errors import ConfigError, DataError
-from srgan.evaluate.perceptual import PerceptualDistance
+from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.interpolation import Bicubic
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.photos import DrawPhoto

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from srgan.adapters.s3 import S3Store
 from srgan.data.prepare import prepare_dataset
 from srgan.refs import DatasetRef
+from srgan.services.s3 import S3Store
 from tests.support.workshop import CONFIG, Prepare, Workshop
 
 

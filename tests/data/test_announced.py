@@ -1,10 +1,9 @@
 """When a dataset has grown enough to say so."""
 
-from srgan.adapters.s3 import S3Store
 from srgan.config import GrowthConfig
-from srgan.data.announced import growth_since_announced, mark_announced
-from srgan.data.changes import PhotoChanges
+from srgan.data.changes import PhotoChanges, growth_since_announced, mark_announced
 from srgan.keys import announced_key
+from srgan.services.s3 import S3Store
 from tests.support.workshop import Prepare
 
 HALF = GrowthConfig(min_changed_share=0.5)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.config import GrowthConfig
 from srgan.data.changes import PhotoChanges, changes_since, compare_photos
 from srgan.data.manifest import read_manifest
 from srgan.keys import table_key
+from srgan.services.s3 import S3Store
 from tests.support.workshop import Prepare
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.data.crops import cut, cut_shrunk
 from srgan.data.manifest import (
     publish,
@@ -22,6 +21,7 @@ from srgan.errors import ConflictError, DataError, StorageError
 from srgan.images.likeness import look_of
 from srgan.keys import OWN_PREFIXES, newest_dataset_key
 from srgan.refs import DatasetRef
+from srgan.services.s3 import S3Store
 from tests.support.workshop import CONFIG, Asked, Workshop
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from srgan.adapters.s3 import S3Store, open_store
 from srgan.data.manifest import Shard
 from srgan.data.shards import ShardCache, ShardWriter, read_shard
 from srgan.data.tables import Span
 from srgan.errors import ConfigError, StorageError
 from srgan.keys import shard_key
+from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from tests.support.workshop import Asked
 

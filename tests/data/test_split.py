@@ -2,7 +2,7 @@
 
 import hashlib
 
-from srgan.data.split import assign, side
+from srgan.data.crops import assign, side
 
 
 def _digests(count: int) -> list[str]:

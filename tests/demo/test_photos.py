@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.demo import dataset_name
 from srgan.demo.photos import Synced, photos_in, shipped_photos, small_versions, sync
 from srgan.errors import ConfigError
 from srgan.images import decode
+from srgan.services.s3 import S3Store
 from tests.support.photos import DrawPhoto
 
 

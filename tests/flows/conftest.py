@@ -6,7 +6,7 @@ import pytest
 
 from flows import evaluate as evaluate_module
 from flows import retrain as retrain_module
-from srgan.adapters.s3 import S3Store
+from srgan.services.s3 import S3Store
 from tests.support.pipeline import Pipeline
 
 

@@ -10,17 +10,17 @@ from flows import upscale as upscale_module
 from flows.evaluate import check_scales, find_dataset
 from flows.promote import promote
 from flows.upscale import open_places, plan_run
-from srgan.adapters.registering import Registrar
-from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
-from srgan.adapters.s3 import S3Store
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.errors import ConfigError, RegistryError
-from srgan.evaluate.lineage import ImportLineage
-from srgan.evaluate.promotions import PromotionLog
 from srgan.models.interchange import dump_generator
+from srgan.promotion.lineage import ImportLineage
+from srgan.promotion.log import PromotionLog
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
+from srgan.services.mlflow_models import CHALLENGER, CHAMPION, Registry
+from srgan.services.s3 import S3Store
 from srgan.settings import Settings
+from srgan.versions.register import Registrar
 from tests.support.networks import random_generator
 from tests.support.pipeline import Pipeline
 

@@ -11,10 +11,10 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.logging import disable_run_logger
 
 from flows.prepare import cut_photos, prepare, summary_line, summary_page
-from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig
 from srgan.data.manifest import read_manifest, read_sources
 from srgan.refs import DatasetRef
+from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 
 _DATA = DataConfig(crop_size=32, shard_bytes=2**20)

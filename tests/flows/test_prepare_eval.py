@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from flows.prepare_eval import prepare_eval
-from srgan.adapters.s3 import S3Store
 from srgan.config import SetConfig
 from srgan.errors import DataError
+from srgan.services.s3 import S3Store
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

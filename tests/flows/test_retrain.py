@@ -11,24 +11,24 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 
 from flows import evaluate as evaluate_module
-from flows import reason as reason_module
 from flows import retrain as retrain_module
 from flows.prepare import prepare
 from flows.promote import promote
-from flows.reason import find_reason
 from flows.retrain import train_stages
-from srgan.adapters.registry import CHALLENGER, CHAMPION, Registry
-from srgan.adapters.tracking import mlflow_client
+from flows.support import reason as reason_module
+from flows.support.reason import find_reason
 from srgan.config import (
     GateConfig,
     Recipe,
 )
 from srgan.errors import CheckpointError, ConfigError
-from srgan.evaluate.promotions import PromotionLog
-from srgan.evaluate.spec import EvaluateSpec
+from srgan.measure.evaluation import EvaluateSpec
 from srgan.models.weights import publish_weights
+from srgan.promotion.log import PromotionLog
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
+from srgan.services.mlflow_models import CHALLENGER, CHAMPION, Registry
+from srgan.services.mlflow_runs import mlflow_client
 from srgan.settings import Settings
 from srgan.version import release_version
 from tests.support.photos import DrawPhoto
@@ -161,7 +161,9 @@ def test_nothing_new_ends_as_completed_with_the_reason_and_trains_nothing(
     assert pipeline.trained == trained
 
 
-@pytest.mark.parametrize("policy", [None, pytest.param(FINE_TUNED, marks=pytest.mark.slow(group="parts"))])
+@pytest.mark.parametrize(
+    "policy", [None, pytest.param(FINE_TUNED, marks=pytest.mark.slow(group="parts"))]
+)
 def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, policy: dict[str, str] | None
 ) -> None:

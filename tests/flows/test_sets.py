@@ -9,17 +9,16 @@ from numpy.typing import NDArray
 
 from flows import evaluate as evaluate_module
 from flows.promote import promote
-from srgan.adapters.registry import Registry
-from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig, GateConfig, Recipe, SetConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import DataError
-from srgan.evaluate.prepare_set import prepare_set
-from srgan.evaluate.promotions import PromotionLog
-from srgan.evaluate.report import Report
-from srgan.evaluate.spec import EvaluateSpec
+from srgan.measure.evaluation import EvaluateSpec, Report
+from srgan.measure.sets import prepare_set
+from srgan.promotion.log import PromotionLog
 from srgan.recipes import tiny
 from srgan.refs import DatasetRef, EvaluationRef, SetResult, to_json
+from srgan.services.mlflow_models import Registry
+from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from tests.support.pipeline import Pipeline
 

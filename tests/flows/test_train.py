@@ -9,12 +9,12 @@ import pytest
 
 from flows import train as module
 from flows.train import find_result, stage_name, tracked_params, train_stage
-from srgan.adapters.ray_train import TrainSpec
-from srgan.adapters.s3 import S3Store
 from srgan.errors import ClusterError, ConfigError, TrainingError
+from srgan.jobs.train import TrainSpec
 from srgan.keys import result_key
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, to_json
+from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.version import release_version
 

@@ -12,29 +12,34 @@ import torch
 from pydantic import BaseModel
 
 from flows import upscale as module
-from flows import upscale_report
+from flows.support import upscale_report
+from flows.support.upscale_report import (
+    RunProgressBar,
+    publish_summary,
+    show_forecast,
+    show_samples,
+)
 from flows.upscale import open_places, plan_run, preview_run, upscale, upscale_batch
-from flows.upscale_report import RunProgressBar, publish_summary, show_forecast, show_samples
-from srgan.adapters import registry
-from srgan.adapters import upscale_worker as worker
-from srgan.adapters.registering import Registrar
-from srgan.adapters.registry import CHAMPION
-from srgan.adapters.s3 import S3Store
-from srgan.adapters.upscale_worker import UpscaleSpec
+from srgan.bulk.plan import BulkPlan
+from srgan.bulk.progress import RunProgress
+from srgan.bulk.records import Tally
+from srgan.bulk.run import BulkRun
+from srgan.bulk.summary import check
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, DataError
-from srgan.evaluate.decision import promote_by_hand
-from srgan.evaluate.promotions import PromotionLog
 from srgan.images import decode
+from srgan.jobs import upscale_worker as worker
+from srgan.jobs.upscale_worker import UpscaleSpec
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
+from srgan.promotion.decide import promote_by_hand
+from srgan.promotion.log import PromotionLog
 from srgan.refs import ModelRef, UpscaleReport
+from srgan.services import mlflow_models
+from srgan.services.mlflow_models import CHAMPION
+from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.upscale.plan import BulkPlan
-from srgan.upscale.progress import RunProgress
-from srgan.upscale.records import Tally
-from srgan.upscale.run import BulkRun
-from srgan.upscale.summary import check
+from srgan.versions.register import Registrar
 from tests.support.photos import DrawPhoto
 from tests.support.versions import lineage, weights
 
@@ -73,7 +78,7 @@ class Bench:
         return self.store.uri(prefix)
 
     def run_job(self, *, stage: str, run: str, module: str, spec: BaseModel, spec_key: str) -> None:
-        assert module == "srgan.adapters.ray_upscale"
+        assert module == "srgan.jobs.upscale"
         assert isinstance(spec, UpscaleSpec)
         self.job_runs.append(run)
         sent = UpscaleSpec.model_validate_json(spec.model_dump_json())
@@ -119,7 +124,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, object_store: S3Store, s3_settings: S
     monkeypatch.setattr(module, "Settings", lambda: s3_settings)
     for each in (module, upscale_report):
         monkeypatch.setattr(each, "get_run_logger", lambda: logging.getLogger("flow-run"))
-    for each in (module, registry):
+    for each in (module, mlflow_models):
         monkeypatch.setattr(each, "Registry", lambda _: models)
     monkeypatch.setattr(worker, "Settings", lambda: s3_settings)
     monkeypatch.setattr(module, "root_flow_run_id", lambda: bench.root)

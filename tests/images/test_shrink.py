@@ -3,7 +3,7 @@ import pytest
 
 from srgan.errors import ImageError
 from srgan.images import Photo
-from srgan.images.shrink import shrink
+from srgan.images.photo import shrink
 from srgan.resize import imresize
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (27, 18, 3), dtype=np.uint8)

@@ -25,7 +25,7 @@ def test_a_champion_is_fine_tuned_when_photos_have_come_and_the_version_says_fro
     assert (second["start"], second["start_weights"]) == (f"models:/{MODEL}/1", first["weights"])
     assert "6 new" in second["reason"]
     checkpoint = stack.python(
-        "from srgan.adapters.s3 import open_store\n"
+        "from srgan.services.s3 import open_store\n"
         "from srgan.settings import Settings\n"
         "from srgan.train.checkpoint import checkpoint_keys, read_manifest\n"
         "store = open_store(Settings())\n"
@@ -54,7 +54,7 @@ def retrain(stack: RunningStack) -> dict[str, str]:
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
     printed = stack.python(
         "import json\n"
-        "from srgan.adapters.registry import Registry\n"
+        "from srgan.services.mlflow_models import Registry\n"
         "from srgan.settings import Settings\n"
         "registry = Registry(Settings())\n"
         f"newest = registry.versions({MODEL!r})[-1]\n"

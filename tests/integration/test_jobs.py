@@ -55,11 +55,11 @@ def test_a_hopeless_failure_on_the_cluster_ends_the_flow_after_one_job(
     printed = stack.python(
         "from prefect import flow\n"
         "from pydantic import BaseModel\n"
-        "from flows.jobs import run_job\n"
+        "from flows.support.jobs import run_job\n"
         "from srgan.errors import ClusterError\n"
         "@flow\n"
         "def refused():\n"
-        "    run_job(stage='refused', run='refused', module='srgan.adapters.ray_upscale',\n"
+        "    run_job(stage='refused', run='refused', module='srgan.jobs.upscale',\n"
         "            spec=BaseModel(), spec_key='runs/refused/spec.json')\n"
         "try:\n"
         "    refused()\n"

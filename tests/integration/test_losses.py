@@ -28,7 +28,7 @@ def test_a_poisoned_source_costs_only_its_bad_images_and_each_has_its_reason(
         stack.store.put(f"raw/poisoned/good-{seed}.png", dead_leaves(seed))
     ref = prepare(stack, "poisoned")
     printed = stack.python(
-        "from srgan.adapters.s3 import open_store\n"
+        "from srgan.services.s3 import open_store\n"
         "from srgan.data.manifest import read_manifest, read_sources\n"
         "from srgan.settings import Settings\n"
         "store = open_store(Settings())\n"

@@ -58,7 +58,7 @@ def test_a_retraining_through_its_deployment_ends_with_a_champion_better_than_bi
     retrained: RunningStack,
 ) -> None:
     printed = retrained.python(
-        "from srgan.adapters.registry import Registry\n"
+        "from srgan.services.mlflow_models import Registry\n"
         "from srgan.settings import Settings\n"
         "champion = Registry(Settings()).resolve('models:/leaves-x4@champion')\n"
         "print(champion.model_dump_json())"
@@ -222,7 +222,7 @@ def test_an_upscaled_image_is_traced_to_its_photo_its_model_and_the_report_of_th
     upscaled: RunningStack,
 ) -> None:
     chain = upscaled.python(
-        "from srgan.adapters.trace import trace\n"
+        "from srgan.versions.trace import trace\n"
         "from srgan.report.chain import as_text\n"
         "from srgan.settings import Settings\n"
         "print(as_text(trace(Settings(), 's3://srgan/large/a.png')))"

@@ -97,6 +97,6 @@ def _batch_processes() -> list[int]:
                 words = (process / "cmdline").read_bytes()
             except OSError:
                 continue  # it has ended in between
-            if b"srgan.adapters.ray_upscale" in words:
+            if b"srgan.jobs.upscale" in words:
                 found.append(int(process.name))
     return found

@@ -27,9 +27,9 @@ SOURCE = "s3://srgan/bulk/photos"
 REGISTER = """
 import hashlib
 import torch
-from srgan.adapters.registering import Registrar
+from srgan.versions.register import Registrar
 from srgan.config import GeneratorConfig
-from srgan.evaluate.lineage import ImportLineage
+from srgan.promotion.lineage import ImportLineage
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.settings import Settings
@@ -218,6 +218,6 @@ def records(stack: RunningStack, run: BulkRun) -> list[dict[str, Any]]:
 def batch_processes(stack: RunningStack) -> list[int]:
     """Drivers of batch jobs, and their workers, which Ray names after the actor."""
     return [
-        *processes_with(stack, b"srgan.adapters.ray_upscale"),
+        *processes_with(stack, b"srgan.jobs.upscale"),
         *processes_with(stack, b"ray::UpscaleWorker"),
     ]

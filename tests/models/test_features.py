@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from srgan.config.networks import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.features import FeatureExtractor, load_extractor
-from srgan.perceptual import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
 from tests.support.perceptual_weights import as_pth, drawn_state, drawn_weights
 
 NETWORKS: list[FeatureNetwork] = ["vgg19", "squeezenet1_1"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from srgan.models.prelu import SharedPReLU
+from srgan.models.srresnet import SharedPReLU
 
 
 def passes(

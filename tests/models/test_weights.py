@@ -4,7 +4,6 @@ import hashlib
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.errors import CheckpointError
 from srgan.keys import weights_key
 from srgan.models.weights import (
@@ -14,6 +13,7 @@ from srgan.models.weights import (
     publish_weights,
     read_weights,
 )
+from srgan.services.s3 import S3Store
 
 DATA = b"weights"
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -4,14 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.errors import ConfigError, ConflictError
-from srgan.evaluate.decision import promote_by_hand
-from srgan.evaluate.promotions import PromotionLog
+from srgan.promotion.decide import Comparison, promote_by_hand, recorded, settle
+from srgan.promotion.log import PromotionLog
 from srgan.promotion.record import VersionRecord
-from srgan.promotion.settle import Comparison, recorded, settle
 from srgan.refs import ModelRef, to_json
-from tests.evaluate.test_gate import report
+from srgan.services.s3 import S3Store
+from tests.support.reports import report
 
 
 def record(version: int, **tags: str) -> VersionRecord:

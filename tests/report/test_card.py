@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from srgan.evaluate.bootstrap import Interval
-from srgan.evaluate.promotions import OnSet
+from srgan.measure.bootstrap import Interval
+from srgan.promotion.log import OnSet
 from srgan.refs import SetResult
 from srgan.report.card import model_card
 from tests.support.contents import content

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.report.costs import counting, read_costs
+from srgan.services.s3 import S3Store
 
 
 def test_a_job_that_fails_has_cost_too(object_store: S3Store) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from srgan.data.changes import PhotoChanges
-from srgan.evaluate.bootstrap import Interval
-from srgan.evaluate.details import Details
-from srgan.evaluate.mos import OpinionPair
-from srgan.evaluate.promotions import OnSet
-from srgan.evaluate.report import Report
+from srgan.measure.bootstrap import Interval
+from srgan.measure.evaluation import Report
+from srgan.measure.pictures import Details
+from srgan.promotion.log import OnSet
+from srgan.promotion.opinions import OpinionPair
 from srgan.refs import PromotionDecision, SetResult, to_json
 from srgan.report.costs import Cost
 from srgan.report.page import render

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.data.dataset import Crops
-from srgan.evaluate.comparison import compare, with_bicubic
-from srgan.evaluate.details import most_different
-from srgan.evaluate.promotions import Evidence
-from srgan.evaluate.report import Report, means
+from srgan.measure.comparison import compare, with_bicubic
+from srgan.measure.evaluation import Report, means
+from srgan.measure.pictures import most_different
+from srgan.promotion.log import Evidence
 from srgan.refs import DatasetRef, PromotionDecision
 from srgan.report.content import Content, TrainedStage
 from srgan.report.costs import Cost

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from srgan.adapters.s3 import open_store
 from srgan.errors import StorageError
+from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from tests.support.ports import free_ports
 

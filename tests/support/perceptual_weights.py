@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from srgan.config.networks import FEATURE_LAYERS, FeatureNetwork
 from srgan.models.features import FeatureExtractor
-from srgan.perceptual import FEATURE_LAYERS, FeatureNetwork
 
 
 @cache

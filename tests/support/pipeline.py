@@ -7,17 +7,16 @@ import torch
 from prefect.client.schemas.objects import State
 
 from flows.retrain import retrain
-from srgan.adapters.s3 import S3Store
 from srgan.config import AdversarialConfig, DataConfig, PretrainConfig, Recipe
-from srgan.evaluate.judges import trainings
-from srgan.evaluate.promotions import PromotionLog
-from srgan.evaluate.report import Figures, ImageFigures, Report, means
-from srgan.evaluate.spec import EvaluateSpec
+from srgan.config.networks import DISTANCES
+from srgan.measure.evaluation import EvaluateSpec, Figures, ImageFigures, Report, means
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.models.weights import publish_weights
-from srgan.perceptual import DISTANCES
+from srgan.promotion.log import PromotionLog
+from srgan.promotion.teachers import trainings
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, to_json
+from srgan.services.s3 import S3Store
 from srgan.train.checkpoint import Manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
 

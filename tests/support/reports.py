@@ -1,8 +1,8 @@
 """Reports of evaluations with the figures that a test asks for."""
 
-from srgan.evaluate.guards import Signs
-from srgan.evaluate.report import Figures, ImageFigures, Report, means
-from srgan.perceptual import DISTANCES
+from srgan.config.networks import DISTANCES
+from srgan.measure.evaluation import Figures, ImageFigures, Report, means
+from srgan.measure.guards import Signs
 from srgan.refs import DatasetRef
 
 GOOD = Signs(finite=True, contrast=1.1, brightness_shift=0.3, colour_shift=-0.2, checkerboard=0.1)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from srgan.adapters.s3 import S3Store, open_store
+from srgan.services.s3 import S3Store, open_store
 from srgan.stack import Stack
 from tests.support.checkout import ROOT
 

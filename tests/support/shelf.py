@@ -1,13 +1,13 @@
 """A model of three versions: its champions and the figures it was registered with."""
 
-from srgan.adapters.champion import publish
-from srgan.adapters.registry import Registry
-from srgan.adapters.s3 import S3Store
-from srgan.evaluate.decision import promote_by_hand
-from srgan.evaluate.promotions import PromotionLog
-from srgan.evaluate.report import Report
+from srgan.measure.evaluation import Report
+from srgan.promotion.decide import promote_by_hand
+from srgan.promotion.log import PromotionLog
 from srgan.refs import ModelRef, to_json
+from srgan.services.mlflow_models import Registry
+from srgan.services.s3 import S3Store
 from srgan.settings import Settings
+from srgan.versions.champion import publish
 from tests.support.reports import report
 
 MODEL = "shelf-x4"

@@ -11,7 +11,7 @@ from srgan.config import (
     LearningRate,
     PretrainConfig,
 )
-from srgan.train.build import build_stage
+from srgan.train.run import build_stage
 from srgan.train.step import Stage
 
 PLAIN = GeneratorConfig(kind="bicubic_resnet", scale=2, num_blocks=1, num_channels=4)

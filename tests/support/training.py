@@ -136,7 +136,7 @@ def job_processes(stack: RunningStack) -> list[int]:
     return [
         *training_workers(stack),
         *processes_with(stack, b"TrainController"),
-        *processes_with(stack, b"srgan.adapters.ray_train"),
+        *processes_with(stack, b"srgan.jobs.train"),
     ]
 
 

@@ -5,9 +5,9 @@ import hashlib
 import torch
 
 from srgan.config import GeneratorConfig
-from srgan.evaluate.lineage import ImportLineage, Lineage
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
+from srgan.promotion.lineage import ImportLineage, Lineage
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef
 from tests.support.networks import random_generator

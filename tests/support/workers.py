@@ -6,7 +6,7 @@ from xdist.scheduler import LoadScopeScheduling
 STARTS = {
     "tests/integration/": "the stack",
     "tests/flows/": "a Prefect server",
-    "tests/adapters/test_flow_runs.py": "a Prefect server",
+    "tests/services/test_prefect_runs.py": "a Prefect server",
 }
 _LONGEST = tuple(dict.fromkeys(STARTS.values()))
 

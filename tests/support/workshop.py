@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig
 from srgan.data.dataset import Crops, open_crops
 from srgan.data.prepare import prepare_dataset
 from srgan.data.shards import ShardCache
 from srgan.data.tables import Split
 from srgan.refs import DatasetRef
+from srgan.services.s3 import S3Store
 
 CONFIG = DataConfig(scale=4, crop_size=32, eval_share=0.3, shard_bytes=8 * 32 * 32 * 3)
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.config import DataConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.refs import DatasetRef
+from srgan.services.s3 import S3Store
 
 
 @pytest.fixture

@@ -15,17 +15,16 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from srgan.adapters.s3 import S3Store, open_store
 from srgan.config import AdversarialConfig, LearningRate, PretrainConfig
 from srgan.data.dataset import Patches, share_of
 from srgan.data.shards import ShardCache
 from srgan.refs import DatasetRef
+from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 from srgan.train import ranks
 from srgan.train.adversarial import Adversarial
-from srgan.train.build import build_stage
-from srgan.train.run import StageInputs, run_stage
+from srgan.train.run import StageInputs, build_stage, run_stage
 from srgan.train.step import Stage
 from tests.support.stages import (
     BATCH_NORM,

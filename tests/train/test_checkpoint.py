@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.errors import CheckpointError, StorageError
 from srgan.keys import part_key, parts_prefix
 from srgan.refs import to_json
+from srgan.services.s3 import S3Store
 from srgan.train.checkpoint import (
     Manifest,
     checkpoint_keys,

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from srgan.adapters.s3 import S3Store
 from srgan.config import FeatureContentConfig, GeneratorConfig
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError
@@ -13,10 +12,10 @@ from srgan.models.interchange import dump_generator
 from srgan.models.luma import luma_of
 from srgan.models.weights import publish_weights
 from srgan.refs import DatasetRef
+from srgan.services.s3 import S3Store
 from srgan.train.adversarial import Adversarial
-from srgan.train.build import build_stage
 from srgan.train.content import build_content_loss, read_perceptual
-from srgan.train.run import StageInputs, run_stage
+from srgan.train.run import StageInputs, build_stage, run_stage
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import BATCH_NORM, CPU, adversarial, differing, pretrain, windows
 

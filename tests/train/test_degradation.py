@@ -12,8 +12,7 @@ from torch import Tensor
 
 from srgan.config import DegradationConfig
 from srgan.resize import Degradation
-from srgan.train.degradation import RealDegradation, build_degradation, draw
-from srgan.train.jpeg import compress
+from srgan.train.degradation import RealDegradation, build_degradation, compress, draw
 from tests.support.stages import pretrain, start, windows
 
 EVERYTHING = DegradationConfig(blur_sigma=(0.5, 2), noise_sigma=(1, 8), jpeg_quality=(50, 90))

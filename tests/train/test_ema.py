@@ -3,7 +3,7 @@
 import torch
 
 from srgan.models.build import build_generator
-from srgan.train.ema import Ema
+from srgan.train.update import Ema
 from tests.support.stages import BATCH_NORM, PLAIN
 
 COUNTS = torch.zeros(())

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from srgan.train.muon import Muon, orthogonal
-from srgan.train.state import dump_stage, load_stage
+from srgan.train.step import dump_stage, load_stage
 from srgan.train.update import Update
 from tests.support.stages import differing, everything, pretrain, start, windows
 from tests.support.updates import loss_of, network

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from srgan.adapters.s3 import S3Store
 from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.keys import parts_prefix
 from srgan.losses import adversarial_loss, discriminator_loss, pixel_loss
 from srgan.refs import DatasetRef, to_json
+from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.train.adversarial import Adversarial
 from srgan.train.checkpoint import Manifest

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.config import AdversarialConfig, PretrainConfig
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError, TrainingError
 from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
 from srgan.refs import CheckpointRef, DatasetRef
+from srgan.services.s3 import S3Store
 from srgan.train.checkpoint import Manifest, checkpoint_keys, read_generator, read_manifest
 from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage

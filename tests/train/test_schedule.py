@@ -3,7 +3,7 @@
 import pytest
 
 from srgan.config import LearningRate
-from srgan.train.schedule import learning_rate_at
+from srgan.train.step import learning_rate_at
 
 
 def test_a_constant_rate_is_its_peak_at_every_step() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from srgan.adapters.s3 import S3Store
 from srgan.errors import StorageError
+from srgan.services.s3 import S3Store
 from srgan.train.stall import Watch
 
 LIMIT_S = 2.0

@@ -5,13 +5,13 @@ import hashlib
 import pytest
 import torch
 
-from srgan.adapters.s3 import S3Store
 from srgan.config import FeatureContentConfig
 from srgan.errors import CheckpointError
-from srgan.evaluate.judges import Training, training_of
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
+from srgan.promotion.teachers import Training, training_of
 from srgan.refs import ModelRef
+from srgan.services.s3 import S3Store
 from srgan.train.checkpoint import Manifest, read_generator, read_manifest
 from srgan.train.checkpoint_writer import CheckpointWriter
 from srgan.train.starting import publish_start

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from srgan.errors import CheckpointError
-from srgan.train.state import dump_stage, load_stage
+from srgan.train.step import dump_stage, load_stage
 from tests.support.stages import (
     BATCH_NORM,
     adversarial,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from srgan.config import AdversarialConfig, PretrainConfig
-from srgan.train.state import dump_stage
+from srgan.train.step import dump_stage
 from tests.support.stages import BATCH_NORM, adversarial, pretrain, start, windows
 
 

@@ -1,0 +1,133 @@
+"""What a flow run shows of the Ray job that it follows: state, log lines, progress."""
+
+import json
+import re
+import time
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from srgan.errors import StorageError
+from srgan.services.ray_jobs import RayJobs
+from srgan.storage import ObjectStore
+
+_FIRST_POLL_S = 1.0
+_MAX_POLL_S = 4.0
+_LINES_ON_ATTACHING = 3
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ACTOR = re.compile(r"^\((?P<actor>\w+) pid=\d+(, ip=[^)]+)?\) ")
+# Ray's own messages. Its errors and warnings are kept.
+_NOISE = re.compile(
+    r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\s+(INFO|DEBUG) "
+    r"|^Running entrypoint for job |^Setting up process group"
+    r"|^Started distributed worker|^- \(node_id="
+)
+
+
+def follow(
+    jobs: RayJobs,
+    job_id: str,
+    *,
+    store: ObjectStore,
+    stage: str,
+    progress_key: str | None,
+    attached: bool,
+) -> str | None:
+    """Show a job in the log of the current flow or task run until it ends; its last status.
+
+    None when the cluster no longer knows the job. Polls slow down from 1 to 4 seconds.
+    """
+    logger = get_run_logger()
+    relay = LogRelay(jobs, job_id, attached=attached)
+    progress = ProgressBar(store, progress_key, stage) if progress_key else None
+    shown: str | None = None
+    pause_s = _FIRST_POLL_S
+    while True:
+        job = jobs.find(job_id)
+        for line in relay.new_lines():
+            logger.info("%s: %s", stage, line)
+        if progress:
+            progress.update()
+        if job is None or not job.active:
+            return job.status if job else None
+        if job.status != shown:
+            shown = job.status
+            logger.info("%s: job %s is %s. %s", stage, job_id, shown, job.message)
+        time.sleep(pause_s)
+        pause_s = min(1.2 * pause_s, _MAX_POLL_S)
+
+
+class LogRelay:
+    """The lines that a driver has written since the last look, without Ray's own chatter."""
+
+    def __init__(self, jobs: RayJobs, job_id: str, *, attached: bool) -> None:
+        self._jobs = jobs
+        self._job_id = job_id
+        self._attached = attached
+        self._seen_chars = 0
+
+    def new_lines(self) -> list[str]:
+        """Whole new lines. Of a job that is attached to, only the last few at first."""
+        text = self._jobs.log(self._job_id)
+        if not text:
+            return []
+        end = text.rfind("\n") + 1
+        lines = relevant(text[self._seen_chars : end])
+        self._seen_chars = max(end, self._seen_chars)
+        if self._attached:
+            self._attached = False
+            return lines[-_LINES_ON_ATTACHING:]
+        return lines
+
+
+def relevant(text: str) -> list[str]:
+    """Lines of a driver's log that are ours or matter, without colours and actor names."""
+    kept = []
+    for raw in text.splitlines():
+        line = _COLOUR.sub("", raw)
+        actor = _ACTOR.match(line)
+        line = _ACTOR.sub("", line).rstrip()
+        if actor and actor["actor"] == "TrainController" and not _is_trouble(line):
+            continue
+        if line and not _NOISE.match(line):
+            kept.append(line)
+    return kept
+
+
+def _is_trouble(line: str) -> bool:
+    return any(word in line for word in ("ERROR", "WARNING", "Error", "failed", "Failure"))
+
+
+class ProgressBar:
+    """A Prefect progress artifact fed by the progress file that a job writes to the bucket."""
+
+    def __init__(self, store: ObjectStore, key: str, stage: str) -> None:
+        self._store = store
+        self._key = key
+        self._stage = stage
+        self._artifact: UUID | None = None
+        self._step = -1
+
+    def update(self) -> None:
+        """Show the newest progress; a file that is not there yet is no error."""
+        try:
+            found = self._store.find(self._key)
+        except StorageError:
+            return  # a display; whether the job works is for the job itself to say
+        if found is None:
+            return
+        report = json.loads(found)
+        step, steps = int(report["step"]), int(report["steps"])
+        if step == self._step:
+            return
+        self._step = step
+        percent = min(100.0, 100.0 * step / max(steps, 1))
+        eta_s = report.get("eta_s")
+        text = f"step {step} of {steps}" + (f", {eta_s:.0f} s left" if eta_s is not None else "")
+        if self._artifact is None:
+            made = create_progress_artifact(percent, key=self._stage, description=text)
+            assert isinstance(made, UUID)
+            self._artifact = made
+        else:
+            update_progress_artifact(self._artifact, percent, description=text)

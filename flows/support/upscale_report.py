@@ -1,0 +1,161 @@
+"""Show a bulk run: its forecast, its progress, its summary and a few of its images."""
+
+import base64
+import time
+from uuid import UUID
+
+from prefect import get_run_logger, task
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+
+from flows.support.tasks import PATIENTLY
+from srgan.bulk.forecast import Forecast
+from srgan.bulk.plan import BulkPlan
+from srgan.bulk.progress import Finished, RunProgress
+from srgan.bulk.records import Tally
+from srgan.bulk.run import BulkRun
+from srgan.bulk.samples import contact_sheet
+from srgan.bulk.summary import Summary, summarise, write_summary
+from srgan.errors import StorageError
+from srgan.keys import contact_sheet_key
+from srgan.readable import duration
+from srgan.refs import UpscaleReport
+
+_LOG_EVERY_S = 30.0
+
+
+class RunProgressBar:
+    """A progress artifact, and a log line with the time left every half a minute.
+
+    Time left is judged by source bytes since this flow process began to follow the batches.
+    """
+
+    def __init__(self, run: BulkRun, plan: BulkPlan) -> None:
+        self._plan = plan
+        self._logger = get_run_logger()
+        self._progress = RunProgress(run)
+        self._began = self._said = time.monotonic()
+        self._first = self._read() or Finished()
+        self._shown = self._first
+        self._artifact: UUID | None = None
+
+    def update(self) -> None:
+        """Show what the batches have done since the last time."""
+        now = self._read()
+        if now is None or now == self._shown:
+            return
+        self._shown = now
+        percent, text = self._standing(now)
+        if self._artifact is None:
+            made = create_progress_artifact(percent, key="upscale-progress", description=text)
+            assert isinstance(made, UUID)
+            self._artifact = made
+        else:
+            update_progress_artifact(self._artifact, percent, description=text)
+        if time.monotonic() - self._said >= _LOG_EVERY_S:
+            self._said = time.monotonic()
+            self._logger.info(text)
+
+    def _read(self) -> Finished | None:
+        try:
+            return self._progress.read()
+        except StorageError:
+            return None  # only a display; batches report their own errors
+
+    def _standing(self, now: Finished) -> tuple[float, str]:
+        total = max(self._plan.todo_bytes, 1)
+        seconds = time.monotonic() - self._began
+        done = now.source_bytes - self._first.source_bytes
+        megapixels = now.megapixels - self._first.megapixels
+        text = (
+            f"{now.num_images} of {self._plan.num_todo} images ({now.num_failed} failed), "
+            f"{megapixels / seconds:.2f} output megapixels per second"
+        )
+        if done:
+            left_s = seconds * (total - now.source_bytes) / done
+            text += f", about {duration(left_s)} left"
+        return min(100.0, 100 * now.source_bytes / total), text
+
+
+@task
+def show_forecast(forecast: Forecast) -> Forecast:
+    """Show the plan as an artifact and in the log."""
+    create_markdown_artifact(
+        "\n".join(f"- {part}" for part in forecast.text.split("; ")),
+        key="upscale-plan",
+        description="What a run would do; nothing was written",
+    )
+    get_run_logger().info("Plan only: %s", forecast.text)
+    return forecast
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def publish_summary(
+    run: BulkRun, plan: BulkPlan, finished: dict[int, Tally], lost: dict[int, str]
+) -> tuple[UpscaleReport, Summary]:
+    """Write the run's summary, and show it as tables on the flow run's page."""
+    summary = summarise(plan, finished, lost)
+    report = write_summary(run, summary)
+    counts = summary.counts
+    create_table_artifact(
+        key="upscale",
+        description=f"`{plan.source}` → `{plan.destination}` with `{summary.model}`; everything "
+        f"in `{report.summary_key}`",
+        table=[
+            {
+                "model": summary.model,
+                "images": summary.num_keys,
+                "done": counts.num_done,
+                "skipped": counts.num_skipped,
+                "failed": counts.num_failed,
+                "MB read": round(counts.input_bytes / 1e6, 1),
+                "MB written": round(counts.output_bytes / 1e6, 1),
+                "output megapixels": round(counts.output_megapixels, 2),
+                "megapixels per second": round(summary.megapixels_per_s, 3),
+                "seconds": round(summary.seconds, 1),
+            }
+        ],
+    )
+    create_table_artifact(
+        key="upscale-stages",
+        description="Seconds of all images by stage of the work; stages overlap",
+        table=[{"stage": name, "seconds": round(s, 1)} for name, s in counts.seconds.items()],
+    )
+    if counts.failures:
+        create_table_artifact(
+            key="upscale-failures",
+            description=f"The first {len(counts.failures)} of {counts.num_failed} failed images",
+            table=[{"image": key, "reason": why} for key, why in counts.failures.items()],
+        )
+    get_run_logger().info(
+        "%d done, %d skipped, %d failed of %d images: %.1f output megapixels in %.0f s",
+        counts.num_done,
+        counts.num_skipped,
+        counts.num_failed,
+        summary.num_keys,
+        counts.output_megapixels,
+        summary.seconds,
+    )
+    return report, summary
+
+
+@task(**PATIENTLY, cache_policy=NO_CACHE)
+def show_samples(run: BulkRun) -> None:
+    """Store before and after of a few images with the run, and show them on its page."""
+    sheet = contact_sheet(run)
+    if sheet is None:
+        return
+    key = contact_sheet_key(run.destination.address, run.name)
+    run.destination.store.put(key, sheet, content_type="image/jpeg")
+    # In the artifact itself, because a browser does not have the keys of the bucket.
+    create_image_artifact(
+        f"data:image/jpeg;base64,{base64.b64encode(sheet).decode()}",
+        key="upscale-samples",
+        description="Before (enlarged by bicubic) and after, from the middle of a few images",
+    )

@@ -1,0 +1,356 @@
+"""One batch of a bulk run: reading, upscaling and writing overlap; bad images are only recorded.
+
+Reader threads fetch and decode ahead, the calling thread alone runs the network, writer threads
+encode and store behind it. A row is made when its output is whole, and the rows of the batch are
+published when all of them are. Killed at any time and run again, a batch recognises finished
+outputs by their metadata.
+"""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import BytesIO
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+from srgan.bulk.decoders import Decode, check_file_size
+from srgan.bulk.join import Item
+from srgan.bulk.names import metadata_key, reroute_suffix
+from srgan.bulk.records import Record, from_parquet, to_parquet
+from srgan.bulk.run import BulkRun, Stamp
+from srgan.bulk.sizing import Sizing, target_format
+from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
+from srgan.images import Photo
+from srgan.images.rows import encode_into
+from srgan.images.spool import SpooledPhoto
+from srgan.inference.memory import is_out_of_memory
+from srgan.keys import records_key
+
+NUM_READERS = 3
+"""Images that are read and decoded at once."""
+_WRITERS = 2
+_SOURCE = "srgan-source"
+"""Metadata of an output: the key of its source."""
+_PAUSES_S = (1.0, 5.0, 15.0, 30.0)
+"""Before keys whose storage failed are tried again; the client itself repeats for seconds."""
+_MEMORY_BYTES = 2**30
+"""Bound on decoded and upscaled pixels that wait for their turn; a larger image waits alone."""
+
+
+class Upscaler(Protocol):
+    """The part of `Engine` that a batch uses."""
+
+    scale: int
+
+    def upscale_photo(self, photo: Photo) -> Photo:
+        """The photo `scale` times as wide and high, its mode and metadata kept."""
+
+    def held_bytes(self, photo: Photo) -> int:
+        """Memory that a photo and its result take until the result is encoded."""
+
+
+class MemoryBudget:
+    """Lets images in while their bytes fit into a budget.
+
+    An image larger than the budget waits until it is alone, so that it is not refused for ever.
+    """
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._taken_bytes = 0
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def take(self, size_bytes: int) -> None:
+        """Wait for room; `RuntimeError` once the budget is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._has_room(size_bytes))
+            if self._closed:
+                raise RuntimeError("the batch has ended")
+            self._taken_bytes += size_bytes
+
+    def give_back(self, size_bytes: int) -> None:
+        """Make room for others."""
+        with self._changed:
+            self._taken_bytes -= size_bytes
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Wake every waiting thread with an error, because nobody makes room any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _has_room(self, size_bytes: int) -> bool:
+        return not self._taken_bytes or self._taken_bytes + size_bytes <= self._budget_bytes
+
+
+class Batch:
+    """The stages of one batch and what they share."""
+
+    def __init__(
+        self,
+        run: BulkRun,
+        engine: Upscaler,
+        decode: Decode,
+        *,
+        progress: Callable[[Record], None] = lambda _: None,
+        sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
+    ) -> None:
+        self._run = run
+        self._source = run.source.store
+        self._destination = run.destination.store
+        self._engine = engine
+        self._decode = decode
+        self._stamp = run.stamp
+        self._config = run.config
+        self._sizing = Sizing(engine.scale, scale=run.config.scale, size=run.config.size)
+        self._progress = progress
+        self._sample = sample
+
+    def run(self, number: int, items: Sequence[Item]) -> list[Record]:
+        """Upscale every item and publish the rows as those of batch `number`; rows in key order.
+
+        Rows that are already published are returned as they are. Keys whose storage failed are
+        tried again at the end, with growing pauses while the store is away, so that a minute of
+        that costs no image. `StorageError` when the rows themselves cannot be written.
+        """
+        key = records_key(self._run.destination.address, self._run.name, number)
+        published = self._destination.find(key)
+        if published is not None:
+            return from_parquet(published, self._destination.uri(key))
+        rows = {row.source_key: row for row in self._pass(items)}
+        for pause_s in _PAUSES_S:
+            lost = [item for item in items if rows[item.key].error == StorageError.__name__]
+            if not lost:
+                break
+            if not self._stores_answer(lost[0], key):
+                time.sleep(pause_s)
+            rows |= {row.source_key: row for row in self._pass(lost)}
+        records = [rows[item.key] for item in items]
+        try:
+            self._destination.put(key, to_parquet(records), if_absent=True)
+        except ConflictError:
+            # Another attempt of this batch was alive after all; its rows are as true.
+            return from_parquet(self._destination.get(key), key)
+        return records
+
+    def _stores_answer(self, item: Item, key: str) -> bool:
+        """True if waiting is useless because only single keys cannot be read or written."""
+        try:
+            self._source.head(item.key)
+            self._destination.head(key)
+        except StorageError:
+            return False
+        return True
+
+    def _pass(self, items: Sequence[Item]) -> list[Record]:
+        loaded: SimpleQueue[_InFlight] = SimpleQueue()
+        finished: SimpleQueue[_InFlight] = SimpleQueue()
+        budget = MemoryBudget(_MEMORY_BYTES)
+        with (
+            ThreadPoolExecutor(NUM_READERS, "read") as readers,
+            ThreadPoolExecutor(_WRITERS, "write") as writers,
+        ):
+            try:
+                for item in items:
+                    image = _InFlight(item, _skipped(item, self._stamp))
+                    readers.submit(self._load, image, budget, loaded)
+                rows: list[Record] = []
+                for _ in items:
+                    image = loaded.get()
+                    self._upscale(image)
+                    writers.submit(self._store, image, budget, finished)
+                    while not finished.empty():
+                        rows.append(self._row(finished.get()))
+                while len(rows) < len(items):
+                    rows.append(self._row(finished.get()))
+                return rows
+            except BaseException:
+                budget.close()
+                readers.shutdown(wait=False, cancel_futures=True)
+                writers.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _load(
+        self, image: "_InFlight", budget: MemoryBudget, loaded: "SimpleQueue[_InFlight]"
+    ) -> None:
+        try:
+            if not self._is_there(image):
+                check_file_size(image.item.size_bytes, self._config.max_pixels)
+                with image.timed("read"):
+                    data = self._source.find(image.item.key)
+                if data is None:
+                    raise ImageError("missing", "deleted after the run was planned")
+                with image.timed("decode"):
+                    photo = self._decode(data, max_pixels=self._config.max_pixels)
+                if self._is_wanted(image, photo):
+                    image.photo = photo
+                    image.memory_bytes = self._engine.held_bytes(photo)
+                    budget.take(image.memory_bytes)
+        except BaseException as error:  # handed to the thread that makes the row or raises it
+            image.photo, image.error = None, error
+        loaded.put(image)
+
+    def _is_there(self, image: "_InFlight") -> bool:
+        """True if an attempt that was killed, or a run without records, made the output.
+
+        `ImageError` (``occupied``) for an object that was not made from this source: it may be
+        somebody's only copy.
+        """
+        key = image.row.destination_key
+        info = self._destination.head(key)
+        if info is None:
+            return False
+        found, wanted = self._destination.metadata(key), self._metadata(image.item)
+        if found.get(_SOURCE) != wanted[_SOURCE]:
+            raise ImageError(
+                "occupied",
+                f"{self._destination.uri(key)} exists and was not made from this source; move "
+                "it away, or choose another destination",
+            )
+        if not wanted.items() <= found.items():
+            return False
+        image.note(destination_token=info.token, destination_bytes=info.size_bytes)
+        return True
+
+    def _is_wanted(self, image: "_InFlight", photo: Photo) -> bool:
+        """Choose format and key of the output; False if it goes under another key and is there."""
+        chosen = self._config.output_format
+        wanted = photo.format if chosen == "same" else chosen
+        image.format = target_format(photo, wanted, self._config.oversize, self._sizing)
+        if image.format == wanted:
+            return True
+        image.note(destination_key=image.item.output + reroute_suffix(self._config.oversize))
+        return not self._is_there(image)
+
+    def _upscale(self, image: "_InFlight") -> None:
+        if image.photo is None:
+            return
+        try:
+            with image.timed("upscale"):
+                result = self._engine.upscale_photo(image.photo)
+                image.output = self._sizing.fitted(result, image.photo)
+            self._sample(image.item, image.photo, image.output)
+        except PASSED_BY as error:
+            image.error = error
+        image.photo = None
+
+    def _store(
+        self, image: "_InFlight", budget: MemoryBudget, finished: "SimpleQueue[_InFlight]"
+    ) -> None:
+        try:
+            if image.output is not None:
+                self._write(image, image.output)
+        except BaseException as error:  # as in `_load`
+            image.error = error
+        finally:
+            image.output = None
+            budget.give_back(image.memory_bytes)
+        finished.put(image)
+
+    def _write(self, image: "_InFlight", photo: Photo) -> None:
+        # If the pixels are in a file, the encoded output goes to one too.
+        on_disk = isinstance(photo, SpooledPhoto)
+        with tempfile.TemporaryFile() if on_disk else BytesIO() as file:
+            with image.timed("encode"):
+                encode_into(
+                    file,
+                    photo,
+                    format=image.format,
+                    jpeg_quality=self._config.jpeg_quality,
+                    jpeg_subsampling=self._config.jpeg_subsampling,
+                )
+                num_bytes = file.tell()
+                file.seek(0)
+            with image.timed("write"):
+                token = self._destination.put(
+                    image.row.destination_key,
+                    file,
+                    metadata=self._metadata(image.item),
+                    content_type=f"image/{image.format}",
+                )
+        height, width = photo.pixels.shape[:2]
+        image.note(outcome="done", destination_token=token, destination_bytes=num_bytes)
+        image.note(width=width, height=height)
+
+    def _metadata(self, item: Item) -> dict[str, str]:
+        return {
+            _SOURCE: metadata_key(item.key),
+            "srgan-source-token": item.token,
+            "srgan-model": self._stamp.model,
+            "srgan-config": self._stamp.config_digest,
+        }
+
+    def _row(self, image: "_InFlight") -> Record:
+        row = image.finished_row()
+        self._progress(row)
+        return row
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """An item between its stages; one thread at a time has it."""
+
+    item: Item
+    row: Record
+    """As much of it as is known so far."""
+    photo: Photo | None = None
+    format: str = ""
+    output: Photo | None = None
+    memory_bytes: int = 0
+    error: BaseException | None = None
+
+    def note(self, **columns: Any) -> None:
+        """Fill in columns of the row."""
+        self.row = replace(self.row, **columns)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.note(**{f"{stage}_s": time.monotonic() - began})
+
+    def finished_row(self) -> Record:
+        """The row; an error that is not of this image alone is raised, to end the batch."""
+        error = self.error
+        if error is None:
+            return self.row
+        if not isinstance(error, PASSED_BY):
+            raise error
+        return replace(
+            self.row,
+            outcome="failed",
+            error=type(error).__name__,
+            reason=_reason(error),
+            detail=error.detail if isinstance(error, ImageError) else str(error),
+        )
+
+
+def _skipped(item: Item, stamp: Stamp) -> Record:
+    """The row of an item before anything was done: all there is if its output exists."""
+    return Record(
+        source_key=item.key,
+        source_token=item.token,
+        source_bytes=item.size_bytes,
+        model=stamp.model,
+        config_digest=stamp.config_digest,
+        outcome="skipped",
+        destination_key=item.output,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ImageError):
+        return error.reason
+    if isinstance(error, StorageError):
+        return "storage"
+    if is_out_of_memory(error):
+        return "out_of_memory"
+    return "engine"

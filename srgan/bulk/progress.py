@@ -1,0 +1,91 @@
+"""Progress of a bulk run: each batch writes its own to an object, and the flow adds them up."""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from srgan.bulk.join import Item
+from srgan.bulk.records import Record, Sums
+from srgan.bulk.run import BulkRun
+from srgan.errors import StorageError
+from srgan.keys import batch_progress_key, batch_progress_prefix
+from srgan.refs import to_json
+
+logger = logging.getLogger(__name__)
+
+_SAY_EVERY_S = 5.0
+
+
+class Finished(Sums):
+    """Counts over the images that a batch, or a whole run, has finished with."""
+
+    num_images: int = 0
+    num_failed: int = 0
+    source_bytes: int = 0
+    megapixels: float = 0.0
+    """Of outputs that were made; 0 for images that were done before."""
+
+
+class BatchProgress:
+    """Called with every record of a batch; writes to the log and the store every few seconds.
+
+    Failures are logged at once. Time left is judged by source bytes.
+    """
+
+    def __init__(self, run: BulkRun, batch: int, items: Sequence[Item]) -> None:
+        self._store = run.destination.store
+        self._key = batch_progress_key(run.destination.address, run.name, batch)
+        self._batch = batch
+        self._num_images = len(items)
+        self._total_bytes = sum(item.size_bytes for item in items)
+        self._began = self._said = time.monotonic()
+        self._now = Finished()
+
+    def __call__(self, row: Record) -> None:
+        failed = row.outcome == "failed"
+        self._now += Finished(
+            num_images=1,
+            num_failed=int(failed),
+            source_bytes=row.source_bytes,
+            megapixels=row.width * row.height / 1e6,
+        )
+        if failed:
+            logger.warning("failed: %r: %s: %s", row.source_key, row.reason, row.detail)
+        now = time.monotonic()
+        if now - self._said >= _SAY_EVERY_S or self._now.num_images == self._num_images:
+            self._said = now
+            self._say(now - self._began)
+
+    def _say(self, seconds: float) -> None:
+        now = self._now
+        left_s = seconds * (self._total_bytes - now.source_bytes) / max(now.source_bytes, 1)
+        logger.info(
+            "batch %d: %d of %d images, %.1f output megapixels at %.2f per second, %.0f s left",
+            self._batch,
+            now.num_images,
+            self._num_images,
+            now.megapixels,
+            now.megapixels / max(seconds, 1e-3),
+            left_s,
+        )
+        with suppress(StorageError):  # only a display; the records are what counts
+            self._store.put(self._key, to_json(now), content_type="application/json")
+
+
+class RunProgress:
+    """The sum over a run's batches; only objects that have changed are read again."""
+
+    def __init__(self, run: BulkRun) -> None:
+        self._store = run.destination.store
+        self._prefix = batch_progress_prefix(run.destination.address, run.name)
+        self._tokens: dict[str, str] = {}
+        self._parts: dict[str, Finished] = {}
+
+    def read(self) -> Finished:
+        """Add up what the batches have written; `StorageError` when the store is away."""
+        for info in self._store.list(self._prefix):
+            if self._tokens.get(info.key) != info.token:
+                self._parts[info.key] = Finished.model_validate_json(self._store.get(info.key))
+                self._tokens[info.key] = info.token
+        return sum(self._parts.values(), Finished())

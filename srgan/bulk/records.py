@@ -1,0 +1,200 @@
+"""Records of every source key: rows in immutable Parquet parts below the destination.
+
+``<destination>/_srgan/<run>/records/<batch>.parquet`` holds one row for each key that the run had
+to touch. A key that an earlier run's row still covers does not get a new row: the parts of all runs
+together hold at least one row for every key, and a run over a million unchanged keys writes none.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from io import BytesIO
+from itertools import islice
+from typing import Any, Literal, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from srgan.bulk.run import Stamp
+from srgan.errors import DataError
+from srgan.refs import Ref
+
+Outcome = Literal["done", "skipped", "failed"]
+
+_MAX_FAILURES = 20
+_MAX_DETAIL_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One source key in one run."""
+
+    source_key: str
+    source_token: str
+    """Change token of the source when the run was planned."""
+    source_bytes: int
+    model: str
+    """`Stamp.model`: name, version and weights."""
+    config_digest: str
+    outcome: Outcome
+    """``skipped``: a whole output of the same source, model and config existed already."""
+    destination_key: str = ""
+    destination_token: str = ""
+    destination_bytes: int = 0
+    error: str = ""
+    """Error class of a failed key."""
+    reason: str = ""
+    """Short stable name of the failure, such as ``truncated``."""
+    detail: str = ""
+    width: int = 0
+    """Width and height of the output in pixels; 0 unless done."""
+    height: int = 0
+    read_s: float = 0.0
+    decode_s: float = 0.0
+    upscale_s: float = 0.0
+    encode_s: float = 0.0
+    write_s: float = 0.0
+
+
+_TYPES: dict[Any, Any] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_SCHEMA = pa.schema(
+    [pa.field(f.name, _TYPES.get(f.type, pa.string()), nullable=False) for f in fields(Record)]
+)
+
+
+def to_parquet(records: Iterable[Record]) -> bytes:
+    """Write rows as one Parquet file."""
+    rows = [asdict(record) for record in records]
+    for row in rows:
+        row["detail"] = row["detail"][:_MAX_DETAIL_CHARS]
+    buffer = BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def from_parquet(data: bytes, key: str) -> list[Record]:
+    """Read all rows of a part; `DataError` naming its `key` if it is damaged."""
+    return [Record(**row) for row in _read(data, key, _SCHEMA.names).to_pylist()]
+
+
+def covering(data: bytes, key: str, stamp: Stamp) -> Iterator[tuple[str, str, str]]:
+    """(source key, source token, destination token) of outputs that carry this `stamp`."""
+    names = ["source_key", "source_token", "destination_token"]
+    table = _read(data, key, [*names, "outcome", "model", "config_digest"])
+    for row in table.to_pylist():
+        if row["outcome"] != "failed" and (row["model"], row["config_digest"]) == (
+            stamp.model,
+            stamp.config_digest,
+        ):
+            yield row["source_key"], row["source_token"], row["destination_token"]
+
+
+class Sums(Ref):
+    """Sums over images; two of them add up field by field."""
+
+    def __add__(self, other: Self) -> Self:
+        fields = type(self).model_fields
+        return type(self)(**{f: _added(getattr(self, f), getattr(other, f)) for f in fields})
+
+
+def _added(one: Any, other: Any) -> Any:
+    """Numbers are added, also name by name (zeros are left out); of two texts the first stays."""
+    if isinstance(one, dict):
+        both = {
+            name: _added(one[name], other[name]) if name in one and name in other else value
+            for name, value in (one | other).items()
+        }
+        return {name: value for name, value in both.items() if value}
+    return one if isinstance(one, str) else one + other
+
+
+class Throughput(Sums):
+    """Bytes and time that some images took."""
+
+    measured_on: str = "earlier runs"
+    source_bytes: int = 0
+    output_bytes: int = 0
+    megapixels: float = 0.0
+    upscale_s: float = 0.0
+    """Time in the network, summed over images."""
+
+    @property
+    def megapixels_per_s(self) -> float | None:
+        """Output megapixels per second of one job; None where nothing was measured."""
+        return self.megapixels / self.upscale_s if self.upscale_s else None
+
+
+def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:
+    """Measure the outputs of one part; only those with `stamp`, if one is given."""
+    columns = ["source_bytes", "destination_bytes", "width", "height", "upscale_s"]
+    table = _read(data, key, [*columns, "outcome", "model", "config_digest"])
+    chosen = pc.field("outcome") == "done"
+    if stamp is not None:
+        chosen &= pc.field("model") == stamp.model
+        chosen &= pc.field("config_digest") == stamp.config_digest
+    source_bytes, output_bytes, width, height, seconds = (
+        table.filter(chosen).column(name).to_numpy() for name in columns
+    )
+    return Throughput(
+        source_bytes=int(source_bytes.sum()),
+        output_bytes=int(output_bytes.sum()),
+        megapixels=float((width * height).sum()) / 1e6,
+        upscale_s=float(seconds.sum()),
+    )
+
+
+def _read(data: bytes, key: str, names: list[str]) -> pa.Table:
+    try:
+        return pq.read_table(BytesIO(data), columns=names).select(names)
+    except (pa.ArrowException, KeyError) as error:
+        raise DataError(
+            f"{key} is not a readable part of upscaling records ({error}); "
+            "delete it: its outputs are recognised by their own metadata"
+        ) from error
+
+
+class Tally(Sums):
+    """Counts over rows."""
+
+    num_done: int = 0
+    num_skipped: int = 0
+    num_failed: int = 0
+    input_bytes: int = 0
+    output_bytes: int = 0
+    output_megapixels: float = 0.0
+    seconds: dict[str, float] = Field(default_factory=dict)
+    """Summed over images by stage of the work; stages overlap, so this exceeds the wall time."""
+    reasons: dict[str, int] = Field(default_factory=dict)
+    failures: dict[str, str] = Field(default_factory=dict)
+    """The first failed keys with error class, reason and detail."""
+
+    def __add__(self, other: Self) -> Self:
+        added = super().__add__(other)
+        first = dict(islice(added.failures.items(), _MAX_FAILURES))
+        return added.model_copy(update={"failures": first})
+
+
+def tally(records: Iterable[Record]) -> Tally:
+    """Count the rows of one part."""
+    rows = list(records)
+    done = [row for row in rows if row.outcome == "done"]
+    failed = [row for row in rows if row.outcome == "failed"]
+    return Tally(
+        num_done=len(done),
+        num_skipped=sum(row.outcome == "skipped" for row in rows),
+        num_failed=len(failed),
+        input_bytes=sum(row.source_bytes for row in done),
+        output_bytes=sum(row.destination_bytes for row in done),
+        output_megapixels=sum(row.width * row.height for row in done) / 1e6,
+        seconds={
+            stage: sum(getattr(row, f"{stage}_s") for row in rows)
+            for stage in ("read", "decode", "upscale", "encode", "write")
+        },
+        reasons=dict(Counter(row.reason for row in failed)),
+        failures={
+            row.source_key: f"{row.error} {row.reason}: {row.detail}"
+            for row in failed[:_MAX_FAILURES]
+        },
+    )

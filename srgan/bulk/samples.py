@@ -1,0 +1,64 @@
+"""Before and after of a few images, which people look at first."""
+
+import numpy as np
+
+from srgan.bulk.join import Item
+from srgan.bulk.run import BulkRun
+from srgan.images import Photo, strip
+from srgan.images.photo import to_8_bits
+from srgan.images.strip import stack
+from srgan.keys import samples_key, samples_prefix
+
+_PER_BATCH = 2
+_PER_RUN = 6
+_SIDE = 256
+_CAPTION_CHARS = 30
+
+
+class Samples:
+    """Called with every upscaled image of a batch; keeps the middles of the first few."""
+
+    def __init__(self, scale: int) -> None:
+        self._scale = scale
+        self._rows: list[bytes] = []
+
+    def __call__(self, item: Item, before: Photo, after: Photo) -> None:
+        is_resized = after.pixels.shape[0] != before.pixels.shape[0] * self._scale
+        if len(self._rows) == _PER_BATCH or is_resized:
+            return  # resized outputs show other details
+        # Imports torch, which the flow does not need to show the pictures.
+        from srgan.resize import imresize
+
+        top, bottom, left, right = _middle(before.pixels.shape, max(1, _SIDE // self._scale))
+        lr = to_8_bits(before.pixels[top:bottom, left:right])
+        rows, columns = (
+            slice(first * self._scale, last * self._scale)
+            for first, last in ((top, bottom), (left, right))
+        )
+        sr = to_8_bits(np.array(after.pixels[rows, columns]))
+        enlarged = imresize(lr, scale=self._scale)
+        name = item.key.rpartition("/")[2][-_CAPTION_CHARS:]
+        self._rows.append(strip([(name, enlarged), ("upscaled", sr)]))
+
+    def publish(self, run: BulkRun, batch: int) -> None:
+        """Store one picture with a row for each image, if there was any."""
+        if self._rows:
+            key = samples_key(run.destination.address, run.name, batch)
+            run.destination.store.put(key, stack(self._rows), content_type="image/png")
+
+
+def contact_sheet(run: BulkRun) -> bytes | None:
+    """Put pictures from batches all over the run into a JPEG; None if nothing was upscaled."""
+    store = run.destination.store
+    prefix = samples_prefix(run.destination.address, run.name)
+    keys = sorted(info.key for info in store.list(prefix))
+    if not keys:
+        return None
+    step = -(-len(keys) // (_PER_RUN // _PER_BATCH))
+    return stack([store.get(key) for key in keys[::step]], kind="jpeg")
+
+
+def _middle(shape: tuple[int, ...], side: int) -> tuple[int, int, int, int]:
+    height, width = shape[:2]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return top, min(top + side, height), left, min(left + side, width)

@@ -1,0 +1,201 @@
+"""`srgan models`: what is registered, who is champion, and the way forward and back."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from srgan.cli.services import Services, services_for
+from srgan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from srgan.promotion.record import VersionRecord
+
+models_app = typer.Typer(
+    help="Versions of registered models, and which one is champion.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A registered model")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the log")]
+
+
+@models_app.command("list")
+def list_models(
+    model: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One model: its versions")
+    ] = None,
+) -> None:
+    """All models with their champions, or the versions of one."""
+    from srgan.cli.tables import models_table, show_tables, versions_table
+
+    with services_for(model) as services:
+        if model:
+            entries = services.log(model).entries()
+            versions = services.registry.versions(model)
+            aliases = services.registry.aliases(model)
+            show_tables(versions_table(model, versions, aliases, entries))
+        else:
+            rows = [
+                (name, services.registry.aliases(name), services.log(name).entries())
+                for name in services.registry.names()
+            ]
+            show_tables(models_table(rows))
+
+
+@models_app.command()
+def show(
+    address: Annotated[
+        str, typer.Argument(metavar="MODEL", help="NAME (its champion), NAME@ALIAS or NAME/VERSION")
+    ],
+) -> None:
+    """Where a version comes from, its figures, and the promotion log of its model."""
+    from srgan.cli.tables import figures_table, lineage_table, log_table, show_tables
+
+    with services_for() as services:
+        version = services.find(address)
+        entries = services.log(version.name).entries()
+        judges = version.trained_on_judge
+        tables = [lineage_table(version)]
+        if version.metrics:
+            where = "held-out crops, when it was registered"
+            tables.append(figures_table(version.metrics, where, judges))
+        for name, each in version.sets.items():
+            title = f"evaluation set {name} {each.version[:12]}"
+            tables.append(figures_table(each.metrics, title, judges))
+        show_tables(*tables, log_table(version.name, entries))
+
+
+@models_app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="NAME/VERSION or NAME@ALIAS")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The version to hold it against")],
+) -> None:
+    """Two versions by recorded figures on the same images, with intervals; measures nothing."""
+    from srgan.cli.tables import pairing_table, show_tables, what_differs
+    from srgan.promotion.pairing import find_pairings
+
+    with services_for() as services:
+        one, other = (services.find(address) for address in (first, second))
+        pairings = find_pairings(services.store, one.ref, other.ref)
+        show_tables(*(pairing_table(one.ref, other.ref, pairing) for pairing in pairings))
+        typer.echo(what_differs(one, other))
+
+
+@models_app.command()
+def promote(
+    address: Annotated[
+        str, typer.Argument(metavar="MODEL", help="NAME (its challenger) or NAME/VERSION")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Against the gate, or without it")] = False,
+    reason: Reason = "",
+) -> None:
+    """Make a version champion: by the gate and recorded figures, or by hand with a reason."""
+    from srgan.promotion.decide import promote_by_hand, recorded, settle
+    from srgan.versions.champion import champion_of, publish
+
+    if force != bool(reason.strip()):
+        raise ConfigError(
+            "a promotion by hand takes both, --force and --reason TEXT; without them the gate "
+            "decides"
+        )
+    with services_for() as services:
+        challenger = _challenger(services, address)
+        log = services.log(challenger.name)
+        if force:
+            before = log.champion()
+            champion_of(services.registry, log, typer.echo)
+            entry = promote_by_hand(
+                log, challenger.ref, before, challenger.dataset_version or "", reason.strip()
+            )
+        else:
+            entry = settle(
+                services.store,
+                challenger,
+                lambda log: champion_of(services.registry, log, typer.echo),
+                recorded(services.store, challenger),
+            )
+        _say(entry.decision.reason, publish(services.registry, log, entry))
+        # By the decision, not by today's champion: the next one may have been made meanwhile.
+        if entry.champion != challenger.version:
+            typer.echo(
+                f"Champion stays version {log.champion()}. To promote it all the same: "
+                "--force --reason TEXT"
+            )
+            raise typer.Exit(1)
+
+
+@models_app.command()
+def rollback(
+    model: Name,
+    reason: Reason,
+    to: Annotated[
+        int | None, typer.Option(metavar="N", help="A former champion; default: the last one")
+    ] = None,
+) -> None:
+    """Go back to the previous champion; the gate does not promote what was left again."""
+    from srgan.promotion.decide import line_of_return, roll_back
+    from srgan.versions.champion import champion_of, publish
+
+    if not reason.strip():
+        raise ConfigError("--reason is empty; say why, it is kept in the log")
+    with services_for(model) as services:
+        log = services.log(model)
+        champion_of(services.registry, log, typer.echo)
+        line = line_of_return(log, to)
+        target = services.find(f"models:/{model}/{line[-1]}")
+        entry = roll_back(log, target.ref, line, target.dataset_version or "", reason.strip())
+        _say(entry.decision.reason, publish(services.registry, log, entry))
+
+
+@models_app.command()
+def register(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A training run, as adversarial-1a2b…")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the run was meant for several")
+    ] = None,
+) -> None:
+    """Finish a registration that a retraining could not, MLflow being away; twice is once."""
+    from srgan.promotion.lineage import read_registration
+    from srgan.versions.register import register_version
+
+    with services_for() as services:
+        name, lineage = read_registration(services.store, run, model)
+        version = register_version(services.settings, services.store, name, lineage)
+        typer.echo(
+            f"{version.uri} is {run}; the gate decides: `prefect deployment run promote/promote "
+            f"--param model={name} --param version={version.version}`"
+        )
+
+
+@models_app.command()
+def repair(
+    model: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One model; default: all")
+    ] = None,
+) -> None:
+    """Bring aliases to what the promotion log says, after something died in between."""
+    from srgan.versions.champion import how_lost, lost, publish
+
+    with services_for(model) as services:
+        for name in [model] if model else services.registry.names():
+            log = services.log(name)
+            entries = log.entries()
+            moved = publish(services.registry, log, entries[-1]) if entries else None
+            if (gone := lost(services.registry, log)) is not None:
+                typer.echo(how_lost(name, gone))
+                continue
+            typer.echo(moved or f"{name}: alias and log agree")
+
+
+def _challenger(services: Services, address: str) -> "VersionRecord":
+    """What an address means as a challenger: a bare name is the newest one."""
+    from srgan.services.mlflow_models import CHALLENGER, parse_address
+
+    name, alias, version = parse_address(address)
+    bare = alias is None and version is None
+    return services.find(f"models:/{name}@{CHALLENGER}" if bare else address)
+
+
+def _say(*lines: object) -> None:
+    for line in lines:
+        if line is not None:
+            typer.echo(str(line))

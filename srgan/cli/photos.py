@@ -1,0 +1,236 @@
+"""`srgan degrade`, `upscale` and `evaluate`: photos on this disk, without any service."""
+
+import hashlib
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from srgan.cli.weights import open_generator
+from srgan.errors import (
+    PASSED_BY,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    SrganError,
+    StorageError,
+)
+
+if TYPE_CHECKING:
+    from srgan.config.networks import FeatureNetwork
+    from srgan.measure.comparison import Distance
+    from srgan.models.base import Generator
+
+Source = Annotated[Path, typer.Argument(metavar="SRC", help="A photo, or a folder of photos")]
+Destination = Annotated[Path, typer.Argument(metavar="DST", help="Folder (or file) of results")]
+
+_DEFAULT_SCALE = 4
+_LARGEST_SCALE = 16
+_UNITS = {"MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
+
+
+def degrade(
+    source: Source,
+    destination: Destination,
+    scale: Annotated[int, typer.Option(min=2, help="How much smaller")] = _DEFAULT_SCALE,
+) -> None:
+    """Shrink photos as the published benchmarks were: bicubic, identical to MATLAB's imresize."""
+    from srgan.images.files import plan_files, read_photo, write_photo
+    from srgan.images.photo import shrink
+
+    def shrunk(photo: Path, target: Path) -> Path:
+        write_photo(target, shrink(read_photo(photo), scale))
+        return target
+
+    _change_all(plan_files(source, destination), shrunk)
+
+
+def upscale(
+    source: Source,
+    destination: Destination,
+    model: Annotated[
+        str, typer.Option(help="nearest, bilinear, bicubic, a weights file or models:/NAME@ALIAS")
+    ],
+    scale: Annotated[
+        float | None,
+        typer.Option(help="How much larger; default: the model's own, for interpolation 4"),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Instead of --scale: 4096x wide, x2160 high, or both"),
+    ] = None,
+    format: Annotated[
+        Literal["same", "png", "jpeg", "webp", "tiff"], typer.Option(help="Of the results")
+    ] = "same",
+    oversize: Annotated[
+        Literal["refuse", "png", "tiff"],
+        typer.Option(help="What a result becomes that is too large for its format"),
+    ] = "refuse",
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP results")] = 92,
+    subsampling: Annotated[
+        Literal["4:4:4", "4:2:2", "4:2:0"], typer.Option(help="Of the colours of JPEG results")
+    ] = "4:4:4",
+    precision: Annotated[
+        Literal["fp32", "auto"],
+        typer.Option(help="fp32 is exact; auto three times as fast where there is bf16"),
+    ] = "auto",
+    memory: Annotated[
+        str, typer.Option(help="What the process may take, larger results go to the disk")
+    ] = "2GiB",
+    tile: Annotated[
+        int | None, typer.Option(min=1, help="Side of a tile in LR pixels; default: by --memory")
+    ] = None,
+    spool: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            writable=True,
+            help="Folder for results larger than --memory; default: that of temporary files",
+        ),
+    ] = None,
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Mean over eight turns: eight times the work")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what there is to do and how long it takes, only")
+    ] = False,
+) -> None:
+    """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
+    from srgan.allocator import use_large_pages
+    from srgan.bulk.decoders import Decoders
+    from srgan.bulk.files import FileUpscaler, foretell_files
+    from srgan.bulk.names import reroute_suffix
+    from srgan.bulk.sizing import Sizing
+    from srgan.images.files import plan_files
+    from srgan.inference.engine import Engine
+    from srgan.inference.ensemble import SelfEnsemble
+
+    use_large_pages()
+    memory_bytes = _size_bytes(memory)
+    files = plan_files(source, destination, format=format, rerouted=reroute_suffix(oversize))
+    generator = _open_generator(model, scale)
+    sizing = Sizing(generator.scale, scale=scale, size=size)
+    if self_ensemble:
+        generator = SelfEnsemble(generator)
+    engine = Engine(
+        generator,
+        tile=tile,
+        memory_bytes=memory_bytes,
+        precision=precision,
+        spool=spool,
+        growth=sizing.growth,
+    )
+    with Decoders(1) as decoders:
+        upscaler = FileUpscaler(engine, decoders.decode, sizing, oversize, quality, subsampling)
+        if plan:
+            typer.echo(foretell_files(files, upscaler).text)
+        else:
+            _change_all(files, upscaler)
+
+
+def evaluate(
+    hr: Annotated[Path, typer.Option(help="Folder of originals")],
+    sr: Annotated[Path, typer.Option(help="Folder of results, matched by stem")],
+    scale: Annotated[
+        int, typer.Option(min=1, help="Of the results; as wide a border is left out")
+    ] = _DEFAULT_SCALE,
+    distance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NETWORK[=FILE]",
+            help="Also a perceptual network's distance, its weights the mirrored ones, or from a "
+            "file, s3:// or https:// address; repeatable",
+        ),
+    ] = None,
+    lpips: Annotated[bool, typer.Option("--lpips", help="Also LPIPS: srgan[lpips]")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
+) -> None:
+    """PSNR and SSIM on luma of each result against its original, and the mean."""
+    from srgan.measure.folders import compare_folders, quality_table
+
+    distances = _open_distances(distance or [], lpips=lpips)
+    quality = compare_folders(hr, sr, scale=scale, distances=distances)
+    typer.echo(quality.model_dump_json(indent=1) if as_json else quality_table(quality))
+
+
+def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
+    from srgan.config.networks import DISTANCES
+    from srgan.measure.perceptual import PerceptualDistance
+
+    sources: dict[FeatureNetwork, str] = {}
+    for each in given:
+        network, named, source = each.partition("=")
+        if network not in DISTANCES or network in sources or (named and not source):
+            raise ConfigError(
+                f"--distance {each} is none: expected NETWORK or NETWORK=FILE, each network once, "
+                f"of {', '.join(DISTANCES)}"
+            )
+        sources[network] = source
+    distances: list[Distance] = []
+    for network, source in sources.items():
+        data = _perceptual_weights(network, source)
+        try:
+            distances.append(PerceptualDistance(network, data))
+        except CheckpointError as error:
+            raise CheckpointError(f"{source or network}: {error}") from error
+        # Distances compare within one weights file only.
+        digest = hashlib.sha256(data).hexdigest()
+        typer.echo(f"{DISTANCES[network]}: weights with SHA-256 {digest}", err=True)
+    if lpips:
+        from srgan.measure.lpips import LPIPS
+
+        distances.append(LPIPS())
+    return distances
+
+
+def _perceptual_weights(network: "FeatureNetwork", source: str) -> bytes:
+    from srgan.settings import Settings
+    from srgan.versions.mirror_weights import fetch_named, mirrored_weights
+
+    if source:
+        return fetch_named(Settings(), source)
+    try:
+        return mirrored_weights(Settings(), network)
+    except StorageError as error:
+        raise StorageError(f"{error}. Or name a file: --distance {network}=FILE") from error
+
+
+def _size_bytes(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MG]i?B)", text)
+    if match is None:
+        raise ConfigError(f"--memory {text!r} is no size; write it as 2GiB or 1500MB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def _open_generator(model: str, scale: float | None) -> "Generator":
+    from srgan.models.interpolation import Bicubic, Bilinear, Nearest
+
+    interpolations: dict[str, Callable[[int], Generator]] = {
+        "nearest": Nearest,
+        "bilinear": Bilinear,
+        "bicubic": Bicubic,
+    }
+    if model in interpolations:
+        if scale is not None and not 1 <= scale <= _LARGEST_SCALE:
+            raise ConfigError(f"--scale {scale:g}: {model} goes from 1 to {_LARGEST_SCALE}")
+        return interpolations[model](math.ceil(scale or _DEFAULT_SCALE))
+    return open_generator(model, others=interpolations)
+
+
+def _change_all(files: list[tuple[Path, Path]], change: Callable[[Path, Path], Path]) -> None:
+    """A result for each photo; one that cannot be used is named and passed by."""
+    num_failed = 0
+    for path, target in files:
+        try:
+            typer.echo(str(change(path, target)))
+        except (*PASSED_BY, DataError) as error:
+            text = error if isinstance(error, SrganError) else f"{type(error).__name__}: {error}"
+            typer.secho(f"{path}: {text}", fg="red", err=True)
+            num_failed += 1
+    if num_failed:
+        typer.echo(f"{num_failed} of {len(files)} photos could not be used", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,220 @@
+"""Tables of model versions and decisions for the terminal."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from srgan.measure.figures import (
+    OPINION,
+    figure_head,
+    figure_text,
+    in_order,
+    interval_text,
+    means_table,
+)
+from srgan.promotion.lineage import what_changed
+from srgan.promotion.log import Entry
+from srgan.refs import ModelRef
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from srgan.measure.bootstrap import Interval
+    from srgan.promotion.opinions import Opinion
+    from srgan.promotion.pairing import Pairing
+    from srgan.promotion.record import VersionRecord
+
+_CHAMPION, _CHALLENGER = "champion", "challenger"
+_DIGITS = 12
+_PLAIN_WIDTH = 160
+_MIN_WIDTH = 76  # or a title over a narrow table is folded
+
+
+def show_tables(*tables: "Table") -> None:
+    """Print to the terminal; into a pipe in plain lines that the terminal's width does not cut."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    for table in tables:
+        console.print(table)
+
+
+def models_table(
+    models: Sequence[tuple[str, Mapping[str, int], Sequence[Entry]]],
+) -> "Table":
+    """Name, aliases and log of each model."""
+    table = _table("model", "champion", "challenger", "last decision", "", title=None)
+    for name, aliases, entries in models:
+        last = entries[-1] if entries else None
+        champion = last.champion if last else None
+        shown = str(champion or "–")
+        if last and aliases.get(_CHAMPION) != champion:
+            shown += f" (alias {aliases.get(_CHAMPION, 'missing')}: srgan models repair {name})"
+        when, what = (last.time[:10], last.decision.reason) if last else ("", "")
+        table.add_row(name, shown, str(aliases.get(_CHALLENGER, "–")), when, what)
+    return table
+
+
+def versions_table(
+    model: str,
+    versions: Sequence["VersionRecord"],
+    aliases: Mapping[str, int],
+    entries: Sequence[Entry],
+) -> "Table":
+    """Versions of one model, the newest first, with their figures where they were registered."""
+    metrics = {each.version: each.metrics.get("model", {}) for each in versions}
+    figures = in_order(name for each in metrics.values() for name in each)
+    table = _table(
+        *("version", "alias", "registered", "recipe", "dataset"),
+        *map(figure_head, figures),
+        "standing",
+        title=model,
+    )
+    for each in reversed(versions):
+        number, judges = each.version, each.trained_on_judge
+        dataset = f"{each.dataset_name or '–'} {(each.dataset_version or '')[:_DIGITS]}"
+        table.add_row(
+            str(number),
+            ", ".join(sorted(name for name, version in aliases.items() if version == number)),
+            f"{each.created:%Y-%m-%d %H:%M}",
+            each.recipe_name or "–",
+            dataset.rstrip(),
+            *(
+                figure_text(name, metrics[number].get(name), taught="model" in judges.get(name, ()))
+                for name in figures
+            ),
+            standing_of(number, entries),
+        )
+    table.caption = "figures compare within one dataset version only; see srgan models compare"
+    return table
+
+
+def standing_of(version: int, entries: Sequence[Entry]) -> str:
+    """What the log last said of a version, in a few words."""
+    for entry in reversed(entries):
+        day = entry.time[:10]
+        if entry.hand and version in entry.hand.rolled_back:
+            return f"rolled back, {day}"
+        if entry.decision.challenger == version:
+            if not entry.decision.promoted:
+                return f"refused, {day}"
+            how = "by hand" if entry.hand else "by the gate"
+            if entry.hand and entry.hand.rolled_back:
+                how = "by rollback"
+            return f"champion {how}, {day}" + (
+                "" if version == entries[-1].champion else "; replaced"
+            )
+    return "not judged"
+
+
+def lineage_table(version: "VersionRecord") -> "Table":
+    """What is recorded with a version."""
+    rows = {
+        "alias": ", ".join(sorted(version.aliases or ())) or "–",
+        "training run": version.run,
+        "pretrained run": version.pretrained_run,
+        "recipe": version.recipe_name,
+        "dataset": version.dataset_name,
+        "dataset version": version.dataset_version,
+        "code": version.numerics_version,
+        "release": version.release_version,
+        "imported from": version.source_file,
+        "format": version.source_format,
+        "weights": version.weights_digest,
+        "decision": version.decision,
+        "rollback": version.rollback,
+    }
+    table = _table("", "", title=version.uri)
+    table.show_header = False
+    for title, value in rows.items():
+        if value is not None:
+            table.add_row(title, value)
+    return table
+
+
+def figures_table(
+    metrics: Mapping[str, Mapping[str, float]],
+    title: str,
+    trained_on_judge: Mapping[str, Sequence[str]],
+) -> "Table":
+    """Means of an evaluation by contestant; a distance says of whom its network was the teacher."""
+    means = means_table(metrics, trained_on_judge)
+    table = _table(*means.heads, title=title)
+    for row in means.rows:
+        table.add_row(*row)
+    return table
+
+
+def log_table(model: str, entries: Sequence[Entry]) -> "Table":
+    """Every decision about a model, the newest first."""
+    table = _table("no.", "time (UTC)", "by", "champion after", "what", title=f"log of {model}")
+    for entry in reversed(entries):
+        table.add_row(
+            str(entry.number),
+            entry.time[:16].replace("T", " "),
+            "hand" if entry.hand else "gate",
+            str(entry.champion or "–"),
+            entry.decision.reason,
+        )
+    return table
+
+
+def opinions_table(title: str, opinions: Mapping[int, "Opinion"]) -> "Table":
+    """Mean opinion scores of a study by version."""
+    table = _table("version", "MOS", "95 % interval", "images", "raters", title=title)
+    for version, each in opinions.items():
+        table.add_row(
+            str(version),
+            figure_text(OPINION, each.mean),
+            interval_text(OPINION, each.interval, signed=False),
+            str(each.num_images),
+            str(each.num_raters),
+        )
+    return table
+
+
+def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Table":
+    """Figures of two versions on the same images, and their difference."""
+    title = f"{pairing.where}, {len(pairing.first.report.images)} images"
+    table = _table("", first.uri, second.uri, "difference", "95 % interval", "", title=title)
+    for name in pairing.figures:
+        one, other = pairing.means(name)
+        taught, other_taught = pairing.taught(name)
+        found = pairing.difference(name)
+        table.add_row(
+            figure_head(name),
+            figure_text(name, one, taught=taught),
+            figure_text(name, other, taught=other_taught),
+            figure_text(name, one - other, signed=True),
+            interval_text(name, found),
+            _clearness(found) if pairing.decides(name) else "does not decide",
+        )
+    if not pairing.same_code:
+        table.caption = "measured by two versions of the code: small differences may be theirs"
+    return table
+
+
+def what_differs(first: "VersionRecord", second: "VersionRecord") -> str:
+    """Which of the things that versions are made of are not the same."""
+    found = what_changed(first.inputs, second.inputs)
+    return f"they differ in {', '.join(found)}" if found else "made of the same data, recipe, code"
+
+
+def _table(*columns: str, title: str | None) -> "Table":
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(
+        title=title,
+        box=SIMPLE,
+        title_justify="left",
+        caption_justify="left",
+        min_width=_MIN_WIDTH if title else None,
+    )
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _clearness(found: "Interval | None") -> str:
+    return "clear" if found and (found.high < 0 or found.low > 0) else "not clear"

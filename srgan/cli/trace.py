@@ -1,0 +1,45 @@
+"""`srgan trace`: where an upscaled image or a model version comes from, and what used it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def trace(
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="ADDRESS", help="s3://BUCKET/KEY of an upscaled image, or models:/NAME/VERSION"
+        ),
+    ],
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the chain as a picture as well")
+    ] = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="List every photo that the model was trained on")
+    ] = False,
+) -> None:
+    """Print the chain from an upscaled image to its model, runs, dataset, photos and code."""
+    from srgan.errors import ConfigError
+    from srgan.report.chain import as_svg, as_text
+    from srgan.services.mlflow_models import answers, require_answer
+    from srgan.settings import Settings
+    from srgan.versions.trace import check_address, source_keys
+    from srgan.versions.trace import trace as find
+
+    settings = Settings()
+    if svg and not svg.parent.is_dir():
+        raise ConfigError(f"--svg {svg}: there is no folder {svg.parent}")
+    check_address(address)
+    require_answer(settings)
+    with answers(explain=settings):
+        chain = find(settings, address, typer.echo)
+        typer.echo(as_text(chain))
+        if svg:
+            svg.write_text(as_svg(chain, alone=True), encoding="utf-8")
+            typer.echo(f"\ndrawn in {svg}")
+        if sources:
+            typer.echo("\nphotos:")
+            for key in source_keys(settings, address, typer.echo):
+                typer.echo(key)

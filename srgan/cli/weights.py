@@ -1,0 +1,152 @@
+"""`srgan weights`: the perceptual networks that content losses and evaluations use."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from srgan.config.networks import FeatureNetwork
+from srgan.disk import write_atomically
+from srgan.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from srgan.models.base import Generator
+
+
+def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
+    """Generator on the CPU in eval mode, from a file of ours or of others, or ``models:/…``.
+
+    `others` is what the command takes besides, for the message of a `ConfigError`.
+    """
+    if model.startswith("models:/"):
+        from srgan.services.mlflow_models import load
+
+        return load(model)
+    file = Path(model)
+    if not file.is_file():
+        known = (*others, "a weights file", "models:/NAME@ALIAS or models:/NAME/VERSION")
+        raise ConfigError(f"no model {model!r}: it is no file; expected {', '.join(known)}")
+    from srgan.models.foreign import import_generator
+
+    try:
+        return import_generator(file.read_bytes())
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from error
+
+
+def check_target(target: Path) -> None:
+    """`ConfigError` for a file that exists, which is never overwritten, or has no folder."""
+    if target.exists():
+        raise ConfigError(f"{target} exists; choose another one with --to")
+    if not target.parent.is_dir():
+        raise ConfigError(f"{target.parent} is no folder; make it first")
+
+
+weights_app = typer.Typer(help="Weights of perceptual networks.", no_args_is_help=True)
+
+
+@weights_app.command()
+def mirror(
+    name: Annotated[FeatureNetwork, typer.Argument(help="The network")],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="A file, s3:// or https:// address; default: torchvision's"),
+    ] = None,
+) -> None:
+    """Put the weights of a perceptual network into the bucket, where every worker finds them."""
+    from srgan.settings import Settings
+    from srgan.versions.mirror_weights import mirror as mirror_weights
+
+    settings = Settings()
+    mirrored = mirror_weights(settings, name, source)
+    typer.echo(
+        f"{name} is in s3://{settings.bucket}/weights/{mirrored.sha256}\n"
+        f"Content losses name it by the digits that its SHA-256 begins with; evaluations from now "
+        f"on report its perceptual distance."
+    )
+
+
+def import_weights(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Weights that others published")],
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Result; default: FILE.safetensors beside it, unless registered"),
+    ] = None,
+    register: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Make it a version of this model in the registry"),
+    ] = None,
+) -> None:
+    """Convert a checkpoint of SRResNet, MSRResNet or RRDBNet to safetensors with its config."""
+    from srgan.models.foreign import read_import
+    from srgan.models.interchange import dump_generator
+
+    if not file.is_file():
+        raise ConfigError(f"{file} is no file")
+    target = to if to or register else file.with_suffix(".safetensors")
+    if target:
+        check_target(target)
+    data = file.read_bytes()
+    try:
+        generator, source_format = read_import(data)
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from error
+    config = generator.config
+    assert config is not None  # every file holds a network with weights
+    weights = dump_generator(generator)
+    num_parameters = sum(parameter.numel() for parameter in generator.parameters())
+    typer.echo(
+        f"{config.kind} ×{config.scale}, {config.num_blocks} blocks of {config.num_channels} "
+        f"channels, {num_parameters:,} parameters"
+    )
+    if target:
+        with write_atomically(target) as draft:
+            draft.write_bytes(weights)
+        typer.echo(f"{target}, SHA-256 {hashlib.sha256(weights).hexdigest()}")
+    if register:
+        _register(register, file.name, data, source_format, weights)
+
+
+def _register(model: str, name: str, data: bytes, source_format: str, weights: bytes) -> None:
+    from srgan.promotion.lineage import ImportLineage
+    from srgan.settings import Settings
+    from srgan.versions.register import Registrar
+
+    lineage = ImportLineage(
+        source_file=name,
+        source_sha256=hashlib.sha256(data).hexdigest(),
+        source_format=source_format,
+        weights_digest=hashlib.sha256(weights).hexdigest(),
+    )
+    version = Registrar(Settings()).register_import(model, weights, lineage)
+    typer.echo(f"{version.uri}, {lineage.run}; no alias points to it")
+
+
+_SUFFIXES = (".onnx", ".safetensors")
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A weights file or models:/NAME@ALIAS")
+    ],
+    to: Annotated[Path, typer.Option("--to", help="Result: FILE.onnx or FILE.safetensors")],
+) -> None:
+    """Write a generator as ONNX, verified against torch, or as safetensors with its config."""
+    if to.suffix not in _SUFFIXES:
+        raise ConfigError(f"{to} ends in neither of {', '.join(_SUFFIXES)}")
+    check_target(to)
+    generator = open_generator(model)
+    if to.suffix == ".onnx":
+        from srgan.models.onnx_export import export_onnx
+
+        difference = export_onnx(generator, to)
+        typer.echo(f"{to}, at most {difference:.1e} away from torch on two sizes")
+        return
+    from srgan.models.interchange import dump_generator
+
+    data = dump_generator(generator)
+    with write_atomically(to) as draft:
+        draft.write_bytes(data)
+    typer.echo(f"{to}, SHA-256 {hashlib.sha256(data).hexdigest()}")

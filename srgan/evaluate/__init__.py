@@ -1,1 +1,0 @@
-"""Figures, pictures and the gate that say whether a model is better."""

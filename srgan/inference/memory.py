@@ -1,0 +1,125 @@
+"""Memory that a tile takes, and the largest tile that fits into a budget."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from srgan.errors import ConfigError
+from srgan.inference.tiles import LEAST_SIDE
+from srgan.models.base import Generator
+
+MEMORY_BYTES = 2 * 2**30
+PROCESS_BYTES = 512 * 2**20
+"""Memory of the process before the first tile. Measured on Linux with SRResNet and a photo of 20
+pixels: 434 MiB with all client libraries of a bulk worker, 277 MiB for `srgan upscale`."""
+_SLACK = 1.3
+"""For what kernels allocate besides their tensors, and what the allocator cannot reuse."""
+_MOST_TILES = 24  # of 144 pixels a side: beyond that, context costs almost nothing
+_PROBE_SIDE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Peak bytes per LR pixel of one network in one number format."""
+
+    trunk: float
+    """Per pixel of the window, while the trunk runs."""
+    kept: float
+    """Per pixel of the window, for it and its features while the head runs."""
+    head: float
+    """Per pixel of a piece, while the head runs."""
+
+    def peak_bytes(self, tile: int, context: int) -> int:
+        """Peak bytes of one tile with `context` LR pixels on each side."""
+        window = (tile + 2 * context) ** 2
+        piece = (min(tile, 2 * LEAST_SIDE) + 2 * context) ** 2
+        return int(_SLACK * max(self.trunk * window, self.kept * window + self.head * piece))
+
+
+def costs_of(generator: Generator, dtype: torch.dtype, finish: Callable[[Tensor], Any]) -> Costs:
+    """Run a tiny picture through the network and count the tensors that are held at once.
+
+    `finish` is applied to the head's SR.
+    """
+    device = next((tensor.device for tensor in generator.parameters()), torch.device("cpu"))
+    lr = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE, device=device)
+    num_pixels = _PROBE_SIDE**2
+    with torch.inference_mode():
+        features = generator.trunk(lr.to(dtype))
+        trunk = _peak(lambda: generator.trunk(lr.to(dtype)))
+        head = _peak(lambda: finish(generator.head(features + 0, lr + 0)))
+    kept = features.nbytes + lr.nbytes
+    return Costs((trunk + lr.nbytes) / num_pixels, kept / num_pixels, head / num_pixels)
+
+
+def largest_tile(available_bytes: int, costs: Costs, context: int) -> int:
+    """Side of the largest tile in LR pixels that fits; `ConfigError` if not even 144 does."""
+    if costs.peak_bytes(LEAST_SIDE, context) > available_bytes:
+        least = PROCESS_BYTES + costs.peak_bytes(LEAST_SIDE, context)
+        raise ConfigError(
+            f"the memory budget is too small for this network: a tile of {LEAST_SIDE} pixels with "
+            f"{context} of context takes {least / 2**30:.1f} GiB with the process around it; "
+            "raise --memory (memory_bytes)"
+        )
+    count = 1
+    while count < _MOST_TILES:
+        if costs.peak_bytes(LEAST_SIDE * (count + 1), context) > available_bytes:
+            break
+        count += 1
+    return LEAST_SIDE * count
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True if an allocation failed: Python's, NumPy's, or torch's on the GPU or the CPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        text in str(error) for text in ("can't allocate memory", "out of memory")
+    )
+
+
+def _peak(run: Callable[[], object]) -> int:
+    mode = _Peak()
+    with mode:
+        run()
+    return mode.peak_bytes
+
+
+class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # not typed in torch
+    """Count the bytes of all storages that are alive after each operation."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # not typed in torch
+        self.peak_bytes = 0
+        self._live: dict[StorageWeakRef, int] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """torch's own switch; True would import its compiler, which takes a second."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self._live = {ref: size for ref, size in self._live.items() if not _is_gone(ref)}
+        for value in tree_leaves(result):
+            if isinstance(value, Tensor):
+                storage = value.untyped_storage()
+                self._live[_weak(storage)] = storage.nbytes()
+        self.peak_bytes = max(self.peak_bytes, sum(self._live.values()))
+        return result
+
+
+def _weak(storage: torch.UntypedStorage) -> StorageWeakRef:
+    return StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # not typed in torch
+
+
+def _is_gone(ref: StorageWeakRef) -> bool:
+    return bool(ref.expired())  # type: ignore[no-untyped-call]  # not typed in torch

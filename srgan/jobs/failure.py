@@ -1,0 +1,118 @@
+"""Why a Ray job failed: one small object beside its spec, for the flow that follows the job.
+
+The driver writes it as it fails. One that is killed with SIGKILL, or does not reach the object
+store, leaves none; then another attempt may help.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from srgan.errors import SrganError
+from srgan.refs import to_json
+from srgan.services.s3 import open_store
+from srgan.settings import Settings
+from srgan.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_MESSAGE = 4000  # Ray Train puts whole tracebacks into its messages
+
+
+class Failure(BaseModel):
+    """The error that ended one job.
+
+    Written by the node's release and read by the flow's, which may be another one: fields that
+    this release does not know are ignored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    job: str
+    """``<root flow run>-<stage>-<attempt>``; the next attempt writes to the same key."""
+    error: str
+    """Class of the error."""
+    message: str
+    hopeless: bool
+    """Whether another attempt would fail in the same way."""
+    failed_at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.message}"
+
+
+def failure_key(spec_key: str) -> str:
+    """Beside the job's spec: ``runs/<run>/failure.json``."""
+    return f"{spec_key.rpartition('/')[0]}/failure.json"
+
+
+@contextmanager
+def leaving_failure(spec_key: str, job_id: str) -> Iterator[None]:
+    """Around all that a job does: write the error that ends it, then let it go on.
+
+    The traceback stays in the job's log. A write that fails is a warning.
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = unwrapped(error)
+        failure = Failure(
+            job=job_id,
+            error=type(cause).__name__,
+            message=str(cause)[:_LONGEST_MESSAGE],
+            hopeless=_is_hopeless(cause),
+            failed_at=datetime.now(UTC),
+        )
+        try:
+            store = open_store(Settings())
+            store.put(failure_key(spec_key), to_json(failure), content_type="application/json")
+        except SrganError as unwritten:
+            logger.warning("why job %s failed could not be written: %s", job_id, unwritten)
+        raise
+
+
+def read_failure(store: ObjectStore, spec_key: str, job_id: str) -> Failure | None:
+    """Why exactly this job failed; None where it left nothing that can be read."""
+    found = store.find(failure_key(spec_key))
+    if found is None:
+        return None
+    try:
+        failure = Failure.model_validate_json(found)
+    except ValidationError:
+        return None
+    return failure if failure.job == job_id else None
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """The error that a task, an actor or a training worker raised, without what Ray put around it.
+
+    Of several workers that failed, one with a hopeless error counts: the others may only have lost
+    the connection to it.
+    """
+    causes = [unwrapped(each) for each in _inside(error)]
+    return next(filter(_is_hopeless, causes), causes[0] if causes else error)
+
+
+def _inside(error: BaseException) -> list[BaseException]:
+    from ray.exceptions import RayTaskError
+
+    # Before it is asked whether it is ours: Ray's class is also one of the error that it wraps.
+    if isinstance(error, RayTaskError):
+        return [error.cause]
+    if isinstance(error, SrganError):
+        return []
+    # Takes seconds, which a job that was refused before it needed Ray Train does not pay.
+    from ray.train import ControllerError, WorkerGroupError
+
+    if isinstance(error, ControllerError):
+        return [error.controller_failure]
+    if isinstance(error, WorkerGroupError):
+        return [failure for _, failure in sorted(error.worker_failures.items())]
+    return [error.__cause__] if isinstance(error.__cause__, SrganError) else []
+
+
+def _is_hopeless(error: BaseException) -> bool:
+    return isinstance(error, SrganError) and error.hopeless

@@ -1,0 +1,170 @@
+"""What every Ray job does first: read its spec, refuse foreign code, wait for the cluster.
+
+A job is started as ``python -m <module> <spec_key> <job_id>``. What it logs or prints is relayed
+to the log of the flow run that follows it.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from srgan.errors import ClusterError, ConfigError, explain
+from srgan.services.ray_jobs import RayJobs
+from srgan.services.s3 import S3Store, open_store
+from srgan.settings import Settings
+from srgan.version import release_version
+
+Mark = tuple[str, float]
+"""What ended, and when (seconds since the epoch: the only clock that processes share)."""
+
+
+class Timeline:
+    """Marks of what ended when; ``begun`` is the first."""
+
+    def __init__(self, marks: Iterable[Mark] = ()) -> None:
+        self.marks: list[Mark] = list(marks) or [("begun", time.time())]
+
+    def end(self, name: str) -> None:
+        """Tell that `name` has just ended."""
+        self.marks.append((name, time.time()))
+
+    def line(self) -> str:
+        """The whole and its parts: ``14.2 s: driver 4.1 s, workers 8.0 s, …``.
+
+        Clocks of two nodes may differ a little; no part is shown as negative.
+        """
+        parts = [
+            f"{name} {max(0.0, now - before):.1f} s"
+            for (_, before), (name, now) in pairwise(self.marks)
+        ]
+        whole = max(0.0, self.marks[-1][1] - self.marks[0][1])
+        return f"{whole:.1f} s: {', '.join(parts)}"
+
+
+logger = logging.getLogger(__name__)
+
+SpecT = TypeVar("SpecT", bound=BaseModel)
+
+_THIS_CLUSTER = "auto"  # Ray knows by itself which cluster a job belongs to
+_POLL_S = 2.0
+_REPEAT_S = 30.0
+
+
+def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, SpecT]:
+    """Settings of this node, the store, and the job's spec from ``spec_key`` of the bucket.
+
+    The spec's ``release_version`` is compared before its fields are: other code may have others.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    settings = Settings()
+    store = open_store(settings)
+    raw = json.loads(store.get(spec_key))
+    wanted, ours = raw.get("release_version"), release_version()
+    if wanted != ours:
+        raise ClusterError(
+            f"this Ray node runs srgan {ours}, the flow that submitted the job runs {wanted}: "
+            f"install the same srgan on the Ray nodes and on the worker"
+        )
+    try:
+        return settings, store, spec_type.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{store.uri(spec_key)} is no {spec_type.__name__}: {explain(error)}"
+        ) from error
+
+
+def connect() -> None:
+    """Connect this job to the cluster that it runs on; a second call does nothing."""
+    import ray
+
+    if not ray.is_initialized():
+        ray.init()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What something must find free before it starts."""
+
+    what: str
+    """Who needs it, for the log."""
+    cpus: float
+    gpus: float = 0
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """By Ray's names."""
+        found = {"CPU": self.cpus, "GPU": self.gpus}
+        return {name: amount for name, amount in found.items() if amount > 0}
+
+
+def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> None:
+    """Return once what is needed is free; `ClusterError` after `limit_s` seconds.
+
+    `need` is asked again each time, for it may depend on the nodes that have come. What is missing,
+    and which jobs run beside `job_id`, is logged at once and again while it lasts. A cluster that
+    is too small is waited for as well: a node that starts late may make it large enough.
+    """
+    connect()
+    began = time.monotonic()
+    next_note = began
+    while problem := missing((asked := need()).resources, *cluster_resources()):
+        what, now = asked.what, time.monotonic()
+        waited_s = now - began
+        if waited_s >= limit_s:
+            raise ClusterError(
+                f"{what} could not start within {limit_s:.0f} s: {problem}. Ask for fewer "
+                f"workers, add nodes, or raise SRGAN_CLUSTER_WAIT_S."
+            )
+        if now >= next_note:
+            waited = f"{waited_s:.0f} of {limit_s:.0f} s"
+            logger.info("%s waits: %s (%s); %s", what, problem, waited, others(job_id))
+            next_note = now + _REPEAT_S
+        time.sleep(min(_POLL_S, limit_s - waited_s))
+
+
+def cluster_resources() -> tuple[dict[str, float], dict[str, float]]:
+    """What the cluster has, and what of it is free, by Ray's names (``CPU``, ``GPU``)."""
+    import ray
+
+    total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    free = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    return total, free
+
+
+def missing(
+    needed: Mapping[str, float], total: Mapping[str, float], free: Mapping[str, float]
+) -> str | None:
+    """What keeps `needed` from being placed, in words; None when nothing does."""
+    for name, amount in needed.items():
+        has = total.get(name, 0)
+        if has < amount:
+            return f"the cluster is too small: it has {has:g} {name}, {amount:g} are needed"
+    for name, amount in needed.items():
+        idle = free.get(name, 0)
+        if idle < amount:
+            return (
+                f"the cluster is busy: {idle:g} of {total[name]:g} {name} are free, "
+                f"{amount:g} are needed"
+            )
+    return None
+
+
+def others(job_id: str) -> str:
+    """In words, the jobs that run beside this one, one of which it may be waiting for."""
+    try:
+        jobs = RayJobs(_THIS_CLUSTER, patience_s=0.0).jobs()
+    except ClusterError as error:
+        return f"what else the cluster runs is unknown: {error}"
+    running = [
+        f"{job.metadata.get('stage', job.job_id)} of flow run {job.metadata.get('root', '?')}"
+        for job in jobs
+        if job.status == "RUNNING" and job.job_id != job_id
+    ]
+    return f"the cluster runs {', '.join(running) or 'nothing else'}"

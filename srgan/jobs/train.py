@@ -1,0 +1,323 @@
+"""One training stage as a Ray job: ``python -m srgan.jobs.train <spec_key> <job_id>``.
+
+The driver refuses what cannot work, waits for the cluster and starts Ray Train; every worker
+runs `train.run.run_stage`. Checkpoints are ours: a worker that dies costs the steps since the
+newest one, and a new job under the same run name goes on from there too.
+
+Torch, Ray and MLflow are imported where they are used: flows import this module for `TrainSpec`.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from srgan.allocator import use_large_pages
+from srgan.config import AdversarialConfig, Config, Positive, PretrainConfig, StageConfig
+from srgan.errors import CheckpointError, ConfigError, DataError, TrainingError
+from srgan.jobs.failure import leaving_failure
+from srgan.jobs.node import Need, Timeline, connect, start, wait_for_cluster
+from srgan.keys import ray_folder, result_key
+from srgan.refs import CheckpointRef, DatasetRef
+from srgan.report.costs import counting
+from srgan.services.s3 import S3Store, open_store
+from srgan.settings import Settings
+from srgan.storage import ObjectStore, write_document
+
+_CPU_WORKERS = 2
+_MAX_CPUS_PER_GPU = 4  # the GPU computes; its worker cuts patches and launches kernels
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What Ray Train is asked for."""
+
+    num_workers: int
+    cpus_per_worker: int
+    use_gpu: bool
+
+    def __str__(self) -> str:
+        gpu = " and a GPU" if self.use_gpu else ""
+        return f"{self.num_workers} workers with {self.cpus_per_worker} CPU{gpu} each"
+
+
+def plan_workers(
+    nodes: Sequence[Mapping[str, Any]], num_workers: int | None, batch_size: int
+) -> Workers:
+    """Workers for the nodes that `ray.nodes()` lists.
+
+    Without `num_workers` they are as many as there are GPUs (or two on CPUs), or the next smaller
+    number that divides `batch_size`.
+
+    A cluster with GPUs trains on them, one worker each. The CPUs are shared out as far as every
+    worker still finds a node: workers beyond that would be waited for without end. A cluster
+    too small for `num_workers` gets a plan with one CPU each, which the wait then refuses.
+    """
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    num_gpus = int(sum(resources.get("GPU", 0) for resources in alive))
+    wanted = num_workers or _largest_divisor(batch_size, num_gpus or _CPU_WORKERS)
+    most = _MAX_CPUS_PER_GPU if num_gpus else int(max((r.get("CPU", 0) for r in alive), default=1))
+    for cpus in range(most, 1, -1):
+        if sum(_fitting(resources, cpus, num_gpus > 0) for resources in alive) >= wanted:
+            return Workers(wanted, cpus, num_gpus > 0)
+    return Workers(wanted, 1, num_gpus > 0)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    return next(each for each in range(limit, 0, -1) if number % each == 0)
+
+
+def _fitting(resources: Mapping[str, float], cpus: int, use_gpu: bool) -> int:
+    places = int(resources.get("CPU", 0) // cpus)
+    return min(places, int(resources.get("GPU", 0))) if use_gpu else places
+
+
+logger = logging.getLogger(__name__)
+
+_WORKER_START_FAILURES = 10  # of 60 s each; Ray's own default tries for ever and says nothing
+
+# Ray reads these when it is imported; Ray Train hands its own on to controller and workers.
+_RAY_SWITCHES = {
+    # A dead worker is noticed within this time.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Patched, every printed line appears twice.
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    # Lines that differ in their numbers alone would be folded into "repeated 25x".
+    "RAY_DEDUP_LOGS_ALLOW_REGEX": "crops/s|validation at step",
+    # The log is shown in web pages and Prefect, where colours are noise.
+    "RAY_COLOR_PREFIX": "0",
+}
+
+
+class TrainSpec(Config):
+    """What the flow asks of the job."""
+
+    run: str
+    stage: Annotated[StageConfig, Field(discriminator="stage")]
+    dataset: DatasetRef
+    init_from: CheckpointRef | None = None
+    num_workers: Positive | None = None
+    """None: one per GPU of the cluster, or two on CPUs where it has none."""
+    mlflow_run_id: str | None = None
+    numerics_version: str
+    """Of the code that `run` is named by."""
+    release_version: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.stage, AdversarialConfig) and self.init_from is None:
+            raise ValueError("an adversarial stage needs init_from, the pretrained checkpoint")
+        return self
+
+
+def main(spec_key: str, job_id: str) -> None:
+    """The driver of one stage; returns when `result_key` is written."""
+    timeline = Timeline()
+    os.environ.update(_RAY_SWITCHES)
+    settings, store, spec = start(spec_key, TrainSpec)
+    check_workers(spec.stage, spec.num_workers)
+    check_inputs(spec, store)
+    timeline.end("checks")
+    connect()
+    timeline.end("connection")
+    workers = _wait_for_workers(spec, settings, job_id)
+    timeline.end("cluster")
+    logger.info("training %s on %s", spec.run, workers)
+    with counting(
+        store,
+        spec.run,
+        job_id,
+        stage=spec.stage.stage,
+        cpus=workers.num_workers * workers.cpus_per_worker,
+        gpus=workers.num_workers if workers.use_gpu else 0,
+    ):
+        outcome = _fit(spec, workers, job_id, store, timeline)
+    if "error" in outcome:
+        raise TrainingError(outcome["error"])
+    result = CheckpointRef.model_validate_json(outcome["result"])
+    write_document(store, result_key(spec.run), result)
+    logger.info("finished %s at step %d: %s", spec.run, result.step, result.metrics)
+
+
+def _wait_for_workers(spec: TrainSpec, settings: Settings, job_id: str) -> Workers:
+    """Workers for the nodes that are there once enough is free.
+
+    Planned again while it waits: of a cluster that is just starting (its head died and this job is
+    the next attempt) the nodes with the GPUs come last.
+    """
+    import ray
+
+    from srgan.train.step import check_device
+
+    plans: list[Workers] = []
+
+    def need() -> Need:
+        workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
+        plans.append(workers)
+        least = spec.stage.min_workers or workers.num_workers
+        return Need(
+            what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
+            cpus=least * workers.cpus_per_worker,
+            gpus=least if workers.use_gpu else 0,
+        )
+
+    wait_for_cluster(need, settings.cluster_wait_s, job_id)
+    check_device(spec.stage, "cuda" if plans[-1].use_gpu else "cpu")
+    check_workers(spec.stage, plans[-1].num_workers)
+    return plans[-1]
+
+
+def check_workers(stage: PretrainConfig | AdversarialConfig, num_workers: int | None) -> None:
+    """Refuse a global batch that the workers cannot share evenly, and more least workers than all.
+
+    Without `num_workers` they are as many as can.
+    """
+    if num_workers and stage.min_workers and stage.min_workers > num_workers:
+        raise ConfigError(
+            f"{stage.stage}.min_workers {stage.min_workers} is more than num_workers {num_workers}"
+        )
+    if num_workers and stage.batch_size % num_workers:
+        raise ConfigError(
+            f"{stage.stage}.batch_size {stage.batch_size} cannot be divided by num_workers "
+            f"{num_workers}; choose a batch_size that is a multiple of it, or other num_workers"
+        )
+
+
+def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
+    """Refuse data or a starting point that do not fit the stage, before anything starts.
+
+    Perceptual weights that are missing are refused here too, with the command that gets them.
+    """
+    from srgan.data.manifest import read_manifest as read_dataset
+    from srgan.models.weights import find_weights
+    from srgan.train.checkpoint import read_manifest as read_checkpoint
+    from srgan.train.content import feature_content
+
+    stage, dataset = spec.stage, spec.dataset
+    name = f"dataset {dataset.dataset} (version {dataset.version[:12]})"
+    scale = stage.generator.scale
+    if dataset.scale != scale:
+        raise ConfigError(f"{name} has scale {dataset.scale}, {stage.stage}.generator has {scale}")
+    if dataset.num_train_crops < stage.batch_size:
+        raise DataError(
+            f"{name} has {dataset.num_train_crops} training crops, "
+            f"{stage.stage}.batch_size {stage.batch_size} needs at least as many; add photos"
+        )
+    if dataset.num_eval_crops < 1:
+        raise DataError(f"{name} has no evaluation crops; add photos")
+    crop_size = read_dataset(store, dataset.key).config.crop_size
+    margin = stage.degradation.margin(scale)
+    if stage.patch_size + 2 * margin > crop_size:
+        raise ConfigError(
+            f"{stage.stage}.patch_size {stage.patch_size} and the degradation's margin of "
+            f"{margin} pixels on each side exceed data.crop_size {crop_size} of {name}"
+        )
+    if content := feature_content(stage):
+        find_weights(store, content.network, content.weights)
+    if spec.init_from is not None:
+        generator = read_checkpoint(store, spec.init_from.key).generator
+        if generator != stage.generator:
+            raise CheckpointError(
+                f"init_from {spec.init_from.run} holds a generator ({generator!r}), "
+                f"{stage.stage}.generator is another ({stage.generator!r})"
+            )
+
+
+def _fit(
+    spec: TrainSpec, workers: Workers, job_id: str, store: S3Store, timeline: Timeline
+) -> dict[str, str]:
+    """Run Ray Train to the end; what rank 0 returned."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    per_worker = {"CPU": workers.cpus_per_worker, **({"GPU": 1} if workers.use_gpu else {})}
+    trainer = TorchTrainer(
+        train_worker,  # type: ignore[arg-type]  # mypy sees the types of Train V1
+        train_loop_config={
+            "spec": spec.model_dump_json(),
+            "num_threads": workers.cpus_per_worker,
+            "timeline": timeline.marks,
+        },
+        scaling_config=ScalingConfig(
+            num_workers=(spec.stage.min_workers, workers.num_workers)  # type: ignore[arg-type]  # V1
+            if spec.stage.min_workers
+            else workers.num_workers,
+            use_gpu=workers.use_gpu,
+            resources_per_worker=per_worker,
+        ),
+        run_config=RunConfig(
+            # A name that Ray has seen finish trains nothing and succeeds; job ids are used once.
+            name=job_id,
+            storage_path=store.uri(ray_folder(spec.run)),
+            failure_config=FailureConfig(
+                max_failures=spec.stage.max_restarts,
+                controller_failure_limit=_WORKER_START_FAILURES,  # type: ignore[call-arg]  # V1
+            ),
+        ),
+    )
+    outcome: dict[str, str] = trainer.fit().return_value  # type: ignore[attr-defined]  # V1
+    return outcome
+
+
+def train_worker(config: dict[str, Any]) -> dict[str, str]:
+    """What each worker runs: ``{"result": CheckpointRef JSON}`` or ``{"error": message}``."""
+    timeline = Timeline(config["timeline"])
+    timeline.end("workers")
+    use_large_pages()
+    import torch
+    from ray.train.torch import get_device
+
+    from srgan.data.shards import ShardCache
+    from srgan.jobs.train_reporter import JobReporter
+    from srgan.train import ranks
+    from srgan.train.run import StageInputs, run_stage
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    torch.set_num_threads(config["num_threads"])
+    spec = TrainSpec.model_validate_json(config["spec"])
+    settings = Settings()
+    store = open_store(settings)
+    timeline.end("imports")
+    reporter = (
+        JobReporter(settings, store, spec.run, spec.mlflow_run_id, timeline)
+        if ranks.rank() == 0
+        else None
+    )
+    inputs = StageInputs(
+        run=spec.run,
+        config=spec.stage,
+        dataset=spec.dataset,
+        init_from=spec.init_from,
+        numerics_version=spec.numerics_version,
+        release_version=spec.release_version,
+    )
+    cache = ShardCache(store, settings.home / "cache" / "shards", settings.cache_bytes)
+    try:
+        manifest = run_stage(
+            store,
+            inputs,
+            cache,
+            device=get_device(),
+            reporter=reporter,
+            stall_s=settings.stall_s,
+        )
+    except TrainingError as error:
+        # All ranks come here together. Returned, for raised it would be tried again from the
+        # last checkpoint, with the same data and the same end.
+        return {"error": str(error)}
+    finally:
+        if reporter:
+            reporter.close()
+    return {"result": manifest.ref(spec.mlflow_run_id).model_dump_json()}
+
+
+if __name__ == "__main__":
+    # Through the module's own name: functions of `__main__` would reach the workers as copies.
+    from srgan.jobs import train  # noqa: PLW0406  # this file is `__main__` here
+
+    with leaving_failure(*sys.argv[1:]):
+        train.main(*sys.argv[1:])

@@ -1,0 +1,127 @@
+"""Every contestant on the same held-out crops: PSNR and SSIM on luma, perceptual distances."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.errors import DataError, ImageError
+from srgan.inference.levels import luma
+from srgan.measure.evaluation import Figures, ImageFigures
+from srgan.measure.guards import NOT_FINITE, Signs, measure_signs
+from srgan.measure.metrics import psnr, ssim
+from srgan.resize import imresize
+
+Pixels = NDArray[np.uint8]
+Upscale = Callable[[Pixels], Pixels]
+"""LR uint8 (h, w, 3) → SR uint8 (s·h, s·w, 3)."""
+
+BICUBIC = "bicubic"
+
+
+class Originals(Protocol):
+    """HR images to be compared on: held-out crops of a dataset, or an evaluation set."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Photo of each image."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Pixels:
+        """uint8 (h, w, 3) RGB, or (h, w) of a grayscale photo."""
+
+
+class Distance(Protocol):
+    """A named distance of two uint8 images (H, W, 3); `measure.perceptual` has them."""
+
+    name: str
+
+    def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float: ...
+
+
+def degrade(hr: Pixels, scale: int) -> Pixels:
+    """The LR image of an HR crop, as in training and in the benchmarks: MATLAB's bicubic."""
+    return imresize(hr, scale=1 / scale)
+
+
+def with_bicubic(contestants: Mapping[str, Upscale], scale: int) -> dict[str, Upscale]:
+    """The contestants after the baseline that all of them have to beat."""
+    return {BICUBIC: lambda lr: imresize(lr, scale=scale), **contestants}
+
+
+def compare(
+    crops: Originals,
+    methods: Mapping[str, Upscale],
+    *,
+    scale: int,
+    progress: Callable[[int, int], None],
+    distances: Sequence[Distance] = (),
+) -> list[ImageFigures]:
+    """Figures and signs of each method on each crop; a border of `scale` pixels is left out.
+
+    `methods` are as `with_bicubic` gives them. The figures of an output that is no image are NaN.
+    A grayscale photo goes through them as RGB and is compared by the luma of what they give, which
+    is what becomes of it when it is upscaled.
+
+    Flat crops (a black corner, an empty sky) are left out: bicubic gives them back exactly, and
+    one infinite PSNR would make every mean infinite. `progress(done, total)` is called after
+    every crop. `DataError` when there is nothing to compare on.
+    """
+    results = []
+    for index in range(len(crops)):
+        hr = crops[index]
+        if not _is_flat(hr):
+            lr = _as_rgb(degrade(hr, scale))
+            outputs = {name: tried(upscale, lr) for name, upscale in methods.items()}
+            bicubic = outputs[BICUBIC]
+            assert bicubic is not None  # it gives numbers for any image
+            found = ImageFigures(
+                source=crops.names[index],
+                crop=index,
+                figures={name: _figures(hr, sr, scale, distances) for name, sr in outputs.items()},
+                signs={name: _signs(hr, sr, bicubic, scale) for name, sr in outputs.items()},
+            )
+            results.append(found)
+        progress(index + 1, len(crops))
+    if not results:
+        raise DataError(f"none of the {len(crops)} held-out crops shows anything to compare on")
+    return results
+
+
+def tried(upscale: Upscale, lr: Pixels) -> Pixels | None:
+    """What a method makes of an image; None where it gives values that are no numbers."""
+    try:
+        return upscale(lr)
+    except ImageError as error:
+        if error.reason != "not_finite":
+            raise
+        return None
+
+
+def _as_rgb(image: Pixels) -> Pixels:
+    """(h, w, 3) of it, gray repeated three times."""
+    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+
+
+def _signs(hr: Pixels, sr: Pixels | None, bicubic: Pixels, scale: int) -> Signs:
+    return NOT_FINITE if sr is None else measure_signs(_as_rgb(hr), sr, bicubic, scale=scale)
+
+
+def _is_flat(hr: Pixels) -> bool:
+    return bool((hr == hr[0, 0]).all())
+
+
+def _figures(hr: Pixels, sr: Pixels | None, scale: int, distances: Sequence[Distance]) -> Figures:
+    if sr is not None and hr.ndim == 2:
+        sr = luma(sr)
+    if sr is None:
+        nothing = {distance.name: math.nan for distance in distances}
+        return Figures(psnr=math.nan, ssim=math.nan, distances=nothing)
+    return Figures(
+        psnr=psnr(hr, sr, border=scale),
+        ssim=ssim(hr, sr, border=scale),
+        distances={distance.name: distance(hr, sr, border=scale) for distance in distances},
+    )

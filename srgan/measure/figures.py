@@ -1,0 +1,149 @@
+"""Figures of quality as people read them: their names, their digits, and tables of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from srgan.measure.bootstrap import Interval
+
+TITLES = {
+    "bicubic": "Bicubic",
+    "pretrained": "Pretrained",
+    "model": "SRGAN",
+    "champion": "Champion",
+}
+"""Contestants of an evaluation, in the order in which they are shown."""
+
+OPINION = "mos"
+"""Mean opinion score, beside the figures that are measured."""
+
+_NAMES = {"psnr": "PSNR", "ssim": "SSIM", OPINION: "Mean opinion score"}
+# Three digits of PSNR, because the gate compares three and its sentences show them.
+_DIGITS = {"psnr": 3, OPINION: 2}
+_UNITS = {"psnr": " dB"}
+
+
+def in_order(figures: Iterable[str]) -> list[str]:
+    """Names of figures as people read them: PSNR, SSIM, distances; JSON has them by alphabet."""
+    first = ["psnr", "ssim"]
+    return sorted(set(figures), key=lambda name: (name not in first, name))
+
+
+def rises(figure: str) -> bool:
+    """Whether higher is better; of distances lower is."""
+    return figure in _NAMES
+
+
+def better(figure: str, difference: float) -> bool:
+    """Whether a model minus opponent of that sign is a gain."""
+    return difference > 0 if rises(figure) else difference < 0
+
+
+def figure_name(figure: str) -> str:
+    """``squeezenet_distance`` → ``SqueezeNet distance``, for people."""
+    words = _NAMES.get(figure) or figure.replace("_", " ")
+    return words.replace("squeezenet", "SqueezeNet").replace("vgg19", "VGG19")
+
+
+def figure_head(figure: str) -> str:
+    """The name with an arrow where lower is better."""
+    return figure_name(figure) + ("" if rises(figure) else "\N{NO-BREAK SPACE}↓")
+
+
+def figure_text(
+    figure: str, value: float | None, *, signed: bool = False, taught: bool = False
+) -> str:
+    """``28.431 dB``, ``0.8112`` or, as a difference, ``+0.120 dB``; ``–`` for none.
+
+    `taught`: the contestant learned from the network that measures this distance.
+    """
+    if value is None:
+        return "–"
+    digits, unit = _DIGITS.get(figure, 4), _UNITS.get(figure, "")
+    text = f"{value:{'+' if signed else ''}.{digits}f}{unit}".replace("-", "−")
+    return f"{text} (trained on the judge)" if taught else text
+
+
+def interval_text(figure: str, interval: Interval | None, *, signed: bool = True) -> str:
+    """``+0.120 to +0.310 dB``; ``–`` for none."""
+    if interval is None:
+        return "–"
+    low, high = (figure_text(figure, end, signed=signed) for end in (interval.low, interval.high))
+    return f"{low.removesuffix(_UNITS.get(figure, ''))} to {high}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as they are shown; the first of each row names the row."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """The table with its numbers to the right; "" where it has no rows."""
+        if not self.rows:
+            return ""
+        lines = [f"| {' | '.join(cells)} |" for cells in (self.heads, *self.rows)]
+        return "\n".join([lines[0], "|---" + "|---:" * (len(self.heads) - 1) + "|", *lines[1:]])
+
+
+def means_table(
+    metrics: Mapping[str, Mapping[str, float]],
+    trained_on_judge: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Table:
+    """A row for each contestant of `EvaluationRef.metrics`, a column for each figure.
+
+    A distance by the very network that a contestant learned from says so.
+    """
+    shown = [name for name in TITLES if name in metrics]
+    figures = in_order(figure for name in shown for figure in metrics[name])
+    return Table(
+        heads=("", *(figure_head(each) + (" (Y)" if rises(each) else "") for each in figures)),
+        rows=tuple(
+            (
+                TITLES[name],
+                *(
+                    figure_text(
+                        each,
+                        metrics[name].get(each),
+                        taught=name in trained_on_judge.get(each, ()),
+                    )
+                    for each in figures
+                ),
+            )
+            for name in shown
+        ),
+    )
+
+
+def differences_table(head: str, found: Mapping[str, Mapping[str, Interval]]) -> Table:
+    """Differences with their intervals, by evaluation set; "" stands for the held-out crops."""
+    return Table(
+        heads=(head, "mean", "95 % interval"),
+        rows=tuple(
+            (
+                f"{on}: {figure_name(each)}" if on else figure_name(each),
+                figure_text(each, intervals[each].mean, signed=True),
+                interval_text(each, intervals[each]),
+            )
+            for on, intervals in found.items()
+            for each in in_order(intervals)
+        ),
+    )
+
+
+def judged_by_its_teacher(trained_on_judge: Mapping[str, Sequence[str]]) -> str:
+    """``squeezenet_distance: SRGAN trained on the judge`` for captions; "" where nobody is."""
+    return "; ".join(
+        f"{distance}: {', '.join(TITLES[name] for name in names)} trained on the judge"
+        for distance, names in trained_on_judge.items()
+    )
+
+
+def one_line(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    """``Bicubic 28.430 dB, SRGAN 29.100 dB`` for logs."""
+    return ", ".join(
+        f"{title} {figure_text('psnr', metrics[name]['psnr'])}"
+        for name, title in TITLES.items()
+        if name in metrics
+    )

@@ -1,0 +1,90 @@
+"""Whether a model has seen what it is to be measured on: the same pixels, or a near-duplicate."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from srgan.data.manifest import read_manifest, read_photos
+from srgan.data.tables import CutPhoto
+from srgan.errors import DataError
+from srgan.images.likeness import NEAR, bits_apart, turns_of
+from srgan.measure.sets import EvaluationSet, SetPhoto
+from srgan.refs import DatasetRef
+from srgan.storage import ObjectStore
+
+_MAX_NAMED = 5
+_AT_ONCE = 16
+"""Photos of a set that are compared with all others in one go: 64 bytes for each pair."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A photo of an evaluation set, and the training photo that shows the same."""
+
+    held: str
+    """Key of the set's photo."""
+    trained: str
+    """Key of the dataset's."""
+    bits: int | None
+    """Of 64 in which their looks differ; None: their pixels are the same."""
+    turned: bool = False
+    """Whether one is the other mirrored or turned."""
+
+    def __str__(self) -> str:
+        how = (
+            f"looks the same{' mirrored or turned' if self.turned else ''}, {self.bits} of 64 bits"
+        )
+        return f"{self.held} and {self.trained} ({'the same pixels' if self.bits is None else how})"
+
+
+def refuse_overlap(
+    store: ObjectStore, sets: Sequence[EvaluationSet], datasets: Iterable[DatasetRef]
+) -> list[DatasetRef]:
+    """`DataError` naming both photos of each pair where a set shows what was trained on.
+
+    Returns the datasets of which only the pixels could be compared: an earlier release made them.
+    """
+    blind = []
+    for dataset in datasets if sets else ():
+        photos = read_photos(store, read_manifest(store, dataset.key))
+        trained = [photo for photo in photos if photo.split == "train"]
+        for each in sets:
+            if pairs := find_overlap(each.photos, trained):
+                raise DataError(_refusal(each, dataset, pairs))
+        if any(photo.look is None for photo in trained):
+            blind.append(dataset)
+    return blind
+
+
+def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[Seen]:
+    """For each photo of a set the training photo that comes nearest, if that is too near.
+
+    In any of the eight flips and quarter turns: training draws from all of them.
+    """
+    names = {photo.pixels: photo.name for photo in trained}
+    found = [Seen(photo.name, names[photo.pixels], None) for photo in held if photo.pixels in names]
+    mine = [photo for photo in held if photo.look and photo.pixels not in names]
+    theirs = [photo for photo in trained if photo.look]
+    looks = [photo.look for photo in theirs if photo.look]
+    for first in range(0, len(mine) if theirs else 0, _AT_ONCE):
+        some = mine[first : first + _AT_ONCE]
+        turns = [turn for photo in some for turn in turns_of(photo.look)]
+        apart = bits_apart(turns, looks).reshape(len(some), -1)  # turns by training photos
+        for photo, bits in zip(some, apart, strict=True):
+            nearest = int(np.argmin(bits))
+            turn, number = divmod(nearest, len(looks))
+            if bits[nearest] <= NEAR:
+                name, differing = theirs[number].name, int(bits[nearest])
+                found.append(Seen(photo.name, name, differing, turned=turn > 0))
+    return found
+
+
+def _refusal(each: EvaluationSet, dataset: DatasetRef, pairs: Sequence[Seen]) -> str:
+    named = "; ".join(str(pair) for pair in pairs[:_MAX_NAMED])
+    more = f"; and {len(pairs) - _MAX_NAMED} more" if len(pairs) > _MAX_NAMED else ""
+    return (
+        f"evaluation set {each.name} shows what {dataset.dataset} version {dataset.version[:12]} "
+        f"trains on: {named}{more}. Take those photos out of the set and run prepare-eval again; "
+        "or, if nothing was trained on that version yet, out of the dataset and run prepare again"
+    )

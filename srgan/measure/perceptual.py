@@ -1,0 +1,66 @@
+"""Perceptual distance: how far apart two images are in the features of a network; lower is better.
+
+Zhang et al. 2018 call this the uncalibrated distance of a network: per layer, features are divided
+by their length at each position, and the squared difference is averaged over the positions. The
+sum over the layers is the distance. Figures compare only within one network, one weights file and
+one definition, so they are named by the network: ``squeezenet_distance``, ``vgg19_distance``.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srgan.config.networks import DISTANCES, FeatureNetwork
+from srgan.models.features import load_extractor
+
+_LAYERS: dict[FeatureNetwork, tuple[str, ...]] = {
+    "squeezenet1_1": ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"),
+    "vgg19": ("vgg12", "vgg22", "vgg34", "vgg44", "vgg54"),
+}
+"""The last layer before each pooling, and all of SqueezeNet's after its last one."""
+_EPSILON = 1e-10
+
+
+class PerceptualDistance:
+    """Distance of two images in the features of one network; `data` is its weights file."""
+
+    def __init__(
+        self, network: FeatureNetwork, data: bytes, *, device: torch.device | None = None
+    ) -> None:
+        self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._extractor = load_extractor(data, network, _LAYERS[network]).to(self._device)
+        self.name = DISTANCES[network]
+
+    @torch.inference_mode()
+    def __call__(self, hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
+        """0 for identical images. Both uint8 (H, W, 3) RGB or (H, W) of one shape.
+
+        `border` pixels on each side are left out, as `metrics.psnr` does.
+        """
+        pair = image_pair(hr, sr, border).to(self._device)
+        return float(sum(_layer_distance(features) for features in self._extractor(pair)))
+
+
+def image_pair(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int) -> Tensor:
+    """Two uint8 images (H, W, 3) RGB or (H, W) as float (2, 3, H − 2·border, W − 2·border).
+
+    In [−1, 1], gray as RGB of three equal channels. `ValueError` unless both are of one shape.
+    """
+    if hr.shape != sr.shape or hr.dtype != np.uint8 or sr.dtype != np.uint8:
+        raise ValueError(
+            "hr and sr must be uint8 images of one shape, "
+            f"got hr {hr.dtype} {hr.shape} and sr {sr.dtype} {sr.shape}"
+        )
+    pair = np.stack([hr, sr])
+    rgb = pair if pair.ndim == 4 else np.repeat(pair[..., None], 3, axis=3)
+    height, width = hr.shape[:2]
+    inside = np.ascontiguousarray(rgb[:, border : height - border, border : width - border])
+    return torch.from_numpy(inside).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _layer_distance(features: Tensor) -> float:
+    """Of one layer's features (2, C, h, w)."""
+    length = features.square().sum(dim=1, keepdim=True).sqrt()
+    unit = features / (length + _EPSILON)
+    return float((unit[0] - unit[1]).square().sum(dim=0).mean())

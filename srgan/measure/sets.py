@@ -1,0 +1,232 @@
+"""Evaluation sets: photos that nothing is ever trained on, fixed in versions.
+
+``sets/<name>/photos/<pixels>.png`` are the photos, without loss and named by their pixels;
+``sets/<name>/versions/<version>.json`` says which of them are measured and how they are cut.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.config import SetConfig
+from srgan.data.crops import windows
+from srgan.data.manifest import move_pointer, read_pointer
+from srgan.data.prepare import folder_of, is_source
+from srgan.errors import ConflictError, DataError, ImageError, StorageError
+from srgan.images import Photo, decode_in_8_bits, encode, pixel_digest
+from srgan.images.likeness import look_of
+from srgan.keys import newest_set_key, set_photo_key, set_version_key
+from srgan.refs import Ref, SetRef, digest
+from srgan.storage import ObjectStore, read_document, write_document
+
+Pixels = NDArray[np.uint8]
+
+
+class SetPhoto(Ref):
+    """One photo of a set."""
+
+    name: str
+    """Key that it came from."""
+    pixels: str
+    """Digest of its pixels, as a dataset's photos have it."""
+    look: str
+    """`images.likeness.look_of` it."""
+    height: int
+    width: int
+
+
+class EvaluationSet(Ref):
+    """One version of an evaluation set."""
+
+    format: Literal["srgan-set-1"] = "srgan-set-1"
+    name: str
+    version: str
+    source: str
+    """S3 URI of the prefix that the photos came from."""
+    config: SetConfig
+    photos: tuple[SetPhoto, ...]
+    """Sorted by pixels, each once."""
+    rejected: dict[str, str]
+    """Reason by key, of objects that are no usable photos."""
+    num_duplicates: int
+
+    @property
+    def ref(self) -> SetRef:
+        """What an evaluation gets."""
+        return SetRef(
+            name=self.name,
+            version=self.version,
+            key=set_version_key(self.name, self.version),
+            num_photos=len(self.photos),
+            num_images=sum(len(_places(photo, self.config, 1)) for photo in self.photos),
+        )
+
+
+def set_version(config: SetConfig, photos: Sequence[SetPhoto]) -> str:
+    """Digest of what is measured."""
+    return digest({"crop_size": config.crop_size, "photos": sorted(p.pixels for p in photos)})
+
+
+def read_set(store: ObjectStore, key: str) -> EvaluationSet:
+    """The version at `key`; a missing or unreadable one is a `StorageError`."""
+    return read_document(store, key, EvaluationSet, mend="run prepare-eval again")
+
+
+def newest_set(store: ObjectStore, name: str) -> EvaluationSet:
+    """The newest version of a set by its name; `DataError` where there is none."""
+    version, _ = read_pointer(store, newest_set_key(name))
+    if version is None:
+        raise DataError(
+            f"there is no evaluation set {name!r}; make it with the flow prepare-eval: `prefect "
+            f"deployment run prepare-eval/prepare-eval --param name={name} --param source=s3://…`"
+        )
+    return read_set(store, set_version_key(name, version))
+
+
+def publish_set(store: ObjectStore, made: EvaluationSet) -> None:
+    """Write the version, then point to it; `ConflictError` where somebody else did meanwhile."""
+    _, token = read_pointer(store, newest_set_key(made.name))
+    write_document(store, made.ref.key, made)
+    try:
+        move_pointer(store, newest_set_key(made.name), made.version, token)
+    except ConflictError as error:
+        raise ConflictError(
+            f"evaluation set {made.name!r} got another version at the same moment; run "
+            "prepare-eval again"
+        ) from error
+
+
+class SetImages(Sequence[Pixels]):
+    """What is measured of a set at one scale: uint8 (h, w, 3) or (h, w), sides divisible by it.
+
+    What the scale does not divide is cut away at the right and the bottom, as benchmarks do. One
+    decoded photo is in memory at a time; pixels are verified against their digest.
+    """
+
+    def __init__(self, store: ObjectStore, made: EvaluationSet, scale: int) -> None:
+        self._store = store
+        self._set = made
+        self._scale = scale
+        self._places = [
+            (number, *place)
+            for number, photo in enumerate(made.photos)
+            for place in _places(photo, made.config, scale)
+        ]
+        self._loaded: tuple[int, Pixels] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Photo of each image."""
+        return [self._set.photos[number].name for number, *_ in self._places]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Pixels:  # type: ignore[override]  # no slices
+        number, top, left, height, width = self._places[index]
+        return self._photo(number)[top : top + height, left : left + width].copy()
+
+    def _photo(self, number: int) -> Pixels:
+        if self._loaded is None or self._loaded[0] != number:
+            self._loaded = (number, _read_photo(self._store, self._set, number))
+        return self._loaded[1]
+
+
+def _read_photo(store: ObjectStore, made: EvaluationSet, number: int) -> Pixels:
+    pixels = made.photos[number].pixels
+    key = set_photo_key(made.name, pixels)
+    photo = decode_in_8_bits(store.get(key), max_pixels=made.config.max_pixels)
+    if pixel_digest(photo) != pixels:
+        raise StorageError(
+            f"{store.uri(key)} was altered; delete it and run prepare-eval for {made.name} again"
+        )
+    return photo.pixels
+
+
+def _places(photo: SetPhoto, config: SetConfig, scale: int) -> list[tuple[int, int, int, int]]:
+    """Top, left, height and width of what is measured of a photo."""
+    if config.crop_size is None:
+        return [(0, 0, photo.height // scale * scale, photo.width // scale * scale)]
+    side = config.crop_size // scale * scale
+    return [(y, x, side, side) for y, x in windows(photo.height, photo.width, config.crop_size)]
+
+
+_MIN_SIDE = 32
+"""Below it a perceptual network has nothing to see."""
+
+
+def prepare_set(
+    source_store: ObjectStore,
+    source_prefix: str,
+    store: ObjectStore,
+    name: str,
+    config: SetConfig,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> EvaluationSet:
+    """Copy the photos below `source_prefix` and publish the version that they make.
+
+    The same photos make the same version. `DataError` where there are none, with the reasons;
+    whatever it raises, the set stays as it was.
+    """
+    prefix = folder_of(source_prefix)
+    uri = source_store.uri(prefix)
+    found = (info for info in source_store.list(prefix) if is_source(info, source_store, store))
+    objects = sorted(found, key=lambda info: info.key)
+    photos: dict[str, SetPhoto] = {}
+    rejected: dict[str, str] = {}
+    for done, info in enumerate(objects, start=1):
+        data = source_store.find(info.key)
+        if data is not None:  # else deleted since it was listed
+            try:
+                photo = _decode(data, config)
+            except ImageError as error:
+                rejected[info.key] = str(error)
+            else:
+                pixels = pixel_digest(photo)
+                photos.setdefault(pixels, _keep(store, name, info.key, pixels, photo))
+        progress(done, len(objects))
+    if not photos:
+        example = next((f"; for example {key}: {why}" for key, why in rejected.items()), "")
+        raise DataError(
+            f"no photo among {len(objects)} objects below {uri} is usable as evaluation set "
+            f"{name!r}{example}"
+        )
+    listed = tuple(photos[pixels] for pixels in sorted(photos))
+    made = EvaluationSet(
+        name=name,
+        version=set_version(config, listed),
+        source=uri,
+        config=config,
+        photos=listed,
+        rejected=rejected,
+        num_duplicates=len(objects) - len(rejected) - len(photos),
+    )
+    publish_set(store, made)
+    return made
+
+
+def _decode(data: bytes, config: SetConfig) -> Photo:
+    photo = decode_in_8_bits(data, max_pixels=config.max_pixels)
+    height, width = photo.pixels.shape[:2]
+    if min(height, width) < (config.crop_size or _MIN_SIDE):
+        raise ImageError("tiny", f"{width} × {height}, needs {config.crop_size or _MIN_SIDE}")
+    if config.crop_size is None and height * width > config.max_whole_pixels:
+        raise ImageError(
+            "large",
+            f"{width} × {height} is more than whole photos may have ({config.max_whole_pixels:,} "
+            "pixels); set crop_size to measure crops",
+        )
+    return photo
+
+
+def _keep(store: ObjectStore, name: str, key: str, pixels: str, photo: Photo) -> SetPhoto:
+    """Store the pixels alone, unless they are there."""
+    target = set_photo_key(name, pixels)
+    if store.head(target) is None:
+        plain = Photo(photo.pixels)
+        store.put(target, encode(plain, format="png", jpeg_quality=100), content_type="image/png")
+    height, width = photo.pixels.shape[:2]
+    look = look_of(photo.pixels)
+    return SetPhoto(name=key, pixels=pixels, look=look, height=height, width=width)

@@ -1,0 +1,286 @@
+"""What may be deleted: versions that nobody needs any more, and the data that only they needed.
+
+Everything is decided from one look at the registry and the bucket. What is not understood is
+kept: photos, perceptual weights, evaluation sets, the promotion log, records of bulk runs. Where a
+record that may name runs and dataset versions cannot be read, all of those are kept.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from srgan.data.manifest import Manifest, read_latest, read_manifest
+from srgan.errors import SrganError
+from srgan.keys import (
+    BATCH,
+    CROPS,
+    RUNS,
+    checkpoint_key,
+    dataset_version_key,
+    evaluation_key,
+    newest_dataset_key,
+    registration_key,
+    result_key,
+    shards_prefix,
+    tables_prefix,
+)
+from srgan.promotion.lineage import read_registration
+from srgan.promotion.log import PromotionLog, champions
+from srgan.promotion.record import References, VersionRecord
+from srgan.storage import ObjectInfo, ObjectStore
+from srgan.train.checkpoint import checkpoint_keys
+from srgan.train.checkpoint import read_manifest as read_checkpoint
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model, as the registry has it."""
+
+    record: VersionRecord
+    """With its aliases."""
+    size_bytes: int = 0
+    """Of its files in MLflow."""
+
+    @property
+    def name(self) -> str:
+        return self.record.uri
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is kept besides aliases and what they need."""
+
+    keep: int
+    """Newest versions of each model."""
+    before: float
+    """What was written at this time (seconds since the epoch) or later stays."""
+    in_use: frozenset[tuple[str, int]] = frozenset()
+    """Model and number of versions that running bulk runs work with."""
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Something that can go."""
+
+    kind: str
+    """``model version``, ``dataset version``, ``shards and tables`` or ``run``."""
+    name: str
+    why: str
+    keys: tuple[str, ...] = ()
+    """In the order of their deletion: first what makes the rest count as finished."""
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What can go, and why the versions that stay do."""
+
+    versions: Sequence[Version]
+    waste: Sequence[Waste]
+    """Of the bucket, in the order of its deletion; the registry's is in `versions`."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Reason by the version's name."""
+    unread: Sequence[str] = ()
+    """What could not be read, for which all runs and dataset versions stay."""
+
+
+def plan_cleanup(store: ObjectStore, versions: Sequence[Version], rules: Rules) -> Plan:
+    """What nothing needs: no alias, no kept version, no newest dataset version, nothing recent."""
+    numbers = defaultdict[str, list[int]](list)
+    for version in versions:
+        numbers[version.record.name].append(version.record.version)
+    leading = {model: last_champions(store, model) for model in numbers}
+    kept, waste, needs = dict[str, str](), list[Version](), _Needs()
+    for version in versions:
+        record = version.record
+        newest = sorted(numbers[record.name], reverse=True)[: rules.keep]
+        why = needed(record.aliases, record.version, leading[record.name])
+        why = why or _spared(version, newest, rules)
+        references = needs.read(lambda record: record.references, record)
+        if why or references is None:
+            kept[version.name] = why or "what it was made of cannot be read"
+            needs.add(references)
+        else:
+            waste.append(version)
+    _add_waiting(store, needs, {version.record.run for version in versions})
+    _add_origins(store, needs)
+    datasets, manifests = _datasets(store, needs, rules)
+    parts, runs = _shards(store, manifests, rules), _runs(store, needs, rules)
+    return Plan(versions=waste, waste=[*datasets, *parts, *runs], kept=kept, unread=needs.unread)
+
+
+class _Needs:
+    """Runs and dataset versions that must stay."""
+
+    def __init__(self) -> None:
+        self.found = References()
+        self.unread: list[str] = []
+
+    def read(self, read: Callable[..., References], *arguments: object) -> References | None:
+        """What `read` gives; None where it cannot be read, and then everything is needed."""
+        try:
+            return read(*arguments)
+        except SrganError as error:
+            self.unread.append(str(error))
+            return None
+
+    def add(self, references: References | None) -> None:
+        if references:
+            self.found |= references
+
+    def run(self, name: str) -> bool:
+        """Whether a run is needed."""
+        return bool(self.unread) or name in self.found.runs
+
+    def dataset(self, version: str) -> bool:
+        """Whether a dataset version is needed."""
+        return bool(self.unread) or version in self.found.datasets
+
+
+def last_champions(store: ObjectStore, model: str) -> list[int]:
+    """Champion by the promotion log, and the one that a rollback goes to."""
+    return champions(PromotionLog(store, model).entries())[:-3:-1]
+
+
+def needed(aliases: Collection[str] | None, number: int, leading: Sequence[int]) -> str | None:
+    """Why a version must not go whatever the rules are; None when nothing needs it."""
+    assert aliases is not None, "without its aliases nobody knows whether it is needed"
+    if aliases:
+        return ", ".join(aliases)
+    if number in leading[:1]:
+        return "champion by the promotion log"
+    return "champion before, which a rollback goes to" if number in leading[1:] else None
+
+
+def _spared(version: Version, newest: Collection[int], rules: Rules) -> str | None:
+    record = version.record
+    if (record.name, record.version) in rules.in_use:
+        return "a bulk run works with it"
+    if record.is_imported:
+        return "imported: nothing here could make it again"
+    if record.version in newest:
+        return f"among the newest {rules.keep}"
+    return "recent" if record.created.timestamp() >= rules.before else None
+
+
+def _add_waiting(store: ObjectStore, needs: _Needs, known: Collection[str]) -> None:
+    """Trainings that still wait for the registry, with what they are made of."""
+    for run, info in list(_below(store, RUNS)):
+        names = registration_key.names(info.key)
+        if names and run not in known:
+            needs.add(References(frozenset({run})))
+            needs.add(needs.read(_registered, store, run, names["model"]))
+
+
+def _registered(store: ObjectStore, run: str, model: str) -> References:
+    return read_registration(store, run, model)[1].references
+
+
+def _add_origins(store: ObjectStore, needs: _Needs) -> None:
+    """Runs that the needed ones started from, and so on: they say what weights have learned."""
+    unread, read = list(needs.found.runs), set[str]()
+    while unread:
+        run = unread.pop()
+        read.add(run)
+        needs.add(needs.read(_origin, store, run))
+        unread += needs.found.runs - read - set(unread)
+
+
+def _origin(store: ObjectStore, run: str) -> References:
+    keys = checkpoint_keys(store, run)
+    origin = read_checkpoint(store, keys[-1]).init_run if keys else None
+    return References(frozenset({origin} if origin else ()))
+
+
+def _datasets(
+    store: ObjectStore, needs: _Needs, rules: Rules
+) -> tuple[list[Waste], dict[str, list[Manifest]]]:
+    """Versions of datasets that can go, and by dataset the manifests of those that stay."""
+    waste, kept = list[Waste](), defaultdict[str, list[Manifest]](list)
+    newest: dict[str, str | None] = {}
+    for dataset, info in _below(store, CROPS):
+        kept[dataset]  # a dataset whose last version is gone may still have shards
+        if not (names := dataset_version_key.names(info.key)):
+            continue
+        if dataset not in newest:
+            found, _ = read_latest(store, dataset)
+            newest[dataset] = found.version if found else None
+        version = names["version"]
+        stays = newest[dataset] == version or needs.dataset(version)
+        if stays or info.written_at >= rules.before:
+            kept[dataset].append(read_manifest(store, info.key))
+        else:
+            waste.append(
+                Waste(
+                    "dataset version",
+                    f"{dataset} {version[:12]}",
+                    "not the newest, and no kept model was trained on it",
+                    (info.key,),
+                    info.size_bytes,
+                )
+            )
+    return waste, dict(kept)
+
+
+def _shards(
+    store: ObjectStore, manifests: Mapping[str, Sequence[Manifest]], rules: Rules
+) -> list[Waste]:
+    """Content-addressed parts of datasets that no remaining version names."""
+    waste = []
+    for dataset, remaining in manifests.items():
+        named = {newest_dataset_key(dataset)} | {manifest.key for manifest in remaining}
+        digests = {shard.sha256 for manifest in remaining for shard in manifest.shards}
+        digests |= {each for m in remaining for each in (m.sources_table, m.photos_table)}
+        loose = [
+            info
+            for prefix in (shards_prefix(dataset), tables_prefix(dataset))
+            for info in store.list(prefix)
+            if _stem(info.key) not in digests
+            and info.key not in named
+            and info.written_at < rules.before
+        ]
+        if loose:
+            why = "no remaining version of the dataset names them"
+            waste.append(_waste("shards and tables", dataset, why, loose))
+    return waste
+
+
+def _runs(store: ObjectStore, needs: _Needs, rules: Rules) -> list[Waste]:
+    """Training stages, with their checkpoints, evaluations and reports, that no version names."""
+    runs = defaultdict[str, list[ObjectInfo]](list)
+    for run, info in _below(store, RUNS):
+        runs[run].append(info)
+    return [
+        _waste("run", run, "no kept model came of it", objects)
+        for run, objects in runs.items()
+        if not run.startswith(BATCH)
+        and not needs.run(run)
+        and all(info.written_at < rules.before for info in objects)
+    ]
+
+
+def _below(store: ObjectStore, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
+    """Objects below `prefix` by key, with the first part of their keys there.
+
+    Without the object that stands for the folder itself: Ray and S3 consoles make such ones.
+    """
+    for info in sorted(store.list(prefix), key=lambda info: info.key):
+        name = info.key.removeprefix(prefix).partition("/")[0]
+        if name:
+            yield name, info
+
+
+def _waste(kind: str, name: str, why: str, objects: Collection[ObjectInfo]) -> Waste:
+    ordered = sorted((info.key for info in objects), key=_order)
+    return Waste(kind, name, why, tuple(ordered), sum(info.size_bytes for info in objects))
+
+
+def _order(key: str) -> tuple[int, str]:
+    """Results, then manifests, then parts: interrupted, the rest is an unfinished run."""
+    if result_key.names(key) or evaluation_key.names(key):
+        return 0, key
+    return (1 if checkpoint_key.names(key) else 2), key
+
+
+def _stem(key: str) -> str:
+    return key.rpartition("/")[2].partition(".")[0]

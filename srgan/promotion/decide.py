@@ -1,0 +1,270 @@
+"""Decisions about a champion: by the gate's rule, by hand against it, and back to a former one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from srgan.config import GateConfig
+from srgan.config.networks import FeatureNetwork
+from srgan.errors import ConfigError
+from srgan.measure.evaluation import CHAMPION, MODEL, Report
+from srgan.measure.sets import newest_set
+from srgan.models.weights import find_judges
+from srgan.promotion.gate import judge
+from srgan.promotion.log import (
+    Entry,
+    Evidence,
+    ManualDecision,
+    OnSet,
+    PromotionLog,
+    champions,
+)
+from srgan.promotion.opinions import OpinionPair, compare_opinions, read_studies
+from srgan.promotion.record import VersionRecord
+from srgan.refs import ModelRef, PromotionDecision
+from srgan.storage import ObjectStore, read_document
+
+
+def decide(
+    log: PromotionLog,
+    challenger: ModelRef,
+    champion: ModelRef | None,
+    report: Report,
+    gate: GateConfig,
+    sets: Mapping[str, Report] = MappingProxyType({}),
+    opinion: OpinionPair | None = None,
+    *,
+    evaluation: str = "",
+    lost: int | None = None,
+) -> Entry:
+    """Judge and write the decision; `ConflictError` when another one was written first.
+
+    `sets` are the reports on evaluation sets that belong to `report`, by name; `opinion` is what
+    people think of the two; `evaluation` is the key of `report`. `lost` is the champion by the
+    log where the registry has it no more and there is none to compare with.
+    """
+    before = champion.version if champion else None
+    verdict = judge(
+        report, gate, challenger=challenger.version, champion=before, sets=sets, opinion=opinion
+    )
+    reason = verdict.reason
+    if champion is None and lost is not None:
+        before = lost
+        reason += f" Champion version {lost} is gone from the registry, so none was compared with."
+    decision = PromotionDecision(
+        model=challenger.name,
+        challenger=challenger.version,
+        champion_before=before,
+        promoted=verdict.promoted,
+        reason=reason,
+    )
+    evidence = Evidence(
+        run=challenger.run,
+        weights_digest=challenger.weights_digest,
+        dataset_version=report.dataset.version,
+        evaluation=evaluation,
+        metrics=report.metrics,
+        trained_on_judge=report.trained_on_judge,
+        judges=report.judges,
+        rule=verdict.rule,
+        gate=gate,
+        against=verdict.against,
+        differences=dict(verdict.differences),
+        sets={
+            name: OnSet(
+                version=report.sets[name].version,
+                metrics=each.metrics,
+                differences=dict(verdict.on_sets[name]),
+            )
+            for name, each in sets.items()
+        },
+        opinion=opinion,
+    )
+    return log.append(decision, evidence)
+
+
+def read_set_reports(store: ObjectStore, report: Report) -> dict[str, Report]:
+    """Reports on the evaluation sets that were measured with `report`, by name."""
+    return {name: read_document(store, each.key, Report) for name, each in report.sets.items()}
+
+
+def opinion_of(
+    store: ObjectStore, challenger: ModelRef, champion: ModelRef | None
+) -> OpinionPair | None:
+    """What people think of the two, where some rated both."""
+    if champion is None or champion.version == challenger.version:
+        return None
+    studies = read_studies(store, challenger.name)
+    return compare_opinions(studies, challenger.version, champion.version)
+
+
+def promote_by_hand(
+    log: PromotionLog, challenger: ModelRef, before: int | None, dataset_version: str, why: str
+) -> Entry:
+    """Make `challenger` champion in place of version `before`, whatever the gate says of it.
+
+    What the gate had said last is part of the sentence. `ConfigError` where the version is
+    champion already, `ConflictError` where `before` is not champion any more.
+    """
+    if challenger.version == before:
+        raise ConfigError(f"version {before} of {challenger.name} is champion already")
+    gate = _last_word_of_the_gate(log, challenger.version)
+    place = (
+        "becomes the first champion" if before is None else f"replaces champion version {before}"
+    )
+    decision = PromotionDecision(
+        model=challenger.name,
+        challenger=challenger.version,
+        champion_before=before,
+        promoted=True,
+        reason=f"Version {challenger.version} {place} by hand: {why.rstrip('.')}. {gate}",
+    )
+    return log.append(decision, _recorded(challenger, dataset_version), ManualDecision(why=why))
+
+
+def line_of_return(log: PromotionLog, to: int | None) -> tuple[int, ...]:
+    """Versions from the present champion down to the one that a rollback goes to, which is last.
+
+    Without `to` that is the champion before this one. `ConfigError` where there is none, or where
+    `to` was never replaced as champion.
+    """
+    line = champions(log.entries())
+    if len(line) < 2:
+        now = f"version {line[0]} is the only champion it had" if line else "it has no champion"
+        raise ConfigError(f"{log.model} cannot be rolled back: {now}")
+    target = line[-2] if to is None else to
+    if target not in line[:-1]:
+        raise ConfigError(
+            f"{log.model} cannot be rolled back to version {target}: a rollback goes to a former "
+            f"champion ({', '.join(map(str, sorted(set(line[:-1]))))}); any other version becomes "
+            "champion by `srgan models promote`"
+        )
+    start = len(line) - 1 - line[::-1].index(target, 1)
+    return tuple(reversed(line[start:]))
+
+
+def roll_back(
+    log: PromotionLog, target: ModelRef, line: tuple[int, ...], dataset_version: str, why: str
+) -> Entry:
+    """Make `target` champion again; `line` as `line_of_return` gave it, ending in its version.
+
+    `ConflictError` where the first of `line` is not champion any more.
+    """
+    assert line[-1] == target.version
+    left = tuple(dict.fromkeys(version for version in line if version != target.version))
+    decision = PromotionDecision(
+        model=target.name,
+        challenger=target.version,
+        champion_before=line[0],
+        promoted=True,
+        reason=f"Back to version {target.version} from champion version {line[0]}: "
+        f"{why.rstrip('.')}.",
+    )
+    hand = ManualDecision(why=why, rolled_back=left)
+    return log.append(decision, _recorded(target, dataset_version), hand)
+
+
+def _recorded(version: ModelRef, dataset_version: str) -> Evidence:
+    """A person decides on no new figures: those that the version was registered with."""
+    return Evidence(
+        run=version.run,
+        weights_digest=version.weights_digest,
+        dataset_version=dataset_version,
+        metrics=version.metrics,
+    )
+
+
+def _last_word_of_the_gate(log: PromotionLog, version: int) -> str:
+    for entry in reversed(log.entries()):
+        if entry.decision.challenger == version and entry.hand is None:
+            return f"The gate had said: {entry.decision.reason}"
+    return "The gate had not judged it."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions that have to be measured on the same images."""
+
+    challenger: ModelRef
+    champion: ModelRef | None
+    """None: the challenger is held against bicubic."""
+    judges: Mapping[FeatureNetwork, str]
+    """SHA-256 of the weights of each perceptual network in the bucket."""
+    sets: Mapping[str, str]
+    """Newest version of each evaluation set that the challenger's gate names."""
+
+    def measured_in(self, report: Report) -> bool:
+        """Whether a report compares just these two, by these judges, on these sets."""
+        expected = {MODEL: self.challenger.weights_digest}
+        if self.champion:
+            expected[CHAMPION] = self.champion.weights_digest
+        found = {name: report.weights.get(name) for name in (MODEL, CHAMPION)}
+        same_two = {name: digest for name, digest in found.items() if digest} == expected
+        same_sets = {name: each.version for name, each in report.sets.items()} == self.sets
+        return same_two and report.judges == self.judges and same_sets
+
+
+Measure = Callable[[Comparison], str]
+"""Gives the key of a report about the two; raises where there is none to be had."""
+
+
+def settle(
+    store: ObjectStore,
+    challenger: VersionRecord,
+    champion_of: Callable[[PromotionLog], ModelRef | None],
+    measure: Measure,
+    *,
+    dataset_version: str | None = None,
+) -> Entry:
+    """Return the decision about a challenger that stands, or take one and write it in the log.
+
+    `dataset_version` is the one whose held-out crops were asked for, where one was.
+    `ConflictError` where another decision was written meanwhile: the caller decides whether to
+    begin again.
+    """
+    ref, log = challenger.ref, PromotionLog(store, challenger.name)
+    # First: who becomes champion after this is a conflict, not a champion that is gone.
+    before = log.champion()
+    champion = champion_of(log)
+    gate, judges = challenger.gate, find_judges(store)
+    sets = {name: newest_set(store, name).version for name in gate.sets}
+    opinion = opinion_of(store, ref, champion)
+    standing = log.standing(ref.version, judges, sets, opinion, dataset_version)
+    if standing is not None:
+        return standing
+    key = measure(Comparison(ref, champion, judges, sets))
+    report = Report.model_validate_json(store.get(key))
+    return decide(
+        log,
+        ref,
+        champion,
+        report,
+        gate,
+        read_set_reports(store, report),
+        opinion,
+        evaluation=key,
+        lost=None if champion else before,
+    )
+
+
+def recorded(store: ObjectStore, challenger: VersionRecord) -> Measure:
+    """Make a `Measure` that only finds the evaluation of the registration.
+
+    `ConfigError` with the command that measures where it does not compare what has to be compared.
+    """
+
+    def find(comparison: Comparison) -> str:
+        key, champion = challenger.evaluation, comparison.champion
+        body = store.find(key) if key else None
+        if key and body and comparison.measured_in(Report.model_validate_json(body)):
+            return key
+        whom = f"champion version {champion.version}" if champion else "bicubic"
+        on = "" if challenger.dataset else " --param dataset=NAME"
+        raise ConfigError(
+            f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges and "
+            "sets, and this command measures nothing; `prefect deployment run promote/promote "
+            f"--param model={challenger.name} --param version={challenger.version}{on}` measures "
+            "and decides"
+        )
+
+    return find

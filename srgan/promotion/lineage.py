@@ -1,0 +1,172 @@
+"""Where a model version comes from, and whether another one would be made of anything new."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import AliasChoices, Field
+
+from srgan.config import Recipe, StageConfig, deciding
+from srgan.errors import ConfigError
+from srgan.keys import registration_key, registrations_prefix
+from srgan.promotion.record import References, as_tags
+from srgan.refs import (
+    CheckpointRef,
+    DatasetRef,
+    EvaluationRef,
+    ModelRef,
+    Ref,
+    config_digest,
+    digest,
+)
+from srgan.storage import ObjectStore, read_document, write_document
+from srgan.version import numerics_version, release_version
+
+_WORDS = {"dataset_version": "dataset", "recipe": "recipe", "numerics_version": "code"}
+
+
+class Lineage(Ref):
+    """What is recorded with a model version that was trained here."""
+
+    checkpoint: CheckpointRef
+    pretrained: CheckpointRef | None
+    """The stage that the checkpoint's training started from."""
+    dataset: DatasetRef
+    evaluation: EvaluationRef
+    recipe: Recipe | None
+    """What the retraining was asked for, where there was one."""
+    reason: str | None = None
+    """Why it was trained."""
+    start: ModelRef | None = None
+    """The version that it was fine-tuned from; None: trained from scratch."""
+    numerics_version: str = ""
+    """Of the code that the stages are named by; an earlier release recorded none."""
+    release_version: str = Field(
+        default_factory=release_version,
+        validation_alias=AliasChoices("release_version", "code_version"),
+    )
+    """Of the flow that trained; a registration that is finished later may run another one."""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of the version, names without their prefix."""
+        inputs = (
+            training_inputs(self.dataset, self.recipe, self.numerics_version) if self.recipe else {}
+        )
+        tags = as_tags(
+            run=self.checkpoint.run,
+            pretrained_run=self.pretrained and self.pretrained.run,
+            weights=self.checkpoint.digest,
+            dataset=self.dataset.dataset,
+            dataset_version=self.dataset.version,
+            dataset_ref=self.dataset,
+            pretrained_ref=self.pretrained,
+            gate=self.recipe and self.recipe.gate,
+            recipe_name=self.recipe and self.recipe.name,
+            metrics=self.evaluation.metrics,
+            sets=self.evaluation.sets or None,
+            trained_on_judge=self.evaluation.trained_on_judge or None,
+            evaluation=self.evaluation.key,
+            evaluation_run=self.evaluation.mlflow_run_id,
+            reason=self.reason,
+        )
+        versions = as_tags(
+            numerics_version=self.numerics_version, release_version=self.release_version
+        )
+        return tags | start_tags(self.start) | inputs | versions
+
+    @property
+    def references(self) -> References:
+        """Runs and dataset versions that a registration of it still needs."""
+        stages = [stage for stage in (self.checkpoint, self.pretrained) if stage]
+        runs = [self.evaluation.run, *(stage.run for stage in stages)]
+        if self.start:
+            runs += filter(None, [self.start.run, self.start.pretrained_run])
+        versions = [self.dataset.version, self.evaluation.dataset_version]
+        versions += [stage.dataset_version for stage in stages]
+        return References(frozenset(runs), frozenset(versions))
+
+
+@dataclass(frozen=True)
+class ImportLineage:
+    """What is recorded with a version whose weights others published: no training, no dataset."""
+
+    source_file: str
+    """Name of the file as it came, without its folder."""
+    source_sha256: str
+    source_format: str
+    weights_digest: str
+    """SHA-256 of what we made of it."""
+
+    @property
+    def run(self) -> str:
+        """Same file and same conversion, same name; in place of a training stage's."""
+        return f"import-{digest([self.source_sha256, self.weights_digest])[:16]}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of the version, names without their prefix."""
+        return as_tags(
+            run=self.run,
+            weights=self.weights_digest,
+            source_file=self.source_file,
+            source_sha256=self.source_sha256,
+            source_format=self.source_format,
+            numerics_version=numerics_version(),
+            release_version=release_version(),
+        )
+
+
+def start_tags(start: ModelRef | None) -> dict[str, str]:
+    """What a training began with: ``scratch``, or the version and its weights."""
+    if start is None:
+        return {"start": "scratch"}
+    return {"start": start.uri, "start_weights": start.weights_digest}
+
+
+def training_inputs(dataset: DatasetRef, recipe: Recipe, numerics_version: str) -> dict[str, str]:
+    """Tags that name everything a retraining is made of, wherever and on whatever it runs.
+
+    Not whose weights it is fine-tuned from: they are another version's after every promotion.
+    """
+    start = [] if recipe.retrain.start == "scratch" else [recipe.retrain.start]
+    return {
+        "dataset_version": dataset.version,
+        "recipe": config_digest(*map(_decides, (recipe.pretrain, recipe.adversarial)), *start),
+        "numerics_version": numerics_version,
+    }
+
+
+def _decides(stage: StageConfig | None) -> dict[str, object] | None:
+    return deciding(stage.model_dump(mode="json")) if stage else None
+
+
+def what_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Words for the `training_inputs` in which one differs from the other."""
+    return [word for name, word in _WORDS.items() if before.get(name) != now.get(name)]
+
+
+def keep_registration(store: ObjectStore, model: str, lineage: Lineage) -> str:
+    """Write it, which twice is once; its key."""
+    key = registration_key(lineage.checkpoint.run, model)
+    write_document(store, key, lineage)
+    return key
+
+
+def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[str, Lineage]:
+    """Model and lineage of a training run; without `model` the only one that it was meant for.
+
+    `ConfigError` where there is none, or several and none was named.
+    """
+    prefix = registrations_prefix(run)
+    keys = [info.key for info in store.list(prefix) if info.key.endswith(".json")]
+    kept = [key.removeprefix(prefix).removesuffix(".json") for key in sorted(keys)]
+    chosen = [name for name in kept if model in (None, name)]
+    if not chosen:
+        meant = f"it was meant for {', '.join(kept)}" if kept else "no retraining has measured it"
+        raise ConfigError(
+            f"there is no {store.uri(prefix)}{model or '…'}.json to register {run} from: {meant}"
+        )
+    if len(chosen) > 1:
+        raise ConfigError(f"{run} was meant for {', '.join(kept)}; choose one with --model")
+    key = registration_key(run, chosen[0])
+    return chosen[0], read_document(store, key, Lineage, mend="evaluate and register it again")

@@ -1,0 +1,193 @@
+"""Mean opinion scores (section 3.4 of the paper): what people think of the versions of a model.
+
+A study is a file of ratings from 1 (bad) to 5 (excellent). It is kept as it was imported, in
+``mos/<model>/<digest>.json``; nothing is ever added to one, and importing it twice is once.
+"""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from srgan.errors import DataError
+from srgan.keys import studies_prefix, study_key
+from srgan.measure.bootstrap import Interval, crossed_interval
+from srgan.refs import Ref, digest
+from srgan.storage import ObjectStore, read_document, write_document
+
+_MIN_IMAGES = 2
+
+
+class Rating(Ref):
+    """What one person thinks of one image that one version made."""
+
+    version: Annotated[int, Field(ge=1)]
+    image: Annotated[str, Field(min_length=1)]
+    rater: Annotated[str, Field(min_length=1)]
+    score: Annotated[int, Field(ge=1, le=5)]
+
+
+class Study(Ref):
+    """Ratings that were given under the same conditions."""
+
+    model: str
+    source: str
+    """Name of the file that was imported."""
+    ratings: tuple[Rating, ...]
+    """Sorted, so that the same ratings in another order are the same study."""
+
+
+class Opinion(Ref):
+    """Mean opinion score of a version in one study."""
+
+    mean: float
+    interval: Interval | None
+    """None where there is one image alone."""
+    num_images: int
+    num_raters: int
+
+
+class OpinionPair(Ref):
+    """Challenger and champion, by everybody who rated both on the same image."""
+
+    challenger: float
+    champion: float
+    difference: Interval | None
+    """Challenger minus champion; None where there is one image alone."""
+    num_images: int
+    num_raters: int
+
+
+def parse_ratings(name: str, data: bytes) -> list[Rating]:
+    """Ratings of a file: CSV with the columns version, image, rater and score, or JSON.
+
+    JSON maps version → image → rater → score. `DataError` names the line or the place of what is
+    no rating, and of what was rated twice by one person.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+        rows = list(_json_rows(text) if name.endswith(".json") else _csv_rows(text))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{name} is no UTF-8 text of the kind that its name says: {error}") from (
+            error
+        )
+    except AttributeError as error:  # a list or a number where there should be names
+        raise DataError(f"{name} does not map version → image → rater → score") from error
+    ratings: dict[tuple[int, str, str], Rating] = {}
+    for where, row in rows:
+        try:
+            rating = Rating.model_validate(row)
+        except ValidationError as error:
+            what = "; ".join(f"{e['loc'][0]} {e['msg'].lower()}" for e in error.errors())
+            raise DataError(f"{name}, {where}: {what}") from error
+        key = rating.version, rating.image, rating.rater
+        if key in ratings:
+            raise DataError(
+                f"{name}, {where}: {rating.rater} has rated {rating.image} of version "
+                f"{rating.version} before"
+            )
+        ratings[key] = rating
+    if not ratings:
+        raise DataError(f"{name} holds no ratings; expected the columns version,image,rater,score")
+    return list(ratings.values())
+
+
+def keep_study(store: ObjectStore, model: str, source: str, ratings: Iterable[Rating]) -> str:
+    """Write the study and return its key."""
+    ordered = sorted(ratings, key=lambda each: (each.version, each.image, each.rater))
+    study = Study(model=model, source=source, ratings=tuple(ordered))
+    name = digest([each.model_dump() for each in ordered])[:16]
+    key = study_key(model, name)
+    write_document(store, key, study)
+    return key
+
+
+def read_studies(store: ObjectStore, model: str) -> dict[str, Study]:
+    """Every study of a model by its key."""
+    keys = [info.key for info in store.list(studies_prefix(model)) if info.key.endswith(".json")]
+    return {key: read_document(store, key, Study) for key in sorted(keys)}
+
+
+def opinions(study: Study) -> dict[int, Opinion]:
+    """What a study says of each of its versions."""
+    found: defaultdict[int, list[Rating]] = defaultdict(list)
+    for rating in study.ratings:
+        found[rating.version].append(rating)
+    return {
+        version: Opinion(
+            mean=_mean([each.score for each in ratings]),
+            interval=_interval(
+                [float(each.score) for each in ratings],
+                [each.image for each in ratings],
+                [each.rater for each in ratings],
+            ),
+            num_images=len({each.image for each in ratings}),
+            num_raters=len({each.rater for each in ratings}),
+        )
+        for version, ratings in sorted(found.items())
+    }
+
+
+def compare_opinions(
+    studies: Mapping[str, Study], challenger: int, champion: int
+) -> OpinionPair | None:
+    """Two versions by those who rated both on the same image in one study; None where nobody did.
+
+    Paired, so that neither a hard image nor a strict rater speaks for one of the two. The interval
+    is about other images and other people.
+    """
+    pairs = [
+        (f"{key}/{image}", f"{key}/{rater}", mine, theirs)
+        for key, study in studies.items()
+        for image, rater, mine, theirs in _pairs(study, challenger, champion)
+    ]
+    if not pairs:
+        return None
+    images, raters, mine, theirs = (list(column) for column in zip(*pairs, strict=True))
+    return OpinionPair(
+        challenger=_mean(mine),
+        champion=_mean(theirs),
+        difference=_interval(
+            [float(a - b) for a, b in zip(mine, theirs, strict=True)], images, raters
+        ),
+        num_images=len(set(images)),
+        num_raters=len(set(raters)),
+    )
+
+
+def _pairs(study: Study, first: int, second: int) -> Iterator[tuple[str, str, int, int]]:
+    scores = {(each.version, each.image, each.rater): each.score for each in study.ratings}
+    for (version, image, rater), score in scores.items():
+        other = scores.get((second, image, rater))
+        if version == first and other is not None:
+            yield image, rater, score, other
+
+
+def _csv_rows(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text), restkey="more")
+    for row in reader:
+        yield f"line {reader.line_num}", row
+
+
+def _json_rows(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for version, images in json.loads(text).items():
+        for image, raters in images.items():
+            for rater, score in raters.items():
+                where = f"{version} → {image} → {rater}"
+                yield where, {"version": version, "image": image, "rater": rater, "score": score}
+
+
+def _interval(
+    values: Sequence[float], images: Sequence[str], raters: Sequence[str]
+) -> Interval | None:
+    if len(set(images)) < _MIN_IMAGES:
+        return None
+    return crossed_interval(values, images, raters)
+
+
+def _mean(scores: Sequence[int]) -> float:
+    return sum(scores) / len(scores)

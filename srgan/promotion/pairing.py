@@ -1,0 +1,160 @@
+"""Two model versions side by side, by figures that evaluations have recorded."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from srgan.errors import ConfigError, DataError
+from srgan.keys import evaluations_prefix, report_key, set_report_key
+from srgan.measure.bootstrap import Interval, paired_interval
+from srgan.measure.evaluation import ImageFigures, Report
+from srgan.models.weights import GET_A_JUDGE
+from srgan.refs import ModelRef
+from srgan.storage import ObjectStore, read_document
+
+_MIN_PHOTOS = 2
+_OF_PIXELS = ("psnr", "ssim")
+_MEASURE = (
+    "(each by `prefect deployment run evaluate-model/evaluate-model --param model={} "
+    "--param dataset=NAME`)"
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One version in one report."""
+
+    report: Report
+    key: str
+    name: str
+    """Contestant that it is there."""
+
+    @property
+    def where(self) -> str:
+        """What it was measured on."""
+        on, dataset = self.report.on, self.report.dataset
+        if on is not None:
+            return f"evaluation set {on.name} {on.version}"
+        return f"held-out crops of {dataset.dataset} {dataset.version}"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two versions on the same images."""
+
+    first: Side
+    second: Side
+
+    @property
+    def where(self) -> str:
+        """What both were measured on."""
+        return self.first.where
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures that both have, distances only where the same weights judged."""
+        mine, theirs = (side.report.means[side.name].flat for side in (self.first, self.second))
+        both = [name for name in mine if name in theirs]
+        if self.first.report.judges == self.second.report.judges:
+            return both
+        return [name for name in both if name in _OF_PIXELS]
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether these figures say which of the two looks better: PSNR does of pixels alone."""
+        return any(map(self.decides, self.figures))
+
+    def decides(self, figure: str) -> bool:
+        """Whether a figure compares what the two learned, rather than pixels alone."""
+        beyond = any(side.name in side.report.beyond_pixels for side in (self.first, self.second))
+        return figure not in _OF_PIXELS or not beyond
+
+    def taught(self, figure: str) -> tuple[bool, bool]:
+        """Of each, whether it learned from the network whose distance this is."""
+        first, second = (
+            side.name in side.report.trained_on_judge.get(figure, ())
+            for side in (self.first, self.second)
+        )
+        return first, second
+
+    @property
+    def same_code(self) -> bool:
+        """Whether the same code measured both."""
+        return self.first.report.numerics_version == self.second.report.numerics_version
+
+    def means(self, figure: str) -> tuple[float, float]:
+        """Means of both."""
+        first, second = (
+            side.report.means[side.name].flat[figure] for side in (self.first, self.second)
+        )
+        return first, second
+
+    def difference(self, figure: str) -> Interval | None:
+        """First minus second, paired by crop; None where there is no interval to be had."""
+        theirs = {_crop(image): image for image in self.second.report.images}
+        photos, values = [], []
+        for image in self.first.report.images:
+            other = theirs[_crop(image)]
+            photos.append(image.source)
+            values.append(
+                image.figures[self.first.name].flat[figure]
+                - other.figures[self.second.name].flat[figure]
+            )
+        if len(set(photos)) < _MIN_PHOTOS or not all(map(math.isfinite, values)):
+            return None
+        return paired_interval(values, photos)
+
+
+def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list[Pairing]:
+    """Both versions wherever they were measured on the same images, held-out crops before sets.
+
+    For each of these the pair from one evaluation, else from one release, where there are several.
+    `DataError` with the command that measures them where no evaluation did; `ConfigError` with the
+    one that gets a judge where they learned from more than pixels and only pixels were compared.
+    """
+    runs = dict.fromkeys((first.run, second.run))
+    mine, theirs = (
+        [side for run in runs for side in _sides(store, run, version)]
+        for version in (first, second)
+    )
+    best: dict[str, Pairing] = {}
+    for pair in (Pairing(a, b) for a in mine for b in theirs if _images(a) == _images(b)):
+        known = best.get(pair.where)
+        if known is None or _rank(pair) > _rank(known):
+            best[pair.where] = pair
+    if not best:
+        raise DataError(
+            f"no evaluation has measured {first.uri} and {second.uri} on the same images; have "
+            f"both measured on one dataset {_MEASURE.format(first.uri)}, then compare again"
+        )
+    if not any(pair.is_judged for pair in best.values()):
+        raise ConfigError(
+            f"{first.uri} and {second.uri} cannot be compared: PSNR alone does not judge what "
+            "learned from more than pixels (a GAN stage, a feature loss, or training elsewhere), "
+            f"and no perceptual distance was measured of both. Get a network with {GET_A_JUDGE}, "
+            f"have both measured on one dataset {_MEASURE.format(first.uri)}, then compare again"
+        )
+    return sorted(best.values(), key=lambda pair: (pair.first.report.on is not None, pair.where))
+
+
+def _rank(pair: Pairing) -> tuple[bool, bool, bool]:
+    return pair.is_judged, pair.first.key == pair.second.key, pair.same_code
+
+
+def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:
+    """The version in the evaluations about the checkpoint of `run`."""
+    for key in sorted(info.key for info in store.list(evaluations_prefix(run))):
+        if not (report_key.names(key) or set_report_key.names(key)):
+            continue
+        report = read_document(store, key, Report, mend=f"measure {version.uri} again")
+        for name, digest in report.weights.items():
+            if digest == version.weights_digest:
+                yield Side(report, key, name)
+
+
+def _images(side: Side) -> tuple[str, int, Sequence[tuple[str, int]]]:
+    return side.where, side.report.scale, sorted(map(_crop, side.report.images))
+
+
+def _crop(image: ImageFigures) -> tuple[str, int]:
+    return image.source, image.crop

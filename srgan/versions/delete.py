@@ -1,0 +1,121 @@
+"""Old versions and their data: what the registry and Prefect say of them, and their deletion."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from srgan.errors import OrchestratorError, RegistryError
+from srgan.keys import batches_prefix, registration_key, spec_key
+from srgan.promotion.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
+from srgan.promotion.record import VersionRecord
+from srgan.services.mlflow_models import Registry, answers, parse_address
+from srgan.services.mlflow_runs import mlflow_client
+from srgan.services.prefect_runs import Running
+from srgan.settings import Settings
+from srgan.storage import ObjectStore
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_MODEL_FOLDER = "model"
+_HARMLESS = {"upscale", "revive"}
+"""Flows that make nothing which looks unused while they run."""
+
+
+def plan(
+    settings: Settings, store: ObjectStore, running: list[Running], *, keep: int, before: float
+) -> Plan:
+    """What can go now; `RegistryError` where MLflow cannot be asked."""
+    rules = Rules(keep=keep, before=before, in_use=_used_by(store, running))
+    with _asking(settings):
+        client = mlflow_client(settings)
+        versions = [
+            Version(record, _size_bytes(client, str(record.mlflow_run), _MODEL_FOLDER))
+            for record in Registry(settings).all_versions()
+        ]
+    return plan_cleanup(store, versions, rules)
+
+
+def refuse_while_busy(running: list[Running]) -> None:
+    """`OrchestratorError` while a flow runs that may be about to reuse what looks unused."""
+    busy = [run for run in running if run.flow not in _HARMLESS]
+    if busy:
+        listed = ", ".join(f"{run.flow} {run.name!r} ({run.run_id})" for run in busy)
+        raise OrchestratorError(
+            f"nothing is deleted while flows run that may reuse what looks unused: {listed}. Wait "
+            "for them, or cancel one that is dead: prefect flow-run cancel ID"
+        )
+
+
+def delete(
+    settings: Settings,
+    store: ObjectStore,
+    found: Plan,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Delete what `plan` found. A version that got an alias meanwhile stays, with all its data."""
+    client, registry = mlflow_client(settings), Registry(settings)
+    for version in found.versions:
+        with _asking(settings):
+            record = registry.record(version.record.ref)
+            champions = last_champions(store, record.name)
+            if why := needed(record.aliases, record.version, champions):
+                raise RegistryError(
+                    f"{version.name} is needed after all ({why}): what was found is out of date. "
+                    "Run it again; what is deleted so far was needed by nothing"
+                )
+            _delete_files(client, settings, record)
+            client.delete_model_version(record.name, str(record.version))
+        # Else its run would look like one that still waits for the registry.
+        store.delete(registration_key(record.run, record.name))
+        say(f"deleted {version.name}")
+    for each in found.waste:
+        for key in each.keys:
+            store.delete(key)
+        say(f"deleted {each.kind} {each.name}")
+
+
+def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str, int]]:
+    """Versions that running bulk runs work with: by their batches, and by what they asked for."""
+    used = set()
+    for run in (run for run in running if run.flow == "upscale"):
+        for info in store.list(batches_prefix(run.run_id)):
+            if spec_key.names(info.key):
+                model = json.loads(store.get(info.key))["model"]
+                used.add((str(model["name"]), int(model["version"])))
+        try:
+            name, _, number = parse_address(str(run.parameters.get("model", "")))
+        except RegistryError:
+            continue  # it will fail by itself
+        if number:
+            used.add((name, number))
+    return frozenset(used)
+
+
+def _size_bytes(client: "MlflowClient", run_id: str, path: str) -> int:
+    return sum(
+        _size_bytes(client, run_id, each.path) if each.is_dir else each.file_size or 0
+        for each in client.list_artifacts(run_id, path)
+    )
+
+
+def _delete_files(client: "MlflowClient", settings: Settings, version: VersionRecord) -> None:
+    """The version's files. The MLflow run stays, with its figures and pictures."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    sharing = [
+        other
+        for other in client.search_model_versions(f"run_id='{version.mlflow_run}'")
+        if (other.name, int(other.version)) != (version.name, version.version)
+    ]
+    if not sharing:
+        root = client.get_run(str(version.mlflow_run)).info.artifact_uri
+        uri = settings.require("mlflow_tracking_uri")
+        repository = get_artifact_repository(root, tracking_uri=uri)
+        repository.delete_artifacts(_MODEL_FOLDER)  # type: ignore[no-untyped-call]  # MLflow's
+
+
+def _asking(settings: Settings) -> AbstractContextManager[None]:
+    consequence = "Without it nobody knows what is needed, so nothing more is deleted"
+    return answers(explain=settings, consequence=consequence)

@@ -1,0 +1,99 @@
+"""Weights of perceptual networks: into the bucket once, since no worker needs the internet."""
+
+import hashlib
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from srgan.config.networks import FEATURE_LAYERS, PUBLISHED_WEIGHTS, FeatureNetwork
+from srgan.errors import CheckpointError, ConfigError, StorageError
+from srgan.models.features import load_extractor
+from srgan.models.weights import (
+    MirroredWeights,
+    find_mirrored,
+    hash_in_name,
+    publish_weights,
+    read_weights,
+)
+from srgan.services.s3 import open_store
+from srgan.settings import Settings
+from srgan.storage import split_uri
+
+_TIMEOUT_S = 60.0
+_MAX_BYTES = 2 * 2**30  # VGG19 with its classifier has 0.55 GB
+
+
+def mirror(
+    settings: Settings, network: FeatureNetwork, source: str | None = None
+) -> MirroredWeights:
+    """Read weights from an https URL, an S3 URI or a file and publish them in the bucket.
+
+    Without a source, those that torchvision publishes. Nothing is written unless they are whole:
+    digits of the SHA-256 in the file's name must hold, and every layer must be there.
+    """
+    source = source or PUBLISHED_WEIGHTS[network].url
+    data = fetch_named(settings, source)
+    try:
+        load_extractor(data, network, FEATURE_LAYERS[network])
+    except CheckpointError as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    return publish_weights(open_store(settings), network, data, source)
+
+
+def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:
+    """The weights that the bucket has under a network's name, verified.
+
+    `CheckpointError` with the command that gets them there where it has none.
+    """
+    store = open_store(settings)
+    found = find_mirrored(store, network)
+    if found is None:
+        raise CheckpointError(
+            f"no weights of {network} are mirrored in s3://{settings.bucket}; get them there with "
+            f"`srgan weights mirror {network}`, or name a file: {network}=FILE"
+        )
+    return read_weights(store, network, found.sha256)
+
+
+def fetch_named(settings: Settings, source: str) -> bytes:
+    """As `fetch`; digits of the SHA-256 in the file's name must hold, else `CheckpointError`."""
+    data = fetch(settings, source)
+    digest = hashlib.sha256(data).hexdigest()
+    promised = hash_in_name(source)
+    if not digest.startswith(promised):
+        raise CheckpointError(
+            f"{source} should have a SHA-256 that begins with {promised}, its {len(data)} bytes "
+            f"have {digest}; download it again, or rename the file if you changed it on purpose"
+        )
+    return data
+
+
+def fetch(settings: Settings, source: str) -> bytes:
+    """The bytes at an https URL, an S3 URI or a path; plain http is refused."""
+    if source.startswith("https://"):
+        return _download(source)
+    if source.startswith("s3://"):
+        bucket, key = split_uri(source)
+        return open_store(settings, bucket).get(key)
+    if "://" in source:
+        raise ConfigError(f"{source!r} is no https:// or s3:// address and no file")
+    try:
+        return Path(source).expanduser().read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {source}: {error.strerror}") from error
+
+
+def _download(url: str) -> bytes:
+    try:
+        with urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # https by `fetch`
+            if not answer.url.startswith("https://"):
+                raise StorageError(f"{url} leads to {answer.url}, which is not https")
+            data: bytes = answer.read(_MAX_BYTES + 1)
+    except (URLError, OSError) as error:
+        raise StorageError(
+            f"cannot download {url} ({error}); where there is no internet, bring the file and "
+            "give its path: --from FILE"
+        ) from error
+    if len(data) > _MAX_BYTES:
+        raise StorageError(f"{url} has more than {_MAX_BYTES} bytes: these are no weights")
+    return data

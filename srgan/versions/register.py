@@ -1,0 +1,122 @@
+"""New model versions: what was trained here with its lineage, and what others published."""
+
+import tempfile
+from pathlib import Path
+
+from srgan.measure.evaluation import PICTURE
+from srgan.measure.figures import judged_by_its_teacher, means_table
+from srgan.promotion.lineage import ImportLineage, Lineage
+from srgan.promotion.record import TAG_PREFIX
+from srgan.refs import ModelRef
+from srgan.services.mlflow_models import CHALLENGER, PRESENT, Registry, answers, check_name
+from srgan.services.mlflow_runs import artifact_url, start_run, tracked_run
+from srgan.services.packaging import save_pyfunc
+from srgan.settings import Settings
+from srgan.storage import ObjectStore
+from srgan.train.checkpoint import read_generator
+
+
+def register_version(
+    settings: Settings, store: ObjectStore, model: str, lineage: Lineage
+) -> ModelRef:
+    """`Registrar.register` with the weights of the lineage's checkpoint."""
+    weights = read_generator(store, lineage.checkpoint)
+    return Registrar(settings).register(model, weights, lineage)
+
+
+class Registrar(Registry):
+    """The models of one MLflow server, where new versions are made."""
+
+    def register(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
+        """New version of `name` with alias ``challenger``, or the one that this run already has.
+
+        The alias never goes back to an older version: a run may be registered again much later.
+        `weights` are the safetensors whose SHA-256 is the checkpoint's digest.
+        """
+        found = self.of_run(name, lineage.checkpoint.run)
+        ref = found or self._create(name, weights, lineage)
+        aliased = self.alias(name, CHALLENGER)
+        if aliased is None or aliased < ref.version:
+            self.set_alias(name, CHALLENGER, ref.version)
+        return ref
+
+    def register_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
+        """New version of `name`, or the one that the same file made before; no alias moves.
+
+        ``challenger`` is the newest of our own. An imported version is used, and promoted, by its
+        number.
+        """
+        check_name(name)
+        found = self.of_run(name, lineage.run)
+        return found or self._create_import(name, weights, lineage)
+
+    def _create(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
+        checkpoint = lineage.checkpoint
+        run_id = checkpoint.mlflow_run_id or start_run(
+            self._settings,
+            name=checkpoint.run,
+            key=checkpoint.run,
+            parent=None,
+            params={},
+        )
+        return self._publish(name, weights, run_id, lineage.tags, self._describe(lineage))
+
+    def _create_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
+        text = (
+            f"Imported from `{lineage.source_file}` ({lineage.source_format}, SHA-256 "
+            f"`{lineage.source_sha256[:16]}…`). Neither trained nor measured here."
+        )
+        # A run for each model's name: two names must not write over each other's artifacts.
+        with tracked_run(
+            self._settings,
+            name=lineage.run,
+            key=f"{name}/{lineage.run}",
+            parent=None,
+            params=lineage.tags,
+        ) as run_id:
+            return self._publish(name, weights, run_id, lineage.tags, text)
+
+    def _publish(
+        self, name: str, weights: bytes, run_id: str, tags: dict[str, str], description: str
+    ) -> ModelRef:
+        """The version, once its artifacts are whole below the run."""
+        with tempfile.TemporaryDirectory(prefix="srgan-model-") as directory:
+            model = Path(directory) / "model"
+            save_pyfunc(model, weights)
+            self._client.log_artifacts(run_id, str(model), "model")
+        self._ensure_model(name)
+        self._client.create_model_version(
+            name,
+            source=f"{self._client.get_run(run_id).info.artifact_uri}/model",
+            run_id=run_id,
+            tags={f"{TAG_PREFIX}{tag}": value for tag, value in tags.items()},
+            description=description,
+        )
+        # Not the answer: somebody else, or this request repeated after a lost answer, may have
+        # made a version of the same run, and MLflow has no conditional write to prevent it.
+        made = self.of_run(name, tags["run"])
+        assert made is not None
+        return made
+
+    def _describe(self, lineage: Lineage) -> str:
+        """Markdown that the version's page shows: figures and the comparison picture."""
+        dataset, evaluation = lineage.dataset, lineage.evaluation
+        text = (
+            f"Trained on `{dataset.dataset}` version `{dataset.version[:12]}` "
+            f"({dataset.num_train_photos} photos), measured on {evaluation.num_images} "
+            f"held-out crops.\n\n"
+            f"{means_table(evaluation.metrics, evaluation.trained_on_judge).markdown()}\n"
+        )
+        for each, found in evaluation.sets.items():
+            text += f"\nEvaluation set `{each}` version `{found.version[:12]}`:\n\n"
+            text += f"{means_table(found.metrics, evaluation.trained_on_judge).markdown()}\n"
+        if run_id := evaluation.mlflow_run_id:
+            picture = artifact_url(self._settings, run_id, PICTURE)
+            text += f"\n![comparison]({picture})\n"
+            if caption := judged_by_its_teacher(evaluation.trained_on_judge):
+                text += f"\n{caption}\n"
+        return text
+
+    def _ensure_model(self, name: str) -> None:
+        with answers(PRESENT):
+            self._client.create_registered_model(name)

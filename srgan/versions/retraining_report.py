@@ -1,0 +1,95 @@
+"""Everything that the report of a retraining shows, collected from the bucket and MLflow."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from srgan.data.changes import PhotoChanges, changes_since
+from srgan.keys import details_key, evaluation_of
+from srgan.measure.evaluation import Report
+from srgan.measure.pictures import Details
+from srgan.promotion.log import Evidence, PromotionLog
+from srgan.refs import DatasetRef, ModelRef, PromotionDecision
+from srgan.report.chain import as_svg
+from srgan.report.content import Content, TrainedStage
+from srgan.report.costs import Cost, read_costs
+from srgan.report.training import CURVES
+from srgan.services.mlflow_models import Registry
+from srgan.services.mlflow_runs import find_run, read_curves
+from srgan.services.s3 import S3Store, open_store
+from srgan.settings import Settings
+from srgan.storage import find_document, read_document
+from srgan.train.checkpoint import checkpoint_keys, read_manifest
+from srgan.versions.trace import trace_version
+
+
+def collect(
+    settings: Settings,
+    version: ModelRef,
+    decision: PromotionDecision,
+    *,
+    flow_run: str,
+    elapsed_s: float,
+    links: Mapping[str, str],
+) -> Content:
+    """Collect what was decided about a version and on which evidence; compute nothing."""
+    store = open_store(settings)
+    evidence = _evidence(store, decision)
+    evaluation = evidence.evaluation or Registry(settings).record(version).evaluation
+    assert evaluation is not None  # a version that a retraining made has one
+    report = read_document(store, evaluation, Report)
+    evaluation_run = evaluation_of(evaluation)
+    runs = [run for run in (version.pretrained_run, version.run) if run]
+    costs = [cost for run in [*runs, evaluation_run] for cost in read_costs(store, run)]
+    return Content(
+        decision=decision,
+        evidence=evidence,
+        made_at=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
+        evaluation=report,
+        stages=[_stage(settings, store, run, costs, flow_run) for run in runs],
+        details=_details(store, details_key(evaluation_run)),
+        licence=report.dataset.licence,
+        photos=_photos(settings, store, version.name, decision.champion_before, report.dataset),
+        costs=costs,
+        flow_run=flow_run,
+        elapsed_s=elapsed_s,
+        links=links,
+        lineage=as_svg(trace_version(settings, version), alone=False),
+    )
+
+
+def _evidence(store: S3Store, decision: PromotionDecision) -> Evidence:
+    """The entry of the promotion log that holds the decision."""
+    entries = PromotionLog(store, decision.model).entries()
+    return next(each for each in reversed(entries) if each.decision == decision)
+
+
+def _details(store: S3Store, key: str) -> Details:
+    return find_document(store, key, Details) or Details(details=[])
+
+
+def _stage(
+    settings: Settings, store: S3Store, run: str, costs: list[Cost], flow_run: str
+) -> TrainedStage:
+    checkpoint = read_manifest(store, checkpoint_keys(store, run)[-1])
+    mlflow_run = find_run(settings, run)
+    jobs = [cost.job for cost in costs if cost.stage == checkpoint.stage]
+    return TrainedStage(
+        run=run,
+        stage=checkpoint.stage,
+        steps=checkpoint.step,
+        reused=bool(jobs) and not any(job.startswith(flow_run) for job in jobs),
+        curves=read_curves(settings, mlflow_run, CURVES) if mlflow_run else {},
+        config=checkpoint.config,
+    )
+
+
+def _photos(
+    settings: Settings, store: S3Store, model: str, champion: int | None, now: DatasetRef
+) -> PhotoChanges | None:
+    """Compared with what the champion before was trained on."""
+    if champion is None:
+        return None
+    registry = Registry(settings)
+    before = registry.record(registry.resolve(f"models:/{model}/{champion}")).dataset
+    # An imported one was trained elsewhere.
+    return changes_since(store, before.key, now.key) if before else None

@@ -1,0 +1,259 @@
+"""From an upscaled image or a model version to everything that it was made of, and back."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from srgan.bulk.plan import BulkPlan
+from srgan.bulk.records import Record, from_parquet
+from srgan.data.manifest import read_manifest, read_sources
+from srgan.errors import CheckpointError, DataError, RegistryError, StorageError
+from srgan.keys import (
+    OWN,
+    batch_of,
+    batches_prefix,
+    plan_key,
+    records_key,
+    spec_key,
+)
+from srgan.measure.figures import TITLES, figure_name, figure_text, in_order
+from srgan.refs import DatasetRef, ModelRef
+from srgan.report.chain import Node
+from srgan.services.mlflow_models import Registry, parse_address
+from srgan.services.mlflow_runs import find_run, model_url, run_url
+from srgan.services.s3 import open_store
+from srgan.settings import Settings
+from srgan.storage import ObjectStore, is_folder, read_document, split_uri
+from srgan.train.checkpoint import Manifest as Checkpoint
+from srgan.train.checkpoint import checkpoint_keys
+from srgan.train.checkpoint import read_manifest as read_checkpoint
+from srgan.versions.champion import Say, find_version
+
+_SHOWN_KEYS = 5
+_MODEL = "srgan-model"
+
+
+def trace(settings: Settings, address: str, say: Say) -> Node:
+    """The chain of ``s3://BUCKET/KEY`` of an upscaled image, or of a model version.
+
+    `StorageError` when there is no such object, `DataError` when it was not upscaled by this
+    project, `RegistryError` when there is no such version (any more).
+    """
+    check_address(address)
+    if address.startswith("s3://"):
+        return _image(settings, address)
+    version = find_version(Registry(settings), open_store(settings), address, say)
+    return _version(settings, version, uses=_uses(settings, version))
+
+
+def check_address(address: str) -> None:
+    """`RegistryError` or `ConfigError` for what addresses neither an image nor a version."""
+    if address.startswith("s3://"):
+        split_uri(address)
+        return
+    try:
+        parse_address(address)
+    except RegistryError as error:
+        raise RegistryError(f"{error}, or s3://BUCKET/KEY of an upscaled image") from error
+
+
+def trace_version(settings: Settings, version: ModelRef) -> Node:
+    """What a model version was made of; what used it is left out."""
+    return _version(settings, version, uses=())
+
+
+def source_keys(settings: Settings, address: str, say: Say) -> list[str]:
+    """Addresses of all photos that the model of an image, or a version, was trained on."""
+    registry, store = Registry(settings), open_store(settings)
+    if address.startswith("s3://"):
+        version, _ = _made_with(settings, *split_uri(address))
+    else:
+        version = find_version(registry, store, address, say)
+    dataset = registry.dataset_of(version)
+    bucket = split_uri(dataset.source)[0]
+    sources = read_sources(store, read_manifest(store, dataset.key))
+    return [f"s3://{bucket}/{source.key}" for source in sources if source.pixels]
+
+
+def _image(settings: Settings, uri: str) -> Node:
+    bucket, key = split_uri(uri)
+    version, metadata = _made_with(settings, bucket, key)
+    facts = {
+        "source": unquote(metadata["srgan-source"]),
+        "its token": metadata["srgan-source-token"],
+        "settings": metadata["srgan-config"],
+    }
+    if found := _bulk_run(open_store(settings, bucket), key, metadata):
+        plan, record = found
+        facts |= {
+            "source": record.source_key
+            if is_folder(plan.source)
+            else f"s3://{split_uri(plan.source)[0]}/{record.source_key}",
+            "bulk run": plan.run,
+            "planned": _time(plan.created_at),
+            "format": f"{plan.config.output_format}, precision {plan.config.precision}",
+        }
+    return Node("upscaled image", uri, facts, (_version(settings, version, uses=()),))
+
+
+def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dict[str, str]]:
+    """The version that made an object, and the metadata that says so."""
+    store = open_store(settings, bucket)
+    metadata = store.metadata(key)
+    stamp = metadata.get(_MODEL)
+    if stamp is None:
+        raise DataError(
+            f"{store.uri(key)} was not upscaled by this project: its object metadata has no "
+            f"{_MODEL}. Copies keep it only where they are told to; name the object that the "
+            "flow upscale wrote"
+        )
+    address, _, digest = stamp.rpartition("@")
+    try:
+        version = Registry(settings).resolve(f"models:/{address}")
+    except RegistryError as error:
+        raise RegistryError(
+            f"{store.uri(key)} was made with models:/{address}, weights {digest}…, and {error}"
+        ) from error
+    if not version.weights_digest.startswith(digest):
+        raise RegistryError(
+            f"{store.uri(key)} was made with weights {digest}… of models:/{address}, which now "
+            f"holds {version.weights_digest[:16]}…: another registry, or one that was set up anew"
+        )
+    return version, metadata
+
+
+def _bulk_run(
+    store: ObjectStore, key: str, metadata: Mapping[str, str]
+) -> tuple[BulkPlan, Record] | None:
+    """The run that wrote an object, by the records above it; None where they are gone."""
+    folders = key.split("/")[:-1]
+    for depth in range(len(folders), -1, -1):
+        keys = sorted(info.key for info in store.list("/".join([*folders[:depth], OWN, ""])))
+        for key_of_plan, run in ((each, at) for each in keys if (at := plan_key.names(each))):
+            plan = read_document(store, key_of_plan, BulkPlan)
+            stamp = {_MODEL: plan.stamp.model, "srgan-config": plan.stamp.config_digest}
+            if not stamp.items() <= metadata.items():
+                continue
+            parts = [(each, names) for each in keys if (names := records_key.names(each))]
+            for part in (each for each, names in parts if run.items() <= names.items()):
+                for record in from_parquet(store.get(part), store.uri(part)):
+                    if record.destination_key == key and record.outcome != "failed":
+                        return plan, record
+    return None
+
+
+def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -> Node:
+    record = Registry(settings).record(version)
+    facts = {
+        "aliases": ", ".join(record.aliases or ()) or "none",
+        "registered": _time(record.created.timestamp()),
+        "weights": version.weights_digest,
+        "trained": record.reason,
+        "start": record.start,
+        "recipe": record.recipe_name,
+        "code": record.numerics_version,
+        "release": record.release_version,
+        "decision": record.decision,
+        **{
+            f"of {TITLES[who]}": _figures(version.metrics[who])
+            for who in TITLES
+            if who in version.metrics
+        },
+        "evaluation": _uri(settings, record.evaluation),
+        "report": record.report,
+        "imported": record.source_file,
+        "page": model_url(settings, version.name, version.version),
+    }
+    stages = [run for run in (version.run, version.pretrained_run) if run]
+    origins = [] if record.is_imported else [_stages(settings, stages)]
+    if record.dataset is not None:
+        origins.append(_dataset(settings, record.dataset))
+    return Node("model version", version.uri, _filled(facts), (*origins, *uses))
+
+
+def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -> Node:
+    """A training stage, and below it the one that it started from."""
+    run, *earlier = runs
+    store = open_store(settings)
+    checkpoint = _checkpoint(store, run)
+    mlflow_run = find_run(settings, run)
+    facts = {"page": run_url(settings, mlflow_run) if mlflow_run else ""}
+    if checkpoint is None:
+        facts["checkpoint"] = "gone; the version holds the weights"
+    else:
+        facts |= {
+            "stage": f"{checkpoint.stage}, {checkpoint.step} steps, {checkpoint.num_ranks} workers",
+            "config": json.dumps(checkpoint.config, sort_keys=True),
+            "figures": _figures(checkpoint.metrics),
+            "code": checkpoint.numerics_version,
+            "release": checkpoint.release_version,
+            "dataset": checkpoint.dataset_version,
+            "checkpoint": store.uri(checkpoint.key),
+        }
+    below = (_stages(settings, earlier, "started from run"),) if earlier else ()
+    return Node(kind, run, _filled(facts), below)
+
+
+def _checkpoint(store: ObjectStore, run: str) -> Checkpoint | None:
+    keys = checkpoint_keys(store, run)
+    try:
+        return read_checkpoint(store, keys[-1]) if keys else None
+    except CheckpointError:
+        return None
+
+
+def _dataset(settings: Settings, dataset: DatasetRef) -> Node:
+    store = open_store(settings)
+    facts = {
+        "source": dataset.source,
+        "licence": dataset.licence or "not stated",
+        "photos": f"{dataset.num_train_photos} to train on, {dataset.num_eval_photos} held out",
+        "manifest": store.uri(dataset.key),
+    }
+    try:
+        sources = read_sources(store, read_manifest(store, dataset.key))
+    except StorageError:
+        facts["sources"] = "gone with the dataset version"
+    else:
+        keys = [source.key for source in sources if source.pixels]
+        more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
+        facts["sources"] = ", ".join(keys[:_SHOWN_KEYS]) + more
+    return Node("trained on dataset", f"{dataset.dataset}, version {dataset.version}", facts)
+
+
+def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:
+    """Bulk runs that had at least one batch made with a version, the first batch tells."""
+    return tuple(
+        Node(
+            "used by bulk run",
+            str(spec["run"]),
+            {"source": str(spec["source"]), "destination": str(spec["destination"])},
+        )
+        for spec in _bulk_specs(open_store(settings))
+        if (spec["model"]["name"], spec["model"]["version"]) == (version.name, version.version)
+    )
+
+
+def _bulk_specs(store: ObjectStore) -> Iterator[dict[str, dict[str, object]]]:
+    for key in sorted(info.key for info in store.list(batches_prefix())):
+        if (names := spec_key.names(key)) and batch_of(names["run"]) == 0:
+            yield json.loads(store.get(key))
+
+
+def _figures(figures: Mapping[str, float]) -> str:
+    return ", ".join(
+        f"{figure_name(each)} {figure_text(each, figures[each])}" for each in in_order(figures)
+    )
+
+
+def _uri(settings: Settings, key: str | None) -> str:
+    return open_store(settings).uri(key) if key else ""
+
+
+def _filled(facts: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in facts.items() if value}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

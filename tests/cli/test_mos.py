@@ -1,0 +1,85 @@
+"""`srgan mos` on a real registry and a real object store."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from srgan.cli import app
+from srgan.promotion.log import PromotionLog
+from srgan.refs import ModelRef
+from srgan.services.s3 import S3Store
+from tests.support.shelf import MODEL, crown, measured
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
+
+Printed = tuple[int, str, str]
+
+
+@pytest.fixture
+def srgan(capsys: pytest.CaptureFixture[str]) -> Callable[..., Printed]:
+    def run(*arguments: str) -> Printed:
+        with pytest.raises(SystemExit) as done:
+            app(list(arguments))
+        return (int(done.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def ratings(folder: Path, *, second: int) -> Path:
+    """Two raters, three images: version 1 gets a 3 of everybody, version 2 `second`."""
+    file = folder / "ratings.csv"
+    rows = [
+        f"{version},{image}.png,{rater},{score}"
+        for version, score in ((1, 3), (2, second))
+        for image in "abc"
+        for rater in ("ann", "bob")
+    ]
+    file.write_text("\n".join(["version,image,rater,score", *rows]))
+    return file
+
+
+def test_a_study_is_imported_shown_and_decides_a_promotion(
+    srgan: Callable[..., Printed],
+    versions: list[ModelRef],
+    service_store: S3Store,
+    tmp_path: Path,
+) -> None:
+    log = PromotionLog(service_store, MODEL)
+    first, second = versions[:2]
+    crown(log, first)
+    figures = {"bicubic": 28.0, "model": 28.7, "champion": 28.5}
+    measured(service_store, second, first, figures)
+    code, out, err = srgan("mos", "import", str(ratings(tmp_path, second=2)), "--model", MODEL)
+    assert code == 0, err
+    assert f"s3://{service_store.bucket}/mos/{MODEL}/" in out
+    rows = [line.split() for line in srgan("mos", "show", MODEL)[1].splitlines()]
+    assert ["1", "3.00", "3.00", "to", "3.00", "3", "2"] in rows
+    code, out, _ = srgan("models", "promote", second.uri)
+    assert code == 1
+    assert "mean opinion score 2.00 is lower than champion version 1's 3.00 (2 raters on 3" in out
+    entry = log.entries()[-1]
+    assert entry.opinion is not None
+    assert entry.opinion.difference is not None
+    assert entry.opinion.difference.high == -1
+    assert srgan("models", "promote", second.uri)[0] == 1
+    assert len(log.entries()) == 2, "the refusal holds"
+
+    srgan("mos", "import", str(ratings(tmp_path, second=5)), "--model", MODEL)
+    assert srgan("models", "promote", second.uri)[0] == 0, "until people were asked again"
+
+
+def test_ratings_of_versions_that_there_are_not_are_refused(
+    srgan: Callable[..., Printed],
+    versions: list[ModelRef],
+    service_store: S3Store,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "ratings.csv"
+    file.write_text("version,image,rater,score\n7,a.png,ann,3\n")
+    code, _, err = srgan("mos", "import", str(file), "--model", MODEL)
+    assert code == 1
+    assert f"rates version 7 of {MODEL}, which has 1, 2, 3" in err
+    assert srgan("mos", "import", str(tmp_path / "no.csv"), "--model", MODEL)[0] == 1
+    assert "no study of" in srgan("mos", "show", MODEL)[1]
+    assert list(service_store.list("mos/")) == []

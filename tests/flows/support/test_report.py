@@ -1,0 +1,94 @@
+"""What a retraining leaves to read, on real Prefect, MLflow and S3; the Ray jobs are replaced."""
+
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+from flows.support import report as report_module
+from flows.support.tasks import artifact_key
+from srgan.refs import ModelRef
+from srgan.services.mlflow_models import Registry
+from srgan.services.mlflow_runs import artifact_url, find_run, mlflow_client
+from srgan.settings import Settings
+from srgan.storage import split_uri
+from tests.support.pipeline import Pipeline
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_api"),
+    pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic"),
+]
+
+
+def page_of(pipeline: Pipeline, version: ModelRef) -> str:
+    uri = Registry(Settings()).record(version).report
+    return pipeline.store.get(split_uri(uri)[1]).decode()
+
+
+def test_a_page_and_a_card_tell_of_the_decision_its_figures_the_stages_and_the_data(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.mirror()
+    pipeline.retrain()
+    pipeline.dataset_version = "v2"
+    pipeline.distance["model"] = 1.2
+    version = pipeline.retrain().result()
+    page = page_of(pipeline, version)
+    assert "replaces champion version 1" in page
+    assert "−0.1000" in page, "the difference in distance"
+    assert version.run in page
+    assert version.pretrained_run in page
+    assert 'aria-label="Where it comes from"' in page
+    client = mlflow_client(Settings())
+    card = client.get_model_version(version.name, str(version.version)).description
+    assert "`leaves` version `v2` of `s3://srgan-test/raw`" in card
+    assert "Licence of the photos: not stated" in card
+    assert f"run `{version.run}`" in card
+    assert "| SqueezeNet distance | −0.1000 | −0.1000 to −0.1000 |" in card
+    assert "## Limits" in card
+    assert "comparison.png" in card
+
+
+def test_a_refused_version_has_its_page_too(pipeline: Pipeline) -> None:
+    pipeline.psnr["model"] = 20.0
+    page = page_of(pipeline, pipeline.retrain().result())
+    assert "was refused" in page
+    assert "20.000 dB PSNR is more than 1.50 dB below bicubic&#39;s" in page
+
+
+def test_the_page_is_linked_from_the_run_in_mlflow_and_from_prefect(pipeline: Pipeline) -> None:
+    version = pipeline.retrain().result()
+    page = page_of(pipeline, version)
+    settings = Settings()
+    root = Registry(settings).record(version).report.rpartition("/")[2].removesuffix(".html")
+    run_id = find_run(settings, root)
+    assert run_id is not None
+    run = mlflow_client(settings).get_run(run_id)
+    assert run.data.tags["srgan.report"] == Registry(settings).record(version).report
+    with urllib.request.urlopen(artifact_url(settings, run_id, "report.html")) as answer:
+        assert answer.read().decode() == page
+    with urllib.request.urlopen(artifact_url(settings, run_id, "lineage.svg")) as answer:
+        assert version.uri in answer.read().decode()
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                key=ArtifactFilterKey(any_=[artifact_key(pipeline.model, "report")])
+            )
+        )
+    assert f"/runs/{run_id}/artifacts/report.html" in str(found[0].data)
+
+
+def test_a_report_that_cannot_be_made_does_not_undo_the_decision(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise json.JSONDecodeError("no report", "", 0)
+
+    monkeypatch.setattr(report_module, "collect", fail)
+    monkeypatch.setattr(report_module.publish_report, "retries", 0)
+    state = pipeline.retrain()
+    assert state.is_completed()
+    assert pipeline.champion() == 1

@@ -1,0 +1,115 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from srgan.config import GeneratorConfig
+from srgan.errors import ConfigError
+from srgan.inference.engine import Engine
+from srgan.inference.memory import PROCESS_BYTES, Costs, costs_of, is_out_of_memory, largest_tile
+from srgan.models.base import Generator
+from srgan.models.build import build_generator
+from srgan.models.interpolation import Nearest
+from tests.support.networks import random_generator
+from tests.support.pixels import photo_of
+
+SRRESNET = build_generator(GeneratorConfig())
+NOT_THERE = 2**60
+"""Bytes that no machine has."""
+
+
+class _Hungry(Generator):
+    """Nearest, whose trunk or head really asks for too much above a number of pixels."""
+
+    def __init__(self, most_pixels: int, allocator: str) -> None:
+        super().__init__()
+        self.inner, self.scale, self.config = Nearest(2), 2, None
+        self.trunk_radius, self.head_radius = 3, 0
+        self.most_pixels, self.allocator = most_pixels, allocator
+        self.sizes: list[int] = []
+
+    def trunk(self, lr: Tensor) -> Tensor:
+        self.sizes.append(lr.shape[2] * lr.shape[3])
+        if self.sizes[-1] > self.most_pixels:
+            if self.allocator == "torch":
+                torch.empty(NOT_THERE, dtype=torch.uint8)
+            else:
+                np.empty(NOT_THERE, np.uint8)
+        return lr
+
+    def head(self, features: Tensor, lr: Tensor) -> Tensor:
+        return self.inner(lr)
+
+
+@pytest.mark.parametrize("allocator", ["torch", "numpy"])
+@pytest.mark.parametrize("tile", [None, 600])
+def test_when_memory_runs_out_the_tile_is_halved_and_the_result_is_whole(
+    allocator: str, tile: int | None
+) -> None:
+    image = photo_of(620, 500)
+    hungry = _Hungry(40_000, allocator)
+    result = Engine(hungry, tile=tile, device="cpu").upscale(image)
+    np.testing.assert_array_equal(result, image.repeat(2, 0).repeat(2, 1))
+    assert hungry.sizes[-1] <= 40_000
+
+
+def test_the_next_image_starts_with_the_tile_that_fitted() -> None:
+    hungry = _Hungry(40_000, "torch")
+    engine = Engine(hungry, tile=600, device="cpu")
+    engine.upscale(photo_of(500, 500))
+    hungry.sizes.clear()
+    engine.upscale(photo_of(500, 500))
+    assert max(hungry.sizes) <= 40_000
+
+
+def test_where_the_smallest_tile_is_too_large_the_error_comes_through() -> None:
+    with pytest.raises(RuntimeError, match="memory") as caught:
+        Engine(_Hungry(100, "torch"), tile=600, device="cpu").upscale(photo_of(300, 300))
+    assert is_out_of_memory(caught.value)
+
+
+def test_other_errors_of_torch_are_no_lack_of_memory() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.zeros(2) @ torch.zeros(3)
+    assert not is_out_of_memory(caught.value)
+
+
+def test_costs_count_what_is_alive_at_once() -> None:
+    network = random_generator(
+        GeneratorConfig(kind="bicubic_resnet", scale=2, num_blocks=2, num_channels=16)
+    )
+    costs = costs_of(network, torch.float32, lambda sr: sr)
+    # The stream, the block's own features and the convolution's result, beside the pixels.
+    assert costs.trunk == pytest.approx(3 * 16 * 4 + 12, abs=16 * 4 + 12)
+    assert costs.kept == 16 * 4 + 12
+    assert costs.head >= 12 * 4 + 16 * 4
+
+
+def test_bf16_takes_about_half() -> None:
+    full = costs_of(SRRESNET, torch.float32, lambda sr: sr)
+    half = costs_of(copy.deepcopy(SRRESNET).bfloat16(), torch.bfloat16, lambda sr: sr)
+    assert 0.4 < half.head / full.head < 0.6
+    assert 0.4 < half.trunk / full.trunk < 0.6
+
+
+def test_the_largest_tile_fits_and_the_next_does_not() -> None:
+    costs = Costs(trunk=1000, kept=300, head=5000)
+    tile = largest_tile(2**30, costs, 40)
+    assert tile % 144 == 0
+    assert costs.peak_bytes(tile, 40) <= 2**30 < costs.peak_bytes(tile + 144, 40)
+
+
+def test_a_budget_without_room_for_one_tile_is_refused_with_what_it_takes() -> None:
+    with pytest.raises(ConfigError, match=r"takes \d\.\d GiB .* raise --memory"):
+        Engine(copy.deepcopy(SRRESNET), memory_bytes=PROCESS_BYTES + 2**20, device="cpu")
+
+
+def test_a_larger_budget_takes_larger_tiles() -> None:
+    sizes = []
+    for memory_bytes in (PROCESS_BYTES + 30 * 2**20, PROCESS_BYTES + 2**30):
+        hungry = _Hungry(10**9, "torch")
+        Engine(hungry, memory_bytes=memory_bytes, device="cpu").upscale(photo_of(600, 600))
+        sizes.append(max(hungry.sizes))
+    assert sizes[0] < sizes[1]

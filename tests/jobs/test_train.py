@@ -1,0 +1,138 @@
+"""What the driver of a training job refuses before anything starts."""
+
+from collections.abc import Callable
+
+import pytest
+from pydantic import ValidationError
+
+from srgan.config import DataConfig, StageConfig
+from srgan.data.prepare import prepare_dataset
+from srgan.errors import CheckpointError, ConfigError, DataError
+from srgan.jobs import node as ray_node
+from srgan.jobs import train as ray_train
+from srgan.jobs.train import TrainSpec, check_inputs, check_workers
+from srgan.refs import CheckpointRef, DatasetRef, to_json
+from srgan.services.s3 import S3Store
+from srgan.settings import Settings
+from srgan.train.checkpoint import read_manifest
+from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.version import release_version
+from tests.support.checkpoints import manifest, parts
+from tests.support.stages import BATCH_NORM, PLAIN, adversarial, pretrain
+
+
+@pytest.fixture
+def dataset(
+    object_store: S3Store, draw_photo: Callable[..., object], encode_photo: Callable[..., bytes]
+) -> DatasetRef:
+    for seed in range(4):
+        object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed, 64, 64)))
+    config = DataConfig(scale=2, crop_size=32, eval_share=0.3)
+    return prepare_dataset(object_store, "raw", object_store, "drawn", config)
+
+
+def spec(
+    stage: StageConfig, dataset: DatasetRef, init_from: CheckpointRef | None = None
+) -> TrainSpec:
+    return TrainSpec(
+        run="run",
+        stage=stage,
+        dataset=dataset,
+        init_from=init_from,
+        numerics_version="c",
+        release_version="c",
+    )
+
+
+def saved_generator(store: S3Store) -> CheckpointRef:
+    """A reference to a checkpoint of a PLAIN generator."""
+    with CheckpointWriter(store) as writer:
+        writer.save(manifest(8, final=True), parts(8))
+    return read_manifest(store, manifest(8).key).ref(None)
+
+
+def test_a_fitting_stage_passes(object_store: S3Store, dataset: DatasetRef) -> None:
+    check_inputs(spec(pretrain(PLAIN), dataset), object_store)
+    check_inputs(spec(adversarial(PLAIN), dataset, saved_generator(object_store)), object_store)
+    check_workers(pretrain(batch_size=4), 2)
+
+
+def test_fewer_workers_than_the_stage_needs_at_least_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"pretrain\.min_workers 4 is more than num_workers 2"):
+        check_workers(pretrain(batch_size=4, min_workers=4), 2)
+
+
+def test_unasked_the_workers_always_share_the_batch() -> None:
+    check_workers(pretrain(batch_size=5), None)
+
+
+def test_a_patch_that_the_scale_does_not_divide_is_no_stage() -> None:
+    with pytest.raises(ValidationError, match="patch_size 18 is not divisible by scale 4"):
+        pretrain(PLAIN.model_copy(update={"scale": 4}), patch_size=18)
+
+
+def test_an_adversarial_stage_without_a_starting_point_is_no_spec(dataset: DatasetRef) -> None:
+    with pytest.raises(ValidationError, match="init_from"):
+        spec(adversarial(), dataset)
+
+
+def test_a_spec_survives_its_json(object_store: S3Store, dataset: DatasetRef) -> None:
+    for stage in (pretrain(), adversarial()):
+        written = spec(stage, dataset, saved_generator(object_store))
+        assert TrainSpec.model_validate_json(to_json(written)) == written
+
+
+REFUSED = {
+    "fewer patches than a batch": (
+        {"stage": pretrain(batch_size=64)},
+        DataError,
+        r"\d+ training crops, pretrain\.batch_size 64",
+    ),
+    "another scale": (
+        {"stage": pretrain(PLAIN.model_copy(update={"scale": 4}))},
+        ConfigError,
+        r"scale 2, pretrain\.generator has 4",
+    ),
+    "a patch as large as the crops": (
+        {"stage": pretrain(patch_size=32)},
+        ConfigError,
+        r"patch_size 32 .* margin of 4 .*crop_size 32",
+    ),
+    "another architecture": (
+        {"stage": adversarial(BATCH_NORM)},
+        CheckpointError,
+        r"bicubic_resnet.*adversarial\.generator.*srresnet",
+    ),
+    "a batch that the ranks do not divide": (
+        {"stage": pretrain(batch_size=4), "num_workers": 3},
+        ConfigError,
+        r"pretrain\.batch_size 4 .*num_workers 3",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_driver_refuses_bad_input_before_it_looks_at_the_cluster(
+    object_store: S3Store,
+    dataset: DatasetRef,
+    s3_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+) -> None:
+    fields, error, message = REFUSED[case]
+    asked = TrainSpec(
+        run="run",
+        dataset=dataset,
+        init_from=saved_generator(object_store),
+        numerics_version="c",
+        release_version=release_version(),
+        **fields,
+    )
+    object_store.put("spec.json", to_json(asked))
+    # The settings are this test's own; a cluster there is none.
+    monkeypatch.setattr(ray_node, "Settings", lambda: s3_settings)
+    monkeypatch.setattr(ray_node.logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(ray_train, "connect", lambda: pytest.fail("it went on to the cluster"))
+    monkeypatch.setattr(ray_train.os, "environ", {})
+    with pytest.raises(error, match=message):
+        ray_train.main("spec.json", "job")

@@ -1,0 +1,180 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from srgan.errors import DataError
+from srgan.inference.levels import luma
+from srgan.measure.folders import FolderQuality, Quality, compare_folders, quality_table
+from srgan.measure.metrics import psnr, ssim
+from srgan.measure.perceptual import PerceptualDistance
+from tests.support.perceptual_weights import drawn_weights
+
+Pixels = NDArray[np.uint8]
+
+
+def image(seed: int, height: int = 24, width: int = 28) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def folders(tmp_path: Path, **pairs: tuple[Pixels, Pixels]) -> tuple[Path, Path]:
+    """Folders with an original and a result for each stem."""
+    hr, sr = tmp_path / "hr", tmp_path / "sr"
+    for folder in (hr, sr):
+        folder.mkdir()
+    for stem, (original, result) in pairs.items():
+        Image.fromarray(original).save(hr / f"{stem}.png")
+        Image.fromarray(result).save(sr / f"{stem}.tif")
+    return hr, sr
+
+
+def test_each_image_and_the_mean_over_images_are_measured(tmp_path: Path) -> None:
+    pairs = {"a": (image(0), image(1)), "b": (image(2, 40, 40), image(3, 40, 40))}
+    found = compare_folders(*folders(tmp_path, **pairs), scale=3)
+    for stem, (hr, sr) in pairs.items():
+        assert found.images[stem].psnr == psnr(hr, sr, border=3)
+        assert found.images[stem].ssim == ssim(hr, sr, border=3)
+    assert found.mean.psnr == pytest.approx(
+        (found.images["a"].psnr + found.images["b"].psnr) / 2, abs=1e-12
+    )
+    assert found.mean.ssim == pytest.approx(
+        (found.images["a"].ssim + found.images["b"].ssim) / 2, abs=1e-12
+    )
+
+
+def test_as_json_it_has_the_form_that_is_promised(tmp_path: Path) -> None:
+    found = compare_folders(*folders(tmp_path, a=(image(0), image(1))), scale=4)
+    figures = {"psnr": found.mean.psnr, "ssim": found.mean.ssim}
+    assert json.loads(found.model_dump_json()) == {"mean": figures, "images": {"a": figures}}
+
+
+def test_the_psnr_of_equal_images_is_null_in_json(tmp_path: Path) -> None:
+    found = compare_folders(*folders(tmp_path, a=(image(0), image(0))), scale=4)
+    assert json.loads(found.model_dump_json())["mean"] == {"psnr": None, "ssim": 1.0}
+
+
+def test_the_table_ends_with_the_mean(tmp_path: Path) -> None:
+    found = FolderQuality.model_validate(
+        {
+            "mean": {"psnr": 28.4317, "ssim": 0.8112},
+            "images": {"butterfly": {"psnr": 22.1, "ssim": 0.7}},
+        }
+    )
+    assert quality_table(found).splitlines() == [
+        "           PSNR (Y)  SSIM (Y)",
+        "butterfly  22.10 dB    0.7000",
+        "mean       28.43 dB    0.8112",
+    ]
+
+
+def test_sides_that_differ_by_less_than_the_scale_are_cropped(tmp_path: Path) -> None:
+    hr, sr = image(0, 27, 28), image(1, 24, 31)
+    found = compare_folders(*folders(tmp_path, a=(hr, sr)), scale=4)
+    assert found.mean.psnr == psnr(hr[:24], sr[:, :28], border=4)
+
+
+def test_sides_that_differ_by_the_scale_are_refused_with_both_sizes(tmp_path: Path) -> None:
+    pair = folders(tmp_path, a=(image(0, 28, 28), image(1, 24, 28)))
+    with pytest.raises(
+        DataError, match=r"a\.tif has 28×24 pixels and .*a\.png 28×28; .* differ by 3 at most"
+    ):
+        compare_folders(*pair, scale=4)
+
+
+@pytest.mark.parametrize("extra", ["hr", "sr"])
+def test_a_file_without_a_partner_is_named(tmp_path: Path, extra: str) -> None:
+    hr, sr = folders(tmp_path, a=(image(0), image(1)))
+    Image.fromarray(image(2)).save({"hr": hr, "sr": sr}[extra] / "lonely.png")
+    what = {"hr": "no result in .*sr", "sr": "no original in .*hr"}[extra]
+    with pytest.raises(DataError, match=f"{what} for: lonely"):
+        compare_folders(hr, sr, scale=4)
+
+
+def test_the_file_of_the_original_decides_whether_it_is_grayscale(tmp_path: Path) -> None:
+    gray, other = image(0)[..., 0], image(1)[..., 0]
+    colours, others = np.dstack([gray] * 3), np.dstack([other] * 3)
+    pairs = {"gg": (gray, other), "gc": (gray, others), "cg": (colours, other)}
+    found = compare_folders(*folders(tmp_path, **pairs, cc=(colours, others)), scale=4).images
+    assert found["gg"].psnr == found["gc"].psnr == psnr(gray, other, border=4)
+    assert found["cg"].psnr == found["cc"].psnr == psnr(colours, others, border=4)
+
+
+def test_a_grayscale_original_is_measured_beside_the_luma_of_a_result_in_colours(
+    tmp_path: Path,
+) -> None:
+    """As an evaluation does: other programs give three channels back that differ by a level."""
+    gray, colour = image(0)[..., 0], image(1)
+    found = compare_folders(*folders(tmp_path, a=(gray, colour)), scale=4)
+    assert found.mean.psnr == psnr(gray, luma(colour), border=4)
+
+
+def test_a_gray_result_of_an_original_in_colours_is_measured_in_colours(tmp_path: Path) -> None:
+    colour, gray = image(0), image(1)[..., 0]
+    found = compare_folders(*folders(tmp_path, a=(colour, gray)), scale=4)
+    assert found.mean.psnr == psnr(colour, np.dstack([gray] * 3), border=4)
+
+
+def test_photos_in_folders_below_are_measured_too(tmp_path: Path) -> None:
+    hr, sr = folders(tmp_path, a=(image(0), image(1)))
+    for folder in (hr, sr):
+        (folder / "sub").mkdir()
+        Image.fromarray(image(2)).save(folder / "sub" / "a.png")
+    assert list(compare_folders(hr, sr, scale=4).images) == ["a", "sub/a"]
+
+
+def test_images_too_small_to_measure_are_named(tmp_path: Path) -> None:
+    pair = folders(tmp_path, a=(image(0, 12, 12), image(1, 12, 12)))
+    with pytest.raises(DataError, match=r"a\.tif cannot be measured: SSIM needs 11 pixels"):
+        compare_folders(*pair, scale=4)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    hr, sr = folders(tmp_path, a=(image(0), image(1)))
+    (sr / "a.tif").write_bytes(b"text")
+    with pytest.raises(DataError, match=r"a\.tif: not_an_image"):
+        compare_folders(hr, sr, scale=4)
+
+
+class _Brightness:
+    """A distance that the test can work out by hand."""
+
+    name = "brightness"
+
+    def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float:
+        inside = np.s_[border : hr.shape[0] - border, border : hr.shape[1] - border]
+        return float(abs(hr[inside].mean() - sr[inside].mean()))
+
+
+def test_distances_stand_beside_the_other_figures_of_each_image_and_in_the_mean(
+    tmp_path: Path,
+) -> None:
+    pairs = {"a": (image(0), image(1)), "b": (image(2), image(3))}
+    found = compare_folders(*folders(tmp_path, **pairs), scale=4, distances=[_Brightness()])
+    expected = {stem: _Brightness()(hr, sr, border=4) for stem, (hr, sr) in pairs.items()}
+    figures = json.loads(found.model_dump_json())
+    assert figures["images"]["a"] == {
+        "psnr": found.images["a"].psnr,
+        "ssim": found.images["a"].ssim,
+        "brightness": expected["a"],
+    }
+    assert figures["mean"]["brightness"] == pytest.approx(sum(expected.values()) / 2)
+
+
+def test_the_table_has_a_column_for_each_distance() -> None:
+    one = Quality(psnr=28.4317, ssim=0.8112, distances={"squeezenet_distance": 2.69714, "l": 0.5})
+    table = quality_table(FolderQuality(mean=one, images={"baby": one}))
+    assert table.splitlines() == [
+        "      PSNR (Y)  SSIM (Y)  squeezenet_distance  l",
+        "baby  28.43 dB    0.8112               2.6971  0.5000",
+        "mean  28.43 dB    0.8112               2.6971  0.5000",
+    ]
+
+
+def test_a_result_too_small_for_a_distance_is_named(tmp_path: Path) -> None:
+    pair = folders(tmp_path, a=(image(0), image(1)))
+    judge = PerceptualDistance("squeezenet1_1", drawn_weights())
+    with pytest.raises(DataError, match=r"a\.tif cannot be measured: .* 24 pixels a side"):
+        compare_folders(*pair, scale=4, distances=[judge])

@@ -1,0 +1,146 @@
+"""Broken outputs are caught whatever their mean, and good ones pass."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from srgan.config import GeneratorConfig, LearningRate
+from srgan.demo.photos import shipped_photos
+from srgan.images.files import read_photo
+from srgan.inference.engine import Engine
+from srgan.measure.guards import NOT_FINITE, Signs, faults, measure_signs
+from srgan.models.interchange import dump_generator
+from srgan.resize import imresize
+from tests.support.stages import adversarial, pretrain, start
+
+SCALE = 4
+Pixels = NDArray[np.uint8]
+Break = Callable[[Pixels], NDArray[np.float64]]
+
+
+@cache
+def crops() -> list[tuple[str, Pixels, Pixels]]:
+    """Name, original and bicubic ×4 from the middle of photographs: a face, a street, stars, …"""
+    found = []
+    for name, path in shipped_photos().items():
+        image = read_photo(path).rgb
+        top, left = (side // 2 - 64 for side in image.shape[:2])
+        hr = image[top : top + 128, left : left + 128]
+        found.append((name, hr, imresize(imresize(hr, scale=1 / SCALE), scale=SCALE)))
+    return found
+
+
+def signs_of(output: Break) -> list[tuple[str, Signs]]:
+    """Signs of what `output` makes of bicubic's result on each crop."""
+    found = []
+    for name, hr, bicubic in crops():
+        sr = np.clip(np.rint(output(bicubic)), 0, 255).astype(np.uint8)
+        found.append((name, measure_signs(hr, sr, bicubic, scale=SCALE)))
+    return found
+
+
+def sharpened(bicubic: Pixels) -> NDArray[np.float64]:
+    """Bicubic's result with its details enlarged, as a network that learns to sharpen."""
+    values = bicubic.astype(np.float64)
+    blurred = imresize(imresize(bicubic, scale=0.5), scale=2.0).astype(np.float64)
+    return values + 1.5 * (values - blurred)
+
+
+def textured(bicubic: Pixels) -> NDArray[np.float64]:
+    """With invented texture, as a GAN adds it."""
+    noise = np.random.default_rng(0).normal(0, 12, bicubic.shape[:2])
+    return bicubic + noise[..., None]
+
+
+@pytest.mark.parametrize("good", [lambda image: image.astype(float), sharpened, textured])
+def test_good_outputs_pass(good: Break) -> None:
+    assert faults(signs_of(good)) == []
+
+
+def test_the_originals_pass() -> None:
+    signs = [(name, measure_signs(hr, hr, bic, scale=SCALE)) for name, hr, bic in crops()]
+    assert faults(signs) == []
+
+
+def test_a_slightly_trained_gan_passes() -> None:
+    generator = GeneratorConfig(kind="bicubic_resnet", scale=SCALE, num_blocks=2, num_channels=16)
+    options = {"patch_size": 64, "learning_rate": LearningRate(peak=1e-3)}
+    first = start(pretrain(generator, loss="l1", **options))
+    for step in range(20):
+        first.step(photo_windows(step, first.window), step)
+    weights = dump_generator(first.generator)
+    second = start(adversarial(generator, **options), weights)
+    for step in range(4):
+        second.step(photo_windows(step, second.window), step)
+    engine = Engine(second.generator, tile=64, device="cpu")
+    signs = []
+    for name, hr, bicubic in crops():
+        sr = engine.upscale(imresize(hr, scale=1 / SCALE))
+        assert (sr != bicubic).mean() > 0.1, "it should have learned something"
+        signs.append((name, measure_signs(hr, sr, bicubic, scale=SCALE)))
+    assert faults(signs) == []
+
+
+def photo_windows(step: int, window: int) -> torch.Tensor:
+    """uint8 (4, 3, window, window) of the photos in turn."""
+    chosen = [crops()[(4 * step + index) % len(crops())][1] for index in range(4)]
+    stacked = np.stack([hr[:window, :window].transpose(2, 0, 1) for hr in chosen])
+    return torch.from_numpy(stacked)
+
+
+def board(period: int, image: Pixels) -> NDArray[np.float64]:
+    """A pattern of ±5 levels that repeats every `period` pixels."""
+    rows, columns = np.indices(image.shape[:2]) // (period // 2)
+    return 5.0 * (-1.0) ** (rows + columns)
+
+
+BROKEN: list[tuple[Break, str]] = [
+    (lambda image: np.full(image.shape, 127.0), "contrast is 0.0"),
+    (lambda image: np.full(image.shape, image.mean(axis=(0, 1))), "contrast is 0.0"),
+    (lambda image: image + 12.0, "brightness is off by +1"),
+    (lambda image: image - 12.0, "brightness is off by -1"),
+    (lambda image: image + np.array([12.0, -6.0, 0.0]), "colours are off by"),
+    (lambda image: image[..., ::-1].astype(float), "colours are off by"),
+    (lambda image: image + board(2, image)[..., None], "a checkerboard of"),
+    (lambda image: image + board(4, image)[..., None], "a checkerboard of"),
+]
+
+
+@pytest.mark.parametrize(("broken", "fault"), BROKEN)
+def test_broken_outputs_are_caught_and_named(broken: Break, fault: str) -> None:
+    found = faults(signs_of(broken))
+    assert any(each.startswith(fault) for each in found), found
+
+
+def test_one_broken_crop_among_many_is_enough_and_its_photo_is_named() -> None:
+    good = signs_of(lambda image: image.astype(float))
+    worst = good[0][1].model_copy(update={"brightness_shift": -20.0})
+    bad = good[0][1].model_copy(update={"brightness_shift": 9.0})
+    (found,) = faults([*good, ("dark.png", worst), ("light.png", bad)])
+    assert found == (
+        "brightness is off by -20.0 levels, more than 8 on 2 of 12 crops, the worst of dark.png"
+    )
+
+
+def test_values_that_are_no_numbers_are_a_fault_of_their_own() -> None:
+    assert faults([("a.png", NOT_FINITE), ("b.png", NOT_FINITE)]) == [
+        "values that are no numbers on 2 of 2 crops, as of a.png"
+    ]
+
+
+def test_an_almost_flat_crop_that_is_smoothed_has_lost_no_contrast() -> None:
+    noise = np.random.default_rng(0).integers(127, 130, (64, 64, 1))
+    hr = np.repeat(noise, 3, axis=2).astype(np.uint8)
+    flat = np.full_like(hr, 128)
+    assert faults([("sky", measure_signs(hr, flat, hr, scale=SCALE))]) == []
+
+
+def test_a_pattern_of_the_original_is_no_checkerboard() -> None:
+    gray = np.full((64, 64, 3), 128, np.uint8)
+    hr = (gray + board(4, gray)[..., None]).astype(np.uint8)
+    assert measure_signs(hr, hr, gray, scale=SCALE).checkerboard == 0
+    assert measure_signs(gray, hr, gray, scale=SCALE).checkerboard == pytest.approx(5, abs=0.5)

@@ -1,0 +1,132 @@
+"""A model is not measured on what it has seen: pixels, and photos that look the same."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from srgan.config import DataConfig, SetConfig
+from srgan.data.manifest import publish, put_table, read_latest, read_manifest, read_photos
+from srgan.data.prepare import prepare_dataset
+from srgan.data.tables import dump_photos
+from srgan.errors import DataError
+from srgan.measure.overlap import refuse_overlap
+from srgan.measure.sets import EvaluationSet, prepare_set
+from srgan.refs import DatasetRef
+from srgan.services.s3 import S3Store
+
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture
+def dataset(
+    object_store: S3Store, draw_photo: Callable[..., Pixels], encode_photo: Callable[..., bytes]
+) -> DatasetRef:
+    """Ten photos, of which some are held out."""
+    for seed in range(10):
+        object_store.put(f"raw/pets/{seed}.png", encode_photo(draw_photo(seed, 96, 128)))
+    config = DataConfig(scale=4, crop_size=32, eval_share=0.3)
+    return prepare_dataset(object_store, "raw/pets", object_store, "pets", config)
+
+
+def of_side(store: S3Store, dataset: DatasetRef, split: str) -> str:
+    """Key of a photo of that side."""
+    photos = read_photos(store, read_manifest(store, dataset.key))
+    return next(photo.name for photo in photos if photo.split == split)
+
+
+def set_of(store: S3Store, *files: bytes) -> EvaluationSet:
+    for number, data in enumerate(files):
+        store.put(f"raw/set/{number}.png", data)
+    return prepare_set(store, "raw/set", store, "own", SetConfig())
+
+
+def as_small_jpeg(data: bytes) -> bytes:
+    buffer = BytesIO()
+    Image.open(BytesIO(data)).resize((80, 60), Image.Resampling.LANCZOS).save(
+        buffer, "JPEG", quality=60
+    )
+    return buffer.getvalue()
+
+
+def test_a_set_of_other_photos_passes(
+    object_store: S3Store,
+    dataset: DatasetRef,
+    draw_photo: Callable[..., Pixels],
+    encode_photo: Callable[..., bytes],
+) -> None:
+    made = set_of(object_store, *(encode_photo(draw_photo(seed, 96, 128)) for seed in (50, 51)))
+    assert refuse_overlap(object_store, [made], [dataset]) == []
+
+
+def test_the_same_pixels_in_another_file_are_refused_with_both_names(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    trained = of_side(object_store, dataset, "train")
+    buffer = BytesIO()
+    Image.open(BytesIO(object_store.get(trained))).save(buffer, "BMP")
+    made = set_of(object_store, buffer.getvalue())
+    with pytest.raises(DataError, match=rf"raw/set/0\.png and {trained} \(the same pixels\)"):
+        refuse_overlap(object_store, [made], [dataset])
+
+
+def test_a_photo_resized_and_compressed_is_refused_with_both_names(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    trained = of_side(object_store, dataset, "train")
+    made = set_of(object_store, as_small_jpeg(object_store.get(trained)))
+    with pytest.raises(
+        DataError, match=rf"raw/set/0\.png and {trained} \(looks the same, \d of 64 bits\)"
+    ) as caught:
+        refuse_overlap(object_store, [made], [dataset])
+    assert "evaluation set own shows what pets version" in str(caught.value)
+
+
+@pytest.mark.parametrize("turn", [Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_90])
+def test_a_photo_mirrored_or_turned_is_refused_because_training_does_that_too(
+    object_store: S3Store, dataset: DatasetRef, turn: Image.Transpose
+) -> None:
+    trained = of_side(object_store, dataset, "train")
+    buffer = BytesIO()
+    Image.open(BytesIO(object_store.get(trained))).transpose(turn).save(buffer, "JPEG", quality=80)
+    made = set_of(object_store, buffer.getvalue())
+    with pytest.raises(DataError, match=rf"{trained} \(looks the same mirrored or turned, \d of"):
+        refuse_overlap(object_store, [made], [dataset])
+
+
+def test_photos_that_the_dataset_holds_out_were_not_trained_on(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    held_out = object_store.get(of_side(object_store, dataset, "eval"))
+    made = set_of(object_store, held_out, as_small_jpeg(held_out))
+    assert refuse_overlap(object_store, [made], [dataset]) == []
+
+
+def test_of_many_pairs_the_first_are_named_and_the_rest_counted(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    photos = read_photos(object_store, read_manifest(object_store, dataset.key))
+    trained = [object_store.get(photo.name) for photo in photos if photo.split == "train"]
+    made = set_of(object_store, *trained)
+    with pytest.raises(DataError, match=rf"; and {len(trained) - 5} more\. Take those photos out"):
+        refuse_overlap(object_store, [made], [dataset])
+
+
+def test_of_a_dataset_that_an_earlier_release_made_the_pixels_are_compared_and_it_is_returned(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    manifest, token = read_latest(object_store, "pets")
+    assert manifest is not None
+    trained = object_store.get(of_side(object_store, dataset, "train"))
+    blind = [replace(photo, look=None) for photo in read_photos(object_store, manifest)]
+    table = put_table(object_store, "pets", dump_photos(blind))
+    publish(object_store, manifest.model_copy(update={"photos_table": table}), token)
+    made = set_of(object_store, as_small_jpeg(trained))
+    assert refuse_overlap(object_store, [made], [dataset]) == [dataset]
+    made = set_of(object_store, trained)
+    with pytest.raises(DataError, match="the same pixels"):
+        refuse_overlap(object_store, [made], [dataset])

@@ -1,0 +1,352 @@
+"""The rule of promotion, and its sentences."""
+
+import pytest
+
+from srgan.config import GateConfig
+from srgan.errors import ConfigError
+from srgan.measure.evaluation import Figures, Report
+from srgan.measure.guards import NOT_FINITE
+from srgan.promotion.gate import Verdict
+from srgan.promotion.gate import judge as judge_with
+from tests.support.reports import GOOD, pixels, report
+
+SQUEEZENET, VGG = "squeezenet_distance", "vgg19_distance"
+
+
+def judge(report: Report, *, challenger: int, champion: int | None) -> Verdict:
+    return judge_with(report, GateConfig(), challenger=challenger, champion=champion)
+
+
+def gans(
+    psnr: dict[str, float], distances: dict[str, dict[str, float]] | None = None, **options: object
+) -> Report:
+    return report(psnr, distances, beyond_pixels=["model", "champion"], **options)  # type: ignore[arg-type]
+
+
+def test_a_model_that_beats_bicubic_becomes_the_first_champion() -> None:
+    verdict = judge(pixels(bicubic=28.0, model=28.5), challenger=1, champion=None)
+    assert verdict.promoted
+    assert verdict.reason == (
+        "Version 1 becomes the first champion: 28.500 dB PSNR is better than bicubic's 28.000 dB."
+    )
+    assert verdict.rule.startswith("models trained on pixels alone: PSNR")
+
+
+@pytest.mark.parametrize("psnr", [27.9, 28.0])
+def test_a_model_that_does_not_beat_bicubic_is_refused(psnr: float) -> None:
+    verdict = judge(pixels(bicubic=28.0, model=psnr), challenger=1, champion=None)
+    assert not verdict.promoted
+    assert verdict.reason == (
+        f"Version 1 is refused: {psnr:.3f} dB PSNR is not better than bicubic's 28.000 dB."
+    )
+
+
+def test_a_model_worse_than_the_champion_is_refused_with_both_figures() -> None:
+    verdict = judge(pixels(bicubic=28.0, model=28.5, champion=28.6), challenger=2, champion=1)
+    assert not verdict.promoted
+    assert verdict.reason == (
+        "Version 2 is refused: 28.500 dB PSNR is worse than champion version 1's 28.600 dB."
+    )
+
+
+@pytest.mark.parametrize("psnr", [28.6, 28.7])
+def test_a_model_as_good_as_the_champion_replaces_it(psnr: float) -> None:
+    verdict = judge(pixels(bicubic=28.0, model=psnr, champion=28.6), challenger=2, champion=1)
+    assert verdict.promoted
+    assert verdict.reason.startswith("Version 2 replaces champion version 1")
+
+
+def test_figures_that_look_equal_are_equal() -> None:
+    figures = pixels(bicubic=28.0, model=28.60001, champion=28.60004)
+    assert judge(figures, challenger=2, champion=1).promoted
+
+
+def test_outputs_that_are_no_numbers_are_refused() -> None:
+    found = pixels(bicubic=28.0, model=float("nan"))
+    images = [
+        image.model_copy(update={"signs": {**image.signs, "model": NOT_FINITE}})
+        for image in found.images
+    ]
+    verdict = judge(found.model_copy(update={"images": images}), challenger=1, champion=None)
+    assert not verdict.promoted
+    assert verdict.reason == (
+        "Version 1 is refused: values that are no numbers on 12 of 12 crops, as of 0.png."
+    )
+
+
+@pytest.mark.parametrize(
+    ("sign", "value", "fault"),
+    [
+        ("contrast", 0.1, "contrast is 0.10 of bicubic's"),
+        ("brightness_shift", -9.0, "brightness is off by -9.0 levels"),
+        ("colour_shift", 6.0, "colours are off by +6.0 levels"),
+        ("checkerboard", 4.0, "a checkerboard of 4.0 levels"),
+    ],
+)
+@pytest.mark.parametrize("beyond_pixels", [[], ["model"]])
+def test_a_broken_output_is_refused_however_good_its_figures(
+    sign: str, value: float, fault: str, beyond_pixels: list[str]
+) -> None:
+    figures = report(
+        {"bicubic": 28.0, "model": 31.0},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.0}},
+        beyond_pixels=beyond_pixels,
+        signs=GOOD.model_copy(update={sign: value}),
+    )
+    verdict = judge(figures, challenger=1, champion=None)
+    assert not verdict.promoted
+    assert verdict.reason.startswith(f"Version 1 is refused: {fault}")
+
+
+def test_a_gan_of_lower_psnr_wins_by_its_perceptual_distance() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 31.0},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.19, "champion": 1.32}},
+    )
+    verdict = judge(figures, challenger=2, champion=1)
+    assert verdict.promoted
+    assert verdict.reason == (
+        "Version 2 replaces champion version 1: squeezenet_distance 1.1900 is lower than champion "
+        "version 1's 1.3200 (difference -0.1300, 95 % interval -0.1300 to -0.1300); 29.400 dB PSNR "
+        "is not more than 3.00 dB below champion version 1's 31.000 dB; 29.400 dB PSNR is not more "
+        "than 1.50 dB below bicubic's 28.000 dB; no photo's squeezenet_distance is more than 1.5 "
+        "times bicubic's."
+    )
+    assert verdict.against == "champion"
+    assert verdict.differences["psnr"].mean == pytest.approx(-1.6)
+    assert "trained on the judge" not in verdict.reason
+
+
+def test_a_gan_of_higher_psnr_loses_by_its_perceptual_distance() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 31.0, "champion": 29.4},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.32, "champion": 1.19}},
+    )
+    verdict = judge(figures, challenger=2, champion=1)
+    assert not verdict.promoted
+    assert verdict.reason == (
+        "Version 2 is refused: squeezenet_distance 1.3200 is not clearly lower than champion "
+        "version 1's 1.1900 (difference +0.1300, 95 % interval +0.1300 to +0.1300)."
+    )
+
+
+@pytest.mark.parametrize("beyond_pixels", [["model"], ["champion"]])
+def test_one_gan_is_enough_for_distances_to_decide(beyond_pixels: list[str]) -> None:
+    figures = report(
+        {"bicubic": 28.0, "model": 31.0, "champion": 30.9},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.32, "champion": 1.19}},
+        beyond_pixels=beyond_pixels,
+    )
+    assert not judge(figures, challenger=2, champion=1).promoted
+
+
+@pytest.mark.parametrize(
+    ("psnr", "reason"),
+    [
+        ({"bicubic": 28.0, "model": 28.0, "champion": 31.1}, "more than 3.00 dB below champion"),
+        ({"bicubic": 28.0, "model": 26.4, "champion": 27.0}, "more than 1.50 dB below bicubic's"),
+    ],
+)
+def test_a_gan_that_loses_too_much_psnr_is_refused_whatever_its_distance(
+    psnr: dict[str, float], reason: str
+) -> None:
+    figures = gans(psnr, {SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3}})
+    verdict = judge(figures, challenger=2, champion=1)
+    assert not verdict.promoted
+    assert reason in verdict.reason
+
+
+def test_gans_without_a_judge_are_not_compared_and_the_command_is_named() -> None:
+    figures = gans({"bicubic": 28.0, "model": 31.0, "champion": 29.4})
+    with pytest.raises(ConfigError, match="srgan weights mirror squeezenet1_1") as caught:
+        judge(figures, challenger=2, champion=1)
+    assert "version 2 and champion version 1 cannot be compared" in str(caught.value)
+
+
+def test_a_first_gan_without_a_judge_is_held_against_the_floor_and_says_so() -> None:
+    verdict = judge(gans({"bicubic": 28.0, "model": 26.6}), challenger=1, champion=None)
+    assert verdict.promoted
+    assert "nothing perceptual was measured" in verdict.reason
+    assert "srgan weights mirror squeezenet1_1" in verdict.reason
+    assert "held against the floor alone, 26.600 dB PSNR is not more than 1.50 dB below" in (
+        verdict.reason
+    )
+    assert verdict.rule.startswith("first version")
+
+
+def test_a_first_gan_below_the_floor_is_refused() -> None:
+    verdict = judge(gans({"bicubic": 28.0, "model": 26.4}), challenger=1, champion=None)
+    assert not verdict.promoted
+    assert "26.400 dB PSNR is more than 1.50 dB below bicubic's 28.000 dB" in verdict.reason
+
+
+@pytest.mark.parametrize(("distance", "promoted"), [(2.6, True), (2.8, False)])
+def test_a_first_gan_with_a_judge_has_to_look_better_than_bicubic(
+    distance: float, promoted: bool
+) -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.0}, {SQUEEZENET: {"bicubic": 2.7, "model": distance}}
+    )
+    assert judge(figures, challenger=1, champion=None).promoted == promoted
+
+
+@pytest.mark.parametrize("taught", ["model", "champion"])
+def test_a_network_that_taught_nobody_decides_where_there_is_one(taught: str) -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {
+            SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3},
+            VGG: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
+        },
+        trained_on_judge={SQUEEZENET: [taught]},
+    )
+    verdict = judge(figures, challenger=2, champion=1)
+    assert not verdict.promoted
+    assert verdict.reason.startswith(
+        "Version 2 is refused: vgg19_distance 1.4000 is not clearly lower"
+    )
+
+
+@pytest.mark.parametrize(("taught", "promoted"), [([], False), (["champion"], True)])
+def test_a_network_that_taught_one_of_the_two_has_no_say_beside_another(
+    taught: list[str], promoted: bool
+) -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {
+            SQUEEZENET: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
+            VGG: {"bicubic": 2.7, "model": 1.0, "champion": 1.3},
+        },
+        trained_on_judge={SQUEEZENET: taught},
+    )
+    assert judge(figures, challenger=2, champion=1).promoted == promoted
+
+
+def test_every_network_that_taught_nobody_has_to_agree() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {
+            SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3},
+            VGG: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
+        },
+    )
+    assert not judge(figures, challenger=2, champion=1).promoted
+
+
+def test_where_the_only_judge_was_the_teacher_the_sentence_says_so() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3}},
+        trained_on_judge={SQUEEZENET: ["model"]},
+    )
+    verdict = judge(figures, challenger=2, champion=1)
+    assert verdict.promoted
+    assert "squeezenet_distance 1.0000 (trained on the judge) is lower than" in verdict.reason
+
+
+def test_a_gain_that_other_photos_may_undo_is_no_gain() -> None:
+    distances = {SQUEEZENET: {"bicubic": 2.7, "model": 1.29, "champion": 1.32}}
+    psnr = {"bicubic": 28.0, "model": 29.4, "champion": 29.4}
+    assert judge(gans(psnr, distances, jitter=0.01), challenger=2, champion=1).promoted
+    verdict = judge(gans(psnr, distances, jitter=0.1), challenger=2, champion=1)
+    assert not verdict.promoted
+    assert "1.2900 is not clearly lower than champion version 1's 1.3200 (difference -0.0300, " in (
+        verdict.reason
+    )
+
+
+def test_one_photo_says_nothing_of_others() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3}},
+        num_photos=1,
+    )
+    verdict = judge(figures, challenger=2, champion=1)
+    assert not verdict.promoted
+    assert "it takes finite figures on 2 held-out photos or more" in verdict.reason
+    assert verdict.differences == {}
+
+
+def test_a_single_photo_far_worse_than_bicubic_is_refused_and_named() -> None:
+    found = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {SQUEEZENET: {"bicubic": 1.0, "model": 0.5, "champion": 1.3}},
+    )
+    images = [
+        image.model_copy(
+            update={
+                "figures": {
+                    **image.figures,
+                    "model": Figures(psnr=29.4, ssim=0.8, distances={SQUEEZENET: 1.6}),
+                }
+            }
+        )
+        if image.source == "3.png"
+        else image
+        for image in found.images
+    ]
+    verdict = judge(found.model_copy(update={"images": images}), challenger=2, champion=1)
+    assert verdict.reason == (
+        "Version 2 is refused: squeezenet_distance is more than 1.5 times bicubic's on 1 of 6 "
+        "photos, the worst 3.png with 1.6000 against 1.0000."
+    )
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        GateConfig(max_psnr_loss_db=0.5),
+        GateConfig(max_psnr_below_bicubic_db=0.5),
+        GateConfig(max_distance_ratio=1.0),
+    ],
+)
+def test_margins_are_those_that_travelled_with_the_challenger(gate: GateConfig) -> None:
+    figures = gans(
+        {"bicubic": 30.0, "model": 29.0, "champion": 30.0},
+        {SQUEEZENET: {"bicubic": 0.9, "model": 1.0, "champion": 1.3}},
+    )
+    assert judge(figures, challenger=2, champion=1).promoted
+    verdict = judge_with(figures, gate, challenger=2, champion=1)
+    assert not verdict.promoted
+    (margin,) = gate.model_dump(exclude_defaults=True).values()
+    assert f"{margin:g}" in verdict.rule
+
+
+def test_with_evaluation_sets_the_rule_has_to_hold_on_each_and_the_sentence_names_them() -> None:
+    held_out = pixels(bicubic=28.0, model=27.0, champion=28.5)
+    good = pixels(bicubic=28.0, model=28.7, champion=28.5)
+    bad = pixels(bicubic=26.0, model=26.1, champion=26.5)
+    verdict = judge_with(
+        held_out, GateConfig(), challenger=2, champion=1, sets={"own": good, "set5": good}
+    )
+    assert verdict.promoted, "the held-out crops decide only where there is no set"
+    assert "on own 28.700 dB PSNR is better than bicubic's" in verdict.reason
+    assert verdict.rule.startswith("on each of the evaluation sets own, set5: models trained on")
+    assert verdict.on_sets["own"]["psnr"].mean == pytest.approx(0.2)
+    assert verdict.differences["psnr"].mean == pytest.approx(-1.5)
+    verdict = judge_with(
+        held_out, GateConfig(), challenger=2, champion=1, sets={"own": good, "set5": bad}
+    )
+    assert not verdict.promoted
+    assert verdict.reason == (
+        "Version 2 is refused: on set5 26.100 dB PSNR is worse than champion version 1's 26.500 dB."
+    )
+
+
+def test_a_broken_output_on_a_held_out_crop_refuses_though_every_set_is_fine() -> None:
+    good = pixels(bicubic=28.0, model=28.7, champion=28.5)
+    broken = report({"bicubic": 28.0, "model": 28.7, "champion": 28.5}, signs=NOT_FINITE)
+    verdict = judge_with(broken, GateConfig(), challenger=2, champion=1, sets={"own": good})
+    assert not verdict.promoted
+    assert "values that are no numbers" in verdict.reason
+    on_set = judge_with(good, GateConfig(), challenger=2, champion=1, sets={"own": broken})
+    assert "on own values that are no numbers" in on_set.reason
+
+
+def test_perceptual_distance_is_asked_for_on_each_set() -> None:
+    figures = {"bicubic": 28.0, "model": 27.5, "champion": 27.5}
+    near = gans(figures, {SQUEEZENET: {"bicubic": 2.7, "model": 1.2, "champion": 1.3}})
+    far = gans(figures, {SQUEEZENET: {"bicubic": 2.7, "model": 1.4, "champion": 1.3}})
+    verdict = judge_with(near, GateConfig(), challenger=2, champion=1, sets={"a": near, "b": far})
+    assert not verdict.promoted
+    assert "on b squeezenet_distance 1.4000 is not clearly lower" in verdict.reason

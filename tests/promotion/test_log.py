@@ -1,0 +1,231 @@
+"""The promotion log decides: order, one winner, decisions that hold. On a real object store."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from srgan.config import GateConfig
+from srgan.config.networks import FeatureNetwork
+from srgan.errors import ConflictError
+from srgan.measure.bootstrap import Interval
+from srgan.measure.figures import differences_table
+from srgan.promotion.log import (
+    Entry,
+    Evidence,
+    ManualDecision,
+    OnSet,
+    PromotionLog,
+    champions,
+    decision_tags,
+)
+from srgan.refs import PromotionDecision, to_json
+from srgan.services.s3 import S3Store
+
+JUDGES: dict[FeatureNetwork, str] = {"squeezenet1_1": "1" * 64}
+
+
+def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: bool) -> Entry:
+    return log.append(
+        PromotionDecision(
+            model="m",
+            challenger=challenger,
+            champion_before=before,
+            promoted=promoted,
+            reason="because",
+        ),
+        Evidence(
+            run=f"adversarial-{challenger}",
+            weights_digest="0" * 64,
+            dataset_version="v",
+            metrics={"model": {"psnr": 29.0, "ssim": 0.8}},
+            judges=JUDGES,
+        ),
+    )
+
+
+def roll_back(log: PromotionLog, before: int, to: int, left: tuple[int, ...]) -> Entry:
+    decision = PromotionDecision(
+        model="m", challenger=to, champion_before=before, promoted=True, reason="back"
+    )
+    evidence = Evidence(run="r", weights_digest="0" * 64, dataset_version="v", metrics={})
+    return log.append(decision, evidence, ManualDecision(why="halos", rolled_back=left))
+
+
+def test_the_champion_is_whom_the_last_decision_left(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    assert log.champion() is None
+    decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=False)
+    assert log.champion() == 1
+    decide(log, 3, 1, promoted=True)
+    assert log.champion() == 3
+    assert [entry.number for entry in log.entries()] == [1, 2, 3]
+    assert object_store.head("promotions/m/000003.json") is not None
+
+
+def test_models_do_not_share_a_log(object_store: S3Store) -> None:
+    decide(PromotionLog(object_store, "m"), 1, None, promoted=True)
+    assert PromotionLog(object_store, "mm").champion() is None
+
+
+def test_a_decision_against_a_former_champion_is_refused(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    with pytest.raises(ConflictError, match="version 1 by now, not None"):
+        decide(log, 2, None, promoted=True)
+    assert log.champion() == 1
+
+
+def test_of_promotions_at_the_same_moment_one_wins(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+
+    def attempt(challenger: int) -> bool:
+        try:
+            decide(log, challenger, None, promoted=True)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        won = list(threads.map(attempt, range(1, 9)))
+    assert won.count(True) == 1, f"winners: {won}"
+    assert log.champion() == won.index(True) + 1
+
+
+def test_a_decision_holds_until_the_champion_changes(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    assert log.standing(1, JUDGES) is None
+    promoted = decide(log, 1, None, promoted=True)
+    refused = decide(log, 2, 1, promoted=False)
+    assert log.standing(1, JUDGES) == promoted
+    assert log.standing(2, JUDGES) == refused
+    decide(log, 3, 1, promoted=True)
+    assert log.standing(1, JUDGES) is None, "it was replaced, so it may try again"
+    assert log.standing(2, JUDGES) is None, "the champion it lost against is gone"
+
+
+def test_a_refusal_holds_no_longer_when_other_networks_judge(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    promoted = decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=False)
+    more: dict[FeatureNetwork, str] = {**JUDGES, "vgg19": "2" * 64}
+    assert log.standing(2, more) is None
+    assert log.standing(1, more) == promoted, "who is champion need not be promoted again"
+
+
+def test_a_refusal_holds_no_longer_when_an_evaluation_set_has_another_version(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    refused = decide(log, 2, 1, promoted=False)
+    assert log.standing(2, JUDGES, {}) == refused
+    assert log.standing(2, JUDGES, {"set5": "s1"}) is None, "it was judged without that set"
+
+
+def test_a_rollback_takes_versions_out_of_the_line_of_champions(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    for version, before in ((1, None), (2, 1), (3, 2)):
+        decide(log, version, before, promoted=True)
+    decide(log, 4, 3, promoted=False)
+    assert champions(log.entries()) == [1, 2, 3]
+    roll_back(log, 3, 1, (3, 2))
+    assert champions(log.entries()) == [1]
+    decide(log, 3, 1, promoted=True)
+    decide(log, 1, 3, promoted=True)
+    assert champions(log.entries()) == [1, 3, 1]
+    roll_back(log, 1, 3, (1,))
+    assert champions(log.entries()) == [1, 3]
+
+
+def test_the_gate_does_not_take_up_again_what_somebody_rolled_back(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=True)
+    entry = roll_back(log, 2, 1, (2,))
+    more: dict[FeatureNetwork, str] = {**JUDGES, "vgg19": "2" * 64}
+    assert log.standing(2, more) == entry, "whoever judges"
+    decide(log, 3, 1, promoted=True)
+    assert log.standing(2, JUDGES) == entry, "whoever is champion"
+    assert decision_tags(entry) == {"rollback": "back"}
+
+
+def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    entry = decide(log, 1, None, promoted=True)
+    assert differences_table("", entry.all_differences).markdown() == ""
+    assert decision_tags(entry).keys() == {"decision", "decision_metrics", "decision_differences"}
+    evidence = Evidence(
+        **entry.model_dump(include=set(Evidence.model_fields))
+        | {
+            "rule": "the rule",
+            "gate": GateConfig(max_psnr_loss_db=1.0),
+            "against": "champion",
+            "differences": {"psnr": Interval(mean=-1.5, low=-2.0, high=-1.0)},
+            "trained_on_judge": {"squeezenet_distance": ["model"]},
+            "sets": {
+                "set5": OnSet(
+                    version="s1",
+                    metrics={"model": {"psnr": 30.0, "ssim": 0.9}},
+                    differences={"psnr": Interval(mean=0.5, low=0.25, high=0.75)},
+                )
+            },
+        }
+    )
+    decision = entry.decision.model_copy(update={"challenger": 2, "champion_before": 1})
+    written = log.append(decision, evidence)
+    assert log.entries()[-1] == written
+    tags = decision_tags(written)
+    assert tags["decision"] == "because"
+    assert tags["decision_rule"] == "the rule"
+    assert json.loads(tags["decision_differences"]) == {
+        "against": "champion",
+        "psnr": {"mean": -1.5, "low": -2.0, "high": -1.0},
+    }
+    assert json.loads(tags["trained_on_judge"]) == {"squeezenet_distance": ["model"]}
+    assert json.loads(tags["decision_metrics"]) == {"model": {"psnr": 29.0, "ssim": 0.8}}
+    on_set5 = json.loads(tags["decision_sets"])["set5"]
+    assert (on_set5["version"], on_set5["differences"]["psnr"]["mean"]) == ("s1", 0.5)
+    table = differences_table("Challenger minus champion", written.all_differences)
+    assert table.markdown().splitlines() == [
+        "| Challenger minus champion | mean | 95 % interval |",
+        "|---|---:|---:|",
+        "| PSNR | −1.500 dB | −2.000 to −1.000 dB |",
+        "| set5: PSNR | +0.500 dB | +0.250 to +0.750 dB |",
+    ]
+
+
+def test_decisions_of_earlier_releases_are_read(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    fields = json.loads(to_json(decide(log, 1, None, promoted=True)))
+    added = {"judges", "rule", "gate", "against", "differences", "trained_on_judge"}
+    for later in added | {"sets", "hand"}:
+        del fields[later]
+    object_store.put("promotions/m/000001.json", json.dumps(fields).encode())
+    assert log.champion() == 1
+
+
+def test_a_lost_entry_or_a_folder_object_does_not_stop_the_log(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=True)
+    object_store.put("promotions/m/", b"")
+    object_store.delete("promotions/m/000001.json")
+    assert decide(log, 3, 2, promoted=False).number == 3
+    crowning = log.crowning()
+    assert crowning is not None
+    assert crowning.decision.challenger == 2
+
+
+def test_a_refusal_holds_on_the_dataset_version_that_it_was_measured_on(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    refused = decide(log, 2, 1, promoted=False)
+    assert log.standing(2, JUDGES) == refused
+    assert log.standing(2, JUDGES, dataset_version="v") == refused
+    assert log.standing(2, JUDGES, dataset_version="larger") is None

@@ -1,0 +1,116 @@
+"""Who judges, and who has learned from the judge."""
+
+import pytest
+
+from srgan.config import AdversarialConfig, FeatureContentConfig, PretrainConfig
+from srgan.config.networks import FeatureNetwork
+from srgan.errors import ConfigError
+from srgan.models.weights import find_judges, publish_weights
+from srgan.promotion.teachers import (
+    Training,
+    refuse_without_judge,
+    trained_on_judge,
+    training_of,
+    training_of_recipe,
+    trainings,
+)
+from srgan.recipes import get_recipe
+from srgan.refs import CheckpointRef, ModelRef
+from srgan.services.s3 import S3Store
+from srgan.train.checkpoint import Manifest, read_manifest
+from srgan.train.checkpoint_writer import CheckpointWriter
+from tests.support.checkpoints import manifest, parts
+from tests.support.stages import adversarial, pretrain
+
+FEATURES = FeatureContentConfig(
+    network="squeezenet1_1", layer="fire2", feature_scale=0.1, weights="00000000"
+)
+JUDGES: dict[FeatureNetwork, str] = {"squeezenet1_1": "0" * 64, "vgg19": "1" * 64}
+
+
+def save(store: S3Store, run: str, config: PretrainConfig | AdversarialConfig) -> CheckpointRef:
+    saved: Manifest = manifest(8, final=True).model_copy(
+        update={"run": run, "stage": config.stage, "config": config.model_dump(mode="json")}
+    )
+    with CheckpointWriter(store) as writer:
+        writer.save(saved, parts(8))
+    return read_manifest(store, saved.key).ref(None)
+
+
+def registered(run: str, pretrained_run: str | None = None) -> ModelRef:
+    return ModelRef(
+        name="srgan", version=1, run=run, weights_digest="d", pretrained_run=pretrained_run
+    )
+
+
+def test_every_mirrored_network_judges(object_store: S3Store) -> None:
+    assert find_judges(object_store) == {}
+    mirrored = publish_weights(object_store, "squeezenet1_1", b"weights", "here")
+    assert find_judges(object_store) == {"squeezenet1_1": mirrored.sha256}
+
+
+LEARNED = Training(beyond_pixels=True, networks=frozenset({"squeezenet1_1"}))
+
+
+@pytest.mark.parametrize(
+    "config", [adversarial(patch_size=32, content=FEATURES), pretrain(patch_size=32, loss=FEATURES)]
+)
+def test_a_contestant_that_learned_from_a_network_is_known_by_checkpoint_and_by_version(
+    object_store: S3Store, config: PretrainConfig | AdversarialConfig
+) -> None:
+    contestants = {"model": save(object_store, "one", config), "champion": registered("one")}
+    contestants["pretrained"] = save(object_store, "two", pretrain())
+    assert trainings(object_store, contestants) == {
+        "model": LEARNED,
+        "champion": LEARNED,
+        "pretrained": Training(beyond_pixels=False),
+    }
+
+
+def test_a_gan_is_trained_beyond_pixels_whatever_its_content_loss(object_store: S3Store) -> None:
+    gan = save(object_store, "gan", adversarial())
+    assert training_of(object_store, gan) == Training(beyond_pixels=True)
+    assert training_of(object_store, registered("gan")) == Training(beyond_pixels=True)
+
+
+def test_a_model_inherits_what_its_pretrained_generator_learned_from(object_store: S3Store) -> None:
+    contestants = {
+        "model": save(object_store, "gan", adversarial()),
+        "pretrained": save(object_store, "first", pretrain(patch_size=32, loss=FEATURES)),
+        "champion": registered("gan", pretrained_run="first"),
+    }
+    assert set(trainings(object_store, contestants).values()) == {LEARNED}
+
+
+@pytest.mark.parametrize("pretrained_run", [None, "gone"])
+def test_of_weights_trained_elsewhere_nothing_is_known_so_psnr_alone_does_not_judge_them(
+    object_store: S3Store, pretrained_run: str | None
+) -> None:
+    version = registered("imported", pretrained_run=pretrained_run)
+    assert training_of(object_store, version) == Training(beyond_pixels=True)
+
+
+def test_a_recipe_tells_what_its_model_will_have_learned_from() -> None:
+    assert training_of_recipe(get_recipe("srresnet_mse_x4")) == Training(beyond_pixels=False)
+    assert training_of_recipe(get_recipe("srgan_mse_x4")) == Training(beyond_pixels=True)
+    learned = Training(beyond_pixels=True, networks=frozenset({"vgg19"}))
+    assert training_of_recipe(get_recipe("srresnet_vgg22_x4")) == learned
+    assert training_of_recipe(get_recipe("srgan_vgg54_x4")) == learned
+
+
+def test_who_learned_from_a_judge_is_named_by_the_judges_distance() -> None:
+    trained = {"model": LEARNED, "champion": LEARNED, "pretrained": Training(beyond_pixels=False)}
+    assert trained_on_judge(trained, JUDGES) == {"squeezenet_distance": ["model", "champion"]}
+    assert trained_on_judge(trained, {"vgg19": "1" * 64}) == {}
+
+
+def test_a_comparison_that_psnr_must_not_decide_is_refused_with_the_command() -> None:
+    with pytest.raises(ConfigError, match="version 2 and version 1 cannot be compared") as caught:
+        refuse_without_judge({"version 2": True, "version 1": False}, {})
+    assert "here version 2" in str(caught.value)
+    assert "`srgan weights mirror squeezenet1_1 --from FILE`" in str(caught.value)
+
+
+def test_a_comparison_is_allowed_with_a_judge_or_where_pixels_were_all() -> None:
+    refuse_without_judge({"version 2": True, "version 1": True}, JUDGES)
+    refuse_without_judge({"version 2": False, "version 1": False}, {})

@@ -1,0 +1,157 @@
+"""A folder keeps what an object store promises."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from srgan.errors import ConflictError, StorageError
+from srgan.services.folder import FolderStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "folder")
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> str:
+    return f"{tmp_path}/folder"
+
+
+def files(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_what_was_put_comes_back_with_its_metadata(store: FolderStore, base: str) -> None:
+    key = f"{base}/deep/ü b.png"
+    token = store.put(key, b"body", metadata={"colour": "red"})
+    assert store.get(key) == store.find(key) == Path(key).read_bytes() == b"body"
+    assert store.metadata(key) == {"colour": "red"}
+    info = store.head(key)
+    assert info is not None
+    assert (info.key, info.token, info.size_bytes) == (key, token, 4)
+    assert list(store.list(f"{base}/")) == [info]
+
+
+def test_a_file_is_put_from_its_position(store: FolderStore, base: str) -> None:
+    body = BytesIO(b"not this, but this")
+    body.seek(10)
+    store.put(f"{base}/a", body)
+    assert store.get(f"{base}/a") == b"but this"
+
+
+def test_a_missing_file_is_none_or_an_error_that_names_it(store: FolderStore, base: str) -> None:
+    assert store.find(f"{base}/a") is None
+    assert store.head(f"{base}/a/b") is None
+    store.delete(f"{base}/a")
+    with pytest.raises(StorageError, match=r"folder/a does not exist"):
+        store.get(f"{base}/a")
+    assert list(store.list(f"{base}/")) == []
+
+
+def test_metadata_of_a_file_that_somebody_replaced_is_gone(store: FolderStore, base: str) -> None:
+    key = f"{base}/a"
+    token = store.put(key, b"ours", metadata={"colour": "red"})
+    Path(key).write_bytes(b"theirs")
+    assert store.metadata(key) == {}
+    changed = store.head(key)
+    assert changed is not None
+    assert changed.token != token
+
+
+def test_metadata_of_a_write_that_was_killed_before_its_end_counts_for_nothing(
+    store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"{base}/a"
+    store.put(key, b"first", metadata={"colour": "red"})
+    replace = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if str(target) == key:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.put(key, b"second", metadata={"colour": "blue"})
+    assert store.get(key) == b"first"
+    assert store.metadata(key) == {}
+
+
+@pytest.mark.parametrize("name", ["../a", "b/../../a", "/etc/passwd", "a//b", "./a", ""])
+def test_nothing_outside_of_the_folder_is_read_or_written(
+    store: FolderStore, base: str, name: str, tmp_path: Path
+) -> None:
+    key = name if name.startswith("/") else f"{base}/{name}"
+    for use in (store.find, store.head, lambda key: store.put(key, b"x"), store.delete):
+        with pytest.raises(StorageError, match="is not a file below"):
+            use(key)
+    assert files(tmp_path) == set()
+
+
+def test_every_file_is_listed_once_however_deep(store: FolderStore, base: str) -> None:
+    names = ["a-b", "a.jpg", "a/1", "a/b/2", "a0", "b", "ä", "写"]
+    for name in reversed(names):
+        store.put(f"{base}/{name}", b"")
+    assert sorted(info.key for info in store.list(f"{base}/")) == [f"{base}/{n}" for n in names]
+    below = sorted(info.key for info in store.list(f"{base}/a/"))
+    assert below == [f"{base}/a/1", f"{base}/a/b/2"]
+
+
+def test_only_regular_files_are_listed_and_read(store: FolderStore, base: str) -> None:
+    store.put(f"{base}/sub/a", b"a")
+    os.mkfifo(f"{base}/pipe.jpg")
+    for link, target in {"link.jpg": "sub/a", "sub/loop": "..", "broken.jpg": "nowhere"}.items():
+        Path(base, link).symlink_to(target)
+    assert {Path(info.key).name for info in store.list(f"{base}/")} == {"link.jpg", "a"}
+    assert store.find(f"{base}/pipe.jpg") is None, "and it does not wait for a writer"
+    assert store.find(f"{base}/link.jpg") == b"a"
+
+
+def test_a_name_that_is_not_utf8_gets_a_backslash_that_no_output_may_have(
+    store: FolderStore, base: str
+) -> None:
+    Path(base).mkdir()
+    Path(os.fsdecode(os.fsencode(base) + b"/\xff.png")).write_bytes(b"x")
+    assert [info.key for info in store.list(f"{base}/")] == [f"{base}/\\xff.png"]
+
+
+def test_of_eight_writers_exactly_one_creates_a_file(store: FolderStore, base: str) -> None:
+    def create(_: int) -> bool:
+        try:
+            store.put(f"{base}/log", b"same body", if_absent=True)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(create, range(8))) == 1
+
+
+def test_a_file_moves_only_from_the_token_that_was_read(store: FolderStore, base: str) -> None:
+    key = f"{base}/latest"
+    first = store.put(key, b"1")
+    store.put(key, b"22", if_token=first)
+    with pytest.raises(ConflictError, match="somebody else wrote it first"):
+        store.put(key, b"333", if_token=first)
+    assert store.get(key) == b"22"
+
+
+def test_a_full_or_forbidden_disk_is_an_error_that_names_the_file(
+    store: FolderStore, base: str
+) -> None:
+    store.put(f"{base}/a", b"")
+    with pytest.raises(StorageError, match=r"cannot write .*folder/a/b"):
+        store.put(f"{base}/a/b", b"below a file")
+    with pytest.raises(StorageError, match=r"cannot write .*nnn: File name too long"):
+        store.put(f"{base}/{'n' * 300}", b"")
+    assert list((Path(base) / "_srgan" / "unfinished").iterdir()) == []
+
+
+def test_a_download_is_whole(store: FolderStore, base: str, tmp_path: Path) -> None:
+    store.put(f"{base}/a", b"body")
+    store.download(f"{base}/a", tmp_path / "to" / "b")
+    assert files(tmp_path / "to") == {"b"}

@@ -1,0 +1,178 @@
+"""The object store against a real SeaweedFS."""
+
+import tempfile
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from pydantic import SecretStr
+
+from srgan.errors import ConflictError, StorageError
+from srgan.services.s3 import S3Store, open_store
+from srgan.settings import Settings
+
+
+def test_what_was_put_comes_back(object_store: S3Store) -> None:
+    token = object_store.put("a/ü b+c%20.bin", b"body", metadata={"colour": "red"})
+
+    assert object_store.get("a/ü b+c%20.bin") == b"body"
+    assert object_store.find("a/ü b+c%20.bin") == b"body"
+    assert object_store.metadata("a/ü b+c%20.bin") == {"colour": "red"}
+    info = object_store.head("a/ü b+c%20.bin")
+    assert info is not None
+    assert (info.key, info.token, info.size_bytes) == ("a/ü b+c%20.bin", token, 4)
+    assert list(object_store.list("a/")) == [info]
+
+
+def test_a_file_is_put_from_where_it_stands_and_never_in_memory_whole(
+    object_store: S3Store,
+) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(b"before")
+        file.write(bytes(2**26))
+        file.seek(len(b"before"))
+        tracemalloc.start()
+        object_store.put("large", file, metadata={"colour": "red"})
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    info = object_store.head("large")
+    assert info is not None
+    assert info.size_bytes == 2**26
+    assert object_store.metadata("large") == {"colour": "red"}
+    assert peak_bytes < 2**24
+
+
+def test_a_missing_key_is_none_or_an_error_that_names_it(object_store: S3Store) -> None:
+    assert object_store.find("nothing") is None
+    assert object_store.head("nothing") is None
+    object_store.delete("nothing")
+    with pytest.raises(StorageError, match=r"s3://srgan-test/nothing does not exist"):
+        object_store.get("nothing")
+    with pytest.raises(StorageError, match=r"s3://srgan-test/nothing does not exist"):
+        object_store.metadata("nothing")
+
+
+def test_a_missing_bucket_is_an_error_and_not_an_empty_one(s3_settings: Settings) -> None:
+    absent = open_store(s3_settings, "no-such-bucket")
+    with pytest.raises(StorageError, match=r"s3://no-such-bucket/key.*bucket does not exist"):
+        absent.find("key")
+    with pytest.raises(StorageError, match="bucket does not exist"):
+        list(absent.list(""))
+
+
+def test_wrong_credentials_are_an_error_that_names_the_object(s3_settings: Settings) -> None:
+    wrong = s3_settings.model_copy(update={"s3_secret_key": SecretStr("wrong")})
+    with pytest.raises(StorageError, match="cannot read s3://srgan-test/key"):
+        open_store(wrong).find("key")
+
+
+def test_of_eight_writers_exactly_one_creates_a_key(object_store: S3Store) -> None:
+    def create(writer: int) -> bool:
+        try:
+            object_store.put("log/1.json", b"same body", if_absent=True)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(create, range(8))) == 1
+
+
+def test_a_key_moves_only_from_the_token_that_was_read(object_store: S3Store) -> None:
+    first = object_store.put("latest.json", b"1")
+    second = object_store.put("latest.json", b"2", if_token=first)
+    with pytest.raises(ConflictError, match=r"s3://srgan-test/latest.json: somebody else wrote"):
+        object_store.put("latest.json", b"3", if_token=first)
+    assert object_store.get("latest.json") == b"2"
+
+    object_store.delete("latest.json")
+    with pytest.raises(ConflictError):
+        object_store.put("latest.json", b"3", if_token=second)
+
+
+def test_a_conditional_write_leaves_no_trace_in_the_metadata(object_store: S3Store) -> None:
+    object_store.put("once", b"", if_absent=True, metadata={"colour": "red"})
+    assert object_store.metadata("once") == {"colour": "red"}
+
+
+def test_every_key_is_listed_once_however_deep(object_store: S3Store) -> None:
+    keys = ["p/a b", "p/a!/y", "p/a-1.jpg", "p/a.jpg", "p/a/b/c", "p/a/x", "p/a0", "p/é", "p/日"]
+    for key in reversed(keys):
+        object_store.put(key, b"")
+    assert sorted(entry.key for entry in object_store.list("p/")) == keys
+
+
+def test_a_file_appears_whole_or_not_at_all(object_store: S3Store, tmp_path: Path) -> None:
+    object_store.put("shard", b"x" * 3_000_000)
+    target = tmp_path / "deep" / "shard.npy"
+    object_store.download("shard", target)
+    assert target.read_bytes() == b"x" * 3_000_000
+
+    with pytest.raises(StorageError, match="does not exist"):
+        object_store.download("absent", tmp_path / "deep" / "absent.npy")
+    assert [path.name for path in target.parent.iterdir()] == ["shard.npy"]
+
+
+class _Flaky(BaseHTTPRequestHandler):
+    """Breaks every first body off; forgets to acknowledge the first write and stores it."""
+
+    attempts: dict[str, int]
+    stored: dict[str, str]
+
+    def do_GET(self) -> None:
+        self.attempts["get"] = self.attempts.get("get", 0) + 1
+        self.send_response(200)
+        self.send_header("Content-Length", "10")
+        self.end_headers()
+        self.wfile.write(b"0123456789" if self.attempts["get"] > 1 else b"0123")
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.stored:
+            self.stored["id"] = self.headers["x-amz-meta-srgan-write"]
+            self.send_response(503)
+        else:
+            self.send_response(412)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("ETag", '"token"')
+        self.send_header("Content-Length", "4")
+        self.send_header("x-amz-meta-srgan-write", self.stored["id"])
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def flaky_store() -> Iterator[S3Store]:
+    handler = type("Flaky", (_Flaky,), {"attempts": {}, "stored": {}})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield open_store(
+        Settings(
+            AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
+            AWS_ACCESS_KEY_ID="key",
+            AWS_SECRET_ACCESS_KEY="secret",
+        )
+    )
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_body_that_breaks_off_is_read_again(flaky_store: S3Store, tmp_path: Path) -> None:
+    flaky_store.download("key", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
+
+
+def test_a_write_whose_answer_was_lost_does_not_lose_to_itself(flaky_store: S3Store) -> None:
+    assert flaky_store.put("key", b"body", if_absent=True) == "token"

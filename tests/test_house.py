@@ -1,0 +1,88 @@
+"""The house as CONTRIBUTING.md draws it, the import contracts and the files agree."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+    "contracts"
+]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+
+STARTED_BY_NAME = {
+    "srgan": "the package itself",
+    "srgan.cli": "the console script",
+    "srgan.jobs.train": "python -m, on a Ray node",
+    "srgan.jobs.evaluate": "python -m, on a Ray node",
+    "srgan.jobs.upscale": "python -m, on a Ray node",
+    "srgan.services.served_model": "MLflow runs the copy in a model version",
+}
+"""Modules that nothing imports, and what starts them."""
+
+
+def layers() -> list[set[str]]:
+    """Rooms by layer, the top first, as the contract has them."""
+    (contract,) = (each for each in CONTRACTS if each["name"] == "Imports go one way")
+    return [
+        {room.strip().removeprefix("srgan.") for room in re.split(r"[|]", layer)}
+        for layer in contract["layers"]
+    ]
+
+
+def drawing() -> list[set[str]]:
+    """Rooms by line of the drawing in CONTRIBUTING.md."""
+    (block,) = re.findall(r"^## The house$.*?^```\n(.*?)^```$", CONTRIBUTING, re.M | re.S)
+    return [{room.strip() for room in line.split("|")} for line in block.splitlines()]
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the product by its dotted name."""
+    paths = [*ROOT.glob("srgan/**/*.py"), *ROOT.glob("flows/**/*.py")]
+    names = (path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in paths)
+    return {name.removesuffix(".__init__"): path for name, path in zip(names, paths, strict=True)}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Dotted names that a file imports; a name taken from a package may be a module of it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_the_drawing_of_the_house_is_what_the_contract_enforces() -> None:
+    assert drawing() == layers()
+
+
+def test_every_room_of_the_package_has_a_layer_and_a_row_in_the_table() -> None:
+    rooms = {name.split(".")[1] for name in modules() if name.startswith("srgan.")} | {"flows"}
+    assert rooms == set().union(*layers())
+    house = CONTRIBUTING[CONTRIBUTING.index("## The house") :]
+    rows = re.findall(r"^\| (`.*?) \|", house, re.M)
+    assert rooms == {room for row in rows for room in re.findall(r"`([a-z_]+)`", row)}
+
+
+def test_no_contract_hides_an_edge() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    contracts = text[text.index("[tool.importlinter]") :]
+    assert " : " not in contracts  # `:` lets the rooms of a layer import each other
+    assert "ignore_imports" not in contracts
+
+
+def test_every_file_is_imported_by_another_or_started_by_name() -> None:
+    found = modules()
+    used = {name for path in found.values() for name in imported(path)}
+    deployed = set(re.findall(r"entrypoint: (flows/\w+)\.py", (ROOT / "prefect.yaml").read_text()))
+    started = STARTED_BY_NAME.keys() | {path.replace("/", ".") for path in deployed}
+    packages = {name for name, path in found.items() if path.name == "__init__.py"}
+    dead = found.keys() - used - started - packages
+    assert not dead, f"imported by nobody: {sorted(dead)}"
+
+
+def test_what_is_started_by_name_is_there() -> None:
+    assert STARTED_BY_NAME.keys() <= modules().keys()

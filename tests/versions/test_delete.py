@@ -1,0 +1,120 @@
+"""Deleting old versions, on a real registry and object store."""
+
+import json
+import secrets
+import time
+from dataclasses import replace
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from srgan.errors import OrchestratorError, RegistryError
+from srgan.promotion.cleanup import Plan
+from srgan.refs import ModelRef
+from srgan.services.mlflow_models import CHAMPION, Registry
+from srgan.services.mlflow_runs import mlflow_client
+from srgan.services.prefect_runs import Running
+from srgan.services.s3 import S3Store
+from srgan.settings import Settings
+from srgan.versions.delete import delete, plan, refuse_while_busy
+from srgan.versions.register import Registrar
+from tests.support.versions import lineage, weights
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
+
+LATER = time.time() + 3600
+
+
+@pytest.fixture
+def versions(mlflow_settings: Settings) -> list[ModelRef]:
+    """Four versions of a model of this test; the first is champion and the last challenger."""
+    model = f"gc-{secrets.token_hex(4)}"
+    registry = Registrar(mlflow_settings)
+    made = [
+        registry.register(model, weights(n), lineage(f"adversarial-{model}-{n}", weights(n)))
+        for n in range(1, 5)
+    ]
+    registry.set_alias(model, CHAMPION, 1)
+    return made
+
+
+def find(settings: Settings, store: S3Store, model: str, *running: Running) -> Plan:
+    """The plan of this model alone: the registry is shared with other tests."""
+    found = plan(settings, store, list(running), keep=1, before=LATER)
+    versions = [each for each in found.versions if each.record.name == model]
+    return replace(found, versions=versions)
+
+
+def numbers(found: Plan) -> set[int]:
+    return {each.record.version for each in found.versions}
+
+
+def files(settings: Settings, version: ModelRef) -> list[str]:
+    client = mlflow_client(settings)
+    run_id = client.search_runs(
+        [client.get_experiment_by_name("srgan").experiment_id],
+        f"tags.`srgan.key` = '{version.run}'",
+    )[0].info.run_id
+    return [each.path for each in client.list_artifacts(run_id, "model")]
+
+
+def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
+    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    for version in versions:
+        object_store.put(f"runs/{version.run}/result.json", b"{}")
+    object_store.put("runs/pretrain-1/result.json", b"{}")
+    bulk = Running("upscale", "f00", "n", {"model": versions[2].uri})
+    found = find(mlflow_settings, object_store, versions[0].name, bulk)
+    assert numbers(found) == {2}
+    assert found.versions[0].size_bytes > 1000
+    said: list[str] = []
+    delete(mlflow_settings, object_store, found, said.append)
+    assert said == [f"deleted {versions[1].uri}", f"deleted run {versions[1].run}"]
+    registry = Registry(mlflow_settings)
+    with pytest.raises(RegistryError, match="has no model"):
+        registry.resolve(versions[1].uri)
+    assert files(mlflow_settings, versions[1]) == []
+    for number in (0, 2, 3):
+        assert registry.load_generator_bytes(versions[number]) == weights(number + 1)
+    left = {info.key.split("/")[1] for info in object_store.list("runs/")}
+    assert left == {"pretrain-1", *(versions[number].run for number in (0, 2, 3))}
+
+
+def test_a_version_that_a_batch_of_a_running_bulk_run_uses_stays(
+    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    model = versions[2].name
+    spec = json.dumps({"model": {"name": model, "version": 3}}).encode()
+    object_store.put("runs/upscale-f00-12345678/000000/spec.json", spec)
+    by_name = Running("upscale", "f00", "n", {"model": model})
+    assert numbers(find(mlflow_settings, object_store, model, by_name)) == {2}
+    assert numbers(find(mlflow_settings, object_store, model)) == {2, 3}
+
+
+def test_a_version_that_got_an_alias_after_the_look_stays(
+    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    kept = versions[2]
+    found = find(mlflow_settings, object_store, kept.name)
+    registry = Registry(mlflow_settings)
+    registry.set_alias(kept.name, "back", 3)
+    with pytest.raises(RegistryError, match=rf"{kept.uri} is needed after all \(back\)"):
+        delete(mlflow_settings, object_store, found)
+    assert registry.load_generator_bytes(kept) == weights(3)
+
+
+def test_a_registry_that_does_not_answer_is_an_error(
+    object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = Settings(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    with pytest.raises(RegistryError, match="nothing more is deleted") as caught:
+        plan(away, object_store, [], keep=1, before=LATER)
+    assert isinstance(caught.value.__cause__, MlflowException)
+
+
+def test_nothing_is_deleted_while_a_flow_may_reuse_it() -> None:
+    with pytest.raises(OrchestratorError, match="retrain 'brave-fox'"):
+        refuse_while_busy([Running("retrain", "1", "brave-fox", {})])
+    refuse_while_busy([Running("upscale", "1", "n", {}), Running("revive", "2", "n", {})])

@@ -1,0 +1,237 @@
+"""From an image to everything that it was made of, on a real registry and object store."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from srgan.bulk.batch import Batch
+from srgan.bulk.plan import make_plan, read_batch
+from srgan.bulk.run import BulkRun, Place
+from srgan.config import DataConfig, UpscaleConfig
+from srgan.data.prepare import prepare_dataset
+from srgan.errors import DataError, RegistryError, StorageError
+from srgan.images import decode
+from srgan.inference.engine import Engine
+from srgan.jobs.upscale_worker import UpscaleSpec
+from srgan.models.build import build_generator
+from srgan.models.interchange import dump_generator
+from srgan.promotion.lineage import Lineage
+from srgan.recipes import tiny
+from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, to_json
+from srgan.report.chain import Node, as_text
+from srgan.services.mlflow_models import CHAMPION
+from srgan.services.mlflow_runs import mlflow_client, tracked_run
+from srgan.services.s3 import S3Store
+from srgan.settings import Settings
+from srgan.train.checkpoint import Manifest, read_manifest
+from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.versions.register import Registrar
+from srgan.versions.trace import source_keys, trace
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
+
+SOURCE, DESTINATION = "s3://srgan-test/small", "s3://srgan-test/large/here"
+RUN = "6a1d7c5e-0000-4000-8000-000000000001-abcdef12"
+GENERATOR = build_generator(tiny().pretrain.generator)
+
+
+@pytest.fixture
+def settings(s3_settings: Settings, mlflow_settings: Settings) -> Settings:
+    return s3_settings.model_copy(
+        update={"mlflow_tracking_uri": mlflow_settings.require("mlflow_tracking_uri")}
+    )
+
+
+def trained(settings: Settings, store: S3Store, run: str, dataset: DatasetRef) -> CheckpointRef:
+    """A finished stage: its MLflow run and its checkpoint."""
+    stage = tiny().pretrain
+    manifest = Manifest(
+        run=run,
+        stage="pretrain",
+        step=stage.steps,
+        final=True,
+        generator=stage.generator,
+        config=stage.model_dump(mode="json"),
+        dataset_version=dataset.version,
+        init_from=None,
+        numerics_version="c",
+        release_version="0.1.0+c",
+        num_ranks=2,
+        metrics={"psnr": 28.5},
+        parts={},
+    )
+    with (
+        tracked_run(settings, name=run, key=run, parent=None, params={}) as mlflow_run,
+        CheckpointWriter(store) as writer,
+    ):
+        writer.save(manifest, {"generator": dump_generator(GENERATOR)})
+    return read_manifest(store, manifest.key).ref(mlflow_run)
+
+
+def registered(settings: Settings, store: S3Store, dataset: DatasetRef, name: str) -> ModelRef:
+    result = trained(settings, store, f"adversarial-{name}", dataset)
+    evaluation = EvaluationRef(
+        run=result.run,
+        key=f"runs/{result.run}/evaluations/1/report.json",
+        picture_key="p",
+        num_images=2,
+        metrics={"bicubic": {"psnr": 28.0, "ssim": 0.8}, "model": {"psnr": 29.0, "ssim": 0.9}},
+        dataset_version=dataset.version,
+    )
+    pretrained = trained(settings, store, f"pretrain-{name}", dataset)
+    lineage = Lineage(
+        checkpoint=result,
+        pretrained=pretrained,
+        dataset=dataset,
+        evaluation=evaluation,
+        recipe=tiny(),
+    )
+    registry = Registrar(settings)
+    version = registry.register(name, dump_generator(GENERATOR), lineage)
+    registry.set_alias(name, CHAMPION, version.version)
+    mlflow_client(settings).set_model_version_tag(
+        name, str(version.version), "srgan.decision", "Version 1 becomes the first champion."
+    )
+    return version
+
+
+@pytest.fixture
+def upscaled(
+    settings: Settings,
+    object_store: S3Store,
+    draw_photo: Callable[..., Any],
+    encode_photo: Callable[..., bytes],
+    request: pytest.FixtureRequest,
+) -> ModelRef:
+    """Eight photos prepared, a version trained on them, and one image upscaled with it."""
+    for seed in range(8):
+        object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed, 64, 64)))
+    data = DataConfig(scale=4, crop_size=32, eval_share=0.3)
+    dataset = prepare_dataset(object_store, "raw", object_store, "drawn", data, licence="CC0")
+    name = f"t{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}"
+    version = registered(settings, object_store, dataset, name)
+    object_store.put("small/é a.png", encode_photo(draw_photo(9, 12, 12)))
+    run = BulkRun(
+        name=RUN,
+        source=Place(SOURCE, object_store),
+        destination=Place(DESTINATION, object_store),
+        model=version,
+        config=UpscaleConfig(),
+    )
+    make_plan(run)
+    upscale(object_store, run)
+    return version
+
+
+def upscale(store: S3Store, run: BulkRun) -> None:
+    """Leave what the flow's one job leaves."""
+    torch.manual_seed(0)
+    spec = UpscaleSpec(
+        run=run.name,
+        batch=0,
+        source=run.source.address,
+        destination=run.destination.address,
+        model=run.model,
+        config=run.config,
+        code_version="1",
+    )
+    store.put(f"runs/upscale-{run.name}/000000/spec.json", to_json(spec))
+    Batch(run, Engine(GENERATOR, tile=64), decode).run(0, read_batch(run, 0))
+
+
+def by_kind(chain: Node) -> dict[str, Node]:
+    return {node.kind: node for _, node in chain.walk()}
+
+
+IMAGE = f"{DESTINATION}/é a.png"
+
+
+def test_an_image_leads_to_its_version_runs_dataset_photos_code_and_figures(
+    settings: Settings, upscaled: ModelRef
+) -> None:
+    chain = trace(settings, IMAGE, print)
+    text = as_text(chain)
+    image = chain.facts
+    assert (chain.kind, chain.title) == ("upscaled image", IMAGE)
+    assert image["source"] == "s3://srgan-test/small/é a.png"
+    assert image["bulk run"] == RUN
+    (version,) = chain.origins
+    assert version.title == upscaled.uri
+    assert set(version.facts["aliases"].split(", ")) == {"champion", "challenger"}
+    assert version.facts["decision"] == "Version 1 becomes the first champion."
+    assert version.facts["of SRGAN"] == "psnr 29.0000, ssim 0.9000"
+    assert version.facts["recipe"] == "tiny"
+    stage = version.origins[0]
+    assert stage.title == upscaled.run
+    assert '"learning_rate"' in stage.facts["config"]
+    assert stage.facts["code"] == "0.1.0+c"
+    assert "/runs/" in stage.facts["page"]
+    assert stage.origins[0].title == upscaled.pretrained_run
+    dataset = by_kind(chain)["trained on dataset"]
+    assert dataset.facts["licence"] == "CC0"
+    assert dataset.facts["sources"].startswith("raw/0.png, raw/1.png")
+    assert dataset.facts["sources"].endswith("and 3 more")
+    assert "crops/drawn/versions/" in text
+
+
+def test_a_version_leads_to_the_bulk_runs_that_used_it(
+    settings: Settings, upscaled: ModelRef
+) -> None:
+    chain = trace(settings, f"models:/{upscaled.name}@champion", print)
+    assert chain.title == upscaled.uri
+    use = by_kind(chain)["used by bulk run"]
+    assert use.title == RUN
+    assert use.facts == {"source": SOURCE, "destination": DESTINATION}
+
+
+def test_every_photo_of_the_training_is_listed_on_request(
+    settings: Settings, upscaled: ModelRef
+) -> None:
+    expected = [f"s3://srgan-test/raw/{seed}.png" for seed in range(8)]
+    assert source_keys(settings, IMAGE, print) == expected
+    assert source_keys(settings, upscaled.uri, print) == expected
+
+
+def test_what_is_gone_is_said_and_the_rest_of_the_chain_stands(
+    settings: Settings, object_store: S3Store, upscaled: ModelRef
+) -> None:
+    for prefix in ("crops/", "runs/", "large/here/_srgan/"):
+        for info in list(object_store.list(prefix)):
+            object_store.delete(info.key)
+    chain = trace(settings, IMAGE, print)
+    assert chain.facts["source"] == "small/é a.png"
+    kinds = by_kind(chain)
+    assert kinds["model version"].title == upscaled.uri
+    assert kinds["trained by run"].facts["checkpoint"].startswith("gone")
+    assert kinds["trained on dataset"].facts["sources"].startswith("gone")
+
+
+def test_objects_that_are_not_ours_or_not_there_are_refused(
+    settings: Settings, object_store: S3Store
+) -> None:
+    object_store.put("large/other.png", b"someone's", metadata={"author": "someone"})
+    with pytest.raises(DataError, match=r"large/other.png was not upscaled by this project"):
+        trace(settings, "s3://srgan-test/large/other.png", print)
+    with pytest.raises(StorageError, match=r"nowhere.png does not exist"):
+        trace(settings, "s3://srgan-test/nowhere.png", print)
+    with pytest.raises(RegistryError, match="has no model 'nobody'"):
+        trace(settings, "models:/nobody/1", print)
+    with pytest.raises(RegistryError, match="names no model"):
+        trace(settings, "/home/me/a.png", print)
+
+
+def test_an_image_of_a_version_that_is_gone_or_was_replaced_says_so(
+    settings: Settings, object_store: S3Store, upscaled: ModelRef
+) -> None:
+    stamp = {"srgan-source": "a", "srgan-source-token": "t", "srgan-config": "c"}
+    other = f"{upscaled.name}/1@{'0' * 16}"
+    object_store.put("large/a.png", b"", metadata=stamp | {"srgan-model": other})
+    with pytest.raises(RegistryError, match=r"weights 0{16}… .* which now holds"):
+        trace(settings, "s3://srgan-test/large/a.png", print)
+    gone = f"{upscaled.name}/77@{'0' * 16}"
+    object_store.put("large/b.png", b"", metadata=stamp | {"srgan-model": gone})
+    with pytest.raises(RegistryError, match=r"b.png was made with .*/77, weights 0{16}…, and"):
+        trace(settings, "s3://srgan-test/large/b.png", print)
