@@ -180,6 +180,19 @@ def spec_key(run: str) -> str:
 
 
 @Key
+def failure_key(run: str) -> str:
+    """The error of the job of a run that failed last, and whether another attempt could help."""
+    return f"{RUNS}{run}/failure.json"
+
+
+def run_of(key: str) -> str:
+    """The run whose job reads the spec at `key`."""
+    names = spec_key.names(key)
+    assert names is not None  # a job is started with the key of a spec
+    return names["run"]
+
+
+@Key
 def job_key(run: str, job: str) -> str:
     """Empty: this job id has been used, and Ray must not see it again."""
     return f"{RUNS}{run}/jobs/{job}"

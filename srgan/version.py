@@ -60,7 +60,7 @@ DECIDES_NOTHING = {
     "Reporter": _TOLD,
     "evaluation:Report": _TOLD,
     "_log": _TOLD,
-    "_progress": _TOLD,
+    "readable:*": _TOLD,
     "strip": _TOLD,
     "comparison_picture": _TOLD,
     "most_different": _TOLD,

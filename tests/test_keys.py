@@ -24,6 +24,7 @@ KEYS = {
     keys.set_photo_key("own", "p1"): "sets/own/photos/p1.png",
     keys.set_version_key("own", "v1"): "sets/own/versions/v1.json",
     keys.newest_set_key("own"): "sets/own/latest.json",
+    keys.failure_key("pretrain-1"): "runs/pretrain-1/failure.json",
     keys.spec_key("pretrain-1"): "runs/pretrain-1/spec.json",
     keys.spec_key(keys.evaluation_run("gan-1", "d1")): "runs/gan-1/evaluations/d1/spec.json",
     keys.spec_key(keys.batch_run("f-1", 3)): "runs/upscale-f-1/000003/spec.json",

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from srgan.errors import SrganError
-from srgan.refs import to_json
+from srgan.keys import failure_key, run_of
 from srgan.services.s3 import open_store
 from srgan.settings import Settings
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, write_document
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +44,6 @@ class Failure(BaseModel):
         return f"{self.error}: {self.message}"
 
 
-def failure_key(spec_key: str) -> str:
-    """Beside the job's spec: ``runs/<run>/failure.json``."""
-    return f"{spec_key.rpartition('/')[0]}/failure.json"
-
-
 @contextmanager
 def leaving_failure(spec_key: str, job_id: str) -> Iterator[None]:
     """Around all that a job does: write the error that ends it, then let it go on.
@@ -68,7 +63,7 @@ def leaving_failure(spec_key: str, job_id: str) -> Iterator[None]:
         )
         try:
             store = open_store(Settings())
-            store.put(failure_key(spec_key), to_json(failure), content_type="application/json")
+            write_document(store, failure_key(run_of(spec_key)), failure)
         except SrganError as unwritten:
             logger.warning("why job %s failed could not be written: %s", job_id, unwritten)
         raise
@@ -76,7 +71,7 @@ def leaving_failure(spec_key: str, job_id: str) -> Iterator[None]:
 
 def read_failure(store: ObjectStore, spec_key: str, job_id: str) -> Failure | None:
     """Why exactly this job failed; None where it left nothing that can be read."""
-    found = store.find(failure_key(spec_key))
+    found = store.find(failure_key(run_of(spec_key)))
     if found is None:
         return None
     try:

@@ -17,7 +17,7 @@ SERVED_CORE = (
     "models",
     "inference",
 )
-"""The modules that upscaling needs: no training, no adapters, so no Ray, Prefect or boto3."""
+"""The modules that upscaling needs: no training and no services, so no Ray, Prefect or boto3."""
 
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
 GENERATOR_PATH = "artifacts/generator.safetensors"

@@ -12,7 +12,8 @@ from ray.train import ControllerError, WorkerGroupError
 from srgan.errors import ClusterError, ConfigError, DataError, StorageError
 from srgan.jobs import failure as ray_failure
 from srgan.jobs import node as ray_node
-from srgan.jobs.failure import failure_key, leaving_failure, read_failure, unwrapped
+from srgan.jobs.failure import leaving_failure, read_failure, unwrapped
+from srgan.keys import failure_key, run_of
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 
@@ -45,7 +46,7 @@ def raised_from(cause: Exception) -> Exception:
 
 def test_class_message_and_job_of_an_error_lie_beside_the_spec(object_store: S3Store) -> None:
     fail(DataError("2 training crops, batch_size 8"))
-    assert failure_key(SPEC) == "runs/stage-0/failure.json"
+    assert failure_key(run_of(SPEC)) == "runs/stage-0/failure.json"
     failure = read_failure(object_store, SPEC, "job-1")
     assert failure is not None
     assert str(failure) == "DataError: 2 training crops, batch_size 8"
@@ -64,7 +65,7 @@ def test_a_job_that_succeeds_or_is_stopped_leaves_nothing(object_store: S3Store)
     with leaving_failure(SPEC, "job-1"):
         pass
     fail(SystemExit(15))  # Ray's answer to SIGTERM
-    assert object_store.find(failure_key(SPEC)) is None
+    assert object_store.find(failure_key(run_of(SPEC))) is None
 
 
 def test_the_failure_of_another_job_of_the_same_run_is_not_taken(object_store: S3Store) -> None:
@@ -74,10 +75,10 @@ def test_the_failure_of_another_job_of_the_same_run_is_not_taken(object_store: S
 
 def test_what_another_release_wrote_is_read_as_far_as_it_goes(object_store: S3Store) -> None:
     fail(ConfigError("bad"))
-    body = json.loads(object_store.get(failure_key(SPEC)))
-    object_store.put(failure_key(SPEC), json.dumps(body | {"new": 1}).encode())
+    body = json.loads(object_store.get(failure_key(run_of(SPEC))))
+    object_store.put(failure_key(run_of(SPEC)), json.dumps(body | {"new": 1}).encode())
     assert read_failure(object_store, SPEC, "job-1") is not None
-    object_store.put(failure_key(SPEC), b'{"job": "job-1", "because": "bad"}')
+    object_store.put(failure_key(run_of(SPEC)), b'{"job": "job-1", "because": "bad"}')
     assert read_failure(object_store, SPEC, "job-1") is None
 
 
@@ -133,7 +134,7 @@ def test_every_kind_of_job_leaves_its_failure(
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr(sys, "argv", ["job", SPEC, "job-1"])
     with pytest.raises(ClusterError, match="install the same srgan"):
-        runpy.run_module(f"srgan.adapters.ray_{kind}", run_name="__main__")
+        runpy.run_module(f"srgan.jobs.{kind}", run_name="__main__")
     failure = read_failure(object_store, SPEC, "job-1")
     assert failure is not None
     assert failure.error == "ClusterError"
