@@ -45,7 +45,7 @@ from tests.support.versions import lineage, weights
 
 
 class Models:
-    """A registry whose champion a test can change."""
+    """A registry of a model without a promotion log, whose champion a test can change."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -53,6 +53,9 @@ class Models:
         self.weights = dump_generator(build_generator(config))
         self.champion = 1
         self.loaded: list[int] = []
+
+    def alias(self, name: str, alias: str) -> int:
+        return self.champion
 
     def resolve(self, address: str) -> ModelRef:
         return ModelRef(name=address, version=self.champion, run="r", weights_digest="ab" * 32)
