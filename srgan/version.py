@@ -104,8 +104,8 @@ class Definition:
 
     text: str
     """Their syntax trees, without what decides nothing."""
-    uses: dict[str, Key]
-    """Definitions of ours by the names that the text has for them."""
+    uses: frozenset[tuple[str, Key]]
+    """Names in the text, and the definitions of ours that they mean."""
 
 
 def digest_of(found: dict[Key, Definition]) -> str:
@@ -113,9 +113,7 @@ def digest_of(found: dict[Key, Definition]) -> str:
     texts = {key: hashlib.sha256(each.text.encode()).hexdigest() for key, each in found.items()}
     described = {
         # Not by name alone: two modules may have a constant of one name and swap their values.
-        " ".join(
-            [texts[key], *sorted(f"{n}={texts[k]}" for n, k in each.uses.items() if k in texts)]
-        )
+        " ".join([texts[key], *sorted(f"{n}={texts[k]}" for n, k in each.uses if k in texts)])
         for key, each in found.items()
     }
     return hashlib.sha256("\n".join(sorted(described)).encode()).hexdigest()[:_DIGITS]
@@ -170,10 +168,10 @@ class Code:
         module, name = key
         if name == _WHOLE:
             every = [(module, each) for each in self._module(module).definitions if each]
-            return Definition("", {}), every
+            return Definition("", frozenset()), every
         reader = _Reader(self, module)
         text = reader.text(self.statements(key))
-        return Definition(text, reader.uses), reader.mentions
+        return Definition(text, frozenset(reader.uses)), reader.mentions
 
     def statements(self, key: Key) -> list[ast.stmt]:
         """The trees of a definition."""
@@ -253,7 +251,7 @@ class _Reader:
         self._imports: dict[str, Key] = {}
         """Those within functions."""
         self._in_class = False
-        self.uses: dict[str, Key] = {}
+        self.uses: set[tuple[str, Key]] = set()
         self.mentions: list[Key] = []
 
     def text(self, node: object) -> str:
@@ -307,7 +305,7 @@ class _Reader:
 
     def _named(self, name: str, meant: Key | None) -> str:
         if meant is not None:
-            self.uses[name] = meant
+            self.uses.add((name, meant))
             self.mentions.append(meant)
         return name
 
