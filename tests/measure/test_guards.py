@@ -68,7 +68,7 @@ def test_the_originals_pass() -> None:
 
 def test_a_slightly_trained_gan_passes() -> None:
     generator = GeneratorConfig(kind="bicubic_resnet", scale=SCALE, num_blocks=2, num_channels=16)
-    options = {"patch_size": 64, "learning_rate": LearningRate(peak=1e-3)}
+    options = {"patch_size": 32, "learning_rate": LearningRate(peak=1e-3)}
     first = start(pretrain(generator, loss="l1", **options))
     for step in range(20):
         first.step(photo_windows(step, first.window), step)
