@@ -11,7 +11,7 @@ from srgan.images.photo import Photo
 
 _HEADER_BYTES = 8 + 25
 """Signature and first chunk."""
-_RESOLUTION_BYTES = 12 + 9
+_RESOLUTION_CHUNK_BYTES = 12 + 9
 _INCHES_PER_METRE = 1 / 0.0254
 
 
@@ -51,7 +51,7 @@ def _with_chunks(data: bytes, chunks: bytes) -> bytes:
     """`chunks` right behind the header, where all of them may stand."""
     rest = data[_HEADER_BYTES:]
     if rest[4:8] == b"pHYs":  # libvips writes a resolution whether there is one or not
-        rest = rest[_RESOLUTION_BYTES:]
+        rest = rest[_RESOLUTION_CHUNK_BYTES:]
     return data[:_HEADER_BYTES] + chunks + rest
 
 
