@@ -14,7 +14,7 @@ from srgan.errors import ConfigError, DataError
 from srgan.images import Photo, pixel_digest
 from srgan.images.files import find_photos, read_photo
 from srgan.images.likeness import look_of
-from srgan.images.photo import shrink
+from srgan.images.resample import shrink
 from srgan.measure.overlap import Seen, find_overlap
 from srgan.measure.sets import SetPhoto
 from srgan.refs import digest

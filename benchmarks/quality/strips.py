@@ -10,7 +10,7 @@ from benchmarks.quality.measuring import Method
 from benchmarks.quality.photos import SCALE
 from srgan.images import Photo, strip
 from srgan.images.files import find_photos, read_photo
-from srgan.images.photo import shrink
+from srgan.images.resample import shrink
 
 _WINDOW = 96
 _ZOOM = 2

@@ -39,7 +39,7 @@ def degrade(
 ) -> None:
     """Shrink photos as the published benchmarks were: bicubic, identical to MATLAB's imresize."""
     from srgan.images.files import plan_files, read_photo, write_photo
-    from srgan.images.photo import shrink
+    from srgan.images.resample import shrink
 
     def shrunk(photo: Path, target: Path) -> Path:
         write_photo(target, shrink(read_photo(photo), scale))

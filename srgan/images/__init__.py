@@ -1,4 +1,4 @@
-"""Photos in and out of their files: the one place where an image library is spoken."""
+"""Read and write photos. No other package calls an image library."""
 
 from srgan.images.decode import decode, decode_in_8_bits
 from srgan.images.encode import encode

@@ -1,7 +1,7 @@
-"""What the bytes of a file say before anything is decoded: format, declared size, completeness.
+"""Check a file's bytes before anything is decoded: format, declared size, completeness.
 
 Pillow checks less, later, or depending on its global switches (`MAX_IMAGE_PIXELS`,
-`LOAD_TRUNCATED_IMAGES`), which belong to whoever else uses it in this process.
+`LOAD_TRUNCATED_IMAGES`), which other users of Pillow in this process may set.
 """
 
 import zlib
@@ -12,7 +12,7 @@ from srgan.errors import ImageError
 
 Format = Literal["jpeg", "png", "webp", "tiff", "bmp"]
 
-# TIFF tags: where strips or tiles begin, and how long they are.
+# Pairs of TIFF tags: offsets and lengths of the strips, and of the tiles.
 _PIECES = ((273, 279), (324, 325))
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
@@ -28,9 +28,9 @@ _FOREIGN = {
 
 
 def recognise(data: bytes) -> Format:
-    """Format by content; names of files are not trusted."""
+    """Tell the format by the content; file names are not trusted."""
     if not data:
-        raise ImageError("empty", "the file has no bytes")
+        raise ImageError("empty", "the file is empty")
     if data.startswith(b"\xff\xd8\xff"):
         return "jpeg"
     if data.startswith(_PNG_MAGIC):
@@ -43,9 +43,9 @@ def recognise(data: bytes) -> Format:
         return "bmp"
     for magic, name in _FOREIGN.items():
         if data.startswith(magic):
-            raise ImageError("unsupported", f"{name} is not read; convert it to {_SUPPORTED}")
+            raise ImageError("unsupported", f"{name} cannot be read; convert it to {_SUPPORTED}")
     if data[4:8] == b"ftyp":
-        raise ImageError("unsupported", f"HEIF and AVIF are not read; convert to {_SUPPORTED}")
+        raise ImageError("unsupported", f"HEIF and AVIF cannot be read; convert to {_SUPPORTED}")
     raise ImageError("not_an_image", f"the first bytes are {data[:8]!r}, not {_SUPPORTED}")
 
 
@@ -60,7 +60,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def check_png(data: bytes, max_pixels: int) -> None:
-    """Size, animation, and every chunk with its checksum up to the end of the image."""
+    """Check the size, that it is not animated, and every chunk up to IEND with its checksum."""
     position, first = len(_PNG_MAGIC), True
     while True:
         length = int.from_bytes(data[position : position + 4], "big")
@@ -83,7 +83,7 @@ def check_png(data: bytes, max_pixels: int) -> None:
 
 
 def check_webp(data: bytes, max_pixels: int) -> None:
-    """Declared canvas and length: libwebp allocates the canvas as soon as a file is opened."""
+    """Check the declared canvas and length: libwebp allocates the canvas when it opens a file."""
     kind, body = data[12:16], data[20:30]
     if len(data) < 30:
         raise ImageError("truncated", f"the WebP ends in its header, after {len(data)} bytes")
@@ -103,9 +103,9 @@ def check_webp(data: bytes, max_pixels: int) -> None:
 
 
 def check_tiff(data: bytes) -> None:
-    """Most writers put the directory last, so that it is the first thing a cut takes away."""
+    """Check that the directory is whole: most writers put it last, so truncation hits it first."""
     if data[2:4] not in (b"*\x00", b"\x00*"):
-        return  # BigTIFF has another header
+        return  # BigTIFF has a different header
     order: Literal["little", "big"] = "little" if data[:1] == b"I" else "big"
     directory = int.from_bytes(data[4:8], order)
     num_entries = int.from_bytes(data[directory : directory + 2], order)
@@ -115,7 +115,7 @@ def check_tiff(data: bytes) -> None:
 
 
 def check_strips(tags: Mapping[int, Any], num_bytes: int) -> None:
-    """Whether the strips or tiles of a TIFF's page lie within the file."""
+    """Check that the strips or tiles of a TIFF's page lie within the file."""
     for starts, lengths in _PIECES:
         pieces = zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False)
         missing = max((start + length for start, length in pieces), default=0) - num_bytes

@@ -1,4 +1,4 @@
-"""Bytes of a file → `Photo`, or an `ImageError` that says why not."""
+"""Decode the bytes of a file to a `Photo`, or raise an `ImageError` that says why not."""
 
 import struct
 from collections.abc import Iterator
@@ -15,27 +15,27 @@ from srgan.images.photo import Photo
 from srgan.images.readers import DEEP, READERS, Source
 
 _MAX_PAGES = 10_000
-_SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag of what a page is for, and its bit for previews
-_CR2 = b"II*\0\x10\0\0\0CR\x02"  # a TIFF header whose first image is a preview without a mark
+_SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag for the purpose of a page, and its bit for previews
+_CR2 = b"II*\0\x10\0\0\0CR\x02"  # a TIFF header; its first image is a preview not marked as one
 _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
 def decode(data: bytes, *, max_pixels: int) -> Photo:
-    """Decode a whole JPEG, PNG, WebP, TIFF or BMP file and verify that it is whole.
+    """Decode a JPEG, PNG, WebP, TIFF or BMP file and verify that it is complete.
 
-    16 bits stay 16, all pages of a TIFF and frames of a WebP come along (reduced previews do not;
-    a TIFF with nothing else is a camera's raw file, ``unsupported``); CMYK and palettes become RGB
-    or grayscale; the EXIF orientation is applied. The declared size
-    of all pages together is checked before anything is allocated for it. Raises `ImageError` with
-    the reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``, ``truncated`` or
-    ``corrupt`` and nothing else, whatever the bytes. WebP and TIFF are also subject to Pillow's
-    own limit of 179 million pixels.
+    16 bits stay 16. All pages of a TIFF and all frames of a WebP are kept, but not reduced
+    previews; a TIFF with only previews is a camera's raw file and ``unsupported``. CMYK and
+    palettes become RGB or grayscale. The EXIF orientation is applied. The declared size of all
+    pages together is checked before anything is allocated. Whatever the bytes, the only exception
+    is `ImageError` with the reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``,
+    ``truncated`` or ``corrupt``. Pillow's own limit of 179 million pixels also applies to WebP and
+    TIFF.
     """
     return _decode(data, max_pixels, as_it_is=True)
 
 
 def decode_in_8_bits(data: bytes, *, max_pixels: int) -> Photo:
-    """The same for training and judging: 16 bits become 8, several images are ``unsupported``."""
+    """Decode for training and evaluation: 16 bits become 8, several images are ``unsupported``."""
     return _decode(data, max_pixels, as_it_is=False)
 
 
@@ -57,7 +57,7 @@ def _decode(data: bytes, max_pixels: int, *, as_it_is: bool) -> Photo:
             return _read(kind, source, max_pixels, as_it_is=as_it_is)
     except ImageError:
         raise
-    # What Pillow raises on broken files has no common base: OSError, SyntaxError, ValueError,
+    # Pillow's exceptions on broken files have no common base: OSError, SyntaxError, ValueError,
     # TypeError, struct.error, zlib.error, MemoryError, OverflowError, AssertionError and more.
     except Exception as error:
         raise _explained(error, kind, source) from error
@@ -86,14 +86,14 @@ def _read(kind: Format, source: Source, max_pixels: int, *, as_it_is: bool) -> P
 
 
 def _without_idle_alpha(frames: list[Photo]) -> list[Photo]:
-    """An animation that is opaque everywhere and always has no alpha."""
+    """Drop the alpha of an animation if every pixel of every frame is opaque."""
     if any(frame.alpha is not None and frame.alpha.min() < 255 for frame in frames):
         return frames
     return [replace(frame, alpha=None) for frame in frames]
 
 
 def _pages(image: ImageFile, max_pixels: int) -> list[int]:
-    """Numbers of the images that are no previews, whose sizes are fine together."""
+    """List the numbers of all pages that are not previews, and check their total size."""
     total = 0
     numbers = []
     for number in _numbers(image):
@@ -106,10 +106,11 @@ def _pages(image: ImageFile, max_pixels: int) -> list[int]:
         total += image.width * image.height
         if total > max_pixels:
             raise ImageError(
-                "too_large", f"its pages declare more pixels together than the limit {max_pixels}"
+                "too_large",
+                f"all pages together declare more than the limit of {max_pixels} pixels",
             )
     if not numbers:
-        raise _raw("a TIFF of previews alone")
+        raise _raw("a TIFF with only previews")
     return numbers
 
 
@@ -119,12 +120,12 @@ def _is_preview(image: ImageFile) -> bool:
 
 
 def _raw(what: str) -> ImageError:
-    """What cameras write has the photo where no reader of TIFF looks, and a small one before it."""
-    return ImageError("unsupported", f"{what}, as cameras write their raw files; develop it first")
+    """Refuse a camera's raw file: TIFF readers find only its small preview, not the photo."""
+    return ImageError("unsupported", f"{what}, so a camera's raw file; develop it first")
 
 
 def _numbers(image: ImageFile) -> Iterator[int]:
-    """0, 1, … with the image at that page; not by `n_frames`, whose time grows as its square."""
+    """Yield 0, 1, … with the image at that page; `n_frames` would take quadratic time."""
     number = 0
     while True:
         yield number
@@ -147,7 +148,7 @@ def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> 
     exif = metadata.exif(image, kind)
     if turned is None:
         turned = exif_block.orientation(exif) if exif else 1
-    # Of a TIFF Pillow has turned what it has loaded.
+    # Pillow has already turned the TIFFs that it loaded.
     turn = 1 if kind == "tiff" and not is_deep else turned
     return Photo(
         pixels=pixels.upright(colours, turn),
@@ -162,7 +163,7 @@ def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> 
 
 def _deep_channels(image: ImageFile, source: Source) -> pixels.Channels:
     if not isinstance(image, TiffImageFile):
-        image.load()  # for metadata that stands behind the pixels
+        image.load()  # to reach metadata that comes after the pixels
         return deep.read_png(png.picture(source.data))
     containers.check_strips(image.tag_v2, len(source.data))
     extra = image.tag_v2.get(EXTRASAMPLES)

@@ -1,4 +1,4 @@
-"""16-bit pixels of PNG and TIFF files, which Pillow opens as 8 bits or not at all."""
+"""Read 16-bit pixels of PNG and TIFF files, which Pillow opens as 8 bits or not at all."""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,13 +13,13 @@ from srgan.images.pixels import Channels
 
 @cache
 def vips() -> Any:
-    """The module `pyvips`, imported at the first call: few photos need it, and it costs 60 ms."""
+    """Import `pyvips` at the first call: few photos need it, and it costs 60 ms."""
     import pyvips
 
-    # Loaders are called by name; this is for what they might call in turn. Raw pixels are ours.
+    # We call loaders by name; this blocks what they might call in turn. Raw pixels are our own.
     pyvips.block_untrusted_set(True)
     pyvips.operation_block_set("VipsForeignLoadRaw", False)
-    pyvips.cache_set_max(0)  # it would keep what it has read, spooled pixels too
+    pyvips.cache_set_max(0)  # the cache would keep everything it has read, even spooled pixels
     return pyvips
 
 
@@ -27,16 +27,16 @@ Deep = NDArray[np.uint16]
 
 _MOST = 65_535
 _NUM_COLOURS = {"grey16": 1, "rgb16": 3, "cmyk": 4}
-_UNSPECIFIED = 0  # a kind of extra sample in TIFF that is no alpha, as for 8 bits
+_UNSPECIFIED = 0  # kind of an extra sample in TIFF that is not alpha, as with 8 bits
 
 
 def read_png(data: bytes) -> Channels:
-    """Channels of a whole 16-bit PNG; a transparent colour becomes alpha."""
+    """Read the channels of a complete 16-bit PNG; a transparent colour becomes alpha."""
     return _channels(vips().Image.pngload_buffer, data)
 
 
 def read_tiff(data: bytes, page: int, extra: int | None) -> Channels:
-    """Channels of one page of a TIFF; `extra` is the kind of the sample beside its colours."""
+    """Read the channels of one TIFF page; `extra` is the kind of the sample after its colours."""
     pixels, alpha = _channels(vips().Image.tiffload_buffer, data, page=page)
     return pixels, None if extra == _UNSPECIFIED else alpha
 
@@ -48,8 +48,8 @@ def _channels(load: Callable[..., Any], data: bytes, **options: int) -> Channels
         if image.format != "ushort" or image.bands - num_colours not in (0, 1):
             raise ImageError(
                 "unsupported",
-                f"{image.bands} channels of kind {image.interpretation} ({image.format}) are not "
-                "read; convert to gray or RGB of 8 or 16 bits",
+                f"{image.bands} channels of kind {image.interpretation} ({image.format}) cannot "
+                "be read; convert to gray or RGB with 8 or 16 bits",
             )
         if image.interpretation == "cmyk" and image.get_typeof("icc-profile-data"):
             image = _through_profile(image.copy_memory())
@@ -65,7 +65,7 @@ def _channels(load: Callable[..., Any], data: bytes, **options: int) -> Channels
 
 
 def _through_profile(ink: Any) -> Any:
-    """CMYK to 16-bit sRGB; the ink itself where its profile is damaged."""
+    """Convert CMYK to 16-bit sRGB; return it unchanged if its profile is damaged."""
     try:
         return ink.icc_transform("srgb", embedded=True, depth=16).copy_memory()
     except vips().Error:
@@ -73,9 +73,9 @@ def _through_profile(ink: Any) -> Any:
 
 
 def _without_ink(cmyk: Deep) -> Deep:
-    """The plain formula (1 − c)(1 − k), as for 8 bits."""
+    """Convert CMYK to RGB by the plain formula (1 − c)(1 − k), as for 8 bits."""
     result = np.empty((*cmyk.shape[:2], 3), np.uint16)
-    for row, ink in zip(result, cmyk, strict=True):  # a whole photo would take 32 bits a value
+    for row, ink in zip(result, cmyk, strict=True):  # by row: a photo in 32 bits is large
         paper = _MOST - ink.astype(np.uint32)
         row[:] = (paper[:, :3] * paper[:, 3:] + _MOST // 2) // _MOST
     return result

@@ -1,4 +1,4 @@
-"""`Photo` → bytes of a file with everything that the format can carry."""
+"""Encode a `Photo` as a file with all the metadata that the format can hold."""
 
 import io
 from dataclasses import replace
@@ -13,14 +13,14 @@ from srgan.images.photo import Photo
 from srgan.images.png import write_deep_png
 from srgan.images.tiff import tiff_parts, whole
 
-# Sides in pixels, from the width of the size fields of the formats.
+# Sides in pixels; the formats' size fields are not wider.
 _LARGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}
 _MOST_RAW_BYTES = 2**32 - 2**20
-"""Offsets have 32 bits in TIFF and BMP; a megabyte is for what stands before the pixels."""
+"""Offsets have 32 bits in TIFF and BMP; one megabyte is left for what precedes the pixels."""
 _LARGEST_DPI = 65_535
 _LARGEST_JPEG_EXIF = 65_533  # one APP1 segment
 _PROFILE_SPACE = slice(16, 20)
-"""Where an ICC profile says of which kind of pixels it is."""
+"""Place of the colour space in an ICC profile."""
 _OPAQUE_ONLY = ("jpeg", "bmp")
 _FORMATS = ("jpeg", "png", "webp", "tiff", "bmp")
 _EXTRAS: dict[str, tuple[str, ...]] = {
@@ -37,9 +37,9 @@ def encode(
     """Encode as ``jpeg``, ``png``, ``webp``, ``tiff`` or ``bmp``; JPEG and WebP at `jpeg_quality`.
 
     16 bits stay 16 in PNG and TIFF and are rounded to 8 in the others. ICC profile, EXIF and dpi
-    are kept where the format has a place for them (WebP: no dpi, BMP: dpi alone), grayscale stays
-    one channel (WebP has none, and a profile of grays goes). What EXIF says of the resolution is
-    what `photo.dpi` says. Raises `ImageError` as `check_writable`.
+    are kept if the format has a place for them (WebP: no dpi, BMP: only dpi). Grayscale stays one
+    channel, except in WebP, where it becomes RGB and loses its gray profile. The resolution in EXIF
+    is set to `photo.dpi`. Raises `ImageError` as `check_writable` does.
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
     dpi = writable_dpi(photo)
@@ -51,7 +51,7 @@ def encode(
         return write_deep_png(photo, dpi)
     profile = photo.icc_profile
     if format == "webp" and (profile or b"")[_PROFILE_SPACE] == b"GRAY":
-        profile = None  # WebP's pixels are RGB, for which such a profile means nothing
+        profile = None  # WebP's pixels are RGB, so a gray profile does not fit them
     options: dict[str, Any] = {"icc_profile": profile, "exif": photo.exif, "dpi": dpi}
     options = {name: options[name] for name in _EXTRAS[format] if options[name]}
     if format in ("jpeg", "webp"):
@@ -66,23 +66,24 @@ def encode(
 
 
 def check_writable(photo: Photo, format: str, height: int, width: int) -> None:
-    """Refuse what `format` cannot hold of `photo` at another size, before there are its pixels.
+    """Check that `format` can hold `photo` at the given size, before its pixels exist.
 
     `ImageError` with ``unsupported`` (alpha in JPEG or BMP, EXIF too long for JPEG, several images
-    but in their own format, unknown format) or ``too_large`` (a side of more than 65,500 pixels
-    in JPEG, 16,383 in WebP; more than 4 GiB in TIFF or BMP).
+    in a format other than their own, unknown format) or ``too_large`` (a side of more than 65,500
+    pixels in JPEG, 16,383 in WebP; more than 4 GiB in TIFF or BMP).
     """
     if format not in _FORMATS:
         raise ImageError("unsupported", f"format {format!r}; expected one of {', '.join(_FORMATS)}")
     if not fits(format, height, width):
         limit = _LARGEST_SIDE[format]
         raise ImageError(
-            "too_large", f"{width}×{height} pixels; {format} ends at {limit}, choose png or tiff"
+            "too_large",
+            f"{width}×{height} pixels; {format} allows {limit} a side, choose png or tiff",
         )
     if photo.alpha is not None and format in _OPAQUE_ONLY:
         raise ImageError("unsupported", f"{format} has no transparency; choose png or webp")
     if format == "jpeg" and len(photo.exif or b"") > _LARGEST_JPEG_EXIF:
-        raise ImageError("unsupported", f"EXIF over {_LARGEST_JPEG_EXIF} bytes; choose png")
+        raise ImageError("unsupported", f"EXIF of more than {_LARGEST_JPEG_EXIF} bytes; choose png")
     if photo.pages and format != photo.format:
         raise ImageError(
             "unsupported",
@@ -93,7 +94,7 @@ def check_writable(photo: Photo, format: str, height: int, width: int) -> None:
 
 
 def fits(format: str, height: int, width: int) -> bool:
-    """Whether sides are within the limit of a format."""
+    """Return whether an image of this size is within the limits of a format."""
     return max(height, width) <= _LARGEST_SIDE.get(format, max(height, width))
 
 
@@ -102,12 +103,12 @@ def _check_raw_bytes(photo: Photo, format: str, height: int, width: int) -> None
     size = growth * sum(page.num_bytes for page in (photo, *photo.pages))
     if size > _MOST_RAW_BYTES:
         raise ImageError(
-            "too_large", f"{size / 2**30:.1f} GiB; {format.upper()} ends at 4, choose png"
+            "too_large", f"{size / 2**30:.1f} GiB; {format.upper()} allows 4, choose png"
         )
 
 
 def writable_dpi(photo: Photo) -> tuple[float, float] | None:
-    """JPEG has 16 bits for it; what does not fit is left out rather than written wrong."""
+    """Return the dpi, or None if it does not fit into JPEG's 16 bits and would be written wrong."""
     if photo.dpi is None or not all(1 <= value <= _LARGEST_DPI for value in photo.dpi):
         return None
     return photo.dpi
@@ -121,7 +122,7 @@ def _image(photo: Photo) -> Image.Image:
 
 
 def _animation(photo: Photo) -> dict[str, Any]:
-    """What Pillow takes for the frames of a WebP; here it does not cut EXIF's prefix off."""
+    """Options with which Pillow writes the frames of a WebP; here it keeps EXIF's prefix."""
     frames = (photo, *photo.pages)
     return {
         "save_all": True,

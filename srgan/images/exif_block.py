@@ -1,7 +1,7 @@
-"""The bytes of an EXIF block, read and changed where they lie.
+"""Read and change the bytes of an EXIF block in place.
 
-A block written anew would lose maker notes, whose offsets only the camera's maker knows. What is
-damaged says nothing and stays as it is.
+Writing the block again would lose maker notes, whose offsets only the camera's maker knows. A
+damaged block counts as empty and is not changed.
 """
 
 from collections.abc import Iterator
@@ -13,21 +13,21 @@ from PIL.ExifTags import Base
 EXIF_PREFIX = b"Exif\x00\x00"
 
 _SHORT, _RATIONAL = 3, 5
-"""EXIF's numbers for an unsigned 16-bit value and for a fraction of two of 32 bits."""
+"""EXIF's numbers for an unsigned 16-bit value and for a fraction of two 32-bit values."""
 _ENTRY_BYTES = 12
 _RATIONAL_BYTES = 8
 _MOST = 2**32 - 1
 _PER_INCH = {2: 1.0, 3: 2.54}
-"""By the unit of resolution: inches, centimetres."""
+"""Factor to dots per inch by the unit of resolution: inches, centimetres."""
 _INCHES = 2
 _FINEST = 1000
-"""Denominator of a resolution that is written."""
+"""Largest denominator of a resolution that is written."""
 _NEARLY = 0.01
-"""Share by which formats that count dots per metre or whole ones round the same resolution."""
+"""Relative rounding error of formats that store whole dots per inch or per metre."""
 
 
 def orientation(block: bytes) -> int:
-    """1 … 8 as EXIF counts; 1 (upright) if there is none or the block is damaged."""
+    """Read the orientation 1 … 8; 1 (upright) if there is none or the block is damaged."""
     for value in _values(block, Base.Orientation, _SHORT):
         number = int.from_bytes(block[value], _byte_order(block))
         if 1 <= number <= 8:
@@ -36,7 +36,7 @@ def orientation(block: bytes) -> int:
 
 
 def reset_orientation(block: bytes) -> bytes:
-    """The same EXIF block with orientation 1, every other byte as it was."""
+    """Return the EXIF block with orientation 1 and every other byte unchanged."""
     result = bytearray(block)
     for value in _values(block, Base.Orientation, _SHORT):
         result[value] = (1).to_bytes(2, _byte_order(block))
@@ -44,15 +44,15 @@ def reset_orientation(block: bytes) -> bytes:
 
 
 def resolution(block: bytes) -> tuple[float, float] | None:
-    """Horizontal and vertical dpi of the pixels as the file has them; None if it names none."""
+    """Read the horizontal and vertical dpi of the pixels as stored; None if there are none."""
     found = _resolution(block)
     return None if found is None else (found.x, found.y)
 
 
 def with_resolution(block: bytes, dpi: tuple[float, float]) -> bytes:
-    """The same EXIF block with another resolution in place of its own, if it has one.
+    """Replace the resolution in an EXIF block, if it has one.
 
-    A resolution that is the same but for rounding stays to the byte.
+    A resolution that differs only by rounding is left unchanged.
     """
     found = _resolution(block)
     if found is None or all(
@@ -69,7 +69,7 @@ class _Resolution(NamedTuple):
     x: float
     y: float
     at: tuple[int, int]
-    """Where the fractions of both lie."""
+    """Offsets of the two fractions."""
     per_inch: float
 
 
@@ -92,7 +92,7 @@ def _resolution(block: bytes) -> _Resolution | None:
 
 
 def _fraction(data: bytes, order: Literal["little", "big"]) -> float:
-    """0 for one that is none."""
+    """Read a fraction; 0 if it is not valid."""
     above, below = int.from_bytes(data[:4], order), int.from_bytes(data[4:], order)
     return above / below if len(data) == _RATIONAL_BYTES and below else 0.0
 
@@ -110,7 +110,7 @@ def _byte_order(block: bytes) -> Literal["little", "big"]:
 
 
 def _values(block: bytes, wanted: int, wanted_kind: int) -> Iterator[slice]:
-    """Where values, or what points to them, of entries of the first directory lie in the block."""
+    """Yield where the matching entries of the first directory hold their value or its offset."""
     start, order = len(EXIF_PREFIX), _byte_order(block)
     if block[start : start + 4] not in (b"II*\x00", b"MM\x00*"):
         return

@@ -1,4 +1,4 @@
-"""Photos in files and folders of a disk, for commands that people run on them."""
+"""Find, read and write photos on the local disk, for the commands."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,27 +23,27 @@ _NOT_READ = {
     *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jxl"),
     *(".nef", ".orf", ".pgm", ".pnm", ".ppm", ".psd", ".raf", ".rw2", ".tga"),
 }
-"""Photos too, so they are named instead of passed over."""
+"""Photos too, so they are reported instead of skipped."""
 _SUFFIX_OF = {"bmp": ".bmp", "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _LOSSLESS = ("bmp", "png", "tiff")
 MAX_PIXELS = 100_000_000
-"""Of a photo that a command reads; more is refused as a decompression bomb."""
+"""Limit for photos that a command reads; larger ones are refused as decompression bombs."""
 _JPEG_QUALITY = 92
 
 
 def find_photos(folder: Path) -> dict[str, Path]:
-    """Photos at any depth of a folder by their stem, in order; hidden files are passed over.
+    """Find the photos at any depth of a folder by their stem, in order; skip hidden files.
 
-    The stem is the path in the folder without its suffix. `DataError` if there is no such folder,
-    nothing in it, two files share a stem, or one is of a format that is not read.
+    The stem is the path in the folder without its suffix. `DataError` if the folder does not exist
+    or holds no photos, two files share a stem, or the format of one cannot be read.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder")
+        raise DataError(f"{folder} does not exist or is not a folder")
     found: dict[str, Path] = {}
     for path in _photos_below(folder):
         if path.suffix.lower() in _NOT_READ:
             raise DataError(
-                f"{path} is of a format that is not read; convert it, or move it elsewhere"
+                f"{path} has a format that cannot be read; convert it, or move it elsewhere"
             )
         stem = path.relative_to(folder).with_suffix("").as_posix()
         if stem in found:
@@ -57,13 +57,13 @@ def find_photos(folder: Path) -> dict[str, Path]:
 def plan_files(
     source: Path, destination: Path, *, format: str = "lossless", rerouted: str = ""
 ) -> list[tuple[Path, Path]]:
-    """What to read and where its result goes, for one photo or all at any depth of a folder.
+    """List (photo, result) paths for one photo, or for all photos at any depth of a folder.
 
-    Relative paths stay. `format` is that of the results: ``same``, one by name, or ``lossless``
-    (JPEG and WebP become PNG). One photo's destination may also be a file, whose suffix then says
-    the format. A result that may have to be of another format has the suffix `rerouted` appended.
-    `DataError` before anything is written: something is missing, a photo would be overwritten,
-    the destination lies in the source, two photos have one destination.
+    Relative paths are kept. `format` of the results is ``same``, a format's name, or ``lossless``
+    (JPEG and WebP become PNG). For one photo, the destination may also be a file, whose suffix then
+    sets the format. A result that cannot be written in its format gets `rerouted` appended to its
+    name. `DataError` before anything is written if a path is missing, a photo would be overwritten,
+    the destination lies in the source, or two photos have the same destination.
     """
     if source.is_dir():
         return _plan_folder(source, destination, format, rerouted)
@@ -79,12 +79,12 @@ def plan_files(
 
 
 def file_format(path: Path) -> str:
-    """What the suffix of a photo's file says."""
+    """Return the format that the suffix of a photo's file names."""
     return _FORMATS[path.suffix.lower()]
 
 
 def read_photo(path: Path) -> Photo:
-    """Decode a file in 8 bits; `ImageError` if it cannot be read or is no whole single photo."""
+    """Decode a file in 8 bits; `ImageError` if it cannot be read or is not one complete photo."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -99,9 +99,9 @@ def write_photo(
     jpeg_quality: int = _JPEG_QUALITY,
     jpeg_subsampling: str = "4:4:4",
 ) -> None:
-    """Encode as the suffix says and put it there whole or not at all, with the folders above.
+    """Encode by the suffix and write atomically; create missing folders.
 
-    `DataError` if the disk does not take it.
+    `DataError` if the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,9 +146,9 @@ def _plan_folder(
 
 
 def _photos_below(folder: Path) -> Iterator[Path]:
-    """In order; hidden files and folders are passed over, links to folders not followed.
+    """Yield photos in order; skip hidden files and folders, and do not follow links to folders.
 
-    Formats that are not read are among them: their error is better than silence.
+    Includes formats that cannot be read: an error is better than silence.
     """
     for path in sorted(folder.iterdir()):
         if _is_photo(path):
@@ -169,7 +169,7 @@ def _check_folder(source: Path, destination: Path) -> None:
 
 def _result_name(photo: Path, format: str) -> str:
     if photo.suffix.lower() in _NOT_READ:
-        return f"{photo.name}.png"  # never written: a raw file must not meet the JPEG beside it
+        return f"{photo.name}.png"  # never written; must not clash with the JPEG beside it
     own = _FORMATS.get(photo.suffix.lower(), "")
     if format == own or (format == "same" and own) or (format == "lossless" and own in _LOSSLESS):
         return photo.name

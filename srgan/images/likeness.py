@@ -1,10 +1,10 @@
-"""A 64-bit hash of how a photo looks: near-duplicates have nearly the same one.
+"""A 64-bit hash of how a photo looks: near-duplicates have nearly the same hash.
 
-The signs of the 64 lowest frequencies of a discrete cosine transform (without the mean) of the
-photo's luma, shrunk to 32×32 by the mean of areas (pHash, Zauner 2010, with signs instead of a
-median). Another size or aspect, JPEG, gray instead of colour, other brightness and an edge cut
-away change few of them. The look of a mirrored or turned photo follows from its own: a flip changes
-the sign of odd frequencies, a transposition their place. A large crop is not seen.
+The luma is shrunk to 32×32 by area means; the hash is the signs of the 64 lowest frequencies of its
+discrete cosine transform, without the mean (pHash, Zauner 2010, with signs instead of a median).
+Another size or aspect, JPEG, gray instead of colour, another brightness or a cropped edge change
+few bits. The look of a mirrored or turned photo can be computed from the look of the photo: a flip
+changes the sign of odd frequencies, a transposition their place. A large crop is not recognised.
 """
 
 import math
@@ -14,21 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEAR = 8
-"""Bits in which two hashes differ at most for the same picture. Two unrelated photos come as near
-with a probability of 3·10⁻¹⁰ (64 tosses of a coin, at most 8 of them heads), in any of eight turns
-with 2·10⁻⁹."""
+"""Hashes of the same picture differ in at most this many bits. Two unrelated photos come as near
+with a probability of 3·10⁻¹⁰ (64 coin tosses, at most 8 of them heads), in any of eight turns with
+2·10⁻⁹."""
 
 _SIDE = 32
 _BITS = 64
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MIN_CONTRAST = 2.0
-"""Deviation in levels of 255 below which there is nothing to recognise."""
+"""Standard deviation in levels of 255 below which there is nothing to recognise."""
 
 
 def look_of(pixels: NDArray[np.uint8]) -> str:
-    """16 hex digits of a photo uint8 (H, W, 3) or (H, W); "" where it shows nothing (a flat one).
+    """Hash a photo, uint8 (H, W, 3) or (H, W), to 16 hex digits; "" for a flat one.
 
-    Equal looks are no equal photos; `NEAR` says how much they mean.
+    Different photos may have the same look; `NEAR` states the probability.
     """
     small = _shrink(_shrink(pixels).swapaxes(0, 1)).swapaxes(0, 1)
     small = small @ _LUMA if small.ndim == 3 else small
@@ -41,7 +41,7 @@ def look_of(pixels: NDArray[np.uint8]) -> str:
 
 
 def turns_of(look: str) -> list[str]:
-    """Looks of the eight flips and quarter turns of a photo, first of the photo itself."""
+    """Looks of the eight flips and quarter turns of a photo, beginning with the photo itself."""
     places = tuple(np.array(_lowest()).T)
     side = max(places[0].max(), places[1].max()) + 1
     signs = np.zeros((side, side), np.uint8)
@@ -56,7 +56,7 @@ def turns_of(look: str) -> list[str]:
 
 
 def bits_apart(looks: list[str], others: list[str]) -> NDArray[np.uint8]:
-    """In how many bits each of `looks` differs from each of `others`, (len, len); none is ""."""
+    """Count the bits in which each look differs from each of `others`: (len, len); none is ""."""
     mine, theirs = (
         np.array([int(look, 16) for look in each], np.uint64) for each in (looks, others)
     )
@@ -65,9 +65,9 @@ def bits_apart(looks: list[str], others: list[str]) -> NDArray[np.uint8]:
 
 
 def _shrink(values: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """(length, …) → (32, …): each row the mean of its share of rows, parts of rows included.
+    """(length, …) → (32, …): each row is the mean of its share of rows, fractions included.
 
-    One share after the other: a whole photo in floats would be many times the photo.
+    One share at a time: a whole photo in floats would take many times its memory.
     """
     edges = np.arange(_SIDE + 1) * len(values) / _SIDE
     means = np.empty((_SIDE, *values.shape[1:]))

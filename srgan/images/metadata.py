@@ -1,6 +1,6 @@
-"""What a file says about its photo besides the pixels: EXIF, ICC profile, dpi, bit depth.
+"""Read a photo's metadata: EXIF, ICC profile, dpi, bit depth.
 
-Metadata never costs a photo: what is damaged is left out.
+Damaged metadata is left out; it never makes a photo fail.
 """
 
 import math
@@ -27,9 +27,9 @@ from srgan.images.containers import Format
 from srgan.images.exif_block import EXIF_PREFIX
 
 _CM_PER_INCH = 2.54
-_CENTIMETRES = 3  # TIFF's number for them as its unit of resolution
+_CENTIMETRES = 3  # TIFF's number for this unit of resolution
 _PNG_DEPTH = 24  # position of the bit depth: signature, chunk length and name, width, height
-# A TIFF's own tags are its EXIF; these describe the photo, the others the file.
+# A TIFF's tags are its EXIF; these describe the photo, the others describe the file.
 _DESCRIPTIVE = (
     Base.ImageDescription,
     Base.Make,
@@ -45,9 +45,9 @@ _LOCK = threading.Lock()
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """For work on TIFF tags, about every oddity of which Pillow warns.
+    """Silence Pillow, which warns about every odd TIFF tag.
 
-    Under a lock, because catch_warnings changes the filters of all threads.
+    Holds a lock, because catch_warnings changes the filters of all threads.
     """
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -55,7 +55,7 @@ def without_warnings() -> Iterator[None]:
 
 
 def bit_depth(image: ImageFile, kind: Format, data: bytes) -> int:
-    """Bits per channel in the file; of a palette's colours if it has one."""
+    """Bits per channel in the file; with a palette, those of its colours."""
     if image.mode in ("P", "PA"):
         return 8
     if kind == "png":
@@ -66,7 +66,7 @@ def bit_depth(image: ImageFile, kind: Format, data: bytes) -> int:
 
 
 def icc_profile(image: ImageFile) -> bytes | None:
-    """The embedded profile, unless the pixels had to leave its colour space (CMYK)."""
+    """Return the embedded profile, unless the pixels had to be converted from it (CMYK)."""
     if isinstance(image, TiffImageFile):
         profile = image.tag_v2.get(ICCPROFILE)  # `info` keeps that of an earlier page
     else:
@@ -79,7 +79,7 @@ def icc_profile(image: ImageFile) -> bytes | None:
 def dpi(image: ImageFile, exif: bytes | None, turn: int) -> tuple[float, float] | None:
     """Horizontal and vertical resolution of the upright photo.
 
-    That of its EXIF block where the file itself names none, as many cameras' JPEGs.
+    Taken from the EXIF block if the file itself has none, like the JPEGs of many cameras.
     """
     found = _named_dpi(image) or (exif_block.resolution(exif) if exif else None)
     return found if found is None or turn < 5 else (found[1], found[0])
@@ -103,7 +103,7 @@ def _resolution(image: ImageFile) -> tuple[Any, Any]:
 
 
 def exif(image: ImageFile, kind: Format) -> bytes | None:
-    """The raw EXIF block with its prefix; a TIFF's is collected from its tags."""
+    """Return the raw EXIF block with its prefix; for a TIFF, collect it from the tags."""
     if kind == "tiff":
         return _tiff_exif(image)
     block = image.info.get("exif")
@@ -124,13 +124,13 @@ def _tiff_exif(image: ImageFile) -> bytes | None:
             if entries:
                 kept[directory] = entries
         return kept.tobytes() if len(kept) else None
-    # As in `decode`: Pillow's parser raises anything on damaged tags, and the photo is fine.
+    # As in `decode`: Pillow's parser may raise anything on damaged tags; the photo is still fine.
     except Exception:
         return None
 
 
 def as_tiff_tags(block: bytes) -> Image.Exif:
-    """An EXIF block as the tags of a TIFF to be written; without any if it is damaged."""
+    """Parse an EXIF block to TIFF tags for writing; empty if it is damaged."""
     tags = Image.Exif()
     try:
         with without_warnings():
@@ -142,6 +142,6 @@ def as_tiff_tags(block: bytes) -> Image.Exif:
 
 
 def tiff_orientation(image: TiffImageFile) -> int:
-    """1 … 8 as EXIF counts, of the current page of a TIFF that is not yet loaded."""
+    """Read the orientation 1 … 8 of the current page of a TIFF that is not loaded yet."""
     number = image.tag_v2.get(Base.Orientation, 1)
     return number if isinstance(number, int) and 1 <= number <= 8 else 1

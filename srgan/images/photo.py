@@ -1,4 +1,4 @@
-"""A decoded photo with what its file said about it."""
+"""A decoded photo with its metadata."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -7,35 +7,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.errors import ImageError
-from srgan.resize import imresize
-
 Samples = NDArray[Any]
-"""uint8 or uint16 values of pixels; both over their whole range."""
+"""Pixel values in uint8 or uint16; both use their whole range."""
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """Upright pixels of 8 or 16 bits and the metadata that a written copy has to carry."""
+    """Upright pixels with 8 or 16 bits and the metadata that a written copy must keep."""
 
     pixels: Samples
     """uint8 or uint16 (H, W, 3) RGB, or (H, W) if the photo is grayscale."""
     alpha: Samples | None = None
-    """(H, W) of the same type, 0 transparent … 255 or 65535 opaque; None if there is none."""
+    """(H, W) of the same type, 0 transparent … 255 or 65535 opaque; None if there is no alpha."""
     format: str = "png"
-    """Of the file: ``jpeg``, ``png``, ``webp``, ``tiff`` or ``bmp``."""
+    """Format of the file: ``jpeg``, ``png``, ``webp``, ``tiff`` or ``bmp``."""
     bit_depth: int = 8
     """Bits per channel in the file."""
     icc_profile: bytes | None = None
     exif: bytes | None = None
-    """EXIF block; its orientation is 1, since the pixels are upright."""
+    """EXIF block; its orientation is 1, because the pixels are upright."""
     dpi: tuple[float, float] | None = None
     pages: tuple["Photo", ...] = ()
-    """What follows this first page of a TIFF or first frame of an animated WebP."""
+    """Further pages of a TIFF or further frames of an animated WebP."""
     duration_ms: int | None = None
-    """How long a frame of an animation is shown; None if it is no animation."""
+    """How long a frame of an animation is shown; None if the photo is not animated."""
     num_loops: int = 0
-    """How often an animation plays; 0 is for ever."""
+    """How often an animation plays; 0 means for ever."""
 
     def __post_init__(self) -> None:
         pixels, alpha = self.pixels, self.alpha
@@ -56,21 +53,21 @@ class Photo:
 
     @property
     def is_deep(self) -> bool:
-        """Whether pixels have 16 bits."""
+        """True if the pixels have 16 bits."""
         return bool(self.pixels.dtype == np.uint16)
 
     @property
     def num_pixels(self) -> int:
-        """Of this page."""
+        """Number of pixels of this page."""
         return int(self.pixels.shape[0]) * int(self.pixels.shape[1])
 
     @property
     def num_bytes(self) -> int:
-        """Of the pixels and alpha, without those of further pages."""
+        """Bytes of pixels and alpha, without further pages."""
         return self.pixels.nbytes + (0 if self.alpha is None else self.alpha.nbytes)
 
     def in_8_bits(self) -> "Photo":
-        """The same photo, each value rounded to the nearest of 256 levels."""
+        """Return the photo with each value rounded to the nearest of 256 levels."""
         if not self.is_deep:
             return self
         alpha = None if self.alpha is None else to_8_bits(self.alpha)
@@ -78,38 +75,16 @@ class Photo:
 
 
 def to_8_bits(values: Samples) -> NDArray[np.uint8]:
-    """The nearest of 256 levels for uint16; uint8 as it is."""
+    """Round uint16 to the nearest of 256 levels; return uint8 unchanged."""
     if values.dtype == np.uint8:
         return values
-    # 65535 is 255 · 257, so the nearest level is that of the nearest multiple of 257. Values
-    # beyond 65535 − 128 would overflow 16 bits, and need not be moved.
+    # 65535 is 255 · 257, so levels are multiples of 257. Values above 65535 − 128 would overflow
+    # 16 bits, so they are clipped; their level stays the same.
     return ((np.minimum(values, 65_407) + np.uint16(128)) // np.uint16(257)).astype(np.uint8)
 
 
 def pixel_digest(photo: Photo) -> str:
-    """SHA-256 (hex) of size and RGB pixels: the same for every file with the same picture."""
+    """SHA-256 (hex) of size and RGB pixels: the same for every file that shows the same picture."""
     digest = hashlib.sha256(f"{photo.pixels.shape[0]}x{photo.pixels.shape[1]}:".encode())
     digest.update(np.ascontiguousarray(photo.rgb).data)
     return digest.hexdigest()
-
-
-def shrink(photo: Photo, scale: int) -> Photo:
-    """MATLAB's bicubic by 1 / `scale`; colours, alpha and dpi shrink, other metadata stays.
-
-    Sides that `scale` does not divide lose up to scale − 1 pixels at the right and the bottom
-    first, as the benchmarks' do. `ImageError` for photos smaller than one LR pixel.
-    """
-    height, width = photo.pixels.shape[:2]
-    if min(height, width) < scale:
-        raise ImageError("too_small", f"{width}×{height} pixels are less than one at 1/{scale}")
-    return replace(
-        photo,
-        pixels=_shrink(photo.pixels, scale),
-        alpha=None if photo.alpha is None else _shrink(photo.alpha, scale),
-        dpi=photo.dpi and (photo.dpi[0] / scale, photo.dpi[1] / scale),
-    )
-
-
-def _shrink(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    height, width = (side - side % scale for side in image.shape[:2])
-    return imresize(image[:height, :width], scale=1 / scale)

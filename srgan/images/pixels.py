@@ -1,4 +1,4 @@
-"""Whatever channels a file has → 8-bit RGB or grayscale, and alpha."""
+"""Convert pixels: any channels to 8-bit RGB or gray with alpha, orientation, hidden colours."""
 
 import io
 
@@ -31,7 +31,7 @@ def channels(image: Image.Image, bit_depth: int) -> Channels:
         return np.ascontiguousarray(both[:, :, 0]), np.ascontiguousarray(both[:, :, 1])
     if mode not in ("P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbCr"):
         raise ImageError(
-            "unsupported", f"pixels of kind {mode} are not read; convert to 8 or 16 bits"
+            "unsupported", f"pixels of kind {mode} cannot be read; convert to 8 or 16 bits"
         )
     if not image.has_transparency_data:
         return np.array(image.convert("RGB")), None
@@ -49,19 +49,19 @@ def _from_16_bits(image: Image.Image) -> Channels:
 
 
 def _scale_transparent_colour(image: Image.Image, bit_depth: int) -> None:
-    """PNG names its transparent colour in the file's bit depth; Pillow compares 8-bit pixels."""
+    """Convert a PNG's transparent colour from the file's bit depth to the 8 bits of the pixels."""
     colour = image.info.get("transparency")
     if image.mode == "L" and isinstance(colour, int) and bit_depth < 8:
         image.info["transparency"] = colour * 255 // (2**bit_depth - 1)
     elif image.mode == "RGB" and isinstance(colour, tuple) and bit_depth == 16:
         image.info["transparency"] = tuple(value >> 8 for value in colour)
     elif not isinstance(colour, int | bytes | tuple):
-        # A text chunk of that name lands in the same dictionary.
+        # Pillow puts a text chunk of this name into the same dictionary.
         image.info.pop("transparency", None)
 
 
 def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
-    """To sRGB through the embedded profile; without a usable one by the plain formula."""
+    """Convert to sRGB by the embedded profile, or by the plain formula if it is not usable."""
     profile = image.info.get("icc_profile")
     if isinstance(profile, bytes):
         try:
@@ -88,14 +88,14 @@ def upright(array: Samples, orientation: int) -> Samples:
 
 Floats = NDArray[np.float32]
 _BAND = 64
-"""Rows of cells that are enlarged at once."""
+"""Rows of cells that are enlarged at a time."""
 
 
 def bled(photo: Photo) -> Samples:
-    """RGB (H, W, 3) in which visible colours reach on into what is fully transparent.
+    """Fill transparent pixels with nearby visible colours to avoid fringes; RGB (H, W, 3).
 
-    Editors leave black there, or anything. Enlarged, alpha and colours no longer change at the
-    same pixel: without this the edges of a cut-out would have fringes of a colour it never had.
+    Editors leave black there, or anything else. After enlarging, alpha and colours no longer change
+    at the same pixel, so the edges of a cut-out would show these hidden colours.
     """
     rgb, alpha = photo.rgb, photo.alpha
     if alpha is None:
@@ -106,7 +106,7 @@ def bled(photo: Photo) -> Samples:
     masked = np.where(visible[:, :, None], rgb, rgb.dtype.type(0))
     means = _filled(_halved(masked), _halved(visible[:, :, None]))
     result = rgb.copy()
-    # By bands: as floats the whole image would take four times its bytes, and twice.
+    # In bands, because the whole image in floats would take four times its memory, twice.
     for top in range(0, len(rgb), 2 * _BAND):
         rows = slice(top, top + 2 * _BAND)
         cells = means[top // 2 : top // 2 + _BAND]
@@ -116,7 +116,7 @@ def bled(photo: Photo) -> Samples:
 
 
 def _filled(sums: Floats, counts: Floats) -> Floats:
-    """Means of cells; an empty one takes that of the smallest block of 2ⁿ × 2ⁿ that is not."""
+    """Means of cells; an empty one takes that of the smallest 2ⁿ × 2ⁿ block that is not empty."""
     means: Floats = np.divide(sums, np.maximum(counts, 1), dtype=np.float32)
     empty = counts == 0
     if empty.any():
@@ -126,7 +126,7 @@ def _filled(sums: Floats, counts: Floats) -> Floats:
 
 
 def _halved(values: Samples) -> Floats:
-    """Sums over blocks of 2×2 of (H, W, C)."""
+    """Sum (H, W, C) over blocks of 2×2."""
     height, width, _ = values.shape
     even = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)))
     rows: Floats = np.add(even[::2], even[1::2], dtype=np.float32)
@@ -134,5 +134,5 @@ def _halved(values: Samples) -> Floats:
 
 
 def _doubled(values: Floats, shape: tuple[int, ...]) -> Floats:
-    """Each cell as 2×2 of them, cut to `shape`."""
+    """Repeat each cell to 2×2 and cut to `shape`."""
     return values.repeat(2, axis=0)[: shape[0]].repeat(2, axis=1)[:, : shape[1]]

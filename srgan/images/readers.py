@@ -1,4 +1,4 @@
-"""Pillow's readers of the five formats, without its habits that would cost a photo."""
+"""Pillow's readers of the five formats, changed where they would fail on a good photo."""
 
 import io
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from srgan.images import png
 from srgan.images.containers import Format
 
 DEEP = 16
-"""Bits per channel that Pillow does not read in full."""
+"""Bits per channel that Pillow cannot read in full."""
 
 
 class Source(io.BytesIO):
-    """Bytes of a file in which a read at the end is an error.
+    """Bytes of a file; reading past the end is an error.
 
-    Pillow fills what is missing with gray when anybody in this process has set its global
-    `LOAD_TRUNCATED_IMAGES`; by this it never gets so far.
+    Otherwise Pillow would fill missing pixels with gray if anything in this process has set its
+    global `LOAD_TRUNCATED_IMAGES`.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -39,14 +39,14 @@ class Source(io.BytesIO):
 
 
 class _Jpeg(JpegImageFile):
-    """A JPEG whose EXIF block is left alone: Pillow parses it for dpi and warns if it is odd."""
+    """A JPEG whose EXIF block is not parsed: Pillow would read its dpi and warn if it is odd."""
 
     def _read_dpi_from_exif(self) -> None:
         pass
 
 
 class _Png(PngImageFile):
-    """A PNG of which nothing is read that could cost the photo: no texts, no hints of colours."""
+    """A PNG without chunks that could fail and that we do not need: texts and colour hints."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(Source(png.picture(source.data)))
@@ -54,9 +54,9 @@ class _Png(PngImageFile):
 
 
 class _WebP(WebPImageFile):
-    """A WebP whose frames have alpha: those that cover a part of the canvas leave the rest clear.
+    """A WebP whose frames always have alpha: a frame may leave a part of the canvas transparent.
 
-    Pillow goes by a flag of the file that says whether the covered parts have any.
+    Pillow goes by a flag of the file, which only tells whether the covered parts have alpha.
     """
 
     def _open(self) -> None:
@@ -66,7 +66,7 @@ class _WebP(WebPImageFile):
 
 
 class _Tiff(TiffImageFile):
-    """A TIFF whose 16-bit pixels Pillow need not know (gray with alpha): others read them."""
+    """A TIFF whose 16-bit pixels Pillow may not know (gray with alpha): `deep` reads them."""
 
     def _setup(self) -> None:
         try:
@@ -77,7 +77,7 @@ class _Tiff(TiffImageFile):
             self._mode = "I;16"
 
 
-# Not `Image.open`: it asks every plugin and applies the global MAX_IMAGE_PIXELS.
+# Not `Image.open`, because it asks every plugin and applies the global MAX_IMAGE_PIXELS.
 READERS: dict[Format, Callable[[Source], ImageFile]] = {
     "jpeg": _Jpeg,
     "png": _Png,

@@ -1,18 +1,46 @@
-"""A photo in another size."""
+"""Change the size of a photo.
+
+`srgan.resize` is imported within functions, because it imports torch. That takes seconds, which a
+flow and a job's driver, who only ask for sizes, need not pay.
+"""
 
 from dataclasses import replace
 
-from srgan.images.photo import Photo
+from srgan.errors import ImageError
+from srgan.images.photo import Photo, Samples
 from srgan.images.spool import Plane, SpooledPhoto
 
 
-def resampled(photo: Photo, height: int, width: int, *, pages: tuple[Photo, ...]) -> Photo:
-    """Antialiased bicubic of colours and alpha; dpi keep the size in print.
+def shrink(photo: Photo, scale: int) -> Photo:
+    """Shrink by MATLAB's bicubic to 1 / `scale`: colours, alpha and dpi; other metadata stays.
 
-    From pixels that are rounded already, so that a value is at most one level off what the
-    network's floats would have given. What lies on the disk stays there.
+    Sides that are not multiples of `scale` first lose up to scale − 1 pixels at the right and the
+    bottom, as in the benchmarks. `ImageError` for photos smaller than one LR pixel.
     """
-    # torch takes seconds, which a flow and a job's driver need not pay: they only ask for sizes.
+    height, width = photo.pixels.shape[:2]
+    if min(height, width) < scale:
+        raise ImageError("too_small", f"{width}×{height} pixels are less than one at 1/{scale}")
+    return replace(
+        photo,
+        pixels=_shrunk(photo.pixels, scale),
+        alpha=None if photo.alpha is None else _shrunk(photo.alpha, scale),
+        dpi=photo.dpi and (photo.dpi[0] / scale, photo.dpi[1] / scale),
+    )
+
+
+def _shrunk(image: Samples, scale: int) -> Samples:
+    from srgan.resize import imresize
+
+    height, width = (side - side % scale for side in image.shape[:2])
+    return imresize(image[:height, :width], scale=1 / scale)
+
+
+def resampled(photo: Photo, height: int, width: int, *, pages: tuple[Photo, ...]) -> Photo:
+    """Resize colours and alpha by antialiased bicubic; dpi keep the size in print.
+
+    Starts from pixels that are already rounded, so a value differs by at most one level from what
+    the network's floats would have given. Pixels on disk stay on disk.
+    """
     from srgan.resize import resample
 
     old_height, old_width = photo.pixels.shape[:2]

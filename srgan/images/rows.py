@@ -1,7 +1,7 @@
-"""A `SpooledPhoto` → its file, some rows at a time.
+"""Encode a `SpooledPhoto` into a file, some rows at a time.
 
-What a file says besides its pixels is taken from a photo of one pixel that `encode` writes:
-whatever is kept there is kept here. libvips compresses the pixels.
+Everything besides the pixels is taken from a one-pixel photo that `encode` writes, so both keep the
+same metadata. libvips compresses the pixels.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,88 +19,15 @@ from srgan.images.spool import Plane, SpooledPhoto
 from srgan.images.tiff import tiff_parts
 
 _PNG_HEADER = slice(0, 33)
-"""Signature and first chunk, which are made of size and kind of the pixels alone."""
+"""Signature and first chunk, which depend only on size and kind of the pixels."""
 _BMP_PIXELS_AT, _BMP_SIZES, _BMP_PIXEL_BYTES, _BMP_FILE_BYTES = 10, 18, 34, 2
 _WEBP_IMAGE = (b"ALPH", b"VP8 ", b"VP8L")
-
-
-def png(small: bytes, large: bytes) -> bytes:
-    """Header of `large`, a file or its beginning, and what `small` says besides its pixels."""
-    return large[_PNG_HEADER] + small[_PNG_HEADER.stop : png_pixels_at(small)]
-
-
-def png_pixels_at(data: bytes) -> int | None:
-    """Where the first chunk of pixels begins; None if `data` ends before."""
-    at = _PNG_HEADER.stop
-    while len(data) >= at + 8:
-        if data[at + 4 : at + 8] == b"IDAT":
-            return at
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
-    return None
-
-
-def jpeg_pixels_at(data: bytes) -> int | None:
-    """Where the segments that only describe (JFIF, EXIF, profile) end; None if `data` does."""
-    at = 2
-    while len(data) >= at + 4:
-        if not 0xE0 <= data[at + 1] <= 0xEF:
-            return at
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
-
-
-def jpeg(small: bytes) -> bytes:
-    """What describes `small`, up to its quantisation."""
-    return small[: jpeg_pixels_at(small)]
-
-
-def webp(small: bytes, large: bytes, width: int, height: int) -> bytes:
-    """A whole file: pixels of `large`, everything else of `small`."""
-    described, pixels = dict(_riff(small)), dict(_riff(large))
-    extended = [chunks[b"VP8X"][0] for chunks in (described, pixels) if b"VP8X" in chunks]
-    body = b""
-    if extended:
-        flags = bytes([extended[0] | extended[-1], 0, 0, 0])
-        sides = b"".join((side - 1).to_bytes(3, "little") for side in (width, height))
-        body += _riff_chunk(b"VP8X", flags + sides)
-    for kind in (b"ICCP", *_WEBP_IMAGE, b"EXIF", b"XMP "):
-        chunks = pixels if kind in _WEBP_IMAGE else described
-        if kind in chunks:
-            body += _riff_chunk(kind, chunks[kind])
-    return _riff_chunk(b"RIFF", b"WEBP" + body)
-
-
-def bmp(small: bytes, width: int, height: int, size_bytes: int) -> bytes:
-    """Headers and palette of `small` for `size_bytes` of padded pixels."""
-    head = bytearray(small[: int.from_bytes(small[_BMP_PIXELS_AT : _BMP_PIXELS_AT + 4], "little")])
-    for at, value in (
-        (_BMP_FILE_BYTES, len(head) + size_bytes),
-        (_BMP_SIZES, width),
-        (_BMP_SIZES + 4, height),
-        (_BMP_PIXEL_BYTES, size_bytes),
-    ):
-        head[at : at + 4] = value.to_bytes(4, "little")
-    return bytes(head)
-
-
-def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 12
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        yield data[at : at + 4], data[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2
-
-
-def _riff_chunk(kind: bytes, body: bytes) -> bytes:
-    return kind + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)
-
-
 _CHUNK_BYTES = 4 * 2**20
 _VALUES = {"uint8": "uchar", "uint16": "ushort"}
 _KINDS = {(1, 1): "b-w", (3, 1): "srgb", (1, 2): "grey16", (3, 2): "rgb16"}
-"""libvips' names; the latter by number of colours and bytes of a value."""
+"""libvips' names by number of channels and bytes of a value."""
 _DEEP_LEVELS = 257
-"""Of 16 bits for one of 8."""
+"""Levels of 16 bits for one level of 8."""
 
 
 def encode_into(
@@ -111,12 +38,12 @@ def encode_into(
     jpeg_quality: int,
     jpeg_subsampling: str = "4:4:4",
 ) -> None:
-    """Write to an empty file what `encode` gives; of a `SpooledPhoto` some rows at a time.
+    """Encode into an empty file as `encode` does, but a `SpooledPhoto` some rows at a time.
 
-    That never comes into memory whole, but for WebP, whose encoder wants it. Pixels and metadata
-    are the same; bytes may differ, for libvips compresses PNG, JPEG and WebP (and subsamples
-    colours in both directions or not at all: 4:2:2 becomes 4:4:4). Raises what `encode` raises,
-    and ``no_space`` where the disk is full.
+    A `SpooledPhoto` is never in memory as a whole, except for WebP, whose encoder needs that.
+    Pixels and metadata are those of `encode`. Bytes may differ, because libvips compresses PNG,
+    JPEG and WebP (it subsamples colours in both directions or not at all: 4:2:2 becomes 4:4:4).
+    Raises what `encode` raises, and ``no_space`` if the disk is full.
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
     try:
@@ -146,21 +73,21 @@ def _encode_rows(
     if format == "bmp":
         _write_bmp(photo, small, file)
     elif format == "png":
-        target = _Target(file, png_pixels_at, lambda large: png(small, large))
-        # The fastest of the filters, and as good as trying all of them for each row.
+        target = _Target(file, _png_pixels_at, lambda large: _png_head(small, large))
+        # The fastest filter, and as good as trying all of them for each row.
         target.save(_image(photo).pngsave_target, filter="sub")
     elif format == "webp":
         height, width = photo.pixels.shape[:2]
         large = _saved(_shallow(photo).webpsave_buffer, Q=jpeg_quality, keep="none")
-        file.write(webp(small, large, width, height))
+        file.write(_webp_file(small, large, width, height))
     else:
-        target = _Target(file, jpeg_pixels_at, lambda _: jpeg(small))
+        target = _Target(file, _jpeg_pixels_at, lambda _: _jpeg_head(small))
         mode = "on" if jpeg_subsampling == "4:2:0" else "off"
         target.save(_shallow(photo).jpegsave_target, Q=jpeg_quality, subsample_mode=mode)
 
 
 def _corner(photo: SpooledPhoto) -> Photo:
-    """One pixel, with everything that is said of all."""
+    """Return a photo of one pixel with all the metadata."""
     kept = {field.name: getattr(photo, field.name) for field in fields(Photo)}
     for name in ("pixels", "alpha"):
         kept[name] = None if kept[name] is None else kept[name][:1, :1].copy()
@@ -169,7 +96,7 @@ def _corner(photo: SpooledPhoto) -> Photo:
 
 
 class _Target:
-    """Where libvips writes a file whose description is exchanged on the way."""
+    """Output of libvips; replaces the head of the file with one that has the metadata."""
 
     def __init__(
         self,
@@ -194,7 +121,7 @@ class _Target:
             raise
 
     def _write(self, data: bytes) -> int:
-        """Called by libvips, through which no exception would come."""
+        """Called by libvips, which would swallow an exception."""
         try:
             if self._begin is None:
                 self._file.write(data)
@@ -220,7 +147,7 @@ def _saved(save: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
 
 def _image(photo: SpooledPhoto) -> Any:
-    """libvips' view of the pixels, to be read once from top to bottom."""
+    """Open the pixels in libvips, to be read once from top to bottom."""
     planes = [photo.colours] + ([] if photo.opacity is None else [photo.opacity])
     images = [_opened(plane) for plane in planes]
     kind = _KINDS[images[0].bands, photo.colours.dtype.itemsize]
@@ -228,7 +155,7 @@ def _image(photo: SpooledPhoto) -> Any:
 
 
 def _shallow(photo: SpooledPhoto) -> Any:
-    """The same in 8 bits."""
+    """Open the pixels in libvips, rounded to 8 bits."""
     image = _image(photo)
     if not photo.is_deep:
         return image
@@ -249,11 +176,11 @@ def _opened(plane: Plane) -> Any:
 
 
 def _write_bmp(photo: SpooledPhoto, small: bytes, file: BinaryIO) -> None:
-    """From the last row to the first, blue before green before red, rows filled to four bytes."""
+    """Write from the last row to the first, blue, green, red; pad rows to four bytes."""
     height, width = photo.pixels.shape[:2]
     fill = -photo.pixels[0].size % 4
     size_bytes = height * (photo.pixels[0].size + fill)
-    file.write(bmp(small, width, height, size_bytes))
+    file.write(_bmp_head(small, width, height, size_bytes))
     for rows in reversed(list(_chunks(photo))):
         values = to_8_bits(_values(photo, rows))[::-1, :, ::-1]
         values = values.reshape(rows.stop - rows.start, -1)
@@ -268,14 +195,85 @@ def _chunks(photo: SpooledPhoto) -> Iterator[slice]:
 
 
 def _rows(page: Photo) -> Iterator[NDArray[Any]]:
-    assert isinstance(page, SpooledPhoto)  # all pages of a photo are, or none
+    assert isinstance(page, SpooledPhoto)  # either all pages of a photo are spooled, or none
     return (_values(page, rows) for rows in _chunks(page))
 
 
 def _values(photo: SpooledPhoto, rows: slice) -> NDArray[Any]:
-    """(h, W, channels) of some rows, alpha last."""
+    """Read some rows as (h, W, channels), alpha last."""
     colours = photo.colours.read(rows)
     colours = colours if colours.ndim == 3 else colours[:, :, None]
     if photo.opacity is None:
         return colours
     return np.dstack([colours, photo.opacity.read(rows)])
+
+
+def _png_head(small: bytes, large: bytes) -> bytes:
+    """Join the header of `large`, a file or its beginning, with the metadata of `small`."""
+    return large[_PNG_HEADER] + small[_PNG_HEADER.stop : _png_pixels_at(small)]
+
+
+def _png_pixels_at(data: bytes) -> int | None:
+    """Offset of the first chunk of pixels; None if `data` ends before it."""
+    at = _PNG_HEADER.stop
+    while len(data) >= at + 8:
+        if data[at + 4 : at + 8] == b"IDAT":
+            return at
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return None
+
+
+def _jpeg_pixels_at(data: bytes) -> int | None:
+    """Offset after the metadata segments (JFIF, EXIF, profile); None if `data` ends before it."""
+    at = 2
+    while len(data) >= at + 4:
+        if not 0xE0 <= data[at + 1] <= 0xEF:
+            return at
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _jpeg_head(small: bytes) -> bytes:
+    """Return the metadata segments of `small`, which precede its quantisation tables."""
+    return small[: _jpeg_pixels_at(small)]
+
+
+def _webp_file(small: bytes, large: bytes, width: int, height: int) -> bytes:
+    """Make a file with the pixels of `large` and everything else of `small`."""
+    described, pixels = dict(_riff(small)), dict(_riff(large))
+    extended = [chunks[b"VP8X"][0] for chunks in (described, pixels) if b"VP8X" in chunks]
+    body = b""
+    if extended:
+        flags = bytes([extended[0] | extended[-1], 0, 0, 0])
+        sides = b"".join((side - 1).to_bytes(3, "little") for side in (width, height))
+        body += _riff_chunk(b"VP8X", flags + sides)
+    for kind in (b"ICCP", *_WEBP_IMAGE, b"EXIF", b"XMP "):
+        chunks = pixels if kind in _WEBP_IMAGE else described
+        if kind in chunks:
+            body += _riff_chunk(kind, chunks[kind])
+    return _riff_chunk(b"RIFF", b"WEBP" + body)
+
+
+def _bmp_head(small: bytes, width: int, height: int, size_bytes: int) -> bytes:
+    """Headers and palette of `small`, changed for `size_bytes` of padded pixels."""
+    head = bytearray(small[: int.from_bytes(small[_BMP_PIXELS_AT : _BMP_PIXELS_AT + 4], "little")])
+    for at, value in (
+        (_BMP_FILE_BYTES, len(head) + size_bytes),
+        (_BMP_SIZES, width),
+        (_BMP_SIZES + 4, height),
+        (_BMP_PIXEL_BYTES, size_bytes),
+    ):
+        head[at : at + 4] = value.to_bytes(4, "little")
+    return bytes(head)
+
+
+def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 12
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        yield data[at : at + 4], data[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+
+
+def _riff_chunk(kind: bytes, body: bytes) -> bytes:
+    return kind + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)

@@ -1,4 +1,4 @@
-"""Results that are too large for the memory: their pixels in files until they are encoded."""
+"""Keep results that do not fit into memory in temporary files until they are encoded."""
 
 import os
 import shutil
@@ -20,8 +20,8 @@ _MIB = 2**20
 class Plane:
     """Values (H, W, C) or (H, W), row by row, in a file without a name.
 
-    Nobody else sees the file, and it is gone with the last reference to this object or to
-    `values`, also in a process that is killed. `ImageError` (``no_space``) where the disk is full.
+    No other process sees the file. It disappears with the last reference to this object or to
+    `values`, even if the process is killed. `ImageError` (``no_space``) if the disk is full.
     """
 
     def __init__(self, folder: Path | None, shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -35,23 +35,23 @@ class Plane:
         self._file = file.fileno()
         os.truncate(self._file, size_bytes)
         self.values: NDArray[Any] = np.memmap(file, self.dtype, "r", shape=shape)
-        """Read from the disk where they are looked at."""
+        """Memory-mapped: read from the disk when used."""
 
     @property
     def path(self) -> str:
-        """By which this process can open the file."""
+        """Path by which this process can open the file."""
         return f"/dev/fd/{self._file}"
 
     def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
-        """Put values (h, w, C) or (h, w) where `rows` and `columns` say.
+        """Write values (h, w, C) or (h, w) to the given rows and columns.
 
-        Not through a mapping: written pages would count as this process's memory, and a full disk
-        would be a signal instead of an error.
+        Not through the mapping: written pages would count as memory of this process, and a full
+        disk would raise a signal instead of an error.
         """
         stride = self.shape[1] * self._value_bytes
         first = rows.start * stride + columns.start * self._value_bytes
         values = np.ascontiguousarray(values)
-        # Whole rows lie in the file as they do in memory.
+        # Whole rows have the same layout in the file as in memory.
         parts = [values] if values.shape[1] == self.shape[1] else values
         try:
             for number, part in enumerate(parts):
@@ -60,7 +60,7 @@ class Plane:
             raise ImageError("no_space", f"{_named(self.folder)}: {error}") from error
 
     def read(self, rows: slice) -> NDArray[Any]:
-        """A copy of some rows (h, W, C) or (h, W)."""
+        """Copy some rows (h, W, C) or (h, W) into memory."""
         stride = self.shape[1] * self._value_bytes
         result = np.empty((rows.stop - rows.start, *self.shape[1:]), self.dtype)
         data = result.reshape(-1).view(np.uint8).data
@@ -77,9 +77,9 @@ class Plane:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SpooledPhoto(Photo):
-    """A photo whose pixels lie on disk; `srgan.images.rows.encode_into` writes it piece by piece.
+    """A photo whose pixels are on disk; `srgan.images.rows.encode_into` writes it row by row.
 
-    `pixels` and `alpha` can be used as any photo's, but what is looked at takes memory.
+    `pixels` and `alpha` work as those of any photo, but take memory as they are read.
     """
 
     colours: Plane
@@ -89,14 +89,14 @@ class SpooledPhoto(Photo):
     def of(
         cls, photo: Photo, colours: Plane, opacity: Plane | None, **changes: Any
     ) -> "SpooledPhoto":
-        """Like `photo` but for its pixels and the `changes` of other fields."""
+        """Copy the metadata of `photo`, except for `changes`, and take the pixels from planes."""
         kept = {field.name: getattr(photo, field.name) for field in fields(Photo)}
         kept |= {"pixels": colours.values, "alpha": None if opacity is None else opacity.values}
         return cls(**(kept | changes), colours=colours, opacity=opacity)
 
 
 def check_room(folder: Path | None, size_bytes: int) -> None:
-    """`ImageError` (``no_space``) unless `folder` has room for so much."""
+    """Raise `ImageError` (``no_space``) unless `folder` has room for `size_bytes`."""
     free = shutil.disk_usage(folder or tempfile.gettempdir()).free
     if free < size_bytes:
         raise ImageError(

@@ -1,4 +1,4 @@
-"""Captioned pictures side by side: what people compare results by."""
+"""Put captioned pictures side by side, so that people can compare results."""
 
 import io
 
@@ -13,7 +13,7 @@ _PAPER, _INK = "white", "black"
 
 
 def strip(images: list[tuple[str, NDArray[np.uint8]]]) -> bytes:
-    """PNG with uint8 images (H, W, 3) or (H, W) of one height in a row, each under its caption."""
+    """Make a PNG of a row of uint8 images (H, W, 3) or (H, W) of one height, captions above."""
     heights = {image.shape[0] for _, image in images}
     if len(heights) != 1:
         raise ValueError(f"expected images of one height, got heights {sorted(heights)}")
@@ -34,7 +34,7 @@ def strip(images: list[tuple[str, NDArray[np.uint8]]]) -> bytes:
 
 
 def stack(pictures: list[bytes], *, kind: str = "png") -> bytes:
-    """Pictures of ours below each other, as PNG or JPEG."""
+    """Put encoded pictures below each other in one PNG or JPEG."""
     rows = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
     height = sum(row.height for row in rows) + _GAP * (len(rows) - 1)
     sheet = Image.new("RGB", (max(row.width for row in rows), height), _PAPER)

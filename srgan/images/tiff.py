@@ -1,6 +1,6 @@
-"""TIFF files of 8 or 16 bits and of any number of pages, which Pillow writes in part only.
+"""Write TIFF files with 8 or 16 bits and any number of pages; Pillow supports only some of them.
 
-Pixels are not compressed, as Pillow writes them when there is an EXIF directory.
+Pixels are not compressed, like those that Pillow writes if there is an EXIF directory.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -33,21 +33,21 @@ from srgan.images.photo import Photo, Samples
 _HEADER, _LINK = b"II*\x00", bytes(4)
 _ENTRY_BYTES = 12
 _RAW, _CHUNKY, _INCH, _ALPHA, _GRAY, _RGB = 1, 1, 2, 2, 1, 2
-# What an EXIF block may say about the arrangement of another file's pixels, or their resolution.
+# Tags of an EXIF block that describe the pixel layout or resolution of the file it came from.
 _STRUCTURE = {254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 284, 317, 318, 319}
 _STRUCTURE |= {320, 322, 323, 324, 325, 330, 332, 338, 339, 347, 513, 514, 529, 530, 531, 532}
 _STRUCTURE |= {RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION}
 
 
 Rows = Callable[[Photo], Iterable[Samples]]
-"""Values (h, W, channels) of a page from the top down, some rows at a time."""
+"""Yields values (h, W, channels) of a page from the top down, some rows at a time."""
 
 
 def tiff_parts(photo: Photo, dpi: tuple[float, float] | None, rows: Rows) -> Iterator[Any]:
-    """Pieces of the file of a photo and its pages; `dpi` are those of the first page.
+    """Yield the file of a photo and its pages piece by piece; `dpi` belongs to the first page.
 
-    Little-endian, each directory before its pixels; what is said of them comes from their sizes
-    alone, so that `rows` are asked for one after the other.
+    Little-endian, each directory before its pixels. A directory depends only on the size of the
+    pixels, so `rows` are read once, from first to last.
     """
     yield _HEADER + len(_HEADER + _LINK).to_bytes(4, "little")
     at = len(_HEADER + _LINK)
@@ -56,7 +56,7 @@ def tiff_parts(photo: Photo, dpi: tuple[float, float] | None, rows: Rows) -> Ite
         tags = _tags(page, dpi if page is photo else page.dpi)
         directory = bytearray(tags.tobytes(at))
         end = at + len(directory) + page.num_bytes
-        fill = end % 2  # directories begin at even places
+        fill = end % 2  # directories begin at even offsets
         link = 2 + _ENTRY_BYTES * len(tags)
         if page is not pages[-1]:
             directory[link : link + 4] = (end + fill).to_bytes(4, "little")
@@ -68,7 +68,7 @@ def tiff_parts(photo: Photo, dpi: tuple[float, float] | None, rows: Rows) -> Ite
 
 
 def whole(page: Photo) -> list[Samples]:
-    """All rows at once."""
+    """Return all rows as one piece."""
     values = page.pixels if page.pixels.ndim == 3 else page.pixels[:, :, None]
     return [values if page.alpha is None else np.dstack([values, page.alpha])]
 
@@ -87,7 +87,7 @@ def _tags(page: Photo, dpi: tuple[float, float] | None) -> ImageFileDirectory_v2
     tags[COMPRESSION], tags[PLANAR_CONFIGURATION] = _RAW, _CHUNKY
     tags[PHOTOMETRIC_INTERPRETATION] = _GRAY if is_gray else _RGB
     tags[SAMPLESPERPIXEL], tags[ROWSPERSTRIP] = num_channels, height
-    tags[STRIPOFFSETS], tags[STRIPBYTECOUNTS] = 0, page.num_bytes  # counted from the directory
+    tags[STRIPOFFSETS], tags[STRIPBYTECOUNTS] = 0, page.num_bytes  # relative to the directory
     if page.alpha is not None:
         tags[EXTRASAMPLES] = _ALPHA
     if page.icc_profile:

@@ -362,7 +362,7 @@ def test_a_result_too_large_for_its_format_is_refused_or_rerouted(
     Image.fromarray(np.zeros((1, 5000, 3), np.uint8)).save(photos / "wide.webp")
     with pytest.raises(Exit):
         upscale(photos / "wide.webp", tmp_path / "out", model="nearest")
-    assert "too_large: 20000×4 pixels; webp ends at 16383" in capsys.readouterr().err
+    assert "too_large: 20000×4 pixels; webp allows 16383" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     upscale(photos / "wide.webp", tmp_path / "out", model="nearest", oversize="png")
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'wide.webp.png'}\n"

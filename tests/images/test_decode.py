@@ -21,7 +21,7 @@ LOSSLESS = {
     "bmp": file(picture(), "bmp"),
     "webp": file(picture(), "webp", lossless=True),
 }
-# What a camera's raw file shows to readers of TIFF; the photo lies elsewhere.
+# What TIFF readers find in a camera's raw file; the photo itself is elsewhere.
 PREVIEW, DNG = {254: 1}, TiffImagePlugin.ImageFileDirectory_v2()
 DNG.tagtype[50706] = TiffTags.BYTE
 DNG[50706] = b"\x01\x04\x00\x00"
@@ -122,7 +122,7 @@ def test_black_and_white_is_gray_of_depth_one() -> None:
     [
         (b"", "empty"),
         (b"just some text in a file named .png", "not_an_image"),
-        (b"BM is how this text begins, no bitmap", "not_an_image"),
+        (b"BM begins this text, not a bitmap", "not_an_image"),
         (file(picture(), "gif"), "unsupported"),
         (b"\x00\x00\x00\x20ftypheic" + bytes(30), "unsupported"),
         (file(picture(), "tiff", **SECOND), "unsupported"),
@@ -133,11 +133,11 @@ def test_black_and_white_is_gray_of_depth_one() -> None:
         (file(picture(), "tiff", tiffinfo=DNG), "unsupported"),
         (b"II*\0\x10\0\0\0CR\x02\0" + bytes(60), "unsupported"),
         (LOSSLESS["png"].replace(b"IHDR", b"IHDX"), "corrupt"),
-        (b"\xff\xd8\xff\xe0" + b"no segment of a JPEG at all", "truncated"),
+        (b"\xff\xd8\xff\xe0" + b"not a segment of a JPEG at all", "truncated"),
         (png(0, 1, 8, 0, b""), "corrupt"),
     ],
 )  # fmt: skip
-def test_what_is_no_usable_image_is_rejected_with_its_reason(data: bytes, expected: str) -> None:
+def test_an_unusable_file_is_rejected_with_the_reason(data: bytes, expected: str) -> None:
     assert reason(data) == expected
 
 
@@ -164,7 +164,7 @@ def test_truncation_is_found_whatever_pillows_global_switches_say(
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "bmp"])
-def test_the_limit_of_pixels_is_ours_whatever_pillows_global_one_says(
+def test_our_limit_of_pixels_holds_whatever_pillows_global_limit_is(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
@@ -196,7 +196,7 @@ def test_a_bomb_is_refused_by_its_header_without_allocating_its_pixels(kind: str
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
 
 
-def test_odd_tags_of_a_tiff_cost_neither_the_photo_nor_the_warning_filters() -> None:
+def test_odd_tags_of_a_tiff_break_neither_the_photo_nor_the_warning_filters() -> None:
     data = bytearray(file(picture(), "tiff", description="a text that lies outside its entry"))
     entry = data.index(struct.pack("<HH", 270, 2))
     data[entry + 4 : entry + 8] = struct.pack("<I", 2**31)

@@ -1,4 +1,4 @@
-"""16 bits come in and go out without losing one of them."""
+"""16 bits are read and written without losing one of them."""
 
 import struct
 from contextlib import suppress
@@ -51,7 +51,7 @@ def deep_photos(draw: st.DrawFn) -> Photo:
 
 @settings(max_examples=80, deadline=None, derandomize=True, database=None)
 @given(deep_photos(), st.sampled_from(["png", "tiff"]))
-def test_16_bit_photos_come_back_in_every_value_with_what_their_file_said(
+def test_16_bit_photos_come_back_with_every_value_and_their_metadata(
     photo: Photo, kind: str
 ) -> None:
     copy = read(encode(photo, format=kind, jpeg_quality=90))
@@ -155,7 +155,7 @@ def test_the_transparent_colour_of_a_16_bit_png_becomes_alpha() -> None:
     assert photo.alpha.tolist() == [[0, 65_535]]
 
 
-def test_16_bits_become_the_nearest_of_256_levels_in_formats_that_have_no_more() -> None:
+def test_16_bits_become_the_nearest_of_256_levels_in_8_bit_formats() -> None:
     levels = np.arange(0, 65_536, 17, dtype=np.uint16).reshape(1, -1)
     copy = read(encode(Photo(np.dstack([levels] * 3)), format="bmp", jpeg_quality=90))
     assert np.abs(copy.pixels - np.dstack([levels] * 3) / 257).max() <= 0.5
@@ -165,14 +165,14 @@ def test_16_bits_become_the_nearest_of_256_levels_in_formats_that_have_no_more()
         assert data == encode(Photo(picture()), format=kind, jpeg_quality=90)
 
 
-def test_learning_and_judging_see_8_bits() -> None:
+def test_training_and_evaluation_see_8_bits() -> None:
     photo = Photo(deep_picture())
     data = encode(photo, format="tiff", jpeg_quality=90)
     assert decode_in_8_bits(data, max_pixels=10_000).pixels.dtype == np.uint8
 
 
 @pytest.mark.parametrize("kind", ["rgb16", "grey16"])
-def test_kinds_of_16_bits_that_are_no_pictures_are_refused(kind: str) -> None:
+def test_16_bits_that_are_not_a_picture_are_refused(kind: str) -> None:
     values = vips_image(deep_picture(3 if kind == "rgb16" else 1), kind)
     with pytest.raises(ImageError, match="unsupported"):
         read(values.cast("short").tiffsave_buffer())

@@ -36,7 +36,7 @@ def test_profile_and_exif_travel_to_every_format_that_has_a_place_for_them(kind:
     assert copy.icc_profile == PHOTO.icc_profile
     assert copy.exif is not None
     assert b"abc\x00" in copy.exif
-    if kind != "tiff":  # a TIFF's tags are its EXIF and are written anew
+    if kind != "tiff":  # a TIFF's tags are its EXIF and are written again
         assert copy.exif == PHOTO.exif
 
 
@@ -56,7 +56,7 @@ def test_dpi_travels(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
-def test_a_damaged_exif_block_does_not_hinder_writing(kind: str) -> None:
+def test_a_damaged_exif_block_does_not_prevent_writing(kind: str) -> None:
     damaged = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff\x0f\x01"
     assert again(replace(PHOTO, exif=damaged), kind).icc_profile == PHOTO.icc_profile
 
@@ -114,7 +114,7 @@ def test_subsampling_of_colours_is_chosen() -> None:
     files = {}
     for subsampling in ("4:4:4", "4:2:2", "4:2:0"):
         data = encode(PHOTO, format="jpeg", jpeg_quality=90, jpeg_subsampling=subsampling)
-        factors = data[data.index(b"\xff\xc0") + 11]  # of luma, chroma has 1×1
+        factors = data[data.index(b"\xff\xc0") + 11]  # sampling of luma; chroma has 1×1
         files[subsampling] = (hex(factors), len(data))
     assert [factors for factors, _ in files.values()] == ["0x11", "0x21", "0x22"]
     assert encode(PHOTO, format="jpeg", jpeg_quality=90) == encode(
@@ -145,6 +145,6 @@ def test_what_a_format_cannot_hold_is_known_from_the_size_alone() -> None:
         (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8)),
     ],
 )
-def test_a_photo_of_wrong_arrays_cannot_be_made(pixels: np.ndarray, alpha: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_a_photo_cannot_be_made_of_wrong_arrays(pixels: np.ndarray, alpha: np.ndarray) -> None:  # type: ignore[type-arg]
     with pytest.raises(ValueError, match="expected uint8"):
         Photo(pixels, alpha)

@@ -6,12 +6,7 @@ from PIL import Image
 
 from srgan.errors import DataError, ImageError
 from srgan.images import Photo, decode
-from srgan.images.files import (
-    find_photos,
-    plan_files,
-    read_photo,
-    write_photo,
-)
+from srgan.images.files import find_photos, plan_files, read_photo, write_photo
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
 
@@ -29,7 +24,7 @@ def names(plan: list[tuple[Path, Path]]) -> list[str]:
 def test_photos_of_a_folder_are_found_by_stem_and_in_order(tmp_path: Path) -> None:
     for name in ("b.PNG", "a.jpg", "c.tif", ".hidden.png", "sub/d.png"):
         put(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no photo")
+    (tmp_path / "notes.txt").write_text("not a photo")
     (tmp_path / "folder.png").mkdir()
     assert list(find_photos(tmp_path).items()) == [
         ("a", tmp_path / "a.jpg"),
@@ -39,10 +34,10 @@ def test_photos_of_a_folder_are_found_by_stem_and_in_order(tmp_path: Path) -> No
     ]
 
 
-def test_a_photo_of_a_format_that_is_not_read_is_not_passed_over(tmp_path: Path) -> None:
-    """Figures of the others would pass for those of all."""
+def test_a_photo_of_a_format_that_cannot_be_read_is_not_skipped(tmp_path: Path) -> None:
+    """Otherwise the figures of the other photos would pass for those of all photos."""
     put(tmp_path / "a.png"), put(tmp_path / "sub" / "b.ppm")
-    with pytest.raises(DataError, match=r"sub/b\.ppm is of a format that is not read"):
+    with pytest.raises(DataError, match=r"sub/b\.ppm has a format that cannot be read"):
         find_photos(tmp_path)
     plan = plan_files(tmp_path, tmp_path.with_name("out"))
     assert [source.name for source, _ in plan] == ["a.png", "b.ppm"]
@@ -63,7 +58,7 @@ def test_two_files_of_one_stem_are_refused(tmp_path: Path) -> None:
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no photos"):
         find_photos(tmp_path)
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="does not exist or is not a folder"):
         find_photos(tmp_path / "nothing")
 
 
@@ -114,9 +109,9 @@ def test_a_file_that_is_named_must_not_contradict_the_format(tmp_path: Path) -> 
     assert names(plan_files(photo, tmp_path / "b.webp", format="webp")) == ["b.webp"]
 
 
-def test_photos_at_any_depth_keep_their_relative_path_and_its_letters(tmp_path: Path) -> None:
+def test_photos_at_any_depth_keep_their_relative_path_to_the_letter(tmp_path: Path) -> None:
     source, out = tmp_path / "Urlaub é", tmp_path / "out"
-    # The second é is written as e and an accent: another name, which stays as it is.
+    # The second é is e and an accent: a different name, which is kept.
     found = ["a.png", "Ünter/写真 1.png", "Ünter/tief/e\u0301 b.png", "z/a.png"]
     for name in [*found, ".hidden/b.png", "z/.c.png"]:
         put(source / name)
@@ -133,7 +128,7 @@ def test_two_photos_with_one_result_are_found_before_anything_is_written(tmp_pat
     assert len(plan_files(tmp_path / "in", tmp_path / "out", format="same")) == 2
 
 
-def test_a_result_that_is_rerouted_meets_no_other(tmp_path: Path) -> None:
+def test_a_rerouted_result_never_overwrites_another(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.webp"), put(tmp_path / "in" / "a.webp.png")
     source, out = tmp_path / "in", tmp_path / "out"
     with pytest.raises(DataError, match=r"a\.webp and .*a\.webp\.png would both be written to"):
@@ -163,7 +158,7 @@ def test_a_result_that_would_land_in_the_source_is_refused(tmp_path: Path) -> No
     assert len(plan_files(tmp_path / "in", tmp_path / "in2")) == 1
 
 
-def test_what_is_not_there_or_no_folder_is_refused(tmp_path: Path) -> None:
+def test_a_missing_source_and_a_file_as_the_destination_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.png")
     with pytest.raises(DataError, match="missing does not exist"):
         plan_files(tmp_path / "missing", tmp_path / "out")
@@ -179,7 +174,7 @@ def test_a_written_photo_is_read_back_in_every_pixel(tmp_path: Path, suffix: str
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_photo_may_have_the_longest_of_names(tmp_path: Path) -> None:
+def test_a_photo_may_have_the_longest_possible_name(tmp_path: Path) -> None:
     target = tmp_path / ("ä" * 125 + ".png")
     write_photo(target, Photo(PIXELS))
     assert list(tmp_path.iterdir()) == [target]
@@ -192,7 +187,7 @@ def test_a_photo_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_does_not_take_a_result_is_named(tmp_path: Path) -> None:
+def test_a_result_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a file where a folder is needed")
     with pytest.raises(DataError, match=r"a/b\.png cannot be written"):
         write_photo(tmp_path / "a" / "b.png", Photo(PIXELS))

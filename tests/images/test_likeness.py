@@ -1,4 +1,4 @@
-"""Near-duplicates look alike to the hash, different photos do not."""
+"""Near-duplicates have nearly the same hash; different photos do not."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -56,7 +56,7 @@ def test_the_looks_of_flips_and_turns_follow_from_the_photos_own(
         for right in (1, -1)
     ]
     for look, pixels in zip(turns, every, strict=True):
-        # A transposition has no sign for one frequency whose partner is not among the 64.
+        # A transposition lacks the sign of one frequency, whose partner is not among the 64.
         assert bits_apart([look], [look_of(pixels)])[0, 0] <= 1
 
 

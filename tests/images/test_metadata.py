@@ -24,7 +24,7 @@ def test_every_exif_orientation_is_applied_and_reset(orientation: int, order: st
     photo = read(data)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     assert np.array_equal(photo.pixels, np.asarray(expected))
-    assert photo.exif == exif(1, order), "all other bytes, maker notes too, stay as they were"
+    assert photo.exif == exif(1, order), "all other bytes, including maker notes, stay"
 
 
 def test_alpha_and_dpi_turn_with_the_pixels() -> None:
@@ -65,10 +65,10 @@ def test_a_tiffs_descriptive_tags_become_its_exif_and_its_structure_does_not() -
         b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff",
         exif(6)[:30],
         exif(9),
-        b"Exif\x00\x00no TIFF at all",
+        b"Exif\x00\x00not a TIFF at all",
     ],
 )
-def test_a_damaged_exif_block_does_not_cost_the_photo(block: bytes) -> None:
+def test_a_damaged_exif_block_does_not_fail_the_photo(block: bytes) -> None:
     for kind in ("jpeg", "png"):
         assert read(file(picture(), kind, exif=block)).pixels.shape == (40, 56, 3)
 
@@ -101,7 +101,7 @@ def test_dpi_is_read_from_the_exif_where_the_file_itself_names_none(kind: str, o
     assert dpi(exif_dpi(300, 300, order=order)[:70]) is None, "damaged"
     if kind != "webp":
         own = dpi(exif_dpi(300, 300, order=order), dpi=(72, 72))
-        assert own == pytest.approx((72, 72), abs=0.01), "the file's own goes before"
+        assert own == pytest.approx((72, 72), abs=0.01), "the dpi of the file itself count first"
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
@@ -123,7 +123,7 @@ def test_the_exif_of_a_written_photo_names_the_resolution_it_has_now(kind: str, 
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_texts_and_profiles_of_any_size_do_not_cost_a_png(depth: int) -> None:
+def test_texts_and_profiles_of_any_size_do_not_fail_a_png(depth: int) -> None:
     text = zlib.compress(bytes(3 * 2**20))
     large, too_large = bytes(range(256)) * 2**13, bytes(17 * 2**20)
     texts = [

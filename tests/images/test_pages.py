@@ -1,4 +1,4 @@
-"""Multi-page TIFF and animated WebP: every image comes in and goes out."""
+"""Multi-page TIFF and animated WebP: every image is read and written."""
 
 import io
 from dataclasses import replace
@@ -59,22 +59,22 @@ def zip_pixels(photo: Photo, frames: list[np.ndarray]) -> list[tuple[np.ndarray,
     return [(one.pixels, frame) for one, frame in zip(images(photo), frames, strict=True)]
 
 
-def test_a_preview_is_no_page() -> None:
+def test_a_preview_is_not_a_page() -> None:
     first, preview = Image.fromarray(FRAMES[0]), Image.fromarray(picture(10, 14))
     preview.encoderinfo = {"tiffinfo": {254: 1}}
     data = file(first, "tiff", save_all=True, append_images=[preview])
-    assert decode_preview_kind(data) == 1, "the test's own file"
+    assert decode_preview_kind(data) == 1, "the test file is wrong"
     photo = read(data)
     assert photo.pages == ()
     np.testing.assert_array_equal(photo.pixels, FRAMES[0])
 
 
-def test_a_tiff_of_previews_alone_is_a_raw_file_that_is_not_read() -> None:
+def test_a_tiff_with_only_previews_is_refused_as_a_raw_file() -> None:
     previews = [Image.fromarray(frame) for frame in FRAMES[:2]]
     for preview in previews:
         preview.encoderinfo = {"tiffinfo": {254: 1}}
     data = file(previews[0], "tiff", save_all=True, append_images=previews[1:], tiffinfo={254: 1})
-    with pytest.raises(ImageError, match=r"^unsupported: .* previews alone, as cameras"):
+    with pytest.raises(ImageError, match=r"^unsupported: .* only previews, so a camera's"):
         read(data)
 
 
@@ -123,7 +123,7 @@ def test_the_limit_of_pixels_holds_for_all_images_of_a_file_together() -> None:
     for kind in ("tiff", "webp"):
         data = several(kind)
         assert len(images(read(data, max_pixels=4 * 40 * 56))) == 4
-        with pytest.raises(ImageError, match=r"^too_large: its pages declare more pixels together"):
+        with pytest.raises(ImageError, match=r"^too_large: all pages together declare more than"):
             read(data, max_pixels=4 * 40 * 56 - 1)
 
 

@@ -1,4 +1,4 @@
-"""Photos on the disk become the files that `encode` makes of the same photos in memory."""
+"""Photos on disk become the same files that `encode` makes of the photos in memory."""
 
 import errno
 import io
@@ -32,7 +32,7 @@ def smooth(height: int, width: int, *channels: int) -> NDArray[np.uint8]:
 
 
 def on_disk(photo: Photo, folder: Path) -> SpooledPhoto:
-    """The photo with its pixels written to planes in pieces of any shape."""
+    """Write the pixels of a photo to planes, in pieces of different shapes."""
     planes = []
     for values in (photo.pixels, photo.alpha):
         if values is None:
@@ -99,7 +99,7 @@ def test_uncompressed_files_are_the_same_in_every_byte_of_pixels(kind: str, tmp_
 
 
 def deep(photo: Photo) -> Photo:
-    """With detail between the levels of 8 bits."""
+    """Add detail between the levels of 8 bits."""
     low = np.random.default_rng(1).integers(0, 256, photo.pixels.shape, dtype=np.uint16)
     alpha = photo.alpha
     return replace(
@@ -156,7 +156,7 @@ def test_subsampling_is_the_same_by_rows(subsampling: str, factors: int, tmp_pat
         assert data[data.index(b"\xff\xc0") + 11] == factors
 
 
-def test_an_empty_file_gets_a_photo_from_wherever_it_lies(tmp_path: Path) -> None:
+def test_a_photo_in_memory_and_one_on_disk_are_written_alike(tmp_path: Path) -> None:
     photo = PHOTOS["gray"]
     for each in (photo, on_disk(photo, tmp_path)):
         file = io.BytesIO()
@@ -183,19 +183,17 @@ def test_what_a_format_cannot_hold_is_refused_before_a_byte_is_written(
 
 
 @pytest.mark.parametrize("kind", ["tiff", "bmp"])
-def test_more_than_4_gib_go_into_no_format_that_counts_with_32_bits(
-    kind: str, tmp_path: Path
-) -> None:
+def test_formats_with_32_bit_offsets_refuse_more_than_4_gib(kind: str, tmp_path: Path) -> None:
     shape = (40_000, 40_000, 3)
     huge = SpooledPhoto.of(
         Photo(smooth(1, 1, 3)), Plane(tmp_path, shape, np.uint8), None
-    )  # not a block of it is ever on the disk
+    )  # sparse: takes no space on the disk
     with pytest.raises(ImageError, match=r"too_large: 4\.5 GiB; .* choose png"):
         encode_into(io.BytesIO(), huge, format=kind, jpeg_quality=90)
 
 
 class FullDisk(io.BytesIO):
-    """Has room for so many bytes and no more."""
+    """A disk with room for `room_bytes`."""
 
     def __init__(self, room_bytes: int) -> None:
         super().__init__()
@@ -209,9 +207,7 @@ class FullDisk(io.BytesIO):
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("room_bytes", [0, 2_000])
-def test_a_disk_that_is_full_is_named_as_the_reason(
-    kind: str, room_bytes: int, tmp_path: Path
-) -> None:
+def test_a_full_disk_is_named_as_the_reason(kind: str, room_bytes: int, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
     photo = on_disk(replace(PHOTOS["colour"], pixels=noise), tmp_path)
     with pytest.raises(ImageError, match=r"no_space: .*No space left on device"):

@@ -62,7 +62,7 @@ def test_a_process_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_spooled_photo_says_what_the_photo_said_but_for_changes(tmp_path: Path) -> None:
+def test_a_spooled_photo_keeps_the_metadata_except_for_changes(tmp_path: Path) -> None:
     photo = Photo(np.zeros((4, 5, 3), np.uint8), format="jpeg", exif=b"e", dpi=(72, 72))
     plane = Plane(tmp_path, (8, 10, 3), np.uint8)
     spooled = SpooledPhoto.of(photo, plane, None, dpi=(144, 144))
@@ -70,13 +70,13 @@ def test_a_spooled_photo_says_what_the_photo_said_but_for_changes(tmp_path: Path
     assert spooled.pixels.shape == (8, 10, 3)
 
 
-def test_a_disk_without_room_is_refused_with_what_it_takes(tmp_path: Path) -> None:
+def test_a_disk_without_room_is_refused_with_the_size_that_is_needed(tmp_path: Path) -> None:
     check_room(tmp_path, 1)
     with pytest.raises(ImageError, match=rf"no_space: .* MiB in {tmp_path}, .*--spool.*--memory"):
         check_room(tmp_path, 2**60)
 
 
-def test_a_disk_that_fills_up_under_way_is_an_error_and_no_signal() -> None:
+def test_a_disk_that_fills_up_while_writing_is_an_error_and_not_a_signal() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no device that is always full")
     plane = Plane(None, (4, 4), np.uint8)

@@ -14,7 +14,7 @@ DTYPES = [np.uint8, np.uint16]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_cut_out_of_one_colour_has_it_everywhere(dtype: type) -> None:
+def test_a_cut_out_of_one_colour_has_that_colour_everywhere(dtype: type) -> None:
     rng = np.random.default_rng(0)
     for height, width in ((1, 1), (1, 9), (7, 2), (33, 40)):
         alpha = rng.integers(0, 2, (height, width)).astype(dtype) * 90
@@ -51,20 +51,20 @@ def test_hidden_pixels_take_the_colour_of_what_is_next_to_them() -> None:
     assert (result[:, 12] == (0, 0, 250)).all()
 
 
-def test_what_is_wholly_visible_or_wholly_hidden_stays() -> None:
+def test_a_fully_visible_or_fully_hidden_photo_stays_as_it_is() -> None:
     for alpha in (None, np.ones((40, 56), np.uint8), np.zeros((40, 56), np.uint8)):
         np.testing.assert_array_equal(bled(Photo(picture(), alpha)), picture())
 
 
 def test_bands_leave_no_trace_and_hold_few_floats() -> None:
-    """Memory of an image is bounded by its budget, which knows nothing of copies in floats."""
+    """The memory budget of an image does not include copies in floats."""
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (1001, 700, 3), dtype=np.uint8)
     alpha = rng.integers(0, 2, (1001, 700), dtype=np.uint8)
     photo = Photo(pixels, alpha)
     whole = bled(photo)
     top = bled(Photo(pixels[:130], alpha[:130]))
-    # Where every block of 2×2 shows something, a band cut off is the whole image's.
+    # If every 2×2 block has a visible pixel, a band cut off equals that of the whole image.
     seen = alpha[:128].reshape(64, 2, 350, 2).any(axis=(1, 3)).repeat(2, 0).repeat(2, 1)
     np.testing.assert_array_equal(whole[:128][seen], top[:128][seen], strict=True)
     tracemalloc.start()
