@@ -1,4 +1,4 @@
-"""Files on this machine's disks, written whole or not at all."""
+"""Write files on the local disk atomically."""
 
 import uuid
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from pathlib import Path
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """A draft beside `path` to write into; it replaces `path` unless the block fails.
+    """Yield a draft beside `path` to write into; it replaces `path` unless the block fails.
 
-    Readers see the old file or the new one. A process that is killed leaves a hidden ``.part``.
+    Readers see the old file or the new one. A killed process leaves a hidden ``.part`` file.
     """
-    # Without the name of `path`, which may be as long as names can be.
+    # Without the name of `path`, which may already have the maximum length.
     draft = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         yield draft

@@ -1,7 +1,7 @@
-"""Losses over images in [−1, 1] and over logits; all in float32, also under autocast.
+"""Losses over images in [−1, 1] and over logits, in float32 even under autocast.
 
-Shapes and types are checked, and on the CPU the range of HR. On a GPU it is the caller's promise:
-looking would wait for the device at every step. SR has no bounds.
+Shapes and types are checked, and on the CPU also the range of HR. On a GPU the caller promises the
+range, because a check would wait for the device at every step. SR has no bounds.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,15 @@ from srgan.models.features import FeatureExtractor
 
 _CHANNELS = (1, 3)
 _SMOOTH = 1e-12
-"""Under the square root, whose slope at 0 is infinite."""
+"""Added under the square root, whose slope at 0 is infinite."""
 _ROUNDING = 1e-3
 
 
 def pixel_loss(kind: Literal["mse", "l1"], sr: Tensor, hr: Tensor) -> Tensor:
-    """Mean over all values of two batches (N, C, H, W) in [−1, 1]: equation 4, or its L1 sibling.
+    """Mean over all values of two batches (N, C, H, W) in [−1, 1]: equation 4, or the same in L1.
 
-    On [0, 1] the MSE would be four times smaller and the paper's 1e-3 weigh four times too much.
+    On [0, 1] the MSE would be four times smaller, so the paper's 1e-3 would weigh four times as
+    much.
     """
     _check_pair(sr, hr)
     losses = {"mse": F.mse_loss, "l1": F.l1_loss}
@@ -36,7 +37,7 @@ def pixel_loss(kind: Literal["mse", "l1"], sr: Tensor, hr: Tensor) -> Tensor:
 def total_variation(sr: Tensor) -> Tensor:
     """Mean length of the gradient (down, right) over all values of images (N, C, H, W).
 
-    Section 3.4 adds it to SRResNet-VGG22 with a weight of 2e-8; the formula is not given there.
+    Section 3.4 adds it to SRResNet-VGG22 with a weight of 2e-8, but does not give the formula.
     """
     sr = sr.float()
     inside = sr[..., :-1, :-1]
@@ -48,7 +49,7 @@ def feature_loss(extractor: FeatureExtractor, scale: float, sr: Tensor, hr: Tens
     """Mean square of `scale` · (φ(sr) − φ(hr)) over all values of the extractor's one layer.
 
     Equation 5 for two batches (N, 3, H, W) in [−1, 1], channels averaged like those of
-    `pixel_loss`. The gradient reaches `sr` alone: `hr` is a constant and gets no graph.
+    `pixel_loss`. The gradient reaches only `sr`: `hr` is a constant and gets no graph.
     """
     _check_pair(sr, hr)
     with torch.no_grad():
@@ -62,7 +63,7 @@ def content_loss(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Content loss of section 2.2.1 as a function of (sr, hr), both (N, 3, H, W) in [−1, 1].
 
-    One on features needs the extractor of its network and layer, on the device of the images.
+    A loss over features needs the extractor of its network and layer, on the device of the images.
     """
     if isinstance(config, MseContentConfig):
         return partial(pixel_loss, "mse")
@@ -86,7 +87,7 @@ def content_loss(
 
 
 def adversarial_loss(fake_logits: Tensor) -> Tensor:
-    """Mean of −log D(G(x)) over the batch (equation 6), D being the sigmoid of the logits (N,)."""
+    """Mean of −log D(G(x)) over the batch (equation 6); D is the sigmoid of the logits (N,)."""
     _check_logits(fake_logits)
     return F.softplus(-fake_logits.float()).mean()
 
@@ -100,16 +101,16 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 def _check_pair(sr: Tensor, hr: Tensor) -> None:
     if sr.shape != hr.shape:
-        # torch would broadcast, and the loss of the wrong pair looks like bad training.
+        # torch would broadcast, and a loss of the wrong pairs looks like bad training.
         raise ValueError(f"sr {tuple(sr.shape)} and hr {tuple(hr.shape)} differ in shape")
     if sr.ndim != 4 or sr.shape[1] not in _CHANNELS or sr.numel() == 0:
-        raise ValueError(f"expected images (N, 3, H, W), or 1 for luma, got {tuple(sr.shape)}")
+        raise ValueError(f"expected images (N, 3, H, W), 1 channel for luma, got {tuple(sr.shape)}")
     for name, images in (("sr", sr), ("hr", hr)):
         if not images.is_floating_point():
             raise ValueError(f"expected {name} as floats in [−1, 1], got {images.dtype}")
     if hr.device.type == "cpu":
         least, most = (float(value) for value in hr.detach().aminmax())
-        # NaN passes: a step leaves out what is not finite, and says so.
+        # NaN passes: a training step skips values that are not finite, and reports them.
         if least < -1 - _ROUNDING or most > 1 + _ROUNDING:
             raise ValueError(f"expected hr in [−1, 1], got values from {least:g} to {most:g}")
 

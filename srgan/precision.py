@@ -1,4 +1,4 @@
-"""Which number format the networks compute in."""
+"""The number format in which networks compute."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ Precision = Literal["fp32", "bf16", "fp16", "auto"]
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether the device has bf16 instructions; emulation is slower than fp32."""
+    """Return whether the device has bf16 instructions; emulation is slower than fp32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not torch._C._has_mkldnn:
@@ -17,10 +17,10 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """A fresh autocast context; disabled for fp32.
+    """Make a new autocast context; disabled for fp32.
 
-    One context per forward: within one, cast weights are cached, and an optimiser step in
-    between would leave the next forward with weights of before.
+    Use one context per forward pass: it caches the cast weights, so after an optimiser step a
+    second forward pass within it would use the old weights.
     """
     if precision == "fp16":
         return torch.autocast(device.type, dtype=torch.float16)

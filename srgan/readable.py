@@ -1,4 +1,4 @@
-"""Times, sizes and progress as people read them."""
+"""Format times, sizes and progress for people."""
 
 import time
 from collections.abc import Callable
@@ -17,19 +17,19 @@ def duration(seconds: float) -> str:
 
 
 def size(num_bytes: float) -> str:
-    """``0.1 kB``, ``12.3 MB``, ``74.2 GB``: in thousands, as disks are sold."""
+    """``0.1 kB``, ``12.3 MB``, ``74.2 GB``: powers of 1000, as disks are sold."""
     for unit in _UNITS:
         num_bytes /= 1000
         if num_bytes < 999.95 or unit == _UNITS[-1]:
             return f"{num_bytes:.1f} {unit}"
-    raise AssertionError("the last unit takes what is left")
+    raise AssertionError("the last unit fits any size")
 
 
 class Countdown:
-    """Tells `say` how much of some work is done and how long the rest takes.
+    """Report through `say` how much work is done and how long the rest takes.
 
-    It does so at the beginning, at most every `every_s` seconds, and at the end; of no work it
-    tells nothing.
+    Reports at the beginning, then at most every `every_s` seconds, and at the end. Without any work
+    it reports nothing.
     """
 
     def __init__(self, say: Callable[[str], object], what: str, every_s: float = 5.0) -> None:
@@ -43,7 +43,7 @@ class Countdown:
             return
         now = time.monotonic()
         if not done:
-            # What came before, such as a listing, does not tell the pace.
+            # Earlier work, such as a listing, does not count for the pace.
             self._began = now
         elif done < total and now - self._said < self._every_s:
             return

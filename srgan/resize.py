@@ -1,10 +1,10 @@
 """MATLAB-compatible bicubic resizing and the degradation HR → LR of section 3.2.
 
-`imresize` is the reference on 8-bit images, `resample` the same for any size and for 16 bits,
-`Degradation` the same on batches of windows; `upsample` is the linear operator without clamping on
+`imresize` is the reference for 8-bit images. `resample` does the same for any size and for 16 bits,
+`Degradation` for batches of windows, and `upsample` is the linear operator without clamping for
 float tensors. All of them take u = (x + 0.5) / scale − 0.5 as the source position of the output
-pixel x, the cubic kernel with a = −0.5, widened by 1 / scale when the image shrinks, and mirror the
-image at its borders (the border pixel itself is repeated).
+pixel x and the cubic kernel with a = −0.5, widened by 1 / scale if the image shrinks. They mirror
+the image at its borders (the border pixel itself is repeated).
 """
 
 import math
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_BLOCK_VALUES = 2**18  # float64 values per block of rows: small enough to stay in the cache
+_BLOCK_VALUES = 2**18  # float64 values per block of rows: few enough to stay in the cache
 
 
 _Array = TypeVar("_Array", NDArray[np.float64], Tensor)
@@ -32,7 +32,7 @@ def _cubic(distance: _Array) -> _Array:
 
 
 def _mirror(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Symmetric borders: …2 1 0 | 0 1 2 … however far outside `index` lies."""
+    """Mirror indices at the borders: …2 1 0 | 0 1 2…, however far outside they are."""
     index = index % (2 * length)
     return np.where(index < length, index, 2 * length - 1 - index)
 
@@ -100,7 +100,7 @@ def resample(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
 def resample_blocks(
     image: NDArray[Any], height: int, width: int
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """The same, some rows after the other with where they lie: for results beyond the memory."""
+    """Yield the result some rows at a time with their place, for results larger than memory."""
     if image.dtype not in (np.uint8, np.uint16) or image.ndim not in (2, 3) or 0 in image.shape:
         raise ValueError(
             f"expected a uint8 or uint16 image (H, W) or (H, W, C), got {image.dtype} {image.shape}"
@@ -123,7 +123,7 @@ def resample_blocks(
 def _weighted(
     image: NDArray[Any], weights: NDArray[np.float64], rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Sums over taps of the first axis of (rows, …)."""
+    """Weighted sums over the taps of the first axis of (rows, …)."""
     total = np.zeros((len(rows), *image.shape[1:]))
     spread = weights.reshape(*weights.shape, *(1 for _ in image.shape[1:]))
     for tap in range(weights.shape[1]):
@@ -132,17 +132,17 @@ def _weighted(
 
 
 def _reach(scale: int) -> tuple[int, int]:
-    """First and last HR pixel that LR pixel 0 is made of, relative to its first own pixel."""
+    """First and last HR pixel that LR pixel 0 depends on, relative to the first of its square."""
     centre = (scale - 1) / 2
     return math.ceil(centre - 2 * scale), math.floor(centre + 2 * scale)
 
 
-# Both kernels are computed at each call, some 30 µs: a cache of tensors would carry those made
-# under inference mode, under tracing or on another device into calls that cannot use them.
+# Both kernels are computed at each call, which takes about 30 µs. A cache would hand tensors made
+# under inference mode, under tracing or on another device to calls that cannot use them.
 
 
 def _shrinking_kernel(scale: int, image: Tensor) -> Tensor:
-    """Weights (taps,) of one LR pixel over HR pixels `_reach(scale)`; the same for all."""
+    """Weights (taps,) of any LR pixel over its HR pixels `_reach(scale)`."""
     first, last = _reach(scale)
     offset = torch.arange(first, last + 1, dtype=torch.float32, device=image.device)
     weights = _cubic((offset - (scale - 1) / 2) / scale)
@@ -150,7 +150,7 @@ def _shrinking_kernel(scale: int, image: Tensor) -> Tensor:
 
 
 def _growing_kernel(scale: int, image: Tensor) -> Tensor:
-    """Weights (scale², 1, 5, 5): what the 5×5 LR pixels around one give to its HR pixels."""
+    """Weights (scale², 1, 5, 5) of the 5×5 LR pixels around a pixel in each of its HR pixels."""
     phase = torch.arange(scale, dtype=torch.float32, device=image.device)
     centre = (phase + 0.5) / scale - 0.5
     offset = torch.arange(-2, 3, dtype=torch.float32, device=image.device)
@@ -160,10 +160,10 @@ def _growing_kernel(scale: int, image: Tensor) -> Tensor:
 
 
 def _mirrored(image: Tensor, dim: int, first: int, last: int) -> Tensor:
-    """Pixels first … last of one axis, symmetric beyond the borders, for sides of any length."""
+    """Take pixels first … last of one axis, mirrored beyond the borders; sides of any length."""
     length = image.shape[dim]
     index = torch.arange(first, last + 1, device=image.device)
-    # A tensor of periods: in an ONNX graph a remainder by a number is one that cannot vary.
+    # A tensor of periods, because ONNX would make a remainder by a number constant.
     index = index % torch.full_like(index, 2 * length)
     return image.index_select(dim, torch.where(index < length, index, 2 * length - 1 - index))
 
@@ -173,7 +173,7 @@ def _convolve(image: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1)) -
     device = image.device.type
     if not torch.is_autocast_enabled(device):
         return F.conv2d(image, kernel, stride=stride)
-    # bf16 keeps 8 bits of mantissa: a bicubic image computed in it is off by whole levels.
+    # bf16 has 8 bits of mantissa, so a bicubic image would be off by whole levels.
     with torch.autocast(device, enabled=False):
         return F.conv2d(image, kernel, stride=stride)
 
@@ -181,8 +181,8 @@ def _convolve(image: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1)) -
 def upsample(lr: Tensor, scale: int) -> Tensor:
     """Enlarge (N, C, h, w) to (N, C, scale · h, scale · w), bicubic.
 
-    Float of any range, which is kept: nothing is clamped or rounded. Differentiable. An output
-    pixel depends on the 5×5 input pixels around its own.
+    Floats of any range; nothing is clamped or rounded. Differentiable. An output pixel depends on
+    the 5×5 input pixels around its own.
     """
     if lr.ndim != 4 or not lr.is_floating_point():
         raise ValueError(
@@ -198,10 +198,10 @@ def upsample(lr: Tensor, scale: int) -> Tensor:
 
 
 class Degradation(nn.Module):
-    """Makes the LR–HR pairs of a training step out of HR windows (section 3.2).
+    """Make the LR–HR pairs of a training step from HR windows (section 3.2).
 
-    Windows carry `margin` more HR pixels on each side than the patch: without them a third of a
-    24×24 LR patch would be shaped by mirrored borders that no real photo has there.
+    Windows have `margin` more HR pixels on each side than the patch. Otherwise mirrored borders,
+    which no real photo has there, would affect a third of a 24×24 LR patch.
     """
 
     def __init__(self, scale: int) -> None:
@@ -215,7 +215,7 @@ class Degradation(nn.Module):
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (N, 3, P + 2m, P + 2m) → LR float [0, 1] (N, 3, P/s, P/s), HR float [−1, 1].
 
-        LR is what `imresize` makes of the whole photo there, rounded to 8 bits as it rounds.
+        LR equals this part of the whole photo after `imresize`, including the rounding to 8 bits.
         """
         N, C, H, W = self._check(windows)
         first, last = _reach(self.scale)
@@ -246,5 +246,5 @@ class Degradation(nn.Module):
 
 
 def _round(image: Tensor) -> Tensor:
-    """To whole levels 0 … 255, halves up as MATLAB does (torch.round goes to even)."""
+    """Round to levels 0 … 255, halves up as MATLAB does (torch.round rounds them to even)."""
     return (image + 0.5).floor_().clamp_(0, 255)

@@ -1,4 +1,4 @@
-"""Large tensors take few large pages, seen by the kernel's count of page faults."""
+"""Large tensors take few large pages, by the kernel's count of page faults."""
 
 import os
 import subprocess
@@ -23,11 +23,11 @@ SWITCH = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 @pytest.mark.skipif(
     not SWITCH.exists() or "[madvise]" not in SWITCH.read_text(),
-    reason="needs Linux that gives large pages to those who ask",
+    reason="needs Linux with large pages on request (madvise)",
 )
 def test_large_tensors_take_few_large_pages() -> None:
     num_small_pages = 4 * 64 * 2**20 // 4096
-    assert page_faults("small") >= num_small_pages, "else nobody needs this"
+    assert page_faults("small") >= num_small_pages, "otherwise large pages are not needed"
     assert page_faults("large") < num_small_pages / 10
 
 
@@ -38,7 +38,7 @@ def page_faults(pages: str) -> int:
         text=True,
         check=True,
         timeout=60,
-        # Whatever else this process has called.
+        # This process may have set the switch already.
         env={name: os.environ[name] for name in os.environ if name != "THP_MEM_ALLOC_ENABLE"},
     )
     return int(done.stdout)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files are written whole or not at all."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from srgan.disk import write_atomically
 
 
-def test_a_file_is_replaced_once_the_draft_is_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_once_the_draft_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "figures.json"
     path.write_text("old")
     with write_atomically(path) as draft:
@@ -38,7 +38,7 @@ def test_a_block_that_fails_before_it_writes_raises_its_own_error(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_may_be_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 255)
     with write_atomically(path) as draft:
         draft.write_text("text")

@@ -80,15 +80,15 @@ def test_the_gradient_of_the_feature_loss_is_that_of_a_hand_written_reference() 
     target = F.relu(F.conv2d(((hr + 1) / 2 - network.mean) / std, weight, bias, stride=2)).detach()
     slope = 2 * 0.5**2 * (before.relu() - target) / before.numel() * (before > 0)
 
-    # A stride of 2 leaves the last row and column of 32 unseen: their gradient is zero.
+    # A stride of 2 does not read the last row and column of 32, so their gradient is zero.
     back = F.conv_transpose2d(slope, weight, stride=2, output_padding=1)
     torch.testing.assert_close(found, back / (2 * std))
 
 
 def test_the_gradient_of_the_feature_loss_agrees_with_finite_differences() -> None:
     sr, hr = photos()
-    # A step across a kink of ReLU or a tie of pooling has no derivative: double precision makes
-    # steps so small that none is crossed.
+    # ReLU has a kink and pooling has ties without a derivative. Steps in double precision are too
+    # small to cross one.
     network = extractor().double()
     network.forward = lambda images: [network.features(images)]  # type: ignore[method-assign]
     sr, hr = sr.detach().double().requires_grad_(), hr.double()
@@ -125,7 +125,7 @@ def test_content_loss_on_features_is_the_one_of_its_layer_and_scale() -> None:
         content_loss(config)
 
 
-def test_content_loss_on_features_takes_pixels_beside_them() -> None:
+def test_content_loss_on_features_can_add_pixels() -> None:
     sr, hr = photos()
     config = FeatureContentConfig(
         network="squeezenet1_1",
@@ -147,7 +147,7 @@ def test_total_variation_is_the_mean_length_of_the_gradient() -> None:
     assert torch.isfinite(gradient(total_variation(flat), flat)).all()
 
 
-def test_content_loss_on_features_takes_the_total_variation_beside_them() -> None:
+def test_content_loss_on_features_can_add_the_total_variation() -> None:
     sr, hr = photos()
     config = FeatureContentConfig(
         network="squeezenet1_1",
@@ -171,12 +171,12 @@ def test_content_loss_on_features_takes_the_total_variation_beside_them() -> Non
         (torch.full((2, 3, 4, 4), 200.0), r"hr in \[−1, 1\], got values from 200 to 200"),
     ],
 )
-def test_what_is_no_batch_of_images_is_refused(images: Tensor, message: str) -> None:
+def test_a_tensor_that_is_not_a_batch_of_images_is_refused(images: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pixel_loss("mse", images, images)
 
 
-def test_a_loss_that_there_is_not_is_refused_with_those_there_are() -> None:
+def test_an_unknown_loss_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="no pixel loss 'huber'; there are: mse, l1"):
         pixel_loss("huber", *images())  # type: ignore[arg-type]
 
@@ -184,7 +184,7 @@ def test_a_loss_that_there_is_not_is_refused_with_those_there_are() -> None:
 @pytest.mark.parametrize(
     "logits", [torch.zeros(3, dtype=torch.int64), torch.zeros(2, 2), torch.zeros(0)]
 )
-def test_what_are_no_logits_is_refused(logits: Tensor) -> None:
+def test_a_tensor_that_is_not_logits_is_refused(logits: Tensor) -> None:
     with pytest.raises(ValueError, match=r"expected logits \(N,\) as floats, got torch"):
         adversarial_loss(logits)
     with pytest.raises(ValueError, match=r"expected logits \(N,\) as floats, got torch"):

@@ -1,4 +1,4 @@
-"""Times and sizes as people read them."""
+"""Times, sizes and progress for people."""
 
 import time
 
@@ -17,7 +17,7 @@ class Clock:
         return self.now
 
 
-def test_durations_are_read_at_a_glance() -> None:
+def test_durations_are_written_in_two_units() -> None:
     assert [duration(s) for s in (0.4, 42, 185, 7620)] == [
         "0 s",
         "42 s",
@@ -36,7 +36,7 @@ def test_durations_are_read_at_a_glance() -> None:
         (3 * 10**15, "3000.0 TB"),
     ],
 )
-def test_sizes_have_the_unit_in_which_they_are_short(num_bytes: int, text: str) -> None:
+def test_sizes_have_the_unit_that_makes_them_short(num_bytes: int, text: str) -> None:
     assert size(num_bytes) == text
 
 
@@ -47,10 +47,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_the_time_left_is_told_every_few_seconds_and_at_the_end(clock: Clock) -> None:
+def test_the_time_left_is_reported_every_few_seconds_and_at_the_end(clock: Clock) -> None:
     said: list[str] = []
     countdown = Countdown(said.append, "photos read", every_s=5)
-    clock.now = 100  # a listing, which tells nothing of the pace
+    clock.now = 100  # a listing, which does not count for the pace
     countdown(0, 1200)
     for done in range(1, 1201):
         clock.now += 1
@@ -64,7 +64,7 @@ def test_the_time_left_is_told_every_few_seconds_and_at_the_end(clock: Clock) ->
     assert len(said) == 1 + 1200 // 5
 
 
-def test_work_that_is_done_at_once_is_told_once(clock: Clock) -> None:
+def test_work_that_is_done_at_once_is_reported_once(clock: Clock) -> None:
     said: list[str] = []
     countdown = Countdown(said.append, "photos read")
     for done in range(1, 4):
@@ -72,7 +72,7 @@ def test_work_that_is_done_at_once_is_told_once(clock: Clock) -> None:
     assert said == ["photos read: 3 of 3"]
 
 
-def test_no_work_is_not_told(clock: Clock) -> None:
+def test_no_work_is_not_reported(clock: Clock) -> None:
     said: list[str] = []
     Countdown(said.append, "photos read")(0, 0)
     assert said == []

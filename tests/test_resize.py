@@ -91,7 +91,7 @@ def test_imresize_names_what_it_got_instead_of_an_image(image: NDArray[np.uint8]
 
 
 @pytest.mark.parametrize("scale", [0, -1, math.nan, math.inf])
-def test_imresize_refuses_a_scale_that_is_none(scale: float) -> None:
+def test_imresize_refuses_a_scale_that_is_not_a_positive_number(scale: float) -> None:
     with pytest.raises(ValueError, match="scale must be"):
         imresize(photo(4, 4), scale=scale)
 
@@ -159,7 +159,7 @@ def test_upsample_refuses_levels_and_a_missing_batch(image: torch.Tensor) -> Non
         upsample(image, 4)
 
 
-def test_upsampling_a_tile_gives_the_very_floats_of_the_whole() -> None:
+def test_upsampling_a_tile_gives_exactly_the_floats_of_the_whole() -> None:
     lr = torch.rand(1, 3, 61, 53)
     tile = upsample(lr[:, :, 10:41, 7:30], 4)[:, :, 8:-8, 8:-8]
     assert torch.equal(tile, upsample(lr, 4)[:, :, 48:156, 36:112])
@@ -173,7 +173,7 @@ def test_autocast_does_not_lower_the_precision() -> None:
     assert torch.equal(pair[0], Degradation(4)(windows)[0])
 
 
-def test_gradients_flow_also_after_a_call_under_inference_mode() -> None:
+def test_gradients_flow_even_after_a_call_under_inference_mode() -> None:
     image = torch.rand(1, 1, 5, 4, dtype=torch.float64, requires_grad=True)
     with torch.inference_mode():
         upsample(image, 2)
@@ -225,7 +225,7 @@ def test_any_size_is_reached_by_the_same_operator_rounded_once(
     assert result.dtype == dtype
     exact = resampled_exactly(image, *size, most)
     off = np.abs(result.astype(np.int64) - exact)
-    assert off.max() <= 1, "at a half, floats may round to the other side"
+    assert off.max() <= 1, "at a half, floats may round the other way"
     assert (off > 0).mean() <= 0.01
 
 

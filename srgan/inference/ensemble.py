@@ -1,4 +1,4 @@
-"""Geometric self-ensemble: one network's answers to the eight turns of an image, averaged."""
+"""Geometric self-ensemble: average a network's results for the eight turns of an image."""
 
 import torch
 from torch import Tensor
@@ -9,15 +9,15 @@ from srgan.models.base import Generator
 class SelfEnsemble(Generator):
     """Mean over the eight flips and quarter turns of the LR image, each turned back (EDSR, 2017).
 
-    Eight times the work of `generator`, which it wraps and which stays the caller's to train; no
-    weights of its own, so nothing to save.
+    Takes eight times the work of `generator`, which it wraps. Has no weights to save or train: the
+    caller keeps those of `generator`.
     """
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.config = None
         self.scale = generator.scale
-        # All of it is head: what the trunk sees must be turned as a whole.
+        # All of it is head, because the image must be turned as a whole before the trunk.
         self.trunk_radius = 0
         self.head_radius = generator.radius
         self.generator = generator
@@ -32,7 +32,7 @@ class SelfEnsemble(Generator):
                 turned = torch.rot90(lr, turns, (2, 3))
                 turned = turned.flip(3) if flipped else turned
                 turned = turned.contiguous(memory_format=torch.channels_last)
-                # In the precision that the engine asks for, which `features` came in.
+                # In the precision of `features`, which the engine chose.
                 sr = self.generator.head(self.generator.trunk(turned.to(features.dtype)), turned)
                 sr = sr.flip(3) if flipped else sr
                 sr = torch.rot90(sr, -turns, (2, 3))

@@ -1,7 +1,7 @@
-"""The same function in fewer and better shaped operations: what inference runs in the end.
+"""Rewrite a network as the same function with fewer operations of better shapes, for inference.
 
-Results differ from the network's own by rounding alone (some 1e-6 in fp32), which is why exact
-fp32 work does without. Measured on SRResNet 16×64 in `docs/benchmarks.md`.
+Results differ from the network's only by rounding (about 1e-6 in fp32), so exact fp32 work does not
+use it. Measured on SRResNet 16×64 in `docs/benchmarks.md`.
 """
 
 import copy
@@ -16,10 +16,10 @@ from srgan.models.srresnet import SRResNet
 
 
 def folded(generator: Generator) -> Generator:
-    """A copy in eval mode that computes the same with less work; the original stays as it is.
+    """Return a copy in eval mode that computes the same with less work.
 
-    Batch norm goes into the convolution before it, a PReLU with one slope becomes a leaky ReLU in
-    place, and SRResNet's last shuffle moves behind its 9×9 convolution.
+    Batch norm goes into the convolution before it, a PReLU with one slope becomes an in-place leaky
+    ReLU, and SRResNet's last shuffle moves after its 9×9 convolution.
     """
     result = copy.deepcopy(generator).eval()
     with torch.no_grad():
@@ -38,15 +38,16 @@ def _fold_sequence(layers: nn.Sequential) -> None:
             layers[index - 1] = fuse_conv_bn_eval(before, layer)
             layers[index] = nn.Identity()
         elif isinstance(layer, nn.PReLU) and layer.num_parameters == 1 and index:
-            # What comes before made the tensor for this layer alone, so it may be overwritten.
+            # The layer before made this tensor for this layer only, so it may be overwritten.
             layers[index] = nn.LeakyReLU(float(layer.weight), inplace=True)
 
 
 def _shuffle_last(network: SRResNet) -> None:
-    """Three output channels fill a fifth of a vector register, and reading 64 HR maps costs most.
+    """Move SRResNet's last shuffle after its last convolution.
 
-    PReLU treats every value alike, so the last shuffle may come after it, and then after the last
-    convolution too, once that convolution works on unshuffled maps.
+    Three output channels fill only a fifth of a vector register, and reading 64 HR maps costs most.
+    PReLU treats all values alike, so the shuffle may follow it, and then also the last convolution,
+    if that is changed to work on unshuffled maps.
     """
     stage = network.upsampling[-1]
     assert isinstance(stage, nn.Sequential)
@@ -60,21 +61,21 @@ def _shuffle_last(network: SRResNet) -> None:
 
 
 def before_shuffle(conv: nn.Conv2d, factor: int) -> nn.Conv2d:
-    """The convolution P with shuffle(P(x)) = conv(shuffle(x)); `conv` has an odd "same" kernel.
+    """Make the convolution P with shuffle(P(x)) = conv(shuffle(x)), for an odd "same" kernel.
 
     conv: (N, C, f·h, f·w) → (N, O, f·h, f·w), so P: (N, C·f², h, w) → (N, O·f², h, w).
     """
     f, reach = factor, conv.kernel_size[0] // 2
     if conv.kernel_size != (2 * reach + 1,) * 2 or conv.padding != (reach, reach):
         raise ValueError(
-            f"expected a square odd kernel padded by half of it, got kernel {conv.kernel_size} "
-            f"and padding {conv.padding}"
+            f"expected a square odd kernel padded by half of its side, got {conv.kernel_size} "
+            f"with padding {conv.padding}"
         )
     around = -(-reach // f)
     side = 2 * around + 1
     num_out, num_in = conv.weight.shape[:2]
-    # The output pixel at phase a of its f×f square reads f·around − reach + a pixels further in
-    # than the first pixel of the window of side·f pixels: one shifted kernel for each phase.
+    # The output pixel at phase a of its f×f square begins to read f·around − reach + a pixels after
+    # the start of the window of side·f pixels: one shifted kernel for each phase.
     first = f * around - reach
     rows: list[Tensor] = []
     for a in range(f):

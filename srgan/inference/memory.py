@@ -19,7 +19,7 @@ PROCESS_BYTES = 512 * 2**20
 """Memory of the process before the first tile. Measured on Linux with SRResNet and a photo of 20
 pixels: 434 MiB with all client libraries of a bulk worker, 277 MiB for `srgan upscale`."""
 _SLACK = 1.3
-"""For what kernels allocate besides their tensors, and what the allocator cannot reuse."""
+"""Factor for memory that kernels allocate besides their tensors or the allocator cannot reuse."""
 _MOST_TILES = 24  # of 144 pixels a side: beyond that, context costs almost nothing
 _PROBE_SIDE = 24
 
@@ -31,7 +31,7 @@ class Costs:
     trunk: float
     """Per pixel of the window, while the trunk runs."""
     kept: float
-    """Per pixel of the window, for it and its features while the head runs."""
+    """Per pixel of the window: the window and its features, while the head runs."""
     head: float
     """Per pixel of a piece, while the head runs."""
 

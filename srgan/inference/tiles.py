@@ -32,8 +32,8 @@ LARGEST_EXACT_RADIUS = 64
 _SHARE = 5e-5
 """Share of values that may differ by a level beside one cut; all cuts together stay below 1e-4."""
 _HEIGHT, _KEPT, _LOST, _EVIDENCE = 32, 144, 64, 40
-"""Of the probe in LR pixels: its height, its width on both sides of the cut, and how much of the
-kept side has to be unaffected."""
+"""Probe in LR pixels: its height, its width on both sides of the cut, and how much of the kept side
+has to be unaffected."""
 _STEP = 8
 """Contexts are multiples of this, and one more than was measured, to be safe for other pictures."""
 
@@ -175,7 +175,7 @@ class Reach:
 
     @property
     def total(self) -> int:
-        """Of the whole network."""
+        """Context for the whole network."""
         return self.trunk + self.head
 
 

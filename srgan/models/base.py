@@ -1,4 +1,4 @@
-"""What every generator is: a trunk in LR resolution and a head that holds all upsampling."""
+"""Base of all generators: a trunk in LR resolution and a head with all upsampling."""
 
 from abc import ABC, abstractmethod
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from srgan.config import GeneratorConfig
 
 _ROUNDING = 1e-2
-"""Beyond [0, 1]: what bf16 makes of 1, or a resampling that does not clamp to the last digit."""
+"""Tolerance beyond [0, 1] for the rounding of bf16 and of resampling that does not clamp."""
 
 
 class Generator(nn.Module, ABC):
@@ -16,9 +16,9 @@ class Generator(nn.Module, ABC):
 
     The output is not clamped: clamping would stop the gradient where the loss needs it most.
 
-    The network is cut in two where the first upsampling layer begins, so that a tile can drop the
-    context of the trunk before the costly part. Each half states its receptive-field radius in
-    LR pixels: with at least that much real context the result inside is the whole image's own.
+    The network is cut in two before the first upsampling layer, so that a tile can drop the context
+    of the trunk before the costly part. Each half states its receptive-field radius in LR pixels:
+    with at least that much real context, the result inside equals that of the whole image.
     """
 
     scale: int
@@ -43,8 +43,8 @@ class Generator(nn.Module, ABC):
     def forward(self, lr: Tensor) -> Tensor:
         """Super-resolve a batch; `ValueError` for anything but RGB with pixels in [0, 1].
 
-        Floats of the weights' own type, or of any under autocast. The range is looked at on the
-        CPU in eval mode alone: in training and on a GPU it is the caller's promise, for looking
+        Floats have the type of the weights, or any type under autocast. The range is checked only
+        on the CPU in eval mode. In training and on a GPU the caller promises it, because a check
         would wait for the device at every step.
         """
         if lr.ndim != 4 or lr.shape[1] != 3 or lr.numel() == 0:
@@ -62,8 +62,8 @@ class Generator(nn.Module, ABC):
 
 def _check_range(lr: Tensor) -> None:
     least, most = (float(value) for value in lr.detach().aminmax())
-    if not (least >= -_ROUNDING and most <= 1 + _ROUNDING):  # NaN is in no range
+    if not (least >= -_ROUNDING and most <= 1 + _ROUNDING):  # false for NaN
         raise ValueError(
-            f"expected LR images in [0, 1], got values from {least:g} to {most:g}; divide levels "
-            "of 8 bits by 255"
+            f"expected LR images in [0, 1], got values from {least:g} to {most:g}; divide 8-bit "
+            "levels by 255"
         )

@@ -1,4 +1,4 @@
-"""A small residual network over bicubic: it learns within minutes. Not from the paper."""
+"""A small residual network on top of bicubic that learns within minutes. Not from the paper."""
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +18,8 @@ class _ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        # Without batch norm each block would add its full variance to the stream; starting
-        # near the identity keeps depth harmless (Wang et al. 2018, section 3.1).
+        # Without batch norm each block would add its full variance to the stream. Starting near
+        # the identity makes depth harmless (Wang et al. 2018, section 3.1).
         with torch.no_grad():
             for conv, gain in ((self.conv1, 1.0), (self.conv2, 0.1)):
                 nn.init.kaiming_normal_(conv.weight)
@@ -32,10 +32,10 @@ class _ResidualBlock(nn.Module):
 
 
 class BicubicResNet(Generator):
-    """Bicubic plus what residual blocks without batch norm add, all in LR resolution.
+    """Bicubic plus detail from residual blocks without batch norm, all in LR resolution.
 
-    One pixel shuffle by the whole scale ends it. Its last convolution starts at zero, so an
-    untrained network is exactly bicubic and training only ever has detail to add. 354,672
+    The last layer is one pixel shuffle by the whole scale. The convolution before it starts at
+    zero, so an untrained network is exactly bicubic and training only adds detail. 354,672
     parameters with 8 blocks of 48 channels at ×4.
     """
 

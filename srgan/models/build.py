@@ -1,4 +1,4 @@
-"""Networks from their configs."""
+"""Build networks from their configs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,18 +27,18 @@ _GENERATORS: dict[str, Callable[[GeneratorConfig], Generator]] = {
 
 
 def build_generator(config: GeneratorConfig) -> Generator:
-    """Generator with fresh weights from torch's global random state, in training mode."""
+    """Build a generator with fresh weights from torch's global random state, in training mode."""
     return _GENERATORS[config.kind](config)
 
 
 def build_empty_generator(config: GeneratorConfig) -> Generator:
-    """Generator without weights, for those that a file holds: no memory, no random numbers."""
+    """Build a generator to be filled from a file: takes no memory and no random numbers."""
     with torch.device("meta"), _WithoutStart():
         return build_generator(config)
 
 
 class _WithoutStart(TorchFunctionMode):
-    """Fills nothing: on the meta device torch would import its compiler for it, for a second."""
+    """Skip initialisation: on the meta device torch would import its compiler, which takes 1 s."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -49,5 +49,5 @@ class _WithoutStart(TorchFunctionMode):
 
 
 def build_discriminator(config: DiscriminatorConfig, patch_size: int) -> Discriminator:
-    """Discriminator for HR patches of `patch_size`² pixels, with fresh weights."""
+    """Build a discriminator for HR patches of `patch_size`² pixels, with fresh weights."""
     return Discriminator(config, patch_size)

@@ -5,22 +5,22 @@ from torch import Tensor, nn
 from srgan.config import DiscriminatorConfig
 
 _WIDTHS = (1, 1, 2, 2, 4, 4, 8, 8)
-"""Multiples of `num_channels`; every second convolution halves the sides instead of pooling."""
+"""Multiples of `num_channels`; every second convolution halves the sides, without pooling."""
 _SMALLEST_ALONE = 16
-"""Of this many pixels a side four halvings leave one."""
+"""Side of a patch that four halvings reduce to one pixel."""
 
 
 class Discriminator(nn.Module):
     """HR or SR float (N, 3, P, P), nominally [−1, 1] → logits float32 (N,): real is positive.
 
     Eight 3×3 convolutions with LeakyReLU 0.2, batch norm after all but the first, then two dense
-    layers. The paper's sigmoid is left to the losses, which are safe on logits alone.
+    layers. The losses apply the paper's sigmoid, because only on logits are they numerically safe.
 
-    The first dense layer sees every position, so a network belongs to one patch size P, any that
-    the recipe asks for: its input is the ⌈P/16⌉² positions that four halvings leave. The paper's
-    P = 96 leaves 6×6. Under DistributedDataParallel use ``broadcast_buffers=False``: a step
-    calls this network several times, and broadcasting the running statistics in between would
-    overwrite tensors that the backward pass still needs.
+    The first dense layer sees every position, so a network fits one patch size P, which may be any:
+    its input is the ⌈P/16⌉² positions that four halvings leave. The paper's P = 96 leaves 6×6. Use
+    ``broadcast_buffers=False`` under DistributedDataParallel: a step calls this network several
+    times, and broadcasting the running statistics in between would overwrite tensors that the
+    backward pass still needs.
     """
 
     def __init__(self, config: DiscriminatorConfig, patch_size: int) -> None:
@@ -57,7 +57,7 @@ class Discriminator(nn.Module):
         if self.training and len(images) == 1 and self.patch_size <= _SMALLEST_ALONE:
             raise ValueError(
                 f"one patch of {self.patch_size} pixels a side leaves batch norm a single value "
-                f"per channel: take two, or more than {_SMALLEST_ALONE} pixels"
+                f"per channel; take two patches, or more than {_SMALLEST_ALONE} pixels a side"
             )
         logits: Tensor = self.classifier(self.features(images).flatten(1))
         return logits.squeeze(1).float()

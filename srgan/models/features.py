@@ -1,9 +1,9 @@
-"""VGG19 and SqueezeNet 1.1 as feature extractors: φ of equation 5, and what judges perception.
+"""VGG19 and SqueezeNet 1.1 as feature extractors: φ of equation 5, and perceptual distances.
 
-Parameters carry torchvision's names (``features.N.weight``), so its published files fit as they
-are. Layers are taken after their activation, as the paper does: ``vgg22`` is φ₂,₂ (the second
-convolution before the second pooling), ``vgg54`` is φ₅,₄; SqueezeNet's are ``conv1`` and the
-modules ``fire2`` … ``fire9`` under the names of its own paper.
+Parameters have torchvision's names (``features.N.weight``), so its published files fit unchanged.
+Layers are taken after their activation, as in the paper: ``vgg22`` is φ₂,₂ (the second convolution
+before the second pooling), ``vgg54`` is φ₅,₄. SqueezeNet's layers are ``conv1`` and ``fire2`` …
+``fire9``, as its paper names them.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,8 @@ from srgan.errors import CheckpointError, ConfigError, first_few
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of RGB in [0, 1]
 
 _VGG19 = (64, 64, 0, 128, 128, 0, *[256] * 4, 0, *[512] * 4, 0, *[512] * 4)
-"""Channels of the convolutions; 0 is a pooling (the last one is no layer of the paper's)."""
+"""Channels of the convolutions; 0 is a pooling. The final pooling, which the paper does not use, is
+left out."""
 _FIRES: tuple[tuple[int, int] | None, ...] = (
     *((16, 64), (16, 64), None, (32, 128), (32, 128), None),
     *((48, 192), (48, 192), (64, 256), (64, 256)),
@@ -80,10 +81,9 @@ _NETWORKS = {"vgg19": _vgg19, "squeezenet1_1": _squeezenet}
 class FeatureExtractor(nn.Module):
     """RGB float (N, 3, H, W) in [−1, 1] → features (N, C, h, w) of each of `layers`, in that order.
 
-    ImageNet's normalisation is done inside. Frozen: no parameter asks for a gradient, while the
-    gradient of the images passes through. It computes in float32 also under autocast, for a loss
-    lives on the small difference of two features, which bf16's 8 bits would drown. Modules past
-    the deepest layer are not built.
+    Applies ImageNet's normalisation. Frozen: parameters get no gradient, but the images do.
+    Computes in float32 even under autocast, because a loss depends on the small difference of two
+    features, which bf16's 8 bits would lose. Modules past the deepest layer are not built.
     """
 
     mean: Tensor
@@ -126,31 +126,31 @@ class FeatureExtractor(nn.Module):
 
 
 def read_state(data: bytes) -> dict[str, Tensor]:
-    """Tensors by name of a safetensors file or of one that torch saved; nothing in it can run.
+    """Read the tensors of a safetensors or `torch.save` file by name, without running its code.
 
-    `CheckpointError` when it is neither.
+    `CheckpointError` if it is neither.
     """
     try:
         if data[8:9] == b"{":  # eight bytes of length, then JSON
             return load(data)
         state = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
-    # What torch raises on files that are none has no common base.
+    # The exceptions that torch raises on other files have no common base.
     except Exception as error:
         what = str(error).partition("\n")[0]
-        raise CheckpointError(f"this is no readable weights file: {what}") from error
+        raise CheckpointError(f"this is not a readable weights file: {what}") from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise CheckpointError("this weights file holds something else than tensors by their names")
+        raise CheckpointError("this weights file does not hold a dictionary of tensors")
     return state
 
 
 def load_extractor(data: bytes, network: FeatureNetwork, layers: Sequence[str]) -> FeatureExtractor:
-    """Extractor on the CPU with the weights of a file (safetensors or torch's own format).
+    """Load an extractor on the CPU from the bytes of a safetensors or `torch.save` file.
 
-    Weights past the deepest layer, classifiers among them, are ignored. `CheckpointError` names
-    what is missing, of another shape or not finite.
+    Ignores weights past the deepest layer, such as classifiers. `CheckpointError` names the tensors
+    that are missing, have another shape or are not finite.
     """
     found = read_state(data)
-    # Built without memory or random numbers: loading must not move the seed of a training run.
+    # Without memory or random numbers: loading must not change the seed of a training run.
     with torch.device("meta"):
         extractor = FeatureExtractor(network, layers)
     state: dict[str, Tensor] = {}
@@ -170,7 +170,7 @@ def load_extractor(data: bytes, network: FeatureNetwork, layers: Sequence[str]) 
             state[name] = tensor.float()
     if problems:
         raise CheckpointError(
-            f"these are no {network} weights under torchvision's names: " + first_few(problems)
+            f"these are not {network} weights under torchvision's names: " + first_few(problems)
         )
     extractor.to_empty(device="cpu")
     extractor.mean.copy_(torch.tensor(_MEAN).view(1, 3, 1, 1))

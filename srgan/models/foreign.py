@@ -1,4 +1,4 @@
-"""Generators from the files of others: sniffed by content, checked key by key, never run."""
+"""Import generators from foreign files: recognised by their keys, checked, never run."""
 
 import math
 import re
@@ -24,29 +24,27 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Naming:
-    """One published way to name the parameters of one network."""
+    """A published naming of one network's parameters."""
 
     title: str
     mark: str
     """A key that only this naming has."""
     sizes: Callable[[State], dict[str, object]]
-    """What the shapes say of scale, blocks and channels."""
+    """Reads scale, blocks and channels from the shapes."""
     renames: tuple[tuple[str, str], ...] = ()
-    """Patterns of our keys and what they are called there; the first that fits counts."""
+    """Patterns of our keys and their replacements; the first match counts."""
     unit_range: bool = False
-    """Whether its last layer makes images in [0, 1], where ours makes them in [−1, 1]."""
+    """True if its last layer makes images in [0, 1]; ours makes them in [−1, 1]."""
 
     def config(self, state: State) -> GeneratorConfig:
-        """The generator that these tensors belong to, or a `CheckpointError`."""
+        """Read the config of the generator from its tensors, or raise a `CheckpointError`."""
         try:
             return GeneratorConfig.model_validate(self.sizes(state))
         except ValidationError as error:
-            raise CheckpointError(
-                f"this {self.title} is none that can be built: {explain(error)}"
-            ) from error
+            raise CheckpointError(f"this {self.title} cannot be built: {explain(error)}") from error
 
     def theirs(self, name: str) -> str:
-        """Their key for a key of ours."""
+        """Return their key for one of our keys."""
         for pattern, replacement in self.renames:
             if re.match(pattern, name):
                 return re.sub(pattern, replacement, name)
@@ -54,7 +52,7 @@ class Naming:
 
 
 def recognise(keys: Collection[str]) -> Naming:
-    """The naming that these keys follow; `CheckpointError` lists what there is instead."""
+    """Find the naming of these keys; `CheckpointError` lists the keys and the known namings."""
     for naming in _NAMINGS:
         if naming.mark in keys:
             return naming
@@ -103,7 +101,7 @@ def _numbered(state: State, pattern: str) -> list[str]:
 
 
 def _width(state: State, name: str, axis: int = 0) -> int:
-    """Output (or input) channels of a convolution."""
+    """Return the output (or input) channels of a convolution."""
     if name not in state:
         raise CheckpointError(f"{name} is missing")
     if state[name].ndim != 4:
@@ -112,7 +110,7 @@ def _width(state: State, name: str, axis: int = 0) -> int:
 
 
 def _factor(state: State, name: str, channels: int) -> int:
-    """By how much the pixel shuffle after a convolution enlarges."""
+    """Return the factor of the pixel shuffle that follows a convolution."""
     return math.isqrt(_width(state, name) // max(1, channels))
 
 
@@ -146,31 +144,31 @@ _NAMINGS = (
 )
 
 _CONTAINERS = ("params_ema", "params", "ema_state_dict", "state_dict")
-"""Where checkpoints keep their weights; averaged ones first, for they are the better."""
-_PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel or averaging, and of compiling
+"""Where checkpoints keep their weights; averaged weights first, because they are better."""
+_PREFIXES = ("module.", "_orig_mod.")  # added by DistributedDataParallel, averaging, compiling
 _NO_WEIGHT = "n_averaged"  # how often torch's AveragedModel was updated
 
 
 class Imported(NamedTuple):
-    """A generator, and what it came in."""
+    """A generator and the format of its file."""
 
     generator: Generator
     format: str
-    """``MSRResNet of BasicSR, torch.save``, or the name of our own format."""
+    """``MSRResNet of BasicSR, torch.save``, or the name of our format."""
 
 
 def import_generator(data: bytes) -> Generator:
-    """Generator on the CPU in eval mode, from a file of ours or of a known published naming.
+    """Load a generator on the CPU in eval mode, from our format or a known published naming.
 
-    Takes safetensors and what `torch.save` wrote, of SRResNet (``conv1.0``, ``trunk.N.rcb.M``),
-    BasicSR's MSRResNet and the ×4 RRDBNet of ESRGAN and Real-ESRGAN. `CheckpointError` names
-    keys that are missing, unknown or of another shape, as they are called in the file.
+    Reads safetensors and `torch.save` files of SRResNet (``conv1.0``, ``trunk.N.rcb.M``), BasicSR's
+    MSRResNet and the ×4 RRDBNet of ESRGAN and Real-ESRGAN. `CheckpointError` names the keys that
+    are missing, unknown or have another shape, as they are called in the file.
     """
     return read_import(data).generator
 
 
 def read_import(data: bytes) -> Imported:
-    """As `import_generator`, with the name of the format."""
+    """Load as `import_generator` does, and name the format."""
     if is_own(data):
         return Imported(load_generator(data), FORMAT)
     state = _tensors(_read(data))
@@ -187,7 +185,7 @@ def read_import(data: bytes) -> Imported:
 
 
 def _is_safetensors(data: bytes) -> bool:
-    return data[8:9] == b"{"  # the length of its header, then JSON
+    return data[8:9] == b"{"  # a length of 8 bytes, then JSON
 
 
 def _read(data: bytes) -> object:
@@ -195,27 +193,27 @@ def _read(data: bytes) -> object:
         try:
             return load(data)
         except SafetensorError as error:
-            raise CheckpointError(f"this is no whole safetensors file: {error}") from error
+            raise CheckpointError(f"this is not a complete safetensors file: {error}") from error
     try:
         return torch.load(BytesIO(data), map_location="cpu", weights_only=True)
-    # What torch raises on files that are none has no common base: UnpicklingError, RuntimeError,
-    # EOFError, KeyError, AttributeError and more.
+    # The exceptions that torch raises on other files have no common base: UnpicklingError,
+    # RuntimeError, EOFError, KeyError, AttributeError and more.
     except Exception as error:
         if code := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
                 f"loading this file would run {code[1]}, and files that run code are not loaded; "
-                "have its author save the state_dict() alone"
+                "ask its author to save only the state_dict()"
             ) from error
         what = str(error).partition("\n")[0]
         begins = f"begins with {data[:16]!r}" if data else "is empty"
         raise CheckpointError(
-            "this is neither a safetensors file nor a whole one of torch.save: it "
+            "this is neither a safetensors file nor a complete one of torch.save: it "
             f"{begins} ({type(error).__name__}{': ' * bool(what)}{what})"
         ) from error
 
 
 def _tensors(loaded: object) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by their bare names, floats as float32."""
+    """Find the tensors of a checkpoint by their bare names; floats become float32."""
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"expected a dictionary of tensors, got {type(loaded).__name__}")
     weights: Mapping[object, object] = loaded
@@ -230,8 +228,8 @@ def _tensors(loaded: object) -> dict[str, Tensor]:
             continue
         if not isinstance(value, Tensor):
             raise CheckpointError(
-                f"{key} holds {type(value).__name__}, not a tensor; weights are looked for at the "
-                f"top and under {', '.join(_CONTAINERS)}"
+                f"{key} holds {type(value).__name__}, not a tensor; weights are expected at the "
+                f"top level or under {', '.join(_CONTAINERS)}"
             )
         tensor = value.detach()
         state[name] = tensor.float() if tensor.is_floating_point() else tensor
@@ -246,13 +244,13 @@ def _bare(name: str) -> str:
 
 
 def _with_counters(names: set[str], state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Batch norm's counters of batches, which no inference reads, where a checkpoint has none."""
+    """Add batch norm's batch counters if a checkpoint lacks them; inference does not read them."""
     counters = {name for name in names - state.keys() if name.endswith(".num_batches_tracked")}
     return state | {name: torch.zeros((), dtype=torch.long) for name in counters}
 
 
 def _in_our_range(state: dict[str, Tensor], naming: Naming) -> dict[str, Tensor]:
-    """Last layer of SRResNet from images in [0, 1] to [−1, 1]: y becomes 2y − 1."""
+    """Change the last layer of SRResNet from images in [0, 1] to [−1, 1]: y becomes 2y − 1."""
     if not naming.unit_range:
         return state
     return state | {

@@ -1,4 +1,4 @@
-"""Generators as bytes: safetensors plus the config that rebuilds the network. No pickle."""
+"""Save and load generators: safetensors with the config that rebuilds the network. No pickle."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ _ALIGNMENT = 8
 
 
 def dump_generator(generator: Generator) -> bytes:
-    """Weights, batch statistics and config; the same network always gives the same bytes."""
+    """Write weights, batch statistics and config; equal networks always give equal bytes."""
     if generator.config is None:
         raise ValueError(f"{type(generator).__name__} has no weights to save")
     tensors = {
@@ -30,18 +30,18 @@ def dump_generator(generator: Generator) -> bytes:
 
 
 def load_generator(data: bytes) -> Generator:
-    """Generator on the CPU in eval mode; `CheckpointError` says what does not fit.
+    """Load a generator on the CPU in eval mode; `CheckpointError` says what does not fit.
 
-    The bytes are only ever parsed as JSON and numbers: nothing in them can run.
+    The bytes are only parsed as JSON and numbers, so nothing in them can run.
     """
     try:
         tensors = load(data)
         metadata = _split(data)[0].get("__metadata__", {})
     except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"this is no whole safetensors file: {error}") from error
+        raise CheckpointError(f"this is not a complete safetensors file: {error}") from error
     config = _read_config(metadata)
     _check_claims(config, tensors)
-    # Built without memory or random numbers: loading must not move the seed of a training run.
+    # Without memory or random numbers: loading must not change the seed of a training run.
     generator = build_empty_generator(config)
     check_weights(tensors, generator.state_dict(), config)
     generator.load_state_dict(tensors, assign=True)
@@ -49,7 +49,7 @@ def load_generator(data: bytes) -> Generator:
 
 
 def is_own(data: bytes) -> bool:
-    """Whether this is a safetensors file that says it is one of ours, of whatever version."""
+    """Return whether this is a safetensors file that claims our format, in any version."""
     try:
         metadata = _split(data)[0]["__metadata__"]
         return str(metadata["format"]).startswith("srgan-generator-")
@@ -61,7 +61,7 @@ def _read_config(metadata: dict[str, str]) -> GeneratorConfig:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"expected a generator of format {FORMAT!r}, got {metadata.get('format')!r}; "
-            "`srgan import-weights FILE` converts what others wrote"
+            "`srgan import-weights FILE` converts files of other programs"
         )
     try:
         return GeneratorConfig.model_validate_json(metadata.get("config", ""))
@@ -72,12 +72,12 @@ def _read_config(metadata: dict[str, str]) -> GeneratorConfig:
 
 
 def _check_claims(config: GeneratorConfig, tensors: dict[str, Tensor]) -> None:
-    """Refuse what the tensors cannot be, before hours go into building it."""
+    """Refuse a config that the tensors contradict, before building it could take hours."""
     widest = max((max(tensor.shape, default=0) for tensor in tensors.values()), default=0)
     if config.num_blocks > len(tensors) or config.num_channels > widest:
         raise CheckpointError(
             f"the config in the file says {config.num_blocks} blocks of {config.num_channels} "
-            f"channels, and its {len(tensors)} tensors have {widest} values along their longest "
+            f"channels, but its {len(tensors)} tensors have {widest} values along their longest "
             "side: it is damaged or was altered"
         )
 
@@ -85,7 +85,7 @@ def _check_claims(config: GeneratorConfig, tensors: dict[str, Tensor]) -> None:
 def check_weights(
     found: dict[str, Tensor], expected: dict[str, Tensor], config: GeneratorConfig
 ) -> None:
-    """`CheckpointError` unless both have the same keys, shapes and types, and finite values."""
+    """Raise `CheckpointError` unless keys, shapes and types are equal and values finite."""
     unknown = [f"{name} is unknown" for name in sorted(found.keys() - expected.keys())]
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
     for name in sorted(expected.keys() & found.keys()):
@@ -100,7 +100,7 @@ def check_weights(
         elif name.endswith("running_var") and bool((have < 0).any()):
             problems.append(f"{name} holds negative variances")
     if unknown or problems:
-        # Each kind for itself: unknown names show whose file this is, however much is missing.
+        # Separate lists: unknown names show whose file this is, even if many are missing.
         raise CheckpointError(
             f"the weights do not make a {config.kind} ×{config.scale} "
             f"({config.num_blocks} blocks, {config.num_channels} channels): "
@@ -109,17 +109,17 @@ def check_weights(
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """Header and tensor bytes of a safetensors file: 8 bytes of length, JSON, the rest."""
+    """Split a safetensors file (8 bytes of length, JSON, tensors) into header and tensor bytes."""
     end = 8 + int.from_bytes(data[:8], "little")
     header: dict[str, Any] = json.loads(data[8:end])
     return header, data[end:]
 
 
 def _canonical(data: bytes) -> bytes:
-    """The same file with sorted keys in its header.
+    """Sort the keys in the header of a safetensors file.
 
     safetensors writes its metadata in the random order of a hash map, so equal networks would
-    differ in their SHA-256, which is what checkpoints and model versions are named by.
+    differ in their SHA-256, which names checkpoints and model versions.
     """
     header, body = _split(data)
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Nearest, bilinear and bicubic as generators: the baselines of every comparison."""
+"""Nearest, bilinear and bicubic as generators, the baselines of every comparison."""
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ def upsample_bilinear(lr: Tensor, scale: int) -> Tensor:
 
 
 class _Interpolation(Generator):
-    """A network without weights, so without a config: all of it is head."""
+    """A network without weights or a config; all of it is head."""
 
     def __init__(self, scale: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Interpolation(Generator):
 
 
 class Nearest(_Interpolation):
-    """Each LR pixel becomes a square of s × s."""
+    """Each LR pixel becomes a square of s × s pixels."""
 
     head_radius = 0
 
@@ -50,7 +50,7 @@ class Bilinear(_Interpolation):
 
 
 def _grow_linear(image: Tensor, dim: int, scale: int) -> Tensor:
-    """One axis of bilinear. torch's own rounds its weights by position, so tiles would differ."""
+    """Enlarge one axis. torch's bilinear rounds its weights by position, so tiles would differ."""
     length = image.shape[dim]
     padded = torch.cat([image.narrow(dim, 0, 1), image, image.narrow(dim, length - 1, 1)], dim)
     phases = []
@@ -62,7 +62,7 @@ def _grow_linear(image: Tensor, dim: int, scale: int) -> Tensor:
 
 
 class Bicubic(_Interpolation):
-    """MATLAB's bicubic (a = −0.5), the paper's baseline."""
+    """MATLAB's bicubic (a = −0.5), the baseline of the paper."""
 
     head_radius = 2
 

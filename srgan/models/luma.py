@@ -1,4 +1,4 @@
-"""Networks on luma alone, as the first papers on learned super-resolution had them."""
+"""Networks on luma alone, as in the first papers on learned super-resolution."""
 
 import math
 from abc import abstractmethod
@@ -19,8 +19,8 @@ CHROMA_RADIUS = 2
 class LumaGenerator(Generator):
     """A network from luma to luma, both in [0, 1]; Cb and Cr are enlarged by bicubic.
 
-    Cb and Cr are multiples of what a colour has beyond its luma (B − Y, R − Y), and bicubic is
-    linear: enlarging RGB − Y is enlarging Cb and Cr, without a matrix and its inverse.
+    Cb and Cr are multiples of B − Y and R − Y, and bicubic is linear. So enlarging RGB − Y enlarges
+    Cb and Cr, without a matrix and its inverse.
     """
 
     @abstractmethod
@@ -42,7 +42,7 @@ class LumaGenerator(Generator):
 
 
 def luma_of(rgb: Tensor) -> Tensor:
-    """Full-range BT.601: RGB (N, 3, h, w) → (N, 1, h, w), of the same range."""
+    """Full-range BT.601: RGB (N, 3, h, w) → luma (N, 1, h, w) in the same range."""
     weights = torch.tensor(_BT601, dtype=rgb.dtype, device=rgb.device)
     return (rgb * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
 
@@ -53,8 +53,8 @@ _HR_REACH = 4 + 0 + 2  # half of 9, of 1 and of 5
 class SRCNN(LumaGenerator):
     """Bicubic, then patch extraction, mapping and reconstruction in HR. 8,032 weights.
 
-    All of it is head: the network upsamples before its first layer. Its convolutions are padded,
-    where the paper lets the image shrink.
+    All of it is head, because the network upsamples before its first layer. The convolutions are
+    padded; in the paper the image shrinks.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -62,7 +62,7 @@ class SRCNN(LumaGenerator):
         self.config = config
         self.scale = config.scale
         self.trunk_radius = 0
-        # Bicubic reads 2 LR pixels to each side of a position, here of the outermost HR pixel.
+        # Bicubic reads 2 LR pixels on each side of a position, here that of the outermost HR pixel.
         self.head_radius = math.floor(2.5 + (_HR_REACH - 0.5) / config.scale)
         self.extraction = nn.Conv2d(1, 64, 9, padding=4)
         self.mapping = nn.Conv2d(64, 32, 1)
@@ -88,8 +88,8 @@ _KERNEL = 9  # of the deconvolution
 class FSRCNN(LumaGenerator):
     """Feature extraction, shrinking, mapping and expanding in LR, then a 9×9 deconvolution.
 
-    12,464 weights without PReLU and biases. The kernel of the deconvolution lies as evenly about
-    a pixel's s×s square as 9 allows.
+    12,464 weights without PReLU and biases. The 9×9 kernel of the deconvolution is centred on a
+    pixel's s×s square as well as possible.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -115,8 +115,8 @@ class FSRCNN(LumaGenerator):
         return features
 
     def head_to_luma(self, features: Tensor) -> Tensor:
-        # torch's own adds in an order that depends on the size of the image: tiles would differ
-        # from the whole in the last bit.
+        # torch's deconvolution adds in an order that depends on the size of the image, so tiles
+        # would differ from the whole in the last bit.
         bias = self.deconvolution.bias
         assert bias is not None
         phases = F.conv2d(
@@ -127,7 +127,7 @@ class FSRCNN(LumaGenerator):
     def _phase_kernels(self) -> Tensor:
         """The deconvolution as a convolution to s² maps, one for each pixel of the s×s square.
 
-        Pixel p of a square takes from the LR pixel at offset j the weight k = p + padding − s·j.
+        Pixel p of a square takes the LR pixel at offset j with weight k = p + padding − s·j.
         """
         s, sides = self.scale, 2 * self._reach + 1
         before = s * self._reach - self._padding
@@ -146,7 +146,7 @@ def _layer(before: int, channels: int, kernel: int) -> list[nn.Module]:
 
 
 class ESPCN(LumaGenerator):
-    """5×5 to 64, 3×3 to 32, 3×3 to s² maps in LR, shuffled into the image; tanh between.
+    """5×5 to 64, 3×3 to 32, 3×3 to s² maps in LR, shuffled to the image, with tanh in between.
 
     24,640 weights without biases at ×4.
     """

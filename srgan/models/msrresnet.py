@@ -1,4 +1,4 @@
-"""MSRResNet, BasicSR's SRResNet without batch norm; its parameters carry BasicSR's names."""
+"""MSRResNet, BasicSR's SRResNet without batch norm; parameters have BasicSR's names."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from srgan.models.base import Generator
 from srgan.models.interpolation import upsample_bilinear
 
 _SLOPE = 0.1
-_HEAD_RADIUS = 2  # two convolutions in HR, and one before each shuffle: 2 for each scale
+_HEAD_RADIUS = 2  # two convolutions in HR and one before each shuffle: 2 at each scale
 
 
 class _ResidualBlock(nn.Module):
@@ -22,7 +22,7 @@ class _ResidualBlock(nn.Module):
         with torch.no_grad():
             for conv in (self.conv1, self.conv2):
                 nn.init.kaiming_normal_(conv.weight)
-                conv.weight.mul_(0.1)  # near the identity, as without batch norm it has to be
+                conv.weight.mul_(0.1)  # near the identity, as needed without batch norm
                 nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # Conv2d has one here
 
     def forward(self, features: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ class _ResidualBlock(nn.Module):
 
 
 class MSRResNet(Generator):
-    """Residual blocks in LR, sub-pixel stages, two convolutions in HR, all of it over bilinear.
+    """Residual blocks in LR, sub-pixel stages, two convolutions in HR, all added to bilinear.
 
     1,517,571 parameters with 16 blocks of 64 channels at ×4.
     """

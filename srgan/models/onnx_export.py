@@ -1,7 +1,7 @@
-"""Generators as ONNX: one graph for every batch, height and width, verified before it is there.
+"""Export generators to ONNX: one graph for any batch, height and width, verified before it is kept.
 
 Input ``lr``: float32 (N, 3, h, w) RGB in [0, 1]. Output ``sr``: float32 (N, 3, s·h, s·w), nominally
-[−1, 1] and not clamped, as `Generator` has it. The packages are the extra ``onnx``.
+[−1, 1] and not clamped, like that of `Generator`. Needs the extra ``onnx``.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ from srgan.models.interchange import dump_generator
 FORMAT = "srgan-onnx-1"
 OPSET = 20
 TOLERANCE = 1e-4
-"""Largest difference from torch, as a share of the largest value of SR but at least of 1.
+"""Largest difference from torch, relative to the largest value of SR or to 1 if that is smaller.
 
-Sums are added up in another order, which costs some 1e-6; a level of 8 bits is 8e-3.
+Sums are computed in another order, which costs about 1e-6; one level of 8 bits is 8e-3.
 """
-_PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # torch's exporter is built on the last one
+_PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # torch's exporter needs the last one
 _TRACED = (2, 3, 16, 20)
 _VERIFIED = ((1, 3, 3, 5), (3, 3, 31, 17))
-"""Other sizes and batches than the traced one, smaller (mirrored more than once) and larger."""
+"""Sizes and batches other than the traced one: smaller (mirrored more than once) and larger."""
 
 
 def export_onnx(generator: Generator, target: Path) -> float:
-    """Write `target` whole and verified, or not at all; the largest difference from torch.
+    """Write `target` if it can be verified, else nothing; return the largest difference from torch.
 
-    `generator` is on the CPU in eval mode. `ConfigError` names what is not installed,
-    `CheckpointError` says by how much ONNX Runtime differs from torch.
+    `generator` must be on the CPU in eval mode. `ConfigError` names a package that is not
+    installed, `CheckpointError` says by how much ONNX Runtime differs from torch.
     """
     _require_packages()
     with write_atomically(target) as draft:
@@ -45,9 +45,9 @@ def export_onnx(generator: Generator, target: Path) -> float:
 
 
 def verify_onnx(path: Path, generator: Generator) -> float:
-    """The largest difference between ONNX Runtime on the CPU and torch, over two sizes.
+    """Return the largest difference between ONNX Runtime on the CPU and torch, over two sizes.
 
-    `CheckpointError` where it is larger than `TOLERANCE` or the sizes of the results differ.
+    `CheckpointError` if it is larger than `TOLERANCE` or the sizes of the results differ.
     """
     import onnxruntime
 
@@ -61,21 +61,21 @@ def verify_onnx(path: Path, generator: Generator) -> float:
         sr = torch.from_numpy(session.run(["sr"], {"lr": lr.numpy()})[0])
         if sr.shape != expected.shape:
             raise CheckpointError(
-                f"the ONNX graph makes {tuple(sr.shape)} of {shape}, torch {tuple(expected.shape)}"
+                f"from {shape} ONNX makes {tuple(sr.shape)}, torch {tuple(expected.shape)}"
             )
         difference = float((sr - expected).abs().max())
         limit = TOLERANCE * max(1.0, float(expected.abs().max()))
-        if not difference <= limit:  # NaN is no agreement
+        if not difference <= limit:  # true for NaN too
             raise CheckpointError(
-                f"on {shape} the ONNX graph differs from torch by {difference:.3g}, allowed are "
-                f"{limit:.3g}; nothing was written"
+                f"on {shape} the ONNX graph differs from torch by {difference:.3g}, more than the "
+                f"{limit:.3g} allowed; nothing was written"
             )
         worst = max(worst, difference)
     return worst
 
 
 def _convert(generator: Generator) -> bytes:
-    """The graph with its weights and, as metadata, what a stranger has to know of it."""
+    """Make the graph with its weights and a description of its input and output as metadata."""
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     config = generator.config
@@ -92,8 +92,8 @@ def _convert(generator: Generator) -> bytes:
             dynamo=True,
             verbose=False,
         )
-    assert program is not None  # it is None for the older exporter only
-    # Every node would carry the stack trace that it was made by, with the paths of this machine.
+    assert program is not None  # only the older exporter returns None
+    # Otherwise every node would hold a stack trace with paths of this machine.
     ClearMetadataAndDocStringPass()(program.model)
     program.model.metadata_props.update(
         {
@@ -121,10 +121,10 @@ def _require_packages() -> None:
 
 @contextmanager
 def _without_noise() -> Iterator[None]:
-    """Silence what torch's exporter says of itself: nothing that a user could act on."""
+    """Silence messages of torch's exporter that a user cannot act on."""
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registration.level
-    registration.setLevel(logging.ERROR)  # four lines because torchvision is not installed
+    registration.setLevel(logging.ERROR)  # four lines about torchvision, which is not installed
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(

@@ -1,6 +1,6 @@
 """RRDBNet, the generator of ESRGAN and Real-ESRGAN ×4 (Wang et al. 2018, section 3.1).
 
-Its parameters carry the names of BasicSR, in which Real-ESRGAN's weights are published.
+Parameters have BasicSR's names, under which Real-ESRGAN's weights are published.
 """
 
 import torch
@@ -12,11 +12,11 @@ from srgan.models.base import Generator
 
 _SLOPE = 0.2
 _RESIDUAL = 0.2
-"""Scale of every residual, of dense blocks and of the blocks that hold three of them."""
+"""Scale of every residual, in dense blocks and in the blocks of three dense blocks."""
 
 
 class _DenseBlock(nn.Module):
-    """Five 3×3 convolutions, each on the input and what all before it have made."""
+    """Five 3×3 convolutions, each on the input and the outputs of all before it."""
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class _DenseBlock(nn.Module):
 
 
 class _Block(nn.Module):
-    """Residual in residual: three dense blocks, and around them the skip once more."""
+    """Residual in residual: three dense blocks with another skip around them."""
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
@@ -55,10 +55,10 @@ class _Block(nn.Module):
 
 
 class RRDBNet(Generator):
-    """Dense blocks in LR, then twice nearest ×2 with a convolution, and two convolutions in HR.
+    """Dense blocks in LR, then nearest ×2 with a convolution, twice, and two convolutions in HR.
 
-    16,697,987 parameters with 23 blocks of 64 channels, that grow by half as many. It reaches
-    349 LR pixels: tiles are exact but carry that much context.
+    16,697,987 parameters with 23 blocks of 64 channels, which grow by half as many. Its radius is
+    349 LR pixels, so `inference.tiles` measures how much context its weights really need.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:

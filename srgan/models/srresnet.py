@@ -12,10 +12,10 @@ from srgan.models.base import Generator
 
 
 class SharedPReLU(nn.PReLU):
-    """`nn.PReLU()` to the bit, weights and gradients alike.
+    """Bit-identical to `nn.PReLU()`, in weights and gradients.
 
-    torch 2.13 computes the gradients on a CPU value by value, a seventh of SRResNet's training
-    step; the same by whole tensors takes an eighth of that time in bf16.
+    torch 2.13 computes the gradients on a CPU value by value, which takes a seventh of SRResNet's
+    training step. With whole tensors it takes an eighth of that time in bf16.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class _SharedPReLU(torch.autograd.Function):
 
 
 _SHUFFLES = {2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2)}
-"""Factors of the sub-pixel stages for each scale; the paper's ×4 is two times ×2."""
+"""Factors of the sub-pixel stages for each scale; the paper's ×4 is ×2 twice."""
 
 
 class _ResidualBlock(nn.Module):
@@ -55,7 +55,7 @@ class _ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        # Batch norm subtracts the mean, and a bias of the convolution before it with that.
+        # No bias before batch norm, which subtracts it with the mean.
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
@@ -87,7 +87,7 @@ def _head_radius(factors: tuple[int, ...]) -> int:
 class SRResNet(Generator):
     """Residual blocks with batch norm, a long skip, sub-pixel stages, 9×9 at both ends.
 
-    Every PReLU has one slope for all its channels. 1,547,350 parameters with 16 blocks of
+    Every PReLU has one slope for all channels. 1,547,350 parameters with 16 blocks of
     64 channels at ×4.
     """
 

@@ -1,8 +1,8 @@
-"""Named weights of perceptual networks: where they lie in the bucket, verified at every load.
+"""Weights of perceptual networks in the bucket, verified at every load.
 
-``weights/<sha256>`` is the file as published, ``weights/<network>.json`` says which one was
-mirrored last under that name. `srgan weights mirror` writes both; nothing here reaches further
-than the bucket, and nothing needs torch.
+``weights/<sha256>`` is the file as published, ``weights/<network>.json`` names the one that was
+mirrored last for that network. `srgan weights mirror` writes both. Nothing here reads anything but
+the bucket or needs torch.
 """
 
 import hashlib
@@ -21,20 +21,20 @@ GET_A_JUDGE = (
     "`srgan weights mirror squeezenet1_1`, or without internet "
     "`srgan weights mirror squeezenet1_1 --from FILE`"
 )
-"""The command with which a bucket without perceptual weights gets some."""
+"""The command that puts perceptual weights into a bucket."""
 
 
 class MirroredWeights(Ref):
-    """The file that was mirrored last under a network's name."""
+    """The file that was mirrored last for a network."""
 
     network: FeatureNetwork
     sha256: str
     source: str
-    """Where it came from: an https URL, an S3 URI or a file."""
+    """Origin of the file: an https URL, an S3 URI or a path."""
 
 
 def mirror_command(network: FeatureNetwork, weights: str) -> str:
-    """The command that puts weights into the bucket; `weights` is how their SHA-256 begins."""
+    """Return the command that puts weights into the bucket; `weights` begins their SHA-256."""
     command = f"`srgan weights mirror {network}"
     if weights.startswith(PUBLISHED_WEIGHTS[network].digest):
         return command + "`"
@@ -42,7 +42,7 @@ def mirror_command(network: FeatureNetwork, weights: str) -> str:
 
 
 def hash_in_name(source: str) -> str:
-    """How a file's SHA-256 begins by its name: ``vgg19-dcbb9e9d.pth``, torch's way; or ""."""
+    """Begin of the SHA-256 in a file name like torch's ``vgg19-dcbb9e9d.pth``, or ""."""
     match = _HASH_IN_NAME.search(source)
     return match[1] if match else ""
 
@@ -50,9 +50,9 @@ def hash_in_name(source: str) -> str:
 def publish_weights(
     store: ObjectStore, network: FeatureNetwork, data: bytes, source: str
 ) -> MirroredWeights:
-    """Put a weights file into the bucket and let the network's name point to it.
+    """Put a weights file into the bucket and point the network's name to it.
 
-    Written even where the key exists: that is how altered bytes are mended.
+    Writes even if the key exists, which mends altered bytes.
     """
     mirrored = MirroredWeights(
         network=network, sha256=hashlib.sha256(data).hexdigest(), source=source
@@ -63,7 +63,7 @@ def publish_weights(
 
 
 def find_mirrored(store: ObjectStore, network: FeatureNetwork) -> MirroredWeights | None:
-    """What was mirrored last under the network's name; None before the first time."""
+    """Find the weights that were mirrored last for a network; None if there are none."""
     mend = f"mend it with `srgan weights mirror {network}`"
     try:
         return find_document(store, mirrored_key(network), MirroredWeights, mend=mend)
@@ -72,29 +72,29 @@ def find_mirrored(store: ObjectStore, network: FeatureNetwork) -> MirroredWeight
 
 
 def find_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> str:
-    """Full SHA-256 of the mirrored file whose digest begins with `weights` (8 to 64 hex digits).
+    """Find the SHA-256 of the mirrored file that begins with `weights` (8 to 64 hex digits).
 
-    Reads nothing. `CheckpointError` names the command that mends it where there is not one.
+    Does not read the file. `CheckpointError` names the command that mirrors a missing one.
     """
     found = [info.key.removeprefix(WEIGHTS) for info in store.list(weights_key(weights))]
     digests = sorted(name for name in found if re.fullmatch("[0-9a-f]{64}", name))
     if not digests:
         raise CheckpointError(
-            f"the weights {weights}… of {network} are not in {store.uri(WEIGHTS)}; get them "
+            f"the weights {weights}… of {network} are not in {store.uri(WEIGHTS)}; put them "
             f"there with {mirror_command(network, weights)}"
         )
     if len(digests) > 1:
         raise CheckpointError(
-            f"{len(digests)} files in {store.uri(WEIGHTS)} begin with {weights}; name more digits "
+            f"{len(digests)} files in {store.uri(WEIGHTS)} begin with {weights}; give more digits "
             f"of the SHA-256: {', '.join(digests)}"
         )
     return digests[0]
 
 
 def read_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> bytes:
-    """The mirrored file whose SHA-256 begins with `weights`, verified.
+    """Read and verify the mirrored file whose SHA-256 begins with `weights`.
 
-    Missing or altered bytes are a `CheckpointError` that names the command that mends them.
+    `CheckpointError` for missing or altered bytes names the command that mends them.
     """
     digest = find_weights(store, network, weights)
     data = store.get(weights_key(digest))
@@ -108,6 +108,6 @@ def read_weights(store: ObjectStore, network: FeatureNetwork, weights: str) -> b
 
 
 def find_judges(store: ObjectStore) -> dict[FeatureNetwork, str]:
-    """SHA-256 of the weights of every network that is mirrored in the bucket, by its name."""
+    """Find the SHA-256 of the weights of every network that is mirrored in the bucket, by name."""
     mirrored = {network: find_mirrored(store, network) for network in DISTANCES}
     return {network: found.sha256 for network, found in mirrored.items() if found}

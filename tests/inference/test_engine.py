@@ -49,7 +49,7 @@ GENERATORS = [SRRESNET, NARROW, THREE, FAST, *OTHERS, Nearest(2), Bilinear(3), B
 
 
 class _Recorder(Generator):
-    """Runs another generator and keeps, per tile, the floats and the size that it was asked for."""
+    """Runs another generator and keeps the size and the floats of each tile."""
 
     def __init__(self, inner: Generator) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def test_a_tiled_image_is_the_whole_image_in_every_pixel(
 
 
 def middle_of_three(generator: Generator, *, trunk_radius: int) -> tuple[Tensor, Tensor]:
-    """Floats of a tile that has just the context it needs on both sides; the same in the whole."""
+    """Floats of a tile with just enough context on both sides, and of the whole image there."""
     image, s = photo_of(145, 450), generator.scale
     recorder = _Recorder(generator)
     recorder.trunk_radius = trunk_radius
@@ -109,7 +109,7 @@ def test_the_floats_of_a_tile_are_bit_identical_before_rounding(generator: Gener
     assert torch.equal(tiled, whole)
 
 
-def test_one_pixel_less_context_is_not_enough() -> None:
+def test_one_pixel_of_context_less_is_not_enough() -> None:
     tiled, whole = middle_of_three(SRRESNET, trunk_radius=SRRESNET.trunk_radius - 1)
     assert not torch.equal(tiled, whole)
 
@@ -124,7 +124,7 @@ def test_auto_stays_within_50_db_of_fp32(generator: Generator) -> None:
 
 
 @pytest.mark.parametrize("generator", [SRRESNET, NARROW, FAST], ids=["srresnet", "narrow", "fast"])
-def test_auto_gives_tiles_no_seams(generator: Generator) -> None:
+def test_auto_leaves_no_seams_between_tiles(generator: Generator) -> None:
     image = noise_and_shapes(330, 310)
     small, large = (
         Engine(copy.deepcopy(generator), tile=tile, precision="auto", device="cpu").upscale(image)
@@ -150,7 +150,7 @@ def test_memory_follows_the_tile_not_the_image() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 1, 127, 128, 254, 255])
-def test_every_level_survives_the_way_through_the_network_range(level: int) -> None:
+def test_every_level_survives_the_conversion_to_floats_and_back(level: int) -> None:
     image = np.full((3, 4, 3), level, np.uint8)
     result = Engine(Nearest(2), tile=64, device="cpu").upscale(image)
     np.testing.assert_array_equal(result, np.full((6, 8, 3), level, np.uint8))
@@ -207,7 +207,7 @@ def test_alpha_is_upscaled_by_bicubic_whatever_the_network() -> None:
 @pytest.mark.parametrize("tile", [1, 150])
 @pytest.mark.parametrize("alpha", [False, True])
 @pytest.mark.parametrize("gray", [False, True])
-def test_a_result_that_memory_does_not_hold_is_on_the_disk_and_the_same(
+def test_a_result_too_large_for_memory_is_on_disk_and_the_same(
     gray: bool, alpha: bool, tile: int, tmp_path: Path
 ) -> None:
     pixels = photo_of(160, 310)
@@ -232,7 +232,7 @@ def test_a_result_that_memory_does_not_hold_is_on_the_disk_and_the_same(
     assert engine.held_bytes(photo) < photo.pixels.nbytes * 16
 
 
-def test_a_result_is_spooled_where_it_and_its_encoding_exceed_the_budget() -> None:
+def test_a_result_is_spooled_if_it_and_its_encoding_exceed_the_budget() -> None:
     engine = Engine(FAST, tile=64, memory_bytes=PROCESS_BYTES + 65 * 3 * 10_000, device="cpu")
     assert not engine.is_spooled(Photo(photo_of(100, 100)))
     assert engine.is_spooled(Photo(photo_of(100, 101)))
@@ -240,7 +240,7 @@ def test_a_result_is_spooled_where_it_and_its_encoding_exceed_the_budget() -> No
     assert engine.held_bytes(Photo(photo_of(100, 101))) == 3 * 10_100
 
 
-def test_what_a_result_is_resampled_to_counts_before_it_is_made(
+def test_the_resampled_size_counts_before_the_result_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     budget = PROCESS_BYTES + 65 * 3 * 10_000
@@ -255,7 +255,7 @@ def test_what_a_result_is_resampled_to_counts_before_it_is_made(
 
 def test_a_disk_without_room_for_a_result_is_refused_before_work_starts(tmp_path: Path) -> None:
     recorder = _Recorder(Nearest(2))
-    recorder.scale = 2**22  # nobody has a disk for that
+    recorder.scale = 2**22  # larger than any disk
     engine = Engine(recorder, tile=64, device="cpu", spool=tmp_path)
     with pytest.raises(ImageError, match=rf"no_space: .* in {tmp_path}.*--spool"):
         engine.upscale_photo(Photo(photo_of(200, 200)))
@@ -292,7 +292,7 @@ def test_metadata_is_carried_and_dpi_grow_with_the_scale() -> None:
         (np.zeros((4, 4, 3), np.float32), r"\(4, 4, 3\) float32"),
     ],
 )
-def test_what_is_no_rgb_image_is_refused(image: Any, message: str) -> None:
+def test_an_array_that_is_not_an_rgb_image_is_refused(image: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Engine(FAST, tile=64, device="cpu").upscale(image)
 
@@ -302,7 +302,7 @@ def test_a_tile_without_pixels_is_refused() -> None:
         Engine(FAST, tile=0)
 
 
-def test_values_that_are_no_numbers_are_an_error_and_no_black_pixels() -> None:
+def test_nan_is_an_error_and_does_not_become_black_pixels() -> None:
     generator = random_generator(GeneratorConfig(kind="srresnet", scale=2, num_channels=4))
     with torch.no_grad():
         for parameter in generator.parameters():
@@ -312,7 +312,7 @@ def test_values_that_are_no_numbers_are_an_error_and_no_black_pixels() -> None:
 
 
 def deep_of(image: Pixels) -> NDArray[np.uint16]:
-    """16 bits with detail below the levels of 8."""
+    """Make 16 bits with detail below the levels of 8 bits."""
     noise = np.random.default_rng(9).integers(0, 257, image.shape)
     return np.minimum(image.astype(np.uint32) * 257 + noise, 65_535).astype(np.uint16)
 
@@ -327,20 +327,20 @@ def test_16_bits_give_16_bits_as_fine_as_the_networks_floats(generator: Generato
     expected = ((sr.permute(1, 2, 0).numpy() + 1) * 32_767.5).round().clip(0, 65_535)
     assert result.dtype == np.uint16
     np.testing.assert_array_equal(result, expected)
-    assert len(np.unique(result)) > 10_000, "not the levels of 8 bits in a wider coat"
+    assert len(np.unique(result)) > 10_000, "not just the levels of 8 bits"
 
 
 def test_16_bits_are_computed_in_fp32_whatever_the_precision() -> None:
     photo = Photo(deep_of(photo_of(20, 30)), alpha=deep_of(photo_of(20, 30))[:, :, 0])
     exact = Engine(SRRESNET, tile=64).upscale_photo(photo)
     auto = Engine(SRRESNET, tile=64, precision="auto")
-    auto._dtype = torch.bfloat16  # as where the processor has instructions for it
+    auto._dtype = torch.bfloat16  # as on a processor with instructions for it
     result = auto.upscale_photo(photo)
     np.testing.assert_array_equal(result.pixels, exact.pixels)
     np.testing.assert_array_equal(result.alpha, exact.alpha)
 
 
-def test_16_bits_and_pages_on_the_disk_are_those_in_memory(tmp_path: Path) -> None:
+def test_16_bits_and_pages_on_disk_equal_those_in_memory(tmp_path: Path) -> None:
     image = deep_of(photo_of(60, 70))
     photo = Photo(
         image, alpha=image[..., 0].copy(), pages=(Photo(photo_of(50, 40)[..., 0].copy()),)
@@ -356,7 +356,7 @@ def test_16_bits_and_pages_on_the_disk_are_those_in_memory(tmp_path: Path) -> No
         if precision == "fp32":
             np.testing.assert_array_equal(result.pages[0].pixels, expected.pages[0].pixels)
         off = np.abs(result.pixels.astype(int) - expected.pixels)
-        assert off.max() <= 1, "folding rounds elsewhere"
+        assert off.max() <= 1, "folding rounds differently"
         np.testing.assert_array_equal(result.alpha, expected.alpha)
 
 
@@ -368,9 +368,7 @@ def test_a_gray_16_bit_photo_stays_gray_and_deep() -> None:
 
 @pytest.mark.parametrize("generator", [SRRESNET, FAST, Bicubic(4), Bilinear(3)])
 @pytest.mark.parametrize("hidden", [0, 255])
-def test_a_cut_out_has_no_fringe_of_what_its_transparent_pixels_hide(
-    generator: Generator, hidden: int
-) -> None:
+def test_a_cut_out_has_no_fringe_of_its_hidden_colours(generator: Generator, hidden: int) -> None:
     y, x = np.mgrid[0:40, 0:40]
     inside = (y - 20) ** 2 + (x - 20) ** 2 < 150
     colour = np.array([200, 120, 40], np.uint8)

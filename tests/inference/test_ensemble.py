@@ -1,4 +1,4 @@
-"""The self-ensemble of a network."""
+"""Self-ensemble of a network."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ GENERATOR = random_generator(
 
 
 @torch.no_grad()
-def test_it_does_not_care_how_the_image_lies() -> None:
+def test_it_does_not_depend_on_how_the_image_is_turned() -> None:
     lr = torch.rand(1, 3, 7, 9, generator=torch.Generator().manual_seed(0))
     ensemble = SelfEnsemble(GENERATOR)
     expected = ensemble(lr)
@@ -26,16 +26,16 @@ def test_it_does_not_care_how_the_image_lies() -> None:
             turned = torch.rot90(lr.flip(3) if flipped else lr, turns, (2, 3))
             sr = torch.rot90(ensemble(turned), -turns, (2, 3))
             torch.testing.assert_close(sr.flip(3) if flipped else sr, expected)
-    assert not torch.allclose(GENERATOR(lr), expected), "one network alone does care"
+    assert not torch.allclose(GENERATOR(lr), expected), "a single network depends on it"
 
 
 @torch.no_grad()
-def test_of_what_does_not_care_itself_it_changes_nothing() -> None:
+def test_it_changes_nothing_for_a_network_that_is_symmetric() -> None:
     lr = torch.rand(1, 3, 6, 5, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(SelfEnsemble(Bicubic(3))(lr), Bicubic(3)(lr))
 
 
-def test_lower_precision_and_a_memory_budget_know_it_too() -> None:
+def test_it_works_with_lower_precision_and_a_memory_budget() -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
     ensemble = SelfEnsemble(GENERATOR)
     exact = Engine(ensemble, device="cpu").upscale(image)
@@ -52,6 +52,6 @@ def test_tiles_give_the_whole_images_result() -> None:
     np.testing.assert_array_equal(whole, tiled)
 
 
-def test_it_has_no_weights_of_its_own_to_save() -> None:
+def test_it_has_no_weights_to_save() -> None:
     with pytest.raises(ValueError, match="SelfEnsemble has no weights"):
         dump_generator(SelfEnsemble(GENERATOR))

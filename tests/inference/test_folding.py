@@ -42,7 +42,7 @@ def test_the_original_stays_as_it_was() -> None:
     assert str(generator) == layers
 
 
-def test_nothing_is_left_of_batch_norm_and_prelu() -> None:
+def test_batch_norm_and_prelu_are_gone() -> None:
     kinds = {type(module) for module in folded(network(CONFIGS[2])).modules()}
     assert not kinds & {nn.BatchNorm2d, nn.PReLU}
 
@@ -52,9 +52,7 @@ def test_a_slope_for_each_channel_is_kept() -> None:
 
 
 @pytest.mark.parametrize(("factor", "kernel"), [(2, 9), (3, 9), (2, 3), (4, 5), (3, 1)])
-def test_a_convolution_before_the_shuffle_equals_the_one_behind_it(
-    factor: int, kernel: int
-) -> None:
+def test_a_convolution_before_the_shuffle_equals_the_one_after_it(factor: int, kernel: int) -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(5, 3, kernel, padding=kernel // 2)
     unshuffled = torch.randn(2, 5 * factor**2, 7, 6)

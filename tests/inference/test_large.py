@@ -1,4 +1,4 @@
-"""Images whose results are larger than the memory they may take, in processes of their own."""
+"""Images whose results exceed the memory budget, each in a separate process."""
 
 import subprocess
 import sys
@@ -30,9 +30,9 @@ def draw_large(path: Path, side: int) -> NDArray[np.uint8]:
 
 
 def peak_bytes(*arguments: str) -> int:
-    """Of resident memory of `srgan` with these arguments.
+    """Peak of resident memory of `srgan` with these arguments.
 
-    Linux counts the peak of the process that started it as its own: here that is a small one.
+    On Linux a process starts with the peak of its parent, so a small process starts `srgan`.
     """
     code = (
         "import resource, subprocess, sys\n"
@@ -45,7 +45,7 @@ def peak_bytes(*arguments: str) -> int:
 
 
 def check_middle(path: Path, lr: NDArray[np.uint8], generator: Generator) -> None:
-    """The result's rows in the middle are those of an engine that sees only a part."""
+    """Compare the rows in the middle with those of an engine that gets only this part."""
     large: Any = pyvips.Image.new_from_file(str(path), access="sequential")
     scale, side = generator.scale, lr.shape[0]
     assert (large.width, large.height) == (side * scale, side * scale)

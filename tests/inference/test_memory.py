@@ -17,11 +17,11 @@ from tests.support.pixels import photo_of
 
 SRRESNET = build_generator(GeneratorConfig())
 NOT_THERE = 2**60
-"""Bytes that no machine has."""
+"""More bytes than any machine has."""
 
 
 class _Hungry(Generator):
-    """Nearest, whose trunk or head really asks for too much above a number of pixels."""
+    """Nearest, but its trunk allocates too much memory above a number of pixels."""
 
     def __init__(self, most_pixels: int, allocator: str) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class _Hungry(Generator):
 
 @pytest.mark.parametrize("allocator", ["torch", "numpy"])
 @pytest.mark.parametrize("tile", [None, 600])
-def test_when_memory_runs_out_the_tile_is_halved_and_the_result_is_whole(
+def test_when_memory_runs_out_the_tile_is_halved_and_the_result_is_complete(
     allocator: str, tile: int | None
 ) -> None:
     image = photo_of(620, 500)
@@ -64,13 +64,13 @@ def test_the_next_image_starts_with_the_tile_that_fitted() -> None:
     assert max(hungry.sizes) <= 40_000
 
 
-def test_where_the_smallest_tile_is_too_large_the_error_comes_through() -> None:
+def test_if_the_smallest_tile_is_too_large_the_error_is_raised() -> None:
     with pytest.raises(RuntimeError, match="memory") as caught:
         Engine(_Hungry(100, "torch"), tile=600, device="cpu").upscale(photo_of(300, 300))
     assert is_out_of_memory(caught.value)
 
 
-def test_other_errors_of_torch_are_no_lack_of_memory() -> None:
+def test_other_errors_of_torch_do_not_count_as_out_of_memory() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.zeros(2) @ torch.zeros(3)
     assert not is_out_of_memory(caught.value)
@@ -81,7 +81,7 @@ def test_costs_count_what_is_alive_at_once() -> None:
         GeneratorConfig(kind="bicubic_resnet", scale=2, num_blocks=2, num_channels=16)
     )
     costs = costs_of(network, torch.float32, lambda sr: sr)
-    # The stream, the block's own features and the convolution's result, beside the pixels.
+    # The stream, the features of the block, the result of the convolution, and the pixels.
     assert costs.trunk == pytest.approx(3 * 16 * 4 + 12, abs=16 * 4 + 12)
     assert costs.kept == 16 * 4 + 12
     assert costs.head >= 12 * 4 + 16 * 4
@@ -101,7 +101,7 @@ def test_the_largest_tile_fits_and_the_next_does_not() -> None:
     assert costs.peak_bytes(tile, 40) <= 2**30 < costs.peak_bytes(tile + 144, 40)
 
 
-def test_a_budget_without_room_for_one_tile_is_refused_with_what_it_takes() -> None:
+def test_a_budget_without_room_for_one_tile_is_refused_with_the_size_it_needs() -> None:
     with pytest.raises(ConfigError, match=r"takes \d\.\d GiB .* raise --memory"):
         Engine(copy.deepcopy(SRRESNET), memory_bytes=PROCESS_BYTES + 2**20, device="cpu")
 

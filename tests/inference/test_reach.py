@@ -42,7 +42,7 @@ def test_with_the_effective_radius_tiles_differ_by_a_level_in_one_value_of_10_00
 
 
 class _FarSighted(Generator):
-    """Nearest of the mean over so many pixels to both sides; its stated radius is 120."""
+    """Nearest of the mean over `seen` pixels on both sides; its stated radius is 120."""
 
     def __init__(self, seen: int) -> None:
         super().__init__()
@@ -60,22 +60,22 @@ class _FarSighted(Generator):
 
 
 @pytest.mark.parametrize("seen", [9, 30, 60])
-def test_the_effective_radius_is_found_where_it_is_smaller_than_the_stated_one(seen: int) -> None:
+def test_an_effective_radius_smaller_than_the_stated_one_is_found(seen: int) -> None:
     total = reach_of(_FarSighted(seen).eval()).total
     assert seen <= total <= seen + 16
 
 
-def test_where_cuts_are_felt_too_far_the_whole_radius_is_taken() -> None:
+def test_the_whole_radius_is_taken_if_cuts_are_felt_too_far() -> None:
     assert reach_of(_FarSighted(115).eval()).total == 120
 
 
-def test_networks_of_a_small_radius_keep_it_whole() -> None:
+def test_networks_with_a_small_radius_keep_it() -> None:
     for generator in (build_generator(GeneratorConfig()).eval(), Bicubic(4)):
         assert generator.radius <= LARGEST_EXACT_RADIUS
         assert reach_of(generator) == Reach(generator.trunk_radius, generator.head_radius)
 
 
-def test_the_reach_of_a_network_that_is_all_head_is_all_head() -> None:
+def test_all_the_reach_of_a_network_without_a_trunk_is_in_its_head() -> None:
     reach = reach_of(SelfEnsemble(copy.deepcopy(DEEP)))
     assert reach.trunk == 0
     assert 0 < reach.head < DEEP.radius

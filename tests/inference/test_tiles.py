@@ -53,7 +53,7 @@ def test_all_windows_of_an_axis_have_one_size_bounded_by_the_tile(
 
 
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(1, 200), st.integers(0, 8))
-def test_no_part_of_an_image_is_so_small_that_torch_computes_it_in_another_way(
+def test_every_part_is_large_enough_for_the_same_algorithm_in_torch(
     height: int, width: int, tile: int, head: int
 ) -> None:
     for part in tiles(height, width, tile=tile, trunk_radius=5, head_radius=head):
@@ -103,14 +103,14 @@ def test_pieces_cover_a_tile_once_with_the_context_of_the_head(
 
 
 @given(st.integers(144, 3000))
-def test_pieces_are_of_one_size_that_caches_hold(tile: int) -> None:
+def test_pieces_have_one_size_that_fits_into_caches(tile: int) -> None:
     (part,) = axis_tiles(tile, tile=tile, trunk_radius=9, head_radius=0)
     lengths = {piece.features.length for piece in part.pieces}
     assert len(lengths) == 1
     assert 144 <= lengths.pop() < 288
 
 
-def test_tiles_go_on_from_a_row() -> None:
+def test_tiles_continue_from_a_row() -> None:
     rows = [part.rows.core for part in tiles(500, 90, tile=300, trunk_radius=3, head_radius=1)]
     later = [
         part.rows.core

@@ -1,4 +1,4 @@
-"""MSRResNet and RRDBNet: the networks whose public weights are to be loaded, written out."""
+"""MSRResNet and RRDBNet, whose public weights can be loaded, written out."""
 
 from collections.abc import Callable
 

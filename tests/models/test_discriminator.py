@@ -37,7 +37,7 @@ def test_it_is_the_network_of_figure_4_written_out() -> None:
     x, index = images, 0
     for number in range(8):
         bias = weights.get(f"features.{index}.bias")
-        assert (bias is None) == (number > 0), "only the convolution without batch norm has one"
+        assert (bias is None) == (number > 0), "only the convolution without batch norm has a bias"
         x = F.conv2d(x, weights[f"features.{index}.weight"], bias, 1 + number % 2, 1)
         if number:
             index += 1
@@ -61,7 +61,7 @@ def gradients(net: nn.Module) -> list[torch.Tensor]:
 
 
 def test_two_calls_before_one_backward_keep_their_gradients() -> None:
-    # The discriminator's own step; layers in place or reused buffers would break it.
+    # As in the discriminator's step; in-place layers or reused buffers would break it.
     net = build_discriminator(SMALL, 16)
     real, fake = torch.rand(2, 2, 3, 16, 16)
     net(real).sum().backward()
@@ -71,7 +71,7 @@ def test_two_calls_before_one_backward_keep_their_gradients() -> None:
     for_fake = gradients(net)
     net.zero_grad()
     (net(real).sum() + net(fake).sum()).backward()
-    # DDP would wait for ever for a parameter without a gradient: there must be one for each.
+    # DDP would wait for ever for a missing gradient, so every parameter must have one.
     for both, one, other in zip(gradients(net), for_real, for_fake, strict=True):
         torch.testing.assert_close(both, one + other)
 
@@ -90,12 +90,12 @@ def test_patches_of_another_size_are_refused_with_both_sizes() -> None:
         net(torch.rand(2, 3, 24, 24))
 
 
-def test_levels_are_refused_by_their_type() -> None:
+def test_8_bit_levels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"floats in \[−1, 1\], got torch.uint8"):
         build_discriminator(SMALL, 16)(torch.zeros(2, 3, 16, 16, dtype=torch.uint8))
 
 
-def test_one_patch_too_small_for_batch_norm_is_refused_in_training_alone() -> None:
+def test_one_patch_too_small_for_batch_norm_is_refused_only_in_training() -> None:
     net = build_discriminator(SMALL, 16)
     with pytest.raises(ValueError, match="one patch of 16 pixels a side leaves batch norm"):
         net(torch.rand(1, 3, 16, 16))

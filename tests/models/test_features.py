@@ -1,4 +1,4 @@
-"""VGG19 and SqueezeNet 1.1: torchvision's names, the paper's layers, gradients to the images."""
+"""VGG19 and SqueezeNet 1.1: torchvision's names, the paper's layers, gradients of the images."""
 
 import pickle
 
@@ -139,14 +139,14 @@ def test_a_file_that_would_run_code_is_refused() -> None:
             return print, ("this ran",)
 
     for data in (as_pth({"x": Harmful()}), pickle.dumps(Harmful(), 2)):  # type: ignore[dict-item]
-        with pytest.raises(CheckpointError, match="no readable weights file"):
+        with pytest.raises(CheckpointError, match="not a readable weights file"):
             load_extractor(data, "squeezenet1_1", ["fire2"])
 
 
-@pytest.mark.parametrize("text", [b"error: 404", b"hello world, no weights", b"<html>", b""])
-def test_a_file_that_is_none_is_refused(text: bytes) -> None:
-    """A server's error page, for one: torch's unpickler fails on each in its own way."""
-    with pytest.raises(CheckpointError, match="no readable weights file"):
+@pytest.mark.parametrize("text", [b"error: 404", b"hello world, not weights", b"<html>", b""])
+def test_a_file_that_does_not_hold_weights_is_refused(text: bytes) -> None:
+    """Such as a server's error page; torch's unpickler fails on each with another exception."""
+    with pytest.raises(CheckpointError, match="not a readable weights file"):
         load_extractor(text, "squeezenet1_1", ["fire2"])
 
 
@@ -165,7 +165,7 @@ def test_weights_that_do_not_fit_are_named(change: dict[str, Tensor | None], mes
         load_extractor(data, "squeezenet1_1", ["fire2"])
 
 
-def test_an_unknown_layer_is_refused_with_those_there_are() -> None:
+def test_an_unknown_layer_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"vgg19 has no layers \['vgg99'\]; there are: vgg11, "):
         FeatureExtractor("vgg19", ["vgg99"])
 
@@ -178,6 +178,6 @@ def test_an_unknown_layer_is_refused_with_those_there_are() -> None:
         (torch.zeros(1, 3, 40, 23), "24 pixels a side"),
     ],
 )
-def test_images_that_are_none_are_refused(bad: Tensor, message: str) -> None:
+def test_tensors_that_are_not_images_are_refused(bad: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FeatureExtractor("squeezenet1_1", ["fire2"])(bad)

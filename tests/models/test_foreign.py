@@ -1,4 +1,4 @@
-"""Checkpoints of others, made here with the same keys and shapes as the published ones."""
+"""Foreign checkpoints, made here with the same keys and shapes as the published ones."""
 
 import pickle
 from io import BytesIO
@@ -106,7 +106,7 @@ def test_srresnet_of_the_common_naming_makes_the_same_images(
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
-def test_prefixes_of_wrappers_are_taken_off(prefix: str) -> None:
+def test_prefixes_of_wrappers_are_removed(prefix: str) -> None:
     state = {prefix + name: tensor for name, tensor in COMMON.state_dict().items()}
     assert_same_images(saved({"state_dict": state}), COMMON, unit_range=True)
 
@@ -119,7 +119,7 @@ def test_averaged_weights_are_preferred_to_the_last_ones() -> None:
     assert_same_images(saved(checkpoint), COMMON, unit_range=True)
 
 
-def test_a_container_that_is_empty_is_none() -> None:
+def test_an_empty_container_is_skipped() -> None:
     checkpoint = {"params_ema": {}, "params": COMMON.state_dict()}
     assert_same_images(saved(checkpoint), COMMON, unit_range=True)
 
@@ -150,7 +150,7 @@ def test_basicsrs_networks_are_read_from_where_basicsr_puts_them(
     ],
     ids=["MSRResNet", "RRDBNet", "SRResNet", "ours"],
 )
-def test_a_file_is_said_to_be_what_it_is(data: bytes, name: str) -> None:
+def test_the_format_of_a_file_is_named(data: bytes, name: str) -> None:
     assert read_import(data).format == name
 
 
@@ -189,12 +189,12 @@ def test_rrdbnet_under_esrgans_own_names_makes_the_same_images() -> None:
     assert_same_images(saved(renamed), RRDBNET, unit_range=False)
 
 
-def test_safetensors_of_others_are_read_too() -> None:
+def test_foreign_safetensors_are_read_too() -> None:
     data = save({name: tensor.contiguous() for name, tensor in COMMON.state_dict().items()})
     assert_same_images(data, COMMON, unit_range=True)
 
 
-def test_files_of_ours_are_loaded_as_ever() -> None:
+def test_files_in_our_format_are_loaded() -> None:
     assert_same_images(dump_generator(RRDBNET), RRDBNET, unit_range=False)
 
 
@@ -209,7 +209,7 @@ def test_half_precision_becomes_float32() -> None:
     assert {p.dtype for p in generator.parameters()} == {torch.float32}
 
 
-def test_tensors_that_share_a_storage_can_be_saved_as_ours() -> None:
+def test_tensors_that_share_a_storage_can_be_saved_in_our_format() -> None:
     state = MSRRESNET.state_dict()
     flat = torch.cat([tensor.flatten() for tensor in state.values()])
     sizes = [tensor.numel() for tensor in state.values()]
@@ -243,11 +243,13 @@ def test_an_imported_generator_can_be_trained() -> None:
         ({"conv1.0.weight": "text"}, "conv1.0.weight holds str, not a tensor"),
         (
             {"upsampling.0.upsample_block.0.weight": torch.zeros(100, 4, 3, 3)},
-            "this SRResNet is none that can be built",
+            "this SRResNet cannot be built",
         ),
     ],
 )
-def test_what_does_not_fit_is_named_as_in_the_file(changes: dict[str, Any], message: str) -> None:
+def test_keys_that_do_not_fit_are_named_as_in_the_file(
+    changes: dict[str, Any], message: str
+) -> None:
     state = {**COMMON.state_dict(), **changes}
     data = saved({"state_dict": {k: v for k, v in state.items() if v is not None}})
     with pytest.raises(CheckpointError, match=message):
@@ -287,7 +289,7 @@ class _Bomb:
 @pytest.mark.parametrize(
     "value", [_Bomb(), COMMON, {"state_dict": COMMON.state_dict(), "b": _Bomb()}]
 )
-def test_a_file_that_would_run_code_is_refused_unrun(value: object) -> None:
+def test_a_file_that_would_run_code_is_refused_and_not_run(value: object) -> None:
     with pytest.raises(
         CheckpointError, match=r"would run .*, and files that run code are not loaded"
     ):
@@ -297,17 +299,17 @@ def test_a_file_that_would_run_code_is_refused_unrun(value: object) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "neither a safetensors file nor a whole one of torch.save: it is empty"),
+        (b"", "neither a safetensors file nor a complete one of torch.save: it is empty"),
         (b"<html>not found</html>", "neither .*: it begins with b'<html>not found<'"),
         (saved(COMMON.state_dict())[:-100], "neither a safetensors file nor"),
-        (dump_generator(MSRRESNET)[:-1], "no whole safetensors file"),
+        (dump_generator(MSRRESNET)[:-1], "not a complete safetensors file"),
         (saved([torch.zeros(1)]), "expected a dictionary of tensors, got list"),
-        (saved({"epoch": 3}), "epoch holds int, not a tensor; weights are looked for"),
+        (saved({"epoch": 3}), "epoch holds int, not a tensor; weights are expected"),
         (saved({}), "unknown keys: none"),
         (pickle.dumps({"a": 1}), "neither a safetensors file nor"),
     ],
     ids=["empty", "text", "cut", "ours cut", "a list", "no weights", "nothing", "plain pickle"],
 )
-def test_what_holds_no_weights_is_refused(data: bytes, message: str) -> None:
+def test_a_file_without_weights_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         import_generator(data)

@@ -11,7 +11,7 @@ from srgan.models.base import Generator
 from srgan.models.bicubic_resnet import BicubicResNet
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic, Bilinear, Nearest
-from srgan.models.srresnet import SRResNet
+from srgan.models.srresnet import SharedPReLU, SRResNet
 from srgan.resize import upsample
 from tests.support.networks import random_generator
 
@@ -135,7 +135,7 @@ def reach_of(generator: Generator, *, head_alone: bool) -> int:
     side = 2 * middle + 1
     lr = torch.rand(1, 3, side, side)
     features = generator.trunk(lr).detach()
-    # double, so that no true dependence vanishes below the precision
+    # in double, so that no true dependence falls below the precision
     generator.double()
     lr, features = (x.double().requires_grad_() for x in (lr, features))
     sr = generator.head(features, lr) if head_alone else generator(lr)
@@ -151,7 +151,7 @@ def reach_of(generator: Generator, *, head_alone: bool) -> int:
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=IDS)
 def test_nothing_beyond_the_stated_radius_reaches_the_output(generator: Generator) -> None:
-    # One more than needed where bicubic reaches further than the head's convolution beside it.
+    # One more than needed if bicubic reaches further than the convolution of the head.
     convolution = {"BicubicResNet": 1, "ESPCN": 1, "FSRCNN": 2 if generator.scale == 2 else 1}
     slack = generator.head_radius - convolution.get(type(generator).__name__, generator.head_radius)
     assert reach_of(generator, head_alone=False) == generator.radius - slack
@@ -235,7 +235,7 @@ def test_bilinear_is_the_usual_one(scale: Scale) -> None:
         (torch.full((1, 3, 8, 8), torch.nan), r"in \[0, 1\], got values from nan to nan"),
     ],
 )
-def test_what_is_no_lr_image_is_refused_by_shape_type_or_range(
+def test_a_tensor_that_is_not_an_lr_image_is_refused_by_shape_type_or_range(
     lr: torch.Tensor, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -250,3 +250,37 @@ def test_an_lr_image_of_another_type_than_the_weights_is_refused(dtype: torch.dt
         generator(lr)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert generator(lr.bfloat16()).isfinite().all()
+
+
+def passes(
+    layer: nn.Module, features: torch.Tensor, gradient: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Output, gradient of the input and gradient of the slope."""
+    features = features.clone(memory_format=torch.preserve_format).requires_grad_()
+    activated = layer(features)
+    activated.backward(gradient)
+    assert features.grad is not None
+    assert layer.weight.grad is not None
+    return activated.detach(), features.grad, layer.weight.grad
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("autocast", [True, False])
+def test_the_shared_prelu_is_bit_identical_to_torchs(
+    layout: torch.memory_format, dtype: torch.dtype, autocast: bool
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    features, gradient = (
+        torch.randn(3, 8, 9, 10, generator=random).to(dtype).to(memory_format=layout)
+        for _ in range(2)
+    )
+    features[0, 0, 0] = 0  # torch uses the slope here
+    ours, torchs = SharedPReLU(), nn.PReLU()
+    if not autocast:
+        ours, torchs = ours.to(dtype), torchs.to(dtype)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        found, expected = (passes(layer, features, gradient) for layer in (ours, torchs))
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)

@@ -17,7 +17,7 @@ CONFIG = GeneratorConfig(kind="srresnet", scale=2, num_blocks=1, num_channels=4)
 
 
 def altered(**changes: Tensor | None) -> bytes:
-    """A saved generator with some tensors replaced, or left out where None."""
+    """Save a generator with some tensors replaced, or left out if None."""
     tensors = load(dump_generator(random_generator(CONFIG)))
     for name, tensor in changes.items():
         if tensor is None:
@@ -61,7 +61,7 @@ def test_weights_in_channels_last_are_saved_as_the_same_bytes() -> None:
 
 
 def test_the_same_generator_always_gives_the_same_bytes() -> None:
-    # safetensors alone writes its metadata in random order; checkpoints are named by digest.
+    # By itself safetensors writes metadata in random order; checkpoints are named by digest.
     generator = random_generator(CONFIG)
     assert len({dump_generator(generator) for _ in range(20)}) == 1
 
@@ -95,8 +95,8 @@ class _Bomb:
     ],
     ids=["empty", "text", "pickle", "huge header", "last byte missing", "header cut"],
 )
-def test_what_is_no_whole_safetensors_file_is_refused_without_running_it(data: bytes) -> None:
-    with pytest.raises(CheckpointError, match="no whole safetensors file"):
+def test_an_incomplete_safetensors_file_is_refused_without_running_it(data: bytes) -> None:
+    with pytest.raises(CheckpointError, match="not a complete safetensors file"):
         load_generator(data)
 
 
@@ -157,6 +157,8 @@ def test_a_config_that_claims_more_than_the_tensors_hold_is_refused_unbuilt(
         ),
     ],
 )
-def test_a_file_of_something_else_is_refused(metadata: dict[str, str], message: str) -> None:
+def test_a_safetensors_file_of_another_format_is_refused(
+    metadata: dict[str, str], message: str
+) -> None:
     with pytest.raises(CheckpointError, match=message):
         load_generator(with_metadata(**metadata))

@@ -1,4 +1,4 @@
-"""SRCNN, FSRCNN and ESPCN: what their papers state, written out."""
+"""SRCNN, FSRCNN and ESPCN against their papers, written out."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def luma_of(rgb: Tensor) -> Tensor:
         # 81·64 + 64·32 + 25·32; a bias per map
         ("srcnn", 2, 8_032, 64 + 32 + 1),
         ("srcnn", 4, 8_032, 64 + 32 + 1),
-        # 25·56 + 56·12 + 4·9·12·12 + 12·56 + 81·56; a bias and, but for the last, a slope per map
+        # 25·56 + 56·12 + 4·9·12·12 + 12·56 + 81·56; a bias and, except in the last, a slope per map
         ("fsrcnn", 2, 12_464, 2 * (56 + 12 + 4 * 12 + 56) + 1),
         ("fsrcnn", 4, 12_464, 2 * (56 + 12 + 4 * 12 + 56) + 1),
         # 25·64 + 9·64·32 + 9·32·s²
@@ -48,7 +48,7 @@ def test_the_number_of_weights_is_the_papers(
 
 
 def written_out(kind: str, luma: Tensor, weights: dict[str, Tensor], scale: int) -> Tensor:
-    """The network of the paper from its layers alone."""
+    """Compute the network of the paper from its layers."""
 
     def conv(x: Tensor, name: str) -> Tensor:
         weight = weights[f"{name}.weight"]
@@ -63,7 +63,7 @@ def written_out(kind: str, luma: Tensor, weights: dict[str, Tensor], scale: int)
     x = luma
     for layer in range(0, 14, 2):
         x = F.prelu(conv(x, f"layers.{layer}"), weights[f"layers.{layer + 1}.weight"])
-    # Each LR pixel paints 9×9 HR pixels around its own square, and what they share adds up.
+    # Each LR pixel paints 9×9 HR pixels around its square; where they overlap, they add up.
     weight, reach = weights["deconvolution.weight"], (9 - scale + 1) // 2
     canvas = torch.zeros(1, 1, x.shape[2] * scale + 16, x.shape[3] * scale + 16)
     for row in range(x.shape[2]):
@@ -89,7 +89,7 @@ def test_colours_are_those_of_bicubic(kind: str) -> None:
     net, lr = net_of(kind), torch.rand(1, 3, 6, 5)
     with torch.no_grad():
         sr, bicubic = (net(lr) + 1) / 2, (Bicubic(4)(lr) + 1) / 2
-    for channel in (0, 2):  # Cr and Cb but for a factor
+    for channel in (0, 2):  # Cr and Cb up to a factor
         torch.testing.assert_close(
             sr[:, channel : channel + 1] - luma_of(sr),
             bicubic[:, channel : channel + 1] - luma_of(bicubic),

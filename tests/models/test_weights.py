@@ -1,4 +1,4 @@
-"""Weights in the bucket: found by how their SHA-256 begins, verified at every load."""
+"""Weights in the bucket: found by the begin of their SHA-256, verified at every load."""
 
 import hashlib
 
@@ -19,7 +19,7 @@ DATA = b"weights"
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
-def test_published_weights_are_read_by_all_or_the_first_digits_of_their_sha256(
+def test_published_weights_are_found_by_all_or_the_first_digits_of_their_sha256(
     object_store: S3Store,
 ) -> None:
     publish_weights(object_store, "vgg19", DATA, "here")
@@ -27,7 +27,7 @@ def test_published_weights_are_read_by_all_or_the_first_digits_of_their_sha256(
     assert read_weights(object_store, "vgg19", SHA256[:8]) == DATA
 
 
-def test_the_name_leads_to_what_was_mirrored_last(object_store: S3Store) -> None:
+def test_the_name_points_to_the_weights_that_were_mirrored_last(object_store: S3Store) -> None:
     assert find_mirrored(object_store, "vgg19") is None
     publish_weights(object_store, "vgg19", b"older", "there")
     publish_weights(object_store, "vgg19", DATA, "here")
@@ -37,7 +37,9 @@ def test_the_name_leads_to_what_was_mirrored_last(object_store: S3Store) -> None
     assert find_mirrored(object_store, "squeezenet1_1") is None
 
 
-def test_missing_weights_name_the_command_that_gets_them(object_store: S3Store) -> None:
+def test_the_error_for_missing_weights_names_the_command_that_mirrors_them(
+    object_store: S3Store,
+) -> None:
     with pytest.raises(CheckpointError, match=r"dcbb9e9d.*`srgan weights mirror vgg19`$"):
         read_weights(object_store, "vgg19", "dcbb9e9d")
     expected = r"`srgan weights mirror squeezenet1_1 --from FILE` .* begins with 0123456789abcdef$"
@@ -59,7 +61,7 @@ def test_altered_weights_are_refused_at_every_load_until_they_are_mirrored_again
     assert read_weights(object_store, "vgg19", SHA256) == DATA
 
 
-def test_digits_that_two_files_begin_with_are_refused(object_store: S3Store) -> None:
+def test_digits_that_match_two_files_are_refused(object_store: S3Store) -> None:
     digests = [f"00000000{index}".ljust(64, "0") for index in (1, 2)]
     for digest in digests:
         object_store.put(weights_key(digest), DATA)
@@ -76,5 +78,5 @@ def test_digits_that_two_files_begin_with_are_refused(object_store: S3Store) -> 
         ("vgg19-best.pth", ""),
     ],
 )
-def test_a_file_name_promises_a_hash_as_torch_hub_writes_it(source: str, digits: str) -> None:
+def test_the_hash_in_a_file_name_of_torch_hub_is_found(source: str, digits: str) -> None:
     assert hash_in_name(source) == digits
