@@ -7,14 +7,15 @@
     ├─ TrainingError *       the author of the recipe
     ├─ ClusterError *        the operator of the cluster
     ├─ StorageError          the operator of the object store, unless it passes
-    │  └─ ConflictError      nobody: read again and decide again
+    │  ├─ ConflictError      nobody: read again and decide again
+    │  └─ DocumentError      the reader: take the release that wrote it, or make it again
     ├─ RegistryError         the caller or the operator of MLflow
     ├─ OrchestratorError     the operator of Prefect
     ├─ StackError            the user of the local stack
     └─ ImageError            nobody: the image is skipped and recorded
 
-A star means `hopeless`: a job that failed so would fail in the same way again. Any other error,
-ours or not, may be a lost node or a full disk, which another attempt can cure.
+A star marks a `hopeless` error: the job would fail in the same way again. Any other error, ours
+or not, may be a lost node or a full disk, which another attempt can cure.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class SrganError(Exception):
     """Base of every error that this project raises on purpose."""
 
     hopeless: ClassVar[bool] = False
-    """Whether another attempt of a job would fail in the same way."""
+    """True if another attempt at the job would fail in the same way."""
 
 
 class ConfigError(SrganError):
@@ -74,7 +75,7 @@ class CheckpointError(SrganError):
 
 
 class TrainingError(SrganError):
-    """Training cannot go on, for example because losses are no longer finite."""
+    """Training cannot continue, for example because losses are no longer finite."""
 
     hopeless = True
 
@@ -86,7 +87,7 @@ class ClusterError(SrganError):
 
 
 class OrchestratorError(SrganError):
-    """Prefect's server could not be asked, or says that something must not happen now."""
+    """Prefect's server did not answer, or says that something must not happen now."""
 
 
 class StackError(SrganError):
@@ -98,13 +99,13 @@ class RegistryError(SrganError):
 
 
 def first_few(found: Sequence[str], separator: str = "; ") -> str:
-    """The first ten, and how many more there are: a message that can be read."""
+    """Join the first ten and say how many more there are, to keep a message readable."""
     more = f" and {len(found) - 10} more" if len(found) > 10 else ""
     return separator.join(found[:10]) + more
 
 
 def explain(error: "ValidationError") -> str:
-    """What pydantic found wrong, as ``field: what, got value``, without its links."""
+    """Describe pydantic's findings as ``field: problem, got value``, without its links."""
     found = []
     for each in error.errors():
         field, value = ".".join(map(str, each["loc"])), each["input"]
@@ -114,4 +115,4 @@ def explain(error: "ValidationError") -> str:
 
 
 PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OSError)
-"""What one image can cause: it is named, and the others are done. Anything else is a bug."""
+"""Errors that one image can cause: record it and go on with the others. Any other is a bug."""

@@ -104,9 +104,9 @@ def fast_x4() -> Recipe:
             generator=generator,
             steps=300,
             discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
-            # Features alone let a fine grid grow that they do not see, the more the longer.
+            # Features do not see a fine grid: on them alone it grows with every step.
             content=_features("squeezenet1_1", "fire9").model_copy(update={"pixel_weight": 1.0}),
-            # A discriminator of a few hundred steps says little yet: with the paper's 1e-3 it
+            # After a few hundred steps a discriminator knows little: with the paper's 1e-3 it
             # drives the images away from the photos' features instead of towards them.
             adversarial_weight=1e-4,
             learning_rate=LearningRate(peak=1e-4, warmup_steps=20, decay="cosine"),
@@ -121,7 +121,7 @@ def fast_x4() -> Recipe:
 
 
 def few_photos_x4() -> Recipe:
-    """`fast_x4` with more variety out of the same photos: for corpora of a few hundred."""
+    """`fast_x4` with more variety from the same photos: for a few hundred of them."""
     recipe = fast_x4()
     return recipe.model_copy(
         update={
@@ -135,24 +135,24 @@ def few_photos_x4() -> Recipe:
 
 
 def srresnet_mse_x4() -> Recipe:
-    """The paper's SRResNet-MSE at its own length (section 3.2); for GPUs."""
+    """The paper's SRResNet-MSE at full length (section 3.2); for GPUs."""
     return _paper("srresnet_mse_x4")
 
 
 def srresnet_vgg22_x4() -> Recipe:
-    """The paper's SRResNet-VGG22 at its own length; for GPUs, needs VGG19's weights."""
-    # Section 3.4 has it in this variant alone.
+    """The paper's SRResNet-VGG22 at full length; for GPUs, needs VGG19's weights."""
+    # Section 3.4 uses it in this variant only.
     content = _vgg("vgg22").model_copy(update={"total_variation_weight": 2e-8})
     return _paper("srresnet_vgg22_x4", pretrain=content)
 
 
 def srgan_mse_x4() -> Recipe:
-    """The paper's SRResNet-MSE, then SRGAN-MSE, at their own length; for GPUs."""
+    """The paper's SRResNet-MSE, then SRGAN-MSE, at full length; for GPUs."""
     return _paper("srgan_mse_x4", content=MseContentConfig())
 
 
 def srgan_vgg22_x4() -> Recipe:
-    """The paper's SRResNet-MSE, then SRGAN-VGG22, at their own length; for GPUs, needs VGG19."""
+    """The paper's SRResNet-MSE, then SRGAN-VGG22, at full length; for GPUs, needs VGG19."""
     return _paper("srgan_vgg22_x4", content=_vgg("vgg22"))
 
 
@@ -249,7 +249,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 
 def get_recipe(name: str) -> Recipe:
-    """Recipe by name; an unknown one is a `ConfigError` that lists what there is."""
+    """Recipe by name; an unknown one is a `ConfigError` that lists the known ones."""
     if name not in RECIPES:
-        raise ConfigError(f"no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
+        raise ConfigError(f"unknown recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
     return RECIPES[name]()

@@ -1,4 +1,4 @@
-"""What passes between pipeline stages: small frozen values, never tensors or images."""
+"""Values that pass between pipeline stages: small and frozen, never tensors or images."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ class DatasetRef(Ref):
     num_read: int
     """Source objects read to make this version; 0 when nothing had changed."""
     licence: str | None = None
-    """Of the photos, where somebody said; part of no digest."""
+    """Licence of the photos, if stated; not part of any digest."""
 
 
 class SetRef(Ref):
@@ -52,26 +52,26 @@ class SetRef(Ref):
     """Manifest key in the bucket, ``sets/<name>/versions/<version>.json``."""
     num_photos: int
     num_images: int
-    """What is measured: the photos, or their crops."""
+    """Number of measured images: photos or their crops."""
 
 
 class SetResult(Ref):
     """An evaluation on one evaluation set."""
 
     version: str
-    """Of the set."""
+    """Version of the set."""
     key: str
     """Report in the bucket."""
     num_images: int
     metrics: dict[str, dict[str, float]]
-    """As `EvaluationRef.metrics`."""
+    """Figures in the form of `EvaluationRef.metrics`."""
 
 
 class CheckpointRef(Ref):
     """The finished result of one training stage."""
 
     run: str
-    """Stage name, made of a digest of what went in; also the prefix ``runs/<run>/``."""
+    """Stage name, which ends in a digest of its inputs; also the prefix ``runs/<run>/``."""
     stage: str
     step: int
     key: str
@@ -82,7 +82,7 @@ class CheckpointRef(Ref):
     mlflow_run_id: str | None = None
     metrics: dict[str, float] = {}
     reused: bool = False
-    """True when an earlier run had already finished this very stage."""
+    """True if an earlier run had already finished this stage."""
 
 
 class EvaluationRef(Ref):
@@ -102,10 +102,10 @@ class EvaluationRef(Ref):
     trained_on_judge: dict[str, list[str]] = {}
     """Contestants that learned from the network that judges them, by the distance's name."""
     sets: dict[str, SetResult] = {}
-    """The same on each evaluation set that was named, by its name."""
+    """Results on each named evaluation set, by its name."""
     dataset_version: str
     champion: int | None = None
-    """Version of the champion that ``metrics["champion"]`` was measured on, same crops."""
+    """Version of the champion behind ``metrics["champion"]``, measured on the same crops."""
     mlflow_run_id: str | None = None
     """MLflow run that holds the picture and the report."""
 
@@ -128,7 +128,7 @@ class ModelRef(Ref):
 
 
 class PromotionDecision(Ref):
-    """What the gate said of a challenger, and why in one sentence."""
+    """The gate's verdict on a challenger, with its reason in one sentence."""
 
     model: str
     challenger: int
@@ -156,7 +156,7 @@ def to_json(ref: BaseModel) -> bytes:
 
 
 def config_digest(*parts: BaseModel | Mapping[str, object] | str | float | None) -> str:
-    """Digest over configs and plain values, for names made of what goes in."""
+    """Digest of configs and plain values, for names that depend on inputs."""
     plain: list[Any] = [
         part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts
     ]

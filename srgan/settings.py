@@ -1,4 +1,4 @@
-"""Where things are: the environment, read once at each process entry into one object."""
+"""Addresses and limits from the environment, read into one object where a process begins."""
 
 import os
 from pathlib import Path
@@ -28,11 +28,11 @@ class Settings(BaseSettings):
     """Data, logs and credentials of the local stack, and caches."""
     bucket: str = "srgan"
     cache_bytes: int = 20 * 2**30
-    """Bound of the local cache of shards, shared by the training ranks of a node."""
+    """Size limit of the local shard cache, which the training ranks of a node share."""
     cluster_wait_s: float = 300.0
     """How long a job waits for a busy or too small cluster before it fails."""
     stall_s: float = Field(600.0, gt=0)
-    """A training that makes no step for so long is reported with the stack of every rank."""
+    """Report a training that makes no step for this long, with the stack of every rank."""
 
     s3_endpoint_url: str | None = Field(None, validation_alias=_standard("AWS_ENDPOINT_URL"))
     s3_region: str = Field("us-east-1", validation_alias=_standard("AWS_DEFAULT_REGION"))
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     """Address of Ray's job server, ``http://host:8265``."""
 
     def require(self, field: str) -> str:
-        """A setting that this process cannot do without; `ConfigError` names the variable."""
+        """Return a setting that this process needs; `ConfigError` names the variable if unset."""
         value = getattr(self, field)
         if value:
             return str(value)
@@ -62,10 +62,10 @@ class Settings(BaseSettings):
 
 
 def inherited_environment() -> dict[str, str]:
-    """This process's environment without whatever names other services than the local ones."""
+    """This process's environment without the variables that point to other services."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
 
 
 def foreign_variables() -> list[str]:
-    """Names in this process's environment that name other services than the local ones."""
+    """Names of this process's environment variables that point to other services."""
     return [name for name in os.environ if name.startswith(_FOREIGN)]

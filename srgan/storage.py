@@ -1,4 +1,7 @@
-"""What the core asks of an object store; `services/s3.py` is the real one."""
+"""Object stores as the core sees them, JSON documents in them, and their addresses.
+
+`services/s3.py` and `services/folder.py` implement `ObjectStore`.
+"""
 
 import posixpath
 import re
@@ -53,8 +56,8 @@ class ObjectStore(Protocol):
     ) -> str:
         """Write whole or not at all and return the change token.
 
-        A file is read from its present position to its end, never into memory whole.
-        `if_absent` and `if_token` make the write conditional; losing raises `ConflictError`.
+        A file is read from its current position to its end and never held in memory whole.
+        `if_absent` and `if_token` make the write conditional; a lost race raises `ConflictError`.
         """
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -64,13 +67,13 @@ class ObjectStore(Protocol):
         """User metadata of one object."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object below `prefix`, page by page and in no stated order.
+        """List every object below `prefix`, page by page and in any order.
 
         S3 sorts by key, SeaweedFS directory by directory, a disk not at all: sort where it matters.
         """
 
     def delete(self, key: str) -> None:
-        """Delete one key; a missing key is no error."""
+        """Delete one key; a missing key is not an error."""
 
     def download(self, key: str, path: Path) -> None:
         """Write an object to a file, streaming, under a temporary name first."""
@@ -81,11 +84,11 @@ class ObjectStore(Protocol):
 
 def split_uri(uri: str) -> tuple[str, str]:
     """``s3://bucket/some/prefix`` → ``("bucket", "some/prefix")``; otherwise `ConfigError`."""
-    # By hand: in a URL ``?`` and ``#`` would end the path, in a key they are signs like others.
+    # By hand: in a URL ``?`` and ``#`` end the path, in a key they are ordinary characters.
     scheme, _, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme != "s3" or not re.fullmatch(_BUCKET, bucket):
-        raise ConfigError(f"{uri!r} is no S3 address; expected s3://BUCKET/PREFIX")
+        raise ConfigError(f"{uri!r} is not an S3 address; expected s3://BUCKET/PREFIX")
     return bucket, key.lstrip("/")
 
 
@@ -110,7 +113,7 @@ def write_document(
 def read_document(
     store: ObjectStore, key: str, kind: type[DocumentT], *, mend: str = _MEND
 ) -> DocumentT:
-    """The value that `write_document` stored at `key`; a missing one is a `StorageError`.
+    """Read the value that `write_document` stored at `key`; a missing one is a `StorageError`.
 
     A document that this release cannot read is a `DocumentError`, which says how to `mend` it.
     """
@@ -120,7 +123,7 @@ def read_document(
 def find_document(
     store: ObjectStore, key: str, kind: type[DocumentT], *, mend: str = _MEND
 ) -> DocumentT | None:
-    """The same, or None when there is no such key."""
+    """Like `read_document`, but None when there is no such key."""
     body = store.find(key)
     return None if body is None else _parse(store.uri(key), body, kind, mend)
 
@@ -135,15 +138,15 @@ def _parse(uri: str, body: bytes, kind: type[DocumentT], mend: str) -> DocumentT
 
 
 def is_folder(address: str) -> bool:
-    """Whether an address is a folder of a disk; otherwise it is one of S3."""
+    """True if an address is a folder on a disk; otherwise it is in S3."""
     return address.startswith("/")
 
 
 def prefix_of(address: str) -> tuple[str, str]:
-    """``s3://bucket/photos`` → ``("bucket", "photos/")``, so that ``photos2/`` is not meant too.
+    """``s3://bucket/photos`` → ``("bucket", "photos/")``, which does not match ``photos2/``.
 
-    The keys of a folder are absolute paths: ``/mnt/photos`` → ``("", "/mnt/photos/")``.
-    `ConfigError` for what is neither, such as a relative path: a worker's folder is another one.
+    The keys of a folder are absolute paths: ``/mnt/photos`` → ``("", "/mnt/photos/")``. Anything
+    else is a `ConfigError`, also a relative path: a worker would look in another folder.
     """
     if is_folder(address):
         # POSIX keeps two slashes at the start.
@@ -152,7 +155,7 @@ def prefix_of(address: str) -> tuple[str, str]:
         bucket, path = split_uri(address)
     except ConfigError as error:
         raise ConfigError(
-            f"{address!r} is neither s3://BUCKET/PREFIX nor the whole path of a folder, /like/this"
+            f"{address!r} is neither s3://BUCKET/PREFIX nor the absolute path of a folder"
         ) from error
     path = path.rstrip("/")
     return bucket, f"{path}/" if path else ""

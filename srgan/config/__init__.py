@@ -1,4 +1,4 @@
-"""What to do: frozen run configs. Unknown keys and contradictions are refused at submit."""
+"""Frozen run configs. Unknown keys and contradictions are refused at submit."""
 
 from srgan.config.base import Config, Name, Positive, Scale
 from srgan.config.data import DataConfig, SetConfig

@@ -1,4 +1,4 @@
-"""What all run configs share: their base class and the kinds of their values."""
+"""Base class of run configs, and types of their values."""
 
 from typing import Annotated, Literal
 

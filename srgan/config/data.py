@@ -1,4 +1,4 @@
-"""How photos become HR crops."""
+"""How photos become HR crops and evaluation sets."""
 
 from typing import Annotated, Self
 

@@ -17,7 +17,7 @@ _SIZES = {
 }
 """Published number of blocks (or mapping layers) and channels of each kind of generator."""
 _ON_LUMA = ("srcnn", "fsrcnn", "espcn")
-"""Of one size each."""
+"""Kinds that exist in one size only."""
 _SCALES = {
     "srcnn": (2, 3, 4),
     "fsrcnn": (2, 3, 4),
@@ -30,14 +30,14 @@ _SCALES = {
 class GeneratorConfig(Config):
     """Rebuilds a generator; stored with every checkpoint and model version.
 
-    Left out, the numbers of blocks and channels are those that the kind was published with.
+    Numbers of blocks and channels default to those that the kind was published with.
     """
 
     kind: Literal[
         "srresnet", "bicubic_resnet", "srcnn", "fsrcnn", "espcn", "msrresnet", "rrdbnet"
     ] = "srresnet"
     """``srresnet``: the paper's. ``bicubic_resnet``: no batch norm, a residual over bicubic.
-    ``srcnn``, ``fsrcnn``, ``espcn``: on luma, of one size. ``msrresnet``: SRResNet without batch
+    ``srcnn``, ``fsrcnn``, ``espcn``: luma only, in one size. ``msrresnet``: SRResNet without batch
     norm over bilinear. ``rrdbnet``: ESRGAN's and Real-ESRGAN's."""
     scale: Scale = 4
     num_blocks: Positive = 16
@@ -45,7 +45,7 @@ class GeneratorConfig(Config):
 
     @property
     def on_luma(self) -> bool:
-        """Whether the network makes luma alone, and the colours come from bicubic."""
+        """True if the network makes luma only, and bicubic makes the colours."""
         return self.kind in _ON_LUMA
 
     @model_validator(mode="before")

@@ -1,4 +1,4 @@
-"""What perceptual networks there are: their layers, published weights and feature scales."""
+"""Perceptual networks: their layers, published weights and feature scales."""
 
 from typing import Literal, NamedTuple
 
@@ -32,7 +32,7 @@ FEATURE_SCALE: dict[FeatureNetwork, float] = {
     "vgg19": 1 / 12.75,  # section 3.2
     "squeezenet1_1": 1 / 69,  # at fire9: measured, see docs/perceptual.md
 }
-"""What makes a loss on features of the size of the MSE on [−1, 1]."""
+"""Factors that bring a loss on features to the size of the MSE on [−1, 1]."""
 
 DISTANCES: dict[FeatureNetwork, str] = {
     "squeezenet1_1": "squeezenet_distance",

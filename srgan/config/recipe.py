@@ -16,40 +16,39 @@ class GateConfig(Config):
     """
 
     sets: tuple[Name, ...] = ()
-    """Evaluation sets on each of which the rule has to hold, in place of the held-out crops."""
+    """Evaluation sets on each of which the rule must hold, instead of the held-out crops."""
     max_psnr_loss_db: float = Field(3.0, ge=0)
-    """How far below the champion's the PSNR of a model trained on more than pixels may be. The
+    """Largest loss of PSNR against the champion, for models trained on more than pixels. The
     paper's GAN loses 2.65 dB on Set5 against the network that it starts from (Table 2)."""
     max_psnr_below_bicubic_db: float = Field(1.5, ge=0)
-    """The same below bicubic's. The paper's GAN is 0.78 dB below it on BSD100 (Table 2)."""
+    """The same against bicubic. The paper's GAN is 0.78 dB below it on BSD100 (Table 2)."""
     max_mos_loss: float = Field(0.0, ge=0)
-    """How far the mean opinion score may be below the champion's, where people rated both."""
+    """Largest loss of mean opinion score against the champion, if people rated both."""
     max_distance_ratio: float = Field(1.5, ge=1)
-    """No photo's perceptual distance, the mean over its crops, may be larger than bicubic's by
-    more than this factor."""
+    """Largest ratio of a photo's perceptual distance, the mean over its crops, to bicubic's."""
 
 
 class GrowthConfig(Config):
-    """How many photos must be new, changed or removed to be a reason; both limits count."""
+    """How many photos must be new, changed or removed to start a retraining; both limits apply."""
 
     min_changed_photos: Positive = 1
     min_changed_share: float = Field(0.05, ge=0)
-    """Of the photos that there were. Below it, photos add up from one time to the next."""
+    """Share of the photos that there were before. Smaller changes add up until they reach it."""
 
 
 class RetrainConfig(Config):
-    """The reasons for a retraining besides another recipe or other code, and its start."""
+    """Reasons to retrain besides a changed recipe or changed code, and what to start from."""
 
     start: Literal["scratch", "champion"] = "scratch"
     """``champion``: fine-tune. The last stage of the recipe starts from the champion's weights,
     and a pretrain stage before a GAN stage is left out: the champion is past it."""
     growth: GrowthConfig = GrowthConfig()
     max_age_days: float | None = Field(None, gt=0)
-    """A champion older than this is trained anew though nothing else has changed; None: never."""
+    """Retrain a champion older than this even if nothing else has changed; None: never."""
 
 
 class Recipe(Config):
-    """A complete retraining: data, stages, its reasons and the rule of promotion."""
+    """A complete retraining: data, stages, reasons and the rule of promotion."""
 
     name: Name
     data: DataConfig

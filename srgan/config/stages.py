@@ -21,15 +21,14 @@ _RUNNING = frozenset(
         "validate_every",
     }
 )
-"""How often something is written, measured and tried again; weights are the same whatever it is."""
-
+"""Settings of how often to write, measure and retry; they do not affect the weights."""
 
 _BICUBIC_REACH = 2  # LR pixels
 _BLUR_REACH = 3  # deviations: beyond them a Gaussian has 0.3 % of its weight
 
 
 def deciding(config: Mapping[str, object]) -> dict[str, object]:
-    """What of a stage's config (its JSON) decides the weights, and so names the stage."""
+    """The settings in a stage's config (as JSON) that decide its weights, and so its name."""
     return {name: value for name, value in config.items() if name not in _RUNNING}
 
 
@@ -43,15 +42,15 @@ class LearningRate(Config):
 
 
 class DegradationConfig(Config):
-    """How LR images are made for training: bicubic, and what real photographs suffer besides.
+    """How LR images are made for training: bicubic, plus the damage that real photographs have.
 
-    Every range is (lowest, highest), drawn anew for each patch; None leaves that step out.
+    Every range is (lowest, highest), drawn again for each patch; None leaves that step out.
     """
 
     blur_sigma: tuple[float, float] | None = None
     """Gaussian blur before subsampling (section 2), σ in HR pixels."""
     noise_sigma: tuple[float, float] | None = None
-    """Gaussian noise on the LR image, σ in levels of 255, each channel for itself."""
+    """Gaussian noise on the LR image, σ in levels of 255, independent per channel."""
     jpeg_quality: tuple[int, int] | None = None
     """JPEG compression of the LR image with its colours at half resolution, 1–100."""
 
@@ -62,7 +61,7 @@ class DegradationConfig(Config):
             drawn = getattr(self, name)
             if drawn is not None and not least <= drawn[0] <= drawn[1] <= most:
                 raise ValueError(
-                    f"{name} {drawn} is no range (lowest, highest) within {least}–{most}"
+                    f"{name} {drawn} is not a range (lowest, highest) within {least}–{most}"
                 )
         return self
 
@@ -87,8 +86,8 @@ class _StageConfig(Config):
     augment: bool = True
     """Random flips and quarter turns."""
     shuffle_colours: bool = False
-    """Red, green and blue of each patch change places, in all six orders alike: more variety where
-    photos are few."""
+    """Permute red, green and blue of each patch, all six orders equally often: more variety for
+    few photos."""
     degradation: DegradationConfig = DegradationConfig()
     ema_decay: float | None = Field(None, gt=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0)
@@ -106,17 +105,17 @@ class _StageConfig(Config):
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
     min_workers: Positive | None = None
-    """Elastic workers: with nodes lost, go on with as few as this and take in new ones when they
-    come. None waits until all workers have a place again."""
+    """Elastic workers: when nodes are lost, go on with as few as this, and add workers when nodes
+    come back. None waits until all workers fit again."""
     sync_batch_norm: bool = False
     """Batch norm over the whole batch instead of each worker's share of it; GPUs only."""
     keep_last: Positive = 3
-    """Newest checkpoints that are kept, besides the best one and the final one."""
+    """How many of the newest checkpoints to keep, besides the best and the final one."""
     keep_every: Positive | None = None
-    """Checkpoints at multiples of so many steps are kept for good."""
+    """Also keep every checkpoint whose step is a multiple of this."""
     optimizer: Literal["adam", "muon"] = "adam"
-    """Of the generator. ``adam``: the paper's. ``muon``: Muon for all convolutions but the first
-    and the last, Adam for the rest."""
+    """The generator's optimiser. ``adam``: the paper's. ``muon``: Muon for all convolutions but the
+    first and the last, Adam for the rest."""
 
     @model_validator(mode="after")
     def _check_patch(self) -> Self:
@@ -149,9 +148,9 @@ class FeatureContentConfig(Config):
     layer: str
     """After its activation: ``vgg22``, ``vgg54``, …; ``fire5``, …"""
     feature_scale: float = Field(gt=0)
-    """Features are multiplied by it, so that the loss is of the size of the MSE (section 3.2)."""
+    """Factor on features that brings the loss to the size of the MSE (section 3.2)."""
     weights: str = Field(pattern=r"^[0-9a-f]{8,64}$")
-    """SHA-256 of the mirrored weights file, or how it begins: a stage is named by it."""
+    """SHA-256 of the mirrored weights file, or its first digits; decides the stage's name."""
     pixel_weight: float = Field(0.0, ge=0)
     """Weight of the pixels' MSE beside the features' (0 in the paper). Deep features do not see a
     fine grid; pixels keep the generator from drawing one."""
@@ -168,7 +167,7 @@ class FeatureContentConfig(Config):
         return self
 
     def check_patch(self, patch_size: int) -> None:
-        """`ValueError` where patches leave the network's deepest layers nothing to see."""
+        """Raise `ValueError` if patches leave the network's deepest layers nothing to see."""
         if patch_size < MIN_SIDE:
             raise ValueError(
                 f"patch_size {patch_size} is too small for features of {self.network}, which "

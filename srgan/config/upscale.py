@@ -1,4 +1,4 @@
-"""How a bulk run works."""
+"""How a bulk run reads, upscales and writes images."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,25 +11,25 @@ SIZE_PATTERN = r"^([1-9]\d{0,5}x([1-9]\d{0,5})?|x[1-9]\d{0,5})$"
 
 
 class UpscaleConfig(Config):
-    """How a bulk run writes its images."""
+    """Options of a bulk run."""
 
     batch_bytes: Positive = 64 * 2**20
-    """About how many source bytes go into a batch; one batch is one Ray job."""
+    """Approximate source bytes in a batch; one batch is one Ray job."""
     max_jobs: Positive = 2
     """Ray jobs submitted at once: as many as the cluster has CPUs (or GPUs) for them."""
     output_format: Literal["same", "png", "jpeg", "webp", "tiff"] = "same"
     oversize: Literal["refuse", "png", "tiff"] = "refuse"
-    """What becomes of an output with more pixels a side than its format has room for."""
+    """How to write an output with more pixels a side than its format allows."""
     jpeg_quality: int = Field(92, ge=1, le=100)
-    """Of JPEG and WebP outputs."""
+    """Quality of JPEG and WebP outputs."""
     jpeg_subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:4:4"
-    """How much resolution the colours of JPEG outputs keep."""
+    """Resolution of the colours in JPEG outputs."""
     scale: float | None = Field(None, ge=1, le=16)
-    """Of the outputs; None is the model's own, another one is made of it by bicubic."""
+    """Scale of the outputs. None: the model's own; bicubic makes any other from it."""
     size: Annotated[str, Field(pattern=SIZE_PATTERN)] | None = None
     """Instead of `scale`: ``4096x`` wide, ``x2160`` high, or the largest within ``4096x2160``."""
     memory_bytes: Positive = 2 * 2**30
-    """Of a batch job's process, without the up to 1 GiB of images that wait for their turn."""
+    """Memory of a batch job's process, not counting up to 1 GiB of waiting images."""
     tile: Positive | None = None
     """Side of a tile in LR pixels, without its context; None takes what `memory_bytes` allow."""
     precision: Literal["fp32", "auto"] = "auto"

@@ -1,4 +1,4 @@
-"""Which photos differ between two versions of a dataset."""
+"""Photos that differ between two versions of a dataset."""
 
 from srgan.config import GrowthConfig
 from srgan.data.manifest import Manifest, cutting, read_manifest, read_sources
@@ -9,18 +9,18 @@ from srgan.storage import ObjectStore, find_document, write_document
 
 
 class PhotoChanges(Ref):
-    """Photos that differ by their pixels, by keys of their files; a renamed or copied one is none.
+    """Photos whose pixels differ, named by the keys of their files.
 
-    Of copies the first key is named.
+    Renaming or copying a file is not a change; a picture in several files goes by the first key.
     """
 
     num_before: int
     new: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    """Files whose picture became another one; neither new nor removed."""
+    """Files that hold another picture now; counted neither as new nor as removed."""
     removed: tuple[str, ...] = ()
     recut: bool = False
-    """Whether the crops of all photos are others: another size, scale or shrinking."""
+    """True if all photos are cut differently now: another size, scale or shrinking."""
 
     @property
     def num_total(self) -> int:
@@ -28,11 +28,11 @@ class PhotoChanges(Ref):
 
     @property
     def share(self) -> float:
-        """Of the photos that there were before; of none it is 1."""
+        """Share of the photos that there were before; 1 if there were none."""
         return self.num_total / self.num_before if self.num_before else 1.0
 
     def enough(self, growth: GrowthConfig) -> bool:
-        """Whether they reach both limits."""
+        """True if the changes reach both limits."""
         return (
             self.num_total >= growth.min_changed_photos and self.share >= growth.min_changed_share
         )
@@ -46,10 +46,10 @@ class PhotoChanges(Ref):
 
 
 def changes_since(store: ObjectStore, key: str, now_key: str) -> PhotoChanges | None:
-    """What is other in the version of the manifest at `now_key` than in the one at `key`.
+    """Changes from the version whose manifest lies at `key` to the one at `now_key`.
 
-    None when that version, or its table of photos, is gone or of another release: nobody can
-    count then.
+    None when the older one or its table of sources is gone, or another release wrote it: then
+    nothing can be counted.
     """
     try:
         before = find_document(store, key, Manifest)
@@ -68,7 +68,7 @@ def changes_since(store: ObjectStore, key: str, now_key: str) -> PhotoChanges | 
 def compare_photos(
     before: dict[str, str], now: dict[str, str], *, recut: bool = False
 ) -> PhotoChanges:
-    """The same for digests of pixels by the keys of their files."""
+    """Compare two versions, each given as digests of pixels by the keys of their files."""
     old, new = _first_keys(before), _first_keys(now)
     removed = {pixels: key for pixels, key in old.items() if pixels not in new}
     added = {pixels: key for pixels, key in new.items() if pixels not in old}
@@ -87,7 +87,7 @@ def compare_photos(
 
 
 def every_photo(store: ObjectStore, key: str) -> PhotoChanges:
-    """The changes since there was nothing: all photos of the version are new."""
+    """Changes from an empty dataset: all photos of the version are new."""
     return compare_photos({}, _pixels(store, read_manifest(store, key)))
 
 
@@ -108,9 +108,9 @@ class _Announced(Ref):
 
 
 def growth_since_announced(store: ObjectStore, dataset: DatasetRef) -> PhotoChanges:
-    """What has changed since the version that `mark_announced` was last called for.
+    """Changes since the version that `mark_announced` was last called for.
 
-    Where there is none, or where it is gone, every photo is new.
+    Every photo is new if there is no such version or it is gone.
     """
     found = find_document(store, announced_key(dataset.dataset), _Announced)
     changes = None

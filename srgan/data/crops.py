@@ -1,4 +1,4 @@
-"""Which square windows of a photo become HR crops."""
+"""Cut photos into square HR crops, and decide which photos are held out for evaluation."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ def windows(height: int, width: int, size: int) -> list[tuple[int, int]]:
     """Upper left corners ``(y, x)`` of a grid of `size` × `size` windows that covers the photo.
 
     Windows do not overlap, except the last of each row and column: it is flush with the edge, so
-    nothing is cut away. A photo smaller than `size` on either side is a `ValueError`.
+    nothing is lost. A photo smaller than `size` on either side is a `ValueError`.
     """
     if min(height, width) < size:
         raise ValueError(f"no window of {size} pixels fits into {height} × {width}")
@@ -33,7 +33,7 @@ def cut_shrunk(
 ) -> Iterator[NDArray[np.uint8]]:
     """Crops of a photo and, for each factor in `shrunk`, of the photo made smaller by it.
 
-    What is then smaller than a crop is left out; the photo itself must not be (`ValueError`).
+    A result smaller than a crop is left out; if the photo itself is, that is a `ValueError`.
     """
     yield from cut(pixels, size)
     for factor in shrunk:
@@ -45,7 +45,7 @@ def cut_shrunk(
 def training_crops(pixels: NDArray[np.uint8], config: DataConfig) -> Iterator[NDArray[np.uint8]]:
     """Crops of a photo for training: at all its sizes, and with detail if the config asks for it.
 
-    Where no crop has as much detail as `config.least_detail`, the one that has most is kept.
+    If no crop has as much detail as `config.least_detail`, the one with the most is kept.
     """
     crops = cut_shrunk(pixels, config.crop_size, config.shrunk)
     if not config.least_detail:
@@ -65,9 +65,9 @@ def training_crops(pixels: NDArray[np.uint8], config: DataConfig) -> Iterator[ND
 
 
 def detail(crop: NDArray[np.uint8], scale: int) -> float:
-    """What a crop (P, P, 3) loses when bicubic shrinks and enlarges it by `scale`: RMS in levels.
+    """Loss of a crop (P, P, 3) that bicubic shrinks and enlarges by `scale`: RMS in levels.
 
-    Of whole numbers alone, so that every machine leaves out the same crops.
+    Computed from whole numbers, so that every machine leaves out the same crops.
     """
     restored = imresize(imresize(crop, scale=1 / scale), scale=scale)
     lost = crop.astype(np.int64) - restored
@@ -85,7 +85,7 @@ _DIGITS = 16
 
 
 def side(pixels: str, eval_share: float) -> Split:
-    """Side of one photo by the digest of its pixels (hex), wherever its file lies."""
+    """Side of one photo by the digest of its pixels (hex), whatever its file is called."""
     position = int(pixels[:_DIGITS], 16) / 16**_DIGITS
     return "eval" if position < eval_share else "train"
 
@@ -93,11 +93,11 @@ def side(pixels: str, eval_share: float) -> Split:
 def assign(
     photos: Iterable[str], inherited: Mapping[str, Split], eval_share: float
 ) -> dict[str, Split]:
-    """Side of each photo, both sides taken. `photos` are at least two digests of pixels.
+    """Assign a side to each photo so that neither side is empty; `photos` are two digests or more.
 
     Photos of the previous version keep their side. An empty eval side takes the photo with the
-    lowest digest, an empty train side the one with the highest; new photos go first, because a
-    photo that was trained on is a poor witness.
+    lowest digest, an empty train side the one with the highest; new photos move first, because a
+    photo that was trained on is a poor test.
     """
     splits = {each: inherited.get(each) or side(each, eval_share) for each in photos}
     assert len(splits) >= 2

@@ -1,4 +1,4 @@
-"""What a training rank and an evaluation read: the crops of one side of a dataset version."""
+"""Crops of one side of a dataset version, as training ranks and evaluations read them."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ class Crops(Sequence[NDArray[np.uint8]]):
         return (self[index] for index in range(len(self)))
 
     def view(self, index: int) -> NDArray[np.uint8]:
-        """The crop in its memory-mapped shard: read-only, nothing is copied."""
+        """The crop in its memory-mapped shard: read-only and not copied."""
         crop: NDArray[np.uint8] = self.shards[self.shard_of[index]][self.row_of[index]]
         return crop
 
@@ -87,9 +87,9 @@ def _arrange(
 class Patches:
     """Random windows of random crops, a stateless function of seed, step and position.
 
-    A photo is drawn first, then one of its crops, so photos count alike however large they are.
-    Within a batch photos are distinct as long as there are enough (section 3.2), else each is
-    drawn as often as any other, give or take one.
+    A photo is drawn first, then one of its crops, so a large photo counts no more than a small one.
+    Photos within a batch are distinct if there are enough (section 3.2); otherwise each is drawn
+    equally often, give or take one.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Patches:
     def batch(self, step: int, *, rank: int, num_ranks: int) -> NDArray[np.uint8]:
         """This rank's share of the global batch of `step`, uint8 (share, 3, window, window).
 
-        The shares of all ranks in turn are the same batch for any number of ranks.
+        Joined in the order of ranks, the shares are the same batch for any number of ranks.
         """
         share = share_of(self._batch_size, rank, num_ranks)
         crops, ys, xs, turns, orders = self._draw(step)
@@ -134,8 +134,8 @@ class Patches:
 
     def _draw(self, step: int) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
         """Crop, y, x, turn (0–7) and order of colours (0–5) of every patch of the global batch."""
-        # Philox is a counter-based generator: a key is all the state there is. Raw bits instead
-        # of Generator's methods, whose streams may differ between releases of numpy.
+        # Philox is a counter-based generator: its key is all its state. Raw bits instead of
+        # Generator's methods, because their streams may differ between releases of numpy.
         key = np.array([self._seed % 2**64, step], np.uint64)
         raw = np.random.Philox(key=key).random_raw(_DRAWS * self._batch_size)
         bits = (raw & _LOW).astype(np.int64).reshape(_DRAWS, self._batch_size)
@@ -150,10 +150,13 @@ class Patches:
 
 
 def share_of(batch_size: int, rank: int, num_ranks: int) -> range:
-    """Places in the global batch that a rank trains on; where they are not equal, the first ranks
-    have one more. `ConfigError` with more ranks than places."""
+    """Places of a rank in the global batch; if they do not divide evenly, the first ranks get one
+    more. More ranks than places are a `ConfigError`."""
     if num_ranks > batch_size:
-        raise ConfigError(f"batch_size {batch_size} leaves some of {num_ranks} workers nothing")
+        raise ConfigError(
+            f"batch_size {batch_size} leaves nothing for some of {num_ranks} workers; "
+            "raise it or use fewer workers"
+        )
     least, more = divmod(batch_size, num_ranks)
     first = rank * least + min(rank, more)
     return range(first, first + least + (rank < more))
@@ -165,7 +168,7 @@ def _below(bits: NDArray[np.int64], limit: NDArray[np.int64] | int) -> NDArray[n
 
 
 def _distinct(bits: list[int], limit: int) -> list[int]:
-    """As many integers in [0, limit) as there are draws; each block of `limit` is a permutation."""
+    """One integer in [0, limit) for each draw; each block of `limit` is a permutation."""
     if len(bits) > limit:
         blocks = math.ceil(len(bits) / limit)
         return [
@@ -173,7 +176,7 @@ def _distinct(bits: list[int], limit: int) -> list[int]:
             for block in range(blocks)
             for value in _distinct(bits[block * limit : (block + 1) * limit], limit)
         ]
-    # Fisher and Yates over 0 … limit − 1, of which only the swapped entries are kept.
+    # Fisher–Yates shuffle of 0 … limit − 1 that keeps only the swapped entries.
     swapped: dict[int, int] = {}
     values = []
     for index, draw in enumerate(bits):

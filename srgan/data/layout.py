@@ -1,4 +1,4 @@
-"""In which shards and rows the crops of a dataset lie, from one version to the next."""
+"""Place the crops of a dataset in shards, from one version to the next."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -21,8 +21,8 @@ _MAX_DEAD_SHARE = 0.3
 class Layout:
     """Places the crops of new photos into new shards and empties shards that are mostly dead.
 
-    Train and eval photos go into shards of their own, so that evaluation need not fetch the
-    training data.
+    Train and eval photos go into separate shards, so that evaluation does not fetch the training
+    data.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Layout:
         }
 
     def keep(self, pixels: Iterable[str]) -> None:
-        """Take photos over from the previous version, which has them."""
+        """Take over photos that the previous version has."""
         self._photos |= {each: self._previous.photos[each] for each in pixels}
 
     def has(self, pixels: str) -> bool:
-        """Whether these pixels have their place, now or since the previous version."""
+        """True if these pixels have a place, new or from the previous version."""
         if pixels not in self._photos and pixels in self._previous.photos:
             self.keep([pixels])
         return pixels in self._photos
@@ -51,7 +51,7 @@ class Layout:
     def add(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
         """Cut a new photo (H, W, 3) and place its crops; its spans are known after `finish`.
 
-        Photos held out are cut as they are: what is measured is the whole photo alone.
+        Held-out photos are cut whole and unshrunk, because evaluation measures all of a photo.
         """
         config = self._config
         split = self._previous.splits.get(pixels) or side(pixels, config.eval_share)
@@ -61,7 +61,7 @@ class Layout:
         self._writers[split].add(pixels, crops)
 
     def look_at(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
-        """Note how a photo (H, W, 3) looks that an earlier release has cut."""
+        """Note how a photo (H, W, 3) looks if an earlier release did not."""
         if self._photos[pixels].look is None:
             self._photos[pixels] = replace(self._photos[pixels], look=look_of(rgb))
 
@@ -69,7 +69,7 @@ class Layout:
         return self._photos[pixels]
 
     def finish(self, photos: list[CutPhoto]) -> list[CutPhoto]:
-        """Store what is still open and move the live rows out of mostly dead shards."""
+        """Store open shards and move the live rows out of mostly dead ones."""
         new = self._flush()
         photos = [replace(p, spans=new[p.pixels]) if p.pixels in new else p for p in photos]
         dying = self._mostly_dead(photos)

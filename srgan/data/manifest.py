@@ -32,9 +32,9 @@ def read_pointer(store: ObjectStore, key: str) -> tuple[str | None, str | None]:
 
 
 def move_pointer(store: ObjectStore, key: str, version: str, token: str | None) -> None:
-    """Point to a version that is whole; `ConflictError` where `token` is not the newest any more.
+    """Point to a complete version; `ConflictError` if `token` is no longer the newest.
 
-    `token` as `read_pointer` gave it: None where nothing was there.
+    `token` comes from `read_pointer`: None if there was no pointer.
     """
     pointer = _Pointer(version=version)
     write_document(store, key, pointer, if_absent=token is None, if_token=token)
@@ -70,14 +70,14 @@ class Manifest(Ref):
     """Sources whose pixels another source already had."""
     num_rejected: int
     licence: str | None = None
-    """Of the photos, where somebody said. The version does not depend on it."""
+    """Licence of the photos, if stated. The version does not depend on it."""
 
     @property
     def key(self) -> str:
         return dataset_version_key(self.dataset, self.version)
 
     def ref(self, num_read: int) -> DatasetRef:
-        """What later stages get; `num_read` is the number of objects read to make it."""
+        """The value that later stages get; `num_read` objects were read to make the version."""
         return DatasetRef(
             dataset=self.dataset,
             version=self.version,
@@ -101,7 +101,7 @@ def content_version(config: DataConfig, photos: Iterable[CutPhoto]) -> str:
 
 
 def cutting(config: DataConfig) -> dict[str, object]:
-    """What of a config decides which crops a photo gives."""
+    """The settings of a config that decide which crops a photo gives."""
     return config.model_dump(include={"crop_size", "scale", "shrunk", "least_detail"})
 
 
@@ -119,17 +119,17 @@ def read_latest(store: ObjectStore, dataset: str) -> tuple[Manifest | None, str 
 
 
 def read_sources(store: ObjectStore, manifest: Manifest) -> list[Source]:
-    """What became of each source object, sorted by key."""
+    """Outcome of each source object, sorted by key."""
     return load_sources(_table(store, manifest.dataset, manifest.sources_table))
 
 
 def read_photos(store: ObjectStore, manifest: Manifest) -> list[CutPhoto]:
-    """Where each photo's crops lie, sorted by the digest of the pixels."""
+    """Place of each photo's crops, sorted by the digest of the pixels."""
     return load_photos(_table(store, manifest.dataset, manifest.photos_table))
 
 
 def put_once(store: ObjectStore, key_of: Callable[[str], str], data: bytes) -> str:
-    """Store bytes under their SHA-256, which is returned, unless they are there already."""
+    """Store bytes under their SHA-256 unless they are there already; return the SHA-256."""
     sha256 = hashlib.sha256(data).hexdigest()
     present = store.head(key_of(sha256))
     if present is None or present.size_bytes != len(data):
@@ -138,7 +138,7 @@ def put_once(store: ObjectStore, key_of: Callable[[str], str], data: bytes) -> s
 
 
 def put_table(store: ObjectStore, dataset: str, data: bytes) -> str:
-    """Store a table under its SHA-256, which is returned."""
+    """Store a table under its SHA-256; return the SHA-256."""
     return put_once(store, lambda sha256: table_key(dataset, sha256), data)
 
 
@@ -149,8 +149,8 @@ def publish(store: ObjectStore, manifest: Manifest, token: str | None) -> None:
         move_pointer(store, newest_dataset_key(manifest.dataset), manifest.version, token)
     except ConflictError as error:
         raise ConflictError(
-            f"dataset {manifest.dataset!r} got another version while this one was prepared; "
-            "prepare it again, which starts from there"
+            f"somebody published another version of dataset {manifest.dataset!r} while this one "
+            "was prepared; prepare it again, which starts from there"
         ) from error
 
 
@@ -167,21 +167,21 @@ def _table(store: ObjectStore, dataset: str, sha256: str) -> bytes:
 
 @dataclass(frozen=True)
 class Previous:
-    """Empty when there is no previous version or when it was cut otherwise."""
+    """Reusable parts of the previous version; empty if there is none or it was cut differently."""
 
     manifest: Manifest | None = None
     token: str | None = None
     """Change token of the pointer to it."""
     shards: dict[str, Shard] = field(default_factory=dict)
     photos: dict[str, CutPhoto] = field(default_factory=dict)
-    """By pixels; only those all of whose shards are still there."""
+    """Photos by pixels; only those whose shards are all still there."""
     sources: dict[str, Source] = field(default_factory=dict)
-    """By key; only those that need not be read again unless they changed."""
+    """Sources by key; only those that need no second reading unless they change."""
     splits: dict[str, Split] = field(default_factory=dict)
     """Side of each photo, by pixels."""
 
     def source(self, info: ObjectInfo) -> Source | None:
-        """What is known of an object that has not changed, or None when it must be read."""
+        """The row of an object that has not changed, or None if it must be read."""
         source = self.sources.get(info.key)
         return source if source is not None and source.token == info.token else None
 
@@ -189,7 +189,7 @@ class Previous:
 def read_previous(
     store: ObjectStore, dataset: str, source_bucket: str, config: DataConfig
 ) -> Previous:
-    """The newest version of `dataset`, reduced to what holds for `config` and for that bucket."""
+    """The newest version of `dataset`, reduced to what still holds for `config` and the bucket."""
     manifest, token = read_latest(store, dataset)
     if manifest is None:
         return Previous()
@@ -214,18 +214,18 @@ def read_previous(
 
 
 def _is_whole(photo: CutPhoto | None) -> bool:
-    """Whether nothing has to be read to know all of it that this release knows of photos."""
+    """True if the stored row has every field this release needs."""
     return photo is not None and photo.look is not None
 
 
 def _judged_by(config: DataConfig) -> tuple[object, ...]:
-    """What decides how a photo is cut and whether it is rejected."""
+    """The settings that decide how a photo is cut and whether it is rejected."""
     least = (config.least_detail, config.scale) if config.least_detail else None
     return config.crop_size, config.max_pixels, config.shrunk, least
 
 
 def _intact(store: ObjectStore, manifest: Manifest) -> dict[str, Shard]:
-    """Shards of the version that are in the bucket, whole by their size."""
+    """Shards of the version that are in the bucket with their full size."""
     listed = store.list(shards_prefix(manifest.dataset))
     sizes = {info.key: info.size_bytes for info in listed}
     return {

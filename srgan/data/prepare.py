@@ -1,8 +1,8 @@
 """Photos below a prefix → an immutable version of a dataset of HR crops.
 
-The cost is that of what changed: an object with the change token of the previous version is not
-read again, a photo whose pixels it knows is not cut again. In memory are two shards, the photos
-that the reading threads hold, and half a kilobyte or so per photo.
+Only changes cost: an object with the same change token as in the previous version is not read
+again, a photo with known pixels is not cut again. Memory holds two shards, the photos of the
+reading threads, and about half a kilobyte per photo.
 """
 
 from collections import Counter, deque
@@ -33,7 +33,7 @@ _DETAIL_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What became of one object; `rgb` uint8 (H, W, 3) unless it was rejected."""
+    """Outcome of one object; `rgb` is uint8 (H, W, 3), or None if it was rejected."""
 
     source: Source
     rgb: NDArray[np.uint8] | None
@@ -42,10 +42,10 @@ class Reading:
 def read_photos(
     store: ObjectStore, objects: Iterable[ObjectInfo], config: DataConfig
 ) -> Iterator[Reading | None]:
-    """Read and decode in a few threads, results in the order of `objects`.
+    """Read and decode in a few threads; results come in the order of `objects`.
 
-    None stands for an object that was deleted since it was listed. What the object store raises
-    is raised here: a source that cannot be reached is no bad photo.
+    None stands for an object that was deleted since it was listed. Errors of the object store are
+    raised, because a source that cannot be reached is not a bad photo.
     """
     waiting: deque[Future[Reading | None]] = deque()
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="read") as pool:
@@ -92,11 +92,11 @@ def prepare_dataset(
 ) -> DatasetRef:
     """Bring `dataset` up to date with the photos below `source_prefix`.
 
-    Without a `licence` the version keeps that of the one before.
+    Without a `licence` the version keeps the previous one's.
 
     Raises `DataError` when there are no or too few usable photos, with the reasons and their
     counts; `ConflictError` when somebody else published a version meanwhile; `StorageError` when
-    a store fails. Whatever it raises, the previous version stays as it was.
+    a store fails. The previous version stays as it was in each case.
     """
     prefix = folder_of(source_prefix)
     uri = source_store.uri(prefix)
@@ -118,7 +118,7 @@ def prepare_dataset(
 
 
 def count_reasons(sources: Iterable[Source]) -> dict[str, int]:
-    """How many sources were passed by for each reason, most frequent first."""
+    """Count rejected sources by reason, most frequent first."""
     return dict(Counter(source.reason for source in sources if source.reason).most_common())
 
 
@@ -128,7 +128,7 @@ def folder_of(prefix: str) -> str:
 
 
 def is_source(info: ObjectInfo, source_store: ObjectStore, store: ObjectStore) -> bool:
-    """Neither a folder's marker nor anything that this system wrote."""
+    """True unless the object is a folder's marker or was written by this system."""
     own_bucket = source_store.bucket == store.bucket
     return not info.key.endswith("/") and not is_ours(info.key, own_bucket=own_bucket)
 
@@ -141,7 +141,7 @@ def _read_changed(
     config: DataConfig,
     progress: Progress,
 ) -> tuple[list[Source], int]:
-    """What became of every object, sorted by key, and how many had to be read."""
+    """Outcome of every object, sorted by key, and the number of objects read."""
     known = [source for info in objects if (source := previous.source(info)) is not None]
     changed = [info for info in objects if previous.source(info) is None]
     sources = known
@@ -168,7 +168,7 @@ def _place(reading: Reading, layout: Layout) -> None:
 def _split(
     sources: list[Source], layout: Layout, previous: Previous, config: DataConfig, uri: str
 ) -> list[CutPhoto]:
-    """Every photo once, with its side and its first source, sorted by pixels."""
+    """Every photo once, with its side and the key of its first source, sorted by pixels."""
     names: dict[str, str] = {}
     for source in sources:
         if source.pixels:
@@ -190,7 +190,7 @@ def _too_few(num_photos: int, sources: list[Source], uri: str) -> str:
     return (
         f"{num_photos} usable {'photo' if num_photos == 1 else 'photos'} among "
         f"{len(sources)} objects below {uri}, but training and evaluation need one each; "
-        f"passed by: {reasons or 'none'}; duplicates: {duplicates}{example}"
+        f"rejected: {reasons or 'none'}; duplicates: {duplicates}{example}"
     )
 
 

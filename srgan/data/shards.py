@@ -25,9 +25,8 @@ log = logging.getLogger(__name__)
 
 _PARALLEL = 8
 
-
 Owner = str | Span
-"""Whose crops: a photo's, by its pixels, or those of a span that moves."""
+"""Owner of crops: a photo, by its pixels, or a span that moves."""
 
 
 class ShardWriter:
@@ -42,7 +41,7 @@ class ShardWriter:
         self._owners: list[Owner] = []
         self.shards: list[Shard] = []
         self.spans: dict[Owner, list[Span]] = {}
-        """Where the crops of each owner went, in the order that they came."""
+        """Places of each owner's crops, in the order they were added."""
 
     def add(self, owner: Owner, crops: Iterable[NDArray[np.uint8]]) -> None:
         """Append crops (P, P, 3) of one owner."""
@@ -55,7 +54,7 @@ class ShardWriter:
                 self.flush()
 
     def flush(self) -> None:
-        """Store what is collected. Does nothing when that is nothing."""
+        """Store the collected crops, if there are any."""
         if self._buffer is None or not self._owners:
             return
         file = io.BytesIO()
@@ -84,8 +83,8 @@ def read_shard(store: ObjectStore, dataset: str, shard: Shard) -> NDArray[np.uin
 class ShardCache:
     """Shards on the local disk, shared by all processes of a node and bounded in bytes.
 
-    An open shard carries a shared file lock, which lives exactly as long as its memory map; only
-    shards without one are evicted, the longest unused first. All locks end with their process.
+    An open shard holds a shared file lock for exactly as long as its memory map lives; only shards
+    without a lock are evicted, least recently used first. All locks end with their process.
     """
 
     def __init__(self, store: ObjectStore, directory: Path, max_bytes: int) -> None:
@@ -94,7 +93,7 @@ class ShardCache:
         self._max_bytes = max_bytes
 
     def open(self, dataset: str, shards: Sequence[Shard]) -> list[NDArray[np.uint8]]:
-        """Memory-mapped shards (N, P, P, 3), read-only; fetches in parallel what is missing.
+        """Memory-mapped shards (N, P, P, 3), read-only; missing ones are fetched in parallel.
 
         Raises `ConfigError` when they do not fit, `StorageError` when one is missing or altered.
         """

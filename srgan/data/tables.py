@@ -1,4 +1,4 @@
-"""The two tables of a dataset version: what became of each source, and where each photo lies."""
+"""The two tables of a dataset version: outcome of each source, place of each photo's crops."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One source object: either its photo or the reason why it was passed by."""
+    """One source object: either its photo or the reason why it was rejected."""
 
     key: str
     token: str
@@ -34,7 +34,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class CutPhoto:
-    """One photo, however many sources hold it."""
+    """One photo; several sources may hold it."""
 
     pixels: str
     name: str
@@ -45,7 +45,7 @@ class CutPhoto:
     spans: tuple[Span, ...]
     """Its crops in the order of `crops.windows`."""
     look: str | None = None
-    """`images.likeness.look_of` it; None in the tables of releases that knew none."""
+    """`images.likeness.look_of` the photo; None in tables of older releases."""
 
 
 _TEXT, _NUMBER = pa.string(), pa.int32()
@@ -92,6 +92,6 @@ def _dump(rows: Iterable[dict[str, Any]], schema: Any) -> bytes:
 
 
 def _rows(data: bytes) -> Iterator[dict[str, Any]]:
-    # By batches: a whole table as Python dictionaries would be its largest form.
+    # In batches: a whole table of Python dictionaries would take the most memory.
     for batch in pq.ParquetFile(io.BytesIO(data)).iter_batches(batch_size=10_000):
         yield from batch.to_pylist()

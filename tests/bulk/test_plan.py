@@ -341,7 +341,7 @@ def test_a_destination_that_a_link_leads_into_the_source_is_refused(
 
 @pytest.mark.parametrize("address", ["photos", "./photos", "file:///photos", "http://x/y", ""])
 def test_an_address_that_is_neither_s3_nor_a_whole_path_is_refused(address: str) -> None:
-    with pytest.raises(ConfigError, match="neither s3://BUCKET/PREFIX nor the whole path"):
+    with pytest.raises(ConfigError, match="neither s3://BUCKET/PREFIX nor the absolute path"):
         prefix_of(address)
 
 

@@ -41,7 +41,7 @@ def test_one_recipe_is_printed_as_the_json_that_the_retrain_flow_takes() -> None
 def test_an_unknown_recipe_is_a_message_and_no_traceback() -> None:
     done = srgan("recipes", "nope")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: no recipe 'nope'; there are: demo")
+    assert done.stderr.startswith("error: unknown recipe 'nope'; there are: demo")
 
 
 def test_env_before_the_first_up_says_what_to_do(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_ranks_that_do_not_divide_the_batch_see_it_all() -> None:
 
 
 def test_more_ranks_than_the_batch_has_patches_are_refused() -> None:
-    with pytest.raises(ConfigError, match="batch_size 12 leaves some of 13 workers nothing"):
+    with pytest.raises(ConfigError, match="batch_size 12 leaves nothing for some of 13 workers"):
         _patches(_made(20)).batch(0, rank=0, num_ranks=13)
 
 

@@ -289,7 +289,7 @@ def test_of_two_preparations_at_once_the_later_is_told_to_start_anew(workshop: W
             workshop.upload(5)
             workshop.prepare()
 
-    with pytest.raises(ConflictError, match=r"'pets' got another version.*prepare it again"):
+    with pytest.raises(ConflictError, match=r"another version of dataset 'pets'.*prepare it again"):
         prepare_dataset(workshop.store, "raw", workshop.store, "pets", CONFIG, overtake)
     assert workshop.prepare().num_read == 0
 
