@@ -64,7 +64,7 @@ class Adversarial(Stage):
         judged = self._update_discriminator(hr, sr.detach(), learning_rate)
         generated = self._update_generator(hr, sr, learning_rate)
         skipped = torch.maximum(judged["skipped"], generated["skipped"])
-        # It has also seen the images of the generator's update, whatever came of its own.
+        # Its running statistics also took in the images of the generator's update.
         self.updates["discriminator"].finish(skipped)
         self.updates["generator"].finish(generated["skipped"])
         if self.ema:
@@ -94,8 +94,8 @@ class Adversarial(Stage):
         }
 
     def _update_generator(self, hr: Tensor, sr: Tensor, learning_rate: float) -> dict[str, Tensor]:
-        """Equation 3, judged by the discriminator as it is after its own update."""
-        # Frozen and past its DDP wrapper: its gradients come from its own loss alone, and
+        """Equation 3, judged by the discriminator after its own update."""
+        # Frozen and without its DDP wrapper: its gradients come from its own loss only, and
         # are neither computed nor exchanged here.
         self.discriminator.requires_grad_(False)
         with self._autocast():

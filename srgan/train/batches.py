@@ -1,4 +1,4 @@
-"""The next batch is cut and sent to the device while the step before it computes."""
+"""Cut the next batch while the current step computes."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +22,7 @@ class Batches:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: tuple[int, Future[Tensor]] | None = None
         self.wait_s = 0.0
-        """Seconds that `take` has waited so far: what the data costs."""
+        """Seconds that `take` has waited so far: the cost of the data."""
 
     def take(self, step: int) -> Tensor:
         """uint8 windows (N, 3, window, window) of step `step` on the device."""
@@ -31,7 +31,7 @@ class Batches:
             self._ahead = (step, self._thread.submit(self._cut, step))
         windows = self._ahead[1].result()
         self._ahead = (step + 1, self._thread.submit(self._cut, step + 1))
-        # From pinned memory the copy runs beside the computation.
+        # From pinned memory the copy overlaps the computation.
         windows = windows.to(self._device, non_blocking=True)
         self.wait_s += time.perf_counter() - begun
         return windows

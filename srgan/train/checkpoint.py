@@ -1,4 +1,4 @@
-"""What a checkpoint consists of, and how it is read and verified."""
+"""Checkpoints: manifest and parts, read and verified."""
 
 import hashlib
 import logging
@@ -32,7 +32,7 @@ class Manifest(Ref):
     step: int
     """Steps done."""
     final: bool
-    """Whether the stage was finished with it."""
+    """True for the checkpoint that the stage ended with."""
     generator: GeneratorConfig
     config: dict[str, Any]
     """The whole stage config, as JSON."""
@@ -42,14 +42,14 @@ class Manifest(Ref):
     init_run: str | None = None
     """Name of the run that made it."""
     numerics_version: str = ""
-    """Of the code that the run is named by; an earlier release recorded none."""
+    """Numerics version in the run's name; empty in checkpoints of earlier releases."""
     release_version: str = Field(validation_alias=AliasChoices("release_version", "code_version"))
-    """Of the code that wrote it."""
+    """Version of the code that wrote it."""
     num_ranks: int
     metrics: dict[str, float]
     """Latest validation."""
     validated_at: int = 0
-    """Step of that validation: where it is `step`, the figures are those of these weights."""
+    """Step of that validation; if it is `step`, the figures are those of these weights."""
     parts: dict[str, Part]
 
     @property
@@ -114,9 +114,9 @@ def read_parts(store: ObjectStore, manifest: Manifest) -> dict[str, bytes]:
 
 
 def read_generator(store: ObjectStore, ref: CheckpointRef) -> bytes:
-    """The generator file (`models.interchange`) that `ref` promises, verified.
+    """The generator file (`models.interchange`) that `ref` names, verified.
 
-    `CheckpointError` when the checkpoint is missing, altered or not the one of the digest.
+    `CheckpointError` when the checkpoint is missing, altered or has another digest.
     """
     manifest = read_manifest(store, ref.key)
     if manifest.weights.digest != ref.digest:
@@ -127,15 +127,15 @@ def read_generator(store: ObjectStore, ref: CheckpointRef) -> bytes:
 
 
 def newest_checkpoint(store: ObjectStore, run: str) -> tuple[Manifest, dict[str, bytes]] | None:
-    """The newest checkpoint of a run that is whole, with its parts; None when there is none.
+    """The newest intact checkpoint of a run, with its parts; None if there is none.
 
-    A damaged one is passed over with a warning. An object store that fails is a `StorageError`:
-    it says nothing about the checkpoint, and training from step 0 would be the wrong answer.
+    Damaged ones are skipped with a warning. A failing object store is a `StorageError`: it says
+    nothing about the checkpoint, and training from step 0 would be the wrong answer.
     """
     for key in reversed(checkpoint_keys(store, run)):
         try:
             manifest = read_manifest(store, key)
             return manifest, read_parts(store, manifest)
         except CheckpointError as error:
-            logger.warning("passing over checkpoint %s: %s", key, error)
+            logger.warning("skipping checkpoint %s: %s", key, error)
     return None

@@ -1,4 +1,4 @@
-"""Writing checkpoints beside the training: parts first, manifest last, old ones deleted."""
+"""Write checkpoints in the background: parts first, manifest last, old ones deleted."""
 
 import hashlib
 import logging
@@ -26,14 +26,14 @@ _MAX_PAUSE_S = 15.0
 
 
 class CheckpointWriter:
-    """Writes one run's checkpoints from a background thread; for rank 0 alone.
+    """Writes one run's checkpoints from a background thread; for rank 0 only.
 
-    Kept are the newest `keep_last`, those at multiples of `keep_every` steps, and the best one
-    (`judge.best_checkpoint`).
+    It keeps the newest `keep_last`, those at multiples of `keep_every` steps, and the best one
+    (`best_checkpoint`).
 
-    A context: leaving it waits for the last checkpoint. An object store that is away is asked again
-    for `patience_s`, beside the training. A checkpoint that it refuses longer is logged, for it
-    costs only steps; the second in a row, and the final one, end the training.
+    A context: leaving it waits for the last checkpoint. An object store that fails is asked again
+    for `patience_s` while training goes on. A checkpoint that still cannot be written is logged,
+    because it costs only steps; the second in a row, and the final one, end the training.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class CheckpointWriter:
         self._missed = False
 
     def save(self, manifest: Manifest, parts: dict[str, bytes]) -> None:
-        """Start writing; `manifest.parts` is filled in here. Waits for the one before it."""
+        """Start writing; fills in `manifest.parts`. Waits for the checkpoint before it."""
         self._finish_writing(required=self._missed)
         self._writing = self._thread.submit(self._write, manifest, parts)
         if manifest.final:
@@ -84,7 +84,7 @@ class CheckpointWriter:
         }
         manifest = manifest.model_copy(update={"parts": described})
         for name, part in described.items():
-            # Written even where the key exists: what lies there may be damaged.
+            # Written even if the key exists: the object there may be damaged.
             self._put(part_key(manifest.run, part.digest), parts[name])
         self._put(manifest.key, to_json(manifest), "application/json")
         self._delete_old(manifest)
@@ -104,23 +104,23 @@ class CheckpointWriter:
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
     def _delete_old(self, newest: Manifest) -> None:
-        """Drop what need not be kept of a run, manifests before their parts."""
+        """Delete checkpoints that need not be kept, manifests before their parts."""
         keys = checkpoint_keys(self._store, newest.run)
         self._learn(keys)
         kept = self._kept(keys)
         dropped = [key for key in keys if key not in kept]
         unused = self._part_keys(dropped)
         if newest.final:
-            # Also what killed writers left behind. Not earlier: their parts look the same as
-            # those of a writer that has not come to its manifest yet.
+            # Also the leavings of killed writers. Not earlier: their parts look the same as
+            # those of a writer that has not written its manifest yet.
             unused = {info.key for info in self._store.list(parts_prefix(newest.run))}
         for key in dropped:
-            self._store.delete(key)  # before its parts: a manifest never points to nothing
+            self._store.delete(key)  # before its parts, so that it never points to nothing
         for key in unused - self._part_keys(kept):
             self._store.delete(key)
 
     def _learn(self, keys: list[str]) -> None:
-        """Read manifests that this writer has not seen yet; a damaged one is passed over."""
+        """Read manifests that this writer has not seen yet; damaged ones are skipped."""
         known = {}
         for key in keys:
             try:

@@ -1,4 +1,4 @@
-"""The content loss of a stage, and the weights it asks for."""
+"""The content loss of a stage, and the weights that it needs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,13 +15,13 @@ from srgan.storage import ObjectStore
 
 
 def feature_content(config: PretrainConfig | AdversarialConfig) -> FeatureContentConfig | None:
-    """The perceptual network that a stage learns from; None where its content is pixels."""
+    """The perceptual network that a stage learns from; None if its content is pixels."""
     content = config.content if isinstance(config, AdversarialConfig) else config.loss
     return content if isinstance(content, FeatureContentConfig) else None
 
 
 def read_perceptual(store: ObjectStore, config: PretrainConfig | AdversarialConfig) -> bytes | None:
-    """The mirrored weights of that network, verified; None where there is none."""
+    """The mirrored weights of that network, verified; None if there is none."""
     content = feature_content(config)
     return read_weights(store, content.network, content.weights) if content else None
 
@@ -48,5 +48,5 @@ def build_content_loss(
 
 
 def _of_luma(loss: Callable[[Tensor, Tensor], Tensor], sr: Tensor, hr: Tensor) -> Tensor:
-    """What a network on luma can change: of RGB it would learn to make up for bicubic colours."""
+    """Compare luma only: on RGB the network would learn to make up for bicubic's colours."""
     return loss(luma_of(sr), luma_of(hr))

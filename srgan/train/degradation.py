@@ -32,7 +32,7 @@ _TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 def compress(images: Tensor, quality: Tensor) -> Tensor:
     """RGB float (N, 3, H, W) in 0–255 → the same after JPEG of `quality` (N,), whole levels.
 
-    The grid of blocks begins at the upper left corner; edges are repeated to whole blocks.
+    The grid of blocks begins at the upper left corner; edges are repeated to fill blocks.
     """
     height, width = images.shape[2:]
     padded = F.pad(images, (0, -width % 16, 0, -height % 16), mode="replicate")
@@ -47,7 +47,7 @@ def compress(images: Tensor, quality: Tensor) -> Tensor:
 
 
 def _quantised(planes: Tensor, table: tuple[int, ...], quality: Tensor) -> Tensor:
-    """Planes (N, C, H, W), sides divisible by 8, whose blocks' cosines are rounded to the table."""
+    """Round the cosine coefficients of planes (N, C, H, W), sides divisible by 8, to the table."""
     N, C, H, W = planes.shape
     percent = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality)  # libjpeg's scale
     steps = planes.new_tensor(table).view(1, 8, 8) * percent.view(-1, 1, 1)
@@ -68,7 +68,7 @@ def _cosines(like: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """What chance decides for a batch, made on the CPU: the same on every device."""
+    """Random values for a batch, drawn on the CPU so that every device gets the same."""
 
     blur_sigma: Tensor
     """(N,) in HR pixels."""
@@ -81,8 +81,8 @@ class Draws:
 class RealDegradation(nn.Module):
     """Blur, then the bicubic `Degradation`, then noise, then JPEG, each if the config has it.
 
-    What is drawn is a function of seed, step and the place in the global batch, so a resumed run
-    sees the same images, on any number of workers.
+    Draws are a function of seed, step and place in the global batch, so a resumed run sees the
+    same images, on any number of workers.
     """
 
     def __init__(self, scale: int, config: DegradationConfig, *, seed: int) -> None:
@@ -113,7 +113,7 @@ class RealDegradation(nn.Module):
         return levels / 255, hr
 
     def _blurred(self, windows: Tensor, sigma: Tensor) -> Tensor:
-        """uint8 windows without the blur's margin, each under a Gaussian of its own."""
+        """Blur each uint8 window with its own Gaussian; the result has no blur margin."""
         N, C, H, W = windows.shape
         extra = self._blur_margin
         offset = torch.arange(-extra, extra + 1, device=windows.device)
@@ -128,7 +128,7 @@ class RealDegradation(nn.Module):
 def build_degradation(
     scale: int, config: DegradationConfig, *, seed: int
 ) -> Degradation | RealDegradation:
-    """The plain bicubic one unless the config asks for more."""
+    """Plain bicubic, unless the config asks for more."""
     if config == DegradationConfig():
         return Degradation(scale)
     return RealDegradation(scale, config, seed=seed)
@@ -137,7 +137,7 @@ def build_degradation(
 def draw(
     config: DegradationConfig, seed: int, step: int, places: range, shape: Sequence[int]
 ) -> Draws:
-    """What chance decides for these places of the global batch; `shape` is (3, h, w) of LR."""
+    """Random values for these places of the global batch; `shape` is (3, h, w) of LR."""
     rows = [_uniform(seed, step, place, 3 + 2 * math.prod(shape)) for place in places]
     blur, noise, quality = (np.array([row[column] for row in rows]) for column in range(3))
     sigma = _between(noise, config.noise_sigma)
@@ -157,13 +157,13 @@ def _between(chance: NDArray[np.float64], drawn: tuple[float, float] | None) -> 
 
 def _uniform(seed: int, step: int, place: int, count: int) -> NDArray[np.float64]:
     """Numbers in [0, 1) that belong to one place of one global batch."""
-    # A stream of its own for each place, apart from the one (0) that the patches are drawn from.
+    # A separate stream for each place; stream 0 draws the patches.
     key, counter = np.array([seed % 2**64, step], np.uint64), np.array([0, place + 1, 0, 0])
     raw = np.random.Philox(key=key, counter=counter.astype(np.uint64)).random_raw(count)
     return np.asarray((raw >> np.uint64(11)) * 2.0**-53)
 
 
 def _normal(uniform: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Box and Muller: two uniform numbers → one normal."""
+    """Box–Muller: two uniform numbers → one normal."""
     one, other = np.split(uniform, 2)
     return np.asarray(np.sqrt(-2 * np.log1p(-one)) * np.cos(2 * np.pi * other))

@@ -1,4 +1,4 @@
-"""Which perceptual network judges the checkpoints of a stage, and which of them is the best."""
+"""The perceptual network that judges a stage's checkpoints, and the best of them."""
 
 from collections.abc import Iterable
 
@@ -21,10 +21,10 @@ def build_judge(
     crop_size: int,
     device: torch.device,
 ) -> PerceptualDistance | None:
-    """A mirrored network, rather one that the stage does not learn from; None without any.
+    """Pick a mirrored network, preferring one that the stage is not trained on; None if there is
+    none, or if crops leave it nothing to see.
 
-    Every rank must call it, since rank 0 looks for all. None also for crops that leave the
-    network nothing to see.
+    Every rank must call it, because rank 0 looks for all of them.
     """
     if crop_size - 2 * config.generator.scale < MIN_SIDE:
         return None
@@ -36,11 +36,11 @@ def build_judge(
 
 
 def best_checkpoint(manifests: Iterable[Manifest]) -> Manifest | None:
-    """The checkpoint of a run that did best at a validation; None when nothing can tell.
+    """The checkpoint of a run with the best validation; None if that cannot be told.
 
-    A stage that learns from pixels alone is judged by PSNR. One that learns from a discriminator
-    or from features is judged by the perceptual distance of its newest validation and never by
-    PSNR, which would pick its first checkpoint; without a distance its newest is as good as any.
+    A stage that learns from pixels only is judged by PSNR. One that learns from a discriminator or
+    from features is judged by the perceptual distance that its newest validation has, and never by
+    PSNR, which would pick its first checkpoint; without a distance none counts as the best.
     """
     measured = [each for each in manifests if each.metrics and each.validated_at == each.step]
     if not measured:

@@ -11,7 +11,7 @@ from srgan.train.validation import Validated, Validation
 
 
 class Save(Protocol):
-    """Writes a checkpoint of the stage as it is after `step` steps."""
+    """Writes a checkpoint of the stage after `step` steps."""
 
     def __call__(self, stage: Stage, step: int, validated: Validated) -> None: ...
 
@@ -27,9 +27,9 @@ def run_steps(
     save: Save | None,
     watch: Watch,
 ) -> None:
-    """Train from step `start` to the end; `validated` is the latest validation before.
+    """Train from step `start` to the end; `validated` is the latest validation before it.
 
-    Every rank runs this; `reporter` and `save` are rank 0's.
+    Every rank runs this; only rank 0 has a `reporter` and `save`.
     """
     config = stage.config
     if reporter:

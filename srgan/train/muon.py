@@ -1,4 +1,4 @@
-"""Muon: gradient descent whose every step turns all directions of a weight matrix alike."""
+"""Muon: momentum with orthogonalised updates (Jordan 2024)."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ _ROUNDS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, made orthogonal by Newton and Schulz, for convolutions as matrices (Jordan 2024).
+    """Momentum, orthogonalised by Newton–Schulz iterations, for convolutions.
 
-    A weight (out, in, k, k) is the matrix (out, in · k²). The step has a root mean square of the
-    learning rate, as Adam's first has, so both take the same one. `found_inf` (a tensor, 0 or 1,
-    set from outside as `GradScaler` does) masks a step on the device.
+    A weight (out, in, k, k) counts as a matrix (out, in · k²). The root mean square of a step is
+    the learning rate, as in Adam's first step, so both take the same one. `found_inf` (a tensor, 0
+    or 1, set from outside as `GradScaler` does) masks a step on the device.
     """
 
     found_inf: Tensor

@@ -1,4 +1,4 @@
-"""What a running stage tells: figures at each logging interval, pictures at each validation."""
+"""Progress of a running stage: figures at each logging interval, pictures at each validation."""
 
 import math
 import resource
@@ -17,11 +17,11 @@ from srgan.train import ranks
 from srgan.train.step import Stage
 
 _MAX_SKIPPED_IN_A_ROW = 20
-_NUM_RECENT = 20  # logging intervals that the remaining time is estimated from
+_NUM_RECENT = 20  # logging intervals from which the remaining time is estimated
 
 
 class Progress(Ref):
-    """Where a stage stands; means over the latest logging interval."""
+    """Progress of a stage; means over the latest logging interval."""
 
     stage: str
     step: int
@@ -48,7 +48,7 @@ class Progress(Ref):
 
 
 class Reporter(Protocol):
-    """Where rank 0's news go. A reporter never stops the training."""
+    """Receives rank 0's news. A reporter never stops the training."""
 
     def begin(self, step: int) -> None:
         """Called before the first step, `step`."""
@@ -66,7 +66,7 @@ class Reporter(Protocol):
 class Meter:
     """Sums the losses on the device and reads them once per logging interval.
 
-    Steps that were skipped for non-finite gradients count in ``skipped`` (their share) alone.
+    Steps skipped because of non-finite gradients count only in ``skipped`` (their share).
     """
 
     def __init__(self, stage: Stage, start: int) -> None:
@@ -81,16 +81,16 @@ class Meter:
         self._wait_s_before = 0.0
 
     def add(self, losses: dict[str, Tensor], seconds: float) -> None:
-        """Add one step's losses; `seconds` is what it took. No synchronisation."""
+        """Add the losses of one step that took `seconds`. No synchronisation."""
         values = torch.stack([value.float() for value in losses.values()])
         skipped = losses["skipped"]
         if not self._names:
             self._names = list(losses)
-            # From here on: the first step compiles and chooses kernels, minutes at worst.
+            # Timed from here on: the first step compiles and chooses kernels, minutes at worst.
             self._recent[0] = (self._read_at + 1, time.perf_counter())
             self._sums = torch.zeros_like(values)
         self._sums += torch.where(skipped.bool(), torch.zeros_like(values), values)
-        # `where` has zeroed this step's own mark together with its losses.
+        # `where` zeroed this step's own mark together with its losses.
         self._sums[self._names.index("skipped")] += skipped
         self._skipped_in_a_row = (self._skipped_in_a_row + 1) * skipped
         self._last = values
@@ -99,7 +99,7 @@ class Meter:
     def read(self, step: int, wait_s: float) -> Progress:
         """Means since the last call; waits for the device and all ranks.
 
-        `TrainingError` on all ranks alike when too many steps in a row were skipped.
+        `TrainingError` on all ranks when too many steps in a row were skipped.
         """
         begun = time.perf_counter()
         num_steps = step - self._read_at

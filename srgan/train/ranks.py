@@ -1,4 +1,4 @@
-"""What the ranks of one run say to each other. Alone, a process is rank 0 of 1."""
+"""Communication among the ranks of one run. A process by itself is rank 0 of 1."""
 
 import warnings
 from typing import TypeVar
@@ -26,14 +26,14 @@ def num_ranks() -> int:
 def share_gradients(module: nn.Module) -> nn.Module:
     """The module with its gradients averaged over all ranks; starts from rank 0's values.
 
-    Buffers stay each rank's own: batch norm normalises per rank, and a broadcast before every
+    Each rank keeps its own buffers: batch norm normalises per rank, and a broadcast before every
     forward would change buffers in place between two forwards of one GAN step. Every step must
     use the same parameters, as often as the first one did (the graph is static).
     """
     if not _together():
         return module
     with warnings.catch_warnings():
-        # torch 2.13 renames the option; the name that versions from 2.6 on know still works.
+        # torch 2.13 renames the option; the old name works in all versions from 2.6 on.
         warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
         return DistributedDataParallel(
             module, broadcast_buffers=False, gradient_as_bucket_view=True, static_graph=True
@@ -41,7 +41,7 @@ def share_gradients(module: nn.Module) -> nn.Module:
 
 
 def sums_depend_on_buckets() -> bool:
-    """Whether the place of a gradient in its bucket decides in which order ranks are summed.
+    """True if a gradient's place in its bucket decides the order in which ranks are summed.
 
     A sum of two is the same either way.
     """

@@ -31,33 +31,12 @@ from srgan.train.stall import Watch
 from srgan.train.step import Stage, dump_stage, load_stage
 from srgan.train.validation import Validated, Validation
 
-
-def build_stage(
-    config: PretrainConfig | AdversarialConfig,
-    *,
-    device: torch.device,
-    initial: bytes | None,
-    perceptual: bytes | None = None,
-) -> Stage:
-    """The stage before its first step; `initial` is a generator file to start from.
-
-    `perceptual` is the weights file of the network in its content loss, where there is one.
-    """
-    stage: Stage
-    if isinstance(config, AdversarialConfig):
-        stage = Adversarial(config, device=device, initial=initial, perceptual=perceptual)
-    else:
-        stage = Pretrain(config, device=device, initial=initial, perceptual=perceptual)
-    stage.settle_buckets()
-    return stage
-
-
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StageInputs:
-    """What a stage is named by and stored under."""
+    """Inputs of a stage, and the name that they give it."""
 
     run: str
     config: PretrainConfig | AdversarialConfig
@@ -76,11 +55,11 @@ def run_stage(
     reporter: Reporter | None,
     stall_s: float,
 ) -> Manifest:
-    """Train to the end, from the newest whole checkpoint where there is one.
+    """Train to the end, from the newest intact checkpoint if there is one.
 
-    Every rank calls it and gets the final manifest; `reporter` is used on rank 0 alone. A stage
-    whose final checkpoint exists trains nothing. One that makes no step for `stall_s` seconds is
-    reported in the log.
+    Every rank calls it and gets the final manifest; only rank 0 uses `reporter`. A stage whose
+    final checkpoint exists trains nothing. One that makes no step for `stall_s` seconds is reported
+    in the log.
     """
     with Watch(store, inputs.run, limit_s=stall_s) as watch:
         return _run_stage(store, inputs, cache, device=device, reporter=reporter, watch=watch)
@@ -133,8 +112,28 @@ def _run_stage(
             watch=watch,
         )
     final_key = _manifest(inputs, config.steps, Validated(0, {})).key
-    # Rank 0 answers after its last write, so the others do not look for it too early.
+    # Rank 0 answers after its last write, so the others do not look too early.
     return read_manifest(store, ranks.from_rank_zero(final_key))
+
+
+def build_stage(
+    config: PretrainConfig | AdversarialConfig,
+    *,
+    device: torch.device,
+    initial: bytes | None,
+    perceptual: bytes | None = None,
+) -> Stage:
+    """The stage before its first step; `initial` is a generator file to start from.
+
+    `perceptual` is the weights file of the network in its content loss, if it has one.
+    """
+    stage: Stage
+    if isinstance(config, AdversarialConfig):
+        stage = Adversarial(config, device=device, initial=initial, perceptual=perceptual)
+    else:
+        stage = Pretrain(config, device=device, initial=initial, perceptual=perceptual)
+    stage.settle_buckets()
+    return stage
 
 
 def _manifest(inputs: StageInputs, step: int, validated: Validated) -> Manifest:
@@ -171,7 +170,7 @@ def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> tuple[int,
     if deciding(manifest.config) != deciding(inputs.config.model_dump(mode="json")):
         raise CheckpointError(
             f"{store.uri(key)} belongs to another stage config than {inputs.run} has now; "
-            "a changed config needs a run name of its own"
+            "a changed config needs its own run name"
         )
     load_stage(stage, read_parts(store, manifest))
     if ranks.rank() == 0:

@@ -1,4 +1,4 @@
-"""A training that stands still is reported: every rank's last step, and what it is doing."""
+"""Report stalled training: every rank's last step, and what its threads are doing."""
 
 import logging
 import sys
@@ -22,25 +22,25 @@ _LEAVE_S = 10.0
 _OUR_THREADS = ("batches", "checkpoint")
 
 
-class Beat(Ref):
+class Heartbeat(Ref):
     """A rank's sign of life in the bucket."""
 
     rank: int
     number: int
-    """Counts on, so that two signs of life never look the same."""
+    """Counts up, so that two heartbeats never look the same."""
     step: int
     """Steps done."""
     stack: str | None
-    """What its threads are doing, once it has made no step for the limit."""
+    """Stacks of its threads, once it has made no step for the limit."""
 
 
 class Watch:
-    """Watches this rank from a thread of its own; a context, entered by the training thread.
+    """Watches this rank from a separate thread; a context, entered by the training thread.
 
-    Four times within `limit_s` every rank leaves a sign of life. Once this rank has made no step
-    for `limit_s`, and the others have had time to answer, the lowest rank that is alive logs one
-    report of all. It ends nothing: a collective that waits in vain has a limit of its own, after
-    which Ray Train starts the workers again.
+    Every rank writes a heartbeat four times within `limit_s`. Once this rank has made no step for
+    `limit_s`, and the others have had time to answer, the lowest rank that is alive logs one
+    report about all. It ends nothing: a collective that waits in vain has its own time limit,
+    after which Ray Train restarts the workers.
     """
 
     def __init__(self, store: ObjectStore, run: str, *, limit_s: float) -> None:
@@ -56,7 +56,7 @@ class Watch:
         self._thread = threading.Thread(target=self._watch, name="stall-watch", daemon=True)
 
     def step(self, done: int) -> None:
-        """Tell that `done` steps are done; costs nothing."""
+        """Note that `done` steps are done; costs nothing."""
         self._step, self._moved = done, time.monotonic()
 
     def __enter__(self) -> Self:
@@ -65,12 +65,12 @@ class Watch:
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         self._ended.set()
-        self._thread.join(_LEAVE_S)  # it may hang in a store that is away; it is a daemon
+        self._thread.join(_LEAVE_S)  # a daemon, which may hang in a store that is away
         if error is None and self._number:
             try:
                 self._store.delete(rank_key(self._run, self._rank))
             except StorageError as refusal:
-                logger.warning("a sign of life is left behind: %s", refusal)
+                logger.warning("a heartbeat is left behind: %s", refusal)
 
     def _watch(self) -> None:
         before: dict[int, str] = {}
@@ -87,15 +87,15 @@ class Watch:
                 if beats_stalled == 1 + _BEATS_TO_SILENCE:
                     self._report(before)
             except StorageError as error:
-                logger.warning("rank %d could not give a sign of life: %s", self._rank, error)
+                logger.warning("rank %d could not write its heartbeat: %s", self._rank, error)
 
     def _beat(self, stack: str | None) -> None:
         self._number += 1
-        beat = Beat(rank=self._rank, number=self._number, step=self._step, stack=stack)
+        beat = Heartbeat(rank=self._rank, number=self._number, step=self._step, stack=stack)
         write_document(self._store, rank_key(self._run, self._rank), beat)
 
     def _tokens(self) -> dict[int, str]:
-        """Change token of the latest sign of life of each rank that ever gave one."""
+        """Change token of the latest heartbeat of each rank that ever wrote one."""
         heads = {
             rank: self._store.head(rank_key(self._run, rank)) for rank in range(self._num_ranks)
         }
@@ -107,16 +107,16 @@ class Watch:
         if self._rank != min(alive | {self._rank}):
             return
         lines = [
-            f"{self._run} stands still: no step for {time.monotonic() - self._moved:.0f} s "
+            f"{self._run} has stalled: no step for {time.monotonic() - self._moved:.0f} s "
             f"(SRGAN_STALL_S is {self._limit_s:g})"
         ]
         for rank in range(self._num_ranks):
-            beat = find_document(self._store, rank_key(self._run, rank), Beat)
+            beat = find_document(self._store, rank_key(self._run, rank), Heartbeat)
             lines.append(_describe(rank, beat, alive=rank in alive or rank == self._rank))
         logger.warning("%s", "\n".join(lines))
 
     def _stack(self) -> str:
-        """Innermost Python frames of the training thread and of those that work for it."""
+        """Innermost Python frames of the training thread and of the threads that work for it."""
         frames = sys._current_frames()
         texts = []
         for thread in threading.enumerate():
@@ -128,14 +128,14 @@ class Watch:
         return "".join(texts)
 
 
-def _describe(rank: int, beat: Beat | None, *, alive: bool) -> str:
+def _describe(rank: int, beat: Heartbeat | None, *, alive: bool) -> str:
     if beat is None:
         return f"rank {rank} has not begun"
     if not alive:
         return (
-            f"rank {rank}, last seen after step {beat.step}, gives no sign of life: its process is "
+            f"rank {rank}, last seen after step {beat.step}, has no heartbeat: its process is "
             f"frozen or gone, or cannot reach the object store"
         )
     if beat.stack is None:
-        return f"rank {rank} is at step {beat.step} and moves"
+        return f"rank {rank} is at step {beat.step} and running"
     return f"rank {rank}, {beat.step} steps done, is in\n{beat.stack.rstrip()}"

@@ -17,16 +17,16 @@ def publish_start(
 ) -> CheckpointRef:
     """Store the weights of a version below ``runs/registered-<digest>`` for a stage to start from.
 
-    They come from the registry, so that a version can be gone on with whose training run was
-    deleted, or whose weights others published. `CheckpointError` names both generators where they
-    are not the same.
+    The weights come from the registry, so training can also start from a version whose run was
+    deleted or whose weights others published. `CheckpointError` names both generators if they
+    differ.
     """
     found = load_generator(weights).config
     assert found is not None  # it came from a file
     if found != wanted:
         raise CheckpointError(
             f"{version.uri} is a {_words(found)}, the recipe trains a {_words(wanted)}: "
-            "its weights do not fit. Set retrain.start to scratch, or take a recipe with that "
+            "its weights do not fit. Set retrain.start to scratch, or use a recipe with that "
             "generator"
         )
     manifest = Manifest(
@@ -38,7 +38,7 @@ def publish_start(
         config={},
         dataset_version="",
         init_from=version.weights_digest,
-        # What these weights have learned is asked of the run that made them.
+        # The run that made these weights knows what they have learned from.
         init_run=version.run,
         release_version="",
         num_ranks=0,

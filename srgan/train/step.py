@@ -1,4 +1,4 @@
-"""What a training stage is: networks, optimisers and one step."""
+"""A training stage: networks, optimisers, one step, and its state as parts of a checkpoint."""
 
 import math
 from abc import ABC, abstractmethod
@@ -21,44 +21,9 @@ from srgan.train import ranks
 from srgan.train.degradation import RealDegradation, build_degradation
 from srgan.train.update import Ema, Update
 
-
-def learning_rate_at(config: LearningRate, step: int, steps: int) -> float:
-    """Learning rate of step `step` (counted from 0) in a stage of `steps`.
-
-    A linear warm-up to `peak`, then constant, a tenth from half of the stage on (section 3.2), or
-    half a cosine down to zero.
-    """
-    if step < config.warmup_steps:
-        return config.peak * (step + 1) / config.warmup_steps
-    if config.decay == "tenth_at_half":
-        return config.peak if 2 * step < steps else config.peak / 10
-    if config.decay == "cosine":
-        share = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
-        return config.peak * 0.5 * (1 + math.cos(math.pi * share))
-    return config.peak
-
-
 Network = TypeVar("Network", bound=nn.Module)
 
-
-def check_device(config: PretrainConfig | AdversarialConfig, device_type: str) -> None:
-    """Refuse what a device (``cpu``, ``cuda``) cannot do with a `ConfigError`."""
-    if config.sync_batch_norm and device_type != "cuda":
-        raise ConfigError(
-            f"{config.stage}.sync_batch_norm needs GPUs, and this stage trains on "
-            f"{device_type}: leave it out, batch norm then normalises each worker's share"
-        )
-
-
-def copy_generator(data: bytes, generator: Generator) -> None:
-    """Copy the weights of a generator file; another architecture is a `CheckpointError`."""
-    loaded = load_generator(data)
-    if loaded.config != generator.config:
-        raise CheckpointError(
-            f"the checkpoint holds a generator {loaded.config}, the stage trains "
-            f"{generator.config}; start from a checkpoint of the same generator"
-        )
-    generator.load_state_dict(loaded.state_dict())
+_OPTIMISERS = "optimisers"
 
 
 class Stage(ABC):
@@ -94,8 +59,8 @@ class Stage(ABC):
         self._generate = ranks.share_gradients(self._compiled(generator))
         self._share = share_of(config.batch_size, ranks.rank(), ranks.num_ranks())
         self._weight = len(self._share) * ranks.num_ranks() / config.batch_size
-        """Of this rank's losses: gradients are averaged over ranks, whose shares differ in size
-        where an elastic stage goes on with a number of workers that does not divide the batch."""
+        """Weight of this rank's losses: gradients are averaged over ranks, whose shares differ in
+        size if an elastic stage goes on with a number of workers that does not divide the batch."""
 
     @property
     def result(self) -> Generator:
@@ -142,12 +107,12 @@ class Stage(ABC):
         return autocast(self.device, self.config.precision)
 
     def settle_buckets(self) -> None:
-        """Have gradients shared in their final buckets from the first step on.
+        """Make DDP share gradients in their final buckets from the first step on.
 
-        DDP learns a static graph in the first backward pass of a process and arranges its buckets
-        anew after the second. With three or more ranks that changes the order of sums, so a
-        resumed run would differ from one that was never interrupted: here those passes are two
-        that leave nothing behind.
+        DDP learns a static graph in the first backward pass of a process and rearranges its
+        buckets after the second. With three or more ranks that changes the order of sums, so a
+        resumed run would differ from one that was never interrupted. Two passes that leave
+        nothing behind get this over with.
         """
         if not ranks.sums_depend_on_buckets():
             return
@@ -188,13 +153,46 @@ class Stage(ABC):
         return network.train()
 
 
-_OPTIMISERS = "optimisers"
+def check_device(config: PretrainConfig | AdversarialConfig, device_type: str) -> None:
+    """Raise `ConfigError` for settings that a device (``cpu``, ``cuda``) does not support."""
+    if config.sync_batch_norm and device_type != "cuda":
+        raise ConfigError(
+            f"{config.stage}.sync_batch_norm needs GPUs, and this stage trains on "
+            f"{device_type}: leave it out, batch norm then normalises each worker's share"
+        )
+
+
+def copy_generator(data: bytes, generator: Generator) -> None:
+    """Copy the weights of a generator file; another architecture is a `CheckpointError`."""
+    loaded = load_generator(data)
+    if loaded.config != generator.config:
+        raise CheckpointError(
+            f"the checkpoint holds a generator {loaded.config}, the stage trains "
+            f"{generator.config}; start from a checkpoint of the same generator"
+        )
+    generator.load_state_dict(loaded.state_dict())
+
+
+def learning_rate_at(config: LearningRate, step: int, steps: int) -> float:
+    """Learning rate of step `step` (counted from 0) in a stage of `steps`.
+
+    A linear warm-up to `peak`, then constant, a tenth from half of the stage on (section 3.2), or
+    half a cosine down to zero.
+    """
+    if step < config.warmup_steps:
+        return config.peak * (step + 1) / config.warmup_steps
+    if config.decay == "tenth_at_half":
+        return config.peak if 2 * step < steps else config.peak / 10
+    if config.decay == "cosine":
+        share = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
+        return config.peak * 0.5 * (1 + math.cos(math.pi * share))
+    return config.peak
 
 
 def dump_stage(stage: Stage) -> dict[str, bytes]:
-    """Parts ``generator``, ``ema`` and ``discriminator`` where there are, and ``optimisers``.
+    """Parts ``generator``, ``ema`` and ``discriminator`` if the stage has them, ``optimisers``.
 
-    Waits for the device: the copy must be of one moment.
+    Waits for the device, because the copy must be of one moment.
     """
     parts: dict[str, bytes] = {}
     for name, network in stage.networks().items():
@@ -225,7 +223,7 @@ def load_stage(stage: Stage, parts: dict[str, bytes]) -> None:
             network.load_state_dict(load(parts[name]))
         except (SafetensorError, RuntimeError) as error:
             raise CheckpointError(f"part {name!r} does not fit its network: {error}") from error
-    # Only tensors and plain containers: a checkpoint must not be able to run code.
+    # Tensors and plain containers only: a checkpoint must not be able to run code.
     rest = torch.load(BytesIO(parts[_OPTIMISERS]), map_location=stage.device, weights_only=True)
     for name, update in stage.updates.items():
         update.load_state(rest[name])

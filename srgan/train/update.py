@@ -1,4 +1,4 @@
-"""One network's optimisers: clip, step, and do nothing where gradients are not finite."""
+"""Update one network's weights, skip non-finite gradients, and keep a running average."""
 
 import copy
 import math
@@ -16,7 +16,7 @@ _BETAS = (0.9, 0.999)  # section 3.2 gives β1 = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one update did; both values stay on the device."""
+    """Outcome of one update; both values stay on the device."""
 
     gradient_norm: Tensor
     """Global norm over all parameters before clipping."""
@@ -71,7 +71,7 @@ class Update:
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's
             for optimizer in optimizers:
                 self.scaler.unscale_(optimizer)
-            # Its own step would look at each optimiser's part of the gradients alone.
+            # The scaler's own `step` would check each optimiser's gradients separately.
             self.scaler.update()
         else:
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -107,7 +107,7 @@ class Update:
 
 
 def _inner_convolutions(parameters: list[nn.Parameter]) -> list[nn.Parameter]:
-    """All but the first and the last, whose channels are an image's and mean something."""
+    """All but the first and the last, because their channels are those of an image."""
     return [parameter for parameter in parameters if parameter.ndim == 4][1:-1]
 
 
@@ -123,7 +123,7 @@ class Ema:
         self._decay = decay
         device = next(generator.parameters()).device
         self.num_updates = torch.zeros((), device=device)
-        """On the device, since whether a step counts is only known there."""
+        """On the device, because only there it is known whether a step counts."""
 
     @torch.no_grad()
     def update(self, generator: Generator, skipped: Tensor) -> None:
@@ -133,7 +133,7 @@ class Ema:
         weight = (1 - corrected.clamp(max=self._decay)) * counts
         averages: list[Tensor] = list(self.generator.parameters())
         current: list[Tensor] = list(generator.parameters())
-        # One kernel for all tensors on a GPU; `lerp` takes no weight that is on the device.
+        # One kernel for all tensors on a GPU; `lerp` does not take a weight on the device.
         moves = list(torch._foreach_sub(current, averages))
         torch._foreach_mul_(moves, weight)
         torch._foreach_add_(averages, moves)

@@ -17,13 +17,13 @@ from srgan.train import ranks
 
 _NUM_CROPS = 32
 _NUM_PICTURES = 3
-_MAX_PSNR = 100.0  # a plain black crop comes out exact, and one infinity would be the mean
+_MAX_PSNR = 100.0  # a plain black crop comes out exact, and one infinity would spoil the mean
 
 Image = NDArray[np.uint8]
 
 
 class Validated(NamedTuple):
-    """What a validation found, and at which step."""
+    """Figures of a validation, and its step."""
 
     step: int
     metrics: dict[str, float]
@@ -51,9 +51,9 @@ class Validation:
         self._bicubic: dict[str, float] | None = None
 
     def measure(self, generator: Generator) -> dict[str, float]:
-        """``psnr`` in dB and the judge's distance, and the same of bicubic as ``bicubic_…``.
+        """``psnr`` in dB and the judge's distance, and the same for bicubic as ``bicubic_…``.
 
-        Every rank must call it and gets the same.
+        Every rank must call it and gets the same figures.
         """
         ranks.share_buffers(generator)
         if self._bicubic is None:

@@ -265,7 +265,7 @@ def report_of(scenario: str, directory: Path, environment: dict[str, str], patte
     try:
         while True:
             text = printed_by(scenario, directory)
-            for report in text.split("run stands still: no step for ")[1:]:
+            for report in text.split("run has stalled: no step for ")[1:]:
                 if re.search(pattern, report):
                     return report
             ended = [process.poll() for process in started]
@@ -294,6 +294,6 @@ def test_a_stalled_rank_is_reported_with_the_last_step_and_stack_of_every_rank(
 def test_a_frozen_process_is_named_by_a_rank_that_is_alive(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    frozen = r"rank 0, last seen after step \d, gives no sign of life"
+    frozen = r"rank 0, last seen after step \d, has no heartbeat"
     report = report_of("freezing", tmp_path, environment, frozen)
     assert re.search(r"rank 1, \d steps done, is in\n  thread training:", report), report

@@ -31,13 +31,13 @@ def test_a_stall_is_reported_once_and_so_is_its_end(
         assert "wait_for(lambda" in caplog.text, "the stack of the thread that trains"
         watch.step(8)
         wait_for(lambda: "rank 0 goes on at step 8" in caplog.text, "its end")
-    assert caplog.text.count("run stands still: no step for") == 1
+    assert caplog.text.count("run has stalled: no step for") == 1
 
 
 def test_a_stage_that_ends_takes_its_sign_of_life_away(object_store: S3Store) -> None:
     with Watch(object_store, "run", limit_s=LIMIT_S):
         key = "runs/run/ranks/0.json"
-        wait_for(lambda: object_store.head(key) is not None, "a sign of life")
+        wait_for(lambda: object_store.head(key) is not None, "a heartbeat")
     assert object_store.head(key) is None
 
 
@@ -50,5 +50,5 @@ def test_a_store_that_is_away_stops_neither_watch_nor_training(
     with Watch(object_store, "run", limit_s=LIMIT_S):
         with monkeypatch.context() as patch:
             patch.setattr(object_store, "put", refuse)
-            wait_for(lambda: "could not give a sign of life: away" in caplog.text, "a warning")
+            wait_for(lambda: "could not write its heartbeat: away" in caplog.text, "a warning")
         wait_for(lambda: "no step for" in caplog.text, "a report once it is back")
