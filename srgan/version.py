@@ -47,6 +47,7 @@ DECIDES_NOTHING = {
     "read_set": _STORED,
     "checkpoint:Manifest": _STORED,
     "checkpoint:read_manifest": _STORED,
+    "checkpoint_keys": _STORED,
     "newest_checkpoint": _STORED,
     "read_parts": _STORED,
     "read_generator": _STORED,

@@ -9,7 +9,7 @@ from srgan.bulk.join import Item
 from srgan.bulk.records import Record, Sums
 from srgan.bulk.run import BulkRun
 from srgan.errors import StorageError
-from srgan.keys import batch_progress_key, batch_progress_prefix
+from srgan.keys import batch_progress_key
 from srgan.refs import to_json
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class RunProgress:
 
     def __init__(self, run: BulkRun) -> None:
         self._store = run.destination.store
-        self._prefix = batch_progress_prefix(run.destination.address, run.name)
+        self._prefix = batch_progress_key.below(run.destination.address, run.name)
         self._tokens: dict[str, str] = {}
         self._parts: dict[str, Finished] = {}
 

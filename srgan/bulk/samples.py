@@ -7,7 +7,7 @@ from srgan.bulk.run import BulkRun
 from srgan.images import Photo, strip
 from srgan.images.photo import to_8_bits
 from srgan.images.strip import stack
-from srgan.keys import samples_key, samples_prefix
+from srgan.keys import samples_key
 
 _PER_BATCH = 2
 _PER_RUN = 6
@@ -50,7 +50,7 @@ class Samples:
 def contact_sheet(run: BulkRun) -> bytes | None:
     """Put pictures from batches all over the run into a JPEG; None if nothing was upscaled."""
     store = run.destination.store
-    prefix = samples_prefix(run.destination.address, run.name)
+    prefix = samples_key.below(run.destination.address, run.name)
     keys = sorted(info.key for info in store.list(prefix))
     if not keys:
         return None

@@ -13,7 +13,7 @@ from typing import Literal
 from srgan.config import DataConfig
 from srgan.data.tables import CutPhoto, Source, Split, load_photos, load_sources
 from srgan.errors import ConflictError, StorageError
-from srgan.keys import dataset_version_key, newest_dataset_key, shard_key, shards_prefix, table_key
+from srgan.keys import dataset_version_key, newest_dataset_key, shard_key, table_key
 from srgan.refs import DatasetRef, Ref, digest
 from srgan.storage import ObjectInfo, ObjectStore, read_document, split_uri, write_document
 
@@ -226,7 +226,7 @@ def _judged_by(config: DataConfig) -> tuple[object, ...]:
 
 def _intact(store: ObjectStore, manifest: Manifest) -> dict[str, Shard]:
     """Shards of the version that are in the bucket with their full size."""
-    listed = store.list(shards_prefix(manifest.dataset))
+    listed = store.list(shard_key.below(manifest.dataset))
     sizes = {info.key: info.size_bytes for info in listed}
     return {
         shard.sha256: shard

@@ -21,8 +21,8 @@ from srgan.keys import (
     newest_dataset_key,
     registration_key,
     result_key,
-    shards_prefix,
-    tables_prefix,
+    shard_key,
+    table_key,
 )
 from srgan.promotion.lineage import read_registration
 from srgan.promotion.log import PromotionLog, champions
@@ -233,7 +233,7 @@ def _shards(
         digests |= {each for m in remaining for each in (m.sources_table, m.photos_table)}
         loose = [
             info
-            for prefix in (shards_prefix(dataset), tables_prefix(dataset))
+            for prefix in (shard_key.below(dataset), table_key.below(dataset))
             for info in store.list(prefix)
             if _stem(info.key) not in digests
             and info.key not in named

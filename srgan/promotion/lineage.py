@@ -7,7 +7,7 @@ from pydantic import AliasChoices, Field
 
 from srgan.config import Recipe, StageConfig, deciding
 from srgan.errors import ConfigError
-from srgan.keys import registration_key, registrations_prefix
+from srgan.keys import registration_key
 from srgan.promotion.record import References, as_tags
 from srgan.refs import (
     CheckpointRef,
@@ -157,7 +157,7 @@ def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[
 
     `ConfigError` where there is none, or several and none was named.
     """
-    prefix = registrations_prefix(run)
+    prefix = registration_key.below(run)
     keys = [info.key for info in store.list(prefix) if info.key.endswith(".json")]
     kept = [key.removeprefix(prefix).removesuffix(".json") for key in sorted(keys)]
     chosen = [name for name in kept if model in (None, name)]

@@ -9,7 +9,7 @@ from pydantic import Field
 from srgan.config import GateConfig
 from srgan.config.networks import FeatureNetwork
 from srgan.errors import ConflictError
-from srgan.keys import promotion_key, promotions_prefix
+from srgan.keys import promotion_key
 from srgan.measure.bootstrap import Interval
 from srgan.promotion.opinions import OpinionPair
 from srgan.promotion.record import as_tags
@@ -95,7 +95,7 @@ class PromotionLog:
     def __init__(self, store: ObjectStore, model: str) -> None:
         self.model = model
         self._store = store
-        self._prefix = promotions_prefix(model)
+        self._prefix = promotion_key.below(model)
 
     def entries(self) -> list[Entry]:
         """All decisions, the oldest first."""

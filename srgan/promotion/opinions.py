@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from srgan.errors import DataError
-from srgan.keys import studies_prefix, study_key
+from srgan.keys import study_key
 from srgan.measure.bootstrap import Interval, crossed_interval
 from srgan.refs import Ref, digest
 from srgan.storage import ObjectStore, read_document, write_document
@@ -108,7 +108,7 @@ def keep_study(store: ObjectStore, model: str, source: str, ratings: Iterable[Ra
 
 def read_studies(store: ObjectStore, model: str) -> dict[str, Study]:
     """Every study of a model by its key."""
-    keys = [info.key for info in store.list(studies_prefix(model)) if info.key.endswith(".json")]
+    keys = [info.key for info in store.list(study_key.below(model)) if info.key.endswith(".json")]
     return {key: read_document(store, key, Study) for key in sorted(keys)}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from srgan.errors import StorageError
-from srgan.keys import cost_key, costs_prefix
+from srgan.keys import cost_key
 from srgan.refs import Ref
 from srgan.storage import ObjectStore, read_document, write_document
 
@@ -56,5 +56,5 @@ def counting(
 
 def read_costs(store: ObjectStore, run: str) -> list[Cost]:
     """Costs of all jobs that made `run` so far, whichever flow run had started them."""
-    keys = [info.key for info in store.list(costs_prefix(run)) if info.key.endswith(".json")]
+    keys = [info.key for info in store.list(cost_key.below(run)) if info.key.endswith(".json")]
     return [read_document(store, key, Cost) for key in sorted(keys)]

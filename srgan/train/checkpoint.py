@@ -8,7 +8,7 @@ from pydantic import AliasChoices, Field
 
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, DocumentError
-from srgan.keys import checkpoint_key, checkpoints_prefix, part_key
+from srgan.keys import checkpoint_key, part_key
 from srgan.refs import CheckpointRef, Ref
 from srgan.storage import ObjectStore, find_document
 
@@ -77,7 +77,7 @@ class Manifest(Ref):
 
 def checkpoint_keys(store: ObjectStore, run: str) -> list[str]:
     """Keys of the manifests of a run's checkpoints, the oldest first."""
-    return sorted(info.key for info in store.list(checkpoints_prefix(run)))
+    return sorted(info.key for info in store.list(checkpoint_key.below(run)))
 
 
 def read_manifest(store: ObjectStore, key: str) -> Manifest:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 from srgan.errors import CheckpointError, StorageError
-from srgan.keys import part_key, parts_prefix
+from srgan.keys import part_key
 from srgan.refs import to_json
 from srgan.storage import ObjectStore
 from srgan.train.checkpoint import (
@@ -113,7 +113,7 @@ class CheckpointWriter:
         if newest.final:
             # Also the leavings of killed writers. Not earlier: their parts look the same as
             # those of a writer that has not written its manifest yet.
-            unused = {info.key for info in self._store.list(parts_prefix(newest.run))}
+            unused = {info.key for info in self._store.list(part_key.below(newest.run))}
         for key in dropped:
             self._store.delete(key)  # before its parts, so that it never points to nothing
         for key in unused - self._part_keys(kept):

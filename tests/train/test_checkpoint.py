@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from srgan.errors import CheckpointError, StorageError
-from srgan.keys import part_key, parts_prefix
+from srgan.keys import part_key
 from srgan.refs import to_json
 from srgan.services.s3 import S3Store
 from srgan.train.checkpoint import (
@@ -167,7 +167,7 @@ def test_the_last_three_checkpoints_and_their_parts_are_kept(object_store: S3Sto
         for key in kept
         for part in read_manifest(object_store, key).parts.values()
     }
-    assert {info.key for info in object_store.list(parts_prefix(RUN))} == expected
+    assert {info.key for info in object_store.list(part_key.below(RUN))} == expected
 
 
 def test_the_best_pretrained_checkpoint_is_kept_with_the_newest(object_store: S3Store) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from srgan.config import AdversarialConfig, PretrainConfig
-from srgan.keys import parts_prefix
+from srgan.keys import part_key
 from srgan.losses import adversarial_loss, discriminator_loss, pixel_loss
 from srgan.refs import DatasetRef, to_json
 from srgan.services.s3 import S3Store
@@ -243,7 +243,7 @@ def test_a_gan_stage_that_is_killed_anywhere_ends_bit_identical(
     assert resumed.metrics == whole.metrics
     used = {part.digest for part in whole.parts.values()}
     assert used <= {
-        info.key.rpartition("/")[2] for info in object_store.list(parts_prefix("killed"))
+        info.key.rpartition("/")[2] for info in object_store.list(part_key.below("killed"))
     }
 
 
