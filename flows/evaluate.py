@@ -20,7 +20,7 @@ from srgan.measure.evaluation import (
     EvaluateSpec,
     weights_digest,
 )
-from srgan.measure.figures import judged_by_its_teacher, means_table, one_line
+from srgan.measure.figures import means_table, one_line, trained_on_judge_note
 from srgan.measure.overlap import refuse_overlap
 from srgan.measure.sets import newest_set
 from srgan.models.interchange import load_generator
@@ -196,7 +196,7 @@ def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
     """Table and picture as artifacts of the flow run; MLflow serves the picture."""
     settings = Settings()
     assert evaluation.mlflow_run_id is not None  # `measure` logs every evaluation
-    taught = judged_by_its_teacher(evaluation.trained_on_judge)
+    taught = trained_on_judge_note(evaluation.trained_on_judge)
     key = artifact_key(spec.dataset.dataset, "evaluation")
     page = run_url(settings, evaluation.mlflow_run_id)
     create_markdown_artifact(

@@ -1,4 +1,4 @@
-"""Every contestant on the same held-out crops: PSNR and SSIM on luma, perceptual distances."""
+"""Measure every contestant on the same images: PSNR and SSIM on luma, perceptual distances."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ BICUBIC = "bicubic"
 
 
 class Originals(Protocol):
-    """HR images to be compared on: held-out crops of a dataset, or an evaluation set."""
+    """HR images to measure on: held-out crops of a dataset, or an evaluation set."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -35,7 +35,7 @@ class Originals(Protocol):
 
 
 class Distance(Protocol):
-    """A named distance of two uint8 images (H, W, 3); `measure.perceptual` has them."""
+    """A named distance of two uint8 images (H, W, 3); see `measure.perceptual`."""
 
     name: str
 
@@ -43,12 +43,12 @@ class Distance(Protocol):
 
 
 def degrade(hr: Pixels, scale: int) -> Pixels:
-    """The LR image of an HR crop, as in training and in the benchmarks: MATLAB's bicubic."""
+    """Return the LR image of an HR crop by MATLAB's bicubic, as in training and in benchmarks."""
     return imresize(hr, scale=1 / scale)
 
 
 def with_bicubic(contestants: Mapping[str, Upscale], scale: int) -> dict[str, Upscale]:
-    """The contestants after the baseline that all of them have to beat."""
+    """Return the contestants with bicubic first, the baseline that all of them have to beat."""
     return {BICUBIC: lambda lr: imresize(lr, scale=scale), **contestants}
 
 
@@ -60,15 +60,14 @@ def compare(
     progress: Callable[[int, int], None],
     distances: Sequence[Distance] = (),
 ) -> list[ImageFigures]:
-    """Figures and signs of each method on each crop; a border of `scale` pixels is left out.
+    """Measure figures and artifacts of each method on each crop, without `scale` pixels of border.
 
-    `methods` are as `with_bicubic` gives them. The figures of an output that is no image are NaN.
-    A grayscale photo goes through them as RGB and is compared by the luma of what they give, which
-    is what becomes of it when it is upscaled.
+    `methods` come from `with_bicubic`. An output of NaN or infinite values has NaN figures. A
+    grayscale photo is upscaled as RGB and compared on the luma of the output, as in bulk upscaling.
 
-    Flat crops (a black corner, an empty sky) are left out: bicubic gives them back exactly, and
-    one infinite PSNR would make every mean infinite. `progress(done, total)` is called after
-    every crop. `DataError` when there is nothing to compare on.
+    Flat crops (a black corner, an empty sky) are left out, because bicubic restores them exactly
+    and one infinite PSNR would make every mean infinite. `progress(done, total)` is called after
+    every crop. `DataError` if all crops are flat.
     """
     results = []
     for index in range(len(crops)):
@@ -77,7 +76,7 @@ def compare(
             lr = _as_rgb(degrade(hr, scale))
             outputs = {name: tried(upscale, lr) for name, upscale in methods.items()}
             bicubic = outputs[BICUBIC]
-            assert bicubic is not None  # it gives numbers for any image
+            assert bicubic is not None  # its values are always finite
             found = ImageFigures(
                 source=crops.names[index],
                 crop=index,
@@ -92,7 +91,7 @@ def compare(
 
 
 def tried(upscale: Upscale, lr: Pixels) -> Pixels | None:
-    """What a method makes of an image; None where it gives values that are no numbers."""
+    """Upscale an image; None if the output has NaN or infinite values."""
     try:
         return upscale(lr)
     except ImageError as error:
@@ -102,7 +101,7 @@ def tried(upscale: Upscale, lr: Pixels) -> Pixels | None:
 
 
 def _as_rgb(image: Pixels) -> Pixels:
-    """(h, w, 3) of it, gray repeated three times."""
+    """Return the image as (h, w, 3); gray is repeated three times."""
     return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
 

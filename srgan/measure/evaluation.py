@@ -1,4 +1,4 @@
-"""What an evaluation found, as JSON in the bucket."""
+"""An evaluation in the bucket: its spec, and its report with figures of every image."""
 
 from collections.abc import Sequence
 
@@ -15,24 +15,24 @@ MODEL, PRETRAINED, CHAMPION = "model", "pretrained", "champion"
 
 
 class EvaluateSpec(Config):
-    """What to measure, and on what."""
+    """Spec of an evaluation: which contestants to measure, with which judges, on which images."""
 
     dataset: DatasetRef
     contestants: dict[str, CheckpointRef | ModelRef]
-    """``model`` (the one that this is about), and ``pretrained`` and ``champion`` if any."""
+    """``model`` is the one under evaluation; ``pretrained`` and ``champion`` are optional."""
     judges: dict[FeatureNetwork, str] = Field(default_factory=dict)
     """SHA-256 of the mirrored weights of each perceptual network that measures a distance."""
     sets: tuple[SetRef, ...] = ()
     """Evaluation sets to measure on besides the held-out crops."""
     numerics_version: str
-    """Of the code that the evaluation is named by."""
+    """Version of the code, part of the evaluation's name."""
     release_version: str
     mlflow_run_id: str | None = None
-    """Where picture, report and figures are logged."""
+    """MLflow run that picture, report and figures are logged to."""
 
     @property
     def digest(self) -> str:
-        """Names the evaluation by what goes in, whichever way the weights are addressed."""
+        """Digest of all inputs; it does not matter how the weights are addressed."""
         weights = (f"{name}:{weights_digest(ref)}" for name, ref in self.contestants.items())
         judges = (f"{network}:{sha256}" for network, sha256 in self.judges.items())
         sets = (f"{each.name}:{each.version}" for each in self.sets)
@@ -46,7 +46,7 @@ class EvaluateSpec(Config):
 
     @property
     def run(self) -> str:
-        """Name below ``runs/``; the results lie next to the checkpoint that they are about."""
+        """Name below ``runs/``; the results lie next to the checkpoint under evaluation."""
         return keys.evaluation_run(self.contestants[MODEL].run, self.digest[:16])
 
     @property
@@ -58,7 +58,7 @@ class EvaluateSpec(Config):
         return keys.report_key(self.run)
 
     def set_report_key(self, name: str) -> str:
-        """Report on one evaluation set."""
+        """Key of the report on one evaluation set."""
         return keys.set_report_key(self.run, name)
 
     @property
@@ -67,17 +67,17 @@ class EvaluateSpec(Config):
 
     @property
     def details_key(self) -> str:
-        """`Details` as JSON: the pictures of a retraining's report."""
+        """Key of `Details` as JSON: the pictures of a retraining's report."""
         return keys.details_key(self.run)
 
     @property
     def result_key(self) -> str:
-        """`EvaluationRef` as JSON, written last: whoever finds it finds the rest."""
+        """Key of `EvaluationRef` as JSON. It is written last: if it exists, so does the rest."""
         return keys.evaluation_key(self.run)
 
 
 def weights_digest(ref: CheckpointRef | ModelRef) -> str:
-    """SHA-256 of the generator that a checkpoint or model version stands for."""
+    """Return the SHA-256 of the generator of a checkpoint or model version."""
     return ref.digest if isinstance(ref, CheckpointRef) else ref.weights_digest
 
 
@@ -86,63 +86,63 @@ PICTURE = "comparison.png"
 
 
 class Figures(Ref):
-    """Quality of one image, or the mean over images."""
+    """Figures of one image, or their means over images."""
 
     psnr: float
-    """dB on the luma channel; infinite for identical images, NaN where the output was no image."""
+    """dB on luma; infinite for identical images, NaN if the output had NaN or infinite values."""
     ssim: float
-    """0..1 on the luma channel."""
+    """0..1 on luma."""
     distances: dict[str, float] = Field(default_factory=dict)
-    """Perceptual distances by name, lower is better; empty where no network is mirrored."""
+    """Perceptual distances by name, lower is better; empty without a mirrored network."""
 
     @property
     def flat(self) -> dict[str, float]:
-        """All figures by name, as `EvaluationRef.metrics` has them."""
+        """All figures by name, as in `EvaluationRef.metrics`."""
         return {"psnr": self.psnr, "ssim": self.ssim, **self.distances}
 
 
 class ImageFigures(Ref):
-    """All methods on one image."""
+    """Figures and artifacts of all methods on one image."""
 
     source: str
     """Key of the photo that the crop was cut from."""
     crop: int
-    """Index among the held-out crops of the dataset version, or the images of the set."""
+    """Index among the held-out crops of the dataset version or the images of the set."""
     figures: dict[str, Figures]
     signs: dict[str, Signs] = Field(default_factory=dict)
-    """What the guards look at, of each method."""
+    """Artifacts of each method's output. Stored reports call them signs."""
 
 
 class Report(Ref):
-    """One evaluation, whole."""
+    """The whole result of an evaluation on held-out crops or on one evaluation set."""
 
     dataset: DatasetRef
     scale: int
     numerics_version: str = Field(validation_alias=AliasChoices("numerics_version", "code_version"))
-    """Of the code that measured; earlier releases called it ``code_version``."""
+    """Version of the code that measured; earlier releases called it ``code_version``."""
     weights: dict[str, str]
-    """SHA-256 of each contestant's weights by its name; bicubic has none."""
+    """SHA-256 of the weights by contestant; bicubic has none."""
     judges: dict[FeatureNetwork, str] = Field(default_factory=dict)
     """SHA-256 of the weights of each perceptual network that measured a distance."""
     trained_on_judge: dict[str, list[str]] = Field(default_factory=dict)
-    """Contestants that learned from the network that judges them, by the distance's name."""
+    """Contestants whose training used the judge, by the name of its distance."""
     beyond_pixels: list[str] = Field(default_factory=list)
-    """Contestants trained on more than pixels: PSNR alone does not judge them."""
+    """Contestants trained on more than pixels, which PSNR alone does not measure fairly."""
     on: SetRef | None = None
-    """The evaluation set that was measured; None: the dataset's held-out crops."""
+    """The evaluation set that was measured; None for the dataset's held-out crops."""
     sets: dict[str, SetResult] = Field(default_factory=dict)
-    """The evaluation sets that were measured besides, by name; each has a report like this."""
+    """Results on the other evaluation sets by name; each has its own report like this one."""
     means: dict[str, Figures]
     images: list[ImageFigures]
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
-        """The means as `EvaluationRef.metrics` has them."""
+        """The means in the form of `EvaluationRef.metrics`."""
         return {name: figures.flat for name, figures in self.means.items()}
 
 
 def means(images: Sequence[ImageFigures]) -> dict[str, Figures]:
-    """Mean over the images (not over their pixels), as the literature reports it."""
+    """Return each method's mean over images (not over pixels), as the literature reports it."""
     return {name: _mean([image.figures[name] for image in images]) for name in images[0].figures}
 
 

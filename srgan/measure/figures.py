@@ -1,4 +1,4 @@
-"""Figures of quality as people read them: their names, their digits, and tables of them."""
+"""Figures of quality for people: names, digits, units and tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,50 +12,50 @@ TITLES = {
     "model": "SRGAN",
     "champion": "Champion",
 }
-"""Contestants of an evaluation, in the order in which they are shown."""
+"""Titles of the contestants of an evaluation, in the order in which they are shown."""
 
 OPINION = "mos"
-"""Mean opinion score, beside the figures that are measured."""
+"""Name of the mean opinion score, which people give and nothing measures."""
 
 _NAMES = {"psnr": "PSNR", "ssim": "SSIM", OPINION: "Mean opinion score"}
-# Three digits of PSNR, because the gate compares three and its sentences show them.
+# Three digits of PSNR, because the gate compares and shows three.
 _DIGITS = {"psnr": 3, OPINION: 2}
 _UNITS = {"psnr": " dB"}
 
 
 def in_order(figures: Iterable[str]) -> list[str]:
-    """Names of figures as people read them: PSNR, SSIM, distances; JSON has them by alphabet."""
+    """Sort names of figures for people: PSNR, SSIM, distances. JSON has them by alphabet."""
     first = ["psnr", "ssim"]
     return sorted(set(figures), key=lambda name: (name not in first, name))
 
 
 def rises(figure: str) -> bool:
-    """Whether higher is better; of distances lower is."""
+    """True if higher is better; for distances lower is better."""
     return figure in _NAMES
 
 
 def better(figure: str, difference: float) -> bool:
-    """Whether a model minus opponent of that sign is a gain."""
+    """True if `difference`, model minus opponent, is a gain."""
     return difference > 0 if rises(figure) else difference < 0
 
 
 def figure_name(figure: str) -> str:
-    """``squeezenet_distance`` → ``SqueezeNet distance``, for people."""
+    """Name for people: ``squeezenet_distance`` → ``SqueezeNet distance``."""
     words = _NAMES.get(figure) or figure.replace("_", " ")
     return words.replace("squeezenet", "SqueezeNet").replace("vgg19", "VGG19")
 
 
 def figure_head(figure: str) -> str:
-    """The name with an arrow where lower is better."""
+    """Name for people, with an arrow if lower is better."""
     return figure_name(figure) + ("" if rises(figure) else "\N{NO-BREAK SPACE}↓")
 
 
 def figure_text(
     figure: str, value: float | None, *, signed: bool = False, taught: bool = False
 ) -> str:
-    """``28.431 dB``, ``0.8112`` or, as a difference, ``+0.120 dB``; ``–`` for none.
+    """Format a value: ``28.431 dB``, ``0.8112`` or, as a difference, ``+0.120 dB``; ``–`` for None.
 
-    `taught`: the contestant learned from the network that measures this distance.
+    `taught`: the contestant was trained on the judge that measures this distance.
     """
     if value is None:
         return "–"
@@ -65,7 +65,7 @@ def figure_text(
 
 
 def interval_text(figure: str, interval: Interval | None, *, signed: bool = True) -> str:
-    """``+0.120 to +0.310 dB``; ``–`` for none."""
+    """Format an interval: ``+0.120 to +0.310 dB``; ``–`` for None."""
     if interval is None:
         return "–"
     low, high = (figure_text(figure, end, signed=signed) for end in (interval.low, interval.high))
@@ -74,13 +74,13 @@ def interval_text(figure: str, interval: Interval | None, *, signed: bool = True
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as they are shown; the first of each row names the row."""
+    """Cells of text; the first cell of each row names it."""
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        """The table with its numbers to the right; "" where it has no rows."""
+        """Markdown with numbers aligned to the right; "" without rows."""
         if not self.rows:
             return ""
         lines = [f"| {' | '.join(cells)} |" for cells in (self.heads, *self.rows)]
@@ -91,9 +91,9 @@ def means_table(
     metrics: Mapping[str, Mapping[str, float]],
     trained_on_judge: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Table:
-    """A row for each contestant of `EvaluationRef.metrics`, a column for each figure.
+    """Make a row for each contestant of `EvaluationRef.metrics` and a column for each figure.
 
-    A distance by the very network that a contestant learned from says so.
+    A distance is marked if the contestant was trained on its judge.
     """
     shown = [name for name in TITLES if name in metrics]
     figures = in_order(figure for name in shown for figure in metrics[name])
@@ -117,7 +117,7 @@ def means_table(
 
 
 def differences_table(head: str, found: Mapping[str, Mapping[str, Interval]]) -> Table:
-    """Differences with their intervals, by evaluation set; "" stands for the held-out crops."""
+    """Tabulate differences with intervals by evaluation set; "" stands for the held-out crops."""
     return Table(
         heads=(head, "mean", "95 % interval"),
         rows=tuple(
@@ -132,8 +132,8 @@ def differences_table(head: str, found: Mapping[str, Mapping[str, Interval]]) ->
     )
 
 
-def judged_by_its_teacher(trained_on_judge: Mapping[str, Sequence[str]]) -> str:
-    """``squeezenet_distance: SRGAN trained on the judge`` for captions; "" where nobody is."""
+def trained_on_judge_note(trained_on_judge: Mapping[str, Sequence[str]]) -> str:
+    """Caption such as ``squeezenet_distance: SRGAN trained on the judge``; "" for no contestant."""
     return "; ".join(
         f"{distance}: {', '.join(TITLES[name] for name in names)} trained on the judge"
         for distance, names in trained_on_judge.items()
@@ -141,7 +141,7 @@ def judged_by_its_teacher(trained_on_judge: Mapping[str, Sequence[str]]) -> str:
 
 
 def one_line(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """``Bicubic 28.430 dB, SRGAN 29.100 dB`` for logs."""
+    """Line for logs: ``Bicubic 28.430 dB, SRGAN 29.100 dB``."""
     return ", ".join(
         f"{title} {figure_text('psnr', metrics[name]['psnr'])}"
         for name, title in TITLES.items()

@@ -1,7 +1,8 @@
-"""Guards against broken outputs that a good mean hides, measured on every crop.
+"""Guards against broken outputs that a good mean hides.
 
-Each sign compares an output with the original or with bicubic's result, and has a limit that no
-crop may pass. The limits are wide: what they catch is broken, whatever its figures are.
+Artifacts are measured on every crop, against the original or bicubic's result. Each has a limit
+that no crop may exceed. The limits are wide: an output beyond them is broken, however good its
+figures are.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,18 +21,18 @@ _CONTRAST_FLOOR = 1.0
 
 
 class Signs(Ref):
-    """What a broken output shows. Levels are those of 8 bits, 0 to 255."""
+    """Measures of what a broken output shows, in levels of 8 bits (0 to 255)."""
 
     finite: bool
-    """False when the network gave values that are no numbers; the rest is 0 then."""
+    """False if the output had NaN or infinite values; all other fields are 0 then."""
     contrast: float
-    """Deviation of luma relative to bicubic's, each plus one level: near 0 for a constant."""
+    """Standard deviation of luma over bicubic's, each plus one level; near 0 for a flat output."""
     brightness_shift: float
-    """Mean luma minus the original's, in levels."""
+    """Mean luma minus the original's."""
     colour_shift: float
-    """The larger change of mean Cb and Cr against the original, in levels."""
+    """Change of mean Cb or Cr against the original, whichever is larger."""
     checkerboard: float
-    """Amplitude of a pattern that repeats every `scale` pixels, in levels above the original's."""
+    """Amplitude of the pattern that repeats every `scale` pixels, above the original's."""
 
 
 NOT_FINITE = Signs(
@@ -46,12 +47,12 @@ MAX_CHECKERBOARD = 3.0
 
 
 class Guard(NamedTuple):
-    """One sign, and when it says that an output is broken."""
+    """An artifact and its limit."""
 
     sign: str
     passes: Callable[[float], bool]
     text: str
-    """What the worst value means."""
+    """Words for the fault, with a place for the worst value."""
 
 
 GUARDS = (
@@ -79,9 +80,9 @@ GUARDS = (
 
 
 def faults(crops: Sequence[tuple[str, Signs]]) -> list[str]:
-    """What is broken, in words: one phrase for each guard that a crop does not pass.
+    """Return one phrase for each guard that some crop does not pass.
 
-    `crops` are the photo and the signs of each.
+    `crops` are pairs of photo and artifacts.
     """
     finite = [(photo, signs) for photo, signs in crops if signs.finite]
     found = []
@@ -93,7 +94,7 @@ def faults(crops: Sequence[tuple[str, Signs]]) -> list[str]:
         values = [(getattr(signs, guard.sign), photo) for photo, signs in finite]
         caught = [(value, photo) for value, photo in values if not guard.passes(value)]
         if caught:
-            # Contrast is broken near 0, the others far from it.
+            # A low contrast is a fault; the others are faults when far from 0.
             worst, photo = (min if guard.sign == "contrast" else max)(
                 caught, key=lambda each: abs(each[0])
             )
@@ -103,7 +104,7 @@ def faults(crops: Sequence[tuple[str, Signs]]) -> list[str]:
 
 
 def measure_signs(hr: Pixels, sr: Pixels, bicubic: Pixels, *, scale: int) -> Signs:
-    """Signs of `sr`; all three are uint8 RGB (H, W, 3), `scale` pixels of border are left out."""
+    """Measure `sr`, without `scale` pixels of border; all three images are uint8 RGB (H, W, 3)."""
     original, output, baseline = (_ycbcr(image, scale) for image in (hr, sr, bicubic))
     shift = (output - original).mean(axis=(1, 2))
     return Signs(
@@ -122,15 +123,15 @@ def _ycbcr(image: Pixels, border: int) -> NDArray[np.float64]:
 
 
 def _deviation(luma: NDArray[np.float64]) -> float:
-    """Plus a level, so that the noise of an almost flat crop is no contrast to be lost."""
+    """Deviation plus one level, so that noise in a nearly flat crop does not count as contrast."""
     return float(luma.std()) + _CONTRAST_FLOOR
 
 
 def _checkerboard(luma: NDArray[np.float64], scale: int) -> float:
-    """RMS over the `scale`² positions modulo `scale` of what all pixels there have in common.
+    """RMS over the `scale`² positions modulo `scale` of the mean of all pixels at that position.
 
-    First each pixel's neighbourhood of `scale` pixels is taken off: an average over one period
-    holds nothing of a pattern with that period, and all of what varies slowly.
+    First the mean over a neighbourhood of `scale` pixels is subtracted: it contains all that
+    varies slowly, and nothing of a pattern with that period.
     """
     detail = luma - _box(_box(luma, scale).T, scale).T
     rows, columns = (side // scale * scale for side in detail.shape)
@@ -139,7 +140,7 @@ def _checkerboard(luma: NDArray[np.float64], scale: int) -> float:
 
 
 def _box(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Mean over `width` rows, the edge repeated; of the same shape."""
+    """Mean over `width` rows with the edge repeated; the shape stays."""
     before = (width - 1) // 2
     padded = np.pad(values, ((before, width - 1 - before), (0, 0)), mode="edge")
     sums = np.pad(padded.cumsum(axis=0), ((1, 0), (0, 0)))

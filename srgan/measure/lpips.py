@@ -1,7 +1,8 @@
-"""LPIPS (Zhang et al. 2018), version 0.1 on AlexNet: a distance that people's judgements taught.
+"""LPIPS (Zhang et al. 2018), version 0.1 on AlexNet: a distance fitted to people's ratings.
 
-The library is torchmetrics, which carries the judged weights and takes AlexNet with its ImageNet
-weights from torchvision. Both are the extra ``lpips``: a torchvision fits one build of torch only.
+It comes from torchmetrics, which ships the fitted layer weights and gets AlexNet with its ImageNet
+weights from torchvision. Both packages are in the extra ``lpips``, because a torchvision fits only
+one build of torch.
 """
 
 from pathlib import Path
@@ -16,15 +17,15 @@ from srgan.measure.perceptual import image_pair
 
 NAME = "lpips"
 MIN_SIDE = 31
-"""Smallest side of an image in pixels: below it nothing is left for AlexNet's second pooling."""
+"""Smallest side of an image in pixels; below it AlexNet's second pooling has no input left."""
 
 
 class LPIPS:
-    """`Distance` named ``lpips``, lower is better.
+    """`Distance` named ``lpips``; lower is better.
 
-    The first time, torchvision fetches AlexNet's weights (244 MB) into torch's cache.
-    `ConfigError` where the extra is missing or torchvision belongs to another torch,
-    `CheckpointError` where the weights cannot be had.
+    On first use torchvision downloads AlexNet's weights (244 MB) into torch's cache. `ConfigError`
+    if the extra is missing or torchvision was built for another torch, `CheckpointError` if the
+    weights cannot be downloaded.
     """
 
     name = NAME
@@ -37,7 +38,7 @@ class LPIPS:
     def __call__(self, hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
         """0 for identical images. Both uint8 (H, W, 3) RGB or (H, W) of one shape.
 
-        `border` pixels on each side are left out, as `metrics.psnr` does.
+        `border` pixels on each side are left out, as in `metrics.psnr`.
         """
         pair = image_pair(hr, sr, border).to(self._device)
         if min(pair.shape[2:]) < MIN_SIDE:
@@ -46,9 +47,9 @@ class LPIPS:
 
 
 def _load_metric() -> Any:
-    """torchmetrics' LPIPS; it has no types of its own here, where it may be missing."""
+    """Return torchmetrics' LPIPS; `Any`, because the package may be missing."""
     try:
-        import torchvision  # noqa: F401  # torchmetrics imports it late and says less of it
+        import torchvision  # noqa: F401  # torchmetrics imports it late, with a vaguer error
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
     except ImportError as error:
         raise ConfigError(f"LPIPS needs more packages ({error}); pip install 'srgan[lpips]'") from (
@@ -61,7 +62,7 @@ def _load_metric() -> Any:
         ) from error
     try:
         return LearnedPerceptualImagePatchSimilarity(net_type="alex")
-    # An address that does not answer is an OSError, a file that is not whole a RuntimeError.
+    # A failed download is an OSError, an incomplete file a RuntimeError.
     except (OSError, RuntimeError) as error:
         raise CheckpointError(
             f"LPIPS needs AlexNet's ImageNet weights, and torchvision could not get them ({error})"

@@ -1,8 +1,8 @@
-"""PSNR and SSIM as the paper's tables have them (section 3.1): on luma, without the border.
+"""PSNR and SSIM as in the paper's tables (section 3.1): on luma, without the border.
 
-Against Table 2: nearest and bicubic ×4 agree with the paper's PSNR on Set5 and Set14 within
-0.02 dB. SSIM agrees with MATLAB's ``ssim`` (bicubic: 0.811 and 0.703); the paper's own SSIM
-figures come from another program.
+Checked against Table 2: PSNR of nearest and bicubic ×4 on Set5 and Set14 agrees within 0.02 dB.
+SSIM agrees with MATLAB's ``ssim`` (bicubic: 0.811 and 0.703); the paper's SSIM figures come from
+another program.
 """
 
 import math
@@ -17,10 +17,10 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def psnr(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int = 4) -> float:
-    """Peak signal-to-noise ratio in dB over luma; infinite if there is no difference.
+    """Peak signal-to-noise ratio of luma in dB; infinite for identical images.
 
-    Two uint8 images (H, W, 3) RGB or (H, W), the latter taken as they are. `border` pixels on
-    each side are left out: 4 in the paper's tables, which are of scale 4.
+    Both images are uint8, (H, W, 3) RGB or (H, W) used as it is. `border` pixels on each side are
+    left out: 4 in the paper's tables, which are for scale 4.
     """
     reference, image = _luma_pair(hr, sr, border)
     error = float(np.mean((reference - image) ** 2))
@@ -28,10 +28,10 @@ def psnr(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int = 4) -> float
 
 
 def ssim(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int = 4) -> float:
-    """Mean structural similarity (Wang 2004) over luma, 1 for identical images.
+    """Mean structural similarity (Wang 2004) of luma, 1 for identical images.
 
-    Images and border as in `psnr`. Gaussian window 11×11 with σ 1.5 and population statistics,
-    on the positions where the window lies within the image.
+    Images and border as in `psnr`. Gaussian window of 11×11 with σ 1.5 and population statistics,
+    at the positions where the window lies within the image.
     """
     x, y = _luma_pair(hr, sr, border)
     if min(x.shape) < _WINDOW:
@@ -69,7 +69,7 @@ def _luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _blur(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gaussian mean over each whole window."""
+    """Gaussian mean over each window that lies within the image."""
     offset = np.arange(_WINDOW) - _WINDOW // 2
     weights = np.exp(-(offset**2) / (2 * _SIGMA**2))
     weights /= weights.sum()

@@ -1,4 +1,4 @@
-"""Whether a model has seen what it is to be measured on: the same pixels, or a near-duplicate."""
+"""Find photos of evaluation sets that a model was trained on: equal pixels or near-duplicates."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from srgan.storage import ObjectStore
 
 _MAX_NAMED = 5
 _AT_ONCE = 16
-"""Photos of a set that are compared with all others in one go: 64 bytes for each pair."""
+"""Photos of a set that are compared with all training photos at once: 64 bytes for each pair."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A photo of an evaluation set, and the training photo that shows the same."""
+    """A photo of an evaluation set and the training photo that shows the same scene."""
 
     held: str
     """Key of the set's photo."""
     trained: str
-    """Key of the dataset's."""
+    """Key of the training photo."""
     bits: int | None
-    """Of 64 in which their looks differ; None: their pixels are the same."""
+    """How many of the 64 bits of their looks differ; None if their pixels are the same."""
     turned: bool = False
-    """Whether one is the other mirrored or turned."""
+    """True if one is the other mirrored or turned."""
 
     def __str__(self) -> str:
         how = (
@@ -41,9 +41,10 @@ class Seen:
 def refuse_overlap(
     store: ObjectStore, sets: Sequence[EvaluationSet], datasets: Iterable[DatasetRef]
 ) -> list[DatasetRef]:
-    """`DataError` naming both photos of each pair where a set shows what was trained on.
+    """Raise `DataError` with both photos of each pair if a set shows what was trained on.
 
-    Returns the datasets of which only the pixels could be compared: an earlier release made them.
+    Return the datasets whose photos could be compared by pixels only, because an earlier release
+    made them.
     """
     blind = []
     for dataset in datasets if sets else ():
@@ -58,9 +59,9 @@ def refuse_overlap(
 
 
 def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[Seen]:
-    """For each photo of a set the training photo that comes nearest, if that is too near.
+    """Return the nearest training photo of each photo of a set, if it is too near.
 
-    In any of the eight flips and quarter turns: training draws from all of them.
+    All eight flips and quarter turns are compared, because training draws from all of them.
     """
     names = {photo.pixels: photo.name for photo in trained}
     found = [Seen(photo.name, names[photo.pixels], None) for photo in held if photo.pixels in names]

@@ -1,9 +1,10 @@
-"""Perceptual distance: how far apart two images are in the features of a network; lower is better.
+"""Perceptual distance of two images in the features of a network (a judge); lower is better.
 
-Zhang et al. 2018 call this the uncalibrated distance of a network: per layer, features are divided
-by their length at each position, and the squared difference is averaged over the positions. The
-sum over the layers is the distance. Figures compare only within one network, one weights file and
-one definition, so they are named by the network: ``squeezenet_distance``, ``vgg19_distance``.
+Zhang et al. 2018 call this the uncalibrated distance of a network. In each layer the features are
+divided by their length at each position, and the squared difference is averaged over the positions;
+the distance is the sum over the layers. Figures are comparable only within one network, one weights
+file and one definition, so they carry the network's name: ``squeezenet_distance``,
+``vgg19_distance``.
 """
 
 import numpy as np
@@ -18,12 +19,12 @@ _LAYERS: dict[FeatureNetwork, tuple[str, ...]] = {
     "squeezenet1_1": ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"),
     "vgg19": ("vgg12", "vgg22", "vgg34", "vgg44", "vgg54"),
 }
-"""The last layer before each pooling, and all of SqueezeNet's after its last one."""
+"""The last layer before each pooling, and in SqueezeNet all layers after the last pooling."""
 _EPSILON = 1e-10
 
 
 class PerceptualDistance:
-    """Distance of two images in the features of one network; `data` is its weights file."""
+    """Distance in the features of one network; `data` is the content of its weights file."""
 
     def __init__(
         self, network: FeatureNetwork, data: bytes, *, device: torch.device | None = None
@@ -36,16 +37,16 @@ class PerceptualDistance:
     def __call__(self, hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
         """0 for identical images. Both uint8 (H, W, 3) RGB or (H, W) of one shape.
 
-        `border` pixels on each side are left out, as `metrics.psnr` does.
+        `border` pixels on each side are left out, as in `metrics.psnr`.
         """
         pair = image_pair(hr, sr, border).to(self._device)
         return float(sum(_layer_distance(features) for features in self._extractor(pair)))
 
 
 def image_pair(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int) -> Tensor:
-    """Two uint8 images (H, W, 3) RGB or (H, W) as float (2, 3, H − 2·border, W − 2·border).
+    """Convert two uint8 images (H, W, 3) or (H, W) to float (2, 3, H − 2·border, W − 2·border).
 
-    In [−1, 1], gray as RGB of three equal channels. `ValueError` unless both are of one shape.
+    Values are in [−1, 1]; gray becomes three equal channels. `ValueError` if the shapes differ.
     """
     if hr.shape != sr.shape or hr.dtype != np.uint8 or sr.dtype != np.uint8:
         raise ValueError(
@@ -60,7 +61,7 @@ def image_pair(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int) -> Ten
 
 
 def _layer_distance(features: Tensor) -> float:
-    """Of one layer's features (2, C, h, w)."""
+    """Distance in one layer's features (2, C, h, w)."""
     length = features.square().sum(dim=1, keepdim=True).sqrt()
     unit = features / (length + _EPSILON)
     return float((unit[0] - unit[1]).square().sum(dim=0).mean())

@@ -1,6 +1,6 @@
-"""Evaluation sets: photos that nothing is ever trained on, fixed in versions.
+"""Evaluation sets: versioned photos that nothing is ever trained on.
 
-``sets/<name>/photos/<pixels>.png`` are the photos, without loss and named by their pixels;
+``sets/<name>/photos/<pixels>.png`` are the photos, stored without loss and named by their pixels;
 ``sets/<name>/versions/<version>.json`` says which of them are measured and how they are cut.
 """
 
@@ -23,16 +23,19 @@ from srgan.storage import ObjectStore, read_document, write_document
 
 Pixels = NDArray[np.uint8]
 
+_MIN_SIDE = 32
+"""Smallest side of a photo in pixels; a perceptual network cannot measure smaller ones."""
+
 
 class SetPhoto(Ref):
     """One photo of a set."""
 
     name: str
-    """Key that it came from."""
+    """Key of the source object."""
     pixels: str
-    """Digest of its pixels, as a dataset's photos have it."""
+    """Digest of its pixels, the same as for a dataset's photos."""
     look: str
-    """`images.likeness.look_of` it."""
+    """Result of `images.likeness.look_of`, for finding near-duplicates."""
     height: int
     width: int
 
@@ -47,14 +50,14 @@ class EvaluationSet(Ref):
     """S3 URI of the prefix that the photos came from."""
     config: SetConfig
     photos: tuple[SetPhoto, ...]
-    """Sorted by pixels, each once."""
+    """Sorted by pixels, without duplicates."""
     rejected: dict[str, str]
-    """Reason by key, of objects that are no usable photos."""
+    """Reason by key, for objects that are not usable photos."""
     num_duplicates: int
 
     @property
     def ref(self) -> SetRef:
-        """What an evaluation gets."""
+        """The value that is passed to evaluations."""
         return SetRef(
             name=self.name,
             version=self.version,
@@ -65,17 +68,17 @@ class EvaluationSet(Ref):
 
 
 def set_version(config: SetConfig, photos: Sequence[SetPhoto]) -> str:
-    """Digest of what is measured."""
+    """Return the digest of what is measured: pixels and crop size."""
     return digest({"crop_size": config.crop_size, "photos": sorted(p.pixels for p in photos)})
 
 
 def read_set(store: ObjectStore, key: str) -> EvaluationSet:
-    """The version at `key`; a missing or unreadable one is a `StorageError`."""
+    """Read the version at `key`; `StorageError` if it is missing or unreadable."""
     return read_document(store, key, EvaluationSet, mend="run prepare-eval again")
 
 
 def newest_set(store: ObjectStore, name: str) -> EvaluationSet:
-    """The newest version of a set by its name; `DataError` where there is none."""
+    """Read the newest version of a set; `DataError` if there is none."""
     version, _ = read_pointer(store, newest_set_key(name))
     if version is None:
         raise DataError(
@@ -86,7 +89,7 @@ def newest_set(store: ObjectStore, name: str) -> EvaluationSet:
 
 
 def publish_set(store: ObjectStore, made: EvaluationSet) -> None:
-    """Write the version, then point to it; `ConflictError` where somebody else did meanwhile."""
+    """Write the version, then point to it; `ConflictError` if another was published meanwhile."""
     _, token = read_pointer(store, newest_set_key(made.name))
     write_document(store, made.ref.key, made)
     try:
@@ -99,10 +102,10 @@ def publish_set(store: ObjectStore, made: EvaluationSet) -> None:
 
 
 class SetImages(Sequence[Pixels]):
-    """What is measured of a set at one scale: uint8 (h, w, 3) or (h, w), sides divisible by it.
+    """The images of a set at one scale: uint8 (h, w, 3) or (h, w), sides divisible by the scale.
 
-    What the scale does not divide is cut away at the right and the bottom, as benchmarks do. One
-    decoded photo is in memory at a time; pixels are verified against their digest.
+    The remainder is cut away at the right and the bottom, as benchmarks do. One decoded photo is in
+    memory at a time; pixels are verified against their digest.
     """
 
     def __init__(self, store: ObjectStore, made: EvaluationSet, scale: int) -> None:
@@ -146,15 +149,11 @@ def _read_photo(store: ObjectStore, made: EvaluationSet, number: int) -> Pixels:
 
 
 def _places(photo: SetPhoto, config: SetConfig, scale: int) -> list[tuple[int, int, int, int]]:
-    """Top, left, height and width of what is measured of a photo."""
+    """Top, left, height and width of each image that is measured of a photo."""
     if config.crop_size is None:
         return [(0, 0, photo.height // scale * scale, photo.width // scale * scale)]
     side = config.crop_size // scale * scale
     return [(y, x, side, side) for y, x in windows(photo.height, photo.width, config.crop_size)]
-
-
-_MIN_SIDE = 32
-"""Below it a perceptual network has nothing to see."""
 
 
 def prepare_set(
@@ -165,10 +164,10 @@ def prepare_set(
     config: SetConfig,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> EvaluationSet:
-    """Copy the photos below `source_prefix` and publish the version that they make.
+    """Copy the photos below `source_prefix` and publish them as a version.
 
-    The same photos make the same version. `DataError` where there are none, with the reasons;
-    whatever it raises, the set stays as it was.
+    The same photos make the same version. `DataError` with an example if no photo is usable. When
+    this raises, the set stays as it was.
     """
     prefix = folder_of(source_prefix)
     uri = source_store.uri(prefix)
@@ -178,7 +177,7 @@ def prepare_set(
     rejected: dict[str, str] = {}
     for done, info in enumerate(objects, start=1):
         data = source_store.find(info.key)
-        if data is not None:  # else deleted since it was listed
+        if data is not None:  # None: deleted since it was listed
             try:
                 photo = _decode(data, config)
             except ImageError as error:
@@ -222,7 +221,7 @@ def _decode(data: bytes, config: SetConfig) -> Photo:
 
 
 def _keep(store: ObjectStore, name: str, key: str, pixels: str, photo: Photo) -> SetPhoto:
-    """Store the pixels alone, unless they are there."""
+    """Store the pixels without metadata, unless they are stored already."""
     target = set_photo_key(name, pixels)
     if store.head(target) is None:
         plain = Photo(photo.pixels)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from srgan.measure.comparison import BICUBIC
 from srgan.measure.evaluation import CHAMPION
-from srgan.measure.figures import differences_table, judged_by_its_teacher, means_table
+from srgan.measure.figures import differences_table, means_table, trained_on_judge_note
 from srgan.promotion.gate import Opponent, differences
 from srgan.report.content import Content, TrainedStage
 
@@ -32,7 +32,7 @@ def model_card(content: Content, *, picture: str | None) -> str:
     ]
     if picture:
         parts += ["## Pictures", f"![comparison]({picture})"]
-        if caption := judged_by_its_teacher(report.trained_on_judge):
+        if caption := trained_on_judge_note(report.trained_on_judge):
             parts.append(caption)
     return "\n\n".join(parts) + "\n"
 
@@ -95,7 +95,7 @@ def _limits(content: Content) -> Iterator[str]:
             f"Measured on {_num_photos(content)} photos alone: intervals of so few are too narrow."
         )
     if report.trained_on_judge:
-        yield f"A distance judges its own pupil ({judged_by_its_teacher(report.trained_on_judge)})."
+        yield f"A distance judges its own pupil ({trained_on_judge_note(report.trained_on_judge)})."
     if not content.licence:
         yield "Nobody has stated the licence of the photos that it learned from."
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from srgan.measure.evaluation import PICTURE
-from srgan.measure.figures import judged_by_its_teacher, means_table
+from srgan.measure.figures import means_table, trained_on_judge_note
 from srgan.promotion.lineage import ImportLineage, Lineage
 from srgan.promotion.record import TAG_PREFIX
 from srgan.refs import ModelRef
@@ -113,7 +113,7 @@ class Registrar(Registry):
         if run_id := evaluation.mlflow_run_id:
             picture = artifact_url(self._settings, run_id, PICTURE)
             text += f"\n![comparison]({picture})\n"
-            if caption := judged_by_its_teacher(evaluation.trained_on_judge):
+            if caption := trained_on_judge_note(evaluation.trained_on_judge):
                 text += f"\n{caption}\n"
         return text
 

@@ -12,7 +12,7 @@ from srgan.data.dataset import Crops
 from srgan.errors import DataError, ImageError
 from srgan.measure.comparison import BICUBIC, compare, tried, with_bicubic
 from srgan.measure.evaluation import means
-from srgan.measure.figures import judged_by_its_teacher, means_table
+from srgan.measure.figures import means_table, trained_on_judge_note
 from srgan.measure.guards import NOT_FINITE
 from srgan.measure.metrics import psnr, ssim
 from srgan.measure.pictures import comparison_picture
@@ -153,8 +153,8 @@ def test_a_table_says_whose_distance_is_by_the_network_it_learned_from() -> None
 
 
 def test_a_caption_says_who_was_trained_on_the_judge() -> None:
-    assert judged_by_its_teacher({}) == ""
-    assert judged_by_its_teacher({"squeezenet_distance": ["model", "champion"]}) == (
+    assert trained_on_judge_note({}) == ""
+    assert trained_on_judge_note({"squeezenet_distance": ["model", "champion"]}) == (
         "squeezenet_distance: SRGAN, Champion trained on the judge"
     )
 
