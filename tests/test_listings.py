@@ -1,4 +1,4 @@
-"""Stores list in no stated order: whoever needs an order of keys sorts them."""
+"""Stores list keys in any order: code that needs an order sorts them."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,7 @@ DATA = DataConfig(scale=4, crop_size=32, eval_share=0.3)
 
 @pytest.fixture
 def backwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every listing comes in the reverse of the order that the server has."""
+    """Reverse every listing of the server."""
     listed = S3Store.list
 
     def reverse(store: S3Store, prefix: str) -> Iterator[ObjectInfo]:
@@ -28,7 +28,7 @@ def backwards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("backwards")
-def test_the_newest_checkpoint_is_the_one_of_the_last_step(object_store: S3Store) -> None:
+def test_the_newest_checkpoint_has_the_last_step(object_store: S3Store) -> None:
     keys = [f"runs/r/checkpoints/{step:09d}.json" for step in (9, 10, 100)]
     for key in keys:
         object_store.put(key, b"{}")
@@ -36,7 +36,7 @@ def test_the_newest_checkpoint_is_the_one_of_the_last_step(object_store: S3Store
 
 
 @pytest.mark.usefixtures("backwards")
-def test_the_champion_is_whom_the_last_decision_left(object_store: S3Store) -> None:
+def test_the_last_decision_says_who_is_champion(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
     for challenger in (1, 2):
         log.append(

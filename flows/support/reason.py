@@ -81,7 +81,7 @@ def begin(dataset: DatasetRef, decision: TrainingDecision, champion: ModelRef | 
         champion=champion,
         reason=decision.sentence,
         numerics_version=numerics_version(),
-        seed=int(digest(flow_run)[:_SEED_DIGITS], 16) if decision.anew else None,
+        seed=int(digest(flow_run)[:_SEED_DIGITS], 16) if decision.needs_new_seed else None,
     )
     keep_beginning(open_store(Settings()), flow_run, begun)
     return begun

@@ -89,7 +89,7 @@ def promote(
     reason: Reason = "",
 ) -> None:
     """Make a version champion: by the gate and recorded figures, or by hand with a reason."""
-    from srgan.promotion.decide import promote_by_hand, recorded, settle
+    from srgan.promotion.decide import promote_by_hand, recorded_evaluation, settle
     from srgan.versions.champion import champion_of, publish
 
     if force != bool(reason.strip()):
@@ -111,7 +111,7 @@ def promote(
                 services.store,
                 challenger,
                 lambda log: champion_of(services.registry, log, typer.echo),
-                recorded(services.store, challenger),
+                recorded_evaluation(services.store, challenger),
             )
         _say(entry.decision.reason, publish(services.registry, log, entry))
         # By the decision, not by today's champion: the next one may have been made meanwhile.
@@ -132,7 +132,7 @@ def rollback(
     ] = None,
 ) -> None:
     """Go back to the previous champion; the gate does not promote what was left again."""
-    from srgan.promotion.decide import line_of_return, roll_back
+    from srgan.promotion.decide import roll_back, rollback_line
     from srgan.versions.champion import champion_of, publish
 
     if not reason.strip():
@@ -140,7 +140,7 @@ def rollback(
     with services_for(model) as services:
         log = services.log(model)
         champion_of(services.registry, log, typer.echo)
-        line = line_of_return(log, to)
+        line = rollback_line(log, to)
         target = services.find(f"models:/{model}/{line[-1]}")
         entry = roll_back(log, target.ref, line, target.dataset_version or "", reason.strip())
         _say(entry.decision.reason, publish(services.registry, log, entry))

@@ -1,8 +1,8 @@
-"""What may be deleted: versions that nobody needs any more, and the data that only they needed.
+"""Plan a clean-up: model versions that nothing needs, and the data that only they needed.
 
-Everything is decided from one look at the registry and the bucket. What is not understood is
-kept: photos, perceptual weights, evaluation sets, the promotion log, records of bulk runs. Where a
-record that may name runs and dataset versions cannot be read, all of those are kept.
+The plan is made from one look at the registry and the bucket. Anything else is kept: photos,
+perceptual weights, evaluation sets, the promotion log, records of bulk runs. If a record that may
+name runs and dataset versions cannot be read, all runs and dataset versions are kept.
 """
 
 from collections import defaultdict
@@ -34,12 +34,12 @@ from srgan.train.checkpoint import read_manifest as read_checkpoint
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a registered model, as the registry has it."""
+    """One version of a registered model, with the size of its files."""
 
     record: VersionRecord
-    """With its aliases."""
+    """The record with aliases."""
     size_bytes: int = 0
-    """Of its files in MLflow."""
+    """Size of its files in MLflow."""
 
     @property
     def name(self) -> str:
@@ -48,44 +48,45 @@ class Version:
 
 @dataclass(frozen=True)
 class Rules:
-    """What is kept besides aliases and what they need."""
+    """What to keep besides versions with an alias and what they need."""
 
     keep: int
-    """Newest versions of each model."""
+    """How many of the newest versions of each model to keep."""
     before: float
-    """What was written at this time (seconds since the epoch) or later stays."""
+    """Time in seconds since the epoch; whatever was written then or later stays."""
     in_use: frozenset[tuple[str, int]] = frozenset()
-    """Model and number of versions that running bulk runs work with."""
+    """Model and number of the versions that running bulk runs use."""
 
 
 @dataclass(frozen=True)
 class Waste:
-    """Something that can go."""
+    """Something in the bucket that can be deleted."""
 
     kind: str
     """``model version``, ``dataset version``, ``shards and tables`` or ``run``."""
     name: str
     why: str
     keys: tuple[str, ...] = ()
-    """In the order of their deletion: first what makes the rest count as finished."""
+    """In the order of deletion: first the keys that mark the rest as finished."""
     size_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What can go, and why the versions that stay do."""
+    """What can be deleted, and why the other versions stay."""
 
     versions: Sequence[Version]
+    """Versions to delete in the registry."""
     waste: Sequence[Waste]
-    """Of the bucket, in the order of its deletion; the registry's is in `versions`."""
+    """Parts of the bucket, in the order of deletion."""
     kept: Mapping[str, str] = field(default_factory=dict)
-    """Reason by the version's name."""
+    """Reason to keep, by name of the version."""
     unread: Sequence[str] = ()
-    """What could not be read, for which all runs and dataset versions stay."""
+    """Errors of records that cannot be read; with any, all runs and dataset versions stay."""
 
 
 def plan_cleanup(store: ObjectStore, versions: Sequence[Version], rules: Rules) -> Plan:
-    """What nothing needs: no alias, no kept version, no newest dataset version, nothing recent."""
+    """Find what can go: not needed by an alias or a kept version, not the newest, not recent."""
     numbers = defaultdict[str, list[int]](list)
     for version in versions:
         numbers[version.record.name].append(version.record.version)
@@ -110,14 +111,14 @@ def plan_cleanup(store: ObjectStore, versions: Sequence[Version], rules: Rules) 
 
 
 class _Needs:
-    """Runs and dataset versions that must stay."""
+    """Collects the runs and dataset versions that must stay."""
 
     def __init__(self) -> None:
         self.found = References()
         self.unread: list[str] = []
 
     def read(self, read: Callable[..., References], *arguments: object) -> References | None:
-        """What `read` gives; None where it cannot be read, and then everything is needed."""
+        """Call `read`; None if that fails, and from then on everything is needed."""
         try:
             return read(*arguments)
         except SrganError as error:
@@ -129,42 +130,42 @@ class _Needs:
             self.found |= references
 
     def run(self, name: str) -> bool:
-        """Whether a run is needed."""
+        """True if a run is needed."""
         return bool(self.unread) or name in self.found.runs
 
     def dataset(self, version: str) -> bool:
-        """Whether a dataset version is needed."""
+        """True if a dataset version is needed."""
         return bool(self.unread) or version in self.found.datasets
 
 
 def last_champions(store: ObjectStore, model: str) -> list[int]:
-    """Champion by the promotion log, and the one that a rollback goes to."""
+    """Return the champion by the promotion log, and the former one that a rollback goes to."""
     return champions(PromotionLog(store, model).entries())[:-3:-1]
 
 
 def needed(aliases: Collection[str] | None, number: int, leading: Sequence[int]) -> str | None:
-    """Why a version must not go whatever the rules are; None when nothing needs it."""
-    assert aliases is not None, "without its aliases nobody knows whether it is needed"
+    """Return why a version must stay, whatever the rules are; None if nothing needs it."""
+    assert aliases is not None, "a version needs its aliases here, or a needed one may go"
     if aliases:
         return ", ".join(aliases)
     if number in leading[:1]:
         return "champion by the promotion log"
-    return "champion before, which a rollback goes to" if number in leading[1:] else None
+    return "former champion, which a rollback goes to" if number in leading[1:] else None
 
 
 def _spared(version: Version, newest: Collection[int], rules: Rules) -> str | None:
     record = version.record
     if (record.name, record.version) in rules.in_use:
-        return "a bulk run works with it"
+        return "a bulk run uses it"
     if record.is_imported:
-        return "imported: nothing here could make it again"
+        return "imported: it cannot be made again here"
     if record.version in newest:
         return f"among the newest {rules.keep}"
     return "recent" if record.created.timestamp() >= rules.before else None
 
 
 def _add_waiting(store: ObjectStore, needs: _Needs, known: Collection[str]) -> None:
-    """Trainings that still wait for the registry, with what they are made of."""
+    """Add trainings that still wait for the registry, and what they are made of."""
     for run, info in list(_below(store, RUNS)):
         names = registration_key.names(info.key)
         if names and run not in known:
@@ -177,7 +178,7 @@ def _registered(store: ObjectStore, run: str, model: str) -> References:
 
 
 def _add_origins(store: ObjectStore, needs: _Needs) -> None:
-    """Runs that the needed ones started from, and so on: they say what weights have learned."""
+    """Add runs that needed ones started from, all the way back: they tell what weights learned."""
     unread, read = list(needs.found.runs), set[str]()
     while unread:
         run = unread.pop()
@@ -195,11 +196,11 @@ def _origin(store: ObjectStore, run: str) -> References:
 def _datasets(
     store: ObjectStore, needs: _Needs, rules: Rules
 ) -> tuple[list[Waste], dict[str, list[Manifest]]]:
-    """Versions of datasets that can go, and by dataset the manifests of those that stay."""
+    """Find dataset versions that can go, and by dataset the manifests of those that stay."""
     waste, kept = list[Waste](), defaultdict[str, list[Manifest]](list)
     newest: dict[str, str | None] = {}
     for dataset, info in _below(store, CROPS):
-        kept[dataset]  # a dataset whose last version is gone may still have shards
+        kept[dataset]  # without any version a dataset may still have shards
         if not (names := dataset_version_key.names(info.key)):
             continue
         if dataset not in newest:
@@ -225,7 +226,7 @@ def _datasets(
 def _shards(
     store: ObjectStore, manifests: Mapping[str, Sequence[Manifest]], rules: Rules
 ) -> list[Waste]:
-    """Content-addressed parts of datasets that no remaining version names."""
+    """Find content-addressed parts of datasets that no remaining version names."""
     waste = []
     for dataset, remaining in manifests.items():
         named = {newest_dataset_key(dataset)} | {manifest.key for manifest in remaining}
@@ -246,12 +247,12 @@ def _shards(
 
 
 def _runs(store: ObjectStore, needs: _Needs, rules: Rules) -> list[Waste]:
-    """Training stages, with their checkpoints, evaluations and reports, that no version names."""
+    """Find training stages (checkpoints, evaluations, reports) that no version names."""
     runs = defaultdict[str, list[ObjectInfo]](list)
     for run, info in _below(store, RUNS):
         runs[run].append(info)
     return [
-        _waste("run", run, "no kept model came of it", objects)
+        _waste("run", run, "no kept model came from it", objects)
         for run, objects in runs.items()
         if not run.startswith(BATCH)
         and not needs.run(run)
@@ -260,9 +261,9 @@ def _runs(store: ObjectStore, needs: _Needs, rules: Rules) -> list[Waste]:
 
 
 def _below(store: ObjectStore, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
-    """Objects below `prefix` by key, with the first part of their keys there.
+    """List objects below `prefix` by key, with the next part of each key.
 
-    Without the object that stands for the folder itself: Ray and S3 consoles make such ones.
+    The object that stands for the folder itself is left out; Ray and S3 consoles make such objects.
     """
     for info in sorted(store.list(prefix), key=lambda info: info.key):
         name = info.key.removeprefix(prefix).partition("/")[0]
@@ -276,7 +277,7 @@ def _waste(kind: str, name: str, why: str, objects: Collection[ObjectInfo]) -> W
 
 
 def _order(key: str) -> tuple[int, str]:
-    """Results, then manifests, then parts: interrupted, the rest is an unfinished run."""
+    """Results, then manifests, then parts: an interrupted deletion leaves an unfinished run."""
     if result_key.names(key) or evaluation_key.names(key):
         return 0, key
     return (1 if checkpoint_key.names(key) else 2), key

@@ -1,4 +1,8 @@
-"""Decisions about a champion: by the gate's rule, by hand against it, and back to a former one."""
+"""Decide who is champion: by the gate, by hand against it, or back to a former champion.
+
+`settle` is the whole protocol of the gate. Every decision is an entry of the promotion log, which
+refuses it when another one was written meanwhile.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +14,7 @@ from srgan.errors import ConfigError
 from srgan.measure.evaluation import CHAMPION, MODEL, Report
 from srgan.measure.sets import newest_set
 from srgan.models.weights import find_judges
-from srgan.promotion.gate import judge
+from srgan.promotion.gate import verdict_of
 from srgan.promotion.log import (
     Entry,
     Evidence,
@@ -25,6 +29,95 @@ from srgan.refs import ModelRef, PromotionDecision
 from srgan.storage import ObjectStore, read_document
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions to be measured on the same images."""
+
+    challenger: ModelRef
+    champion: ModelRef | None
+    """None: the challenger is compared with bicubic."""
+    judges: Mapping[FeatureNetwork, str]
+    """SHA-256 of the weights of each perceptual network in the bucket."""
+    sets: Mapping[str, str]
+    """Newest version of each evaluation set that the challenger's gate names."""
+
+    def measured_in(self, report: Report) -> bool:
+        """True if a report compares exactly these two, with these judges, on these sets."""
+        expected = {MODEL: self.challenger.weights_digest}
+        if self.champion:
+            expected[CHAMPION] = self.champion.weights_digest
+        found = {name: report.weights.get(name) for name in (MODEL, CHAMPION)}
+        same_two = {name: digest for name, digest in found.items() if digest} == expected
+        same_sets = {name: each.version for name, each in report.sets.items()} == self.sets
+        return same_two and report.judges == self.judges and same_sets
+
+
+Measure = Callable[[Comparison], str]
+"""Returns the key of a report about the two, or raises if it cannot get one."""
+
+
+def settle(
+    store: ObjectStore,
+    challenger: VersionRecord,
+    champion_of: Callable[[PromotionLog], ModelRef | None],
+    measure: Measure,
+    *,
+    dataset_version: str | None = None,
+) -> Entry:
+    """Return the decision about a challenger that still stands, or make one and log it.
+
+    `dataset_version` is set if held-out crops of a particular version were asked for.
+    `ConflictError` if another decision was written meanwhile: the caller decides whether to start
+    again.
+    """
+    ref, log = challenger.ref, PromotionLog(store, challenger.name)
+    # Read first, so that a promotion after this line is a conflict and not a lost champion.
+    before = log.champion()
+    champion = champion_of(log)
+    gate, judges = challenger.gate, find_judges(store)
+    sets = {name: newest_set(store, name).version for name in gate.sets}
+    opinion = _opinion_of(store, ref, champion)
+    standing = log.standing(ref.version, judges, sets, opinion, dataset_version)
+    if standing is not None:
+        return standing
+    key = measure(Comparison(ref, champion, judges, sets))
+    report = Report.model_validate_json(store.get(key))
+    return decide(
+        log,
+        ref,
+        champion,
+        report,
+        gate,
+        read_set_reports(store, report),
+        opinion,
+        evaluation=key,
+        lost=None if champion else before,
+    )
+
+
+def recorded_evaluation(store: ObjectStore, challenger: VersionRecord) -> Measure:
+    """Make a `Measure` that only looks up the evaluation of the registration.
+
+    `ConfigError` with the command that measures if that evaluation compares something else.
+    """
+
+    def find(comparison: Comparison) -> str:
+        key, champion = challenger.evaluation, comparison.champion
+        body = store.find(key) if key else None
+        if key and body and comparison.measured_in(Report.model_validate_json(body)):
+            return key
+        whom = f"champion version {champion.version}" if champion else "bicubic"
+        on = "" if challenger.dataset else " --param dataset=NAME"
+        raise ConfigError(
+            f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges and "
+            "sets, and this command measures nothing; `prefect deployment run promote/promote "
+            f"--param model={challenger.name} --param version={challenger.version}{on}` measures "
+            "and decides"
+        )
+
+    return find
+
+
 def decide(
     log: PromotionLog,
     challenger: ModelRef,
@@ -37,14 +130,14 @@ def decide(
     evaluation: str = "",
     lost: int | None = None,
 ) -> Entry:
-    """Judge and write the decision; `ConflictError` when another one was written first.
+    """Let the gate decide and log it; `ConflictError` if another decision was written first.
 
     `sets` are the reports on evaluation sets that belong to `report`, by name; `opinion` is what
-    people think of the two; `evaluation` is the key of `report`. `lost` is the champion by the
-    log where the registry has it no more and there is none to compare with.
+    people think of the two; `evaluation` is the key of `report`. `lost` is the log's champion if
+    the registry no longer has it, so that there is none to compare with.
     """
     before = champion.version if champion else None
-    verdict = judge(
+    verdict = verdict_of(
         report, gate, challenger=challenger.version, champion=before, sets=sets, opinion=opinion
     )
     reason = verdict.reason
@@ -84,14 +177,14 @@ def decide(
 
 
 def read_set_reports(store: ObjectStore, report: Report) -> dict[str, Report]:
-    """Reports on the evaluation sets that were measured with `report`, by name."""
+    """Read the reports on the evaluation sets that were measured with `report`, by name."""
     return {name: read_document(store, each.key, Report) for name, each in report.sets.items()}
 
 
-def opinion_of(
+def _opinion_of(
     store: ObjectStore, challenger: ModelRef, champion: ModelRef | None
 ) -> OpinionPair | None:
-    """What people think of the two, where some rated both."""
+    """What people think of the two; None if nobody rated both."""
     if champion is None or champion.version == challenger.version:
         return None
     studies = read_studies(store, challenger.name)
@@ -101,14 +194,14 @@ def opinion_of(
 def promote_by_hand(
     log: PromotionLog, challenger: ModelRef, before: int | None, dataset_version: str, why: str
 ) -> Entry:
-    """Make `challenger` champion in place of version `before`, whatever the gate says of it.
+    """Make `challenger` champion in place of version `before`, whatever the gate says.
 
-    What the gate had said last is part of the sentence. `ConfigError` where the version is
-    champion already, `ConflictError` where `before` is not champion any more.
+    The sentence includes the gate's last decision about it. `ConfigError` if the version is
+    champion already, `ConflictError` if `before` is no longer champion.
     """
     if challenger.version == before:
         raise ConfigError(f"version {before} of {challenger.name} is champion already")
-    gate = _last_word_of_the_gate(log, challenger.version)
+    gate = _last_gate_decision(log, challenger.version)
     place = (
         "becomes the first champion" if before is None else f"replaces champion version {before}"
     )
@@ -119,14 +212,15 @@ def promote_by_hand(
         promoted=True,
         reason=f"Version {challenger.version} {place} by hand: {why.rstrip('.')}. {gate}",
     )
-    return log.append(decision, _recorded(challenger, dataset_version), ManualDecision(why=why))
+    evidence = _registered_evidence(challenger, dataset_version)
+    return log.append(decision, evidence, ManualDecision(why=why))
 
 
-def line_of_return(log: PromotionLog, to: int | None) -> tuple[int, ...]:
-    """Versions from the present champion down to the one that a rollback goes to, which is last.
+def rollback_line(log: PromotionLog, to: int | None) -> tuple[int, ...]:
+    """Versions from the present champion back to the target of a rollback, which comes last.
 
-    Without `to` that is the champion before this one. `ConfigError` where there is none, or where
-    `to` was never replaced as champion.
+    Without `to` the target is the previous champion. `ConfigError` if there is none, or if `to` is
+    not a former champion.
     """
     line = champions(log.entries())
     if len(line) < 2:
@@ -146,9 +240,9 @@ def line_of_return(log: PromotionLog, to: int | None) -> tuple[int, ...]:
 def roll_back(
     log: PromotionLog, target: ModelRef, line: tuple[int, ...], dataset_version: str, why: str
 ) -> Entry:
-    """Make `target` champion again; `line` as `line_of_return` gave it, ending in its version.
+    """Make `target` champion again; `line` comes from `rollback_line` and ends in its version.
 
-    `ConflictError` where the first of `line` is not champion any more.
+    `ConflictError` if the first of `line` is no longer champion.
     """
     assert line[-1] == target.version
     left = tuple(dict.fromkeys(version for version in line if version != target.version))
@@ -161,11 +255,11 @@ def roll_back(
         f"{why.rstrip('.')}.",
     )
     hand = ManualDecision(why=why, rolled_back=left)
-    return log.append(decision, _recorded(target, dataset_version), hand)
+    return log.append(decision, _registered_evidence(target, dataset_version), hand)
 
 
-def _recorded(version: ModelRef, dataset_version: str) -> Evidence:
-    """A person decides on no new figures: those that the version was registered with."""
+def _registered_evidence(version: ModelRef, dataset_version: str) -> Evidence:
+    """The figures of the registration, because a person decides without new ones."""
     return Evidence(
         run=version.run,
         weights_digest=version.weights_digest,
@@ -174,97 +268,8 @@ def _recorded(version: ModelRef, dataset_version: str) -> Evidence:
     )
 
 
-def _last_word_of_the_gate(log: PromotionLog, version: int) -> str:
+def _last_gate_decision(log: PromotionLog, version: int) -> str:
     for entry in reversed(log.entries()):
         if entry.decision.challenger == version and entry.hand is None:
             return f"The gate had said: {entry.decision.reason}"
-    return "The gate had not judged it."
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two versions that have to be measured on the same images."""
-
-    challenger: ModelRef
-    champion: ModelRef | None
-    """None: the challenger is held against bicubic."""
-    judges: Mapping[FeatureNetwork, str]
-    """SHA-256 of the weights of each perceptual network in the bucket."""
-    sets: Mapping[str, str]
-    """Newest version of each evaluation set that the challenger's gate names."""
-
-    def measured_in(self, report: Report) -> bool:
-        """Whether a report compares just these two, by these judges, on these sets."""
-        expected = {MODEL: self.challenger.weights_digest}
-        if self.champion:
-            expected[CHAMPION] = self.champion.weights_digest
-        found = {name: report.weights.get(name) for name in (MODEL, CHAMPION)}
-        same_two = {name: digest for name, digest in found.items() if digest} == expected
-        same_sets = {name: each.version for name, each in report.sets.items()} == self.sets
-        return same_two and report.judges == self.judges and same_sets
-
-
-Measure = Callable[[Comparison], str]
-"""Gives the key of a report about the two; raises where there is none to be had."""
-
-
-def settle(
-    store: ObjectStore,
-    challenger: VersionRecord,
-    champion_of: Callable[[PromotionLog], ModelRef | None],
-    measure: Measure,
-    *,
-    dataset_version: str | None = None,
-) -> Entry:
-    """Return the decision about a challenger that stands, or take one and write it in the log.
-
-    `dataset_version` is the one whose held-out crops were asked for, where one was.
-    `ConflictError` where another decision was written meanwhile: the caller decides whether to
-    begin again.
-    """
-    ref, log = challenger.ref, PromotionLog(store, challenger.name)
-    # First: who becomes champion after this is a conflict, not a champion that is gone.
-    before = log.champion()
-    champion = champion_of(log)
-    gate, judges = challenger.gate, find_judges(store)
-    sets = {name: newest_set(store, name).version for name in gate.sets}
-    opinion = opinion_of(store, ref, champion)
-    standing = log.standing(ref.version, judges, sets, opinion, dataset_version)
-    if standing is not None:
-        return standing
-    key = measure(Comparison(ref, champion, judges, sets))
-    report = Report.model_validate_json(store.get(key))
-    return decide(
-        log,
-        ref,
-        champion,
-        report,
-        gate,
-        read_set_reports(store, report),
-        opinion,
-        evaluation=key,
-        lost=None if champion else before,
-    )
-
-
-def recorded(store: ObjectStore, challenger: VersionRecord) -> Measure:
-    """Make a `Measure` that only finds the evaluation of the registration.
-
-    `ConfigError` with the command that measures where it does not compare what has to be compared.
-    """
-
-    def find(comparison: Comparison) -> str:
-        key, champion = challenger.evaluation, comparison.champion
-        body = store.find(key) if key else None
-        if key and body and comparison.measured_in(Report.model_validate_json(body)):
-            return key
-        whom = f"champion version {champion.version}" if champion else "bicubic"
-        on = "" if challenger.dataset else " --param dataset=NAME"
-        raise ConfigError(
-            f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges and "
-            "sets, and this command measures nothing; `prefect deployment run promote/promote "
-            f"--param model={challenger.name} --param version={challenger.version}{on}` measures "
-            "and decides"
-        )
-
-    return find
+    return "The gate had not decided on it."

@@ -1,4 +1,4 @@
-"""Where a model version comes from, and whether another one would be made of anything new."""
+"""Lineage of a model version: what it was made of, and its registration below its run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,33 +25,33 @@ _WORDS = {"dataset_version": "dataset", "recipe": "recipe", "numerics_version": 
 
 
 class Lineage(Ref):
-    """What is recorded with a model version that was trained here."""
+    """Record of a model version that was trained here."""
 
     checkpoint: CheckpointRef
     pretrained: CheckpointRef | None
-    """The stage that the checkpoint's training started from."""
+    """Stage that the checkpoint's training started from."""
     dataset: DatasetRef
     evaluation: EvaluationRef
     recipe: Recipe | None
-    """What the retraining was asked for, where there was one."""
+    """Recipe of the retraining; None without one."""
     reason: str | None = None
-    """Why it was trained."""
+    """Reason of the retraining."""
     start: ModelRef | None = None
-    """The version that it was fine-tuned from; None: trained from scratch."""
+    """Version that it was fine-tuned from; None if trained from scratch."""
     numerics_version: str = ""
-    """Of the code that the stages are named by; an earlier release recorded none."""
+    """Version of the code that names the stages; earlier releases recorded none."""
     release_version: str = Field(
         default_factory=release_version,
         validation_alias=AliasChoices("release_version", "code_version"),
     )
-    """Of the flow that trained; a registration that is finished later may run another one."""
+    """Release of the flow that trained; a later one may finish the registration."""
 
     @property
     def tags(self) -> dict[str, str]:
-        """Tags of the version, names without their prefix."""
-        inputs = (
-            training_inputs(self.dataset, self.recipe, self.numerics_version) if self.recipe else {}
-        )
+        """Tags of the version, without `TAG_PREFIX` in their names."""
+        inputs: dict[str, str] = {}
+        if self.recipe:
+            inputs = training_inputs(self.dataset, self.recipe, self.numerics_version)
         tags = as_tags(
             run=self.checkpoint.run,
             pretrained_run=self.pretrained and self.pretrained.run,
@@ -72,11 +72,11 @@ class Lineage(Ref):
         versions = as_tags(
             numerics_version=self.numerics_version, release_version=self.release_version
         )
-        return tags | start_tags(self.start) | inputs | versions
+        return tags | start_tags(self.start) | as_tags(**inputs) | versions
 
     @property
     def references(self) -> References:
-        """Runs and dataset versions that a registration of it still needs."""
+        """Runs and dataset versions that a registration still needs."""
         stages = [stage for stage in (self.checkpoint, self.pretrained) if stage]
         runs = [self.evaluation.run, *(stage.run for stage in stages)]
         if self.start:
@@ -88,23 +88,23 @@ class Lineage(Ref):
 
 @dataclass(frozen=True)
 class ImportLineage:
-    """What is recorded with a version whose weights others published: no training, no dataset."""
+    """Record of a version with imported weights: no training and no dataset."""
 
     source_file: str
-    """Name of the file as it came, without its folder."""
+    """Name of the imported file, without its folder."""
     source_sha256: str
     source_format: str
     weights_digest: str
-    """SHA-256 of what we made of it."""
+    """SHA-256 of the converted weights."""
 
     @property
     def run(self) -> str:
-        """Same file and same conversion, same name; in place of a training stage's."""
+        """Name in place of a training stage's; the same for the same file and conversion."""
         return f"import-{digest([self.source_sha256, self.weights_digest])[:16]}"
 
     @property
     def tags(self) -> dict[str, str]:
-        """Tags of the version, names without their prefix."""
+        """Tags of the version, without `TAG_PREFIX` in their names."""
         return as_tags(
             run=self.run,
             weights=self.weights_digest,
@@ -117,16 +117,16 @@ class ImportLineage:
 
 
 def start_tags(start: ModelRef | None) -> dict[str, str]:
-    """What a training began with: ``scratch``, or the version and its weights."""
+    """Return tags of the start of a training: ``scratch``, or the version and its weights."""
     if start is None:
         return {"start": "scratch"}
     return {"start": start.uri, "start_weights": start.weights_digest}
 
 
 def training_inputs(dataset: DatasetRef, recipe: Recipe, numerics_version: str) -> dict[str, str]:
-    """Tags that name everything a retraining is made of, wherever and on whatever it runs.
+    """Return tags that name all inputs of a retraining, wherever it runs.
 
-    Not whose weights it is fine-tuned from: they are another version's after every promotion.
+    The weights that it is fine-tuned from are left out: they change with every promotion.
     """
     start = [] if recipe.retrain.start == "scratch" else [recipe.retrain.start]
     return {
@@ -141,32 +141,32 @@ def _decides(stage: StageConfig | None) -> dict[str, object] | None:
 
 
 def what_changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Words for the `training_inputs` in which one differs from the other."""
+    """Return words for the `training_inputs` that differ."""
     return [word for name, word in _WORDS.items() if before.get(name) != now.get(name)]
 
 
 def keep_registration(store: ObjectStore, model: str, lineage: Lineage) -> str:
-    """Write it, which twice is once; its key."""
+    """Write the registration (idempotent) and return its key."""
     key = registration_key(lineage.checkpoint.run, model)
     write_document(store, key, lineage)
     return key
 
 
 def read_registration(store: ObjectStore, run: str, model: str | None) -> tuple[str, Lineage]:
-    """Model and lineage of a training run; without `model` the only one that it was meant for.
+    """Read the model and lineage that a training run was measured for.
 
-    `ConfigError` where there is none, or several and none was named.
+    Without `model` there must be only one. `ConfigError` if there is none, or several.
     """
     prefix = registration_key.below(run)
     keys = [info.key for info in store.list(prefix) if info.key.endswith(".json")]
     kept = [key.removeprefix(prefix).removesuffix(".json") for key in sorted(keys)]
     chosen = [name for name in kept if model in (None, name)]
     if not chosen:
-        meant = f"it was meant for {', '.join(kept)}" if kept else "no retraining has measured it"
+        meant = f"it was made for {', '.join(kept)}" if kept else "no retraining has measured it"
         raise ConfigError(
             f"there is no {store.uri(prefix)}{model or '…'}.json to register {run} from: {meant}"
         )
     if len(chosen) > 1:
-        raise ConfigError(f"{run} was meant for {', '.join(kept)}; choose one with --model")
+        raise ConfigError(f"{run} was made for {', '.join(kept)}; choose one with --model")
     key = registration_key(run, chosen[0])
     return chosen[0], read_document(store, key, Lineage, mend="evaluate and register it again")

@@ -1,4 +1,4 @@
-"""The promotion log: what was decided, in order. It decides; the registry's alias follows."""
+"""The promotion log: all decisions about a model in order. The registry's alias follows it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,79 +18,79 @@ from srgan.storage import ObjectStore, read_document, write_document
 
 
 class OnSet(Ref):
-    """What an evaluation set said in a decision."""
+    """Figures on one evaluation set that a decision rests on."""
 
     version: str
-    """Of the set."""
+    """Version of the set."""
     metrics: dict[str, dict[str, float]]
     differences: dict[str, Interval]
-    """As in `Evidence`."""
+    """Differences as in `Evidence`."""
 
 
 class Evidence(Ref):
-    """What a decision of the gate rests on."""
+    """Figures and rule that a decision rests on."""
 
     run: str
     """Training stage that made the challenger."""
     weights_digest: str
     dataset_version: str
-    """Dataset version whose held-out crops decided."""
+    """Version of the dataset whose held-out crops decided."""
     evaluation: str = ""
-    """Key of the report that was judged."""
+    """Key of the report."""
     metrics: dict[str, dict[str, float]]
     trained_on_judge: dict[str, list[str]] = Field(default_factory=dict)
-    """As `EvaluationRef` has it."""
+    """Contestants whose training used the judge, as in `EvaluationRef`."""
     judges: dict[FeatureNetwork, str] = Field(default_factory=dict)
     """SHA-256 of the weights of each perceptual network that measured a distance."""
     rule: str = ""
-    """The rule that decided, in words."""
+    """The gate's rule in words."""
     gate: GateConfig | None = None
-    """The margins of the rule, as they were recorded with the challenger."""
+    """Margins of the rule, as recorded with the challenger."""
     against: str = ""
-    """Whom the challenger was compared with, ``champion`` or ``bicubic``."""
+    """Opponent of the challenger: ``champion`` or ``bicubic``."""
     differences: dict[str, Interval] = Field(default_factory=dict)
-    """Challenger minus that one, by figure, with its 95 % interval; on the held-out crops."""
+    """Challenger minus opponent by figure, with 95 % interval, on the held-out crops."""
     sets: dict[str, OnSet] = Field(default_factory=dict)
-    """The same on each evaluation set, by name. Where there are any, they decided."""
+    """The same on each evaluation set by name. If there are any, they decided."""
     opinion: OpinionPair | None = None
-    """What people think of both, where some rated both."""
+    """Mean opinion scores of both, if somebody rated both."""
 
 
 class ManualDecision(Ref):
-    """That a person decided, and why."""
+    """Mark of a decision that a person made."""
 
     why: str
-    """The reason that was given."""
+    """Reason that the person gave."""
     rolled_back: tuple[int, ...] = ()
-    """Of a rollback: the versions that it went back from, the latest first."""
+    """Versions that a rollback left, the latest first; empty for a promotion by hand."""
 
 
 class Entry(Evidence):
     """One decision, ``promotions/<model>/<n>.json``."""
 
     number: int
-    """1, 2, 3, …: the condition of the write makes it unique."""
+    """1, 2, 3, …; unique, because the entry is written only if its key is free."""
     time: str
-    """UTC, ISO 8601."""
+    """Time of the decision, UTC, ISO 8601."""
     decision: PromotionDecision
     champion: int | None
     """Champion version after this decision."""
     hand: ManualDecision | None = None
-    """None: the gate decided."""
+    """None if the gate decided."""
 
     @property
     def set_versions(self) -> dict[str, str]:
-        """Version by name of the evaluation sets that decided."""
+        """Version by name of each evaluation set that decided."""
         return {name: each.version for name, each in self.sets.items()}
 
     @property
     def all_differences(self) -> dict[str, dict[str, Interval]]:
-        """Differences by evaluation set; those on the held-out crops by ""."""
+        """Differences by evaluation set; "" stands for the held-out crops."""
         return {"": self.differences} | {on: each.differences for on, each in self.sets.items()}
 
 
 class PromotionLog:
-    """The decisions about one model, append-only; of two writers one wins."""
+    """The decisions about one model, append-only; of two concurrent writers one wins."""
 
     def __init__(self, store: ObjectStore, model: str) -> None:
         self.model = model
@@ -98,17 +98,17 @@ class PromotionLog:
         self._prefix = promotion_key.below(model)
 
     def entries(self) -> list[Entry]:
-        """All decisions, the oldest first."""
+        """Read all decisions, the oldest first."""
         keys = [info.key for info in self._store.list(self._prefix) if info.key.endswith(".json")]
         return [read_document(self._store, key, Entry) for key in sorted(keys)]
 
     def champion(self) -> int | None:
-        """Version that the last decision left as champion."""
+        """Return the champion after the last decision."""
         entries = self.entries()
         return entries[-1].champion if entries else None
 
-    def crowning(self) -> Entry | None:
-        """The decision that made the present champion."""
+    def last_promotion(self) -> Entry | None:
+        """Return the decision that made the present champion."""
         promoted = [entry for entry in self.entries() if entry.decision.promoted]
         return promoted[-1] if promoted else None
 
@@ -120,13 +120,13 @@ class PromotionLog:
         opinion: OpinionPair | None = None,
         dataset_version: str | None = None,
     ) -> Entry | None:
-        """The decision about this version that still holds, so that it is not taken twice.
+        """Return the decision about this version that still holds, so that it is not made twice.
 
-        A promotion holds while that version is champion. A refusal holds while the champion that
-        it lost against still is, the same perceptual networks judge on the same versions of the
-        same evaluation `sets`, people's `opinion` of the two is what it was, and so is the
-        `dataset_version` where one is asked for. A rollback from that version holds until somebody
-        promotes it by hand: the next scheduled run must not undo it.
+        A promotion holds while the version is champion. A refusal holds while nothing that it
+        depends on has changed: the champion, the `judges`, the versions of the evaluation `sets`,
+        people's `opinion` of the two, and the `dataset_version` if one is asked for. A rollback
+        from the version holds until somebody promotes it by hand, because the next scheduled run
+        must not undo it.
         """
         entries = self.entries()
         for entry in reversed(entries):
@@ -143,10 +143,10 @@ class PromotionLog:
     def append(
         self, decision: PromotionDecision, evidence: Evidence, hand: ManualDecision | None = None
     ) -> Entry:
-        """Write the decision as the next entry; `hand` where it is not the gate's.
+        """Write the decision as the next entry; `hand` is set if the gate did not make it.
 
-        `ConflictError` when another decision was written since `decision.champion_before` was
-        read: the challenger was then compared with a champion that may be none any more.
+        `ConflictError` if another decision was written since `decision.champion_before` was read,
+        because the challenger was then compared with a version that may not be champion now.
         """
         entries = self.entries()
         number = entries[-1].number + 1 if entries else 1
@@ -169,7 +169,7 @@ class PromotionLog:
 
 
 def champions(entries: Sequence[Entry]) -> list[int]:
-    """The present champion, last, after those that a rollback can go back to, the oldest first."""
+    """List the champions that a rollback can go back to, the oldest first, then the present one."""
     line: list[int] = []
     for entry in entries:
         if entry.hand and entry.hand.rolled_back:
@@ -181,9 +181,9 @@ def champions(entries: Sequence[Entry]) -> list[int]:
 
 
 def decision_tags(entry: Entry) -> dict[str, str]:
-    """What the model version says of it: verdict, rule, intervals, trained on the judge or not.
+    """Return the tags of the model version: verdict, rule, intervals, whether a judge taught it.
 
-    A rollback leaves what the gate said of a version where it is.
+    A rollback leaves the tags of the gate's decision as they are.
     """
     if entry.hand and entry.hand.rolled_back:
         return as_tags(rollback=entry.decision.reason)

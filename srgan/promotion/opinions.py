@@ -1,7 +1,7 @@
-"""Mean opinion scores (section 3.4 of the paper): what people think of the versions of a model.
+"""Mean opinion scores (section 3.4 of the paper): people's ratings of the versions of a model.
 
-A study is a file of ratings from 1 (bad) to 5 (excellent). It is kept as it was imported, in
-``mos/<model>/<digest>.json``; nothing is ever added to one, and importing it twice is once.
+A study is a file of ratings from 1 (bad) to 5 (excellent). It is stored once and never changed, in
+``mos/<model>/<digest>.json``; importing it again changes nothing.
 """
 
 import csv
@@ -19,11 +19,9 @@ from srgan.measure.bootstrap import Interval, crossed_interval
 from srgan.refs import Ref, digest
 from srgan.storage import ObjectStore, read_document, write_document
 
-_MIN_IMAGES = 2
-
 
 class Rating(Ref):
-    """What one person thinks of one image that one version made."""
+    """One person's rating of one image that one version made."""
 
     version: Annotated[int, Field(ge=1)]
     image: Annotated[str, Field(min_length=1)]
@@ -32,13 +30,13 @@ class Rating(Ref):
 
 
 class Study(Ref):
-    """Ratings that were given under the same conditions."""
+    """Ratings given under the same conditions."""
 
     model: str
     source: str
     """Name of the file that was imported."""
     ratings: tuple[Rating, ...]
-    """Sorted, so that the same ratings in another order are the same study."""
+    """Sorted, so that the order of the file does not matter."""
 
 
 class Opinion(Ref):
@@ -46,36 +44,34 @@ class Opinion(Ref):
 
     mean: float
     interval: Interval | None
-    """None where there is one image alone."""
+    """None with a single image."""
     num_images: int
     num_raters: int
 
 
 class OpinionPair(Ref):
-    """Challenger and champion, by everybody who rated both on the same image."""
+    """Challenger and champion, as rated by people who rated both on the same image."""
 
     challenger: float
     champion: float
     difference: Interval | None
-    """Challenger minus champion; None where there is one image alone."""
+    """Challenger minus champion; None with a single image."""
     num_images: int
     num_raters: int
 
 
 def parse_ratings(name: str, data: bytes) -> list[Rating]:
-    """Ratings of a file: CSV with the columns version, image, rater and score, or JSON.
+    """Parse ratings: CSV with the columns version, image, rater and score, or JSON.
 
-    JSON maps version → image → rater → score. `DataError` names the line or the place of what is
-    no rating, and of what was rated twice by one person.
+    JSON maps version → image → rater → score. `DataError` names the line or the place of an invalid
+    rating, or of an image that one person has rated twice.
     """
     try:
         text = data.decode("utf-8-sig")
         rows = list(_json_rows(text) if name.endswith(".json") else _csv_rows(text))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{name} is no UTF-8 text of the kind that its name says: {error}") from (
-            error
-        )
-    except AttributeError as error:  # a list or a number where there should be names
+        raise DataError(f"{name} is not valid UTF-8 CSV/JSON: {error}") from error
+    except AttributeError as error:  # a list or a number in place of names
         raise DataError(f"{name} does not map version → image → rater → score") from error
     ratings: dict[tuple[int, str, str], Rating] = {}
     for where, row in rows:
@@ -97,7 +93,7 @@ def parse_ratings(name: str, data: bytes) -> list[Rating]:
 
 
 def keep_study(store: ObjectStore, model: str, source: str, ratings: Iterable[Rating]) -> str:
-    """Write the study and return its key."""
+    """Write the study (idempotent) and return its key."""
     ordered = sorted(ratings, key=lambda each: (each.version, each.image, each.rater))
     study = Study(model=model, source=source, ratings=tuple(ordered))
     name = digest([each.model_dump() for each in ordered])[:16]
@@ -107,20 +103,20 @@ def keep_study(store: ObjectStore, model: str, source: str, ratings: Iterable[Ra
 
 
 def read_studies(store: ObjectStore, model: str) -> dict[str, Study]:
-    """Every study of a model by its key."""
+    """Read every study of a model, by key."""
     keys = [info.key for info in store.list(study_key.below(model)) if info.key.endswith(".json")]
     return {key: read_document(store, key, Study) for key in sorted(keys)}
 
 
 def opinions(study: Study) -> dict[int, Opinion]:
-    """What a study says of each of its versions."""
+    """Return the opinion on each version of a study."""
     found: defaultdict[int, list[Rating]] = defaultdict(list)
     for rating in study.ratings:
         found[rating.version].append(rating)
     return {
         version: Opinion(
             mean=_mean([each.score for each in ratings]),
-            interval=_interval(
+            interval=crossed_interval(
                 [float(each.score) for each in ratings],
                 [each.image for each in ratings],
                 [each.rater for each in ratings],
@@ -135,10 +131,10 @@ def opinions(study: Study) -> dict[int, Opinion]:
 def compare_opinions(
     studies: Mapping[str, Study], challenger: int, champion: int
 ) -> OpinionPair | None:
-    """Two versions by those who rated both on the same image in one study; None where nobody did.
+    """Compare two versions by people who rated both on the same image in one study; None if nobody.
 
-    Paired, so that neither a hard image nor a strict rater speaks for one of the two. The interval
-    is about other images and other people.
+    Ratings are paired, so that neither a hard image nor a strict rater favours one of the two. The
+    interval covers the choice of images and of people.
     """
     pairs = [
         (f"{key}/{image}", f"{key}/{rater}", mine, theirs)
@@ -151,7 +147,7 @@ def compare_opinions(
     return OpinionPair(
         challenger=_mean(mine),
         champion=_mean(theirs),
-        difference=_interval(
+        difference=crossed_interval(
             [float(a - b) for a, b in zip(mine, theirs, strict=True)], images, raters
         ),
         num_images=len(set(images)),
@@ -179,14 +175,6 @@ def _json_rows(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             for rater, score in raters.items():
                 where = f"{version} → {image} → {rater}"
                 yield where, {"version": version, "image": image, "rater": rater, "score": score}
-
-
-def _interval(
-    values: Sequence[float], images: Sequence[str], raters: Sequence[str]
-) -> Interval | None:
-    if len(set(images)) < _MIN_IMAGES:
-        return None
-    return crossed_interval(values, images, raters)
 
 
 def _mean(scores: Sequence[int]) -> float:

@@ -1,6 +1,5 @@
-"""Two model versions side by side, by figures that evaluations have recorded."""
+"""Compare two model versions by the figures of recorded evaluations."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +11,7 @@ from srgan.models.weights import GET_A_JUDGE
 from srgan.refs import ModelRef
 from srgan.storage import ObjectStore, read_document
 
-_MIN_PHOTOS = 2
-_OF_PIXELS = ("psnr", "ssim")
+_PIXEL_FIGURES = ("psnr", "ssim")
 _MEASURE = (
     "(each by `prefect deployment run evaluate-model/evaluate-model --param model={} "
     "--param dataset=NAME`)"
@@ -27,11 +25,11 @@ class Side:
     report: Report
     key: str
     name: str
-    """Contestant that it is there."""
+    """Contestant that it is in the report."""
 
     @property
     def where(self) -> str:
-        """What it was measured on."""
+        """The images that it was measured on."""
         on, dataset = self.report.on, self.report.dataset
         if on is not None:
             return f"evaluation set {on.name} {on.version}"
@@ -47,30 +45,30 @@ class Pairing:
 
     @property
     def where(self) -> str:
-        """What both were measured on."""
+        """The images that both were measured on."""
         return self.first.where
 
     @property
     def figures(self) -> list[str]:
-        """Names of the figures that both have, distances only where the same weights judged."""
+        """Figures that both have; distances only if the same weights judged both."""
         mine, theirs = (side.report.means[side.name].flat for side in (self.first, self.second))
         both = [name for name in mine if name in theirs]
         if self.first.report.judges == self.second.report.judges:
             return both
-        return [name for name in both if name in _OF_PIXELS]
+        return [name for name in both if name in _PIXEL_FIGURES]
 
     @property
-    def is_judged(self) -> bool:
-        """Whether these figures say which of the two looks better: PSNR does of pixels alone."""
+    def is_decisive(self) -> bool:
+        """True if some figure decides which of the two looks better."""
         return any(map(self.decides, self.figures))
 
     def decides(self, figure: str) -> bool:
-        """Whether a figure compares what the two learned, rather than pixels alone."""
+        """True if a figure is fair to both: PSNR and SSIM are only to models trained on pixels."""
         beyond = any(side.name in side.report.beyond_pixels for side in (self.first, self.second))
-        return figure not in _OF_PIXELS or not beyond
+        return figure not in _PIXEL_FIGURES or not beyond
 
     def taught(self, figure: str) -> tuple[bool, bool]:
-        """Of each, whether it learned from the network whose distance this is."""
+        """Tell for each of the two whether it was trained on the judge of this distance."""
         first, second = (
             side.name in side.report.trained_on_judge.get(figure, ())
             for side in (self.first, self.second)
@@ -79,18 +77,18 @@ class Pairing:
 
     @property
     def same_code(self) -> bool:
-        """Whether the same code measured both."""
+        """True if the same code measured both."""
         return self.first.report.numerics_version == self.second.report.numerics_version
 
     def means(self, figure: str) -> tuple[float, float]:
-        """Means of both."""
+        """Means of the first and of the second."""
         first, second = (
             side.report.means[side.name].flat[figure] for side in (self.first, self.second)
         )
         return first, second
 
     def difference(self, figure: str) -> Interval | None:
-        """First minus second, paired by crop; None where there is no interval to be had."""
+        """First minus second, paired by crop; None without an interval."""
         theirs = {_crop(image): image for image in self.second.report.images}
         photos, values = [], []
         for image in self.first.report.images:
@@ -100,17 +98,16 @@ class Pairing:
                 image.figures[self.first.name].flat[figure]
                 - other.figures[self.second.name].flat[figure]
             )
-        if len(set(photos)) < _MIN_PHOTOS or not all(map(math.isfinite, values)):
-            return None
         return paired_interval(values, photos)
 
 
 def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list[Pairing]:
-    """Both versions wherever they were measured on the same images, held-out crops before sets.
+    """Pair both versions wherever they were measured on the same images, held-out crops first.
 
-    For each of these the pair from one evaluation, else from one release, where there are several.
-    `DataError` with the command that measures them where no evaluation did; `ConfigError` with the
-    one that gets a judge where they learned from more than pixels and only pixels were compared.
+    Of several pairs on the same images, one from a single evaluation is preferred, then one from
+    the same code. `DataError` with the command that measures them if no evaluation did.
+    `ConfigError` with the command that gets a judge if they were trained on more than pixels and
+    only PSNR and SSIM were measured.
     """
     runs = dict.fromkeys((first.run, second.run))
     mine, theirs = (
@@ -127,10 +124,10 @@ def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list
             f"no evaluation has measured {first.uri} and {second.uri} on the same images; have "
             f"both measured on one dataset {_MEASURE.format(first.uri)}, then compare again"
         )
-    if not any(pair.is_judged for pair in best.values()):
+    if not any(pair.is_decisive for pair in best.values()):
         raise ConfigError(
-            f"{first.uri} and {second.uri} cannot be compared: PSNR alone does not judge what "
-            "learned from more than pixels (a GAN stage, a feature loss, or training elsewhere), "
+            f"{first.uri} and {second.uri} cannot be compared: PSNR alone is not fair to a model "
+            "trained on more than pixels (a GAN stage, a feature loss, or training elsewhere), "
             f"and no perceptual distance was measured of both. Get a network with {GET_A_JUDGE}, "
             f"have both measured on one dataset {_MEASURE.format(first.uri)}, then compare again"
         )
@@ -138,11 +135,11 @@ def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list
 
 
 def _rank(pair: Pairing) -> tuple[bool, bool, bool]:
-    return pair.is_judged, pair.first.key == pair.second.key, pair.same_code
+    return pair.is_decisive, pair.first.key == pair.second.key, pair.same_code
 
 
 def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:
-    """The version in the evaluations about the checkpoint of `run`."""
+    """Find the version in the evaluations of the checkpoint of `run`."""
     for key in sorted(info.key for info in store.list(evaluations_prefix(run))):
         if not (report_key.names(key) or set_report_key.names(key)):
             continue

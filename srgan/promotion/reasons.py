@@ -1,4 +1,4 @@
-"""Whether another training would be worth its cost, and why."""
+"""Reasons to retrain: whether another training is worth its cost, and what it begins with."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,29 +14,29 @@ from srgan.refs import DatasetRef, ModelRef, Ref
 from srgan.storage import ObjectStore, find_document, write_document
 from srgan.version import numerics_version
 
-_SHORT = 12  # signs of a digest that are shown
+_SHORT = 12  # digits of a digest that are shown
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A version of the model that a retraining would have to go beyond."""
+    """A version of the model that a retraining is compared with."""
 
     name: str
-    """What a sentence calls it: ``version 3 of pets (champion)``."""
+    """Name in sentences: ``version 3 of pets (champion)``."""
     record: VersionRecord
     age_days: float
     changes: PhotoChanges | None
-    """Between its dataset version and now; None when its own is gone."""
+    """Changes from its dataset version to the newest; None if its version is gone."""
 
 
 @dataclass(frozen=True)
 class TrainingDecision:
-    """Whether to train, and the sentence that says why or why not."""
+    """Whether to train, and why or why not in one sentence."""
 
     train: bool
     sentence: str
-    anew: bool = False
-    """Nothing that names a stage has changed: only another seed can make another model."""
+    needs_new_seed: bool = False
+    """True if no input of the stages has changed: only another seed makes another model."""
 
 
 def should_retrain(
@@ -46,31 +46,32 @@ def should_retrain(
     *,
     force: bool,
 ) -> TrainingDecision:
-    """Train when something speaks for it whichever version it is compared with.
+    """Decide to train if there is a reason to, compared with each of the baselines.
 
-    `baselines` are the champion, where there is one, and the newest version that was decided on,
-    where that is another; `inputs` are the tags (`lineage.training_inputs`) of what would be
-    trained now. The champion comes first and gives the reason.
+    `baselines` are the champion, if there is one, and the newest version that was decided on, if
+    that is another one. The champion comes first and gives the reason. `inputs` are the tags
+    (`lineage.training_inputs`) of the training that would start now.
     """
     if force:
-        return TrainingDecision(True, "Forced", anew=True)
+        return TrainingDecision(True, "Forced", needs_new_seed=True)
     if not baselines:
         return TrainingDecision(True, "There is no version of the model yet")
     reasons: list[str] = []
-    anew = False
+    needs_new_seed = False
     for baseline in baselines:
         found, small = _reasons(baseline, inputs, policy)
-        anew = anew or not what_changed(baseline.record.inputs, inputs)
+        if not what_changed(baseline.record.inputs, inputs):
+            needs_new_seed = True
         if not found:
             return TrainingDecision(False, _nothing(baseline, small))
         reasons = reasons or [f"Since {baseline.name}: {'; '.join(found)}"]
-    return TrainingDecision(True, reasons[0], anew)
+    return TrainingDecision(True, reasons[0], needs_new_seed)
 
 
 def _reasons(
     baseline: Baseline, inputs: Mapping[str, str], policy: RetrainConfig
 ) -> tuple[list[str], list[str]]:
-    """What is reason enough, and what has changed but is not."""
+    """Return what is reason enough, and changes that are not."""
     found: list[str] = []
     small: list[str] = []
     changed = what_changed(baseline.record.inputs, inputs)
@@ -88,17 +89,17 @@ def _reasons(
 
 
 def _photos(baseline: Baseline, policy: RetrainConfig) -> tuple[str, bool]:
-    """The change of the dataset in words, and whether it is a reason."""
+    """Return the change of the dataset in words, and whether it is a reason."""
     before = baseline.record.dataset_version
     if before is None:
-        return "it has no dataset of its own", True
+        return "it has no dataset", True
     if baseline.changes is None:
         return (
-            f"its dataset version {before[:_SHORT]} is gone, so nobody can count what is new",
+            f"its dataset version {before[:_SHORT]} is gone, so new photos cannot be counted",
             True,
         )
     if baseline.changes.recut:
-        return f"photos are cut otherwise; {baseline.changes}", True
+        return f"photos are cut differently; {baseline.changes}", True
     growth = policy.growth
     if baseline.changes.enough(growth):
         return str(baseline.changes), True
@@ -110,34 +111,35 @@ def _nothing(baseline: Baseline, small: list[str]) -> str:
     if not small:
         return (
             f"Nothing new: {baseline.name} was made of the same dataset version, recipe and code. "
-            "Use force to train anew."
+            "Use force to train again."
         )
     return f"Not enough new since {baseline.name}: {'; '.join(small)}. Use force to train anyway."
 
 
 class Beginning(Ref):
-    """What was decided before the first stage."""
+    """What a retraining decided before its first stage; a flow run that is put back keeps to it."""
 
     dataset: DatasetRef
     champion: ModelRef | None
-    """Who was to be beaten, and what a fine-tuning starts from."""
+    """Opponent at the gate, and the start of a fine-tuning."""
     reason: str
     numerics_version: str = Field(default_factory=numerics_version)
-    """Of the code that began: stages and evaluations keep their names, whatever code goes on. An
-    earlier release wrote none; its retraining goes on under the names of the code that runs."""
+    """Version of the code that began, which stages and evaluations are named by, whatever code goes
+    on. Earlier releases wrote none; their retrainings go on under the version of the running code.
+    """
     seed: int | None = None
-    """In place of the recipe's, where nothing else has changed: the same seed would make the same
-    weights once more."""
+    """Seed in place of the recipe's, set if nothing else has changed: the same seed would make the
+    same weights again."""
 
 
 def keep_beginning(store: ObjectStore, flow_run: str, beginning: Beginning) -> None:
-    """Write it, before what it says is begun."""
+    """Write what a flow run begins with, before it begins."""
     write_document(store, beginning_key(flow_run), beginning)
 
 
 def read_beginning(store: ObjectStore, flow_run: str) -> Beginning | None:
-    """What a flow run began with in an earlier life; None in its first.
+    """Read what a flow run began with in an earlier attempt; None in its first.
 
-    `StorageError` where another release wrote it.
+    `StorageError` if another release wrote it.
     """
     return find_document(store, beginning_key(flow_run), Beginning, mend="start a new retraining")

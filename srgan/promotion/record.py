@@ -1,7 +1,7 @@
-"""The record of a model version: lineage, figures and decisions, which MLflow keeps as tags.
+"""The record of a model version: lineage, figures and decisions, stored as MLflow tags.
 
-This file alone knows how a value becomes a tag and how a tag is read. Registries outlive releases:
-names and values of tags stay as they are, and a tag that an older release did not write is None.
+Only this file knows how a value becomes a tag and how a tag is read. Registries outlive releases,
+so names and values of tags must not change, and a tag that an older release did not write is None.
 """
 
 import json
@@ -18,7 +18,7 @@ from srgan.keys import RUNS
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef, SetResult
 
 TAG_PREFIX = "srgan."
-"""In front of every tag of this project in MLflow; names in this file are without it."""
+"""Prefix of all our tags in MLflow; tag names in this file are without it."""
 
 T = TypeVar("T")
 
@@ -33,12 +33,12 @@ _INPUTS = ("dataset_version", "recipe", "numerics_version")
 
 @dataclass(frozen=True)
 class References:
-    """Runs and dataset versions that something needs."""
+    """Runs and dataset versions that something refers to."""
 
     runs: frozenset[str] = frozenset()
     """Names below ``runs/``."""
     datasets: frozenset[str] = frozenset()
-    """Versions, whatever the dataset is called."""
+    """Versions, of whatever dataset."""
 
     def __or__(self, other: "References") -> "References":
         return References(self.runs | other.runs, self.datasets | other.datasets)
@@ -48,20 +48,20 @@ class References:
 class VersionRecord:
     """One version of a registered model.
 
-    Tags that hold JSON are read when they are asked for, so that a gate of another release does
-    not spoil a list of versions. `RegistryError` names the tag that cannot be read.
+    JSON in tags is parsed when a property is read, so that another release's gate does not break a
+    list of versions. `RegistryError` names the tag that cannot be read.
     """
 
     name: str
-    """Of the registered model."""
+    """Name of the registered model."""
     version: int
     tags: Mapping[str, str]
-    """As MLflow has them, names without `TAG_PREFIX`."""
+    """Tags in MLflow, without `TAG_PREFIX` in their names."""
     created: datetime
     mlflow_run: str | None = None
-    """MLflow run whose artifacts are its files."""
+    """MLflow run whose artifacts are the version's files."""
     aliases: tuple[str, ...] | None = None
-    """None where MLflow does not tell: a search gives no aliases."""
+    """None if unknown: a search in MLflow does not return aliases."""
 
     @property
     def uri(self) -> str:
@@ -70,7 +70,7 @@ class VersionRecord:
 
     @property
     def ref(self) -> ModelRef:
-        """The value that the pipeline passes on."""
+        """The reference that the pipeline passes on."""
         return ModelRef(
             name=self.name,
             version=self.version,
@@ -102,27 +102,27 @@ class VersionRecord:
 
     @property
     def is_imported(self) -> bool:
-        """Whether others trained the weights."""
+        """True if the weights were trained elsewhere."""
         return self.source_file is not None
 
     @property
     def source_file(self) -> str | None:
-        """Name of the file that an imported version came in."""
+        """Name of the file that was imported."""
         return self.tags.get("source_file")
 
     @property
     def source_format(self) -> str | None:
-        """Format of that file."""
+        """Format of the imported file."""
         return self.tags.get("source_format")
 
     @property
     def dataset(self) -> DatasetRef | None:
-        """The dataset version that it was trained on; None where it was imported."""
+        """The dataset version that it was trained on; None if imported."""
         return self._read("dataset_ref", _DATASET)
 
     @property
     def dataset_name(self) -> str | None:
-        """Name of that dataset."""
+        """Name of the dataset that it was trained on."""
         return self.tags.get("dataset")
 
     @property
@@ -132,17 +132,17 @@ class VersionRecord:
 
     @property
     def recipe_name(self) -> str | None:
-        """Name of the recipe that made it."""
+        """Name of its recipe."""
         return self.tags.get("recipe_name")
 
     @property
     def recipe(self) -> str | None:
-        """Digest of what the recipe says about the weights; None where no recipe made it."""
+        """Digest of the recipe's settings that decide the weights; None without a recipe."""
         return self.tags.get("recipe")
 
     @property
     def numerics_version(self) -> str | None:
-        """Of the code that trained or imported it."""
+        """Version of the code that trained or imported it."""
         return self.tags.get("numerics_version")
 
     @property
@@ -152,7 +152,7 @@ class VersionRecord:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """The tags of `lineage.training_inputs` that it has."""
+        """Those tags of `lineage.training_inputs` that it has."""
         return {name: self.tags[name] for name in _INPUTS if name in self.tags}
 
     @property
@@ -167,22 +167,22 @@ class VersionRecord:
 
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
-        """Figures on held-out crops when it was registered; empty where it was imported."""
+        """Figures on held-out crops at registration; empty if imported."""
         return self._read("metrics", _METRICS) or {}
 
     @property
     def sets(self) -> dict[str, SetResult]:
-        """Figures on evaluation sets when it was registered, by name of the set."""
+        """Figures on evaluation sets at registration, by name of the set."""
         return self._read("sets", _SETS) or {}
 
     @property
     def trained_on_judge(self) -> dict[str, list[str]]:
-        """Contestants that learned from the network that judged them, by the distance's name."""
+        """Contestants whose training used the judge, by the name of its distance."""
         return self._read("trained_on_judge", _JUDGES) or {}
 
     @property
     def evaluation(self) -> str | None:
-        """Key of the report that it was registered with."""
+        """Key of the evaluation report that it was registered with."""
         return self.tags.get("evaluation")
 
     @property
@@ -192,29 +192,29 @@ class VersionRecord:
 
     @property
     def gate(self) -> GateConfig:
-        """The margins that travelled with it; the defaults where none did."""
+        """Margins of its gate; the defaults if none were recorded."""
         return self._read("gate", _GATE) or GateConfig()
 
     @property
     def decision(self) -> str | None:
-        """The sentence of the last decision about it."""
+        """Sentence of the last decision about it."""
         return self.tags.get("decision")
 
     @property
     def rollback(self) -> str | None:
-        """The sentence of the rollback that left it."""
+        """Sentence of the rollback that left it."""
         return self.tags.get("rollback")
 
     @property
     def report(self) -> str | None:
-        """Address of the report of its retraining."""
+        """Address of its retraining's report."""
         return self.tags.get("report")
 
     @property
     def references(self) -> References:
-        """What it was made of and measured by.
+        """Runs and dataset versions that it was made of and measured with.
 
-        `RegistryError` where a tag that may name something cannot be read.
+        `RegistryError` if a tag that may name one cannot be read.
         """
         runs, datasets = [self.run, self.pretrained_run], [self.dataset_version]
         if self.pretrained:
@@ -246,7 +246,7 @@ class VersionRecord:
 
 
 def as_tags(**values: object) -> dict[str, str]:
-    """Tags by name without their prefix; a value that is None or "" has none."""
+    """Return tags by name without `TAG_PREFIX`; None and "" get no tag."""
     return {name: _written(value) for name, value in values.items() if value not in (None, "")}
 
 
@@ -264,5 +264,5 @@ def _plain(value: Any) -> object:
 
 
 def _run_of(key: str | None) -> str | None:
-    """Name of the run that a key below ``runs/`` belongs to."""
+    """Return the name of the run that a key below ``runs/`` belongs to."""
     return key.removeprefix(RUNS).partition("/")[0] if key else None

@@ -1,4 +1,4 @@
-"""The losses and networks that the contestants of an evaluation have learned from."""
+"""What contestants were trained on: pixels alone, a GAN stage, or perceptual networks (judges)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from srgan.train.checkpoint import Manifest, checkpoint_keys, read_manifest
 
 @dataclass(frozen=True)
 class Training:
-    """What the weights of a contestant were trained on."""
+    """What a contestant's weights were trained on."""
 
     beyond_pixels: bool
-    """A GAN stage or a feature loss had a part in it: PSNR alone does not judge such a model."""
+    """True after a GAN stage or a feature loss; PSNR alone is not fair to such a model."""
     networks: frozenset[str] = frozenset()
-    """Perceptual networks in its content losses."""
+    """Perceptual networks in the content losses."""
 
 
 def trainings(
     store: ObjectStore, contestants: Mapping[str, CheckpointRef | ModelRef]
 ) -> dict[str, Training]:
-    """What each contestant was trained on, by its name.
+    """Find what each contestant was trained on, by name.
 
-    A model that starts from a pretrained generator inherits what that one learned from.
+    A model that starts from a pretrained generator inherits that generator's training.
     """
     found = {name: training_of(store, ref) for name, ref in contestants.items()}
     if PRETRAINED in found:
@@ -37,10 +37,10 @@ def trainings(
 
 
 def training_of(store: ObjectStore, ref: CheckpointRef | ModelRef) -> Training:
-    """What the stages of a checkpoint or model version were trained on.
+    """Find what the stages of a checkpoint or model version were trained on.
 
-    Of weights that no stage of ours has made nothing is known. They count as trained beyond
-    pixels: a perceptual distance judges any model fairly, PSNR does not.
+    The training of imported weights is unknown. They count as trained beyond pixels, because a
+    perceptual distance is fair to any model and PSNR is not.
     """
     if isinstance(ref, CheckpointRef):
         return _history(store, read_manifest(store, ref.key))
@@ -49,7 +49,7 @@ def training_of(store: ObjectStore, ref: CheckpointRef | ModelRef) -> Training:
 
 
 def training_of_recipe(recipe: Recipe) -> Training:
-    """What a model that this recipe makes will have been trained on."""
+    """Tell what a model of this recipe will have been trained on."""
     contents = [recipe.pretrain.loss, recipe.adversarial and recipe.adversarial.content]
     networks = {one.network for one in contents if isinstance(one, FeatureContentConfig)}
     return Training(recipe.adversarial is not None or bool(networks), frozenset(networks))
@@ -58,9 +58,10 @@ def training_of_recipe(recipe: Recipe) -> Training:
 def trained_on_judge(
     contestants: Mapping[str, Training], judges: Mapping[FeatureNetwork, str]
 ) -> dict[str, list[str]]:
-    """Contestants that learned from the network which judges them, by the distance's name.
+    """Find contestants whose training used a judge, by the name of the judge's distance.
 
-    Such a figure says how well the network was learned, not how well it looks; tables mark it.
+    Such a figure tells how well the model learned to please the judge, not how good its images
+    look, so tables mark it.
     """
     found = {
         DISTANCES[network]: [name for name, one in contestants.items() if network in one.networks]
@@ -72,18 +73,18 @@ def trained_on_judge(
 def refuse_without_judge(
     compared: Mapping[str, bool], judges: Mapping[FeatureNetwork, str]
 ) -> None:
-    """`ConfigError` where PSNR alone would compare models that it cannot judge.
+    """Raise `ConfigError` if there is only PSNR to compare models that were trained on more.
 
-    `compared` says of each model, by the words that the message calls it, whether it was trained
-    beyond pixels.
+    `compared` tells for each model whether it was trained beyond pixels; its keys are the words
+    for the models in the message.
     """
     beyond = [who for who, is_beyond in compared.items() if is_beyond]
     if beyond and not judges:
         raise ConfigError(
-            f"{' and '.join(compared)} cannot be compared: PSNR alone does not judge what learned "
-            f"from more than pixels (here {' and '.join(beyond)}: a GAN stage, a feature loss, or "
-            "training elsewhere), and no perceptual network is in the bucket. Get one there with "
-            f"{GET_A_JUDGE}, then start again"
+            f"{' and '.join(compared)} cannot be compared: PSNR alone is not fair to a model "
+            f"trained on more than pixels (here {' and '.join(beyond)}: a GAN stage, a feature "
+            "loss, or training elsewhere), and no perceptual network is in the bucket. Get one "
+            f"there with {GET_A_JUDGE}, then start again"
         )
 
 
@@ -95,7 +96,7 @@ def _finished_stage(store: ObjectStore, run: str) -> Training:
 
 
 def _history(store: ObjectStore, manifest: Manifest) -> Training:
-    """What a stage was trained on, and what it started from, and so on back to random weights."""
+    """Training of a stage and of all stages before it, back to random weights."""
     if manifest.init_run is None:
         return _stage(manifest)
     return _together([_stage(manifest), _finished_stage(store, manifest.init_run)])

@@ -103,7 +103,7 @@ def publish(registry: Registry, log: PromotionLog, entry: Entry) -> Moved | None
 
 def _champion(registry: Registry, log: PromotionLog) -> ModelRef | None:
     """The log's champion, where the registry still has it with the weights that were promoted."""
-    entry = log.crowning()
+    entry = log.last_promotion()
     if entry is None:
         return None
     found = registry.version(log.model, entry.decision.challenger)

@@ -156,7 +156,7 @@ def test_nothing_new_ends_as_completed_with_the_reason_and_trains_nothing(
     assert state.is_completed()
     assert state.message == (
         f"Nothing new: version 1 of {pipeline.model} (champion) was made of the same dataset "
-        "version, recipe and code. Use force to train anew."
+        "version, recipe and code. Use force to train again."
     )
     assert pipeline.trained == trained
 
@@ -249,7 +249,7 @@ def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
     # The reason is in the log, on the version, on the run and in an artifact.
     reason = (
         f"Since version 1 of {pipeline.model} (champion): its dataset version v1 is gone, so "
-        "nobody can count what is new"
+        "new photos cannot be counted"
     )
     assert f"Decision about {pipeline.model}: training. {reason}" in caplog.text
     assert Registry(Settings()).record(challenger).reason == reason

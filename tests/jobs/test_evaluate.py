@@ -16,7 +16,7 @@ from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.models.weights import find_judges, publish_weights
 from srgan.promotion.decide import read_set_reports
-from srgan.promotion.gate import judge
+from srgan.promotion.gate import verdict_of
 from srgan.refs import CheckpointRef, EvaluationRef, SetRef
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
@@ -171,6 +171,6 @@ def test_a_generator_that_gives_no_numbers_is_reported_and_refused(
     publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
     result, report = evaluate(gain=1e30)
     assert math.isnan(result.metrics["model"]["squeezenet_distance"])
-    verdict = judge(report, GateConfig(), challenger=1, champion=None)
+    verdict = verdict_of(report, GateConfig(), challenger=1, champion=None)
     assert not verdict.promoted
     assert "values that are no numbers" in verdict.reason

@@ -1,16 +1,29 @@
-"""Intervals of paired differences: known cases, and what counts as evidence."""
+"""Bootstrap intervals: known cases, and what counts as evidence."""
 
 import numpy as np
 import pytest
 
-from srgan.measure.bootstrap import crossed_interval, paired_interval
+from srgan.measure import bootstrap
+from srgan.measure.bootstrap import Interval
+
+
+def paired_interval(differences: list[float], photos: list[str]) -> Interval:
+    found = bootstrap.paired_interval(differences, photos)
+    assert found is not None
+    return found
+
+
+def crossed_interval(values: list[float], images: list[str], raters: list[str]) -> Interval:
+    found = bootstrap.crossed_interval(values, images, raters)
+    assert found is not None
+    return found
 
 
 def names(count: int) -> list[str]:
     return [f"photo-{index}" for index in range(count)]
 
 
-def test_of_many_independent_photos_it_is_the_normal_interval() -> None:
+def test_many_independent_photos_give_the_normal_interval() -> None:
     values = np.random.default_rng(1).normal(-0.1, 0.5, 400)
     found = paired_interval(values.tolist(), names(400))
     half = 1.96 * values.std() / np.sqrt(len(values))
@@ -19,7 +32,7 @@ def test_of_many_independent_photos_it_is_the_normal_interval() -> None:
     assert found.high == pytest.approx(values.mean() + half, abs=0.03 * half)
 
 
-def test_of_two_photos_it_spans_both() -> None:
+def test_two_photos_give_an_interval_from_one_to_the_other() -> None:
     # Both, one twice or the other twice are drawn: a quarter of the means lies at each end.
     found = paired_interval([1.0, 3.0], names(2))
     assert (found.mean, found.low, found.high) == (2.0, 1.0, 3.0)
@@ -30,7 +43,7 @@ def test_a_difference_that_all_photos_share_is_certain() -> None:
     assert (found.mean, found.low, found.high) == (-0.25, -0.25, -0.25)
 
 
-def test_more_crops_of_the_same_photos_are_no_more_evidence() -> None:
+def test_more_crops_of_the_same_photos_do_not_add_evidence() -> None:
     values = np.random.default_rng(2).normal(0, 1, 12).tolist()
     once = paired_interval(values, names(12))
     often = paired_interval(values * 50, names(12) * 50)
@@ -53,7 +66,7 @@ def test_it_is_the_same_every_time_and_in_any_order() -> None:
     assert paired_interval(values[order].tolist(), photos[order].tolist()) == found
 
 
-def test_more_photos_than_fit_into_one_block_of_draws_are_no_problem() -> None:
+def test_more_photos_than_fit_into_one_block_of_draws_give_the_same_kind_of_interval() -> None:
     values = np.random.default_rng(5).normal(0, 1, 3000)
     found = paired_interval(values.tolist(), names(3000))
     half = 1.96 * values.std() / np.sqrt(len(values))
@@ -61,19 +74,13 @@ def test_more_photos_than_fit_into_one_block_of_draws_are_no_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "photos", "message"),
-    [
-        ([0.1, 0.2], ["a", "a"], "at least two photos, got 1"),
-        ([], [], "at least two photos, got 0"),
-        ([0.1, float("nan")], ["a", "b"], "one finite difference"),
-        ([0.1], ["a", "b"], "each of 2 crops"),
-    ],
+    ("values", "photos"),
+    [([0.1, 0.2], ["a", "a"]), ([], []), ([0.1, float("nan")], ["a", "b"])],
 )
-def test_what_gives_no_interval_is_refused(
-    values: list[float], photos: list[str], message: str
+def test_fewer_than_two_photos_or_a_value_that_is_not_finite_have_no_interval(
+    values: list[float], photos: list[str]
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        paired_interval(values, photos)
+    assert bootstrap.paired_interval(values, photos) is None
 
 
 def ratings(images: int, raters: int, of_image: float, of_rater: float) -> tuple[list[float], ...]:
@@ -94,17 +101,16 @@ def test_both_images_and_raters_count_as_chance(of_image: float, of_rater: float
     assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(variance), rel=0.1)
 
 
-def test_a_strict_crowd_that_agrees_on_few_images_is_no_more_evidence_than_the_images() -> None:
+def test_a_strict_crowd_that_agrees_on_few_images_does_not_add_evidence() -> None:
     few = crossed_interval(*ratings(8, 5, 1.0, 0.0))
     many = crossed_interval(*ratings(8, 200, 1.0, 0.0))
     assert many.high - many.low == pytest.approx(few.high - few.low, rel=0.1)
 
 
-def test_a_single_rater_is_kept_and_a_single_image_is_refused() -> None:
+def test_a_single_rater_is_kept_and_a_single_image_has_no_interval() -> None:
     found = crossed_interval([1.0, 3.0], ["a", "b"], ["ann", "ann"])
     assert (found.mean, found.low, found.high) == (2.0, 1.0, 3.0)
-    with pytest.raises(ValueError, match="two images, got 1"):
-        crossed_interval([1.0, 3.0], ["a", "a"], ["ann", "bob"])
+    assert bootstrap.crossed_interval([1.0, 3.0], ["a", "a"], ["ann", "bob"]) is None
 
 
 def test_draws_that_hold_no_rating_do_not_count() -> None:

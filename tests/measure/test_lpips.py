@@ -1,4 +1,4 @@
-"""LPIPS through torchmetrics; what needs the extra is skipped without it."""
+"""LPIPS from torchmetrics; tests that need the extra are skipped without it."""
 
 import importlib.util
 import sys
@@ -76,7 +76,7 @@ def test_identical_images_have_distance_zero_and_noise_adds_to_it(
     assert distances[0] < distances[1] < distances[2]
 
 
-def test_it_is_what_torchmetrics_says_of_images_without_the_border(
+def test_it_is_torchmetrics_distance_of_images_without_the_border(
     on_drawn_weights: LPIPS, draw_photo: Callable[..., Pixels]
 ) -> None:
     hr, sr = draw_photo(1, 48, 56), draw_photo(2, 48, 56)

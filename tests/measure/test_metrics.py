@@ -1,3 +1,5 @@
+"""PSNR and SSIM against their definitions."""
+
 import math
 
 import numpy as np

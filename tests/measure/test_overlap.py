@@ -1,4 +1,4 @@
-"""A model is not measured on what it has seen: pixels, and photos that look the same."""
+"""A model is not measured on photos that it was trained on, nor on near-duplicates."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,14 +26,14 @@ Pixels = NDArray[np.uint8]
 def dataset(
     object_store: S3Store, draw_photo: Callable[..., Pixels], encode_photo: Callable[..., bytes]
 ) -> DatasetRef:
-    """Ten photos, of which some are held out."""
+    """Ten photos, some of them held out."""
     for seed in range(10):
         object_store.put(f"raw/pets/{seed}.png", encode_photo(draw_photo(seed, 96, 128)))
     config = DataConfig(scale=4, crop_size=32, eval_share=0.3)
     return prepare_dataset(object_store, "raw/pets", object_store, "pets", config)
 
 
-def of_side(store: S3Store, dataset: DatasetRef, split: str) -> str:
+def photo_of_side(store: S3Store, dataset: DatasetRef, split: str) -> str:
     """Key of a photo of that side."""
     photos = read_photos(store, read_manifest(store, dataset.key))
     return next(photo.name for photo in photos if photo.split == split)
@@ -66,7 +66,7 @@ def test_a_set_of_other_photos_passes(
 def test_the_same_pixels_in_another_file_are_refused_with_both_names(
     object_store: S3Store, dataset: DatasetRef
 ) -> None:
-    trained = of_side(object_store, dataset, "train")
+    trained = photo_of_side(object_store, dataset, "train")
     buffer = BytesIO()
     Image.open(BytesIO(object_store.get(trained))).save(buffer, "BMP")
     made = set_of(object_store, buffer.getvalue())
@@ -77,7 +77,7 @@ def test_the_same_pixels_in_another_file_are_refused_with_both_names(
 def test_a_photo_resized_and_compressed_is_refused_with_both_names(
     object_store: S3Store, dataset: DatasetRef
 ) -> None:
-    trained = of_side(object_store, dataset, "train")
+    trained = photo_of_side(object_store, dataset, "train")
     made = set_of(object_store, as_small_jpeg(object_store.get(trained)))
     with pytest.raises(
         DataError, match=rf"raw/set/0\.png and {trained} \(looks the same, \d of 64 bits\)"
@@ -90,7 +90,7 @@ def test_a_photo_resized_and_compressed_is_refused_with_both_names(
 def test_a_photo_mirrored_or_turned_is_refused_because_training_does_that_too(
     object_store: S3Store, dataset: DatasetRef, turn: Image.Transpose
 ) -> None:
-    trained = of_side(object_store, dataset, "train")
+    trained = photo_of_side(object_store, dataset, "train")
     buffer = BytesIO()
     Image.open(BytesIO(object_store.get(trained))).transpose(turn).save(buffer, "JPEG", quality=80)
     made = set_of(object_store, buffer.getvalue())
@@ -101,12 +101,12 @@ def test_a_photo_mirrored_or_turned_is_refused_because_training_does_that_too(
 def test_photos_that_the_dataset_holds_out_were_not_trained_on(
     object_store: S3Store, dataset: DatasetRef
 ) -> None:
-    held_out = object_store.get(of_side(object_store, dataset, "eval"))
+    held_out = object_store.get(photo_of_side(object_store, dataset, "eval"))
     made = set_of(object_store, held_out, as_small_jpeg(held_out))
     assert refuse_overlap(object_store, [made], [dataset]) == []
 
 
-def test_of_many_pairs_the_first_are_named_and_the_rest_counted(
+def test_the_first_of_many_pairs_are_named_and_the_rest_counted(
     object_store: S3Store, dataset: DatasetRef
 ) -> None:
     photos = read_photos(object_store, read_manifest(object_store, dataset.key))
@@ -116,12 +116,12 @@ def test_of_many_pairs_the_first_are_named_and_the_rest_counted(
         refuse_overlap(object_store, [made], [dataset])
 
 
-def test_of_a_dataset_that_an_earlier_release_made_the_pixels_are_compared_and_it_is_returned(
+def test_a_dataset_of_an_earlier_release_is_compared_by_pixels_and_returned(
     object_store: S3Store, dataset: DatasetRef
 ) -> None:
     manifest, token = read_latest(object_store, "pets")
     assert manifest is not None
-    trained = object_store.get(of_side(object_store, dataset, "train"))
+    trained = object_store.get(photo_of_side(object_store, dataset, "train"))
     blind = [replace(photo, look=None) for photo in read_photos(object_store, manifest)]
     table = put_table(object_store, "pets", dump_photos(blind))
     publish(object_store, manifest.model_copy(update={"photos_table": table}), token)

@@ -1,4 +1,4 @@
-"""Perceptual distance: its definition, what it tells apart, and what it refuses."""
+"""Perceptual distance: its definition, its order of images, and inputs that it refuses."""
 
 from collections.abc import Callable
 from functools import cache
@@ -69,7 +69,7 @@ def test_the_border_does_not_count(draw_photo: Callable[..., Pixels]) -> None:
     assert squeezenet()(hr, sr, border=3) > 0
 
 
-def test_gray_images_are_judged_as_rgb_of_three_equal_channels(
+def test_gray_images_are_measured_as_rgb_of_three_equal_channels(
     draw_photo: Callable[..., Pixels],
 ) -> None:
     one, other = draw_photo(1, 40, 40)[:, :, 0], draw_photo(2, 40, 40)[:, :, 0]

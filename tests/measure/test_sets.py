@@ -60,7 +60,7 @@ def test_crops_cover_the_photos(object_store: S3Store, upload: Callable[..., Non
     assert {images[index].shape for index in range(len(images))} == {(40, 40, 3)}
 
 
-def test_a_grayscale_photo_stays_one(
+def test_a_grayscale_photo_stays_grayscale(
     object_store: S3Store, draw: Callable[..., Pixels], encode_photo: Callable[..., bytes]
 ) -> None:
     gray = draw(1, 40, 44)[..., 0]
@@ -78,7 +78,7 @@ def test_a_photo_of_16_bits_is_measured_in_8_as_training_sees_it(object_store: S
     np.testing.assert_array_equal(image, np.rint(levels / 257))
 
 
-def test_the_same_photos_are_the_same_version_and_others_another(
+def test_the_same_photos_make_the_same_version_and_other_photos_another(
     object_store: S3Store, upload: Callable[..., None]
 ) -> None:
     upload(1, 2)
@@ -102,7 +102,7 @@ def test_a_version_outlives_the_photos_that_it_was_made_of(
     np.testing.assert_array_equal(SetImages(object_store, made, 4)[0], before)
 
 
-def test_a_photo_twice_counts_once_and_what_is_none_is_named(
+def test_a_duplicate_counts_once_and_rejected_objects_are_named(
     object_store: S3Store, upload: Callable[..., None], encode_photo: Callable[..., bytes]
 ) -> None:
     upload(1)
@@ -115,7 +115,7 @@ def test_a_photo_twice_counts_once_and_what_is_none_is_named(
     assert made.rejected["raw/own/tiny.png"] == "tiny: 90 × 8, needs 32"
 
 
-def test_a_whole_photo_too_large_to_be_seen_at_once_says_to_cut_it(
+def test_a_whole_photo_that_is_too_large_says_to_set_crop_size(
     object_store: S3Store, upload: Callable[..., None]
 ) -> None:
     upload(1)
@@ -126,7 +126,7 @@ def test_a_whole_photo_too_large_to_be_seen_at_once_says_to_cut_it(
     assert len(make(object_store, max_whole_pixels=2000, crop_size=40).photos) == 2
 
 
-def test_no_photo_at_all_is_an_error_with_an_example(object_store: S3Store) -> None:
+def test_a_set_without_any_usable_photo_is_an_error_with_an_example(object_store: S3Store) -> None:
     object_store.put("raw/own/notes.txt", b"no photo")
     with pytest.raises(DataError, match=r"no photo among 1 objects .* for example raw/own/notes"):
         make(object_store)

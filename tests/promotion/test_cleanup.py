@@ -1,4 +1,4 @@
-"""What may be deleted and what must survive, on a real object store."""
+"""Plans of clean-ups: data that goes and data that must stay, on a real object store."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -80,11 +80,11 @@ def test_versions_with_an_alias_champions_newest_ones_used_and_imported_ones_sta
     plan = plan_cleanup(object_store, versions, rules)
     assert [each.record.version for each in plan.versions] == [2, 7]
     assert plan.kept == {
-        "models:/m/1": "a bulk run works with it",
-        "models:/m/3": "champion before, which a rollback goes to",
+        "models:/m/1": "a bulk run uses it",
+        "models:/m/3": "former champion, which a rollback goes to",
         "models:/m/4": "champion by the promotion log",
         "models:/m/5": "staging",
-        "models:/m/6": "imported: nothing here could make it again",
+        "models:/m/6": "imported: it cannot be made again here",
         "models:/m/8": "among the newest 1",
     }
 
@@ -99,7 +99,7 @@ def test_the_newest_are_counted_for_each_model_and_what_is_recent_stays(
     assert [each.name for each in plan.versions] == ["models:/b/1"]
 
 
-def test_only_the_dataset_versions_that_nobody_was_trained_on_go_with_their_shards(
+def test_only_the_dataset_versions_that_no_kept_model_was_trained_on_go_with_their_shards(
     object_store: S3Store, prepare: Callable[..., DatasetRef]
 ) -> None:
     used, unused, newest = (prepare(seeds) for seeds in ([0, 1, 2], [3, 4, 5], [6, 7, 8]))
@@ -116,7 +116,7 @@ def test_only_the_dataset_versions_that_nobody_was_trained_on_go_with_their_shar
     assert len([key for key in deleted if "/tables/" in key]) == 2
     again = prepare([6, 7, 8])
     assert (again.version, again.num_read) == (newest.version, 0), "the newest is whole"
-    assert not plan_cleanup(object_store, [kept], ALL_OLD).waste, "once is enough"
+    assert not plan_cleanup(object_store, [kept], ALL_OLD).waste, "nothing is left"
 
 
 def test_shards_that_two_versions_share_stay_while_one_of_them_does(
@@ -172,7 +172,7 @@ def test_runs_of_kept_versions_and_of_bulk_runs_stay_and_others_go_results_first
     assert before - keys(object_store) == set(run.keys)
 
 
-def test_objects_that_stand_for_folders_disturb_nobody_and_go_with_their_run(
+def test_objects_that_stand_for_folders_do_no_harm_and_go_with_their_run(
     object_store: S3Store,
 ) -> None:
     folders = ["runs/", "runs/old/", "runs/old/ray/", "runs/kept/", "runs/kept/ray/", "crops/"]
@@ -184,7 +184,7 @@ def test_objects_that_stand_for_folders_disturb_nobody_and_go_with_their_run(
     assert run.keys == ("runs/old/result.json", "runs/old/", "runs/old/ray/")
 
 
-def test_runs_that_a_kept_version_was_fine_tuned_from_stay_with_their_own_origins(
+def test_runs_that_a_kept_version_was_fine_tuned_from_stay_with_all_origins(
     object_store: S3Store,
 ) -> None:
     line = ["pretrain-first", "adversarial-first", "registered-0123", "adversarial-tuned"]
@@ -225,7 +225,7 @@ def test_a_training_that_waits_for_the_registry_stays_with_its_dataset(
     assert gone(plan_cleanup(object_store, versions, ALL_OLD), "run") == ["adversarial-done"]
 
 
-def test_a_run_whose_name_is_part_of_what_another_version_says_does_not_stay_by_accident(
+def test_a_run_that_a_sentence_of_another_version_happens_to_name_does_not_stay(
     object_store: S3Store,
 ) -> None:
     for run in ("pretrain-1", "pretrain-12", "halos"):
@@ -240,7 +240,7 @@ def test_a_version_whose_record_cannot_be_read_stays_with_all_runs_and_datasets(
 ) -> None:
     prepare([0, 1, 2])
     prepare([3, 4, 5])
-    object_store.put("runs/of-whom/result.json", b"{}")
+    object_store.put("runs/unnamed/result.json", b"{}")
     broken = version(1, dataset_ref='{"dataset": "drawn"}')
     plan = plan_cleanup(object_store, [broken, version(2), version(3)], ALL_OLD)
     assert [each.name for each in plan.versions] == ["models:/m/2"]
@@ -255,7 +255,7 @@ def test_a_registration_or_checkpoint_of_another_release_keeps_all_runs_and_is_n
     object_store: S3Store, key: str
 ) -> None:
     object_store.put(f"runs/kept/{key}", b'{"of": "another release"}')
-    object_store.put("runs/of-whom/result.json", b"{}")
+    object_store.put("runs/unnamed/result.json", b"{}")
     versions = [version(1, run="kept")] if "checkpoints" in key else []
     plan = plan_cleanup(object_store, versions, ALL_OLD)
     assert plan.waste == []
@@ -263,7 +263,7 @@ def test_a_registration_or_checkpoint_of_another_release_keeps_all_runs_and_is_n
     assert f"runs/kept/{key}" in why
 
 
-def test_what_was_written_lately_stays_whatever_it_is(
+def test_recent_data_of_every_kind_stays(
     object_store: S3Store, prepare: Callable[..., DatasetRef]
 ) -> None:
     prepare([0, 1, 2])

@@ -1,4 +1,4 @@
-"""The rule of promotion, and its sentences."""
+"""The rules of the gate and the sentences of its verdicts."""
 
 import pytest
 
@@ -6,15 +6,14 @@ from srgan.config import GateConfig
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import Figures, Report
 from srgan.measure.guards import NOT_FINITE
-from srgan.promotion.gate import Verdict
-from srgan.promotion.gate import judge as judge_with
+from srgan.promotion.gate import Verdict, verdict_of
 from tests.support.reports import GOOD, pixels, report
 
 SQUEEZENET, VGG = "squeezenet_distance", "vgg19_distance"
 
 
-def judge(report: Report, *, challenger: int, champion: int | None) -> Verdict:
-    return judge_with(report, GateConfig(), challenger=challenger, champion=champion)
+def decided(report: Report, *, challenger: int, champion: int | None) -> Verdict:
+    return verdict_of(report, GateConfig(), challenger=challenger, champion=champion)
 
 
 def gans(
@@ -24,7 +23,7 @@ def gans(
 
 
 def test_a_model_that_beats_bicubic_becomes_the_first_champion() -> None:
-    verdict = judge(pixels(bicubic=28.0, model=28.5), challenger=1, champion=None)
+    verdict = decided(pixels(bicubic=28.0, model=28.5), challenger=1, champion=None)
     assert verdict.promoted
     assert verdict.reason == (
         "Version 1 becomes the first champion: 28.500 dB PSNR is better than bicubic's 28.000 dB."
@@ -34,7 +33,7 @@ def test_a_model_that_beats_bicubic_becomes_the_first_champion() -> None:
 
 @pytest.mark.parametrize("psnr", [27.9, 28.0])
 def test_a_model_that_does_not_beat_bicubic_is_refused(psnr: float) -> None:
-    verdict = judge(pixels(bicubic=28.0, model=psnr), challenger=1, champion=None)
+    verdict = decided(pixels(bicubic=28.0, model=psnr), challenger=1, champion=None)
     assert not verdict.promoted
     assert verdict.reason == (
         f"Version 1 is refused: {psnr:.3f} dB PSNR is not better than bicubic's 28.000 dB."
@@ -42,7 +41,7 @@ def test_a_model_that_does_not_beat_bicubic_is_refused(psnr: float) -> None:
 
 
 def test_a_model_worse_than_the_champion_is_refused_with_both_figures() -> None:
-    verdict = judge(pixels(bicubic=28.0, model=28.5, champion=28.6), challenger=2, champion=1)
+    verdict = decided(pixels(bicubic=28.0, model=28.5, champion=28.6), challenger=2, champion=1)
     assert not verdict.promoted
     assert verdict.reason == (
         "Version 2 is refused: 28.500 dB PSNR is worse than champion version 1's 28.600 dB."
@@ -51,23 +50,23 @@ def test_a_model_worse_than_the_champion_is_refused_with_both_figures() -> None:
 
 @pytest.mark.parametrize("psnr", [28.6, 28.7])
 def test_a_model_as_good_as_the_champion_replaces_it(psnr: float) -> None:
-    verdict = judge(pixels(bicubic=28.0, model=psnr, champion=28.6), challenger=2, champion=1)
+    verdict = decided(pixels(bicubic=28.0, model=psnr, champion=28.6), challenger=2, champion=1)
     assert verdict.promoted
     assert verdict.reason.startswith("Version 2 replaces champion version 1")
 
 
 def test_figures_that_look_equal_are_equal() -> None:
     figures = pixels(bicubic=28.0, model=28.60001, champion=28.60004)
-    assert judge(figures, challenger=2, champion=1).promoted
+    assert decided(figures, challenger=2, champion=1).promoted
 
 
-def test_outputs_that_are_no_numbers_are_refused() -> None:
+def test_outputs_with_nan_or_infinite_values_are_refused() -> None:
     found = pixels(bicubic=28.0, model=float("nan"))
     images = [
         image.model_copy(update={"signs": {**image.signs, "model": NOT_FINITE}})
         for image in found.images
     ]
-    verdict = judge(found.model_copy(update={"images": images}), challenger=1, champion=None)
+    verdict = decided(found.model_copy(update={"images": images}), challenger=1, champion=None)
     assert not verdict.promoted
     assert verdict.reason == (
         "Version 1 is refused: values that are no numbers on 12 of 12 crops, as of 0.png."
@@ -75,7 +74,7 @@ def test_outputs_that_are_no_numbers_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sign", "value", "fault"),
+    ("artifact", "value", "fault"),
     [
         ("contrast", 0.1, "contrast is 0.10 of bicubic's"),
         ("brightness_shift", -9.0, "brightness is off by -9.0 levels"),
@@ -85,15 +84,15 @@ def test_outputs_that_are_no_numbers_are_refused() -> None:
 )
 @pytest.mark.parametrize("beyond_pixels", [[], ["model"]])
 def test_a_broken_output_is_refused_however_good_its_figures(
-    sign: str, value: float, fault: str, beyond_pixels: list[str]
+    artifact: str, value: float, fault: str, beyond_pixels: list[str]
 ) -> None:
     figures = report(
         {"bicubic": 28.0, "model": 31.0},
         {SQUEEZENET: {"bicubic": 2.7, "model": 1.0}},
         beyond_pixels=beyond_pixels,
-        signs=GOOD.model_copy(update={sign: value}),
+        signs=GOOD.model_copy(update={artifact: value}),
     )
-    verdict = judge(figures, challenger=1, champion=None)
+    verdict = decided(figures, challenger=1, champion=None)
     assert not verdict.promoted
     assert verdict.reason.startswith(f"Version 1 is refused: {fault}")
 
@@ -103,7 +102,7 @@ def test_a_gan_of_lower_psnr_wins_by_its_perceptual_distance() -> None:
         {"bicubic": 28.0, "model": 29.4, "champion": 31.0},
         {SQUEEZENET: {"bicubic": 2.7, "model": 1.19, "champion": 1.32}},
     )
-    verdict = judge(figures, challenger=2, champion=1)
+    verdict = decided(figures, challenger=2, champion=1)
     assert verdict.promoted
     assert verdict.reason == (
         "Version 2 replaces champion version 1: squeezenet_distance 1.1900 is lower than champion "
@@ -122,7 +121,7 @@ def test_a_gan_of_higher_psnr_loses_by_its_perceptual_distance() -> None:
         {"bicubic": 28.0, "model": 31.0, "champion": 29.4},
         {SQUEEZENET: {"bicubic": 2.7, "model": 1.32, "champion": 1.19}},
     )
-    verdict = judge(figures, challenger=2, champion=1)
+    verdict = decided(figures, challenger=2, champion=1)
     assert not verdict.promoted
     assert verdict.reason == (
         "Version 2 is refused: squeezenet_distance 1.3200 is not clearly lower than champion "
@@ -137,7 +136,7 @@ def test_one_gan_is_enough_for_distances_to_decide(beyond_pixels: list[str]) -> 
         {SQUEEZENET: {"bicubic": 2.7, "model": 1.32, "champion": 1.19}},
         beyond_pixels=beyond_pixels,
     )
-    assert not judge(figures, challenger=2, champion=1).promoted
+    assert not decided(figures, challenger=2, champion=1).promoted
 
 
 @pytest.mark.parametrize(
@@ -151,7 +150,7 @@ def test_a_gan_that_loses_too_much_psnr_is_refused_whatever_its_distance(
     psnr: dict[str, float], reason: str
 ) -> None:
     figures = gans(psnr, {SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3}})
-    verdict = judge(figures, challenger=2, champion=1)
+    verdict = decided(figures, challenger=2, champion=1)
     assert not verdict.promoted
     assert reason in verdict.reason
 
@@ -159,12 +158,12 @@ def test_a_gan_that_loses_too_much_psnr_is_refused_whatever_its_distance(
 def test_gans_without_a_judge_are_not_compared_and_the_command_is_named() -> None:
     figures = gans({"bicubic": 28.0, "model": 31.0, "champion": 29.4})
     with pytest.raises(ConfigError, match="srgan weights mirror squeezenet1_1") as caught:
-        judge(figures, challenger=2, champion=1)
+        decided(figures, challenger=2, champion=1)
     assert "version 2 and champion version 1 cannot be compared" in str(caught.value)
 
 
 def test_a_first_gan_without_a_judge_is_held_against_the_floor_and_says_so() -> None:
-    verdict = judge(gans({"bicubic": 28.0, "model": 26.6}), challenger=1, champion=None)
+    verdict = decided(gans({"bicubic": 28.0, "model": 26.6}), challenger=1, champion=None)
     assert verdict.promoted
     assert "nothing perceptual was measured" in verdict.reason
     assert "srgan weights mirror squeezenet1_1" in verdict.reason
@@ -175,7 +174,7 @@ def test_a_first_gan_without_a_judge_is_held_against_the_floor_and_says_so() -> 
 
 
 def test_a_first_gan_below_the_floor_is_refused() -> None:
-    verdict = judge(gans({"bicubic": 28.0, "model": 26.4}), challenger=1, champion=None)
+    verdict = decided(gans({"bicubic": 28.0, "model": 26.4}), challenger=1, champion=None)
     assert not verdict.promoted
     assert "26.400 dB PSNR is more than 1.50 dB below bicubic's 28.000 dB" in verdict.reason
 
@@ -187,7 +186,7 @@ def test_a_first_gan_with_a_judge_has_to_look_better_than_bicubic(
     figures = gans(
         {"bicubic": 28.0, "model": 29.0}, {SQUEEZENET: {"bicubic": 2.7, "model": distance}}
     )
-    assert judge(figures, challenger=1, champion=None).promoted == promoted
+    assert decided(figures, challenger=1, champion=None).promoted == promoted
 
 
 @pytest.mark.parametrize("taught", ["model", "champion"])
@@ -200,7 +199,7 @@ def test_a_network_that_taught_nobody_decides_where_there_is_one(taught: str) ->
         },
         trained_on_judge={SQUEEZENET: [taught]},
     )
-    verdict = judge(figures, challenger=2, champion=1)
+    verdict = decided(figures, challenger=2, champion=1)
     assert not verdict.promoted
     assert verdict.reason.startswith(
         "Version 2 is refused: vgg19_distance 1.4000 is not clearly lower"
@@ -219,7 +218,7 @@ def test_a_network_that_taught_one_of_the_two_has_no_say_beside_another(
         },
         trained_on_judge={SQUEEZENET: taught},
     )
-    assert judge(figures, challenger=2, champion=1).promoted == promoted
+    assert decided(figures, challenger=2, champion=1).promoted == promoted
 
 
 def test_every_network_that_taught_nobody_has_to_agree() -> None:
@@ -230,7 +229,7 @@ def test_every_network_that_taught_nobody_has_to_agree() -> None:
             VGG: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
         },
     )
-    assert not judge(figures, challenger=2, champion=1).promoted
+    assert not decided(figures, challenger=2, champion=1).promoted
 
 
 def test_where_the_only_judge_was_the_teacher_the_sentence_says_so() -> None:
@@ -239,29 +238,29 @@ def test_where_the_only_judge_was_the_teacher_the_sentence_says_so() -> None:
         {SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3}},
         trained_on_judge={SQUEEZENET: ["model"]},
     )
-    verdict = judge(figures, challenger=2, champion=1)
+    verdict = decided(figures, challenger=2, champion=1)
     assert verdict.promoted
     assert "squeezenet_distance 1.0000 (trained on the judge) is lower than" in verdict.reason
 
 
-def test_a_gain_that_other_photos_may_undo_is_no_gain() -> None:
+def test_a_gain_that_other_photos_may_undo_does_not_count() -> None:
     distances = {SQUEEZENET: {"bicubic": 2.7, "model": 1.29, "champion": 1.32}}
     psnr = {"bicubic": 28.0, "model": 29.4, "champion": 29.4}
-    assert judge(gans(psnr, distances, jitter=0.01), challenger=2, champion=1).promoted
-    verdict = judge(gans(psnr, distances, jitter=0.1), challenger=2, champion=1)
+    assert decided(gans(psnr, distances, jitter=0.01), challenger=2, champion=1).promoted
+    verdict = decided(gans(psnr, distances, jitter=0.1), challenger=2, champion=1)
     assert not verdict.promoted
     assert "1.2900 is not clearly lower than champion version 1's 1.3200 (difference -0.0300, " in (
         verdict.reason
     )
 
 
-def test_one_photo_says_nothing_of_others() -> None:
+def test_a_single_photo_is_not_enough_evidence() -> None:
     figures = gans(
         {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
         {SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3}},
         num_photos=1,
     )
-    verdict = judge(figures, challenger=2, champion=1)
+    verdict = decided(figures, challenger=2, champion=1)
     assert not verdict.promoted
     assert "it takes finite figures on 2 held-out photos or more" in verdict.reason
     assert verdict.differences == {}
@@ -285,7 +284,7 @@ def test_a_single_photo_far_worse_than_bicubic_is_refused_and_named() -> None:
         else image
         for image in found.images
     ]
-    verdict = judge(found.model_copy(update={"images": images}), challenger=2, champion=1)
+    verdict = decided(found.model_copy(update={"images": images}), challenger=2, champion=1)
     assert verdict.reason == (
         "Version 2 is refused: squeezenet_distance is more than 1.5 times bicubic's on 1 of 6 "
         "photos, the worst 3.png with 1.6000 against 1.0000."
@@ -305,8 +304,8 @@ def test_margins_are_those_that_travelled_with_the_challenger(gate: GateConfig) 
         {"bicubic": 30.0, "model": 29.0, "champion": 30.0},
         {SQUEEZENET: {"bicubic": 0.9, "model": 1.0, "champion": 1.3}},
     )
-    assert judge(figures, challenger=2, champion=1).promoted
-    verdict = judge_with(figures, gate, challenger=2, champion=1)
+    assert decided(figures, challenger=2, champion=1).promoted
+    verdict = verdict_of(figures, gate, challenger=2, champion=1)
     assert not verdict.promoted
     (margin,) = gate.model_dump(exclude_defaults=True).values()
     assert f"{margin:g}" in verdict.rule
@@ -316,7 +315,7 @@ def test_with_evaluation_sets_the_rule_has_to_hold_on_each_and_the_sentence_name
     held_out = pixels(bicubic=28.0, model=27.0, champion=28.5)
     good = pixels(bicubic=28.0, model=28.7, champion=28.5)
     bad = pixels(bicubic=26.0, model=26.1, champion=26.5)
-    verdict = judge_with(
+    verdict = verdict_of(
         held_out, GateConfig(), challenger=2, champion=1, sets={"own": good, "set5": good}
     )
     assert verdict.promoted, "the held-out crops decide only where there is no set"
@@ -324,7 +323,7 @@ def test_with_evaluation_sets_the_rule_has_to_hold_on_each_and_the_sentence_name
     assert verdict.rule.startswith("on each of the evaluation sets own, set5: models trained on")
     assert verdict.on_sets["own"]["psnr"].mean == pytest.approx(0.2)
     assert verdict.differences["psnr"].mean == pytest.approx(-1.5)
-    verdict = judge_with(
+    verdict = verdict_of(
         held_out, GateConfig(), challenger=2, champion=1, sets={"own": good, "set5": bad}
     )
     assert not verdict.promoted
@@ -336,10 +335,10 @@ def test_with_evaluation_sets_the_rule_has_to_hold_on_each_and_the_sentence_name
 def test_a_broken_output_on_a_held_out_crop_refuses_though_every_set_is_fine() -> None:
     good = pixels(bicubic=28.0, model=28.7, champion=28.5)
     broken = report({"bicubic": 28.0, "model": 28.7, "champion": 28.5}, signs=NOT_FINITE)
-    verdict = judge_with(broken, GateConfig(), challenger=2, champion=1, sets={"own": good})
+    verdict = verdict_of(broken, GateConfig(), challenger=2, champion=1, sets={"own": good})
     assert not verdict.promoted
     assert "values that are no numbers" in verdict.reason
-    on_set = judge_with(good, GateConfig(), challenger=2, champion=1, sets={"own": broken})
+    on_set = verdict_of(good, GateConfig(), challenger=2, champion=1, sets={"own": broken})
     assert "on own values that are no numbers" in on_set.reason
 
 
@@ -347,6 +346,6 @@ def test_perceptual_distance_is_asked_for_on_each_set() -> None:
     figures = {"bicubic": 28.0, "model": 27.5, "champion": 27.5}
     near = gans(figures, {SQUEEZENET: {"bicubic": 2.7, "model": 1.2, "champion": 1.3}})
     far = gans(figures, {SQUEEZENET: {"bicubic": 2.7, "model": 1.4, "champion": 1.3}})
-    verdict = judge_with(near, GateConfig(), challenger=2, champion=1, sets={"a": near, "b": far})
+    verdict = verdict_of(near, GateConfig(), challenger=2, champion=1, sets={"a": near, "b": far})
     assert not verdict.promoted
     assert "on b squeezenet_distance 1.4000 is not clearly lower" in verdict.reason

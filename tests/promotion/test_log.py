@@ -1,4 +1,4 @@
-"""The promotion log decides: order, one winner, decisions that hold. On a real object store."""
+"""The promotion log on a real object store: order, one winner, decisions that still hold."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +52,7 @@ def roll_back(log: PromotionLog, before: int, to: int, left: tuple[int, ...]) ->
     return log.append(decision, evidence, ManualDecision(why="halos", rolled_back=left))
 
 
-def test_the_champion_is_whom_the_last_decision_left(object_store: S3Store) -> None:
+def test_the_last_decision_says_who_is_champion(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
     assert log.champion() is None
     decide(log, 1, None, promoted=True)
@@ -77,7 +77,7 @@ def test_a_decision_against_a_former_champion_is_refused(object_store: S3Store) 
     assert log.champion() == 1
 
 
-def test_of_promotions_at_the_same_moment_one_wins(object_store: S3Store) -> None:
+def test_one_of_several_promotions_at_the_same_moment_wins(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
 
     def attempt(challenger: int) -> bool:
@@ -105,23 +105,23 @@ def test_a_decision_holds_until_the_champion_changes(object_store: S3Store) -> N
     assert log.standing(2, JUDGES) is None, "the champion it lost against is gone"
 
 
-def test_a_refusal_holds_no_longer_when_other_networks_judge(object_store: S3Store) -> None:
+def test_a_refusal_no_longer_holds_when_the_judges_change(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
     promoted = decide(log, 1, None, promoted=True)
     decide(log, 2, 1, promoted=False)
     more: dict[FeatureNetwork, str] = {**JUDGES, "vgg19": "2" * 64}
     assert log.standing(2, more) is None
-    assert log.standing(1, more) == promoted, "who is champion need not be promoted again"
+    assert log.standing(1, more) == promoted, "the champion need not be promoted again"
 
 
-def test_a_refusal_holds_no_longer_when_an_evaluation_set_has_another_version(
+def test_a_refusal_no_longer_holds_when_an_evaluation_set_has_another_version(
     object_store: S3Store,
 ) -> None:
     log = PromotionLog(object_store, "m")
     decide(log, 1, None, promoted=True)
     refused = decide(log, 2, 1, promoted=False)
     assert log.standing(2, JUDGES, {}) == refused
-    assert log.standing(2, JUDGES, {"set5": "s1"}) is None, "it was judged without that set"
+    assert log.standing(2, JUDGES, {"set5": "s1"}) is None, "it was measured without that set"
 
 
 def test_a_rollback_takes_versions_out_of_the_line_of_champions(object_store: S3Store) -> None:
@@ -139,15 +139,15 @@ def test_a_rollback_takes_versions_out_of_the_line_of_champions(object_store: S3
     assert champions(log.entries()) == [1, 3]
 
 
-def test_the_gate_does_not_take_up_again_what_somebody_rolled_back(object_store: S3Store) -> None:
+def test_a_rollback_holds_against_the_gate(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
     decide(log, 1, None, promoted=True)
     decide(log, 2, 1, promoted=True)
     entry = roll_back(log, 2, 1, (2,))
     more: dict[FeatureNetwork, str] = {**JUDGES, "vgg19": "2" * 64}
-    assert log.standing(2, more) == entry, "whoever judges"
+    assert log.standing(2, more) == entry, "whichever judges there are"
     decide(log, 3, 1, promoted=True)
-    assert log.standing(2, JUDGES) == entry, "whoever is champion"
+    assert log.standing(2, JUDGES) == entry, "whichever version is champion"
     assert decision_tags(entry) == {"rollback": "back"}
 
 
@@ -215,9 +215,9 @@ def test_a_lost_entry_or_a_folder_object_does_not_stop_the_log(object_store: S3S
     object_store.put("promotions/m/", b"")
     object_store.delete("promotions/m/000001.json")
     assert decide(log, 3, 2, promoted=False).number == 3
-    crowning = log.crowning()
-    assert crowning is not None
-    assert crowning.decision.challenger == 2
+    last = log.last_promotion()
+    assert last is not None
+    assert last.decision.challenger == 2
 
 
 def test_a_refusal_holds_on_the_dataset_version_that_it_was_measured_on(

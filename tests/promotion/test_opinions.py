@@ -1,4 +1,4 @@
-"""Mean opinion scores: what a file of ratings may be, and what it says of two versions."""
+"""Mean opinion scores: files of ratings, and the comparison of two versions."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from srgan.config import GateConfig
 from srgan.errors import DataError
-from srgan.promotion.gate import judge
+from srgan.promotion.gate import verdict_of
 from srgan.promotion.opinions import (
     Study,
     compare_opinions,
@@ -60,17 +60,17 @@ def test_a_table_and_a_mapping_hold_the_same_ratings(object_store: S3Store) -> N
         ("a.csv", "version,image,rater,score\n", "holds no ratings"),
         ("a.json", '{"1": {"a.png": {"ann": 3.5}}}', "1 → a.png → ann: score"),
         ("a.json", '{"1": {"a.png": [3, 4]}}', "does not map version → image → rater → score"),
-        ("a.json", "3,4", "no UTF-8 text of the kind that its name says"),
+        ("a.json", "3,4", "not valid UTF-8 CSV/JSON"),
         ("a.csv", "\xff", "holds no ratings"),
     ],
 )
-def test_what_is_no_rating_is_named_by_its_place(name: str, text: str, complaint: str) -> None:
+def test_an_invalid_rating_is_named_by_its_place(name: str, text: str, complaint: str) -> None:
     with pytest.raises(DataError, match=f"{name}.*{complaint}"):
         parse_ratings(name, text.encode())
 
 
-def test_bytes_that_are_no_text_are_refused() -> None:
-    with pytest.raises(DataError, match="no UTF-8 text"):
+def test_bytes_that_are_not_text_are_refused() -> None:
+    with pytest.raises(DataError, match="not valid UTF-8"):
         parse_ratings("a.csv", b"\xff\xfe\x00version")
 
 
@@ -101,22 +101,24 @@ def test_ratings_of_different_studies_are_not_paired() -> None:
     assert compare_opinions({"a": first, "b": second}, 2, 1) is None
     both = compare_opinions({"a": study(), "b": study()}, 2, 1)
     assert both is not None
-    assert (both.num_images, both.num_raters) == (4, 4), "nor their raters taken for one"
+    assert (both.num_images, both.num_raters) == (4, 4), (
+        "raters of one name in two studies are two people"
+    )
 
 
-def test_the_gate_refuses_what_people_like_less_and_says_so() -> None:
+def test_the_gate_refuses_a_version_that_people_like_less_and_says_so() -> None:
     figures = pixels(bicubic=28.0, model=28.7, champion=28.5)
     better = compare_opinions({"s": study()}, 2, 1)
-    verdict = judge(figures, GateConfig(), challenger=2, champion=1, opinion=better)
+    verdict = verdict_of(figures, GateConfig(), challenger=2, champion=1, opinion=better)
     assert verdict.promoted
     assert verdict.rule.endswith("; mean opinion score not lower than the champion's")
     assert "mean opinion score 3.67 is not lower than champion version 1's 3.00" in verdict.reason
     worse = compare_opinions({"s": study()}, 1, 2)
-    verdict = judge(figures, GateConfig(), challenger=2, champion=1, opinion=worse)
+    verdict = verdict_of(figures, GateConfig(), challenger=2, champion=1, opinion=worse)
     assert not verdict.promoted
     assert verdict.reason.startswith(
         "Version 2 is refused: mean opinion score 3.00 is lower than champion version 1's 3.67 "
         "(2 raters on 2 images, 95 % interval -1.00 to +0.00)"
     )
     lenient = GateConfig(max_mos_loss=0.7)
-    assert judge(figures, lenient, challenger=2, champion=1, opinion=worse).promoted
+    assert verdict_of(figures, lenient, challenger=2, champion=1, opinion=worse).promoted

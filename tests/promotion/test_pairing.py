@@ -1,4 +1,4 @@
-"""Two versions side by side, by what evaluations have recorded."""
+"""Two versions compared by recorded evaluations."""
 
 import pytest
 
@@ -55,10 +55,10 @@ def test_distances_by_other_weights_are_not_compared(object_store: S3Store) -> N
     assert find_pairings(object_store, A, B)[0].figures == ["psnr", "ssim", "squeezenet_distance"]
 
 
-def test_what_learned_from_more_than_pixels_is_not_compared_by_psnr(object_store: S3Store) -> None:
+def test_a_model_trained_on_more_than_pixels_is_not_compared_by_psnr(object_store: S3Store) -> None:
     gan = report(FIGURES, beyond_pixels=["model"])
     record(object_store, "run-1", "x/report", gan, model="1", champion="2")
-    with pytest.raises(ConfigError, match=r"PSNR alone does not .*srgan weights mirror squeezenet"):
+    with pytest.raises(ConfigError, match=r"PSNR alone is not fair .*srgan weights mirror"):
         find_pairings(object_store, A, B)
     distance = {"squeezenet_distance": dict.fromkeys(FIGURES, 1.0)}
     taught = {"squeezenet_distance": ["champion"]}
@@ -69,7 +69,7 @@ def test_what_learned_from_more_than_pixels_is_not_compared_by_psnr(object_store
     assert pairing.taught("squeezenet_distance") == (False, True)
 
 
-def test_what_was_measured_on_other_images_is_not_compared(object_store: S3Store) -> None:
+def test_figures_on_different_images_are_not_compared(object_store: S3Store) -> None:
     record(object_store, "run-1", "x/report", report(FIGURES), model="1")
     record(object_store, "run-2", "y/report", report(FIGURES, num_photos=5), model="2")
     with pytest.raises(DataError, match="models:/m/1 and models:/m/2 on the same images"):

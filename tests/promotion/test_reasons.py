@@ -1,13 +1,26 @@
-"""What makes a retraining worth its cost, and what does not."""
+"""Reasons that make a retraining worth its cost, and what a retraining begins with."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from srgan.config import GrowthConfig, RetrainConfig
 from srgan.data.changes import PhotoChanges
-from srgan.promotion.reasons import Baseline, TrainingDecision, should_retrain
+from srgan.errors import StorageError
+from srgan.promotion.reasons import (
+    Baseline,
+    Beginning,
+    TrainingDecision,
+    keep_beginning,
+    read_beginning,
+    should_retrain,
+)
 from srgan.promotion.record import VersionRecord
+from srgan.refs import ModelRef
+from srgan.services.s3 import S3Store
+from srgan.version import numerics_version
+from tests.support.reports import dataset
 
 INPUTS = {"dataset_version": "v2", "recipe": "r", "numerics_version": "1+new"}
 FEW = PhotoChanges(num_before=100, new=("a", "b"), changed=("c",), removed=("d",))
@@ -35,15 +48,15 @@ def test_a_model_without_a_version_is_trained() -> None:
     assert decided() == TrainingDecision(True, "There is no version of the model yet")
 
 
-def test_the_same_inputs_are_no_reason() -> None:
+def test_the_same_inputs_are_not_a_reason() -> None:
     decision = decided(known(dataset_version="v2"))
     assert not decision.train
     assert decision.sentence.startswith(f"Nothing new: {CHAMPION} was made of the same dataset")
 
 
-def test_force_is_a_reason_and_names_the_stages_anew() -> None:
+def test_force_is_a_reason_and_needs_a_new_seed() -> None:
     assert decided(known(dataset_version="v2"), force=True) == TrainingDecision(
-        True, "Forced", anew=True
+        True, "Forced", needs_new_seed=True
     )
 
 
@@ -54,7 +67,7 @@ def test_new_changed_and_removed_photos_count_together() -> None:
     )
 
 
-def test_too_few_photos_are_no_reason_and_are_counted_in_the_sentence() -> None:
+def test_too_few_photos_are_not_a_reason_and_are_counted_in_the_sentence() -> None:
     decision = decided(known(FEW))
     assert not decision.train
     assert decision.sentence == (
@@ -79,20 +92,20 @@ def test_count_and_share_must_both_be_reached(growth: GrowthConfig, train: bool)
 def test_a_dataset_version_that_is_gone_is_said_and_is_a_reason() -> None:
     decision = decided(known(None))
     assert decision.train
-    assert "its dataset version v1 is gone, so nobody can count what is new" in decision.sentence
+    assert "its dataset version v1 is gone, so new photos cannot be counted" in decision.sentence
 
 
 def test_a_version_without_a_dataset_is_a_reason() -> None:
     tags = {name: value for name, value in INPUTS.items() if name != "dataset_version"}
     decision = decided(Baseline(CHAMPION, record(**tags), 1.0, None))
     assert decision.train
-    assert "it has no dataset of its own" in decision.sentence
+    assert "it has no dataset" in decision.sentence
 
 
-def test_photos_that_are_cut_otherwise_are_a_reason() -> None:
+def test_photos_that_are_cut_differently_are_a_reason() -> None:
     decision = decided(known(FEW.model_copy(update={"recut": True})))
     assert decision.train
-    assert "photos are cut otherwise" in decision.sentence
+    assert "photos are cut differently" in decision.sentence
 
 
 def test_another_recipe_and_other_code_are_reasons_that_are_named_together() -> None:
@@ -106,11 +119,11 @@ def test_age_is_a_reason_where_it_is_asked_for() -> None:
     assert not decided(same, max_age_days=31.0).train
     decision = decided(same, max_age_days=30.0)
     assert decision == TrainingDecision(
-        True, f"Since {CHAMPION}: 31.0 days old, more than 30", anew=True
+        True, f"Since {CHAMPION}: 31.0 days old, more than 30", needs_new_seed=True
     )
 
 
-def test_what_was_refused_is_not_trained_again_without_something_newer() -> None:
+def test_after_a_refusal_only_something_newer_is_trained() -> None:
     refused = known(name=REFUSED, dataset_version="v2")
     decision = decided(known(MANY), refused)
     assert not decision.train
@@ -119,14 +132,43 @@ def test_what_was_refused_is_not_trained_again_without_something_newer() -> None
     assert few.sentence.startswith(f"Not enough new since {REFUSED}")
 
 
-def test_an_old_refusal_of_the_same_inputs_is_trained_anew() -> None:
+def test_an_old_refusal_of_the_same_inputs_is_trained_again_with_a_new_seed() -> None:
     refused = known(name=REFUSED, age_days=40.0, dataset_version="v2")
     decision = decided(known(MANY, age_days=50.0), refused, max_age_days=30)
     assert decision.train
-    assert decision.anew, "the stages would be reused under the same names"
+    assert decision.needs_new_seed, "the stages would be reused under the same names"
     assert decision.sentence.startswith(f"Since {CHAMPION}")
 
 
-def test_so_are_the_inputs_of_an_old_champion_after_something_else_was_refused() -> None:
+def test_the_inputs_of_an_old_champion_need_a_new_seed_even_after_another_refusal() -> None:
     champion = known(age_days=50.0, dataset_version="v2")
-    assert decided(champion, known(name=REFUSED, recipe="tried"), max_age_days=30).anew
+    assert decided(champion, known(name=REFUSED, recipe="tried"), max_age_days=30).needs_new_seed
+
+
+def test_a_flow_run_that_is_put_back_finds_its_beginning_and_another_does_not(
+    object_store: S3Store,
+) -> None:
+    champion = ModelRef(name="leaves", version=3, run="pretrain-1", weights_digest="d")
+    begun = Beginning(dataset=dataset(), champion=champion, reason="Forced", seed=7)
+    keep_beginning(object_store, "one", begun)
+    assert read_beginning(object_store, "one") == begun
+    assert read_beginning(object_store, "another") is None
+
+
+def test_a_beginning_says_which_code_names_its_stages(object_store: S3Store) -> None:
+    begun = Beginning(dataset=dataset(), champion=None, reason="Forced", numerics_version="earlier")
+    keep_beginning(object_store, "one", begun)
+    found = read_beginning(object_store, "one")
+    assert found is not None
+    assert found.numerics_version == "earlier"
+    written = begun.model_dump(mode="json", exclude={"numerics_version"})
+    object_store.put("retrainings/one.json", json.dumps(written).encode())
+    found = read_beginning(object_store, "one")
+    assert found is not None
+    assert found.numerics_version == numerics_version(), "an earlier release wrote none"
+
+
+def test_a_beginning_of_another_release_is_named_by_its_key(object_store: S3Store) -> None:
+    object_store.put("retrainings/one.json", b'{"old": 1}')
+    with pytest.raises(StorageError, match=r"retrainings/one\.json is damaged or was"):
+        read_beginning(object_store, "one")

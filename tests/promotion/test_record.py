@@ -1,4 +1,4 @@
-"""The record of a version: what is written into tags is read from them again."""
+"""The record of a version: values written as tags are read back."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ from srgan.promotion.record import References, VersionRecord, as_tags
 from srgan.refs import ModelRef, SetResult
 from tests.support.versions import DATASET, METRICS, import_lineage, lineage
 
-# As a registry holds them since the first release; the pieces of JSON are MLflow's, not ours.
+# Tags as registries have held them since the first release; the JSON is MLflow's, not ours.
 WRITTEN = {
     "run": "adversarial-1",
     "weights": "aa",
@@ -25,7 +25,7 @@ def record(**tags: str) -> VersionRecord:
     return VersionRecord("pets", 3, {"run": "r", "weights": "w"} | tags, datetime.now(UTC))
 
 
-def test_what_a_registration_writes_is_read_again() -> None:
+def test_tags_of_a_registration_are_read_back() -> None:
     made = lineage("adversarial-1", b"weights").model_copy(
         update={
             "reason": "Forced",
@@ -50,7 +50,7 @@ def test_what_a_registration_writes_is_read_again() -> None:
     assert not read.is_imported
 
 
-def test_what_an_import_writes_is_read_again() -> None:
+def test_tags_of_an_import_are_read_back() -> None:
     read = record(**import_lineage().tags)
     assert read.is_imported
     assert (read.source_file, read.metrics, read.dataset) == ("MSRResNet_x2.pth", {}, None)
@@ -65,27 +65,27 @@ def test_tags_of_older_releases_are_read() -> None:
     assert read.gate == GateConfig(max_psnr_loss_db=1.0)
 
 
-def test_what_an_older_release_did_not_write_is_not_there() -> None:
+def test_tags_that_an_older_release_did_not_write_are_missing() -> None:
     read = record()
     assert (read.dataset, read.pretrained, read.decision, read.report) == (None,) * 4
     assert (read.metrics, read.sets, read.trained_on_judge) == ({}, {}, {})
     assert read.gate == GateConfig(), "the defaults"
 
 
-def test_a_tag_that_cannot_be_read_is_named_with_its_version_and_spoils_no_other() -> None:
+def test_a_tag_that_cannot_be_read_is_named_with_its_version_and_breaks_no_other() -> None:
     read = record(gate='{"max_psnr": 1}', metrics='{"model": {"psnr": 29.0}}')
     assert read.metrics == {"model": {"psnr": 29.0}}
     with pytest.raises(RegistryError, match=r"tag srgan\.gate of models:/pets/3 [^$]*max_psnr"):
         _ = read.gate
 
 
-def test_a_version_that_others_registered_is_refused() -> None:
+def test_a_version_that_another_project_registered_is_refused() -> None:
     theirs = VersionRecord("pets", 4, {}, datetime.now(UTC))
     with pytest.raises(RegistryError, match=r"models:/pets/4 was not registered .* tag srgan\.run"):
         _ = theirs.ref
 
 
-def test_runs_and_dataset_versions_are_named_by_fields_and_never_by_sentences() -> None:
+def test_references_come_from_fields_and_never_from_sentences() -> None:
     made = lineage("adversarial-1", b"weights")
     read = record(**WRITTEN, **as_tags(pretrained_ref=made.pretrained, dataset_ref=DATASET))
     read = record(**read.tags, decision="better than runs/other", reason="as wanted-1 was")
@@ -94,7 +94,7 @@ def test_runs_and_dataset_versions_are_named_by_fields_and_never_by_sentences() 
     )
 
 
-def test_values_that_are_not_there_have_no_tag() -> None:
+def test_missing_values_have_no_tag() -> None:
     found = SetResult(version="v", key="k", num_images=1, metrics={})
     tags = as_tags(run="r", reason=None, rule="", metrics={}, sets={"b": found})
     assert tags == {

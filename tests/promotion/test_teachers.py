@@ -1,4 +1,4 @@
-"""Who judges, and who has learned from the judge."""
+"""What contestants were trained on, and which judges taught them."""
 
 import pytest
 
@@ -55,7 +55,7 @@ LEARNED = Training(beyond_pixels=True, networks=frozenset({"squeezenet1_1"}))
 @pytest.mark.parametrize(
     "config", [adversarial(patch_size=32, content=FEATURES), pretrain(patch_size=32, loss=FEATURES)]
 )
-def test_a_contestant_that_learned_from_a_network_is_known_by_checkpoint_and_by_version(
+def test_the_training_of_a_contestant_is_found_by_checkpoint_and_by_version(
     object_store: S3Store, config: PretrainConfig | AdversarialConfig
 ) -> None:
     contestants = {"model": save(object_store, "one", config), "champion": registered("one")}
@@ -83,14 +83,14 @@ def test_a_model_inherits_what_its_pretrained_generator_learned_from(object_stor
 
 
 @pytest.mark.parametrize("pretrained_run", [None, "gone"])
-def test_of_weights_trained_elsewhere_nothing_is_known_so_psnr_alone_does_not_judge_them(
+def test_weights_trained_elsewhere_count_as_trained_beyond_pixels(
     object_store: S3Store, pretrained_run: str | None
 ) -> None:
     version = registered("imported", pretrained_run=pretrained_run)
     assert training_of(object_store, version) == Training(beyond_pixels=True)
 
 
-def test_a_recipe_tells_what_its_model_will_have_learned_from() -> None:
+def test_a_recipe_tells_what_its_model_will_have_been_trained_on() -> None:
     assert training_of_recipe(get_recipe("srresnet_mse_x4")) == Training(beyond_pixels=False)
     assert training_of_recipe(get_recipe("srgan_mse_x4")) == Training(beyond_pixels=True)
     learned = Training(beyond_pixels=True, networks=frozenset({"vgg19"}))
@@ -98,19 +98,19 @@ def test_a_recipe_tells_what_its_model_will_have_learned_from() -> None:
     assert training_of_recipe(get_recipe("srgan_vgg54_x4")) == learned
 
 
-def test_who_learned_from_a_judge_is_named_by_the_judges_distance() -> None:
+def test_contestants_that_a_judge_taught_are_listed_by_its_distance() -> None:
     trained = {"model": LEARNED, "champion": LEARNED, "pretrained": Training(beyond_pixels=False)}
     assert trained_on_judge(trained, JUDGES) == {"squeezenet_distance": ["model", "champion"]}
     assert trained_on_judge(trained, {"vgg19": "1" * 64}) == {}
 
 
-def test_a_comparison_that_psnr_must_not_decide_is_refused_with_the_command() -> None:
+def test_an_unfair_comparison_by_psnr_is_refused_with_the_command() -> None:
     with pytest.raises(ConfigError, match="version 2 and version 1 cannot be compared") as caught:
         refuse_without_judge({"version 2": True, "version 1": False}, {})
     assert "here version 2" in str(caught.value)
     assert "`srgan weights mirror squeezenet1_1 --from FILE`" in str(caught.value)
 
 
-def test_a_comparison_is_allowed_with_a_judge_or_where_pixels_were_all() -> None:
+def test_a_comparison_is_allowed_with_a_judge_or_between_models_trained_on_pixels() -> None:
     refuse_without_judge({"version 2": True, "version 1": True}, JUDGES)
     refuse_without_judge({"version 2": False, "version 1": False}, {})

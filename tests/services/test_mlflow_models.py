@@ -51,7 +51,7 @@ def test_a_version_says_where_it_comes_from(mlflow_settings: Settings, champion:
     assert record.pretrained_run == "pretrain-1"
     assert record.metrics == METRICS
     assert record.gate == tiny().gate
-    assert record.inputs == training_inputs(DATASET, tiny())
+    assert record.inputs == training_inputs(DATASET, tiny(), "c")
     assert record.dataset == registry.dataset_of(champion) == DATASET
     assert record.pretrained is not None
     assert record.pretrained.run == "pretrain-1"

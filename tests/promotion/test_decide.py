@@ -1,11 +1,11 @@
-"""The protocol of a promotion, on a real object store; who measures is the caller's."""
+"""The protocol of a promotion, on a real object store and with a fake measurement."""
 
 from datetime import UTC, datetime
 
 import pytest
 
 from srgan.errors import ConfigError, ConflictError
-from srgan.promotion.decide import Comparison, promote_by_hand, recorded, settle
+from srgan.promotion.decide import Comparison, promote_by_hand, recorded_evaluation, settle
 from srgan.promotion.log import PromotionLog
 from srgan.promotion.record import VersionRecord
 from srgan.refs import ModelRef, to_json
@@ -19,7 +19,7 @@ def record(version: int, **tags: str) -> VersionRecord:
 
 
 class Measuring:
-    """Gives the same report whatever it is asked for, and remembers what that was."""
+    """Always gives the same report, and remembers what it was asked for."""
 
     def __init__(self, store: S3Store, psnr: dict[str, float], **weights: str) -> None:
         self.asked: list[Comparison] = []
@@ -32,7 +32,7 @@ class Measuring:
 
 
 def champion(log: PromotionLog) -> ModelRef | None:
-    """The log's, as a registry that has lost nothing says."""
+    """Return the log's champion, as if the registry still had it."""
     number = log.champion()
     return None if number is None else record(number).ref
 
@@ -49,7 +49,7 @@ def test_a_first_version_is_measured_against_bicubic_and_decided_on_once(
     assert len(measure.asked) == 1
 
 
-def test_the_champion_by_the_log_is_compared_with(object_store: S3Store) -> None:
+def test_the_champion_of_the_log_is_the_opponent(object_store: S3Store) -> None:
     promote_by_hand(PromotionLog(object_store, "m"), record(1).ref, None, "v1", "first")
     measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.2, "champion": 28.5})
     entry = settle(object_store, record(2), champion, measure)
@@ -57,7 +57,9 @@ def test_the_champion_by_the_log_is_compared_with(object_store: S3Store) -> None
     assert [each.champion for each in measure.asked] == [record(1).ref]
 
 
-def test_a_champion_that_is_gone_is_said_and_replaced(object_store: S3Store) -> None:
+def test_a_champion_that_is_gone_from_the_registry_is_named_and_replaced(
+    object_store: S3Store,
+) -> None:
     promote_by_hand(PromotionLog(object_store, "m"), record(1).ref, None, "v1", "first")
     measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.5})
     entry = settle(object_store, record(2), lambda log: None, measure)
@@ -78,16 +80,18 @@ def test_another_decision_while_it_is_measured_is_a_conflict(object_store: S3Sto
     assert log.champion() == 3
 
 
-def test_a_recorded_evaluation_decides_where_it_compares_just_these_two(
+def test_a_recorded_evaluation_decides_only_if_it_compares_exactly_these_two(
     object_store: S3Store,
 ) -> None:
     Measuring(object_store, {"bicubic": 28.0, "model": 28.5}, model="1")
     challenger = record(1, evaluation="report.json")
-    entry = settle(object_store, challenger, champion, recorded(object_store, challenger))
+    entry = settle(
+        object_store, challenger, champion, recorded_evaluation(object_store, challenger)
+    )
     assert entry.champion == 1
     other = record(2, evaluation="report.json")
     with pytest.raises(
         ConfigError, match=r"compares models:/m/2 with champion version 1 .* measur"
     ):
-        settle(object_store, other, champion, recorded(object_store, other))
+        settle(object_store, other, champion, recorded_evaluation(object_store, other))
     assert PromotionLog(object_store, "m").champion() == 1
