@@ -19,8 +19,8 @@ _DIGITS = 12
 
 ENTRY_POINTS = (
     "run_stage",  # training: networks, losses, data windows, steps
-    "run_evaluation",  # figures, distances, signs of broken outputs, tiled inference
-    "faults",  # which signs are too much
+    "run_evaluation",  # figures, distances, artifacts, tiled inference
+    "faults",  # which artifacts are too much
     "Layout",  # which crops are cut; the dataset version holds the rest of preparing
 )
 """Functions and classes whose names are defined once in the package, in whatever file."""

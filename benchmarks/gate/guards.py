@@ -1,7 +1,7 @@
 """How near good outputs come to the limits of the gate's guards.
 
-``python benchmarks/gate/guards.py GENERATOR PHOTOS [PHOTOS ...]``: worst signs of bicubic and of a
-generator (safetensors) on crops of the photos in the folders and of the demo's.
+``python benchmarks/gate/guards.py GENERATOR PHOTOS [PHOTOS ...]``: worst artifacts of bicubic and
+of a generator (safetensors) on crops of the photos in the folders and of the demo's.
 """
 
 import sys
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from srgan.demo.photos import shipped_photos
 from srgan.images.files import find_photos, read_photo
 from srgan.inference.engine import Engine
-from srgan.measure.guards import Signs, measure_signs
+from srgan.measure.guards import Artifacts, measure_artifacts
 from srgan.models.interchange import load_generator
 from srgan.resize import imresize
 
@@ -26,19 +26,19 @@ def main() -> None:
     engine = Engine(load_generator(weights.read_bytes()), tile=SIDE)
     photos = list(shipped_photos().values())
     photos += [path for folder in folders for path in find_photos(folder).values()]
-    found: dict[str, list[Signs]] = {"bicubic": [], weights.name: []}
+    found: dict[str, list[Artifacts]] = {"bicubic": [], weights.name: []}
     for hr in crops(photos):
         lr = imresize(hr, scale=1 / engine.scale)
         bicubic = imresize(lr, scale=engine.scale)
         for name, sr in zip(found, (bicubic, engine.upscale(lr)), strict=True):
-            found[name].append(measure_signs(hr, sr, bicubic, scale=engine.scale))
-    for name, signs in found.items():
+            found[name].append(measure_artifacts(hr, sr, bicubic, scale=engine.scale))
+    for name, artifacts in found.items():
         print(
-            f"{name}, {len(signs)} crops: "
-            f"contrast {min(each.contrast for each in signs):.2f}, "
-            f"brightness {max(abs(each.brightness_shift) for each in signs):.2f}, "
-            f"colour {max(abs(each.colour_shift) for each in signs):.2f}, "
-            f"checkerboard {max(each.checkerboard for each in signs):.2f}"
+            f"{name}, {len(artifacts)} crops: "
+            f"contrast {min(each.contrast for each in artifacts):.2f}, "
+            f"brightness {max(abs(each.brightness_shift) for each in artifacts):.2f}, "
+            f"colour {max(abs(each.colour_shift) for each in artifacts):.2f}, "
+            f"checkerboard {max(each.checkerboard for each in artifacts):.2f}"
         )
 
 

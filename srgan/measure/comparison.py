@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from srgan.errors import DataError, ImageError
 from srgan.inference.levels import luma
 from srgan.measure.evaluation import Figures, ImageFigures
-from srgan.measure.guards import NOT_FINITE, Signs, measure_signs
+from srgan.measure.guards import NOT_FINITE, Artifacts, measure_artifacts
 from srgan.measure.metrics import psnr, ssim
 from srgan.resize import imresize
 
@@ -74,14 +74,14 @@ def compare(
         hr = crops[index]
         if not _is_flat(hr):
             lr = _as_rgb(degrade(hr, scale))
-            outputs = {name: tried(upscale, lr) for name, upscale in methods.items()}
+            outputs = {name: upscale_or_none(upscale, lr) for name, upscale in methods.items()}
             bicubic = outputs[BICUBIC]
             assert bicubic is not None  # its values are always finite
             found = ImageFigures(
                 source=crops.names[index],
                 crop=index,
                 figures={name: _figures(hr, sr, scale, distances) for name, sr in outputs.items()},
-                signs={name: _signs(hr, sr, bicubic, scale) for name, sr in outputs.items()},
+                signs={name: _artifacts(hr, sr, bicubic, scale) for name, sr in outputs.items()},
             )
             results.append(found)
         progress(index + 1, len(crops))
@@ -90,7 +90,7 @@ def compare(
     return results
 
 
-def tried(upscale: Upscale, lr: Pixels) -> Pixels | None:
+def upscale_or_none(upscale: Upscale, lr: Pixels) -> Pixels | None:
     """Upscale an image; None if the output has NaN or infinite values."""
     try:
         return upscale(lr)
@@ -105,8 +105,8 @@ def _as_rgb(image: Pixels) -> Pixels:
     return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
 
-def _signs(hr: Pixels, sr: Pixels | None, bicubic: Pixels, scale: int) -> Signs:
-    return NOT_FINITE if sr is None else measure_signs(_as_rgb(hr), sr, bicubic, scale=scale)
+def _artifacts(hr: Pixels, sr: Pixels | None, bicubic: Pixels, scale: int) -> Artifacts:
+    return NOT_FINITE if sr is None else measure_artifacts(_as_rgb(hr), sr, bicubic, scale=scale)
 
 
 def _is_flat(hr: Pixels) -> bool:

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, Field
 from srgan import keys
 from srgan.config import Config
 from srgan.config.networks import FeatureNetwork
-from srgan.measure.guards import Signs
+from srgan.measure.guards import Artifacts
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef, Ref, SetRef, SetResult, config_digest
 
 MODEL, PRETRAINED, CHAMPION = "model", "pretrained", "champion"
@@ -109,7 +109,7 @@ class ImageFigures(Ref):
     crop: int
     """Index among the held-out crops of the dataset version or the images of the set."""
     figures: dict[str, Figures]
-    signs: dict[str, Signs] = Field(default_factory=dict)
+    signs: dict[str, Artifacts] = Field(default_factory=dict)
     """Artifacts of each method's output. Stored reports call them signs."""
 
 
@@ -143,10 +143,13 @@ class Report(Ref):
 
 def means(images: Sequence[ImageFigures]) -> dict[str, Figures]:
     """Return each method's mean over images (not over pixels), as the literature reports it."""
-    return {name: _mean([image.figures[name] for image in images]) for name in images[0].figures}
+    return {
+        name: mean_figures([image.figures[name] for image in images]) for name in images[0].figures
+    }
 
 
-def _mean(figures: Sequence[Figures]) -> Figures:
+def mean_figures(figures: Sequence[Figures]) -> Figures:
+    """Return the mean of each figure."""
     return Figures(
         psnr=float(np.mean([each.psnr for each in figures])),
         ssim=float(np.mean([each.ssim for each in figures])),

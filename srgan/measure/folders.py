@@ -5,37 +5,32 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_serializer
+from pydantic import model_serializer
 
 from srgan.errors import DataError, ImageError, first_few
 from srgan.images.files import find_photos, read_photo
 from srgan.inference.levels import luma
 from srgan.measure.comparison import Distance
+from srgan.measure.evaluation import Figures, mean_figures
 from srgan.measure.metrics import psnr, ssim
 from srgan.refs import Ref
 
 Pixels = NDArray[np.uint8]
 
 
-class Quality(Ref):
-    """Of one result, or the mean over images; as JSON an infinite PSNR is null."""
+class FolderQuality(Ref):
+    """Figures of every result by its stem, and their mean.
 
-    psnr: float
-    """dB on the luma channel; infinite for identical images."""
-    ssim: float
-    distances: dict[str, float] = Field(default_factory=dict)
-    """Perceptual distances by name, lower is better; in JSON they stand beside the others."""
+    In JSON distances stand beside PSNR and SSIM, and an infinite PSNR is null.
+    """
+
+    mean: Figures
+    images: dict[str, Figures]
 
     @model_serializer
-    def _flat(self) -> dict[str, float]:
-        return {"psnr": self.psnr, "ssim": self.ssim, **self.distances}
-
-
-class FolderQuality(Ref):
-    """Of every result by its stem, and their mean."""
-
-    mean: Quality
-    images: dict[str, Quality]
+    def _flat(self) -> dict[str, dict[str, float] | dict[str, dict[str, float]]]:
+        images = {stem: figures.flat for stem, figures in self.images.items()}
+        return {"mean": self.mean.flat, "images": images}
 
 
 def compare_folders(
@@ -43,11 +38,11 @@ def compare_folders(
 ) -> FolderQuality:
     """Compare the photos of two folders by stem; a border of `scale` pixels is left out.
 
-    Sides that differ by less than `scale` are cropped to the shorter at the right and the bottom:
-    results of an original that `scale` does not divide are so much smaller. The original decides:
-    a grayscale one is measured as it is, beside the luma of a result in colours, and one in RGB on
-    luma, also where its three channels are equal. `DataError` names the files that have no
-    partner or do not fit.
+    Where sides differ by less than `scale`, the longer one is cropped at the right or the bottom:
+    a result is that much smaller when `scale` does not divide its original. The original decides
+    what is measured. A grayscale one is compared with the luma of a result in colours; an RGB one
+    is measured on luma, even if its three channels are equal. `DataError` names the files that have
+    no partner or do not fit.
     """
     originals, results = find_photos(hr), find_photos(sr)
     _check_partners(originals.keys() - results.keys(), "result", sr)
@@ -55,7 +50,7 @@ def compare_folders(
     images = {
         stem: _measure(originals[stem], results[stem], scale, distances) for stem in originals
     }
-    return FolderQuality(mean=_mean(list(images.values())), images=images)
+    return FolderQuality(mean=mean_figures(list(images.values())), images=images)
 
 
 def quality_table(quality: FolderQuality) -> str:
@@ -71,24 +66,13 @@ def quality_table(quality: FolderQuality) -> str:
     return "\n".join(lines)
 
 
-def _mean(images: Sequence[Quality]) -> Quality:
-    return Quality(
-        psnr=float(np.mean([one.psnr for one in images])),
-        ssim=float(np.mean([one.ssim for one in images])),
-        distances={
-            name: float(np.mean([one.distances[name] for one in images]))
-            for name in images[0].distances
-        },
-    )
-
-
 def _check_partners(missing: set[str], what: str, folder: Path) -> None:
     if missing:
         shown = first_few(sorted(missing), ", ")
         raise DataError(f"no {what} in {folder} for: {shown}")
 
 
-def _measure(original: Path, result: Path, scale: int, distances: Sequence[Distance]) -> Quality:
+def _measure(original: Path, result: Path, scale: int, distances: Sequence[Distance]) -> Figures:
     hr, sr = _same_channels(_pixels(original), _pixels(result))
     (height, width), (rows, columns) = hr.shape[:2], sr.shape[:2]
     if max(abs(height - rows), abs(width - columns)) >= scale:
@@ -99,7 +83,7 @@ def _measure(original: Path, result: Path, scale: int, distances: Sequence[Dista
     inside = np.s_[: min(height, rows), : min(width, columns)]
     hr, sr = hr[inside], sr[inside]
     try:
-        return Quality(
+        return Figures(
             psnr=psnr(hr, sr, border=scale),
             ssim=ssim(hr, sr, border=scale),
             distances={each.name: each(hr, sr, border=scale) for each in distances},
@@ -116,7 +100,7 @@ def _pixels(path: Path) -> Pixels:
 
 
 def _same_channels(hr: Pixels, sr: Pixels) -> tuple[Pixels, Pixels]:
-    """Grayscale where the original is, else RGB."""
+    """Both grayscale if the original is, otherwise both RGB."""
     if hr.ndim == sr.ndim:
         return hr, sr
     if hr.ndim == 2:

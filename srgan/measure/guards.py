@@ -20,7 +20,7 @@ _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.
 _CONTRAST_FLOOR = 1.0
 
 
-class Signs(Ref):
+class Artifacts(Ref):
     """Measures of what a broken output shows, in levels of 8 bits (0 to 255)."""
 
     finite: bool
@@ -35,7 +35,7 @@ class Signs(Ref):
     """Amplitude of the pattern that repeats every `scale` pixels, above the original's."""
 
 
-NOT_FINITE = Signs(
+NOT_FINITE = Artifacts(
     finite=False, contrast=0.0, brightness_shift=0.0, colour_shift=0.0, checkerboard=0.0
 )
 
@@ -49,7 +49,7 @@ MAX_CHECKERBOARD = 3.0
 class Guard(NamedTuple):
     """An artifact and its limit."""
 
-    sign: str
+    artifact: str
     passes: Callable[[float], bool]
     text: str
     """Words for the fault, with a place for the worst value."""
@@ -79,23 +79,23 @@ GUARDS = (
 )
 
 
-def faults(crops: Sequence[tuple[str, Signs]]) -> list[str]:
+def faults(crops: Sequence[tuple[str, Artifacts]]) -> list[str]:
     """Return one phrase for each guard that some crop does not pass.
 
     `crops` are pairs of photo and artifacts.
     """
-    finite = [(photo, signs) for photo, signs in crops if signs.finite]
+    finite = [(photo, artifacts) for photo, artifacts in crops if artifacts.finite]
     found = []
     if len(finite) < len(crops):
-        photo = next(photo for photo, signs in crops if not signs.finite)
+        photo = next(photo for photo, artifacts in crops if not artifacts.finite)
         count = len(crops) - len(finite)
-        found.append(f"values that are no numbers on {count} of {len(crops)} crops, as of {photo}")
+        found.append(f"NaN or infinite values on {count} of {len(crops)} crops, such as {photo}")
     for guard in GUARDS:
-        values = [(getattr(signs, guard.sign), photo) for photo, signs in finite]
+        values = [(getattr(artifacts, guard.artifact), photo) for photo, artifacts in finite]
         caught = [(value, photo) for value, photo in values if not guard.passes(value)]
         if caught:
             # A low contrast is a fault; the others are faults when far from 0.
-            worst, photo = (min if guard.sign == "contrast" else max)(
+            worst, photo = (min if guard.artifact == "contrast" else max)(
                 caught, key=lambda each: abs(each[0])
             )
             where = f"on {len(caught)} of {len(crops)} crops, the worst of {photo}"
@@ -103,11 +103,11 @@ def faults(crops: Sequence[tuple[str, Signs]]) -> list[str]:
     return found
 
 
-def measure_signs(hr: Pixels, sr: Pixels, bicubic: Pixels, *, scale: int) -> Signs:
+def measure_artifacts(hr: Pixels, sr: Pixels, bicubic: Pixels, *, scale: int) -> Artifacts:
     """Measure `sr`, without `scale` pixels of border; all three images are uint8 RGB (H, W, 3)."""
     original, output, baseline = (_ycbcr(image, scale) for image in (hr, sr, bicubic))
     shift = (output - original).mean(axis=(1, 2))
-    return Signs(
+    return Artifacts(
         finite=True,
         contrast=_deviation(output[0]) / _deviation(baseline[0]),
         brightness_shift=float(shift[0]),

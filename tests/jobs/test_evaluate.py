@@ -173,4 +173,4 @@ def test_a_generator_that_gives_no_numbers_is_reported_and_refused(
     assert math.isnan(result.metrics["model"]["squeezenet_distance"])
     verdict = verdict_of(report, GateConfig(), challenger=1, champion=None)
     assert not verdict.promoted
-    assert "values that are no numbers" in verdict.reason
+    assert "NaN or infinite values" in verdict.reason

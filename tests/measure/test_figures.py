@@ -12,6 +12,7 @@ from srgan.measure.figures import (
     in_order,
     interval_text,
     means_table,
+    trained_on_judge_note,
 )
 
 INTERVAL = Interval(mean=-0.25, low=-0.5, high=0.125)
@@ -40,7 +41,7 @@ def test_a_difference_has_a_sign_and_an_interval_its_unit_once() -> None:
     assert interval_text("psnr", None) == "–"
 
 
-def test_an_arrow_marks_the_figures_of_which_less_is_better() -> None:
+def test_an_arrow_marks_figures_where_lower_is_better() -> None:
     heads = [figure_head(each) for each in ("psnr", "vgg19_distance", "squeezenet_distance")]
     assert heads == [
         "PSNR",
@@ -69,9 +70,45 @@ def test_differences_name_their_evaluation_set() -> None:
     )
 
 
-def test_markdown_has_its_numbers_to_the_right() -> None:
+def test_markdown_aligns_numbers_to_the_right() -> None:
     assert (
         Table(("", "mean"), (("PSNR", "30"),)).markdown()
         == "|  | mean |\n|---|---:|\n| PSNR | 30 |"
     )
     assert Table(("", "mean"), ()).markdown() == ""
+
+
+def test_a_table_names_the_methods_in_their_order() -> None:
+    table = means_table(
+        {"model": {"psnr": 29.5, "ssim": 0.81}, "bicubic": {"psnr": 28.25, "ssim": 0.8}}
+    )
+    assert table.markdown().splitlines()[2:] == [
+        "| Bicubic | 28.250 dB | 0.8000 |",
+        "| SRGAN | 29.500 dB | 0.8100 |",
+    ]
+
+
+def test_a_table_marks_a_distance_by_the_judge_that_taught_the_contestant() -> None:
+    figures = {"psnr": 28.25, "ssim": 0.8}
+    table = means_table(
+        {
+            "bicubic": {**figures, "squeezenet_distance": 2.5},
+            "model": {**figures, "squeezenet_distance": 1.25},
+            "champion": figures,
+        },
+        {"squeezenet_distance": ["model"]},
+    )
+    assert table.markdown().splitlines() == [
+        "|  | PSNR (Y) | SSIM (Y) | SqueezeNet distance\N{NO-BREAK SPACE}↓ |",
+        "|---|---:|---:|---:|",
+        "| Bicubic | 28.250 dB | 0.8000 | 2.5000 |",
+        "| SRGAN | 28.250 dB | 0.8000 | 1.2500 (trained on the judge) |",
+        "| Champion | 28.250 dB | 0.8000 | – |",
+    ]
+
+
+def test_a_caption_says_who_was_trained_on_the_judge() -> None:
+    assert trained_on_judge_note({}) == ""
+    assert trained_on_judge_note({"squeezenet_distance": ["model", "champion"]}) == (
+        "squeezenet_distance: SRGAN, Champion trained on the judge"
+    )

@@ -1,3 +1,5 @@
+"""Folders of results measured against folders of originals."""
+
 import json
 from pathlib import Path
 
@@ -8,7 +10,8 @@ from PIL import Image
 
 from srgan.errors import DataError
 from srgan.inference.levels import luma
-from srgan.measure.folders import FolderQuality, Quality, compare_folders, quality_table
+from srgan.measure.evaluation import Figures
+from srgan.measure.folders import FolderQuality, compare_folders, quality_table
 from srgan.measure.metrics import psnr, ssim
 from srgan.measure.perceptual import PerceptualDistance
 from tests.support.perceptual_weights import drawn_weights
@@ -102,7 +105,7 @@ def test_the_file_of_the_original_decides_whether_it_is_grayscale(tmp_path: Path
     assert found["cg"].psnr == found["cc"].psnr == psnr(colours, others, border=4)
 
 
-def test_a_grayscale_original_is_measured_beside_the_luma_of_a_result_in_colours(
+def test_a_grayscale_original_is_measured_with_the_luma_of_a_result_in_colours(
     tmp_path: Path,
 ) -> None:
     """As an evaluation does: other programs give three channels back that differ by a level."""
@@ -164,7 +167,7 @@ def test_distances_stand_beside_the_other_figures_of_each_image_and_in_the_mean(
 
 
 def test_the_table_has_a_column_for_each_distance() -> None:
-    one = Quality(psnr=28.4317, ssim=0.8112, distances={"squeezenet_distance": 2.69714, "l": 0.5})
+    one = Figures(psnr=28.4317, ssim=0.8112, distances={"squeezenet_distance": 2.69714, "l": 0.5})
     table = quality_table(FolderQuality(mean=one, images={"baby": one}))
     assert table.splitlines() == [
         "      PSNR (Y)  SSIM (Y)  squeezenet_distance  l",

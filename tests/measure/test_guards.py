@@ -1,4 +1,4 @@
-"""Broken outputs are caught whatever their mean, and good ones pass."""
+"""Broken outputs are caught, however good their mean; good ones pass."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,7 +12,7 @@ from srgan.config import GeneratorConfig, LearningRate
 from srgan.demo.photos import shipped_photos
 from srgan.images.files import read_photo
 from srgan.inference.engine import Engine
-from srgan.measure.guards import NOT_FINITE, Signs, faults, measure_signs
+from srgan.measure.guards import NOT_FINITE, Artifacts, faults, measure_artifacts
 from srgan.models.interchange import dump_generator
 from srgan.resize import imresize
 from tests.support.stages import adversarial, pretrain, start
@@ -34,12 +34,12 @@ def crops() -> list[tuple[str, Pixels, Pixels]]:
     return found
 
 
-def signs_of(output: Break) -> list[tuple[str, Signs]]:
-    """Signs of what `output` makes of bicubic's result on each crop."""
+def artifacts_of(output: Break) -> list[tuple[str, Artifacts]]:
+    """Artifacts of `output` applied to bicubic's result on each crop."""
     found = []
     for name, hr, bicubic in crops():
         sr = np.clip(np.rint(output(bicubic)), 0, 255).astype(np.uint8)
-        found.append((name, measure_signs(hr, sr, bicubic, scale=SCALE)))
+        found.append((name, measure_artifacts(hr, sr, bicubic, scale=SCALE)))
     return found
 
 
@@ -58,12 +58,12 @@ def textured(bicubic: Pixels) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("good", [lambda image: image.astype(float), sharpened, textured])
 def test_good_outputs_pass(good: Break) -> None:
-    assert faults(signs_of(good)) == []
+    assert faults(artifacts_of(good)) == []
 
 
 def test_the_originals_pass() -> None:
-    signs = [(name, measure_signs(hr, hr, bic, scale=SCALE)) for name, hr, bic in crops()]
-    assert faults(signs) == []
+    found = [(name, measure_artifacts(hr, hr, bic, scale=SCALE)) for name, hr, bic in crops()]
+    assert faults(found) == []
 
 
 def test_a_slightly_trained_gan_passes() -> None:
@@ -77,12 +77,12 @@ def test_a_slightly_trained_gan_passes() -> None:
     for step in range(4):
         second.step(photo_windows(step, second.window), step)
     engine = Engine(second.generator, tile=64, device="cpu")
-    signs = []
+    found = []
     for name, hr, bicubic in crops():
         sr = engine.upscale(imresize(hr, scale=1 / SCALE))
         assert (sr != bicubic).mean() > 0.1, "it should have learned something"
-        signs.append((name, measure_signs(hr, sr, bicubic, scale=SCALE)))
-    assert faults(signs) == []
+        found.append((name, measure_artifacts(hr, sr, bicubic, scale=SCALE)))
+    assert faults(found) == []
 
 
 def photo_windows(step: int, window: int) -> torch.Tensor:
@@ -112,12 +112,12 @@ BROKEN: list[tuple[Break, str]] = [
 
 @pytest.mark.parametrize(("broken", "fault"), BROKEN)
 def test_broken_outputs_are_caught_and_named(broken: Break, fault: str) -> None:
-    found = faults(signs_of(broken))
+    found = faults(artifacts_of(broken))
     assert any(each.startswith(fault) for each in found), found
 
 
 def test_one_broken_crop_among_many_is_enough_and_its_photo_is_named() -> None:
-    good = signs_of(lambda image: image.astype(float))
+    good = artifacts_of(lambda image: image.astype(float))
     worst = good[0][1].model_copy(update={"brightness_shift": -20.0})
     bad = good[0][1].model_copy(update={"brightness_shift": 9.0})
     (found,) = faults([*good, ("dark.png", worst), ("light.png", bad)])
@@ -126,21 +126,21 @@ def test_one_broken_crop_among_many_is_enough_and_its_photo_is_named() -> None:
     )
 
 
-def test_values_that_are_no_numbers_are_a_fault_of_their_own() -> None:
+def test_nan_or_infinite_values_are_a_separate_fault() -> None:
     assert faults([("a.png", NOT_FINITE), ("b.png", NOT_FINITE)]) == [
-        "values that are no numbers on 2 of 2 crops, as of a.png"
+        "NaN or infinite values on 2 of 2 crops, such as a.png"
     ]
 
 
-def test_an_almost_flat_crop_that_is_smoothed_has_lost_no_contrast() -> None:
+def test_smoothing_a_nearly_flat_crop_does_not_lose_contrast() -> None:
     noise = np.random.default_rng(0).integers(127, 130, (64, 64, 1))
     hr = np.repeat(noise, 3, axis=2).astype(np.uint8)
     flat = np.full_like(hr, 128)
-    assert faults([("sky", measure_signs(hr, flat, hr, scale=SCALE))]) == []
+    assert faults([("sky", measure_artifacts(hr, flat, hr, scale=SCALE))]) == []
 
 
-def test_a_pattern_of_the_original_is_no_checkerboard() -> None:
+def test_a_pattern_of_the_original_is_not_a_checkerboard() -> None:
     gray = np.full((64, 64, 3), 128, np.uint8)
     hr = (gray + board(4, gray)[..., None]).astype(np.uint8)
-    assert measure_signs(hr, hr, gray, scale=SCALE).checkerboard == 0
-    assert measure_signs(gray, hr, gray, scale=SCALE).checkerboard == pytest.approx(5, abs=0.5)
+    assert measure_artifacts(hr, hr, gray, scale=SCALE).checkerboard == 0
+    assert measure_artifacts(gray, hr, gray, scale=SCALE).checkerboard == pytest.approx(5, abs=0.5)

@@ -1,4 +1,4 @@
-"""Which crops a report shows, and with what."""
+"""The comparison picture, and the crops that a report shows."""
 
 import base64
 import io
@@ -8,13 +8,46 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from srgan.errors import ImageError
 from srgan.measure.comparison import compare, with_bicubic
-from srgan.measure.pictures import Detail, Details, most_different
-from tests.support.contents import Pixels, Roughness, crops_of, nearest
+from srgan.measure.pictures import Detail, Details, comparison_picture, most_different
+from tests.support.contents import Pixels, Roughness, crops_from, crops_of, nearest
+
+SCALE = 4
+
+
+def test_the_picture_has_a_column_per_method_and_shows_each_photo_once(
+    draw_photo: Callable[..., Pixels],
+) -> None:
+    crops = crops_from([draw_photo(seed, 96, 96) for seed in range(3)], photos=[0, 0, 1])
+    picture = comparison_picture(crops, with_bicubic({"model": nearest}, SCALE), scale=SCALE)
+    shown = Image.open(io.BytesIO(picture))
+    columns, rows = 3, 2
+    assert shown.width >= columns * 256
+    assert rows * 256 <= shown.height < (rows + 1) * 256
+
+
+def test_the_picture_shows_the_window_with_the_strongest_edges() -> None:
+    hr = np.full((128, 128, 3), 128, np.uint8)
+    hr[80:110, 80:110] = 255
+    picture = comparison_picture(crops_from([hr]), with_bicubic({}, SCALE), scale=SCALE)
+    original = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))[-256:, -256:]
+    assert (original == 255).sum() == (30 * 4) ** 2, "the square should be shown whole, enlarged"
+
+
+def gives_nan(lr: Pixels) -> Pixels:
+    raise ImageError("not_finite", "all NaN")
+
+
+def test_an_output_of_nan_is_black_in_the_picture(draw_photo: Callable[..., Pixels]) -> None:
+    crops = crops_from([draw_photo(1, 64, 64)])
+    methods = with_bicubic({"model": gives_nan}, SCALE)
+    picture = comparison_picture(crops, methods, scale=SCALE)
+    assert (np.asarray(Image.open(io.BytesIO(picture)).convert("L")) == 0).sum() >= 256**2
 
 
 def half(lr: Pixels) -> Pixels:
-    """Right at the left, wrong at the right: there the focus belongs."""
+    """Right on the left and wrong on the right, where the focus belongs."""
     sr = nearest(lr)
     sr[:, sr.shape[1] // 2 :] = 255 - sr[:, sr.shape[1] // 2 :]
     return sr
@@ -71,10 +104,5 @@ def test_the_pictures_are_the_pixels_to_the_bit(draw_photo: Callable[..., Any]) 
     np.testing.assert_array_equal(found, draw_photo(first.crop, 96, 96))
 
 
-def test_a_model_that_gives_no_image_has_nothing_to_show(draw_photo: Callable[..., Any]) -> None:
-    def broken(_: Pixels) -> Pixels:
-        from srgan.errors import ImageError
-
-        raise ImageError("not_finite", "NaN")
-
-    assert details(draw_photo, 2, {"model": broken}).details == []
+def test_a_model_whose_outputs_are_all_nan_has_no_details(draw_photo: Callable[..., Any]) -> None:
+    assert details(draw_photo, 2, {"model": gives_nan}).details == []

@@ -69,7 +69,7 @@ def test_outputs_with_nan_or_infinite_values_are_refused() -> None:
     verdict = decided(found.model_copy(update={"images": images}), challenger=1, champion=None)
     assert not verdict.promoted
     assert verdict.reason == (
-        "Version 1 is refused: values that are no numbers on 12 of 12 crops, as of 0.png."
+        "Version 1 is refused: NaN or infinite values on 12 of 12 crops, such as 0.png."
     )
 
 
@@ -90,7 +90,7 @@ def test_a_broken_output_is_refused_however_good_its_figures(
         {"bicubic": 28.0, "model": 31.0},
         {SQUEEZENET: {"bicubic": 2.7, "model": 1.0}},
         beyond_pixels=beyond_pixels,
-        signs=GOOD.model_copy(update={artifact: value}),
+        artifacts=GOOD.model_copy(update={artifact: value}),
     )
     verdict = decided(figures, challenger=1, champion=None)
     assert not verdict.promoted
@@ -334,12 +334,12 @@ def test_with_evaluation_sets_the_rule_has_to_hold_on_each_and_the_sentence_name
 
 def test_a_broken_output_on_a_held_out_crop_refuses_though_every_set_is_fine() -> None:
     good = pixels(bicubic=28.0, model=28.7, champion=28.5)
-    broken = report({"bicubic": 28.0, "model": 28.7, "champion": 28.5}, signs=NOT_FINITE)
+    broken = report({"bicubic": 28.0, "model": 28.7, "champion": 28.5}, artifacts=NOT_FINITE)
     verdict = verdict_of(broken, GateConfig(), challenger=2, champion=1, sets={"own": good})
     assert not verdict.promoted
-    assert "values that are no numbers" in verdict.reason
+    assert "NaN or infinite values" in verdict.reason
     on_set = verdict_of(good, GateConfig(), challenger=2, champion=1, sets={"own": broken})
-    assert "on own values that are no numbers" in on_set.reason
+    assert "on own NaN or infinite values" in on_set.reason
 
 
 def test_perceptual_distance_is_asked_for_on_each_set() -> None:

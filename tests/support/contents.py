@@ -1,6 +1,6 @@
 """A report's content without services: three photos, measured and cut."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,21 @@ def darker(lr: Pixels) -> Pixels:
 
 
 def crops_of(draw_photo: Callable[..., Pixels], names: list[str]) -> Crops:
-    count = len(names)
+    return crops_from([draw_photo(seed, 96, 96) for seed in range(len(names))], names=names)
+
+
+def crops_from(
+    images: Sequence[Pixels],
+    photos: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+) -> Crops:
+    """Held-out crops without a bucket; by default each is from another photo."""
+    count = len(images)
     return Crops(
-        size=96,
-        names=names,
-        photo_of=np.arange(count),
-        shards=[np.stack([draw_photo(seed, 96, 96) for seed in range(count)])],
+        size=images[0].shape[0],
+        names=list(names or [f"photo-{index}.png" for index in range(count)]),
+        photo_of=np.array(range(count) if photos is None else photos, np.int64),
+        shards=[np.stack(images)],
         shard_of=np.zeros(count, np.int64),
         row_of=np.arange(count, dtype=np.int64),
     )

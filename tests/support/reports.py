@@ -2,10 +2,12 @@
 
 from srgan.config.networks import DISTANCES
 from srgan.measure.evaluation import Figures, ImageFigures, Report, means
-from srgan.measure.guards import Signs
+from srgan.measure.guards import Artifacts
 from srgan.refs import DatasetRef
 
-GOOD = Signs(finite=True, contrast=1.1, brightness_shift=0.3, colour_shift=-0.2, checkerboard=0.1)
+GOOD = Artifacts(
+    finite=True, contrast=1.1, brightness_shift=0.3, colour_shift=-0.2, checkerboard=0.1
+)
 
 
 def report(
@@ -16,7 +18,7 @@ def report(
     trained_on_judge: dict[str, list[str]] | None = None,
     num_photos: int = 6,
     jitter: float = 0.0,
-    signs: Signs = GOOD,
+    artifacts: Artifacts = GOOD,
 ) -> Report:
     """An evaluation of two crops of each photo; `distances` by network, then by contestant.
 
@@ -38,7 +40,7 @@ def report(
             source=f"{photo}.png",
             crop=2 * photo + crop,
             figures={name: figures(name, photo) for name in psnr},
-            signs=dict.fromkeys(psnr, GOOD) | {"model": signs},
+            signs=dict.fromkeys(psnr, GOOD) | {"model": artifacts},
         )
         for photo in range(num_photos)
         for crop in range(2)
