@@ -33,8 +33,8 @@ class Interval(Ref):
 def paired_interval(differences: Sequence[float], photos: Sequence[str]) -> Interval | None:
     """Interval of the mean over crops of `differences`; `photos` names the photo of each crop.
 
-    The same input always gives the same interval, in whatever order the crops come. None with
-    fewer than `MIN_PHOTOS` photos or a difference that is not finite.
+    The same input always gives the same interval, and the order of the crops does not matter. None
+    with fewer than `MIN_PHOTOS` photos or a difference that is not finite.
     """
     values = np.asarray(differences, np.float64)
     assert values.shape == (len(photos),), f"{len(values)} differences of {len(photos)} crops"

@@ -13,6 +13,9 @@ from srgan.refs import CheckpointRef, DatasetRef, ModelRef, Ref, SetRef, SetResu
 
 MODEL, PRETRAINED, CHAMPION = "model", "pretrained", "champion"
 
+PICTURE = "comparison.png"
+"""Path of the comparison picture among the artifacts of the evaluation's MLflow run."""
+
 
 class EvaluateSpec(Config):
     """Spec of an evaluation: which contestants to measure, with which judges, on which images."""
@@ -23,7 +26,7 @@ class EvaluateSpec(Config):
     judges: dict[FeatureNetwork, str] = Field(default_factory=dict)
     """SHA-256 of the mirrored weights of each perceptual network that measures a distance."""
     sets: tuple[SetRef, ...] = ()
-    """Evaluation sets to measure on besides the held-out crops."""
+    """Evaluation sets to measure on in addition to the held-out crops."""
     numerics_version: str
     """Version of the code, part of the evaluation's name."""
     release_version: str
@@ -79,10 +82,6 @@ class EvaluateSpec(Config):
 def weights_digest(ref: CheckpointRef | ModelRef) -> str:
     """Return the SHA-256 of the generator of a checkpoint or model version."""
     return ref.digest if isinstance(ref, CheckpointRef) else ref.weights_digest
-
-
-PICTURE = "comparison.png"
-"""Path of the comparison picture among the artifacts of the evaluation's MLflow run."""
 
 
 class Figures(Ref):

@@ -21,7 +21,7 @@ _CONTRAST_FLOOR = 1.0
 
 
 class Artifacts(Ref):
-    """Measures of what a broken output shows, in levels of 8 bits (0 to 255)."""
+    """Measures of typical faults of an output, in levels of 8 bits (0 to 255)."""
 
     finite: bool
     """False if the output had NaN or infinite values; all other fields are 0 then."""

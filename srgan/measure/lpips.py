@@ -36,7 +36,7 @@ class LPIPS:
 
     @torch.inference_mode()
     def __call__(self, hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
-        """0 for identical images. Both uint8 (H, W, 3) RGB or (H, W) of one shape.
+        """0 for identical images. Both are uint8, (H, W, 3) RGB or (H, W), of the same shape.
 
         `border` pixels on each side are left out, as in `metrics.psnr`.
         """

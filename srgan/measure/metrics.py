@@ -51,7 +51,7 @@ def _luma_pair(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if hr.shape != sr.shape or hr.dtype != np.uint8 or sr.dtype != np.uint8:
         raise ValueError(
-            "hr and sr must be uint8 images of one shape, "
+            "hr and sr must be uint8 images of the same shape, "
             f"got hr {hr.dtype} {hr.shape} and sr {sr.dtype} {sr.shape}"
         )
     if not (hr.ndim == 2 or (hr.ndim == 3 and hr.shape[2] == 3)):

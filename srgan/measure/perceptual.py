@@ -35,7 +35,7 @@ class PerceptualDistance:
 
     @torch.inference_mode()
     def __call__(self, hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
-        """0 for identical images. Both uint8 (H, W, 3) RGB or (H, W) of one shape.
+        """0 for identical images. Both are uint8, (H, W, 3) RGB or (H, W), of the same shape.
 
         `border` pixels on each side are left out, as in `metrics.psnr`.
         """
@@ -50,7 +50,7 @@ def image_pair(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int) -> Ten
     """
     if hr.shape != sr.shape or hr.dtype != np.uint8 or sr.dtype != np.uint8:
         raise ValueError(
-            "hr and sr must be uint8 images of one shape, "
+            "hr and sr must be uint8 images of the same shape, "
             f"got hr {hr.dtype} {hr.shape} and sr {sr.dtype} {sr.shape}"
         )
     pair = np.stack([hr, sr])

@@ -48,12 +48,12 @@ class Version:
 
 @dataclass(frozen=True)
 class Rules:
-    """What to keep besides versions with an alias and what they need."""
+    """Versions and data to keep besides those with an alias."""
 
     keep: int
     """How many of the newest versions of each model to keep."""
     before: float
-    """Time in seconds since the epoch; whatever was written then or later stays."""
+    """Time in seconds since the epoch; anything written then or later stays."""
     in_use: frozenset[tuple[str, int]] = frozenset()
     """Model and number of the versions that running bulk runs use."""
 
@@ -73,7 +73,7 @@ class Waste:
 
 @dataclass(frozen=True)
 class Plan:
-    """What can be deleted, and why the other versions stay."""
+    """Versions and data to delete, and why the other versions stay."""
 
     versions: Sequence[Version]
     """Versions to delete in the registry."""

@@ -184,7 +184,7 @@ def read_set_reports(store: ObjectStore, report: Report) -> dict[str, Report]:
 def _opinion_of(
     store: ObjectStore, challenger: ModelRef, champion: ModelRef | None
 ) -> OpinionPair | None:
-    """What people think of the two; None if nobody rated both."""
+    """Compare the two by people's ratings; None if nobody rated both."""
     if champion is None or champion.version == challenger.version:
         return None
     studies = read_studies(store, challenger.name)

@@ -60,7 +60,7 @@ class Check:
 
     holds: bool
     text: str
-    """What was found; a true sentence whether the demand holds or not."""
+    """Finding in words, true whether the demand holds or not."""
 
 
 def verdict_of(

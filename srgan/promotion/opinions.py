@@ -131,7 +131,7 @@ def opinions(study: Study) -> dict[int, Opinion]:
 def compare_opinions(
     studies: Mapping[str, Study], challenger: int, champion: int
 ) -> OpinionPair | None:
-    """Compare two versions by people who rated both on the same image in one study; None if nobody.
+    """Compare two versions by people who rated both on an image in one study; None if nobody did.
 
     Ratings are paired, so that neither a hard image nor a strict rater favours one of the two. The
     interval covers the choice of images and of people.

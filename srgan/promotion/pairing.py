@@ -63,7 +63,10 @@ class Pairing:
         return any(map(self.decides, self.figures))
 
     def decides(self, figure: str) -> bool:
-        """True if a figure is fair to both: PSNR and SSIM are only to models trained on pixels."""
+        """True if a figure is fair to both.
+
+        PSNR and SSIM are fair only if both were trained on pixels alone.
+        """
         beyond = any(side.name in side.report.beyond_pixels for side in (self.first, self.second))
         return figure not in _PIXEL_FIGURES or not beyond
 
@@ -104,8 +107,8 @@ class Pairing:
 def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list[Pairing]:
     """Pair both versions wherever they were measured on the same images, held-out crops first.
 
-    Of several pairs on the same images, one from a single evaluation is preferred, then one from
-    the same code. `DataError` with the command that measures them if no evaluation did.
+    If several pairs are on the same images, one from a single evaluation is preferred, then one
+    from the same code. `DataError` with the command that measures them if no evaluation did.
     `ConfigError` with the command that gets a judge if they were trained on more than pixels and
     only PSNR and SSIM were measured.
     """

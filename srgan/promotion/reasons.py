@@ -117,16 +117,15 @@ def _nothing(baseline: Baseline, small: list[str]) -> str:
 
 
 class Beginning(Ref):
-    """What a retraining decided before its first stage; a flow run that is put back keeps to it."""
+    """Decisions of a retraining before its first stage; a flow run that is put back keeps them."""
 
     dataset: DatasetRef
     champion: ModelRef | None
     """Opponent at the gate, and the start of a fine-tuning."""
     reason: str
     numerics_version: str = Field(default_factory=numerics_version)
-    """Version of the code that began, which stages and evaluations are named by, whatever code goes
-    on. Earlier releases wrote none; their retrainings go on under the version of the running code.
-    """
+    """Version of the code that began. It names stages and evaluations, even if newer code goes on.
+    Earlier releases wrote none; their retrainings go on under the version of the running code."""
     seed: int | None = None
     """Seed in place of the recipe's, set if nothing else has changed: the same seed would make the
     same weights again."""

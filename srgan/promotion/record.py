@@ -38,7 +38,7 @@ class References:
     runs: frozenset[str] = frozenset()
     """Names below ``runs/``."""
     datasets: frozenset[str] = frozenset()
-    """Versions, of whatever dataset."""
+    """Versions of any dataset."""
 
     def __or__(self, other: "References") -> "References":
         return References(self.runs | other.runs, self.datasets | other.datasets)

@@ -1,4 +1,4 @@
-"""What contestants were trained on: pixels alone, a GAN stage, or perceptual networks (judges)."""
+"""Training of contestants: on pixels alone, in a GAN stage, or with perceptual networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from srgan.train.checkpoint import Manifest, checkpoint_keys, read_manifest
 
 @dataclass(frozen=True)
 class Training:
-    """What a contestant's weights were trained on."""
+    """Training of a contestant's weights."""
 
     beyond_pixels: bool
     """True after a GAN stage or a feature loss; PSNR alone is not fair to such a model."""

@@ -51,7 +51,7 @@ def test_more_crops_of_the_same_photos_do_not_add_evidence() -> None:
     assert often.high == pytest.approx(once.high)
 
 
-def test_crops_count_alike_in_the_mean_whatever_their_photo() -> None:
+def test_all_crops_have_the_same_weight_in_the_mean() -> None:
     found = paired_interval([1.0, 1.0, 1.0, 5.0], ["a", "a", "a", "b"])
     assert found.mean == 2.0
     assert (found.low, found.high) == (1.0, 5.0)

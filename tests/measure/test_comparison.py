@@ -76,7 +76,7 @@ def test_nothing_to_compare_on_is_an_error() -> None:
         compare(crops_from([black, black]), with_bicubic({}, 4), scale=4, progress=ignore)
 
 
-def test_means_count_every_image_alike(draw_photo: Callable[..., Pixels]) -> None:
+def test_all_images_have_the_same_weight_in_the_mean(draw_photo: Callable[..., Pixels]) -> None:
     crops = crops_from([draw_photo(seed, 64, 64) for seed in range(2)])
     images = compare(crops, with_bicubic({}, SCALE), scale=SCALE, progress=ignore)
     each = [image.figures[BICUBIC].psnr for image in images]

@@ -190,7 +190,7 @@ def test_a_first_gan_with_a_judge_has_to_look_better_than_bicubic(
 
 
 @pytest.mark.parametrize("taught", ["model", "champion"])
-def test_a_network_that_taught_nobody_decides_where_there_is_one(taught: str) -> None:
+def test_a_judge_that_taught_neither_decides_if_there_is_one(taught: str) -> None:
     figures = gans(
         {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
         {
@@ -207,7 +207,7 @@ def test_a_network_that_taught_nobody_decides_where_there_is_one(taught: str) ->
 
 
 @pytest.mark.parametrize(("taught", "promoted"), [([], False), (["champion"], True)])
-def test_a_network_that_taught_one_of_the_two_has_no_say_beside_another(
+def test_a_judge_that_taught_one_of_the_two_does_not_count_if_there_is_another(
     taught: list[str], promoted: bool
 ) -> None:
     figures = gans(
@@ -221,7 +221,7 @@ def test_a_network_that_taught_one_of_the_two_has_no_say_beside_another(
     assert decided(figures, challenger=2, champion=1).promoted == promoted
 
 
-def test_every_network_that_taught_nobody_has_to_agree() -> None:
+def test_all_judges_that_taught_neither_have_to_agree() -> None:
     figures = gans(
         {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
         {

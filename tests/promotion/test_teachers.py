@@ -1,4 +1,4 @@
-"""What contestants were trained on, and which judges taught them."""
+"""Training of contestants, and the judges that taught them."""
 
 import pytest
 
