@@ -1,4 +1,4 @@
-"""Why a Ray job failed: one small object beside its spec, for the flow that follows the job.
+"""Record why a Ray job failed, in one small object beside its spec, for the flow that follows it.
 
 The driver writes it as it fails. One that is killed with SIGKILL, or does not reach the object
 store, leaves none; then another attempt may help.
@@ -37,7 +37,7 @@ class Failure(BaseModel):
     """Class of the error."""
     message: str
     hopeless: bool
-    """Whether another attempt would fail in the same way."""
+    """True if another attempt would fail in the same way."""
     failed_at: datetime
 
     def __str__(self) -> str:

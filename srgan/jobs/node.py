@@ -1,4 +1,4 @@
-"""What every Ray job does first: read its spec, refuse foreign code, wait for the cluster.
+"""First steps of every Ray job: read its spec, refuse foreign code, wait for the cluster.
 
 A job is started as ``python -m <module> <spec_key> <job_id>``. What it logs or prints is relayed
 to the log of the flow run that follows it.
@@ -22,7 +22,7 @@ from srgan.settings import Settings
 from srgan.version import release_version
 
 Mark = tuple[str, float]
-"""What ended, and when (seconds since the epoch: the only clock that processes share)."""
+"""Name of the part that ended, and when (seconds since the epoch: processes share no other clock)."""
 
 
 class Timeline:
@@ -76,7 +76,7 @@ def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, Spe
         return settings, store, spec_type.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(
-            f"{store.uri(spec_key)} is no {spec_type.__name__}: {explain(error)}"
+            f"{store.uri(spec_key)} is not a {spec_type.__name__}: {explain(error)}"
         ) from error
 
 
@@ -90,10 +90,10 @@ def connect() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What something must find free before it starts."""
+    """Resources that must be free before something starts."""
 
     what: str
-    """Who needs it, for the log."""
+    """Name of the job that needs them, for the log."""
     cpus: float
     gpus: float = 0
 
@@ -107,7 +107,7 @@ class Need:
 def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> None:
     """Return once what is needed is free; `ClusterError` after `limit_s` seconds.
 
-    `need` is asked again each time, for it may depend on the nodes that have come. What is missing,
+    `need` is called each time, because it may depend on the nodes that have joined. What is missing,
     and which jobs run beside `job_id`, is logged at once and again while it lasts. A cluster that
     is too small is waited for as well: a node that starts late may make it large enough.
     """
@@ -130,7 +130,7 @@ def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> N
 
 
 def cluster_resources() -> tuple[dict[str, float], dict[str, float]]:
-    """What the cluster has, and what of it is free, by Ray's names (``CPU``, ``GPU``)."""
+    """Return all and free resources of the cluster, by Ray's names (``CPU``, ``GPU``)."""
     import ray
 
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
@@ -141,7 +141,7 @@ def cluster_resources() -> tuple[dict[str, float], dict[str, float]]:
 def missing(
     needed: Mapping[str, float], total: Mapping[str, float], free: Mapping[str, float]
 ) -> str | None:
-    """What keeps `needed` from being placed, in words; None when nothing does."""
+    """Say in words why `needed` cannot be placed; None if it can."""
     for name, amount in needed.items():
         has = total.get(name, 0)
         if has < amount:
@@ -157,7 +157,7 @@ def missing(
 
 
 def others(job_id: str) -> str:
-    """In words, the jobs that run beside this one, one of which it may be waiting for."""
+    """Name the other running jobs, because this one may be waiting for one of them."""
     try:
         jobs = RayJobs(_THIS_CLUSTER, patience_s=0.0).jobs()
     except ClusterError as error:

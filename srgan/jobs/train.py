@@ -34,7 +34,7 @@ _MAX_CPUS_PER_GPU = 4  # the GPU computes; its worker cuts patches and launches 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What Ray Train is asked for."""
+    """The workers that Ray Train is asked for."""
 
     num_workers: int
     cpus_per_worker: int
@@ -94,7 +94,7 @@ _RAY_SWITCHES = {
 
 
 class TrainSpec(Config):
-    """What the flow asks of the job."""
+    """The order that the flow gives to the job."""
 
     run: str
     stage: Annotated[StageConfig, Field(discriminator="stage")]
@@ -104,7 +104,7 @@ class TrainSpec(Config):
     """None: one per GPU of the cluster, or two on CPUs where it has none."""
     mlflow_run_id: str | None = None
     numerics_version: str
-    """Of the code that `run` is named by."""
+    """Version of the code that names `run`."""
     release_version: str
 
     @model_validator(mode="after")
@@ -264,7 +264,7 @@ def _fit(
 
 
 def train_worker(config: dict[str, Any]) -> dict[str, str]:
-    """What each worker runs: ``{"result": CheckpointRef JSON}`` or ``{"error": message}``."""
+    """Run one worker: ``{"result": CheckpointRef JSON}`` or ``{"error": message}``."""
     timeline = Timeline(config["timeline"])
     timeline.end("workers")
     use_large_pages()
@@ -306,7 +306,7 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
             stall_s=settings.stall_s,
         )
     except TrainingError as error:
-        # All ranks come here together. Returned, for raised it would be tried again from the
+        # All ranks come here together. Returned, because Ray would try a raised one again from the
         # last checkpoint, with the same data and the same end.
         return {"error": str(error)}
     finally:

@@ -1,4 +1,4 @@
-"""The model card of a version: Markdown for the registry's page and for whoever gets the model."""
+"""The model card of a version: Markdown for the registry's page and for users of the model."""
 
 from collections.abc import Iterator
 
@@ -69,7 +69,7 @@ def _intervals(content: Content) -> Iterator[str]:
 
 
 def _sets(content: Content) -> Iterator[str]:
-    """What was measured on evaluation sets, and the differences that decided."""
+    """Figures on evaluation sets, and the differences that decided."""
     report, evidence = content.evaluation, content.evidence
     for name, measured in report.sets.items():
         yield f"Evaluation set `{name}` version `{measured.version}`, {measured.num_images} images:"
@@ -87,7 +87,7 @@ def _limits(content: Content) -> Iterator[str]:
         "noise, blur and compression may be taken for detail."
     )
     yield (
-        "Detail that the small photo does not hold is invented. What comes out is no evidence: "
+        "Detail that the small photo does not hold is invented. A result is not evidence: "
         "not of faces, plates, text or medical findings."
     )
     if _num_photos(content) < _FEW_PHOTOS:

@@ -28,11 +28,11 @@ class Node:
     """One thing in the chain."""
 
     kind: str
-    """What it is, and of its parent: ``trained on dataset``."""
+    """Kind of the node, seen from its parent: ``trained on dataset``."""
     title: str
     facts: Mapping[str, str] = field(default_factory=dict)
     origins: tuple["Node", ...] = ()
-    """What it was made of or with, then what was made with it."""
+    """First its origins, then its uses."""
 
     def walk(self, depth: int = 0) -> Iterator[tuple[int, "Node"]]:
         """Itself and everything below, with how deep it lies."""
@@ -60,7 +60,7 @@ def _lines(node: Node, first: str, rest: str) -> Iterator[str]:
 
 
 def as_svg(node: Node, *, alone: bool) -> str:
-    """The same tree as boxes. `alone`: with its own colours, for a file of its own."""
+    """The same tree as boxes. `alone`: with its own colours, for a separate file."""
     boxes, tops = [], list[tuple[int, float]]()
     top = 2.0
     for depth, each in node.walk():

@@ -1,4 +1,4 @@
-"""What a report of a retraining says, before it is a page."""
+"""Content of a retraining's report, before it becomes a page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Content:
 
     decision: PromotionDecision
     evidence: Evidence
-    """What the decision rests on, as the promotion log has it."""
+    """Evidence for the decision, from the promotion log."""
     made_at: str
     """UTC, for people."""
     evaluation: Report
@@ -43,11 +43,11 @@ class Content:
     stages: Sequence[TrainedStage]
     details: Details
     licence: str | None
-    """Of the photos, where somebody said."""
+    """Licence of the photos, if stated."""
     photos: PhotoChanges | None
     """Since the champion's dataset version; None without a champion, or where that one is gone."""
     costs: Sequence[Cost]
-    """Of all jobs that made stages and evaluation, those of earlier flow runs too."""
+    """Costs of all jobs that made stages and evaluation, also in earlier flow runs."""
     flow_run: str
     """Root flow run of this retraining: its costs are the ones that it caused."""
     elapsed_s: float

@@ -1,4 +1,4 @@
-"""What the jobs of a run held of the cluster: one small object per job, written as it ends.
+"""Cluster time of the jobs of a run: one small object per job, written as it ends.
 
 A driver that is killed with SIGKILL writes none; its time is missing from the sum.
 """
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Cost(Ref):
-    """What one Ray job reserved, and for how long."""
+    """CPUs and GPUs that one Ray job reserved, and for how long."""
 
     job: str
     """``<root flow run>-<stage>-<attempt>``."""

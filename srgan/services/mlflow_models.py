@@ -70,7 +70,7 @@ class Registry:
     def resolve(self, address: str) -> ModelRef:
         """``models:/name@alias``, ``models:/name/3``, or a bare name for the alias ``champion``.
 
-        The alias follows the promotion log, which decides: whoever reaches the bucket asks
+        The alias follows the promotion log, which decides: code that reaches the bucket asks
         `champion.find_version` instead. `RegistryError` when there is no such model, version or
         alias.
         """
@@ -86,12 +86,12 @@ class Registry:
         return _record(entry).ref
 
     def alias(self, name: str, alias: str) -> int | None:
-        """Number of the version that an alias names, whoever registered it."""
+        """Number of the version that an alias names, registered by this project or not."""
         entry = self._find_alias(name, alias)
         return int(entry.version) if entry else None
 
     def aliases(self, name: str) -> dict[str, int]:
-        """Version by alias; empty where there is no such model."""
+        """Version by alias; empty if the model does not exist."""
         with answers(ABSENT):
             found = self._client.get_registered_model(name).aliases
             return {alias: int(version) for alias, version in found.items()}
@@ -143,8 +143,8 @@ class Registry:
         record = self.record(ref)
         if record.dataset is None:
             raise RegistryError(
-                f"{ref.uri} was imported from {record.source_file or 'elsewhere'} and has no "
-                "dataset of its own: name a prepared one with the parameter dataset of the flow "
+                f"{ref.uri} was imported from {record.source_file or 'elsewhere'} and does not "
+                "have a dataset: name a prepared one with the parameter dataset of the flow "
                 "(promote, evaluate-model)"
             )
         return record.dataset
@@ -185,7 +185,7 @@ class Registry:
             uri, tracking_uri=self._settings.require("mlflow_tracking_uri")
         )
         with tempfile.TemporaryDirectory(prefix="srgan-weights-") as directory:
-            path = repository.download_artifacts(GENERATOR_PATH, directory)  # type: ignore[no-untyped-call]  # MLflow has no type for it
+            path = repository.download_artifacts(GENERATOR_PATH, directory)  # type: ignore[no-untyped-call]  # untyped in MLflow
             data = Path(path).read_bytes()
         found = hashlib.sha256(data).hexdigest()
         if found != ref.weights_digest:
@@ -228,7 +228,7 @@ def _record(entry: "ModelVersion", aliases: tuple[str, ...] | None = None) -> Ve
 
 
 def load(address: str, settings: Settings | None = None) -> "Generator":
-    """The plain network of a registered model, on the CPU in eval mode, for arrays and tensors.
+    """Load the plain network of a registered model, on the CPU in eval mode, for arrays and tensors.
 
     ``srgan.load("models:/name@champion")``: `forward` takes LR (N, 3, h, w) in [0, 1] and gives
     SR (N, 3, s·h, s·w), nominally [−1, 1]. Only MLFLOW_TRACKING_URI has to be set, so a bare name

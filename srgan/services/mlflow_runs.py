@@ -110,7 +110,7 @@ def tracked_run(
     try:
         yield run_id
     except BaseException as error:
-        # A cancelled flow run ends in an exception that is no `Exception`.
+        # A cancelled flow run ends in an exception that is not an `Exception`.
         _finish_after(settings, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     finish_run(settings, run_id, "FINISHED")

@@ -76,5 +76,5 @@ def _copy_core(staging: Path) -> Path:
 
 
 def _requirements() -> list[str]:
-    """Exact versions; without the local part, since an index of CUDA builds has no ``+cpu``."""
+    """Exact versions without the local part, because an index of CUDA builds lacks ``+cpu``."""
     return [f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS]

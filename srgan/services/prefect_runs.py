@@ -1,4 +1,4 @@
-"""Which flow runs are under way, by Prefect's server."""
+"""Ask Prefect's server which flow runs are under way."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

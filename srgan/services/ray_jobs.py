@@ -1,6 +1,6 @@
 """Ray's job server: submit, look at and stop jobs, with patience while it is away.
 
-Ray's client reads ``RAY_AUTH_MODE`` and ``RAY_AUTH_TOKEN_PATH`` by itself. Nothing secret goes
+Ray's client reads ``RAY_AUTH_MODE`` and ``RAY_AUTH_TOKEN_PATH`` itself. Nothing secret goes
 into a job: entrypoint, metadata and runtime_env stay readable in its record.
 """
 
@@ -38,7 +38,7 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Whether the job still runs or will."""
+        """True while the job waits or runs."""
         return self.status in _ACTIVE
 
 
@@ -94,7 +94,7 @@ class RayJobs:
         return sorted(jobs, key=lambda job: (job.start_time_ms, job.job_id))
 
     def active(self, run: str) -> str | None:
-        """Id of the oldest pending or running job that makes `run`, whoever started it."""
+        """Id of the oldest pending or running job that makes `run`, for any flow run."""
         found = (j.job_id for j in self.jobs() if j.active and j.metadata.get("run") == run)
         return next(found, None)
 
@@ -181,7 +181,7 @@ class _AwayError(Exception):
 
 @contextmanager
 def _explained(address: str) -> Iterator[None]:
-    """What Ray's client raises, as `ClusterError` where asking again would not help."""
+    """Map errors of Ray's client to `ClusterError` if asking again would not help."""
     from ray.exceptions import AuthenticationError
 
     try:
@@ -196,7 +196,7 @@ def _explained(address: str) -> Iterator[None]:
             raise ClusterError(f"{address} refused a request: {error}") from error
         raise _AwayError(str(error)) from error
     except (RuntimeError, OSError) as error:
-        # OSError: nobody answered; RuntimeError: somebody else than a job server did.
+        # OSError: no answer; RuntimeError: an answer that did not come from a job server.
         raise _AwayError(str(error)) from error
 
 

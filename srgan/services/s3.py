@@ -194,7 +194,7 @@ class S3Store:
             return token
         raise ConflictError(
             f"cannot write {self.uri(key)}: somebody else wrote it first; "
-            "read it again and decide anew"
+            "read it again and decide again"
         ) from error
 
     @contextmanager

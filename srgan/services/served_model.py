@@ -1,4 +1,4 @@
-"""What MLflow runs when it loads a registered model ("models from code").
+"""Code that MLflow runs when it loads a registered model ("models from code").
 
 MLflow copies this file and the part of `srgan` that it needs into every model version, and runs
 it wherever that version is loaded; so it may import only what `SERVED_CORE` in `packaging` names.
@@ -24,7 +24,7 @@ MAX_PIXELS = 100_000_000
 
 
 class RefusedInputError(MlflowException, ValueError):
-    """What was sent is no photo. MLflow's server answers 400 with a message of its own class
+    """The input is not a photo. MLflow's server answers 400 with a message of its own class
     alone, and hides that of any other behind "an unexpected error"."""
 
     def __init__(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Who is champion: the promotion log decides, and the alias ``champion`` in MLflow follows it.
+"""Find the champion: the promotion log decides, and the alias ``champion`` in MLflow follows.
 
 Whoever reaches the bucket asks here. Who has MLflow's address alone (`srgan.load`, and strangers
 with ``models:/NAME@champion``) gets the alias, which every look from here corrects.
@@ -19,11 +19,11 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Moved:
-    """What happened to the alias of a model."""
+    """A change of the alias of a model."""
 
     model: str
     before: int | None
-    """Version that it named; None where there was no alias."""
+    """Version that it named; None if there was no alias."""
     after: int
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ def find_version(registry: Registry, store: ObjectStore, address: str, say: Say)
 
     A bare name and ``@champion`` mean the champion by the promotion log. Where the log names none
     (all versions were imported or refused) the alias is all there is: it may have been set by hand.
-    `RegistryError` where there is no such version, or the log's champion is `lost`.
+    `RegistryError` if the version does not exist, or the log's champion is `lost`.
     """
     name, alias, version = parse_address(address)
     if version is not None or alias not in (None, CHAMPION):
@@ -68,7 +68,7 @@ def lost(registry: Registry, log: PromotionLog) -> int | None:
 
 
 def how_lost(model: str, version: int) -> str:
-    """What is wrong where the champion is `lost`, and the commands that mend it."""
+    """Say what is wrong if the champion is `lost`, and which commands mend it."""
     return (
         f"{model}: champion version {version} is gone from the registry, or other weights have its "
         f"number. Make another one champion: `srgan models rollback {model} --reason TEXT` or "

@@ -26,7 +26,7 @@ _HARMLESS = {"upscale", "revive"}
 def plan(
     settings: Settings, store: ObjectStore, running: list[Running], *, keep: int, before: float
 ) -> Plan:
-    """What can go now; `RegistryError` where MLflow cannot be asked."""
+    """Plan what can go now; `RegistryError` if MLflow cannot be asked."""
     rules = Rules(keep=keep, before=before, in_use=_used_by(store, running))
     with _asking(settings):
         client = mlflow_client(settings)
@@ -87,7 +87,7 @@ def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str,
         try:
             name, _, number = parse_address(str(run.parameters.get("model", "")))
         except RegistryError:
-            continue  # it will fail by itself
+            continue  # the run itself will fail
         if number:
             used.add((name, number))
     return frozenset(used)

@@ -56,7 +56,7 @@ def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:
 
 
 def fetch_named(settings: Settings, source: str) -> bytes:
-    """As `fetch`; digits of the SHA-256 in the file's name must hold, else `CheckpointError`."""
+    """`fetch`, then check digits of the SHA-256 in the file's name: `CheckpointError` on a mismatch."""
     data = fetch(settings, source)
     digest = hashlib.sha256(data).hexdigest()
     promised = hash_in_name(source)
@@ -76,7 +76,7 @@ def fetch(settings: Settings, source: str) -> bytes:
         bucket, key = split_uri(source)
         return open_store(settings, bucket).get(key)
     if "://" in source:
-        raise ConfigError(f"{source!r} is no https:// or s3:// address and no file")
+        raise ConfigError(f"{source!r} is not an https:// or s3:// address, and not a file")
     try:
         return Path(source).expanduser().read_bytes()
     except OSError as error:
@@ -95,5 +95,5 @@ def _download(url: str) -> bytes:
             "give its path: --from FILE"
         ) from error
     if len(data) > _MAX_BYTES:
-        raise StorageError(f"{url} has more than {_MAX_BYTES} bytes: these are no weights")
+        raise StorageError(f"{url} has more than {_MAX_BYTES} bytes, too many for weights")
     return data

@@ -92,8 +92,8 @@ class Registrar(Registry):
             tags={f"{TAG_PREFIX}{tag}": value for tag, value in tags.items()},
             description=description,
         )
-        # Not the answer: somebody else, or this request repeated after a lost answer, may have
-        # made a version of the same run, and MLflow has no conditional write to prevent it.
+        # Look it up: another process, or this request repeated after a lost answer, may have made
+        # a version of the same run, and MLflow cannot write on condition.
         made = self.of_run(name, tags["run"])
         assert made is not None
         return made

@@ -38,7 +38,7 @@ def trace(settings: Settings, address: str, say: Say) -> Node:
     """The chain of ``s3://BUCKET/KEY`` of an upscaled image, or of a model version.
 
     `StorageError` when there is no such object, `DataError` when it was not upscaled by this
-    project, `RegistryError` when there is no such version (any more).
+    project, `RegistryError` if the version does not exist (any more).
     """
     check_address(address)
     if address.startswith("s3://"):
@@ -59,7 +59,7 @@ def check_address(address: str) -> None:
 
 
 def trace_version(settings: Settings, version: ModelRef) -> Node:
-    """What a model version was made of; what used it is left out."""
+    """Chain of what a model version was made of, without what used it."""
     return _version(settings, version, uses=())
 
 
@@ -118,7 +118,7 @@ def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dic
     if not version.weights_digest.startswith(digest):
         raise RegistryError(
             f"{store.uri(key)} was made with weights {digest}… of models:/{address}, which now "
-            f"holds {version.weights_digest[:16]}…: another registry, or one that was set up anew"
+            f"holds {version.weights_digest[:16]}…: another registry, or one that was set up again"
         )
     return version, metadata
 

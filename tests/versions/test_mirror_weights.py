@@ -156,7 +156,7 @@ def test_weights_that_lack_a_layer_are_not_mirrored(
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("http://example.org/x.pth", "no https:// or s3://"), ("/nowhere/x.pth", "No such file")],
+    [("http://example.org/x.pth", "not an https:// or s3://"), ("/nowhere/x.pth", "No such file")],
 )
 def test_a_source_that_is_none_is_refused(s3_settings: Settings, source: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

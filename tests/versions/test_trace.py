@@ -162,7 +162,7 @@ def test_an_image_leads_to_its_version_runs_dataset_photos_code_and_figures(
     assert version.title == upscaled.uri
     assert set(version.facts["aliases"].split(", ")) == {"champion", "challenger"}
     assert version.facts["decision"] == "Version 1 becomes the first champion."
-    assert version.facts["of SRGAN"] == "psnr 29.0000, ssim 0.9000"
+    assert version.facts["of SRGAN"] == "PSNR 29.000 dB, SSIM 0.9000"
     assert version.facts["recipe"] == "tiny"
     stage = version.origins[0]
     assert stage.title == upscaled.run
