@@ -30,11 +30,11 @@ from srgan.bulk.sources import KeyList, check_kind
 from srgan.bulk.summary import check
 from srgan.config import UpscaleConfig
 from srgan.errors import DataError
-from srgan.jobs.upscale_worker import UpscaleSpec
+from srgan.jobs.upscale import UpscaleSpec
 from srgan.keys import batch_run, records_key, spec_key
 from srgan.refs import ModelRef, UpscaleReport, config_digest
+from srgan.services.folder import open_place, require_visible
 from srgan.services.mlflow_models import Registry
-from srgan.services.places import open_place, require_visible
 from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.storage import is_folder, split_uri

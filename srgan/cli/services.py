@@ -44,13 +44,14 @@ def services_for(model: str | None = None) -> Iterator[Services]:
 
     `RegistryError` at once where MLflow does not answer, or has no model of that name.
     """
-    from srgan.services.mlflow_models import Registry, answers, require_answer
+    from srgan.services.mlflow_models import Registry
+    from srgan.services.mlflow_runs import mlflow_errors, require_answer
     from srgan.services.s3 import open_store
     from srgan.settings import Settings
 
     settings = Settings()
     require_answer(settings)
-    with answers(explain=settings):
+    with mlflow_errors(explain=settings):
         registry = Registry(settings)
         if model and model not in (known := registry.names()):
             raise RegistryError(f"no model {model!r}; there are: {', '.join(known) or 'none'}")

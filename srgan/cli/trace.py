@@ -23,7 +23,7 @@ def trace(
     """Print the chain from an upscaled image to its model, runs, dataset, photos and code."""
     from srgan.errors import ConfigError
     from srgan.report.chain import as_svg, as_text
-    from srgan.services.mlflow_models import answers, require_answer
+    from srgan.services.mlflow_runs import mlflow_errors, require_answer
     from srgan.settings import Settings
     from srgan.versions.trace import check_address, source_keys
     from srgan.versions.trace import trace as find
@@ -33,7 +33,7 @@ def trace(
         raise ConfigError(f"--svg {svg}: there is no folder {svg.parent}")
     check_address(address)
     require_answer(settings)
-    with answers(explain=settings):
+    with mlflow_errors(explain=settings):
         chain = find(settings, address, typer.echo)
         typer.echo(as_text(chain))
         if svg:

@@ -1,7 +1,7 @@
-"""A folder on this machine's disks as an `ObjectStore`.
+"""A folder on this machine's disks as an `ObjectStore`, and the store of any address.
 
-Keys are absolute paths, so that they mean the same to every machine that sees the folder. The
-metadata of objects, for which files have no place, lies below ``<folder>/_srgan/objects/``.
+Keys are absolute paths, so that they mean the same to every machine that sees the folder. Files
+cannot hold the metadata of objects, so it lies below ``<folder>/_srgan/objects/``.
 """
 
 import fcntl
@@ -16,10 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from srgan.bulk.run import Place
 from srgan.disk import write_atomically
-from srgan.errors import ConflictError, StorageError
+from srgan.errors import ClusterError, ConflictError, StorageError
 from srgan.keys import lock_key, objects_folder, unfinished_folder
-from srgan.storage import ObjectInfo
+from srgan.services.s3 import open_store
+from srgan.settings import Settings
+from srgan.storage import ObjectInfo, is_folder, prefix_of
 
 _UNUSABLE = ("", ".", "..")
 
@@ -27,8 +30,8 @@ _UNUSABLE = ("", ".", "..")
 class FolderStore:
     """Files below one folder. Safe for many threads and processes.
 
-    Change tokens are made of size and modification time, as in make and rsync. Links to files are
-    followed, links to folders are not; only regular files exist.
+    Change tokens are made of size and modification time, as make and rsync do. Links to files are
+    followed, links to folders are not; anything but a regular file is ignored.
     """
 
     bucket = ""
@@ -50,7 +53,7 @@ class FolderStore:
     def find(self, key: str) -> bytes | None:
         with self._naming(key, "read"):
             try:
-                # Non-blocking: a pipe would wait for its other end, perhaps for ever.
+                # Non-blocking, because a pipe would wait for its other end, perhaps for ever.
                 file = os.open(self._path(key), os.O_RDONLY | os.O_NONBLOCK)
             except (FileNotFoundError, NotADirectoryError):
                 return None
@@ -85,7 +88,7 @@ class FolderStore:
                     if if_absent or if_token is not None:
                         self._expect(key, if_token)
                     if metadata:
-                        # Names the token of the new file, so it is ignored until that is there.
+                        # It names the token of the new file and is ignored until that is there.
                         self._describe(key, token, metadata)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     unfinished.replace(target)
@@ -170,7 +173,7 @@ class FolderStore:
 
     @contextmanager
     def _locked(self, *, wanted: bool) -> Iterator[None]:
-        """Do conditional writes one after the other; others do not need the lock."""
+        """Serialise conditional writes; other writes do not need the lock."""
         if not wanted:
             yield
             return
@@ -191,7 +194,7 @@ class FolderStore:
 
 
 def _printable(path: Path) -> str:
-    """Escape names that are not UTF-8 with backslashes, which outputs may not have."""
+    """Escape names that are not UTF-8 with backslashes, which are refused in outputs."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -205,3 +208,21 @@ def _info(key: str, path: Path) -> ObjectInfo | None:
 
 def _token(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def open_place(settings: Settings, address: str) -> Place:
+    """Open ``s3://BUCKET/PREFIX`` or ``/a/folder``; `ConfigError` for anything else."""
+    bucket, prefix = prefix_of(address)
+    if is_folder(address):
+        return Place(address, FolderStore(Path(prefix)))
+    own = bucket == settings.bucket
+    return Place(address, open_store(settings, bucket), is_own_bucket=own)
+
+
+def require_visible(place: Place, *, machine: str) -> None:
+    """Raise `ClusterError` if the place is a folder that this machine does not see."""
+    if is_folder(place.address) and not Path(place.prefix).is_dir():
+        raise ClusterError(
+            f"{machine} does not see the folder {place.address}: local folders have to be on a "
+            "disk that the flow and every Ray node share under the same path; otherwise use S3"
+        )

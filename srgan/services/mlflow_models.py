@@ -1,63 +1,57 @@
-"""Registered models in MLflow: versions with lineage, aliases, and the way back to weights.
+"""Registered models in MLflow: addresses, versions with their records, aliases and weights.
 
 The registry is trusted: a model loaded through MLflow runs the code that it carries. This
-project's own engine reads weights and config only, never that code.
+project's own engine reads only weights and config, never that code.
 """
 
 import hashlib
 import re
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from srgan.errors import RegistryError
 from srgan.promotion.record import TAG_PREFIX, VersionRecord
 from srgan.refs import DatasetRef, ModelRef
-from srgan.services.mlflow_runs import mlflow_client
+from srgan.services.mlflow_runs import ABSENT, NO_ALIAS, mlflow_client, mlflow_errors, pages
 from srgan.services.packaging import GENERATOR_PATH
 from srgan.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-    from mlflow.store.entities import PagedList
 
     from srgan.models.base import Generator
 
+CHAMPION = "champion"
+CHALLENGER = "challenger"
 
+_RUN_TAG = f"{TAG_PREFIX}run"
+"""Tag of every version that this project registered."""
 _NAME = r"[a-z0-9][a-z0-9_.-]{0,62}"
 _ADDRESS = re.compile(rf"(?:models:/)?({_NAME})(?:@([A-Za-z][\w-]*)|/([1-9]\d*))?")
 
 
 def parse_address(address: str) -> tuple[str, str | None, int | None]:
-    """Name, and alias or version where the address has one."""
+    """Split an address into name, and alias or version where it has one."""
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise RegistryError(
-            f"{address!r} names no model; expected NAME, models:/NAME@ALIAS or models:/NAME/VERSION"
+            f"{address!r} is not a model's address; expected NAME, models:/NAME@ALIAS or "
+            "models:/NAME/VERSION"
         )
     name, alias, version = match.groups()
     return name, alias, int(version) if version else None
 
 
 def check_name(name: str) -> None:
-    """`RegistryError` for what cannot be the name of a model."""
+    """Raise `RegistryError` if this cannot be the name of a model."""
     if not re.fullmatch(_NAME, name):
         raise RegistryError(
             f"{name!r} cannot be a model's name: a letter or digit, then up to 62 of a-z, 0-9, "
             "_, . and -"
         )
-
-
-CHAMPION = "champion"
-CHALLENGER = "challenger"
-
-_RUN_TAG = f"{TAG_PREFIX}run"
-"""On every version that this project registered."""
 
 
 class Registry:
@@ -68,10 +62,10 @@ class Registry:
         self._client = mlflow_client(settings)
 
     def resolve(self, address: str) -> ModelRef:
-        """``models:/name@alias``, ``models:/name/3``, or a bare name for the alias ``champion``.
+        """Find ``models:/name@alias``, ``models:/name/3``, or a bare name's alias ``champion``.
 
-        The alias follows the promotion log, which decides: code that reaches the bucket asks
-        `champion.find_version` instead. `RegistryError` when there is no such model, version or
+        The alias follows the promotion log, which decides: code that can read the bucket calls
+        `champion.find_version` instead. `RegistryError` if there is no such model, version or
         alias.
         """
         name, named, version = parse_address(address)
@@ -86,57 +80,57 @@ class Registry:
         return _record(entry).ref
 
     def alias(self, name: str, alias: str) -> int | None:
-        """Number of the version that an alias names, registered by this project or not."""
+        """Return the version number that an alias names, registered by this project or not."""
         entry = self._find_alias(name, alias)
         return int(entry.version) if entry else None
 
     def aliases(self, name: str) -> dict[str, int]:
-        """Version by alias; empty if the model does not exist."""
-        with answers(ABSENT):
+        """Return version numbers by alias; empty if the model does not exist."""
+        with mlflow_errors(ignore=ABSENT):
             found = self._client.get_registered_model(name).aliases
             return {alias: int(version) for alias, version in found.items()}
         return {}
 
     def names(self) -> list[str]:
-        """Names of all models of the server, sorted."""
+        """Return the names of all models on the server, sorted."""
         search = self._client.search_registered_models
         return sorted(model.name for model in pages(lambda page: search(page_token=page)))
 
     def versions(self, name: str) -> list[VersionRecord]:
-        """Versions of a model that this project registered, the oldest first."""
+        """Return a model's versions that this project registered, oldest first."""
         found = self._search(f"name='{name}'")
         return [_record(entry) for entry in found if _RUN_TAG in entry.tags]
 
     def all_versions(self) -> Iterator[VersionRecord]:
-        """All versions that this project registered, with their aliases."""
+        """Yield all versions that this project registered, with their aliases."""
         search = self._client.search_model_versions
         for entry in pages(lambda page: search(page_token=page)):
             if _RUN_TAG in entry.tags:
                 yield self.record(_record(entry).ref)
 
     def version(self, name: str, version: int) -> ModelRef | None:
-        """A version by its number; None when it is not there, or not any more."""
+        """Return a version by its number; None if it does not exist or was deleted."""
         entry = self._find_version(name, version)
         return _record(entry).ref if entry else None
 
     def of_run(self, name: str, run: str) -> ModelRef | None:
-        """The version of a training run or an import, if it has one.
+        """Return the version of a training run or an import; None if it has none.
 
-        Where two were made at the same moment, the first alone stays.
+        If two were made at the same moment, the first one stays and the others are deleted.
         """
         found = self._search(f"name='{name}' and tags.`{_RUN_TAG}`='{run}'")
         for extra in found[1:]:
-            with answers(ABSENT):
+            with mlflow_errors(ignore=ABSENT):
                 self._client.delete_model_version(name, extra.version)
         return _record(found[0]).ref if found else None
 
     def record(self, ref: ModelRef) -> VersionRecord:
-        """Everything that is recorded with a version, and its aliases."""
+        """Return everything that is recorded with a version, and its aliases."""
         entry = self._client.get_model_version(ref.name, str(ref.version))
         return _record(entry, tuple(entry.aliases))
 
     def dataset_of(self, ref: ModelRef) -> DatasetRef:
-        """The dataset version that a model version was trained on.
+        """Return the dataset version that a model version was trained on.
 
         `RegistryError` for an imported version, which has none.
         """
@@ -150,10 +144,10 @@ class Registry:
         return record.dataset
 
     def datasets_of(self, ref: ModelRef) -> tuple[list[DatasetRef], str | None]:
-        """Dataset versions that a version was trained on, with those that it was fine-tuned from.
+        """Return the dataset versions of a version and of those that it was fine-tuned from.
 
-        None of an imported one, and none of what lies behind a version that was deleted: its
-        address is the second.
+        Imported versions have none. If an earlier version was deleted, nothing behind it is known:
+        its address is the second value.
         """
         found: list[DatasetRef] = []
         version: ModelRef | None = ref
@@ -177,7 +171,7 @@ class Registry:
         self._client.set_model_version_tag(ref.name, str(ref.version), f"{TAG_PREFIX}{name}", value)
 
     def load_generator_bytes(self, ref: ModelRef) -> bytes:
-        """Weights and config as safetensors, verified against the version's digest."""
+        """Download weights and config as safetensors, verified against the version's digest."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         uri = self._client.get_model_version_download_uri(ref.name, str(ref.version))
@@ -196,18 +190,18 @@ class Registry:
         return data
 
     def _search(self, condition: str) -> "list[ModelVersion]":
-        """Versions that meet a condition, the oldest first."""
+        """Return versions that meet a condition, oldest first."""
         search = self._client.search_model_versions
         found = pages(lambda page: search(condition, page_token=page))
         return sorted(found, key=lambda entry: int(entry.version))
 
     def _find_alias(self, name: str, alias: str) -> "ModelVersion | None":
-        with answers(NO_ALIAS):
+        with mlflow_errors(ignore=NO_ALIAS):
             return self._client.get_model_version_by_alias(name, alias)
         return None
 
     def _find_version(self, name: str, version: int) -> "ModelVersion | None":
-        with answers(ABSENT):
+        with mlflow_errors(ignore=ABSENT):
             return self._client.get_model_version(name, str(version))
         return None
 
@@ -228,79 +222,14 @@ def _record(entry: "ModelVersion", aliases: tuple[str, ...] | None = None) -> Ve
 
 
 def load(address: str, settings: Settings | None = None) -> "Generator":
-    """Load the plain network of a registered model, on the CPU in eval mode, for arrays and tensors.
+    """Load the plain network of a registered model, on the CPU in eval mode.
 
-    ``srgan.load("models:/name@champion")``: `forward` takes LR (N, 3, h, w) in [0, 1] and gives
-    SR (N, 3, s·h, s·w), nominally [−1, 1]. Only MLFLOW_TRACKING_URI has to be set, so a bare name
-    and ``@champion`` mean MLflow's alias, which follows the promotion log. No code of the model is
-    run.
+    ``srgan.load("models:/name@champion")``: `forward` takes LR (N, 3, h, w) in [0, 1] and returns
+    SR (N, 3, s·h, s·w), nominally in [−1, 1]. Only MLFLOW_TRACKING_URI has to be set, so a bare
+    name and ``@champion`` mean MLflow's alias, which follows the promotion log. The model's own
+    code is not run.
     """
     from srgan.models.interchange import load_generator
 
     registry = Registry(settings or Settings())
     return load_generator(registry.load_generator_bytes(registry.resolve(address)))
-
-
-T = TypeVar("T")
-
-_ANSWER_LIMIT_S = 10.0
-
-# MLflow's own names of what went wrong.
-ABSENT = ("RESOURCE_DOES_NOT_EXIST",)
-NO_ALIAS = (*ABSENT, "INVALID_PARAMETER_VALUE")
-"""An alias that does not exist is an invalid parameter."""
-PRESENT = ("RESOURCE_ALREADY_EXISTS",)
-
-
-@contextmanager
-def answers(
-    tolerated: tuple[str, ...] = (), *, explain: Settings | None = None, consequence: str = ""
-) -> Iterator[None]:
-    """Swallow MLflow's errors of the codes `tolerated`, and raise the rest.
-
-    They stay MLflow's own, which flows try again. With `explain`, for people who wait at a
-    terminal, they are a `RegistryError` with the server's address and the `consequence`.
-    """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code in tolerated:
-            return
-        if explain is None:
-            raise
-        raise RegistryError(
-            f"the registry at {explain.mlflow_tracking_uri} gave an error: {error.message}"
-            f"{f'. {consequence}' if consequence else ''}"
-        ) from error
-
-
-def pages(search: "Callable[[str | None], PagedList[T]]") -> Iterator[T]:
-    """Everything that a search finds; `search` gets the token of the page to ask for."""
-    token = None
-    while True:
-        found = search(token)
-        yield from found
-        token = found.token
-        if not token:
-            return
-
-
-def require_answer(settings: Settings) -> None:
-    """`RegistryError` unless something answers at MLflow's address, within seconds.
-
-    MLflow's own client tries for four minutes, which suits a flow but not a person at a terminal.
-    """
-    address = settings.require("mlflow_tracking_uri")
-    if not address.startswith(("http://", "https://")):
-        return
-    try:
-        urllib.request.urlopen(address, timeout=_ANSWER_LIMIT_S).close()  # noqa: S310  # HTTP it is
-    except urllib.error.HTTPError:
-        return  # somebody is there; what it says is for MLflow's client to judge
-    except (urllib.error.URLError, OSError) as error:
-        raise RegistryError(
-            f"MLflow at {address} does not answer ({error}); see `srgan stack status`, or correct "
-            "MLFLOW_TRACKING_URI"
-        ) from error

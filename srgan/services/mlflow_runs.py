@@ -1,32 +1,43 @@
-"""Runs in MLflow: what they are made of, their final figures and files."""
+"""MLflow's client and its errors; runs with their inputs, figures, files and addresses."""
 
 import json
 import logging
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
 
+from srgan.errors import RegistryError
 from srgan.refs import DatasetRef, to_json
 from srgan.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
+    from mlflow.store.entities import PagedList
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
+
+# MLflow's error codes.
+ABSENT = ("RESOURCE_DOES_NOT_EXIST",)
+PRESENT = ("RESOURCE_ALREADY_EXISTS",)
+NO_ALIAS = (*ABSENT, "INVALID_PARAMETER_VALUE")
+"""To MLflow, an alias that does not exist is an invalid parameter."""
 
 EXPERIMENT = "srgan"
 """One experiment for all runs: MLflow nests children below parents only within one."""
 
+_ANSWER_LIMIT_S = 10.0
 _KEY_TAG = "srgan.key"
 _PARENT_TAG = "mlflow.parentRunId"
 _MAX_DIGEST_CHARS = 36  # MLflow's own limit
@@ -34,11 +45,73 @@ _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 def mlflow_client(settings: Settings) -> "MlflowClient":
-    """Client of the tracking and registry server; the import costs 3 seconds, so it is here."""
+    """Return a client of the tracking and registry server. Importing MLflow takes 3 seconds."""
     from mlflow import MlflowClient
 
     uri = settings.require("mlflow_tracking_uri")
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def mlflow_errors(
+    *,
+    ignore: tuple[str, ...] = (),
+    warn: str = "",
+    explain: Settings | None = None,
+    consequence: str = "",
+) -> Iterator[None]:
+    """Decide what an error of MLflow means. By default it is raised as it is; flows try again.
+
+    Codes in `ignore` end the block silently. With `warn`, the error becomes a log line that begins
+    so. With `explain`, for people at a terminal, it becomes a `RegistryError` with the server's
+    address and the `consequence`.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code in ignore:
+            return
+        if warn:
+            logger.warning("%s: %s", warn, error)
+            return
+        if explain is None:
+            raise
+        raise RegistryError(
+            f"the registry at {explain.mlflow_tracking_uri} gave an error: {error.message}"
+            f"{f'. {consequence}' if consequence else ''}"
+        ) from error
+
+
+def require_answer(settings: Settings) -> None:
+    """Fail with `RegistryError` within seconds if MLflow cannot be reached.
+
+    MLflow's own client retries for four minutes, which suits a flow but not a person at a terminal.
+    """
+    address = settings.require("mlflow_tracking_uri")
+    if not address.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(address, timeout=_ANSWER_LIMIT_S).close()  # noqa: S310  # HTTP it is
+    except urllib.error.HTTPError:
+        return  # a server answers; MLflow's client deals with what it says
+    except (urllib.error.URLError, OSError) as error:
+        raise RegistryError(
+            f"MLflow at {address} does not answer ({error}); see `srgan stack status`, or correct "
+            "MLFLOW_TRACKING_URI"
+        ) from error
+
+
+def pages(search: "Callable[[str | None], PagedList[T]]") -> Iterator[T]:
+    """Yield everything that a search finds; `search` gets the token of the page to ask for."""
+    token = None
+    while True:
+        found = search(token)
+        yield from found
+        token = found.token
+        if not token:
+            return
 
 
 def start_run(
@@ -50,10 +123,10 @@ def start_run(
     params: Mapping[str, str],
     tags: Mapping[str, str] = _NO_TAGS,
 ) -> str:
-    """Id of the MLflow run tagged ``srgan.key = key``: reopened where it exists, else created.
+    """Reopen the MLflow run tagged ``srgan.key = key``, or create it; return its id.
 
-    A reopened run keeps the parent and the tags that it was created with. Names of `tags` are
-    without their ``srgan.`` prefix.
+    A reopened run keeps the parent and the tags that it was created with. Names in `tags` come
+    without the prefix ``srgan.``.
     """
     from mlflow.entities import Param
 
@@ -67,8 +140,8 @@ def start_run(
         labels |= {_KEY_TAG: key} | ({_PARENT_TAG: parent} if parent else {})
         created = client.create_run(experiment_id, run_name=name, tags=labels)
         run_id = str(created.info.run_id)
-    # On reopening too: the process may have died right after creating the run. What is there stays,
-    # MLflow refuses to change it; the inputs of a run that is put back may have moved on.
+    # Also when reopening: the process may have died right after creating the run. Parameters that
+    # are there stay: MLflow refuses to change them, and a resumed run may have other inputs by now.
     there = client.get_run(run_id).data.params
     missing = [Param(field, value) for field, value in params.items() if field not in there]
     client.log_batch(run_id, params=missing)
@@ -76,13 +149,13 @@ def start_run(
 
 
 def find_run(settings: Settings, key: str) -> str | None:
-    """Id of the run that `start_run` made for `key`; None when there is none yet."""
+    """Return the id of the run that `start_run` made for `key`; None if there is none yet."""
     client = mlflow_client(settings)
     return _find_run(client, _experiment_id(client, EXPERIMENT), key)
 
 
 def finish_run(settings: Settings, run_id: str, status: RunStatus) -> None:
-    """Close a run; closing it again changes its status."""
+    """End a run; ending it again changes its status."""
     mlflow_client(settings).set_terminated(run_id, status)
 
 
@@ -98,9 +171,9 @@ def tracked_run(
     config: BaseModel | None = None,
     dataset: DatasetRef | None = None,
 ) -> Iterator[str]:
-    """`start_run` around a block: the run ends as the block does, FINISHED, FAILED or KILLED.
+    """Track a block as a run (see `start_run`), which ends as FINISHED, FAILED or KILLED.
 
-    `config` becomes its artifact ``config.json``, `dataset` its input.
+    `config` becomes the run's artifact ``config.json``, `dataset` its input.
     """
     run_id = start_run(settings, name=name, key=key, parent=parent, params=params, tags=tags)
     if config:
@@ -111,13 +184,16 @@ def tracked_run(
         yield run_id
     except BaseException as error:
         # A cancelled flow run ends in an exception that is not an `Exception`.
-        _finish_after(settings, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        status: RunStatus = "FAILED" if isinstance(error, Exception) else "KILLED"
+        # The first error has to be seen, also when MLflow is away.
+        with mlflow_errors(warn=f"MLflow run {run_id} was not ended as {status}"):
+            finish_run(settings, run_id, status)
         raise
     finish_run(settings, run_id, "FINISHED")
 
 
 def log_metrics(settings: Settings, run_id: str, values: Mapping[str, float]) -> None:
-    """Log final figures in one request, and wait for it."""
+    """Log final figures in one request and wait for the answer."""
     from mlflow.entities import Metric
 
     now_ms = int(time.time() * 1000)
@@ -134,35 +210,42 @@ def log_file(settings: Settings, run_id: str, path: str, data: bytes) -> None:
         mlflow_client(settings).log_artifact(run_id, str(local), folder or None)
 
 
+def read_curves(
+    settings: Settings, run_id: str, names: Collection[str]
+) -> dict[str, list[tuple[int, float]]]:
+    """Return steps and values of those named metrics that the run has, steps ascending.
+
+    A resumed stage logged some steps twice; the later value counts.
+    """
+    client = mlflow_client(settings)
+    known = client.get_run(run_id).data.metrics.keys()
+    curves = {}
+    for name in names:
+        if name in known:
+            history = sorted(client.get_metric_history(run_id, name), key=lambda m: m.timestamp)
+            curves[name] = sorted({metric.step: metric.value for metric in history}.items())
+    return curves
+
+
 def run_url(settings: Settings, run_id: str) -> str:
-    """Page of a run in the MLflow interface."""
+    """Return the address of a run's page in MLflow's interface."""
     experiment_id = mlflow_client(settings).get_run(run_id).info.experiment_id
     return f"{_base(settings)}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def model_url(settings: Settings, name: str, version: int) -> str:
-    """Page of a model version in the MLflow interface."""
+    """Return the address of a model version's page in MLflow's interface."""
     return f"{_base(settings)}/#/models/{quote(name)}/versions/{version}"
 
 
 def artifact_url(settings: Settings, run_id: str, path: str) -> str:
-    """Address under which the MLflow server itself serves an artifact; it never expires."""
+    """Return the address at which the MLflow server serves an artifact; it never expires."""
     return f"{_base(settings)}/get-artifact?{urlencode({'path': path, 'run_uuid': run_id})}"
 
 
 def artifact_page(settings: Settings, run_id: str, path: str) -> str:
-    """Page of the MLflow interface that shows an artifact in place; the address above downloads."""
+    """Return the address of the page that shows an artifact; `artifact_url` downloads it."""
     return f"{run_url(settings, run_id)}/artifacts/{quote(path)}"
-
-
-def _finish_after(settings: Settings, run_id: str, status: RunStatus) -> None:
-    """Close a run after an error, which is what has to be seen even where MLflow is away."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        finish_run(settings, run_id, status)
-    except MlflowException as away:
-        logger.warning("MLflow run %s was not ended as %s: %s", run_id, status, away)
 
 
 def _base(settings: Settings) -> str:
@@ -170,19 +253,13 @@ def _base(settings: Settings) -> str:
 
 
 def _experiment_id(client: "MlflowClient", name: str) -> str:
-    from mlflow.exceptions import MlflowException
-
     found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    try:
-        return str(client.create_experiment(name))
-    except MlflowException:
-        # Another process created it in between; any other failure shows in the second look.
+    if found is None:
+        # Another process may create it in between.
+        with mlflow_errors(ignore=PRESENT):
+            return str(client.create_experiment(name))
         found = client.get_experiment_by_name(name)
-        if found is None:
-            raise
-        return str(found.experiment_id)
+    return str(found.experiment_id)
 
 
 def _find_run(client: "MlflowClient", experiment_id: str, key: str) -> str | None:
@@ -196,7 +273,7 @@ def _find_run(client: "MlflowClient", experiment_id: str, key: str) -> str | Non
 
 
 def _log_dataset(settings: Settings, run_id: str, dataset: DatasetRef) -> None:
-    """Show the dataset version among the run's inputs; doing it twice shows it once."""
+    """Show the dataset version among the run's inputs (idempotent)."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     shown = Dataset(
@@ -211,20 +288,3 @@ def _log_dataset(settings: Settings, run_id: str, dataset: DatasetRef) -> None:
     )
     tags = [InputTag("mlflow.data.context", "training")]
     mlflow_client(settings).log_inputs(run_id, [DatasetInput(shown, tags)])
-
-
-def read_curves(
-    settings: Settings, run_id: str, names: Collection[str]
-) -> dict[str, list[tuple[int, float]]]:
-    """Step and value of each of the named metrics that the run has, steps ascending.
-
-    A stage that was resumed logged some steps twice; the later value counts.
-    """
-    client = mlflow_client(settings)
-    known = client.get_run(run_id).data.metrics.keys()
-    curves = {}
-    for name in names:
-        if name in known:
-            history = sorted(client.get_metric_history(run_id, name), key=lambda m: m.timestamp)
-            curves[name] = sorted({metric.step: metric.value for metric in history}.items())
-    return curves

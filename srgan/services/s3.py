@@ -1,7 +1,7 @@
-"""S3 and everything that speaks its protocol, as the `ObjectStore` that the core asks for."""
+"""S3, or a service that speaks its protocol, as the `ObjectStore` that the core works with."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 _WRITE_ID = "srgan-write"
 _CHUNK_BYTES = 2**20
 _BODY_ATTEMPTS = 4
-_MISSING = {"404", "NoSuchKey", "NotFound"}
-_LOST = {"412", "409", "PreconditionFailed", "ConditionalRequestConflict"}
+
+# Codes of S3's errors. HEAD has no body, so botocore gives the bare status.
+_MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+_LOST = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
+_NO_BUCKET = frozenset({"404", "NoSuchBucket"})
+_BUCKET_EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
 T = TypeVar("T")
 
@@ -48,17 +52,13 @@ class S3Store:
         return f"s3://{self.bucket}/{key}"
 
     def get(self, key: str) -> bytes:
-        with self._naming(key, "read"):
+        with self._errors(key, "read"):
             return self._body(key, lambda stream: stream.read())
 
     def find(self, key: str) -> bytes | None:
-        with self._naming(key, "read"):
-            try:
-                return self._body(key, lambda stream: stream.read())
-            except ClientError as error:
-                if _code(error) in _MISSING and not _bucket_is_missing(error):
-                    return None
-                raise
+        with self._errors(key, "read", ignore=_MISSING):
+            return self._body(key, lambda stream: stream.read())
+        return None
 
     def put(
         self,
@@ -75,26 +75,21 @@ class S3Store:
         if if_absent or if_token is not None:
             sent[_WRITE_ID] = uuid.uuid4().hex
             extra = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": f'"{if_token}"'}
-        with self._naming(key, "write"):
-            try:
-                answer = self._client.put_object(
-                    Bucket=self.bucket,
-                    Key=key,
-                    Body=body,
-                    ContentType=content_type,
-                    Metadata=sent,
-                    **extra,
-                )
-            except ClientError as error:
-                # If-Match on a key that is gone answers 404: somebody deleted it, so we lost.
-                if not extra or _code(error) not in _LOST | _MISSING or _bucket_is_missing(error):
-                    raise
-                return self._token_if_ours(key, sent[_WRITE_ID], error)
-        return answer["ETag"].strip('"')
+        # If-Match on a key that is gone answers 404: somebody deleted it, so this write lost.
+        with self._errors(key, "write", ignore=_LOST | _MISSING if extra else frozenset()):
+            answer = self._client.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                Metadata=sent,
+                **extra,
+            )
+            return answer["ETag"].strip('"')
+        return self._token_if_ours(key, sent[_WRITE_ID])
 
     def head(self, key: str) -> ObjectInfo | None:
-        with self._naming(key, "look up"):
-            answer = self._head(key)
+        answer = self._head(key)
         if answer is None:
             return None
         return ObjectInfo(
@@ -105,8 +100,7 @@ class S3Store:
         )
 
     def metadata(self, key: str) -> dict[str, str]:
-        with self._naming(key, "look up"):
-            answer = self._head(key)
+        answer = self._head(key)
         if answer is None:
             raise StorageError(f"{self.uri(key)} does not exist")
         return {name: value for name, value in answer["Metadata"].items() if name != _WRITE_ID}
@@ -115,7 +109,7 @@ class S3Store:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix
         )
-        with self._naming(prefix, "list"):
+        with self._errors(prefix, "list"):
             for page in pages:
                 for entry in page.get("Contents", []):
                     yield ObjectInfo(
@@ -126,7 +120,7 @@ class S3Store:
                     )
 
     def delete(self, key: str) -> None:
-        with self._naming(key, "delete"):
+        with self._errors(key, "delete"):
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
     def download(self, key: str, path: Path) -> None:
@@ -138,35 +132,26 @@ class S3Store:
                     while chunk := stream.read(_CHUNK_BYTES):
                         file.write(chunk)
 
-            with self._naming(key, "read"):
+            with self._errors(key, "read"):
                 self._body(key, write)
 
     def ensure_bucket(self) -> None:
         """Create the bucket unless it exists."""
-        with self._naming("", "create"):
-            try:
-                self._client.head_bucket(Bucket=self.bucket)
-            except ClientError as error:
-                if _code(error) not in {"404", "NoSuchBucket"}:
-                    raise
-                self._create_bucket()
-
-    def _create_bucket(self) -> None:
+        with self._errors("", "create", ignore=_NO_BUCKET):
+            self._client.head_bucket(Bucket=self.bucket)
+            return
         region = self._client.meta.region_name
-        # us-east-1 is the one region that must not be named.
+        # us-east-1 is the only region that must not be named.
         place: Any = (
             {}
             if region == "us-east-1"
             else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         )
-        try:
+        with self._errors("", "create", ignore=_BUCKET_EXISTS):
             self._client.create_bucket(Bucket=self.bucket, **place)
-        except ClientError as error:
-            if _code(error) not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
-                raise
 
     def _body(self, key: str, consume: Callable[["StreamingBody"], T]) -> T:
-        """Read a whole body; botocore retries requests, but not a body that breaks off."""
+        """Read a whole body, again if it breaks off: botocore retries only the request."""
         for attempt in range(1, _BODY_ATTEMPTS + 1):
             try:
                 body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
@@ -179,15 +164,15 @@ class S3Store:
         raise AssertionError("unreachable")
 
     def _head(self, key: str) -> Any:
-        try:
+        with self._errors(key, "look up", ignore=_MISSING):
             return self._client.head_object(Bucket=self.bucket, Key=key)
-        except ClientError as error:
-            if _code(error) in _MISSING:
-                return None
-            raise
+        return None
 
-    def _token_if_ours(self, key: str, write_id: str, error: ClientError) -> str:
-        """A conditional write that botocore repeated after a lost answer loses to itself."""
+    def _token_if_ours(self, key: str, write_id: str) -> str:
+        """Return the token if a lost conditional write is this one, or raise `ConflictError`.
+
+        botocore repeats a write after a lost answer; the repetition then loses to the first.
+        """
         answer = self._head(key)
         if answer is not None and answer["Metadata"].get(_WRITE_ID) == write_id:
             token: str = answer["ETag"].strip('"')
@@ -195,15 +180,21 @@ class S3Store:
         raise ConflictError(
             f"cannot write {self.uri(key)}: somebody else wrote it first; "
             "read it again and decide again"
-        ) from error
+        )
 
     @contextmanager
-    def _naming(self, key: str, verb: str) -> Iterator[None]:
-        """Turn what botocore raises into a `StorageError` that names the object."""
+    def _errors(self, key: str, verb: str, *, ignore: Set[str] = frozenset()) -> Iterator[None]:
+        """Turn errors of botocore into a `StorageError` that names the object.
+
+        S3's codes in `ignore` end the block silently.
+        """
         try:
             yield
         except ClientError as error:
-            if _code(error) in _MISSING and not _bucket_is_missing(error):
+            code = error.response.get("Error", {}).get("Code", "")
+            if code in ignore:
+                return
+            if code in _MISSING:
                 raise StorageError(f"{self.uri(key)} does not exist") from error
             raise StorageError(f"cannot {verb} {self.uri(key)}: {error}") from error
         except NoCredentialsError as error:
@@ -217,18 +208,18 @@ class S3Store:
 
 
 def open_store(settings: Settings, bucket: str | None = None) -> S3Store:
-    """The store that `settings` names; `bucket` when it is not the project's own."""
+    """Open the store that `settings` name; `bucket` if it is not the project's own."""
     return S3Store(_client(settings), bucket or settings.bucket)
 
 
 @cache
 def _client(settings: Settings) -> "S3Client":
-    """One client, and so one pool of connections, per process; boto3's clients are thread-safe."""
+    """Return the process's one client, with its connections; boto3's clients are thread-safe."""
     client: S3Client = boto3.session.Session().client(
         "s3",
         endpoint_url=settings.s3_endpoint_url,
         region_name=settings.s3_region,
-        # Without keys boto3 looks for them itself (profiles, roles of the machine).
+        # Without keys, boto3 looks for them itself (profiles, roles of the machine).
         aws_access_key_id=_plain(settings.s3_access_key),
         aws_secret_access_key=_plain(settings.s3_secret_key),
         aws_session_token=_plain(settings.s3_session_token),
@@ -237,7 +228,7 @@ def _client(settings: Settings) -> "S3Client":
             connect_timeout=5,
             read_timeout=60,
             max_pool_connections=32,
-            # A bucket as part of the host name needs DNS that own services rarely have.
+            # A bucket in the host name needs DNS entries that self-hosted services rarely have.
             s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
         ),
     )
@@ -246,11 +237,3 @@ def _client(settings: Settings) -> "S3Client":
 
 def _plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _bucket_is_missing(error: ClientError) -> bool:
-    return _code(error) == "NoSuchBucket"

@@ -9,8 +9,8 @@ from srgan.errors import OrchestratorError, RegistryError
 from srgan.keys import batches_prefix, registration_key, spec_key
 from srgan.promotion.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
 from srgan.promotion.record import VersionRecord
-from srgan.services.mlflow_models import Registry, answers, parse_address
-from srgan.services.mlflow_runs import mlflow_client
+from srgan.services.mlflow_models import Registry, parse_address
+from srgan.services.mlflow_runs import mlflow_client, mlflow_errors
 from srgan.services.prefect_runs import Running
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
@@ -118,4 +118,4 @@ def _delete_files(client: "MlflowClient", settings: Settings, version: VersionRe
 
 def _asking(settings: Settings) -> AbstractContextManager[None]:
     consequence = "Without it nobody knows what is needed, so nothing more is deleted"
-    return answers(explain=settings, consequence=consequence)
+    return mlflow_errors(explain=settings, consequence=consequence)

@@ -8,8 +8,14 @@ from srgan.measure.figures import means_table, trained_on_judge_note
 from srgan.promotion.lineage import ImportLineage, Lineage
 from srgan.promotion.record import TAG_PREFIX
 from srgan.refs import ModelRef
-from srgan.services.mlflow_models import CHALLENGER, PRESENT, Registry, answers, check_name
-from srgan.services.mlflow_runs import artifact_url, start_run, tracked_run
+from srgan.services.mlflow_models import CHALLENGER, Registry, check_name
+from srgan.services.mlflow_runs import (
+    PRESENT,
+    artifact_url,
+    mlflow_errors,
+    start_run,
+    tracked_run,
+)
 from srgan.services.packaging import save_pyfunc
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
@@ -118,5 +124,5 @@ class Registrar(Registry):
         return text
 
     def _ensure_model(self, name: str) -> None:
-        with answers(PRESENT):
+        with mlflow_errors(ignore=PRESENT):
             self._client.create_registered_model(name)

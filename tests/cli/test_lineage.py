@@ -20,7 +20,9 @@ def srgan(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]
 def test_trace_of_what_is_no_address_says_what_one_is() -> None:
     done = srgan("trace", "photo.png/", MLFLOW_TRACKING_URI=AWAY)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: 'photo.png/' names no model; expected NAME, models:/")
+    assert done.stderr.startswith(
+        "error: 'photo.png/' is not a model's address; expected NAME, models:/"
+    )
     assert "s3://" in done.stderr
 
 

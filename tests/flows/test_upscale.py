@@ -28,8 +28,8 @@ from srgan.bulk.summary import check
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, DataError
 from srgan.images import decode
-from srgan.jobs import upscale_worker as worker
-from srgan.jobs.upscale_worker import UpscaleSpec
+from srgan.jobs import upscale as worker
+from srgan.jobs.upscale import UpscaleSpec
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.promotion.decide import promote_by_hand

@@ -76,7 +76,7 @@ def test_what_is_not_there_is_named(mlflow_settings: Settings, address: str) -> 
 
 
 def test_what_is_no_address_is_refused(mlflow_settings: Settings) -> None:
-    with pytest.raises(RegistryError, match="names no model; expected"):
+    with pytest.raises(RegistryError, match="is not a model's address; expected"):
         Registry(mlflow_settings).resolve("s3://bucket/model")
 
 

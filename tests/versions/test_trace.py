@@ -15,7 +15,7 @@ from srgan.data.prepare import prepare_dataset
 from srgan.errors import DataError, RegistryError, StorageError
 from srgan.images import decode
 from srgan.inference.engine import Engine
-from srgan.jobs.upscale_worker import UpscaleSpec
+from srgan.jobs.upscale import UpscaleSpec
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.promotion.lineage import Lineage
@@ -219,7 +219,7 @@ def test_objects_that_are_not_ours_or_not_there_are_refused(
         trace(settings, "s3://srgan-test/nowhere.png", print)
     with pytest.raises(RegistryError, match="has no model 'nobody'"):
         trace(settings, "models:/nobody/1", print)
-    with pytest.raises(RegistryError, match="names no model"):
+    with pytest.raises(RegistryError, match="is not a model's address"):
         trace(settings, "/home/me/a.png", print)
 
 
