@@ -1,6 +1,6 @@
-"""Ray job that measures contestants on held-out crops and on evaluation sets.
+"""An evaluation as a Ray job: ``python -m srgan.jobs.evaluate <spec_key> <job_id>``.
 
-``python -m srgan.jobs.evaluate <spec_key> <job_id>``
+Measures contestants on held-out crops and on evaluation sets.
 """
 
 import logging
@@ -62,7 +62,7 @@ def main(spec_key: str, job_id: str) -> None:
 
 
 def run_evaluation(spec_key: str) -> None:
-    """Measure, then publish picture, report and, last, the result that says it is whole."""
+    """Measure, then publish picture, report and, last, the result, which marks it as complete."""
     settings, store, spec = start(spec_key, EvaluateSpec)
     scale = spec.dataset.scale
     cache = ShardCache(store, settings.home / "cache" / "shards", settings.cache_bytes)
@@ -119,7 +119,7 @@ def _on_set(
     methods: Mapping[str, Upscale],
     distances: Sequence[Distance],
 ) -> SetResult:
-    """Measure an evaluation set by the same methods and judges, and store its own report."""
+    """Measure an evaluation set with the same methods and judges, and store its own report."""
     logger.info("evaluation set %s, version %s", ref.name, ref.version)
     originals = SetImages(store, read_set(store, ref.key), spec.dataset.scale)
     progress = Countdown(logger.info, "images measured")
@@ -134,7 +134,7 @@ def _on_set(
 
 
 def _engines(settings: Settings, store: S3Store, spec: EvaluateSpec) -> dict[str, Upscale]:
-    """`Engine.upscale` of each contestant, weights verified against their digest."""
+    """Return `Engine.upscale` of each contestant, with weights verified by their digest."""
     engines: dict[str, Upscale] = {}
     for name, ref in spec.contestants.items():
         if isinstance(ref, CheckpointRef):

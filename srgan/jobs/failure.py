@@ -1,7 +1,7 @@
 """Record why a Ray job failed, in one small object beside its spec, for the flow that follows it.
 
-The driver writes it as it fails. One that is killed with SIGKILL, or does not reach the object
-store, leaves none; then another attempt may help.
+The driver writes it when it fails. A driver that is killed with SIGKILL or cannot reach the object
+store leaves none; then another attempt may help.
 """
 
 import logging
@@ -25,7 +25,7 @@ _LONGEST_MESSAGE = 4000  # Ray Train puts whole tracebacks into its messages
 class Failure(BaseModel):
     """The error that ended one job.
 
-    Written by the node's release and read by the flow's, which may be another one: fields that
+    The node's release writes it and the flow's release, which may be another, reads it: fields that
     this release does not know are ignored.
     """
 
@@ -46,9 +46,9 @@ class Failure(BaseModel):
 
 @contextmanager
 def leaving_failure(spec_key: str, job_id: str) -> Iterator[None]:
-    """Around all that a job does: write the error that ends it, then let it go on.
+    """Wrap a whole job: write down the error that ends it, and raise it again.
 
-    The traceback stays in the job's log. A write that fails is a warning.
+    The traceback stays in the job's log. If the write fails, that is only a warning.
     """
     try:
         yield
@@ -65,12 +65,12 @@ def leaving_failure(spec_key: str, job_id: str) -> Iterator[None]:
             store = open_store(Settings())
             write_document(store, failure_key(run_of(spec_key)), failure)
         except SrganError as unwritten:
-            logger.warning("why job %s failed could not be written: %s", job_id, unwritten)
+            logger.warning("failure of job %s could not be written: %s", job_id, unwritten)
         raise
 
 
 def read_failure(store: ObjectStore, spec_key: str, job_id: str) -> Failure | None:
-    """Why exactly this job failed; None where it left nothing that can be read."""
+    """Return why this very job failed; None if it left nothing that can be read."""
     found = store.find(failure_key(run_of(spec_key)))
     if found is None:
         return None
@@ -82,10 +82,10 @@ def read_failure(store: ObjectStore, spec_key: str, job_id: str) -> Failure | No
 
 
 def unwrapped(error: BaseException) -> BaseException:
-    """The error that a task, an actor or a training worker raised, without what Ray put around it.
+    """Return the error that a task, an actor or a training worker raised, without Ray's wrappers.
 
-    Of several workers that failed, one with a hopeless error counts: the others may only have lost
-    the connection to it.
+    If several workers failed, a hopeless error goes first: the others may only have lost the
+    connection to that worker.
     """
     causes = [unwrapped(each) for each in _inside(error)]
     return next(filter(_is_hopeless, causes), causes[0] if causes else error)
@@ -94,12 +94,12 @@ def unwrapped(error: BaseException) -> BaseException:
 def _inside(error: BaseException) -> list[BaseException]:
     from ray.exceptions import RayTaskError
 
-    # Before it is asked whether it is ours: Ray's class is also one of the error that it wraps.
+    # Before the check for our own errors: Ray's class also inherits from the error that it wraps.
     if isinstance(error, RayTaskError):
         return [error.cause]
     if isinstance(error, SrganError):
         return []
-    # Takes seconds, which a job that was refused before it needed Ray Train does not pay.
+    # Takes seconds, which a job that was refused before it needed Ray Train need not pay.
     from ray.train import ControllerError, WorkerGroupError
 
     if isinstance(error, ControllerError):

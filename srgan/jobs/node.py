@@ -1,4 +1,4 @@
-"""First steps of every Ray job: read its spec, refuse foreign code, wait for the cluster.
+"""First steps of every Ray job: read its spec, refuse other code, wait for the cluster.
 
 A job is started as ``python -m <module> <spec_key> <job_id>``. What it logs or prints is relayed
 to the log of the flow run that follows it.
@@ -21,33 +21,6 @@ from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.version import release_version
 
-Mark = tuple[str, float]
-"""Name of the part that ended, and when (seconds since the epoch: processes share no other clock)."""
-
-
-class Timeline:
-    """Marks of what ended when; ``begun`` is the first."""
-
-    def __init__(self, marks: Iterable[Mark] = ()) -> None:
-        self.marks: list[Mark] = list(marks) or [("begun", time.time())]
-
-    def end(self, name: str) -> None:
-        """Tell that `name` has just ended."""
-        self.marks.append((name, time.time()))
-
-    def line(self) -> str:
-        """The whole and its parts: ``14.2 s: driver 4.1 s, workers 8.0 s, …``.
-
-        Clocks of two nodes may differ a little; no part is shown as negative.
-        """
-        parts = [
-            f"{name} {max(0.0, now - before):.1f} s"
-            for (_, before), (name, now) in pairwise(self.marks)
-        ]
-        whole = max(0.0, self.marks[-1][1] - self.marks[0][1])
-        return f"{whole:.1f} s: {', '.join(parts)}"
-
-
 logger = logging.getLogger(__name__)
 
 SpecT = TypeVar("SpecT", bound=BaseModel)
@@ -58,9 +31,9 @@ _REPEAT_S = 30.0
 
 
 def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, SpecT]:
-    """Settings of this node, the store, and the job's spec from ``spec_key`` of the bucket.
+    """Return this node's settings, the store, and the job's spec, which lies at `spec_key`.
 
-    The spec's ``release_version`` is compared before its fields are: other code may have others.
+    The spec's ``release_version`` is checked before its fields: other code may have other fields.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     settings = Settings()
@@ -99,7 +72,7 @@ class Need:
 
     @property
     def resources(self) -> dict[str, float]:
-        """By Ray's names."""
+        """Amounts by Ray's names."""
         found = {"CPU": self.cpus, "GPU": self.gpus}
         return {name: amount for name, amount in found.items() if amount > 0}
 
@@ -107,9 +80,9 @@ class Need:
 def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> None:
     """Return once what is needed is free; `ClusterError` after `limit_s` seconds.
 
-    `need` is called each time, because it may depend on the nodes that have joined. What is missing,
-    and which jobs run beside `job_id`, is logged at once and again while it lasts. A cluster that
-    is too small is waited for as well: a node that starts late may make it large enough.
+    `need` is called each time, because it may depend on the nodes that have joined. What is
+    missing, and which jobs run beside `job_id`, is logged at once and every 30 seconds. Waits for a
+    cluster that is too small as well: a node that starts late may make it large enough.
     """
     connect()
     began = time.monotonic()
@@ -168,3 +141,30 @@ def others(job_id: str) -> str:
         if job.status == "RUNNING" and job.job_id != job_id
     ]
     return f"the cluster runs {', '.join(running) or 'nothing else'}"
+
+
+Mark = tuple[str, float]
+"""Name of the part that ended, and when, in seconds since the epoch, which processes share."""
+
+
+class Timeline:
+    """Times at which the parts of a job's start ended; ``begun`` is the first mark."""
+
+    def __init__(self, marks: Iterable[Mark] = ()) -> None:
+        self.marks: list[Mark] = list(marks) or [("begun", time.time())]
+
+    def end(self, name: str) -> None:
+        """Mark that `name` has just ended."""
+        self.marks.append((name, time.time()))
+
+    def line(self) -> str:
+        """Return the total and its parts: ``14.2 s: driver 4.1 s, workers 8.0 s, …``.
+
+        The clocks of two nodes may differ a little, so negative parts are shown as zero.
+        """
+        parts = [
+            f"{name} {max(0.0, now - before):.1f} s"
+            for (_, before), (name, now) in pairwise(self.marks)
+        ]
+        whole = max(0.0, self.marks[-1][1] - self.marks[0][1])
+        return f"{whole:.1f} s: {', '.join(parts)}"

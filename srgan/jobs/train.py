@@ -1,8 +1,8 @@
 """One training stage as a Ray job: ``python -m srgan.jobs.train <spec_key> <job_id>``.
 
 The driver refuses what cannot work, waits for the cluster and starts Ray Train; every worker
-runs `train.run.run_stage`. Checkpoints are ours: a worker that dies costs the steps since the
-newest one, and a new job under the same run name goes on from there too.
+runs `train.run.run_stage`. Checkpoints are our own, not Ray's: a worker that dies costs the steps
+since the newest one, and a new job under the same run name also goes on from there.
 
 Torch, Ray and MLflow are imported where they are used: flows import this module for `TrainSpec`.
 """
@@ -28,65 +28,19 @@ from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.storage import ObjectStore, write_document
 
-_CPU_WORKERS = 2
-_MAX_CPUS_PER_GPU = 4  # the GPU computes; its worker cuts patches and launches kernels
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """The workers that Ray Train is asked for."""
-
-    num_workers: int
-    cpus_per_worker: int
-    use_gpu: bool
-
-    def __str__(self) -> str:
-        gpu = " and a GPU" if self.use_gpu else ""
-        return f"{self.num_workers} workers with {self.cpus_per_worker} CPU{gpu} each"
-
-
-def plan_workers(
-    nodes: Sequence[Mapping[str, Any]], num_workers: int | None, batch_size: int
-) -> Workers:
-    """Workers for the nodes that `ray.nodes()` lists.
-
-    Without `num_workers` they are as many as there are GPUs (or two on CPUs), or the next smaller
-    number that divides `batch_size`.
-
-    A cluster with GPUs trains on them, one worker each. The CPUs are shared out as far as every
-    worker still finds a node: workers beyond that would be waited for without end. A cluster
-    too small for `num_workers` gets a plan with one CPU each, which the wait then refuses.
-    """
-    alive = [node["Resources"] for node in nodes if node["Alive"]]
-    num_gpus = int(sum(resources.get("GPU", 0) for resources in alive))
-    wanted = num_workers or _largest_divisor(batch_size, num_gpus or _CPU_WORKERS)
-    most = _MAX_CPUS_PER_GPU if num_gpus else int(max((r.get("CPU", 0) for r in alive), default=1))
-    for cpus in range(most, 1, -1):
-        if sum(_fitting(resources, cpus, num_gpus > 0) for resources in alive) >= wanted:
-            return Workers(wanted, cpus, num_gpus > 0)
-    return Workers(wanted, 1, num_gpus > 0)
-
-
-def _largest_divisor(number: int, limit: int) -> int:
-    return next(each for each in range(limit, 0, -1) if number % each == 0)
-
-
-def _fitting(resources: Mapping[str, float], cpus: int, use_gpu: bool) -> int:
-    places = int(resources.get("CPU", 0) // cpus)
-    return min(places, int(resources.get("GPU", 0))) if use_gpu else places
-
-
 logger = logging.getLogger(__name__)
 
+_CPU_WORKERS = 2
+_MAX_CPUS_PER_GPU = 4  # the GPU computes; its worker cuts patches and launches kernels
 _WORKER_START_FAILURES = 10  # of 60 s each; Ray's own default tries for ever and says nothing
 
-# Ray reads these when it is imported; Ray Train hands its own on to controller and workers.
+# Ray reads these when it is imported; Ray Train passes its own on to controller and workers.
 _RAY_SWITCHES = {
-    # A dead worker is noticed within this time.
+    # Time within which a dead worker is noticed.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    # Patched, every printed line appears twice.
+    # With the patch, every printed line appears twice.
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    # Lines that differ in their numbers alone would be folded into "repeated 25x".
+    # Lines that differ only in their numbers would be folded into "repeated 25x".
     "RAY_DEDUP_LOGS_ALLOW_REGEX": "crops/s|validation at step",
     # The log is shown in web pages and Prefect, where colours are noise.
     "RAY_COLOR_PREFIX": "0",
@@ -94,17 +48,17 @@ _RAY_SWITCHES = {
 
 
 class TrainSpec(Config):
-    """The order that the flow gives to the job."""
+    """One training stage, as the flow orders it from the job."""
 
     run: str
     stage: Annotated[StageConfig, Field(discriminator="stage")]
     dataset: DatasetRef
     init_from: CheckpointRef | None = None
     num_workers: Positive | None = None
-    """None: one per GPU of the cluster, or two on CPUs where it has none."""
+    """None: one per GPU of the cluster, or two if it has only CPUs."""
     mlflow_run_id: str | None = None
     numerics_version: str
-    """Version of the code that names `run`."""
+    """Version of the code that is part of the name `run`."""
     release_version: str
 
     @model_validator(mode="after")
@@ -115,7 +69,7 @@ class TrainSpec(Config):
 
 
 def main(spec_key: str, job_id: str) -> None:
-    """The driver of one stage; returns when `result_key` is written."""
+    """Run the driver of one stage; return when `result_key` is written."""
     timeline = Timeline()
     os.environ.update(_RAY_SWITCHES)
     settings, store, spec = start(spec_key, TrainSpec)
@@ -143,38 +97,10 @@ def main(spec_key: str, job_id: str) -> None:
     logger.info("finished %s at step %d: %s", spec.run, result.step, result.metrics)
 
 
-def _wait_for_workers(spec: TrainSpec, settings: Settings, job_id: str) -> Workers:
-    """Workers for the nodes that are there once enough is free.
-
-    Planned again while it waits: of a cluster that is just starting (its head died and this job is
-    the next attempt) the nodes with the GPUs come last.
-    """
-    import ray
-
-    from srgan.train.step import check_device
-
-    plans: list[Workers] = []
-
-    def need() -> Need:
-        workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
-        plans.append(workers)
-        least = spec.stage.min_workers or workers.num_workers
-        return Need(
-            what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
-            cpus=least * workers.cpus_per_worker,
-            gpus=least if workers.use_gpu else 0,
-        )
-
-    wait_for_cluster(need, settings.cluster_wait_s, job_id)
-    check_device(spec.stage, "cuda" if plans[-1].use_gpu else "cpu")
-    check_workers(spec.stage, plans[-1].num_workers)
-    return plans[-1]
-
-
 def check_workers(stage: PretrainConfig | AdversarialConfig, num_workers: int | None) -> None:
-    """Refuse a global batch that the workers cannot share evenly, and more least workers than all.
+    """Refuse a batch that the workers cannot share evenly, and a minimum above their number.
 
-    Without `num_workers` they are as many as can.
+    Without `num_workers` there is nothing to refuse: `plan_workers` chooses a number that fits.
     """
     if num_workers and stage.min_workers and stage.min_workers > num_workers:
         raise ConfigError(
@@ -188,9 +114,9 @@ def check_workers(stage: PretrainConfig | AdversarialConfig, num_workers: int | 
 
 
 def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
-    """Refuse data or a starting point that do not fit the stage, before anything starts.
+    """Refuse data or a starting point that does not fit the stage, before anything starts.
 
-    Perceptual weights that are missing are refused here too, with the command that gets them.
+    Also refuses missing perceptual weights, with the command that gets them.
     """
     from srgan.data.manifest import read_manifest as read_dataset
     from srgan.models.weights import find_weights
@@ -227,10 +153,82 @@ def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The workers that Ray Train is asked for."""
+
+    num_workers: int
+    cpus_per_worker: int
+    use_gpu: bool
+
+    def __str__(self) -> str:
+        gpu = " and a GPU" if self.use_gpu else ""
+        return f"{self.num_workers} workers with {self.cpus_per_worker} CPU{gpu} each"
+
+
+def _wait_for_workers(spec: TrainSpec, settings: Settings, job_id: str) -> Workers:
+    """Wait until enough is free, and return the workers for the nodes that are there by then.
+
+    They are planned again during the wait: in a cluster that is just starting (its head died and
+    this job is the next attempt), the nodes with GPUs come last.
+    """
+    import ray
+
+    from srgan.train.step import check_device
+
+    plans: list[Workers] = []
+
+    def need() -> Need:
+        workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
+        plans.append(workers)
+        least = spec.stage.min_workers or workers.num_workers
+        return Need(
+            what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
+            cpus=least * workers.cpus_per_worker,
+            gpus=least if workers.use_gpu else 0,
+        )
+
+    wait_for_cluster(need, settings.cluster_wait_s, job_id)
+    check_device(spec.stage, "cuda" if plans[-1].use_gpu else "cpu")
+    check_workers(spec.stage, plans[-1].num_workers)
+    return plans[-1]
+
+
+def plan_workers(
+    nodes: Sequence[Mapping[str, Any]], num_workers: int | None, batch_size: int
+) -> Workers:
+    """Plan the workers for the nodes that `ray.nodes()` lists.
+
+    Without `num_workers` there is one for each GPU (or two on CPUs), or the next smaller number
+    that divides `batch_size`.
+
+    A cluster with GPUs trains on them, one worker each. Workers get as many CPUs as still leave
+    every worker a node: Ray would wait without end for those that do not fit. A cluster too small
+    for `num_workers` gets a plan with one CPU each, which the wait then refuses.
+    """
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    num_gpus = int(sum(resources.get("GPU", 0) for resources in alive))
+    wanted = num_workers or _largest_divisor(batch_size, num_gpus or _CPU_WORKERS)
+    most = _MAX_CPUS_PER_GPU if num_gpus else int(max((r.get("CPU", 0) for r in alive), default=1))
+    for cpus in range(most, 1, -1):
+        if sum(_fitting(resources, cpus, num_gpus > 0) for resources in alive) >= wanted:
+            return Workers(wanted, cpus, num_gpus > 0)
+    return Workers(wanted, 1, num_gpus > 0)
+
+
+def _largest_divisor(number: int, limit: int) -> int:
+    return next(each for each in range(limit, 0, -1) if number % each == 0)
+
+
+def _fitting(resources: Mapping[str, float], cpus: int, use_gpu: bool) -> int:
+    places = int(resources.get("CPU", 0) // cpus)
+    return min(places, int(resources.get("GPU", 0))) if use_gpu else places
+
+
 def _fit(
     spec: TrainSpec, workers: Workers, job_id: str, store: S3Store, timeline: Timeline
 ) -> dict[str, str]:
-    """Run Ray Train to the end; what rank 0 returned."""
+    """Run Ray Train to the end and return what rank 0 returned."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
@@ -250,7 +248,8 @@ def _fit(
             resources_per_worker=per_worker,
         ),
         run_config=RunConfig(
-            # A name that Ray has seen finish trains nothing and succeeds; job ids are used once.
+            # Under a name that has finished before, Ray trains nothing and reports success; a job's
+            # id is used once.
             name=job_id,
             storage_path=store.uri(ray_folder(spec.run)),
             failure_config=FailureConfig(
@@ -264,7 +263,7 @@ def _fit(
 
 
 def train_worker(config: dict[str, Any]) -> dict[str, str]:
-    """Run one worker: ``{"result": CheckpointRef JSON}`` or ``{"error": message}``."""
+    """Run one worker; return ``{"result": CheckpointRef JSON}`` or ``{"error": message}``."""
     timeline = Timeline(config["timeline"])
     timeline.end("workers")
     use_large_pages()
@@ -306,8 +305,8 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
             stall_s=settings.stall_s,
         )
     except TrainingError as error:
-        # All ranks come here together. Returned, because Ray would try a raised one again from the
-        # last checkpoint, with the same data and the same end.
+        # All ranks come here together. The error is returned, because Ray would try again after a
+        # raised one, from the last checkpoint, with the same data and the same end.
         return {"error": str(error)}
     finally:
         if reporter:

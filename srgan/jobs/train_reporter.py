@@ -1,8 +1,9 @@
-"""Rank 0's news of a training job: printed, in the bucket, in MLflow. None of it stops training."""
+"""News of a training job from rank 0: printed, in the bucket and in MLflow. None stops training."""
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+
+import psutil
 
 from srgan.errors import StorageError
 from srgan.jobs.node import Timeline
@@ -13,74 +14,16 @@ from srgan.settings import Settings
 from srgan.storage import ObjectStore, write_document
 from srgan.train.progress import Progress
 
-_MEGABYTE = 10**6
-
-
-class SystemMetrics:
-    """Figures of this machine since the call before; empty where it does not tell them.
-
-    MLflow's collector needs psutil, which nothing else here does; Linux tells the same in files.
-    """
-
-    def __init__(self, proc: Path = Path("/proc")) -> None:
-        self._proc = proc
-        self._before = self._ticks()
-
-    def read(self) -> dict[str, float]:
-        """CPU and memory of the machine, and of its GPU where torch sees one."""
-        return {**self._cpu(), **self._memory(), **_gpu()}
-
-    def _cpu(self) -> dict[str, float]:
-        before, now = self._before, self._ticks()
-        self._before = now
-        if before is None or now is None or now[1] == before[1]:
-            return {}
-        busy = (now[0] - before[0]) / (now[1] - before[1])
-        return {"system/cpu_utilization_percentage": 100 * busy}
-
-    def _ticks(self) -> tuple[int, int] | None:
-        """Busy and all ticks of all processors since the machine started."""
-        try:
-            first = (self._proc / "stat").read_text().splitlines()[0]
-        except OSError:
-            return None
-        # user nice system idle iowait irq softirq steal; what guests use is part of user.
-        ticks = [int(value) for value in first.split()[1:9]]
-        return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
-
-    def _memory(self) -> dict[str, float]:
-        try:
-            lines = (self._proc / "meminfo").read_text().splitlines()
-        except OSError:
-            return {}
-        bytes_of = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines}
-        used = bytes_of["MemTotal"] - bytes_of["MemAvailable"]
-        return {
-            "system/system_memory_usage_megabytes": used / _MEGABYTE,
-            "system/system_memory_usage_percentage": 100 * used / bytes_of["MemTotal"],
-        }
-
-
-def _gpu() -> dict[str, float]:
-    import torch
-
-    if not torch.cuda.is_available():
-        return {}
-    free, total = torch.cuda.mem_get_info()
-    return {
-        "system/gpu_0_memory_usage_megabytes": (total - free) / _MEGABYTE,
-        "system/gpu_0_memory_usage_percentage": 100 * (total - free) / total,
-    }
-
-
 logger = logging.getLogger(__name__)
+
+_MEGABYTE = 10**6
 
 
 class JobReporter:
     """The `Reporter` of a Ray job.
 
-    The progress object is written beside the training; while a write hangs, newer progress is
-    printed but not written, so that a slow store costs freshness and no steps.
+    Progress is written to the bucket in the background. While a write hangs, newer progress is
+    printed but not written, so a slow store costs freshness but no steps.
     """
 
     def __init__(
@@ -97,7 +40,7 @@ class JobReporter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
         self._writing: Future[None] | None = None
         self._metrics = MetricLog(settings, mlflow_run_id) if mlflow_run_id else None
-        self._system = SystemMetrics()
+        psutil.cpu_percent()  # the first call returns 0 and begins the count
 
     def begin(self, step: int) -> None:
         self._timeline.end("stage and data")
@@ -114,7 +57,7 @@ class JobReporter:
                 "data_wait_share": progress.data_wait_share,
                 "memory_bytes": float(progress.memory_bytes),
             }
-            self._metrics.log(progress.step, {**progress.losses, **figures, **self._system.read()})
+            self._metrics.log(progress.step, {**progress.losses, **figures, **system_metrics()})
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
         figures = "  ".join(
@@ -130,7 +73,7 @@ class JobReporter:
             self._metrics.picture(f"{name}-step-{step:09d}", png)
 
     def close(self) -> None:
-        """Wait for what is on its way."""
+        """Wait for the writes that are under way."""
         self._thread.shutdown(wait=True)
         if self._metrics:
             self._metrics.close()
@@ -140,3 +83,25 @@ class JobReporter:
             write_document(self._store, self._key, progress)
         except StorageError as error:
             logger.warning("progress could not be written: %s", error)
+
+
+def system_metrics() -> dict[str, float]:
+    """Return the load of this machine and its GPU, under the names of MLflow's own collector.
+
+    The CPU's load is the mean since this thread's previous call of `psutil.cpu_percent`.
+    """
+    import torch
+
+    memory = psutil.virtual_memory()
+    found = {
+        "system/cpu_utilization_percentage": psutil.cpu_percent(),
+        "system/system_memory_usage_megabytes": (memory.total - memory.available) / _MEGABYTE,
+        "system/system_memory_usage_percentage": memory.percent,
+    }
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        found |= {
+            "system/gpu_0_memory_usage_megabytes": (total - free) / _MEGABYTE,
+            "system/gpu_0_memory_usage_percentage": 100 * (total - free) / total,
+        }
+    return found

@@ -1,4 +1,4 @@
-"""What an evaluation job measures and leaves in the bucket."""
+"""Figures of an evaluation job, and the objects that it leaves in the bucket."""
 
 import math
 from collections.abc import Callable
@@ -136,7 +136,7 @@ def test_the_crops_that_a_report_shows_lie_beside_it(
     assert details[0].images.keys() == {"bicubic", "model", "original"}
 
 
-def test_each_evaluation_set_is_measured_and_has_a_report_of_its_own(
+def test_each_evaluation_set_is_measured_and_has_its_own_report(
     object_store: S3Store,
     evaluate: Callable[..., tuple[EvaluationRef, Report]],
     draw_photo: Callable[..., object],

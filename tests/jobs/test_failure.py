@@ -1,4 +1,4 @@
-"""What a job that fails leaves behind, and who reads it how."""
+"""The failure that a job leaves behind, and how it is read."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_without_the_store_the_job_fails_by_its_own_error_all_the_same(
 
     monkeypatch.setattr(ray_failure, "open_store", away)
     fail(ConfigError("bad"))
-    assert "why job job-1 failed could not be written: s3://srgan does not answer" in caplog.text
+    assert "failure of job job-1 could not be written: s3://srgan does not answer" in caplog.text
 
 
 OURS = DataError("no photo")

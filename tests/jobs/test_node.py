@@ -1,11 +1,11 @@
-"""What a job says before it starts: other code, a cluster that is too small or busy."""
+"""First steps of a job: its spec, other code, a cluster that is too small or busy, timing."""
 
 import pytest
 
 from srgan.config import Config
 from srgan.errors import ClusterError, ConfigError
 from srgan.jobs import node as ray_node
-from srgan.jobs.node import Need, missing, others, start, wait_for_cluster
+from srgan.jobs.node import Need, Timeline, missing, others, start, wait_for_cluster
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.version import release_version
@@ -39,7 +39,7 @@ def test_a_spec_of_other_code_is_refused_with_both_versions(object_store: S3Stor
 
 def test_a_spec_with_other_fields_is_an_error_that_names_its_key(object_store: S3Store) -> None:
     object_store.put("spec.json", f'{{"release_version": "{release_version()}"}}'.encode())
-    with pytest.raises(ConfigError, match=r"spec\.json is no Spec"):
+    with pytest.raises(ConfigError, match=r"spec\.json is not a Spec"):
         start("spec.json", Spec)
 
 
@@ -102,3 +102,15 @@ def test_what_is_needed_is_asked_again_while_nodes_come(monkeypatch: pytest.Monk
     monkeypatch.setattr(ray_node, "cluster_resources", lambda: next(clusters))
     wait_for_cluster(lambda: asked.append(next(needs)) or asked[-1], limit_s=10, job_id="job")  # type: ignore[func-returns-value]
     assert asked[-1].gpus == 1
+
+
+def test_the_whole_is_told_with_its_parts_across_processes() -> None:
+    driver = Timeline([("begun", 100.0), ("checks", 101.5)])
+    worker = Timeline(driver.marks)
+    worker.marks.append(("workers", 109.0))
+    assert worker.line() == "9.0 s: checks 1.5 s, workers 7.5 s"
+    assert driver.line() == "1.5 s: checks 1.5 s", "the worker has its own copy"
+
+
+def test_clocks_that_differ_show_no_negative_part() -> None:
+    assert Timeline([("begun", 100.0), ("workers", 99.0)]).line() == "0.0 s: workers 0.0 s"

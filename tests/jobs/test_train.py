@@ -1,4 +1,4 @@
-"""What the driver of a training job refuses before anything starts."""
+"""Driver of a training job: input that it refuses, and the workers that it plans."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from srgan.data.prepare import prepare_dataset
 from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.jobs import node as ray_node
 from srgan.jobs import train as ray_train
-from srgan.jobs.train import TrainSpec, check_inputs, check_workers
+from srgan.jobs.train import TrainSpec, Workers, check_inputs, check_workers, plan_workers
 from srgan.refs import CheckpointRef, DatasetRef, to_json
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
@@ -66,12 +66,12 @@ def test_unasked_the_workers_always_share_the_batch() -> None:
     check_workers(pretrain(batch_size=5), None)
 
 
-def test_a_patch_that_the_scale_does_not_divide_is_no_stage() -> None:
+def test_a_patch_that_the_scale_does_not_divide_is_refused() -> None:
     with pytest.raises(ValidationError, match="patch_size 18 is not divisible by scale 4"):
         pretrain(PLAIN.model_copy(update={"scale": 4}), patch_size=18)
 
 
-def test_an_adversarial_stage_without_a_starting_point_is_no_spec(dataset: DatasetRef) -> None:
+def test_an_adversarial_stage_without_a_starting_point_is_refused(dataset: DatasetRef) -> None:
     with pytest.raises(ValidationError, match="init_from"):
         spec(adversarial(), dataset)
 
@@ -129,10 +129,53 @@ def test_the_driver_refuses_bad_input_before_it_looks_at_the_cluster(
         **fields,
     )
     object_store.put("spec.json", to_json(asked))
-    # The settings are this test's own; a cluster there is none.
+    # Settings of this test; there is no cluster.
     monkeypatch.setattr(ray_node, "Settings", lambda: s3_settings)
     monkeypatch.setattr(ray_node.logging, "basicConfig", lambda **_: None)
     monkeypatch.setattr(ray_train, "connect", lambda: pytest.fail("it went on to the cluster"))
     monkeypatch.setattr(ray_train.os, "environ", {})
     with pytest.raises(error, match=message):
         ray_train.main("spec.json", "job")
+
+
+def node(cpus: float, gpus: float = 0, *, alive: bool = True) -> dict[str, object]:
+    return {"Alive": alive, "Resources": {"CPU": cpus, **({"GPU": gpus} if gpus else {})}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "asked", "expected"),
+    [
+        ([node(2)], None, Workers(2, 1, False)),
+        ([node(8)], None, Workers(2, 4, False)),
+        ([node(8)], 1, Workers(1, 8, False)),
+        ([node(2), node(4)], 2, Workers(2, 2, False)),
+        ([node(3), node(3)], 2, Workers(2, 3, False)),
+        ([node(64, 4), node(64, 4)], None, Workers(8, 4, True)),
+        ([node(64, 4)], 2, Workers(2, 4, True)),
+        ([node(4, 4), node(32)], None, Workers(4, 1, True)),
+    ],
+)
+def test_all_cpus_are_used_as_far_as_every_worker_finds_a_node(
+    nodes: list[dict[str, object]], asked: int | None, expected: Workers
+) -> None:
+    assert plan_workers(nodes, asked, 16) == expected
+
+
+def test_dead_nodes_do_not_count() -> None:
+    nodes = [node(2), node(64, 8, alive=False)]
+    assert plan_workers(nodes, None, 16) == Workers(2, 1, False)
+
+
+def test_more_workers_than_places_are_planned_with_one_cpu_for_the_wait_to_refuse() -> None:
+    assert plan_workers([node(2)], 5, 16) == Workers(5, 1, False)
+    assert plan_workers([node(8, 1)], 3, 16) == Workers(3, 1, True)
+
+
+def test_a_plan_reads_as_words() -> None:
+    assert str(Workers(2, 1, False)) == "2 workers with 1 CPU each"
+    assert str(Workers(8, 4, True)) == "8 workers with 4 CPU and a GPU each"
+
+
+def test_unasked_the_workers_are_as_many_as_can_share_the_batch() -> None:
+    assert plan_workers([node(32, 6)], None, 16).num_workers == 4
+    assert plan_workers([node(64, 24)], None, 16).num_workers == 16

@@ -1,4 +1,4 @@
-"""Where the news of a training job go."""
+"""News of a training job: printed lines, the progress object and system metrics."""
 
 import json
 import re
@@ -7,14 +7,11 @@ import pytest
 
 from srgan.errors import StorageError
 from srgan.jobs.node import Timeline
-from srgan.jobs.train import TrainSpec
-from srgan.jobs.train_reporter import JobReporter
+from srgan.jobs.train_reporter import JobReporter, system_metrics
 from srgan.keys import progress_key
-from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.train.progress import Progress
-from tests.support.stages import pretrain
 
 PROGRESS = Progress(
     stage="pretrain",
@@ -29,32 +26,12 @@ PROGRESS = Progress(
 )
 
 
-@pytest.fixture
-def spec() -> TrainSpec:
-    numbers = dict.fromkeys(
-        (
-            "num_train_crops",
-            "num_eval_crops",
-            "num_train_photos",
-            "num_eval_photos",
-            "num_rejected",
-            "num_read",
-        ),
-        8,
-    )
-    dataset = DatasetRef(dataset="d", version="v", key="k", source="s3://b/p", scale=2, **numbers)
-    return TrainSpec(
-        run="run", stage=pretrain(), dataset=dataset, numerics_version="c", release_version="c"
-    )
-
-
 def test_progress_is_printed_and_lies_in_the_bucket(
     s3_settings: Settings,
     object_store: S3Store,
-    spec: TrainSpec,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    reporter = JobReporter(s3_settings, object_store, spec, Timeline())
+    reporter = JobReporter(s3_settings, object_store, "run", None, Timeline())
     reporter.progress(PROGRESS)
     reporter.validation(5, {"psnr": 30.0, "bicubic_psnr": 28.5})
     reporter.close()
@@ -69,11 +46,10 @@ def test_progress_is_printed_and_lies_in_the_bucket(
 def test_the_way_to_the_first_step_is_printed_with_what_it_took(
     s3_settings: Settings,
     object_store: S3Store,
-    spec: TrainSpec,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     marks = [("begun", 0.0), ("checks", 1.5), ("workers", 9.0)]
-    reporter = JobReporter(s3_settings, object_store, spec, Timeline(marks))
+    reporter = JobReporter(s3_settings, object_store, "run", None, Timeline(marks))
     reporter.begin(40)
     reporter.close()
     expected = (
@@ -85,7 +61,6 @@ def test_the_way_to_the_first_step_is_printed_with_what_it_took(
 def test_a_store_that_refuses_the_progress_does_not_stop_the_training(
     s3_settings: Settings,
     object_store: S3Store,
-    spec: TrainSpec,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -93,7 +68,14 @@ def test_a_store_that_refuses_the_progress_does_not_stop_the_training(
         raise StorageError(f"no space for {key}")
 
     monkeypatch.setattr(object_store, "put", refuse)
-    reporter = JobReporter(s3_settings, object_store, spec, Timeline())
+    reporter = JobReporter(s3_settings, object_store, "run", None, Timeline())
     reporter.progress(PROGRESS)
     reporter.close()
     assert "no space for runs/run/progress.json" in caplog.text
+
+
+def test_the_machine_tells_its_load() -> None:
+    found = system_metrics()
+    assert 0 <= found["system/cpu_utilization_percentage"] <= 100
+    assert 0 < found["system/system_memory_usage_percentage"] <= 100
+    assert found["system/system_memory_usage_megabytes"] > 100

@@ -1,4 +1,4 @@
-"""The driver of a batch job; what it drives is in `tests/integration`."""
+"""Start of a batch job's driver; the batch itself is tested in `tests/integration`."""
 
 import subprocess
 import sys

@@ -1,9 +1,10 @@
-"""Runs, figures and pictures on a real MLflow server."""
+"""Runs, figures, pictures and curves on a real MLflow server."""
 
 import json
 import urllib.request
 
 import pytest
+from mlflow.entities import Metric
 
 from srgan.config import PretrainConfig
 from srgan.refs import DatasetRef
@@ -14,6 +15,7 @@ from srgan.services.mlflow_runs import (
     log_file,
     log_metrics,
     mlflow_client,
+    read_curves,
     run_url,
     start_run,
     tracked_run,
@@ -96,7 +98,7 @@ def test_a_run_shows_its_config_and_the_dataset_version_that_it_learns_from(
         **numbers,
     )
     options = {"name": "x", "key": "lineage", "parent": None, "params": {}}
-    for _ in range(2):  # a run that is put back tells it again
+    for _ in range(2):  # a resumed run says it again
         with tracked_run(mlflow_settings, config=pretrain(), dataset=dataset, **options) as run_id:
             pass
     with urllib.request.urlopen(artifact_url(mlflow_settings, run_id, "config.json")) as r:
@@ -117,3 +119,16 @@ def test_final_figures_and_files_are_there_when_the_call_returns(
     with urllib.request.urlopen(artifact_url(mlflow_settings, run_id, "comparison.png")) as r:
         assert r.read() == b"picture"
     assert run_url(mlflow_settings, run_id).endswith(f"/runs/{run_id}")
+
+
+def test_curves_are_in_the_order_of_steps_and_a_resumed_stage_counts_once(
+    mlflow_settings: Settings,
+) -> None:
+    run_id = start_run(mlflow_settings, name="curves", key="curves", parent=None, params={})
+    logged = [("loss", 3.0, 1, 1), ("loss", 9.0, 2, 3), ("loss", 2.0, 3, 2), ("loss", 1.0, 4, 3)]
+    mlflow_client(mlflow_settings).log_batch(
+        run_id, metrics=[Metric(*each) for each in [*logged, ("other", 1.0, 1, 1)]]
+    )
+    assert read_curves(mlflow_settings, run_id, ["loss", "psnr"]) == {
+        "loss": [(1, 3.0), (2, 2.0), (3, 1.0)]
+    }
