@@ -1,1 +1,1 @@
-"""The page that a retraining ends in: data in, HTML out."""
+"""The report of a retraining: page, card, charts and chain of origin; data in, text out."""

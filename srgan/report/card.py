@@ -12,7 +12,7 @@ _FEW_PHOTOS = 10
 
 
 def model_card(content: Content, *, picture: str | None) -> str:
-    """Data, training, figures with intervals, limits and the comparison picture at its address."""
+    """Write the card; `picture` is the address of the comparison picture."""
     report, decision = content.evaluation, content.decision
     parts = [
         f"# {decision.model}, version {decision.challenger}",
@@ -23,7 +23,7 @@ def model_card(content: Content, *, picture: str | None) -> str:
         "\n".join(_training(stage) for stage in content.stages),
         "## Figures",
         f"Means over {len(report.images)} held-out crops of {_num_photos(content)} photos, luma, "
-        f"border of {report.scale} pixels left out.",
+        f"without a border of {report.scale} pixels.",
         means_table(report.metrics, report.trained_on_judge).markdown(),
         *_intervals(content),
         *_sets(content),
@@ -69,7 +69,7 @@ def _intervals(content: Content) -> Iterator[str]:
 
 
 def _sets(content: Content) -> Iterator[str]:
-    """Figures on evaluation sets, and the differences that decided."""
+    """Yield figures on evaluation sets, and the differences that decided."""
     report, evidence = content.evaluation, content.evidence
     for name, measured in report.sets.items():
         yield f"Evaluation set `{name}` version `{measured.version}`, {measured.num_images} images:"
@@ -83,21 +83,21 @@ def _sets(content: Content) -> Iterator[str]:
 def _limits(content: Content) -> Iterator[str]:
     report = content.evaluation
     yield (
-        f"Measured on photos that an antialiased bicubic filter has reduced {report.scale} times; "
-        "noise, blur and compression may be taken for detail."
+        f"Measured on photos that an antialiased bicubic filter reduced {report.scale} times; in "
+        "other photos, noise, blur and compression may be taken for detail."
     )
     yield (
-        "Detail that the small photo does not hold is invented. A result is not evidence: "
-        "not of faces, plates, text or medical findings."
+        "Detail that the small photo does not contain is invented. A result is not evidence of "
+        "faces, plates, text or medical findings."
     )
     if _num_photos(content) < _FEW_PHOTOS:
         yield (
-            f"Measured on {_num_photos(content)} photos alone: intervals of so few are too narrow."
+            f"Measured on only {_num_photos(content)} photos: intervals of so few are too narrow."
         )
     if report.trained_on_judge:
         yield f"A distance judges its own pupil ({trained_on_judge_note(report.trained_on_judge)})."
     if not content.licence:
-        yield "Nobody has stated the licence of the photos that it learned from."
+        yield "The licence of the training photos is not stated."
 
 
 def _num_photos(content: Content) -> int:

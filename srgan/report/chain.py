@@ -1,4 +1,4 @@
-"""A chain of origin: what something was made of, and that of what, as text and as a picture."""
+"""A chain of origin, from a thing to all that it was made of, as text and as a picture."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,17 +32,17 @@ class Node:
     title: str
     facts: Mapping[str, str] = field(default_factory=dict)
     origins: tuple["Node", ...] = ()
-    """First its origins, then its uses."""
+    """Origins of the node, then its uses."""
 
     def walk(self, depth: int = 0) -> Iterator[tuple[int, "Node"]]:
-        """Itself and everything below, with how deep it lies."""
+        """Yield the node and everything below it, with the depth of each."""
         yield depth, self
         for origin in self.origins:
             yield from origin.walk(depth + 1)
 
 
 def as_text(node: Node) -> str:
-    """An indented tree for a terminal; nothing is shortened."""
+    """Draw an indented tree for a terminal; nothing is shortened."""
     return "\n".join(_lines(node, "", ""))
 
 
@@ -60,7 +60,7 @@ def _lines(node: Node, first: str, rest: str) -> Iterator[str]:
 
 
 def as_svg(node: Node, *, alone: bool) -> str:
-    """The same tree as boxes. `alone`: with its own colours, for a separate file."""
+    """Draw the same tree as boxes. `alone` adds colours, for a file apart from the page."""
     boxes, tops = [], list[tuple[int, float]]()
     top = 2.0
     for depth, each in node.walk():
@@ -74,7 +74,7 @@ def as_svg(node: Node, *, alone: bool) -> str:
         tops.append((depth, top + height))
         top += height + _GAP
     style = f"<style>{_STYLE}</style>" if alone else ""
-    # The links first: they run behind the boxes that lie between their ends.
+    # Links first, so that they run behind the boxes between their ends.
     ordered = sorted(boxes, key=lambda part: not part.startswith("<path"))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top:g}" role="img" '
@@ -103,7 +103,7 @@ def _box(node: Node, left: int, top: float, height: float) -> str:
 
 
 def _fitting(text: str, room: int) -> str:
-    """At most `room` letters; of a longer one the ends, which tell addresses apart."""
+    """Shorten to `room` letters in the middle, because the ends tell addresses apart."""
     text = " ".join(text.split())
     if len(text) <= room:
         return text

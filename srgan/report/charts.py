@@ -1,4 +1,4 @@
-"""Charts as inline SVG: plain markup of numbers and escaped words, coloured by the page's CSS."""
+"""Charts as inline SVG: markup of numbers and escaped words, coloured by the page's CSS."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 20, 12, 34
 _TICKS = 4
 _MAX_POINTS = 300
 REFERENCE = "bicubic"
-"""The curve that the others have to beat is drawn dashed."""
+"""Name of the curve that the others have to beat; it is drawn dashed."""
 
 Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Values → pixels, linear or by the logarithm."""
+    """A map from values to pixels, linear or logarithmic."""
 
     low: float
     high: float
@@ -44,9 +44,9 @@ class _Axis:
 
 
 def line_chart(series: Series, *, label: str, log: bool = False) -> Markup:
-    """Lines over the training step, classes ``s0``, ``s1``, … in their order.
+    """Draw lines over the training step, with classes ``s0``, ``s1``, … in their order.
 
-    A logarithmic chart leaves out what is not above zero. "" where there is nothing to draw.
+    A logarithmic chart leaves out values that are not above zero. "" if there is nothing to draw.
     """
     drawn = {name: _thinned(points, log) for name, points in series.items()}
     values = [value for points in drawn.values() for _, value in points]
@@ -69,7 +69,10 @@ def line_chart(series: Series, *, label: str, log: bool = False) -> Markup:
 
 
 def plane(points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: str) -> Markup:
-    """One named dot each; to the right and up is better, so the second value grows downwards."""
+    """Draw a named dot for each point.
+
+    To the right and up is better, so the second value, a distance, grows downwards.
+    """
     xs, ys = [x for x, _ in points.values()], [y for _, y in points.values()]
     x = _Axis(*_widened(min(xs), max(xs), False, 0.15), _LEFT, _WIDTH - _RIGHT)
     y = _Axis(*_widened(min(ys), max(ys), False, 0.15), _TOP, _HEIGHT - _BOTTOM)
@@ -86,7 +89,7 @@ def plane(points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: s
 
 
 def interval_bar(low: float, mean: float, high: float) -> Markup:
-    """A difference with its interval about a line that stands for zero."""
+    """Draw a difference with its interval, and a line at zero."""
     reach = max(abs(low), abs(high)) or 1.0
     at = _Axis(-reach, reach, 6, 114).at
     return Markup(
@@ -104,7 +107,7 @@ def _thinned(points: Sequence[tuple[float, float]], log: bool) -> Sequence[tuple
 
 
 def _widened(low: float, high: float, log: bool, share: float = 0.06) -> tuple[float, float]:
-    """Room on both sides, so that no mark lies on the frame."""
+    """Add room on both sides, so that marks do not lie on the frame."""
     if log:
         return low / 1.15, high * 1.15
     room = (high - low) * share or abs(high) * 0.05 or 1.0

@@ -23,9 +23,9 @@ class TrainedStage:
     stage: str
     steps: int
     reused: bool
-    """An earlier flow run had finished it; this retraining took its result."""
+    """True if an earlier flow run finished the stage and this retraining took its result."""
     curves: Mapping[str, Points]
-    """By the names that MLflow has: ``loss``, ``psnr``, ``bicubic_psnr``, …"""
+    """Curves by MLflow's names: ``loss``, ``psnr``, ``bicubic_psnr``, …"""
     config: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -37,28 +37,28 @@ class Content:
     evidence: Evidence
     """Evidence for the decision, from the promotion log."""
     made_at: str
-    """UTC, for people."""
+    """Time of the report in UTC, as text."""
     evaluation: Report
-    """Contestant ``model`` is the challenger, ``champion`` the one that it was judged against."""
+    """Contestant ``model`` is the challenger, ``champion`` is its opponent."""
     stages: Sequence[TrainedStage]
     details: Details
     licence: str | None
     """Licence of the photos, if stated."""
     photos: PhotoChanges | None
-    """Since the champion's dataset version; None without a champion, or where that one is gone."""
+    """Changes since the champion's dataset version; None without a champion, or if it is gone."""
     costs: Sequence[Cost]
     """Costs of all jobs that made stages and evaluation, also in earlier flow runs."""
     flow_run: str
-    """Root flow run of this retraining: its costs are the ones that it caused."""
+    """Root flow run of this retraining; costs of other flow runs were there before."""
     elapsed_s: float
     links: Mapping[str, str]
-    """Address by the words to show."""
+    """Addresses by the words to show."""
     lineage: str = ""
-    """SVG of where the version comes from."""
+    """SVG of the version's chain of origin."""
 
 
 def title_of(content: Content, method: str) -> str:
-    """``Champion (version 3)``: what a contestant is called on the page."""
+    """Name a contestant for the page: ``Champion (version 3)``."""
     if method == MODEL:
         return f"Version {content.decision.challenger}"
     if method == CHAMPION:

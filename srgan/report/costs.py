@@ -25,7 +25,7 @@ class Cost(Ref):
     cpus: int
     gpus: int
     seconds: float
-    """From the moment that the cluster had room for it to its end."""
+    """Seconds from the moment that the cluster had room for the job to its end."""
 
     @property
     def cpu_seconds(self) -> float:
@@ -42,7 +42,7 @@ class Cost(Ref):
 def counting(
     store: ObjectStore, run: str, job_id: str, *, stage: str, cpus: int, gpus: int
 ) -> Iterator[None]:
-    """Write what the block cost, whether it succeeds or not; a write that fails is a warning."""
+    """Record what the block cost, even if it fails. If the write fails, that is only a warning."""
     began = time.monotonic()
     try:
         yield
@@ -51,10 +51,10 @@ def counting(
         try:
             write_document(store, cost_key(run, job_id), cost)
         except StorageError as error:
-            logger.warning("what job %s cost could not be written: %s", job_id, error)
+            logger.warning("costs of job %s could not be written: %s", job_id, error)
 
 
 def read_costs(store: ObjectStore, run: str) -> list[Cost]:
-    """Costs of all jobs that made `run` so far, whichever flow run had started them."""
+    """Return the costs of all jobs that made `run` so far, whichever flow run started them."""
     keys = [info.key for info in store.list(cost_key.below(run)) if info.key.endswith(".json")]
     return [read_document(store, key, Cost) for key in sorted(keys)]

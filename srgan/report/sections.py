@@ -1,32 +1,41 @@
-"""Figures, photos and times of a report, as the template shows them."""
+"""Sections of the page, as the template shows them: figures, photos, data and times."""
 
+import base64
+import struct
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from srgan.measure.evaluation import MODEL
+from srgan.measure.bootstrap import Interval
+from srgan.measure.comparison import BICUBIC
+from srgan.measure.evaluation import CHAMPION, MODEL
 from srgan.measure.figures import (
+    OPINION,
     TITLES,
     better,
     figure_head,
     figure_name,
     figure_text,
     in_order,
+    interval_text,
     rises,
 )
+from srgan.measure.pictures import ORIGINAL, Detail
+from srgan.promotion.gate import Opponent, differences
+from srgan.promotion.opinions import OpinionPair
 from srgan.readable import duration
-from srgan.report.charts import plane
+from srgan.report.charts import interval_bar, plane
 from srgan.report.content import Content, title_of
 from srgan.report.costs import Cost
-from srgan.report.differences import differences_section, opponent_of
 
 _MAX_FILES = 100
+_SIZE = slice(16, 24)  # width and height in a PNG's header
 _STAGES = {"pretrain": "Pretraining", "adversarial": "GAN stage", "evaluate": "Evaluation"}
 
 
 def headline(content: Content) -> list[dict[str, str]]:
-    """The challenger's figures, each with what changed against whom it was judged against."""
-    means, opponent = content.evaluation.means, opponent_of(content)
+    """Return the challenger's figures, each with its change from the opponent."""
+    means, opponent = content.evaluation.means, _opponent(content)
     tiles = []
     for figure, value in means[MODEL].flat.items():
         change = value - means[opponent.name].flat[figure]
@@ -41,8 +50,15 @@ def headline(content: Content) -> list[dict[str, str]]:
     return tiles
 
 
+def _opponent(content: Content) -> Opponent:
+    """Return the champion as the opponent, or bicubic if there is none."""
+    if CHAMPION in content.evaluation.means:
+        return Opponent(CHAMPION, "the champion")
+    return Opponent(BICUBIC, "bicubic")
+
+
 def figures_section(content: Content) -> dict[str, Any]:
-    """Table of means, differences with intervals, and the plane of perception and distortion."""
+    """Return means, differences with intervals, and the plane of perception and distortion."""
     report = content.evaluation
     shown = [name for name in TITLES if name in report.means]
     figures = in_order(report.means[MODEL].flat)
@@ -62,7 +78,7 @@ def figures_section(content: Content) -> dict[str, Any]:
             ),
         ],
         "taught": bool(report.trained_on_judge),
-        "differences": differences_section(content),
+        "differences": list(_differences(content)),
         "plane": _plane(content, shown),
     }
 
@@ -70,7 +86,7 @@ def figures_section(content: Content) -> dict[str, Any]:
 def _rows(
     content: Content, metrics: Mapping[str, Mapping[str, float]], figures: list[str]
 ) -> list[dict[str, Any]]:
-    """One row per contestant, one cell per figure; the best of each column is marked."""
+    """Return a row per contestant with a cell per figure; the best of each column is marked."""
     shown = [name for name in TITLES if name in metrics]
     best = {
         figure: max(
@@ -108,8 +124,107 @@ def _plane(content: Content, shown: list[str]) -> str:
     return plane(points, x_label="PSNR (dB)", y_label=f"{figure_name(distance)}, lower is better")
 
 
+def _differences(content: Content) -> Iterator[dict[str, Any]]:
+    """Yield a table for each comparison; without rows if there are too few photos for intervals."""
+    evidence = content.evidence
+    for opponent in dict.fromkeys([_opponent(content), Opponent(BICUBIC, "bicubic")]):
+        yield _table(_whom(content, opponent.name), differences(content.evaluation, opponent))
+    for name, found in evidence.sets.items():
+        whom = _whom(content, evidence.against)
+        yield _table(f"{whom} on evaluation set {name}", found.differences)
+    if evidence.opinion:
+        yield _opinions(_whom(content, CHAMPION), evidence.opinion)
+
+
+def _whom(content: Content, opponent: str) -> str:
+    if opponent == CHAMPION:
+        return f"the champion, version {content.decision.champion_before}"
+    return "bicubic"
+
+
+def _opinions(whom: str, found: OpinionPair) -> dict[str, Any]:
+    mine, theirs = (figure_text(OPINION, each) for each in (found.challenger, found.champion))
+    title = (
+        f"{whom}, as {found.num_raters} people see it on {found.num_images} images: {mine} to "
+        f"{theirs} of 5"
+    )
+    return _table(title, {OPINION: found.difference} if found.difference else {})
+
+
+def _table(whom: str, found: Mapping[str, Interval]) -> dict[str, Any]:
+    return {
+        "whom": whom,
+        "rows": [_difference_row(figure, found[figure]) for figure in in_order(found)],
+    }
+
+
+def _difference_row(figure: str, interval: Interval) -> dict[str, Any]:
+    ends = (interval.low, interval.mean, interval.high)
+    # Better is always to the right, also for figures of which less is better.
+    low, mean, high = ends if rises(figure) else tuple(-end for end in reversed(ends))
+    word, tone = (
+        ("better", "good") if low > 0 else ("worse", "bad") if high < 0 else ("unclear", "")
+    )
+    return {
+        "name": figure_name(figure),
+        "mean": figure_text(figure, interval.mean, signed=True),
+        "interval": interval_text(figure, interval),
+        "bar": interval_bar(low, mean, high),
+        "word": word,
+        "tone": tone,
+    }
+
+
+def viewers_section(content: Content) -> dict[str, Any]:
+    """Return a viewer for each crop on which the models differ most."""
+    details = content.details.details
+    against_bicubic = all(detail.opponent == BICUBIC for detail in details)
+    return {
+        "viewers": [_viewer(content, detail) for detail in details],
+        "opponent": "bicubic" if against_bicubic else "the champion",
+    }
+
+
+def _viewer(content: Content, detail: Detail) -> dict[str, Any]:
+    top, left, side = detail.focus
+    header = base64.b64decode(detail.images[ORIGINAL][:40])
+    width, height = struct.unpack(">II", header[_SIZE])
+    gain, tone = "the same", ""
+    if detail.gain:
+        word, tone = ("better", "good") if detail.gain > 0 else ("worse", "bad")
+        gain = f"{figure_text(detail.figure, abs(detail.gain))} {word}"
+    return {
+        "source": detail.source,
+        "gain": f"{figure_name(detail.figure)} {gain}",
+        "tone": tone,
+        "size": width,
+        "x": f"{(left + side / 2) / width:.4f}",
+        "y": f"{(top + side / 2) / height:.4f}",
+        "frames": [
+            {
+                "method": name,
+                "title": "Original" if name == ORIGINAL else title_of(content, name),
+                "data": detail.images[name],
+                "figures": _figures_of(detail, name),
+            }
+            for name in [*TITLES, ORIGINAL]
+            if name in detail.images
+        ],
+    }
+
+
+def _figures_of(detail: Detail, name: str) -> str:
+    if name not in detail.figures:
+        return ""
+    flat = detail.figures[name].flat
+    shown = dict.fromkeys(["psnr", detail.figure])
+    return ", ".join(
+        f"{figure_name(figure)} {figure_text(figure, flat[figure])}" for figure in shown
+    )
+
+
 def dataset_section(content: Content) -> dict[str, Any]:
-    """The dataset version, and what is other in it than in the champion's."""
+    """Return the dataset version, and how it differs from the champion's."""
     dataset = content.evaluation.dataset
     rows = [
         ("Dataset", f"{dataset.dataset}, version {dataset.version[:12]}"),
@@ -126,9 +241,9 @@ def dataset_section(content: Content) -> dict[str, Any]:
         "removed": photos.removed if photos else (),
     }
     if content.decision.champion_before is None:
-        note = "There was no champion before, so all photos are new to this model."
+        note = "This is the first champion, so all photos are new to this model."
     elif photos is None:
-        note = "The champion's dataset version is gone; what has changed since cannot be told."
+        note = "The champion's dataset version is gone, so what has changed since is unknown."
     else:
         note = "Compared with the champion's dataset version, by their pixels." + (
             "" if photos.num_total else " Nothing has changed."
@@ -151,7 +266,7 @@ def dataset_section(content: Content) -> dict[str, Any]:
 
 
 def times_section(content: Content) -> dict[str, Any]:
-    """Seconds by stage: what this retraining caused, and what it took over from earlier ones."""
+    """Return times by stage: those of this retraining, and those taken over from earlier ones."""
     own: defaultdict[str, list[Cost]] = defaultdict(list)
     earlier: defaultdict[str, list[Cost]] = defaultdict(list)
     for cost in content.costs:

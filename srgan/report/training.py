@@ -38,14 +38,14 @@ _CHARTS: list[tuple[str, bool, dict[str, str]]] = [
     ),
     ("learning rate", True, {"learning_rate": "learning rate"}),
 ]
-"""Label, logarithmic or not, and the curves by MLflow's name with the words for the legend."""
+"""For each chart: label, logarithmic or not, and MLflow's names of its curves with their legend."""
 
 CURVES = frozenset(name for _, _, names in _CHARTS for name in names)
 """MLflow's names of all curves that are drawn."""
 
 
 def training_section(content: Content) -> dict[str, Any]:
-    """One block per stage, in the order of training."""
+    """Return a block per stage, in the order of training."""
     return {
         "stages": [
             {

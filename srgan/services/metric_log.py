@@ -1,4 +1,4 @@
-"""Figures and pictures of a running training in MLflow: it never waits for it nor dies of it."""
+"""Send figures and pictures of a running training to MLflow, which can neither delay nor end it."""
 
 import logging
 import queue
@@ -23,12 +23,12 @@ _FLUSH_INTERVAL_S = 2.0
 class MetricLog:
     """Metrics and pictures of one run, sent in batches from a background thread.
 
-    An MLflow server that is down costs figures, never the training: what cannot be sent is
-    kept, tried again with the next batch, and given up with a warning at `close`.
+    An MLflow server that is down costs figures but never the training: what cannot be sent is kept,
+    tried again with the next batch, and given up with a warning at `close`.
     """
 
     def __init__(self, settings: Settings, run_id: str) -> None:
-        settings.require("mlflow_tracking_uri")  # a missing one is an error here, not in the thread
+        settings.require("mlflow_tracking_uri")  # fails here if it is missing, not in the thread
         self._settings = settings
         self._run_id = run_id
         self._queue: queue.Queue[tuple[str, float, int, int] | tuple[str, bytes] | None] = (
@@ -39,17 +39,17 @@ class MetricLog:
         self._thread.start()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Queue the metrics of one step; returns at once."""
+        """Queue the metrics of one step; return at once."""
         now_ms = int(time.time() * 1000)
         for name, value in values.items():
             self._queue.put((name, float(value), now_ms, step))
 
     def picture(self, name: str, png: bytes) -> None:
-        """Queue a PNG as artifact ``pictures/<name>.png``; returns at once."""
+        """Queue a PNG as artifact ``pictures/<name>.png``; return at once."""
         self._queue.put((f"pictures/{name}.png", png))
 
     def close(self, timeout_s: float = 60.0) -> None:
-        """Send what is queued and stop; gives up after `timeout_s`."""
+        """Send what is queued and stop; give up after `timeout_s`."""
         self._queue.put(None)
         self._thread.join(timeout_s)
         if self._thread.is_alive():
@@ -64,7 +64,7 @@ class MetricLog:
             closing = self._collect(pending, pictures)
             try:
                 self._send(client, pending, pictures)
-            except Exception as error:  # whatever MLflow raises: training goes on
+            except Exception as error:  # of any kind, because training must go on
                 logger.warning("MLflow did not take figures of run %s: %s", self._run_id, error)
         if pending or pictures:
             logger.warning(
@@ -77,7 +77,7 @@ class MetricLog:
     def _collect(
         self, pending: list[tuple[str, float, int, int]], pictures: list[tuple[str, bytes]]
     ) -> bool:
-        """Move what arrives within the interval out of the queue; True when closed."""
+        """Take from the queue what arrives within the interval; True if the log was closed."""
         deadline = time.monotonic() + _FLUSH_INTERVAL_S
         while (left := deadline - time.monotonic()) > 0:
             try:

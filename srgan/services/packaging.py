@@ -1,4 +1,4 @@
-"""A generator as an MLflow model directory: safetensors, config, and the code that runs them."""
+"""Pack a generator as an MLflow model directory: safetensors, config and the code to run them."""
 
 import base64
 import shutil
@@ -17,7 +17,7 @@ SERVED_CORE = (
     "models",
     "inference",
 )
-"""The modules that upscaling needs: no training and no services, so no Ray, Prefect or boto3."""
+"""Modules that upscaling needs: no training or services, so no Ray, Prefect or boto3."""
 
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
 GENERATOR_PATH = "artifacts/generator.safetensors"
@@ -31,8 +31,8 @@ _EXAMPLE = base64.b64decode(
 def save_pyfunc(directory: Path, weights: bytes) -> None:
     """Write the model of a safetensors generator to `directory`, which must not exist yet.
 
-    Requirements are given, not inferred: inference imports the model in a new process and names
-    whatever else happens to be loaded there.
+    Requirements are given, because MLflow would infer them from a new process that imports the
+    model, and name everything else that happens to be loaded there.
     """
     import mlflow.pyfunc
     import pandas as pd  # type: ignore[import-untyped]  # pandas ships no type information
@@ -61,7 +61,7 @@ def save_pyfunc(directory: Path, weights: bytes) -> None:
 
 
 def _copy_core(staging: Path) -> Path:
-    """Copy of the served modules as a package named ``srgan`` below `staging`."""
+    """Copy the served modules to a package named ``srgan`` below `staging`."""
     source = Path(__file__).parents[1]
     target = staging / "code" / "srgan"
     for name in SERVED_CORE:
@@ -76,5 +76,5 @@ def _copy_core(staging: Path) -> Path:
 
 
 def _requirements() -> list[str]:
-    """Exact versions without the local part, because an index of CUDA builds lacks ``+cpu``."""
+    """Pin exact versions without the local part: an index of CUDA builds does not have ``+cpu``."""
     return [f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS]

@@ -1,4 +1,4 @@
-"""Ask Prefect's server which flow runs are under way."""
+"""Ask Prefect's server which flow runs are active."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ _REVIVED_WITHIN = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Running:
-    """One flow run that works or is about to go on."""
+    """A flow run that is running or about to."""
 
     flow: str
     run_id: str
@@ -24,9 +24,9 @@ class Running:
 
 
 def running_flow_runs() -> list[Running]:
-    """Root flow runs that run, are about to, or were put back; `OrchestratorError` if unknown.
+    """Return root flow runs that are running or about to; `OrchestratorError` if Prefect is away.
 
-    One that crashed a moment ago counts: an automation may be putting it back.
+    Includes runs that crashed within the last 15 minutes: an automation may be reviving them.
     """
     from httpx import HTTPError
     from prefect.client.orchestration import get_client
@@ -44,7 +44,7 @@ def running_flow_runs() -> list[Running]:
                     names[run.flow_id] = client.read_flow(run.flow_id).name
     except (HTTPError, PrefectException, OSError, RuntimeError) as error:
         raise OrchestratorError(
-            f"Prefect's server cannot be asked which flows are running: {error}. Check "
+            f"Prefect's server does not say which flows are running: {error}. Check "
             "PREFECT_API_URL; nothing was deleted"
         ) from error
     return [
@@ -78,7 +78,7 @@ def _page(client: Any, offset: int) -> "list[FlowRun]":
 
 
 def _matters(run: "FlowRun") -> bool:
-    """Neither nested, nor planned for later, nor crashed long ago."""
+    """True unless the run is nested, planned for later, or crashed long ago."""
     if run.parent_task_run_id is not None or run.state is None:
         return False
     if run.state.is_scheduled():

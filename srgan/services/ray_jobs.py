@@ -1,7 +1,7 @@
-"""Ray's job server: submit, look at and stop jobs, with patience while it is away.
+"""Submit, find and stop jobs on Ray's job server, and retry while it is away.
 
-Ray's client reads ``RAY_AUTH_MODE`` and ``RAY_AUTH_TOKEN_PATH`` itself. Nothing secret goes
-into a job: entrypoint, metadata and runtime_env stay readable in its record.
+Ray's client reads ``RAY_AUTH_MODE`` and ``RAY_AUTH_TOKEN_PATH`` itself. Never put secrets into a
+job: entrypoint, metadata and runtime_env stay readable in its record.
 """
 
 import time
@@ -43,11 +43,11 @@ class Job:
 
 
 class RayJobs:
-    """Jobs of one cluster. Jobs carry ``run`` (what they make) and ``root`` (for which flow run).
+    """Jobs of one cluster; their metadata has ``run`` (what one makes) and ``root`` (its flow run).
 
-    A job server that does not answer is asked again, with growing pauses, for `patience_s`
-    seconds: a head that restarts must not end a flow. After that every method raises
-    `ClusterError` naming the address. `warn` is told at the first failure.
+    While the job server does not answer, requests are retried with growing pauses for `patience_s`
+    seconds, because a head that restarts must not end a flow. After that, every method raises
+    `ClusterError` with the address. `warn` is called at the first failure.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RayJobs:
         self._client: JobSubmissionClient | None = None
 
     def submit(self, job_id: str, entrypoint: str, metadata: Mapping[str, str]) -> None:
-        """Start a job under an id that was never used; asking twice starts it once."""
+        """Start a job under an id that was never used; repeating the request starts it once."""
 
         def request(client: "JobSubmissionClient") -> None:
             try:
@@ -71,35 +71,35 @@ class RayJobs:
                     entrypoint=entrypoint, submission_id=job_id, metadata=dict(metadata)
                 )
             except _AnswerError:
-                # A request that was served although its answer got lost is refused when it is
-                # repeated, with the same code 500 as any trouble of the server.
+                # If the answer to the first request got lost, the repeated one is refused with the
+                # same code 500 as any other trouble of the server.
                 if _find(client, job_id) is None:
                     raise
 
         self._ask(request)
 
     def find(self, job_id: str) -> Job | None:
-        """A job by id; None when this cluster has never heard of it."""
+        """Return a job by id; None if this cluster has never heard of it."""
         return self._ask(lambda client: _find(client, job_id))
 
     def status(self, job_id: str) -> str | None:
-        """Status of a job, or None when this cluster has never heard of it."""
+        """Return the status of a job; None if this cluster has never heard of it."""
         job = self.find(job_id)
         return job.status if job else None
 
     def jobs(self) -> list[Job]:
-        """Every job that the cluster remembers, oldest first."""
+        """Return every job that the cluster remembers, oldest first."""
         listed = self._ask(lambda client: client.list_jobs())
         jobs = [_as_job(entry) for entry in listed if entry.submission_id]
         return sorted(jobs, key=lambda job: (job.start_time_ms, job.job_id))
 
     def active(self, run: str) -> str | None:
-        """Id of the oldest pending or running job that makes `run`, for any flow run."""
+        """Return the id of the oldest active job that makes `run`, for any flow run."""
         found = (j.job_id for j in self.jobs() if j.active and j.metadata.get("run") == run)
         return next(found, None)
 
     def log(self, job_id: str) -> str | None:
-        """Whole log of the job's driver; None while it cannot be read (it is not waited for)."""
+        """Return the whole log of the job's driver; None if it cannot be read now (no retries)."""
         try:
             with _explained(self.address):
                 return str(self._connected().get_job_logs(job_id))
@@ -107,7 +107,7 @@ class RayJobs:
             return None
 
     def tail(self, job_id: str, lines: int) -> list[str]:
-        """Last lines of the job's log, or of its record where the log went with its node."""
+        """Return the last lines of the job's log, or of its record if the log is lost."""
         text = self.log(job_id)
         if not text:
             job = self.find(job_id)
@@ -115,21 +115,21 @@ class RayJobs:
         return text.splitlines()[-lines:]
 
     def stop(self, job_id: str) -> None:
-        """Ask a job to end (SIGTERM, then SIGKILL); returns before it has."""
+        """Ask Ray to end a job (SIGTERM, then SIGKILL); return before it has ended."""
         self._ask(lambda client: client.stop_job(job_id))
 
     def stop_root(self, root: str, *, limit_s: float = 25.0) -> list[str]:
-        """Stop every job of a root flow run and see them end; ids of the stopped ones."""
+        """Stop every job of a root flow run, wait for their end and return their ids."""
         return self.stop_all(lambda job: job.metadata.get("root") == root, limit_s=limit_s)
 
     def stop_all(self, chosen: Callable[[Job], bool], *, limit_s: float = 25.0) -> list[str]:
-        """Stop every active job that is chosen and see them end; ids of the stopped ones.
+        """Stop every active job that is `chosen`, wait for their end and return their ids.
 
-        `ClusterError` names those that are still there after `limit_s` seconds.
+        `ClusterError` with those that are still active after `limit_s` seconds.
         """
         stopped: list[str] = []
         deadline = time.monotonic() + limit_s
-        # Once more after the last has ended: a request may have been on its way to the server.
+        # Look once more after the last has ended: a new job may have been on its way to the server.
         while left := [job.job_id for job in self.jobs() if job.active and chosen(job)]:
             if time.monotonic() > deadline:
                 raise ClusterError(f"did not stop within {limit_s:.0f} s: {', '.join(left)}")
@@ -168,7 +168,7 @@ class RayJobs:
 
 
 class _AnswerError(Exception):
-    """The job server answered a request with an error of HTTP."""
+    """The job server answered a request with an HTTP error."""
 
     def __init__(self, status_code: int, text: str) -> None:
         super().__init__(f"status code {status_code}: {text}")
@@ -181,7 +181,7 @@ class _AwayError(Exception):
 
 @contextmanager
 def _explained(address: str) -> Iterator[None]:
-    """Map errors of Ray's client to `ClusterError` if asking again would not help."""
+    """Map errors of Ray's client: `ClusterError` if a retry would not help, else `_AwayError`."""
     from ray.exceptions import AuthenticationError
 
     try:
@@ -196,16 +196,16 @@ def _explained(address: str) -> Iterator[None]:
             raise ClusterError(f"{address} refused a request: {error}") from error
         raise _AwayError(str(error)) from error
     except (RuntimeError, OSError) as error:
-        # OSError: no answer; RuntimeError: an answer that did not come from a job server.
+        # OSError: no answer. RuntimeError: an answer that did not come from a job server.
         raise _AwayError(str(error)) from error
 
 
 def _connect(address: str) -> "JobSubmissionClient":
-    # The import costs a second that processes without jobs need not pay.
+    # The import costs a second, which processes without jobs need not pay.
     from ray.dashboard.modules.job.sdk import JobSubmissionClient as Base
 
     class Client(Base):
-        """Ray's client waits for ever and keeps status codes to itself; this one does neither."""
+        """Ray's client with a time limit for requests, and errors with their status codes."""
 
         def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
             return super()._do_request(method, endpoint, timeout=_REQUEST_TIMEOUT_S, **options)

@@ -24,18 +24,21 @@ MAX_PIXELS = 100_000_000
 
 
 class RefusedInputError(MlflowException, ValueError):
-    """The input is not a photo. MLflow's server answers 400 with a message of its own class
-    alone, and hides that of any other behind "an unexpected error"."""
+    """The input is not a photo.
+
+    MLflow's server answers 400 with the message of an `MlflowException`; it hides any other message
+    behind "an unexpected error".
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
 
 
 class ServedModel(PythonModel):
-    """Column ``image`` of encoded photos (bytes) → column ``image`` of PNG files (bytes)."""
+    """Turn a column ``image`` of encoded photos (bytes) into a column ``image`` of PNGs (bytes)."""
 
     def load_context(self, context: Any) -> None:
-        """Called by MLflow, by keyword: the parameter must be named ``context``."""
+        """Load the weights. MLflow passes ``context`` by keyword, so the name must stay."""
         data = Path(context.artifacts["generator"]).read_bytes()
         self._engine = Engine(load_generator(data), tile=TILE)
 

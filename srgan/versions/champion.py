@@ -1,7 +1,7 @@
 """Find the champion: the promotion log decides, and the alias ``champion`` in MLflow follows.
 
-Whoever reaches the bucket asks here. Who has MLflow's address alone (`srgan.load`, and strangers
-with ``models:/NAME@champion``) gets the alias, which every look from here corrects.
+Code that can read the bucket asks here. Code that has only MLflow's address (`srgan.load`, and
+strangers with ``models:/NAME@champion``) gets the alias, which every call here corrects.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from srgan.services.mlflow_models import CHAMPION, Registry, parse_address
 from srgan.storage import ObjectStore
 
 Say = Callable[[str], object]
-"""Told about an alias that was corrected."""
+"""Callback that is told about a corrected alias."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Moved:
 
     model: str
     before: int | None
-    """Version that it named; None if there was no alias."""
+    """Version that the alias named; None if there was no alias."""
     after: int
 
     def __str__(self) -> str:
@@ -32,13 +32,13 @@ class Moved:
 
 
 def champion_of(registry: Registry, log: PromotionLog, say: Say) -> ModelRef | None:
-    """Return the champion by the log; None before the first promotion, or where it is `lost`.
+    """Return the champion by the log; None before the first promotion, or if it is `lost`.
 
-    An alias that says otherwise is corrected: a promotion that was interrupted between the log
-    and the alias ends here.
+    Corrects an alias that says otherwise, and so completes a promotion that was interrupted between
+    log and alias.
     """
     if moved := follow(registry, log):
-        # Whoever was interrupted before the alias may not have written the tags either.
+        # A promotion that did not reach the alias may not have written its tags either.
         publish(registry, log, log.entries()[-1])
         say(str(moved))
     return _champion(registry, log)
@@ -47,9 +47,9 @@ def champion_of(registry: Registry, log: PromotionLog, say: Say) -> ModelRef | N
 def find_version(registry: Registry, store: ObjectStore, address: str, say: Say) -> ModelRef:
     """Return the version that ``NAME``, ``NAME@ALIAS`` or ``NAME/VERSION`` means.
 
-    A bare name and ``@champion`` mean the champion by the promotion log. Where the log names none
-    (all versions were imported or refused) the alias is all there is: it may have been set by hand.
-    `RegistryError` if the version does not exist, or the log's champion is `lost`.
+    A bare name and ``@champion`` mean the champion by the promotion log. If the log has none (all
+    versions were imported or refused), they mean the alias, which may have been set by hand.
+    `RegistryError` if the version does not exist, or if the log's champion is `lost`.
     """
     name, alias, version = parse_address(address)
     if version is not None or alias not in (None, CHAMPION):
@@ -63,25 +63,25 @@ def find_version(registry: Registry, store: ObjectStore, address: str, say: Say)
 
 
 def lost(registry: Registry, log: PromotionLog) -> int | None:
-    """The log's champion where the registry has it no more, or has other weights by its number."""
+    """Return the log's champion if it is gone from the registry or has other weights there."""
     return None if _champion(registry, log) else log.champion()
 
 
 def how_lost(model: str, version: int) -> str:
-    """Say what is wrong if the champion is `lost`, and which commands mend it."""
+    """Explain that the champion is `lost`, and name the commands that mend it."""
     return (
         f"{model}: champion version {version} is gone from the registry, or other weights have its "
-        f"number. Make another one champion: `srgan models rollback {model} --reason TEXT` or "
+        f"number. Make another version champion: `srgan models rollback {model} --reason TEXT` or "
         f"`srgan models promote {model}/N --force --reason TEXT`"
     )
 
 
 def follow(registry: Registry, log: PromotionLog) -> Moved | None:
-    """Point the alias at the log's champion; None where it does so already or there is none.
+    """Point the alias at the log's champion; None if it already does, or if there is no champion.
 
-    A champion that was deleted from the registry gets no alias. Looks again after it wrote: of two
-    who follow at the same moment, the slower one may have read an older log and would otherwise
-    leave the alias behind.
+    A champion that was deleted from the registry does not get the alias. After writing, the log is
+    read again: of two processes that follow at once, the slower one may have read an older log and
+    would otherwise leave the alias behind.
     """
     before = registry.alias(log.model, CHAMPION)
     aliased = before
@@ -92,7 +92,7 @@ def follow(registry: Registry, log: PromotionLog) -> Moved | None:
 
 
 def publish(registry: Registry, log: PromotionLog, entry: Entry) -> Moved | None:
-    """Say on the versions what was decided about them, and let the alias follow."""
+    """Tag the versions with what was decided about them, and let the alias follow."""
     concerned = {entry.decision.challenger, *(entry.hand.rolled_back if entry.hand else ())}
     for version in registry.versions(log.model):
         if version.version in concerned:
@@ -102,7 +102,7 @@ def publish(registry: Registry, log: PromotionLog, entry: Entry) -> Moved | None
 
 
 def _champion(registry: Registry, log: PromotionLog) -> ModelRef | None:
-    """The log's champion, where the registry still has it with the weights that were promoted."""
+    """Return the log's champion if the registry still has it with the promoted weights."""
     entry = log.last_promotion()
     if entry is None:
         return None

@@ -1,4 +1,4 @@
-"""Old versions and their data: what the registry and Prefect say of them, and their deletion."""
+"""Find and delete old versions and their data, unless the registry or Prefect needs them."""
 
 import json
 from collections.abc import Callable
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _MODEL_FOLDER = "model"
 _HARMLESS = {"upscale", "revive"}
-"""Flows that make nothing which looks unused while they run."""
+"""Flows whose new objects never look unused while they run."""
 
 
 def plan(
     settings: Settings, store: ObjectStore, running: list[Running], *, keep: int, before: float
 ) -> Plan:
-    """Plan what can go now; `RegistryError` if MLflow cannot be asked."""
+    """Plan what can be deleted now; `RegistryError` if MLflow does not answer."""
     rules = Rules(keep=keep, before=before, in_use=_used_by(store, running))
     with _asking(settings):
         client = mlflow_client(settings)
@@ -38,13 +38,13 @@ def plan(
 
 
 def refuse_while_busy(running: list[Running]) -> None:
-    """`OrchestratorError` while a flow runs that may be about to reuse what looks unused."""
+    """Raise `OrchestratorError` if a running flow may be about to reuse what looks unused."""
     busy = [run for run in running if run.flow not in _HARMLESS]
     if busy:
         listed = ", ".join(f"{run.flow} {run.name!r} ({run.run_id})" for run in busy)
         raise OrchestratorError(
             f"nothing is deleted while flows run that may reuse what looks unused: {listed}. Wait "
-            "for them, or cancel one that is dead: prefect flow-run cancel ID"
+            "for them, or cancel a dead one: prefect flow-run cancel ID"
         )
 
 
@@ -54,7 +54,7 @@ def delete(
     found: Plan,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Delete what `plan` found. A version that got an alias meanwhile stays, with all its data."""
+    """Delete what `plan` found. A version that has got an alias since then stays with its data."""
     client, registry = mlflow_client(settings), Registry(settings)
     for version in found.versions:
         with _asking(settings):
@@ -62,12 +62,12 @@ def delete(
             champions = last_champions(store, record.name)
             if why := needed(record.aliases, record.version, champions):
                 raise RegistryError(
-                    f"{version.name} is needed after all ({why}): what was found is out of date. "
-                    "Run it again; what is deleted so far was needed by nothing"
+                    f"{version.name} is needed after all ({why}): the plan is out of date. Run the "
+                    "command again; everything deleted so far was unused"
                 )
             _delete_files(client, settings, record)
             client.delete_model_version(record.name, str(record.version))
-        # Else its run would look like one that still waits for the registry.
+        # Otherwise its run would look as if it still waited for the registry.
         store.delete(registration_key(record.run, record.name))
         say(f"deleted {version.name}")
     for each in found.waste:
@@ -77,7 +77,7 @@ def delete(
 
 
 def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str, int]]:
-    """Versions that running bulk runs work with: by their batches, and by what they asked for."""
+    """Return versions that running bulk runs use, by their batches and by their parameters."""
     used = set()
     for run in (run for run in running if run.flow == "upscale"):
         for info in store.list(batches_prefix(run.run_id)):
@@ -101,7 +101,7 @@ def _size_bytes(client: "MlflowClient", run_id: str, path: str) -> int:
 
 
 def _delete_files(client: "MlflowClient", settings: Settings, version: VersionRecord) -> None:
-    """The version's files. The MLflow run stays, with its figures and pictures."""
+    """Delete the version's files. The MLflow run stays, with its figures and pictures."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     sharing = [
@@ -117,5 +117,5 @@ def _delete_files(client: "MlflowClient", settings: Settings, version: VersionRe
 
 
 def _asking(settings: Settings) -> AbstractContextManager[None]:
-    consequence = "Without it nobody knows what is needed, so nothing more is deleted"
+    consequence = "Without it, what is needed is unknown, so nothing more is deleted"
     return mlflow_errors(explain=settings, consequence=consequence)

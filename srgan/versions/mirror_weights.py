@@ -1,4 +1,4 @@
-"""Weights of perceptual networks: into the bucket once, since no worker needs the internet."""
+"""Copy weights of perceptual networks into the bucket, so that no worker needs the internet."""
 
 import hashlib
 from pathlib import Path
@@ -28,8 +28,8 @@ def mirror(
 ) -> MirroredWeights:
     """Read weights from an https URL, an S3 URI or a file and publish them in the bucket.
 
-    Without a source, those that torchvision publishes. Nothing is written unless they are whole:
-    digits of the SHA-256 in the file's name must hold, and every layer must be there.
+    The default source is torchvision's download. Nothing is written unless the weights are whole:
+    digits of the SHA-256 in the file's name must match, and every layer must be there.
     """
     source = source or PUBLISHED_WEIGHTS[network].url
     data = fetch_named(settings, source)
@@ -41,9 +41,9 @@ def mirror(
 
 
 def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:
-    """The weights that the bucket has under a network's name, verified.
+    """Return the bucket's weights of a network, verified.
 
-    `CheckpointError` with the command that gets them there where it has none.
+    `CheckpointError` with the command that gets them there if the bucket has none.
     """
     store = open_store(settings)
     found = find_mirrored(store, network)
@@ -56,7 +56,7 @@ def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:
 
 
 def fetch_named(settings: Settings, source: str) -> bytes:
-    """`fetch`, then check digits of the SHA-256 in the file's name: `CheckpointError` on a mismatch."""
+    """`fetch`, and check the SHA-256 digits in the file's name; `CheckpointError` if they differ."""
     data = fetch(settings, source)
     digest = hashlib.sha256(data).hexdigest()
     promised = hash_in_name(source)
@@ -69,7 +69,7 @@ def fetch_named(settings: Settings, source: str) -> bytes:
 
 
 def fetch(settings: Settings, source: str) -> bytes:
-    """The bytes at an https URL, an S3 URI or a path; plain http is refused."""
+    """Return the bytes at an https URL, an S3 URI or a path; plain http is refused."""
     if source.startswith("https://"):
         return _download(source)
     if source.startswith("s3://"):
@@ -91,7 +91,7 @@ def _download(url: str) -> bytes:
             data: bytes = answer.read(_MAX_BYTES + 1)
     except (URLError, OSError) as error:
         raise StorageError(
-            f"cannot download {url} ({error}); where there is no internet, bring the file and "
+            f"cannot download {url} ({error}); without internet access, copy the file here and "
             "give its path: --from FILE"
         ) from error
     if len(data) > _MAX_BYTES:

@@ -1,4 +1,4 @@
-"""New model versions: what was trained here with its lineage, and what others published."""
+"""Register new model versions: models trained here, with their lineage, and imported ones."""
 
 import tempfile
 from pathlib import Path
@@ -25,18 +25,18 @@ from srgan.train.checkpoint import read_generator
 def register_version(
     settings: Settings, store: ObjectStore, model: str, lineage: Lineage
 ) -> ModelRef:
-    """`Registrar.register` with the weights of the lineage's checkpoint."""
+    """Register the weights of the lineage's checkpoint (see `Registrar.register`)."""
     weights = read_generator(store, lineage.checkpoint)
     return Registrar(settings).register(model, weights, lineage)
 
 
 class Registrar(Registry):
-    """The models of one MLflow server, where new versions are made."""
+    """A registry that also makes new versions."""
 
     def register(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
-        """New version of `name` with alias ``challenger``, or the one that this run already has.
+        """Make a version of `name` with alias ``challenger``, or return the one that the run has.
 
-        The alias never goes back to an older version: a run may be registered again much later.
+        The alias never moves back to an older version: a run may be registered again much later.
         `weights` are the safetensors whose SHA-256 is the checkpoint's digest.
         """
         found = self.of_run(name, lineage.checkpoint.run)
@@ -47,10 +47,10 @@ class Registrar(Registry):
         return ref
 
     def register_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
-        """New version of `name`, or the one that the same file made before; no alias moves.
+        """Make a version of `name`, or return the one that the same file made before.
 
-        ``challenger`` is the newest of our own. An imported version is used, and promoted, by its
-        number.
+        No alias moves: ``challenger`` is the newest version that was trained here. An imported
+        version is used and promoted by its number.
         """
         check_name(name)
         found = self.of_run(name, lineage.run)
@@ -72,7 +72,7 @@ class Registrar(Registry):
             f"Imported from `{lineage.source_file}` ({lineage.source_format}, SHA-256 "
             f"`{lineage.source_sha256[:16]}…`). Neither trained nor measured here."
         )
-        # A run for each model's name: two names must not write over each other's artifacts.
+        # One run per model name: two names must not overwrite each other's artifacts.
         with tracked_run(
             self._settings,
             name=lineage.run,
@@ -85,7 +85,7 @@ class Registrar(Registry):
     def _publish(
         self, name: str, weights: bytes, run_id: str, tags: dict[str, str], description: str
     ) -> ModelRef:
-        """The version, once its artifacts are whole below the run."""
+        """Upload the artifacts below the run, then make and return the version."""
         with tempfile.TemporaryDirectory(prefix="srgan-model-") as directory:
             model = Path(directory) / "model"
             save_pyfunc(model, weights)
@@ -105,7 +105,7 @@ class Registrar(Registry):
         return made
 
     def _describe(self, lineage: Lineage) -> str:
-        """Markdown that the version's page shows: figures and the comparison picture."""
+        """Write the Markdown for the version's page: figures and the comparison picture."""
         dataset, evaluation = lineage.dataset, lineage.evaluation
         text = (
             f"Trained on `{dataset.dataset}` version `{dataset.version[:12]}` "

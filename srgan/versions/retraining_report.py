@@ -1,4 +1,4 @@
-"""Everything that the report of a retraining shows, collected from the bucket and MLflow."""
+"""Collect what the report of a retraining shows, from the bucket and MLflow."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ def collect(
     elapsed_s: float,
     links: Mapping[str, str],
 ) -> Content:
-    """Collect what was decided about a version and on which evidence; compute nothing."""
+    """Collect the decision about a version and the evidence for it; compute nothing."""
     store = open_store(settings)
     evidence = _evidence(store, decision)
     evaluation = evidence.evaluation or Registry(settings).record(version).evaluation
@@ -58,7 +58,7 @@ def collect(
 
 
 def _evidence(store: S3Store, decision: PromotionDecision) -> Evidence:
-    """The entry of the promotion log that holds the decision."""
+    """Return the evidence of the log's entry that holds the decision."""
     entries = PromotionLog(store, decision.model).entries()
     return next(each for each in reversed(entries) if each.decision == decision)
 
@@ -86,10 +86,10 @@ def _stage(
 def _photos(
     settings: Settings, store: S3Store, model: str, champion: int | None, now: DatasetRef
 ) -> PhotoChanges | None:
-    """Compared with what the champion before was trained on."""
+    """Return what changed since the photos that the previous champion was trained on."""
     if champion is None:
         return None
     registry = Registry(settings)
     before = registry.record(registry.resolve(f"models:/{model}/{champion}")).dataset
-    # An imported one was trained elsewhere.
+    # An imported champion has no dataset.
     return changes_since(store, before.key, now.key) if before else None

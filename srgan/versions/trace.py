@@ -1,4 +1,4 @@
-"""From an upscaled image or a model version to everything that it was made of, and back."""
+"""Trace an image or a model version to everything that it was made of, and to what used it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -35,10 +35,10 @@ _MODEL = "srgan-model"
 
 
 def trace(settings: Settings, address: str, say: Say) -> Node:
-    """The chain of ``s3://BUCKET/KEY`` of an upscaled image, or of a model version.
+    """Return the chain of an upscaled image (``s3://BUCKET/KEY``) or of a model version.
 
-    `StorageError` when there is no such object, `DataError` when it was not upscaled by this
-    project, `RegistryError` if the version does not exist (any more).
+    `StorageError` if there is no such object, `DataError` if it was not upscaled by this project,
+    `RegistryError` if the version does not exist (any more).
     """
     check_address(address)
     if address.startswith("s3://"):
@@ -48,7 +48,7 @@ def trace(settings: Settings, address: str, say: Say) -> Node:
 
 
 def check_address(address: str) -> None:
-    """`RegistryError` or `ConfigError` for what addresses neither an image nor a version."""
+    """Raise `RegistryError` or `ConfigError` unless this addresses an image or a version."""
     if address.startswith("s3://"):
         split_uri(address)
         return
@@ -59,12 +59,12 @@ def check_address(address: str) -> None:
 
 
 def trace_version(settings: Settings, version: ModelRef) -> Node:
-    """Chain of what a model version was made of, without what used it."""
+    """Return the chain of what a model version was made of, without what used it."""
     return _version(settings, version, uses=())
 
 
 def source_keys(settings: Settings, address: str, say: Say) -> list[str]:
-    """Addresses of all photos that the model of an image, or a version, was trained on."""
+    """Return the addresses of all photos that a version, or an image's model, was trained on."""
     registry, store = Registry(settings), open_store(settings)
     if address.startswith("s3://"):
         version, _ = _made_with(settings, *split_uri(address))
@@ -98,14 +98,14 @@ def _image(settings: Settings, uri: str) -> Node:
 
 
 def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dict[str, str]]:
-    """The version that made an object, and the metadata that says so."""
+    """Return the version that made an object, and the metadata that says so."""
     store = open_store(settings, bucket)
     metadata = store.metadata(key)
     stamp = metadata.get(_MODEL)
     if stamp is None:
         raise DataError(
             f"{store.uri(key)} was not upscaled by this project: its object metadata has no "
-            f"{_MODEL}. Copies keep it only where they are told to; name the object that the "
+            f"{_MODEL}. Copies lose it unless they are told to keep it; name the object that the "
             "flow upscale wrote"
         )
     address, _, digest = stamp.rpartition("@")
@@ -126,7 +126,7 @@ def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dic
 def _bulk_run(
     store: ObjectStore, key: str, metadata: Mapping[str, str]
 ) -> tuple[BulkPlan, Record] | None:
-    """The run that wrote an object, by the records above it; None where they are gone."""
+    """Return the run that wrote an object, by the records above it; None if they are gone."""
     folders = key.split("/")[:-1]
     for depth in range(len(folders), -1, -1):
         keys = sorted(info.key for info in store.list("/".join([*folders[:depth], OWN, ""])))
@@ -173,7 +173,7 @@ def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -
 
 
 def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -> Node:
-    """A training stage, and below it the one that it started from."""
+    """Return the node of a training stage, and below it the stage that it started from."""
     run, *earlier = runs
     store = open_store(settings)
     checkpoint = _checkpoint(store, run)
@@ -223,7 +223,7 @@ def _dataset(settings: Settings, dataset: DatasetRef) -> Node:
 
 
 def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:
-    """Bulk runs that had at least one batch made with a version, the first batch tells."""
+    """Return the bulk runs that used a version, by the spec of their first batch."""
     return tuple(
         Node(
             "used by bulk run",

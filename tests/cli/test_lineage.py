@@ -35,5 +35,5 @@ def test_gc_without_prefect_deletes_nothing_and_says_what_is_missing() -> None:
 def test_gc_refuses_where_prefect_does_not_answer() -> None:
     done = srgan("gc", PREFECT_API_URL=f"{AWAY}/api", MLFLOW_TRACKING_URI=AWAY)
     assert done.returncode == 1
-    assert "error: Prefect's server cannot be asked which flows are running" in done.stderr
+    assert "error: Prefect's server does not say which flows are running" in done.stderr
     assert "nothing was deleted" in done.stderr

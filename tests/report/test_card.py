@@ -20,7 +20,7 @@ def test_a_card_says_what_the_model_was_made_of_how_good_it_is_and_where_it_ends
     assert "- adversarial: 1,200 steps, run `adversarial-2`, loss on mse" in card
     assert "| Minus champion version 1 | mean | 95 % interval |" in card
     assert "| Minus bicubic |" in card
-    assert "Measured on 3 photos alone" in card
+    assert "Measured on only 3 photos" in card
     assert "![comparison](http://mlflow/picture.png)" in card
 
 
@@ -44,7 +44,7 @@ def test_a_card_has_the_figures_on_evaluation_sets_and_the_differences_that_deci
     assert "| SqueezeNet distance | −0.0400 | −0.0600 to −0.0200 |" in measured
 
 
-def test_a_licence_that_nobody_stated_is_a_limit(draw_photo: Callable[..., Any]) -> None:
+def test_a_licence_that_is_not_stated_is_a_limit(draw_photo: Callable[..., Any]) -> None:
     card = model_card(content(draw_photo, licence=None), picture=None)
-    assert "- Nobody has stated the licence" in card
+    assert "- The licence of the training photos is not stated" in card
     assert "## Pictures" not in card

@@ -1,4 +1,4 @@
-"""What jobs cost, on a real object store."""
+"""Costs of jobs, on a real object store."""
 
 import logging
 

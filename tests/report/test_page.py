@@ -27,7 +27,7 @@ Draw = Callable[..., Any]
 
 
 class Collected(html.parser.HTMLParser):
-    """What a browser would load, run and show."""
+    """Addresses, scripts and text that a browser would load, run and show."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ def test_nothing_is_loaded_and_nothing_of_a_users_is_run(draw_photo: Draw) -> No
     assert found.styled == [], "the policy forbids inline styles and handlers"
 
 
-def test_a_link_that_is_no_web_address_is_left_out(draw_photo: Draw) -> None:
+def test_a_link_that_is_not_a_web_address_is_left_out(draw_photo: Draw) -> None:
     page = render(content(draw_photo, links={"click": "javascript:alert(1)"}))
     assert "javascript:" not in page
 

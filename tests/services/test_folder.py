@@ -1,4 +1,4 @@
-"""A folder keeps what an object store promises."""
+"""A folder keeps the promises of an object store."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

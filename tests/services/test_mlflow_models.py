@@ -1,4 +1,4 @@
-"""Model versions on a real MLflow server: lineage, aliases, weights and strangers."""
+"""Model versions on a real MLflow server: lineage, aliases, weights and outside users."""
 
 import io
 import os
@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -27,10 +26,7 @@ from srgan.settings import Settings
 from srgan.versions.register import Registrar
 from tests.support.versions import DATASET, IMPORTED, METRICS, import_lineage, lineage, weights
 
-if TYPE_CHECKING:
-    pass
-
-# Every registration packs and uploads a model, so MLflow's own warnings come along.
+# Every registration packs and uploads a model, which makes MLflow warn.
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
 
@@ -75,7 +71,7 @@ def test_what_is_not_there_is_named(mlflow_settings: Settings, address: str) -> 
         Registry(mlflow_settings).resolve(address)
 
 
-def test_what_is_no_address_is_refused(mlflow_settings: Settings) -> None:
+def test_what_is_not_an_address_is_refused(mlflow_settings: Settings) -> None:
     with pytest.raises(RegistryError, match="is not a model's address; expected"):
         Registry(mlflow_settings).resolve("s3://bucket/model")
 
@@ -103,7 +99,7 @@ def test_importing_srgan_brings_neither_torch_nor_mlflow() -> None:
 
 STRANGER = """
 import sys
-# Without the finder of the editable installation there is no srgan but the one in the model.
+# Without the finder of the editable installation, the only srgan is the one in the model.
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
 sys.path = [entry for entry in sys.path if entry]
 import mlflow, pandas

@@ -1,4 +1,4 @@
-"""Which flow runs count as running, on a real Prefect server."""
+"""Flow runs that count as running, on a real Prefect server."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -43,6 +43,6 @@ def test_what_runs_is_due_or_crashed_a_moment_ago_counts_and_what_is_over_or_pla
 def test_a_server_that_does_not_answer_is_an_error() -> None:
     with (
         temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
-        pytest.raises(OrchestratorError, match="cannot be asked which flows are running"),
+        pytest.raises(OrchestratorError, match="does not say which flows are running"),
     ):
         running_flow_runs()

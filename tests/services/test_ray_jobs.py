@@ -1,4 +1,4 @@
-"""Ray's own client against a job server whose moods a test decides."""
+"""Ray's own client against a job server whose answers each test decides."""
 
 from collections.abc import Iterator
 

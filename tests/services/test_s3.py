@@ -118,7 +118,7 @@ def test_a_file_appears_whole_or_not_at_all(object_store: S3Store, tmp_path: Pat
 
 
 class _Flaky(BaseHTTPRequestHandler):
-    """Breaks every first body off; forgets to acknowledge the first write and stores it."""
+    """A server that breaks off the first body, and stores the first write but answers 503."""
 
     attempts: dict[str, int]
     stored: dict[str, str]

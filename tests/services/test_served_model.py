@@ -1,4 +1,4 @@
-"""What a packed model answers, loaded from its directory as MLflow does."""
+"""Answers of a packed model, loaded from its directory as MLflow does."""
 
 import asyncio
 import base64
@@ -61,7 +61,7 @@ def test_gray_stays_gray(model: Any, draw_photo: Photo, encode_photo: Encode) ->
     assert Image.open(io.BytesIO(png)).mode == "L"
 
 
-def test_a_row_that_is_no_photo_is_named_with_its_reason(
+def test_a_row_that_is_not_a_photo_is_named_with_its_reason(
     model: Any, draw_photo: Photo, encode_photo: Encode
 ) -> None:
     with pytest.raises(ValueError, match="row 1: not_an_image"):

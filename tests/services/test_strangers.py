@@ -1,4 +1,4 @@
-"""Who has only MLflow and the address of the registry: a fresh environment, a server over HTTP."""
+"""Users with only MLflow and the registry's address: a fresh environment, a server over HTTP."""
 
 import base64
 import io
@@ -58,7 +58,7 @@ def environment(registry: str) -> dict[str, str]:
 
 
 def needed_by(lines: list[str]) -> set[str]:
-    """Names of the distributions that requirements name, and of all that those need."""
+    """Return the distributions that requirements name, and all that those need."""
     found: set[str] = set()
     asked = [Requirement(line) for line in lines]
     while asked:
@@ -76,9 +76,9 @@ def needed_by(lines: list[str]) -> set[str]:
 
 
 def fresh_environment(folder: Path, lines: list[str]) -> Path:
-    """Python of a virtual environment that holds these requirements and no other package.
+    """Return the Python of a virtual environment with these requirements and no other package.
 
-    Its packages are links to the installed ones: what `pip install` would fetch, without network.
+    Its packages are links to the installed ones, so it needs no network.
     """
     venv.create(folder, with_pip=False, symlinks=True)
     (packages,) = folder.glob("lib/python*/site-packages")
@@ -161,7 +161,7 @@ def test_mlflow_models_serve_answers_a_photo_over_http(
         found = np.asarray(Image.open(io.BytesIO(base64.b64decode(result["image"]))))
         np.testing.assert_array_equal(found, expected)
     finally:
-        # The group: mlflow starts uvicorn as a child of its own.
+        # The whole group, because mlflow starts uvicorn as a child.
         os.killpg(server.pid, 15)
         server.wait(30)
 

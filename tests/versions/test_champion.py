@@ -1,4 +1,4 @@
-"""Who is champion: the promotion log says so, whatever happened to the alias in MLflow."""
+"""The champion is the one of the promotion log, whatever happened to MLflow's alias."""
 
 import secrets
 

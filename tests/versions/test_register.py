@@ -1,4 +1,4 @@
-"""New model versions on a real MLflow server: of a run once, of a file once."""
+"""New model versions on a real MLflow server: one per run, one per file."""
 
 import hashlib
 
@@ -13,7 +13,7 @@ from srgan.version import numerics_version, release_version
 from srgan.versions.register import Registrar
 from tests.support.versions import IMPORTED, import_lineage, lineage, weights
 
-# Every registration packs and uploads a model, so MLflow's own warnings come along.
+# Every registration packs and uploads a model, which makes MLflow warn.
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
 

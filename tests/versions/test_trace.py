@@ -1,4 +1,4 @@
-"""From an image to everything that it was made of, on a real registry and object store."""
+"""Trace an image to everything that it was made of, on a real registry and object store."""
 
 import hashlib
 from collections.abc import Callable
@@ -136,7 +136,7 @@ def upscale(store: S3Store, run: BulkRun) -> None:
         destination=run.destination.address,
         model=run.model,
         config=run.config,
-        code_version="1",
+        release_version="1",
     )
     store.put(f"runs/upscale-{run.name}/000000/spec.json", to_json(spec))
     Batch(run, Engine(GENERATOR, tile=64), decode).run(0, read_batch(run, 0))
@@ -167,7 +167,7 @@ def test_an_image_leads_to_its_version_runs_dataset_photos_code_and_figures(
     stage = version.origins[0]
     assert stage.title == upscaled.run
     assert '"learning_rate"' in stage.facts["config"]
-    assert stage.facts["code"] == "0.1.0+c"
+    assert (stage.facts["code"], stage.facts["release"]) == ("c", "0.1.0+c")
     assert "/runs/" in stage.facts["page"]
     assert stage.origins[0].title == upscaled.pretrained_run
     dataset = by_kind(chain)["trained on dataset"]

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: `render` puts the parts of a report into the template."""
+"""One self-contained HTML page: `render` puts the sections of a report into the template."""
 
 import base64
 import hashlib
@@ -9,15 +9,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from srgan.report.content import Content
-from srgan.report.sections import dataset_section, figures_section, headline, times_section
+from srgan.report.sections import (
+    dataset_section,
+    figures_section,
+    headline,
+    times_section,
+    viewers_section,
+)
 from srgan.report.training import training_section
-from srgan.report.viewers import viewers_section
 
 
 def render(content: Content) -> str:
-    """The page. It loads nothing, and its policy lets it run nothing but its own script.
+    """Render the page. It loads nothing, and its policy allows only its own script to run.
 
-    Whatever comes from users (names, keys, sentences) is escaped by the template.
+    The template escapes everything that comes from users (names, keys, sentences).
     """
     decision = content.decision
     css, script = _file("report.css"), _file("report.js")
@@ -27,7 +32,7 @@ def render(content: Content) -> str:
             f"style-src '{_hash(css)}'; script-src '{_hash(script)}'; "
             "base-uri 'none'; form-action 'none'"
         ),
-        # Both are ours and contain no closing tag; escaped they would not be what was hashed.
+        # Both are our own and contain no closing tag; escaping would change what was hashed.
         css=Markup(css),  # noqa: S704  # not from users
         js=Markup(script),  # noqa: S704  # not from users
         decision=decision,
@@ -61,5 +66,5 @@ def _file(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Source expression of the policy that allows exactly this inline text."""
+    """Return the policy's source expression that allows exactly this inline text."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
