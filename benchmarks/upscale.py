@@ -36,9 +36,9 @@ Pixels = NDArray[np.uint8]
 Upscale = Callable[[Pixels], object]
 
 PLAIN_TILE, PLAIN_CONTEXT = 192, 10
-"""What tools that cut tiles take by default: too little context to be free of seams."""
+"""Default of tools that cut tiles: too little context to be free of seams."""
 MFLOP_PER_PIXEL = 4.44
-"""Of one LR pixel through SRResNet 16×64 ×4."""
+"""FLOP of one LR pixel through SRResNet 16×64 ×4."""
 MATRIX_SIDE = 2048
 _LIMIT = torch.bfloat16 if computes_bf16(torch.device("cpu")) else torch.float32
 """Number format of the matrix products: the fastest that the processor computes."""

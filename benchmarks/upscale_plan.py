@@ -66,7 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--extrapolate", type=int, default=1_000_000)
-    parser.add_argument("--drawn", type=int, help="only plan so many keys, without a store")
+    parser.add_argument("--drawn", type=int, help="only plan this many keys, without a store")
     parser.add_argument("--home", help=argparse.SUPPRESS)
     parser.add_argument("--destination", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -132,7 +132,7 @@ def _plan_in_process(stack: Stack, destination: str) -> dict[str, float]:
 
 
 class _Drawn:
-    """What a plan asks of a bucket, with a drawn listing; what is written is not kept."""
+    """A bucket with a drawn listing, as a plan needs it; it keeps nothing that is written."""
 
     bucket = "drawn"
 
@@ -186,7 +186,7 @@ def _measured_plan(source: Place, destination: Place) -> dict[str, float]:
 
 
 def _memory_mb(what: str) -> float:
-    """Of this process (man 5 proc); `getrusage` would count what it was forked from, too."""
+    """Peak memory of this process (man 5 proc); `getrusage` would count its parent too."""
     text = Path("/proc/self/status").read_text()
     return int(text.split(f"{what}:")[1].split()[0]) / 1024
 

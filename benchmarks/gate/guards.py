@@ -1,4 +1,4 @@
-"""How near good outputs come to the limits of the gate's guards.
+"""Measure how near good outputs come to the limits of the gate's guards.
 
 ``python benchmarks/gate/guards.py GENERATOR PHOTOS [PHOTOS ...]``: worst artifacts of bicubic and
 of a generator (safetensors) on crops of the photos in the folders and of the demo's.

@@ -1,4 +1,4 @@
-"""How far apart photos and their copies look to the hash that finds near-duplicates.
+"""Measure how far apart photos and their copies are for the hash that finds near-duplicates.
 
 ``python benchmarks/gate/looks.py PHOTOS [PHOTOS ...]``: the nearest pairs of different files in the
 folders, and the farthest copy of each kind.

@@ -1,4 +1,4 @@
-"""What each layer's feature scale would have to be: ``feature_scale.py NETWORK WEIGHTS PHOTOS``.
+"""Compute the feature scale that each layer needs: ``feature_scale.py NETWORK WEIGHTS PHOTOS``.
 
 Bicubic ×4 against the original on crops of real photos: the scale at which the loss on the
 layer's features is as large as the MSE of the pixels in [−1, 1].

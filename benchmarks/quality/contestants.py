@@ -1,4 +1,4 @@
-"""Who is compared: networks with their recipes in steps, and the ablations of the fast one."""
+"""Contestants: networks with their recipes in steps, and the ablations of the fast one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _DATA: dict[str, dict[str, object]] = {
 """Ablations of data instead of the stage."""
 
 _LONGER: dict[str, object] = {"steps": 2800, "checkpoint_every": 200}
-"""Of the GANs: 10 to 20 minutes on two cores with bf16, ten times the stage of the recipe."""
+"""Steps of the GANs: 10 to 20 minutes on two cores with bf16, ten times the recipe's stage."""
 _SEEDS = (0, 1, 2)
 ABLATION_STEPS = 300
 GAN_ABLATION_STEPS = 100
@@ -89,7 +89,7 @@ def networks(weights: str) -> list[Contestant]:
 
 
 def ablations() -> Iterator[tuple[str, list[Contestant]]]:
-    """What is taken away from the shortened fast recipe, and the trainings: one for each seed."""
+    """Options that are taken away from the shortened fast recipe, and a training for each seed."""
     steps = ABLATION_STEPS
     rate = RECIPE.pretrain.learning_rate.model_copy(update={"warmup_steps": steps // 20})
     whole = RECIPE.pretrain.model_copy(

@@ -35,7 +35,7 @@ class Comparison:
 
 
 def write_page(path: Path, comparison: Comparison) -> None:
-    """The page; plots and strips lie beside it in a folder of its name."""
+    """Write the page; plots and strips lie next to it in a folder with the same name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = [
         _head(comparison),

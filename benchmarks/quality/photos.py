@@ -1,4 +1,4 @@
-"""What is trained and measured on: crops of a folder of photos, and sets of HR and LR images."""
+"""Photos to train and measure on: crops of a folder, and sets of HR and LR images."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ def open_training_crops(photos: Sequence[Path], out: Path, config: DataConfig) -
         if not crops:
             raise DataError(f"no photo for training holds a crop of {config.crop_size} pixels")
         np.save(shard, np.stack(crops))
-        np.save(owners, np.array(photo_of))  # last: whoever finds it finds the crops
+        np.save(owners, np.array(photo_of))  # last: a reader that finds it also finds the crops
     numbers = np.load(owners).tolist()
     return Crops(
         size=config.crop_size,

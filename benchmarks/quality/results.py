@@ -1,4 +1,4 @@
-"""Figures of every method, measured once per generator file and kept beside it."""
+"""Figures of every method, measured once per generator file and kept next to it."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ _WITHOUT_EMA = "the average of weights (EMA)"
 
 @dataclass(frozen=True)
 class Training:
-    """What a trained network's table row and curve are made of."""
+    """Values behind a trained network's table row and curve."""
 
     contestant: Contestant
     num_parameters: int

@@ -1,4 +1,4 @@
-"""Details from every method side by side, for the eye that figures do not replace."""
+"""Details from every method side by side, because figures do not replace the eye."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -17,7 +17,7 @@ _WARM, _ROUNDS = 2, 7
 def time_steps(contestants: list[Contestant], weights: bytes, out: Path) -> dict[str, float]:
     """Median seconds per step by the contestants' folders; what was measured before is kept.
 
-    Wants an idle machine, of which it takes all cores.
+    Needs an idle machine and uses all of its cores.
     """
     path = out / _TIMES
     known = json.loads(path.read_text()) if path.exists() else {}

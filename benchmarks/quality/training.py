@@ -33,7 +33,7 @@ _CPU = torch.device("cpu")
 
 @dataclass
 class Lab:
-    """Where trainings find what they need and leave what they made."""
+    """Places of the inputs and results of trainings."""
 
     out: Path
     photos: list[Path]

@@ -4,7 +4,7 @@
 
 Sections: pretrain, gan, warm, cold, ddp; all of them by default. ``--quality`` trains six short
 schedules besides, minutes each. ``--tiny`` shows that the script runs; its figures mean nothing.
-Wants a quiet machine: sides are measured in turn, yet share the processors with nobody.
+Needs a quiet machine: sides are measured in turn and must not share the processors.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How fast patches come: warm from mapped shards, in a running training, and cold from S3."""
+"""Rate of patches: warm from mapped shards, in a running training, and cold from S3."""
 
 import statistics
 import tempfile

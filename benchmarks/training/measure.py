@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """Extent of the measurement."""
 
     rounds: int = 7
     steps: int = 3

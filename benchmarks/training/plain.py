@@ -1,4 +1,4 @@
-"""What a straightforward training script does: eager, fp32, NCHW, torch's own layers."""
+"""A straightforward training script: eager, fp32, NCHW, torch's own layers."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What a training will take on GPUs, by calculation: operations and kept activations per patch.
+"""Calculate what a training will take on GPUs: operations and kept activations per patch.
 
     python -m benchmarks.training.planner [PATCH ...]
 
@@ -29,13 +29,13 @@ PRETRAIN_STEPS, GAN_STEPS, BATCH = 10**6, 2 * 10**5, 16
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one patch, and the number of kernels of a step, which no batch changes."""
+    """Work for one patch, and the number of kernels of a step, which does not depend on the batch."""
 
     flops: float
     kept_bytes: float
     kernels: float
     tf32_flops: float = 0.0
-    """Of the perceptual network, which computes in float32."""
+    """FLOP of the perceptual network, which computes in float32."""
 
     def step_s(self, batch: int) -> float:
         """Seconds of a step on one GPU."""
@@ -85,7 +85,7 @@ def _stages(patch: int) -> dict[str, Cost]:
 
 
 class _Kernels(TorchDispatchMode):
-    """Counts operations that are no views."""
+    """Counts operations that are not views."""
 
     count = 0
 

@@ -1,4 +1,4 @@
-"""Whether speed costs quality: short schedules of SRResNet in fp32 and bf16, three seeds each."""
+"""Cost of speed in quality: short schedules of SRResNet in fp32 and bf16, three seeds each."""
 
 import statistics
 

@@ -53,7 +53,7 @@ def scaling(size: Size) -> None:
 
 
 def _run(num_ranks: int, num_threads: int, size: Size) -> dict[str, float]:
-    """What rank 0 measured."""
+    """Measurements of rank 0."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as started:
         processes = []
         for rank in range(num_ranks):

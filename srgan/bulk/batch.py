@@ -298,7 +298,7 @@ class _InFlight:
 
     item: Item
     row: Record
-    """As much of it as is known so far."""
+    """The record as far as it is known now."""
     photo: Photo | None = None
     format: str = ""
     output: Photo | None = None

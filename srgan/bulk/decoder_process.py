@@ -1,6 +1,6 @@
 """The child process of `decoders`, and what passes through its pipes: lengths, JSON, plain bytes.
 
-It decodes one image after the other. No pickles: whoever takes over a decoder with a hostile file
+It decodes one image after the other. No pickles: an attacker who takes over a decoder with a hostile file
 must not take over its parent too.
 """
 
@@ -32,9 +32,9 @@ class Request:
     size_bytes: int
     max_pixels: int
     memory_bytes: int
-    """What decoding may take on top of what the process holds already."""
+    """Memory that decoding may take on top of what the process holds already."""
     alarm_s: int
-    """When the kernel ends the process if nobody else has."""
+    """Time limit after which the kernel ends the process."""
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class Finished(Sums):
     num_failed: int = 0
     source_bytes: int = 0
     megapixels: float = 0.0
-    """Of outputs that were made; 0 for images that were done before."""
+    """Megapixels of outputs that were made; 0 for images that were done before."""
 
 
 class BatchProgress:

@@ -17,17 +17,17 @@ class Place:
     address: str
     store: ObjectStore
     is_own_bucket: bool = False
-    """Whether it lies in the project's own bucket, where not every object is a photo."""
+    """True in the project's own bucket, where not every object is a photo."""
 
     @property
     def prefix(self) -> str:
-        """What all keys below the address begin with."""
+        """Beginning of all keys below the address."""
         return prefix_of(self.address)[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What an output depends on besides its source: the same stamp gives the same pixels."""
+    """Everything besides its source that an output depends on: one stamp gives the same pixels."""
 
     model: str
     config_digest: str
@@ -35,10 +35,10 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class BulkRun:
-    """Who reads sources, or reads and writes outputs and records, is given this."""
+    """Passed to everything that reads sources, or reads and writes outputs and records."""
 
     name: str
-    """Of the folder ``<destination>/_srgan/<name>/`` that the run keeps its own objects in."""
+    """Name of the folder ``<destination>/_srgan/<name>/`` that holds the objects of the run."""
     source: Place
     destination: Place
     model: ModelRef

@@ -20,7 +20,7 @@ _COLUMN = "key"
 _ROWS = 10_000
 
 Row = tuple[str, object]
-"""Where a value stands (``line 3``), and the value."""
+"""Place of a value (``line 3``), and the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class KeyList:
 
     path: Path
     address: str
-    """Where the user keeps it; its suffix tells the kind."""
+    """Address of the user's file; its suffix tells the kind."""
 
 
 def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:

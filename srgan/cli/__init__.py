@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 class _App(typer.Typer):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """What this project raises on purpose is a message, not a traceback."""
+        """Show errors that this project raises on purpose as messages, not as tracebacks."""
         try:
             return super().__call__(*arguments, **options)
         except SrganError as error:
@@ -70,7 +70,7 @@ def down() -> None:
 
 @stack_app.command()
 def status() -> None:
-    """How each service is; exit code 1 unless all of them run."""
+    """Show the state of each service; exit code 1 unless all of them run."""
     stack = _stack()
     states = _print_services(stack)
     for name in (name for name, state in states.items() if state == "failed"):
@@ -130,7 +130,7 @@ def deploy() -> None:
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this one as JSON")] = None,
 ) -> None:
-    """What there is to train: named, complete configs."""
+    """List the recipes (complete named configs), or print one."""
     from srgan.recipes import RECIPES, get_recipe
 
     if name:

@@ -47,7 +47,7 @@ def show(
         str, typer.Argument(metavar="MODEL", help="NAME (its champion), NAME@ALIAS or NAME/VERSION")
     ],
 ) -> None:
-    """Where a version comes from, its figures, and the promotion log of its model."""
+    """Show the origin and figures of a version, and the promotion log of its model."""
     from srgan.cli.tables import figures_table, lineage_table, log_table, show_tables
 
     with services_for() as services:
@@ -187,7 +187,7 @@ def repair(
 
 
 def _challenger(services: Services, address: str) -> "VersionRecord":
-    """What an address means as a challenger: a bare name is the newest one."""
+    """Resolve an address as a challenger: a bare name means the newest one."""
     from srgan.services.mlflow_models import CHALLENGER, parse_address
 
     name, alias, version = parse_address(address)

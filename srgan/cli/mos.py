@@ -23,7 +23,7 @@ def import_ratings(
     from srgan.promotion.opinions import keep_study, parse_ratings, read_studies
 
     if not file.is_file():
-        raise ConfigError(f"{file} is no file")
+        raise ConfigError(f"{file} does not exist or is not a file")
     ratings = parse_ratings(file.name, file.read_bytes())
     with services_for(model) as services:
         known = {each.ref.version for each in services.registry.versions(model)}

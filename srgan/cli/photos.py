@@ -56,7 +56,7 @@ def upscale(
     ],
     scale: Annotated[
         float | None,
-        typer.Option(help="How much larger; default: the model's own, for interpolation 4"),
+        typer.Option(help="Factor; default: the model's own scale, 4 for interpolation"),
     ] = None,
     size: Annotated[
         str | None,
@@ -202,7 +202,7 @@ def _perceptual_weights(network: "FeatureNetwork", source: str) -> bytes:
 def _size_bytes(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MG]i?B)", text)
     if match is None:
-        raise ConfigError(f"--memory {text!r} is no size; write it as 2GiB or 1500MB")
+        raise ConfigError(f"--memory {text!r} is not a size; write it as 2GiB or 1500MB")
     return int(float(match[1]) * _UNITS[match[2]])
 
 

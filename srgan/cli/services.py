@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """Where models and their history are."""
+    """Store and registry, which hold models and their history."""
 
     settings: "Settings"
     store: "S3Store"
@@ -42,7 +42,7 @@ class Services:
 def services_for(model: str | None = None) -> Iterator[Services]:
     """Store and registry; what MLflow raises inside is a message that names its address.
 
-    `RegistryError` at once where MLflow does not answer, or has no model of that name.
+    `RegistryError` at once if MLflow does not answer or does not have a model of that name.
     """
     from srgan.services.mlflow_models import Registry
     from srgan.services.mlflow_runs import mlflow_errors, require_answer

@@ -90,7 +90,7 @@ def versions_table(
 
 
 def standing_of(version: int, entries: Sequence[Entry]) -> str:
-    """What the log last said of a version, in a few words."""
+    """Return the last decision about a version, in a few words."""
     for entry in reversed(entries):
         day = entry.time[:10]
         if entry.hand and version in entry.hand.rolled_back:
@@ -108,7 +108,7 @@ def standing_of(version: int, entries: Sequence[Entry]) -> str:
 
 
 def lineage_table(version: "VersionRecord") -> "Table":
-    """What is recorded with a version."""
+    """Return the record of a version."""
     rows = {
         "alias": ", ".join(sorted(version.aliases or ())) or "–",
         "training run": version.run,
@@ -195,7 +195,7 @@ def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Tab
 
 
 def what_differs(first: "VersionRecord", second: "VersionRecord") -> str:
-    """Which of the things that versions are made of are not the same."""
+    """Say which inputs of two versions differ."""
     found = what_changed(first.inputs, second.inputs)
     return f"they differ in {', '.join(found)}" if found else "made of the same data, recipe, code"
 

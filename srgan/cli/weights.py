@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
     """Generator on the CPU in eval mode, from a file of ours or of others, or ``models:/…``.
 
-    `others` is what the command takes besides, for the message of a `ConfigError`.
+    `others` lists what else the command accepts, for the message of a `ConfigError`.
     """
     if model.startswith("models:/"):
         from srgan.services.mlflow_models import load
@@ -27,7 +27,9 @@ def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
     file = Path(model)
     if not file.is_file():
         known = (*others, "a weights file", "models:/NAME@ALIAS or models:/NAME/VERSION")
-        raise ConfigError(f"no model {model!r}: it is no file; expected {', '.join(known)}")
+        raise ConfigError(
+            f"no model {model!r}: that file does not exist; expected {', '.join(known)}"
+        )
     from srgan.models.foreign import import_generator
 
     try:
@@ -37,11 +39,11 @@ def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
 
 
 def check_target(target: Path) -> None:
-    """`ConfigError` for a file that exists, which is never overwritten, or has no folder."""
+    """`ConfigError` if the file exists (it is never overwritten) or its folder does not."""
     if target.exists():
         raise ConfigError(f"{target} exists; choose another one with --to")
     if not target.parent.is_dir():
-        raise ConfigError(f"{target.parent} is no folder; make it first")
+        raise ConfigError(f"the folder {target.parent} does not exist; make it first")
 
 
 weights_app = typer.Typer(help="Weights of perceptual networks.", no_args_is_help=True)
@@ -72,7 +74,9 @@ def import_weights(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Weights that others published")],
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="Result; default: FILE.safetensors beside it, unless registered"),
+        typer.Option(
+            "--to", help="Result; default: FILE.safetensors next to it, unless registered"
+        ),
     ] = None,
     register: Annotated[
         str | None,
@@ -84,7 +88,7 @@ def import_weights(
     from srgan.models.interchange import dump_generator
 
     if not file.is_file():
-        raise ConfigError(f"{file} is no file")
+        raise ConfigError(f"{file} does not exist or is not a file")
     target = to if to or register else file.with_suffix(".safetensors")
     if target:
         check_target(target)

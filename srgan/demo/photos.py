@@ -36,7 +36,7 @@ _DIGEST = "sha256"
 
 @dataclass(frozen=True)
 class Synced:
-    """What bringing a prefix up to date took."""
+    """Changes that brought a prefix up to date."""
 
     num_uploaded: int
     num_unchanged: int
@@ -68,7 +68,7 @@ def photos_in(folder: Path) -> tuple[dict[str, Path], int]:
     `ConfigError` when there are none. Hidden files and folders are passed by.
     """
     if not folder.is_dir():
-        raise ConfigError(f"PHOTOS={folder} is no folder")
+        raise ConfigError(f"PHOTOS={folder} is not a folder")
     named = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))

@@ -28,7 +28,7 @@ _WHAT_IT_SHOWS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the demo shows at its end."""
+    """Results that the demo shows at its end."""
 
     newest: ModelRef
     """The version that was trained last, champion or not."""

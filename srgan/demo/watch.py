@@ -41,12 +41,12 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Moment:
-    """What a run does now."""
+    """Present activity of a run."""
 
     doing: str
     step: int = 0
     steps: int = 0
-    """0 where nobody counts."""
+    """0 if there is nothing to count."""
     detail: str = ""
 
 

@@ -71,7 +71,7 @@ def service_environment(state: State) -> dict[str, str]:
         # Seven processes and 600 MB for background jobs that nothing here asks for.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        # A stopping head would wait 30 s for jobs that nobody moves to another node.
+        # A stopping head would wait 30 s for jobs to move to another node, which does not exist here.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         "SRGAN_RUNTIME": str(state.runtime),
         "SRGAN_MLFLOW_ARTIFACTS": f"s3://{BUCKET}/{mlflow_folder()}",

@@ -14,7 +14,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def answers(service: str, state: State) -> bool:
-    """Whether `service` does its work now; a refused or late answer is False."""
+    """True if `service` works now; a refused or late answer is False."""
     probe = {
         "s3": _s3_answers,
         "prefect": _prefect_answers,

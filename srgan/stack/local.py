@@ -105,7 +105,7 @@ class Stack:
         return running
 
     def status(self) -> list[ServiceStatus]:
-        """How each service is, from supervisor and from a request to it."""
+        """State of each service, from supervisor and from a request to it."""
         current = self.state
         programs = self._supervisor.programs() if self._supervisor.is_running() else {}
         return [self._status(name, programs.get(name, _STOPPED), current) for name in SERVICES]
@@ -146,7 +146,7 @@ class Stack:
             processes.end_processes(left)
         taken = replace_taken_ports(current)
         if taken:
-            report(f"ports taken by other programs, chosen anew: {', '.join(taken)}")
+            report(f"ports taken by other programs, chosen again: {', '.join(taken)}")
             current = self.state
         create_runtime(current)
         config = environment.CHECKOUT / "infra" / "local" / "supervisord.conf"

@@ -1,4 +1,4 @@
-"""Which processes belong to a stack, so that `down` leaves none and touches no other."""
+"""Find the processes of a stack, so that `down` ends all of them and no others."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def find_processes(runtime: Path) -> set[Process]:
 
 
 def is_alive(process: Process) -> bool:
-    """Whether it still runs; one that only waits for its parent to notice its end does not."""
+    """True while it runs; False for a zombie that waits for its parent to notice its end."""
     try:
         return _stat(process.pid)[1] == process.started and _state(process.pid) != "Z"
     except (OSError, ValueError):

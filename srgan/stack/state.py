@@ -1,4 +1,4 @@
-"""What the local stack remembers in its home: ports, generated credentials, short folders."""
+"""State of the local stack in its home: ports, generated credentials, short folders."""
 
 import hashlib
 import json
@@ -93,7 +93,7 @@ def create_state(home: Path) -> State:
 
 
 def replace_taken_ports(state: State) -> list[str]:
-    """Choose anew the remembered ports that others listen on by now; names of those."""
+    """Choose again the remembered ports that other programs now listen on; return their names."""
     taken = [name for name, port in state.ports.items() if not is_free(port)]
     if taken:
         _write_ports(state.home, state.ports | choose_ports(taken))
@@ -131,7 +131,7 @@ def choose_ports(names: Iterable[str]) -> dict[str, int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on `port`."""
+    """True if no program listens on `port`."""
     with socket.socket() as probe:
         return _binds(probe, port)
 

@@ -19,7 +19,7 @@ _START_S = 15.0
 
 @dataclass(frozen=True)
 class ProgramState:
-    """What supervisor knows of one service."""
+    """State of one service, from supervisor."""
 
     state: str
     """STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."""

@@ -62,12 +62,14 @@ def test_no_file_is_overwritten(theirs: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_missing_is_named(theirs: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="missing is no folder"):
+    with pytest.raises(ConfigError, match="missing does not exist"):
         export(str(theirs), tmp_path / "missing" / "model.onnx")
 
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no model 'bicubic': it is no file; expected a weights"):
+    with pytest.raises(
+        ConfigError, match="no model 'bicubic': that file does not exist; expected a weights"
+    ):
         export("bicubic", tmp_path / "model.onnx")
     (tmp_path / "text.pth").write_bytes(b"text")
     with pytest.raises(CheckpointError, match=r"text\.pth: this is neither"):

@@ -160,7 +160,7 @@ def test_a_plan_refuses_a_disk_that_is_too_small(
 
 @pytest.mark.parametrize("memory", ["2", "2 GIB", "-1GiB", "lots", "1TiB", ""])
 def test_a_budget_that_is_no_size_is_refused(memory: str, photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"--memory '{memory}' is no size; write it as 2GiB"):
+    with pytest.raises(ConfigError, match=f"--memory '{memory}' is not a size; write it as 2GiB"):
         upscale(photos, tmp_path / "large", model="bicubic", memory=memory)
 
 
