@@ -1,16 +1,16 @@
-"""Digests by which a refactoring proves that weights, figures and pixels stayed the same.
+"""Print digests that show whether weights, figures and pixels stayed the same.
 
     python benchmarks/digests.py > before.txt
     python benchmarks/digests.py --against before.txt
     python benchmarks/digests.py --recipe tiny.json    # from `srgan recipes tiny`, at any commit
 
-Starts the whole local stack in a temporary home and retrains, with two workers, on photos drawn
-from a seed; trains the same recipe again with one worker; upscales a few files with the new
-version. Prints one line for each thing that must not change, and with `--against` exits 1 if a
-line differs from that file. Compare on one machine: other processors round differently.
+Starts the whole local stack in a temporary home, retrains with two workers on photos drawn from a
+seed, trains the same recipe again with one worker, and upscales a few files with the new version.
+Prints one line for each thing that a refactoring must not change; with `--against`, exits with 1 if
+a line differs from that file. Compare on one machine, because other processors round differently.
 
-It uses the `srgan` command, the deployments and the bucket and imports nothing of the project, so
-that it runs unchanged before and after every move of the code.
+It uses the `srgan` command, the deployments and the bucket, and imports nothing from the project.
+So it runs unchanged before and after every move of code.
 """
 
 import argparse
@@ -39,15 +39,17 @@ LIMIT_S = 1800
 
 
 def main() -> None:
-    """Print the digests, and compare them where that was asked for."""
+    """Print the digests, and compare them if asked to."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--against", type=Path, help="output of an earlier run")
-    parser.add_argument("--recipe", default="tiny", help="name, or a JSON file with a whole one")
+    parser.add_argument(
+        "--recipe", default="tiny", help="name of a recipe, or a JSON file with one"
+    )
     options = parser.parse_args()
-    # Read first: a missing file would be found after minutes.
+    # Read first, because otherwise a missing file would be found after minutes.
     before = _parse(options.against.read_text()) if options.against else None
     now: dict[str, str] = {}
-    # As Ctrl-C does: the services are ended then, too.
+    # SIGTERM also ends the services, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "home")
@@ -69,11 +71,11 @@ def main() -> None:
 
 
 class Stack:
-    """The local stack of this checkout, reached as a user would."""
+    """The local stack of this checkout, used from outside as a user would."""
 
     def __init__(self, home: Path) -> None:
         path = os.pathsep.join([str(PROGRAMS), os.environ["PATH"]])
-        # The Ray node and the worker inherit PYTHONPATH: they run this checkout's code, too.
+        # The Ray node and the worker inherit PYTHONPATH, so they run this checkout's code too.
         self.env = {
             **os.environ,
             "SRGAN_HOME": str(home),
@@ -100,7 +102,7 @@ class Stack:
         )
 
     def srgan(self, *arguments: str) -> str:
-        """`srgan ARGUMENTS`; returns what it prints."""
+        """Run `srgan ARGUMENTS`; return its output."""
         return self._run(str(PROGRAMS / "srgan"), *arguments)
 
     def flow(self, deployment: str, **parameters: object) -> None:
@@ -109,7 +111,7 @@ class Stack:
         self._run(*run, "--params", json.dumps(parameters))
 
     def recipe(self, name_or_file: str) -> dict[str, Any]:
-        """A whole recipe, from a file or by its name."""
+        """Read a whole recipe from a file, or by its name."""
         file = Path(name_or_file)
         found = file.read_text() if file.exists() else self.srgan("recipes", name_or_file)
         recipe: dict[str, Any] = json.loads(found)
@@ -125,7 +127,7 @@ class Stack:
         return data
 
     def keys(self, prefix: str) -> list[str]:
-        """All keys below a prefix, sorted."""
+        """List all keys below a prefix, sorted."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return sorted(each["Key"] for page in pages for each in page.get("Contents", []))
 
@@ -146,7 +148,7 @@ class Stack:
 
 
 def digests(stack: Stack, recipe: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names and digests, in the order in which the pipeline makes what they stand for."""
+    """Names and digests, in the order in which the pipeline makes these things."""
     yield "recipe", _sha256(json.dumps(recipe, sort_keys=True).encode())
     for seed in range(8):
         stack.put(f"{PHOTOS}/{seed}.png", _photo(seed, 200, 160, "PNG"))
@@ -165,7 +167,7 @@ def digests(stack: Stack, recipe: dict[str, Any]) -> Iterator[tuple[str, str]]:
     two_workers = _results(stack)
     yield from _weights(two_workers, "2 workers")
     yield from _evaluation(stack)
-    # The name of a stage leaves out the number of workers: without force the result is reused.
+    # A stage's name does not hold the number of workers: without force, its result is reused.
     stack.flow(
         "train-recipe/train-recipe", dataset=DATASET, recipe=recipe, num_workers=1, force=True
     )
@@ -203,7 +205,7 @@ def _evaluation(stack: Stack) -> Iterator[tuple[str, str]]:
 
 
 def _numbers(value: Any) -> Iterator[float]:
-    """Numbers of a JSON value by sorted names; names, keys and versions of code are left out."""
+    """Numbers of a JSON value by sorted names; names, keys and code versions are left out."""
     if isinstance(value, dict):
         for name in sorted(value):
             yield from _numbers(value[name])
@@ -215,7 +217,7 @@ def _numbers(value: Any) -> Iterator[float]:
 
 
 def _upscaled(stack: Stack) -> Iterator[tuple[str, str]]:
-    # Sizes that the tiles do not divide, both formats, a gray image, an alpha channel.
+    # Sizes that are not multiples of tiles, both formats, a gray image, an alpha channel.
     stack.put(f"{SMALL}/a.png", _photo(100, 50, 40, "PNG"))
     stack.put(f"{SMALL}/b.jpg", _photo(101, 333, 217, "JPEG"))
     stack.put(f"{SMALL}/deep/gray.png", _photo(102, 41, 67, "PNG", "L"))
@@ -233,7 +235,7 @@ def _upscaled(stack: Stack) -> Iterator[tuple[str, str]]:
 
 
 def _photo(seed: int, width: int, height: int, format: str, mode: str = "RGB") -> bytes:
-    """Random overlapping discs: edges at every scale, as in photographs."""
+    """Draw random overlapping discs: edges at every scale, as in photographs."""
     random = np.random.default_rng(seed)
     image = Image.new(mode, (width, height))
     draw = ImageDraw.Draw(image)
@@ -254,7 +256,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _parse(text: str) -> dict[str, str]:
-    """Lines of an earlier run by name; at least two spaces stand before the digest."""
+    """Parse the output of an earlier run; two or more spaces stand before each digest."""
     lines = [line.split("  ", 1) for line in text.splitlines() if "  " in line]
     return {name.strip(): digest.strip() for name, digest in lines}
 

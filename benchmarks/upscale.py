@@ -1,11 +1,11 @@
-"""Engine rate of SRResNet 16×64 ×4: this project's against what the usual tools run.
+"""Engine rate of SRResNet 16×64 ×4: this project against the usual tools.
 
     python -m benchmarks.upscale [--model WEIGHTS] [--set14 FOLDER_OF_LR] [--side 384] [--tile N]
 
-All sides get the same weights and the same picture, in turn in this process, and medians are
-compared; so is the rate of matrix products (bf16 where the processor computes it), which bounds
-every engine. ONNX Runtime and OpenVINO are measured where they are installed. With `--model` and
-`--set14`, the PSNR of `auto` against `fp32` is printed too. Threads: torch's default for all.
+All sides get the same weights and the same picture, in turn in this process; medians are compared.
+So is the rate of matrix products (bf16 if the processor has it), which bounds every engine. ONNX
+Runtime and OpenVINO are measured if they are installed. With `--model` and `--set14`, the PSNR of
+`auto` against `fp32` is printed too. All use torch's default number of threads.
 """
 
 import argparse
@@ -36,16 +36,16 @@ Pixels = NDArray[np.uint8]
 Upscale = Callable[[Pixels], object]
 
 PLAIN_TILE, PLAIN_CONTEXT = 192, 10
-"""Default of tools that cut tiles: too little context to be free of seams."""
+"""Defaults of tools that cut tiles: too little context to avoid seams."""
 MFLOP_PER_PIXEL = 4.44
 """FLOP of one LR pixel through SRResNet 16×64 ×4."""
 MATRIX_SIDE = 2048
 _LIMIT = torch.bfloat16 if computes_bf16(torch.device("cpu")) else torch.float32
-"""Number format of the matrix products: the fastest that the processor computes."""
+"""Number format of the matrix products: the fastest one of the processor."""
 
 
 def main() -> None:
-    """Time all sides in turn, print medians, ratios and, where asked, the quality."""
+    """Time all sides in turn; print medians, ratios and, if asked to, the quality."""
     options = _options()
     use_large_pages()  # for all sides, since there is one process
     generator = _generator(options.model)
@@ -72,8 +72,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=Path, help="weights of an SRResNet 16×64 ×4")
     parser.add_argument("--set14", type=Path, help="folder of LR photos for the PSNR")
-    parser.add_argument("--side", type=int, default=384, help="of the square picture, LR pixels")
-    parser.add_argument("--tile", type=int, help="of srgan; default: by the memory budget")
+    parser.add_argument(
+        "--side", type=int, default=384, help="side of the square picture in LR pixels"
+    )
+    parser.add_argument("--tile", type=int, help="tile of srgan; default: by the memory budget")
     parser.add_argument("--rounds", type=int, default=7)
     return parser.parse_args()
 
@@ -123,7 +125,7 @@ def _plain(generator: Generator) -> Upscale:
 
 
 def _tile_loop(run: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Upscale:
-    """Tiles with context on each side, as far as there is some, pasted into the result."""
+    """Upscale tiles with context on each side, if there is some, and paste them together."""
 
     def upscale(image: Pixels) -> Pixels:
         lr = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / 255
@@ -146,7 +148,7 @@ def _tile_loop(run: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Ups
 
 def _export(generator: Generator, path: Path) -> None:
     sides = {2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
-    # What torch's exporter says of itself.
+    # Silences messages of torch's exporter.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r".*treespec, LeafSpec", FutureWarning)
@@ -185,7 +187,7 @@ def _openvino(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]
 
 
 def _measure(sides: dict[str, Upscale], image: Pixels, rounds: int) -> dict[str, float]:
-    """Output megapixels per second of each side, and "limit", after one round of warming up."""
+    """Measure output megapixels per second of each side and "limit", after a warm-up round."""
     left, right = torch.rand(2, MATRIX_SIDE, MATRIX_SIDE).to(_LIMIT)
     work: dict[str, tuple[Callable[[], object], float]] = {
         name: ((lambda run=run: run(image)), 16e-6 * image.shape[0] * image.shape[1])
@@ -204,7 +206,7 @@ def _measure(sides: dict[str, Upscale], image: Pixels, rounds: int) -> dict[str,
 
 
 def _psnr(generator: Generator, folder: Path) -> float:
-    """Least PSNR in dB over the photos of `folder`, over all levels of RGB."""
+    """Return the least PSNR in dB over the photos of `folder`, on RGB."""
     exact, fast = (
         Engine(_copy(generator)),
         Engine(_copy(generator), precision="auto"),

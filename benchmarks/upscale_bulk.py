@@ -1,14 +1,15 @@
-"""A bulk run from S3 to S3 through Prefect and Ray against the engine alone, on the same pixels.
+"""Compare a bulk run from S3 to S3, through Prefect and Ray, with the engine alone.
 
     python benchmarks/upscale_bulk.py [--photos FOLDER] [--model WEIGHTS] [--tiny]
         [--megapixels 12] [--num-photos 300] [--small 100 1000 10000] [--sections e2e jobs small]
 
 Starts the whole local stack in a temporary folder and runs the deployment `upscale/upscale` as a
-user would. `e2e`: the engine's own rate on the photos, in this process with all threads, before the
-stack starts; the run's fixed cost (a warm run of one tiny image); the rate of the bulk run with as
-many jobs as processors. `jobs`: one job against two. `small`: seconds per image over runs of more
-and more small images. Photos are drawn from a seed, of mixed sizes, or taken from a folder.
-``--tiny`` shows that the script runs; its figures mean nothing. Wants a quiet machine.
+user would, on the same pixels. `e2e`: the engine's rate on the photos, in this process with all
+threads, before the stack starts; the fixed cost of a run (a warm run of one tiny image); the rate
+of the bulk run with as many jobs as processors. `jobs`: one job against two. `small`: seconds per
+image in runs of more and more small images. Photos of mixed sizes are drawn from a seed, or come
+from a folder. ``--tiny`` shows that the script runs; its figures mean nothing. Needs a quiet
+machine.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from srgan.models.interchange import dump_generator, load_generator
 from srgan.promotion.lineage import ImportLineage
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
-from srgan.stack import Stack, deploy
+from srgan.stack import Stack
 from srgan.versions.register import Registrar
 
 SECTIONS = ("e2e", "jobs", "small")
@@ -50,7 +51,7 @@ _WARM_RUNS = 3
 
 
 def main() -> None:
-    """Start the stack, measure the sections, end the stack."""
+    """Start the stack, measure the sections, stop the stack."""
     options = _options()
     print(
         f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} cores, load "
@@ -62,14 +63,14 @@ def main() -> None:
     engine_rate = 0.0
     if {"e2e", "jobs"} & set(options.sections):
         photos = _folder(options.photos) if options.photos else _drawn(options)
-        # Before the services start, which would take their share of it.
+        # Before the services start, because they take their share of the machine.
         engine_rate = _engine_rate(generator, photos)
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "home")
         try:
             stack.up()
-            deploy(stack)
-            # Prefect's and MLflow's clients read them, and deployments are found through them.
+            stack.deploy()
+            # For the clients of Prefect and MLflow in this process.
             os.environ |= {**stack.env(), "PATH": _path()}
             _measure(options, Bench(_register(generator)), photos, engine_rate)
         finally:
@@ -80,7 +81,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--photos", type=Path, help="folder of photos, instead of drawn ones")
     parser.add_argument("--model", type=Path, help="weights file; default: SRResNet 16×64, random")
-    parser.add_argument("--megapixels", type=float, default=12.0, help="of LR, drawn photos")
+    parser.add_argument(
+        "--megapixels", type=float, default=12.0, help="LR megapixels of the drawn photos"
+    )
     parser.add_argument("--num-photos", type=int, default=300)
     parser.add_argument("--small", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
@@ -92,7 +95,7 @@ def _options() -> argparse.Namespace:
 
 
 class Bench:
-    """One stack with a model, photos in its bucket, and runs of the deployment."""
+    """A stack with a model and photos in its bucket; runs the deployment."""
 
     def __init__(self, model: str) -> None:
         self.store: S3Store = open_store(Settings())
@@ -105,7 +108,7 @@ class Bench:
             list(pool.map(self.store.put, keys, photos.values()))
 
     def run(self, prefix: str, *, max_jobs: int) -> tuple[float, dict[str, Any]]:
-        """Seconds from asking for the run to its end, and its summary."""
+        """Run the deployment; return seconds from request to end, and the run's summary."""
         from prefect.deployments import run_deployment
 
         self._num_runs += 1
@@ -137,7 +140,7 @@ def _measure(
 ) -> None:
     num_jobs = os.cpu_count() or 1
     bench.put("one", {"tiny.png": _png(np.zeros((8, 8, 3), np.uint8))})
-    bench.run("one", max_jobs=1)  # fills caches of files
+    bench.run("one", max_jobs=1)  # fills file caches
     warm = [bench.run("one", max_jobs=1)[0] for _ in range(_WARM_RUNS)]
     fixed_s = statistics.median(warm)
     print(
@@ -177,7 +180,7 @@ def _end_to_end(
 
 
 def _engine_rate(generator: Generator, photos: dict[str, bytes]) -> float:
-    """Output megapixels per second of the engine with all threads."""
+    """Measure output megapixels per second of the engine with all threads."""
     use_large_pages()
     engine = Engine(load_generator(dump_generator(generator)), precision="auto")
     decoded = [decode(data, max_pixels=MAX_PIXELS) for data in photos.values()]
@@ -237,7 +240,7 @@ def _register(generator: Generator) -> str:
 
 
 def _drawn(options: argparse.Namespace) -> dict[str, bytes]:
-    """JPEGs whose areas spread over two orders of magnitude and add up to what is asked for."""
+    """Draw JPEGs whose areas spread over two orders of magnitude and add up to --megapixels."""
     random = np.random.default_rng(0)
     areas = 10 ** random.uniform(0, 2, options.num_photos)
     areas *= options.megapixels * 1e6 / areas.sum()

@@ -3,13 +3,12 @@
     python benchmarks/upscale_plan.py [--count 100000] [--steps 4] [--extrapolate 1000000]
     python benchmarks/upscale_plan.py --drawn 1000000
 
-Writes `--count` tiny objects in `--steps` equal parts. After each part two plans are made, each in
-a process of its own: of a first run, which has everything to do, and of a run after one that has
-done everything, whose outputs and records are written too. Prints seconds and peak memory above
-what the process has after its imports, a straight line through them, and what that line says for
-`--extrapolate` keys. The line is too steep for memory: SQLite's page cache grows to its bound and
-no further, which `--drawn` shows with a first run over a listing that no store stands behind.
-Linux.
+Writes `--count` tiny objects in `--steps` equal parts. After each part it makes two plans, each in
+a new process: one for a first run, which has everything to do, and one after a run that has done
+everything, whose outputs and records it writes too. Prints seconds and peak memory above that
+after the imports, a straight line through them, and the line's value at `--extrapolate` keys. For
+memory the line is too steep, because SQLite's page cache stops growing at its bound; `--drawn`
+shows this by a first run over a listing without a store. Linux only.
 """
 
 import argparse
@@ -44,7 +43,7 @@ PLAN_LIMIT_S = 900.0
 
 
 def main() -> None:
-    """Start the server, write, plan, print; or be the process that plans."""
+    """Start the server, write, plan and print; or be the process that plans."""
     options = _options()
     if options.drawn:
         _show_drawn(options.drawn)
@@ -96,7 +95,7 @@ def _measure(stack: Stack, options: argparse.Namespace) -> None:
 
 
 def _write(store: S3Store, part: int, first: int, last: int) -> None:
-    """Sources, outputs and records of the keys from `first` to `last`."""
+    """Write sources, outputs and records of the keys from `first` to `last`."""
     stamp = stamp_of(MODEL, CONFIG)
 
     def put(number: int) -> Record:
@@ -132,7 +131,7 @@ def _plan_in_process(stack: Stack, destination: str) -> dict[str, float]:
 
 
 class _Drawn:
-    """A bucket with a drawn listing, as a plan needs it; it keeps nothing that is written."""
+    """A bucket with a made-up listing for a plan; it keeps nothing that is written."""
 
     bucket = "drawn"
 
@@ -186,7 +185,7 @@ def _measured_plan(source: Place, destination: Place) -> dict[str, float]:
 
 
 def _memory_mb(what: str) -> float:
-    """Peak memory of this process (man 5 proc); `getrusage` would count its parent too."""
+    """Read memory of this process (man 5 proc); `getrusage` would count its parent too."""
     text = Path("/proc/self/status").read_text()
     return int(text.split(f"{what}:")[1].split()[0]) / 1024
 

@@ -1,4 +1,4 @@
-"""The local stack: what it remembers, what it protects, and that nothing of it is left."""
+"""The local stack: it remembers ports, protects secrets and leaves no process behind."""
 
 import json
 import os
@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from srgan.errors import StackError
 from srgan.services.s3 import open_store
 from srgan.stack import SERVICES, Stack
 from srgan.stack.environment import service_environment
-from srgan.stack.processes import Process, end_processes, find_processes, is_alive
+from srgan.stack.processes import end_processes, find_processes, is_alive
 from srgan.stack.state import (
     choose_ports,
     create_runtime,
@@ -73,7 +74,7 @@ def test_a_damaged_stack_json_is_an_error_that_says_what_to_do(tmp_path: Path) -
         load_state(tmp_path)
 
 
-def test_a_remembered_port_that_another_program_took_is_chosen_anew(tmp_path: Path) -> None:
+def test_a_remembered_port_that_another_program_took_is_chosen_again(tmp_path: Path) -> None:
     before = create_state(tmp_path)
     with socket.create_server(("127.0.0.1", before.ports["mlflow"])):
         assert replace_taken_ports(before) == ["mlflow"]
@@ -151,7 +152,8 @@ def test_processes_are_found_by_their_mark_and_with_all_descendants(tmp_path: Pa
 
 
 def test_a_process_number_that_was_given_to_another_program_is_not_ours() -> None:
-    impostor = Process(os.getpid(), started=1)
+    impostor = psutil.Process()
+    impostor._ident = (impostor.pid, 1.0)  # this number, but started in 1970
     end_processes({impostor})  # would end this very test
     assert not is_alive(impostor)
 

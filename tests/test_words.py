@@ -13,6 +13,7 @@ DONE = (
     "CONTRIBUTING.md",
     "Makefile",
     "README.md",
+    "benchmarks",
     "docs",
     "infra",
     "prefect.yaml",
@@ -47,6 +48,15 @@ DONE = (
     "tests/report",
     "tests/services",
     "tests/versions",
+    "srgan/bulk",
+    "srgan/cli",
+    "srgan/demo",
+    "srgan/stack",
+    "tests/benchmarks",
+    "tests/bulk",
+    "tests/cli",
+    "tests/demo",
+    "tests/test_stack.py",
 )
 """Files and folders that have been reworded; add one when it is done, until all of them are."""
 
@@ -65,9 +75,7 @@ PATTERNS = {
 }
 """What is looked for in the text, with the remedy."""
 
-ALLOWED = {
-    ("docs/benchmarks/quality.md", "of its own"),  # the paper's scores of its own images
-}
+ALLOWED: set[tuple[str, str]] = set()
 """Paths, and the text found there, where English really wants it."""
 
 

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def crops(photos: list[Path]) -> Iterator[NDArray[np.uint8]]:
-    """Squares that do not touch, without the flat ones."""
+    """Cut squares that do not overlap, without flat ones."""
     for path in photos:
         image = read_photo(path).rgb
         for top in range(0, image.shape[0] - SIDE + 1, SIDE):

@@ -20,7 +20,7 @@ SCALE, SIDE, MAX_PHOTOS = 4, 192, 100
 
 
 def pair(data: bytes) -> Tensor | None:
-    """Original and bicubic (2, 3, SIDE, SIDE) in [−1, 1] of the middle; None of a small photo."""
+    """Cut original and bicubic (2, 3, SIDE, SIDE) in [−1, 1]; None if the photo is too small."""
     photo = decode_in_8_bits(data, max_pixels=200_000_000).rgb
     top, left = ((side - SIDE) // 2 for side in photo.shape[:2])
     if min(top, left) < 0:

@@ -1,6 +1,6 @@
-"""The comparison of the paper's Table 2: every network trained and measured by one command.
+"""Repeat the comparison of the paper's Table 2: train and measure every network by one command.
 
     python -m benchmarks.quality --train PHOTOS --eval SETS --weights SQUEEZENET --out FOLDER
 
-See ``docs/benchmarks/quality.md``, which it writes.
+It writes ``docs/benchmarks/quality.md``.
 """

@@ -122,7 +122,7 @@ def _write(
 
 
 def _shown(lab: Lab, trained: list[Contestant]) -> dict[str, Method]:
-    """Columns of the strips."""
+    """Return the columns of the strips."""
     by_name = {each.name: each for each in trained}
     methods = {"bicubic": method(Bicubic(SCALE))}
     for name in _IN_STRIPS:
@@ -141,12 +141,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--train", type=Path, required=True, help="folder of training photos")
     parser.add_argument("--eval", type=Path, required=True, help="folder with Set5 and Set14")
     parser.add_argument("--weights", type=Path, required=True, help="SqueezeNet 1.1's weights file")
-    parser.add_argument("--out", type=Path, default=Path(".srgan/quality"), help="trainings")
+    parser.add_argument(
+        "--out", type=Path, default=Path(".srgan/quality"), help="folder of trainings"
+    )
     parser.add_argument(
         "--strips", type=Path, help="photos for the picture strips; default: Set14's first ones"
     )
-    parser.add_argument("--only", nargs="*", help="train these alone (how their names begin)")
-    parser.add_argument("--threads", type=int, help="of torch; default: all cores")
+    parser.add_argument("--only", nargs="*", help="train only networks whose names begin so")
+    parser.add_argument("--threads", type=int, help="threads of torch; default: all cores")
     return parser.parse_args(arguments)
 
 

@@ -47,7 +47,7 @@ class Contestant:
 
     @property
     def folder(self) -> str:
-        """Named by what goes in: another recipe is another training, a new option is not."""
+        """Folder named by its inputs: another recipe is another training, a new option is not."""
         configs = [
             c.model_dump(mode="json", exclude_defaults=True) for c in (self.stage, self.data)
         ]
@@ -55,7 +55,7 @@ class Contestant:
 
 
 def networks(weights: str) -> list[Contestant]:
-    """The networks of the table; `weights` is the SHA-256 of SqueezeNet's file."""
+    """Return the networks of the table; `weights` is the SHA-256 of SqueezeNet's file."""
     gan = RECIPE.adversarial
     assert gan is not None
     assert isinstance(gan.content, FeatureContentConfig)
@@ -89,14 +89,14 @@ def networks(weights: str) -> list[Contestant]:
 
 
 def ablations() -> Iterator[tuple[str, list[Contestant]]]:
-    """Options that are taken away from the shortened fast recipe, and a training for each seed."""
+    """Take options away from the shortened fast recipe; a training for each seed."""
     steps = ABLATION_STEPS
     rate = RECIPE.pretrain.learning_rate.model_copy(update={"warmup_steps": steps // 20})
     whole = RECIPE.pretrain.model_copy(
         update={
             "steps": steps,
             "learning_rate": rate,
-            # As a share of the stage what 0.999 is of the whole one.
+            # The same share of this stage as 0.999 is of the whole one.
             "ema_decay": 0.99,
             "checkpoint_every": steps,
             "validate_every": steps,
@@ -132,7 +132,7 @@ def ablations() -> Iterator[tuple[str, list[Contestant]]]:
 
 
 def gan_ablations(weights: str) -> Iterator[tuple[str, list[Contestant]]]:
-    """The same of the recipe's second stage, from the whole fast generator."""
+    """Take options away from the second stage, which starts from the whole fast generator."""
     trained = {each.name: each for each in networks(weights)}
     steps = GAN_ABLATION_STEPS
     gan = trained["srgan_squeezenet"].stage
@@ -171,7 +171,7 @@ def gan_ablations(weights: str) -> Iterator[tuple[str, list[Contestant]]]:
 
 
 def _first_paper(kind: str, *, steps: int) -> PretrainConfig:
-    """One of the small networks on luma: L1 and Adam, since their own took days."""
+    """One of the small networks on luma, with L1 and Adam: the papers' schedules took days."""
     return PretrainConfig(
         generator=GeneratorConfig.model_validate({"kind": kind, "scale": 4}),
         steps=steps,
@@ -187,7 +187,7 @@ def _first_paper(kind: str, *, steps: int) -> PretrainConfig:
 
 
 def _srresnet() -> PretrainConfig:
-    """The paper's network and loss; a larger learning rate with a cosine for so few steps."""
+    """The paper's network and loss, with a larger learning rate and a cosine for few steps."""
     return PretrainConfig(
         generator=GeneratorConfig(),
         steps=3600,

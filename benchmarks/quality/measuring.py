@@ -27,12 +27,12 @@ class Figures:
 
 
 def method(generator: Generator) -> Method:
-    """The whole photo through a generator in fp32."""
+    """Upscale whole photos by a generator in fp32."""
     return Engine(generator, tile=_TILE, device="cpu").upscale_photo
 
 
 def measure(upscale: Method, pairs: list[Pair], distance: PerceptualDistance) -> Figures:
-    """PSNR and SSIM on luma and the perceptual distance, without a border of the scale."""
+    """Measure PSNR and SSIM on luma, and the distance, without a border as wide as the scale."""
     rows = []
     for pair in pairs:
         hr, sr = pair.hr.pixels, upscale(pair.lr).pixels
@@ -47,7 +47,7 @@ def measure(upscale: Method, pairs: list[Pair], distance: PerceptualDistance) ->
 
 
 def mean_psnr(generator: Generator, pairs: list[Pair]) -> float:
-    """In dB, of a network in the middle of its training, which it is in again afterwards."""
+    """Measure a network in the middle of its training, in dB; its training mode is restored."""
     training = generator.training
     upscale = method(generator)
     scores = [psnr(pair.hr.pixels, upscale(pair.lr).pixels, border=SCALE) for pair in pairs]

@@ -1,4 +1,4 @@
-"""``docs/benchmarks/quality.md``: tables, plots and strips of one comparison."""
+"""Write ``docs/benchmarks/quality.md``: tables, plots and strips of one comparison."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -56,19 +56,20 @@ def _head(comparison: Comparison) -> str:
         f"{comparison.num_photos} photos of the folder `{comparison.photos}`"
         f"{_left_out(comparison.left_out)}, measured on the published ×4 LR images of Set5 and "
         "Set14. Everything is computed by this project: networks, training, degradation, metrics. "
-        "The paper trained on 350,000 images of ImageNet for days on a GPU; here each network has "
+        "The paper trained on 350,000 images of ImageNet for days on a GPU; here each network gets "
         "minutes.\n\n"
-        "PSNR and SSIM on luma, border of 4 pixels left out. The paper's SSIM comes from another "
-        "program (daala) and is not comparable with MATLAB's definition, which ours follows. "
-        "`squeezenet_distance`: lower is better ([perceptual networks](../perceptual.md)). MOS are "
-        "the paper's, of its own images (1 bad … 5 excellent); ours have not been rated by people."
+        "PSNR and SSIM are measured on luma, without a border of 4 pixels. The paper's "
+        "SSIM comes from another program (daala) and is not comparable with MATLAB's "
+        "definition, which ours follows. `squeezenet_distance`: lower is better ([perceptual "
+        "networks](../perceptual.md)). MOS are the paper's, for the paper's images "
+        "(1 bad … 5 excellent); nobody has rated ours yet."
     )
 
 
 def _left_out(names: list[str]) -> str:
     if not names:
         return ""
-    return f" (without {', '.join(names)}, which the evaluation sets show too)"
+    return f" (without {', '.join(names)}, which the evaluation sets also show)"
 
 
 def _table(comparison: Comparison, name: str) -> str:
@@ -108,28 +109,28 @@ def _reading(comparison: Comparison) -> str:
     best = max(comparison.trainings, key=lambda each: each.figures["Set5"].psnr)
     by_title = {each.contestant.title: each for each in comparison.trainings}
     text = (
-        "Rows that say (paper) were not trained here: SelfExSR and DRCN are others', and no VGG19 "
-        "weights were at hand.\n\n"
-        f"The highest PSNR is that of {best.contestant.title}: {best.figures['Set5'].psnr:.2f} dB "
-        f"on Set5 after {best.minutes:.0f} minutes of training."
+        "Rows marked (paper) were not trained here: SelfExSR and DRCN are other authors' methods, "
+        "and VGG19 weights were not available.\n\n"
+        f"{best.contestant.title} has the highest PSNR: {best.figures['Set5'].psnr:.2f} dB on Set5 "
+        f"after {best.minutes:.0f} minutes of training."
     )
     for title, sets in comparison.ensembles.items():
-        text += f" As {title} (eight times the work) it reaches {sets['Set5'].psnr:.2f} dB."
+        text += f" {title} (eight times the work) reaches {sets['Set5'].psnr:.2f} dB."
     start = by_title.get("fast")
     for title in ("SRGAN-SqueezeNet", "SRGAN-MSE"):
         if (gan := by_title.get(title)) and start:
             after, before = gan.figures["Set5"], start.figures["Set5"]
             change = 100 * (after.distance / before.distance - 1)
             text += (
-                f" {title} moves its start on Set5 from {before.psnr:.2f} to {after.psnr:.2f} dB "
-                f"and its distance from {before.distance:.3f} to {after.distance:.3f} "
+                f" On Set5, {title} moves its start from {before.psnr:.2f} to {after.psnr:.2f} dB "
+                f"and the distance from {before.distance:.3f} to {after.distance:.3f} "
                 f"({change:+.1f} %)."
             )
     return text + (
         "\n\n**Trained on the judge.** SRGAN-SqueezeNet learned from the network that measures "
-        "the distance, since no other perceptual network's weights were at hand: its distance "
-        "says that the loss was learned, not that people like the picture better. Look at the "
-        "strips, and ask people."
+        "the distance, because weights of another perceptual network were not available. Its "
+        "distance shows that it learned its loss, not that people like its pictures better. Look "
+        "at the strips, and ask people."
     )
 
 
@@ -152,10 +153,10 @@ def _trainings(comparison: Comparison) -> str:
             f"{start.title if start else '–'} |"
         )
     return "\n".join(lines) + (
-        "\n\nSeconds per step are measured apart, on the idle machine with all its threads, and "
-        "minutes are steps × them: what else ran beside the trainings does not count. SRResNet and "
-        "the small networks are far from what their papers had: SRResNet's batch norm needs many "
-        "more steps than it gets here.\n\n"
+        "\n\nSeconds per step are measured separately, on the idle machine with all its threads. "
+        "Minutes are steps × seconds per step, so other work beside the trainings does not count. "
+        "SRResNet and the small networks get far less than in their papers: SRResNet's batch norm "
+        "needs many more steps than it gets here.\n\n"
         "![PSNR over training time](quality/curves.svg)\n\n"
         "![PSNR against perceptual distance](quality/plane.svg)"
     )
@@ -174,8 +175,9 @@ def _ablations(ablations: Sequence[Ablation]) -> str:
     whole = statistics.mean(next(each.scores for each in ablations if each.without == WHOLE))
     lines = [
         "## What each choice of the fast recipe brings\n",
-        f"The recipe shortened to {ABLATION_STEPS} steps, and the same without one of its choices; "
-        "PSNR on Set5 in dB, three seeds each. Gain: what the choice adds at that length.\n",
+        f"The recipe is shortened to {ABLATION_STEPS} steps, and trained again without one of its "
+        "choices at a time. PSNR on Set5 in dB, three seeds each; the gain is what the choice adds "
+        "at that length.\n",
         "| without | mean | lowest | highest | gain of the choice |",
         "|---|---:|---:|---:|---:|",
     ]
@@ -195,10 +197,9 @@ def _gan_ablations(ablations: Sequence[GanAblation]) -> str:
     whole = next(each for each in ablations if each.without == WHOLE)
     lines = [
         "## What each choice of its GAN stage brings\n",
-        f"The stage of the recipe shortened to {GAN_ABLATION_STEPS} steps, from the whole fast "
-        "generator, on Set5, three "
-        "seeds each. The distance is trained on the judge; what each choice does to grids and "
-        "colours is for the eye.\n",
+        f"The recipe's GAN stage is shortened to {GAN_ABLATION_STEPS} steps and starts from the "
+        "fully trained fast generator; Set5, three seeds each. All of these are trained on the "
+        "judge, so compare grids and colours by eye.\n",
         "| without | distance ↓ | lowest | highest | PSNR | the choice changes the distance by |",
         "|---|---:|---:|---:|---:|---:|",
     ]
@@ -215,8 +216,8 @@ def _gan_ablations(ablations: Sequence[GanAblation]) -> str:
 def _pictures(comparison: Comparison) -> str:
     lines = [
         "## Strips\n",
-        "The window with the strongest edges of photos that nothing was trained on, doubled in "
-        "size by repeating pixels.\n",
+        "The window with the strongest edges from each of a few photos that no network was "
+        "trained on, doubled in size by repeating pixels.\n",
     ]
     lines += [f"![{path.stem}](quality/{path.name})\n" for path in comparison.strips]
     return "\n".join(lines).rstrip()

@@ -1,4 +1,4 @@
-"""The paper's own figures: its Tables 1 and 2, ×4 (Ledig et al. 2017)."""
+"""The paper's figures: its Tables 1 and 2, ×4 (Ledig et al. 2017)."""
 
 from typing import NamedTuple
 

@@ -34,7 +34,7 @@ class Pair:
 
 
 def training_photos(folder: Path, held: Iterable[Pair]) -> tuple[list[Path], list[Seen]]:
-    """Photos of a folder by name without those that show an evaluation image, and these."""
+    """Split a folder into photos for training and those that show an evaluation image."""
     photos = list(find_photos(folder).values())
     trained = []
     for path in photos:
@@ -58,9 +58,9 @@ def training_photos(folder: Path, held: Iterable[Pair]) -> tuple[list[Path], lis
 
 
 def open_training_crops(photos: Sequence[Path], out: Path, config: DataConfig) -> Crops:
-    """Photos cut as a dataset cuts them for training, mapped from a file in `out`.
+    """Cut photos as a dataset cuts them for training; map the crops from a file in `out`.
 
-    What is smaller than a crop is left out.
+    Photos smaller than a crop are left out.
     """
     cut = (config.crop_size, *config.shrunk, config.least_detail, len(photos))
     name = "-".join(map(str, cut))
@@ -90,7 +90,7 @@ def open_training_crops(photos: Sequence[Path], out: Path, config: DataConfig) -
 
 
 def claim(out: Path, photos: Sequence[Path]) -> None:
-    """`ConfigError` where `out` holds trainings on other photos than these."""
+    """Raise `ConfigError` if `out` holds trainings on other photos than these."""
     names = [[path.name, path.stat().st_size] for path in photos]
     mark = out / "photos.sha256"
     if not mark.exists():
@@ -103,7 +103,7 @@ def claim(out: Path, photos: Sequence[Path]) -> None:
 
 
 def open_set(folder: Path) -> list[Pair]:
-    """The images of ``HR``, with the LR images of ``LRx4`` or, where there are none, our own."""
+    """Open the images of ``HR`` with the LR images of ``LRx4``, or our own if there are none."""
     originals = find_photos(folder / ORIGINALS)
     published = find_photos(folder / f"LRx{SCALE}") if (folder / f"LRx{SCALE}").is_dir() else {}
     if published and published.keys() != originals.keys():

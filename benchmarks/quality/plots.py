@@ -23,7 +23,7 @@ _METADATA = {"Date": None}
 
 
 def plot_curves(trainings: Sequence[Training], bicubic: float, path: Path) -> None:
-    """PSNR on the watched set over minutes of training, logarithmic in time."""
+    """Plot PSNR on the watched set over minutes of training, logarithmic in time."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.subplots()
@@ -38,12 +38,12 @@ def plot_curves(trainings: Sequence[Training], bicubic: float, path: Path) -> No
 
 
 def plot_plane(methods: Mapping[str, Figures], title: str, path: Path) -> None:
-    """Distortion against perception: right is nearer in pixels, up is nearer to the eye."""
+    """Plot distortion against perception: right is nearer in pixels, up is nearer to the eye."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.subplots()
         for name, figures in methods.items():
-            # Names beside the points would lie one on the other.
+            # A legend, because names beside the points would overlap.
             marker = "D" if name.startswith("SRGAN") else "o"
             axes.plot(figures.psnr, figures.distance, marker, label=name, linestyle="none")
         axes.invert_yaxis()

@@ -1,4 +1,4 @@
-"""Figures of every method, measured once per generator file and kept next to it."""
+"""Figures of every method, measured once for each generator file and kept next to it."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ _WITHOUT_EMA = "the average of weights (EMA)"
 
 @dataclass(frozen=True)
 class Training:
-    """Values behind a trained network's table row and curve."""
+    """Values for a trained network's table row and curve."""
 
     contestant: Contestant
     num_parameters: int
@@ -32,7 +32,7 @@ class Training:
     curve: list[tuple[float, float]]
     """Minutes of training on this machine, PSNR in dB on the watched set."""
     step_s: float
-    """Median seconds per step, measured apart."""
+    """Median seconds per step, measured separately."""
 
     @property
     def minutes(self) -> float:
@@ -59,7 +59,7 @@ class GanAblation:
 def measure_baselines(
     sets: Mapping[str, list[Pair]], distance: PerceptualDistance
 ) -> dict[str, dict[str, Figures]]:
-    """Figures of nearest and bicubic by name and set."""
+    """Measure nearest and bicubic; return figures by name and set."""
     return {
         name: {each: measure(method(build(SCALE)), pairs, distance) for each, pairs in sets.items()}
         for name, build in BASELINES.items()
@@ -69,7 +69,7 @@ def measure_baselines(
 def measure_ensemble(
     lab: Lab, contestant: Contestant, sets: Mapping[str, list[Pair]], distance: PerceptualDistance
 ) -> dict[str, Figures]:
-    """Figures by set of a trained network asked eight times, its image turned."""
+    """Measure the self-ensemble of a trained network: eight turned images; figures by set."""
     upscale = method(SelfEnsemble(_generator(lab.folder(contestant) / GENERATOR)))
     return {name: measure(upscale, pairs, distance) for name, pairs in sets.items()}
 
@@ -81,7 +81,7 @@ def read_training(
     distance: PerceptualDistance,
     step_s: float,
 ) -> Training:
-    """Measure a finished training, or read what was measured of the same file."""
+    """Measure a finished training, or read the figures of the same file from before."""
     folder = lab.folder(contestant)
     data = (folder / GENERATOR).read_bytes()
     generator = load_generator(data)
@@ -104,7 +104,7 @@ def read_training(
 
 
 def read_ablations(lab: Lab, groups: list[tuple[str, list[Contestant]]]) -> list[Ablation]:
-    """Scores of every ablation; the average is taken away from the whole recipe's own runs."""
+    """Read the scores of every ablation; runs of the whole recipe also give those without EMA."""
     found = []
     for without, contestants in groups:
         folders = [lab.folder(each) for each in contestants]
@@ -118,7 +118,7 @@ def read_ablations(lab: Lab, groups: list[tuple[str, list[Contestant]]]) -> list
 def read_gan_ablations(
     lab: Lab, groups: list[tuple[str, list[Contestant]]], distance: PerceptualDistance
 ) -> list[GanAblation]:
-    """The same of the GAN stage, where PSNR alone would say little."""
+    """Measure the ablations of the GAN stage, where PSNR alone would say little."""
 
     def measured(without: str, contestants: list[Contestant], file: str) -> GanAblation:
         figures = [

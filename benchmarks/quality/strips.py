@@ -18,7 +18,7 @@ _MAX_PHOTOS = 4
 
 
 def draw_strips(folder: Path, methods: Mapping[str, Method], out: Path) -> list[Path]:
-    """A PNG for each of the first few photos: the busiest window, of every method and original."""
+    """Write a PNG for each of the first few photos: its busiest window by every method."""
     paths = []
     for path in list(find_photos(folder).values())[:_MAX_PHOTOS]:
         hr, lr = _pair(read_photo(path))
@@ -32,14 +32,14 @@ def draw_strips(folder: Path, methods: Mapping[str, Method], out: Path) -> list[
 
 
 def _pair(photo: Photo) -> tuple[Photo, Photo]:
-    """The photo without what the scale does not divide, and its LR side."""
+    """Crop a photo to multiples of the scale; return it with its LR side."""
     height, width = (side - side % SCALE for side in photo.pixels.shape[:2])
     hr = Photo(pixels=photo.pixels[:height, :width], format=photo.format)
     return hr, shrink(hr, SCALE)
 
 
 def _busiest(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:
-    """The window with the strongest edges: chosen by the original, so it favours no method."""
+    """Find the window with the strongest edges in the original, which favours no method."""
     down, right = np.gradient(rgb.mean(axis=2))
     sums = np.pad((down**2 + right**2).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     side = min(_WINDOW, *rgb.shape[:2])
@@ -49,5 +49,5 @@ def _busiest(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:
 
 
 def _zoom(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels repeated: smoothing would hide them."""
+    """Repeat pixels, because smoothing would hide them."""
     return image.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1)

@@ -1,4 +1,4 @@
-"""Seconds per step of every network, measured apart: trainings share their machine with others."""
+"""Seconds per step of every network, measured separately, because trainings share the machine."""
 
 import json
 import statistics
@@ -15,7 +15,7 @@ _WARM, _ROUNDS = 2, 7
 
 
 def time_steps(contestants: list[Contestant], weights: bytes, out: Path) -> dict[str, float]:
-    """Median seconds per step by the contestants' folders; what was measured before is kept.
+    """Return median seconds per step by the contestants' folders; measured ones are kept.
 
     Needs an idle machine and uses all of its cores.
     """

@@ -48,7 +48,7 @@ class Lab:
 
 
 def train(lab: Lab, contestant: Contestant) -> None:
-    """Train to the end, from where an earlier call stopped; what is finished stays as it is."""
+    """Train to the end from where an earlier call stopped; a finished training stays as it is."""
     folder = lab.folder(contestant)
     if (folder / GENERATOR).exists():
         return
@@ -88,14 +88,14 @@ def train(lab: Lab, contestant: Contestant) -> None:
 
 
 class _Unwatched:
-    """Takes the place of the watch over ranks that stand still."""
+    """Takes the place of the watch over stalled ranks."""
 
     def step(self, done: int) -> None:
-        """Nobody asks."""
+        """Do nothing."""
 
 
 class _SetValidation:
-    """Takes the place of the stage's validation: mean PSNR on whole images of a set."""
+    """Takes the place of the stage's validation: measures mean PSNR on whole images of a set."""
 
     def __init__(self, pairs: list[Pair]) -> None:
         self._pairs = pairs
@@ -116,7 +116,7 @@ class _Journal:
         self._curve: list[dict[str, float]] = []
 
     def begin(self, step: int) -> None:
-        """Nothing to prepare."""
+        """Do nothing."""
 
     def progress(self, progress: Progress) -> None:
         logger.info("%s: %s", self._name, progress.line())
@@ -126,10 +126,10 @@ class _Journal:
         logger.info("%s: step %d, %.3f dB", self._name, step, metrics["psnr"])
 
     def picture(self, name: str, png: bytes, step: int) -> None:
-        """There are none."""
+        """Do nothing: there are no pictures."""
 
     def save(self, stage: Stage, step: int, validated: Validated) -> None:
-        """Parts of this step first, then the file that points to them."""
+        """Write the parts of this step, then the file that points to them."""
         parts = self._folder / f"{_STATE}-{step}"
         parts.mkdir(exist_ok=True)
         for name, data in dump_stage(stage).items():
@@ -143,7 +143,7 @@ class _Journal:
                 old.rmdir()
 
     def restore(self, stage: Stage) -> int:
-        """Steps already done; the stage is then as it was after them."""
+        """Load the newest state into the stage; return the number of steps already done."""
         if not (self._folder / CURVE).exists():
             return 0
         found = json.loads((self._folder / CURVE).read_text())

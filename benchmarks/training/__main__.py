@@ -1,9 +1,9 @@
-"""Everything that docs/benchmarks.md says of training, in one run.
+"""Measure everything that docs/benchmarks.md says about training, in one run.
 
     python -m benchmarks.training [--tiny] [--quality STEPS] [SECTION ...]
 
-Sections: pretrain, gan, warm, cold, ddp; all of them by default. ``--quality`` trains six short
-schedules besides, minutes each. ``--tiny`` shows that the script runs; its figures mean nothing.
+Sections: pretrain, gan, warm, cold, ddp; all of them by default. ``--quality`` also trains six
+short schedules, minutes each. ``--tiny`` shows that the script runs; its figures mean nothing.
 Needs a quiet machine: sides are measured in turn and must not share the processors.
 """
 

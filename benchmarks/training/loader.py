@@ -28,7 +28,7 @@ NUM_CONNECTIONS = 8  # as many as the cache uses
 
 
 def warm(size: Size) -> None:
-    """Patches of one thread, and how long a training step waits for its own."""
+    """Measure patches per second of one thread, and how long a training step waits for data."""
     with _noise(size) as crops:
         for window in (size.patch, size.patch + 16):
             patches = Patches(crops, batch_size=size.batch, window=window, seed=0, augment=True)
@@ -62,7 +62,7 @@ def _waiting(crops: Crops, size: Size) -> None:
 
 @contextmanager
 def _noise(size: Size) -> Iterator[Crops]:
-    """Crops of noise in a mapped shard, as the cache opens them."""
+    """Map crops of noise from a shard, as the cache does."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shard.npy"
         shape = (size.crops, CROP, CROP, 3)
@@ -78,7 +78,7 @@ def _noise(size: Size) -> Iterator[Crops]:
 
 
 def cold(size: Size) -> None:
-    """A cache that fetches shards from a local object store, next to plain reads of the same."""
+    """Measure a cache that fetches shards from a local S3, beside plain reads of the same."""
     num_shards = NUM_SHARDS if size.rounds > 1 else 2
     shard_bytes = SHARD_BYTES if size.rounds > 1 else 2**20
     with tempfile.TemporaryDirectory() as folder:

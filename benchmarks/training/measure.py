@@ -1,4 +1,4 @@
-"""Times that can be compared: measured in turn, warmed up, medians."""
+"""Measure comparable times: in turn, after a warm-up, as medians."""
 
 import statistics
 import time
@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True)
 class Size:
-    """Extent of the measurement."""
+    """Sizes of the networks, batches and rounds to measure."""
 
     rounds: int = 7
     steps: int = 3
@@ -40,33 +40,33 @@ TINY = Size(
 
 
 def in_turn(sides: Mapping[str, Callable[[int], object]], size: Size) -> dict[str, float]:
-    """Median seconds of one step of each side; `sides` take the number of their step."""
+    """Measure median seconds of one step of each side; `sides` take the number of the step."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for round_ in range(size.rounds + 1):
         for name, run in sides.items():
             begun = time.perf_counter()
             for step in range(size.steps):
                 run(round_ * size.steps + step)
-            if round_:  # the first one warms up
+            if round_:  # the first round warms up
                 times[name].append((time.perf_counter() - begun) / size.steps)
     return {name: statistics.median(each) for name, each in times.items()}
 
 
 def gemm(size: Size, dtype: torch.dtype) -> tuple[Callable[[int], object], float]:
-    """A matrix product as a side of `in_turn`, and its floating-point operations."""
+    """Make a matrix product as a side of `in_turn`; return it and its FLOP."""
     a, b = (torch.randn(size.gemm, size.gemm).to(dtype) for _ in range(2))
     return lambda _: a @ b, 2.0 * size.gemm**3
 
 
 class Split(AbstractContextManager["Split"]):
-    """Seconds spent in parts of a step: `watch` wraps a function, nested parts count once."""
+    """Seconds spent in parts of a step: `watch` wraps a function; nested parts count once."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._open: list[float] = []
 
     def watch(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
-        """The same function, whose own time counts as `name`."""
+        """Wrap a function, so that its time without nested parts counts as `name`."""
 
         def timed(*arguments: object, **options: object) -> object:
             begun = time.perf_counter()

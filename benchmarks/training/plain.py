@@ -1,4 +1,4 @@
-"""A straightforward training script: eager, fp32, NCHW, torch's own layers."""
+"""A straightforward training script: eager, fp32, NCHW, layers of torch."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from srgan.models.srresnet import SharedPReLU
 
 
 def plain_generator(config: PretrainConfig | AdversarialConfig) -> nn.Module:
-    """The generator with torch's own PReLU."""
+    """Build the generator with torch's PReLU."""
     generator = build_generator(config.generator).train()
     for module in list(generator.modules()):
         for name, child in module.named_children():
@@ -37,7 +37,7 @@ class PlainPretrain:
 
 
 class PlainAdversarial:
-    """SRGAN: the discriminator on real and generated, then the generator against it."""
+    """SRGAN: first the discriminator on real and generated images, then the generator."""
 
     def __init__(
         self, config: AdversarialConfig, content: Callable[[Tensor, Tensor], Tensor]
@@ -49,7 +49,7 @@ class PlainAdversarial:
         self.content = content
 
     def step(self, lr: Tensor, hr: Tensor) -> None:
-        """Both updates; the generator computes its images once."""
+        """Run both updates; the generator computes its images once."""
         sr = self.generator(lr)
         self.of_discriminator.zero_grad()
         discriminator_loss(self.discriminator(hr), self.discriminator(sr.detach())).backward()

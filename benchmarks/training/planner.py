@@ -1,10 +1,10 @@
-"""Calculate what a training will take on GPUs: operations and kept activations per patch.
+"""Calculate the time and memory of a training on GPUs, from operations and activations.
 
     python -m benchmarks.training.planner [PATCH ...]
 
-Counts what a patch costs in the paper's networks (nothing is timed) and multiplies. A step takes as
-long as its operations at an assumed rate or as the launches of its kernels, whichever is longer;
-the output names the assumptions, and measured rates take their place as soon as there are some.
+Counts the cost of a patch in the paper's networks (nothing is timed) and multiplies. A step takes
+as long as its operations at an assumed rate, or as the launches of its kernels, whichever is
+longer. The output names the assumptions; replace them by measured rates when there are some.
 """
 
 import sys
@@ -21,15 +21,15 @@ from srgan.models.build import build_discriminator, build_generator
 from srgan.models.features import FeatureExtractor
 
 GPU_FLOPS = 990e12  # bf16 tensor cores of an H100 SXM, dense, by its data sheet
-TF32_FLOPS = 495e12  # of the same data sheet: what torch computes convolutions of float32 in
-SHARE = 0.25  # of either: small batches of small convolutions
-LAUNCH_S = 5e-6  # of one kernel; what limits small batches
+TF32_FLOPS = 495e12  # by the same data sheet: torch computes convolutions of float32 in TF32
+SHARE = 0.25  # of either rate: batches and convolutions are small
+LAUNCH_S = 5e-6  # for one kernel; limits small batches
 PRETRAIN_STEPS, GAN_STEPS, BATCH = 10**6, 2 * 10**5, 16
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Work for one patch, and the number of kernels of a step, which does not depend on the batch."""
+    """Work for one patch; the kernels of a step, whose number does not depend on the batch."""
 
     flops: float
     kept_bytes: float
@@ -44,7 +44,7 @@ class Cost:
 
 
 def main() -> None:
-    """A table of both stages for each patch size."""
+    """Print a table of both stages for each patch size."""
     print(
         f"one H100, {SHARE:.0%} of {GPU_FLOPS / 1e12:.0f} TFLOP/s (VGG: of "
         f"{TF32_FLOPS / 1e12:.0f}), {LAUNCH_S * 1e6:.0f} µs a "
@@ -65,14 +65,14 @@ def main() -> None:
 
 
 def _stages(patch: int) -> dict[str, Cost]:
-    """Both stages of the paper's SRGAN-VGG54."""
+    """Count both stages of the paper's SRGAN-VGG54."""
     lr, hr = torch.rand(2, 3, patch // 4, patch // 4), torch.rand(2, 3, patch, patch)
     vgg = FeatureExtractor("vgg19", ["vgg54"])
     g = _count(build_generator(GeneratorConfig()).train(), lr)
     d = _count(build_discriminator(DiscriminatorConfig(), patch).train(), hr)
     v = _count(lambda images: vgg(images)[0], hr)
     # Backward through weights and images costs twice the forward pass, through images alone once.
-    # The discriminator's own update is over when the generator's begins.
+    # The discriminator's update ends before the generator's begins.
     return {
         "pretrain": Cost(3 * g.flops, g.kept_bytes, 3 * g.kernels),
         "adversarial": Cost(
@@ -95,9 +95,9 @@ class _Kernels(TorchDispatchMode):
 
 
 def _count(network: Callable[[Tensor], Tensor], images: Tensor) -> Cost:
-    """A forward pass: what it computes for one of the images and keeps of it in bf16.
+    """Count a forward pass: operations, and activations kept in bf16, for one image.
 
-    The perceptual network computes in fp32, so `_stages` counts what it keeps twice.
+    The perceptual network computes in fp32, so `_stages` counts its activations twice.
     """
     kept: dict[int, int] = {}
 

@@ -1,4 +1,4 @@
-"""Cost of speed in quality: short schedules of SRResNet in fp32 and bf16, three seeds each."""
+"""Measure the quality that speed costs: short schedules of SRResNet in fp32 and bf16."""
 
 import statistics
 
@@ -21,7 +21,7 @@ SEEDS = (0, 1, 2)
 
 
 def quality(size: Size, num_steps: int) -> None:
-    """PSNR on held-out photos at the end of `num_steps` steps, by precision."""
+    """Print PSNR on held-out photos after `num_steps` steps, by precision, with three seeds."""
     train, held_out = _crops(held_out=False), _crops(held_out=True)
     for precision in ("fp32", "auto"):
         scores = [_train(train, held_out, size, num_steps, precision, seed) for seed in SEEDS]
@@ -47,7 +47,7 @@ def _train(
 
 
 def _crops(*, held_out: bool) -> Crops:
-    """Crops of the shipped photos that are held out, or of the others."""
+    """Cut crops of the shipped photos: of held-out ones, or of the others."""
     files = [f for name, f in shipped_photos().items() if (name in HELD_OUT) == held_out]
     photos = [decode_in_8_bits(file.read_bytes(), max_pixels=10**8).rgb for file in files]
     cuts = [list(cut(photo, CROP)) for photo in photos]

@@ -1,4 +1,4 @@
-"""Two ranks of one thread against one rank of two threads, and what sharing gradients costs.
+"""Compare two ranks of one thread with one rank of two; measure the cost of shared gradients.
 
 As a program, one rank: ``python -m benchmarks.training.ranks RANK NUM_RANKS MEETING THREADS
 [--tiny]`` prints its figures as a line of JSON.
@@ -28,7 +28,7 @@ from srgan.train.step import Stage
 
 
 def scaling(size: Size) -> None:
-    """Crops per second of both ways, started in turn, and the cost of the all-reduce."""
+    """Measure crops per second of both ways, in turn, and the cost of the all-reduce."""
     found: dict[int, list[dict[str, float]]] = {1: [], 2: []}
     for _ in range(min(3, size.rounds)):
         for num_ranks in (2, 1):
@@ -53,7 +53,7 @@ def scaling(size: Size) -> None:
 
 
 def _run(num_ranks: int, num_threads: int, size: Size) -> dict[str, float]:
-    """Measurements of rank 0."""
+    """Start the ranks; return the measurements of rank 0."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as started:
         processes = []
         for rank in range(num_ranks):
@@ -75,7 +75,7 @@ def _run(num_ranks: int, num_threads: int, size: Size) -> dict[str, float]:
 
 
 def main() -> None:
-    """One rank."""
+    """Run one rank."""
     rank, num_ranks, meeting, num_threads = sys.argv[1:5]
     size = TINY if "--tiny" in sys.argv else Size()
     use_large_pages()
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def _sharing(stage: Stage, batch: torch.Tensor, size: Size) -> dict[str, float]:
-    """Backward with and without sharing, the all-reduce by itself, and its bytes."""
+    """Measure backward with and without sharing, the all-reduce alone, and its bytes."""
     generate = stage._generate
     assert isinstance(generate, DistributedDataParallel)
     lr, _ = stage._images(batch, 0)

@@ -1,10 +1,10 @@
-"""Time from a stage's submission to its first step, on a warm local stack, and where it goes.
+"""Measure the time from a stage's submission to its first step, on a warm local stack.
 
     python -m benchmarks.training.start [--rounds N]
 
 Starts the services in a temporary folder, prepares drawn photos and trains two steps, once to warm
-up and N times to measure. The whole is counted from the job server's record of the job to the
-moment at which the first step's loss was logged.
+up and N times to measure. The time runs from the job server's record of the job to the first
+step's loss in the log; its parts are printed too.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training.start")
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    # Socket paths end at 107 bytes.
+    # Socket paths end at 107 bytes, so the folder is short.
     with tempfile.TemporaryDirectory(prefix="srgan-start-") as home:
         stack = Stack(Path(home))
         try:
@@ -68,7 +68,7 @@ def _measure(rounds: int) -> None:
 
 
 def _first_step(result: CheckpointRef) -> tuple[float, str]:
-    """Seconds from submission to the first step's loss, and what the job's log says of them."""
+    """Return seconds from submission to the first step's loss, and the parts that the job logs."""
     settings = Settings()
     jobs = RayJobs(settings.require("ray_address"))
     job = next(job for job in reversed(jobs.jobs()) if job.metadata.get("run") == result.run)
@@ -76,7 +76,7 @@ def _first_step(result: CheckpointRef) -> tuple[float, str]:
     losses = mlflow_client(settings).get_metric_history(result.mlflow_run_id, "loss")
     parts = re.search(r"ready for step 0 after (.*)", jobs.log(job.job_id) or "")
     assert parts is not None
-    return (losses[0].timestamp - job.start_time_ms) / 1e3, f"of these in the job {parts[1]}"
+    return (losses[0].timestamp - job.start_time_ms) / 1e3, f"in the job: {parts[1]}"
 
 
 def _noise(seed: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Training steps of both stages against plain ones, and where the time of a GAN step goes."""
+"""Compare training steps of both stages with plain ones; split the time of a GAN step."""
 
 import time
 
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 
 def options(size: Size) -> dict[str, object]:
-    """Fields of a stage config: the paper's, at the machine's best precision."""
+    """Return fields of a stage config: the paper's, at the machine's best precision."""
     generator = GeneratorConfig(num_blocks=size.num_blocks, num_channels=size.num_channels)
     return {
         "generator": generator,
@@ -38,13 +38,13 @@ def options(size: Size) -> dict[str, object]:
 
 
 def windows(stage: Stage, size: Size) -> Tensor:
-    """Noise in the place of a batch."""
+    """Draw noise in place of a batch."""
     shape = (size.batch, 3, stage.window, stage.window)
     return torch.randint(0, 256, shape, dtype=torch.uint8)
 
 
 def pretrain_step(size: Size) -> None:
-    """SRResNet's step, its ratio to a plain one and its share of the machine's limit."""
+    """Measure SRResNet's step, its ratio to a plain one and its share of the machine's limit."""
     config = PretrainConfig.model_validate(options(size))
     stage = build_stage(config, device=CPU, initial=None)
     batch = windows(stage, size)
@@ -73,7 +73,7 @@ def pretrain_step(size: Size) -> None:
 
 
 def gan_step(size: Size) -> None:
-    """The GAN step on MSE and on VGG54, each against a plain one, with the split of ours."""
+    """Measure the GAN step on MSE and on VGG54, each against a plain one; split ours."""
     vgg = FeatureContentConfig(
         network="vgg19",
         layer="vgg54",
@@ -110,7 +110,7 @@ def _compare(name: str, stage: Stage, plain: PlainAdversarial, size: Size) -> No
 
 
 def split_of(stage: Adversarial, batch: Tensor, size: Size) -> dict[str, float]:
-    """Share of each part in a step's time; the optimisers, norms and averages are the rest."""
+    """Return each part's share of a step; optimisers, norms and averages are the rest."""
     num_steps = size.rounds * size.steps
     with Split() as split:
         stage._generate = split.watch("G forward", stage._generate)  # type: ignore[assignment]
@@ -128,7 +128,7 @@ def split_of(stage: Adversarial, batch: Tensor, size: Size) -> dict[str, float]:
 
 
 def _drawn_vgg() -> bytes:
-    """A VGG19 of random weights: its time does not depend on them."""
+    """Draw a VGG19 with random weights, because its time does not depend on them."""
     with torch.device("meta"):
         expected = FeatureExtractor("vgg19", FEATURE_LAYERS["vgg19"]).state_dict()
     drawn = {name: torch.randn(each.shape) * 0.02 for name, each in expected.items()}

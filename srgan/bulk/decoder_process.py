@@ -1,7 +1,7 @@
 """The child process of `decoders`, and what passes through its pipes: lengths, JSON, plain bytes.
 
-It decodes one image after the other. No pickles: an attacker who takes over a decoder with a hostile file
-must not take over its parent too.
+It decodes one image after the other. No pickles: an attacker who takes over a decoder with a
+hostile file must not take over its parent too.
 """
 
 import json

@@ -1,28 +1,28 @@
 """`srgan gc`: old versions and the data that only they needed."""
 
+import time
 from typing import Annotated
 
 import typer
+
+from srgan.readable import size
 
 _DAY_S = 86_400
 
 
 def gc(
     keep: Annotated[
-        int, typer.Option(min=1, help="Newest versions of each model that stay in any case")
+        int, typer.Option(min=1, help="Always keep this many of each model's newest versions")
     ] = 5,
     older_than: Annotated[
         float,
-        typer.Option(metavar="DAYS", min=0, help="What was written since then stays in any case"),
+        typer.Option(metavar="DAYS", min=0, help="Always keep what was written since then"),
     ] = 7,
     delete: Annotated[
-        bool, typer.Option("--delete", help="Delete what is listed; without it nothing is")
+        bool, typer.Option("--delete", help="Delete what is listed; otherwise only list it")
     ] = False,
 ) -> None:
     """List old model versions, runs and dataset versions that nothing needs; delete on request."""
-    import time
-
-    from srgan.readable import size
     from srgan.services.prefect_runs import running_flow_runs
     from srgan.services.s3 import open_store
     from srgan.settings import Settings

@@ -1,4 +1,4 @@
-"""`srgan models`: what is registered, who is champion, and the way forward and back."""
+"""`srgan models`: list, compare, promote, roll back and repair registered versions."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +11,22 @@ if TYPE_CHECKING:
     from srgan.promotion.record import VersionRecord
 
 models_app = typer.Typer(
-    help="Versions of registered models, and which one is champion.", no_args_is_help=True
+    help="Versions of registered models, and which of them is champion.", no_args_is_help=True
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A registered model")]
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the log")]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the promotion log")
+]
 
 
 @models_app.command("list")
 def list_models(
     model: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One model: its versions")
+        str | None, typer.Argument(metavar="NAME", help="List the versions of this model")
     ] = None,
 ) -> None:
-    """All models with their champions, or the versions of one."""
+    """List all models with their champions, or the versions of one model."""
     from srgan.cli.tables import models_table, show_tables, versions_table
 
     with services_for(model) as services:
@@ -47,7 +49,7 @@ def show(
         str, typer.Argument(metavar="MODEL", help="NAME (its champion), NAME@ALIAS or NAME/VERSION")
     ],
 ) -> None:
-    """Show the origin and figures of a version, and the promotion log of its model."""
+    """Show where a version comes from, its figures, and the promotion log of its model."""
     from srgan.cli.tables import figures_table, lineage_table, log_table, show_tables
 
     with services_for() as services:
@@ -67,9 +69,9 @@ def show(
 @models_app.command()
 def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="NAME/VERSION or NAME@ALIAS")],
-    second: Annotated[str, typer.Argument(metavar="B", help="The version to hold it against")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The version to compare it with")],
 ) -> None:
-    """Two versions by recorded figures on the same images, with intervals; measures nothing."""
+    """Compare two versions by recorded figures on the same images; measure nothing."""
     from srgan.cli.tables import pairing_table, show_tables, what_differs
     from srgan.promotion.pairing import find_pairings
 
@@ -85,16 +87,16 @@ def promote(
     address: Annotated[
         str, typer.Argument(metavar="MODEL", help="NAME (its challenger) or NAME/VERSION")
     ],
-    force: Annotated[bool, typer.Option("--force", help="Against the gate, or without it")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Promote without asking the gate")] = False,
     reason: Reason = "",
 ) -> None:
-    """Make a version champion: by the gate and recorded figures, or by hand with a reason."""
+    """Make a version champion if the gate agrees, by recorded figures, or with --force anyway."""
     from srgan.promotion.decide import promote_by_hand, recorded_evaluation, settle
     from srgan.versions.champion import champion_of, publish
 
     if force != bool(reason.strip()):
         raise ConfigError(
-            "a promotion by hand takes both, --force and --reason TEXT; without them the gate "
+            "a promotion by hand needs both --force and --reason TEXT; without them the gate "
             "decides"
         )
     with services_for() as services:
@@ -114,10 +116,11 @@ def promote(
                 recorded_evaluation(services.store, challenger),
             )
         _say(entry.decision.reason, publish(services.registry, log, entry))
-        # By the decision, not by today's champion: the next one may have been made meanwhile.
+        # Ask the decision, not today's log: another one may have been made meanwhile.
         if entry.champion != challenger.version:
+            champion = log.champion() or "none"
             typer.echo(
-                f"Champion stays version {log.champion()}. To promote it all the same: "
+                f"Champion: {champion}. To promote version {challenger.version} anyway, add "
                 "--force --reason TEXT"
             )
             raise typer.Exit(1)
@@ -128,10 +131,10 @@ def rollback(
     model: Name,
     reason: Reason,
     to: Annotated[
-        int | None, typer.Option(metavar="N", help="A former champion; default: the last one")
+        int | None, typer.Option(metavar="N", help="A former champion; default: the previous one")
     ] = None,
 ) -> None:
-    """Go back to the previous champion; the gate does not promote what was left again."""
+    """Go back to a former champion; the gate never promotes the versions rolled back again."""
     from srgan.promotion.decide import roll_back, rollback_line
     from srgan.versions.champion import champion_of, publish
 
@@ -148,12 +151,15 @@ def rollback(
 
 @models_app.command()
 def register(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A training run, as adversarial-1a2b…")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A training run, such as adversarial-1a2b…")
+    ],
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where the run was meant for several")
+        str | None,
+        typer.Option(metavar="NAME", help="Which model, if the run was meant for several"),
     ] = None,
 ) -> None:
-    """Finish a registration that a retraining could not, MLflow being away; twice is once."""
+    """Register a run whose retraining could not, because MLflow was away; safe to repeat."""
     from srgan.promotion.lineage import read_registration
     from srgan.versions.register import register_version
 
@@ -172,7 +178,7 @@ def repair(
         str | None, typer.Argument(metavar="NAME", help="One model; default: all")
     ] = None,
 ) -> None:
-    """Bring aliases to what the promotion log says, after something died in between."""
+    """Set aliases to what the promotion log says, after a process died between the two."""
     from srgan.versions.champion import how_lost, lost, publish
 
     with services_for(model) as services:
@@ -187,7 +193,7 @@ def repair(
 
 
 def _challenger(services: Services, address: str) -> "VersionRecord":
-    """Resolve an address as a challenger: a bare name means the newest one."""
+    """Find the version to promote: a bare name means the newest challenger."""
     from srgan.services.mlflow_models import CHALLENGER, parse_address
 
     name, alias, version = parse_address(address)

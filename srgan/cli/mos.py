@@ -1,4 +1,4 @@
-"""`srgan mos`: what people think of the versions of a model."""
+"""`srgan mos`: mean opinion scores, from studies in which people rated upscaled images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ def import_ratings(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Ratings, .csv or .json")],
     model: Annotated[str, typer.Option(metavar="NAME", help="The registered model")],
 ) -> None:
-    """Keep a study of ratings from 1 to 5; the gate then compares versions that it rates."""
+    """Store a study of ratings from 1 to 5; the gate uses it for the versions that it rates."""
     from srgan.promotion.opinions import keep_study, parse_ratings, read_studies
 
     if not file.is_file():
@@ -42,13 +42,13 @@ def import_ratings(
 def show(
     model: Annotated[str, typer.Argument(metavar="NAME", help="The registered model")],
 ) -> None:
-    """The studies of a model, and what each says of its versions."""
+    """Show the studies of a model, with the mean opinion score of each version."""
     from srgan.promotion.opinions import read_studies
 
     with services_for(model) as services:
         studies = read_studies(services.store, model)
         if not studies:
-            typer.echo(f"no study of {model} yet; see `srgan mos import --help`")
+            typer.echo(f"there is no study of {model} yet; see `srgan mos import --help`")
         _show(studies)
 
 

@@ -1,4 +1,4 @@
-"""`srgan degrade`, `upscale` and `evaluate`: photos on this disk, without any service."""
+"""`srgan degrade`, `upscale` and `evaluate`: work on photos on this disk, without services."""
 
 import hashlib
 import math
@@ -35,9 +35,9 @@ _UNITS = {"MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 def degrade(
     source: Source,
     destination: Destination,
-    scale: Annotated[int, typer.Option(min=2, help="How much smaller")] = _DEFAULT_SCALE,
+    scale: Annotated[int, typer.Option(min=2, help="How many times smaller")] = _DEFAULT_SCALE,
 ) -> None:
-    """Shrink photos as the published benchmarks were: bicubic, identical to MATLAB's imresize."""
+    """Shrink photos as published benchmarks do: bicubic, identical to MATLAB's imresize."""
     from srgan.images.files import plan_files, read_photo, write_photo
     from srgan.images.resample import shrink
 
@@ -60,25 +60,32 @@ def upscale(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Instead of --scale: 4096x wide, x2160 high, or both"),
+        typer.Option(
+            metavar="WxH",
+            help="Instead of --scale: 4096x (width), x2160 (height), or 4096x2160 (fit into both)",
+        ),
     ] = None,
     format: Annotated[
-        Literal["same", "png", "jpeg", "webp", "tiff"], typer.Option(help="Of the results")
+        Literal["same", "png", "jpeg", "webp", "tiff"], typer.Option(help="Format of the results")
     ] = "same",
     oversize: Annotated[
         Literal["refuse", "png", "tiff"],
-        typer.Option(help="What a result becomes that is too large for its format"),
+        typer.Option(
+            help="A result too large for its format: refuse it, or write it as png or tiff"
+        ),
     ] = "refuse",
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP results")] = 92,
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Quality of JPEG and WebP results")
+    ] = 92,
     subsampling: Annotated[
-        Literal["4:4:4", "4:2:2", "4:2:0"], typer.Option(help="Of the colours of JPEG results")
+        Literal["4:4:4", "4:2:2", "4:2:0"], typer.Option(help="Colour subsampling of JPEG results")
     ] = "4:4:4",
     precision: Annotated[
         Literal["fp32", "auto"],
-        typer.Option(help="fp32 is exact; auto three times as fast where there is bf16"),
+        typer.Option(help="fp32 is exact; auto is three times as fast on processors with bf16"),
     ] = "auto",
     memory: Annotated[
-        str, typer.Option(help="What the process may take, larger results go to the disk")
+        str, typer.Option(help="Memory the process may take; larger results go to disk")
     ] = "2GiB",
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a tile in LR pixels; default: by --memory")
@@ -89,17 +96,20 @@ def upscale(
             exists=True,
             file_okay=False,
             writable=True,
-            help="Folder for results larger than --memory; default: that of temporary files",
+            help="Folder for results larger than --memory; default: the one of temporary files",
         ),
     ] = None,
     self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="Mean over eight turns: eight times the work")
+        bool,
+        typer.Option(
+            "--self-ensemble", help="Average over eight flips and turns: eight times the work"
+        ),
     ] = False,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say what there is to do and how long it takes, only")
+        bool, typer.Option("--plan", help="Only say what there is to do and how long it will take")
     ] = False,
 ) -> None:
-    """Enlarge photos on this machine; a bulk run over S3 is the flow `upscale`."""
+    """Enlarge photos on this machine; for a bulk run over S3, use the flow `upscale`."""
     from srgan.allocator import use_large_pages
     from srgan.bulk.decoders import Decoders
     from srgan.bulk.files import FileUpscaler, foretell_files
@@ -134,22 +144,25 @@ def upscale(
 
 def evaluate(
     hr: Annotated[Path, typer.Option(help="Folder of originals")],
-    sr: Annotated[Path, typer.Option(help="Folder of results, matched by stem")],
+    sr: Annotated[Path, typer.Option(help="Folder of results, matched by name without extension")],
     scale: Annotated[
-        int, typer.Option(min=1, help="Of the results; as wide a border is left out")
+        int,
+        typer.Option(min=1, help="Scale of the results; a border of as many pixels is left out"),
     ] = _DEFAULT_SCALE,
     distance: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NETWORK[=FILE]",
-            help="Also a perceptual network's distance, its weights the mirrored ones, or from a "
-            "file, s3:// or https:// address; repeatable",
+            help="Also measure a perceptual network's distance, with the mirrored weights or those "
+            "of a file, s3:// or https:// address; repeatable",
         ),
     ] = None,
-    lpips: Annotated[bool, typer.Option("--lpips", help="Also LPIPS: srgan[lpips]")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For other programs")] = False,
+    lpips: Annotated[
+        bool, typer.Option("--lpips", help="Also measure LPIPS; needs srgan[lpips]")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs")] = False,
 ) -> None:
-    """PSNR and SSIM on luma of each result against its original, and the mean."""
+    """Measure PSNR and SSIM on luma of each result against its original, and the means."""
     from srgan.measure.folders import compare_folders, quality_table
 
     distances = _open_distances(distance or [], lpips=lpips)
@@ -166,7 +179,7 @@ def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
         network, named, source = each.partition("=")
         if network not in DISTANCES or network in sources or (named and not source):
             raise ConfigError(
-                f"--distance {each} is none: expected NETWORK or NETWORK=FILE, each network once, "
+                f"invalid --distance {each}: expected NETWORK or NETWORK=FILE, each network once, "
                 f"of {', '.join(DISTANCES)}"
             )
         sources[network] = source
@@ -216,13 +229,13 @@ def _open_generator(model: str, scale: float | None) -> "Generator":
     }
     if model in interpolations:
         if scale is not None and not 1 <= scale <= _LARGEST_SCALE:
-            raise ConfigError(f"--scale {scale:g}: {model} goes from 1 to {_LARGEST_SCALE}")
+            raise ConfigError(f"--scale {scale:g}: {model} takes 1 to {_LARGEST_SCALE}")
         return interpolations[model](math.ceil(scale or _DEFAULT_SCALE))
     return open_generator(model, others=interpolations)
 
 
 def _change_all(files: list[tuple[Path, Path]], change: Callable[[Path, Path], Path]) -> None:
-    """A result for each photo; one that cannot be used is named and passed by."""
+    """Make a result of each photo; name and skip those that cannot be used."""
     num_failed = 0
     for path, target in files:
         try:

@@ -31,7 +31,7 @@ _MIN_WIDTH = 76  # or a title over a narrow table is folded
 
 
 def show_tables(*tables: "Table") -> None:
-    """Print to the terminal; into a pipe in plain lines that the terminal's width does not cut."""
+    """Print tables; those that go into a pipe are not cut at the terminal's width."""
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
@@ -42,7 +42,10 @@ def show_tables(*tables: "Table") -> None:
 def models_table(
     models: Sequence[tuple[str, Mapping[str, int], Sequence[Entry]]],
 ) -> "Table":
-    """Name, aliases and log of each model."""
+    """List models with champion, challenger and last decision.
+
+    Takes name, aliases and log of each model.
+    """
     table = _table("model", "champion", "challenger", "last decision", "", title=None)
     for name, aliases, entries in models:
         last = entries[-1] if entries else None
@@ -61,7 +64,7 @@ def versions_table(
     aliases: Mapping[str, int],
     entries: Sequence[Entry],
 ) -> "Table":
-    """Versions of one model, the newest first, with their figures where they were registered."""
+    """List versions of one model, the newest first, with figures from when they were registered."""
     metrics = {each.version: each.metrics.get("model", {}) for each in versions}
     figures = in_order(name for each in metrics.values() for name in each)
     table = _table(
@@ -108,7 +111,7 @@ def standing_of(version: int, entries: Sequence[Entry]) -> str:
 
 
 def lineage_table(version: "VersionRecord") -> "Table":
-    """Return the record of a version."""
+    """Show the record of a version: what it was made of."""
     rows = {
         "alias": ", ".join(sorted(version.aliases or ())) or "–",
         "training run": version.run,
@@ -137,7 +140,7 @@ def figures_table(
     title: str,
     trained_on_judge: Mapping[str, Sequence[str]],
 ) -> "Table":
-    """Means of an evaluation by contestant; a distance says of whom its network was the teacher."""
+    """Show means of an evaluation by contestant, and who was trained on a distance's network."""
     means = means_table(metrics, trained_on_judge)
     table = _table(*means.heads, title=title)
     for row in means.rows:
@@ -146,7 +149,7 @@ def figures_table(
 
 
 def log_table(model: str, entries: Sequence[Entry]) -> "Table":
-    """Every decision about a model, the newest first."""
+    """List all decisions about a model, the newest first."""
     table = _table("no.", "time (UTC)", "by", "champion after", "what", title=f"log of {model}")
     for entry in reversed(entries):
         table.add_row(
@@ -160,7 +163,7 @@ def log_table(model: str, entries: Sequence[Entry]) -> "Table":
 
 
 def opinions_table(title: str, opinions: Mapping[int, "Opinion"]) -> "Table":
-    """Mean opinion scores of a study by version."""
+    """List the mean opinion scores of a study by version."""
     table = _table("version", "MOS", "95 % interval", "images", "raters", title=title)
     for version, each in opinions.items():
         table.add_row(
@@ -174,7 +177,7 @@ def opinions_table(title: str, opinions: Mapping[int, "Opinion"]) -> "Table":
 
 
 def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Table":
-    """Figures of two versions on the same images, and their difference."""
+    """Compare figures of two versions on the same images, with their difference."""
     title = f"{pairing.where}, {len(pairing.first.report.images)} images"
     table = _table("", first.uri, second.uri, "difference", "95 % interval", "", title=title)
     for name in pairing.figures:
@@ -190,7 +193,7 @@ def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Tab
             _clearness(found) if pairing.decides(name) else "does not decide",
         )
     if not pairing.same_code:
-        table.caption = "measured by two versions of the code: small differences may be theirs"
+        table.caption = "measured by two versions of the code, which can explain small differences"
     return table
 
 

@@ -1,9 +1,12 @@
-"""`srgan trace`: where an upscaled image or a model version comes from, and what used it."""
+"""`srgan trace`: where an upscaled image or a model version comes from."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from srgan.errors import ConfigError
+from srgan.report.chain import as_svg, as_text
 
 
 def trace(
@@ -14,15 +17,13 @@ def trace(
         ),
     ],
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the chain as a picture as well")
+        Path | None, typer.Option(metavar="FILE", help="Also draw the chain into this SVG file")
     ] = None,
     sources: Annotated[
-        bool, typer.Option("--sources", help="List every photo that the model was trained on")
+        bool, typer.Option("--sources", help="Also list every photo that the model was trained on")
     ] = False,
 ) -> None:
     """Print the chain from an upscaled image to its model, runs, dataset, photos and code."""
-    from srgan.errors import ConfigError
-    from srgan.report.chain import as_svg, as_text
     from srgan.services.mlflow_runs import mlflow_errors, require_answer
     from srgan.settings import Settings
     from srgan.versions.trace import check_address, source_keys

@@ -1,4 +1,4 @@
-"""`srgan weights`: the perceptual networks that content losses and evaluations use."""
+"""`srgan weights`, `import-weights` and `export`: files of weights, in and out."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
-    """Generator on the CPU in eval mode, from a file of ours or of others, or ``models:/…``.
+    """Open a generator on the CPU in eval mode: a file of ours or of others, or ``models:/…``.
 
     `others` lists what else the command accepts, for the message of a `ConfigError`.
     """
@@ -39,14 +39,16 @@ def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
 
 
 def check_target(target: Path) -> None:
-    """`ConfigError` if the file exists (it is never overwritten) or its folder does not."""
+    """Raise `ConfigError` if the file exists (it is never overwritten) or its folder does not."""
     if target.exists():
         raise ConfigError(f"{target} exists; choose another one with --to")
     if not target.parent.is_dir():
         raise ConfigError(f"the folder {target.parent} does not exist; make it first")
 
 
-weights_app = typer.Typer(help="Weights of perceptual networks.", no_args_is_help=True)
+weights_app = typer.Typer(
+    help="Weights of the networks behind perceptual losses.", no_args_is_help=True
+)
 
 
 @weights_app.command()
@@ -57,7 +59,7 @@ def mirror(
         typer.Option("--from", help="A file, s3:// or https:// address; default: torchvision's"),
     ] = None,
 ) -> None:
-    """Put the weights of a perceptual network into the bucket, where every worker finds them."""
+    """Copy the weights of a perceptual network into the bucket, where every worker finds them."""
     from srgan.settings import Settings
     from srgan.versions.mirror_weights import mirror as mirror_weights
 
@@ -65,8 +67,8 @@ def mirror(
     mirrored = mirror_weights(settings, name, source)
     typer.echo(
         f"{name} is in s3://{settings.bucket}/weights/{mirrored.sha256}\n"
-        f"Content losses name it by the digits that its SHA-256 begins with; evaluations from now "
-        f"on report its perceptual distance."
+        "A content loss names it by the first digits of its SHA-256; evaluations report its "
+        "perceptual distance from now on."
     )
 
 
@@ -75,12 +77,12 @@ def import_weights(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", help="Result; default: FILE.safetensors next to it, unless registered"
+            "--to", help="Result; default: .safetensors beside FILE, or no file with --register"
         ),
     ] = None,
     register: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Make it a version of this model in the registry"),
+        typer.Option(metavar="NAME", help="Register it as a version of this model"),
     ] = None,
 ) -> None:
     """Convert a checkpoint of SRResNet, MSRResNet or RRDBNet to safetensors with its config."""
@@ -139,7 +141,7 @@ def export(
 ) -> None:
     """Write a generator as ONNX, verified against torch, or as safetensors with its config."""
     if to.suffix not in _SUFFIXES:
-        raise ConfigError(f"{to} ends in neither of {', '.join(_SUFFIXES)}")
+        raise ConfigError(f"{to} must end in {' or '.join(_SUFFIXES)}")
     check_target(to)
     generator = open_generator(model)
     if to.suffix == ".onnx":

@@ -1,4 +1,4 @@
-"""`make demo`: the whole pipeline on real photographs, from the outside, as a user drives it."""
+"""`make demo`: run the whole pipeline on real photographs from outside, as a user would."""
 
 import hashlib
 import re
@@ -14,16 +14,16 @@ from srgan.errors import StackError
 from srgan.promotion.log import PromotionLog
 from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store, open_store
-from srgan.stack import Stack, deploy
+from srgan.stack import Stack
 
 _INTERRUPTED = 130
 
 
 def run_demo(stack: Stack, folder: Path | None) -> int:
-    """Photos up, flows deployed, retrained, upscaled, summary; the exit code.
+    """Upload photos, deploy flows, retrain, upscale, sum up; return the exit code.
 
-    `folder` holds the user's photos; None takes those that come with scikit-image and
-    scikit-learn. Expects a running stack and its variables in this process's environment.
+    `folder` holds the user's photos; None means those that come with scikit-image and
+    scikit-learn. The stack must run, and its variables be in this process's environment.
     """
     console = Console()
     name = dataset_name(folder)
@@ -31,7 +31,7 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
     try:
         _upload(console, store, name, folder)
         with console.status("registering the flows with Prefect"):
-            deploy(stack)
+            stack.deploy()
         registry, pictures = Registry(stack.settings()), stack.home / "demo"
         _run(console, stack, store, "retrain/retrain", _retraining(store, name))
         if PromotionLog(store, model_name(name)).champion() is not None:
@@ -39,7 +39,7 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
         outcome = read_outcome(registry, store, name, model_name(name), pictures)
     except (StoppedByUserError, KeyboardInterrupt):
         console.print(
-            "\nStopped. What is finished is kept: `make demo` goes on from the newest "
+            "\nStopped. All finished work is kept: `make demo` goes on from the newest "
             "checkpoint.\nThe services still run; `srgan stack down` ends them."
         )
         return _INTERRUPTED
@@ -48,7 +48,7 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
 
 
 def dataset_name(folder: Path | None) -> str:
-    """Name in the bucket and the registry: each folder of photos has its own."""
+    """Name a folder's photos in the bucket and the registry; each folder has its own name."""
     if folder is None:
         return "demo"
     word = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:30] or "photos"
@@ -56,7 +56,7 @@ def dataset_name(folder: Path | None) -> str:
 
 
 def model_name(name: str) -> str:
-    """Registered model of a demo dataset."""
+    """Name the registered model of a demo dataset."""
     return f"srgan-{name}"
 
 
@@ -68,7 +68,7 @@ def _upload(console: Console, store: S3Store, name: str, folder: Path | None) ->
     sync(store, f"small/{name}", small_versions(photos))
     console.print(
         f"photos in {store.uri(f'raw/{name}')}: {raw.num_uploaded} uploaded, "
-        f"{raw.num_unchanged} there already"
+        f"{raw.num_unchanged} already there"
         + (f", {raw.num_removed} removed" if raw.num_removed else ""),
         highlight=False,
     )
@@ -98,7 +98,7 @@ def _run(
     deployment: str,
     parameters: dict[str, object],
 ) -> None:
-    """Run one deployment through the worker; `StackError` with its message when it fails."""
+    """Run one deployment through the worker; `StackError` with its message if it fails."""
     console.print(f"[bold]{deployment.partition('/')[0]}[/bold]", highlight=False)
     with watching(stack.env()["RAY_ADDRESS"], store) as watch, open_display(console) as display:
         run = watch.run(deployment, parameters, display.show)

@@ -25,7 +25,7 @@ class Display(Protocol):
     ) -> None: ...
 
     def show(self, moment: Moment) -> None:
-        """Called every second."""
+        """Show a moment; called every second."""
 
 
 def open_display(console: Console) -> Display:
@@ -33,7 +33,7 @@ def open_display(console: Console) -> Display:
 
 
 class LiveDisplay:
-    """One bar per activity; finished ones stay with the time they took."""
+    """One bar for each activity; finished ones stay, with the time they took."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -79,7 +79,7 @@ class LiveDisplay:
 
 
 class LineDisplay:
-    """A line at each new activity, and every ten seconds where somebody counts."""
+    """A line for each new activity, and one every ten seconds while steps are counted."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

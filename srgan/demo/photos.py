@@ -11,8 +11,8 @@ from srgan.images import decode_in_8_bits, encode
 from srgan.resize import imresize
 from srgan.storage import ObjectStore
 
-# Colour photographs alone, each looked at. Of the stereo pair only the left one: an image of the
-# same scene on both sides of the split would flatter the figures.
+# Only colour photographs; somebody has looked at each. The right one of the stereo pair is left
+# out: images of one scene on both sides of the split would flatter the figures.
 _SHIPPED = {
     "skimage/data": (
         "astronaut.png",
@@ -44,7 +44,7 @@ class Synced:
 
 
 def shipped_photos() -> dict[str, Path]:
-    """Files by name, read from where scikit-image and scikit-learn are installed; no network."""
+    """Return files by name from the installed scikit-image and scikit-learn; no network."""
     found: dict[str, Path] = {}
     for folder, names in _SHIPPED.items():
         package, _, below = folder.partition("/")
@@ -63,9 +63,9 @@ def shipped_photos() -> dict[str, Path]:
 
 
 def photos_in(folder: Path) -> tuple[dict[str, Path], int]:
-    """The first files with an image's suffix below `folder` by relative path; how many there are.
+    """Return the first image files below `folder` by relative path, and how many there are.
 
-    `ConfigError` when there are none. Hidden files and folders are passed by.
+    `ConfigError` if there are none. Hidden files and folders are skipped.
     """
     if not folder.is_dir():
         raise ConfigError(f"PHOTOS={folder} is not a folder")
@@ -81,7 +81,7 @@ def photos_in(folder: Path) -> tuple[dict[str, Path], int]:
 
 
 def sync(store: ObjectStore, prefix: str, bodies: Mapping[str, bytes | Path]) -> Synced:
-    """Make `prefix` hold exactly these objects; what is there already is not sent again."""
+    """Make `prefix` hold exactly these objects; those that are there are not sent again."""
     there = {info.key: info.size_bytes for info in store.list(f"{prefix}/")}
     num_uploaded = 0
     for name, source in bodies.items():
@@ -98,9 +98,9 @@ def sync(store: ObjectStore, prefix: str, bodies: Mapping[str, bytes | Path]) ->
 
 
 def small_versions(photos: dict[str, Path]) -> dict[str, bytes]:
-    """PNGs of the first usable photos at a quarter of their size or 160 px: what upscaling is for.
+    """Make PNGs of the first usable photos at a quarter of their size, 160 px at most, to upscale.
 
-    Made with the same bicubic operator as the LR crops of the training.
+    The bicubic operator is the same as for the LR crops of the training.
     """
     small: dict[str, bytes] = {}
     for name, path in photos.items():

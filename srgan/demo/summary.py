@@ -1,4 +1,4 @@
-"""The end of the demo: what came out, where it is, and what it means."""
+"""The end of the demo: its results, where they are, and what they mean."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ class Outcome:
 def read_outcome(
     registry: Registry, store: ObjectStore, name: str, model: str, folder: Path
 ) -> Outcome:
-    """Collect it from registry and bucket; the comparison picture is written to `folder`."""
+    """Collect results from registry and bucket; write the comparison picture to `folder`."""
     champion = champion_of(registry, PromotionLog(store, model), print)
     newest = registry.resolve(f"models:/{model}@{CHALLENGER}")
     record = registry.record(newest)
@@ -71,7 +71,7 @@ def read_outcome(
 
 
 def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
-    """Table, places, pages, and how to stop."""
+    """Print the figures, places, pages, and how to stop."""
     console.print()
     console.print(_table(outcome))
     places = {
@@ -82,7 +82,7 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
         "Prefect": f"{stack.state.url('prefect')}  (flow runs, logs, tables)",
         "MLflow": f"{stack.state.url('mlflow')}  (curves, pictures, model versions)",
         "Ray": f"{stack.state.url('ray')}  (token: {stack.state.ray_token_path})",
-        "again": "make demo  (does only what changed)",
+        "again": "make demo  (repeats only what changed)",
         "a shell": 'eval "$(.venv/bin/srgan stack env)"',
         "stop": ".venv/bin/srgan stack down",
     }

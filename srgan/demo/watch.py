@@ -1,4 +1,4 @@
-"""Start a deployment and watch its run: what it does now, how far it is, how it ended."""
+"""Start a deployment and follow its run: activity, progress, end."""
 
 import json
 import time
@@ -41,7 +41,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Moment:
-    """Present activity of a run."""
+    """Current activity of a run."""
 
     doing: str
     step: int = 0
@@ -65,9 +65,9 @@ class Watch:
     def run(
         self, deployment: str, parameters: dict[str, Any], show: Callable[[Moment], None]
     ) -> FlowRun:
-        """Start `deployment` and tell `show` until it ends; the ended run, however it ended.
+        """Start `deployment`, call `show` until it ends, and return the run, failed or not.
 
-        Ctrl-C cancels it, waits for its end and raises `StoppedByUserError`.
+        Ctrl-C cancels the run, waits for its end and raises `StoppedByUserError`.
         """
         target = self._client.read_deployment_by_name(deployment)
         run = self._client.create_flow_run_from_deployment(target.id, parameters=parameters)
@@ -83,7 +83,7 @@ class Watch:
         return run
 
     def _look(self, run: FlowRun) -> Moment | None:
-        """None between two steps."""
+        """Return what the run does; None between two steps."""
         if run.state is None or run.state.type in (StateType.SCHEDULED, StateType.PENDING):
             return Moment("waiting for the worker to start the flow")
         root = str(run.id)
@@ -134,12 +134,12 @@ class Watch:
 
 @contextmanager
 def watching(ray_address: str, store: ObjectStore) -> Iterator[Watch]:
-    """A `Watch` on the Prefect server that the environment names."""
+    """Open a `Watch` on the Prefect server that the environment names."""
     with get_client(sync_client=True) as client:
         yield Watch(client, RayJobs(ray_address), store)
 
 
 def title(name: str) -> str | None:
-    """``pretrain-0123456789abcdef`` and ``register-0c2`` in words; None for what takes no time."""
+    """Put ``pretrain-0123456789abcdef`` or ``register-0c2`` in words; None if it takes no time."""
     known = (name.rpartition("-")[0], name.partition("-")[0])
     return next((_TITLES[word] for word in known if word in _TITLES), None)

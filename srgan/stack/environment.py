@@ -1,4 +1,4 @@
-"""Environments: what a shell needs to reach the services, and what the services start with."""
+"""Environment variables of shells that use the services, and of the services themselves."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def require_checkout() -> None:
-    """`StackError` when the package was installed without its checkout."""
+    """Raise `StackError` if the package was installed without its checkout."""
     if not (CHECKOUT / "infra" / "local" / "supervisord.conf").exists():
         raise StackError(
             "the local stack runs from a checkout of the project: clone it and `pip install -e .`"
@@ -25,9 +25,9 @@ def require_checkout() -> None:
 
 
 def shell_environment(state: State) -> dict[str, str]:
-    """Variables with which flows, `prefect`, `mlflow` and `ray job` find these services."""
+    """Return variables with which flows, `prefect`, `mlflow` and `ray job` find the services."""
     inherited = inherited_environment()
-    # A company's proxy would be asked for 127.0.0.1 otherwise.
+    # Otherwise a company's proxy would be asked for 127.0.0.1.
     direct = [name for name in inherited.get("NO_PROXY", "").split(",") if name]
     direct += [name for name in ("127.0.0.1", "localhost") if name not in direct]
     return {
@@ -54,7 +54,7 @@ def shell_environment(state: State) -> dict[str, str]:
 
 
 def service_environment(state: State) -> dict[str, str]:
-    """Environment of supervisor and so of every service and every job on the Ray node."""
+    """Return the environment of supervisor, and so of every service and job on the Ray node."""
     inherited = inherited_environment()
     programs = str(Path(sys.executable).parent)
     return {
@@ -62,20 +62,20 @@ def service_environment(state: State) -> dict[str, str]:
         **shell_environment(state),
         "PATH": os.pathsep.join([programs, inherited.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
-        # In memory, as is its default, a restarted server would never free the slots of before.
+        # By default leases are in memory, and a restarted server would never free taken slots.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASE_STORAGE,
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
         "PREFECT_WORKER_WEBSERVER_PORT": str(state.ports["worker"]),
         "MLFLOW_S3_ENDPOINT_URL": state.url("s3"),
-        # Seven processes and 600 MB for background jobs that nothing here asks for.
+        # Would start seven processes, 600 MB, for background jobs that nothing here uses.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        # A stopping head would wait 30 s for jobs to move to another node, which does not exist here.
+        # A stopping head would wait 30 s for its jobs to move to another node; there is none.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         "SRGAN_RUNTIME": str(state.runtime),
         "SRGAN_MLFLOW_ARTIFACTS": f"s3://{BUCKET}/{mlflow_folder()}",
-        # Two training workers must fit even on one core.
+        # So that two training workers fit even on one core.
         "SRGAN_NUM_CPUS": str(max(2, os.cpu_count() or 1)),
         **{f"SRGAN_PORT_{name.upper()}": str(port) for name, port in state.ports.items()},
     }

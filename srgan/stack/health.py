@@ -1,4 +1,4 @@
-"""One real request to each service: does it answer as it should?"""
+"""Check each service by a real request."""
 
 import json
 import urllib.error
@@ -14,7 +14,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def answers(service: str, state: State) -> bool:
-    """True if `service` works now; a refused or late answer is False."""
+    """Return True if `service` works now; False if its answer is refused or late."""
     probe = {
         "s3": _s3_answers,
         "prefect": _prefect_answers,
@@ -29,9 +29,9 @@ def answers(service: str, state: State) -> bool:
 
 
 def _s3_answers(state: State) -> bool:
-    """The door asks for credentials, and the volumes behind it are known.
+    """True if it asks for credentials, and the volumes behind it are known.
 
-    After a restart it is open before its objects can be read.
+    After a restart it answers before its objects can be read.
     """
     topology = json.loads(_get(state.url("master") + "/dir/status"))["Topology"]
     if not any(rack["DataNodes"] for each in topology["DataCenters"] for rack in each["Racks"]):
@@ -53,9 +53,9 @@ def _mlflow_answers(state: State) -> bool:
 
 
 def _ray_answers(state: State) -> bool:
-    """With the token: the job server answers, and there is a node that it can give jobs to.
+    """True if the job server takes our token, and there is a node to give jobs to.
 
-    The server is there long before the node on a busy machine.
+    On a busy machine the server is up long before the node.
     """
     token = {"Authorization": f"Bearer {state.ray_token_path.read_text().strip()}"}
     jobs = json.loads(_get(state.url("ray") + "/api/jobs/", token))
@@ -65,7 +65,7 @@ def _ray_answers(state: State) -> bool:
 
 
 def _worker_answers(state: State) -> bool:
-    """It polls, by its own word, and the server knows it."""
+    """True if it says that it polls, and the server knows it."""
     _get(state.url("worker") + "/health")
     workers = _post(f"{state.url('prefect')}/api/work_pools/{POOL}/workers/filter", {})
     return any(worker["status"] == "ONLINE" for worker in json.loads(workers))

@@ -1,7 +1,9 @@
-"""`Stack`: bring the local services up and down, say how they are."""
+"""`Stack`: start and stop the local services, and tell their state."""
 
 import fcntl
 import shutil
+import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ from srgan.stack.state import (
 )
 from srgan.stack.supervisor import ProgramState, Supervisor
 
-# Each with what must answer before it starts.
+# Services, each with those that must answer before it starts.
 _STARTS_AFTER: dict[str, tuple[str, ...]] = {
     "s3": (),
     "prefect": ("s3",),
@@ -31,7 +33,7 @@ _STARTS_AFTER: dict[str, tuple[str, ...]] = {
     "worker": ("prefect",),
 }
 SERVICES = tuple(_STARTS_AFTER)
-# Who uses others ends before them.
+# A service stops before those that it uses.
 _STOP_ORDER = (("worker", "ray"), ("prefect", "mlflow"), ("s3",))
 _START_LIMIT_S = 180.0
 _STOPPED = ProgramState("STOPPED", None, 0)
@@ -52,7 +54,7 @@ class ServiceStatus:
 
 
 class Stack:
-    """The services whose data, logs and credentials are in `home`."""
+    """Local services whose data, logs and credentials are in `home`."""
 
     def __init__(self, home: Path) -> None:
         self.home = home.expanduser().resolve()
@@ -60,16 +62,15 @@ class Stack:
 
     @property
     def state(self) -> State:
-        """Ports and credentials; `StackError` before the first `up`."""
+        """Return ports and credentials; `StackError` before the first `up`."""
         return load_state(self.home)
 
     def up(
         self, services: tuple[str, ...] = SERVICES, *, report: Report = lambda line: None
     ) -> list[str]:
-        """Start what does not run and wait until all of `services` answer.
+        """Start what does not run, wait until all of `services` answer, return those started.
 
-        Returns the names of those it started. A service that dies on the way is a `StackError`
-        with its name and the last lines of its log.
+        If one dies meanwhile, `StackError` gives its name and the last lines of its log.
         """
         unknown = set(services) - set(SERVICES)
         if unknown:
@@ -83,7 +84,7 @@ class Stack:
             return self._start(services, current, report)
 
     def down(self) -> list[str]:
-        """End everything that `up` started, in this order; names of the services that ran."""
+        """Stop everything that `up` started; return the names of the services that ran."""
         if not self.home.exists():
             return []
         runtime = runtime_folder(self.home)
@@ -98,24 +99,39 @@ class Stack:
                 ours |= processes.find_processes(runtime)
                 self._supervisor.shutdown()
                 self._wait_for_supervisor()
-            # Ray's jobs are in sessions of their own; a killed supervisor leaves its services.
+            # Ray's jobs have their own sessions; a killed supervisor leaves its services behind.
             processes.end_processes(ours | processes.find_processes(runtime))
             shutil.rmtree(runtime, ignore_errors=True)
             (self.home / "run").unlink(missing_ok=True)
         return running
 
+    def deploy(self) -> None:
+        """Register the flows of `prefect.yaml` with the running Prefect server; safe to repeat."""
+        answer = subprocess.run(  # noqa: S603 - a fixed command
+            [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"],
+            cwd=environment.CHECKOUT,
+            env=environment.service_environment(self.state),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if answer.returncode:
+            raise StackError(f"`prefect deploy --all` failed:\n{answer.stdout[-3000:]}")
+
     def status(self) -> list[ServiceStatus]:
-        """State of each service, from supervisor and from a request to it."""
+        """Return the state of each service, from supervisor and from a request to the service."""
         current = self.state
         programs = self._supervisor.programs() if self._supervisor.is_running() else {}
         return [self._status(name, programs.get(name, _STOPPED), current) for name in SERVICES]
 
     def env(self) -> dict[str, str]:
-        """Variables with which flows and the services' own commands find this stack."""
+        """Return variables with which flows and the services' own commands find this stack."""
         return environment.shell_environment(self.state)
 
     def settings(self) -> Settings:
-        """`Settings` of a process that has `env()`."""
+        """Return the `Settings` of a process that has `env()`."""
         variables = self.env()
         return Settings.model_validate(
             {
@@ -132,7 +148,7 @@ class Stack:
         return self.home / "logs" / f"{service}.log"
 
     def log_tail(self, service: str, num_lines: int = 20) -> str:
-        """Last lines of a service's log; empty when it never started."""
+        """Return the last lines of a service's log; empty if it never started."""
         try:
             with self.log_path(service).open(errors="replace") as file:
                 return "".join(deque(file, maxlen=num_lines)).rstrip()
@@ -146,7 +162,7 @@ class Stack:
             processes.end_processes(left)
         taken = replace_taken_ports(current)
         if taken:
-            report(f"ports taken by other programs, chosen again: {', '.join(taken)}")
+            report(f"choosing new ports, because other programs took those of {', '.join(taken)}")
             current = self.state
         create_runtime(current)
         config = environment.CHECKOUT / "infra" / "local" / "supervisord.conf"
@@ -168,7 +184,7 @@ class Stack:
                     started.append(name)
                 elif programs[name].is_dead:
                     self._supervisor.stop([name])
-                    raise StackError(self._obituary(name, "died"))
+                    raise StackError(self._failure_message(name, "died"))
                 elif programs[name].is_up and health.answers(name, current):
                     if name == "s3":
                         self._ensure_bucket()
@@ -176,17 +192,19 @@ class Stack:
                     report(f"{name}: {current.url(name)}")
             if time.monotonic() > deadline:
                 raise StackError(
-                    self._obituary(pending[0], f"does not answer after {_START_LIMIT_S:.0f} s")
+                    self._failure_message(
+                        pending[0], f"does not answer after {_START_LIMIT_S:.0f} s"
+                    )
                 )
             time.sleep(0.2)
         return started
 
     def _ensure_bucket(self) -> None:
-        from srgan.services.s3 import open_store  # half a second that `status` need not pay
+        from srgan.services.s3 import open_store  # costs half a second, which `status` does not pay
 
         open_store(self.settings()).ensure_bucket()
 
-    def _obituary(self, name: str, what: str) -> str:
+    def _failure_message(self, name: str, what: str) -> str:
         tail = self.log_tail(name) or "(empty)"
         return f"{name} {what}; the last lines of {self.log_path(name)}:\n{tail}"
 
@@ -205,12 +223,12 @@ class Stack:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One `up` or `down` at a time on this home."""
+        """Allow one `up` or `down` at a time on this home."""
         with (self.home / "stack.lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise StackError(
-                    f"another `srgan stack` command is at work on {self.home}; try again after it"
+                    f"another `srgan stack` command is working on {self.home}; try again after it"
                 ) from error
             yield

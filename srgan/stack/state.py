@@ -1,4 +1,4 @@
-"""State of the local stack in its home: ports, generated credentials, short folders."""
+"""State of the local stack in its home: ports, generated credentials, a short folder."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ PORT_NAMES = (
 
 @dataclass(frozen=True)
 class State:
-    """Everything that two `srgan stack` commands on the same home must agree on."""
+    """Values that all `srgan stack` commands on one home must agree on."""
 
     home: Path
     runtime: Path
@@ -44,13 +44,13 @@ class State:
 
 
 def runtime_folder(home: Path) -> Path:
-    """``/tmp/srgan-<uid>-<hash of home>``: the same for every command on this home."""
+    """Return ``/tmp/srgan-<uid>-<hash of home>``, the same for every command on this home."""
     name = hashlib.sha256(str(home).encode()).hexdigest()[:12]
     return Path("/tmp") / f"srgan-{os.getuid()}-{name}"  # noqa: S108 - mode and owner are checked
 
 
 def load_state(home: Path) -> State:
-    """State of a home that has been up before; `StackError` when it has not."""
+    """Read the state of a home; `StackError` if its stack was never up."""
     try:
         ports = json.loads((home / "stack.json").read_text())["ports"]
         keys = json.loads((home / "credentials.json").read_text())
@@ -64,7 +64,7 @@ def load_state(home: Path) -> State:
         )
     except FileNotFoundError as error:
         raise StackError(
-            f"{home} holds no local stack ({error.filename} is missing): `srgan stack up` makes one"
+            f"no local stack in {home} ({error.filename} is missing): `srgan stack up` makes one"
         ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise StackError(
@@ -74,7 +74,7 @@ def load_state(home: Path) -> State:
 
 
 def create_state(home: Path) -> State:
-    """Make what is missing in `home`; keep what is there."""
+    """Make what is missing in `home`; keep the rest."""
     for folder in (home, home / "logs", home / "s3", home / "mlflow", home / "prefect"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     home.chmod(0o700)
@@ -93,7 +93,7 @@ def create_state(home: Path) -> State:
 
 
 def replace_taken_ports(state: State) -> list[str]:
-    """Choose again the remembered ports that other programs now listen on; return their names."""
+    """Replace remembered ports that other programs now listen on; return their names."""
     taken = [name for name, port in state.ports.items() if not is_free(port)]
     if taken:
         _write_ports(state.home, state.ports | choose_ports(taken))
@@ -101,12 +101,12 @@ def replace_taken_ports(state: State) -> list[str]:
 
 
 def create_runtime(state: State) -> None:
-    """Make the short folder, or refuse one that somebody else made under our name."""
+    """Make the short folder; refuse one that somebody else made under its name."""
     state.runtime.mkdir(mode=0o700, exist_ok=True)
     info = state.runtime.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
         raise StackError(
-            f"{state.runtime} must be a folder of yours with mode 0700 but is not; remove it"
+            f"{state.runtime} exists but is not a folder of yours with mode 0700; remove it"
         )
     link = state.home / "run"
     if link.is_symlink():
@@ -115,7 +115,7 @@ def create_runtime(state: State) -> None:
 
 
 def choose_ports(names: Iterable[str]) -> dict[str, int]:
-    """A free port for each name; held all together, so that no two are the same."""
+    """Choose a free port for each name; all are held until the end, so that none is used twice."""
     chosen = {}
     with ExitStack() as held:
         for name in names:
@@ -131,13 +131,13 @@ def choose_ports(names: Iterable[str]) -> dict[str, int]:
 
 
 def is_free(port: int) -> bool:
-    """True if no program listens on `port`."""
+    """Return True if no program listens on `port`."""
     with socket.socket() as probe:
         return _binds(probe, port)
 
 
 def _binds(probe: socket.socket, port: int) -> bool:
-    # Without the option, connections of a service that just ended would count as a listener.
+    # Without it, connections of a service that just ended would count as a listener.
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         probe.bind(("", port))
@@ -152,7 +152,7 @@ def _write_ports(home: Path, ports: dict[str, int]) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Whole or not at all, and never readable by others, not even for a moment."""
+    """Write a file whole or not at all, and never readable by others, not even for a moment."""
     with write_atomically(path) as draft:
         draft.touch(mode=0o600, exist_ok=False)
         draft.write_text(text)

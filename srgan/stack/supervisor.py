@@ -1,4 +1,4 @@
-"""The process manager of the local stack, spoken to over its unix socket."""
+"""Talk to supervisor, the process manager of the local stack, over its unix socket."""
 
 import http.client
 import subprocess
@@ -19,7 +19,7 @@ _START_S = 15.0
 
 @dataclass(frozen=True)
 class ProgramState:
-    """State of one service, from supervisor."""
+    """State of one service as supervisor reports it."""
 
     state: str
     """STOPPED, STARTING, RUNNING, BACKOFF, STOPPING, EXITED, FATAL or UNKNOWN."""
@@ -28,7 +28,7 @@ class ProgramState:
 
     @property
     def is_dead(self) -> bool:
-        """It was started and ended by itself."""
+        """True if it was started and ended by itself."""
         return self.state in {"BACKOFF", "EXITED", "FATAL", "UNKNOWN"}
 
     @property
@@ -37,7 +37,7 @@ class ProgramState:
 
 
 class Supervisor:
-    """One supervisord, by the folder of its socket."""
+    """A supervisord, found by the folder of its socket."""
 
     def __init__(self, runtime: Path) -> None:
         self._socket = runtime / "supervisor.sock"
@@ -78,11 +78,11 @@ class Supervisor:
         }
 
     def start(self, name: str) -> None:
-        """Start without waiting; one that runs already is left as it is."""
+        """Start without waiting; leave one that already runs as it is."""
         self._call("startProcess", name, False, allowed=Faults.ALREADY_STARTED)
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop all of these at once, wait until they have ended."""
+        """Stop all of these at once and wait until they have ended."""
         names = list(names)
         for name in names:
             self._call("stopProcess", name, False, allowed=Faults.NOT_RUNNING)
@@ -94,7 +94,7 @@ class Supervisor:
             time.sleep(0.1)
 
     def shutdown(self) -> None:
-        """End the daemon itself; what still runs under it ends too."""
+        """End the daemon and all that still runs under it."""
         self._call("shutdown")
 
     def _call(self, method: str, *arguments: Any, allowed: int | None = None) -> Any:

@@ -56,7 +56,7 @@ def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:
 
 
 def fetch_named(settings: Settings, source: str) -> bytes:
-    """`fetch`, and check the SHA-256 digits in the file's name; `CheckpointError` if they differ."""
+    """Fetch, then check the SHA-256 digits in the file's name; `CheckpointError` on a mismatch."""
     data = fetch(settings, source)
     digest = hashlib.sha256(data).hexdigest()
     promised = hash_in_name(source)

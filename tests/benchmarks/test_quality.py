@@ -31,7 +31,7 @@ DATA = DataConfig(scale=4, crop_size=64, shrunk=(0.75,))
 
 
 def contestant(**changes: object) -> Contestant:
-    """A training of seconds."""
+    """A training that takes seconds."""
     stage = {
         "generator": {"kind": "bicubic_resnet", "scale": 4, "num_blocks": 1, "num_channels": 4},
         "steps": 4,
@@ -61,7 +61,7 @@ def lab(tmp_path: Path, draw_photo: DrawPhoto) -> Lab:
 
 
 class Breaking(list[Pair]):
-    """A set that can be gone through once; then it stands for whatever ends the process."""
+    """A set that can be read once; the next time it raises, like a process that is killed."""
 
     def __iter__(self) -> Iterator[Pair]:
         if hasattr(self, "seen"):

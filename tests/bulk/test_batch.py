@@ -39,7 +39,7 @@ def engine() -> Engine:
 
 
 class CountingEngine:
-    """The real engine that remembers the sizes it was given."""
+    """The real engine, which also remembers the sizes it was given."""
 
     def __init__(self, engine: Engine) -> None:
         self.scale = engine.scale
@@ -68,7 +68,7 @@ def upscale(
 ) -> list[Record]:
     batch = Batch(
         bulk_run(store, run, **config),
-        engine,  # type: ignore[arg-type]  # tests pass engines of their own
+        engine,  # type: ignore[arg-type]  # tests pass their own engines
         decode,
     )
     return batch.run(0, items)

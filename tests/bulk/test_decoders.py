@@ -39,7 +39,7 @@ def small(draw_photo: DrawPhoto, encode_photo: EncodePhoto) -> bytes:
 
 @pytest.fixture(scope="module")
 def slow() -> bytes:
-    """60 kB that take a good part of a second to decode."""
+    """60 kB that take a large part of a second to decode."""
     buffer = BytesIO()
     Image.new("RGBA", (3900, 3900)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -218,7 +218,7 @@ def test_no_decoder_outlives_a_parent_that_was_killed() -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended may wait for somebody to ask how."""
+    """Return whether a process runs; one that ended may be a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:

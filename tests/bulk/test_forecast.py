@@ -1,4 +1,4 @@
-"""A plan in numbers: judged by earlier runs, else by a few images; a disk too small is refused."""
+"""Forecasts: judged by earlier runs, else by a few images; a disk too small is refused."""
 
 import shutil
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Usage(NamedTuple):
 
 @pytest.fixture
 def folder(tmp_path: Path, draw_photo: DrawPhoto, encode_photo: EncodePhoto) -> Path:
-    """Twenty JPEGs of 96×80 pixels in ``photos/``, and a file that is none."""
+    """Twenty JPEGs of 96×80 pixels in ``photos/``, and a file that is not an image."""
     (tmp_path / "photos").mkdir()
     for seed in range(20):
         photo = encode_photo(draw_photo(seed), "JPEG", quality=90)
@@ -55,7 +55,7 @@ def foretold(folder: Path, *, sampled: bool = True, **config: object) -> Forecas
 
 
 def put_records(folder: Path, *, model: ModelRef = CHAMPION, seconds: float = 10.0) -> None:
-    """Of one output of 8 megapixels and 500 kB from a source of 100 kB."""
+    """Write the record of one output of 8 megapixels and 500 kB, from a source of 100 kB."""
     stamp = stamp_of(model, UpscaleConfig())
     row = Record(
         source_key="elsewhere",

@@ -24,7 +24,7 @@ from tests.support.hostile import HOSTILE_NAMES, corpus
 SCALE = 2
 MAX_PIXELS = 1_000_000
 MEMORY_BYTES = 2**30
-"""Of this process beside what it has anyway, and of each decoder in all."""
+"""Limit of this process above what it has at the start, and of each decoder in all."""
 REASONS = {"corrupt", "empty", "not_an_image", "too_large", "truncated", "unsupported"}
 SOME, MANY = 126, 1050
 
@@ -37,7 +37,7 @@ def engine() -> Engine:
 
 
 class StoreWithAnyName:
-    """The real store, and the keys that S3 takes but this one does not, as copies of one key."""
+    """The real store; keys that only other S3 stores allow are copies of one of its keys."""
 
     def __init__(self, store: S3Store, copied: str, keys: list[str]) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class StoreWithAnyName:
 
 
 def run(source: object, store: S3Store, engine: Engine, decoders: Decoders) -> list[Record]:
-    """Plan and do it, as flow and worker would; the rows of all parts."""
+    """Plan and run, as flow and worker would; return the rows of all parts."""
     place = Place(store.uri("photos"), source)  # type: ignore[arg-type]  # passes through
     this = replace(bulk_run(store, max_pixels=MAX_PIXELS), source=place)
     batch = Batch(this, engine, decoders.decode)
@@ -132,5 +132,5 @@ def _memory_bytes(what: str, pid: int | str = "self") -> int:
 
 
 def _forget_peak() -> None:
-    """Let ``VmHWM`` of this process begin anew (man 5 proc, clear_refs)."""
+    """Let ``VmHWM`` of this process begin again (man 5 proc, clear_refs)."""
     Path("/proc/self/clear_refs").write_text("5")

@@ -1,4 +1,4 @@
-"""What a bulk run finds to do: listings joined with the records of earlier runs."""
+"""Plans: listings joined with the records of earlier runs tell what there is to do."""
 
 import tracemalloc
 from collections.abc import Iterator

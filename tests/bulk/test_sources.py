@@ -1,4 +1,4 @@
-"""Manifests: three kinds of files, each row one image, and errors that say where."""
+"""Manifests: three kinds of files, one image in each row, and errors that say where."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The end of a bulk run: every key counted once, and an honest verdict."""
+"""The end of a bulk run: every key is counted once, and the verdict is honest."""
 
 import json
 

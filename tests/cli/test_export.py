@@ -50,7 +50,7 @@ def test_weights_of_others_become_safetensors_of_ours(theirs: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["model.pt", "model", "model.onnx.gz"])
 def test_a_result_of_another_kind_is_refused(theirs: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"{name} ends in neither of \.onnx, \.safetensors"):
+    with pytest.raises(ConfigError, match=rf"{name} must end in \.onnx or \.safetensors"):
         export(str(theirs), tmp_path / name)
 
 

@@ -31,7 +31,7 @@ SRGAN = str(Path(sys.executable).with_name("srgan"))
 
 
 class Answer(NamedTuple):
-    """What a command printed."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -119,7 +119,7 @@ def test_what_the_gate_refuses_takes_force_and_a_reason_and_the_log_keeps_both(
     assert "--force --reason TEXT" in done.out
     assert (log.champion(), alias()) == (1, 1)
     for half in (["--force"], ["--reason", "it looks better"]):
-        assert "takes both, --force and --reason" in models("promote", second.uri, *half).err
+        assert "needs both --force and --reason" in models("promote", second.uri, *half).err
     assert len(log.entries()) == 2
     done = models("promote", second.uri, "--force", "--reason", "it looks better")
     assert done.code == 0, done.err

@@ -100,7 +100,7 @@ def test_imported_weights_become_a_version_that_upscales_and_no_file(
     weights = tmp_path / "theirs.pth"
     torch.save({"params": GENERATOR.state_dict()}, weights)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_settings.require("mlflow_tracking_uri"))
-    for _ in range(2):  # the second time it is there already
+    for _ in range(2):  # the second time it is already there
         done = srgan("import-weights", str(weights), "--register", "theirs-x2")
         assert done.returncode == 0, done.stderr
         # MLflow's client may print the page of the run before it.
@@ -290,7 +290,7 @@ def test_a_weights_file_of_a_distance_is_named_where_it_is_none(
     with pytest.raises(ConfigError, match="cannot read missing: No such file"):
         evaluate(photos, photos, distance=["vgg19=missing"])
     (tmp_path / "other").write_bytes(drawn_weights())
-    with pytest.raises(CheckpointError, match=r"other: these are no vgg19 weights"):
+    with pytest.raises(CheckpointError, match=r"other: these are .*vgg19 weights"):
         evaluate(photos, photos, distance=[f"vgg19={tmp_path / 'other'}"])
     altered = tmp_path / "squeezenet1_1-b8a52dc0.pth"
     altered.write_bytes(drawn_weights())
@@ -334,7 +334,7 @@ def test_interpolation_has_any_scale(
 ) -> None:
     upscale(photos / "one.png", tmp_path / "a.png", model="bicubic", scale=scale)
     assert read_photo(tmp_path / "a.png").pixels.shape[0] == height
-    with pytest.raises(ConfigError, match="--scale 17: bicubic goes from 1 to 16"):
+    with pytest.raises(ConfigError, match="--scale 17: bicubic takes 1 to 16"):
         upscale(photos, tmp_path / "large", model="bicubic", scale=17)
 
 

@@ -1,4 +1,4 @@
-"""What the demo shows while it waits."""
+"""Progress that the demo shows while it waits."""
 
 import io
 

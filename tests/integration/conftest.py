@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from srgan.stack import Stack, deploy
+from srgan.stack import Stack
 from tests.support.running_stack import RunningStack
 
 
@@ -14,7 +14,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     services = Stack(tmp_path_factory.mktemp("stack"))
     try:
         services.up()
-        deploy(services)
+        services.deploy()
         yield RunningStack(services)
     finally:
         services.down()
