@@ -1,25 +1,29 @@
-"""Bring a dataset up to date with the photos below a prefix."""
+"""Bring a dataset up to date with the photos below a prefix, and announce that it has grown."""
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.events import emit_event
 
-from flows.support.growth import announce_growth
 from flows.support.jobs import is_root_run
-from flows.support.tasks import PATIENTLY, artifact_key
+from flows.support.tasks import artifact_key, io_task
 from srgan.config import DataConfig, GrowthConfig, Name
+from srgan.data.changes import growth_since_announced, mark_announced
 from srgan.data.manifest import Manifest, read_latest, read_manifest, read_sources
 from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import Source
 from srgan.readable import Countdown, size
 from srgan.refs import DatasetRef
 from srgan.services.s3 import open_store
-from srgan.settings import Settings
 from srgan.storage import split_uri
+from srgan.versions.services import open_services
+
+GROWN = "srgan.dataset.grown"
+"""The event of a dataset that has grown; automations and deployments may be triggered by it."""
 
 _MAX_REJECTIONS_SHOWN = 50
 
 
-@flow(name="prepare", flow_run_name="prepare-{dataset}")
+@flow(name="prepare", flow_run_name="prepare {dataset}")
 def prepare(
     source: str,
     dataset: Name,
@@ -29,15 +33,15 @@ def prepare(
 ) -> DatasetRef:
     """Cut the photos below a prefix into HR crops: an immutable version of a dataset.
 
-    Photos that have not changed since the last time are not read again. A run of its own emits the
-    event ``srgan.dataset.grown`` when enough has changed; within another flow it does not.
+    Photos that have not changed since the last time are not read again. Run by itself, not within
+    another flow, it emits the event ``srgan.dataset.grown`` when enough has changed.
 
     Args:
         source: S3 address of the photos, ``s3://BUCKET/raw/pets``.
         dataset: Name of the dataset, new or to be brought up to date.
         data: Size of the crops, share held out for evaluation, limits.
-        growth: How much is enough.
-        licence: Of the photos, such as ``CC BY 4.0``; without one that of the version before.
+        growth: How many changed photos are enough.
+        licence: Licence of the photos, such as ``CC BY 4.0``; without it the previous version's.
     """
     before = latest_version(dataset)
     ref = cut_photos(source, dataset, data, licence)
@@ -47,25 +51,24 @@ def prepare(
     return ref
 
 
-@task(**PATIENTLY)
+@io_task
 def latest_version(dataset: str) -> str | None:
-    """The version that is there already."""
-    manifest, _ = read_latest(open_store(Settings()), dataset)
+    """Return the version that is there already."""
+    manifest, _ = read_latest(open_services().store, dataset)
     return manifest.version if manifest else None
 
 
-@task(**PATIENTLY)
+@io_task
 def cut_photos(
     source: str, dataset: str, data: DataConfig, licence: str | None = None
 ) -> DatasetRef:
-    """Read what changed and publish the version; taken up again from the last one published."""
-    settings = Settings()
-    store = open_store(settings)
+    """Read what changed since the last published version, and publish the next."""
+    services = open_services()
     bucket, prefix = split_uri(source)
     return prepare_dataset(
-        open_store(settings, bucket),
+        open_store(services.settings, bucket),
         prefix,
-        store,
+        services.store,
         dataset,
         data,
         progress=Countdown(get_run_logger().info, "new or changed objects read"),
@@ -73,10 +76,10 @@ def cut_photos(
     )
 
 
-@task
+@io_task
 def show_dataset(ref: DatasetRef, before: str | None) -> None:
-    """Say in the log and as artifacts what the version holds and what was passed by."""
-    store = open_store(Settings())
+    """Show in the log and as artifacts what the version holds and what was left out."""
+    store = open_services().store
     manifest = read_manifest(store, ref.key)
     sources = read_sources(store, manifest)
     rejected = [source for source in sources if source.reason]
@@ -93,7 +96,7 @@ def show_dataset(ref: DatasetRef, before: str | None) -> None:
                 for each in rejected[:_MAX_REJECTIONS_SHOWN]
             ],
             key=artifact_key(ref.dataset, "rejected"),
-            description=f"Objects that are no usable photos: {len(rejected)}, "
+            description=f"Objects that cannot be used as photos: {len(rejected)}, "
             f"of which at most {_MAX_REJECTIONS_SHOWN} are shown",
         )
 
@@ -101,7 +104,7 @@ def show_dataset(ref: DatasetRef, before: str | None) -> None:
 def summary_line(
     ref: DatasetRef, before: str | None, manifest: Manifest, sources: list[Source]
 ) -> str:
-    """What was read and what is there now, in one line of the log."""
+    """Say in one line of the log what was read and what is there now."""
     version = ref.version[:12]
     read = f"{ref.num_read} objects read, {len(sources) - ref.num_read} unchanged"
     if ref.version != before:
@@ -125,6 +128,7 @@ def _reasons(sources: list[Source]) -> str:
 
 
 def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> str:
+    """Make a Markdown page about a version."""
     num_bytes = sum(shard.size_bytes for shard in manifest.shards)
     crop_size = manifest.config.crop_size
     rows = [
@@ -141,3 +145,38 @@ def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> 
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"# Dataset {ref.dataset}\n\n|  |  |\n| --- | --- |\n{table}\n"
+
+
+@io_task
+def announce_growth(ref: DatasetRef, growth: GrowthConfig) -> None:
+    """Emit `GROWN` if enough photos have changed since it was last emitted for this dataset.
+
+    Its resource is ``srgan.dataset.<name>``, its payload holds the version and the counts. It is
+    marked after it was emitted: twice is better than never, because a retraining decides by itself.
+    """
+    store = open_services().store
+    changes = growth_since_announced(store, ref)
+    if not changes.enough(growth):
+        get_run_logger().info(
+            "Since dataset %s was last announced as grown: %s; it is announced again from %d "
+            "photos and %g %% on",
+            *(ref.dataset, changes, growth.min_changed_photos, 100 * growth.min_changed_share),
+        )
+        return
+    emit_event(
+        GROWN,
+        resource={
+            "prefect.resource.id": f"srgan.dataset.{ref.dataset}",
+            "prefect.resource.name": ref.dataset,
+            "srgan.source": ref.source,
+        },
+        payload={
+            "version": ref.version,
+            "num_before": changes.num_before,
+            "num_new": len(changes.new),
+            "num_changed": len(changes.changed),
+            "num_removed": len(changes.removed),
+        },
+    )
+    mark_announced(store, ref)
+    get_run_logger().info("Announced (event %s): dataset %s, %s", GROWN, ref.dataset, changes)

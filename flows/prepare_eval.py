@@ -1,22 +1,21 @@
 """Make an evaluation set of the photos below a prefix, or bring it up to date."""
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
-from flows.support.tasks import PATIENTLY, artifact_key
+from flows.support.tasks import artifact_key, io_task
 from srgan.config import Name, SetConfig
 from srgan.measure.sets import EvaluationSet, prepare_set
 from srgan.readable import Countdown
 from srgan.refs import SetRef
 from srgan.services.s3 import open_store
-from srgan.settings import Settings
 from srgan.storage import split_uri
+from srgan.versions.services import open_services
 
 _MAX_REJECTIONS_SHOWN = 50
 
 
-@flow(name="prepare-eval", flow_run_name="prepare-eval-{name}")
+@flow(name="prepare-eval", flow_run_name="prepare-eval {name}")
 def prepare_eval(
     source: str,
     name: Name,
@@ -24,8 +23,8 @@ def prepare_eval(
 ) -> SetRef:
     """Copy the photos below a prefix into a fixed, versioned set that models are measured on.
 
-    A recipe names its sets in ``gate.sets``. The same photos make the same version; the photos of
-    a version stay what they were, whatever becomes of the prefix.
+    A recipe names its sets in ``gate.sets``. The same photos make the same version; a version keeps
+    its photos, whatever becomes of the prefix.
 
     Args:
         source: S3 address of the photos, ``s3://BUCKET/raw/set5``.
@@ -37,20 +36,19 @@ def prepare_eval(
     return made.ref
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def copy_photos(source: str, name: str, config: SetConfig) -> EvaluationSet:
     """Read the photos and publish the version; the same photos again publish the same one."""
-    settings = Settings()
+    services = open_services()
     bucket, prefix = split_uri(source)
+    photos = open_store(services.settings, bucket)
     progress = Countdown(get_run_logger().info, "photos read")
-    return prepare_set(
-        open_store(settings, bucket), prefix, open_store(settings), name, config, progress
-    )
+    return prepare_set(photos, prefix, services.store, name, config, progress)
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def show_set(made: EvaluationSet) -> None:
-    """What the set holds and what was passed by, in the log and as an artifact."""
+    """Show in the log and as an artifact what the set holds and what was left out."""
     ref, how = made.ref, f"crops of {made.config.crop_size} pixels"
     images = f"{ref.num_images} {how if made.config.crop_size else 'whole photos'}"
     get_run_logger().info(

@@ -1,27 +1,33 @@
 """Promotion: the gate decides, the promotion log records it, the alias in MLflow follows."""
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
-from flows.evaluate import check_judges, check_scales, evaluate, find_dataset, find_sets
+from flows.evaluate import evaluate
+from flows.support.inputs import check_judges, check_scales, find_dataset, find_sets
 from flows.support.jobs import stop_jobs
-from flows.support.register import find_champion, find_version
-from flows.support.tasks import PATIENTLY, artifact_key
+from flows.support.registry import find_champion, find_version
+from flows.support.tasks import artifact_key, io_task
 from srgan.config import Name
 from srgan.errors import ConflictError
 from srgan.measure.figures import differences_table, means_table
 from srgan.promotion.decide import Comparison, settle
-from srgan.promotion.log import Entry, PromotionLog
+from srgan.promotion.log import Entry
 from srgan.refs import ModelRef, PromotionDecision
-from srgan.services.mlflow_models import CHALLENGER, Registry
+from srgan.services.mlflow_models import CHALLENGER
 from srgan.services.mlflow_runs import model_url
-from srgan.services.s3 import open_store
-from srgan.settings import Settings
 from srgan.versions.champion import publish
+from srgan.versions.services import open_services
 
 
-@flow(name="promote", on_cancellation=[stop_jobs])
+def run_name() -> str:
+    """``promote pets-x4/3``, or ``promote pets-x4`` for the newest challenger."""
+    model, version = (flow_run.parameters[name] for name in ("model", "version"))
+    return f"promote {model}/{version}" if version else f"promote {model}"
+
+
+@flow(name="promote", flow_run_name=run_name, on_cancellation=[stop_jobs])
 def promote(
     model: Name = "srgan", version: int | None = None, dataset: Name | None = None
 ) -> PromotionDecision:
@@ -45,10 +51,9 @@ def promote(
 
 
 def decide_on(challenger: ModelRef, dataset: str | None = None) -> Entry:
-    """The decision about a challenger, written in the log; taken again if the champion changes."""
-    logger, settings = get_run_logger(), Settings()
-    store, registry = open_store(settings), Registry(settings)
-    record = registry.record(challenger)
+    """Take and log the decision about a challenger, again if the champion changes meanwhile."""
+    services = open_services()
+    record = services.registry.record(challenger)
     asked = find_dataset(challenger, dataset) if dataset else None
 
     def measure(comparison: Comparison) -> str:
@@ -64,30 +69,29 @@ def decide_on(challenger: ModelRef, dataset: str | None = None) -> Entry:
     while True:
         try:
             return settle(
-                store,
+                services.store,
                 record,
                 lambda log: find_champion(log.model),
                 measure,
                 dataset_version=asked.version if asked else None,
             )
         except ConflictError as error:
-            logger.warning("Another promotion was decided meanwhile: %s", error)
+            get_run_logger().warning("Another promotion was decided meanwhile: %s", error)
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def point_alias(model: str, entry: Entry) -> None:
-    """Bring MLflow's alias and the versions' tags to what the log says."""
-    settings = Settings()
-    log = PromotionLog(open_store(settings), model)
-    if moved := publish(Registry(settings), log, entry):
+    """Make MLflow's alias and the versions' tags say what the log says."""
+    services = open_services()
+    if moved := publish(services.registry, services.log(model), entry):
         get_run_logger().info("%s", moved)
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def show_decision(challenger: ModelRef, entry: Entry) -> None:
-    """The sentence of the decision in the log, and with its figures as an artifact."""
+    """Show the sentence of the decision in the log, and with its figures as an artifact."""
     get_run_logger().info(entry.decision.reason)
-    page = model_url(Settings(), challenger.name, challenger.version)
+    page = model_url(open_services().settings, challenger.name, challenger.version)
     differences = differences_table(f"Challenger minus {entry.against}", entry.all_differences)
     create_markdown_artifact(
         f"{entry.decision.reason}\n\n"

@@ -7,26 +7,25 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.evaluate import check_judges, check_scales, evaluate, find_sets
+from flows.evaluate import evaluate
 from flows.prepare import prepare
 from flows.promote import promote
+from flows.support.beginning import begin, find_beginning, find_reason, find_start
+from flows.support.inputs import check_judges, check_scales, find_sets
 from flows.support.jobs import root_flow_run_id, stop_jobs
-from flows.support.model_lock import IfBusy, refused, turn
-from flows.support.reason import begin, find_beginning, find_reason
-from flows.support.register import find_champion, register
+from flows.support.model_lock import IfBusy, model_lock, refused
+from flows.support.registry import find_champion, register
 from flows.support.report import report
-from flows.support.starting import find_start
-from flows.train import train
+from flows.train import as_recipe, train
 from srgan.config import Name, Recipe, RetrainConfig
 from srgan.promotion.lineage import start_tags, training_inputs
 from srgan.promotion.reasons import Beginning
-from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.services.mlflow_runs import tracked_run
-from srgan.settings import Settings
+from srgan.versions.services import open_services
 
 
-@flow(name="retrain", on_cancellation=[stop_jobs])
+@flow(name="retrain", flow_run_name="retrain {model}", on_cancellation=[stop_jobs])
 def retrain(
     source: str,
     dataset: Name,
@@ -37,10 +36,10 @@ def retrain(
     policy: RetrainConfig | None = None,
     if_busy: IfBusy = "wait",
 ) -> ModelRef | State[None]:
-    """Train, measure, register and, if it is better, promote a model of the photos in `source`.
+    """Train, measure and register a model of the photos in `source`; promote it if it is better.
 
-    Without a reason (see `policy`) it ends at once and says so. It fails before it trains where
-    the gate could not compare the result with the champion. One at a time trains a model.
+    Without a reason (see `policy`) it ends at once and says so. It fails before it trains if the
+    gate could not compare the result with the champion. A model has one retraining at a time.
 
     Args:
         source: S3 address of the photos, ``s3://BUCKET/PREFIX``.
@@ -49,11 +48,12 @@ def retrain(
         recipe: Name of a recipe, or a whole one.
         num_workers: Training workers; without one, every GPU of the cluster or two CPUs.
         force: Train without a reason, with another seed than the recipe's.
-        policy: When training is worth its cost, and from what; without it the recipe's `retrain`.
+        policy: When training is worth its cost, and from which weights; without it the recipe's
+            `retrain`.
         if_busy: Whether to ``wait`` for another retraining of the model, or to ``refuse``.
     """
     plan = plan_of(recipe, policy)
-    with turn(model, if_busy) as free:
+    with model_lock(model, if_busy) as free:
         if not free:
             return refused(model)
         begun = find_beginning()
@@ -67,12 +67,12 @@ def retrain(
 
 
 def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -> ModelRef:
-    """From what was begun to the decision about a new version; what is done is not done again."""
+    """Go from the beginning to the decision about a new version; nothing is done twice."""
     data, before = begun.dataset, begun.champion
     if before is not None:
         check_judges(before, plan)
         check_scales(data.scale, [before])
-    # Before training too: what it finds would otherwise waste it.
+    # Before training, which a set that was trained on would waste.
     sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
     start = find_start(plan, before)
     origin = before if start else None
@@ -99,19 +99,19 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
 
 
 def to_beat(model: str, result: CheckpointRef, before: ModelRef | None) -> ModelRef | None:
-    """The champion now, or where an earlier life has promoted the result the one before it."""
+    """Return the champion; if an earlier attempt has promoted the result, the one before it."""
     champion = find_champion(model)
     return before if champion and champion.run == result.run else champion
 
 
 def plan_of(recipe: str | Recipe, policy: RetrainConfig | None) -> Recipe:
-    """The recipe by its name, with the flow run's own policy where it has one."""
-    plan = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
+    """Return the recipe with the flow run's policy, if it was given one."""
+    plan = as_recipe(recipe)
     return plan.model_copy(update={"retrain": policy}) if policy else plan
 
 
 def reseeded(recipe: Recipe, seed: int | None) -> Recipe:
-    """The recipe with that seed in all of its stages; None leaves it as it is."""
+    """Return the recipe with this seed in all its stages; None leaves it as it is."""
     if seed is None:
         return recipe
     other = {"seed": seed}
@@ -127,10 +127,10 @@ def train_stages(
     num_workers: int | None,
     code: str,
 ) -> tuple[CheckpointRef, CheckpointRef | None]:
-    """The result, and the pretrained generator that its GAN stage started from, if it did.
+    """Return the result, and the pretrained generator if its GAN stage started from one.
 
-    From `start`, where there is one, the last stage alone is trained. `code` is the numerics
-    version that the stages are named by.
+    With `start`, only the last stage is trained. `code` is the numerics version in the names of
+    the stages.
     """
     if recipe.adversarial is None:
         result = train(dataset, recipe.pretrain, start, num_workers=num_workers, code=code)
@@ -147,12 +147,12 @@ def train_stages(
 def retraining(
     model: str, begun: Beginning, recipe: Recipe, start: ModelRef | None
 ) -> Iterator[None]:
-    """One MLflow run around the stages; they find it by the id of the root flow run."""
+    """Keep one MLflow run around the stages, which find it by the id of the root flow run."""
     data = begun.dataset
     inputs = {**training_inputs(data, recipe, begun.numerics_version), **start_tags(start)}
     params = {"model": model, "dataset": data.dataset, "recipe_name": recipe.name, **inputs}
     with tracked_run(
-        Settings(),
+        open_services().settings,
         name=f"retrain {model}",
         key=root_flow_run_id(),
         parent=None,

@@ -1,4 +1,4 @@
-"""Flow: put back a run whose process died, and clean up after one that a user cancelled.
+"""Put back a flow run whose process died, and clean up after one that a user cancelled.
 
 Prefect retries only runs that fail by an exception. A trigger on this flow's deployment starts
 it for every other deployment's run that enters Crashed or Cancelling (see ``prefect.yaml``).
@@ -16,13 +16,13 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.states import Cancelled, Failed, Scheduled
 
-from flows.support.model_lock import give_turn_back
+from flows.support.model_lock import free_lock
 from srgan.errors import ClusterError
 from srgan.services.ray_jobs import RayJobs
-from srgan.settings import Settings
+from srgan.versions.services import open_services
 
 _MAX_REVIVALS = 3
-# Of the states that this flow gives: they stay in the run's history, which is how it counts.
+# Name of the states that this flow sets. They stay in the run's history, where they are counted.
 _REVIVED = "Revived"
 # The worker may report the end of a process a moment after the process itself has.
 _SETTLED_S = 5.0
@@ -30,37 +30,42 @@ _LIMIT_S = 20.0
 _CANCEL = {StateType.CANCELLING, StateType.CANCELLED}
 
 
-@flow(name="revive", log_prints=False)
+@flow(name="revive", flow_run_name="revive {flow_run_id}", log_prints=False)
 def revive(flow_run_id: str) -> str:
-    """Put a crashed run back at most three times, then fail it; of a cancelled one, stop the rest.
+    """Put a crashed run back at most three times, then fail it; stop what a cancelled one left.
 
-    A cancelled run goes CANCELLING → CRASHED → CANCELLED, so its history decides, not its state.
     Returns what was done, in words.
     """
     with get_client(sync_client=True) as client:
-        run = UUID(flow_run_id)
-        # A user's cancel is obeyed before anything is waited for.
-        stopped = _stop_jobs(flow_run_id) if was_cancelled(_states(client, run)) else None
-        states = _settled_states(client, run)
-        if was_cancelled(states):
-            stopped = _stop_jobs(flow_run_id) if stopped is None else stopped
-            done = _finish_cancelling(client, run, states[-1], stopped)
-        else:
-            done = _put_back(client, run, states)
+        done = look_after(client, UUID(flow_run_id))
     get_run_logger().info("Flow run %s: %s", flow_run_id, done)
     return done
 
 
+def look_after(client: SyncPrefectClient, run: UUID) -> str:
+    """Do for a run what its history asks for.
+
+    A cancelled run goes CANCELLING → CRASHED → CANCELLED, so its state alone does not tell.
+    """
+    # A user's cancel is obeyed before anything is waited for.
+    stopped = _stop_jobs(run) if was_cancelled(_states(client, run)) else None
+    states = _settled_states(client, run)
+    if not was_cancelled(states):
+        return _put_back(client, run, states)
+    stopped = _stop_jobs(run) if stopped is None else stopped
+    return _finish_cancelling(client, run, states[-1], stopped)
+
+
 def was_cancelled(states: list[State]) -> bool:
-    """Whether a user cancelled the present life of a run; a life begins by being scheduled."""
-    life: list[StateType] = []
+    """Return whether a user cancelled the last attempt of a run; SCHEDULED begins an attempt."""
+    attempt: list[StateType] = []
     for state in states:
-        life = [] if state.type is StateType.SCHEDULED else [*life, state.type]
-    return not _CANCEL.isdisjoint(life)
+        attempt = [] if state.type is StateType.SCHEDULED else [*attempt, state.type]
+    return not _CANCEL.isdisjoint(attempt)
 
 
 def num_revivals(states: list[State]) -> int:
-    """How often a run has been put back so far."""
+    """Return how often a run has been put back so far."""
     return sum(state.name == _REVIVED for state in states)
 
 
@@ -68,13 +73,13 @@ def _states(client: SyncPrefectClient, flow_run_id: UUID) -> list[State]:
     return sorted(client.read_flow_run_states(flow_run_id), key=lambda state: state.timestamp)
 
 
-def _stop_jobs(flow_run_id: str) -> list[str]:
-    jobs = RayJobs(Settings().require("ray_address"), patience_s=_LIMIT_S)
-    return jobs.stop_root(flow_run_id)
+def _stop_jobs(flow_run_id: UUID) -> list[str]:
+    address = open_services().settings.require("ray_address")
+    return RayJobs(address, patience_s=_LIMIT_S).stop_root(str(flow_run_id))
 
 
 def _settled_states(client: SyncPrefectClient, flow_run_id: UUID) -> list[State]:
-    """The run's history, oldest first, once it has come to an end (or does not within 20 s)."""
+    """Return the run's history, oldest first, once the run has ended or 20 s have passed."""
     deadline = time.monotonic() + _LIMIT_S
     while True:
         states = _states(client, flow_run_id)
@@ -101,25 +106,25 @@ def _put_back(client: SyncPrefectClient, flow_run_id: UUID, states: list[State])
 
 
 def _give_up(client: SyncPrefectClient, flow_run_id: UUID) -> str:
-    """Failed instead of Crashed: nobody will look after it any more, so that is what it is.
+    """Set the run to Failed, not Crashed, because it will not be put back any more.
 
-    Automations that send messages are triggered by it (``infra/notifications.yaml``).
+    This triggers automations that send messages (``infra/notifications.yaml``).
     """
-    message = f"Its process died, after it had been put back {_MAX_REVIVALS} times; see its log"
+    message = f"Its process died after it had been put back {_MAX_REVIVALS} times; see its log"
     answer: OrchestrationResult[Any] = client.set_flow_run_state(
         flow_run_id, Failed(message=message), force=True
     )
     if answer.status is not SetStateStatus.ACCEPT:
         raise ClusterError(f"flow run {flow_run_id} could not be set to Failed: {answer}")
-    give_turn_back(client, flow_run_id)
+    free_lock(client, flow_run_id)
     return f"given up. {message}"
 
 
 def _finish_cancelling(
     client: SyncPrefectClient, flow_run_id: UUID, last: State, stopped: list[str]
 ) -> str:
-    """For a run cancelled while it had no process: nobody else runs its hook or ends it."""
-    give_turn_back(client, flow_run_id)
+    """End a run that was cancelled while it had no process: nothing else runs its hook."""
+    free_lock(client, flow_run_id)
     if not last.is_cancelled():
         message = "Cancelled while it had no process"
         answer: OrchestrationResult[Any] = client.set_flow_run_state(
@@ -127,4 +132,4 @@ def _finish_cancelling(
         )
         if answer.status is not SetStateStatus.ACCEPT:
             raise ClusterError(f"flow run {flow_run_id} could not be set to Cancelled: {answer}")
-    return f"cancelled; stopped {', '.join(stopped) or 'no job, none was running'}"
+    return f"cancelled; stopped {', '.join(stopped) or 'no job'}"

@@ -1,27 +1,31 @@
-"""Flow: one training stage as a Ray job, named by what goes in."""
+"""Training: stages as Ray jobs, each named by everything that decides its weights."""
 
 from typing import Any
 
 from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
 
+from flows.support.inputs import find_newest
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
 from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig, deciding
-from srgan.data.manifest import read_latest
-from srgan.errors import ConfigError, DataError, TrainingError
+from srgan.errors import ConfigError, TrainingError
 from srgan.jobs.train import TrainSpec, check_workers
-from srgan.keys import progress_key, result_key, spec_key
+from srgan.keys import progress_key, result_key
 from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, config_digest
 from srgan.services.mlflow_runs import find_run, tracked_run
-from srgan.services.s3 import open_store
-from srgan.settings import Settings
-from srgan.storage import find_document
+from srgan.storage import ObjectStore, find_document
 from srgan.version import numerics_version, release_version
+from srgan.versions.services import Services, open_services
 
 _DIGITS = 16
 
 
-@flow(name="train", on_cancellation=[stop_jobs])
+@flow(
+    name="train",
+    flow_run_name="train {stage.stage} on {dataset.dataset}",
+    on_cancellation=[stop_jobs],
+)
 def train(
     dataset: DatasetRef,
     stage: StageConfig,
@@ -32,26 +36,35 @@ def train(
 ) -> CheckpointRef:
     """Train one stage on a dataset version, or take the result if that has been done before.
 
-    An interrupted stage goes on from its newest checkpoint; a stage that another flow run is
-    training at this moment is followed, not started again.
+    An interrupted stage goes on from its newest checkpoint. A stage that another flow run is
+    training now is followed, not started a second time.
 
     Args:
         dataset: What `prepare` returned.
         stage: Pretrain or adversarial config.
         init_from: The checkpoint to start from; an adversarial stage needs one.
         num_workers: Training processes; without it one per GPU, or two on CPUs.
-        force: Train anew although a result of the same inputs exists.
-        code: Numerics version that the stage is named by; without it that of the code that runs.
-            A retraining that began under earlier code goes on under its own names.
+        force: Train again although a result of the same inputs exists.
+        code: Numerics version in the stage's name; without it that of the code that runs. A
+            retraining that began under earlier code goes on under its own names.
     """
     check_workers(stage, num_workers)
     code = code or numerics_version()
     nonce = root_flow_run_id() if force else None
     run = stage_name(dataset, stage, init_from, code, nonce=nonce)
-    return find_result(run) or train_stage(run, dataset, stage, init_from, num_workers, code)
+    services = open_services()
+    return find_result(services.store, run) or train_stage(
+        services, run, dataset, stage, init_from, num_workers, code
+    )
 
 
-@flow(name="train-recipe", on_cancellation=[stop_jobs])
+def recipe_run_name() -> str:
+    """``train-recipe demo on pets``. An unknown recipe fails in the flow's body, not here."""
+    recipe, dataset = (flow_run.parameters[name] for name in ("recipe", "dataset"))
+    return f"train-recipe {recipe.name if isinstance(recipe, Recipe) else recipe} on {dataset}"
+
+
+@flow(name="train-recipe", flow_run_name=recipe_run_name, on_cancellation=[stop_jobs])
 def train_recipe(
     dataset: Name = "demo",
     recipe: str | Recipe = "demo",
@@ -64,22 +77,19 @@ def train_recipe(
         dataset: Name of a prepared dataset.
         recipe: Name of a recipe, or a whole one.
         num_workers: Training processes; without it one per GPU, or two on CPUs.
-        force: Train anew although results of the same inputs exist.
+        force: Train again although results of the same inputs exist.
     """
-    plan = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
-    data = newest_version(dataset)
+    plan = as_recipe(recipe)
+    data = find_newest(dataset)
     generator = train(data, plan.pretrain, num_workers=num_workers, force=force)
     if plan.adversarial is None:
         return generator
     return train(data, plan.adversarial, init_from=generator, num_workers=num_workers, force=force)
 
 
-def newest_version(dataset: str) -> DatasetRef:
-    """The newest version of a prepared dataset by name; `DataError` when there is none."""
-    manifest, _ = read_latest(open_store(Settings()), dataset)
-    if manifest is None:
-        raise DataError(f"there is no dataset {dataset!r}; run the prepare flow to make it")
-    return manifest.ref(num_read=0)
+def as_recipe(recipe: str | Recipe) -> Recipe:
+    """Return the recipe that a flow run was given, by its name or whole."""
+    return recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
 
 
 def stage_name(
@@ -92,8 +102,8 @@ def stage_name(
 ) -> str:
     """``<stage>-<16 hex digits>`` of dataset version, config, starting weights and code.
 
-    Neither the number of workers nor what of the config does not decide the weights is part of it:
-    a stage may go on with another one.
+    The number of workers and settings that do not affect the weights are not part of the name: a
+    stage may go on with others.
     """
     if isinstance(stage, AdversarialConfig) and init_from is None:
         raise ConfigError("an adversarial stage needs init_from, the pretrained checkpoint")
@@ -103,9 +113,8 @@ def stage_name(
     return f"{stage.stage}-{name[:_DIGITS]}"
 
 
-def find_result(run: str) -> CheckpointRef | None:
-    """The checkpoint that an earlier flow run (or an earlier life of this one) has finished."""
-    store = open_store(Settings())
+def find_result(store: ObjectStore, run: str) -> CheckpointRef | None:
+    """Return the checkpoint that an earlier flow run, or attempt of this one, has finished."""
     result = find_document(store, result_key(run), CheckpointRef)
     if result is None:
         return None
@@ -114,6 +123,7 @@ def find_result(run: str) -> CheckpointRef | None:
 
 
 def train_stage(
+    services: Services,
     run: str,
     dataset: DatasetRef,
     stage: PretrainConfig | AdversarialConfig,
@@ -121,10 +131,8 @@ def train_stage(
     num_workers: int | None,
     code: str,
 ) -> CheckpointRef:
-    """Have the stage trained by a Ray job, under an MLflow run of its own."""
-    settings = Settings()
-    store = open_store(settings)
-    logger = get_run_logger()
+    """Have a Ray job train the stage, with its own MLflow run."""
+    settings, store, logger = services.settings, services.store, get_run_logger()
     logger.info("%s: progress is in %s", run, store.uri(progress_key(run)))
     with tracked_run(
         settings,
@@ -146,19 +154,19 @@ def train_stage(
             release_version=release_version(),
         )
         run_job(
+            services=services,
             stage=run,
             run=run,
             module="srgan.jobs.train",
             spec=spec,
-            spec_key=spec_key(run),
             progress_key=progress_key(run),
             supersedes=("pretrain-", "adversarial-"),
         )
         result = find_document(store, result_key(run), CheckpointRef)
     if result is None:
         raise TrainingError(
-            f"the job of {run} succeeded, yet {store.uri(result_key(run))} is missing; if it was "
-            f"deleted on purpose, start the flow with force"
+            f"the job of {run} succeeded, but {store.uri(result_key(run))} is missing; if it was "
+            "deleted on purpose, start the flow with force"
         )
     logger.info("%s: finished at step %d, %s", run, result.step, result.metrics)
     return result
@@ -170,7 +178,7 @@ def tracked_params(
     init_from: CheckpointRef | None,
     code: str,
 ) -> dict[str, str]:
-    """What MLflow shows as parameters: the stage's config, flattened, and what went in."""
+    """Return what MLflow shows as parameters: the stage's flattened config, and its inputs."""
     return {
         **_flat(stage.model_dump(mode="json")),
         "dataset": dataset.dataset,

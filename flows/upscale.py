@@ -6,13 +6,12 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from prefect import flow, get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, get_run_logger
 from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
-from flows.support.tasks import PATIENTLY
+from flows.support.tasks import io_task
 from flows.support.upscale_report import (
     RunProgressBar,
     publish_summary,
@@ -31,22 +30,20 @@ from srgan.bulk.summary import check
 from srgan.config import UpscaleConfig
 from srgan.errors import DataError
 from srgan.jobs.upscale import UpscaleSpec
-from srgan.keys import batch_run, records_key, spec_key
-from srgan.refs import ModelRef, UpscaleReport, config_digest
+from srgan.keys import batch_run, records_key
+from srgan.refs import UpscaleReport, config_digest
 from srgan.services.folder import open_place, require_visible
-from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import open_store
-from srgan.settings import Settings
 from srgan.storage import is_folder, split_uri
 from srgan.version import release_version
-from srgan.versions.champion import find_version
+from srgan.versions.services import Services, open_services
 
 _LOOK_EVERY_S = 5.0
 _AHEAD = 3
-"""Tasks for each job at once, so that the next one begins while the flow still looks elsewhere."""
+"""Tasks for each job at once, so that the next job starts while the flow is busy elsewhere."""
 
 
-@flow(name="upscale", on_cancellation=[stop_jobs])
+@flow(name="upscale", flow_run_name="upscale {source}", on_cancellation=[stop_jobs])
 def upscale(
     source: str,
     destination: str,
@@ -57,8 +54,8 @@ def upscale(
 ) -> UpscaleReport | Forecast:
     """Upscale every image below `source` into `destination`, and keep a record of each.
 
-    Images that an earlier run has done with the same model and settings are skipped. So running
-    again does only what is new, and finishes a run that was interrupted.
+    Images that an earlier run has done with the same model and settings are skipped. So a second
+    run does only what is new, and finishes one that was interrupted.
 
     Args:
         source: ``s3://BUCKET/photos``, or a folder that flow and Ray nodes see: ``/mnt/photos``.
@@ -66,7 +63,7 @@ def upscale(
         model: Registered model: a name, which means its champion, or ``models:/NAME/VERSION``.
         config: Output format, quality, size of batches, tolerated share of failures.
         manifest: CSV, JSONL or Parquet, in S3 or a folder, whose column ``key`` names the images.
-        plan_only: Tell what there is to do and how long it will take, without doing it.
+        plan_only: Say what there is to do and how long it will take, without doing it.
     """
     places = open_places(source, destination)
     if plan_only:
@@ -82,25 +79,24 @@ def upscale(
 def open_places(source: str, destination: str) -> tuple[Place, Place]:
     """Open both stores, once for the whole flow; refuse places that cannot be used together."""
     check_prefixes(source, destination)
-    settings = Settings()
+    settings = open_services().settings
     places = open_place(settings, source), open_place(settings, destination)
     require_visible(places[0], machine="the machine that the flow runs on")
     return places
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def preview_run(
     source: Place, destination: Place, model: str, config: UpscaleConfig, manifest: str | None
 ) -> Forecast:
-    """Foretell the run without writing anything."""
-    settings = Settings()
-    found = version_of(settings, model)
-    run = BulkRun("preview", source, destination, found, config)
-    with find_key_list(settings, manifest) as key_list:
-        return preview(run, key_list, sampling(settings, run))
+    """Estimate the run without writing anything."""
+    services = open_services(get_run_logger().warning)
+    run = BulkRun("preview", source, destination, services.version(model), config)
+    with find_key_list(services, manifest) as key_list:
+        return preview(run, key_list, sampling(services, run))
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def plan_run(
     source: Place,
     destination: Place,
@@ -108,8 +104,9 @@ def plan_run(
     config: UpscaleConfig,
     manifest: str | None = None,
 ) -> tuple[BulkRun, BulkPlan]:
-    """Plan the run with a version of the model; a flow that is put back finds its own plan."""
-    settings, logger = Settings(), get_run_logger()
+    """Plan the run with one version of the model; a flow that is put back finds its own plan."""
+    logger = get_run_logger()
+    services = open_services(logger.warning)
     addresses = source.address, destination.address
     name = f"{root_flow_run_id()}-{config_digest(*addresses, model, config, manifest)[:8]}"
     name = name_run(destination, name)
@@ -118,24 +115,17 @@ def plan_run(
         logger.info("Going on with the plan of an earlier attempt of this run")
         run = BulkRun(name, source, destination, plan.model, config)
     else:
-        found = version_of(settings, model)
-        run = BulkRun(name, source, destination, found, config)
+        run = BulkRun(name, source, destination, services.version(model), config)
         # A bucket has room for any number of bytes; a disk may not.
-        sample = sampling(settings, run) if is_folder(destination.address) else None
-        with find_key_list(settings, manifest) as key_list:
+        sample = sampling(services, run) if is_folder(destination.address) else None
+        with find_key_list(services, manifest) as key_list:
             plan = make_plan(run, key_list, sample)
     logger.info("With %s: %s", plan.model.uri, plan.forecast_text)
     return run, plan
 
 
-def version_of(settings: Settings, model: str) -> ModelRef:
-    """The version that a run works with: of a name, the champion by the promotion log."""
-    registry, store = Registry(settings), open_store(settings)
-    return find_version(registry, store, model, get_run_logger().warning)
-
-
 @contextmanager
-def find_key_list(settings: Settings, address: str | None) -> Iterator[KeyList | None]:
+def find_key_list(services: Services, address: str | None) -> Iterator[KeyList | None]:
     """Provide the manifest as a file on this disk while it is needed; None without a manifest."""
     if address is None:
         yield None
@@ -149,18 +139,18 @@ def find_key_list(settings: Settings, address: str | None) -> Iterator[KeyList |
     bucket, key = split_uri(address)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "manifest"
-        open_store(settings, bucket).download(key, path)
+        open_store(services.settings, bucket).download(key, path)
         yield KeyList(path, address)
 
 
-def sampling(settings: Settings, run: BulkRun) -> Callable[[Iterator[Item]], Throughput]:
-    """Judge outputs before a first run; loads the model, for its scale, only when called."""
+def sampling(services: Services, run: BulkRun) -> Callable[[Iterator[Item]], Throughput]:
+    """Estimate outputs before a first run; loads the model, for its scale, only when called."""
 
     def sample(items: Iterator[Item]) -> Throughput:
-        # torch costs seconds, which runs that have earlier ones do not pay.
+        # Importing torch takes seconds, which runs that follow earlier ones do not pay.
         from srgan.models.interchange import load_generator
 
-        scale = load_generator(Registry(settings).load_generator_bytes(run.model)).scale
+        scale = load_generator(services.registry.load_generator_bytes(run.model)).scale
         with Decoders(1) as decoders:
             return measure_some(items, run, decoders.decode, scale)
 
@@ -168,15 +158,15 @@ def sampling(settings: Settings, run: BulkRun) -> Callable[[Iterator[Item]], Thr
 
 
 def run_batches(run: BulkRun, plan: BulkPlan) -> tuple[dict[int, Tally], dict[int, str]]:
-    """Tallies of the batches that finished and reasons of those that did not, by number."""
+    """Return the tallies of finished batches and the errors of the others, by number."""
     finished: dict[int, Tally] = {}
     lost: dict[int, str] = {}
     progress = RunProgressBar(run, plan)
     max_jobs = run.config.max_jobs
     numbers = iter(range(plan.num_batches))
     following: dict[int, PrefectFuture[Tally]] = {}
-    # Each task only follows its job. Few tasks wait here however many batches there are, because a
-    # batch that waits as a job is a process.
+    # Each task only follows its job. Few exist at once, however many batches there are, because a
+    # job that waits costs a process.
     limit: ThreadPoolTaskRunner[Tally] = ThreadPoolTaskRunner(max_workers=max_jobs)
     with limit as runner:
         while True:
@@ -195,9 +185,9 @@ def run_batches(run: BulkRun, plan: BulkPlan) -> tuple[dict[int, Tally], dict[in
                     lost[number] = str(end)
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE, task_run_name="batch-{number}")
+@io_task(task_run_name="batch-{number}")
 def upscale_batch(number: int, run: BulkRun, num_batches: int) -> Tally:
-    """Have a Ray job do one batch, and count its records."""
+    """Have a Ray job do one batch, and return the tally of its records."""
     spec = UpscaleSpec(
         run=run.name,
         batch=number,
@@ -209,11 +199,11 @@ def upscale_batch(number: int, run: BulkRun, num_batches: int) -> Tally:
     )
     job_run = batch_run(run.name, number)
     run_job(
+        services=open_services(),
         stage=f"upscale-{run.name[-8:]}-{number:06d}",
         run=job_run,
         module="srgan.jobs.upscale",
         spec=spec,
-        spec_key=spec_key(job_run),
     )
     store = run.destination.store
     key = records_key(run.destination.address, run.name, number)

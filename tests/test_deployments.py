@@ -1,11 +1,14 @@
 """prefect.yaml fits the flows that it deploys."""
 
+import inspect
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from flows.support.growth import GROWN
+from flows.prepare import GROWN
+from srgan.recipes import tiny
 from tests.support.checkout import DEPLOYMENTS
 
 
@@ -28,6 +31,38 @@ def test_the_default_parameters_of_a_deployment_start_its_flow(name: str) -> Non
     deployment = DEPLOYMENTS[name]
     flow_of(deployment).validate_parameters(deployment["parameters"])
     assert deployment["concurrency_limit"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("deployment", "given", "name"),
+    [
+        ("prepare", {}, "prepare demo"),
+        ("prepare-eval", {}, "prepare-eval eval"),
+        ("train-recipe", {}, "train-recipe demo on demo"),
+        ("train-recipe", {"recipe": "a typing error"}, "train-recipe a typing error on demo"),
+        ("train-recipe", {"recipe": tiny()}, "train-recipe tiny on demo"),
+        ("evaluate-model", {}, "evaluate srgan-demo"),
+        ("promote", {}, "promote srgan-demo"),
+        ("promote", {"version": 3}, "promote srgan-demo/3"),
+        ("upscale", {"source": "s3://pets/{small}"}, "upscale s3://pets/{small}"),
+        ("retrain", {}, "retrain srgan-demo"),
+        ("revive", {"flow_run_id": "0c2d"}, "revive 0c2d"),
+    ],
+)
+def test_a_run_of_a_deployment_is_named_by_what_it_does(
+    deployment: str, given: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = flow_of(DEPLOYMENTS[deployment])
+    signature = inspect.signature(flow.fn).parameters
+    defaults = {each: parameter.default for each, parameter in signature.items()}
+    parameters = defaults | DEPLOYMENTS[deployment].get("parameters", {}) | given
+    if isinstance(flow.flow_run_name, str):
+        assert flow.flow_run_name.format(**parameters) == name
+    else:
+        # Prefect calls it within the flow run.
+        running = SimpleNamespace(parameters=parameters)
+        monkeypatch.setattr(import_module(flow.fn.__module__), "flow_run", running)
+        assert flow.flow_run_name() == name
 
 
 def test_the_schedule_of_retrain_is_there_and_paused() -> None:

@@ -1,4 +1,4 @@
-"""What a flow run shows of the Ray job that it follows: state, log lines, progress."""
+"""Follow a Ray job and show its state, log lines and progress in the flow run."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _MAX_POLL_S = 4.0
 _LINES_ON_ATTACHING = 3
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ACTOR = re.compile(r"^\((?P<actor>\w+) pid=\d+(, ip=[^)]+)?\) ")
-# Ray's own messages. Its errors and warnings are kept.
+# Ray's own messages, except for errors and warnings.
 _NOISE = re.compile(
     r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\s+(INFO|DEBUG) "
     r"|^Running entrypoint for job |^Setting up process group"
@@ -34,9 +34,10 @@ def follow(
     progress_key: str | None,
     attached: bool,
 ) -> str | None:
-    """Show a job in the log of the current flow or task run until it ends; its last status.
+    """Show a job in the log of the current flow or task run until it ends; return its last status.
 
-    None when the cluster no longer knows the job. Polls slow down from 1 to 4 seconds.
+    The status is None if the cluster does not know the job any more. Polls slow down from 1 to 4
+    seconds.
     """
     logger = get_run_logger()
     relay = LogRelay(jobs, job_id, attached=attached)
@@ -59,7 +60,7 @@ def follow(
 
 
 class LogRelay:
-    """The lines that a driver has written since the last look, without Ray's own chatter."""
+    """Lines that a driver has written since the last look, without Ray's own messages."""
 
     def __init__(self, jobs: RayJobs, job_id: str, *, attached: bool) -> None:
         self._jobs = jobs
@@ -68,7 +69,7 @@ class LogRelay:
         self._seen_chars = 0
 
     def new_lines(self) -> list[str]:
-        """Whole new lines. Of a job that is attached to, only the last few at first."""
+        """Return the new whole lines; on attaching to a job, only the last few."""
         text = self._jobs.log(self._job_id)
         if not text:
             return []
@@ -82,7 +83,7 @@ class LogRelay:
 
 
 def relevant(text: str) -> list[str]:
-    """Lines of a driver's log that are ours or matter, without colours and actor names."""
+    """Return the lines of a driver's log that matter, without colours and actor names."""
     kept = []
     for raw in text.splitlines():
         line = _COLOUR.sub("", raw)
@@ -110,11 +111,11 @@ class ProgressBar:
         self._step = -1
 
     def update(self) -> None:
-        """Show the newest progress; a file that is not there yet is no error."""
+        """Show the newest progress, once the file is there."""
         try:
             found = self._store.find(self._key)
         except StorageError:
-            return  # a display; whether the job works is for the job itself to say
+            return  # only a display; the job reports its own errors
         if found is None:
             return
         report = json.loads(found)

@@ -1,8 +1,7 @@
-"""A piece of heavy work as a Ray job: submit, follow, attach again, try again, stop.
+"""Have a Ray job do heavy work: submit, follow, attach again, try again, stop.
 
-Job ids are ``<root flow run>-<stage>-<attempt>``. They belong to the root run because a rerun
-parent gets new runs for its nested flows; and they count on, because Ray refuses a used id for
-ever.
+Job ids are ``<root flow run>-<stage>-<number>``. They name the root run, because a flow that is put
+back gets new runs for its nested flows. The number goes up, because Ray never takes an id twice.
 """
 
 import json
@@ -20,50 +19,48 @@ from pydantic import BaseModel
 from flows.support.following import follow, relevant
 from srgan.errors import ClusterError
 from srgan.jobs.failure import read_failure
-from srgan.keys import job_key
+from srgan.keys import job_key, spec_key
 from srgan.refs import to_json
 from srgan.services.ray_jobs import Job, RayJobs
-from srgan.services.s3 import S3Store, open_store
-from srgan.settings import Settings
+from srgan.services.s3 import S3Store
 from srgan.version import release_version
+from srgan.versions.services import Services, open_services
 
 _TAIL_LINES = 30
 
 
 def run_job(
     *,
+    services: Services,
     stage: str,
     run: str,
     module: str,
     spec: BaseModel,
-    spec_key: str,
     progress_key: str | None = None,
     max_attempts: int = 3,
     supersedes: tuple[str, ...] = (),
 ) -> None:
-    """Have `run` made by ``python -m <module> <spec_key> <job_id>`` on the cluster.
+    """Have ``python -m <module> <key of the spec> <job_id>`` make `run` on the cluster.
 
-    Attaches to a pending or running job that makes the same `run`, whoever started it; takes the
-    success of an earlier attempt of this root flow run; otherwise submits. After a failure the
-    next attempt follows, `max_attempts` times without a step more than before (by the object at
-    `progress_key`), then `ClusterError` with the last lines of the log; at once where the job
-    left a failure that is hopeless. A job of this flow run that was stopped is not started again
-    within this life.
+    Attaches to a pending or running job that makes the same `run`, whichever flow run started it;
+    takes the success of an earlier job of this root flow run; otherwise submits one. If a job
+    fails, another one follows. After `max_attempts` jobs that come no further than those before
+    (by the object at `progress_key`) it raises `ClusterError` with the last lines of the log; at
+    once if the job left a hopeless failure. If a job of this flow run was stopped, this attempt of
+    the flow run does not start it again.
 
-    `supersedes` are beginnings of stages whose runs are named by the code. Before it submits, it
-    stops what an earlier life of this flow run has other code make of them: nobody asks for those
-    runs again, and they hold the GPUs that this one needs. A run that keeps its name is followed.
+    `supersedes` are prefixes of stages whose runs are named by the code. Jobs that an earlier
+    attempt of this flow run started for them with other code are stopped before one is submitted:
+    their runs are not asked for again, and they hold the GPUs that this one needs. A run that
+    keeps its name is followed.
     """
-    settings = Settings()
-    logger = get_run_logger()
-    jobs = RayJobs(settings.require("ray_address"), warn=logger.warning)
-    store = open_store(settings)
+    logger, store = get_run_logger(), services.store
+    jobs = RayJobs(services.settings.require("ray_address"), warn=logger.warning)
     work = _Work(
         stage=stage,
         run=run,
         module=module,
         spec=spec,
-        spec_key=spec_key,
         root=root_flow_run_id(),
         supersedes=supersedes,
         jobs=jobs,
@@ -82,14 +79,14 @@ def run_job(
             return
         if status == "STOPPED" and work.owns(job_id):
             raise ClusterError(f"{stage}: job {job_id} was stopped; start the flow again to go on")
-        failure = read_failure(store, spec_key, job_id)
+        failure = read_failure(store, spec_key(run), job_id)
         lines = relevant("\n".join(jobs.tail(job_id, _TAIL_LINES)))
         why = str(failure) if failure else "".join(lines[-1:])
         reason = f"{stage}: job {job_id} ended as {status or 'unknown to the cluster'}"
         if failure and failure.hopeless:
             raise ClusterError(f"{reason}, and trying again would not help: {failure}")
-        # A job that got further than those before it has earned all attempts: a week's training
-        # may lose its driver more than three times.
+        # A job that got further than those before it gets all attempts: a week's training may lose
+        # its driver more than three times.
         step = _step(store, progress_key)
         failures = 1 if step > best else failures + 1
         best = max(best, step)
@@ -99,42 +96,41 @@ def run_job(
 
 
 def _step(store: S3Store, progress_key: str | None) -> int:
-    """How far a run has come in any attempt; -1 where nothing says so."""
+    """Return how far any job has come with a run; -1 if that is not known."""
     found = store.find(progress_key) if progress_key else None
     return int(json.loads(found)["step"]) if found else -1
 
 
 def root_flow_run_id() -> str:
-    """Id of the outermost flow run around the caller; works in nested flows and in tasks."""
+    """Return the id of the outermost flow run around the caller, a nested flow or a task."""
     return str(current_flow_run.root_flow_run_id)
 
 
 def is_root_run() -> bool:
-    """Whether the caller's flow was started by itself, not by another flow."""
+    """Return whether the caller's flow was started by itself, not by another flow."""
     return str(current_flow_run.id) == root_flow_run_id()
 
 
 def stop_jobs(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
-    """``on_cancellation`` hook of every flow that has a deployment: stop all its Ray jobs.
+    """Stop all Ray jobs of a cancelled flow run; the ``on_cancellation`` hook of flows with jobs.
 
-    Prefect runs it outside of the flow's process, for the root run alone, after that process has
-    ended.
+    Prefect runs it outside the flow's process, for the root run only, after that process has ended.
     """
     logger = flow_run_logger(flow_run, flow)
-    jobs = RayJobs(Settings().require("ray_address"), patience_s=20.0, warn=logger.warning)
+    address = open_services().settings.require("ray_address")
+    jobs = RayJobs(address, patience_s=20.0, warn=logger.warning)
     stopped = jobs.stop_root(str(flow_run.id))
-    logger.info("Stopped Ray jobs: %s", ", ".join(stopped) or "none was running")
+    logger.info("Stopped Ray jobs: %s", ", ".join(stopped) or "none")
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What is to be made, and for whom."""
+    """One run to make, and the flow run that asks for it."""
 
     stage: str
     run: str
     module: str
     spec: BaseModel
-    spec_key: str
     root: str
     supersedes: tuple[str, ...]
     jobs: RayJobs
@@ -142,11 +138,11 @@ class _Work:
     say: Callable[..., None]
 
     def owns(self, job_id: str) -> bool:
-        """Whether a job was started for this root flow run."""
+        """Return whether a job was started for this root flow run."""
         return job_id.startswith(f"{self.root}-")
 
     def attach_or_submit(self) -> tuple[str, bool]:
-        """Id of the job to follow, and whether it had been there before."""
+        """Return the id of the job to follow, and whether it was there before."""
         running = self.jobs.active(self.run)
         if running is not None:
             whose = "this flow run" if self.owns(running) else "another flow run"
@@ -158,7 +154,7 @@ class _Work:
             return job_id, True
         self._stop_other_code()
         self._submit(job_id)
-        # Two flow runs may have looked at the same moment: all of them keep the oldest job.
+        # Two flow runs may have looked at the same moment: both keep the oldest job.
         oldest = self.jobs.active(self.run)
         if oldest is not None and oldest != job_id and not self.owns(oldest):
             self.jobs.stop(job_id)
@@ -169,23 +165,24 @@ class _Work:
 
     def _stop_other_code(self) -> None:
         def is_superseded(job: Job) -> bool:
-            told = job.metadata
+            started = job.metadata
             return (
-                told.get("root") == self.root
-                and told.get("stage", "").startswith(self.supersedes)
-                and told.get("release") != release_version()
+                started.get("root") == self.root
+                and started.get("stage", "").startswith(self.supersedes)
+                and started.get("release") != release_version()
             )
 
         for job_id in self.jobs.stop_all(is_superseded):
             self.say("%s: stopped job %s, which other code had begun", self.stage, job_id)
 
     def _submit(self, job_id: str) -> None:
-        self.store.put(self.spec_key, to_json(self.spec), content_type="application/json")
-        self.store.put(self._used_key(job_id), b"")
-        arguments = shlex.join(["-m", self.module, self.spec_key, job_id])
+        key = spec_key(self.run)
+        self.store.put(key, to_json(self.spec), content_type="application/json")
+        self.store.put(job_key(self.run, job_id), b"")
+        arguments = shlex.join(["-m", self.module, key, job_id])
         self.jobs.submit(
             job_id,
-            f"python {arguments}",  # whichever the Ray node has
+            f"python {arguments}",  # the Ray node's own Python
             {
                 "run": self.run,
                 "root": self.root,
@@ -195,20 +192,17 @@ class _Work:
         )
 
     def _next_id(self) -> tuple[str, bool]:
-        """The first id that was never used, or one that has succeeded (and True).
+        """Return the first id that was never used, or one that has succeeded (and True).
 
-        A cluster whose head was restarted has forgotten its ids, but Ray Train still finds what
-        it stored under one and would not begin anew; so the bucket remembers them too.
+        A cluster whose head was restarted has forgotten its ids, but Ray Train still finds what it
+        stored under one and would not start afresh, so the bucket remembers them too.
         """
-        attempt = 1
+        number = 1
         while True:
-            job_id = f"{self.root}-{self.stage}-{attempt}"
+            job_id = f"{self.root}-{self.stage}-{number}"
             status = self.jobs.status(job_id)
             if status == "SUCCEEDED":
                 return job_id, True
-            if status is None and self.store.head(self._used_key(job_id)) is None:
+            if status is None and self.store.head(job_key(self.run, job_id)) is None:
                 return job_id, False
-            attempt += 1
-
-    def _used_key(self, job_id: str) -> str:
-        return job_key(self.run, job_id)
+            number += 1

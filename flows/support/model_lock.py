@@ -1,8 +1,8 @@
-"""One retraining of a model at a time, whatever deployment or process has started it.
+"""Allow one retraining of a model at a time, whatever deployment or process starts it.
 
-A global concurrency limit of Prefect for each model, with a lease: the slot of a process that was
-killed is free when the lease has run out. The flow run keeps the lease's id as a label, so that a
-run which is put back does not wait for the slot of its own dead process.
+Each model has a global concurrency limit in Prefect, with a lease: the slot of a killed process is
+free when the lease has run out. The flow run keeps the lease's id as a label, so that a run which
+is put back does not wait for the slot of its own dead process.
 """
 
 from collections.abc import Iterator
@@ -23,30 +23,30 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from flows.support.jobs import root_flow_run_id
 
 IfBusy = Literal["wait", "refuse"]
-# Renewed when three quarters are over: a server may be away for the rest of it.
+# Renewed when three quarters are over; the server may be away for the rest.
 _LEASE_S = 300.0
 _LABEL = "srgan.retrain-lease"
 _LOCKED = 423
 
 
 def limit_name(model: str) -> str:
-    """Name of the model's limit; ``prefect global-concurrency-limit inspect`` shows it."""
+    """Return the name of a model's limit; ``prefect global-concurrency-limit inspect`` shows it."""
     return f"srgan-retrain-{model}"
 
 
 @contextmanager
-def turn(model: str, if_busy: IfBusy) -> Iterator[bool]:
-    """The model's only slot around a block, waited for or not; False when it was refused."""
+def model_lock(model: str, if_busy: IfBusy) -> Iterator[bool]:
+    """Hold the model's only slot around a block; False if it is taken and `if_busy` refuses."""
     name, flow_run_id = limit_name(model), UUID(root_flow_run_id())
     with get_client(sync_client=True) as client:
-        give_turn_back(client, flow_run_id)
+        free_lock(client, flow_run_id)
         taken = _is_taken(client, name)
     if taken and if_busy == "refuse":
         yield False
         return
     if taken:
         get_run_logger().info(
-            "Waiting: another retraining of %s is at work (limit %s). Should there be none, "
+            "Waiting: another retraining of %s is at work (limit %s). If there is none, "
             "`prefect global-concurrency-limit update %s --active-slots 0` frees the slot",
             *(model, name, name),
         )
@@ -54,7 +54,7 @@ def turn(model: str, if_busy: IfBusy) -> Iterator[bool]:
         try:
             stack.enter_context(_slot(name, flow_run_id, wait=if_busy == "wait"))
         except ConcurrencySlotAcquisitionError as error:
-            if not _is_late(error):
+            if not _came_too_late(error):
                 raise
             yield False
             return
@@ -62,15 +62,15 @@ def turn(model: str, if_busy: IfBusy) -> Iterator[bool]:
         yield True
 
 
-def give_turn_back(client: SyncPrefectClient, flow_run_id: UUID) -> None:
-    """Free the slot that a process of this flow run has held, for that process is dead."""
+def free_lock(client: SyncPrefectClient, flow_run_id: UUID) -> None:
+    """Free the slot that a process of this flow run has held; that process must be dead."""
     lease_id = client.read_flow_run(flow_run_id).labels.get(_LABEL)
     if lease_id is not None:
         client.release_concurrency_slots_with_lease(UUID(str(lease_id)))
 
 
 def refused(model: str) -> State[None]:
-    """State of a run that was not to wait: of the kind of a cancellation, and nobody's failure."""
+    """Return the final state of a run that was told not to wait: cancelled, not failed."""
     return State(
         type=StateType.CANCELLED,
         name="Refused",
@@ -85,21 +85,21 @@ def _slot(name: str, flow_run_id: UUID, *, wait: bool) -> AbstractContextManager
         lease_duration=_LEASE_S,
         strict=True,
         holder=ConcurrencyLeaseHolder(type="flow_run", id=flow_run_id),
-        # A training of days does not end because the server was away for minutes.
+        # A training of days must not end because the server was away for minutes.
         raise_on_lease_renewal_failure=False,
     )
 
 
 def _remember_lease(flow_run_id: UUID) -> None:
     context = ConcurrencyContext.get()
-    assert context is not None  # of the flow run around this, which now holds the lease
+    assert context is not None  # `_slot` has just opened it
     with get_client(sync_client=True) as client:
         lease_id = str(context.cleanup_lease_ids[-1])
         client.update_flow_run_labels(flow_run_id, {_LABEL: lease_id})
 
 
 def _is_taken(client: SyncPrefectClient, name: str) -> bool:
-    """Whether no slot is free. A limit that is not there yet is created with one."""
+    """Return whether no slot is free. A limit that does not exist yet is created with one slot."""
     try:
         limit = client.read_global_concurrency_limit_by_name(name)
     except ObjectNotFound:
@@ -109,7 +109,7 @@ def _is_taken(client: SyncPrefectClient, name: str) -> bool:
     return limit.active_slots >= limit.limit
 
 
-def _is_late(error: ConcurrencySlotAcquisitionError) -> bool:
-    """Whether somebody took the slot in between."""
+def _came_too_late(error: ConcurrencySlotAcquisitionError) -> bool:
+    """Return whether another run took the slot after `_is_taken` had looked."""
     cause = error.__cause__
     return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == _LOCKED

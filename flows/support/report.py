@@ -1,16 +1,15 @@
-"""The end of a retraining: its report as one page, and the model card of the version."""
+"""Publish the report of a retraining as one page, and the model card of its version."""
 
 from datetime import UTC, datetime
 from uuid import UUID
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.utilities.urls import url_for
 
 from flows.support.jobs import root_flow_run_id
-from flows.support.tasks import PATIENTLY, artifact_key
+from flows.support.tasks import artifact_key, io_task
 from srgan.keys import report_page_key
 from srgan.measure.evaluation import PICTURE
 from srgan.refs import ModelRef, PromotionDecision
@@ -18,7 +17,6 @@ from srgan.report.card import model_card
 from srgan.report.chain import as_svg
 from srgan.report.content import Content
 from srgan.report.page import render
-from srgan.services.mlflow_models import Registry
 from srgan.services.mlflow_runs import (
     artifact_page,
     artifact_url,
@@ -28,9 +26,9 @@ from srgan.services.mlflow_runs import (
     model_url,
     run_url,
 )
-from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.versions.retraining_report import collect
+from srgan.versions.services import Services, open_services
 from srgan.versions.trace import trace_version
 
 _PAGE, _CARD, _LINEAGE = "report.html", "model-card.md", "lineage.svg"
@@ -40,18 +38,19 @@ _MAX_DESCRIPTION = 5000  # the column of MLflow's database
 def report(challenger: ModelRef, decision: PromotionDecision) -> None:
     """Publish the report of this retraining, whatever was decided.
 
-    A report that cannot be made is a failed task and a warning: the decision has been taken, and
-    a run that failed for its report would look as if it had not.
+    If that fails, it is a failed task and a warning, not a failed run: the decision has been taken,
+    and a failed run would look as if it had not.
     """
     state = publish_report(challenger, decision, return_state=True)
     if not state.is_completed():
         get_run_logger().warning("The report could not be published: %s", state.message)
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
-    """Store the page in the bucket, with the run in MLflow and linked in Prefect; its address."""
-    settings, root = Settings(), root_flow_run_id()
+    """Store the page in the bucket and in MLflow, link it in Prefect, and return its address."""
+    services, root = open_services(), root_flow_run_id()
+    settings, store = services.settings, services.store
     run_id = find_run(settings, root)
     content = collect(
         settings,
@@ -61,11 +60,10 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
         elapsed_s=_elapsed_s(root),
         links=_links(settings, challenger, run_id, root),
     )
-    store, page = open_store(settings), render(content).encode()
-    key = report_page_key(challenger.run, root)
+    page, key = render(content).encode(), report_page_key(challenger.run, root)
     store.put(key, page, content_type="text/html; charset=utf-8")
     uri = store.uri(key)
-    Registry(settings).set_tag(challenger, "report", uri)
+    services.registry.set_tag(challenger, "report", uri)
     if run_id is not None:
         log_file(settings, run_id, _PAGE, page)
         log_file(
@@ -79,16 +77,16 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
             artifact_page(settings, run_id, _PAGE),
             link_text=f"Report on version {challenger.version} of {challenger.name}",
             key=artifact_key(challenger.name, "report"),
-            description=f"{decision.reason}\n\nAlso in `{uri}`, one file that needs no network.",
+            description=f"{decision.reason}\n\nAlso in `{uri}`, one file that works offline.",
         )
-    publish_card(settings, challenger, content)
+    publish_card(services, challenger, content)
     get_run_logger().info("Report: %s", uri)
     return uri
 
 
-def publish_card(settings: Settings, version: ModelRef, content: Content) -> None:
-    """The model card as description of the version and as an artifact beside its weights."""
-    record = Registry(settings).record(version)
+def publish_card(services: Services, version: ModelRef, content: Content) -> None:
+    """Make the model card the version's description and an artifact beside its weights."""
+    settings, record = services.settings, services.registry.record(version)
     run_id = record.evaluation_run
     picture = artifact_url(settings, run_id, PICTURE) if run_id else None
     card = model_card(content, picture=picture)
@@ -102,7 +100,7 @@ def publish_card(settings: Settings, version: ModelRef, content: Content) -> Non
 
 
 def _links(settings: Settings, version: ModelRef, run_id: str | None, root: str) -> dict[str, str]:
-    """Addresses by their words; those that nobody knows are left out."""
+    """Return addresses by their words, without those that are not known."""
     links = {
         "Model version in MLflow": model_url(settings, version.name, version.version),
         "Run in MLflow": run_url(settings, run_id) if run_id else None,
@@ -112,7 +110,7 @@ def _links(settings: Settings, version: ModelRef, run_id: str | None, root: str)
 
 
 def _elapsed_s(root: str) -> float:
-    """Since the root flow run first started, in whichever of its lives."""
+    """Return the time since the root flow run first started, over all its attempts."""
     with get_client(sync_client=True) as client:
         began = client.read_flow_run(UUID(root)).start_time
     return (datetime.now(UTC) - began).total_seconds() if began else 0.0

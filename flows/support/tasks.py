@@ -1,36 +1,52 @@
-"""How the tasks that only read and write services try again."""
+"""The decorator of all tasks, which only read and write services, and the keys of artifacts."""
 
 import re
-from typing import Any, TypedDict
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, overload
 
+from prefect import task
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from srgan.errors import SrganError, StorageError
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def artifact_key(model: str, what: str) -> str:
-    """``leaves_x4.1``, ``metrics`` → ``leaves-x4-1-metrics``; each key keeps its own history."""
-    return f"{re.sub('[^a-z0-9]+', '-', model)}-{what}"
+IO_RETRIES = (2.0, 10.0, 30.0)
+"""Seconds before the second, third and fourth attempt of a task."""
 
 
-PAUSES_S = [2.0, 10.0, 30.0]
+@overload
+def io_task(function: Callable[P, R]) -> Task[P, R]: ...
+@overload
+def io_task(*, task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def io_task(
+    function: Callable[P, R] | None = None, *, task_run_name: str | None = None
+) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a task of a function that may run twice: it is tried again and never cached.
+
+    Without `NO_CACHE` Prefect hashes the parameters, among them open stores.
+    """
+    decorate = task(
+        task_run_name=task_run_name,
+        cache_policy=NO_CACHE,
+        retries=len(IO_RETRIES),
+        retry_delay_seconds=list(IO_RETRIES),
+        retry_condition_fn=may_pass,
+    )
+    return decorate(function) if function else decorate
 
 
 def may_pass(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:
-    """Whether trying again may help: never after what a user has to put right."""
+    """Return whether trying again may help: never after what a user has to put right."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, StorageError) or not isinstance(error, SrganError)
 
 
-class Retries(TypedDict):
-    """Keywords of `prefect.task`."""
-
-    retries: int
-    retry_delay_seconds: list[float]
-    retry_condition_fn: Any
-
-
-PATIENTLY = Retries(
-    retries=len(PAUSES_S), retry_delay_seconds=PAUSES_S, retry_condition_fn=may_pass
-)
+def artifact_key(name: str, what: str) -> str:
+    """``leaves_x4.1``, ``metrics`` → ``leaves-x4-1-metrics``; each key keeps its own history."""
+    return f"{re.sub('[^a-z0-9]+', '-', name)}-{what}"

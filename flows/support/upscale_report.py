@@ -4,7 +4,7 @@ import base64
 import time
 from uuid import UUID
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import (
     create_image_artifact,
     create_markdown_artifact,
@@ -12,9 +12,8 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.cache_policies import NO_CACHE
 
-from flows.support.tasks import PATIENTLY
+from flows.support.tasks import io_task
 from srgan.bulk.forecast import Forecast
 from srgan.bulk.plan import BulkPlan
 from srgan.bulk.progress import Finished, RunProgress
@@ -31,9 +30,10 @@ _LOG_EVERY_S = 30.0
 
 
 class RunProgressBar:
-    """A progress artifact, and a log line with the time left every half a minute.
+    """A progress artifact, and every half minute a log line with the time left.
 
-    Time left is judged by source bytes since this flow process began to follow the batches.
+    The time left is estimated from the source bytes done since this process began to follow the
+    batches.
     """
 
     def __init__(self, run: BulkRun, plan: BulkPlan) -> None:
@@ -46,7 +46,7 @@ class RunProgressBar:
         self._artifact: UUID | None = None
 
     def update(self) -> None:
-        """Show what the batches have done since the last time."""
+        """Show what the batches have done since the last call."""
         now = self._read()
         if now is None or now == self._shown:
             return
@@ -83,7 +83,7 @@ class RunProgressBar:
         return min(100.0, 100 * now.source_bytes / total), text
 
 
-@task
+@io_task
 def show_forecast(forecast: Forecast) -> Forecast:
     """Show the plan as an artifact and in the log."""
     create_markdown_artifact(
@@ -95,7 +95,7 @@ def show_forecast(forecast: Forecast) -> Forecast:
     return forecast
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def publish_summary(
     run: BulkRun, plan: BulkPlan, finished: dict[int, Tally], lost: dict[int, str]
 ) -> tuple[UpscaleReport, Summary]:
@@ -124,7 +124,7 @@ def publish_summary(
     )
     create_table_artifact(
         key="upscale-stages",
-        description="Seconds of all images by stage of the work; stages overlap",
+        description="Seconds over all images by stage of the work; stages overlap",
         table=[{"stage": name, "seconds": round(s, 1)} for name, s in counts.seconds.items()],
     )
     if counts.failures:
@@ -145,7 +145,7 @@ def publish_summary(
     return report, summary
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def show_samples(run: BulkRun) -> None:
     """Store before and after of a few images with the run, and show them on its page."""
     sheet = contact_sheet(run)
@@ -153,7 +153,7 @@ def show_samples(run: BulkRun) -> None:
         return
     key = contact_sheet_key(run.destination.address, run.name)
     run.destination.store.put(key, sheet, content_type="image/jpeg")
-    # In the artifact itself, because a browser does not have the keys of the bucket.
+    # Inside the artifact, because a browser does not have the keys of the bucket.
     create_image_artifact(
         f"data:image/jpeg;base64,{base64.b64encode(sheet).decode()}",
         key="upscale-samples",

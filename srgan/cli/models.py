@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srgan.cli.services import Services, services_for
+from srgan.cli.services import services_for
 from srgan.errors import ConfigError
 
 if TYPE_CHECKING:
     from srgan.promotion.record import VersionRecord
+    from srgan.versions.services import Services
 
 models_app = typer.Typer(
     help="Versions of registered models, and which of them is champion.", no_args_is_help=True
@@ -192,7 +193,7 @@ def repair(
             typer.echo(moved or f"{name}: alias and log agree")
 
 
-def _challenger(services: Services, address: str) -> "VersionRecord":
+def _challenger(services: "Services", address: str) -> "VersionRecord":
     """Find the version to promote: a bare name means the newest challenger."""
     from srgan.services.mlflow_models import CHALLENGER, parse_address
 

@@ -1,4 +1,4 @@
-"""What flows of these tests find in their environment."""
+"""Stores, registry and stages for flows that run in a test."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ from tests.support.pipeline import Pipeline
 
 @pytest.fixture
 def flow_store(service_store: S3Store) -> S3Store:
-    """The empty bucket, with an environment that leads flows to it and to the tests' MLflow."""
+    """The empty bucket; the environment names it and the tests' MLflow."""
     return service_store
 
 
@@ -20,8 +20,8 @@ def flow_store(service_store: S3Store) -> S3Store:
 def pipeline(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, flow_store: S3Store
 ) -> Pipeline:
-    """Replaced stages, and an environment that leads the flows to the services of the tests."""
-    # A model of its own for each test: MLflow lives as long as the session.
+    """Replaced stages; the environment names the services of the tests."""
+    # Another model for each test, because MLflow lives as long as the session.
     made = Pipeline(flow_store, f"m{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}")
     monkeypatch.setattr(retrain_module, "prepare", made.prepare)
     monkeypatch.setattr(retrain_module, "train", made.train)

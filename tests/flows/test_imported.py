@@ -1,14 +1,14 @@
-"""What the flows say to a version whose weights others trained; real Prefect, MLflow and S3."""
+"""Flows with a version whose weights others trained, on real Prefect, MLflow and S3."""
 
 import hashlib
 import logging
 
 import pytest
 
-from flows import evaluate as evaluate_module
 from flows import upscale as upscale_module
-from flows.evaluate import check_scales, find_dataset
 from flows.promote import promote
+from flows.support import inputs
+from flows.support.inputs import check_scales, find_dataset
 from flows.upscale import open_places, plan_run
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.errors import ConfigError, RegistryError
@@ -33,7 +33,7 @@ WEIGHTS = dump_generator(
 
 @pytest.fixture
 def imported(flow_store: S3Store) -> ModelRef:
-    """An imported version, and an environment that leads flows to the services of the tests."""
+    """An imported version; the environment names the services of the tests."""
     return import_to("from-others")
 
 
@@ -68,7 +68,7 @@ def test_it_becomes_champion_by_the_gate_where_it_is_better_on_a_prepared_datase
     champion = pipeline.retrain().result()
     theirs = import_to(pipeline.model)
     data = pipeline.prepare("s3://srgan-test/raw", "leaves", tiny().data)
-    monkeypatch.setattr(evaluate_module, "newest_version", lambda name: {"leaves": data}[name])
+    monkeypatch.setattr(inputs, "newest_version", lambda _, name: {"leaves": data}[name])
     pipeline.distance["model"] = distance
     decision = promote(pipeline.model, theirs.version, dataset="leaves")
     assert decision.promoted == (distance == 1.2)

@@ -42,7 +42,7 @@ pytestmark = [
 def messages(
     prefect_api: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[dict[str, str]]]:
-    """What the automation of ``infra/notifications.yaml`` sends, as it arrives."""
+    """Messages that the automation of ``infra/notifications.yaml`` sends, as they arrive."""
     received: list[dict[str, str]] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ def messages(
 
 
 def apply(file: str, folder: Path, **changes: str) -> None:
-    """As the documentation says, with `changes` of the file's text."""
+    """Create the automation as the documentation says, with `changes` of the file's text."""
     text = (ROOT / "infra" / file).read_text()
     for old, new in changes.items():
         text = text.replace(old, new)
@@ -88,11 +88,11 @@ def apply(file: str, folder: Path, **changes: str) -> None:
 
 @flow(name="retrain")
 def nightly() -> None:
-    """Stands for any deployed flow: its states are set by hand."""
+    """Stand for any deployed flow, whose states are set by hand."""
 
 
 def run_through(*states: State[None], deployed: bool = True) -> UUID:
-    """A run, of a deployment or of none, that goes through these states."""
+    """Take a run, of a deployment or not, through these states."""
     with get_client(sync_client=True) as client:
         if deployed:
             flow_id = client.create_flow(nightly)
@@ -133,7 +133,7 @@ def test_a_run_that_died_after_it_was_put_back_three_times_is_failed_and_sends_a
     for number in (1, 2, 3):
         assert revive(str(given_up)) == f"Put back after its process died ({number} of 3)"
         go_through(given_up, Pending(), Running(), Crashed())
-    assert messages[before:] == [], "a crash alone is no failure yet"
+    assert messages[before:] == [], "a crash alone is not a failure yet"
     assert revive(str(given_up)).startswith("given up. Its process died")
     wait_until(lambda: len(messages) > before, "a message about the run that was given up", 60)
     (message,) = messages[before:]

@@ -1,4 +1,4 @@
-"""The prepare flow, by an own Prefect server and a real object store."""
+"""The prepare flow, on a real Prefect server and object store."""
 
 import asyncio
 from collections.abc import Callable

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterName,
+)
 from prefect.client.schemas.sorting import ArtifactSort
 
 from flows import evaluate as evaluate_module
@@ -15,8 +20,8 @@ from flows import retrain as retrain_module
 from flows.prepare import prepare
 from flows.promote import promote
 from flows.retrain import train_stages
-from flows.support import reason as reason_module
-from flows.support.reason import find_reason
+from flows.support import beginning as beginning_module
+from flows.support.beginning import find_reason
 from srgan.config import (
     GateConfig,
     Recipe,
@@ -55,6 +60,20 @@ def test_the_first_retraining_makes_a_champion(pipeline: Pipeline) -> None:
     assert registry.alias(pipeline.model, CHALLENGER) == challenger.version
     assert "becomes the first champion" in registry.record(challenger).decision
     assert [name.split("-")[0] for name in pipeline.trained] == ["pretrain", "adversarial"]
+
+
+def test_every_flow_run_of_a_retraining_is_named_by_what_it_does(pipeline: Pipeline) -> None:
+    pipeline.retrain()
+    model = pipeline.model
+    with get_client(sync_client=True) as client:
+        ours = FlowRunFilter(name=FlowRunFilterName(like_=model))
+        runs = client.read_flow_runs(flow_run_filter=ours)
+    assert sorted(run.name for run in runs) == [
+        f"evaluate adversarial-{model}-1 on leaves",
+        f"evaluate {model}/1 on leaves",
+        f"promote {model}/1",
+        f"retrain {model}",
+    ]
 
 
 def test_one_mlflow_run_holds_the_runs_of_the_stages(pipeline: Pipeline) -> None:
@@ -169,7 +188,7 @@ def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
 ) -> None:
     pipeline.mirror()
     pipeline.retrain()
-    for module in (retrain_module, reason_module):
+    for module in (retrain_module, beginning_module):
         monkeypatch.setattr(module, "root_flow_run_id", lambda: f"{pipeline.model}-put-back")
 
     def die(*_: Any) -> None:
@@ -180,7 +199,7 @@ def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
         dying.setattr(retrain_module, "report", die)
         with pytest.raises(KeyboardInterrupt):
             pipeline.retrain(policy=policy, force=True)
-    assert pipeline.champion() == 2, "the first life promoted"
+    assert pipeline.champion() == 2, "the first attempt promoted"
     pipeline.dataset_version = "v2"  # more photos have come since
     reported: list[int] = []
     monkeypatch.setattr(
@@ -196,9 +215,9 @@ def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
 def test_a_run_that_is_put_back_under_other_code_goes_on_under_the_names_that_it_began_with(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (retrain_module, reason_module):
+    for module in (retrain_module, beginning_module):
         monkeypatch.setattr(module, "root_flow_run_id", lambda: f"{pipeline.model}-rolled-out")
-    monkeypatch.setattr(reason_module, "numerics_version", lambda: "earlier")
+    monkeypatch.setattr(beginning_module, "numerics_version", lambda: "earlier")
 
     def die(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -207,11 +226,11 @@ def test_a_run_that_is_put_back_under_other_code_goes_on_under_the_names_that_it
         dying.setattr(retrain_module, "register", die)
         with pytest.raises(KeyboardInterrupt):
             pipeline.retrain()
-    monkeypatch.setattr(reason_module, "numerics_version", lambda: "now")
+    monkeypatch.setattr(beginning_module, "numerics_version", lambda: "now")
     challenger = pipeline.retrain().result()
-    assert pipeline.codes == ["earlier"] * 4, "both stages of both lives"
+    assert pipeline.codes == ["earlier"] * 4, "both stages of both attempts"
     assert [spec.numerics_version for spec in pipeline.evaluated][:1] == ["earlier"]
-    tags = Registry(Settings()).tags(challenger)
+    tags = Registry(Settings()).record(challenger).tags
     assert tags["numerics_version"] == "earlier"
     assert tags["release_version"] == release_version()
 
@@ -228,7 +247,7 @@ def test_force_and_age_train_with_another_seed_although_nothing_is_new(pipeline:
     assert len({0, *forced, *aged}) == 3, "the same seed would make the same weights once more"
     state = pipeline.retrain()
     assert state.message is not None
-    assert state.message.startswith("Nothing new"), "another seed is no other recipe"
+    assert state.message.startswith("Nothing new"), "another seed is not another recipe"
 
 
 def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
@@ -260,14 +279,14 @@ def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
 
 
 def retraining_of(spec: EvaluateSpec) -> Any:
-    """The MLflow run around an evaluation's."""
+    """Return the MLflow run around an evaluation's."""
     assert spec.mlflow_run_id is not None
     client = mlflow_client(Settings())
     return client.get_run(client.get_run(spec.mlflow_run_id).data.tags["mlflow.parentRunId"])
 
 
 def artifact(key: str) -> str:
-    """The newest artifact of that key."""
+    """Return the newest artifact of a key."""
     with get_client(sync_client=True) as client:
         (found,) = client.read_artifacts(
             artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])),
@@ -290,7 +309,7 @@ def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline)
     assert "version 2" in state.message
     assert "which was refused" in state.message
     assert len(pipeline.trained) == 4
-    # Deleted from the registry, it stands in nobody's way.
+    # Once it is deleted from the registry, it does not count.
     mlflow_client(Settings()).delete_model_version(pipeline.model, "2")
     data = pipeline.prepare("s3://srgan-test/raw", "leaves", tiny().data)
     decision = flow(find_reason.fn)(pipeline.model, data, tiny())

@@ -1,4 +1,4 @@
-"""Whose process died by itself and who was cancelled, read from the history of a flow run."""
+"""Dead and cancelled processes are told apart by the history of a flow run."""
 
 from prefect.client.schemas.objects import State
 from prefect.states import (
@@ -13,27 +13,27 @@ from prefect.states import (
 
 from flows.revive import num_revivals, was_cancelled
 
-LIFE: list[State] = [Scheduled(), Pending(), Running()]
+ATTEMPT: list[State] = [Scheduled(), Pending(), Running()]
 PUT_BACK: State = Scheduled(name="Revived")
 
 
-def test_a_killed_process_is_no_cancellation() -> None:
-    assert not was_cancelled([*LIFE, Crashed()])
+def test_a_killed_process_is_not_a_cancellation() -> None:
+    assert not was_cancelled([*ATTEMPT, Crashed()])
 
 
 def test_a_cancelled_run_that_passes_through_crashed_is_a_cancellation() -> None:
-    assert was_cancelled([*LIFE, Cancelling(), Crashed()])
-    assert was_cancelled([*LIFE, Cancelling(), Crashed(), Cancelled()])
+    assert was_cancelled([*ATTEMPT, Cancelling(), Crashed()])
+    assert was_cancelled([*ATTEMPT, Cancelling(), Crashed(), Cancelled()])
 
 
 def test_a_cancellation_before_the_user_started_the_run_again_does_not_count() -> None:
-    assert not was_cancelled([*LIFE, Cancelling(), Cancelled(), *LIFE, Crashed()])
+    assert not was_cancelled([*ATTEMPT, Cancelling(), Cancelled(), *ATTEMPT, Crashed()])
 
 
 def test_a_run_cancelled_after_it_was_put_back_is_a_cancellation() -> None:
-    assert was_cancelled([*LIFE, Crashed(), PUT_BACK, Pending(), Cancelling()])
+    assert was_cancelled([*ATTEMPT, Crashed(), PUT_BACK, Pending(), Cancelling()])
 
 
 def test_only_our_own_putting_back_is_counted() -> None:
-    states = [*LIFE, Crashed(), PUT_BACK, Running(), Crashed(), AwaitingRetry(), Running()]
+    states = [*ATTEMPT, Crashed(), PUT_BACK, Running(), Crashed(), AwaitingRetry(), Running()]
     assert num_revivals(states) == 1

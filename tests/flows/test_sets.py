@@ -1,4 +1,4 @@
-"""Evaluation sets from recipe to log: what was seen is refused, each set decides."""
+"""Evaluation sets from recipe to log: photos of the training are refused, each set decides."""
 
 from collections.abc import Callable
 from typing import Any
@@ -133,6 +133,6 @@ def test_the_sets_of_a_recipe_decide_and_are_recorded_and_a_new_version_asks_aga
 
 
 def changed(recipe: Recipe) -> Recipe:
-    """A recipe that there is reason to train anew for."""
+    """A changed recipe, which is a reason to train again."""
     longer = recipe.pretrain.model_copy(update={"steps": recipe.pretrain.steps + 1})
     return recipe.model_copy(update={"pretrain": longer})

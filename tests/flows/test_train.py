@@ -17,6 +17,8 @@ from srgan.refs import CheckpointRef, DatasetRef, to_json
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.version import release_version
+from srgan.versions import services
+from srgan.versions.services import open_services
 
 STAGE = tiny().pretrain
 DATASET = DatasetRef(
@@ -46,7 +48,7 @@ RESULT = CheckpointRef(
 def tracked(
     monkeypatch: pytest.MonkeyPatch, s3_settings: Settings, object_store: S3Store
 ) -> list[dict[str, Any]]:
-    """A flow run with the id ``root``; what was tracked for it."""
+    """A flow run with the id ``root``, and what was tracked for it."""
     seen: list[dict[str, Any]] = []
 
     @contextmanager
@@ -54,7 +56,7 @@ def tracked(
         seen.append(options)
         yield "mlflow-run"
 
-    monkeypatch.setattr(module, "Settings", lambda: s3_settings)
+    monkeypatch.setattr(services, "Settings", lambda: s3_settings)
     monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("flow-run"))
     monkeypatch.setattr(module, "root_flow_run_id", lambda: "root")
     monkeypatch.setattr(module, "find_run", lambda settings, key: f"parent of {key}")
@@ -65,7 +67,7 @@ def tracked(
 @pytest.mark.parametrize(
     "running", [{"checkpoint_every": 7}, {"log_every": 7}, {"min_workers": 1}, {"keep_last": 9}]
 )
-def test_what_does_not_decide_the_weights_is_no_part_of_the_name(running: dict[str, int]) -> None:
+def test_what_does_not_decide_the_weights_is_not_part_of_the_name(running: dict[str, int]) -> None:
     assert stage_name(DATASET, STAGE.model_copy(update=running), None, "c") == stage_name(
         DATASET, STAGE, None, "c"
     )
@@ -118,13 +120,13 @@ def test_a_finished_stage_is_reused_and_that_is_said(
     tracked: list[dict[str, Any]], object_store: S3Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    assert find_result("pretrain-0") is None
+    assert find_result(object_store, "pretrain-0") is None
     object_store.put(result_key("pretrain-0"), to_json(RESULT))
-    assert find_result("pretrain-0") == RESULT.model_copy(update={"reused": True})
+    assert find_result(object_store, "pretrain-0") == RESULT.model_copy(update={"reused": True})
     assert "Reused: pretrain-0" in caplog.text
 
 
-def test_a_stage_is_trained_by_a_job_under_an_mlflow_run_of_its_own(
+def test_a_stage_is_trained_by_a_job_under_its_own_mlflow_run(
     tracked: list[dict[str, Any]], object_store: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     specs: list[TrainSpec] = []
@@ -135,7 +137,7 @@ def test_a_stage_is_trained_by_a_job_under_an_mlflow_run_of_its_own(
         object_store.put(result_key(run), to_json(RESULT))
 
     monkeypatch.setattr(module, "run_job", run_job)
-    assert train_stage("pretrain-0", DATASET, STAGE, None, 2, "c") == RESULT
+    assert train_stage(open_services(), "pretrain-0", DATASET, STAGE, None, 2, "c") == RESULT
     assert (specs[0].mlflow_run_id, specs[0].num_workers) == ("mlflow-run", 2)
     assert (tracked[0]["key"], tracked[0]["parent"]) == ("pretrain-0", "parent of root")
     assert (tracked[0]["config"], tracked[0]["dataset"]) == (STAGE, DATASET)
@@ -155,7 +157,7 @@ def test_a_job_without_a_result_is_an_error_that_names_the_key(
 ) -> None:
     monkeypatch.setattr(module, "run_job", lambda **_: None)
     with pytest.raises(TrainingError, match=r"runs/pretrain-0/result\.json"):
-        train_stage("pretrain-0", DATASET, STAGE, None, None, "c")
+        train_stage(open_services(), "pretrain-0", DATASET, STAGE, None, None, "c")
 
 
 def test_a_failed_job_fails_the_stage(
@@ -166,7 +168,7 @@ def test_a_failed_job_fails_the_stage(
 
     monkeypatch.setattr(module, "run_job", run_job)
     with pytest.raises(ClusterError, match="three attempts"):
-        train_stage("pretrain-0", DATASET, STAGE, None, None, "c")
+        train_stage(open_services(), "pretrain-0", DATASET, STAGE, None, None, "c")
 
 
 def test_mlflow_shows_the_config_flat_and_what_went_in() -> None:

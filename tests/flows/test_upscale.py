@@ -39,6 +39,7 @@ from srgan.services import mlflow_models
 from srgan.services.mlflow_models import CHAMPION
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
+from srgan.versions import services
 from srgan.versions.register import Registrar
 from tests.support.photos import DrawPhoto
 from tests.support.versions import lineage, weights
@@ -80,7 +81,7 @@ class Bench:
     def uri(self, prefix: str) -> str:
         return self.store.uri(prefix)
 
-    def run_job(self, *, stage: str, run: str, module: str, spec: BaseModel, spec_key: str) -> None:
+    def run_job(self, *, run: str, module: str, spec: BaseModel, **_: object) -> None:
         assert module == "srgan.jobs.upscale"
         assert isinstance(spec, UpscaleSpec)
         self.job_runs.append(run)
@@ -101,7 +102,7 @@ class Bench:
         manifest: str | None = None,
         **config: object,
     ) -> UpscaleReport:
-        """The calls of the flow's body."""
+        """Make the calls of the flow's body."""
         chosen = UpscaleConfig.model_validate(config)
         places = open_places(source or self.uri("photos"), destination or self.uri("up"))
         run, plan = plan_run.fn(*places, "m", chosen, manifest)
@@ -112,7 +113,7 @@ class Bench:
         return report
 
     def plan(self, destination: str | None = None, **config: object) -> tuple[BulkRun, BulkPlan]:
-        """The first half of them."""
+        """Make the first half of them."""
         places = open_places(self.uri("photos"), destination or self.uri("up"))
         return plan_run.fn(*places, "m", UpscaleConfig.model_validate(config))
 
@@ -124,10 +125,10 @@ class Bench:
 def bench(monkeypatch: pytest.MonkeyPatch, object_store: S3Store, s3_settings: Settings) -> Bench:
     models = Models()
     bench = Bench(object_store, s3_settings, models)
-    monkeypatch.setattr(module, "Settings", lambda: s3_settings)
+    monkeypatch.setattr(services, "Settings", lambda: s3_settings)
     for each in (module, upscale_report):
         monkeypatch.setattr(each, "get_run_logger", lambda: logging.getLogger("flow-run"))
-    for each in (module, mlflow_models):
+    for each in (services, mlflow_models):
         monkeypatch.setattr(each, "Registry", lambda _: models)
     monkeypatch.setattr(worker, "Settings", lambda: s3_settings)
     monkeypatch.setattr(module, "root_flow_run_id", lambda: bench.root)
@@ -216,7 +217,7 @@ def test_bad_images_fail_the_flow_after_all_others_are_done(
 def test_a_destination_inside_the_source_is_refused_before_the_registry_is_asked(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "Registry", lambda _: pytest.fail("asked the registry"))
+    monkeypatch.setattr(services, "Registry", lambda _: pytest.fail("asked the registry"))
     with pytest.raises(ConfigError, match="inside it"):
         bench.plan(bench.uri("photos/up"))
 
@@ -395,6 +396,7 @@ def test_a_run_works_with_the_log_s_champion_where_the_alias_was_moved_by_hand(
     flow_store.put("photos/a.png", b"not looked at by a plan")
     monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("flow-run"))
     monkeypatch.setattr(module, "root_flow_run_id", lambda: "root")
-    plan = plan_run.fn(flow_store.uri("photos"), flow_store.uri("up"), address, UpscaleConfig())
+    places = open_places(flow_store.uri("photos"), flow_store.uri("up"))
+    _, plan = plan_run.fn(*places, address, UpscaleConfig())
     assert plan.model == second
     assert registrar.alias("hand-x4", CHAMPION) == second.version

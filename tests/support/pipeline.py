@@ -1,4 +1,4 @@
-"""The stages before the registry, replaced: what they answer, and what they were asked."""
+"""Replaced stages before the registry: their answers, and what they were asked."""
 
 import hashlib
 from typing import Any
@@ -22,7 +22,7 @@ from srgan.train.checkpoint_writer import CheckpointWriter
 
 
 class Pipeline:
-    """The stages before the registry: what they answer, and what they were asked."""
+    """The stages before the registry: their answers, and what they were asked."""
 
     def __init__(self, store: S3Store, model: str) -> None:
         self.store = store
@@ -99,13 +99,13 @@ class Pipeline:
     def trained_before(
         self, dataset: DatasetRef, stage: PretrainConfig | AdversarialConfig, *_: Any, **__: Any
     ) -> CheckpointRef:
-        """What `train` answers where an earlier life of the flow run has finished the stage."""
+        """Answer as `train` does if an earlier attempt of the flow run has finished the stage."""
         found = [each for each in self.results if each.stage == stage.stage]
         assert found[-1].dataset_version == dataset.version
         return found[-1]
 
     def run_job(self, *, spec: EvaluateSpec, **_: Any) -> None:
-        """What the evaluation job leaves in the bucket."""
+        """Leave in the bucket what the evaluation job leaves there."""
         self.evaluated.append(spec)
         figures = {
             name: Figures(
@@ -142,11 +142,11 @@ class Pipeline:
         self.store.put(spec.result_key, to_json(result))
 
     def mirror(self) -> None:
-        """What `srgan weights mirror squeezenet1_1` leaves in the bucket; nothing reads it here."""
+        """Leave what `srgan weights mirror squeezenet1_1` leaves; nothing reads it here."""
         publish_weights(self.store, "squeezenet1_1", b"weights", "here")
 
     def retrain(self, recipe: str | Recipe = "tiny", **options: Any) -> State[Any]:
-        """Run the flow; its final state."""
+        """Run the flow and return its final state."""
         return retrain(
             "s3://srgan-test/raw", "leaves", self.model, recipe, return_state=True, **options
         )

@@ -1,4 +1,4 @@
-"""What of a driver's log reaches the log of the flow run."""
+"""The lines of a driver's log that reach the log of the flow run."""
 
 from flows.support.following import LogRelay, relevant
 from srgan.services.ray_jobs import RayJobs

@@ -1,4 +1,4 @@
-"""How a flow run has a Ray job done; the job server is scripted, the object store is real."""
+"""Ray jobs for flow runs; the job server is scripted, the object store is real."""
 
 import json
 import logging
@@ -19,6 +19,8 @@ from srgan.jobs.failure import leaving_failure
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.version import release_version
+from srgan.versions import services
+from srgan.versions.services import open_services
 from tests.support.job_server import JobServer, ServedJob, serve
 
 
@@ -42,7 +44,7 @@ def server(
     monkeypatch.setattr(jobs, "root_flow_run_id", lambda: "root")
     with serve() as running:
         settings = s3_settings.model_copy(update={"ray_address": running.address})
-        monkeypatch.setattr(jobs, "Settings", lambda: settings)
+        monkeypatch.setattr(services, "Settings", lambda: settings)
         monkeypatch.setattr(ray_failure, "Settings", lambda: settings)
         yield running
 
@@ -51,11 +53,11 @@ def do_it(
     max_attempts: int = 3, progress_key: str | None = None, supersedes: tuple[str, ...] = ()
 ) -> None:
     run_job(
+        services=open_services(),
         stage="stage",
         run="run",
         module="some.module",
         spec=Spec(),
-        spec_key="runs/run/spec.json",
         max_attempts=max_attempts,
         progress_key=progress_key,
         supersedes=supersedes,
@@ -87,7 +89,7 @@ def test_a_job_is_submitted_with_its_spec_in_the_bucket_and_followed_to_its_end(
     ]
 
 
-def test_a_running_job_of_an_earlier_life_is_attached_to(
+def test_a_running_job_of_an_earlier_attempt_is_attached_to(
     server: JobServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -120,7 +122,7 @@ def test_of_two_flow_runs_that_submit_at_the_same_moment_the_later_one_attaches(
     assert server.jobs["other-stage-1"].statuses == ["SUCCEEDED"]
 
 
-def test_the_success_of_an_earlier_life_is_taken(server: JobServer) -> None:
+def test_the_success_of_an_earlier_attempt_is_taken(server: JobServer) -> None:
     server.put("root-stage-1", "FAILED", run="run", root="root")
     server.put("root-stage-2", "SUCCEEDED", run="run", root="root")
     do_it()
@@ -133,7 +135,7 @@ def test_a_failed_driver_gets_a_new_attempt_under_a_new_id(server: JobServer) ->
     assert list(server.jobs) == ["root-stage-1", "root-stage-2"]
 
 
-def test_used_ids_do_not_count_as_attempts_of_this_life(server: JobServer) -> None:
+def test_used_ids_do_not_count_as_jobs_of_this_attempt(server: JobServer) -> None:
     for number, status in enumerate(("FAILED", "STOPPED", "FAILED"), 1):
         server.put(f"root-stage-{number}", status, run="run", root="root")
     server.script = lambda _: ends("SUCCEEDED")
@@ -153,7 +155,7 @@ def test_attempts_end_with_an_error_that_shows_the_last_lines_of_the_log(
 def test_attempts_that_get_further_are_not_counted_and_those_that_do_not_are(
     server: JobServer, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Steps that each attempt has come to when it dies; the last two come no further."""
+    """Each number is the step at which a job dies; the last two come no further."""
     monkeypatch.setattr(following.ProgressBar, "update", lambda _: None)  # wants a flow run
     steps = iter([100, 200, 300, 250, 300])
 
@@ -170,7 +172,7 @@ def test_attempts_that_get_further_are_not_counted_and_those_that_do_not_are(
 
 
 def fails(error: Exception, log: str = "") -> Callable[[str], ServedJob]:
-    """A script whose jobs fail by `error` and leave the object that says so."""
+    """Return a script whose jobs fail by `error` and leave the object that says so."""
 
     def script(job_id: str) -> ServedJob:
         with suppress(type(error)), leaving_failure("runs/run/spec.json", job_id):
@@ -211,7 +213,7 @@ def test_what_a_log_quotes_decides_nothing(server: JobServer) -> None:
     assert list(server.jobs) == ["root-stage-1", "root-stage-2"]
 
 
-def test_a_job_that_was_stopped_is_not_started_again_within_this_life(server: JobServer) -> None:
+def test_a_job_that_was_stopped_is_not_started_again_within_this_attempt(server: JobServer) -> None:
     server.script = lambda _: ends("STOPPED")
     with pytest.raises(ClusterError, match="was stopped"):
         do_it()

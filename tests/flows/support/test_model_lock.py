@@ -21,7 +21,7 @@ from prefect.states import AwaitingRetry
 
 from flows import retrain as retrain_module
 from flows.retrain import retrain
-from flows.support.model_lock import IfBusy, limit_name, turn
+from flows.support.model_lock import IfBusy, limit_name, model_lock
 from tests.support.checkout import ROOT
 from tests.support.waiting import wait_until
 
@@ -30,8 +30,8 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 @flow
 def train_a_model(model: str, if_busy: IfBusy, do: Callable[[], None]) -> bool:
-    """What every retraining does with its turn, from whatever deployment it comes."""
-    with turn(model, if_busy) as free:
+    """Do as every retraining does, whatever its deployment."""
+    with model_lock(model, if_busy) as free:
         if free:
             do()
         return free
@@ -61,10 +61,10 @@ class Training:
 
 @contextmanager
 def training(model: str) -> Iterator[Training]:
-    """One that holds the model's turn."""
+    """A retraining that holds the model's lock."""
     started = Training(model)
     try:
-        wait_until(started.began.is_set, "the first training has its turn", 60)
+        wait_until(started.began.is_set, "the first training has the lock", 60)
         yield started
     finally:
         started.finish()
@@ -75,7 +75,7 @@ def slots_taken(model: str) -> int:
         return client.read_global_concurrency_limit_by_name(limit_name(model)).active_slots
 
 
-def test_of_two_retrainings_started_at_once_the_second_waits_for_its_turn(
+def test_of_two_retrainings_started_at_once_the_second_waits_for_the_lock(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
@@ -85,13 +85,13 @@ def test_of_two_retrainings_started_at_once_the_second_waits_for_its_turn(
         assert slots_taken("leaves") == 1
         assert not second.began.is_set()
         first.finish()
-        wait_until(second.began.is_set, "the second has its turn", 60)
+        wait_until(second.began.is_set, "the second has the lock", 60)
         second.finish()
     assert (first.outcome, second.outcome) == (True, True)
     assert slots_taken("leaves") == 0
 
 
-def test_a_retraining_that_is_not_to_wait_is_refused_before_it_does_anything(
+def test_a_retraining_told_not_to_wait_is_refused_before_it_does_anything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retrain_module, "prepare", lambda *_: pytest.fail("it prepared photos"))
@@ -111,7 +111,7 @@ def test_models_do_not_wait_for_each_other_and_a_limit_that_was_raised_stays() -
         assert train_a_model("stems", "refuse", lambda: None)
 
 
-def test_a_run_that_is_put_back_has_its_turn_at_once_though_its_dead_process_held_it() -> None:
+def test_a_run_that_is_put_back_has_the_lock_at_once_though_its_dead_process_held_it() -> None:
     code = (
         "import time\n"
         "from prefect.runtime import flow_run\n"

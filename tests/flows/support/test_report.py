@@ -1,4 +1,4 @@
-"""What a retraining leaves to read, on real Prefect, MLflow and S3; the Ray jobs are replaced."""
+"""The report of a retraining, on real Prefect, MLflow and S3; the Ray jobs are replaced."""
 
 import json
 import urllib.request

@@ -1,4 +1,4 @@
-"""A registration while MLflow dies: tried again, the model safe, finished later, never twice."""
+"""A registration while MLflow dies is tried again, loses no model and is never made twice."""
 
 import hashlib
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from flows.support import register as register_module
-from flows.support.register import register
+from flows.support import registry as registry_module
+from flows.support.registry import register
 from srgan.cli import app
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
@@ -40,7 +40,7 @@ def registering(made: Lineage) -> ModelRef:
 
 
 def trained(store: S3Store) -> Lineage:
-    """A finished stage in the bucket, as a retraining has it when it comes to the registry."""
+    """A finished stage in the bucket, as a retraining has it before it registers."""
     saved = manifest(8, final=True)
     with CheckpointWriter(store) as writer:
         writer.save(saved, {"generator": WEIGHTS})
@@ -61,15 +61,15 @@ def test_mlflow_killed_between_files_and_version_costs_neither_the_model_nor_a_s
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 
     def dies(self: Registrar, name: str) -> None:
-        """What the registration asks of the server once its files are there."""
+        """Kill the server when the registration has stored its files."""
         for pid in server_pids(port):
             os.kill(pid, signal.SIGKILL)
         ensure(self, name)
 
     ensure = Registrar._ensure_model
-    publish = register_module.publish_version
+    publish = registry_module.publish_version
     monkeypatch.setattr(
-        register_module, "publish_version", publish.with_options(retry_delay_seconds=[0.1] * 3)
+        registry_module, "publish_version", publish.with_options(retry_delay_seconds=[0.1] * 3)
     )
     with run_mlflow_server(tmp_path, port), monkeypatch.context() as until_then:
         until_then.setattr(Registrar, "_ensure_model", dies)

@@ -1,17 +1,20 @@
-"""Why a retraining is worth its cost, or why not: decided before it costs anything."""
+"""The beginning of a retraining: whether and why to train, and from which weights.
+
+All of it is decided before anything costs something, and kept in the bucket: a flow run that is
+put back goes on with what its first attempt began.
+"""
 
 from datetime import UTC, datetime
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from flows.support.jobs import root_flow_run_id
-from flows.support.tasks import PATIENTLY, artifact_key
+from flows.support.tasks import artifact_key, io_task
 from srgan.config import Recipe
 from srgan.data.changes import changes_since
 from srgan.promotion.lineage import training_inputs
-from srgan.promotion.log import Entry, PromotionLog
+from srgan.promotion.log import Entry
 from srgan.promotion.reasons import (
     Baseline,
     Beginning,
@@ -21,33 +24,40 @@ from srgan.promotion.reasons import (
     should_retrain,
 )
 from srgan.promotion.record import VersionRecord
-from srgan.refs import DatasetRef, ModelRef, digest
-from srgan.services.mlflow_models import Registry
-from srgan.services.s3 import open_store
-from srgan.settings import Settings
+from srgan.refs import CheckpointRef, DatasetRef, ModelRef, digest
 from srgan.storage import ObjectStore
+from srgan.train.starting import publish_start
 from srgan.version import numerics_version
+from srgan.versions.services import open_services
 
 _DAY_S = 86_400
 _SEED_DIGITS = 7  # of a hexadecimal digest: a positive number of 28 bits
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
+def find_beginning() -> Beginning | None:
+    """Return what this flow run began before its process died; None in its first attempt."""
+    begun = read_beginning(open_services().store, root_flow_run_id())
+    if begun is not None:
+        get_run_logger().info("Going on with what this run began. %s", begun.reason)
+    return begun
+
+
+@io_task
 def find_reason(
     model: str, dataset: DatasetRef, recipe: Recipe, force: bool = False
 ) -> TrainingDecision:
     """Compare what would be trained now with the champion and the version decided on last.
 
-    The sentence is in the log and an artifact of the flow run.
+    The sentence goes to the log and becomes an artifact of the flow run.
     """
-    settings = Settings()
-    store = open_store(settings)
-    registered = {each.version: each for each in Registry(settings).versions(model)}
+    services = open_services()
+    registered = {each.version: each for each in services.registry.versions(model)}
     baselines = []
     trained = {number for number, each in registered.items() if each.recipe}
-    for number, role in _to_beat(PromotionLog(store, model).entries(), trained).items():
+    for number, role in _to_beat(services.log(model).entries(), trained).items():
         if number in registered:
-            baselines.append(_baseline(store, registered[number], role, dataset))
+            baselines.append(_baseline(services.store, registered[number], role, dataset))
         else:
             get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
     inputs = training_inputs(dataset, recipe, numerics_version())
@@ -63,18 +73,9 @@ def find_reason(
     return decision
 
 
-@task(**PATIENTLY, cache_policy=NO_CACHE)
-def find_beginning() -> Beginning | None:
-    """What this flow run began with before its process died; None in its first life."""
-    begun = read_beginning(open_store(Settings()), root_flow_run_id())
-    if begun is not None:
-        get_run_logger().info("Going on with what this run began. %s", begun.reason)
-    return begun
-
-
-@task(**PATIENTLY, cache_policy=NO_CACHE)
+@io_task
 def begin(dataset: DatasetRef, decision: TrainingDecision, champion: ModelRef | None) -> Beginning:
-    """Settle for all lives of this flow run what is trained on and who is to be beaten."""
+    """Fix for all attempts of this flow run what it trains on and which champion it has to beat."""
     flow_run = root_flow_run_id()
     begun = Beginning(
         dataset=dataset,
@@ -83,14 +84,33 @@ def begin(dataset: DatasetRef, decision: TrainingDecision, champion: ModelRef | 
         numerics_version=numerics_version(),
         seed=int(digest(flow_run)[:_SEED_DIGITS], 16) if decision.needs_new_seed else None,
     )
-    keep_beginning(open_store(Settings()), flow_run, begun)
+    keep_beginning(open_services().store, flow_run, begun)
     return begun
 
 
-def _to_beat(entries: list[Entry], trained: set[int]) -> dict[int, str]:
-    """The champion and the newest version trained here that was decided on, with what they are.
+@io_task
+def find_start(recipe: Recipe, champion: ModelRef | None) -> CheckpointRef | None:
+    """Return the champion's weights as a checkpoint if the recipe fine-tunes and there is one.
 
-    Of imported and of deleted versions nobody knows what was tried.
+    None means from scratch. `CheckpointError` if the champion is another network than the recipe's.
+    """
+    if recipe.retrain.start == "scratch":
+        return None
+    logger = get_run_logger()
+    if champion is None:
+        logger.info("There is no champion to fine-tune: training from scratch")
+        return None
+    services = open_services()
+    weights = services.registry.load_generator_bytes(champion)
+    start = publish_start(services.store, champion, weights, recipe.pretrain.generator)
+    logger.info("Fine-tuning %s, whose weights are runs/%s", champion.uri, start.run)
+    return start
+
+
+def _to_beat(entries: list[Entry], trained: set[int]) -> dict[int, str]:
+    """Return the champion and the newest version trained here that was decided on, and their roles.
+
+    What went into imported and deleted versions is not known.
     """
     if not entries:
         return {}
@@ -100,7 +120,7 @@ def _to_beat(entries: list[Entry], trained: set[int]) -> dict[int, str]:
     decided = [entry.decision.promoted for entry in entries if entry.decision.challenger == newest]
     found = {} if champion is None else {champion: "champion"}
     if newest != champion:
-        found[newest] = "which is champion no more" if any(decided) else "which was refused"
+        found[newest] = "which is not champion any more" if any(decided) else "which was refused"
     return found
 
 

@@ -1,4 +1,4 @@
-"""What starts a retraining besides a schedule: new photos, and requests over HTTP."""
+"""New photos and requests over HTTP start a retraining, on a real Prefect server."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,8 +15,7 @@ from prefect.client.schemas.filters import (
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.settings import PREFECT_API_URL
 
-from flows.prepare import prepare
-from flows.support.growth import GROWN
+from flows.prepare import GROWN, prepare
 from srgan.config import DataConfig, GrowthConfig
 from srgan.services.s3 import S3Store
 from tests.support.checkout import DEPLOYMENTS
@@ -30,12 +29,12 @@ _DATA = DataConfig(crop_size=32, shard_bytes=2**20)
 
 @flow(name="retrain")
 def retrain() -> None:
-    """Stands for the flow of that name: nothing runs it here."""
+    """Stand for the flow of that name, which nothing runs here."""
 
 
 @flow
 def retrain_something(source: str, dataset: str) -> None:
-    """What prepares photos within another flow."""
+    """Prepare photos within another flow."""
     prepare(source, dataset, _DATA)
 
 

@@ -1,0 +1,114 @@
+"""Find the inputs of training and evaluation, and refuse unfair comparisons before they cost.
+
+Datasets and evaluation sets are named without a version; here they become the newest one.
+"""
+
+from collections.abc import Sequence
+
+from prefect import get_run_logger
+
+from flows.support.tasks import io_task
+from srgan.config import Recipe
+from srgan.data.manifest import read_latest
+from srgan.errors import ConfigError, DataError
+from srgan.measure.overlap import refuse_overlap
+from srgan.measure.sets import newest_set
+from srgan.models.interchange import load_generator
+from srgan.models.weights import find_judges
+from srgan.promotion.teachers import refuse_without_judge, training_of, training_of_recipe
+from srgan.refs import DatasetRef, ModelRef, SetRef
+from srgan.storage import ObjectStore
+from srgan.versions.services import open_services
+
+
+@io_task
+def find_newest(dataset: str) -> DatasetRef:
+    """Return the newest version of a prepared dataset; `DataError` if there is none."""
+    return newest_version(open_services().store, dataset)
+
+
+@io_task
+def find_dataset(version: ModelRef, dataset: str | None) -> DatasetRef:
+    """Return the newest version of a dataset; without a name, the one that a model came from."""
+    services = open_services()
+    if dataset is None:
+        return services.registry.dataset_of(version)
+    return newest_version(services.store, dataset)
+
+
+def newest_version(store: ObjectStore, dataset: str) -> DatasetRef:
+    """Return the newest version of a prepared dataset; `DataError` if there is none."""
+    manifest, _ = read_latest(store, dataset)
+    if manifest is None:
+        raise DataError(f"there is no dataset {dataset!r}; run the prepare flow to make it")
+    return manifest.ref(num_read=0)
+
+
+@io_task
+def named_sets(version: ModelRef) -> tuple[str, ...]:
+    """Return the names of the evaluation sets in a version's gate."""
+    return open_services().registry.record(version).gate.sets
+
+
+@io_task
+def find_sets(
+    names: Sequence[str], datasets: Sequence[DatasetRef] = (), models: Sequence[ModelRef] = ()
+) -> tuple[SetRef, ...]:
+    """Return the newest versions of evaluation sets, none of which may have been trained on.
+
+    `DataError` names both photos where a set shows one from the train side of `datasets`, or of
+    those that `models` and their ancestors were trained on. What imported models were trained on
+    is not known.
+    """
+    services = open_services()
+    found = [newest_set(services.store, name) for name in dict.fromkeys(names)]
+    if not found:
+        return ()
+    by_key = {ref.key: ref for ref in datasets}
+    for model in models:
+        origins, gone = services.registry.datasets_of(model)
+        by_key |= {ref.key: ref for ref in origins}
+        if gone:
+            get_run_logger().warning(
+                "%s was fine-tuned from %s, which is gone from the registry: whether the "
+                "evaluation sets show what that one was trained on cannot be checked",
+                *(model.uri, gone),
+            )
+    for ref in refuse_overlap(services.store, found, by_key.values()):
+        get_run_logger().warning(
+            "%s version %s was prepared by an earlier release: its photos were compared with the "
+            "evaluation sets by their pixels alone, not by how they look",
+            ref.dataset,
+            ref.version[:12],
+        )
+    return tuple(each.ref for each in found)
+
+
+@io_task
+def check_scales(scale: int, versions: Sequence[ModelRef]) -> None:
+    """Refuse versions that upscale by another factor than crops are reduced by: `ConfigError`."""
+    registry = open_services().registry
+    for version in versions:
+        found = load_generator(registry.load_generator_bytes(version)).scale
+        if found != scale:
+            raise ConfigError(
+                f"{version.uri} upscales {found} times, and it would be measured at scale {scale}: "
+                "a model of another scale needs its own name and its own dataset"
+            )
+
+
+@io_task
+def check_judges(champion: ModelRef, challenger: ModelRef | Recipe) -> None:
+    """Refuse a comparison that only PSNR could decide although it must not.
+
+    `ConfigError` names the command that gets a perceptual network. The challenger may be a recipe
+    that has not been trained yet.
+    """
+    store = open_services().store
+    if isinstance(challenger, Recipe):
+        who, trained = f"a model of recipe {challenger.name}", training_of_recipe(challenger)
+    else:
+        who, trained = f"version {challenger.version}", training_of(store, challenger)
+    before = f"champion version {champion.version} of {champion.name}"
+    compared = {who: trained.beyond_pixels, before: training_of(store, champion).beyond_pixels}
+    refuse_without_judge(compared, find_judges(store))
