@@ -144,7 +144,7 @@ def find_key_list(services: Services, address: str | None) -> Iterator[KeyList |
 
 
 def sampling(services: Services, run: BulkRun) -> Callable[[Iterator[Item]], Throughput]:
-    """Estimate outputs before a first run; loads the model, for its scale, only when called."""
+    """Estimate outputs before a first run; the model is loaded only when that is called."""
 
     def sample(items: Iterator[Item]) -> Throughput:
         # Importing torch takes seconds, which runs that follow earlier ones do not pay.

@@ -98,7 +98,7 @@ def find_start(recipe: Recipe, champion: ModelRef | None) -> CheckpointRef | Non
         return None
     logger = get_run_logger()
     if champion is None:
-        logger.info("There is no champion to fine-tune: training from scratch")
+        logger.info("Training from scratch: there is no champion to fine-tune")
         return None
     services = open_services()
     weights = services.registry.load_generator_bytes(champion)

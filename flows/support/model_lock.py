@@ -2,7 +2,7 @@
 
 Each model has a global concurrency limit in Prefect, with a lease: the slot of a killed process is
 free when the lease has run out. The flow run keeps the lease's id as a label, so that a run which
-is put back does not wait for the slot of its own dead process.
+is put back does not wait for the slot of its dead process.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The bucket and the model registry, opened once by a task or a command and passed down."""
+"""The bucket and the model registry, opened once in a task or a command and passed down."""
 
 import logging
 from dataclasses import dataclass
@@ -17,7 +17,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Services:
-    """What `settings` name. Each service is opened when it is first asked for: MLflow costs 3 s."""
+    """The services that `settings` name.
+
+    Each is opened when it is first asked for: importing MLflow takes 3 seconds.
+    """
 
     settings: Settings
     say: Say
