@@ -55,7 +55,7 @@ DECIDES_NOTHING = {
     "_manifest": "describes a checkpoint",
     "EvaluateSpec": "names an evaluation by the digests of what goes in",
     "start": "reads the spec of a job",
-    "look_of": "finds photos that are alike, which is no part of training",
+    "look_of": "finds photos that are alike, which training does not use",
     "stall:Watch": "reports a training that stands still",
     "Meter": _TOLD,
     "Reporter": _TOLD,
@@ -66,8 +66,8 @@ DECIDES_NOTHING = {
     "comparison_picture": _TOLD,
     "most_different": _TOLD,
 }
-"""What is reached but not followed, and why not: names that are defined once, else ``file:name``,
-or ``file:*``.
+"""Definitions that are reached but not followed, and why: names that are defined once, else
+``file:name``, or ``file:*``.
 
 When in doubt leave it out of this list: to train again without need costs hours, to take an old
 model for a new one costs trust.
@@ -179,7 +179,7 @@ class Code:
         return self._module(key[0]).definitions[key[1]]
 
     def resolve(self, module: str, name: str) -> Key | None:
-        """What a name means at the top of a module; None where that is not ours."""
+        """Resolve a name at the top of a module; None if it is not ours."""
         if module in self._sources:
             here = self._module(module)
             if name in here.definitions:
@@ -189,7 +189,7 @@ class Code:
         return (f"{module}.{name}", _WHOLE) if f"{module}.{name}" in self._sources else None
 
     def follow(self, imported: Key) -> Key | None:
-        """What an import means."""
+        """Resolve an import."""
         module, name = imported
         if name == _WHOLE:
             return imported if module in self._sources else None
@@ -319,7 +319,7 @@ class _Reader:
                 self.mentions.append(meant)
 
     def _resolve(self, node: ast.AST) -> Key | None:
-        """What a name, or an attribute of a module, means; None where that is not ours."""
+        """Resolve a name, or an attribute of a module; None if it is not ours."""
         match node:
             case ast.Name():
                 if node.id in self._imports:
@@ -342,7 +342,7 @@ def _is_log(func: ast.expr) -> bool:
 
 
 def _class_and_code(error: ast.expr | None) -> str:
-    """What is raised, without its message. A single word such as ``not_finite`` is not one."""
+    """The raised error without its message. One word such as ``not_finite`` is not a message."""
     if not isinstance(error, ast.Call):
         return ast.unparse(error) if error else ""
     words = [

@@ -1,4 +1,4 @@
-"""What tests share: a real object store and photos drawn from a seed."""
+"""Shared by tests: a real object store and photos drawn from a seed."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings
 
 @pytest.fixture
 def s3_settings(object_server: Settings, tmp_path: Path) -> Settings:
-    """Settings of this test: the session's bucket and a home of its own."""
+    """Settings of this test: the session's bucket and its own home."""
     return object_server.model_copy(update={"home": tmp_path / "home"})
 
 

@@ -1,4 +1,4 @@
-"""What changes the version that names stages and evaluations, and what does not."""
+"""Changes that move the version which names stages and evaluations, and changes that do not."""
 
 import ast
 import re
@@ -36,7 +36,7 @@ class Step:
     """One step."""
 
     rate: float = 0.1
-    """Of learning."""
+    """Rate of learning."""
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
@@ -75,7 +75,7 @@ def small(folder: Path, files: Mapping[str, str]) -> str:
 SAME = {
     "a docstring": ('"""One step."""', '"""A step of the training."""'),
     "no docstring": ('    """One step."""\n', ""),
-    "the docstring of a field": ('"""Of learning."""', '"""How fast it learns."""'),
+    "the docstring of a field": ('"""Rate of learning."""', '"""How fast it learns."""'),
     "a comment": ("# the paper's", "# of section 3.2"),
     "layout": ("x: float, y: float = 2.0", "x: float,\n        y: float = 2.0,\n    "),
     "a log line": ('logger.info("x is %s", x)', 'logger.warning("%s is x", x)'),
@@ -236,7 +236,7 @@ def test_what_decides_numbers_is_part_of_the_version(found: set[Key], definition
 def test_every_number_and_operator_of_every_definition_is_part_of_the_version(
     found: set[Key],
 ) -> None:
-    """Each gets a mark of its own, and the mark has to come out."""
+    """Each gets its own mark, and the mark has to come out."""
     code = Code(PACKAGE)
     missing, count = [], 0
     for key in sorted(found):

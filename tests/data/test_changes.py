@@ -1,4 +1,4 @@
-"""What is new in a dataset since another version of it, counted in photos."""
+"""Changes of a dataset since another version of it, counted in photos."""
 
 import pytest
 

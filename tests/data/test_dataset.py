@@ -1,4 +1,4 @@
-"""What training ranks and evaluations draw."""
+"""Windows and crops that training ranks and evaluations draw."""
 
 from collections import Counter
 

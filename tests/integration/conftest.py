@@ -10,7 +10,7 @@ from tests.support.running_stack import RunningStack
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """All services on free ports in a directory of their own, with the flows deployed."""
+    """All services on free ports in their own directory, with the flows deployed."""
     services = Stack(tmp_path_factory.mktemp("stack"))
     try:
         services.up()

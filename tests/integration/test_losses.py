@@ -1,4 +1,4 @@
-"""What is lost on the way: a training worker, and images that nobody can read."""
+"""Losses on the way: a training worker, and unreadable images."""
 
 import struct
 import zlib
@@ -84,7 +84,7 @@ def _poisons() -> dict[str, bytes]:
     gray16 = Image.fromarray(np.asarray(photo.convert("L"), np.uint16) * 257)
     return {
         "truncated.jpg": _encoded(photo, "JPEG")[:-2000],
-        "text.png": b"this is no image",
+        "text.png": b"this is not an image",
         "empty.png": b"",
         "bomb.png": _bomb(30_000),
         "tiny.png": _encoded(photo.resize((20, 20)), "PNG"),

@@ -48,7 +48,7 @@ print("RESULT", Registrar(Settings()).register_import("bulk-x4", weights, lineag
 
 
 class BulkRun(Run):
-    """A run of the deployment `upscale` into a prefix of its own."""
+    """A run of the deployment `upscale` into its own prefix."""
 
     def __init__(self, stack: RunningStack, model: str, destination: str) -> None:
         self._stack = stack

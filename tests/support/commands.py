@@ -1,4 +1,4 @@
-"""The `srgan` command in a process of its own, as a shell starts it."""
+"""The `srgan` command in its own process, as a shell starts it."""
 
 import os
 import subprocess

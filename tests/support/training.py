@@ -1,4 +1,4 @@
-"""A training stage on the running stack, as a flow in a process of its own."""
+"""A training stage on the running stack, as a flow in its own process."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def prepare_leaves(stack: RunningStack, dataset: str, first_seed: int) -> Datase
 
 
 def prepare(stack: RunningStack, dataset: str) -> DatasetRef:
-    """What lies in ``raw/<dataset>`` as a dataset of the tiny recipe."""
+    """Prepare ``raw/<dataset>`` as a dataset of the tiny recipe."""
     printed = stack.python(
         "from flows.prepare import prepare\n"
         "from srgan.recipes import tiny\n"
@@ -42,7 +42,7 @@ def prepare(stack: RunningStack, dataset: str) -> DatasetRef:
 
 
 class Training:
-    """The `train` flow of one stage, under a run name of its own."""
+    """The `train` flow of one stage, under its own run name."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ def object_store_away(stack: RunningStack) -> Iterator[None]:
     """Kill the object store; it is away within the block and for 20 seconds at least."""
     supervisor = Supervisor(runtime_folder(Path(stack.env["SRGAN_HOME"])))
     with ThreadPoolExecutor(1) as thread:
-        # First, or it would be back at once; and then, for it serves on while it takes its leave.
+        # First, or it would be back at once; then wait, because it serves on while it ends.
         stopped = thread.submit(supervisor.stop, ["s3"])
         wait_until(lambda: supervisor.programs()["s3"].state == "STOPPING", "the store stops")
         kill(processes_with(stack, b"weed\0"))

@@ -1,4 +1,4 @@
-"""What versions in tests are made of: weights from a seed, and a lineage that nothing made."""
+"""Parts of versions in tests: weights from a seed, and an invented lineage."""
 
 import hashlib
 

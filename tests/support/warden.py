@@ -1,6 +1,6 @@
 """Ends what a run of the tests leaves behind, in whatever way the run has ended.
 
-A process of its own: it waits for the end of the run, then ends every process that has the run's
+A separate process: it waits for the end of the run, then ends every process that has the run's
 mark in its environment, and their descendants. Services that a run starts, and what those start,
 inherit the mark; Ray's workers overwrite their environment, but their parents have it.
 """
@@ -27,7 +27,7 @@ def start() -> None:
     mark = f"PYTEST_RUN_{secrets.token_hex(8)}"
     os.environ[mark] = "1"
     watcher = [sys.executable, __file__, str(os.getpid()), mark]
-    # In a session of its own: a Ctrl-C at the terminal is meant for the run.
+    # In its own session: a Ctrl-C at the terminal is meant for the run.
     os.posix_spawn(sys.executable, watcher, os.environ, setsid=True)
 
 

@@ -1,4 +1,4 @@
-"""What each process of the tests with several ranks runs.
+"""Program of each process in the tests with several ranks.
 
 ``python -m tests.train.rank_program <rank> <num_ranks> <directory> <scenario> [kill point]``
 leaves what it found as ``<directory>/<scenario>-<rank>.pt``.
@@ -87,7 +87,7 @@ def train_with_sgd(
     *,
     device: torch.device = CPU,
 ) -> dict[str, torch.Tensor]:
-    """What was learned in a few steps on this rank's slices of the batches."""
+    """Learn a few steps on this rank's slices of the batches."""
     stage = build_stage(config, device=device, initial=None)
     use_sgd(stage)
     if config == plain_gan_config():
@@ -100,7 +100,7 @@ def train_with_sgd(
 
 
 def steps(rank: int, num_ranks: int, _: Path) -> object:
-    """What stages with and without batch norm learn, and what a poisoned rank does to both."""
+    """Train stages with and without batch norm, also with a poisoned rank."""
     configs = {
         "pretrain": plain_config(),
         "normalised pretrain": normalised_config(),
@@ -125,7 +125,7 @@ def poisoned(rank: int, num_ranks: int) -> list[str]:
 
 
 def uneven(rank: int, num_ranks: int, _: Path) -> object:
-    """What stages without batch norm learn with shares of different sizes."""
+    """Train stages without batch norm with shares of different sizes."""
     configs = (plain_config(), plain_gan_config())
     return {config.stage: train_with_sgd(config, rank, num_ranks) for config in configs}
 
@@ -137,7 +137,7 @@ def synchronised(rank: int, num_ranks: int, _: Path) -> object:
 
 
 def stage_run(rank: int, num_ranks: int, directory: Path, *, stall_s: float = 600) -> object:
-    """The final manifest of a GAN stage, trained from its newest checkpoint or anew."""
+    """The final manifest of a GAN stage, trained from its newest checkpoint or from the start."""
     store: ObjectStore = open_store(Settings())
     if len(sys.argv) > 5:
         store = die_at(sys.argv[5], store, last=rank == num_ranks - 1)

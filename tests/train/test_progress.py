@@ -1,4 +1,4 @@
-"""What is told of a running stage."""
+"""Progress of a running stage, as it is reported."""
 
 import math
 

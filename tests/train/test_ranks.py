@@ -94,7 +94,7 @@ def end_ranks(
 def run_ranks(
     scenario: str, directory: Path, environment: dict[str, str], *, num_ranks: int = NUM_RANKS
 ) -> list:
-    """What each rank of `rank_program` found."""
+    """Results of each rank of `rank_program`."""
     codes, printed = end_ranks(scenario, directory, environment, num_ranks=num_ranks)
     assert codes == [0] * num_ranks, printed
     return [
@@ -125,7 +125,7 @@ def reference(config: PretrainConfig | AdversarialConfig) -> dict[str, torch.Ten
 
 @pytest.fixture(scope="module")
 def of_two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
-    """What both ranks found in the scenario ``steps``."""
+    """Results of both ranks in the scenario ``steps``."""
     return run_ranks("steps", tmp_path_factory.mktemp("ranks"), {})
 
 
@@ -188,7 +188,7 @@ def test_synchronised_batch_norm_learns_what_one_rank_learns_from_the_whole_batc
 def environment(
     tmp_path: Path, object_store: S3Store, s3_settings: Settings, dataset: DatasetRef
 ) -> dict[str, str]:
-    """What the ranks need to find the store; the dataset and a run's name lie in files."""
+    """Environment in which the ranks find the store; dataset and run name lie in files."""
     assert s3_settings.s3_access_key is not None
     assert s3_settings.s3_secret_key is not None
     (tmp_path / "dataset.json").write_bytes(to_json(dataset))

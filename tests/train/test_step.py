@@ -1,4 +1,4 @@
-"""What both stages have in common."""
+"""The parts that both stages share."""
 
 import shutil
 
