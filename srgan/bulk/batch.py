@@ -135,7 +135,7 @@ class Batch:
         try:
             self._destination.put(key, to_parquet(records), if_absent=True)
         except ConflictError:
-            # Another attempt of this batch was alive after all; its rows are as true.
+            # Another attempt of this batch was alive after all; its rows are just as valid.
             return from_parquet(self._destination.get(key), key)
         return records
 

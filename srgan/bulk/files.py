@@ -1,4 +1,4 @@
-"""Upscale photos of this disk by the steps of a bulk run, and foretell what it takes."""
+"""Upscale photos of this disk by the steps of a bulk run, and forecast time and bytes."""
 
 import time
 from dataclasses import dataclass
@@ -57,10 +57,10 @@ class FileUpscaler:
         return self.decode(data, max_pixels=MAX_PIXELS)
 
 
-def foretell_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Forecast:
-    """Judge by a few of the photos, of which the engine upscales a small part now.
+def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Forecast:
+    """Forecast time and bytes from a few of the photos; the engine upscales a small part of each.
 
-    `files` are photos and where their results go. `ConfigError` if that disk is too small.
+    `files` are photos and the paths of their results. `ConfigError` if that disk is too small.
     """
     measured = Throughput(measured_on="a few of the photos")
     for path, target in spread(files, len(files)):
@@ -94,7 +94,7 @@ def foretell_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Fo
 
 
 def _megapixels_per_s(engine: Engine, crop: NDArray[np.uint8]) -> float:
-    """Output megapixels per second; the crop is done twice, because the first compiles kernels."""
+    """Measure output megapixels per second on the second pass; the first one compiles kernels."""
     rgb = crop if crop.ndim == 3 else np.repeat(crop[:, :, None], 3, axis=2)
     engine.upscale(rgb)
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Foretell time and bytes of a run, judged by earlier runs or by a few of its images."""
+"""Forecast time and bytes of a run, judged by earlier runs or by a few of its images."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ _SPARE = 1.1
 
 
 class Forecast(Ref):
-    """A plan in numbers. None where there is nothing to judge by."""
+    """A plan in numbers; None means that there is nothing to judge by."""
 
     num_todo: int
     todo_bytes: int
@@ -81,19 +81,19 @@ class Forecast(Ref):
         if self.seconds is not None:
             parts.append(f"about {duration(self.seconds)} of work")
         elif self.num_todo:
-            parts.append("how long it takes is not known before a first run")
+            parts.append("the time is not known before a first run")
         if self.free_bytes is not None:
             parts.append(f"{size(self.free_bytes)} free at the destination")
         return "; ".join(parts)
 
     def check_space(self, destination: str) -> None:
-        """`ConfigError` when the destination's disk does not hold the bytes to come."""
+        """Raise `ConfigError` if the destination's disk does not hold the bytes to come."""
         if self.free_bytes is None or self.output_bytes is None:
             return
         if self.output_bytes * _SPARE > self.free_bytes:
             raise ConfigError(
                 f"the disk of {destination} is too small: about {size(self.output_bytes)} "
-                f"are to come (judged by {self.judged_by}), {size(self.free_bytes)} are "
+                f"are to come (judged by {self.judged_by}), but only {size(self.free_bytes)} are "
                 "free. Make room, choose another destination, or a format that takes less."
             )
 

@@ -146,7 +146,7 @@ def read_batch(run: BulkRun, batch: int) -> tuple[Item, ...]:
 
 
 def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample | None) -> Forecast:
-    """Fill the join, and foretell what follows from it."""
+    """Fill the join, and make a forecast from it."""
     check_prefixes(run.source.address, run.destination.address)
     list_sources(join, run, key_list)
     measured = _list_outputs(join, run)

@@ -100,7 +100,7 @@ class Sums(Ref):
 
 
 def _added(one: Any, other: Any) -> Any:
-    """Numbers are added, also name by name (zeros are left out); of two texts the first stays."""
+    """Add numbers, also name by name without zeros; of two texts, keep the first."""
     if isinstance(one, dict):
         both = {
             name: _added(one[name], other[name]) if name in one and name in other else value
@@ -122,7 +122,7 @@ class Throughput(Sums):
 
     @property
     def megapixels_per_s(self) -> float | None:
-        """Output megapixels per second of one job; None where nothing was measured."""
+        """Output megapixels per second of one job; None if nothing was measured."""
         return self.megapixels / self.upscale_s if self.upscale_s else None
 
 

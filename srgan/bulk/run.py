@@ -35,7 +35,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class BulkRun:
-    """Passed to everything that reads sources, or reads and writes outputs and records."""
+    """One run; passed to all that reads sources, or reads and writes outputs and records."""
 
     name: str
     """Name of the folder ``<destination>/_srgan/<name>/`` that holds the objects of the run."""
@@ -51,7 +51,7 @@ class BulkRun:
 
 
 def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
-    """Only what decides the bytes of an output: other tiles or batches make the same ones.
+    """Make a stamp of what decides the bytes of an output; tiles and batches do not.
 
     `oversize` decides where the bytes go; outputs that fit are the same with any.
     """

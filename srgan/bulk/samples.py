@@ -1,4 +1,4 @@
-"""Before and after of a few images, which people look at first."""
+"""Pictures of a few images before and after, which people look at first."""
 
 import numpy as np
 

@@ -10,7 +10,7 @@ from srgan.images.encode import check_writable, fits
 from srgan.images.resample import resampled
 
 _MOST_GROWTH = 2
-"""Times the model's own result: beyond that, bicubic adds pixels but no details."""
+"""Largest result as a multiple of the model's; beyond it, bicubic adds pixels but no details."""
 
 
 class Sizing:

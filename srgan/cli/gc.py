@@ -16,7 +16,9 @@ def gc(
     ] = 5,
     older_than: Annotated[
         float,
-        typer.Option(metavar="DAYS", min=0, help="Always keep what was written since then"),
+        typer.Option(
+            metavar="DAYS", min=0, help="Always keep what was written in the last DAYS days"
+        ),
     ] = 7,
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete what is listed; otherwise only list it")

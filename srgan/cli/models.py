@@ -72,7 +72,7 @@ def compare(
     first: Annotated[str, typer.Argument(metavar="A", help="NAME/VERSION or NAME@ALIAS")],
     second: Annotated[str, typer.Argument(metavar="B", help="The version to compare it with")],
 ) -> None:
-    """Compare two versions by recorded figures on the same images; measure nothing."""
+    """Compare recorded figures of two versions on the same images, with intervals."""
     from srgan.cli.tables import pairing_table, show_tables, what_differs
     from srgan.promotion.pairing import find_pairings
 
@@ -91,7 +91,7 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Promote without asking the gate")] = False,
     reason: Reason = "",
 ) -> None:
-    """Make a version champion if the gate agrees, by recorded figures, or with --force anyway."""
+    """Make a version champion if the gate agrees on recorded figures; --force skips the gate."""
     from srgan.promotion.decide import promote_by_hand, recorded_evaluation, settle
     from srgan.versions.champion import champion_of, publish
 
@@ -135,7 +135,7 @@ def rollback(
         int | None, typer.Option(metavar="N", help="A former champion; default: the previous one")
     ] = None,
 ) -> None:
-    """Go back to a former champion; the gate never promotes the versions rolled back again."""
+    """Go back to a former champion; the gate does not promote rolled back versions again."""
     from srgan.promotion.decide import roll_back, rollback_line
     from srgan.versions.champion import champion_of, publish
 
@@ -179,7 +179,7 @@ def repair(
         str | None, typer.Argument(metavar="NAME", help="One model; default: all")
     ] = None,
 ) -> None:
-    """Set aliases to what the promotion log says, after a process died between the two."""
+    """Set aliases to what the promotion log says, after a process died before it could."""
     from srgan.versions.champion import how_lost, lost, publish
 
     with services_for(model) as services:

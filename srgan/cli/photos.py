@@ -96,7 +96,7 @@ def upscale(
             exists=True,
             file_okay=False,
             writable=True,
-            help="Folder for results larger than --memory; default: the one of temporary files",
+            help="Folder for results larger than --memory; default: that of temporary files",
         ),
     ] = None,
     self_ensemble: Annotated[
@@ -112,7 +112,7 @@ def upscale(
     """Enlarge photos on this machine; for a bulk run over S3, use the flow `upscale`."""
     from srgan.allocator import use_large_pages
     from srgan.bulk.decoders import Decoders
-    from srgan.bulk.files import FileUpscaler, foretell_files
+    from srgan.bulk.files import FileUpscaler, forecast_files
     from srgan.bulk.names import reroute_suffix
     from srgan.bulk.sizing import Sizing
     from srgan.images.files import plan_files
@@ -137,7 +137,7 @@ def upscale(
     with Decoders(1) as decoders:
         upscaler = FileUpscaler(engine, decoders.decode, sizing, oversize, quality, subsampling)
         if plan:
-            typer.echo(foretell_files(files, upscaler).text)
+            typer.echo(forecast_files(files, upscaler).text)
         else:
             _change_all(files, upscaler)
 
@@ -158,7 +158,7 @@ def evaluate(
         ),
     ] = None,
     lpips: Annotated[
-        bool, typer.Option("--lpips", help="Also measure LPIPS; needs srgan[lpips]")
+        bool, typer.Option("--lpips", help="Also measure LPIPS; needs the extra `lpips`")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs")] = False,
 ) -> None:

@@ -15,6 +15,7 @@ from srgan.measure.figures import (
 from srgan.promotion.lineage import what_changed
 from srgan.promotion.log import Entry
 from srgan.refs import ModelRef
+from srgan.services.mlflow_models import CHALLENGER, CHAMPION
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from srgan.promotion.pairing import Pairing
     from srgan.promotion.record import VersionRecord
 
-_CHAMPION, _CHALLENGER = "champion", "challenger"
 _DIGITS = 12
 _PLAIN_WIDTH = 160
 _MIN_WIDTH = 76  # or a title over a narrow table is folded
@@ -51,10 +51,10 @@ def models_table(
         last = entries[-1] if entries else None
         champion = last.champion if last else None
         shown = str(champion or "–")
-        if last and aliases.get(_CHAMPION) != champion:
-            shown += f" (alias {aliases.get(_CHAMPION, 'missing')}: srgan models repair {name})"
+        if last and aliases.get(CHAMPION) != champion:
+            shown += f" (alias {aliases.get(CHAMPION, 'missing')}: srgan models repair {name})"
         when, what = (last.time[:10], last.decision.reason) if last else ("", "")
-        table.add_row(name, shown, str(aliases.get(_CHALLENGER, "–")), when, what)
+        table.add_row(name, shown, str(aliases.get(CHALLENGER, "–")), when, what)
     return table
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from srgan.models.base import Generator
 
 
+_SUFFIXES = (".onnx", ".safetensors")
+"""Kinds of files that `export` writes."""
+
+
 def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
     """Open a generator on the CPU in eval mode: a file of ours or of others, or ``models:/…``.
 
@@ -47,7 +51,7 @@ def check_target(target: Path) -> None:
 
 
 weights_app = typer.Typer(
-    help="Weights of the networks behind perceptual losses.", no_args_is_help=True
+    help="Weights of the networks behind perceptual losses and distances.", no_args_is_help=True
 )
 
 
@@ -128,9 +132,6 @@ def _register(model: str, name: str, data: bytes, source_format: str, weights: b
     )
     version = Registrar(Settings()).register_import(model, weights, lineage)
     typer.echo(f"{version.uri}, {lineage.run}; no alias points to it")
-
-
-_SUFFIXES = (".onnx", ".safetensors")
 
 
 def export(

@@ -414,25 +414,19 @@ def test_what_this_system_wrote_into_its_bucket_is_no_source(
     for key in ("mlflow/1/r/artifacts/comparison.png", "photos/mlflow/a.png", "sets/own/p.png"):
         object_store.put(key, b"a")
 
-    def sources(own_bucket: str | None) -> list[str]:
-        made = make_plan(
-            object_store,
-            FolderStore(tmp_path),
-            source=f"s3://{object_store.bucket}",
-            destination=str(tmp_path),
-            run=f"run of {own_bucket}",
+    def sources(*, is_own_bucket: bool) -> list[str]:
+        run = BulkRun(
+            name=f"own bucket {is_own_bucket}",
+            source=Place(f"s3://{object_store.bucket}", object_store, is_own_bucket),
+            destination=Place(str(tmp_path), FolderStore(tmp_path)),
             model=CHAMPION,
             config=UpscaleConfig(),
-            own_bucket=own_bucket,
         )
-        (items,) = (
-            read_batch(FolderStore(tmp_path), made.destination, made.run, number)
-            for number in range(made.num_batches)
-        )
+        (items,) = (read_batch(run, number) for number in range(make_plan(run).num_batches))
         return [item.key for item in items]
 
-    assert sources(object_store.bucket) == ["photos/mlflow/a.png"]
-    assert len(sources("another")) == 3
+    assert sources(is_own_bucket=True) == ["photos/mlflow/a.png"]
+    assert len(sources(is_own_bucket=False)) == 3
 
 
 def test_folder_markers_and_records_are_no_sources() -> None:
