@@ -15,21 +15,20 @@ from srgan.train import ranks
 from srgan.train.adversarial import Adversarial
 from srgan.train.batches import Batches
 from srgan.train.checkpoint import (
+    CheckpointWriter,
     Manifest,
     newest_checkpoint,
     read_generator,
     read_manifest,
     read_parts,
 )
-from srgan.train.checkpoint_writer import CheckpointWriter
 from srgan.train.content import read_perceptual
-from srgan.train.judge import build_judge
 from srgan.train.loop import run_steps
 from srgan.train.pretrain import Pretrain
 from srgan.train.progress import Reporter
 from srgan.train.stall import Watch
 from srgan.train.step import Stage, dump_stage, load_stage
-from srgan.train.validation import Validated, Validation
+from srgan.train.validation import Validated, Validation, build_judge
 
 logger = logging.getLogger(__name__)
 

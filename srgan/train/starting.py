@@ -5,8 +5,7 @@ from srgan.errors import CheckpointError
 from srgan.models.interchange import load_generator
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.storage import ObjectStore
-from srgan.train.checkpoint import Manifest
-from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.checkpoint import CheckpointWriter, Manifest
 
 STAGE = "registered"
 _DIGITS = 16

@@ -1,4 +1,4 @@
-"""Figures and pictures on a fixed choice of held-out crops, during training."""
+"""Figures and pictures on a fixed choice of held-out crops, during training, and their judge."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,13 +7,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.config.networks import MIN_SIDE, FeatureNetwork
 from srgan.data.dataset import Crops
 from srgan.images import strip
 from srgan.measure.metrics import psnr
 from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
+from srgan.models.weights import find_judges, read_weights
 from srgan.resize import imresize
+from srgan.storage import ObjectStore
 from srgan.train import ranks
+from srgan.train.content import feature_content
 
 _NUM_CROPS = 32
 _NUM_PICTURES = 3
@@ -97,3 +102,33 @@ class Validation:
         generator.train(was_training)
         levels = ((sr[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return np.asarray(levels.permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def build_judge(
+    store: ObjectStore,
+    config: PretrainConfig | AdversarialConfig,
+    *,
+    crop_size: int,
+    device: torch.device,
+) -> PerceptualDistance | None:
+    """Pick a mirrored network, preferring one that the stage is not trained on; None if there is
+    none, or if crops leave it nothing to see.
+
+    Every rank must call it, because rank 0 looks for all of them.
+    """
+    if crop_size - 2 * config.generator.scale < MIN_SIDE:
+        return None
+    found = ranks.from_rank_zero(_choose(store, config) if ranks.rank() == 0 else None)
+    if found is None:
+        return None
+    network, sha256 = found
+    return PerceptualDistance(network, read_weights(store, network, sha256), device=device)
+
+
+def _choose(
+    store: ObjectStore, config: PretrainConfig | AdversarialConfig
+) -> tuple[FeatureNetwork, str] | None:
+    content = feature_content(config)
+    learned = content.network if content else None
+    mirrored = sorted(find_judges(store).items(), key=lambda each: each[0] == learned)
+    return mirrored[0] if mirrored else None

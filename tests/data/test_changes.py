@@ -1,11 +1,17 @@
-"""Changes of a dataset since another version of it, counted in photos."""
+"""Differences between two versions of a dataset, and growth that is worth announcing."""
 
 import pytest
 
 from srgan.config import GrowthConfig
-from srgan.data.changes import PhotoChanges, changes_since, compare_photos
+from srgan.data.changes import (
+    PhotoChanges,
+    changes_since,
+    compare_photos,
+    growth_since_announced,
+    mark_announced,
+)
 from srgan.data.manifest import read_manifest
-from srgan.keys import table_key
+from srgan.keys import announced_key, table_key
 from srgan.services.s3 import S3Store
 from tests.support.workshop import Prepare
 
@@ -77,3 +83,34 @@ def test_nobody_can_count_against_a_version_that_is_gone_or_unreadable(
     assert changes_since(object_store, before.key, now.key) is not None
     object_store.delete(table)
     assert changes_since(object_store, before.key, now.key) is None
+
+
+HALF = GrowthConfig(min_changed_share=0.5)
+
+
+def test_of_a_new_dataset_every_photo_is_new(prepare: Prepare, object_store: S3Store) -> None:
+    assert growth_since_announced(object_store, prepare(1, 2, 3)) == PhotoChanges(
+        num_before=0, new=("raw/1.png", "raw/2.png", "raw/3.png")
+    )
+
+
+def test_small_steps_add_up_until_they_are_announced(
+    prepare: Prepare, object_store: S3Store
+) -> None:
+    mark_announced(object_store, prepare(1, 2, 3, 4))
+    assert not growth_since_announced(object_store, prepare(1, 2, 3, 4, 5)).enough(HALF)
+    now = prepare(1, 2, 3, 4, 5, 6)
+    assert growth_since_announced(object_store, now).enough(HALF)
+    mark_announced(object_store, now)
+    assert growth_since_announced(object_store, now).num_total == 0
+
+
+def test_where_the_announced_version_is_gone_every_photo_is_new(
+    prepare: Prepare, object_store: S3Store
+) -> None:
+    before = prepare(1, 2)
+    mark_announced(object_store, before)
+    now = prepare(1, 2, 3)
+    object_store.delete(before.key)
+    assert growth_since_announced(object_store, now).num_total == 3
+    assert object_store.head(announced_key("pets")) is not None

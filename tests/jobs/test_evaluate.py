@@ -20,8 +20,7 @@ from srgan.promotion.gate import verdict_of
 from srgan.refs import CheckpointRef, EvaluationRef, SetRef
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.train.checkpoint import read_manifest
-from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.checkpoint import CheckpointWriter, read_manifest
 from srgan.version import reached
 from tests.support.checkpoints import manifest
 from tests.support.perceptual_weights import drawn_weights

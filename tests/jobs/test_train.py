@@ -14,8 +14,7 @@ from srgan.jobs.train import TrainSpec, Workers, check_inputs, check_workers, pl
 from srgan.refs import CheckpointRef, DatasetRef, to_json
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.train.checkpoint import read_manifest
-from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.checkpoint import CheckpointWriter, read_manifest
 from srgan.version import release_version
 from tests.support.checkpoints import manifest, parts
 from tests.support.stages import BATCH_NORM, PLAIN, adversarial, pretrain

@@ -17,8 +17,7 @@ from srgan.promotion.teachers import (
 from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.services.s3 import S3Store
-from srgan.train.checkpoint import Manifest, read_manifest
-from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.checkpoint import CheckpointWriter, Manifest, read_manifest
 from tests.support.checkpoints import manifest, parts
 from tests.support.stages import adversarial, pretrain
 

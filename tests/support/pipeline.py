@@ -17,8 +17,7 @@ from srgan.promotion.log import PromotionLog
 from srgan.promotion.teachers import trainings
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, to_json
 from srgan.services.s3 import S3Store
-from srgan.train.checkpoint import Manifest
-from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.checkpoint import CheckpointWriter, Manifest
 
 
 class Pipeline:

@@ -11,6 +11,7 @@ from srgan.keys import part_key
 from srgan.refs import to_json
 from srgan.services.s3 import S3Store
 from srgan.train.checkpoint import (
+    CheckpointWriter,
     Manifest,
     checkpoint_keys,
     newest_checkpoint,
@@ -18,7 +19,6 @@ from srgan.train.checkpoint import (
     read_manifest,
     read_parts,
 )
-from srgan.train.checkpoint_writer import CheckpointWriter
 from tests.support.checkpoints import RUN, manifest, parts
 from tests.support.stages import adversarial
 

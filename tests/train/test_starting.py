@@ -12,8 +12,7 @@ from srgan.models.interchange import dump_generator
 from srgan.promotion.teachers import Training, training_of
 from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store
-from srgan.train.checkpoint import Manifest, read_generator, read_manifest
-from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.checkpoint import CheckpointWriter, Manifest, read_generator, read_manifest
 from srgan.train.starting import publish_start
 from tests.support.checkpoints import manifest, parts
 from tests.support.stages import PLAIN, pretrain

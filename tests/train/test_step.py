@@ -1,13 +1,22 @@
-"""The parts that both stages share."""
+"""Behaviour that both stages share, their state as bytes, and learning rates."""
 
 import shutil
 
 import pytest
 import torch
 
-from srgan.config import AdversarialConfig, PretrainConfig
-from srgan.train.step import dump_stage
-from tests.support.stages import BATCH_NORM, adversarial, pretrain, start, windows
+from srgan.config import AdversarialConfig, LearningRate, PretrainConfig
+from srgan.errors import CheckpointError
+from srgan.train.step import dump_stage, learning_rate_at, load_stage
+from tests.support.stages import (
+    BATCH_NORM,
+    adversarial,
+    differing,
+    everything,
+    pretrain,
+    start,
+    windows,
+)
 
 
 @pytest.mark.slow(group="parts")
@@ -27,3 +36,62 @@ def test_a_compiled_stage_learns_what_one_that_is_not_learns(
         )
     assert compiled.networks().keys() == plain.networks().keys()
     assert dump_stage(compiled).keys() == dump_stage(plain).keys()
+
+
+def test_a_restored_stage_takes_the_same_next_step_to_the_bit() -> None:
+    config = adversarial(BATCH_NORM, ema_decay=0.99)
+    stage, restored = start(config), start(config)
+    stage.step(windows(stage, 0), 0)
+    load_stage(restored, dump_stage(stage))
+    for each in (stage, restored):
+        each.step(windows(each, 1), 1)
+    assert differing(everything(stage), everything(restored)) == []
+    assert stage.ema is not None
+    assert restored.ema is not None
+    assert torch.equal(stage.ema.num_updates, restored.ema.num_updates)
+
+
+def test_the_same_state_has_the_same_bytes() -> None:
+    stage = start(adversarial(ema_decay=0.99))
+    stage.step(windows(stage), 0)
+    assert dump_stage(stage) == dump_stage(stage)
+
+
+def test_the_parts_of_another_stage_are_refused_by_name() -> None:
+    stage = start(adversarial())
+    with pytest.raises(CheckpointError, match="discriminator"):
+        load_stage(stage, dump_stage(start(pretrain())))
+
+
+def test_a_part_of_another_network_is_refused_by_name() -> None:
+    stage = start(adversarial(discriminator={"num_channels": 3, "dense_size": 4}))
+    with pytest.raises(CheckpointError, match="part 'discriminator'"):
+        load_stage(stage, dump_stage(start(adversarial())))
+
+
+def test_a_constant_rate_is_its_peak_at_every_step() -> None:
+    rate = LearningRate(peak=1e-4)
+    assert {learning_rate_at(rate, step, 10) for step in range(10)} == {1e-4}
+
+
+def test_the_papers_gan_schedule_falls_to_a_tenth_at_half_of_the_stage() -> None:
+    rate = LearningRate(peak=1e-4, decay="tenth_at_half")
+    assert learning_rate_at(rate, 99_999, 200_000) == 1e-4
+    assert learning_rate_at(rate, 100_000, 200_000) == pytest.approx(1e-5)
+
+
+def test_the_warm_up_reaches_the_peak_at_its_last_step() -> None:
+    rate = LearningRate(peak=1.0, warmup_steps=4)
+    assert [learning_rate_at(rate, step, 10) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_the_cosine_starts_at_the_peak_after_the_warm_up_and_ends_near_zero() -> None:
+    rate = LearningRate(peak=1.0, warmup_steps=10, decay="cosine")
+    assert learning_rate_at(rate, 10, 110) == 1.0
+    assert learning_rate_at(rate, 60, 110) == pytest.approx(0.5)
+    assert 0 < learning_rate_at(rate, 109, 110) < 1e-3
+
+
+def test_a_warm_up_longer_than_the_stage_never_divides_by_zero() -> None:
+    rate = LearningRate(peak=1.0, warmup_steps=10, decay="cosine")
+    assert learning_rate_at(rate, 4, 5) == 0.5

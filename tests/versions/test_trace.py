@@ -26,8 +26,7 @@ from srgan.services.mlflow_models import CHAMPION
 from srgan.services.mlflow_runs import mlflow_client, tracked_run
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.train.checkpoint import Manifest, read_manifest
-from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.checkpoint import CheckpointWriter, Manifest, read_manifest
 from srgan.versions.register import Registrar
 from srgan.versions.trace import source_keys, trace
 

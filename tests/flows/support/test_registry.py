@@ -19,7 +19,7 @@ from srgan.refs import ModelRef
 from srgan.services.mlflow_models import CHALLENGER, Registry
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.train.checkpoint_writer import CheckpointWriter
+from srgan.train.checkpoint import CheckpointWriter
 from srgan.versions.register import Registrar
 from tests.support.checkpoints import RUN, manifest
 from tests.support.mlflow_server import run_mlflow_server, server_pids

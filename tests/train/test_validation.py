@@ -4,7 +4,7 @@ from srgan.config import FeatureContentConfig
 from srgan.config.networks import FeatureNetwork
 from srgan.models.weights import publish_weights
 from srgan.services.s3 import S3Store
-from srgan.train.judge import build_judge
+from srgan.train.validation import build_judge
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import CPU, adversarial
 
