@@ -1,4 +1,4 @@
-"""The tree of errors, as it is drawn for people who look for the right one."""
+"""The drawn tree of errors is the real one."""
 
 import inspect
 import re

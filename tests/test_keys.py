@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SHA256 = "a1" * 32
 UP = "s3://b/up"
 
-# By hand: buckets hold these keys.
+# Written by hand, because buckets hold these keys.
 KEYS = {
     keys.shard_key("pets", SHA256): f"crops/pets/shards/{SHA256}.npy",
     keys.table_key("pets", SHA256): f"crops/pets/tables/{SHA256}.parquet",
@@ -173,7 +173,7 @@ _NO_KEYS = {"comparison.png", "report.json", "{}/runs/flow-run/{}"}
 
 
 def _is_part_of_a_key(text: str) -> bool:
-    """Whether a literal begins like a key or a part of one, or ends in the name of an object."""
+    """True if a literal begins like a key or a part of one, or ends in the name of an object."""
     if re.search(r"\s", text) or text in _NO_KEYS:
         return False  # with spaces it is a sentence
     first, slash, _ = text.removeprefix("{}").lstrip("/").partition("/")
@@ -182,11 +182,11 @@ def _is_part_of_a_key(text: str) -> bool:
 
 
 def _literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Strings that are not docstrings, by line; what is computed in an f-string is ``{}``."""
+    """Strings that are not docstrings, by line; computed parts of f-strings are ``{}``."""
     skipped = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr):
-            skipped.add(node.value)  # docstrings, of attributes too
+            skipped.add(node.value)  # docstrings, also those of attributes
         elif isinstance(node, ast.JoinedStr):
             skipped.update(node.values)
             parts = [v.value if isinstance(v, ast.Constant) else "{}" for v in node.values]

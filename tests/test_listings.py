@@ -1,4 +1,4 @@
-"""Stores list keys in any order: code that needs an order sorts them."""
+"""Stores list in any order: code that needs an order of keys sorts them."""
 
 from collections.abc import Callable, Iterator
 

@@ -35,7 +35,7 @@ def test_a_document_comes_back_as_it_was_written(store: FolderStore, key: str) -
     assert json.loads(store.get(key)) == {"room": "west", "books": 3}
 
 
-def test_a_missing_document_is_none_where_it_is_looked_for(store: FolderStore, key: str) -> None:
+def test_find_document_returns_none_for_a_missing_document(store: FolderStore, key: str) -> None:
     assert find_document(store, key, Shelf) is None
     with pytest.raises(StorageError, match=r"shelf\.json does not exist"):
         read_document(store, key, Shelf)

@@ -1,4 +1,4 @@
-"""Changes that move the version which names stages and evaluations, and changes that do not."""
+"""Changes that alter the version in names of stages and evaluations, and changes that do not."""
 
 import ast
 import re
@@ -88,7 +88,7 @@ SAME = {
 
 
 @pytest.mark.parametrize("change", SAME)
-def test_what_decides_no_number_leaves_the_version_alone(tmp_path: Path, change: str) -> None:
+def test_a_change_that_decides_nothing_keeps_the_version(tmp_path: Path, change: str) -> None:
     old, new = SAME[change]
     assert old in LOSSES
     changed = {**SMALL, "losses.py": LOSSES.replace(old, new)}
@@ -112,14 +112,14 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("change", DIFFERENT)
-def test_what_decides_numbers_changes_the_version(tmp_path: Path, change: str) -> None:
+def test_a_change_that_decides_numbers_changes_the_version(tmp_path: Path, change: str) -> None:
     old, new = DIFFERENT[change]
     assert old in LOSSES
     changed = {**SMALL, "losses.py": LOSSES.replace(old, new)}
     assert small(tmp_path, changed) != small(tmp_path, SMALL)
 
 
-def test_so_does_what_another_module_defines_if_it_is_used(tmp_path: Path) -> None:
+def test_a_used_definition_of_another_module_changes_the_version(tmp_path: Path) -> None:
     before = small(tmp_path, SMALL)
     for name, old, new in (
         ("parts.py", "x / 2", "x / 3"),
@@ -236,7 +236,7 @@ def test_what_decides_numbers_is_part_of_the_version(found: set[Key], definition
 def test_every_number_and_operator_of_every_definition_is_part_of_the_version(
     found: set[Key],
 ) -> None:
-    """Each gets its own mark, and the mark has to come out."""
+    """Each gets its own mark, and the mark must come out."""
     code = Code(PACKAGE)
     missing, count = [], 0
     for key in sorted(found):
@@ -254,7 +254,7 @@ def test_every_number_and_operator_of_every_definition_is_part_of_the_version(
 
 
 def _counting(nodes: list[ast.stmt]) -> Iterator[ast.expr]:
-    """Numbers and operations that decide: not those of messages, log lines and types."""
+    """Numbers and operations outside messages, log lines and types."""
     waiting: list[ast.AST] = [*nodes]
     in_class = {
         id(each)
@@ -301,7 +301,7 @@ def _mark(node: ast.expr, number: int) -> str:
     return mark
 
 
-def test_what_is_cut_off_is_there_once_and_reached(found: set[Key]) -> None:
+def test_everything_cut_off_exists_once_and_is_reached(found: set[Key]) -> None:
     code = Code(PACKAGE)
     used = {
         target

@@ -1,4 +1,4 @@
-"""A source prefix to prepare, and stores that say what was asked of them."""
+"""A source prefix to prepare, and stores that record what was asked of them."""
 
 from collections.abc import Callable
 from pathlib import Path

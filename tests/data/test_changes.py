@@ -26,11 +26,11 @@ def test_a_file_with_another_picture_is_one_change() -> None:
     assert changes == PhotoChanges(num_before=2, changed=("a",))
 
 
-def test_renamed_and_copied_files_are_no_change() -> None:
+def test_renamed_and_copied_files_are_not_a_change() -> None:
     assert compare_photos({"a": "1", "b": "2"}, {"c": "1", "b": "2", "d": "2"}).num_total == 0
 
 
-def test_two_files_that_swap_their_pictures_are_no_change() -> None:
+def test_two_files_that_swap_their_pictures_are_not_a_change() -> None:
     assert compare_photos({"a": "1", "b": "2"}, {"a": "2", "b": "1"}).num_total == 0
 
 
@@ -43,7 +43,7 @@ def test_new_changed_and_removed_photos_are_told_apart() -> None:
     assert str(changes) == "photos: 2 new, 1 changed, 1 removed, 133.3 % of 3"
 
 
-def test_of_no_photos_before_any_number_is_enough() -> None:
+def test_any_number_is_enough_if_there_were_no_photos_before() -> None:
     changes = compare_photos({}, {"a": "1"})
     assert changes.share == 1.0
     assert changes.enough(GrowthConfig())
@@ -88,7 +88,7 @@ def test_nobody_can_count_against_a_version_that_is_gone_or_unreadable(
 HALF = GrowthConfig(min_changed_share=0.5)
 
 
-def test_of_a_new_dataset_every_photo_is_new(prepare: Prepare, object_store: S3Store) -> None:
+def test_every_photo_of_a_new_dataset_is_new(prepare: Prepare, object_store: S3Store) -> None:
     assert growth_since_announced(object_store, prepare(1, 2, 3)) == PhotoChanges(
         num_before=0, new=("raw/1.png", "raw/2.png", "raw/3.png")
     )

@@ -1,4 +1,4 @@
-"""Windows and crops that training ranks and evaluations draw."""
+"""Draws of training ranks and evaluations."""
 
 from collections import Counter
 

@@ -150,7 +150,7 @@ def test_a_renamed_photo_is_not_cut_again(workshop: Workshop) -> None:
     assert "raw/new name.png" in workshop.photos(second, "train") | workshop.photos(second, "eval")
 
 
-def test_what_is_no_usable_photo_is_recorded_with_its_reason(workshop: Workshop) -> None:
+def test_an_unusable_photo_is_recorded_with_its_reason(workshop: Workshop) -> None:
     workshop.upload(*range(4))
     workshop.upload(50, height=20, width=200)
     whole = workshop.encode(workshop.draw(60), "JPEG")
@@ -209,7 +209,7 @@ def test_two_photos_are_enough(workshop: Workshop) -> None:
     assert (ref.num_train_photos, ref.num_eval_photos) == (1, 1)
 
 
-def test_what_the_system_wrote_is_no_source(workshop: Workshop) -> None:
+def test_an_object_that_the_system_wrote_is_not_a_source(workshop: Workshop) -> None:
     workshop.upload(0, 1)
     photo = workshop.encode(workshop.draw(7))
     ours = [f"{prefix}x/p.png" for prefix in OWN_PREFIXES]
@@ -279,7 +279,7 @@ def test_an_interrupted_version_is_invisible(workshop: Workshop, at: str) -> Non
     assert workshop.prepare().num_read == 4
 
 
-def test_of_two_preparations_at_once_the_later_is_told_to_start_anew(workshop: Workshop) -> None:
+def test_the_later_of_two_preparations_at_once_is_told_to_start_again(workshop: Workshop) -> None:
     workshop.upload(*range(4))
     workshop.prepare()
     workshop.upload(4)
@@ -294,7 +294,7 @@ def test_of_two_preparations_at_once_the_later_is_told_to_start_anew(workshop: W
     assert workshop.prepare().num_read == 0
 
 
-def test_an_object_deleted_meanwhile_is_no_error(workshop: Workshop) -> None:
+def test_an_object_deleted_meanwhile_is_not_an_error(workshop: Workshop) -> None:
     workshop.upload(*range(12))
 
     def delete(done: int, total: int) -> None:
@@ -313,7 +313,7 @@ def test_progress_counts_what_is_read(workshop: Workshop) -> None:
     assert calls == [(done, 4) for done in range(5)]
 
 
-def test_a_licence_is_recorded_and_kept_and_makes_no_new_version(workshop: Workshop) -> None:
+def test_a_licence_is_recorded_and_kept_without_a_new_version(workshop: Workshop) -> None:
     def prepare(licence: str | None = None) -> DatasetRef:
         return prepare_dataset(
             workshop.store, "raw/", workshop.store, "pets", CONFIG, licence=licence

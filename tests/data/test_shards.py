@@ -54,7 +54,7 @@ def test_spans_say_where_the_crops_went(object_store: S3Store) -> None:
     )
 
 
-def test_a_crop_larger_than_a_shard_gets_one_of_its_own(object_store: S3Store) -> None:
+def test_a_crop_larger_than_a_shard_gets_its_own_shard(object_store: S3Store) -> None:
     assert [shard.num_crops for shard in _write(object_store, 1, 2, count=1)] == [1, 1]
 
 

@@ -58,7 +58,7 @@ def gan_config() -> AdversarialConfig:
 
 
 def plain_gan_config() -> AdversarialConfig:
-    """Its discriminator is used in evaluation mode, where batch norm sees no batch."""
+    """A GAN stage whose discriminator is in evaluation mode, where batch norm sees no batch."""
     return adversarial(patch_size=32, learning_rate=SGD_STEP, adversarial_weight=1.0)
 
 
@@ -87,7 +87,7 @@ def train_with_sgd(
     *,
     device: torch.device = CPU,
 ) -> dict[str, torch.Tensor]:
-    """Learn a few steps on this rank's slices of the batches."""
+    """Weights learned in a few steps on this rank's slices of the batches."""
     stage = build_stage(config, device=device, initial=None)
     use_sgd(stage)
     if config == plain_gan_config():
@@ -100,7 +100,7 @@ def train_with_sgd(
 
 
 def steps(rank: int, num_ranks: int, _: Path) -> object:
-    """Train stages with and without batch norm, also with a poisoned rank."""
+    """Results of stages with and without batch norm, and of a poisoned rank in both."""
     configs = {
         "pretrain": plain_config(),
         "normalised pretrain": normalised_config(),
@@ -112,7 +112,7 @@ def steps(rank: int, num_ranks: int, _: Path) -> object:
 
 
 def poisoned(rank: int, num_ranks: int) -> list[str]:
-    """Names of what changed in a step that only the last rank's images are not finite in."""
+    """Names of what changed in a step in which only the last rank's images are not finite."""
     stage = start(adversarial(BATCH_NORM, patch_size=32, ema_decay=0.9))
     stage.step(windows(stage, 0).chunk(num_ranks)[rank], 0)
     before = everything(stage)
@@ -125,7 +125,7 @@ def poisoned(rank: int, num_ranks: int) -> list[str]:
 
 
 def uneven(rank: int, num_ranks: int, _: Path) -> object:
-    """Train stages without batch norm with shares of different sizes."""
+    """Results of stages without batch norm whose shares differ in size."""
     configs = (plain_config(), plain_gan_config())
     return {config.stage: train_with_sgd(config, rank, num_ranks) for config in configs}
 
@@ -137,7 +137,7 @@ def synchronised(rank: int, num_ranks: int, _: Path) -> object:
 
 
 def stage_run(rank: int, num_ranks: int, directory: Path, *, stall_s: float = 600) -> object:
-    """The final manifest of a GAN stage, trained from its newest checkpoint or from the start."""
+    """The final manifest of a GAN stage, trained from its newest checkpoint if there is one."""
     store: ObjectStore = open_store(Settings())
     if len(sys.argv) > 5:
         store = die_at(sys.argv[5], store, last=rank == num_ranks - 1)
@@ -182,7 +182,7 @@ def freezing(rank: int, num_ranks: int, directory: Path) -> object:
 
 
 def die_at(point: str, store: S3Store, *, last: bool) -> ObjectStore:
-    """Have this process killed at a point: in a step on the last rank, else at a write."""
+    """Kill this process at a point: in a step on the last rank, otherwise at a write."""
     if point != "within step 5":
         return _FatalStore(store, point)
     update = Adversarial._update_generator

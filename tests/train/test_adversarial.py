@@ -1,4 +1,4 @@
-"""One step of the second stage: who learns from what."""
+"""One step of the second stage: which network learns from what."""
 
 import copy
 
@@ -90,7 +90,7 @@ def test_a_batch_that_is_not_finite_changes_nothing(monkeypatch: pytest.MonkeyPa
     assert differing(everything(stage), before) == []
 
 
-def test_a_generator_that_is_passed_over_leaves_no_statistics_in_the_discriminator(
+def test_a_skipped_generator_leaves_no_statistics_in_the_discriminator(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stage = begin()

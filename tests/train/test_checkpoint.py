@@ -109,7 +109,7 @@ def test_a_checkpoint_whose_parts_cannot_be_written_is_invisible(object_store: S
     assert found[0].step == 2
 
 
-def test_a_store_that_is_away_for_a_moment_costs_no_checkpoint(
+def test_a_store_that_is_away_for_a_moment_does_not_cost_a_checkpoint(
     object_store: S3Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = Failing(object_store, "parts/", times=1)

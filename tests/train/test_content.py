@@ -51,7 +51,7 @@ def test_the_gradient_of_the_content_loss_reaches_every_weight_of_the_generator(
 
 
 def test_a_network_that_says_nothing_of_the_images_teaches_nothing() -> None:
-    """The same stage with a content loss of zero: what moves the generator is the features."""
+    """The same stage with a content loss of zero, to show that features move the generator."""
     stage = start(adversarial_weight=0.0)
     for parameter in stage._content.args[0].parameters():  # type: ignore[attr-defined]
         parameter.zero_()
@@ -110,7 +110,7 @@ def test_a_job_whose_weights_are_not_mirrored_names_the_command(object_store: S3
 
 @pytest.mark.parametrize("loss", ["mse", "l1"])
 def test_a_network_on_luma_learns_luma_whatever_the_colours_are(loss: str) -> None:
-    """The colours are bicubic's: of RGB the network would learn to make up for them."""
+    """Bicubic makes the colours: on RGB the network would learn to make up for them."""
     espcn = GeneratorConfig(kind="espcn", scale=2)
     compare = build_content_loss(pretrain(espcn, loss=loss), device=CPU, perceptual=None)
     hr = torch.rand(2, 3, 8, 8) * 2 - 1

@@ -1,4 +1,4 @@
-"""Degradations of real photographs: in their ranges, and the same wherever they are computed."""
+"""Degradations of real photographs: within their ranges, and the same on every device."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -113,7 +113,7 @@ def test_noise_is_normal_with_the_drawn_deviation() -> None:
 def test_jpeg_is_libjpegs_within_half_a_level_and_two_for_vivid_colours(
     draw_photo: Callable[..., np.ndarray], quality: int, colours: bool, levels: float
 ) -> None:
-    photo = draw_photo(1, 44, 60)  # no whole blocks
+    photo = draw_photo(1, 44, 60)  # sides are not whole blocks
     if not colours:
         photo = np.repeat(photo[:, :, :1], 3, axis=2)
     buffer = BytesIO()

@@ -57,7 +57,7 @@ def test_parameters_of_one_shape_move_as_each_would_alone() -> None:
     torch.testing.assert_close(together, alone)
 
 
-def test_what_is_no_convolution_is_refused() -> None:
+def test_anything_but_a_convolution_is_refused() -> None:
     with pytest.raises(ValueError, match=r"convolutions .*, got \(3,\)"):
         Muon([nn.Parameter(torch.zeros(3))])
 

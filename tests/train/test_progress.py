@@ -1,4 +1,4 @@
-"""Progress of a running stage, as it is reported."""
+"""Figures of a running stage."""
 
 import math
 
@@ -52,7 +52,7 @@ def test_skipped_steps_are_counted_and_stay_out_of_the_means() -> None:
     assert figures.read(2, 0.0).losses == {"loss": 1.0, "skipped": 0.5}
 
 
-def test_an_interval_of_skipped_steps_alone_has_no_losses() -> None:
+def test_an_interval_of_skipped_steps_only_has_no_losses() -> None:
     figures = meter()
     figures.add(losses(math.nan, skipped=1.0), 0.1)
     assert figures.read(1, 0.0).losses == {"skipped": 1.0}
@@ -94,7 +94,7 @@ def test_a_first_step_that_compiles_for_minutes_does_not_count(clock: Clock) -> 
 def test_the_speed_leaves_validation_out_and_the_remaining_time_does_not(clock: Clock) -> None:
     figures = meter()
     figures.add(losses(1.0), 0.5)
-    clock.now += 2.0  # half a second of training and what validation took
+    clock.now += 2.0  # half a second of training, and a validation
     progress = figures.read(1, 0.25)
     assert progress.crops_per_s == pytest.approx(4 / 0.5)
     assert progress.eta_s == pytest.approx(999 * 2.0)

@@ -104,7 +104,7 @@ def run_ranks(
 
 
 def reference(config: PretrainConfig | AdversarialConfig) -> dict[str, torch.Tensor]:
-    """The steps in one process whose batch norm normalises each rank's share alone."""
+    """The steps in one process whose batch norm normalises each rank's share separately."""
     stage = start(config)
     use_sgd(stage)
     for step in range(NUM_STEPS):
@@ -188,7 +188,7 @@ def test_synchronised_batch_norm_learns_what_one_rank_learns_from_the_whole_batc
 def environment(
     tmp_path: Path, object_store: S3Store, s3_settings: Settings, dataset: DatasetRef
 ) -> dict[str, str]:
-    """Environment in which the ranks find the store; dataset and run name lie in files."""
+    """Environment with which ranks find the store; the dataset and a run's name lie in files."""
     assert s3_settings.s3_access_key is not None
     assert s3_settings.s3_secret_key is not None
     (tmp_path / "dataset.json").write_bytes(to_json(dataset))
@@ -230,7 +230,7 @@ def test_a_gan_stage_that_is_killed_anywhere_ends_bit_identical(
 ) -> None:
     whole = stage_run("whole", num_ranks)
     assert (whole.step, whole.num_ranks) == (8, num_ranks)
-    # One life after the other, each killed further on; the last one ends.
+    # One attempt after the other, each killed later in the stage; the last one ends.
     for point in (
         "after the first part",
         "before manifest 4",
@@ -256,7 +256,7 @@ def test_three_ranks_sum_in_the_same_order_before_and_after_a_kill(stage_run) ->
 
 
 def report_of(scenario: str, directory: Path, environment: dict[str, str], pattern: str) -> str:
-    """The report that the ranks stand still which a pattern is found in.
+    """The report of stalled ranks that a pattern matches.
 
     A slow machine has others before it, of ranks that have not come to their first step.
     """

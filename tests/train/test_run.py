@@ -22,7 +22,7 @@ from tests.support.tracing import PACKAGE, definitions_run
 
 
 class Notes:
-    """A reporter that remembers, and may break off at a step as a killed process does."""
+    """A reporter that remembers, and can break off at a step like a killed process."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.begun_at: list[int] = []

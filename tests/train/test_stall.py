@@ -1,4 +1,4 @@
-"""The watch over one process; several are in `test_ranks`."""
+"""The watch over one process; `test_ranks` has several."""
 
 import logging
 import time

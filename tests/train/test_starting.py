@@ -30,7 +30,7 @@ def version(weights: bytes, run: str = "imported") -> ModelRef:
     return ModelRef(name="pets", version=3, run=run, weights_digest=digest)
 
 
-def test_a_version_becomes_a_checkpoint_of_its_very_weights(object_store: S3Store) -> None:
+def test_a_version_becomes_a_checkpoint_of_exactly_its_weights(object_store: S3Store) -> None:
     weights = weights_of()
     start = publish_start(object_store, version(weights), weights, PLAIN)
     assert start.run == f"registered-{start.digest[:16]}"

@@ -20,7 +20,7 @@ from tests.support.stages import (
 
 
 @pytest.mark.slow(group="parts")
-# Both are the compiler's own.
+# Both warnings come from the compiler.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")

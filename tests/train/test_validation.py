@@ -1,4 +1,4 @@
-"""Which perceptual network judges a stage."""
+"""The perceptual network that judges a stage."""
 
 from srgan.config import FeatureContentConfig
 from srgan.config.networks import FeatureNetwork
@@ -18,7 +18,7 @@ def judge_of(store: S3Store, crop_size: int = 64, **options: object) -> str | No
     return judge.name if judge else None
 
 
-def test_nothing_judges_where_no_network_is_mirrored(object_store: S3Store) -> None:
+def test_no_network_judges_if_none_is_mirrored(object_store: S3Store) -> None:
     assert judge_of(object_store) is None
 
 
@@ -27,7 +27,7 @@ def test_a_mirrored_network_judges(object_store: S3Store) -> None:
     assert judge_of(object_store) == "squeezenet_distance"
 
 
-def test_a_network_that_the_stage_does_not_learn_from_judges_rather(object_store: S3Store) -> None:
+def test_a_network_that_the_stage_does_not_learn_from_is_preferred(object_store: S3Store) -> None:
     learned = mirror(object_store, "squeezenet1_1")
     content = FeatureContentConfig(
         network="squeezenet1_1", layer="fire5", feature_scale=1.0, weights=learned
