@@ -4,10 +4,11 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.runtime import flow_run
 
+from flows.support.artifacts import artifact_key
 from flows.support.inputs import check_scales, find_dataset, find_sets, named_sets
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
 from flows.support.registry import find_champion, find_version
-from flows.support.tasks import artifact_key, io_task
+from flows.support.tasks import io_task
 from srgan.config import Name
 from srgan.measure.evaluation import (
     CHAMPION,

@@ -4,8 +4,9 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
 
+from flows.support.artifacts import artifact_key
 from flows.support.jobs import is_root_run
-from flows.support.tasks import artifact_key, io_task
+from flows.support.tasks import io_task
 from srgan.config import DataConfig, GrowthConfig, Name
 from srgan.data.changes import growth_since_announced, mark_announced
 from srgan.data.manifest import Manifest, read_latest, read_manifest, read_sources

@@ -3,7 +3,8 @@
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from flows.support.tasks import artifact_key, io_task
+from flows.support.artifacts import artifact_key
+from flows.support.tasks import io_task
 from srgan.config import Name, SetConfig
 from srgan.measure.sets import EvaluationSet, prepare_set
 from srgan.readable import Countdown

@@ -5,10 +5,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
 from flows.evaluate import evaluate
+from flows.support.artifacts import artifact_key
 from flows.support.inputs import check_judges, check_scales, find_dataset, find_sets
 from flows.support.jobs import stop_jobs
 from flows.support.registry import find_champion, find_version
-from flows.support.tasks import artifact_key, io_task
+from flows.support.tasks import io_task
 from srgan.config import Name
 from srgan.errors import ConflictError
 from srgan.measure.figures import differences_table, means_table

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
+from flows.support.artifacts import artifact_key
 from flows.support.jobs import root_flow_run_id
-from flows.support.tasks import artifact_key, io_task
+from flows.support.tasks import io_task
 from srgan.config import Recipe
 from srgan.data.changes import changes_since
 from srgan.promotion.lineage import training_inputs

@@ -3,12 +3,12 @@
 import json
 import re
 import time
-from uuid import UUID
 
 from prefect import get_run_logger
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+from flows.support.artifacts import ProgressArtifact
 from srgan.errors import StorageError
+from srgan.readable import duration
 from srgan.services.ray_jobs import RayJobs
 from srgan.storage import ObjectStore
 
@@ -106,8 +106,7 @@ class ProgressBar:
     def __init__(self, store: ObjectStore, key: str, stage: str) -> None:
         self._store = store
         self._key = key
-        self._stage = stage
-        self._artifact: UUID | None = None
+        self._artifact = ProgressArtifact(stage)
         self._step = -1
 
     def update(self) -> None:
@@ -123,12 +122,6 @@ class ProgressBar:
         if step == self._step:
             return
         self._step = step
-        percent = min(100.0, 100.0 * step / max(steps, 1))
         eta_s = report.get("eta_s")
-        text = f"step {step} of {steps}" + (f", {eta_s:.0f} s left" if eta_s is not None else "")
-        if self._artifact is None:
-            made = create_progress_artifact(percent, key=self._stage, description=text)
-            assert isinstance(made, UUID)
-            self._artifact = made
-        else:
-            update_progress_artifact(self._artifact, percent, description=text)
+        left = "" if eta_s is None else f", {duration(eta_s)} left"
+        self._artifact.show(100 * step / max(steps, 1), f"step {step} of {steps}{left}")

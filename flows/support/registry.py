@@ -3,7 +3,8 @@
 from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact
 
-from flows.support.tasks import artifact_key, io_task
+from flows.support.artifacts import artifact_key
+from flows.support.tasks import io_task
 from srgan.config import Recipe
 from srgan.errors import RegistryError, SrganError
 from srgan.promotion.lineage import Lineage, keep_registration

@@ -8,8 +8,9 @@ from prefect.artifacts import create_link_artifact
 from prefect.client.orchestration import get_client
 from prefect.utilities.urls import url_for
 
+from flows.support.artifacts import artifact_key
 from flows.support.jobs import root_flow_run_id
-from flows.support.tasks import artifact_key, io_task
+from flows.support.tasks import io_task
 from srgan.keys import report_page_key
 from srgan.measure.evaluation import PICTURE
 from srgan.refs import ModelRef, PromotionDecision

@@ -1,6 +1,5 @@
-"""The decorator of all tasks, which only read and write services, and the keys of artifacts."""
+"""The decorator of all tasks, which only read and write services."""
 
-import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar, overload
 
@@ -45,8 +44,3 @@ def may_pass(_task: Task[..., object], _run: TaskRun, state: State[object]) -> b
     """Return whether trying again may help: never after what a user has to put right."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, StorageError) or not isinstance(error, SrganError)
-
-
-def artifact_key(name: str, what: str) -> str:
-    """``leaves_x4.1``, ``metrics`` → ``leaves-x4-1-metrics``; each key keeps its own history."""
-    return f"{re.sub('[^a-z0-9]+', '-', name)}-{what}"

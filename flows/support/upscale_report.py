@@ -2,17 +2,15 @@
 
 import base64
 import time
-from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import (
     create_image_artifact,
     create_markdown_artifact,
-    create_progress_artifact,
     create_table_artifact,
-    update_progress_artifact,
 )
 
+from flows.support.artifacts import ProgressArtifact
 from flows.support.tasks import io_task
 from srgan.bulk.forecast import Forecast
 from srgan.bulk.plan import BulkPlan
@@ -43,7 +41,7 @@ class RunProgressBar:
         self._began = self._said = time.monotonic()
         self._first = self._read() or Finished()
         self._shown = self._first
-        self._artifact: UUID | None = None
+        self._artifact = ProgressArtifact("upscale-progress")
 
     def update(self) -> None:
         """Show what the batches have done since the last call."""
@@ -52,12 +50,7 @@ class RunProgressBar:
             return
         self._shown = now
         percent, text = self._standing(now)
-        if self._artifact is None:
-            made = create_progress_artifact(percent, key="upscale-progress", description=text)
-            assert isinstance(made, UUID)
-            self._artifact = made
-        else:
-            update_progress_artifact(self._artifact, percent, description=text)
+        self._artifact.show(percent, text)
         if time.monotonic() - self._said >= _LOG_EVERY_S:
             self._said = time.monotonic()
             self._logger.info(text)
@@ -80,7 +73,7 @@ class RunProgressBar:
         if done:
             left_s = seconds * (total - now.source_bytes) / done
             text += f", about {duration(left_s)} left"
-        return min(100.0, 100 * now.source_bytes / total), text
+        return 100 * now.source_bytes / total, text
 
 
 @io_task

@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel
 
 from flows import upscale as module
-from flows.support import upscale_report
+from flows.support import artifacts, upscale_report
 from flows.support.upscale_report import (
     RunProgressBar,
     publish_summary,
@@ -348,9 +348,9 @@ def test_the_progress_artifact_says_how_long_it_takes_still(
         shown.append((percent, description))
         return made
 
-    monkeypatch.setattr(upscale_report, "create_progress_artifact", create)
+    monkeypatch.setattr(artifacts, "create_progress_artifact", create)
     monkeypatch.setattr(
-        upscale_report,
+        artifacts,
         "update_progress_artifact",
         lambda of, percent, description: shown.append((percent, description)),
     )

@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from flows.support import report as report_module
-from flows.support.tasks import artifact_key
+from flows.support.artifacts import artifact_key
 from srgan.refs import ModelRef
 from srgan.services.mlflow_models import Registry
 from srgan.services.mlflow_runs import artifact_url, find_run, mlflow_client
