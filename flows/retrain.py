@@ -72,7 +72,7 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
     if before is not None:
         check_judges(before, plan)
         check_scales(data.scale, [before])
-    # Before training, which a set that was trained on would waste.
+    # Before training, because a set that shows training photos would make it a waste.
     sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
     start = find_start(plan, before)
     origin = before if start else None

@@ -86,6 +86,12 @@ def test_the_same_inputs_have_the_same_name_and_others_another() -> None:
     assert len({name, *others}) == 5
 
 
+def test_a_flow_run_is_named_by_stage_and_dataset() -> None:
+    name = module.train.flow_run_name
+    assert isinstance(name, str)
+    assert name.format(stage=STAGE, dataset=DATASET) == "train pretrain on leaves"
+
+
 def test_other_code_makes_another_name() -> None:
     assert stage_name(DATASET, STAGE, None, "c") != stage_name(DATASET, STAGE, None, "other")
 
