@@ -19,11 +19,11 @@ from flows.support.upscale_report import (
     show_samples,
 )
 from srgan.bulk.decoders import Decoders
-from srgan.bulk.forecast import Forecast, measure_some
+from srgan.bulk.forecast import Forecast, Throughput, measure_some
 from srgan.bulk.join import Item
 from srgan.bulk.names import check_prefixes
 from srgan.bulk.plan import BulkPlan, find_plan, make_plan, name_run, preview
-from srgan.bulk.records import Tally, Throughput, from_parquet, tally
+from srgan.bulk.records import Tally, from_parquet, tally
 from srgan.bulk.run import BulkRun, Place
 from srgan.bulk.sources import KeyList, check_kind
 from srgan.bulk.summary import check

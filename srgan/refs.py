@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,25 @@ class Ref(BaseModel):
     """Base of the values below: frozen, unknown fields refused, JSON-able."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Sums(Ref):
+    """Sums over images; two of them add up field by field."""
+
+    def __add__(self, other: Self) -> Self:
+        fields = type(self).model_fields
+        return type(self)(**{f: _added(getattr(self, f), getattr(other, f)) for f in fields})
+
+
+def _added(one: Any, other: Any) -> Any:
+    """Numbers are added, also name by name (zeros are left out); of two texts the first stays."""
+    if isinstance(one, dict):
+        both = {
+            name: _added(one[name], other[name]) if name in one and name in other else value
+            for name, value in (one | other).items()
+        }
+        return {name: value for name, value in both.items() if value}
+    return one if isinstance(one, str) else one + other
 
 
 class DatasetRef(Ref):

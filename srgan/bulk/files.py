@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.bulk.decoders import Decode, check_file_size
-from srgan.bulk.forecast import Forecast, encoded_bytes, free_bytes, middle, spread
+from srgan.bulk.forecast import Forecast, Throughput, encoded_bytes, free_bytes, middle, spread
 from srgan.bulk.names import Oversize, reroute_suffix
-from srgan.bulk.records import Throughput
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import ImageError
 from srgan.images.files import MAX_PIXELS, file_format, write_photo

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from srgan.bulk.decoders import Decode, largest_bytes
 from srgan.bulk.join import Item
-from srgan.bulk.records import Throughput
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, encode
 from srgan.images.photo import to_8_bits
 from srgan.readable import duration, size
-from srgan.refs import Ref
+from srgan.refs import Ref, Sums
 from srgan.storage import is_folder, prefix_of
 
 T = TypeVar("T")
@@ -26,6 +25,22 @@ _SAMPLE = 8
 _CROP = 128
 _SPARE = 1.1
 """A disk has to hold the bytes to come times this, because they are an estimate."""
+
+
+class Throughput(Sums):
+    """Bytes and time that some images took."""
+
+    measured_on: str = "earlier runs"
+    source_bytes: int = 0
+    output_bytes: int = 0
+    megapixels: float = 0.0
+    upscale_s: float = 0.0
+    """Time in the network, summed over images."""
+
+    @property
+    def megapixels_per_s(self) -> float | None:
+        """Output megapixels per second of one job; None where nothing was measured."""
+        return self.megapixels / self.upscale_s if self.upscale_s else None
 
 
 class Forecast(Ref):

@@ -14,13 +14,12 @@ from itertools import count, islice
 from pydantic import TypeAdapter
 
 from srgan.bulk.decoders import largest_bytes
-from srgan.bulk.forecast import Forecast, free_bytes, spread
+from srgan.bulk.forecast import Forecast, Throughput, free_bytes, spread
 from srgan.bulk.join import Item, Join
 from srgan.bulk.names import check_prefixes, reroute_suffix
 from srgan.bulk.records import (
     Record,
     Tally,
-    Throughput,
     covering,
     tally,
     throughput,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from srgan.bulk.join import Item
-from srgan.bulk.records import Record, Sums
+from srgan.bulk.records import Record
 from srgan.bulk.run import BulkRun
 from srgan.errors import StorageError
 from srgan.keys import batch_progress_key
-from srgan.refs import to_json
+from srgan.refs import Sums, to_json
 
 logger = logging.getLogger(__name__)
 

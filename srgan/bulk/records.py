@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from srgan.bulk.forecast import Throughput
 from srgan.bulk.run import Stamp
 from srgan.errors import DataError
-from srgan.refs import Ref
+from srgan.refs import Sums
 
 Outcome = Literal["done", "skipped", "failed"]
 
@@ -89,41 +90,6 @@ def covering(data: bytes, key: str, stamp: Stamp) -> Iterator[tuple[str, str, st
             stamp.config_digest,
         ):
             yield row["source_key"], row["source_token"], row["destination_token"]
-
-
-class Sums(Ref):
-    """Sums over images; two of them add up field by field."""
-
-    def __add__(self, other: Self) -> Self:
-        fields = type(self).model_fields
-        return type(self)(**{f: _added(getattr(self, f), getattr(other, f)) for f in fields})
-
-
-def _added(one: Any, other: Any) -> Any:
-    """Add numbers, also name by name without zeros; of two texts, keep the first."""
-    if isinstance(one, dict):
-        both = {
-            name: _added(one[name], other[name]) if name in one and name in other else value
-            for name, value in (one | other).items()
-        }
-        return {name: value for name, value in both.items() if value}
-    return one if isinstance(one, str) else one + other
-
-
-class Throughput(Sums):
-    """Bytes and time that some images took."""
-
-    measured_on: str = "earlier runs"
-    source_bytes: int = 0
-    output_bytes: int = 0
-    megapixels: float = 0.0
-    upscale_s: float = 0.0
-    """Time in the network, summed over images."""
-
-    @property
-    def megapixels_per_s(self) -> float | None:
-        """Output megapixels per second of one job; None if nothing was measured."""
-        return self.megapixels / self.upscale_s if self.upscale_s else None
 
 
 def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:
