@@ -104,7 +104,7 @@ def fast_x4() -> Recipe:
             generator=generator,
             steps=300,
             discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
-            # Features do not see a fine grid: on them alone it grows with every step.
+            # Features do not see a fine grid: without pixels it grows with every step.
             content=_features("squeezenet1_1", "fire9").model_copy(update={"pixel_weight": 1.0}),
             # After a few hundred steps a discriminator knows little: with the paper's 1e-3 it
             # drives the images away from the photos' features instead of towards them.

@@ -30,7 +30,7 @@ class ObjectInfo:
     """Opaque change token (the ETag without quotes): differs when the object changed."""
     size_bytes: int
     written_at: float = field(default=0.0, compare=False)
-    """Seconds since the epoch, by the store's clock; 0 where it does not say."""
+    """Seconds since the epoch, by the store's clock; 0 if the store does not say."""
 
 
 class ObjectStore(Protocol):

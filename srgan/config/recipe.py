@@ -12,7 +12,7 @@ from srgan.config.stages import AdversarialConfig, PretrainConfig
 class GateConfig(Config):
     """The margins of the gate; they are recorded with the model version that they judge.
 
-    Models trained on pixels alone have no margin: PSNR is what they were trained for.
+    Models trained only on pixels have no margin, because PSNR is what they were trained for.
     """
 
     sets: tuple[Name, ...] = ()
@@ -58,7 +58,7 @@ class Recipe(Config):
     gate: GateConfig = GateConfig()
     """When the result replaces the champion."""
     retrain: RetrainConfig = RetrainConfig()
-    """When training again is worth its cost, and what it starts from."""
+    """When a retraining is worth its cost, and what it starts from."""
 
     @model_validator(mode="after")
     def _check_stages_fit(self) -> Self:

@@ -71,7 +71,7 @@ class DegradationConfig(Config):
         return scale * math.ceil(reach / scale)
 
     def margin(self, scale: int) -> int:
-        """HR pixels on each side that a training window carries besides its patch."""
+        """HR pixels that a training window has on each side of its patch."""
         return _BICUBIC_REACH * scale + self.blur_margin(scale)
 
 
@@ -97,7 +97,7 @@ class _StageConfig(Config):
     losses, so that small gradients do not vanish; for GPUs before bf16."""
     compile: bool = False
     """``torch.compile`` of the trained networks: a faster step after minutes of compiling at each
-    start. Needs a C++ compiler on the nodes (on GPUs what Triton needs)."""
+    start. Needs a C++ compiler on the nodes (on GPUs the requirements of Triton)."""
     seed: int = 0
     checkpoint_every: Positive = 1000
     validate_every: Positive = 1000
@@ -152,7 +152,7 @@ class FeatureContentConfig(Config):
     weights: str = Field(pattern=r"^[0-9a-f]{8,64}$")
     """SHA-256 of the mirrored weights file, or its first digits; decides the stage's name."""
     pixel_weight: float = Field(0.0, ge=0)
-    """Weight of the pixels' MSE beside the features' (0 in the paper). Deep features do not see a
+    """Weight of the pixels' MSE next to the features' (0 in the paper). Deep features do not see a
     fine grid; pixels keep the generator from drawing one."""
     total_variation_weight: float = Field(0.0, ge=0)
     """Weight of the total variation of SR: 2e-8 in the paper's SRResNet-VGG22, else 0."""
@@ -179,7 +179,7 @@ ContentLossConfig = Annotated[MseContentConfig | FeatureContentConfig, Field(dis
 
 
 class PretrainConfig(_StageConfig):
-    """SRResNet stage: a content loss alone (section 3.2)."""
+    """SRResNet stage: a content loss only (section 3.2)."""
 
     stage: Literal["pretrain"] = "pretrain"
     loss: Literal["mse", "l1"] | FeatureContentConfig = "mse"

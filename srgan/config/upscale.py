@@ -31,7 +31,7 @@ class UpscaleConfig(Config):
     memory_bytes: Positive = 2 * 2**30
     """Memory of a batch job's process, not counting up to 1 GiB of waiting images."""
     tile: Positive | None = None
-    """Side of a tile in LR pixels, without its context; None takes what `memory_bytes` allow."""
+    """Side of a tile in LR pixels, without its context; None: as large as `memory_bytes` allows."""
     precision: Literal["fp32", "auto"] = "auto"
     """``auto`` computes in bf16 where the processor does so natively, within 50 dB of ``fp32``."""
     max_pixels: Positive = 100_000_000

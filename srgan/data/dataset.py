@@ -22,7 +22,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 
 @dataclass(eq=False)
 class Crops(Sequence[NDArray[np.uint8]]):
-    """HR crops, uint8 (P, P, 3) RGB, in an order that depends on the content alone."""
+    """HR crops, uint8 (P, P, 3) RGB, in an order that depends only on the content."""
 
     size: int
     """P."""

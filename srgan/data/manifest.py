@@ -1,8 +1,8 @@
 """A dataset version in the bucket: one small JSON that names two tables and the shards.
 
-Everything that a manifest names is content-addressed and immutable. The version is a digest of
-what the dataset *is* (photos, their split, crop geometry), not of how it is laid out in shards; a
-manifest is only ever replaced by another description of the same content.
+Everything that a manifest names is content-addressed and immutable. The version is a digest of the
+content (photos, their split, crop geometry), not of its layout in shards; a manifest is only ever
+replaced by another description of the same content.
 """
 
 import hashlib
@@ -16,28 +16,6 @@ from srgan.errors import ConflictError, StorageError
 from srgan.keys import dataset_version_key, newest_dataset_key, shard_key, table_key
 from srgan.refs import DatasetRef, Ref, digest
 from srgan.storage import ObjectInfo, ObjectStore, read_document, split_uri, write_document
-
-
-class _Pointer(Ref):
-    version: str
-
-
-def read_pointer(store: ObjectStore, key: str) -> tuple[str | None, str | None]:
-    """The version that `key` points to and the change token of the pointer, or (None, None)."""
-    # Token first: if the pointer moves in between, the later move by this token fails, as it must.
-    info = store.head(key)
-    if info is None:
-        return None, None
-    return read_document(store, key, _Pointer).version, info.token
-
-
-def move_pointer(store: ObjectStore, key: str, version: str, token: str | None) -> None:
-    """Point to a complete version; `ConflictError` if `token` is no longer the newest.
-
-    `token` comes from `read_pointer`: None if there was no pointer.
-    """
-    pointer = _Pointer(version=version)
-    write_document(store, key, pointer, if_absent=token is None, if_token=token)
 
 
 class Shard(Ref):
@@ -108,6 +86,28 @@ def cutting(config: DataConfig) -> dict[str, object]:
 def read_manifest(store: ObjectStore, key: str) -> Manifest:
     """The manifest at `key`; a missing or unreadable one is a `StorageError`."""
     return read_document(store, key, Manifest, mend="prepare the dataset again")
+
+
+class _Pointer(Ref):
+    version: str
+
+
+def read_pointer(store: ObjectStore, key: str) -> tuple[str | None, str | None]:
+    """The version that `key` points to and the change token of the pointer, or (None, None)."""
+    # Token first: if the pointer moves in between, the later move by this token fails, as it must.
+    info = store.head(key)
+    if info is None:
+        return None, None
+    return read_document(store, key, _Pointer).version, info.token
+
+
+def move_pointer(store: ObjectStore, key: str, version: str, token: str | None) -> None:
+    """Point to a complete version; `ConflictError` if `token` is no longer the newest.
+
+    `token` comes from `read_pointer`: None if there was no pointer.
+    """
+    pointer = _Pointer(version=version)
+    write_document(store, key, pointer, if_absent=token is None, if_token=token)
 
 
 def read_latest(store: ObjectStore, dataset: str) -> tuple[Manifest | None, str | None]:

@@ -31,7 +31,7 @@ def build_content_loss(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Loss of (sr, hr), both float (N, 3, P, P) in [−1, 1]; `perceptual` is a weights file.
 
-    The pixel loss of a network on luma is that of luma alone, as SRCNN, FSRCNN and ESPCN had it.
+    A network on luma has a pixel loss of luma only, as SRCNN, FSRCNN and ESPCN had it.
     """
     content = feature_content(config)
     if content is not None:

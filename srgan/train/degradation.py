@@ -92,7 +92,7 @@ class RealDegradation(nn.Module):
         self._seed = seed
         self._blur_margin = config.blur_margin(scale)
         self.margin = self._bicubic.margin + self._blur_margin
-        """HR pixels on each side that a window carries besides its patch."""
+        """HR pixels that a window has on each side of its patch."""
 
     def forward(self, windows: Tensor, *, step: int, first: int) -> tuple[Tensor, Tensor]:
         """uint8 (N, 3, P + 2m, P + 2m) → LR [0, 1] and HR [−1, 1], as `Degradation` does.

@@ -9,7 +9,7 @@ from srgan.train.step import Stage
 
 
 class Pretrain(Stage):
-    """A generator alone."""
+    """A generator without an opponent."""
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class Stage(ABC):
         """One step on this rank's uint8 windows (N, 3, window, window).
 
         Returns scalars that stay on the device (reading one would wait for it); ``skipped`` is
-        1.0 where nothing was changed because gradients were not finite.
+        1.0 if nothing was changed because gradients were not finite.
         """
 
     def _images(self, windows: Tensor, step: int) -> tuple[Tensor, Tensor]:
