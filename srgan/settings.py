@@ -3,16 +3,12 @@
 import os
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from srgan.errors import ConfigError
 
 _FOREIGN = ("AWS_", "MLFLOW_", "PREFECT_", "RAY_", "SUPERVISOR_")
-
-
-def _standard(name: str) -> AliasChoices:
-    return AliasChoices(name)
 
 
 class Settings(BaseSettings):
@@ -34,18 +30,14 @@ class Settings(BaseSettings):
     stall_s: float = Field(600.0, gt=0)
     """Report a training that makes no step for this long, with the stack of every rank."""
 
-    s3_endpoint_url: str | None = Field(None, validation_alias=_standard("AWS_ENDPOINT_URL"))
-    s3_region: str = Field("us-east-1", validation_alias=_standard("AWS_DEFAULT_REGION"))
-    s3_access_key: SecretStr | None = Field(None, validation_alias=_standard("AWS_ACCESS_KEY_ID"))
-    s3_secret_key: SecretStr | None = Field(
-        None, validation_alias=_standard("AWS_SECRET_ACCESS_KEY")
-    )
-    s3_session_token: SecretStr | None = Field(
-        None, validation_alias=_standard("AWS_SESSION_TOKEN")
-    )
-    prefect_api_url: str | None = Field(None, validation_alias=_standard("PREFECT_API_URL"))
-    mlflow_tracking_uri: str | None = Field(None, validation_alias=_standard("MLFLOW_TRACKING_URI"))
-    ray_address: str | None = Field(None, validation_alias=_standard("RAY_ADDRESS"))
+    s3_endpoint_url: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")
+    s3_region: str = Field("us-east-1", validation_alias="AWS_DEFAULT_REGION")
+    s3_access_key: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
+    s3_secret_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
+    s3_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
+    prefect_api_url: str | None = Field(None, validation_alias="PREFECT_API_URL")
+    mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+    ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
     """Address of Ray's job server, ``http://host:8265``."""
 
     def require(self, field: str) -> str:
@@ -54,7 +46,7 @@ class Settings(BaseSettings):
         if value:
             return str(value)
         alias = type(self).model_fields[field].validation_alias
-        name = alias.choices[0] if isinstance(alias, AliasChoices) else f"SRGAN_{field.upper()}"
+        name = alias if isinstance(alias, str) else f"SRGAN_{field.upper()}"
         raise ConfigError(
             f"{name} is not set. Start the local services with `srgan stack up` and run "
             f'`eval "$(srgan stack env)"`, or set it to your own service.'
