@@ -86,3 +86,18 @@ def test_every_file_is_imported_by_another_or_started_by_name() -> None:
 
 def test_what_is_started_by_name_is_there() -> None:
     assert STARTED_BY_NAME.keys() <= modules().keys()
+
+
+def test_no_module_gives_one_name_two_values() -> None:
+    repeated = []
+    for module, path in modules().items():
+        assigned = [
+            node.id
+            for statement in ast.parse(path.read_text()).body
+            if isinstance(statement, ast.Assign)
+            for target in statement.targets
+            for node in ast.walk(target)
+            if isinstance(node, ast.Name)
+        ]
+        repeated += [f"{module}: {name}" for name in set(assigned) if assigned.count(name) > 1]
+    assert not repeated, f"assigned twice: {sorted(repeated)}"
