@@ -22,7 +22,7 @@ from tests.support.photos import DrawPhoto
 from tests.support.ports import free_ports
 
 SLOW = ("training", "bulk", "retraining", "images", "parts")
-"""Groups of slow tests, each of which takes less than 20 minutes: `make test-slow GROUP=bulk`."""
+"""Groups of slow tests: `make test-slow GROUP=bulk`."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -53,10 +53,6 @@ class EvaluateSpec(Config):
         return keys.evaluation_run(self.contestants[MODEL].run, self.digest[:16])
 
     @property
-    def spec_key(self) -> str:
-        return keys.spec_key(self.run)
-
-    @property
     def report_key(self) -> str:
         return keys.report_key(self.run)
 

@@ -9,6 +9,7 @@ import torch
 from srgan.config import DataConfig, GateConfig, SetConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.jobs import evaluate as ray_evaluate
+from srgan.keys import spec_key
 from srgan.measure.evaluation import EvaluateSpec, Report
 from srgan.measure.pictures import Details
 from srgan.measure.sets import prepare_set
@@ -63,7 +64,7 @@ def evaluate(
             release_version="c",
         )
         monkeypatch.setattr(ray_evaluate, "start", lambda *_: (s3_settings, object_store, spec))
-        ray_evaluate.run_evaluation(spec.spec_key)
+        ray_evaluate.run_evaluation(spec_key(spec.run))
         return (
             EvaluationRef.model_validate_json(object_store.get(spec.result_key)),
             Report.model_validate_json(object_store.get(spec.report_key)),
