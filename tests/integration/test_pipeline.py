@@ -225,7 +225,7 @@ def test_an_upscaled_image_is_traced_to_its_photo_its_model_and_the_report_of_th
         "from srgan.versions.trace import trace\n"
         "from srgan.report.chain import as_text\n"
         "from srgan.settings import Settings\n"
-        "print(as_text(trace(Settings(), 's3://srgan/large/a.png')))"
+        "print(as_text(trace(Settings(), 's3://srgan/large/a.png', print)))"
     )
     assert "s3://srgan/raw/small/a.png" in chain
     assert "model version: models:/leaves-x4/1" in chain
