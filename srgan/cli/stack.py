@@ -103,7 +103,7 @@ def demo(
         typer.Option(help="Folder of your photos; default: those of scikit-image and scikit-learn"),
     ] = None,
 ) -> None:
-    """Run the whole pipeline on real photos, from training to upscaling, in five minutes."""
+    """Run the whole pipeline on real photos, from training to upscaling. It takes minutes."""
     from srgan.settings import foreign_variables
 
     stack = _stack()
