@@ -19,7 +19,7 @@ from srgan.images.tiff_values import (
     JPEG,
     RGB,
     YCBCR,
-    Layout,
+    PageLayout,
     Tags,
     number,
     numbers,
@@ -75,7 +75,7 @@ def _check_format(tags: Tags) -> None:
             raise ImageError("unsupported", f"{name}; convert to 8 or 16 bits without sign")
 
 
-def _num_colours(layout: Layout, tags: Tags) -> int:
+def _num_colours(layout: PageLayout, tags: Tags) -> int:
     """Count the channels that are colours; `ImageError` for kinds that are not read."""
     kind = layout.photometric
     count = _NUM_COLOURS.get(kind)
@@ -91,7 +91,7 @@ def _num_colours(layout: Layout, tags: Tags) -> int:
     return count
 
 
-def _check_ycbcr(layout: Layout, tags: Tags) -> None:
+def _check_ycbcr(layout: PageLayout, tags: Tags) -> None:
     if layout.num_channels != 3 or layout.bits != 8 or layout.is_planar:
         raise ImageError("unsupported", "YCbCr in planes or with alpha; convert to RGB")
     if layout.compression == JPEG:
@@ -105,7 +105,7 @@ def _check_ycbcr(layout: Layout, tags: Tags) -> None:
             raise ImageError("unsupported", "YCbCr of an unusual kind; convert to RGB")
 
 
-def _extra_kinds(layout: Layout, tags: Tags, num_colours: int) -> tuple[int, ...]:
+def _extra_kinds(layout: PageLayout, tags: Tags, num_colours: int) -> tuple[int, ...]:
     """List the kinds of the channels after the colours; at most one of them is alpha."""
     count = layout.num_channels - num_colours
     # Writers that leave the tag out mean alpha, but beside inks it may be a spot colour.
@@ -162,7 +162,7 @@ def _like(colours: Samples, alpha: Samples | None) -> Samples | None:
     return to_8_bits(alpha) if colours.dtype == np.uint8 else alpha * np.uint16(257)
 
 
-def _converted(colours: Samples, layout: Layout, tags: Tags, profile: bytes | None) -> Samples:
+def _converted(colours: Samples, layout: PageLayout, tags: Tags, profile: bytes | None) -> Samples:
     kind = layout.photometric
     if kind == INK:
         return icc.from_ink(colours, profile)

@@ -70,7 +70,7 @@ _BYTES, _LONG8 = 7, 16
 
 
 @dataclass(frozen=True)
-class Layout:
+class PageLayout:
     """How the values of a page are stored; `read_layout` has checked it."""
 
     width: int
@@ -106,7 +106,7 @@ class Layout:
         )
 
 
-def read_layout(tags: Tags) -> Layout:
+def read_layout(tags: Tags) -> PageLayout:
     """Read how a page is stored; `ImageError` if it contradicts itself or cannot be read."""
     width, height = number(tags, IMAGEWIDTH), number(tags, IMAGELENGTH)
     is_tiled = TILEWIDTH in tags
@@ -121,7 +121,7 @@ def read_layout(tags: Tags) -> Layout:
     num_channels = number(tags, SAMPLESPERPIXEL, 1)
     if not 1 <= num_channels <= _MOST_CHANNELS:
         raise ImageError("unsupported", f"{num_channels} channels; convert to gray or RGB")
-    layout = Layout(
+    layout = PageLayout(
         width=width,
         height=height,
         bits=_bits(tags, num_channels),
@@ -137,7 +137,7 @@ def read_layout(tags: Tags) -> Layout:
     return layout
 
 
-def read_values(layout: Layout, tags: Tags, data: bytes) -> Samples:
+def read_values(layout: PageLayout, tags: Tags, data: bytes) -> Samples:
     """Read uint8 or uint16 (H, W, channels); fewer than 8 bits are spread over 0 … 255.
 
     YCbCr becomes RGB where libtiff converts it: compressed as JPEG, or with fewer colours than
@@ -191,7 +191,7 @@ def _bits(tags: Tags, num_channels: int) -> int:
     return bits
 
 
-def _check_compression(layout: Layout) -> None:
+def _check_compression(layout: PageLayout) -> None:
     kind, bits = layout.compression, layout.bits
     if kind not in COMPRESSIONS:
         raise ImageError("unsupported", f"compression {kind}; save the TIFF with LZW or without")
@@ -201,7 +201,7 @@ def _check_compression(layout: Layout) -> None:
         )
 
 
-def _planes(layout: Layout, tags: Tags, data: bytes) -> list[list[memoryview]]:
+def _planes(layout: PageLayout, tags: Tags, data: bytes) -> list[list[memoryview]]:
     """Cut out the strips or tiles of each plane; `ImageError` if one is not in the file."""
     count = layout.num_pieces * layout.num_planes
     starts = numbers(tags, TILEOFFSETS if layout.is_tiled else STRIPOFFSETS)
@@ -228,7 +228,7 @@ def _planes(layout: Layout, tags: Tags, data: bytes) -> list[list[memoryview]]:
     ]
 
 
-def _packed(layout: Layout, pieces: list[memoryview], tags: Tags, order: str) -> bytes:
+def _packed(layout: PageLayout, pieces: list[memoryview], tags: Tags, order: str) -> bytes:
     """Make a BigTIFF of one plane: header, pixels, directory."""
     compression, packed = layout.compression, list[memoryview | bytes](pieces)
     if compression in (_ZSTD, _LZMA):  # which the libtiff of libvips lacks
