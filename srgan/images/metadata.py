@@ -1,4 +1,4 @@
-"""Read a photo's metadata: EXIF, ICC profile, dpi, bit depth.
+"""Read a photo's metadata: EXIF, ICC profile, dpi.
 
 Damaged metadata is left out; it never makes a photo fail.
 """
@@ -14,7 +14,6 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import (
-    BITSPERSAMPLE,
     ICCPROFILE,
     RESOLUTION_UNIT,
     X_RESOLUTION,
@@ -28,7 +27,6 @@ from srgan.images.exif_block import EXIF_PREFIX
 
 _CM_PER_INCH = 2.54
 _CENTIMETRES = 3  # TIFF's number for this unit of resolution
-_PNG_DEPTH = 24  # position of the bit depth: signature, chunk length and name, width, height
 # A TIFF's tags are its EXIF; these describe the photo, the others describe the file.
 _DESCRIPTIVE = (
     Base.ImageDescription,
@@ -54,24 +52,13 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
-def bit_depth(image: ImageFile, kind: Format, data: bytes) -> int:
-    """Bits per channel in the file; with a palette, those of its colours."""
-    if image.mode in ("P", "PA"):
-        return 8
-    if kind == "png":
-        return data[_PNG_DEPTH]
-    if isinstance(image, TiffImageFile):
-        return int(max(image.tag_v2.get(BITSPERSAMPLE, (1,))))
-    return 1 if image.mode == "1" else 8
-
-
 def icc_profile(image: ImageFile) -> bytes | None:
-    """Return the embedded profile, unless the pixels had to be converted from it (CMYK)."""
+    """Return the embedded profile, whatever the pixels; `icc.fitting` tells whether it fits."""
     if isinstance(image, TiffImageFile):
         profile = image.tag_v2.get(ICCPROFILE)  # `info` keeps that of an earlier page
     else:
         profile = image.info.get("icc_profile")
-    if isinstance(profile, bytes) and profile and image.mode != "CMYK":
+    if isinstance(profile, bytes) and profile:
         return profile
     return None
 
