@@ -44,6 +44,9 @@ class ObjectStore(Protocol):
     def find(self, key: str) -> bytes | None:
         """Whole object, or None when there is no such key."""
 
+    def beginning(self, key: str, num_bytes: int) -> bytes | None:
+        """First bytes of an object, fewer if it is shorter, or None when there is no such key."""
+
     def put(
         self,
         key: str,
