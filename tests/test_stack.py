@@ -116,6 +116,7 @@ def test_services_do_not_see_what_points_the_shell_to_other_services(
     assert "elsewhere" not in environment.values()
     assert environment["NO_PROXY"] == "intranet,127.0.0.1,localhost"
 
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
@@ -239,7 +240,7 @@ def test_a_service_that_dies_is_named_with_the_last_lines_of_its_log(
 ) -> None:
     # As if the port had been taken a moment after the ports were looked at.
     monkeypatch.setattr("srgan.stack.local.replace_taken_ports", lambda state: [])
-    port = create_state(tmp_path).ports["s3"]
+    port = create_state(stack.home).ports["s3"]
     with (
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(StackError, match=r"s3 died.*s3\.log") as caught,

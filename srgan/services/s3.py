@@ -169,7 +169,7 @@ class S3Store:
         with self._errors("", "create", ignore=_BUCKET_EXISTS):
             self._client.create_bucket(Bucket=self.bucket, **place)
 
-    def _body(self, key: str, consume: Callable[["StreamingBody"], T], **options: str) -> T:
+    def _body(self, key: str, consume: Callable[["StreamingBody"], T], **options: Any) -> T:
         """Read a whole body, again if it breaks off: botocore retries only the request."""
         for attempt in range(1, _BODY_ATTEMPTS + 1):
             try:
