@@ -21,7 +21,6 @@ from srgan.disk import write_atomically
 from srgan.errors import ClusterError, ConflictError, StorageError
 from srgan.images.entries import explain
 from srgan.keys import lock_key, objects_folder, unfinished_folder
-from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.storage import ObjectInfo, file_token, is_folder, prefix_of
 
@@ -251,6 +250,9 @@ def open_place(settings: Settings, address: str) -> Place:
     bucket, prefix = prefix_of(address)
     if is_folder(address):
         return Place(address, FolderStore(Path(prefix)))
+    # Imports boto3, which costs seconds; who works on folders alone does not pay them.
+    from srgan.services.s3 import open_store
+
     own = bucket == settings.bucket
     return Place(address, open_store(settings, bucket), is_own_bucket=own)
 
