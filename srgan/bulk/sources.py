@@ -13,7 +13,7 @@ from srgan.bulk.join import Join
 from srgan.bulk.names import is_source, output_key
 from srgan.bulk.run import BulkRun, Place
 from srgan.errors import ConfigError, DataError, ImageError
-from srgan.images.entries import kind_of
+from srgan.images.entries import NOT_A_FILE, kind_of
 from srgan.keys import is_ours
 from srgan.storage import ObjectInfo
 
@@ -49,7 +49,8 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
         if not is_source(name) or is_ours(info.key, own_bucket=source.is_own_bucket):
             continue
         # Of a folder that cannot be listed nobody knows what it holds.
-        if kind_of(name.rstrip("/") if info.problem else name) == "other":
+        kind = kind_of(name.rstrip("/") if info.problem else name)
+        if kind == "other" or (kind == "unknown" and info.problem.endswith(NOT_A_FILE)):
             join.pass_over(info)
             continue
         found = True

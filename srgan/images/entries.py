@@ -53,8 +53,13 @@ _SIDECARS = {
     *(".3gp", ".aac", ".avi", ".lrv", ".m2ts", ".m4a", ".m4v", ".mkv", ".mov", ".mp3", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".wav", ".webm", ".wmv"),
 }
+SUFFIXES = {*FORMATS, *_OTHER_PHOTOS, *_SIDECARS}
+"""Every suffix that says something."""
 _NOT_PHOTOS = {"@eadir", "__macosx", "icon\r"}
 """Names of files and folders, in lower case, that systems make."""
+
+NOT_A_FILE = "a pipe, socket or device instead of a file"
+"""Problem of an entry that is a photo only if its name says so."""
 
 BEGINNING_BYTES = 64
 """How many first bytes `holds_photo` needs."""
@@ -73,7 +78,7 @@ def kind_of(name: str) -> Kind:
     suffix = PurePosixPath(name).suffix.lower()
     if name.endswith("/") or suffix in _SIDECARS:
         return "other"
-    return "photo" if suffix in FORMATS or suffix in _OTHER_PHOTOS else "unknown"
+    return "photo" if suffix in SUFFIXES else "unknown"
 
 
 def holds_photo(beginning: bytes) -> bool:
@@ -136,7 +141,7 @@ def _is_photo(path: Path) -> bool:
         return False  # a link to a folder
     if not stat.S_ISREG(mode):
         if known:
-            raise OSError(errno.EINVAL, "a pipe, socket or device instead of a file")
+            raise OSError(errno.EINVAL, NOT_A_FILE)
         return False
     return known or holds_photo(read_file(path, BEGINNING_BYTES))
 
@@ -154,7 +159,7 @@ def read_file(path: Path, num_bytes: int = -1) -> bytes:
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(file, "rb") as stream:
         if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+            raise OSError(errno.EINVAL, NOT_A_FILE, str(path))
         return stream.read(num_bytes)
 
 

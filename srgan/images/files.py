@@ -13,6 +13,7 @@ from srgan.errors import DataError, ImageError, first_few
 from srgan.images.decode import decode_in_8_bits
 from srgan.images.entries import (
     FORMATS,
+    NOT_A_FILE,
     Entries,
     explain,
     look_through,
@@ -100,7 +101,7 @@ def plan_files(
             raise DataError(f"{source} does not exist") from error
         raise DataError(f"{source}: unreadable: {explain(source, error)}") from error
     if not stat.S_ISREG(mode):
-        raise DataError(f"{source} is a pipe, socket or device instead of a file")
+        raise DataError(f"{source} is {NOT_A_FILE}")
     named = file_format(destination)
     if named and not stat.S_ISDIR(mode_of(destination)):
         if format in _SUFFIX_OF and format != named:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from srgan.bulk.run import Place
 from srgan.disk import write_atomically
 from srgan.errors import ClusterError, ConflictError, StorageError
-from srgan.images.entries import explain
+from srgan.images.entries import NOT_A_FILE, explain
 from srgan.keys import lock_key, objects_folder, unfinished_folder
 from srgan.settings import Settings
 from srgan.storage import ObjectInfo, file_token, is_folder, prefix_of
@@ -241,8 +241,7 @@ def _listed(path: Path) -> ObjectInfo | None:
         return ObjectInfo(key, "", 0, problem=f"unreadable: {explain(path, error)}")
     if stat.S_ISDIR(status.st_mode):
         return None
-    problem = "unreadable: a pipe, socket or device instead of a file"
-    return _regular(key, status) or ObjectInfo(key, "", 0, problem=problem)
+    return _regular(key, status) or ObjectInfo(key, "", 0, problem=f"unreadable: {NOT_A_FILE}")
 
 
 def open_place(settings: Settings, address: str) -> Place:

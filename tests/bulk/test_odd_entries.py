@@ -1,6 +1,7 @@
 """A bulk run over a folder with everything that folders hold besides photos."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from srgan.bulk.run import BulkRun, Place
 from srgan.bulk.sources import KeyList
 from srgan.bulk.summary import Summary, check, others, summarise
 from srgan.config import UpscaleConfig
+from srgan.errors import ImageError
 from srgan.images import decode
+from srgan.images.entries import SUFFIXES, kind_of, look_through
+from srgan.images.files import read_photo
 from srgan.inference.engine import Engine
 from srgan.models.interpolation import Nearest
 from srgan.services.folder import FolderStore
@@ -131,6 +135,84 @@ def test_an_odd_entry_is_failed_and_named_and_the_rest_is_done(
     }
     assert summary.counts.num_done == 3
     assert summary.counts.num_failed == len(failed)
+
+
+def test_commands_and_bulk_runs_do_what_the_table_of_the_docs_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "upscaling.md").read_text()
+    table = text.split("| entry | examples | outcome |\n")[1].split("\n\n")[0].splitlines()[1:]
+    expected = {}
+    for line in table:
+        _, entry, examples, outcome, _ = re.split(r" ?\| ?", line)
+        for example in re.findall("`([^`]+)`", examples):
+            _make_example(tmp_path / "in" / example, entry)
+            expected[example] = outcome
+    forbid(monkeypatch, tmp_path / "in" / "lost+found")
+    assert set(expected.values()) == {"read", "failed", "passed over"}
+    assert _command_outcomes(tmp_path / "in") == expected
+    assert _bulk_outcomes(tmp_path / "in") == expected
+
+
+def _make_example(path: Path, entry: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.name == "lost+found":
+        path.mkdir()
+    elif entry.startswith("a link"):
+        targets = {"linked.png": "photo.jpg", "loop.png": "loop.png"}
+        path.symlink_to(targets.get(path.name, "nowhere"))
+    elif entry.startswith("a pipe"):
+        os.mkfifo(path)
+    elif entry.startswith("a photo under"):
+        Image.new("RGB", (16, 12)).save(path, "jpeg")
+    elif entry.startswith("a photo in a format"):
+        path.write_bytes(b"8BPS")
+    else:
+        path.write_bytes(b"" if path.stem == "empty" else b"text")
+
+
+def _command_outcomes(folder: Path) -> dict[str, str]:
+    found = look_through(folder)
+    outcomes = dict.fromkeys(found.passed_over, "passed over") | dict.fromkeys(
+        found.failed, "failed"
+    )
+    for path in found.photos:
+        try:
+            read_photo(path)
+            outcomes[path] = "read"
+        except ImageError:
+            outcomes[path] = "failed"
+    return _by_example(folder, outcomes)
+
+
+def _bulk_outcomes(folder: Path) -> dict[str, str]:
+    plan, _, rows = upscale(folder)
+    words = {"done": "read", "failed": "failed", "passed_over": "passed over"}
+    outcomes = {folder / name: words[row.outcome] for name, row in rows.items()}
+    outcomes |= {Path(key): "passed over" for key in plan.passed_over.passed_over}
+    return _by_example(folder, outcomes)
+
+
+def _by_example(folder: Path, outcomes: dict[Path, str]) -> dict[str, str]:
+    """Outcomes by the examples of the docs; a folder that is passed over stands for its photo."""
+    within = {".trash", "@eaDir", "__MACOSX"}
+    names = {path: str(path.relative_to(folder)) for path in outcomes}
+    return {
+        f"{name}/photo.jpg"
+        if name in within
+        else name.replace("lost+found", "lost+found/"): outcome
+        for path, outcome in outcomes.items()
+        if (name := names[path])
+    }
+
+
+def test_the_docs_list_the_suffixes_of_the_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "upscaling.md").read_text()
+    for title, kind in (("of photos", "photo"), ("of what is not a photo", "other")):
+        listed = text.split(f"**Suffixes {title}**")[1].split("`")[1].split()
+        assert listed == sorted(listed)
+        assert {kind_of(f"name{suffix}") for suffix in listed} == {kind}
+        assert set(listed) == {s for s in SUFFIXES if kind_of(f"name{s}") == kind}
 
 
 def test_a_manifest_may_name_any_entry(source: Path, tmp_path: Path) -> None:
