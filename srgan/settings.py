@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from srgan.errors import ConfigError
 
 Checksums = Literal["when_supported", "when_required"]
-"""When botocore sends checksums of its own, or checks them."""
+"""When botocore adds its own checksums, or checks them."""
 
 _Checksums = Annotated[Checksums | None, BeforeValidator(lambda text: (text or "").lower() or None)]
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,14 +93,14 @@ class Existing:
             mark: dict[str, str] = json.loads(os.getxattr(target, _ATTRIBUTE))
         except OSError:
             return self.beside.metadata(_absolute(target))
-        return mark if mark[_TOKEN] == file_token(target.stat()) else {}
+        return mark if mark.get(_TOKEN) == file_token(target.stat()) else {}
 
     def _origin(self, source: Path) -> dict[str, str]:
         return origin(printable(_absolute(source)), file_token(source.stat()), self.stamp)
 
 
 def _absolute(path: Path) -> str:
-    return os.path.abspath(path)  # noqa: PTH100  # a link is a photo of its own
+    return os.path.abspath(path)  # noqa: PTH100  # links stay links
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,13 @@ class FileUpscaler:
         check_file_size(size_bytes(source), MAX_PIXELS)
         return self.decode(read_bytes(source), max_pixels=MAX_PIXELS)
 
+    def fate(self, source: Path, target: Path) -> Literal["todo", "kept", "refused"]:
+        """Tell what would happen to a photo, by the result that may exist already."""
+        try:
+            return "kept" if self.existing.keeps(source, target) else "todo"
+        except (ImageError, OSError):
+            return "refused"
+
     def _keeps(self, source: Path, target: Path) -> bool:
         try:
             keeps = self.existing.keeps(source, target)
@@ -176,10 +184,18 @@ def stamp_of_files(generator: "Generator", *settings: object) -> Stamp:
 def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Forecast:
     """Forecast time and bytes from a few of the photos; the engine upscales a small part of each.
 
-    `files` are photos and the paths of their results. `ConfigError` if that disk is too small.
+    `files` are photos and the paths of their results; those that are kept or refused are counted
+    apart. `ConfigError` if that disk is too small.
     """
+    destination = str(files[0][1].parent.absolute())
+    fates = Counter[str]()
+    todo = []
+    for path, target in files:
+        fate = upscaler.fate(path, target)
+        fates[fate] += 1
+        todo += [(path, target)] if fate == "todo" else []
     measured = Throughput(measured_on="a few of the photos")
-    for path, target in spread(files, len(files)):
+    for path, target in spread(todo, len(todo)):
         try:
             measured += Throughput(source_bytes=size_bytes(path))
             photo = upscaler.read(path)
@@ -196,13 +212,12 @@ def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Fo
         computed = engine.scale**2 * sum(page.num_pixels for page in (photo, *photo.pages)) / 1e6
         seconds = computed / _megapixels_per_s(engine, middle(photo))
         measured += Throughput(output_bytes=num_bytes, megapixels=megapixels, upscale_s=seconds)
-    destination = str(files[0][1].parent.absolute())
-    sizes = [path.stat().st_size for path, _ in files if path.is_file()]
+    sizes = [path.stat().st_size for path, _ in todo if path.is_file()]
     forecast = Forecast(
-        num_todo=len(files),
+        num_todo=len(todo),
         todo_bytes=sum(sizes),
-        num_covered=0,
-        num_refused=0,
+        num_covered=fates["kept"],
+        num_refused=fates["refused"],
         num_batches=1,
         free_bytes=free_bytes(destination),
     ).projected(measured)

@@ -67,7 +67,7 @@ class BulkPlan(Ref):
     refused: Tally
     """Sources whose names cannot be read or written; recorded as failed, never read."""
     passed_over: Tally = Tally()
-    """What is not a photo by its name, or by its first bytes in an earlier run."""
+    """Keys that are not photos by their name, or by their first bytes in an earlier run."""
     forecast_text: str = ""
     """The numbers of the plan in words, for the log."""
 

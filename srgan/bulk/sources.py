@@ -48,7 +48,7 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
         name = info.key[len(source_prefix) :]
         if not is_source(name) or is_ours(info.key, own_bucket=source.is_own_bucket):
             continue
-        # Of a folder that cannot be listed nobody knows what it holds.
+        # A folder that cannot be listed may hold photos.
         kind = kind_of(name.rstrip("/") if info.problem else name)
         if kind == "other" or (kind == "unknown" and info.problem.endswith(NOT_A_FILE)):
             join.pass_over(info)

@@ -156,7 +156,8 @@ def upscale(
             engine, decoders.decode, sizing, oversize, quality, subsampling, known
         )
         if plan:
-            typer.echo(forecast_files(todo.files, upscaler).text)
+            if todo.files:
+                typer.echo(forecast_files(todo.files, upscaler).text)
             _name_all(todo)
             return
         try:

@@ -36,7 +36,7 @@ _FOREIGN = {
     **{b"P%d%c" % (kind, end): "Netpbm" for kind in range(1, 8) for end in b"\n\r "},
 }
 _PHOTO_BRANDS = ("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis")
-"""Of ISO media files that hold HEIF or AVIF; the others are videos."""
+"""Brands of ISO media files that hold HEIF or AVIF; the others are videos."""
 
 
 def recognise(data: bytes) -> Format:

@@ -2,7 +2,7 @@
 
 A name that begins with a dot, and names and suffixes of what systems and programs put beside
 photos, are not photos. A photo's suffix says that there is a photo, so anything else in the file is
-a failure. Of any other name the first bytes decide.
+a failure. The first bytes decide about any other name.
 """
 
 import errno
@@ -75,7 +75,8 @@ def kind_of(name: str) -> Kind:
     for part in name.split("/"):
         if part.startswith(".") or part.lower() in _NOT_PHOTOS:
             return "other"
-    suffix = PurePosixPath(name).suffix.lower()
+    _, dot, end = name.rpartition(".")  # a listing has millions, and a path takes longer
+    suffix = dot + end.lower()
     if name.endswith("/") or suffix in _SIDECARS:
         return "other"
     return "photo" if suffix in SUFFIXES else "unknown"
@@ -98,7 +99,7 @@ def stem_of(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """What was found at any depth of a folder, each in the order of its path."""
+    """All entries at any depth of a folder, each kind in the order of paths."""
 
     photos: tuple[Path, ...]
     passed_over: tuple[Path, ...]
@@ -110,8 +111,8 @@ class Entries:
 def look_through(folder: Path) -> Entries:
     """Find the photos at any depth of a folder; links to folders are not followed.
 
-    Never fails and never waits: what cannot be read is in `failed`. Of names that say nothing the
-    first bytes are read. What bulk runs keep below ``_srgan`` does not count.
+    Never fails and never waits: what cannot be read is in `failed`. If a name says nothing, the
+    first bytes are read. Records of bulk runs below ``_srgan`` do not count.
     """
     photos, passed_over, failed = list[Path](), list[Path](), dict[Path, str]()
     waiting = [folder]

@@ -34,7 +34,7 @@ _JPEG_QUALITY = 92
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """What a command has to do."""
+    """Work of a command, and what it leaves out."""
 
     files: list[tuple[Path, Path]]
     """Photos and their results."""

@@ -92,7 +92,7 @@ class Figures(Ref):
     distances: dict[str, float] = Field(default_factory=dict)
     """Perceptual distances by name, lower is better; empty without a mirrored network."""
     num_identical: int = 0
-    """Of means: images that are left out of the PSNR because a pair is identical."""
+    """Images that the mean PSNR leaves out because a pair is identical; 0 for one image."""
 
     @property
     def flat(self) -> dict[str, float]:

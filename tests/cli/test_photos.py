@@ -301,6 +301,9 @@ def test_results_that_exist_are_kept_refused_or_written_over(
     assert said.out.split() == [str(out / "one.png"), str(out / "two.bmp")]
     assert said.err == "1 of 2 results were made earlier and are kept\n"
     assert (out / "one.png").stat().st_ino == kept.st_ino
+    upscale(photos, out, model="nearest", scale=2, plan=True)
+    assert "0 images to upscale" in (text := capsys.readouterr().out)
+    assert "2 done by earlier runs, 0 refused" in text
     for other in ({"model": "bicubic"}, {"model": "nearest", "existing": "fail"}):
         with pytest.raises(Exit):
             upscale(photos, out, scale=2, **other)  # type: ignore[arg-type]  # strings

@@ -177,7 +177,7 @@ def flaky_store() -> Iterator[S3Store]:
 
 
 class _Simple(BaseHTTPRequestHandler):
-    """A store that takes a body as it comes, with an end of its own, and opaque ETags."""
+    """A store that takes a body as it comes, with its own end, and opaque ETags."""
 
     stored: dict[str, bytes]
     asked: list[str]

@@ -1,4 +1,4 @@
-"""Folders with entries that stop whoever is not careful."""
+"""Folders with odd entries."""
 
 import errno
 import os
