@@ -168,7 +168,7 @@ def write_photo(
                 )
             before(draft)
     except OSError as error:
-        raise DataError(f"{path} cannot be written: {error}") from error
+        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) -> FilePlan:

@@ -219,8 +219,8 @@ def _info(key: str, path: Path) -> ObjectInfo | None:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        if path.is_symlink():
-            raise  # it is there, and must not be taken for a free place
+        if path.is_symlink():  # not a free place
+            raise StorageError(f"{key} is a link to a file that is not there") from None
         return None
     return _regular(key, status)
 

@@ -230,7 +230,7 @@ def test_a_link_that_leads_nowhere_is_not_a_free_place_for_an_output(source: Pat
     (source.parent / "out" / "a.png").symlink_to("/mnt/away/a.png")
     _, summary, rows = upscale(source)
     assert rows["a.png"].outcome == "failed"
-    assert "a.png" in rows["a.png"].detail
+    assert rows["a.png"].detail.endswith("a.png is a link to a file that is not there")
     assert (source.parent / "out" / "a.png").is_symlink()
     assert summary.counts.num_done == 2
 
