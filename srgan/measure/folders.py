@@ -100,12 +100,13 @@ def quality_table(quality: FolderQuality) -> str:
 
 
 def _unreadable(found: Mapping[Path, Entries]) -> set[str]:
-    """Stems of entries, among them folders, that cannot be read on either side."""
-    return {
-        printable(stem_of(path.relative_to(folder).as_posix()))
+    """Names and stems of entries, among them folders, that cannot be read on either side."""
+    names = [
+        path.relative_to(folder).as_posix()
         for folder, entries in found.items()
         for path in entries.failed
-    }
+    ]
+    return {printable(each) for name in names for each in (name, stem_of(name))}
 
 
 def _check_partners(

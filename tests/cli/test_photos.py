@@ -267,12 +267,12 @@ def test_names_that_are_not_utf8_are_written_as_they_are_and_shown_escaped(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (photos / "two.bmp").unlink()
-    (photos / "one.png").rename(photos / "ü caf\udce9\n.png")
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii:strict")
+    (photos / "one.png").rename(photos / "写 caf\udce9\n.png")
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1:strict")
     done = srgan("degrade", str(photos), str(tmp_path / "out"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{tmp_path}/out/\\xfc caf\\xe9\\n.png\n"
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["ü caf\udce9\n.png"]
+    assert done.stdout == f"{tmp_path}/out/\\u5199 caf\\xe9\\n.png\n"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["写 caf\udce9\n.png"]
 
 
 def test_an_evaluation_of_fewer_images_than_originals_is_an_error(
