@@ -74,9 +74,15 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
             f"missing: {key_list.address} names it, but it is not below {source.address}"
         )
     elif not found:
+        count, names = join.passed_over(1)
+        if count:
+            raise DataError(
+                f"there are no photos below {source.address}, only {count} objects that are not "
+                f"photos by their names, such as {names[0]!r}; is the prefix right?"
+            )
         raise DataError(
-            f"there are no photos below {source.address} (what srgan wrote does not count, nor "
-            "what is not a photo by its name); is the prefix right?"
+            f"there are no objects below {source.address} (those that srgan wrote do not count); "
+            "is the prefix right?"
         )
 
 

@@ -15,7 +15,7 @@ from srgan.bulk.run import BulkRun, Place
 from srgan.bulk.sources import KeyList
 from srgan.bulk.summary import Summary, check, others, summarise
 from srgan.config import UpscaleConfig
-from srgan.errors import ImageError
+from srgan.errors import DataError, ImageError
 from srgan.images import decode
 from srgan.images.entries import SUFFIXES, kind_of, look_through
 from srgan.images.files import read_photo
@@ -106,6 +106,13 @@ def test_a_folder_of_nothing_but_unknown_files_that_are_not_photos_is_done(tmp_p
     _, summary, _ = upscale(tmp_path / "in")
     assert (summary.num_keys, summary.counts.num_passed_over) == (0, 1)
     check(summary, failure_tolerance=0)
+
+
+def test_a_folder_without_any_photo_by_its_names_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("text")
+    with pytest.raises(DataError, match=r"no photos below .*, only 1 objects .*notes\.txt"):
+        make_plan(run_of(tmp_path / "in"))
 
 
 def test_an_odd_entry_is_failed_and_named_and_the_rest_is_done(
