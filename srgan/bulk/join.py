@@ -32,9 +32,11 @@ _COVERED = """EXISTS (SELECT 1 FROM record JOIN output ON output.token = record.
     WHERE record.source = source.key AND record.source_token = source.token
       AND output.key IN (source.output, source.output || :suffix))"""
 
-# What is not a photo has no output.
-_PASSED_OVER = """EXISTS (SELECT 1 FROM record WHERE record.source = source.key
-    AND record.source_token = source.token AND record.output_token = '')"""
+PASSED_OVER = "passed_over"
+"""Output token in the record of a source that is not a photo."""
+
+_PASSED_OVER = f"""EXISTS (SELECT 1 FROM record WHERE record.source = source.key
+    AND record.source_token = source.token AND record.output_token = '{PASSED_OVER}')"""  # noqa: S608  # constants
 
 _TODO = f"output IS NOT NULL AND NOT {_COVERED} AND NOT {_PASSED_OVER}"
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from srgan.bulk.forecast import Throughput
+from srgan.bulk.join import PASSED_OVER
 from srgan.bulk.run import Stamp
 from srgan.errors import DataError
 from srgan.refs import Sums
@@ -95,7 +96,7 @@ def from_parquet(data: bytes, key: str) -> list[Record]:
 def covering(data: bytes, key: str, stamp: Stamp) -> Iterator[tuple[str, str, str]]:
     """(source key, source token, destination token) of outputs that carry this `stamp`.
 
-    What was passed over has no output, so its destination token is empty.
+    What was passed over has no output; its destination token is `PASSED_OVER`.
     """
     names = ["source_key", "source_token", "destination_token"]
     table = _read(data, key, [*names, "outcome", "model", "config_digest"])
@@ -104,7 +105,9 @@ def covering(data: bytes, key: str, stamp: Stamp) -> Iterator[tuple[str, str, st
             stamp.model,
             stamp.config_digest,
         ):
-            yield row["source_key"], row["source_token"], row["destination_token"]
+            passed_over = row["outcome"] == "passed_over"
+            token = PASSED_OVER if passed_over else row["destination_token"]
+            yield row["source_key"], row["source_token"], token
 
 
 def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:

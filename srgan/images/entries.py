@@ -73,7 +73,8 @@ def kind_of(name: str) -> Kind:
     A key that ends in a slash is a folder of S3 and so something else.
     """
     for part in name.split("/"):
-        if part.startswith(".") or part.lower() in _NOT_PHOTOS:
+        is_hidden = part.startswith(".") and part not in (".", "..")
+        if is_hidden or part.lower() in _NOT_PHOTOS:
             return "other"
     _, dot, end = name.rpartition(".")  # a listing has millions, and a path takes longer
     suffix = dot + end.lower()

@@ -13,8 +13,8 @@ from tests.support.entries import forbid
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
-        ("photo", "a.jpg a/B.PNG a.jfif a.mpo a.heic a.NEF a.gif x.b/a.tif"),
-        ("unknown", "NOSUFFIX twitter.jpg_large a.weird README a.jpg.part v1.5/photo"),
+        ("photo", "../a.jpg ./a.jpg a.jpg a/B.PNG a.jfif a.mpo a.heic a.NEF a.gif x.b/a.tif"),
+        ("unknown", ".. . NOSUFFIX twitter.jpg_large a.weird README a.jpg.part v1.5/photo"),
         ("other", ".DS_Store ._a.jpg .hidden/a.jpg a/.trash/b.png Thumbs.db desktop.ini a.xmp"),
         ("other", "a.jpg.xmp a.TXT a.json IMG_1.AAE IMG_1.MOV sub/ @eaDir/a.jpg __MACOSX/a.jpg"),
     ],
