@@ -22,8 +22,20 @@ _FOREIGN = {
     b"\x00\x00\x00\x0cjP": "JPEG 2000",
     b"\x00\x00\x00\x0cJXL": "JPEG XL",
     b"\xff\x0a": "JPEG XL",
-    b"%PDF": "PDF",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"v/1\x01": "OpenEXR",
+    b"qoif": "QOI",
+    b"FUJIFILMCCD-RAW": "RAF",
+    b"FOVb": "X3F",
+    b"IIU\x00": "RW2",
+    b"IIRO": "ORF",
+    b"IIRS": "ORF",
+    b"MMOR": "ORF",
+    b"II\x1a\x00\x00\x00HEAPCCDR": "CRW",
+    **{b"P%d%c" % (kind, end): "Netpbm" for kind in range(1, 8) for end in b"\n\r "},
 }
+_PHOTO_BRANDS = ("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis")
+"""Brands of ISO media files that hold HEIF or AVIF; the others are videos."""
 
 
 def recognise(data: bytes) -> Format:
@@ -43,7 +55,10 @@ def recognise(data: bytes) -> Format:
     for magic, name in _FOREIGN.items():
         if data.startswith(magic):
             raise ImageError("unsupported", f"{name} cannot be read; convert it to {_SUPPORTED}")
-    if data[4:8] == b"ftyp":
+    brand = data[8:12].decode("latin-1")
+    if data[4:8] == b"ftyp" and brand == "crx ":
+        raise ImageError("unsupported", f"CR3 cannot be read; convert it to {_SUPPORTED}")
+    if data[4:8] == b"ftyp" and brand in _PHOTO_BRANDS:
         raise ImageError("unsupported", f"HEIF and AVIF cannot be read; convert to {_SUPPORTED}")
     raise ImageError("not_an_image", f"the first bytes are {data[:8]!r}, not {_SUPPORTED}")
 
