@@ -1,6 +1,7 @@
 """Upscale photos of this disk by the steps of a bulk run, and forecast time and bytes."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +29,13 @@ class FileUpscaler:
     jpeg_quality: int
     jpeg_subsampling: str
 
-    def __call__(self, source: Path, target: Path) -> Path:
+    def __call__(
+        self, source: Path, target: Path, share: Callable[[float], object] = lambda done: None
+    ) -> Path:
         """Write the result to `target`, or beside it if it is too large for that format.
 
-        Returns where the result is. `ImageError`, before the network runs, for a photo that cannot
-        be read or written.
+        Returns where the result is; `share` is told how much of the work is done. `ImageError`,
+        before the network runs, for a photo that cannot be read or written.
         """
         photo = self.read(source)
         wanted = file_format(target)
@@ -40,7 +43,7 @@ class FileUpscaler:
             target = target.with_name(target.name + reroute_suffix(self.oversize))
         write_photo(
             target,
-            self.sizing.fitted(self.engine.upscale_photo(photo), photo),
+            self.sizing.fitted(self.engine.upscale_photo(photo, share), photo),
             jpeg_quality=self.jpeg_quality,
             jpeg_subsampling=self.jpeg_subsampling,
         )
@@ -56,13 +59,20 @@ class FileUpscaler:
         return self.decode(data, max_pixels=MAX_PIXELS)
 
 
-def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Forecast:
+def forecast_files(
+    files: list[tuple[Path, Path]],
+    upscaler: FileUpscaler,
+    progress: Callable[[float, float], object] = lambda done, total: None,
+) -> Forecast:
     """Forecast time and bytes from a few of the photos; the engine upscales a small part of each.
 
-    `files` are photos and the paths of their results. `ConfigError` if that disk is too small.
+    `files` are photos and the paths of their results. `progress` is told how many of how many
+    photos are measured. `ConfigError` if that disk is too small.
     """
     measured = Throughput(measured_on="a few of the photos")
-    for path, target in spread(files, len(files)):
+    sample = list(spread(files, len(files)))
+    for number, (path, target) in enumerate(sample):
+        progress(number, len(sample))
         measured += Throughput(source_bytes=path.stat().st_size)
         try:
             photo = upscaler.read(path)

@@ -1,20 +1,22 @@
 """`srgan degrade`, `upscale` and `evaluate`: work on photos on this disk, without services."""
 
 import hashlib
-import math
-import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from srgan.cli.weights import open_generator
+from srgan.cli.console import AsJson, complain, print_json, say
+from srgan.cli.progress import Progress, progress_bar
 from srgan.errors import (
     PASSED_BY,
     CheckpointError,
     ConfigError,
     DataError,
+    ImageError,
     SrganError,
     StorageError,
 )
@@ -22,14 +24,13 @@ from srgan.errors import (
 if TYPE_CHECKING:
     from srgan.config.networks import FeatureNetwork
     from srgan.measure.comparison import Distance
-    from srgan.models.base import Generator
 
 Source = Annotated[Path, typer.Argument(metavar="SRC", help="A photo, or a folder of photos")]
+Share = Callable[[float], None]
+"""Is told how much of a photo is done, from 0 to 1."""
 Destination = Annotated[Path, typer.Argument(metavar="DST", help="Folder (or file) of results")]
 
 _DEFAULT_SCALE = 4
-_LARGEST_SCALE = 16
-_UNITS = {"MB": 10**6, "MiB": 2**20, "GB": 10**9, "GiB": 2**30}
 
 
 def degrade(
@@ -41,11 +42,13 @@ def degrade(
     from srgan.images.files import plan_files, read_photo, write_photo
     from srgan.images.resample import shrink
 
-    def shrunk(photo: Path, target: Path) -> Path:
+    _require_files("degrade", source, destination)
+
+    def shrunk(photo: Path, target: Path, share: Share) -> Path:
         write_photo(target, shrink(read_photo(photo), scale))
         return target
 
-    _change_all(plan_files(source, destination), shrunk)
+    _change_all(plan_files(source, destination), shrunk, what="degrading")
 
 
 def upscale(
@@ -85,7 +88,8 @@ def upscale(
         typer.Option(help="fp32 is exact; auto is three times as fast on processors with bf16"),
     ] = "auto",
     memory: Annotated[
-        str, typer.Option(help="Memory the process may take; larger results go to disk")
+        str,
+        typer.Option(metavar="SIZE", help="Memory the process may take; larger results go to disk"),
     ] = "2GiB",
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a tile in LR pixels; default: by --memory")
@@ -108,43 +112,49 @@ def upscale(
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what there is to do and how long it will take")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Enlarge photos on this machine; for a bulk run over S3, use the flow `upscale`."""
     from srgan.allocator import use_large_pages
     from srgan.bulk.decoders import Decoders
     from srgan.bulk.files import FileUpscaler, forecast_files
     from srgan.bulk.names import reroute_suffix
-    from srgan.bulk.sizing import Sizing
     from srgan.images.files import plan_files
-    from srgan.inference.engine import Engine
-    from srgan.inference.ensemble import SelfEnsemble
+    from srgan.upscaling import prepare
 
+    _require_files("upscale", source, destination)
     use_large_pages()
-    memory_bytes = _size_bytes(memory)
     files = plan_files(source, destination, format=format, rerouted=reroute_suffix(oversize))
-    generator = _open_generator(model, scale)
-    sizing = Sizing(generator.scale, scale=scale, size=size)
-    if self_ensemble:
-        generator = SelfEnsemble(generator)
-    engine = Engine(
-        generator,
-        tile=tile,
-        memory_bytes=memory_bytes,
+    engine, sizing = prepare(
+        model,
+        scale=scale,
+        size=size,
         precision=precision,
+        memory=memory,
+        tile=tile,
+        self_ensemble=self_ensemble,
         spool=spool,
-        growth=sizing.growth,
     )
     with Decoders(1) as decoders:
         upscaler = FileUpscaler(engine, decoders.decode, sizing, oversize, quality, subsampling)
         if plan:
-            typer.echo(forecast_files(files, upscaler).text)
+            with progress_bar("measuring") as progress:
+                forecast = forecast_files(files, upscaler, progress)
+            print_json(forecast) if as_json else typer.echo(forecast.text)
         else:
-            _change_all(files, upscaler)
+            _change_all(files, upscaler, what="upscaling", as_json=as_json)
 
 
 def evaluate(
-    hr: Annotated[Path, typer.Option(help="Folder of originals")],
-    sr: Annotated[Path, typer.Option(help="Folder of results, matched by name without extension")],
+    hr: Annotated[Path, typer.Option(exists=True, file_okay=False, help="Folder of originals")],
+    sr: Annotated[
+        Path,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Folder of results, matched by name without extension",
+        ),
+    ],
     scale: Annotated[
         int,
         typer.Option(min=1, help="Scale of the results; a border of as many pixels is left out"),
@@ -160,14 +170,15 @@ def evaluate(
     lpips: Annotated[
         bool, typer.Option("--lpips", help="Also measure LPIPS; needs the extra `lpips`")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure PSNR and SSIM on luma of each result against its original, and the means."""
     from srgan.measure.folders import compare_folders, quality_table
 
     distances = _open_distances(distance or [], lpips=lpips)
-    quality = compare_folders(hr, sr, scale=scale, distances=distances)
-    typer.echo(quality.model_dump_json(indent=1) if as_json else quality_table(quality))
+    with progress_bar("measuring") as progress:
+        quality = compare_folders(hr, sr, scale=scale, distances=distances, progress=progress)
+    print_json(quality) if as_json else typer.echo(quality_table(quality))
 
 
 def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
@@ -192,7 +203,7 @@ def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
             raise CheckpointError(f"{source or network}: {error}") from error
         # Distances compare within one weights file only.
         digest = hashlib.sha256(data).hexdigest()
-        typer.echo(f"{DISTANCES[network]}: weights with SHA-256 {digest}", err=True)
+        say(f"{DISTANCES[network]}: weights with SHA-256 {digest}")
     if lpips:
         from srgan.measure.lpips import LPIPS
 
@@ -212,38 +223,93 @@ def _perceptual_weights(network: "FeatureNetwork", source: str) -> bytes:
         raise StorageError(f"{error}. Or name a file: --distance {network}=FILE") from error
 
 
-def _size_bytes(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([MG]i?B)", text)
-    if match is None:
-        raise ConfigError(f"--memory {text!r} is not a size; write it as 2GiB or 1500MB")
-    return int(float(match[1]) * _UNITS[match[2]])
+@dataclass(frozen=True)
+class _Outcome:
+    """One photo, and its result or why there is none."""
+
+    source: str
+    result: str | None = None
+    error: dict[str, str] | None = None
+    """Reason, one of those of a bulk run's records or the name of an error, and detail."""
 
 
-def _open_generator(model: str, scale: float | None) -> "Generator":
-    from srgan.models.interpolation import Bicubic, Bilinear, Nearest
-
-    interpolations: dict[str, Callable[[int], Generator]] = {
-        "nearest": Nearest,
-        "bilinear": Bilinear,
-        "bicubic": Bicubic,
-    }
-    if model in interpolations:
-        if scale is not None and not 1 <= scale <= _LARGEST_SCALE:
-            raise ConfigError(f"--scale {scale:g}: {model} takes 1 to {_LARGEST_SCALE}")
-        return interpolations[model](math.ceil(scale or _DEFAULT_SCALE))
-    return open_generator(model, others=interpolations)
-
-
-def _change_all(files: list[tuple[Path, Path]], change: Callable[[Path, Path], Path]) -> None:
+def _change_all(
+    files: list[tuple[Path, Path]],
+    change: Callable[[Path, Path, Share], Path],
+    *,
+    what: str,
+    as_json: bool = False,
+) -> None:
     """Make a result of each photo; name and skip those that cannot be used."""
-    num_failed = 0
-    for path, target in files:
-        try:
-            typer.echo(str(change(path, target)))
-        except (*PASSED_BY, DataError) as error:
-            text = error if isinstance(error, SrganError) else f"{type(error).__name__}: {error}"
-            typer.secho(f"{path}: {text}", fg="red", err=True)
-            num_failed += 1
-    if num_failed:
-        typer.echo(f"{num_failed} of {len(files)} photos could not be used", err=True)
+    outcomes = []
+    sizes = [_size_bytes(path) for path, _ in files]
+    before, total = 0, sum(sizes)
+    with progress_bar(what) as progress:
+        for (path, target), size in zip(files, sizes, strict=True):
+            progress(before, total)
+            share = partial(_report, progress, before, size, total)
+            outcomes.append(_changed(path, target, change, share))
+            before += size
+            if not as_json and outcomes[-1].result is not None:
+                typer.echo(outcomes[-1].result)
+    failed = [each for each in outcomes if each.error]
+    if as_json:
+        counts = {"num_done": len(outcomes) - len(failed), "num_failed": len(failed)}
+        print_json({"photos": outcomes, **counts})
+    if failed:
+        say(f"{len(failed)} of {len(files)} photos could not be used")
         raise typer.Exit(1)
+
+
+def _report(progress: Progress, before: float, size: float, total: float, done: float) -> None:
+    progress(before + done * size, total)
+
+
+def _changed(
+    path: Path, target: Path, change: Callable[[Path, Path, Share], Path], share: Share
+) -> _Outcome:
+    try:
+        return _Outcome(str(path), str(change(path, target, share)))
+    except ImageError as error:
+        complain(f"{path}: {error}")
+        return _Outcome(str(path), error={"reason": error.reason, "detail": error.detail})
+    except (*PASSED_BY, DataError) as error:
+        name = type(error).__name__
+        complain(f"{path}: {error if isinstance(error, SrganError) else f'{name}: {error}'}")
+        return _Outcome(str(path), error={"reason": name, "detail": str(error)})
+
+
+def _size_bytes(path: Path) -> int:
+    """Bytes of a file, to weigh it by; 1 where that is not known."""
+    try:
+        return max(1, path.stat().st_size)
+    except OSError:
+        return 1
+
+
+def _require_files(command: str, source: Path, destination: Path) -> None:
+    """Raise `ConfigError` for an address, and for the ``-`` of commands that read pipes."""
+    if "-" in (str(source), str(destination)):
+        raise ConfigError(
+            f"`srgan {command}` reads and writes files, not pipes: give paths in place of -. "
+            "A file of that name needs its folder: $PWD/-"
+        )
+    addresses = [_address(place) for place in (source, destination)]
+    for address in addresses:
+        if "://" not in address:
+            continue
+        remedy = "copy the photos to this disk first"
+        if command == "upscale" and address.startswith("s3://"):
+            remedy = (
+                "photos in S3 are upscaled by the flow, with a registered model: prefect "
+                f"deployment run upscale/upscale --param source={addresses[0]} "
+                f"--param destination={addresses[1]} --param model=models:/NAME@champion"
+            )
+        raise ConfigError(f"{address} is not on this disk; {remedy}")
+
+
+def _address(place: Path) -> str:
+    """An absolute path, or the address that `Path` has shortened to one slash."""
+    scheme, colon, rest = str(place).partition(":/")
+    is_address = colon and scheme.isalnum() and not place.exists()
+    return f"{scheme}://{rest}" if is_address else str(place.absolute())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from srgan.disk import write_atomically
-from srgan.errors import DataError, ImageError
+from srgan.errors import ConfigError, DataError, ImageError
 from srgan.images.decode import decode_in_8_bits
 from srgan.images.photo import Photo
 from srgan.images.rows import encode_into
@@ -62,17 +62,18 @@ def plan_files(
     Relative paths are kept. `format` of the results is ``same``, a format's name, or ``lossless``
     (JPEG and WebP become PNG). For one photo, the destination may also be a file, whose suffix then
     sets the format. A result that cannot be written in its format gets `rerouted` appended to its
-    name. `DataError` before anything is written if a path is missing, a photo would be overwritten,
-    the destination lies in the source, or two photos have the same destination.
+    name. Before anything is written, `ConfigError` if a path is missing, a photo would be
+    overwritten or the destination lies in the source, and `DataError` if the source holds no photos
+    or two photos have the same destination.
     """
     if source.is_dir():
         return _plan_folder(source, destination, format, rerouted)
     if not source.is_file():
-        raise DataError(f"{source} does not exist")
+        raise ConfigError(f"{source} does not exist")
     if destination.suffix.lower() in _FORMATS and not destination.is_dir():
         named = file_format(destination)
         if format in _SUFFIX_OF and format != named:
-            raise DataError(f"{destination} says {named}, not {format}; leave --format out")
+            raise ConfigError(f"{destination} says {named}, not {format}; leave --format out")
         return [_distinct(source, destination)]
     _check_folder(source, destination)
     return [_distinct(source, destination / _result_name(source, format))]
@@ -123,7 +124,7 @@ def _plan_folder(
     _check_folder(source, destination)
     inside = source.resolve()
     if destination.resolve().is_relative_to(inside):
-        raise DataError(
+        raise ConfigError(
             f"{destination} is {source} or lies inside it, so results would become sources; "
             "choose a folder outside"
         )
@@ -132,7 +133,7 @@ def _plan_folder(
         name = _result_name(photo, format)
         target = destination / photo.relative_to(source).with_name(name)
         if target.resolve().is_relative_to(inside):
-            raise DataError(f"the result of {photo} would be {target}, inside {source}")
+            raise ConfigError(f"the result of {photo} would be {target}, inside {source}")
         if target in taken:
             raise DataError(_both(taken[target], photo, target))
         taken[target] = photo
@@ -164,7 +165,7 @@ def _is_photo(path: Path) -> bool:
 
 def _check_folder(source: Path, destination: Path) -> None:
     if destination.is_file():
-        raise DataError(f"{destination} is a file; the results of {source} need a folder")
+        raise ConfigError(f"{destination} is a file; the results of {source} need a folder")
 
 
 def _result_name(photo: Path, format: str) -> str:
@@ -182,5 +183,5 @@ def _both(one: Path, other: Path, target: Path) -> str:
 
 def _distinct(source: Path, target: Path) -> tuple[Path, Path]:
     if target.exists() and target.samefile(source):
-        raise DataError(f"the result would overwrite {source}; choose another destination")
+        raise ConfigError(f"the result would overwrite {source}; choose another destination")
     return source, target

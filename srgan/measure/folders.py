@@ -1,6 +1,6 @@
 """PSNR, SSIM and distances of a folder of results against a folder of originals."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +34,29 @@ class FolderQuality(Ref):
 
 
 def compare_folders(
-    hr: Path, sr: Path, *, scale: int, distances: Sequence[Distance] = ()
+    hr: Path,
+    sr: Path,
+    *,
+    scale: int,
+    distances: Sequence[Distance] = (),
+    progress: Callable[[float, float], object] = lambda done, total: None,
 ) -> FolderQuality:
     """Compare the photos of two folders by stem; a border of `scale` pixels is left out.
 
     Where sides differ by less than `scale`, the longer one is cropped at the right or the bottom:
     a result is that much smaller when `scale` does not divide its original. The original decides
     what is measured. A grayscale one is compared with the luma of a result in colours; an RGB one
-    is measured on luma, even if its three channels are equal. `DataError` names the files that have
+    is measured on luma, even if its three channels are equal. `progress` is told how many of how
+    many images are measured. `DataError` names the files that have
     no partner or do not fit.
     """
     originals, results = find_photos(hr), find_photos(sr)
     _check_partners(originals.keys() - results.keys(), "result", sr)
     _check_partners(results.keys() - originals.keys(), "original", hr)
-    images = {
-        stem: _measure(originals[stem], results[stem], scale, distances) for stem in originals
-    }
+    images = {}
+    for stem in originals:
+        images[stem] = _measure(originals[stem], results[stem], scale, distances)
+        progress(len(images), len(originals))
     return FolderQuality(mean=mean_figures(list(images.values())), images=images)
 
 

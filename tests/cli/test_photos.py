@@ -5,6 +5,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,7 +89,7 @@ def test_weights_of_others_are_imported_and_upscale(photos: Path, tmp_path: Path
         upscale(photos / "one.png", target, model=str(file), precision="fp32")
         np.testing.assert_array_equal(read_photo(target).pixels, expected)
     done = srgan("import-weights", str(weights))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "exists; choose another one with --to" in done.stderr
 
 
@@ -134,7 +136,7 @@ def test_lower_precision_is_the_default_and_close_to_fp32(photos: Path, tmp_path
 
 def test_a_budget_and_a_tile_change_no_pixel(photos: Path, tmp_path: Path) -> None:
     expected = Engine(Bicubic(4)).upscale(image(0))
-    for number, options in enumerate(({"memory": "900 MB"}, {"memory": "1.5GiB"}, {"tile": 20})):
+    for number, options in enumerate(({"memory": "900 mb"}, {"memory": "1.5GiB"}, {"tile": 20})):
         target = tmp_path / f"{number}.png"
         upscale(photos / "one.png", target, model="bicubic", **options)
         np.testing.assert_array_equal(read_photo(target).pixels, expected)
@@ -150,6 +152,53 @@ def test_a_plan_says_what_it_takes_and_writes_nothing(photos: Path, tmp_path: Pa
     assert not (tmp_path / "to").exists()
 
 
+def test_a_plan_in_json_is_its_numbers(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upscale(photos, tmp_path / "to", model="bicubic", plan=True, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["num_todo"], found["num_refused"]) == (2, 0)
+    assert found["output_megapixels"] == pytest.approx(2 * 160 * 192 / 1e6)
+    assert found["seconds"] > 0
+
+
+def test_results_in_json_are_one_document_and_failures_are_said_apart(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "bad.png").write_bytes(b"text")
+    with pytest.raises(Exit) as stopped:
+        upscale(photos, tmp_path / "to", model="bicubic", as_json=True)
+    said = capsys.readouterr()
+    assert stopped.value.exit_code == 1
+    found = json.loads(said.out)
+    assert (found["num_done"], found["num_failed"]) == (2, 1)
+    bad, one, _ = found["photos"]
+    assert one == {
+        "source": str(photos / "one.png"),
+        "result": str(tmp_path / "to" / "one.png"),
+        "error": None,
+    }
+    assert (bad["result"], bad["error"]["reason"]) == (None, "not_an_image")
+    assert f"{photos / 'bad.png'}: not_an_image" in said.err
+
+
+def test_a_terminal_sees_progress_within_a_photo(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    @contextmanager
+    def bar(what: str) -> Iterator[Callable[[float, float], None]]:
+        yield lambda done, total: seen.append(done / total)
+
+    monkeypatch.setattr("srgan.cli.photos.progress_bar", bar)
+    Image.fromarray(np.zeros((200, 300, 3), np.uint8)).save(photos / "wide.png")
+    upscale(photos, tmp_path / "to", model="bicubic", tile=144)
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0, 1)
+    assert len(seen) == 3 + 1 + 1 + 6, "three beginnings, and tiles of 144 pixels"
+
+
 def test_a_plan_refuses_a_disk_that_is_too_small(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,9 +207,9 @@ def test_a_plan_refuses_a_disk_that_is_too_small(
         upscale(photos, tmp_path / "to", model="bicubic", plan=True)
 
 
-@pytest.mark.parametrize("memory", ["2", "2 GIB", "-1GiB", "lots", "1TiB", ""])
+@pytest.mark.parametrize("memory", ["2 GIGS", "-1GiB", "lots", "1.5.2GB", ""])
 def test_a_budget_that_is_no_size_is_refused(memory: str, photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"--memory '{memory}' is not a size; write it as 2GiB"):
+    with pytest.raises(ConfigError, match=f"--memory '{memory}' is not a size; write it as 20GiB"):
         upscale(photos, tmp_path / "large", model="bicubic", memory=memory)
 
 
@@ -221,14 +270,14 @@ def test_a_file_that_is_larger_than_any_photo_is_not_read(
 def test_whatever_one_photo_causes_the_others_are_done(
     error: Exception, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def change(photo: Path, target: Path) -> Path:
+    def change(photo: Path, target: Path, share: Callable[[float], None]) -> Path:
         if photo.name == "bad.png":
             raise error
         return target
 
     files = [(Path(name), Path("to", name)) for name in ("bad.png", "good.png")]
     with pytest.raises(Exit) as stopped:
-        _change_all(files, change)
+        _change_all(files, change, what="testing")
     said = capsys.readouterr()
     assert stopped.value.exit_code == 1
     assert said.out == "to/good.png\n"
@@ -237,7 +286,7 @@ def test_whatever_one_photo_causes_the_others_are_done(
 
 def test_what_the_user_gave_wrong_is_a_message_and_no_traceback(tmp_path: Path) -> None:
     done = srgan("degrade", str(tmp_path / "missing"), str(tmp_path))
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {tmp_path / 'missing'} does not exist\n"
 
 
@@ -334,7 +383,7 @@ def test_interpolation_has_any_scale(
 ) -> None:
     upscale(photos / "one.png", tmp_path / "a.png", model="bicubic", scale=scale)
     assert read_photo(tmp_path / "a.png").pixels.shape[0] == height
-    with pytest.raises(ConfigError, match="--scale 17: bicubic takes 1 to 16"):
+    with pytest.raises(ConfigError, match="scale 17: bicubic takes 1 to 16"):
         upscale(photos, tmp_path / "large", model="bicubic", scale=17)
 
 
@@ -380,9 +429,9 @@ def test_16_bits_and_pages_come_out_as_they_went_in(photos: Path, tmp_path: Path
 
 
 def test_photos_are_never_overwritten(photos: Path) -> None:
-    with pytest.raises(DataError, match=r"would overwrite .*one\.png"):
+    with pytest.raises(ConfigError, match=r"would overwrite .*one\.png"):
         upscale(photos / "one.png", photos, model="bicubic")
-    with pytest.raises(DataError, match="lies inside it, so results would become sources"):
+    with pytest.raises(ConfigError, match="lies inside it, so results would become sources"):
         upscale(photos, photos, model="bicubic")
 
 
