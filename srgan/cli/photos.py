@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from srgan.cli.console import AsJson, complain, print_json, say
-from srgan.cli.progress import Progress, progress_bar
+from srgan.cli.progress import ProgressBar
 from srgan.errors import (
     PASSED_BY,
     CheckpointError,
@@ -138,7 +138,7 @@ def upscale(
     with Decoders(1) as decoders:
         upscaler = FileUpscaler(engine, decoders.decode, sizing, oversize, quality, subsampling)
         if plan:
-            with progress_bar("measuring") as progress:
+            with ProgressBar("measuring") as progress:
                 forecast = forecast_files(files, upscaler, progress)
             print_json(forecast) if as_json else typer.echo(forecast.text)
         else:
@@ -176,7 +176,7 @@ def evaluate(
     from srgan.measure.folders import compare_folders, quality_table
 
     distances = _open_distances(distance or [], lpips=lpips)
-    with progress_bar("measuring") as progress:
+    with ProgressBar("measuring") as progress:
         quality = compare_folders(hr, sr, scale=scale, distances=distances, progress=progress)
     print_json(quality) if as_json else typer.echo(quality_table(quality))
 
@@ -224,13 +224,21 @@ def _perceptual_weights(network: "FeatureNetwork", source: str) -> bytes:
 
 
 @dataclass(frozen=True)
+class _Failure:
+    """Why there is no result."""
+
+    reason: str
+    """One of those of a bulk run's records, or the name of an error."""
+    detail: str
+
+
+@dataclass(frozen=True)
 class _Outcome:
     """One photo, and its result or why there is none."""
 
     source: str
     result: str | None = None
-    error: dict[str, str] | None = None
-    """Reason, one of those of a bulk run's records or the name of an error, and detail."""
+    error: _Failure | None = None
 
 
 def _change_all(
@@ -244,14 +252,19 @@ def _change_all(
     outcomes = []
     sizes = [_size_bytes(path) for path, _ in files]
     before, total = 0, sum(sizes)
-    with progress_bar(what) as progress:
+    with ProgressBar(what) as bar:
         for (path, target), size in zip(files, sizes, strict=True):
-            progress(before, total)
-            share = partial(_report, progress, before, size, total)
-            outcomes.append(_changed(path, target, change, share))
+            bar(before, total)
+            outcome, said = _changed(
+                path, target, change, partial(_report, bar, before, size, total)
+            )
+            outcomes.append(outcome)
             before += size
-            if not as_json and outcomes[-1].result is not None:
-                typer.echo(outcomes[-1].result)
+            with bar.paused():
+                if outcome.error:
+                    complain(f"{path}: {said}")
+                elif not as_json:
+                    typer.echo(said)
     failed = [each for each in outcomes if each.error]
     if as_json:
         counts = {"num_done": len(outcomes) - len(failed), "num_failed": len(failed)}
@@ -261,22 +274,23 @@ def _change_all(
         raise typer.Exit(1)
 
 
-def _report(progress: Progress, before: float, size: float, total: float, done: float) -> None:
-    progress(before + done * size, total)
+def _report(bar: ProgressBar, before: float, size: float, total: float, done: float) -> None:
+    bar(before + done * size, total)
 
 
 def _changed(
     path: Path, target: Path, change: Callable[[Path, Path, Share], Path], share: Share
-) -> _Outcome:
+) -> tuple[_Outcome, str]:
+    """Make one result; the text is the line for people."""
     try:
-        return _Outcome(str(path), str(change(path, target, share)))
+        result = str(change(path, target, share))
+        return _Outcome(str(path), result), result
     except ImageError as error:
-        complain(f"{path}: {error}")
-        return _Outcome(str(path), error={"reason": error.reason, "detail": error.detail})
+        return _Outcome(str(path), error=_Failure(error.reason, error.detail)), str(error)
     except (*PASSED_BY, DataError) as error:
         name = type(error).__name__
-        complain(f"{path}: {error if isinstance(error, SrganError) else f'{name}: {error}'}")
-        return _Outcome(str(path), error={"reason": name, "detail": str(error)})
+        said = str(error) if isinstance(error, SrganError) else f"{name}: {error}"
+        return _Outcome(str(path), error=_Failure(name, str(error))), said
 
 
 def _size_bytes(path: Path) -> int:

@@ -5,8 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +19,7 @@ from typer import Exit
 
 from srgan.bulk import decoders
 from srgan.cli.photos import _change_all, evaluate, upscale
+from srgan.cli.progress import ProgressBar
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, ConfigError, DataError, StorageError
 from srgan.images import Photo, decode
@@ -187,11 +187,7 @@ def test_a_terminal_sees_progress_within_a_photo(
 ) -> None:
     seen: list[float] = []
 
-    @contextmanager
-    def bar(what: str) -> Iterator[Callable[[float, float], None]]:
-        yield lambda done, total: seen.append(done / total)
-
-    monkeypatch.setattr("srgan.cli.photos.progress_bar", bar)
+    monkeypatch.setattr(ProgressBar, "__call__", lambda bar, done, total: seen.append(done / total))
     Image.fromarray(np.zeros((200, 300, 3), np.uint8)).save(photos / "wide.png")
     upscale(photos, tmp_path / "to", model="bicubic", tile=144)
     assert seen == sorted(seen)
