@@ -51,7 +51,7 @@ def load(
     registered model holds is run.
 
     `ConfigError` if there is no such model, `CheckpointError` for a file that cannot be read,
-    `RegistryError` for a version that does not exist.
+    `RegistryError` for a version that does not exist and a registry that does not answer.
     """
     name = os.fspath(model)
     if name in _INTERPOLATIONS:
@@ -160,10 +160,14 @@ def _registered(address: str, settings: "Settings | None") -> Generator:
     # MLflow takes seconds to import.
     from srgan.models.interchange import load_generator
     from srgan.services.mlflow_models import Registry
+    from srgan.services.mlflow_runs import mlflow_errors, require_answer
     from srgan.settings import Settings
 
-    registry = Registry(settings or Settings())
-    return load_generator(registry.load_generator_bytes(registry.resolve(address)))
+    settings = settings or Settings()
+    require_answer(settings)
+    with mlflow_errors(explain=settings):
+        registry = Registry(settings)
+        return load_generator(registry.load_generator_bytes(registry.resolve(address)))
 
 
 def _read(name: str) -> Generator:

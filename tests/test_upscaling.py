@@ -11,7 +11,7 @@ from PIL import Image
 
 import srgan
 from srgan.config import GeneratorConfig
-from srgan.errors import CheckpointError, ConfigError, ImageError
+from srgan.errors import CheckpointError, ConfigError, ImageError, RegistryError
 from srgan.images import Photo
 from srgan.inference.engine import Engine
 from srgan.inference.ensemble import SelfEnsemble
@@ -19,6 +19,7 @@ from srgan.inference.memory import PROCESS_BYTES
 from srgan.models.interchange import dump_generator
 from srgan.models.interpolation import Bicubic, Nearest
 from srgan.resize import resample
+from srgan.settings import Settings
 from tests.support.networks import random_generator
 
 CONFIG = GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4)
@@ -56,6 +57,14 @@ def test_a_file_is_loaded_as_the_command_loads_it(weights: Path, tmp_path: Path)
         srgan.load(tmp_path / "text.pth")
     with pytest.raises(ConfigError, match=r"no model 'lanczos'.*nearest, bilinear, bicubic, a wei"):
         srgan.load("lanczos")
+
+
+def test_a_registry_that_does_not_answer_is_named_at_once() -> None:
+    away = Settings(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    with pytest.raises(RegistryError, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"):
+        srgan.load("models:/leaves-x4@champion", away)
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI is not set"):
+        srgan.load("models:/leaves-x4@champion", Settings(MLFLOW_TRACKING_URI=None))
 
 
 def test_an_interpolation_is_loaded_by_its_name_at_any_scale() -> None:

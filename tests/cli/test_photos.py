@@ -193,6 +193,7 @@ def test_a_terminal_sees_progress_within_a_photo(
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0, 1)
     assert len(seen) == 3 + 1 + 1 + 6, "three beginnings, and tiles of 144 pixels"
+    assert len(set(seen)) == 1 + 1 + 1 + 6, "a photo begins where the one before ended"
 
 
 def test_a_plan_refuses_a_disk_that_is_too_small(
