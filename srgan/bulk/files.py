@@ -5,8 +5,8 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -19,7 +19,14 @@ from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, reroute_suffix
 from srgan.bulk.run import Stamp
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import ImageError
-from srgan.images.files import MAX_PIXELS, file_format, read_bytes, size_bytes, write_photo
+from srgan.images.files import (
+    MAX_PIXELS,
+    FileResult,
+    file_format,
+    read_bytes,
+    size_bytes,
+    write_photo,
+)
 from srgan.images.photo import Photo
 from srgan.inference.engine import Engine
 from srgan.readable import printable
@@ -114,33 +121,34 @@ class FileUpscaler:
     jpeg_quality: int
     jpeg_subsampling: str
     existing: Existing
-    kept: list[Path] = field(default_factory=list)
-    """Results that an earlier run had made."""
 
-    def __call__(self, source: Path, target: Path) -> Path:
+    def __call__(
+        self, source: Path, target: Path, share: Callable[[float], object] = lambda done: None
+    ) -> FileResult:
         """Write the result to `target`, or beside it if it is too large for that format.
 
-        Returns where the result is. `ImageError`, before the network runs, for a photo that cannot
-        be read or written, and for a result that must not be written over.
+        Returns where the result is; `share` is told how much of the work is done. `ImageError`,
+        before the network runs, for a photo that cannot be read or written, and for a result that
+        must not be written over.
         """
         if self._keeps(source, target):
-            return target
+            return FileResult(target, kept=True)
         photo = self.read(source)
         wanted = file_format(target) or photo.format
         format = target_format(photo, wanted, self.oversize, self.sizing)
         if format != wanted:
             target = target.with_name(target.name + reroute_suffix(self.oversize))
             if self._keeps(source, target):
-                return target
+                return FileResult(target, kept=True)
         write_photo(
             target,
-            self.sizing.fitted(self.engine.upscale_photo(photo), photo),
+            self.sizing.fitted(self.engine.upscale_photo(photo, share), photo),
             format=format,
             jpeg_quality=self.jpeg_quality,
             jpeg_subsampling=self.jpeg_subsampling,
             before=lambda draft: self.existing.describe(source, target, draft),
         )
-        return target
+        return FileResult(target)
 
     def read(self, source: Path) -> Photo:
         """Read the photo in its own depth and with all its pages; `ImageError` with the reason."""
@@ -156,12 +164,9 @@ class FileUpscaler:
 
     def _keeps(self, source: Path, target: Path) -> bool:
         try:
-            keeps = self.existing.keeps(source, target)
+            return self.existing.keeps(source, target)
         except FileNotFoundError as error:
             raise ImageError("unreadable", str(error)) from error
-        if keeps:
-            self.kept.append(target)
-        return keeps
 
 
 def stamp_of_files(generator: "Generator", *settings: object) -> Stamp:
@@ -173,7 +178,7 @@ def stamp_of_files(generator: "Generator", *settings: object) -> Stamp:
     found = hashlib.sha256(config.encode())
     for name, tensor in sorted(generator.state_dict().items()):
         found.update(name.encode())
-        found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        found.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     kind = type(generator).__name__
     return Stamp(
         model=f"{kind} ×{generator.scale}@{found.hexdigest()[:16]}",
@@ -181,13 +186,19 @@ def stamp_of_files(generator: "Generator", *settings: object) -> Stamp:
     )
 
 
-def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Forecast:
+def forecast_files(
+    files: list[tuple[Path, Path]],
+    folder: Path,
+    upscaler: FileUpscaler,
+    progress: Callable[[float, float], object] = lambda done, total: None,
+) -> Forecast:
     """Forecast time and bytes from a few of the photos; the engine upscales a small part of each.
 
-    `files` are photos and the paths of their results; those that are kept or refused are counted
-    apart. `ConfigError` if that disk is too small.
+    `files` are photos and the paths of their results in `folder`; those that are kept or refused
+    are counted apart. `progress` is told how many of how many photos are measured. `ConfigError` if
+    that disk is too small.
     """
-    destination = str(files[0][1].parent.absolute())
+    destination = str(folder.absolute())
     fates = Counter[str]()
     todo = []
     for path, target in files:
@@ -195,7 +206,9 @@ def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Fo
         fates[fate] += 1
         todo += [(path, target)] if fate == "todo" else []
     measured = Throughput(measured_on="a few of the photos")
-    for path, target in spread(todo, len(todo)):
+    sample = list(spread(todo, len(todo)))
+    for number, (path, target) in enumerate(sample):
+        progress(number, len(sample))
         try:
             measured += Throughput(source_bytes=size_bytes(path))
             photo = upscaler.read(path)

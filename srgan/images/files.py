@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from srgan.disk import write_atomically
-from srgan.errors import DataError, ImageError, first_few
+from srgan.errors import ConfigError, DataError, ImageError, first_few
 from srgan.images.decode import decode_in_8_bits
 from srgan.images.entries import (
     FORMATS,
@@ -44,6 +44,16 @@ class FilePlan:
     """Entries of the source that cannot be read, with the reason."""
     in_folder: bool = True
     """False if the destination is the file of the only result."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """Result of one photo of a plan."""
+
+    path: Path
+    """Beside the planned one if the format was too small for it."""
+    kept: bool = False
+    """True if an earlier run had made it."""
 
 
 def find_photos(folder: Path) -> dict[str, Path]:
@@ -89,8 +99,9 @@ def plan_files(
     Relative paths are kept. `format` of the results is ``same``, a format's name, or ``lossless``
     (JPEG and WebP become PNG). For one photo, the destination may also be a file, whose suffix then
     sets the format. A result that cannot be written in its format gets `rerouted` appended to its
-    name. `DataError` before anything is written if a path is missing, a photo would be overwritten,
-    the destination lies in the source, or two photos have the same destination.
+    name. Before anything is written, `ConfigError` if a path is missing, a photo would be
+    overwritten or the destination lies in the source, and `DataError` if the source holds no photos
+    or two photos have the same destination.
     """
     if stat.S_ISDIR(mode_of(source)):
         return _plan_folder(source, destination, format, rerouted)
@@ -98,14 +109,14 @@ def plan_files(
         mode = source.stat().st_mode
     except OSError as error:
         if error.errno == errno.ENOENT and not source.is_symlink():
-            raise DataError(f"{source} does not exist") from error
+            raise ConfigError(f"{source} does not exist") from error
         raise DataError(f"{source}: unreadable: {explain(source, error)}") from error
     if not stat.S_ISREG(mode):
-        raise DataError(f"{source} is {NOT_A_FILE}")
+        raise ConfigError(f"{source} is {NOT_A_FILE}")
     named = file_format(destination)
     if named and not stat.S_ISDIR(mode_of(destination)):
         if format in _SUFFIX_OF and format != named:
-            raise DataError(f"{destination} says {named}, not {format}; leave --format out")
+            raise ConfigError(f"{destination} says {named}, not {format}; leave --format out")
         return FilePlan([_distinct(source, destination)], in_folder=False)
     _check_folder(source, destination)
     return FilePlan([_distinct(source, destination / _result_name(source, format))])
@@ -176,7 +187,7 @@ def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) ->
     # Not `Path.resolve`, which fails on links that lead back to themselves.
     inside = os.path.realpath(source)
     if _is_inside(destination, inside):
-        raise DataError(
+        raise ConfigError(
             f"{destination} is {source} or lies inside it, so results would become sources; "
             "choose a folder outside"
         )
@@ -186,7 +197,7 @@ def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) ->
         name = _result_name(photo, format)
         target = destination / photo.relative_to(source).with_name(name)
         if _is_inside(target, inside):
-            raise DataError(f"the result of {photo} would be {target}, inside {source}")
+            raise ConfigError(f"the result of {photo} would be {target}, inside {source}")
         if target in taken:
             raise DataError(_both(taken[target], photo, target))
         taken[target] = photo
@@ -204,7 +215,7 @@ def _is_inside(path: Path, folder: str) -> bool:
 
 def _check_folder(source: Path, destination: Path) -> None:
     if stat.S_ISREG(mode_of(destination)):
-        raise DataError(f"{destination} is a file; the results of {source} need a folder")
+        raise ConfigError(f"{destination} is a file; the results of {source} need a folder")
 
 
 def _result_name(photo: Path, format: str) -> str:
@@ -221,5 +232,5 @@ def _both(one: Path, other: Path, target: Path) -> str:
 
 def _distinct(source: Path, target: Path) -> tuple[Path, Path]:
     if mode_of(target) and target.samefile(source):
-        raise DataError(f"the result would overwrite {source}; choose another destination")
+        raise ConfigError(f"the result would overwrite {source}; choose another destination")
     return source, target
