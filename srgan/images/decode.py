@@ -145,19 +145,20 @@ def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> 
     else:
         image.load()
         colours, alpha = pixels.channels(image, bit_depth)
-    exif = metadata.exif(image, kind)
+    exif = metadata.exif(image, kind, source.data)
     if turned is None:
         turned = exif_block.orientation(exif) if exif else 1
     # Pillow has already turned the TIFFs that it loaded.
     turn = 1 if kind == "tiff" and not is_deep else turned
+    colours = pixels.upright(colours, turn)
     return Photo(
-        pixels=pixels.upright(colours, turn),
+        pixels=colours,
         alpha=None if alpha is None else pixels.upright(alpha, turn),
         format=kind,
         bit_depth=bit_depth,
         icc_profile=metadata.icc_profile(image),
-        exif=exif_block.reset_orientation(exif) if exif else None,
         dpi=metadata.dpi(image, exif, turned),
+        **metadata.carried(image, kind, source.data, exif, turned, colours),
     )
 
 

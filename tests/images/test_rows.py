@@ -182,14 +182,13 @@ def test_what_a_format_cannot_hold_is_refused_before_a_byte_is_written(
     assert (caught.value.reason, file.getvalue()) == (reason, b"")
 
 
-@pytest.mark.parametrize("kind", ["tiff", "bmp"])
-def test_formats_with_32_bit_offsets_refuse_more_than_4_gib(kind: str, tmp_path: Path) -> None:
+def test_a_bmp_of_more_than_4_gib_is_refused(tmp_path: Path) -> None:
     shape = (40_000, 40_000, 3)
     huge = SpooledPhoto.of(
         Photo(smooth(1, 1, 3)), Plane(tmp_path, shape, np.uint8), None
     )  # sparse: takes no space on the disk
     with pytest.raises(ImageError, match=r"too_large: 4\.5 GiB; .* choose png"):
-        encode_into(io.BytesIO(), huge, format=kind, jpeg_quality=90)
+        encode_into(io.BytesIO(), huge, format="bmp", jpeg_quality=90)
 
 
 class FullDisk(io.BytesIO):
