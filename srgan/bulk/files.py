@@ -27,24 +27,35 @@ class FileUpscaler:
     oversize: Oversize
     jpeg_quality: int
     jpeg_subsampling: str
+    compression: int
+    own_format: bool
+    """Results have the format of their photos, whatever the suffix; else that of their suffix."""
+    salvage: bool
 
-    def __call__(self, source: Path, target: Path) -> Path:
-        """Write the result to `target`, or beside it if it is too large for that format.
+    def __call__(self, source: Path, target: Path) -> tuple[Path, tuple[str, ...]]:
+        """Write the result to `target`, or beside it if it is too large for its format.
 
-        Returns where the result is. `ImageError`, before the network runs, for a photo that cannot
-        be read or written.
+        Returns where the result is, and the names of what it lost. `ImageError`, before the network
+        runs, for a photo that cannot be read or written.
         """
         photo = self.read(source)
-        wanted = file_format(target)
-        if target_format(photo, wanted, self.oversize, self.sizing) != wanted:
+        wanted = self.format(photo, target)
+        format = target_format(photo, wanted, self.oversize, self.sizing)
+        if format != wanted:
             target = target.with_name(target.name + reroute_suffix(self.oversize))
-        write_photo(
+        lost = write_photo(
             target,
             self.sizing.fitted(self.engine.upscale_photo(photo), photo),
+            format=format,
             jpeg_quality=self.jpeg_quality,
             jpeg_subsampling=self.jpeg_subsampling,
+            compression=self.compression,
         )
-        return target
+        return target, lost
+
+    def format(self, photo: Photo, target: Path) -> str:
+        """Format of the result of a photo, unless it is too large for it."""
+        return photo.format if self.own_format else file_format(target)
 
     def read(self, source: Path) -> Photo:
         """Read the photo in its own depth and with all its pages; `ImageError` with the reason."""
@@ -53,7 +64,7 @@ class FileUpscaler:
             data = source.read_bytes()
         except OSError as error:
             raise ImageError("unreadable", str(error)) from error
-        return self.decode(data, max_pixels=MAX_PIXELS)
+        return self.decode(data, max_pixels=MAX_PIXELS, salvage=self.salvage)
 
 
 def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Forecast:
@@ -72,8 +83,9 @@ def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Fo
         engine = upscaler.engine
         size_bytes = encoded_bytes(
             photo,
-            format=file_format(target),
+            format=upscaler.format(photo, target),
             jpeg_quality=upscaler.jpeg_quality,
+            compression=upscaler.compression,
             sizing=upscaler.sizing,
         )
         computed = engine.scale**2 * sum(page.num_pixels for page in (photo, *photo.pages)) / 1e6

@@ -24,6 +24,7 @@ from srgan.refs import Sums
 
 Outcome = Literal["done", "skipped", "failed"]
 
+LOST_SEP = "; "
 _MAX_FAILURES = 20
 _MAX_DETAIL_CHARS = 500
 
@@ -49,6 +50,8 @@ class Record:
     reason: str = ""
     """Short stable name of the failure, such as ``truncated``."""
     detail: str = ""
+    lost: str = ""
+    """Names of what the source has and the output does not, separated by ``; ``."""
     width: int = 0
     """Width and height of the output in pixels; 0 unless done."""
     height: int = 0
@@ -60,6 +63,8 @@ class Record:
 
 
 _TYPES: dict[Any, Any] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_NEWEST = "lost"
+"""A column that parts of earlier releases do not have."""
 _SCHEMA = pa.schema(
     [pa.field(f.name, _TYPES.get(f.type, pa.string()), nullable=False) for f in fields(Record)]
 )
@@ -113,7 +118,10 @@ def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:
 
 def _read(data: bytes, key: str, names: list[str]) -> pa.Table:
     try:
-        return pq.read_table(BytesIO(data), columns=names).select(names)
+        table = pq.read_table(BytesIO(data), columns=names)
+        if _NEWEST in names and _NEWEST not in table.column_names:
+            table = table.append_column(_NEWEST, pa.array([""] * table.num_rows))
+        return table.select(names)
     except (pa.ArrowException, KeyError) as error:
         raise DataError(
             f"{key} is not a readable part of upscaling records ({error}); "
@@ -127,12 +135,16 @@ class Tally(Sums):
     num_done: int = 0
     num_skipped: int = 0
     num_failed: int = 0
+    num_lossy: int = 0
+    """Outputs that do not have everything that their sources have."""
     input_bytes: int = 0
     output_bytes: int = 0
     output_megapixels: float = 0.0
     seconds: dict[str, float] = Field(default_factory=dict)
     """Summed over images by stage of the work; stages overlap, so this exceeds the wall time."""
     reasons: dict[str, int] = Field(default_factory=dict)
+    losses: dict[str, int] = Field(default_factory=dict)
+    """How many outputs lost what, by name."""
     failures: dict[str, str] = Field(default_factory=dict)
     """The first failed keys with error class, reason and detail."""
 
@@ -151,6 +163,7 @@ def tally(records: Iterable[Record]) -> Tally:
         num_done=len(done),
         num_skipped=sum(row.outcome == "skipped" for row in rows),
         num_failed=len(failed),
+        num_lossy=sum(bool(row.lost) for row in done),
         input_bytes=sum(row.source_bytes for row in done),
         output_bytes=sum(row.destination_bytes for row in done),
         output_megapixels=sum(row.width * row.height for row in done) / 1e6,
@@ -159,6 +172,7 @@ def tally(records: Iterable[Record]) -> Tally:
             for stage in ("read", "decode", "upscale", "encode", "write")
         },
         reasons=dict(Counter(row.reason for row in failed)),
+        losses=dict(Counter(name for row in done if row.lost for name in row.lost.split(LOST_SEP))),
         failures={
             row.source_key: f"{row.error} {row.reason}: {row.detail}"
             for row in failed[:_MAX_FAILURES]

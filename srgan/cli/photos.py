@@ -41,9 +41,8 @@ def degrade(
     from srgan.images.files import plan_files, read_photo, write_photo
     from srgan.images.resample import shrink
 
-    def shrunk(photo: Path, target: Path) -> Path:
-        write_photo(target, shrink(read_photo(photo), scale))
-        return target
+    def shrunk(photo: Path, target: Path) -> tuple[Path, tuple[str, ...]]:
+        return target, write_photo(target, shrink(read_photo(photo), scale))
 
     _change_all(plan_files(source, destination), shrunk)
 
@@ -80,6 +79,13 @@ def upscale(
     subsampling: Annotated[
         Literal["4:4:4", "4:2:2", "4:2:0"], typer.Option(help="Colour subsampling of JPEG results")
     ] = "4:4:4",
+    compression: Annotated[
+        int, typer.Option(min=0, max=9, help="PNG and TIFF results: 0 is fastest, 9 smallest")
+    ] = 6,
+    salvage: Annotated[
+        bool,
+        typer.Option("--salvage", help="Upscale JPEGs that end too early as viewers show them"),
+    ] = False,
     precision: Annotated[
         Literal["fp32", "auto"],
         typer.Option(help="fp32 is exact; auto is three times as fast on processors with bf16"),
@@ -135,7 +141,18 @@ def upscale(
         growth=sizing.growth,
     )
     with Decoders(1) as decoders:
-        upscaler = FileUpscaler(engine, decoders.decode, sizing, oversize, quality, subsampling)
+        upscaler = FileUpscaler(
+            engine=engine,
+            decode=decoders.decode,
+            sizing=sizing,
+            oversize=oversize,
+            jpeg_quality=quality,
+            jpeg_subsampling=subsampling,
+            compression=compression,
+            # A file named as the destination says its format by its suffix.
+            own_format=format == "same" and files[0][1] != destination,
+            salvage=salvage,
+        )
         if plan:
             typer.echo(forecast_files(files, upscaler).text)
         else:
@@ -234,12 +251,17 @@ def _open_generator(model: str, scale: float | None) -> "Generator":
     return open_generator(model, others=interpolations)
 
 
-def _change_all(files: list[tuple[Path, Path]], change: Callable[[Path, Path], Path]) -> None:
-    """Make a result of each photo; name and skip those that cannot be used."""
+def _change_all(
+    files: list[tuple[Path, Path]], change: Callable[[Path, Path], tuple[Path, tuple[str, ...]]]
+) -> None:
+    """Make a result of each photo; name what it lost, name and skip those that cannot be used."""
     num_failed = 0
     for path, target in files:
         try:
-            typer.echo(str(change(path, target)))
+            result, lost = change(path, target)
+            typer.echo(str(result))
+            if lost:
+                typer.secho(f"{path}: lost: {', '.join(lost)}", fg="yellow", err=True)
         except (*PASSED_BY, DataError) as error:
             text = error if isinstance(error, SrganError) else f"{type(error).__name__}: {error}"
             typer.secho(f"{path}: {text}", fg="red", err=True)

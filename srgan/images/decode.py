@@ -9,7 +9,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import EXTRASAMPLES, TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, deep, exif_block, metadata, pixels, png
+from srgan.images import containers, deep, exif_block, jpeg, metadata, pixels, png
 from srgan.images.containers import Format
 from srgan.images.photo import Photo
 from srgan.images.readers import DEEP, READERS, Source
@@ -20,7 +20,7 @@ _CR2 = b"II*\0\x10\0\0\0CR\x02"  # a TIFF header; its first image is a preview n
 _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
-def decode(data: bytes, *, max_pixels: int) -> Photo:
+def decode(data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
     """Decode a JPEG, PNG, WebP, TIFF or BMP file and verify that it is complete.
 
     16 bits stay 16. All pages of a TIFF and all frames of a WebP are kept, but not reduced
@@ -30,8 +30,29 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     is `ImageError` with the reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``,
     ``truncated`` or ``corrupt``. Pillow's own limit of 179 million pixels also applies to WebP and
     TIFF.
+
+    With `salvage`, a JPEG that ends too early is read as viewers show it, the rest gray, and says
+    so in `Photo.lost`.
     """
-    return _decode(data, max_pixels, as_it_is=True)
+    try:
+        return _decode(data, max_pixels, as_it_is=True)
+    except ImageError as error:
+        if not salvage or error.reason != "truncated" or containers.recognise(data) != "jpeg":
+            raise
+        photo = _salvaged(data, max_pixels)
+        if photo is None:
+            raise
+        return photo
+
+
+def _salvaged(data: bytes, max_pixels: int) -> Photo | None:
+    """Read a JPEG up to where it ends; None if that is before its pixels."""
+    try:
+        # At a marker libjpeg ends the picture, and goes on with what it has.
+        photo = _decode(data + jpeg.END, max_pixels, as_it_is=True)
+    except ImageError:
+        return None
+    return replace(photo, lost=("end of the file", *photo.lost))
 
 
 def decode_in_8_bits(data: bytes, *, max_pixels: int) -> Photo:

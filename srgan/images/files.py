@@ -6,6 +6,7 @@ from pathlib import Path
 from srgan.disk import write_atomically
 from srgan.errors import DataError, ImageError
 from srgan.images.decode import decode_in_8_bits
+from srgan.images.encode import COMPRESSION
 from srgan.images.photo import Photo
 from srgan.images.rows import encode_into
 
@@ -96,22 +97,26 @@ def write_photo(
     path: Path,
     photo: Photo,
     *,
+    format: str | None = None,
     jpeg_quality: int = _JPEG_QUALITY,
     jpeg_subsampling: str = "4:4:4",
-) -> None:
-    """Encode by the suffix and write atomically; create missing folders.
+    compression: int = COMPRESSION,
+) -> tuple[str, ...]:
+    """Encode in `format`, or by the suffix, and write atomically; create missing folders.
 
-    `DataError` if the file cannot be written.
+    Returns the names of what the photo's own file had and this one does not. `DataError` if the
+    file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as draft, draft.open("wb") as file:
-            encode_into(
+            return encode_into(
                 file,
                 photo,
-                format=file_format(path),
+                format=format or file_format(path),
                 jpeg_quality=jpeg_quality,
                 jpeg_subsampling=jpeg_subsampling,
+                compression=compression,
             )
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}") from error

@@ -15,7 +15,7 @@ from srgan.errors import ImageError
 from srgan.images import jpeg, webp
 from srgan.images.deep import vips
 from srgan.images.encode import COMPRESSION, check_writable, encode
-from srgan.images.losses import held
+from srgan.images.losses import all_lost, held
 from srgan.images.photo import Photo, to_8_bits
 from srgan.images.spool import Plane, SpooledPhoto
 from srgan.images.tiff import write_tiff
@@ -39,15 +39,18 @@ def encode_into(
     jpeg_quality: int,
     jpeg_subsampling: str = "4:4:4",
     compression: int = COMPRESSION,
-) -> None:
+) -> tuple[str, ...]:
     """Encode into an empty file as `encode` does, but a `SpooledPhoto` some rows at a time.
 
     A `SpooledPhoto` is never in memory as a whole, except for WebP, whose encoder needs that.
     Pixels and metadata are those of `encode`. Bytes may differ, because libvips compresses PNG,
     JPEG and WebP (it subsamples colours in both directions or not at all: 4:2:2 becomes 4:4:4).
+    Returns the names of what the photo's own file had and this one does not.
+
     Raises what `encode` raises, and ``no_space`` if the disk is full.
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
+    photo = held(photo, format)
     options: dict[str, Any] = {
         "format": format,
         "jpeg_quality": jpeg_quality,
@@ -56,11 +59,12 @@ def encode_into(
     }
     try:
         if isinstance(photo, SpooledPhoto) and not (photo.pages and format == "webp"):
-            _encode_rows(held(photo, format), file, **options)
+            _encode_rows(photo, file, **options)
         else:
             file.write(encode(photo, **options))
     except OSError as error:
         raise ImageError("no_space", f"the result could not be written: {error}") from error
+    return all_lost(photo)
 
 
 def _encode_rows(
