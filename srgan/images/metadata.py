@@ -149,8 +149,9 @@ def carried(
         if turn != 1:
             block = exif_block.turned(block, turn, *pixels.shape[:2])
             block = exif_block.with_thumbnail(block, lambda: _thumbnail(pixels))
-    if found.get("xmp") and turn != 1:
-        found["xmp"] = xmp.upright(found["xmp"])
+    if found.get("xmp"):
+        packet = xmp.upright(found["xmp"])
+        found["xmp"] = packet if turn == 1 else xmp.without_thumbnails(packet)
     return found | {"exif": block}
 
 

@@ -29,8 +29,13 @@ _PER_DOT = 10_000
 
 
 def upright(packet: bytes) -> bytes:
-    """Set the orientation to 1, and drop previews, which are not upright."""
-    return _without(_set(packet, "tiff:Orientation", "1"), _THUMBNAILS)
+    """Set the orientation to 1, whatever it was: that of EXIF has been applied."""
+    return _set(packet, "tiff:Orientation", "1")
+
+
+def without_thumbnails(packet: bytes) -> bytes:
+    """Drop previews, which are not turned with the picture."""
+    return _without(packet, _THUMBNAILS)
 
 
 def of_one_image(packet: bytes) -> bytes:

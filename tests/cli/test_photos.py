@@ -221,10 +221,10 @@ def test_a_file_that_is_larger_than_any_photo_is_not_read(
 def test_whatever_one_photo_causes_the_others_are_done(
     error: Exception, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def change(photo: Path, target: Path) -> Path:
+    def change(photo: Path, target: Path) -> tuple[Path, tuple[str, ...]]:
         if photo.name == "bad.png":
             raise error
-        return target
+        return target, ()
 
     files = [(Path(name), Path("to", name)) for name in ("bad.png", "good.png")]
     with pytest.raises(Exit) as stopped:
