@@ -118,8 +118,9 @@ def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:
 
 def _read(data: bytes, key: str, names: list[str]) -> pa.Table:
     try:
-        table = pq.read_table(BytesIO(data), columns=names)
-        if _NEWEST in names and _NEWEST not in table.column_names:
+        is_whole = _NEWEST in names
+        table = pq.read_table(BytesIO(data), columns=None if is_whole else names)
+        if is_whole and _NEWEST not in table.column_names:
             table = table.append_column(_NEWEST, pa.array([""] * table.num_rows))
         return table.select(names)
     except (pa.ArrowException, KeyError) as error:
