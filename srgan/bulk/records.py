@@ -75,6 +75,7 @@ def to_parquet(records: Iterable[Record]) -> bytes:
     rows = [asdict(record) for record in records]
     for row in rows:
         row["detail"] = row["detail"][:_MAX_DETAIL_CHARS]
+        row["lost"] = row["lost"][:_MAX_DETAIL_CHARS]
     buffer = BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), buffer, compression="zstd")
     return buffer.getvalue()

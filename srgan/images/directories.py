@@ -66,7 +66,7 @@ def text(value: str) -> Tag:
 
 
 def plain(values: bytes) -> Tag:
-    """Make a tag of bytes without a meaning of their own."""
+    """Make a tag of bytes whose meaning TIFF does not know."""
     return Tag(UNDEFINED, len(values), values)
 
 

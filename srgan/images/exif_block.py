@@ -120,35 +120,29 @@ def has_thumbnail(block: bytes) -> bool:
 
 def with_thumbnail(block: bytes, draw: Callable[[], bytes]) -> bytes:
     """Replace the thumbnail by the JPEG that `draw` makes; drop one that is not a JPEG."""
-    found = {entry.tag: entry for entry in _preview(block)}
-    if not found:
-        return block
-    if not {_PREVIEW, _PREVIEW_BYTES} <= found.keys():
+    place = _preview_place(block)
+    if place is None:
         return without_thumbnail(block)
+    pointer, length, at, end = place
     result, drawn = bytearray(block), draw()
-    at = _START + found[_PREVIEW].numbers(block)[0]
-    end = min(at + found[_PREVIEW_BYTES].numbers(block)[0], len(block))
-    result[at:end] = bytes(max(0, end - at))  # the old one must not be found by its first bytes
+    result[at:end] = bytes(end - at)  # the old one must not be found by its first bytes
     if at + len(drawn) > end != len(block):
         at = len(block)
-        found[_PREVIEW].write_long(result, at - _START)
-    found[_PREVIEW_BYTES].write_long(result, len(drawn))
+    pointer.write_long(result, at - _START)
+    length.write_long(result, len(drawn))
     result[at : at + len(drawn)] = drawn
     return bytes(result)
 
 
 def without_thumbnail(block: bytes) -> bytes:
     """Drop the directory of the thumbnail; and its bytes, if the block ends with them."""
-    found = {entry.tag: entry for entry in _preview(block)}
-    if not found:
+    if not _preview(block):
         return block
     result = bytearray(block)
-    link = _link(block)
+    link, place = _link(block), _preview_place(block)
     result[link : link + 4] = bytes(4)
-    if {_PREVIEW, _PREVIEW_BYTES} <= found.keys():
-        at = _START + found[_PREVIEW].numbers(block)[0]
-        if at + found[_PREVIEW_BYTES].numbers(block)[0] >= len(block):
-            del result[at:]
+    if place is not None and place.end == len(block):
+        del result[place.at :]
     return bytes(result)
 
 
@@ -228,6 +222,23 @@ def _preview(block: bytes) -> list[_Entry]:
     at = _link(block)
     pointer = int.from_bytes(block[at : at + 4], _byte_order(block))
     return _entries(block, _START + pointer) if _first(block) and pointer else []
+
+
+class _Place(NamedTuple):
+    pointer: _Entry
+    length: _Entry
+    at: int
+    end: int
+
+
+def _preview_place(block: bytes) -> _Place | None:
+    """Find the bytes of a thumbnail, as far as the block has them; None if it is not a JPEG."""
+    found = {entry.tag: entry for entry in _preview(block) if entry.kind in (_SHORT, _LONG)}
+    pointer, length = found.get(_PREVIEW), found.get(_PREVIEW_BYTES)
+    if pointer is None or length is None:
+        return None
+    at = min(_START + pointer.numbers(block)[0], len(block))
+    return _Place(pointer, length, at, min(at + length.numbers(block)[0], len(block)))
 
 
 def _described(block: bytes) -> tuple[list[_Entry], list[_Entry], list[_Entry]]:

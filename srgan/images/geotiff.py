@@ -30,6 +30,8 @@ def read(tags: Mapping[int, Any]) -> tuple[GeoTag, ...]:
             numbers = tuple(kind(each) for each in (value if isinstance(value, tuple) else [value]))
         except (TypeError, ValueError, ArithmeticError):
             continue
+        if tag == KEYS and not all(0 <= number < 2**16 for number in numbers):
+            continue
         if len(numbers) % _IN_FLOATS.get(tag, 4) == 0:
             found.append((tag, numbers))
     return tuple(found)

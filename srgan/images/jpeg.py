@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from srgan.images import photoshop
+from srgan.images.directories import read_block
 from srgan.images.exif_block import EXIF_PREFIX
 from srgan.images.photo import Photo
 
@@ -21,6 +22,8 @@ _EXTENSION = b"http://ns.adobe.com/xmp/extension/\x00"
 _EXTENSION_HEAD = len(_EXTENSION) + 40
 """With a digest of 32 letters, the whole length and the offset of this part."""
 _SEVERAL = b"MPF\x00"
+_IMAGES, _IMAGE_BYTES, _PREVIEWS = 0xB002, 16, (0x010001, 0x010002)
+"""Tag that lists the images, bytes of each entry, and kinds that cameras give their previews."""
 _KNOWN = {
     *((0xE0, b"JFIF"), (0xE0, b"JFXX"), (0xE0, b"AVI1"), (0xE1, EXIF_PREFIX), (0xE1, _XMP)),
     *((0xE1, _EXTENSION), (0xE2, b"ICC_PROFILE\x00"), (0xE2, _SEVERAL), (0xEC, b"Ducky")),
@@ -32,9 +35,9 @@ _GAIN_MAP_ISO = b"urn:iso:std:iso:ts:21496:-1"
 _GAIN_MAPS = (b"hdrgm:", b"HDRGainMap", _GAIN_MAP_ISO)
 _VIDEOS = (b"ftypmp4", b"ftypisom", b"ftypqt", b"MotionPhoto_Data")
 _COMMENT, _EXIF, _PHOTOSHOP = 0xFE, 0xE1, 0xED
-_SCAN, _LAST, _ALONE = 0xDA, 0xD9, (0x01, *range(0xD0, 0xD9))
-_AFTER_PIXELS = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""The next marker in coded pixels; restarts belong to them."""
+_LAST, _ALONE = 0xD9, (0x01, 0xD8)
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""Begins a segment; within coded pixels there are only zeros and restarts after such a byte."""
 _MOST_PARTS = 64 * 2**20
 
 
@@ -58,6 +61,7 @@ def read(data: bytes) -> Carried:
     comments: list[bytes] = []
     parts: dict[int, bytes] = {}
     lost: list[str] = []
+    has_previews = False
     end = len(data)
     for segment in _segments(data):
         body = segment.body
@@ -73,9 +77,11 @@ def read(data: bytes) -> Carried:
             found = photoshop.read(body[len(photoshop.PREFIX) :])
             iptc = iptc or found.iptc
             lost += found.lost
+        elif body.startswith(_SEVERAL):
+            has_previews = has_previews or _has_only_previews(body[len(_SEVERAL) :])
         elif not _is_known(segment):
             lost.append(_named(segment))
-    more = _after(data[end:])
+    more = ("preview",) if has_previews else _after(data[end:])
     extension = _joined(parts, xmp or b"")
     if parts and extension is None:
         lost.append("extended XMP")
@@ -117,22 +123,15 @@ class _Segment(NamedTuple):
 def _segments(data: bytes) -> Iterator[_Segment]:
     """Yield the segments up to the end of the first image, that one included."""
     at = len(END)
-    while at + 2 <= len(data):
-        marker = data[at + 1]
-        if data[at] != 0xFF or marker == 0xFF:
-            at += 1
-        elif marker == _LAST:
-            yield _Segment(marker, b"", at + 2)
+    while (found := _MARKER.search(data, at)) is not None:
+        marker, at = data[found.start() + 1], found.end()
+        if marker == _LAST:
+            yield _Segment(marker, b"", at)
             return
-        elif marker in _ALONE:
-            at += 2
-        else:
-            end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-            yield _Segment(marker, data[at + 4 : end], end)
+        if marker not in _ALONE:
+            end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
+            yield _Segment(marker, data[at + 2 : end], end)
             at = end
-            if marker == _SCAN:
-                following = _AFTER_PIXELS.search(data, at)
-                at = following.start() if following else len(data)
 
 
 def _is_known(segment: _Segment) -> bool:
@@ -149,6 +148,19 @@ def _named(segment: _Segment) -> str:
     if segment.body.startswith(_GAIN_MAP_ISO):
         return "gain map"
     return f"JPEG segment APP{segment.marker - 0xE0}"
+
+
+def _has_only_previews(index: bytes) -> bool:
+    """Tell whether the further images that an index lists are smaller copies of the first one."""
+    entries = read_block(EXIF_PREFIX + index).get(_IMAGES)
+    values = entries.values if entries else b""
+    if not isinstance(values, bytes):
+        return False
+    kinds = [
+        int.from_bytes(values[at : at + 4], "little" if index.startswith(b"II") else "big")
+        for at in range(_IMAGE_BYTES, len(values), _IMAGE_BYTES)
+    ]
+    return bool(kinds) and all(kind & 0xFFFFFF in _PREVIEWS for kind in kinds)
 
 
 def _after(rest: bytes) -> tuple[str, ...]:

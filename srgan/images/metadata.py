@@ -42,9 +42,11 @@ _STRUCTURE |= {RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION, 286, 287}
 XMP, IPTC, _PHOTOSHOP = 700, 33723, 34377
 _ELSEWHERE = {XMP, IPTC, _PHOTOSHOP, ICCPROFILE, *geotiff.TAGS}
 _LOST_TAGS = {330: "TIFF SubIFDs", 37724: "Photoshop layers", 50844: "GeoTIFF tags"}
-"""Offsets into the file, or pixel coordinates in a form of their own."""
+"""Offsets into the file, or pixel coordinates of a kind that nothing here knows."""
 _TIFF_LONG = 4
 """TIFF's number for unsigned 32-bit values."""
+_BMP_PROFILE = slice(70, 74)
+"""Where the newest kind of BMP says, backwards, that a profile is embedded."""
 _THUMBNAIL_SIDE = 160
 """Longer side that cameras give a thumbnail."""
 
@@ -167,6 +169,8 @@ def _carried_once(kind: Format, data: bytes) -> dict[str, Any]:
         }
     if kind == "png":
         return png.read(data)._asdict()
+    if kind == "bmp":
+        return {"lost": ("ICC profile",) if data[_BMP_PROFILE] == b"DEBM" else ()}
     return webp.read(data)._asdict() if kind == "webp" else {}
 
 

@@ -11,7 +11,7 @@ _OF_THE_FILE = {_IPTC, 1005, 1033, 1036, 1057, 1061}
 
 
 class Resources(NamedTuple):
-    """What is carried on, and the names of the rest."""
+    """IPTC records, and the names of what is lost."""
 
     iptc: bytes | None
     lost: tuple[str, ...]

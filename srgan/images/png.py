@@ -27,6 +27,7 @@ TEXTS = ("tEXt", "zTXt", "iTXt")
 _OF_THE_FILE = {*_READ, _PROFILE, _RESOLUTION, b"hIST", b"sBIT", b"sPLT", b"tIME", b"iDOT"}
 _OF_THE_FILE |= {b"acTL", b"fcTL", b"fdAT"}
 """Read, or about how and when this file was written."""
+_MOST_NAMED = 20
 _XMP = b"XML:com.adobe.xmp\x00"
 _PLAIN_XMP = bytes(4)
 """Not compressed, in no language, with no translated name."""
@@ -68,14 +69,17 @@ def read(data: bytes) -> Carried:
     xmp: bytes | None = None
     chunks: list[tuple[str, bytes]] = []
     lost: list[str] = []
+    seen: set[str] = set()
     for kind, begin, end in _chunks(data):
         name, body = kind.decode("latin-1"), data[begin + 8 : end - 4]
+        is_first = name not in seen
+        seen.add(name)
         if kind == b"iTXt" and body.startswith(_XMP) and xmp is None:
             xmp = _xmp(body[len(_XMP) :])
-        elif name in TEXTS or (COLOURS.get(name) == len(body) and name not in dict(chunks)):
+        elif name in TEXTS or (COLOURS.get(name) == len(body) and is_first):
             chunks.append((name, body))
-        elif kind not in _OF_THE_FILE:
-            lost.append(f"PNG chunk {name}")
+        elif kind not in _OF_THE_FILE and is_first and len(lost) < _MOST_NAMED:
+            lost.append(f"PNG chunk {name}" if kind.isalpha() else "PNG chunk")
         elif kind == _PROFILE and profile(data) is None:
             lost.append("ICC profile")
     return Carried(xmp, tuple(chunks), tuple(lost))

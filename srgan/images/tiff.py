@@ -60,7 +60,7 @@ def write_tiff(file: BinaryIO, photo: Photo, rows: Rows, compression: int) -> No
     first to last. Beyond 4 GiB of pixels the file is a BigTIFF.
     """
     pages = (photo, *photo.pages)
-    is_big = sum(page.num_bytes for page in pages) > _MOST_CLASSIC_BYTES
+    is_big = sum(map(_largest_bytes, pages)) > _MOST_CLASSIC_BYTES
     head = b"II+\x00\x08\x00\x00\x00" if is_big else b"II*\x00"
     word = 8 if is_big else 4
     file.write(head + (len(head) + word).to_bytes(word, "little"))
@@ -91,6 +91,12 @@ def whole(page: Photo, rows: slice) -> Samples:
     """Read rows of a page in memory."""
     values = page.pixels[rows] if page.pixels.ndim == 3 else page.pixels[rows, :, None]
     return values if page.alpha is None else np.dstack([values, page.alpha[rows]])
+
+
+def _largest_bytes(page: Photo) -> int:
+    """Bytes of a page whose pixels cannot be made smaller."""
+    extras = (page.icc_profile, page.exif, page.xmp, page.iptc)
+    return page.num_bytes + sum(len(extra) for extra in extras if extra)
 
 
 def _packed(values: Samples, compression: int) -> bytes:

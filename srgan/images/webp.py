@@ -6,6 +6,7 @@ from typing import NamedTuple
 _IMAGE = (b"ALPH", b"VP8 ", b"VP8L")
 _LOSSLESS, _FRAME = b"VP8L", b"ANMF"
 _FRAME_HEAD = 16
+_MOST_NAMED = 20
 _KNOWN = {*_IMAGE, b"VP8X", b"ICCP", b"ANIM", _FRAME, b"EXIF", b"XMP "}
 
 
@@ -20,7 +21,9 @@ class Carried(NamedTuple):
 
 def read(data: bytes) -> Carried:
     """Read a complete file."""
-    xmp, is_lossless, lost = None, False, []
+    xmp: bytes | None = None
+    is_lossless = False
+    lost: list[str] = []
     for kind, body in _chunks(data):
         if kind == b"XMP ":
             xmp = xmp or body or None
@@ -30,8 +33,8 @@ def read(data: bytes) -> Carried:
             # A frame begins with its place; chunks follow, with or without one for alpha.
             inner = {name for name, _ in _chunks(body, _FRAME_HEAD)}
             is_lossless |= _LOSSLESS in inner
-        elif kind not in _KNOWN:
-            lost.append(f"WebP chunk {kind.decode('latin-1')}")
+        elif kind not in _KNOWN and len(lost) < _MOST_NAMED:
+            lost.append(f"WebP chunk {kind.decode()}" if kind.isalnum() else "WebP chunk")
     return Carried(xmp, is_lossless, tuple(lost))
 
 

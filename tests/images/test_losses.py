@@ -1,4 +1,4 @@
-"""What came in goes out and is true for the result, or it is named."""
+"""Everything that came in goes out and is true for the result, or it is named."""
 
 import hashlib
 import io
@@ -14,6 +14,7 @@ from PIL.ExifTags import IFD
 
 from srgan.images import Photo, decode, encode
 from srgan.images.losses import all_lost, held
+from srgan.images.resample import shrink
 from srgan.inference.engine import Engine
 from srgan.models.interpolation import Nearest
 from tests.support.image_files import (
@@ -21,6 +22,7 @@ from tests.support.image_files import (
     IPTC,
     XMP,
     camera_exif,
+    directory,
     file,
     jpeg_segment,
     laden,
@@ -202,6 +204,36 @@ def test_images_and_videos_behind_a_jpeg_are_named_and_xmp_no_longer_speaks_of_t
         assert b"Rating" in (photo.xmp or b"")
     credentials = file(picture(), "jpeg", extra=jpeg_segment(0xEB, b"JP..."))
     assert read(credentials).lost == ("content credentials",)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_preview_of_a_camera_is_named_as_one(order: str) -> None:
+    first, preview = file(picture(), "jpeg"), file(picture(), "jpeg")
+    for kind, name in ((0x010001, "preview"), (0x020002, "further images")):
+        images = struct.pack(order + "4I", 0x030000, 0, 0, 0)
+        images += struct.pack(order + "4I", kind, 0, 0, 0)
+        index = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
+        index += directory(
+            8, {0xB001: (4, 1, struct.pack(order + "I", 2)), 0xB002: (7, 32, images)}, order
+        )
+        segment = jpeg_segment(0xE2, b"MPF\x00" + index)
+        assert read(first[:2] + segment + first[2:] + preview).lost == (name,)
+
+
+def test_a_damaged_thumbnail_costs_nothing_else() -> None:
+    block = camera_exif(6)
+    for tag in (0x0201, 0x0202):
+        at = block.rindex(struct.pack("<HHI", tag, 4, 1))
+        for entry in (struct.pack("<HHII", tag, 4, 1, 2**31), struct.pack("<HHI", tag, 7, 1)):
+            damaged = block[:at] + entry + block[at + len(entry) :]
+            photo = read(file(picture(), "jpeg", exif=damaged))
+            assert photo.pixels.shape == (56, 40, 3)
+            assert b"maker note" in (photo.exif or b"")
+
+
+def test_a_shrunk_geotiff_lies_where_it_lay() -> None:
+    photo = shrink(read(file(picture(41, 57), "tiff", tiffinfo=GEO)), 4)
+    assert dict(held(photo, "tiff").geo)[33550] == (40.0, 80.0, 0.0)
 
 
 def test_a_second_packet_of_xmp_stays_with_the_first() -> None:
