@@ -1,6 +1,7 @@
 """Directories of tags, the parts of TIFF files and EXIF blocks: read and write them.
 
-Tags that nothing here knows keep their type and their bytes. Maker notes do not survive, because
+Tags that nothing here knows keep their type and their bytes; Pillow would guess types and write
+question marks for letters beyond ASCII. Maker notes do not survive, because
 they hold offsets that only the camera's maker knows.
 """
 

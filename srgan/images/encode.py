@@ -22,7 +22,7 @@ _FORMATS = ("jpeg", "png", "webp", "tiff", "bmp")
 _LOSSLESS_EFFORT = 75
 """How hard a lossless WebP is compressed, 0 … 100."""
 COMPRESSION = 6
-"""Default level of deflate; 9 takes three times as long for a few percent."""
+"""Default level of deflate; 9 takes several times as long for a few percent."""
 
 
 def encode(

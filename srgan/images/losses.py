@@ -3,7 +3,6 @@
 Metadata never costs a photo: what does not fit is left out and named in `Photo.lost`.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -95,34 +94,36 @@ def _true(photo: Photo) -> Photo:
     return replace(photo, exif=block, xmp=packet, geo=geo, described=None)
 
 
-def _fit(changes: dict[str, Any], photo: Photo, format: str) -> Iterable[str]:
-    """Reduce what is too large for `format` or has no meaning in it; yield names."""
+def _fit(changes: dict[str, Any], photo: Photo, format: str) -> list[str]:
+    """Reduce `changes` that are too large for `format` or have no meaning in it; return names."""
     packet, profile, block = changes["xmp"], changes["icc_profile"], changes["exif"]
+    lost = []
     if packet and format != "jpeg":
         changes["xmp"] = xmp.without_extension(packet)
     elif packet and len(packet) > jpeg.LARGEST_XMP:
         changes["xmp"] = None
-        yield _NAMES["xmp"]
+        lost.append(_NAMES["xmp"])
     if format == "jpeg" and len(photo.iptc or b"") > jpeg.LARGEST_IPTC:
         changes["iptc"] = None
-        yield _NAMES["iptc"]
+        lost.append(_NAMES["iptc"])
     most = {"jpeg": _LARGEST_JPEG_PROFILE, "png": _LARGEST_PNG_PROFILE}.get(format)
     is_gray = (profile or b"")[_PROFILE_SPACE] == b"GRAY"
     if (most and len(profile or b"") > most) or (format == "webp" and is_gray):
         changes["icc_profile"] = None  # WebP's pixels are RGB, so a gray profile does not fit them
-        yield _NAMES["icc_profile"]
+        lost.append(_NAMES["icc_profile"])
     # Some readers know that an EXIF can go on in a second segment: a JPEG that came so stays so.
     if block and format == "jpeg" and photo.format != "jpeg" and len(block) > jpeg.LARGEST_SEGMENT:
         changes["exif"], names = _reduced(block, jpeg.LARGEST_SEGMENT)
-        yield from names
+        lost += names
     elif block and format == "tiff":
         # Its directories are written again elsewhere, and the note's offsets would be wrong.
         if exif_block.has_thumbnail(block):
-            yield "EXIF thumbnail"
+            lost.append("EXIF thumbnail")
         if exif_block.has_maker_note(block):
-            yield "EXIF maker note"
+            lost.append("EXIF maker note")
         if not read_block(block):
-            yield _NAMES["exif"]
+            lost.append(_NAMES["exif"])
+    return lost
 
 
 def _lost_chunks(photo: Photo) -> list[str]:

@@ -137,7 +137,7 @@ def carried(
     `pixels` (H, W, 3) or (H, W) are upright; `turn` is the orientation 1 … 8 that was applied.
     What describes the stored pixels is turned like them.
     """
-    found: dict[str, Any] = {"described": pixels.shape[:2]}
+    found: dict[str, Any] = {"described": pixels.shape[:2], "lost": ()}
     try:
         if isinstance(image, TiffImageFile):
             found |= _carried_by_tiff(image, turn)
@@ -150,7 +150,11 @@ def carried(
         block = exif_block.reset_orientation(block)
         if turn != 1:
             block = exif_block.turned(block, turn, *pixels.shape[:2])
-            block = exif_block.with_thumbnail(block, lambda: _thumbnail(pixels))
+            drawn = exif_block.with_thumbnail(block, lambda: _thumbnail(pixels))
+            if len(block) <= jpeg.LARGEST_SEGMENT < len(drawn):
+                drawn = exif_block.without_thumbnail(block)
+                found["lost"] = (*found["lost"], "EXIF thumbnail")
+            block = drawn
     if found.get("xmp"):
         packet = xmp.upright(found["xmp"])
         found["xmp"] = packet if turn == 1 else xmp.without_thumbnails(packet)

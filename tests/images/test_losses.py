@@ -126,6 +126,14 @@ def test_the_thumbnail_is_as_upright_as_the_picture(orientation: int) -> None:
     assert exif.count(b"\xff\xd8\xff") == 1, "the old one is gone"
 
 
+def test_a_thumbnail_that_no_longer_fits_into_a_segment_is_left_out() -> None:
+    block = camera_exif(6, note=64_000)
+    photo = read(file(picture(200, 280), "jpeg", exif=block.ljust(65_500, b"!")))
+    assert photo.lost == ("EXIF thumbnail",)
+    assert len(photo.exif or b"") <= 65_533
+    assert b"maker note" in (photo.exif or b"")
+
+
 def test_a_turned_xmp_is_upright() -> None:
     packet = XMP.replace(b'Orientation="1"', b'Orientation="6"')
     data = file(picture(), "jpeg", exif=camera_exif(6), xmp=packet)
