@@ -109,9 +109,11 @@ def test_a_side_of_more_than_16_bits_fits_into_exif() -> None:
     assert tags.get_ifd(IFD.Exif)[0xA002] == 70_000
 
 
+@pytest.mark.parametrize("behind", [b"", b"bytes behind the thumbnail"])
 @pytest.mark.parametrize("orientation", [1, 3, 6])
-def test_the_thumbnail_is_as_upright_as_the_picture(orientation: int) -> None:
-    data = file(picture(80, 100), "jpeg", exif=camera_exif(orientation, size=(80, 100)))
+def test_the_thumbnail_is_as_upright_as_the_picture(orientation: int, behind: bytes) -> None:
+    block = camera_exif(orientation, size=(80, 100)) + behind
+    data = file(picture(80, 100), "jpeg", exif=block)
     exif = again(data, "jpeg").exif or b""
     tags = Image.Exif()
     tags.load(exif)
@@ -124,6 +126,7 @@ def test_the_thumbnail_is_as_upright_as_the_picture(orientation: int) -> None:
     shrunk = Image.fromarray(turned.pixels).resize(thumbnail.size)
     assert np.abs(np.asarray(thumbnail, int) - np.asarray(shrunk)).mean() < 12
     assert exif.count(b"\xff\xd8\xff") == 1, "the old one is gone"
+    assert behind in exif
 
 
 def test_a_thumbnail_that_no_longer_fits_into_a_segment_is_left_out() -> None:
@@ -283,6 +286,13 @@ def test_texts_of_a_tiff_keep_their_letters_and_unknown_tags_their_bytes() -> No
         tags = Image.open(io.BytesIO(written(data, kind))).getexif()
         assert tags[270].encode("latin-1") == "Zürich".encode()
         assert 65_000 in tags
+
+
+def test_letters_of_16_bits_follow_the_order_of_bytes() -> None:
+    for order in "<>":
+        data = file(picture(), "jpeg", exif=camera_exif(1, order))
+        tags = Image.open(io.BytesIO(written(data, "tiff"))).getexif()
+        assert tags.get_ifd(IFD.Exif)[0x9286] == b"UNICODE\x00" + "Hi".encode("utf-16-le")
 
 
 def test_iptc_goes_from_jpeg_to_tiff_and_back() -> None:
