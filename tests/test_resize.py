@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.export import Dim, export
 
-from srgan.resize import Degradation, imresize, resample, upsample
+from srgan.resize.arrays import imresize, resample
+from srgan.resize.tensors import Degradation, upsample
 
 
 def photo(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -232,7 +233,7 @@ def test_any_size_is_reached_by_the_same_operator_rounded_once(
 def test_blocks_of_rows_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     image = photo(40, 30)
     whole = resample(image, 27, 31)
-    monkeypatch.setattr("srgan.resize._BLOCK_VALUES", 200)
+    monkeypatch.setattr("srgan.resize.arrays._BLOCK_VALUES", 200)
     np.testing.assert_array_equal(resample(image, 27, 31), whole)
     for channel in range(3):
         one = resample(np.ascontiguousarray(image[:, :, channel]), 27, 31)

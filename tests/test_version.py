@@ -204,7 +204,7 @@ def found() -> set[Key]:
 @pytest.mark.parametrize(
     "definition",
     [
-        "_cubic",  # the kernel of resize
+        "cubic",  # the kernel of resize
         "_BETAS",
         "LearningRate",
         "_StageConfig",

@@ -16,7 +16,7 @@ from srgan.images.files import find_photos, read_photo
 from srgan.inference.engine import Engine
 from srgan.measure.guards import Artifacts, measure_artifacts
 from srgan.models.interchange import load_generator
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 
 SIDE = 128
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from srgan.config.networks import FEATURE_LAYERS
 from srgan.images import decode_in_8_bits
 from srgan.models.features import load_extractor
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 
 SCALE, SIDE, MAX_PHOTOS = 4, 192, 100
 

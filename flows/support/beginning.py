@@ -27,7 +27,6 @@ from srgan.promotion.reasons import (
 from srgan.promotion.record import VersionRecord
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef, digest
 from srgan.storage import ObjectStore
-from srgan.train.starting import publish_start
 from srgan.version import numerics_version
 from srgan.versions.services import open_services
 
@@ -101,6 +100,9 @@ def find_start(recipe: Recipe, champion: ModelRef | None) -> CheckpointRef | Non
     if champion is None:
         logger.info("Training from scratch: there is no champion to fine-tune")
         return None
+    # Imports torch, which costs seconds; most retrainings start from scratch.
+    from srgan.train.starting import publish_start
+
     services = open_services()
     weights = services.registry.load_generator_bytes(champion)
     start = publish_start(services.store, champion, weights, recipe.pretrain.generator)

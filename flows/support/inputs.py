@@ -13,7 +13,6 @@ from srgan.data.manifest import read_latest
 from srgan.errors import ConfigError, DataError
 from srgan.measure.overlap import refuse_overlap
 from srgan.measure.sets import newest_set
-from srgan.models.interchange import load_generator
 from srgan.models.weights import find_judges
 from srgan.promotion.teachers import refuse_without_judge, training_of, training_of_recipe
 from srgan.refs import DatasetRef, ModelRef, SetRef
@@ -87,6 +86,9 @@ def find_sets(
 @io_task
 def check_scales(scale: int, versions: Sequence[ModelRef]) -> None:
     """Refuse versions that upscale by another factor than crops are reduced by: `ConfigError`."""
+    # Imports torch, which costs seconds; most flow runs compare no versions.
+    from srgan.models.interchange import load_generator
+
     registry = open_services().registry
     for version in versions:
         found = load_generator(registry.load_generator_bytes(version)).scale

@@ -17,6 +17,7 @@ from srgan.images import Photo, encode
 from srgan.images.photo import to_8_bits
 from srgan.readable import duration, size
 from srgan.refs import Ref, Sums
+from srgan.resize.arrays import imresize
 from srgan.storage import is_folder, prefix_of
 
 T = TypeVar("T")
@@ -165,9 +166,6 @@ def encoded_bytes(
 
     `ImageError` for a photo whose output would have a size out of bounds.
     """
-    # Imports torch, which costs seconds; a plan without samples does not pay them.
-    from srgan.resize import imresize
-
     crop = middle(photo)
     body = encode(
         Photo(imresize(crop, scale=sizing.model_scale), is_lossless=photo.is_lossless),

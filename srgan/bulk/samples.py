@@ -8,6 +8,7 @@ from srgan.images import Photo, strip
 from srgan.images.photo import to_8_bits
 from srgan.images.strip import stack
 from srgan.keys import samples_key
+from srgan.resize.arrays import imresize
 
 _PER_BATCH = 2
 _PER_RUN = 6
@@ -26,9 +27,6 @@ class Samples:
         is_resized = after.pixels.shape[0] != before.pixels.shape[0] * self._scale
         if len(self._rows) == _PER_BATCH or is_resized:
             return  # resized outputs show other details
-        # Imports torch, which the flow does not need to show the pictures.
-        from srgan.resize import imresize
-
         top, bottom, left, right = _middle(before.pixels.shape, max(1, _SIDE // self._scale))
         lr = to_8_bits(before.pixels[top:bottom, left:right])
         rows, columns = (

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from srgan.config import DataConfig
 from srgan.data.tables import Split
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 
 
 def windows(height: int, width: int, size: int) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, decode_in_8_bits, encode
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 from srgan.storage import ObjectStore
 
 # Only colour photographs; somebody has looked at each. The right one of the stereo pair is left

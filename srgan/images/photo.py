@@ -107,3 +107,12 @@ def pixel_digest(photo: Photo) -> str:
     digest = hashlib.sha256(f"{photo.pixels.shape[0]}x{photo.pixels.shape[1]}:".encode())
     digest.update(np.ascontiguousarray(photo.rgb).data)
     return digest.hexdigest()
+
+
+def luma(rgb: Samples) -> Samples:
+    """Full-range BT.601 luma (H, W) of RGB (H, W, 3); gray stays the same gray.
+
+    Computed in whole numbers, whose sums are the same whatever the tile.
+    """
+    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
+    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)

@@ -1,14 +1,11 @@
-"""Change the size of a photo.
-
-`srgan.resize` is imported within functions, because it imports torch. That takes seconds, which a
-flow and a job's driver, who only ask for sizes, need not pay.
-"""
+"""Change the size of a photo."""
 
 from dataclasses import replace
 
 from srgan.errors import ImageError
 from srgan.images.photo import Photo, Samples
 from srgan.images.spool import Plane, SpooledPhoto
+from srgan.resize.arrays import imresize, resample, resample_blocks
 
 
 def shrink(photo: Photo, scale: int) -> Photo:
@@ -30,8 +27,6 @@ def shrink(photo: Photo, scale: int) -> Photo:
 
 
 def _shrunk(image: Samples, scale: int) -> Samples:
-    from srgan.resize import imresize
-
     height, width = (side - side % scale for side in image.shape[:2])
     return imresize(image[:height, :width], scale=1 / scale)
 
@@ -42,8 +37,6 @@ def resampled(photo: Photo, height: int, width: int, *, pages: tuple[Photo, ...]
     Starts from pixels that are already rounded, so a value differs by at most one level from what
     the network's floats would have given. Pixels on disk stay on disk.
     """
-    from srgan.resize import resample
-
     old_height, old_width = photo.pixels.shape[:2]
     if (height, width) == (old_height, old_width):
         return replace(photo, pages=pages)
@@ -62,8 +55,6 @@ def resampled(photo: Photo, height: int, width: int, *, pages: tuple[Photo, ...]
 
 
 def _on_disk(plane: Plane, height: int, width: int) -> Plane:
-    from srgan.resize import resample_blocks
-
     result = Plane(plane.folder, (height, width, *plane.shape[2:]), plane.dtype)
     for rows, values in resample_blocks(plane.values, height, width):
         result.write(rows, slice(0, width), values)

@@ -14,10 +14,11 @@ from torch import Tensor
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo
 from srgan.images.photo import Samples as Pixels
+from srgan.images.photo import luma
 from srgan.images.pixels import bled
 from srgan.images.spool import Plane, SpooledPhoto, check_room
 from srgan.inference.folding import folded
-from srgan.inference.levels import compact, luma, to_levels, to_lr, to_pixels
+from srgan.inference.levels import compact, to_levels, to_lr, to_pixels
 from srgan.inference.memory import (
     MEMORY_BYTES,
     PROCESS_BYTES,

@@ -39,12 +39,3 @@ def to_levels(sr: Tensor) -> Tensor:
 
 def _to_deep_levels(sr: Tensor) -> Tensor:
     return ((sr + 1) * 32767.5).round().clamp(0, 65_535).to(torch.uint16)
-
-
-def luma(rgb: Pixels) -> Pixels:
-    """Full-range BT.601 luma (H, W) of RGB (H, W, 3); gray stays the same gray.
-
-    Computed in whole numbers, whose sums are the same whatever the tile.
-    """
-    red, green, blue = (rgb[..., channel].astype(np.uint32) for channel in range(3))
-    return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from srgan.models.base import Generator
-from srgan.resize import upsample
+from srgan.resize.tensors import upsample
 
 LEAST_SIDE = 144
 LARGEST_EXACT_RADIUS = 64

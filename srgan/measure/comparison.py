@@ -8,17 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.errors import DataError, ImageError
-from srgan.inference.levels import luma
-from srgan.measure.evaluation import Figures, ImageFigures
+from srgan.images.photo import luma
+from srgan.measure.evaluation import BICUBIC, Figures, ImageFigures
 from srgan.measure.guards import NOT_FINITE, Artifacts, measure_artifacts
 from srgan.measure.metrics import psnr, ssim
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 
 Pixels = NDArray[np.uint8]
 Upscale = Callable[[Pixels], Pixels]
 """LR uint8 (h, w, 3) → SR uint8 (s·h, s·w, 3)."""
-
-BICUBIC = "bicubic"
 
 
 class Originals(Protocol):

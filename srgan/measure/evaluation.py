@@ -11,7 +11,7 @@ from srgan.config.networks import FeatureNetwork
 from srgan.measure.guards import Artifacts
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef, Ref, SetRef, SetResult, config_digest
 
-MODEL, PRETRAINED, CHAMPION = "model", "pretrained", "champion"
+MODEL, PRETRAINED, CHAMPION, BICUBIC = "model", "pretrained", "champion", "bicubic"
 
 PICTURE = "comparison.png"
 """Path of the comparison picture among the artifacts of the evaluation's MLflow run."""

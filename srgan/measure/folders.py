@@ -9,7 +9,7 @@ from pydantic import model_serializer
 
 from srgan.errors import DataError, ImageError, first_few
 from srgan.images.files import find_photos, read_photo
-from srgan.inference.levels import luma
+from srgan.images.photo import luma
 from srgan.measure.comparison import Distance
 from srgan.measure.evaluation import Figures, mean_figures
 from srgan.measure.metrics import psnr, ssim

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from srgan.data.dataset import Crops
 from srgan.images import Photo, encode, strip
-from srgan.measure.comparison import BICUBIC, Upscale, degrade, upscale_or_none
-from srgan.measure.evaluation import CHAMPION, MODEL, Figures, ImageFigures
+from srgan.measure.comparison import Upscale, degrade, upscale_or_none
+from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Figures, ImageFigures
 from srgan.measure.figures import TITLES
 from srgan.refs import Ref
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 
 Pixels = NDArray[np.uint8]
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srgan.models.base import Generator
-from srgan.resize import upsample
+from srgan.resize.tensors import upsample
 
 
 def upsample_bicubic(lr: Tensor, scale: int) -> Tensor:

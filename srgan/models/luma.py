@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from srgan.config import GeneratorConfig
 from srgan.models.base import Generator
-from srgan.resize import upsample
+from srgan.resize.tensors import upsample
 
 _BT601 = (0.299, 0.587, 0.114)
 CHROMA_RADIUS = 2

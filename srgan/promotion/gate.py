@@ -12,8 +12,7 @@ from types import MappingProxyType
 
 from srgan.config import GateConfig
 from srgan.measure.bootstrap import MIN_PHOTOS, Interval, paired_interval
-from srgan.measure.comparison import BICUBIC
-from srgan.measure.evaluation import CHAMPION, MODEL, Report
+from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Report
 from srgan.measure.guards import faults
 from srgan.models.weights import GET_A_JUDGE
 from srgan.promotion.opinions import OpinionPair

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from srgan.measure.comparison import BICUBIC
-from srgan.measure.evaluation import CHAMPION
+from srgan.measure.evaluation import BICUBIC, CHAMPION
 from srgan.measure.figures import differences_table, means_table, trained_on_judge_note
 from srgan.promotion.gate import Opponent, differences
 from srgan.report.content import Content, TrainedStage

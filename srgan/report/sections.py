@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from srgan.measure.bootstrap import Interval
-from srgan.measure.comparison import BICUBIC
-from srgan.measure.evaluation import CHAMPION, MODEL
+from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL
 from srgan.measure.figures import (
     OPINION,
     TITLES,

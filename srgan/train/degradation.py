@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from srgan.config import DegradationConfig
-from srgan.resize import Degradation
+from srgan.resize.tensors import Degradation
 
 # ITU-T T.81, tables K.1 and K.2.
 _LUMA = (

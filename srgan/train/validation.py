@@ -15,7 +15,7 @@ from srgan.measure.metrics import psnr
 from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
 from srgan.models.weights import find_judges, read_weights
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 from srgan.storage import ObjectStore
 from srgan.train import ranks
 from srgan.train.content import feature_content

@@ -22,7 +22,7 @@ from srgan.inference.engine import Engine
 from srgan.inference.memory import PROCESS_BYTES
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Nearest
-from srgan.resize import resample
+from srgan.resize.arrays import resample
 from srgan.services.s3 import S3Store
 from srgan.storage import ObjectInfo
 from tests.support.bulk_runs import CHAMPION, bulk_run

@@ -12,7 +12,7 @@ from srgan.images.spool import SpooledPhoto
 from srgan.inference.engine import Engine
 from srgan.inference.memory import PROCESS_BYTES
 from srgan.models.interpolation import Nearest
-from srgan.resize import resample
+from srgan.resize.arrays import resample
 
 SIDES = st.integers(1, 20_000)
 

@@ -27,7 +27,7 @@ from srgan.inference.ensemble import SelfEnsemble
 from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.models.interpolation import Bicubic
-from srgan.resize import imresize, resample
+from srgan.resize.arrays import imresize, resample
 from srgan.services.mlflow_models import Registry
 from srgan.settings import Settings
 from tests.support.commands import srgan

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from srgan.config import DataConfig
 from srgan.data.crops import assign, cut, cut_shrunk, detail, side, training_crops, windows
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 
 
 @given(st.integers(8, 70), st.integers(8, 70))

@@ -1,13 +1,10 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from srgan.errors import ImageError
 from srgan.images import Photo
 from srgan.images.resample import shrink
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (27, 18, 3), dtype=np.uint8)
 
@@ -27,13 +24,6 @@ def test_gray_and_alpha_shrink_alike_and_metadata_stays() -> None:
     assert result.alpha is not None
     np.testing.assert_array_equal(result.alpha, expected[..., 1])
     assert (result.icc_profile, result.dpi) == (b"profile", (100.0, 50.0))
-
-
-def test_reading_and_writing_photos_does_not_import_torch() -> None:
-    """It takes seconds, which commands and flows that only ask for sizes need not pay."""
-    code = "import sys, srgan.images.files, srgan.images.resample; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout == "False\n"
 
 
 def test_a_photo_smaller_than_one_pixel_of_the_result_is_refused() -> None:

@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from srgan.errors import DataError, ImageError
-from srgan.measure.comparison import BICUBIC, compare, upscale_or_none, with_bicubic
-from srgan.measure.evaluation import means
+from srgan.measure.comparison import compare, upscale_or_none, with_bicubic
+from srgan.measure.evaluation import BICUBIC, means
 from srgan.measure.guards import NOT_FINITE
 from srgan.measure.metrics import psnr, ssim
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 from tests.support.contents import crops_from, nearest
 
 SCALE = 4

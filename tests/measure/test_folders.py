@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srgan.errors import DataError
-from srgan.inference.levels import luma
+from srgan.images.photo import luma
 from srgan.measure.evaluation import Figures
 from srgan.measure.folders import FolderQuality, compare_folders, quality_table
 from srgan.measure.metrics import psnr, ssim

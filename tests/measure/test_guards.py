@@ -14,7 +14,7 @@ from srgan.images.files import read_photo
 from srgan.inference.engine import Engine
 from srgan.measure.guards import NOT_FINITE, Artifacts, faults, measure_artifacts
 from srgan.models.interchange import dump_generator
-from srgan.resize import imresize
+from srgan.resize.arrays import imresize
 from tests.support.stages import adversarial, pretrain, start
 
 SCALE = 4

@@ -12,7 +12,7 @@ from srgan.models.bicubic_resnet import BicubicResNet
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic, Bilinear, Nearest
 from srgan.models.srresnet import SharedPReLU, SRResNet
-from srgan.resize import upsample
+from srgan.resize.tensors import upsample
 from tests.support.networks import random_generator
 
 SCALES = get_args(Scale)

@@ -9,7 +9,7 @@ from srgan.config import GeneratorConfig, Scale
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic
-from srgan.resize import upsample
+from srgan.resize.tensors import upsample
 from tests.support.networks import random_generator
 
 KINDS = ["srcnn", "fsrcnn", "espcn"]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from srgan.config import DegradationConfig
-from srgan.resize import Degradation
+from srgan.resize.tensors import Degradation
 from srgan.train.degradation import RealDegradation, build_degradation, compress, draw
 from tests.support.stages import pretrain, start, windows
 
