@@ -209,11 +209,12 @@ def upscale_batch(number: int, run: BulkRun, num_batches: int) -> Tally:
     key = records_key(run.destination.address, run.name, number)
     counts = tally(from_parquet(store.get(key), store.uri(key)))
     get_run_logger().info(
-        "Batch %d of %d: %d done, %d skipped, %d failed",
+        "Batch %d of %d: %d done, %d skipped, %d failed, %d not photos",
         number + 1,
         num_batches,
         counts.num_done,
         counts.num_skipped,
         counts.num_failed,
+        counts.num_passed_over,
     )
     return counts

@@ -239,7 +239,7 @@ batch_key = Key[str, str, int](
 )
 records_key = Key[str, str, int](
     "{destination}_srgan/{bulk_run}/records/{batch:06d}.parquet",
-    "One row for each photo of a batch: done, skipped or failed.",
+    "One row for each source of a batch: done, skipped, failed or passed over.",
 )
 refused_key = Key[str, str, int](
     "{destination}_srgan/{bulk_run}/records/refused-{number:06d}.parquet",

@@ -1,7 +1,9 @@
-"""Format times, sizes and progress for people."""
+"""Format times, sizes, names and progress for people."""
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 _UNITS = ("kB", "MB", "GB", "TB")
 
@@ -23,6 +25,12 @@ def size(num_bytes: float) -> str:
         if num_bytes < 999.95 or unit == _UNITS[-1]:
             return f"{num_bytes:.1f} {unit}"
     raise AssertionError("the last unit fits any size")
+
+
+def printable(path: Path | str) -> str:
+    """A path as valid UTF-8 in one line: other bytes and control characters become escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 class Countdown:

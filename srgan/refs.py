@@ -164,6 +164,8 @@ class UpscaleReport(Ref):
     num_done: int
     num_skipped: int
     num_failed: int
+    num_passed_over: int = 0
+    """Keys that are not photos."""
     summary_key: str
     failures: dict[str, str] = {}
     """First failures by source key with their reason; the records hold all of them."""

@@ -2,11 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from srgan.errors import ConfigError
+
+Checksums = Literal["when_supported", "when_required"]
+"""When botocore adds its own checksums, or checks them."""
+
+_Checksums = Annotated[Checksums | None, BeforeValidator(lambda text: (text or "").lower() or None)]
 
 _FOREIGN = ("AWS_", "MLFLOW_", "PREFECT_", "RAY_", "SUPERVISOR_")
 
@@ -35,6 +41,12 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
     s3_secret_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
     s3_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
+    s3_request_checksums: _Checksums = Field(
+        None, validation_alias="AWS_REQUEST_CHECKSUM_CALCULATION"
+    )
+    s3_response_checksums: _Checksums = Field(
+        None, validation_alias="AWS_RESPONSE_CHECKSUM_VALIDATION"
+    )
     prefect_api_url: str | None = Field(None, validation_alias="PREFECT_API_URL")
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")

@@ -3,6 +3,7 @@
 `services/s3.py` and `services/folder.py` implement `ObjectStore`.
 """
 
+import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,8 @@ class ObjectInfo:
     size_bytes: int
     written_at: float = field(default=0.0, compare=False)
     """Seconds since the epoch, by the store's clock; 0 if the store does not say."""
+    problem: str = ""
+    """Why it cannot be read, where the listing tells; a folder's key ends in a slash."""
 
 
 class ObjectStore(Protocol):
@@ -43,6 +46,9 @@ class ObjectStore(Protocol):
 
     def find(self, key: str) -> bytes | None:
         """Whole object, or None when there is no such key."""
+
+    def beginning(self, key: str, num_bytes: int) -> bytes | None:
+        """First bytes of an object, fewer if it is shorter, or None when there is no such key."""
 
     def put(
         self,
@@ -135,6 +141,11 @@ def _parse(uri: str, body: bytes, kind: type[DocumentT], mend: str) -> DocumentT
         raise DocumentError(
             f"{uri} is damaged or was written by another release ({explain(error)}); {mend}"
         ) from error
+
+
+def file_token(status: os.stat_result) -> str:
+    """Change token of a file, of its size and modification time as make and rsync do."""
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
 
 
 def is_folder(address: str) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +29,9 @@ SLOW = ("training", "bulk", "retraining", "images", "parts")
 def pytest_configure(config: pytest.Config) -> None:
     # As after Ctrl-C: fixtures end their services, and the summary is written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # MLflow looks for these at every request; pytest's import hook makes that a fifth of the time.
+    for name in ("dbruntime", "IPython", "pyspark"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # means: cannot be imported
     if hasattr(config, "workerinput"):
         # Workers of pytest-xdist share the cores.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -84,9 +88,13 @@ def object_store(session_bucket: S3Store) -> Iterator[S3Store]:
 def prefect_api() -> Iterator[None]:
     """An empty Prefect server of this session; flows called in this process report to it."""
     # Imported here: most tests do without, and it costs seconds.
+    from prefect.settings import temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    # A third of the server's work; tests read no task runs and no past events from this server.
+    unread = ("TASK_RUN_RECORDER", "EVENT_PERSISTER")
+    off = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": False for name in unread}
+    with temporary_settings(off), prefect_test_harness(server_startup_timeout=120):
         yield
 
 

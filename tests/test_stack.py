@@ -17,7 +17,7 @@ import pytest
 from srgan.errors import StackError
 from srgan.services.s3 import open_store
 from srgan.stack import SERVICES, Stack
-from srgan.stack.environment import service_environment
+from srgan.stack.environment import service_environment, shell_environment
 from srgan.stack.processes import end_processes, find_processes, is_alive
 from srgan.stack.state import (
     choose_ports,
@@ -115,6 +115,34 @@ def test_services_do_not_see_what_points_the_shell_to_other_services(
     environment = service_environment(create_state(tmp_path))
     assert "elsewhere" not in environment.values()
     assert environment["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"no_proxy": "corp.internal, 10.0.0.0/8"}, "corp.internal,10.0.0.0/8"),
+        ({"NO_PROXY": "a,b", "no_proxy": "b,c"}, "b,c,a"),
+        ({"no_proxy": "localhost"}, ""),
+    ],
+)
+def test_hosts_without_a_proxy_stay_so_in_both_spellings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], kept: str
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    environment = shell_environment(create_state(tmp_path))
+    expected = {*filter(None, kept.split(",")), "127.0.0.1", "localhost"}
+    assert environment["NO_PROXY"] == environment["no_proxy"]
+    hosts = environment["no_proxy"].split(",")
+    assert set(hosts) == expected
+    assert len(hosts) == len(expected)
+
+
+def test_no_proxy_at_all_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    assert shell_environment(create_state(tmp_path))["no_proxy"] == "*"
 
 
 def test_an_unknown_service_is_refused_before_anything_is_made(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.quality.photos import SCALE, Pair
 from srgan.images import Photo
 from srgan.inference.engine import Engine
+from srgan.measure import metrics
 from srgan.measure.metrics import psnr, ssim
 from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
@@ -33,7 +34,7 @@ def method(generator: Generator) -> Method:
 
 def measure(upscale: Method, pairs: list[Pair], distance: PerceptualDistance) -> Figures:
     """Measure PSNR and SSIM on luma, and the distance, without a border as wide as the scale."""
-    rows = []
+    rows: list[tuple[float, float, float]] = []
     for pair in pairs:
         hr, sr = pair.hr.pixels, upscale(pair.lr).pixels
         rows.append(
@@ -43,7 +44,8 @@ def measure(upscale: Method, pairs: list[Pair], distance: PerceptualDistance) ->
                 distance(hr, sr, border=SCALE),
             )
         )
-    return Figures(*np.mean(rows, axis=0).tolist())
+    psnrs, ssims, distances = zip(*rows, strict=True)
+    return Figures(metrics.mean_psnr(psnrs), float(np.mean(ssims)), float(np.mean(distances)))
 
 
 def mean_psnr(generator: Generator, pairs: list[Pair]) -> float:
@@ -52,4 +54,4 @@ def mean_psnr(generator: Generator, pairs: list[Pair]) -> float:
     upscale = method(generator)
     scores = [psnr(pair.hr.pixels, upscale(pair.lr).pixels, border=SCALE) for pair in pairs]
     generator.train(training)
-    return float(np.mean(scores))
+    return metrics.mean_psnr(scores)

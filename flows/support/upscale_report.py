@@ -18,7 +18,7 @@ from srgan.bulk.progress import Finished, RunProgress
 from srgan.bulk.records import Tally
 from srgan.bulk.run import BulkRun
 from srgan.bulk.samples import contact_sheet
-from srgan.bulk.summary import Summary, summarise, write_summary
+from srgan.bulk.summary import Summary, others, summarise, write_summary
 from srgan.errors import StorageError
 from srgan.keys import contact_sheet_key
 from srgan.readable import duration
@@ -108,6 +108,7 @@ def publish_summary(
                 "skipped": counts.num_skipped,
                 "failed": counts.num_failed,
                 "lost something": counts.num_lossy,
+                "not photos": counts.num_passed_over,
                 "MB read": round(counts.input_bytes / 1e6, 1),
                 "MB written": round(counts.output_bytes / 1e6, 1),
                 "output megapixels": round(counts.output_megapixels, 2),
@@ -135,13 +136,14 @@ def publish_summary(
             table=[{"image": key, "reason": why} for key, why in counts.failures.items()],
         )
     get_run_logger().info(
-        "%d done (%d lost something), %d skipped, %d failed of %d images: %.1f output megapixels "
+        "%d done (%d lost something), %d skipped, %d failed of %d images%s: %.1f output megapixels "
         "in %.0f s",
         counts.num_done,
         counts.num_lossy,
         counts.num_skipped,
         counts.num_failed,
         summary.num_keys,
+        others(counts),
         counts.output_megapixels,
         summary.seconds,
     )

@@ -19,12 +19,13 @@ from typing import Any, Protocol
 
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.join import Item
-from srgan.bulk.names import metadata_key, reroute_suffix
-from srgan.bulk.records import LOST_SEP, Record, from_parquet, to_parquet
+from srgan.bulk.names import SOURCE, origin, reroute_suffix
+from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun, Stamp
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
+from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
 from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
 from srgan.inference.memory import is_out_of_memory
@@ -33,8 +34,6 @@ from srgan.keys import records_key
 NUM_READERS = 3
 """Images that are read and decoded at once."""
 _WRITERS = 2
-_SOURCE = "srgan-source"
-"""Metadata of an output: the key of its source."""
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
 _MEMORY_BYTES = 2**30
@@ -180,7 +179,9 @@ class Batch:
         self, image: "_InFlight", budget: MemoryBudget, loaded: "SimpleQueue[_InFlight]"
     ) -> None:
         try:
-            if not self._is_there(image):
+            if self._passes_over(image.item):
+                image.note(outcome="passed_over", destination_key="", reason=NOT_A_PHOTO)
+            elif not self._is_there(image):
                 check_file_size(image.item.size_bytes, self._config.max_pixels)
                 with image.timed("read"):
                     data = self._source.find(image.item.key)
@@ -198,6 +199,15 @@ class Batch:
             image.photo, image.error = None, error
         loaded.put(image)
 
+    def _passes_over(self, item: Item) -> bool:
+        """True if the name says nothing and the first bytes are not those of a photo."""
+        if kind_of(item.key[len(self._run.source.prefix) :]) != "unknown":
+            return False
+        if not item.size_bytes:
+            return True
+        beginning = self._source.beginning(item.key, BEGINNING_BYTES)
+        return beginning is not None and not holds_photo(beginning)
+
     def _is_there(self, image: "_InFlight") -> bool:
         """True if an attempt that was killed, or a run without records, made the output.
 
@@ -208,8 +218,9 @@ class Batch:
         info = self._destination.head(key)
         if info is None:
             return False
-        found, wanted = self._destination.metadata(key), self._metadata(image.item)
-        if found.get(_SOURCE) != wanted[_SOURCE]:
+        found = self._destination.metadata(key)
+        wanted = origin(image.item.key, image.item.token, self._stamp)
+        if found.get(SOURCE) != wanted[SOURCE]:
             raise ImageError(
                 "occupied",
                 f"{self._destination.uri(key)} exists and was not made from this source; move "
@@ -274,20 +285,12 @@ class Batch:
                 token = self._destination.put(
                     image.row.destination_key,
                     file,
-                    metadata=self._metadata(image.item),
+                    metadata=origin(image.item.key, image.item.token, self._stamp),
                     content_type=f"image/{image.format}",
                 )
         height, width = photo.pixels.shape[:2]
         image.note(outcome="done", destination_token=token, destination_bytes=num_bytes)
         image.note(width=width, height=height, lost=LOST_SEP.join(lost))
-
-    def _metadata(self, item: Item) -> dict[str, str]:
-        return {
-            _SOURCE: metadata_key(item.key),
-            "srgan-source-token": item.token,
-            "srgan-model": self._stamp.model,
-            "srgan-config": self._stamp.config_digest,
-        }
 
     def _row(self, image: "_InFlight") -> Record:
         row = image.finished_row()

@@ -1,20 +1,106 @@
 """Upscale photos of this disk by the steps of a bulk run, and forecast time and bytes."""
 
+import hashlib
+import json
+import os
 import time
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.forecast import Forecast, Throughput, encoded_bytes, free_bytes, middle, spread
-from srgan.bulk.names import Oversize, reroute_suffix
+from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, reroute_suffix
+from srgan.bulk.run import Stamp
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import ImageError
-from srgan.images.files import MAX_PIXELS, file_format, write_photo
+from srgan.images.files import MAX_PIXELS, file_format, read_bytes, size_bytes, write_photo
 from srgan.images.photo import Photo
 from srgan.inference.engine import Engine
+from srgan.readable import printable
+from srgan.refs import config_digest
+from srgan.storage import file_token
+
+if TYPE_CHECKING:
+    from srgan.models.base import Generator
+
+
+_ATTRIBUTE, _TOKEN = "user.srgan", "srgan-token"
+"""Extended attribute of a result, and the change token of the file within it."""
+
+ExistingRule = Literal["skip", "overwrite", "fail"]
+
+
+class Descriptions(Protocol):
+    """Where metadata of results is kept; a `FolderStore` is such a place."""
+
+    def describe(self, key: str, file: Path, metadata: Mapping[str, str]) -> None:
+        """Keep metadata for the object at `key` as soon as `file` is renamed to it."""
+
+    def metadata(self, key: str) -> dict[str, str]:
+        """Metadata of the object as it is now; empty once somebody has changed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """Knows which results a command has made, and decides about files that are there already.
+
+    What a result was made of is an extended attribute of its file, which is there as soon as the
+    file is. A disk without extended attributes has it in `beside`, as bulk runs do.
+    """
+
+    beside: Descriptions
+    stamp: Stamp
+    rule: ExistingRule
+
+    def keeps(self, source: Path, target: Path) -> bool:
+        """True if `target` is whole and was made from `source` as it is now with this stamp.
+
+        `ImageError` (``occupied``) for a file that must not be written over.
+        """
+        if self.rule == "overwrite" or not os.path.lexists(target):
+            return False
+        if self.rule == "fail":
+            raise ImageError("occupied", f"{target} exists")
+        wanted, found = self._origin(source), self._found(target)
+        if any(found.get(name) != wanted[name] for name in wanted if name != SOURCE_TOKEN):
+            raise ImageError(
+                "occupied",
+                f"{target} exists and was not made from this photo by this model and these "
+                "settings; choose another destination, or --existing overwrite",
+            )
+        return found[SOURCE_TOKEN] == wanted[SOURCE_TOKEN]
+
+    def describe(self, source: Path, target: Path, draft: Path) -> None:
+        """Remember what `draft`, which will replace `target`, was made of."""
+        made_of = self._origin(source)
+        try:
+            mark = json.dumps({_TOKEN: file_token(draft.stat()), **made_of})
+            os.setxattr(draft, _ATTRIBUTE, mark.encode())
+        except OSError:
+            self.beside.describe(_absolute(target), draft, made_of)
+
+    def _found(self, target: Path) -> dict[str, str]:
+        """Origin of the file as it is now; empty once somebody has changed it."""
+        if not target.is_file():
+            return {}
+        try:
+            mark: dict[str, str] = json.loads(os.getxattr(target, _ATTRIBUTE))
+        except OSError:
+            return self.beside.metadata(_absolute(target))
+        return mark if mark.get(_TOKEN) == file_token(target.stat()) else {}
+
+    def _origin(self, source: Path) -> dict[str, str]:
+        return origin(printable(_absolute(source)), file_token(source.stat()), self.stamp)
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100  # links stay links
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +117,26 @@ class FileUpscaler:
     own_format: bool
     """Results have the format of their photos, whatever the suffix; else that of their suffix."""
     salvage: bool
+    existing: Existing
+    kept: list[Path] = field(default_factory=list)
+    """Results that an earlier run had made."""
 
     def __call__(self, source: Path, target: Path) -> tuple[Path, tuple[str, ...]]:
         """Write the result to `target`, or beside it if it is too large for its format.
 
         Returns where the result is, and the names of what it lost. `ImageError`, before the network
-        runs, for a photo that cannot be read or written.
+        runs, for a photo that cannot be read or written, and for a result that must not be written
+        over.
         """
+        if self._keeps(source, target):
+            return target, ()
         photo = self.read(source)
         wanted = self.format(photo, target)
         format = target_format(photo, wanted, self.oversize, self.sizing)
         if format != wanted:
             target = target.with_name(target.name + reroute_suffix(self.oversize))
+            if self._keeps(source, target):
+                return target, ()
         lost = write_photo(
             target,
             self.sizing.fitted(self.engine.upscale_photo(photo), photo),
@@ -50,38 +144,76 @@ class FileUpscaler:
             jpeg_quality=self.jpeg_quality,
             jpeg_subsampling=self.jpeg_subsampling,
             compression=self.compression,
+            before=lambda draft: self.existing.describe(source, target, draft),
         )
         return target, lost
 
     def format(self, photo: Photo, target: Path) -> str:
         """Format of the result of a photo, unless it is too large for it."""
-        return photo.format if self.own_format else file_format(target)
+        return photo.format if self.own_format else file_format(target) or photo.format
 
     def read(self, source: Path) -> Photo:
         """Read the photo in its own depth and with all its pages; `ImageError` with the reason."""
+        check_file_size(size_bytes(source), MAX_PIXELS)
+        return self.decode(read_bytes(source), max_pixels=MAX_PIXELS, salvage=self.salvage)
+
+    def fate(self, source: Path, target: Path) -> Literal["todo", "kept", "refused"]:
+        """Tell what would happen to a photo, by the result that may exist already."""
         try:
-            check_file_size(source.stat().st_size, MAX_PIXELS)
-            data = source.read_bytes()
-        except OSError as error:
+            return "kept" if self.existing.keeps(source, target) else "todo"
+        except (ImageError, OSError):
+            return "refused"
+
+    def _keeps(self, source: Path, target: Path) -> bool:
+        try:
+            keeps = self.existing.keeps(source, target)
+        except FileNotFoundError as error:
             raise ImageError("unreadable", str(error)) from error
-        return self.decode(data, max_pixels=MAX_PIXELS, salvage=self.salvage)
+        if keeps:
+            self.kept.append(target)
+        return keeps
+
+
+def stamp_of_files(generator: "Generator", *settings: object) -> Stamp:
+    """Make a stamp of a network, by its kind and weights, and of all that decides the results."""
+    # Imports torch, as the generator's own module does.
+    import torch
+
+    config = generator.config.model_dump_json() if generator.config else ""
+    found = hashlib.sha256(config.encode())
+    for name, tensor in sorted(generator.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    kind = type(generator).__name__
+    return Stamp(
+        model=f"{kind} ×{generator.scale}@{found.hexdigest()[:16]}",
+        config_digest=config_digest(*map(str, settings)),
+    )
 
 
 def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Forecast:
     """Forecast time and bytes from a few of the photos; the engine upscales a small part of each.
 
-    `files` are photos and the paths of their results. `ConfigError` if that disk is too small.
+    `files` are photos and the paths of their results; those that are kept or refused are counted
+    apart. `ConfigError` if that disk is too small.
     """
+    destination = str(files[0][1].parent.absolute())
+    fates = Counter[str]()
+    todo = []
+    for path, target in files:
+        fate = upscaler.fate(path, target)
+        fates[fate] += 1
+        todo += [(path, target)] if fate == "todo" else []
     measured = Throughput(measured_on="a few of the photos")
-    for path, target in spread(files, len(files)):
-        measured += Throughput(source_bytes=path.stat().st_size)
+    for path, target in spread(todo, len(todo)):
         try:
+            measured += Throughput(source_bytes=size_bytes(path))
             photo = upscaler.read(path)
             megapixels = upscaler.sizing.num_pixels(photo) / 1e6
         except ImageError:
             continue
         engine = upscaler.engine
-        size_bytes = encoded_bytes(
+        num_bytes = encoded_bytes(
             photo,
             format=upscaler.format(photo, target),
             jpeg_quality=upscaler.jpeg_quality,
@@ -90,13 +222,13 @@ def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Fo
         )
         computed = engine.scale**2 * sum(page.num_pixels for page in (photo, *photo.pages)) / 1e6
         seconds = computed / _megapixels_per_s(engine, middle(photo))
-        measured += Throughput(output_bytes=size_bytes, megapixels=megapixels, upscale_s=seconds)
-    destination = str(files[0][1].parent.absolute())
+        measured += Throughput(output_bytes=num_bytes, megapixels=megapixels, upscale_s=seconds)
+    sizes = [path.stat().st_size for path, _ in todo if path.is_file()]
     forecast = Forecast(
-        num_todo=len(files),
-        todo_bytes=sum(path.stat().st_size for path, _ in files),
-        num_covered=0,
-        num_refused=0,
+        num_todo=len(todo),
+        todo_bytes=sum(sizes),
+        num_covered=fates["kept"],
+        num_refused=fates["refused"],
         num_batches=1,
         free_bytes=free_bytes(destination),
     ).projected(measured)

@@ -52,6 +52,8 @@ class Forecast(Ref):
     """Bytes of the sources to upscale."""
     num_covered: int
     num_refused: int
+    num_others: int = 0
+    """Sources that are known not to be photos."""
     num_batches: int
     output_megapixels: float | None = None
     output_bytes: int | None = None
@@ -89,6 +91,8 @@ class Forecast(Ref):
             f"{self.num_batches} batches), {self.num_covered} done by earlier runs, "
             f"{self.num_refused} refused"
         ]
+        if self.num_others:
+            parts[0] += f", {self.num_others} passed over that are not photos"
         if self.output_bytes is not None:
             parts.append(
                 f"about {self.output_megapixels:.1f} output megapixels and "

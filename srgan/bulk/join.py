@@ -19,8 +19,8 @@ _CACHE_KIB = 20 * 1024
 _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
-CREATE TABLE source (key TEXT PRIMARY KEY, token TEXT, bytes INTEGER, output TEXT, problem TEXT)
-    WITHOUT ROWID;
+CREATE TABLE source (key TEXT PRIMARY KEY, token TEXT, bytes INTEGER, output TEXT, problem TEXT,
+    is_other INTEGER DEFAULT 0) WITHOUT ROWID;
 CREATE UNIQUE INDEX one_source_per_output ON source (output);
 CREATE TABLE wanted (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE output (key TEXT PRIMARY KEY, token TEXT) WITHOUT ROWID;
@@ -31,6 +31,14 @@ CREATE TABLE record (source TEXT, source_token TEXT, output_token TEXT,
 _COVERED = """EXISTS (SELECT 1 FROM record JOIN output ON output.token = record.output_token
     WHERE record.source = source.key AND record.source_token = source.token
       AND output.key IN (source.output, source.output || :suffix))"""
+
+PASSED_OVER = "passed_over"
+"""Output token in the record of a source that is not a photo."""
+
+_PASSED_OVER = f"""EXISTS (SELECT 1 FROM record WHERE record.source = source.key
+    AND record.source_token = source.token AND record.output_token = '{PASSED_OVER}')"""  # noqa: S608  # constants
+
+_TODO = f"output IS NOT NULL AND NOT {_COVERED} AND NOT {_PASSED_OVER}"
 
 
 class Item(Ref):
@@ -82,7 +90,7 @@ class Join:
     def refuse_missing(self, problem: str) -> None:
         """Record every wanted source that was not added as failed."""
         self._database.execute(
-            "INSERT INTO source SELECT key, '', 0, NULL, ? FROM wanted "
+            "INSERT INTO source SELECT key, '', 0, NULL, ?, 0 FROM wanted "
             "WHERE key NOT IN (SELECT key FROM source)",
             (problem,),
         )
@@ -91,7 +99,7 @@ class Join:
         """Add a source to upscale; `ConfigError` naming both if another has the same output."""
         row = (source.key, source.token, source.size_bytes, output, None)
         try:
-            self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?)", row)
+            self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, 0)", row)
         except sqlite3.IntegrityError as error:
             (other,) = self._database.execute(
                 "SELECT key FROM source WHERE output = ?", (output,)
@@ -118,7 +126,12 @@ class Join:
     def refuse_source(self, source: ObjectInfo, problem: str) -> None:
         """Add a source that is recorded as failed without being read."""
         row = (source.key, source.token, source.size_bytes, None, problem)
-        self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?)", row)
+        self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, 0)", row)
+
+    def pass_over(self, source: ObjectInfo) -> None:
+        """Add a source that is not a photo by its name."""
+        row = (source.key, source.token, source.size_bytes)
+        self._database.execute("INSERT INTO source VALUES (?, ?, ?, NULL, NULL, 1)", row)
 
     def add_output(self, output: ObjectInfo) -> None:
         """Add an object of the destination."""
@@ -133,22 +146,34 @@ class Join:
         (total,) = self._database.execute("SELECT count(*) FROM source").fetchone()
         todo, size = self._database.execute(
             f"SELECT count(*), coalesce(sum(bytes), 0) FROM source "  # noqa: S608  # constants
-            f"WHERE output IS NOT NULL AND NOT {_COVERED}",
+            f"WHERE {_TODO}",
             self._suffix,
         ).fetchone()
         return total, todo, size
 
     def count_refused(self) -> int:
         """Count sources that are recorded as failed without being read."""
-        query = "SELECT count(*) FROM source WHERE output IS NULL"
+        query = "SELECT count(*) FROM source WHERE problem IS NOT NULL"
         (refused,) = self._database.execute(query).fetchone()
         return int(refused)
+
+    def passed_over(self, num_keys: int) -> tuple[int, tuple[str, ...]]:
+        """Count sources that are known not to be photos, and give the first few of their keys."""
+        where = f"is_other OR {_PASSED_OVER}"
+        (count,) = self._database.execute(
+            f"SELECT count(*) FROM source WHERE {where}"  # noqa: S608  # constants
+        ).fetchone()
+        rows = self._database.execute(
+            f"SELECT key FROM source WHERE {where} ORDER BY key LIMIT ?",  # noqa: S608  # constants
+            (num_keys,),
+        )
+        return count, tuple(key for (key,) in rows)
 
     def bytes_above(self, largest: int) -> int:
         """Sum the bytes of sources to upscale that are larger than `largest` bytes."""
         (size,) = self._database.execute(
             f"SELECT coalesce(sum(bytes), 0) FROM source "  # noqa: S608  # constants
-            f"WHERE output IS NOT NULL AND bytes > :largest AND NOT {_COVERED}",
+            f"WHERE bytes > :largest AND {_TODO}",
             self._suffix | {"largest": largest},
         ).fetchone()
         return int(size)
@@ -161,7 +186,7 @@ class Join:
         """
         rows = self._database.execute(
             f"SELECT key, token, bytes, output FROM source "  # noqa: S608  # constants
-            f"WHERE output IS NOT NULL AND NOT {_COVERED} ORDER BY key",
+            f"WHERE {_TODO} ORDER BY key",
             self._suffix,
         )
         for key, token, size, output in rows:
@@ -170,7 +195,7 @@ class Join:
     def refused(self) -> Iterator[tuple[ObjectInfo, str]]:
         """Refused sources with their problem, in the order of keys."""
         rows = self._database.execute(
-            "SELECT key, token, bytes, problem FROM source WHERE output IS NULL ORDER BY key"
+            "SELECT key, token, bytes, problem FROM source WHERE problem IS NOT NULL ORDER BY key"
         )
         for key, token, size, problem in rows:
             yield ObjectInfo(key, token, size), problem

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import quote
 
+from srgan.bulk.run import Stamp
 from srgan.errors import ConfigError, ImageError
 from srgan.keys import OWN
 from srgan.refs import digest
@@ -16,9 +17,13 @@ OutputFormat = Literal["same", "png", "jpeg", "webp", "tiff"]
 Oversize = Literal["refuse", "png", "tiff"]
 """For an output too large for its format: an error, or another format."""
 
+SOURCE, SOURCE_TOKEN = "srgan-source", "srgan-source-token"
+"""Names in the metadata of an output: its source's key, and that one's change token."""
+
 _IMAGE_SUFFIXES = {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 _SUFFIX_OF = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _MAX_KEY_BYTES = 1024
+_MAX_NAME_BYTES = 255
 # S3 allows 2 KB of metadata in all; percent-encoding can triple a key.
 _MAX_METADATA_CHARS = 1024
 
@@ -51,9 +56,9 @@ def _real_prefix_of(address: str) -> tuple[str, str]:
 def is_source(name: str) -> bool:
     """True if a relative path below the source prefix is a user's object.
 
-    Records of earlier runs are not, nor are the markers that S3 consoles write for folders.
+    Records of earlier runs are not, nor is the marker that S3 consoles write for the prefix.
     """
-    return not name.endswith("/") and OWN not in name.split("/") and name != ""
+    return OWN not in name.split("/") and name != ""
 
 
 def output_name(name: str, output_format: OutputFormat) -> str:
@@ -78,10 +83,15 @@ def output_name(name: str, output_format: OutputFormat) -> str:
 def output_key(
     prefix: str, name: str, output_format: OutputFormat, oversize: Oversize = "refuse"
 ) -> str:
-    """Key of the output below `prefix`; `ImageError` for names unsafe or too long for S3."""
+    """Key of the output below `prefix`; `ImageError` for names unsafe or too long to write."""
     key = prefix + output_name(name, output_format)
-    if len((key + reroute_suffix(oversize)).encode()) > _MAX_KEY_BYTES:
+    longest = (key + reroute_suffix(oversize)).encode()
+    if len(longest) > _MAX_KEY_BYTES:
         raise ImageError("name_too_long", f"{key!r} is longer than S3's {_MAX_KEY_BYTES} bytes")
+    if is_folder(key) and any(len(part) > _MAX_NAME_BYTES for part in longest.split(b"/")):
+        raise ImageError(
+            "name_too_long", f"{key!r} has a name longer than a disk's {_MAX_NAME_BYTES} bytes"
+        )
     return key
 
 
@@ -97,3 +107,13 @@ def metadata_key(key: str) -> str:
     """Encode a source key for object metadata: percent-encoded ASCII, or its digest if long."""
     encoded = quote(key)
     return encoded if len(encoded) <= _MAX_METADATA_CHARS else f"sha256:{digest(key)}"
+
+
+def origin(key: str, token: str, stamp: Stamp) -> dict[str, str]:
+    """Metadata of an output: the source that it was made of, and the stamp."""
+    return {
+        SOURCE: metadata_key(key),
+        SOURCE_TOKEN: token,
+        "srgan-model": stamp.model,
+        "srgan-config": stamp.config_digest,
+    }

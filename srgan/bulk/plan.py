@@ -18,6 +18,7 @@ from srgan.bulk.forecast import Forecast, Throughput, free_bytes, spread
 from srgan.bulk.join import Item, Join
 from srgan.bulk.names import check_prefixes, reroute_suffix
 from srgan.bulk.records import (
+    MAX_NAMED,
     Record,
     Tally,
     covering,
@@ -65,6 +66,8 @@ class BulkPlan(Ref):
     """Sources whose output is proven by an earlier run's record."""
     refused: Tally
     """Sources whose names cannot be read or written; recorded as failed, never read."""
+    passed_over: Tally = Tally()
+    """Keys that are not photos by their name, or by their first bytes in an earlier run."""
     forecast_text: str = ""
     """The numbers of the plan in words, for the log."""
 
@@ -112,6 +115,7 @@ def make_plan(
             store.put(batch_key(destination, run.name, num_batches), _ITEMS.dump_json(items))
             num_batches += 1
         refused = _record_refused(join, run)
+        num_others, others = join.passed_over(MAX_NAMED)
     plan = BulkPlan(
         run=run.name,
         source=run.source.address,
@@ -124,6 +128,7 @@ def make_plan(
         todo_bytes=forecast.todo_bytes,
         num_covered=forecast.num_covered,
         refused=refused,
+        passed_over=Tally(num_passed_over=num_others, passed_over=others),
         forecast_text=forecast.text,
     )
     store.put(plan_key(destination, run.name), to_json(plan), content_type="application/json")
@@ -151,13 +156,15 @@ def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample |
     measured = _list_outputs(join, run)
     total, num_todo, todo_bytes = join.count()
     num_refused = join.count_refused()
+    num_others, _ = join.passed_over(0)
     if sample is not None and num_todo and not measured.source_bytes:
         measured = sample(spread(join.todo(), num_todo))
     forecast = Forecast(
         num_todo=num_todo,
         todo_bytes=todo_bytes,
-        num_covered=total - num_todo - num_refused,
+        num_covered=total - num_todo - num_refused - num_others,
         num_refused=num_refused,
+        num_others=num_others,
         num_batches=_num_batches(run.config, todo_bytes, measured) if num_todo else 0,
         free_bytes=free_bytes(run.destination.address),
     ).projected(

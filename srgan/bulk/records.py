@@ -18,14 +18,19 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from srgan.bulk.forecast import Throughput
+from srgan.bulk.join import PASSED_OVER
 from srgan.bulk.run import Stamp
 from srgan.errors import DataError
 from srgan.refs import Sums
 
-Outcome = Literal["done", "skipped", "failed"]
+Outcome = Literal["done", "skipped", "failed", "passed_over"]
 
 LOST_SEP = "; "
-_MAX_FAILURES = 20
+NOT_A_PHOTO = "not_a_photo"
+"""Reason of what is passed over."""
+
+MAX_NAMED = 20
+"""Keys that a tally names: failed ones, and as many that are not photos."""
 _MAX_DETAIL_CHARS = 500
 
 
@@ -41,7 +46,10 @@ class Record:
     """`Stamp.model`: name, version and weights."""
     config_digest: str
     outcome: Outcome
-    """``skipped``: a whole output of the same source, model and config existed already."""
+    """``skipped``: a whole output of the same source, model and config existed already.
+
+    ``passed_over``: it is not a photo by its name or its first bytes.
+    """
     destination_key: str = ""
     destination_token: str = ""
     destination_bytes: int = 0
@@ -74,11 +82,16 @@ def to_parquet(records: Iterable[Record]) -> bytes:
     """Write rows as one Parquet file."""
     rows = [asdict(record) for record in records]
     for row in rows:
-        row["detail"] = row["detail"][:_MAX_DETAIL_CHARS]
+        row["detail"] = _valid(row["detail"][:_MAX_DETAIL_CHARS])
         row["lost"] = row["lost"][:_MAX_DETAIL_CHARS]
     buffer = BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def _valid(text: str) -> str:
+    """Text of an error as UTF-8: it may name a file whose name is not."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def from_parquet(data: bytes, key: str) -> list[Record]:
@@ -87,7 +100,10 @@ def from_parquet(data: bytes, key: str) -> list[Record]:
 
 
 def covering(data: bytes, key: str, stamp: Stamp) -> Iterator[tuple[str, str, str]]:
-    """(source key, source token, destination token) of outputs that carry this `stamp`."""
+    """(source key, source token, destination token) of outputs that carry this `stamp`.
+
+    What was passed over has no output; its destination token is `PASSED_OVER`.
+    """
     names = ["source_key", "source_token", "destination_token"]
     table = _read(data, key, [*names, "outcome", "model", "config_digest"])
     for row in table.to_pylist():
@@ -95,7 +111,9 @@ def covering(data: bytes, key: str, stamp: Stamp) -> Iterator[tuple[str, str, st
             stamp.model,
             stamp.config_digest,
         ):
-            yield row["source_key"], row["source_token"], row["destination_token"]
+            passed_over = row["outcome"] == "passed_over"
+            token = PASSED_OVER if passed_over else row["destination_token"]
+            yield row["source_key"], row["source_token"], token
 
 
 def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:
@@ -139,6 +157,8 @@ class Tally(Sums):
     num_failed: int = 0
     num_lossy: int = 0
     """Outputs that do not have everything that their sources have."""
+    num_passed_over: int = 0
+    """Keys that are not photos; they count neither as done nor as failed."""
     input_bytes: int = 0
     output_bytes: int = 0
     output_megapixels: float = 0.0
@@ -149,11 +169,14 @@ class Tally(Sums):
     """How many outputs lost what, by name."""
     failures: dict[str, str] = Field(default_factory=dict)
     """The first failed keys with error class, reason and detail."""
+    passed_over: tuple[str, ...] = ()
+    """The first keys that are not photos."""
 
     def __add__(self, other: Self) -> Self:
         added = super().__add__(other)
-        first = dict(islice(added.failures.items(), _MAX_FAILURES))
-        return added.model_copy(update={"failures": first})
+        first = dict(islice(added.failures.items(), MAX_NAMED))
+        others = added.passed_over[:MAX_NAMED]
+        return added.model_copy(update={"failures": first, "passed_over": others})
 
 
 def tally(records: Iterable[Record]) -> Tally:
@@ -161,11 +184,14 @@ def tally(records: Iterable[Record]) -> Tally:
     rows = list(records)
     done = [row for row in rows if row.outcome == "done"]
     failed = [row for row in rows if row.outcome == "failed"]
+    others = [row.source_key for row in rows if row.outcome == "passed_over"]
     return Tally(
         num_done=len(done),
         num_skipped=sum(row.outcome == "skipped" for row in rows),
         num_failed=len(failed),
         num_lossy=sum(bool(row.lost) for row in done),
+        num_passed_over=len(others),
+        passed_over=tuple(others[:MAX_NAMED]),
         input_bytes=sum(row.source_bytes for row in done),
         output_bytes=sum(row.destination_bytes for row in done),
         output_megapixels=sum(row.width * row.height for row in done) / 1e6,
@@ -176,7 +202,6 @@ def tally(records: Iterable[Record]) -> Tally:
         reasons=dict(Counter(row.reason for row in failed)),
         losses=dict(Counter(name for row in done if row.lost for name in row.lost.split(LOST_SEP))),
         failures={
-            row.source_key: f"{row.error} {row.reason}: {row.detail}"
-            for row in failed[:_MAX_FAILURES]
+            row.source_key: f"{row.error} {row.reason}: {row.detail}" for row in failed[:MAX_NAMED]
         },
     )

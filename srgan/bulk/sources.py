@@ -13,6 +13,7 @@ from srgan.bulk.join import Join
 from srgan.bulk.names import is_source, output_key
 from srgan.bulk.run import BulkRun, Place
 from srgan.errors import ConfigError, DataError, ImageError
+from srgan.images.entries import NOT_A_FILE, kind_of
 from srgan.keys import is_ours
 from srgan.storage import ObjectInfo
 
@@ -35,8 +36,9 @@ class KeyList:
 def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
     """Add every source to the join; those with unsafe names, and missing ones, as refused.
 
-    The keys of a list are looked up in a listing of the store: one request for a thousand keys,
-    which also tells which of them have changed since the records were made.
+    What is not a photo by its name is passed over; names that say nothing are sources, and their
+    batch looks at the first bytes. The keys of a list are looked up in a listing of the store: one
+    request for a thousand keys, which also tells which have changed since the records were made.
     """
     source, config = run.source, run.config
     is_same_bucket = source.store.bucket == run.destination.store.bucket
@@ -46,7 +48,15 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
         name = info.key[len(source_prefix) :]
         if not is_source(name) or is_ours(info.key, own_bucket=source.is_own_bucket):
             continue
+        # A folder that cannot be listed may hold photos.
+        kind = kind_of(name.rstrip("/") if info.problem else name)
+        if kind == "other" or (kind == "unknown" and info.problem.endswith(NOT_A_FILE)):
+            join.pass_over(info)
+            continue
         found = True
+        if info.problem:
+            join.refuse_source(info, info.problem)
+            continue
         try:
             output = output_key(prefix, name, config.output_format, config.oversize)
         except ImageError as error:
@@ -64,6 +74,12 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
             f"missing: {key_list.address} names it, but it is not below {source.address}"
         )
     elif not found:
+        count, names = join.passed_over(1)
+        if count:
+            raise DataError(
+                f"there are no photos below {source.address}, only {count} objects that are not "
+                f"photos by their names, such as {names[0]!r}; is the prefix right?"
+            )
         raise DataError(
             f"there are no objects below {source.address} (those that srgan wrote do not count); "
             "is the prefix right?"
@@ -109,6 +125,8 @@ def listed_names(listed: KeyList, source: str) -> Iterator[str]:
     for where, value in _READERS[_suffix(listed.address)](listed):
         if not isinstance(value, str) or not value:
             raise _error(listed, where, f"column {_COLUMN!r} holds {value!r} instead of a name")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise _error(listed, where, f"column {_COLUMN!r}: {value!r} is not valid UTF-8")
         if value.startswith(("s3://", "/")) and not value.startswith(base):
             raise _error(listed, where, f"column {_COLUMN!r}: {value!r} is not below {base}")
         yield value.removeprefix(base)

@@ -23,7 +23,7 @@ class Summary(Ref):
     """MLflow address of the model version that made every output of this run."""
     counts: Tally
     num_keys: int
-    """All sources: the sum of done, skipped and failed ones."""
+    """All photos: the sum of done, skipped and failed ones; not what was passed over."""
     lost_batches: dict[int, str]
     """Batches whose job did not finish, with the reason; their keys count as failed."""
     seconds: float
@@ -34,13 +34,15 @@ class Summary(Ref):
     @property
     def num_failed_share(self) -> float:
         """Failed keys divided by all keys."""
-        return self.counts.num_failed / self.num_keys
+        return self.counts.num_failed / max(self.num_keys, 1)
 
 
 def summarise(plan: BulkPlan, finished: Mapping[int, Tally], lost: Mapping[int, str]) -> Summary:
     """Add up a run's batches: `finished` ones, and reasons of `lost` ones, by batch number."""
-    counts = sum(finished.values(), plan.refused + Tally(num_skipped=plan.num_covered))
-    num_keys = plan.num_covered + plan.num_todo + plan.refused.num_failed
+    before = plan.passed_over + plan.refused + Tally(num_skipped=plan.num_covered)
+    counts = sum(finished.values(), before)
+    looked_at = counts.num_passed_over - plan.passed_over.num_passed_over
+    num_keys = plan.num_covered + plan.num_todo + plan.refused.num_failed - looked_at
     missing = num_keys - counts.num_done - counts.num_skipped - counts.num_failed
     if missing:
         counts += Tally(num_failed=missing, reasons={"batch_lost": missing})
@@ -68,6 +70,7 @@ def write_summary(run: BulkRun, summary: Summary) -> UpscaleReport:
         num_done=summary.counts.num_done,
         num_skipped=summary.counts.num_skipped,
         num_failed=summary.counts.num_failed,
+        num_passed_over=summary.counts.num_passed_over,
         summary_key=key,
         failures=summary.counts.failures,
     )
@@ -101,5 +104,15 @@ def _error(kind: type[SrganError], summary: Summary, text: str) -> SrganError:
     reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(counts.reasons.items()))
     return kind(
         f"{counts.num_failed} of {summary.num_keys} images failed ({reasons}), "
-        f"{counts.num_done} are done, {counts.num_skipped} were already done. {text}"
+        f"{counts.num_done} are done, {counts.num_skipped} were already done"
+        f"{others(counts)}. {text}"
     )
+
+
+def others(counts: Tally) -> str:
+    """Say what was passed over and name the first few: ``, 2 are not photos (a.xmp, …)``."""
+    if not counts.num_passed_over:
+        return ""
+    names = [key.rstrip("/").rpartition("/")[2] for key in counts.passed_over[:_MAX_SHOWN]]
+    more = ", …" if counts.num_passed_over > len(names) else ""
+    return f", {counts.num_passed_over} are not photos ({', '.join(names)}{more})"

@@ -4,6 +4,7 @@
 boto3: commands import what costs more than a few milliseconds when they run.
 """
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -23,6 +24,10 @@ from srgan.recipes import RECIPES, get_recipe
 class _App(typer.Typer):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Show errors that this project raises on purpose as messages, not as tracebacks."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A file's name that the terminal cannot show must not end the command.
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().__call__(*arguments, **options)
         except SrganError as error:

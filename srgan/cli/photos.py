@@ -2,8 +2,9 @@
 
 import hashlib
 import math
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,10 +18,13 @@ from srgan.errors import (
     DataError,
     SrganError,
     StorageError,
+    first_few,
 )
+from srgan.readable import printable
 
 if TYPE_CHECKING:
     from srgan.config.networks import FeatureNetwork
+    from srgan.images.files import FilePlan
     from srgan.measure.comparison import Distance
     from srgan.models.base import Generator
 
@@ -111,6 +115,13 @@ def upscale(
             "--self-ensemble", help="Average over eight flips and turns: eight times the work"
         ),
     ] = False,
+    existing: Annotated[
+        Literal["skip", "overwrite", "fail"],
+        typer.Option(
+            help="Results that exist: skip those of this model and these settings and refuse all "
+            "others; overwrite all; or fail for all"
+        ),
+    ] = "skip",
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what there is to do and how long it will take")
     ] = False,
@@ -118,18 +129,21 @@ def upscale(
     """Enlarge photos on this machine; for a bulk run over S3, use the flow `upscale`."""
     from srgan.allocator import use_large_pages
     from srgan.bulk.decoders import Decoders
-    from srgan.bulk.files import FileUpscaler, forecast_files
+    from srgan.bulk.files import Existing, FileUpscaler, forecast_files, stamp_of_files
     from srgan.bulk.names import reroute_suffix
     from srgan.bulk.sizing import Sizing
     from srgan.images.files import plan_files
     from srgan.inference.engine import Engine
     from srgan.inference.ensemble import SelfEnsemble
+    from srgan.services.folder import FolderStore
 
     use_large_pages()
     memory_bytes = _size_bytes(memory)
-    files = plan_files(source, destination, format=format, rerouted=reroute_suffix(oversize))
+    todo = plan_files(source, destination, format=format, rerouted=reroute_suffix(oversize))
     generator = _open_generator(model, scale)
     sizing = Sizing(generator.scale, scale=scale, size=size)
+    settings = (format, quality, subsampling, precision, scale, size, self_ensemble)
+    stamp = stamp_of_files(generator, *settings, compression, salvage)
     if self_ensemble:
         generator = SelfEnsemble(generator)
     engine = Engine(
@@ -140,6 +154,8 @@ def upscale(
         spool=spool,
         growth=sizing.growth,
     )
+    results = destination if todo.in_folder else destination.parent
+    beside = FolderStore(Path(os.path.abspath(results)))  # noqa: PTH100  # links stay
     with Decoders(1) as decoders:
         upscaler = FileUpscaler(
             engine=engine,
@@ -150,13 +166,21 @@ def upscale(
             jpeg_subsampling=subsampling,
             compression=compression,
             # A file named as the destination says its format by its suffix.
-            own_format=format == "same" and files[0][1] != destination,
+            own_format=format == "same" and todo.in_folder,
             salvage=salvage,
+            existing=Existing(beside, stamp, existing),
         )
         if plan:
-            typer.echo(forecast_files(files, upscaler).text)
-        else:
-            _change_all(files, upscaler)
+            if todo.files:
+                typer.echo(forecast_files(todo.files, upscaler).text)
+            _name_all(todo)
+            return
+        try:
+            _change_all(todo, upscaler)
+        finally:
+            if upscaler.kept:
+                made = f"{len(upscaler.kept)} of {len(todo.files)} results"
+                typer.echo(f"{made} were made earlier and are kept", err=True)
 
 
 def evaluate(
@@ -185,6 +209,13 @@ def evaluate(
     distances = _open_distances(distance or [], lpips=lpips)
     quality = compare_folders(hr, sr, scale=scale, distances=distances)
     typer.echo(quality.model_dump_json(indent=1) if as_json else quality_table(quality))
+    _name_others(quality.passed_over)
+    for name, reason in quality.failed.items():
+        _name_failed(Path(name), reason)
+    if quality.failed:
+        measured = f"{len(quality.images)} {'pair is' if len(quality.images) == 1 else 'pairs are'}"
+        typer.echo(f"only {measured} measured, {len(quality.failed)} entries failed", err=True)
+        raise typer.Exit(1)
 
 
 def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
@@ -252,20 +283,40 @@ def _open_generator(model: str, scale: float | None) -> "Generator":
 
 
 def _change_all(
-    files: list[tuple[Path, Path]], change: Callable[[Path, Path], tuple[Path, tuple[str, ...]]]
+    plan: "FilePlan", change: Callable[[Path, Path], tuple[Path, tuple[str, ...]]]
 ) -> None:
     """Make a result of each photo; name what it lost, name and skip those that cannot be used."""
     num_failed = 0
-    for path, target in files:
+    for path, target in plan.files:
         try:
             result, lost = change(path, target)
-            typer.echo(str(result))
+            typer.echo(printable(result))
             if lost:
-                typer.secho(f"{path}: lost: {', '.join(lost)}", fg="yellow", err=True)
+                typer.secho(f"{printable(path)}: lost: {', '.join(lost)}", fg="yellow", err=True)
         except (*PASSED_BY, DataError) as error:
             text = error if isinstance(error, SrganError) else f"{type(error).__name__}: {error}"
-            typer.secho(f"{path}: {text}", fg="red", err=True)
+            _name_failed(path, str(text))
             num_failed += 1
+    _name_all(plan)
+    num_failed += len(plan.failed)
     if num_failed:
-        typer.echo(f"{num_failed} of {len(files)} photos could not be used", err=True)
+        num_all = len(plan.files) + len(plan.failed)
+        typer.echo(f"{num_failed} of {num_all} photos could not be used", err=True)
         raise typer.Exit(1)
+
+
+def _name_all(plan: "FilePlan") -> None:
+    """Name what is not a photo, and what cannot be read."""
+    _name_others([printable(path) for path in plan.passed_over])
+    for path, reason in plan.failed.items():
+        _name_failed(path, reason)
+
+
+def _name_others(names: Sequence[str]) -> None:
+    if names:
+        noun = "entry is not a photo" if len(names) == 1 else "entries are not photos"
+        typer.echo(f"{len(names)} {noun}: {first_few(names, ', ')}", err=True)
+
+
+def _name_failed(path: Path, reason: str) -> None:
+    typer.secho(f"{printable(path)}: {reason}", fg="red", err=True)

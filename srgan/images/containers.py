@@ -5,17 +5,16 @@ Pillow checks less, later, or depending on its global switches (`MAX_IMAGE_PIXEL
 """
 
 import zlib
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from srgan.errors import ImageError
 
 Format = Literal["jpeg", "png", "webp", "tiff", "bmp"]
 
-# Pairs of TIFF tags: offsets and lengths of the strips, and of the tiles.
-_PIECES = ((273, 279), (324, 325))
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
+_CR2 = b"II*\0\x10\0\0\0CR\x02"  # a TIFF header; its first image is a preview not marked as one
+_BIG_ENDIAN_BIGTIFF = b"MM\x00+"
 _SUPPORTED = "JPEG, PNG, WebP, TIFF or BMP"
 _FOREIGN = {
     b"GIF8": "GIF",
@@ -23,8 +22,20 @@ _FOREIGN = {
     b"\x00\x00\x00\x0cjP": "JPEG 2000",
     b"\x00\x00\x00\x0cJXL": "JPEG XL",
     b"\xff\x0a": "JPEG XL",
-    b"%PDF": "PDF",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"v/1\x01": "OpenEXR",
+    b"qoif": "QOI",
+    b"FUJIFILMCCD-RAW": "RAF",
+    b"FOVb": "X3F",
+    b"IIU\x00": "RW2",
+    b"IIRO": "ORF",
+    b"IIRS": "ORF",
+    b"MMOR": "ORF",
+    b"II\x1a\x00\x00\x00HEAPCCDR": "CRW",
+    **{b"P%d%c" % (kind, end): "Netpbm" for kind in range(1, 8) for end in b"\n\r "},
 }
+_PHOTO_BRANDS = ("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis")
+"""Brands of ISO media files that hold HEIF or AVIF; the others are videos."""
 
 
 def recognise(data: bytes) -> Format:
@@ -44,7 +55,10 @@ def recognise(data: bytes) -> Format:
     for magic, name in _FOREIGN.items():
         if data.startswith(magic):
             raise ImageError("unsupported", f"{name} cannot be read; convert it to {_SUPPORTED}")
-    if data[4:8] == b"ftyp":
+    brand = data[8:12].decode("latin-1")
+    if data[4:8] == b"ftyp" and brand == "crx ":
+        raise ImageError("unsupported", f"CR3 cannot be read; convert it to {_SUPPORTED}")
+    if data[4:8] == b"ftyp" and brand in _PHOTO_BRANDS:
         raise ImageError("unsupported", f"HEIF and AVIF cannot be read; convert to {_SUPPORTED}")
     raise ImageError("not_an_image", f"the first bytes are {data[:8]!r}, not {_SUPPORTED}")
 
@@ -102,8 +116,22 @@ def check_webp(data: bytes, max_pixels: int) -> None:
         raise ImageError("truncated", f"{missing} bytes of the WebP are missing")
 
 
-def check_tiff(data: bytes) -> None:
-    """Check that the directory is whole: most writers put it last, so truncation hits it first."""
+def raw_file(what: str) -> ImageError:
+    """Refuse a camera's raw file: TIFF readers find only its small preview, not the photo."""
+    return ImageError("unsupported", f"{what}, so a camera's raw file; develop it first")
+
+
+def check_tiff(data: bytes, max_pixels: int) -> None:
+    """Check that the directory is whole: most writers put it last, so truncation hits it first.
+
+    The number of pixels is not checked, because it stands in the directory.
+    """
+    if data.startswith(_CR2):
+        raise raw_file("a CR2")
+    if data.startswith(_BIG_ENDIAN_BIGTIFF):  # Pillow takes it for a small one
+        raise ImageError(
+            "unsupported", "BigTIFF in big-endian order; save it in little-endian order"
+        )
     if data[2:4] not in (b"*\x00", b"\x00*"):
         return  # BigTIFF has a different header
     order: Literal["little", "big"] = "little" if data[:1] == b"I" else "big"
@@ -112,12 +140,3 @@ def check_tiff(data: bytes) -> None:
     missing = directory + 2 + 12 * num_entries - len(data)
     if missing > 0:
         raise ImageError("truncated", f"{missing} bytes of the TIFF's directory are missing")
-
-
-def check_strips(tags: Mapping[int, Any], num_bytes: int) -> None:
-    """Check that the strips or tiles of a TIFF's page lie within the file."""
-    for starts, lengths in _PIECES:
-        pieces = zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False)
-        missing = max((start + length for start, length in pieces), default=0) - num_bytes
-        if missing > 0:
-            raise ImageError("truncated", f"{missing} bytes of the TIFF's pixels are missing")

@@ -6,17 +6,16 @@ from dataclasses import replace
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import EXTRASAMPLES, TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, deep, exif_block, jpeg, metadata, pixels, png
+from srgan.images import containers, exif_block, icc, jpeg, metadata, pixels
 from srgan.images.containers import Format
 from srgan.images.photo import Photo
-from srgan.images.readers import DEEP, READERS, Source
+from srgan.images.readers import READERS, Source
 
 _MAX_PAGES = 10_000
 _SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag for the purpose of a page, and its bit for previews
-_CR2 = b"II*\0\x10\0\0\0CR\x02"  # a TIFF header; its first image is a preview not marked as one
 _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
@@ -28,14 +27,13 @@ def decode(data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
     palettes become RGB or grayscale. The EXIF orientation is applied. The declared size of all
     pages together is checked before anything is allocated. Whatever the bytes, the only exception
     is `ImageError` with the reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``,
-    ``truncated`` or ``corrupt``. Pillow's own limit of 179 million pixels also applies to WebP and
-    TIFF.
+    ``truncated`` or ``corrupt``. Pillow's own limit of 179 million pixels also applies to WebP.
 
     With `salvage`, a JPEG that ends too early is read as viewers show it, the rest gray, and says
     so in `Photo.lost`.
     """
     try:
-        return _decode(data, max_pixels, as_it_is=True)
+        return _decode(data, max_pixels, several=True)
     except ImageError as error:
         if not salvage or error.reason != "truncated" or containers.recognise(data) != "jpeg":
             raise
@@ -49,33 +47,31 @@ def _salvaged(data: bytes, max_pixels: int) -> Photo | None:
     """Read a JPEG up to where it ends; None if that is before its pixels."""
     try:
         # At a marker libjpeg ends the picture, and goes on with what it has.
-        photo = _decode(data + jpeg.END, max_pixels, as_it_is=True)
+        photo = _decode(data + jpeg.END, max_pixels, several=True)
     except ImageError:
         return None
     return replace(photo, lost=("end of the file", *photo.lost))
 
 
 def decode_in_8_bits(data: bytes, *, max_pixels: int) -> Photo:
-    """Decode for training and evaluation: 16 bits become 8, several images are ``unsupported``."""
-    return _decode(data, max_pixels, as_it_is=False)
+    """Decode and round to 8 bits, for training and evaluation; several images are ``unsupported``.
+
+    The same picture as `decode` gives, so that a model learns and is judged on what it upscales.
+    """
+    return _decode(data, max_pixels, several=False).in_8_bits()
 
 
-def _decode(data: bytes, max_pixels: int, *, as_it_is: bool) -> Photo:
+def _decode(data: bytes, max_pixels: int, *, several: bool) -> Photo:
     kind = containers.recognise(data)
-    if kind == "png":
-        containers.check_png(data, max_pixels)
-    if kind == "webp":
-        containers.check_webp(data, max_pixels)
-    if kind == "tiff":
-        if data.startswith(_CR2):
-            raise _raw("a CR2")
-        containers.check_tiff(data)
+    check = READERS[kind].check
+    if check is not None:
+        check(data, max_pixels)
     source = Source(data)
     try:
         if kind != "tiff":
-            return _read(kind, source, max_pixels, as_it_is=as_it_is)
+            return _read(kind, source, max_pixels, several=several)
         with metadata.without_warnings():
-            return _read(kind, source, max_pixels, as_it_is=as_it_is)
+            return _read(kind, source, max_pixels, several=several)
     except ImageError:
         raise
     # Pillow's exceptions on broken files have no common base: OSError, SyntaxError, ValueError,
@@ -84,21 +80,21 @@ def _decode(data: bytes, max_pixels: int, *, as_it_is: bool) -> Photo:
         raise _explained(error, kind, source) from error
 
 
-def _read(kind: Format, source: Source, max_pixels: int, *, as_it_is: bool) -> Photo:
-    image = READERS[kind](source)
+def _read(kind: Format, source: Source, max_pixels: int, *, several: bool) -> Photo:
+    image = READERS[kind].open(source)
     containers.check_size(*image.size, max_pixels)
     if isinstance(image, TiffImageFile) and _DNG_VERSION in image.tag_v2:
-        raise _raw("a DNG")
+        raise containers.raw_file("a DNG")
     if not getattr(image, "is_animated", False):
         if _is_preview(image):
-            raise _raw("a TIFF whose only image is a preview")
-        return _page(image, kind, source, as_it_is=as_it_is)
-    if not as_it_is:
+            raise containers.raw_file("a TIFF whose only image is a preview")
+        return _page(image, kind, source)
+    if not several:
         raise ImageError("unsupported", f"{kind} with several images; extract the one you want")
     pages = []
     for number in _pages(image, max_pixels):
         image.seek(number)
-        page = _page(image, kind, source, as_it_is=True)
+        page = _page(image, kind, source)
         pages.append(replace(page, duration_ms=image.info.get("duration")))
     if kind == "webp":
         pages = _without_idle_alpha(pages)
@@ -131,18 +127,13 @@ def _pages(image: ImageFile, max_pixels: int) -> list[int]:
                 f"all pages together declare more than the limit of {max_pixels} pixels",
             )
     if not numbers:
-        raise _raw("a TIFF with only previews")
+        raise containers.raw_file("a TIFF with only previews")
     return numbers
 
 
 def _is_preview(image: ImageFile) -> bool:
     kind = image.tag_v2.get(_SUBFILE_KIND) if isinstance(image, TiffImageFile) else None
     return isinstance(kind, int) and bool(kind & _PREVIEW)
-
-
-def _raw(what: str) -> ImageError:
-    """Refuse a camera's raw file: TIFF readers find only its small preview, not the photo."""
-    return ImageError("unsupported", f"{what}, so a camera's raw file; develop it first")
 
 
 def _numbers(image: ImageFile) -> Iterator[int]:
@@ -157,39 +148,23 @@ def _numbers(image: ImageFile) -> Iterator[int]:
             return
 
 
-def _page(image: ImageFile, kind: Format, source: Source, *, as_it_is: bool) -> Photo:
-    bit_depth = metadata.bit_depth(image, kind, source.data)
-    turned = metadata.tiff_orientation(image) if isinstance(image, TiffImageFile) else None
-    is_deep = as_it_is and bit_depth == DEEP and kind in ("png", "tiff")
-    if is_deep:
-        colours, alpha = _deep_channels(image, source)
+def _page(image: ImageFile, kind: Format, source: Source) -> Photo:
+    raster = READERS[kind].read(image, source)
+    exif, profile = metadata.exif(image, kind, source.data), metadata.icc_profile(image)
+    if isinstance(image, TiffImageFile):
+        turn = metadata.tiff_orientation(image)
     else:
-        image.load()
-        colours, alpha = pixels.channels(image, bit_depth)
-    exif = metadata.exif(image, kind, source.data)
-    if turned is None:
-        turned = exif_block.orientation(exif) if exif else 1
-    # Pillow has already turned the TIFFs that it loaded.
-    turn = 1 if kind == "tiff" and not is_deep else turned
-    colours = pixels.upright(colours, turn)
+        turn = exif_block.orientation(exif) if exif else 1
+    colours = pixels.upright(raster.colours, turn)
     return Photo(
         pixels=colours,
-        alpha=None if alpha is None else pixels.upright(alpha, turn),
+        alpha=None if raster.alpha is None else pixels.upright(raster.alpha, turn),
         format=kind,
-        bit_depth=bit_depth,
-        icc_profile=metadata.icc_profile(image),
-        dpi=metadata.dpi(image, exif, turned),
-        **metadata.carried(image, kind, source.data, exif, turned, colours),
+        bit_depth=raster.bit_depth,
+        icc_profile=None if raster.was_ink else icc.fitting(profile, raster.colours),
+        dpi=metadata.dpi(image, exif, turn),
+        **metadata.carried(image, kind, source.data, exif, turn, colours),
     )
-
-
-def _deep_channels(image: ImageFile, source: Source) -> pixels.Channels:
-    if not isinstance(image, TiffImageFile):
-        image.load()  # to reach metadata that comes after the pixels
-        return deep.read_png(png.picture(source.data))
-    containers.check_strips(image.tag_v2, len(source.data))
-    extra = image.tag_v2.get(EXTRASAMPLES)
-    return deep.read_tiff(source.data, image.tell(), extra[0] if extra else None)
 
 
 def _explained(error: Exception, kind: Format, source: Source) -> ImageError:

@@ -1,30 +1,31 @@
 """Find, read and write photos on the local disk, for the commands."""
 
-from collections.abc import Iterator
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from srgan.disk import write_atomically
-from srgan.errors import DataError, ImageError
+from srgan.errors import DataError, ImageError, first_few
 from srgan.images.decode import decode_in_8_bits
 from srgan.images.encode import COMPRESSION
+from srgan.images.entries import (
+    FORMATS,
+    NOT_A_FILE,
+    Entries,
+    explain,
+    look_through,
+    mode_of,
+    read_file,
+    stem_of,
+)
 from srgan.images.photo import Photo
 from srgan.images.rows import encode_into
+from srgan.readable import printable
 
-_FORMATS = {
-    ".bmp": "bmp",
-    ".jpe": "jpeg",
-    ".jpeg": "jpeg",
-    ".jpg": "jpeg",
-    ".png": "png",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".webp": "webp",
-}
-_NOT_READ = {
-    *(".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic", ".heif", ".jp2", ".jxl"),
-    *(".nef", ".orf", ".pgm", ".pnm", ".ppm", ".psd", ".raf", ".rw2", ".tga"),
-}
-"""Photos too, so they are reported instead of skipped."""
 _SUFFIX_OF = {"bmp": ".bmp", "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _LOSSLESS = ("bmp", "png", "tiff")
 MAX_PIXELS = 100_000_000
@@ -32,33 +33,59 @@ MAX_PIXELS = 100_000_000
 _JPEG_QUALITY = 92
 
 
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """Work of a command, and what it leaves out."""
+
+    files: list[tuple[Path, Path]]
+    """Photos and their results."""
+    passed_over: Sequence[Path] = ()
+    """Files and folders in the source that are not photos."""
+    failed: Mapping[Path, str] = field(default_factory=dict)
+    """Entries of the source that cannot be read, with the reason."""
+    in_folder: bool = True
+    """False if the destination is the file of the only result."""
+
+
 def find_photos(folder: Path) -> dict[str, Path]:
-    """Find the photos at any depth of a folder by their stem, in order; skip hidden files.
+    """Find the photos at any depth of a folder by their stem, in order.
 
     The stem is the path in the folder without its suffix. `DataError` if the folder does not exist
-    or holds no photos, two files share a stem, or the format of one cannot be read.
+    or holds no photos, two files share a stem, or an entry cannot be read.
     """
-    if not folder.is_dir():
+    found = look_in(folder)
+    for path, reason in found.failed.items():
+        raise DataError(f"{path}: {reason}")
+    return by_stem(folder, found.photos)
+
+
+def look_in(folder: Path) -> Entries:
+    """`look_through` a folder; `DataError` if it does not exist, or holds no photos."""
+    if not stat.S_ISDIR(mode_of(folder)):
         raise DataError(f"{folder} does not exist or is not a folder")
+    found = look_through(folder)
+    if not found.photos and not found.failed:
+        others = [str(path.relative_to(folder)) for path in found.passed_over]
+        also = f"; not photos: {first_few(others, ', ')}" if others else ""
+        raise DataError(f"{folder} holds no photos ({', '.join(sorted(FORMATS))}){also}")
+    return found
+
+
+def by_stem(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
+    """Paths by their stem, in order; `DataError` if two files share a stem."""
     found: dict[str, Path] = {}
-    for path in _photos_below(folder):
-        if path.suffix.lower() in _NOT_READ:
-            raise DataError(
-                f"{path} has a format that cannot be read; convert it, or move it elsewhere"
-            )
-        stem = path.relative_to(folder).with_suffix("").as_posix()
+    for path in paths:
+        stem = printable(stem_of(path.relative_to(folder).as_posix()))
         if stem in found:
             raise DataError(f"{found[stem]} and {path.name} have the same stem; rename one of them")
         found[stem] = path
-    if not found:
-        raise DataError(f"{folder} holds no photos ({', '.join(_FORMATS)})")
     return found
 
 
 def plan_files(
     source: Path, destination: Path, *, format: str = "lossless", rerouted: str = ""
-) -> list[tuple[Path, Path]]:
-    """List (photo, result) paths for one photo, or for all photos at any depth of a folder.
+) -> FilePlan:
+    """Plan (photo, result) paths for one photo, or for all photos at any depth of a folder.
 
     Relative paths are kept. `format` of the results is ``same``, a format's name, or ``lossless``
     (JPEG and WebP become PNG). For one photo, the destination may also be a file, whose suffix then
@@ -66,31 +93,53 @@ def plan_files(
     name. `DataError` before anything is written if a path is missing, a photo would be overwritten,
     the destination lies in the source, or two photos have the same destination.
     """
-    if source.is_dir():
+    if stat.S_ISDIR(mode_of(source)):
         return _plan_folder(source, destination, format, rerouted)
-    if not source.is_file():
-        raise DataError(f"{source} does not exist")
-    if destination.suffix.lower() in _FORMATS and not destination.is_dir():
-        named = file_format(destination)
+    try:
+        mode = source.stat().st_mode
+    except OSError as error:
+        if error.errno == errno.ENOENT and not source.is_symlink():
+            raise DataError(f"{source} does not exist") from error
+        raise DataError(f"{source}: unreadable: {explain(source, error)}") from error
+    if not stat.S_ISREG(mode):
+        raise DataError(f"{source} is {NOT_A_FILE}")
+    named = file_format(destination)
+    if named and not stat.S_ISDIR(mode_of(destination)):
         if format in _SUFFIX_OF and format != named:
             raise DataError(f"{destination} says {named}, not {format}; leave --format out")
-        return [_distinct(source, destination)]
+        return FilePlan([_distinct(source, destination)], in_folder=False)
     _check_folder(source, destination)
-    return [_distinct(source, destination / _result_name(source, format))]
+    return FilePlan([_distinct(source, destination / _result_name(source, format))])
 
 
-def file_format(path: Path) -> str:
-    """Return the format that the suffix of a photo's file names."""
-    return _FORMATS[path.suffix.lower()]
+def file_format(path: Path) -> str | None:
+    """Return the format that the suffix of a photo's file names; None if it names none of ours."""
+    return FORMATS.get(path.suffix.lower())
 
 
 def read_photo(path: Path) -> Photo:
     """Decode a file in 8 bits; `ImageError` if it cannot be read or is not one complete photo."""
+    return decode_in_8_bits(read_bytes(path), max_pixels=MAX_PIXELS)
+
+
+def size_bytes(path: Path) -> int:
+    """Return the size of a file; `ImageError` (``unreadable``) if that is not possible."""
+    with _unreadable(path):
+        return path.stat().st_size
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file; `ImageError` (``unreadable``) if that is not possible."""
+    with _unreadable(path):
+        return read_file(path)
+
+
+@contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
     try:
-        data = path.read_bytes()
+        yield
     except OSError as error:
-        raise ImageError("unreadable", str(error)) from error
-    return decode_in_8_bits(data, max_pixels=MAX_PIXELS)
+        raise ImageError("unreadable", f"{path}: {explain(path, error)}") from error
 
 
 def write_photo(
@@ -101,84 +150,74 @@ def write_photo(
     jpeg_quality: int = _JPEG_QUALITY,
     jpeg_subsampling: str = "4:4:4",
     compression: int = COMPRESSION,
+    before: Callable[[Path], None] = lambda draft: None,
 ) -> tuple[str, ...]:
-    """Encode in `format`, or by the suffix, and write atomically; create missing folders.
+    """Encode and write atomically; create missing folders.
 
-    Returns the names of what the photo's own file had and this one does not. `DataError` if the
-    file cannot be written.
+    The format is that of the suffix unless one is named. `before` is called with the whole draft,
+    which replaces `path` afterwards. Returns the names of what the photo's own file had and this
+    one does not. `DataError` if the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as draft, draft.open("wb") as file:
-            return encode_into(
-                file,
-                photo,
-                format=format or file_format(path),
-                jpeg_quality=jpeg_quality,
-                jpeg_subsampling=jpeg_subsampling,
-                compression=compression,
-            )
+        with write_atomically(path) as draft:
+            with draft.open("wb") as file:
+                lost = encode_into(
+                    file,
+                    photo,
+                    format=format or file_format(path) or photo.format,
+                    jpeg_quality=jpeg_quality,
+                    jpeg_subsampling=jpeg_subsampling,
+                    compression=compression,
+                )
+            before(draft)
+        return lost
     except OSError as error:
-        raise DataError(f"{path} cannot be written: {error}") from error
+        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _plan_folder(
-    source: Path, destination: Path, format: str, rerouted: str
-) -> list[tuple[Path, Path]]:
+def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) -> FilePlan:
     _check_folder(source, destination)
-    inside = source.resolve()
-    if destination.resolve().is_relative_to(inside):
+    # Not `Path.resolve`, which fails on links that lead back to themselves.
+    inside = os.path.realpath(source)
+    if _is_inside(destination, inside):
         raise DataError(
             f"{destination} is {source} or lies inside it, so results would become sources; "
             "choose a folder outside"
         )
+    found = look_in(source)
     taken: dict[Path, Path] = {}
-    for photo in _photos_below(source):
+    for photo in found.photos:
         name = _result_name(photo, format)
         target = destination / photo.relative_to(source).with_name(name)
-        if target.resolve().is_relative_to(inside):
+        if _is_inside(target, inside):
             raise DataError(f"the result of {photo} would be {target}, inside {source}")
         if target in taken:
             raise DataError(_both(taken[target], photo, target))
         taken[target] = photo
-    if not taken:
-        raise DataError(f"{source} holds no photos ({', '.join(_FORMATS)})")
     for target, photo in taken.items():
         elsewhere = target.with_name(target.name + rerouted)
         if rerouted and elsewhere in taken:
             raise DataError(_both(photo, taken[elsewhere], elsewhere))
-    return [(photo, target) for target, photo in taken.items()]
+    files = [(photo, target) for target, photo in taken.items()]
+    return FilePlan(files, found.passed_over, found.failed)
 
 
-def _photos_below(folder: Path) -> Iterator[Path]:
-    """Yield photos in order; skip hidden files and folders, and do not follow links to folders.
-
-    Includes formats that cannot be read: an error is better than silence.
-    """
-    for path in sorted(folder.iterdir()):
-        if _is_photo(path):
-            yield path
-        elif path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
-            yield from _photos_below(path)
-
-
-def _is_photo(path: Path) -> bool:
-    known = path.suffix.lower() in _FORMATS or path.suffix.lower() in _NOT_READ
-    return known and not path.name.startswith(".") and path.is_file()
+def _is_inside(path: Path, folder: str) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def _check_folder(source: Path, destination: Path) -> None:
-    if destination.is_file():
+    if stat.S_ISREG(mode_of(destination)):
         raise DataError(f"{destination} is a file; the results of {source} need a folder")
 
 
 def _result_name(photo: Path, format: str) -> str:
-    if photo.suffix.lower() in _NOT_READ:
-        return f"{photo.name}.png"  # never written; must not clash with the JPEG beside it
-    own = _FORMATS.get(photo.suffix.lower(), "")
-    if format == own or (format == "same" and own) or (format == "lossless" and own in _LOSSLESS):
+    own = file_format(photo)
+    if format in ("same", own) or (format == "lossless" and own in _LOSSLESS):
         return photo.name
-    return photo.stem + _SUFFIX_OF.get(format, ".png")
+    # Without an own format the suffix is kept: a camera's raw file must not clash with its JPEG.
+    return (photo.stem if own else photo.name) + _SUFFIX_OF.get(format, ".png")
 
 
 def _both(one: Path, other: Path, target: Path) -> str:
@@ -186,6 +225,6 @@ def _both(one: Path, other: Path, target: Path) -> str:
 
 
 def _distinct(source: Path, target: Path) -> tuple[Path, Path]:
-    if target.exists() and target.samefile(source):
+    if mode_of(target) and target.samefile(source):
         raise DataError(f"the result would overwrite {source}; choose another destination")
     return source, target

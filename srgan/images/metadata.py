@@ -1,4 +1,4 @@
-"""Read a photo's metadata: EXIF, ICC profile, dpi, bit depth, and what only some formats have.
+"""Read a photo's metadata: EXIF, ICC profile, dpi, and what only some formats have.
 
 Damaged metadata is left out; it never makes a photo fail.
 """
@@ -16,7 +16,6 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import (
-    BITSPERSAMPLE,
     ICCPROFILE,
     RESOLUTION_UNIT,
     X_RESOLUTION,
@@ -32,7 +31,6 @@ from srgan.images.photo import Samples, to_8_bits
 
 _CM_PER_INCH = 2.54
 _CENTIMETRES = 3  # TIFF's number for this unit of resolution
-_PNG_DEPTH = 24  # position of the bit depth: signature, chunk length and name, width, height
 # A TIFF's tags are its EXIF, except for those that describe its pixels, or have their own place.
 _STRUCTURE = {254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280}
 _STRUCTURE |= {281, 284, 288, 289, 290, 291, 292, 293, 297, 300, 301, 317, 318, 319, 320, 321, 322}
@@ -64,24 +62,13 @@ def without_warnings() -> Iterator[None]:
         yield
 
 
-def bit_depth(image: ImageFile, kind: Format, data: bytes) -> int:
-    """Bits per channel in the file; with a palette, those of its colours."""
-    if image.mode in ("P", "PA"):
-        return 8
-    if kind == "png":
-        return data[_PNG_DEPTH]
-    if isinstance(image, TiffImageFile):
-        return int(max(image.tag_v2.get(BITSPERSAMPLE, (1,))))
-    return 1 if image.mode == "1" else 8
-
-
 def icc_profile(image: ImageFile) -> bytes | None:
-    """Return the embedded profile, unless the pixels had to be converted from it (CMYK)."""
+    """Return the embedded profile, whatever the pixels; `icc.fitting` tells whether it fits."""
     if isinstance(image, TiffImageFile):
         profile = image.tag_v2.get(ICCPROFILE)  # `info` keeps that of an earlier page
     else:
         profile = image.info.get("icc_profile")
-    if isinstance(profile, bytes) and profile and image.mode != "CMYK":
+    if isinstance(profile, bytes) and profile:
         return profile
     return None
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,19 @@ from srgan.images.geotiff import GeoTag
 
 Samples = NDArray[Any]
 """Pixel values in uint8 or uint16; both use their whole range."""
+
+
+class Raster(NamedTuple):
+    """Pixels of one image of a file, as they are stored: not yet upright."""
+
+    colours: Samples
+    """uint8 or uint16 (H, W, 3) RGB, or (H, W) gray."""
+    alpha: Samples | None
+    """(H, W) of the same type, not multiplied into the colours; None if there is none."""
+    bit_depth: int
+    """Bits per channel in the file; with a palette, those of its colours."""
+    was_ink: bool = False
+    """True if the colours were converted from CMYK, so that the file's profile is not theirs."""
 
 
 @dataclass(frozen=True, eq=False)

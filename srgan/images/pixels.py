@@ -1,78 +1,46 @@
-"""Convert pixels: any channels to 8-bit RGB or gray with alpha, orientation, hidden colours."""
-
-import io
+"""Read the pixels of Pillow's images, turn pixels upright, fill hidden colours."""
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images.photo import Photo, Samples
+from srgan.images import icc
+from srgan.images.photo import Photo, Raster, Samples
 
-Channels = tuple[Samples, Samples | None]
 
-
-def channels(image: Image.Image, bit_depth: int) -> Channels:
-    """Pixels uint8 (H, W, 3) or (H, W), and alpha uint8 (H, W) or None, of a loaded image."""
+def read(image: Image.Image, bit_depth: int) -> Raster:
+    """Read a loaded image of Pillow with 8 bits or fewer: RGB or gray, with alpha if it has any."""
     mode = image.mode
-    if bit_depth not in (1, 2, 4, 8, 16):
-        raise ImageError("unsupported", f"{bit_depth} bits per channel; convert to 8 or 16")
-    if mode.startswith("I;16"):
-        return _from_16_bits(image)
     if mode == "CMYK":
-        return np.array(_cmyk_to_rgb(image)), None
+        profile = image.info.get("icc_profile")
+        colours = icc.from_ink(np.asarray(image), profile if isinstance(profile, bytes) else None)
+        return Raster(colours, None, bit_depth, was_ink=True)
     _scale_transparent_colour(image, bit_depth)
-    if mode in ("1", "L"):
-        if "transparency" not in image.info:
-            return np.array(image.convert("L")), None
-        mode, image = "LA", image.convert("LA")
-    if mode in ("LA", "La"):
+    if mode in ("1", "L") and "transparency" not in image.info:
+        return Raster(np.array(image.convert("L")), None, bit_depth)
+    if mode in ("1", "L", "LA"):
         both = np.array(image.convert("LA"))
-        return np.ascontiguousarray(both[:, :, 0]), np.ascontiguousarray(both[:, :, 1])
-    if mode not in ("P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "YCbCr"):
+        return Raster(both[:, :, 0].copy(), both[:, :, 1].copy(), bit_depth)
+    if mode not in ("P", "PA", "RGB", "RGBA"):
         raise ImageError(
             "unsupported", f"pixels of kind {mode} cannot be read; convert to 8 or 16 bits"
         )
+    bit_depth = 8 if mode in ("P", "PA") else bit_depth
     if not image.has_transparency_data:
-        return np.array(image.convert("RGB")), None
+        return Raster(np.array(image.convert("RGB")), None, bit_depth)
     both = np.array(image.convert("RGBA"))
-    return np.ascontiguousarray(both[:, :, :3]), np.ascontiguousarray(both[:, :, 3])
-
-
-def _from_16_bits(image: Image.Image) -> Channels:
-    values = np.asarray(image).astype(np.uint32)
-    gray = ((values * 255 + 32767) // 65535).astype(np.uint8)
-    transparent = image.info.get("transparency")
-    if not isinstance(transparent, int):
-        return gray, None
-    return gray, np.where(values == transparent, 0, 255).astype(np.uint8)
+    return Raster(both[:, :, :3].copy(), both[:, :, 3].copy(), bit_depth)
 
 
 def _scale_transparent_colour(image: Image.Image, bit_depth: int) -> None:
-    """Convert a PNG's transparent colour from the file's bit depth to the 8 bits of the pixels."""
+    """Convert a PNG's transparent gray from the file's bit depth to the 8 bits of the pixels."""
     colour = image.info.get("transparency")
     if image.mode == "L" and isinstance(colour, int) and bit_depth < 8:
         image.info["transparency"] = colour * 255 // (2**bit_depth - 1)
-    elif image.mode == "RGB" and isinstance(colour, tuple) and bit_depth == 16:
-        image.info["transparency"] = tuple(value >> 8 for value in colour)
     elif not isinstance(colour, int | bytes | tuple):
         # Pillow puts a text chunk of this name into the same dictionary.
         image.info.pop("transparency", None)
-
-
-def _cmyk_to_rgb(image: Image.Image) -> Image.Image:
-    """Convert to sRGB by the embedded profile, or by the plain formula if it is not usable."""
-    profile = image.info.get("icc_profile")
-    if isinstance(profile, bytes):
-        try:
-            converted = ImageCms.profileToProfile(
-                image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-        except ImageCms.PyCMSError:
-            converted = None
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
 
 
 def upright(array: Samples, orientation: int) -> Samples:

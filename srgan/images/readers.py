@@ -1,19 +1,27 @@
-"""Pillow's readers of the five formats, changed where they would fail on a good photo."""
+"""The readers of the five formats: Pillow's, changed where they would fail on a good photo.
+
+Pillow reads 8 bits, libvips 16 bits of PNG and everything of TIFF.
+"""
 
 import io
 from collections.abc import Callable
+from typing import NamedTuple
 
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from srgan.images import png
+from srgan.images import containers, deep, metadata, pixels, png, tiff_pixels
 from srgan.images.containers import Format
+from srgan.images.photo import Raster
+from srgan.images.tiff_values import number
 
-DEEP = 16
+_PNG_DEPTH = 24
+"""Position of the bit depth: signature, chunk length and name, width, height."""
+_DEEP = 16
 """Bits per channel that Pillow cannot read in full."""
 
 
@@ -66,22 +74,47 @@ class _WebP(WebPImageFile):
 
 
 class _Tiff(TiffImageFile):
-    """A TIFF whose 16-bit pixels Pillow may not know (gray with alpha): `deep` reads them."""
+    """The directories of a TIFF: Pillow knows only some kinds of pixels, so `tiff_pixels` reads."""
 
     def _setup(self) -> None:
-        try:
-            super()._setup()
-        except SyntaxError:
-            if max(self.tag_v2.get(BITSPERSAMPLE, (1,))) != DEEP:
-                raise
-            self._mode = "I;16"
+        self._size = (number(self.tag_v2, IMAGEWIDTH), number(self.tag_v2, IMAGELENGTH))
+        self._mode = "L"
+
+
+def _read_by_pillow(image: ImageFile, source: Source) -> Raster:
+    image.load()
+    return pixels.read(image, 1 if image.mode == "1" else 8)
+
+
+def _read_png(image: ImageFile, source: Source) -> Raster:
+    image.load()  # also to reach metadata that comes after the pixels
+    bit_depth = source.data[_PNG_DEPTH]
+    if bit_depth == _DEEP:
+        return deep.read_png(png.picture(source.data))
+    return pixels.read(image, bit_depth)
+
+
+def _read_tiff(image: ImageFile, source: Source) -> Raster:
+    assert isinstance(image, TiffImageFile)
+    return tiff_pixels.read_page(image.tag_v2, source.data, metadata.icc_profile(image))
+
+
+class Reader(NamedTuple):
+    """How one format is read. A new format is one more entry of `READERS`."""
+
+    open: Callable[[Source], ImageFile]
+    """Reads size and metadata; ``seek`` chooses another image of the file."""
+    read: Callable[[ImageFile, Source], Raster]
+    """Reads the pixels of the image that is chosen, in all their bits."""
+    check: Callable[[bytes, int], None] | None = None
+    """Checks the bytes and the limit of pixels before a library sees them."""
 
 
 # Not `Image.open`, because it asks every plugin and applies the global MAX_IMAGE_PIXELS.
-READERS: dict[Format, Callable[[Source], ImageFile]] = {
-    "jpeg": _Jpeg,
-    "png": _Png,
-    "webp": _WebP,
-    "tiff": _Tiff,
-    "bmp": BmpImageFile,
+READERS: dict[Format, Reader] = {
+    "jpeg": Reader(_Jpeg, _read_by_pillow),
+    "png": Reader(_Png, _read_png, containers.check_png),
+    "webp": Reader(_WebP, _read_by_pillow, containers.check_webp),
+    "tiff": Reader(_Tiff, _read_tiff, containers.check_tiff),
+    "bmp": Reader(BmpImageFile, _read_by_pillow),
 }

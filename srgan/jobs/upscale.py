@@ -117,7 +117,8 @@ class UpscaleWorker:
         counts, seconds = tally(upscale(run, spec.batch, settings)), time.monotonic() - began
         return (
             f"batch {spec.batch}: {counts.num_done} done, {counts.num_skipped} skipped, "
-            f"{counts.num_failed} failed in {seconds:.0f} s, "
+            f"{counts.num_failed} failed, {counts.num_passed_over} not photos "
+            f"in {seconds:.0f} s, "
             f"{counts.output_megapixels / seconds:.2f} output megapixels per second"
         )
 

@@ -1,5 +1,6 @@
 """An evaluation in the bucket: its spec, and its report with figures of every image."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from srgan import keys
 from srgan.config import Config
 from srgan.config.networks import FeatureNetwork
 from srgan.measure.guards import Artifacts
+from srgan.measure.metrics import mean_psnr
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef, Ref, SetRef, SetResult, config_digest
 
 MODEL, PRETRAINED, CHAMPION, BICUBIC = "model", "pretrained", "champion", "bicubic"
@@ -89,6 +91,8 @@ class Figures(Ref):
     """0..1 on luma."""
     distances: dict[str, float] = Field(default_factory=dict)
     """Perceptual distances by name, lower is better; empty without a mirrored network."""
+    num_identical: int = 0
+    """Images that the mean PSNR leaves out because a pair is identical; 0 for one image."""
 
     @property
     def flat(self) -> dict[str, float]:
@@ -137,19 +141,37 @@ class Report(Ref):
 
 
 def means(images: Sequence[ImageFigures]) -> dict[str, Figures]:
-    """Return each method's mean over images (not over pixels), as the literature reports it."""
+    """Return each method's mean over images (not over pixels), as the literature reports it.
+
+    An image that any method restores exactly is left out of the PSNR of all methods, so that their
+    means are over the same images.
+    """
+    exact = [has_exact(image) for image in images]
     return {
-        name: mean_figures([image.figures[name] for image in images]) for name in images[0].figures
+        name: mean_figures([image.figures[name] for image in images], exact)
+        for name in images[0].figures
     }
 
 
-def mean_figures(figures: Sequence[Figures]) -> Figures:
-    """Return the mean of each figure."""
+def has_exact(image: ImageFigures) -> bool:
+    """True if some method restored the image exactly, so that its PSNR is infinite."""
+    return any(figures.psnr == math.inf for figures in image.figures.values())
+
+
+def mean_figures(figures: Sequence[Figures], exact: Sequence[bool] | None = None) -> Figures:
+    """Return the mean of each figure; PSNR without the pairs that are `exact`, so identical.
+
+    If all of them are, the mean is over those whose PSNR is finite, or infinite.
+    """
+    if exact is None:
+        exact = [each.psnr == math.inf for each in figures]
+    inexact = [each for each, is_exact in zip(figures, exact, strict=True) if not is_exact]
     return Figures(
-        psnr=float(np.mean([each.psnr for each in figures])),
+        psnr=mean_psnr(each.psnr for each in inexact or figures),
         ssim=float(np.mean([each.ssim for each in figures])),
         distances={
             name: float(np.mean([each.distances[name] for each in figures]))
             for name in figures[0].distances
         },
+        num_identical=sum(exact),
     )

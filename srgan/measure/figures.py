@@ -140,6 +140,14 @@ def trained_on_judge_note(trained_on_judge: Mapping[str, Sequence[str]]) -> str:
     )
 
 
+def identical_note(num_identical: int) -> str:
+    """Say what the mean PSNR leaves out: `` PSNR leaves out 1 image …``; "" for nothing."""
+    if not num_identical:
+        return ""
+    noun = "image" if num_identical == 1 else "images"
+    return f" PSNR leaves out {num_identical} {noun} that a contestant restored exactly."
+
+
 def one_line(metrics: Mapping[str, Mapping[str, float]]) -> str:
     """Line for logs: ``Bicubic 28.430 dB, SRGAN 29.100 dB``."""
     return ", ".join(

@@ -1,18 +1,22 @@
 """PSNR, SSIM and distances of a folder of results against a folder of originals."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_serializer
+from pydantic import Field, model_serializer
 
 from srgan.errors import DataError, ImageError, first_few
-from srgan.images.files import find_photos, read_photo
+from srgan.images.entries import Entries, stem_of
+from srgan.images.files import by_stem, look_in, read_photo
 from srgan.images.photo import luma
 from srgan.measure.comparison import Distance
 from srgan.measure.evaluation import Figures, mean_figures
 from srgan.measure.metrics import psnr, ssim
+from srgan.readable import printable
 from srgan.refs import Ref
 
 Pixels = NDArray[np.uint8]
@@ -21,16 +25,27 @@ Pixels = NDArray[np.uint8]
 class FolderQuality(Ref):
     """Figures of every result by its stem, and their mean.
 
-    In JSON distances stand beside PSNR and SSIM, and an infinite PSNR is null.
+    In JSON distances stand beside PSNR and SSIM, and an infinite PSNR is null. ``identical`` and
+    ``failed`` are there only if they are not empty.
     """
 
     mean: Figures
     images: dict[str, Figures]
+    failed: dict[str, str] = Field(default_factory=dict)
+    """Photos, links and folders that could not be read or measured, with the reason."""
+    passed_over: tuple[str, ...] = ()
+    """Files and folders on either side that are not photos."""
+
+    @property
+    def identical(self) -> list[str]:
+        """Stems of results that equal their original, which the mean PSNR leaves out."""
+        return [stem for stem, each in self.images.items() if each.psnr == math.inf]
 
     @model_serializer
-    def _flat(self) -> dict[str, dict[str, float] | dict[str, dict[str, float]]]:
+    def _flat(self) -> dict[str, Any]:
         images = {stem: figures.flat for stem, figures in self.images.items()}
-        return {"mean": self.mean.flat, "images": images}
+        more = {"identical": self.identical, "failed": self.failed}
+        return {"mean": self.mean.flat, "images": images, **{k: v for k, v in more.items() if v}}
 
 
 def compare_folders(
@@ -41,44 +56,89 @@ def compare_folders(
     Where sides differ by less than `scale`, the longer one is cropped at the right or the bottom:
     a result is that much smaller when `scale` does not divide its original. The original decides
     what is measured. A grayscale one is compared with the luma of a result in colours; an RGB one
-    is measured on luma, even if its three channels are equal. `DataError` names the files that have
-    no partner or do not fit.
+    is measured on luma, even if its three channels are equal. An entry that cannot be read, or
+    whose sizes do not fit, costs only its own pair. `DataError` names the files that have no
+    partner; also if nothing could be measured.
     """
-    originals, results = find_photos(hr), find_photos(sr)
-    _check_partners(originals.keys() - results.keys(), "result", sr)
-    _check_partners(results.keys() - originals.keys(), "original", hr)
-    images = {
-        stem: _measure(originals[stem], results[stem], scale, distances) for stem in originals
-    }
-    return FolderQuality(mean=mean_figures(list(images.values())), images=images)
+    found = {folder: look_in(folder) for folder in (hr, sr)}
+    originals, results = (by_stem(each, entries.photos) for each, entries in found.items())
+    failed = {printable(p): why for each in found.values() for p, why in each.failed.items()}
+    _check_partners(originals.keys(), results.keys(), _unreadable(found), (hr, sr))
+    images: dict[str, Figures] = {}
+    for stem in sorted(originals.keys() | results.keys()):
+        pair = originals.get(stem), results.get(stem)
+        try:
+            images[stem] = _measure(*pair, scale, distances)
+        except ImageError as error:
+            failed[printable(pair[1] or pair[0] or stem)] = str(error)
+    if not images:
+        reasons = [f"{name}: {reason}" for name, reason in failed.items()]
+        raise DataError(f"nothing could be measured: {first_few(reasons)}")
+    return FolderQuality(
+        mean=mean_figures(list(images.values())),
+        images=images,
+        failed=failed,
+        passed_over=tuple(printable(path) for each in found.values() for path in each.passed_over),
+    )
 
 
 def quality_table(quality: FolderQuality) -> str:
     """Lines of stem, PSNR, SSIM and distances, the mean last."""
-    width = max(map(len, (*quality.images, "mean")))
-    rows = [*quality.images.items(), ("mean", quality.mean)]
+    last = f"mean of {len(quality.images)}" if quality.failed else "mean"
+    width = max(map(len, (*quality.images, last)))
+    rows = [*quality.images.items(), (last, quality.mean)]
     names = list(quality.mean.distances)
     lines = ["  ".join([f"{'':<{width}}", "PSNR (Y)", "SSIM (Y)", *names])]
     for stem, one in rows:
-        cells = [f"{stem:<{width}}", f"{one.psnr:5.2f} dB", f"{one.ssim:8.4f}"]
+        psnr_text = "    ∞" if one.psnr == math.inf else f"{one.psnr:5.2f}"
+        cells = [f"{stem:<{width}}", f"{psnr_text} dB", f"{one.ssim:8.4f}"]
         cells += [f"{one.distances[name]:{len(name)}.4f}" for name in names]
         lines.append("  ".join(cells))
+    if quality.identical:
+        lines[-1] += f"  (PSNR without {len(quality.identical)} identical)"
     return "\n".join(lines)
 
 
-def _check_partners(missing: set[str], what: str, folder: Path) -> None:
-    if missing:
-        shown = first_few(sorted(missing), ", ")
-        raise DataError(f"no {what} in {folder} for: {shown}")
+def _unreadable(found: Mapping[Path, Entries]) -> set[str]:
+    """Names and stems of entries, among them folders, that cannot be read on either side."""
+    names = [
+        path.relative_to(folder).as_posix()
+        for folder, entries in found.items()
+        for path in entries.failed
+    ]
+    return {printable(each) for name in names for each in (name, stem_of(name))}
 
 
-def _measure(original: Path, result: Path, scale: int, distances: Sequence[Distance]) -> Figures:
-    hr, sr = _same_channels(_pixels(original), _pixels(result))
+def _check_partners(
+    originals: Set[str], results: Set[str], unreadable: set[str], folders: tuple[Path, Path]
+) -> None:
+    """Raise `DataError` for stems without a partner, unless an unreadable entry may be it."""
+    for missing, what, folder in (
+        (originals - results, "result", folders[1]),
+        (results - originals, "original", folders[0]),
+    ):
+        alone = {
+            stem
+            for stem in missing
+            if not any(stem == each or stem.startswith(f"{each}/") for each in unreadable)
+        }
+        if alone:
+            raise DataError(f"no {what} in {folder} for: {first_few(sorted(alone), ', ')}")
+
+
+def _measure(
+    original: Path | None, result: Path | None, scale: int, distances: Sequence[Distance]
+) -> Figures:
+    """Figures of one pair; `ImageError` if it cannot be measured."""
+    if original is None or result is None:
+        raise ImageError("no_partner", "the other side cannot be read")
+    hr, sr = _same_channels(_pixels(original, result), _pixels(result, result))
     (height, width), (rows, columns) = hr.shape[:2], sr.shape[:2]
     if max(abs(height - rows), abs(width - columns)) >= scale:
-        raise DataError(
-            f"{result} has {columns}×{rows} pixels and {original} {width}×{height}; for scale "
-            f"{scale} they may differ by {scale - 1} at most"
+        raise ImageError(
+            "other_size",
+            f"{columns}×{rows} pixels, but {original} has {width}×{height}; for scale {scale} they "
+            f"may differ by {scale - 1} at most",
         )
     inside = np.s_[: min(height, rows), : min(width, columns)]
     hr, sr = hr[inside], sr[inside]
@@ -89,14 +149,16 @@ def _measure(original: Path, result: Path, scale: int, distances: Sequence[Dista
             distances={each.name: each(hr, sr, border=scale) for each in distances},
         )
     except ValueError as error:
-        raise DataError(f"{result} cannot be measured: {error}") from error
+        raise ImageError("cannot_be_measured", str(error)) from error
 
 
-def _pixels(path: Path) -> Pixels:
+def _pixels(path: Path, result: Path) -> Pixels:
     try:
         return read_photo(path).pixels
     except ImageError as error:
-        raise DataError(f"{path}: {error}") from error
+        if path == result:
+            raise
+        raise ImageError(error.reason, f"its original {path}: {error.detail}") from error
 
 
 def _same_channels(hr: Pixels, sr: Pixels) -> tuple[Pixels, Pixels]:

@@ -6,6 +6,7 @@ another program.
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,15 @@ def psnr(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int = 4) -> float
     reference, image = _luma_pair(hr, sr, border)
     error = float(np.mean((reference - image) ** 2))
     return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def mean_psnr(values: Iterable[float]) -> float:
+    """Mean in dB without identical pairs, as the field reports it; infinite if all are identical.
+
+    A single infinite value would be the mean of every set that contains it.
+    """
+    finite = [value for value in values if value != math.inf]
+    return float(np.mean(finite)) if finite else math.inf
 
 
 def ssim(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int = 4) -> float:

@@ -4,7 +4,6 @@
 or in the report on each evaluation set.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from types import MappingProxyType
 
 from srgan.config import GateConfig
 from srgan.measure.bootstrap import MIN_PHOTOS, Interval, paired_interval
-from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Report
+from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Report, has_exact
 from srgan.measure.guards import faults
 from srgan.models.weights import GET_A_JUDGE
 from srgan.promotion.opinions import OpinionPair
@@ -21,7 +20,6 @@ from srgan.promotion.teachers import refuse_without_judge
 # PSNR is compared at the precision at which it is shown, so that the sentence of a decision
 # never reads "31.050 dB is worse than 31.050 dB".
 _DIGITS = 3
-_MAX_PSNR = 100.0  # in place of the infinite PSNR of an exact crop, which would be the mean
 
 
 @dataclass(frozen=True)
@@ -109,17 +107,17 @@ def verdict_of(
 def differences(report: Report, opponent: Opponent) -> dict[str, Interval]:
     """Return model minus opponent with its interval, by figure.
 
-    Figures that are not finite are left out, and all of them if there is only one photo.
+    PSNR is compared without the images that are left out of its means. Figures that are not finite
+    are left out, and all of them if there is only one photo.
     """
-    photos = [image.source for image in report.images]
     found = {}
     for figure in report.means[MODEL].flat:
+        images = [each for each in report.images if figure != "psnr" or not has_exact(each)]
         values = [
-            _capped(image.figures[MODEL].flat[figure])
-            - _capped(image.figures[opponent.name].flat[figure])
-            for image in report.images
+            image.figures[MODEL].flat[figure] - image.figures[opponent.name].flat[figure]
+            for image in images
         ]
-        interval = paired_interval(values, photos)
+        interval = paired_interval(values, [image.source for image in images])
         if interval is not None:
             found[figure] = interval
     return found
@@ -304,10 +302,6 @@ def _opinion_within(found: OpinionPair, opponent: Opponent, max_loss: float) -> 
 def _psnr(report: Report, opponent: Opponent) -> tuple[float, float]:
     mine, theirs = (round(report.means[name].psnr, _DIGITS) for name in (MODEL, opponent.name))
     return mine, theirs
-
-
-def _capped(value: float) -> float:
-    return _MAX_PSNR if value == math.inf else value
 
 
 def _by_photo(report: Report, name: str, distance: str) -> dict[str, float]:

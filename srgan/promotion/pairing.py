@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from srgan.errors import ConfigError, DataError
 from srgan.keys import evaluations_prefix, report_key, set_report_key
 from srgan.measure.bootstrap import Interval, paired_interval
-from srgan.measure.evaluation import ImageFigures, Report
+from srgan.measure.evaluation import ImageFigures, Report, has_exact
 from srgan.models.weights import GET_A_JUDGE
 from srgan.refs import ModelRef
 from srgan.storage import ObjectStore, read_document
@@ -96,6 +96,8 @@ class Pairing:
         photos, values = [], []
         for image in self.first.report.images:
             other = theirs[_crop(image)]
+            if figure == "psnr" and (has_exact(image) or has_exact(other)):
+                continue  # left out of the means too
             photos.append(image.source)
             values.append(
                 image.figures[self.first.name].flat[figure]

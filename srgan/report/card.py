@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator
 
-from srgan.measure.evaluation import BICUBIC, CHAMPION
-from srgan.measure.figures import differences_table, means_table, trained_on_judge_note
+from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL
+from srgan.measure.figures import (
+    differences_table,
+    identical_note,
+    means_table,
+    trained_on_judge_note,
+)
 from srgan.promotion.gate import Opponent, differences
 from srgan.report.content import Content, TrainedStage
 
@@ -22,7 +27,8 @@ def model_card(content: Content, *, picture: str | None) -> str:
         "\n".join(_training(stage) for stage in content.stages),
         "## Figures",
         f"Means over {len(report.images)} held-out crops of {_num_photos(content)} photos, luma, "
-        f"without a border of {report.scale} pixels.",
+        f"without a border of {report.scale} pixels."
+        + identical_note(report.means[MODEL].num_identical),
         means_table(report.metrics, report.trained_on_judge).markdown(),
         *_intervals(content),
         *_sets(content),

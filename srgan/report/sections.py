@@ -15,6 +15,7 @@ from srgan.measure.figures import (
     figure_head,
     figure_name,
     figure_text,
+    identical_note,
     in_order,
     interval_text,
     rises,
@@ -65,6 +66,7 @@ def figures_section(content: Content) -> dict[str, Any]:
         "num_crops": len(report.images),
         "num_photos": len({image.source for image in report.images}),
         "scale": report.scale,
+        "identical_note": identical_note(report.means[MODEL].num_identical),
         "figure_heads": [figure_head(figure) for figure in figures],
         "tables": [
             {"title": "", "rows": _rows(content, report.metrics, figures)},

@@ -19,10 +19,10 @@ from typing import BinaryIO
 from srgan.bulk.run import Place
 from srgan.disk import write_atomically
 from srgan.errors import ClusterError, ConflictError, StorageError
+from srgan.images.entries import NOT_A_FILE, explain
 from srgan.keys import lock_key, objects_folder, unfinished_folder
-from srgan.services.s3 import open_store
 from srgan.settings import Settings
-from srgan.storage import ObjectInfo, is_folder, prefix_of
+from srgan.storage import ObjectInfo, file_token, is_folder, prefix_of
 
 _UNUSABLE = ("", ".", "..")
 
@@ -31,7 +31,8 @@ class FolderStore:
     """Files below one folder. Safe for many threads and processes.
 
     Change tokens are made of size and modification time, as make and rsync do. Links to files are
-    followed, links to folders are not; anything but a regular file is ignored.
+    followed, links to folders are not. What cannot be read is listed with its problem: links that
+    lead nowhere, pipes, sockets, devices, and folders that must not be listed.
     """
 
     bucket = ""
@@ -51,6 +52,9 @@ class FolderStore:
         return data
 
     def find(self, key: str) -> bytes | None:
+        return self.beginning(key, -1)
+
+    def beginning(self, key: str, num_bytes: int) -> bytes | None:
         with self._naming(key, "read"):
             try:
                 # Non-blocking, because a pipe would wait for its other end, perhaps for ever.
@@ -60,7 +64,7 @@ class FolderStore:
             with os.fdopen(file, "rb") as stream:
                 if not stat.S_ISREG(os.fstat(file).st_mode):
                     return None
-                return stream.read()
+                return stream.read(num_bytes)
 
     def put(
         self,
@@ -83,18 +87,28 @@ class FolderStore:
                         shutil.copyfileobj(body, file)
                     file.flush()
                     os.fsync(file.fileno())
-                token = _token(unfinished.stat())
+                token = file_token(unfinished.stat())
                 with self._locked(wanted=if_absent or if_token is not None):
                     if if_absent or if_token is not None:
                         self._expect(key, if_token)
                     if metadata:
-                        # It names the token of the new file and is ignored until that is there.
-                        self._describe(key, token, metadata)
+                        self.describe(key, unfinished, metadata)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     unfinished.replace(target)
             finally:
                 unfinished.unlink(missing_ok=True)
         return token
+
+    def describe(self, key: str, file: Path, metadata: Mapping[str, str]) -> None:
+        """Store metadata for the moment when `file` is renamed to `key`; until then it is ignored.
+
+        It names the token that the object will have then.
+        """
+        path = self._description(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with write_atomically(path) as draft:
+            found = {"token": file_token(file.stat()), "metadata": dict(metadata)}
+            draft.write_text(json.dumps(found))
 
     def head(self, key: str) -> ObjectInfo | None:
         with self._naming(key, "look up"):
@@ -140,14 +154,8 @@ class FolderStore:
         return folder / uuid.uuid4().hex
 
     def _description(self, key: str) -> Path:
-        name = hashlib.sha256(key.removeprefix(self._below).encode()).hexdigest()
+        name = hashlib.sha256(os.fsencode(key.removeprefix(self._below))).hexdigest()
         return self._objects / name[:2] / f"{name}.json"
-
-    def _describe(self, key: str, token: str, metadata: Mapping[str, str]) -> None:
-        path = self._description(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as draft:
-            draft.write_text(json.dumps({"token": token, "metadata": dict(metadata)}))
 
     def _expect(self, key: str, token: str | None) -> None:
         info = _info(key, self._path(key))
@@ -156,20 +164,29 @@ class FolderStore:
                 f"cannot write {key}: somebody else wrote it first; read it again and decide again"
             )
 
-    def _walk(self, folder: Path) -> Iterator[ObjectInfo]:
-        if folder == self._objects:
-            return
-        try:
-            # Read whole before it is used, because callers may delete the files.
-            entries = list(os.scandir(folder))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for entry in entries:
-            path = folder / entry.name
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._walk(path)
-            elif info := _info(_printable(path), path):
-                yield info
+    def _walk(self, top: Path) -> Iterator[ObjectInfo]:
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            if folder == self._objects:
+                continue
+            try:
+                # Read whole before it is used, because callers may delete the files.
+                entries = list(os.scandir(folder))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                if folder == top:
+                    raise
+                problem = f"unreadable: the folder cannot be listed: {error.strerror or error}"
+                yield ObjectInfo(f"{_printable(folder)}/", "", 0, problem=problem)
+                continue
+            for entry in entries:
+                path = folder / entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(path)
+                elif info := _listed(path):
+                    yield info
 
     @contextmanager
     def _locked(self, *, wanted: bool) -> Iterator[None]:
@@ -202,12 +219,29 @@ def _info(key: str, path: Path) -> ObjectInfo | None:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():  # not a free place
+            raise StorageError(f"{key} is a link to a file that is not there") from None
         return None
-    return ObjectInfo(key, _token(status), status.st_size) if stat.S_ISREG(status.st_mode) else None
+    return _regular(key, status)
 
 
-def _token(status: os.stat_result) -> str:
-    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+def _regular(key: str, status: os.stat_result) -> ObjectInfo | None:
+    is_file = stat.S_ISREG(status.st_mode)
+    return ObjectInfo(key, file_token(status), status.st_size) if is_file else None
+
+
+def _listed(path: Path) -> ObjectInfo | None:
+    """Entry of a listing; None for a link to a folder, and for a file that is gone again."""
+    key = _printable(path)
+    try:
+        status = path.stat()
+    except OSError as error:
+        if not path.is_symlink() and isinstance(error, FileNotFoundError):
+            return None
+        return ObjectInfo(key, "", 0, problem=f"unreadable: {explain(path, error)}")
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    return _regular(key, status) or ObjectInfo(key, "", 0, problem=f"unreadable: {NOT_A_FILE}")
 
 
 def open_place(settings: Settings, address: str) -> Place:
@@ -215,6 +249,9 @@ def open_place(settings: Settings, address: str) -> Place:
     bucket, prefix = prefix_of(address)
     if is_folder(address):
         return Place(address, FolderStore(Path(prefix)))
+    # Imports boto3, which costs seconds; who works on folders alone does not pay them.
+    from srgan.services.s3 import open_store
+
     own = bucket == settings.bucket
     return Place(address, open_store(settings, bucket), is_own_bucket=own)
 

@@ -12,7 +12,7 @@ SERVED_CORE = (
     "refs.py",
     "config",
     "precision.py",
-    "resize.py",
+    "resize",
     "images",
     "models",
     "inference",

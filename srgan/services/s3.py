@@ -1,5 +1,6 @@
 """S3, or a service that speaks its protocol, as the `ObjectStore` that the core works with."""
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import closing, contextmanager
@@ -21,7 +22,7 @@ from pydantic import SecretStr
 
 from srgan.disk import write_atomically
 from srgan.errors import ConflictError, StorageError
-from srgan.settings import Settings
+from srgan.settings import Checksums, Settings
 from srgan.storage import ObjectInfo
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _BODY_ATTEMPTS = 4
 # Codes of S3's errors. HEAD has no body, so botocore gives the bare status.
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _LOST = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
+_EMPTY = frozenset({"416", "InvalidRange"})
 _NO_BUCKET = frozenset({"404", "NoSuchBucket"})
 _BUCKET_EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
 
@@ -60,6 +62,17 @@ class S3Store:
             return self._body(key, lambda stream: stream.read())
         return None
 
+    def beginning(self, key: str, num_bytes: int) -> bytes | None:
+        with self._errors(key, "read", ignore=_MISSING):
+            try:
+                span = f"bytes=0-{num_bytes - 1}"
+                return self._body(key, lambda stream: stream.read(), Range=span)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code", "") in _EMPTY:
+                    return b""
+                raise
+        return None
+
     def put(
         self,
         key: str,
@@ -75,6 +88,8 @@ class S3Store:
         if if_absent or if_token is not None:
             sent[_WRITE_ID] = uuid.uuid4().hex
             extra = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": f'"{if_token}"'}
+        size_bytes, md5 = _measure(body)
+        token = None
         # If-Match on a key that is gone answers 404: somebody deleted it, so this write lost.
         with self._errors(key, "write", ignore=_LOST | _MISSING if extra else frozenset()):
             answer = self._client.put_object(
@@ -85,8 +100,12 @@ class S3Store:
                 Metadata=sent,
                 **extra,
             )
-            return answer["ETag"].strip('"')
-        return self._token_if_ours(key, sent[_WRITE_ID])
+            token = answer["ETag"].strip('"')
+        if token is None:
+            token = self._token_if_ours(key, sent[_WRITE_ID])
+        if token != md5:
+            self._check_size(key, token, size_bytes)
+        return token
 
     def head(self, key: str) -> ObjectInfo | None:
         answer = self._head(key)
@@ -150,11 +169,11 @@ class S3Store:
         with self._errors("", "create", ignore=_BUCKET_EXISTS):
             self._client.create_bucket(Bucket=self.bucket, **place)
 
-    def _body(self, key: str, consume: Callable[["StreamingBody"], T]) -> T:
+    def _body(self, key: str, consume: Callable[["StreamingBody"], T], **options: Any) -> T:
         """Read a whole body, again if it breaks off: botocore retries only the request."""
         for attempt in range(1, _BODY_ATTEMPTS + 1):
             try:
-                body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+                body = self._client.get_object(Bucket=self.bucket, Key=key, **options)["Body"]
                 # `with body` would give the raw stream, which checks neither length nor checksum.
                 with closing(body):
                     return consume(body)
@@ -181,6 +200,24 @@ class S3Store:
             f"cannot write {self.uri(key)}: somebody else wrote it first; "
             "read it again and decide again"
         )
+
+    def _check_size(self, key: str, token: str, size_bytes: int) -> None:
+        """Delete what a store has altered, and raise `StorageError`.
+
+        Called where the ETag is not the MD5 of what was sent: that proves nothing, because ETags
+        are other digests for encrypted objects, and opaque in some stores. An equal one proves
+        that every byte has arrived, and saves this request.
+        """
+        answer = self._head(key)
+        if answer is None or answer["ETag"].strip('"') != token:
+            return  # somebody else wrote or deleted it since
+        if answer["ContentLength"] != size_bytes:
+            self.delete(key)
+            raise StorageError(
+                f"{self.uri(key)} was stored with {answer['ContentLength']} bytes instead of "
+                f"{size_bytes} and is deleted again: the store does not understand uploads with "
+                "trailing checksums; set AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
+            )
 
     @contextmanager
     def _errors(self, key: str, verb: str, *, ignore: Set[str] = frozenset()) -> Iterator[None]:
@@ -215,6 +252,7 @@ def open_store(settings: Settings, bucket: str | None = None) -> S3Store:
 @cache
 def _client(settings: Settings) -> "S3Client":
     """Return the process's one client, with its connections; boto3's clients are thread-safe."""
+    default: Checksums | None = "when_required" if settings.s3_endpoint_url else None
     client: S3Client = boto3.session.Session().client(
         "s3",
         endpoint_url=settings.s3_endpoint_url,
@@ -230,6 +268,9 @@ def _client(settings: Settings) -> "S3Client":
             max_pool_connections=32,
             # A bucket in the host name needs DNS entries that self-hosted services rarely have.
             s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+            # Some stores keep the framing of a trailing checksum as if it were content.
+            request_checksum_calculation=settings.s3_request_checksums or default,
+            response_checksum_validation=settings.s3_response_checksums or default,
         ),
     )
     return client
@@ -237,3 +278,16 @@ def _client(settings: Settings) -> "S3Client":
 
 def _plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
+
+
+def _measure(body: bytes | BinaryIO) -> tuple[int, str]:
+    """Bytes of a body from its position on, which is kept, and their MD5 in hex."""
+    if isinstance(body, bytes):
+        return len(body), hashlib.md5(body, usedforsecurity=False).hexdigest()
+    begin = body.tell()
+    found = hashlib.md5(usedforsecurity=False)
+    while chunk := body.read(_CHUNK_BYTES):
+        found.update(chunk)
+    size_bytes = body.tell() - begin
+    body.seek(begin)
+    return size_bytes, found.hexdigest()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from srgan.errors import StackError
@@ -26,10 +27,8 @@ def require_checkout() -> None:
 
 def shell_environment(state: State) -> dict[str, str]:
     """Return variables with which flows, `prefect`, `mlflow` and `ray job` find the services."""
-    inherited = inherited_environment()
     # Otherwise a company's proxy would be asked for 127.0.0.1.
-    direct = [name for name in inherited.get("NO_PROXY", "").split(",") if name]
-    direct += [name for name in ("127.0.0.1", "localhost") if name not in direct]
+    direct = _without_proxy(inherited_environment())
     return {
         "AWS_ENDPOINT_URL": state.url("s3"),
         "AWS_ACCESS_KEY_ID": state.s3_access_key,
@@ -48,8 +47,8 @@ def shell_environment(state: State) -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(state.ray_token_path),
         "RAY_USAGE_STATS_ENABLED": "0",
         "DO_NOT_TRACK": "1",
-        "NO_PROXY": ",".join(direct),
-        "no_proxy": ",".join(direct),
+        "NO_PROXY": direct,
+        "no_proxy": direct,
     }
 
 
@@ -79,3 +78,12 @@ def service_environment(state: State) -> dict[str, str]:
         "SRGAN_NUM_CPUS": str(max(2, os.cpu_count() or 1)),
         **{f"SRGAN_PORT_{name.upper()}": str(port) for name, port in state.ports.items()},
     }
+
+
+def _without_proxy(inherited: Mapping[str, str]) -> str:
+    """Hosts to reach without a proxy: those of both spellings, and this machine."""
+    given = ",".join(inherited.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
+    hosts = [name for each in given if (name := each.strip())]
+    if "*" in hosts:
+        return "*"  # every host; Python does not read it so beside others
+    return ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"]))

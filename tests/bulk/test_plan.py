@@ -408,6 +408,18 @@ def test_an_output_key_too_long_for_s3_is_refused() -> None:
         output_key("up/", "a" * 1017 + ".jpg", "same", "png")
 
 
+def test_an_output_name_too_long_for_a_disk_is_refused() -> None:
+    assert output_key("/up/", "a" * 251 + ".jpg", "same") == "/up/" + "a" * 251 + ".jpg"
+    for name, format, oversize in (
+        ("a" * 252 + ".jpg", "same", "refuse"),
+        ("a" * 251 + ".jpg", "same", "png"),
+        ("a" * 254, "png", "refuse"),
+        ("ä" * 128 + "/b.jpg", "same", "refuse"),
+    ):
+        with pytest.raises(ImageError, match="name longer than a disk's 255 bytes"):
+            output_key("/up/", name, format, oversize)  # type: ignore[arg-type]  # strings
+
+
 def test_what_this_system_wrote_into_its_bucket_is_no_source(
     object_store: S3Store, tmp_path: Path
 ) -> None:
@@ -429,9 +441,20 @@ def test_what_this_system_wrote_into_its_bucket_is_no_source(
     assert len(sources(is_own_bucket=False)) == 3
 
 
-def test_folder_markers_and_records_are_no_sources() -> None:
-    names = ["a.jpg", "folder/", "", "_srgan/run/plan.json", "deep/_srgan/x.parquet"]
+def test_the_marker_of_the_prefix_and_records_are_no_sources() -> None:
+    names = ["a.jpg", "", "_srgan/run/plan.json", "deep/_srgan/x.parquet"]
     assert [name for name in names if is_source(name)] == ["a.jpg"]
+
+
+def test_folders_of_s3_are_passed_over(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    for key in ("photos/", "photos/sub/", "photos/sub/deep.jpg/"):
+        object_store.put(key, b"")
+    made = plan(object_store)
+    assert todo(object_store, made) == ["photos/a.jpg"]
+    passed = made.passed_over
+    assert (made.num_covered, passed.num_passed_over) == (0, 2)
+    assert passed.passed_over == ("photos/sub/", "photos/sub/deep.jpg/")
 
 
 def test_planning_holds_flat_memory() -> None:

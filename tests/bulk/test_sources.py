@@ -57,6 +57,7 @@ def test_parquet_names_images_in_its_column_key(tmp_path: Path) -> None:
         ("a.csv", b'key\n"a.jpg\n', "line 2: not valid CSV: unexpected end of data"),
         ("a.csv", b"key\na.jpg\n\xff.jpg\n", "line 3: not valid UTF-8"),
         ("a.csv", b"key\ns3://other/a.jpg\n", r"line 2.*'s3://other/a\.jpg' is not below s3://buc"),
+        ("a.jsonl", b'"a\\udce9.jpg"', r"line 1: column 'key': 'a\\udce9\.jpg' is not valid UTF-8"),
         ("a.csv", b"key\n/etc/a.jpg\n", r"line 2.*'/etc/a\.jpg' is not below"),
         ("a.jsonl", b'"a.jpg"\n{"key": "b.jpg"\n', "line 2, column 16: Expecting"),
         ("a.jsonl", b'{"name": "a.jpg"}\n', "line 1: column 'key' holds None instead of a name"),

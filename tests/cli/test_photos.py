@@ -17,11 +17,11 @@ from PIL import Image
 from typer import Exit
 
 from srgan.bulk import decoders
-from srgan.cli.photos import _change_all, evaluate, upscale
+from srgan.cli.photos import _change_all, degrade, evaluate, upscale
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, ConfigError, DataError, StorageError
 from srgan.images import Photo, decode
-from srgan.images.files import read_photo, write_photo
+from srgan.images.files import FilePlan, read_photo, write_photo
 from srgan.inference.engine import Engine
 from srgan.inference.ensemble import SelfEnsemble
 from srgan.measure.perceptual import PerceptualDistance
@@ -228,11 +228,90 @@ def test_whatever_one_photo_causes_the_others_are_done(
 
     files = [(Path(name), Path("to", name)) for name in ("bad.png", "good.png")]
     with pytest.raises(Exit) as stopped:
-        _change_all(files, change)
+        _change_all(FilePlan(files), change)
     said = capsys.readouterr()
     assert stopped.value.exit_code == 1
     assert said.out == "to/good.png\n"
     assert said.err == f"bad.png: {text}\n1 of 2 photos could not be used\n"
+
+
+def test_an_odd_entry_is_named_the_rest_is_done_and_the_exit_status_says_it(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(image(2)).save(photos / "NOSUFFIX", "jpeg")
+    for name in (".DS_Store", "one.xmp", "README"):
+        (photos / name).write_bytes(b"\0\5\x16\7")
+    (photos / "gone.png").symlink_to("/not/there.png")
+    (photos / "page.jpg").write_bytes(b"<html>")
+    (photos / ("n" * 251 + ".png")).write_bytes(b"")
+    said = "3 entries are not photos: "
+    for work in (
+        lambda out: degrade(photos, out, scale=2),
+        lambda out: upscale(photos, out, model="nearest", scale=2, format="png", oversize="tiff"),
+    ):
+        out = tmp_path / "out"
+        with pytest.raises(Exit) as stopped:
+            work(out)
+        shown = capsys.readouterr()
+        assert stopped.value.exit_code == 1
+        assert {Path(line).stem for line in shown.out.splitlines()} == {"NOSUFFIX", "one", "two"}
+        lines = shown.err.splitlines()
+        assert any(line.startswith(said) and "README" in line for line in lines)
+        assert f"{photos / 'gone.png'}: unreadable: a link to /not/there.png" in shown.err
+        assert f"{photos / 'page.jpg'}: not_an_image" in shown.err
+        assert lines[-1] == "3 of 6 photos could not be used"
+        shutil.rmtree(out)
+
+
+def test_names_that_are_not_utf8_are_written_as_they_are_and_shown_escaped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "two.bmp").unlink()
+    (photos / "one.png").rename(photos / "写 caf\udce9\n.png")
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1:strict")
+    done = srgan("degrade", str(photos), str(tmp_path / "out"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{tmp_path}/out/\\u5199 caf\\xe9\\n.png\n"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["写 caf\udce9\n.png"]
+
+
+def test_an_evaluation_of_fewer_images_than_originals_is_an_error(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(photos, tmp_path / "results")
+    (photos / "three.png").symlink_to("/not/there.png")
+    with pytest.raises(Exit) as stopped:
+        evaluate(photos, tmp_path / "results", as_json=True)
+    said = capsys.readouterr()
+    assert stopped.value.exit_code == 1
+    assert list(json.loads(said.out)["failed"]) == [str(photos / "three.png")]
+    assert f"{photos / 'three.png'}: unreadable: a link to /not/there.png" in said.err
+
+
+def test_results_that_exist_are_kept_refused_or_written_over(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    upscale(photos, out, model="nearest", scale=2)
+    (out / "two.bmp").unlink()
+    kept = (out / "one.png").stat()
+    capsys.readouterr()
+    upscale(photos, out, model="nearest", scale=2)  # as after an interrupted run
+    said = capsys.readouterr()
+    assert said.out.split() == [str(out / "one.png"), str(out / "two.bmp")]
+    assert said.err == "1 of 2 results were made earlier and are kept\n"
+    assert (out / "one.png").stat().st_ino == kept.st_ino
+    upscale(photos, out, model="nearest", scale=2, plan=True)
+    assert "0 images to upscale" in (text := capsys.readouterr().out)
+    assert "2 done by earlier runs, 0 refused" in text
+    for other in ({"model": "bicubic"}, {"model": "nearest", "existing": "fail"}):
+        with pytest.raises(Exit):
+            upscale(photos, out, scale=2, **other)  # type: ignore[arg-type]  # strings
+        assert capsys.readouterr().err.count("occupied: ") == 2
+    upscale(photos, out, model="bicubic", scale=2, existing="overwrite")
+    expected = Engine(Bicubic(2)).upscale(image(0))
+    np.testing.assert_array_equal(read_photo(out / "one.png").pixels, expected)
+    assert sorted(path.name for path in out.iterdir()) == ["one.png", "two.bmp"]
 
 
 def test_what_the_user_gave_wrong_is_a_message_and_no_traceback(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from flows.support import beginning as beginning_module
 from flows.support.beginning import find_reason
 from srgan.config import (
     GateConfig,
-    Recipe,
 )
 from srgan.errors import CheckpointError, ConfigError
 from srgan.measure.evaluation import EvaluateSpec
@@ -51,19 +50,20 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrain_module, "report", lambda *_: None)
 
 
-def test_the_first_retraining_makes_a_champion(pipeline: Pipeline) -> None:
+def test_the_first_retraining_makes_a_champion_and_tells_so_everywhere(pipeline: Pipeline) -> None:
     challenger = pipeline.retrain().result()
     assert isinstance(challenger, ModelRef)
     assert challenger.version == 1
-    registry = Registry(Settings())
-    assert registry.alias(pipeline.model, CHAMPION) == challenger.version
-    assert registry.alias(pipeline.model, CHALLENGER) == challenger.version
-    assert "becomes the first champion" in registry.record(challenger).decision
     assert [name.split("-")[0] for name in pipeline.trained] == ["pretrain", "adversarial"]
-
-
-def test_every_flow_run_of_a_retraining_is_named_by_what_it_does(pipeline: Pipeline) -> None:
-    pipeline.retrain()
+    # The registry tells the decision of the log, here that there was no judge.
+    registry = Registry(Settings())
+    assert registry.alias(pipeline.model, CHAMPION) == 1
+    assert registry.alias(pipeline.model, CHALLENGER) == 1
+    (entry,) = PromotionLog(pipeline.store, pipeline.model).entries()
+    assert "becomes the first champion" in entry.decision.reason
+    assert "nothing perceptual was measured" in entry.decision.reason
+    assert registry.record(challenger).decision == entry.decision.reason
+    # Every flow run is named by what it does.
     model = pipeline.model
     with get_client(sync_client=True) as client:
         ours = FlowRunFilter(name=FlowRunFilterName(like_=model))
@@ -74,17 +74,17 @@ def test_every_flow_run_of_a_retraining_is_named_by_what_it_does(pipeline: Pipel
         f"promote {model}/1",
         f"retrain {model}",
     ]
-
-
-def test_one_mlflow_run_holds_the_runs_of_the_stages(pipeline: Pipeline) -> None:
-    pipeline.retrain()
-    client = mlflow_client(Settings())
+    # One MLflow run holds the runs of the stages.
     (spec,) = pipeline.evaluated
+    parent = retraining_of(spec)
     assert spec.mlflow_run_id is not None
-    child = client.get_run(spec.mlflow_run_id)
-    parent = client.get_run(child.data.tags["mlflow.parentRunId"])
-    assert parent.info.run_name == f"retrain {pipeline.model}"
+    child = mlflow_client(Settings()).get_run(spec.mlflow_run_id)
+    assert parent.info.run_name == f"retrain {model}"
     assert (parent.info.status, child.info.status) == ("FINISHED", "FINISHED")
+    # A decision that holds is not taken twice.
+    assert promote(model).promoted
+    assert len(PromotionLog(pipeline.store, model).entries()) == 1
+    assert len(pipeline.evaluated) == 1, "the evaluation of the retraining should be reused"
 
 
 def test_few_new_photos_are_counted_and_trained_on_once_they_are_enough(
@@ -166,20 +166,6 @@ def test_a_model_of_pixels_is_fine_tuned_by_its_only_stage(pipeline: Pipeline) -
     assert (result.stage, pretrained) == ("pretrain", None)
 
 
-def test_nothing_new_ends_as_completed_with_the_reason_and_trains_nothing(
-    pipeline: Pipeline,
-) -> None:
-    pipeline.retrain()
-    trained = list(pipeline.trained)
-    state = pipeline.retrain()
-    assert state.is_completed()
-    assert state.message == (
-        f"Nothing new: version 1 of {pipeline.model} (champion) was made of the same dataset "
-        "version, recipe and code. Use force to train again."
-    )
-    assert pipeline.trained == trained
-
-
 @pytest.mark.parametrize(
     "policy", [None, pytest.param(FINE_TUNED, marks=pytest.mark.slow(group="parts"))]
 )
@@ -235,9 +221,18 @@ def test_a_run_that_is_put_back_under_other_code_goes_on_under_the_names_that_it
     assert tags["release_version"] == release_version()
 
 
-def test_force_and_age_train_with_another_seed_although_nothing_is_new(pipeline: Pipeline) -> None:
+def test_nothing_new_trains_nothing_and_force_and_age_train_with_another_seed(
+    pipeline: Pipeline,
+) -> None:
     pipeline.mirror()
     pipeline.retrain()
+    state = pipeline.retrain()
+    assert state.is_completed()
+    assert state.message == (
+        f"Nothing new: version 1 of {pipeline.model} (champion) was made of the same dataset "
+        "version, recipe and code. Use force to train again."
+    )
+    assert len(pipeline.trained) == 2
     assert pipeline.retrain(force=True).result().version == 2
     challenger = pipeline.retrain(policy={"max_age_days": 1e-9}).result()
     assert challenger.version == 3
@@ -276,6 +271,11 @@ def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
     assert run.data.tags["srgan.reason"] == reason
     assert run.data.params["start"] == "scratch"
     assert f"**Training.** {reason}" in artifact(f"{pipeline.model}-reason")
+    # A promotion that was interrupted before it moved the alias is completed.
+    registry = Registry(Settings())
+    registry.set_alias(pipeline.model, CHAMPION, 1)
+    assert promote(pipeline.model).challenger == 2
+    assert registry.alias(pipeline.model, CHAMPION) == 2
 
 
 def retraining_of(spec: EvaluateSpec) -> Any:
@@ -316,51 +316,21 @@ def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline)
     assert decision.sentence.startswith("Since version 1 of")
 
 
-def test_a_decision_that_holds_is_not_taken_twice(pipeline: Pipeline) -> None:
-    pipeline.retrain()
-    decision = promote(pipeline.model)
-    assert decision.promoted
-    assert len(PromotionLog(pipeline.store, pipeline.model).entries()) == 1
-    assert len(pipeline.evaluated) == 1, "the evaluation of the retraining should be reused"
-
-
-def test_a_promotion_that_was_interrupted_before_the_alias_is_completed(
-    pipeline: Pipeline,
-) -> None:
-    pipeline.mirror()
-    pipeline.retrain()
-    pipeline.distance["model"] = 1.2
-    pipeline.retrain(force=True)
-    registry = Registry(Settings())
-    registry.set_alias(pipeline.model, CHAMPION, 1)
-    assert promote(pipeline.model).challenger == 2
-    assert registry.alias(pipeline.model, CHAMPION) == 2
-
-
 NEVER_BY_PSNR = "srgan weights mirror squeezenet1_1"
 
 
-def test_a_gan_without_a_judge_becomes_first_champion_and_its_sentence_says_so(
-    pipeline: Pipeline,
-) -> None:
-    challenger = pipeline.retrain().result()
-    (entry,) = PromotionLog(pipeline.store, pipeline.model).entries()
-    assert "nothing perceptual was measured" in entry.decision.reason
-    assert Registry(Settings()).record(challenger).decision == entry.decision.reason
-
-
-@pytest.mark.parametrize("recipe", [tiny(), tiny().model_copy(update={"adversarial": None})])
 def test_without_a_judge_nothing_is_trained_against_a_gan_that_is_champion(
-    pipeline: Pipeline, recipe: Recipe
+    pipeline: Pipeline,
 ) -> None:
     pipeline.retrain()
     trained = list(pipeline.trained)
     pipeline.dataset_version = "v2"
-    state = pipeline.retrain(recipe)
-    assert state.is_failed()
-    with pytest.raises(ConfigError, match=NEVER_BY_PSNR) as caught:
-        state.result()
-    assert "a model of recipe tiny and champion version 1" in str(caught.value)
+    for recipe in (tiny(), tiny().model_copy(update={"adversarial": None})):
+        state = pipeline.retrain(recipe)
+        assert state.is_failed()
+        with pytest.raises(ConfigError, match=NEVER_BY_PSNR) as caught:
+            state.result()
+        assert "a model of recipe tiny and champion version 1" in str(caught.value)
     assert pipeline.trained == trained
 
 

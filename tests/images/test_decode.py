@@ -163,7 +163,7 @@ def test_truncation_is_found_whatever_pillows_global_switches_say(
     assert reason(FILES[kind][: len(FILES[kind]) * 2 // 3]) == "truncated"
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "bmp"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff", "bmp"])
 def test_our_limit_of_pixels_holds_whatever_pillows_global_limit_is(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from srgan.errors import DataError, ImageError
 from srgan.images import Photo, decode
-from srgan.images.files import find_photos, plan_files, read_photo, write_photo
+from srgan.images.files import FilePlan, find_photos, plan_files, read_photo, write_photo
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
 
@@ -17,8 +17,8 @@ def put(path: Path) -> Path:
     return path
 
 
-def names(plan: list[tuple[Path, Path]]) -> list[str]:
-    return [target.name for _, target in plan]
+def names(plan: FilePlan) -> list[str]:
+    return [target.name for _, target in plan.files]
 
 
 def test_photos_of_a_folder_are_found_by_stem_and_in_order(tmp_path: Path) -> None:
@@ -37,10 +37,18 @@ def test_photos_of_a_folder_are_found_by_stem_and_in_order(tmp_path: Path) -> No
 def test_a_photo_of_a_format_that_cannot_be_read_is_not_skipped(tmp_path: Path) -> None:
     """Otherwise the figures of the other photos would pass for those of all photos."""
     put(tmp_path / "a.png"), put(tmp_path / "sub" / "b.ppm")
-    with pytest.raises(DataError, match=r"sub/b\.ppm has a format that cannot be read"):
+    assert list(find_photos(tmp_path)) == ["a", "sub/b"]
+    assert names(plan_files(tmp_path, tmp_path.with_name("out"))) == ["a.png", "b.ppm.png"]
+
+
+def test_an_entry_that_cannot_be_read_is_not_skipped_but_named(tmp_path: Path) -> None:
+    put(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("gone")
+    with pytest.raises(DataError, match=r"b\.png: unreadable: a link to gone"):
         find_photos(tmp_path)
     plan = plan_files(tmp_path, tmp_path.with_name("out"))
-    assert [source.name for source, _ in plan] == ["a.png", "b.ppm"]
+    assert names(plan) == ["a.png"]
+    assert list(plan.failed) == [tmp_path / "b.png"]
 
 
 def test_a_raw_file_beside_its_jpeg_does_not_stop_the_folder(tmp_path: Path) -> None:
@@ -68,15 +76,21 @@ def test_results_keep_their_stem_and_never_lose_levels(tmp_path: Path) -> None:
         put(source / name)
     plan = plan_files(source, tmp_path / "out")
     assert names(plan) == ["a.png", "b.png", "c.TIF", "d.bmp", "e.png"]
-    assert [read.name for read, _ in plan] == ["a.png", "b.jpeg", "c.TIF", "d.bmp", "e.webp"]
+    assert [read.name for read, _ in plan.files] == ["a.png", "b.jpeg", "c.TIF", "d.bmp", "e.webp"]
 
 
 def test_one_photo_goes_into_a_folder_or_to_the_file_that_is_named(tmp_path: Path) -> None:
     photo = put(tmp_path / "a.jpg")
     (tmp_path / "named.png").mkdir()
-    assert plan_files(photo, tmp_path / "out") == [(photo, tmp_path / "out" / "a.png")]
-    assert plan_files(photo, tmp_path / "b.webp") == [(photo, tmp_path / "b.webp")]
-    assert plan_files(photo, tmp_path / "named.png") == [(photo, tmp_path / "named.png" / "a.png")]
+    for destination, result in (
+        ("out", "out/a.png"),
+        ("b.webp", "b.webp"),
+        ("b.jfif", "b.jfif"),
+        ("named.png", "named.png/a.png"),
+    ):
+        plan = plan_files(photo, tmp_path / destination)
+        assert plan.files == [(photo, tmp_path / result)]
+        assert plan.in_folder == (destination != result)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +109,20 @@ def test_results_have_the_format_that_was_chosen(
     assert names(plan_files(tmp_path / "in", tmp_path / "out", format=format)) == expected
 
 
-def test_a_photo_without_a_suffix_becomes_a_png(tmp_path: Path) -> None:
-    put(tmp_path / "a.png").rename(tmp_path / "photo")
-    for format in ("same", "lossless", "png"):
-        plan = plan_files(tmp_path / "photo", tmp_path / "out", format=format)
-        assert names(plan) == ["photo.png"]
+@pytest.mark.parametrize(
+    ("format", "expected"),
+    [
+        ("same", ["NOSUFFIX", "a.jfif", "b.jpg_large", "c.heic"]),
+        ("lossless", ["NOSUFFIX.png", "a.png", "b.jpg_large.png", "c.heic.png"]),
+        ("jpeg", ["NOSUFFIX.jpg", "a.jfif", "b.jpg_large.jpg", "c.heic.jpg"]),
+    ],
+)
+def test_photos_under_other_suffixes_keep_them_unless_the_format_changes(
+    tmp_path: Path, format: str, expected: list[str]
+) -> None:
+    for name in ("NOSUFFIX", "a.jfif", "b.jpg_large", "c.heic"):
+        put(tmp_path / "in" / "photo.jpg").rename(tmp_path / "in" / name)
+    assert names(plan_files(tmp_path / "in", tmp_path / "out", format=format)) == expected
 
 
 def test_a_file_that_is_named_must_not_contradict_the_format(tmp_path: Path) -> None:
@@ -117,7 +140,7 @@ def test_photos_at_any_depth_keep_their_relative_path_to_the_letter(tmp_path: Pa
         put(source / name)
     (source / "z" / "loop").symlink_to(source, target_is_directory=True)
     plan = plan_files(source, out)
-    assert sorted(plan) == sorted((source / name, out / name) for name in found)
+    assert sorted(plan.files) == sorted((source / name, out / name) for name in found)
 
 
 def test_two_photos_with_one_result_are_found_before_anything_is_written(tmp_path: Path) -> None:
@@ -125,7 +148,7 @@ def test_two_photos_with_one_result_are_found_before_anything_is_written(tmp_pat
     with pytest.raises(DataError, match=r"a\.jpg and .*a\.png would both be written to .*a\.png"):
         plan_files(tmp_path / "in", tmp_path / "out", format="png")
     assert not (tmp_path / "out").exists()
-    assert len(plan_files(tmp_path / "in", tmp_path / "out", format="same")) == 2
+    assert len(plan_files(tmp_path / "in", tmp_path / "out", format="same").files) == 2
 
 
 def test_a_rerouted_result_never_overwrites_another(tmp_path: Path) -> None:
@@ -133,7 +156,7 @@ def test_a_rerouted_result_never_overwrites_another(tmp_path: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     with pytest.raises(DataError, match=r"a\.webp and .*a\.webp\.png would both be written to"):
         plan_files(source, out, format="same", rerouted=".png")
-    assert len(plan_files(source, out, format="same", rerouted=".tif")) == 2
+    assert len(plan_files(source, out, format="same", rerouted=".tif").files) == 2
 
 
 def test_a_photo_is_never_overwritten_by_its_result(tmp_path: Path) -> None:
@@ -155,7 +178,7 @@ def test_a_result_that_would_land_in_the_source_is_refused(tmp_path: Path) -> No
     put(tmp_path / "in" / "in" / "a.png")
     with pytest.raises(DataError, match=r"would be .*in/a\.png, inside .*in"):
         plan_files(tmp_path / "in", tmp_path)
-    assert len(plan_files(tmp_path / "in", tmp_path / "in2")) == 1
+    assert len(plan_files(tmp_path / "in", tmp_path / "in2").files) == 1
 
 
 def test_a_missing_source_and_a_file_as_the_destination_are_refused(tmp_path: Path) -> None:

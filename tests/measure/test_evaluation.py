@@ -1,6 +1,15 @@
-"""Names of evaluations, and specs and reports as JSON."""
+"""Names of evaluations, and specs and reports as JSON; means over images."""
 
-from srgan.measure.evaluation import EvaluateSpec, ImageFigures, Report
+import math
+
+from srgan.measure.evaluation import (
+    EvaluateSpec,
+    Figures,
+    ImageFigures,
+    Report,
+    mean_figures,
+    means,
+)
 from srgan.refs import CheckpointRef, ModelRef, to_json
 from tests.support.reports import dataset, pixels
 
@@ -70,3 +79,29 @@ def test_reports_of_earlier_releases_are_read() -> None:
     assert Report.model_validate_json(to_json(report)) == report
     del stored["images"][0]["signs"]
     assert ImageFigures.model_validate(stored["images"][0]).signs == {}
+
+
+def test_an_image_that_one_restores_exactly_is_left_out_of_the_psnr_of_all() -> None:
+    psnrs = {"model": [math.inf, 30.0, 32.0], "bicubic": [60.0, 28.0, math.nan]}
+    images = [
+        ImageFigures(
+            source=f"{k}.png",
+            crop=k,
+            figures={name: Figures(psnr=each[k], ssim=k / 2) for name, each in psnrs.items()},
+        )
+        for k in range(3)
+    ]
+    found = means(images[:2])
+    assert {name: each.psnr for name, each in found.items()} == {"model": 30.0, "bicubic": 28.0}
+    assert {each.num_identical for each in found.values()} == {1}
+    assert found["model"].ssim == 0.25, "the other figures are over all images"
+    assert math.isnan(means(images)["bicubic"].psnr), "a broken output is not left out"
+
+
+def test_a_set_of_nothing_but_exact_images_has_an_infinite_mean() -> None:
+    exact = Figures(psnr=math.inf, ssim=1.0)
+    assert mean_figures([exact, exact]) == exact.model_copy(update={"num_identical": 2})
+
+
+def test_reports_of_earlier_releases_do_not_count_identical_images() -> None:
+    assert Figures.model_validate_json('{"psnr": 30, "ssim": 0.8}').num_identical == 0

@@ -14,6 +14,7 @@ from srgan.measure.evaluation import Figures
 from srgan.measure.folders import FolderQuality, compare_folders, quality_table
 from srgan.measure.metrics import psnr, ssim
 from srgan.measure.perceptual import PerceptualDistance
+from tests.support.entries import forbid
 from tests.support.perceptual_weights import drawn_weights
 
 Pixels = NDArray[np.uint8]
@@ -59,6 +60,71 @@ def test_the_psnr_of_equal_images_is_null_in_json(tmp_path: Path) -> None:
     assert json.loads(found.model_dump_json())["mean"] == {"psnr": None, "ssim": 1.0}
 
 
+def test_an_identical_pair_is_infinite_and_left_out_of_the_mean_with_its_count(
+    tmp_path: Path,
+) -> None:
+    pairs = {"blank": (image(0), image(0)), "photo": (image(1), image(2))}
+    found = compare_folders(*folders(tmp_path, **pairs), scale=4)
+    assert found.images["blank"].psnr == np.inf
+    assert found.mean.psnr == found.images["photo"].psnr
+    assert found.mean.ssim == (found.images["photo"].ssim + 1) / 2
+    table = quality_table(found).splitlines()
+    assert table[1].split() == ["blank", "∞", "dB", "1.0000"]
+    assert table[-1].endswith("(PSNR without 1 identical)")
+    figures = json.loads(found.model_dump_json())
+    assert figures["identical"] == ["blank"]
+    assert figures["mean"]["psnr"] == found.mean.psnr
+
+
+@pytest.mark.parametrize("side", ["hr", "sr"])
+def test_an_entry_that_cannot_be_read_costs_only_its_pair_and_is_named(
+    tmp_path: Path, side: str
+) -> None:
+    pairs = {name: (image(0), image(1)) for name in "ab"}
+    hr, sr = folders(tmp_path, **pairs)
+    broken = {"hr": hr / "b.png", "sr": sr / "b.tif"}[side]
+    for break_it in (
+        lambda: broken.write_bytes(b"not a photo"),
+        lambda: (broken.unlink(), broken.symlink_to("gone")),
+        lambda: (broken.unlink(), broken.symlink_to(broken.name)),
+    ):
+        break_it()
+        found = compare_folders(hr, sr, scale=4)
+        assert list(found.images) == ["a"]
+        assert any("b." in name for name in found.failed)
+        assert quality_table(found).splitlines()[-1].startswith("mean of 1")
+        assert json.loads(found.model_dump_json())["failed"] == found.failed
+
+
+def test_photos_below_a_folder_that_cannot_be_listed_do_not_miss_their_partner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hr, sr = folders(tmp_path, a=(image(0), image(1)))
+    for folder in (hr, sr):
+        (folder / "sub").mkdir()
+        Image.fromarray(image(2)).save(folder / "sub" / "b.png")
+    forbid(monkeypatch, sr / "sub")
+    found = compare_folders(hr, sr, scale=4)
+    assert list(found.images) == ["a"]
+    assert set(found.failed) == {str(sr / "sub"), str(hr / "sub" / "b.png")}
+    (sr / "a.tif").unlink()
+    with pytest.raises(DataError, match=r"no result in .*sr for: a$"):
+        compare_folders(hr, sr, scale=4)
+
+
+def test_names_that_are_not_utf8_and_what_is_not_a_photo_do_not_stop_the_others(
+    tmp_path: Path,
+) -> None:
+    hr, sr = folders(tmp_path, a=(image(0), image(1)))
+    for folder, suffix in ((hr, ".png"), (sr, ".tif")):
+        (folder / f"a{suffix}").rename(folder / f"caf\udce9{suffix}")
+        (folder / ".DS_Store").write_bytes(b"\0")
+    found = compare_folders(hr, sr, scale=4)
+    assert list(found.images) == [r"caf\xe9"]
+    assert found.passed_over == (str(hr / ".DS_Store"), str(sr / ".DS_Store"))
+    assert json.loads(found.model_dump_json())["images"].keys() == found.images.keys()
+
+
 def test_the_table_ends_with_the_mean(tmp_path: Path) -> None:
     found = FolderQuality.model_validate(
         {
@@ -82,7 +148,7 @@ def test_sides_that_differ_by_less_than_the_scale_are_cropped(tmp_path: Path) ->
 def test_sides_that_differ_by_the_scale_are_refused_with_both_sizes(tmp_path: Path) -> None:
     pair = folders(tmp_path, a=(image(0, 28, 28), image(1, 24, 28)))
     with pytest.raises(
-        DataError, match=r"a\.tif has 28×24 pixels and .*a\.png 28×28; .* differ by 3 at most"
+        DataError, match=r"a\.tif: .*28×24 pixels, but .*a\.png has 28×28; .* differ by 3 at most"
     ):
         compare_folders(*pair, scale=4)
 
@@ -130,7 +196,7 @@ def test_photos_in_folders_below_are_measured_too(tmp_path: Path) -> None:
 
 def test_images_too_small_to_measure_are_named(tmp_path: Path) -> None:
     pair = folders(tmp_path, a=(image(0, 12, 12), image(1, 12, 12)))
-    with pytest.raises(DataError, match=r"a\.tif cannot be measured: SSIM needs 11 pixels"):
+    with pytest.raises(DataError, match=r"a\.tif: cannot_be_measured: SSIM needs 11 pixels"):
         compare_folders(*pair, scale=4)
 
 
@@ -179,5 +245,5 @@ def test_the_table_has_a_column_for_each_distance() -> None:
 def test_a_result_too_small_for_a_distance_is_named(tmp_path: Path) -> None:
     pair = folders(tmp_path, a=(image(0), image(1)))
     judge = PerceptualDistance("squeezenet1_1", drawn_weights())
-    with pytest.raises(DataError, match=r"a\.tif cannot be measured: .* 24 pixels a side"):
+    with pytest.raises(DataError, match=r"a\.tif: cannot_be_measured: .* 24 pixels a side"):
         compare_folders(*pair, scale=4, distances=[judge])

@@ -1,10 +1,12 @@
 """The rules of the gate and the sentences of its verdicts."""
 
+import math
+
 import pytest
 
 from srgan.config import GateConfig
 from srgan.errors import ConfigError
-from srgan.measure.evaluation import Figures, Report
+from srgan.measure.evaluation import Figures, Report, means
 from srgan.measure.guards import NOT_FINITE
 from srgan.promotion.gate import Verdict, verdict_of
 from tests.support.reports import GOOD, pixels, report
@@ -53,6 +55,22 @@ def test_a_model_as_good_as_the_champion_replaces_it(psnr: float) -> None:
     verdict = decided(pixels(bicubic=28.0, model=psnr, champion=28.6), challenger=2, champion=1)
     assert verdict.promoted
     assert verdict.reason.startswith("Version 2 replaces champion version 1")
+
+
+def test_a_crop_that_the_champion_restores_exactly_decides_nothing() -> None:
+    measured = pixels(bicubic=28.0, model=28.5, champion=28.4)
+    images = list(measured.images)
+    figures = images[0].figures
+    exact = {**figures, "champion": Figures(psnr=math.inf, ssim=1.0)}
+    images[0] = images[0].model_copy(update={"figures": exact})
+    verdict = decided(
+        measured.model_copy(update={"images": images, "means": means(images)}),
+        challenger=2,
+        champion=1,
+    )
+    assert verdict.promoted
+    assert verdict.differences["psnr"].mean == pytest.approx(0.1)
+    assert verdict.differences["psnr"].high < 1, "no cap in place of an infinite PSNR"
 
 
 def test_figures_that_look_equal_are_equal() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from srgan.errors import ConflictError, StorageError
 from srgan.services.folder import FolderStore
+from tests.support.entries import forbid
 
 
 @pytest.fixture
@@ -101,14 +102,39 @@ def test_every_file_is_listed_once_however_deep(store: FolderStore, base: str) -
     assert below == [f"{base}/a/1", f"{base}/a/b/2"]
 
 
-def test_only_regular_files_are_listed_and_read(store: FolderStore, base: str) -> None:
+def test_what_cannot_be_read_is_listed_with_its_problem(
+    store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.put(f"{base}/sub/a", b"a")
+    store.put(f"{base}/lost+found/b", b"b")
     os.mkfifo(f"{base}/pipe.jpg")
-    for link, target in {"link.jpg": "sub/a", "sub/loop": "..", "broken.jpg": "nowhere"}.items():
+    links = {"link.jpg": "sub/a", "sub/loop": "..", "broken.jpg": "nowhere", "self.jpg": "self.jpg"}
+    for link, target in links.items():
         Path(base, link).symlink_to(target)
-    assert {Path(info.key).name for info in store.list(f"{base}/")} == {"link.jpg", "a"}
+    forbid(monkeypatch, Path(base, "lost+found"))
+    problems = {info.key.removeprefix(base): info.problem for info in store.list(f"{base}/")}
+    assert problems == {
+        "/link.jpg": "",
+        "/sub/a": "",
+        "/pipe.jpg": "unreadable: a pipe, socket or device instead of a file",
+        "/broken.jpg": "unreadable: a link to nowhere, which does not exist",
+        "/self.jpg": "unreadable: a link that leads back to itself",
+        "/lost+found/": "unreadable: the folder cannot be listed: Permission denied",
+    }
     assert store.find(f"{base}/pipe.jpg") is None, "and it does not wait for a writer"
     assert store.find(f"{base}/link.jpg") == b"a"
+    assert store.beginning(f"{base}/sub/a", 9) == b"a"
+    with pytest.raises(StorageError, match=r"broken\.jpg"):
+        store.head(f"{base}/broken.jpg")  # not a free place
+
+
+def test_a_folder_that_cannot_be_listed_itself_is_an_error(
+    store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(f"{base}/a", b"a")
+    forbid(monkeypatch, Path(base))
+    with pytest.raises(StorageError, match=r"cannot list .*folder.*Permission denied"):
+        list(store.list(f"{base}/"))
 
 
 def test_a_name_that_is_not_utf8_gets_a_backslash_that_no_output_may_have(

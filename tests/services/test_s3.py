@@ -4,7 +4,9 @@ import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
 
@@ -151,22 +153,104 @@ class _Flaky(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def flaky_store() -> Iterator[S3Store]:
-    handler = type("Flaky", (_Flaky,), {"attempts": {}, "stored": {}})
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[dict[str, str]]:
+    """Variables that name a store on this machine for as long as the block runs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    yield open_store(
-        Settings(
-            AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}",
-            AWS_ACCESS_KEY_ID="key",
-            AWS_SECRET_ACCESS_KEY="secret",
-        )
-    )
+    yield {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def flaky_store() -> Iterator[S3Store]:
+    handler = type("Flaky", (_Flaky,), {"attempts": {}, "stored": {}})
+    with served(handler) as variables:
+        yield open_store(Settings(**variables))
+
+
+class _Simple(BaseHTTPRequestHandler):
+    """A store that takes a body as it comes, with its own end, and opaque ETags."""
+
+    stored: dict[str, bytes]
+    asked: list[str]
+    end: bytes
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.stored[self.path] = body + self.end
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self.asked.append(self.path)
+        self._answer(len(self.stored[self.path]))
+
+    def do_DELETE(self) -> None:
+        del self.stored[self.path]
+        self._answer()
+
+    def _answer(self, num_bytes: int = 0) -> None:
+        self.send_response(200)
+        self.send_header("ETag", '"opaque"')
+        self.send_header("Last-Modified", "Sun, 29 Nov 2026 09:00:00 GMT")
+        self.send_header("Content-Length", str(num_bytes))
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def simple_store(end: bytes = b"") -> type[_Simple]:
+    return type("Simple", (_Simple,), {"stored": {}, "asked": [], "end": end})
+
+
+def test_a_store_of_one_s_own_gets_bodies_without_framing() -> None:
+    handler = simple_store()
+    with served(handler) as variables:
+        store = open_store(Settings(**variables))
+        assert store.put("k", b"PNGDATA") == store.put("file", BytesIO(b"DATA")) == "opaque"
+    assert handler.stored == {"/srgan/k": b"PNGDATA", "/srgan/file": b"DATA"}
+    assert handler.asked == ["/srgan/k", "/srgan/file"], "an opaque ETag proves nothing"
+
+
+@pytest.mark.parametrize("body", [b"PNGDATA", BytesIO(b"PNGDATA")])
+def test_what_a_store_has_altered_is_noticed_and_deleted(body: bytes | BytesIO) -> None:
+    handler = simple_store(end=b"\r\n0\r\n")
+    with served(handler) as variables:
+        store = open_store(Settings(**variables))
+        with pytest.raises(StorageError, match=r"srgan/k was stored with 12 bytes instead of 7"):
+            store.put("k", body)
+    assert handler.stored == {}
+
+
+def test_the_environment_decides_about_checksums_where_it_says_something() -> None:
+    own = Settings(AWS_ENDPOINT_URL="http://s3.test")
+    chosen = Settings(
+        AWS_ENDPOINT_URL="http://s3.test", AWS_REQUEST_CHECKSUM_CALCULATION="WHEN_SUPPORTED"
+    )
+    amazon = Settings()
+    found = [
+        (config.request_checksum_calculation, config.response_checksum_validation)
+        for config in (open_store(each)._client.meta.config for each in (own, chosen, amazon))
+    ]
+    required, supported = "when_required", "when_supported"
+    assert found == [(required, required), (supported, required), (supported, supported)]
+
+
+def test_the_beginning_of_an_object_is_read_alone(object_store: S3Store) -> None:
+    object_store.put("long", b"0123456789")
+    object_store.put("empty", b"")
+    assert object_store.beginning("long", 4) == b"0123"
+    assert object_store.beginning("long", 40) == b"0123456789"
+    assert object_store.beginning("empty", 4) == b""
+    assert object_store.beginning("nothing", 4) is None
 
 
 def test_a_body_that_breaks_off_is_read_again(flaky_store: S3Store, tmp_path: Path) -> None:

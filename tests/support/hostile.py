@@ -16,9 +16,10 @@ _MODES = {
     "JPEG": ("RGB", "L", "CMYK"),
     "PNG": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16"),
     "WEBP": ("RGB", "RGBA"),
-    "TIFF": ("RGB", "RGBA", "L", "CMYK", "P", "1", "I;16"),
+    "TIFF": ("RGB", "RGBA", "L", "LA", "CMYK", "P", "1", "I;16"),
     "BMP": ("RGB", "L", "P", "1"),
 }
+_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd")
 _PNG_HEAD = 8
 
 HOSTILE_NAMES = (
@@ -68,7 +69,8 @@ def _picture(random: Random, kind: str) -> bytes:
         image = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
         image = image.convert(mode)
     buffer = BytesIO()
-    image.save(buffer, kind)
+    options = {"compression": str(random.choice(_COMPRESSIONS))} if kind == "TIFF" else {}
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 

@@ -50,18 +50,11 @@ def test_a_page_and_a_card_tell_of_the_decision_its_figures_the_stages_and_the_d
     assert "| SqueezeNet distance | −0.1000 | −0.1000 to −0.1000 |" in card
     assert "## Limits" in card
     assert "comparison.png" in card
+    assert_linked(pipeline, version, page)
 
 
-def test_a_refused_version_has_its_page_too(pipeline: Pipeline) -> None:
-    pipeline.psnr["model"] = 20.0
-    page = page_of(pipeline, pipeline.retrain().result())
-    assert "was refused" in page
-    assert "20.000 dB PSNR is more than 1.50 dB below bicubic&#39;s" in page
-
-
-def test_the_page_is_linked_from_the_run_in_mlflow_and_from_prefect(pipeline: Pipeline) -> None:
-    version = pipeline.retrain().result()
-    page = page_of(pipeline, version)
+def assert_linked(pipeline: Pipeline, version: ModelRef, page: str) -> None:
+    """The page is linked from the run in MLflow and from Prefect."""
     settings = Settings()
     root = Registry(settings).record(version).report.rpartition("/")[2].removesuffix(".html")
     run_id = find_run(settings, root)
@@ -79,6 +72,13 @@ def test_the_page_is_linked_from_the_run_in_mlflow_and_from_prefect(pipeline: Pi
             )
         )
     assert f"/runs/{run_id}/artifacts/report.html" in str(found[0].data)
+
+
+def test_a_refused_version_has_its_page_too(pipeline: Pipeline) -> None:
+    pipeline.psnr["model"] = 20.0
+    page = page_of(pipeline, pipeline.retrain().result())
+    assert "was refused" in page
+    assert "20.000 dB PSNR is more than 1.50 dB below bicubic&#39;s" in page
 
 
 def test_a_report_that_cannot_be_made_does_not_undo_the_decision(
