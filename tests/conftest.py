@@ -29,9 +29,8 @@ SLOW = ("training", "bulk", "retraining", "images", "parts")
 def pytest_configure(config: pytest.Config) -> None:
     # As after Ctrl-C: fixtures end their services, and the summary is written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # MLflow looks for these at every request; pytest's import hook makes that a fifth of the time.
-    for name in ("dbruntime", "IPython", "pyspark"):
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # means: cannot be imported
+    # MLflow looks for it at every request; pytest's import hook makes that a fifth of the time.
+    sys.modules.setdefault("dbruntime", None)  # type: ignore[arg-type]  # cannot be imported
     if hasattr(config, "workerinput"):
         # Workers of pytest-xdist share the cores.
         os.environ.setdefault("OMP_NUM_THREADS", "1")

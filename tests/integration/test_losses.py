@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srgan.data.manifest import read_manifest, read_sources
+from srgan.data.prepare import prepare_dataset
 from srgan.recipes import tiny
+from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
 from tests.support.running_stack import RunningStack
-from tests.support.training import Training, kill, prepare, prepare_leaves, training_workers
+from tests.support.training import Training, kill, prepare_leaves, training_workers
 
 pytestmark = pytest.mark.integration
 
@@ -26,16 +29,9 @@ def test_a_poisoned_source_costs_only_its_bad_images_and_each_has_its_reason(
         stack.store.put(f"raw/poisoned/{name}", body)
     for seed in range(2):
         stack.store.put(f"raw/poisoned/good-{seed}.png", dead_leaves(seed))
-    ref = prepare(stack, "poisoned")
-    printed = stack.python(
-        "from srgan.services.s3 import open_store\n"
-        "from srgan.data.manifest import read_manifest, read_sources\n"
-        "from srgan.settings import Settings\n"
-        "store = open_store(Settings())\n"
-        f"for row in read_sources(store, read_manifest(store, {ref.key!r})):\n"
-        "    print(row.key.rpartition('/')[2], row.reason)"
-    )
-    reasons = dict(line.rsplit(maxsplit=1) for line in printed.splitlines())
+    ref = prepare_dataset(stack.store, "raw/poisoned", stack.store, "poisoned", tiny().data)
+    rows = read_sources(stack.store, read_manifest(stack.store, ref.key))
+    reasons = {row.key.rpartition("/")[2]: row.reason for row in rows}
     rejected = {name: reason for name, reason in reasons.items() if name in _REASONS}
     assert rejected == _REASONS
     # CMYK and 16-bit gray are photos like others; so are the two good ones.
@@ -47,11 +43,11 @@ def test_a_source_with_nothing_usable_is_an_error_that_counts_the_reasons(
 ) -> None:
     stack.store.put("raw/hopeless/a.png", b"")
     stack.store.put("raw/hopeless/b.png", b"text")
-    done = stack.deployment("prepare/prepare", source="s3://srgan/raw/hopeless", dataset="hopeless")
-    assert done.returncode == 1
-    logs = stack.newest_logs("prepare")
-    assert "1 empty" in logs, logs
-    assert "1 not_an_image" in logs, logs
+    parameters = {"source": "s3://srgan/raw/hopeless", "dataset": "hopeless"}
+    run = Run(stack, "prepare/prepare", parameters)
+    assert run.wait() == "FAILED"
+    assert "1 empty" in run.logs
+    assert "1 not_an_image" in run.logs
 
 
 @pytest.mark.slow(group="retraining")  # the kill among the fast ones is in test_jobs

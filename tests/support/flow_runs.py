@@ -1,6 +1,5 @@
 """Flow runs of deployments on the running stack."""
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,9 @@ from typing import Any
 import httpx
 
 from tests.support.running_stack import RunningStack
+from tests.support.waiting import wait_until
+
+ENDS = {"COMPLETED", "FAILED", "CANCELLED"}
 
 
 class Run:
@@ -19,7 +21,7 @@ class Run:
         deployment: str,
         parameters: Mapping[str, object],
     ) -> None:
-        self._api = httpx.Client(base_url=stack.env["PREFECT_API_URL"], timeout=30)
+        self._stack = stack
         # Not through Ray's client: it remembers for the life of a process whether tokens are on.
         token = Path(stack.env["RAY_AUTH_TOKEN_PATH"]).read_text().strip()
         self._jobs = httpx.Client(
@@ -27,34 +29,40 @@ class Run:
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
         )
-        found = self._ask("GET", f"/deployments/name/{deployment}")["id"]
+        found = self._stack.prefect("GET", f"/deployments/name/{deployment}")["id"]
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        self.id: str = self._ask("POST", f"/deployments/{found}/create_flow_run", body)["id"]
-
-    def _ask(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        deadline = time.monotonic() + 20
-        while True:
-            answer = self._api.request(method, path, json=body, params=query)
-            # The server says so while its SQLite is busy; Prefect's own client asks again too.
-            if answer.status_code != 503 or time.monotonic() > deadline:
-                return answer.raise_for_status().json()
-            time.sleep(0.5)
+        self.id: str = self._stack.prefect("POST", f"/deployments/{found}/create_flow_run", body)[
+            "id"
+        ]
 
     @property
     def now(self) -> dict[str, Any]:
-        return dict(self._ask("GET", f"/flow_runs/{self.id}"))
+        return dict(self._stack.prefect("GET", f"/flow_runs/{self.id}"))
 
     @property
     def history(self) -> list[str]:
-        states = self._ask("GET", "/flow_run_states/", flow_run_id=self.id)
+        states = self._stack.prefect("GET", "/flow_run_states/", flow_run_id=self.id)
         return [s["name"] for s in sorted(states, key=lambda s: str(s["timestamp"]))]
 
+    @property
+    def logs(self) -> str:
+        return self._stack.logs(self.id)
+
+    def wait(self, timeout_s: float = 300) -> str:
+        """Wait for the end; returns the type of the last state."""
+        wait_until(lambda: self.now["state_type"] in ENDS, "the flow run ends", timeout_s)
+        return str(self.now["state_type"])
+
     def cancel(self) -> None:
-        self._ask("POST", f"/flow_runs/{self.id}/set_state", {"state": {"type": "CANCELLING"}})
+        self._stack.prefect(
+            "POST", f"/flow_runs/{self.id}/set_state", {"state": {"type": "CANCELLING"}}
+        )
 
     def says(self, text: str) -> bool:
         """Whether one of the newest log lines of any flow run contains a text."""
-        lines = self._ask("POST", "/logs/filter", {"limit": 200, "sort": "TIMESTAMP_DESC"})
+        lines = self._stack.prefect(
+            "POST", "/logs/filter", {"limit": 200, "sort": "TIMESTAMP_DESC"}
+        )
         return any(text in line["message"] for line in lines)
 
     def training(self) -> list[dict[str, Any]]:
@@ -68,9 +76,8 @@ class Run:
 
     def close(self) -> None:
         """Leave nothing running, however the test ended, and give back the connection."""
-        if self.now["state_type"] not in {"CANCELLED", "FAILED", "COMPLETED"}:
+        if self.now["state_type"] not in ENDS:
             self.cancel()
             for job in self.training():
                 self._jobs.post(f"/api/jobs/{job['submission_id']}/stop")
         self._jobs.close()
-        self._api.close()

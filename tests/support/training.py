@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from srgan.config import PretrainConfig
+from srgan.data.prepare import prepare_dataset
+from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.stack.processes import find_processes
 from srgan.stack.state import runtime_folder
@@ -27,18 +29,7 @@ def prepare_leaves(stack: RunningStack, dataset: str, first_seed: int) -> Datase
     """Six drawn photos as a dataset of the tiny recipe."""
     for seed in range(6):
         stack.store.put(f"raw/{dataset}/{seed}.png", dead_leaves(seed + first_seed))
-    return prepare(stack, dataset)
-
-
-def prepare(stack: RunningStack, dataset: str) -> DatasetRef:
-    """Prepare ``raw/<dataset>`` as a dataset of the tiny recipe."""
-    printed = stack.python(
-        "from flows.prepare import prepare\n"
-        "from srgan.recipes import tiny\n"
-        f"ref = prepare('s3://srgan/raw/{dataset}', '{dataset}', tiny().data)\n"
-        "print('RESULT', ref.model_dump_json())"
-    )
-    return DatasetRef.model_validate_json(_result(printed))
+    return prepare_dataset(stack.store, f"raw/{dataset}", stack.store, dataset, tiny().data)
 
 
 class Training:
