@@ -22,7 +22,6 @@ from srgan.errors import ImageError
 from srgan.images.files import (
     MAX_PIXELS,
     FileResult,
-    file_format,
     read_bytes,
     size_bytes,
     write_photo,
@@ -117,43 +116,48 @@ class FileUpscaler:
     engine: Engine
     decode: Decode
     sizing: Sizing
+    output_format: str
+    """``same`` is the format of the photo itself, whatever its suffix says."""
     oversize: Oversize
     jpeg_quality: int
     jpeg_subsampling: str
+    compression: int
+    salvage: bool
     existing: Existing
 
     def __call__(
         self, source: Path, target: Path, share: Callable[[float], object] = lambda done: None
     ) -> FileResult:
-        """Write the result to `target`, or beside it if it is too large for that format.
+        """Write the result to `target`, or beside it if it is too large for its format.
 
-        Returns where the result is; `share` is told how much of the work is done. `ImageError`,
-        before the network runs, for a photo that cannot be read or written, and for a result that
-        must not be written over.
+        Returns where the result is and what it lost; `share` is told how much of the work is done.
+        `ImageError`, before the network runs, for a photo that cannot be read or written, and for a
+        result that must not be written over.
         """
         if self._keeps(source, target):
             return FileResult(target, kept=True)
         photo = self.read(source)
-        wanted = file_format(target) or photo.format
+        wanted = photo.format if self.output_format == "same" else self.output_format
         format = target_format(photo, wanted, self.oversize, self.sizing)
         if format != wanted:
             target = target.with_name(target.name + reroute_suffix(self.oversize))
             if self._keeps(source, target):
                 return FileResult(target, kept=True)
-        write_photo(
+        lost = write_photo(
             target,
             self.sizing.fitted(self.engine.upscale_photo(photo, share), photo),
             format=format,
             jpeg_quality=self.jpeg_quality,
             jpeg_subsampling=self.jpeg_subsampling,
+            compression=self.compression,
             before=lambda draft: self.existing.describe(source, target, draft),
         )
-        return FileResult(target)
+        return FileResult(target, lost)
 
     def read(self, source: Path) -> Photo:
         """Read the photo in its own depth and with all its pages; `ImageError` with the reason."""
         check_file_size(size_bytes(source), MAX_PIXELS)
-        return self.decode(read_bytes(source), max_pixels=MAX_PIXELS)
+        return self.decode(read_bytes(source), max_pixels=MAX_PIXELS, salvage=self.salvage)
 
     def fate(self, source: Path, target: Path) -> Literal["todo", "kept", "refused"]:
         """Tell what would happen to a photo, by the result that may exist already."""
@@ -200,14 +204,14 @@ def forecast_files(
     """
     destination = str(folder.absolute())
     fates = Counter[str]()
-    todo = []
+    todo = list[Path]()
     for path, target in files:
         fate = upscaler.fate(path, target)
         fates[fate] += 1
-        todo += [(path, target)] if fate == "todo" else []
+        todo += [path] if fate == "todo" else []
     measured = Throughput(measured_on="a few of the photos")
     sample = list(spread(todo, len(todo)))
-    for number, (path, target) in enumerate(sample):
+    for number, path in enumerate(sample):
         progress(number, len(sample))
         try:
             measured += Throughput(source_bytes=size_bytes(path))
@@ -218,14 +222,15 @@ def forecast_files(
         engine = upscaler.engine
         num_bytes = encoded_bytes(
             photo,
-            format=file_format(target) or photo.format,
+            format=upscaler.output_format,
             jpeg_quality=upscaler.jpeg_quality,
+            compression=upscaler.compression,
             sizing=upscaler.sizing,
         )
         computed = engine.scale**2 * sum(page.num_pixels for page in (photo, *photo.pages)) / 1e6
         seconds = computed / _megapixels_per_s(engine, middle(photo))
         measured += Throughput(output_bytes=num_bytes, megapixels=megapixels, upscale_s=seconds)
-    sizes = [path.stat().st_size for path, _ in todo if path.is_file()]
+    sizes = [path.stat().st_size for path in todo if path.is_file()]
     forecast = Forecast(
         num_todo=len(todo),
         todo_bytes=sum(sizes),

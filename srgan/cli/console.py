@@ -68,14 +68,21 @@ def say(line: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print an error on stderr, in red where that is a terminal with colours.
+    """Print an error on stderr, in red where that is a terminal with colours."""
+    _print(text, "red")
 
-    rich knows NO_COLOR and dumb terminals.
-    """
+
+def warn(text: str) -> None:
+    """Print on stderr what is not as it should be, in yellow where that is possible."""
+    _print(text, "yellow")
+
+
+def _print(text: str, style: str) -> None:
+    # rich knows NO_COLOR and dumb terminals.
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, soft_wrap=True).print(Text(text, style="red"))
+    Console(stderr=True, soft_wrap=True).print(Text(text, style=style))
 
 
 def print_json(value: Any) -> None:

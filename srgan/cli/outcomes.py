@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from srgan.cli.console import complain, print_json, say
+from srgan.cli.console import complain, print_json, say, warn
 from srgan.cli.progress import ProgressBar
 from srgan.errors import PASSED_BY, DataError, ImageError, SrganError, first_few
 from srgan.readable import printable
@@ -37,13 +37,15 @@ class _Outcome:
 
     source: str
     result: str | None = None
+    lost: tuple[str, ...] = ()
+    """Names of what the photo has and the result does not."""
     kept: bool = False
     """True for a result that an earlier run had made."""
     error: _Failure | None = None
 
 
 def change_all(plan: "FilePlan", change: Change, *, what: str, as_json: bool = False) -> None:
-    """Make a result of each photo; name and skip those that cannot be used."""
+    """Make a result of each photo; name what it lost, name and skip those that cannot be used."""
     outcomes = []
     sizes = [_size_bytes(path) for path, _ in plan.files]
     before, total = 0, sum(sizes)
@@ -60,6 +62,8 @@ def change_all(plan: "FilePlan", change: Change, *, what: str, as_json: bool = F
                     name_failed(path, problem)
                 elif not as_json:
                     typer.echo(printable(outcome.result))
+                if outcome.lost:
+                    warn(f"{printable(path)}: lost: {', '.join(outcome.lost)}")
     name_left_out(plan)
     for path, problem in plan.failed.items():
         reason, _, detail = problem.partition(": ")
@@ -94,7 +98,7 @@ def _changed(path: Path, target: Path, change: Change, share: Share) -> tuple[_O
     """Make one result; the text is the problem for people, if there is one."""
     try:
         made = change(path, target, share)
-        return _Outcome(str(path), str(made.path), made.kept), ""
+        return _Outcome(str(path), str(made.path), made.lost, made.kept), ""
     except ImageError as error:
         return _Outcome(str(path), error=_Failure(error.reason, error.detail)), str(error)
     except (*PASSED_BY, DataError) as error:

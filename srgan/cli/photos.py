@@ -34,8 +34,7 @@ def degrade(
     _require_files("degrade", source, destination)
 
     def shrunk(photo: Path, target: Path, share: Share) -> FileResult:
-        write_photo(target, shrink(read_photo(photo), scale))
-        return FileResult(target)
+        return FileResult(target, write_photo(target, shrink(read_photo(photo), scale)))
 
     change_all(plan_files(source, destination), shrunk, what="degrading")
 
@@ -72,6 +71,13 @@ def upscale(
     subsampling: Annotated[
         Literal["4:4:4", "4:2:2", "4:2:0"], typer.Option(help="Colour subsampling of JPEG results")
     ] = "4:4:4",
+    compression: Annotated[
+        int, typer.Option(min=0, max=9, help="PNG and TIFF results: 0 is fastest, 9 smallest")
+    ] = 6,
+    salvage: Annotated[
+        bool,
+        typer.Option("--salvage", help="Upscale JPEGs that end too early as viewers show them"),
+    ] = False,
     precision: Annotated[
         Literal["fp32", "auto"],
         typer.Option(help="fp32 is exact; auto is three times as fast on processors with bf16"),
@@ -132,14 +138,22 @@ def upscale(
         self_ensemble=self_ensemble,
         spool=spool,
     )
-    settings = (format, quality, subsampling, precision, scale, size, self_ensemble)
-    stamp = stamp_of_files(generator, *settings)
+    written = (todo.format, quality, subsampling, compression)
+    stamp = stamp_of_files(generator, *written, salvage, precision, scale, size, self_ensemble)
     folder = destination if todo.in_folder else destination.parent
     beside = FolderStore(Path(os.path.abspath(folder)))  # noqa: PTH100  # links stay
     with Decoders(1) as decoders:
-        known = Existing(beside, stamp, existing)
         upscaler = FileUpscaler(
-            engine, decoders.decode, sizing, oversize, quality, subsampling, known
+            engine=engine,
+            decode=decoders.decode,
+            sizing=sizing,
+            output_format=todo.format,
+            oversize=oversize,
+            jpeg_quality=quality,
+            jpeg_subsampling=subsampling,
+            compression=compression,
+            salvage=salvage,
+            existing=Existing(beside, stamp, existing),
         )
         if plan:
             with ProgressBar("measuring") as progress:

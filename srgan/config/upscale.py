@@ -25,6 +25,10 @@ class UpscaleConfig(Config):
     """Quality of JPEG and WebP outputs."""
     jpeg_subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:4:4"
     """Resolution of the colours in JPEG outputs."""
+    compression: int = Field(6, ge=0, le=9)
+    """Effort of PNG and TIFF outputs, which lose nothing: 0 is fastest, 9 smallest."""
+    salvage: bool = False
+    """Upscale a JPEG that ends too early as viewers show it, instead of recording it as failed."""
     scale: float | None = Field(None, ge=1, le=16)
     """Scale of the outputs. None: the model's own; bicubic makes any other from it."""
     size: Annotated[str, Field(pattern=SIZE_PATTERN)] | None = None

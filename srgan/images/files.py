@@ -11,6 +11,7 @@ from pathlib import Path
 from srgan.disk import write_atomically
 from srgan.errors import ConfigError, DataError, ImageError, first_few
 from srgan.images.decode import decode_in_8_bits
+from srgan.images.encode import COMPRESSION
 from srgan.images.entries import (
     FORMATS,
     NOT_A_FILE,
@@ -42,6 +43,8 @@ class FilePlan:
     """Files and folders in the source that are not photos."""
     failed: Mapping[Path, str] = field(default_factory=dict)
     """Entries of the source that cannot be read, with the reason."""
+    format: str = "same"
+    """Format of the results as it was asked for: its name, ``same`` or ``lossless``."""
     in_folder: bool = True
     """False if the destination is the file of the only result."""
 
@@ -52,6 +55,8 @@ class FileResult:
 
     path: Path
     """Beside the planned one if the format was too small for it."""
+    lost: tuple[str, ...] = ()
+    """Names of what the photo has and the result does not."""
     kept: bool = False
     """True if an earlier run had made it."""
 
@@ -117,9 +122,10 @@ def plan_files(
     if named and not stat.S_ISDIR(mode_of(destination)):
         if format in _SUFFIX_OF and format != named:
             raise ConfigError(f"{destination} says {named}, not {format}; leave --format out")
-        return FilePlan([_distinct(source, destination)], in_folder=False)
+        return FilePlan([_distinct(source, destination)], format=named, in_folder=False)
     _check_folder(source, destination)
-    return FilePlan([_distinct(source, destination / _result_name(source, format))])
+    files = [_distinct(source, destination / _result_name(source, format))]
+    return FilePlan(files, format=format)
 
 
 def file_format(path: Path) -> str | None:
@@ -159,25 +165,29 @@ def write_photo(
     format: str | None = None,
     jpeg_quality: int = _JPEG_QUALITY,
     jpeg_subsampling: str = "4:4:4",
+    compression: int = COMPRESSION,
     before: Callable[[Path], None] = lambda draft: None,
-) -> None:
+) -> tuple[str, ...]:
     """Encode and write atomically; create missing folders.
 
     The format is that of the suffix unless one is named. `before` is called with the whole draft,
-    which replaces `path` afterwards. `DataError` if the file cannot be written.
+    which replaces `path` afterwards. Returns the names of what the photo's own file had and this
+    one does not. `DataError` if the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as draft:
             with draft.open("wb") as file:
-                encode_into(
+                lost = encode_into(
                     file,
                     photo,
                     format=format or file_format(path) or photo.format,
                     jpeg_quality=jpeg_quality,
                     jpeg_subsampling=jpeg_subsampling,
+                    compression=compression,
                 )
             before(draft)
+        return lost
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -206,7 +216,7 @@ def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) ->
         if rerouted and elsewhere in taken:
             raise DataError(_both(photo, taken[elsewhere], elsewhere))
     files = [(photo, target) for target, photo in taken.items()]
-    return FilePlan(files, found.passed_over, found.failed)
+    return FilePlan(files, found.passed_over, found.failed, format)
 
 
 def _is_inside(path: Path, folder: str) -> bool:

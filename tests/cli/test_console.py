@@ -117,6 +117,8 @@ def test_a_wrong_setting_is_one_line_that_names_the_variable_and_status_2(
     for name in [name for name in os.environ if name.startswith(("AWS_", "SRGAN_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    # A process keeps its clients: this is not one of another test's.
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "of-this-test")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as stopped:

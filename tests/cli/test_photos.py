@@ -175,6 +175,7 @@ def test_results_in_json_are_one_document_and_failures_are_said_apart(
     assert one == {
         "source": str(photos / "one.png"),
         "result": str(tmp_path / "to" / "one.png"),
+        "lost": [],
         "kept": False,
         "error": None,
     }
@@ -466,6 +467,34 @@ def test_a_result_too_large_for_its_format_is_refused_or_rerouted(
     upscale(photos / "wide.webp", tmp_path / "out", model="nearest", oversize="png")
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'wide.webp.png'}\n"
     assert read_photo(tmp_path / "out" / "wide.webp.png").pixels.shape == (4, 20_000, 3)
+
+
+def test_the_content_of_a_photo_decides_its_format_and_not_its_suffix(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for kind in ("png", "webp"):
+        Image.fromarray(image(1)).save(tmp_path / "in" / f"{kind}.jpg", kind, lossless=True)
+    upscale(tmp_path / "in", tmp_path / "out", model="nearest", scale=2)
+    for kind in ("png", "webp"):
+        made = decode((tmp_path / "out" / f"{kind}.jpg").read_bytes(), max_pixels=10**6)
+        assert made.format == kind
+        np.testing.assert_array_equal(made.pixels[::2, ::2], image(1))
+    upscale(tmp_path / "in" / "png.jpg", tmp_path / "named.jpg", model="nearest", scale=2)
+    assert (tmp_path / "named.jpg").read_bytes().startswith(b"\xff\xd8"), "named, so meant"
+
+
+def test_a_line_says_what_a_result_lost_and_a_cut_jpeg_can_be_salvaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(image(1)).save(tmp_path / "whole.jpg", comment=b"hello")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((tmp_path / "whole.jpg").read_bytes()[:-2])
+    with pytest.raises(Exit):
+        upscale(cut, tmp_path / "out", model="nearest")
+    assert "truncated" in capsys.readouterr().err
+    upscale(cut, tmp_path / "out", model="nearest", format="webp", salvage=True)
+    said = capsys.readouterr()
+    assert said.out == f"{tmp_path / 'out' / 'cut.webp'}\n"
+    assert said.err == f"{cut}: lost: end of the file, comments\n"
 
 
 def test_16_bits_and_pages_come_out_as_they_went_in(photos: Path, tmp_path: Path) -> None:
