@@ -53,8 +53,10 @@ class BulkRun:
 def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
     """Make a stamp of what decides the bytes of an output; tiles and batches do not.
 
-    `oversize` decides where the bytes go; outputs that fit are the same with any.
+    `oversize` decides where the bytes go; outputs that fit are the same with any. A context counts
+    if it is given: without one, outputs of earlier releases keep their stamp.
     """
+    context = [] if config.context is None else [config.context]
     return Stamp(
         model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",
         config_digest=config_digest(
@@ -64,5 +66,6 @@ def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
             config.precision,
             config.scale,
             config.size,
+            *context,
         ),
     )
