@@ -1,4 +1,4 @@
-"""What people give for weights, and what is said of it."""
+"""Files that people take for weights, and the messages about them."""
 
 import gzip
 import json
