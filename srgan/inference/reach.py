@@ -9,6 +9,7 @@ Some networks of others cut the image into windows of up to 96 pixels. Their til
 multiples of 96, so that they see the windows of the whole image.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,9 @@ _MOST_LEVELS = 0.5
 """Largest difference beside a cut of the probe, so that other photos stay below one level."""
 _STEP = 4
 """Contexts are multiples of this many LR pixels."""
+_MARGIN = 1.15
+"""Factor for photos that feel a cut further than the probe. Real-ESRGAN x4plus needs 88 LR pixels
+on the probe; with 88, one value in 1,640 of a photo of roofs and trees differs."""
 WINDOW = 96
 """The windows of attention that are in use (8, 12, 16, 24, 32) divide this."""
 _HEIGHT, _WIDTH, _EVIDENCE = 32, 3 * WINDOW, 40
@@ -68,6 +72,7 @@ def reach_of(generator: Generator, context: int | None = None) -> Reach:
     for cut, step in ((_CUT_ANYWHERE, 1), (_CUT_AT_WINDOW, WINDOW)):
         difference = _levels(generator, probe[..., cut:]) - whole[..., cut * generator.scale :]
         if total := _first_unaffected(difference.abs(), generator.scale):
+            total = _STEP * math.ceil(_MARGIN * total / _STEP)
             return _split(min(total, exact.total), exact, step)
     if exact.total < UNKNOWN_RADIUS:
         return exact

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from srgan.errors import CheckpointError, explain
+from srgan.errors import CheckpointError, ConfigError, explain
 from srgan.models import ncnn
 from srgan.models.adopted import adopt, is_installed
 from srgan.models.base import Generator
@@ -113,7 +113,7 @@ def read_import(data: bytes) -> Imported:
         check_finite(state)
         try:
             adopted = adopt(state)
-        except CheckpointError as second:
+        except (CheckpointError, ConfigError) as second:
             raise CheckpointError(f"{error}; {second}") from second
         generator, title = adopted, f"{adopted.architecture} by spandrel"
     return Imported(generator.eval(), f"{title}, {container}", digest)

@@ -63,7 +63,7 @@ class _FarSighted(Generator):
 @pytest.mark.parametrize("seen", [9, 30, 60, 101, 146])
 def test_an_effective_radius_smaller_than_the_stated_one_is_found(seen: int) -> None:
     total = reach_of(_FarSighted(seen).eval()).total
-    assert seen - 4 <= total <= seen + 4
+    assert seen <= total <= 1.15 * (seen + 4) + 4
 
 
 def test_the_whole_radius_is_taken_if_cuts_are_felt_too_far() -> None:

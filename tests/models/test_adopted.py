@@ -1,6 +1,7 @@
 """Networks of the package spandrel; it needs a torchvision that fits the installed torch."""
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from srgan.inference.reach import SHARE, reach_of
 from srgan.models.adopted import Adopted
 from srgan.models.foreign import import_generator, read_import
 from srgan.models.interchange import dump_generator, load_generator
+from srgan.models.onnx_export import export_onnx
 from tests.support.networks import random_generator
 from tests.support.pixels import photo_of, to_pixels, whole_image
 
@@ -131,6 +133,13 @@ def test_weights_of_our_own_networks_do_not_need_it() -> None:
 def test_what_it_does_not_know_is_refused(state: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         import_generator(saved(state))
+
+
+def test_it_is_not_written_as_onnx(tmp_path: Path) -> None:
+    imported = import_generator(saved(span().state_dict()))
+    with pytest.raises(ConfigError, match="SPAN of spandrel cannot be written as ONNX"):
+        export_onnx(imported, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_context_is_asked_for_if_the_network_sees_everything() -> None:

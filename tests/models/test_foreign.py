@@ -1,6 +1,7 @@
 """Foreign checkpoints, made here with the same keys and shapes as the published ones."""
 
 import pickle
+import sys
 from io import BytesIO
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from srgan.config import GeneratorConfig, Scale
 from srgan.errors import CheckpointError
+from srgan.models import foreign
 from srgan.models.foreign import import_generator, read_import
 from srgan.models.interchange import dump_generator, load_generator
 from tests.support.networks import random_generator
@@ -325,6 +327,18 @@ def test_a_network_of_another_kind_is_refused_with_its_keys() -> None:
         CheckpointError, match=r"unknown keys: 0.bias, 0.weight, 1.bias, 1.weight; .*RRDBNet of"
     ):
         import_generator(saved(state))
+
+
+def test_the_extra_that_reads_more_networks_is_named_after_what_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As beside another build of torchvision: the package is there and does not start."""
+    monkeypatch.setattr(foreign, "is_installed", lambda: True)
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    with pytest.raises(
+        CheckpointError, match=r"^unknown keys: a; .*this network needs .*'srgan\[spandrel\]'"
+    ):
+        import_generator(saved({"a": torch.zeros(1)}))
 
 
 class _Bomb:
