@@ -100,6 +100,12 @@ def upscale(
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a tile in LR pixels; default: by --memory")
     ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="LR pixels that tiles see around them; default: what the network needs"
+        ),
+    ] = None,
     spool: Annotated[
         Path | None,
         typer.Option(
@@ -149,6 +155,7 @@ def upscale(
     engine = Engine(
         generator,
         tile=tile,
+        context=context,
         memory_bytes=memory_bytes,
         precision=precision,
         spool=spool,

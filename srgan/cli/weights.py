@@ -9,10 +9,11 @@ import typer
 
 from srgan.config.networks import FeatureNetwork
 from srgan.disk import write_atomically
-from srgan.errors import CheckpointError, ConfigError
+from srgan.errors import ConfigError
 
 if TYPE_CHECKING:
     from srgan.models.base import Generator
+    from srgan.models.foreign import Imported
 
 
 _SUFFIXES = (".onnx", ".safetensors")
@@ -34,12 +35,9 @@ def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
         raise ConfigError(
             f"no model {model!r}: that file does not exist; expected {', '.join(known)}"
         )
-    from srgan.models.foreign import import_generator
+    from srgan.models.foreign import import_file
 
-    try:
-        return import_generator(file.read_bytes())
-    except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
+    return import_file(file).generator
 
 
 def check_target(target: Path) -> None:
@@ -89,8 +87,8 @@ def import_weights(
         typer.Option(metavar="NAME", help="Register it as a version of this model"),
     ] = None,
 ) -> None:
-    """Convert a checkpoint of SRResNet, MSRResNet or RRDBNet to safetensors with its config."""
-    from srgan.models.foreign import read_import
+    """Convert weights of a published network to safetensors with its config."""
+    from srgan.models.foreign import import_file
     from srgan.models.interchange import dump_generator
 
     if not file.is_file():
@@ -98,36 +96,33 @@ def import_weights(
     target = to if to or register else file.with_suffix(".safetensors")
     if target:
         check_target(target)
-    data = file.read_bytes()
-    try:
-        generator, source_format = read_import(data)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
+    imported = import_file(file)
+    generator = imported.generator
     config = generator.config
     assert config is not None  # every file holds a network with weights
     weights = dump_generator(generator)
     num_parameters = sum(parameter.numel() for parameter in generator.parameters())
-    typer.echo(
-        f"{config.kind} ×{config.scale}, {config.num_blocks} blocks of {config.num_channels} "
-        f"channels, {num_parameters:,} parameters"
-    )
+    size = f"{config.num_blocks} blocks of {config.num_channels} channels, "
+    if config.kind == "spandrel":
+        size = f"{imported.format}, "
+    typer.echo(f"{config.kind} ×{config.scale}, {size}{num_parameters:,} parameters")
     if target:
         with write_atomically(target) as draft:
             draft.write_bytes(weights)
         typer.echo(f"{target}, SHA-256 {hashlib.sha256(weights).hexdigest()}")
     if register:
-        _register(register, file.name, data, source_format, weights)
+        _register(register, file.name, imported, weights)
 
 
-def _register(model: str, name: str, data: bytes, source_format: str, weights: bytes) -> None:
+def _register(model: str, name: str, imported: "Imported", weights: bytes) -> None:
     from srgan.promotion.lineage import ImportLineage
     from srgan.settings import Settings
     from srgan.versions.register import Registrar
 
     lineage = ImportLineage(
         source_file=name,
-        source_sha256=hashlib.sha256(data).hexdigest(),
-        source_format=source_format,
+        source_sha256=imported.sha256,
+        source_format=imported.format,
         weights_digest=hashlib.sha256(weights).hexdigest(),
     )
     version = Registrar(Settings()).register_import(model, weights, lineage)

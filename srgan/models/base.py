@@ -10,6 +10,9 @@ from srgan.config import GeneratorConfig
 _ROUNDING = 1e-2
 """Tolerance beyond [0, 1] for the rounding of bf16 and of resampling that does not clamp."""
 
+UNKNOWN_RADIUS = 2**20
+"""Radius of a network of which none is known: more LR pixels a side than any photo has."""
+
 
 class Generator(nn.Module, ABC):
     """LR float (N, 3, h, w) in [0, 1] → SR float32 (N, 3, s·h, s·w), nominally [−1, 1].
@@ -26,6 +29,9 @@ class Generator(nn.Module, ABC):
     """Rebuilds this network; None for interpolation, which has no weights."""
     trunk_radius: int
     head_radius: int
+    exact_only: bool = False
+    """True if the network has to be computed in fp32 and as it is, because neither bf16 nor fewer
+    operations were tried with it."""
 
     @property
     def radius(self) -> int:
