@@ -29,7 +29,7 @@ from srgan.images.files import find_photos, read_photo
 from srgan.inference.engine import Engine
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
-from srgan.models.foreign import import_generator
+from srgan.models.foreign import import_file
 from srgan.precision import computes_bf16
 
 Pixels = NDArray[np.uint8]
@@ -83,7 +83,7 @@ def _options() -> argparse.Namespace:
 def _generator(weights: Path | None) -> Generator:
     if weights is None:
         return build_generator(GeneratorConfig()).eval()
-    return import_generator(weights.read_bytes())
+    return import_file(weights).generator
 
 
 def _sides(generator: Generator, folder: Path, tile: int | None) -> dict[str, Upscale]:

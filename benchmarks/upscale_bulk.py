@@ -35,7 +35,7 @@ from srgan.images import decode
 from srgan.inference.engine import Engine
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
-from srgan.models.foreign import import_generator
+from srgan.models.foreign import import_file
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.promotion.lineage import ImportLineage
 from srgan.services.s3 import S3Store, open_store
@@ -221,7 +221,7 @@ def _small(options: argparse.Namespace, bench: Bench, fixed_s: float, num_jobs: 
 
 def _generator(options: argparse.Namespace) -> Generator:
     if options.model:
-        return import_generator(options.model.read_bytes())
+        return import_file(options.model).generator
     torch.manual_seed(0)
     if options.tiny:
         return build_generator(GeneratorConfig(num_blocks=2, num_channels=16))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from numpy.typing import NDArray
 
 from srgan.bulk.sizing import Sizing
-from srgan.errors import CheckpointError, ConfigError
+from srgan.errors import ConfigError
 from srgan.images.exchange import as_photo, like
 from srgan.inference.engine import Engine, Precision
 from srgan.inference.ensemble import SelfEnsemble
@@ -83,6 +83,7 @@ def prepare(
     precision: Precision = "auto",
     memory: int | str = MEMORY,
     tile: int | None = None,
+    context: int | None = None,
     self_ensemble: bool = False,
     spool: Path | None = None,
 ) -> Upscaling:
@@ -103,6 +104,7 @@ def prepare(
     engine = Engine(
         SelfEnsemble(generator) if self_ensemble else generator,
         tile=tile,
+        context=context,
         memory_bytes=memory_bytes,
         precision=precision,
         spool=spool,
@@ -120,6 +122,7 @@ def upscale(
     precision: Precision = "auto",
     memory: int | str = MEMORY,
     tile: int | None = None,
+    context: int | None = None,
     self_ensemble: bool = False,
 ) -> Picture:
     """Enlarge an image, and return the same type: Pillow's, or a NumPy array.
@@ -144,6 +147,7 @@ def upscale(
         precision=precision,
         memory=memory,
         tile=tile,
+        context=context,
         self_ensemble=self_ensemble,
     )
     sizing.shape(*photo.pixels.shape[:2])  # refused before the network runs
@@ -171,7 +175,7 @@ def _registered(address: str, settings: "Settings | None") -> Generator:
 
 
 def _read(name: str) -> Generator:
-    from srgan.models.foreign import import_generator
+    from srgan.models.foreign import import_file
 
     file = Path(name)
     if not file.is_file():
@@ -180,7 +184,4 @@ def _read(name: str) -> Generator:
             f"{', '.join(_INTERPOLATIONS)}, a weights file, models:/NAME@ALIAS or "
             "models:/NAME/VERSION"
         )
-    try:
-        return import_generator(file.read_bytes())
-    except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
+    return import_file(file).generator

@@ -89,6 +89,12 @@ def upscale(
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a tile in LR pixels; default: by --memory")
     ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="LR pixels that tiles see around them; default: what the network needs"
+        ),
+    ] = None,
     spool: Annotated[
         Path | None,
         typer.Option(
@@ -135,11 +141,13 @@ def upscale(
         precision=precision,
         memory=memory,
         tile=tile,
+        context=context,
         self_ensemble=self_ensemble,
         spool=spool,
     )
-    written = (todo.format, quality, subsampling, compression)
-    stamp = stamp_of_files(generator, *written, salvage, precision, scale, size, self_ensemble)
+    computed = (precision, scale, size, context, self_ensemble)
+    written = (todo.format, quality, subsampling, compression, salvage)
+    stamp = stamp_of_files(generator, *computed, *written)
     folder = destination if todo.in_folder else destination.parent
     beside = FolderStore(Path(os.path.abspath(folder)))  # noqa: PTH100  # links stay
     with Decoders(1) as decoders:

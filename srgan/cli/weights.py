@@ -2,14 +2,17 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from srgan.cli.console import Commands
 from srgan.config.networks import FeatureNetwork
 from srgan.disk import write_atomically
-from srgan.errors import CheckpointError, ConfigError
+from srgan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from srgan.models.foreign import Imported
 
 _SUFFIXES = (".onnx", ".safetensors")
 """Kinds of files that `export` writes."""
@@ -60,8 +63,8 @@ def import_weights(
         typer.Option(metavar="NAME", help="Register it as a version of this model"),
     ] = None,
 ) -> None:
-    """Convert a checkpoint of SRResNet, MSRResNet or RRDBNet to safetensors with its config."""
-    from srgan.models.foreign import read_import
+    """Convert weights of a published network to safetensors with its config."""
+    from srgan.models.foreign import import_file
     from srgan.models.interchange import dump_generator
 
     if not file.is_file():
@@ -69,36 +72,30 @@ def import_weights(
     target = to if to or register else file.with_suffix(".safetensors")
     if target:
         check_target(target)
-    data = file.read_bytes()
-    try:
-        generator, source_format = read_import(data)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
+    imported = import_file(file)
+    generator = imported.generator
     config = generator.config
     assert config is not None  # every file holds a network with weights
     weights = dump_generator(generator)
     num_parameters = sum(parameter.numel() for parameter in generator.parameters())
-    typer.echo(
-        f"{config.kind} ×{config.scale}, {config.num_blocks} blocks of {config.num_channels} "
-        f"channels, {num_parameters:,} parameters"
-    )
+    typer.echo(f"{config.kind} ×{config.scale}, {generator.layout}, {num_parameters:,} parameters")
     if target:
         with write_atomically(target) as draft:
             draft.write_bytes(weights)
         typer.echo(f"{target}, SHA-256 {hashlib.sha256(weights).hexdigest()}")
     if register:
-        _register(register, file.name, data, source_format, weights)
+        _register(register, file.name, imported, weights)
 
 
-def _register(model: str, name: str, data: bytes, source_format: str, weights: bytes) -> None:
+def _register(model: str, name: str, imported: "Imported", weights: bytes) -> None:
     from srgan.promotion.lineage import ImportLineage
     from srgan.settings import Settings
     from srgan.versions.register import Registrar
 
     lineage = ImportLineage(
         source_file=name,
-        source_sha256=hashlib.sha256(data).hexdigest(),
-        source_format=source_format,
+        source_sha256=imported.sha256,
+        source_format=imported.format,
         weights_digest=hashlib.sha256(weights).hexdigest(),
     )
     version = Registrar(Settings()).register_import(model, weights, lineage)

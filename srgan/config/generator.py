@@ -14,10 +14,14 @@ _SIZES = {
     "espcn": (1, 64),
     "msrresnet": (16, 64),
     "rrdbnet": (23, 64),
+    "srvgg": (16, 64),
+    "spandrel": (1, 1),
 }
-"""Published number of blocks (or mapping layers) and channels of each kind of generator."""
+"""Published number of blocks (or mapping layers) and channels of each kind of generator; of
+``spandrel`` they stand in its weights only."""
 _ON_LUMA = ("srcnn", "fsrcnn", "espcn")
-"""Kinds that exist in one size only."""
+_IN_ONE_SIZE = (*_ON_LUMA, "spandrel")
+"""Kinds whose number of blocks and channels cannot be chosen."""
 _SCALES = {
     "srcnn": (2, 3, 4),
     "fsrcnn": (2, 3, 4),
@@ -34,11 +38,20 @@ class GeneratorConfig(Config):
     """
 
     kind: Literal[
-        "srresnet", "bicubic_resnet", "srcnn", "fsrcnn", "espcn", "msrresnet", "rrdbnet"
+        "srresnet",
+        "bicubic_resnet",
+        "srcnn",
+        "fsrcnn",
+        "espcn",
+        "msrresnet",
+        "rrdbnet",
+        "srvgg",
+        "spandrel",
     ] = "srresnet"
     """``srresnet``: the paper's. ``bicubic_resnet``: no batch norm, a residual over bicubic.
     ``srcnn``, ``fsrcnn``, ``espcn``: luma only, in one size. ``msrresnet``: SRResNet without batch
-    norm over bilinear. ``rrdbnet``: ESRGAN's and Real-ESRGAN's."""
+    norm over bilinear. ``rrdbnet``: ESRGAN's and Real-ESRGAN's. ``srvgg``: Real-ESRGAN's small one,
+    also called Compact. ``spandrel``: imported weights of another architecture, not trained."""
     scale: Scale = 4
     num_blocks: Positive = 16
     num_channels: Positive = 64
@@ -64,7 +77,7 @@ class GeneratorConfig(Config):
             known = ", ".join(map(str, scales))
             raise ValueError(f"a {self.kind} has scale {known}, not {self.scale}")
         size = (self.num_blocks, self.num_channels)
-        if self.kind in _ON_LUMA and size != _SIZES[self.kind]:
+        if self.kind in _IN_ONE_SIZE and size != _SIZES[self.kind]:
             raise ValueError(
                 f"a {self.kind} has one size, num_blocks {_SIZES[self.kind][0]} and num_channels "
                 f"{_SIZES[self.kind][1]}, not {size[0]} and {size[1]}; leave them out"

@@ -118,6 +118,12 @@ class _StageConfig(Config):
     first and the last, Adam for the rest."""
 
     @model_validator(mode="after")
+    def _check_generator(self) -> Self:
+        if self.generator.kind == "spandrel":
+            raise ValueError("networks of the package spandrel are imported, not trained")
+        return self
+
+    @model_validator(mode="after")
     def _check_patch(self) -> Self:
         scale = self.generator.scale
         if self.patch_size % scale:

@@ -37,6 +37,8 @@ class UpscaleConfig(Config):
     """Memory of a batch job's process, not counting up to 1 GiB of waiting images."""
     tile: Positive | None = None
     """Side of a tile in LR pixels, without its context; None: as large as `memory_bytes` allows."""
+    context: int | None = Field(None, ge=0)
+    """LR pixels that tiles see around them, at most the network's radius; None: what it needs."""
     precision: Literal["fp32", "auto"] = "auto"
     """``auto`` computes in bf16 where the processor does so natively, within 50 dB of ``fp32``."""
     max_pixels: Positive = 100_000_000

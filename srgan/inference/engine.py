@@ -21,12 +21,14 @@ from srgan.inference.folding import folded
 from srgan.inference.levels import compact, to_levels, to_lr, to_pixels
 from srgan.inference.memory import (
     MEMORY_BYTES,
+    PROBE_SIDE,
     PROCESS_BYTES,
     costs_of,
     is_out_of_memory,
     largest_tile,
 )
-from srgan.inference.tiles import LEAST_SIDE, AxisPiece, Tile, reach_of, tiles
+from srgan.inference.reach import reach_of
+from srgan.inference.tiles import LEAST_SIDE, AxisPiece, Tile, tiles
 from srgan.models.base import Generator
 from srgan.models.interpolation import Bicubic
 from srgan.precision import computes_bf16
@@ -48,7 +50,8 @@ class Engine:
     """Upscales images of any size with one generator; memory is bounded by the tile.
 
     Besides the image and its result, only one tile with its context is held at a time: the largest
-    that fits into `memory_bytes`, the budget of the whole process, or `tile` LR pixels a side.
+    that fits into `memory_bytes`, the budget of the whole process, or `tile` LR pixels a side. Its
+    context is what the network needs, or `context` LR pixels if that is less than its radius.
     Results that do not fit into `memory_bytes` until they are encoded go to files in `spool` (by
     default the system's folder of temporary files). `growth` is how many pixels each pixel of a
     result is resampled to afterwards, and counts too. If memory runs out anyway, the tile is halved
@@ -62,6 +65,7 @@ class Engine:
         generator: Generator,
         *,
         tile: int | None = None,
+        context: int | None = None,
         memory_bytes: int = MEMORY_BYTES,
         precision: Precision = "fp32",
         device: torch.device | str | None = None,
@@ -70,27 +74,31 @@ class Engine:
     ) -> None:
         if tile is not None and tile < 1:
             raise ValueError(f"tile must be at least one LR pixel, got {tile}")
+        if context is not None and context < 0:
+            raise ValueError(f"context is a number of LR pixels, got {context}")
         fallback = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(fallback if device is None else device)
         self.scale = generator.scale
         self._tile = tile
+        self._context = context
         self._memory_bytes = memory_bytes
         self._spool = spool
         self._growth = growth
         self._dtype = torch.float32
         self._original = generator
-        if precision == "auto":
+        if precision == "auto" and not generator.exact_only:
             generator = folded(generator)
             if computes_bf16(self.device):
                 self._dtype = torch.bfloat16
         generator = generator.eval().to(self.device)
-        self._reach = reach_of(generator)
+        self._reach = reach_of(generator, context)
         self._generator = generator.to(self._dtype)
         # Convolutions run 1.4 times as fast on the CPU with the channels innermost.
         self._generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         self._bicubic = Bicubic(generator.scale).to(self.device)
         if tile is None:
-            self._costs = costs_of(self._generator, self._dtype, to_levels)
+            side = max(PROBE_SIDE, self._reach.step)
+            self._costs = costs_of(self._generator, self._dtype, to_levels, side)
             self._tile_for(0)  # refuse a budget that is too small before work starts
 
     def upscale(self, image: Pixels) -> Pixels:
@@ -186,6 +194,7 @@ class Engine:
             return Engine(
                 self._original,
                 tile=self._tile,
+                context=self._context,
                 memory_bytes=self._memory_bytes,
                 device=self.device,
                 spool=self._spool,
@@ -224,6 +233,7 @@ class Engine:
                     tile=tile,
                     trunk_radius=reach.trunk,
                     head_radius=reach.head,
+                    step=reach.step,
                     first_row=row,
                 ):
                     row = part.rows.core.start
@@ -245,9 +255,8 @@ class Engine:
         available = max(budget - held_bytes, budget // 2) if held_bytes else budget
         if self.device.type == "cuda":
             available = min(budget, torch.cuda.mem_get_info(self.device)[0])
-        context = self._reach.total
-        least = self._costs.peak_bytes(LEAST_SIDE, context)
-        return largest_tile(max(available, min(budget, least)), self._costs, context)
+        least = self._costs.peak_bytes(LEAST_SIDE, self._reach)
+        return largest_tile(max(available, min(budget, least)), self._costs, self._reach)
 
     def _one(self, generator: Generator, image: Pixels, tile: Tile, write: Write) -> None:
         # One tile at a time: batches of tiles are not faster here and differ in the last bit.

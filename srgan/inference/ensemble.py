@@ -20,6 +20,7 @@ class SelfEnsemble(Generator):
         # All of it is head, because the image must be turned as a whole before the trunk.
         self.trunk_radius = 0
         self.head_radius = generator.radius
+        self.exact_only = generator.exact_only
         self.generator = generator
 
     def trunk(self, lr: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from srgan.errors import ConfigError
+from srgan.inference.reach import Reach
 from srgan.inference.tiles import LEAST_SIDE
 from srgan.models.base import Generator
 
@@ -21,7 +22,8 @@ pixels: 434 MiB with all client libraries of a bulk worker, 277 MiB for `srgan u
 _SLACK = 1.3
 """Factor for memory that kernels allocate besides their tensors or the allocator cannot reuse."""
 _MOST_TILES = 24  # of 144 pixels a side: beyond that, context costs almost nothing
-_PROBE_SIDE = 24
+PROBE_SIDE = 24
+"""Side of the picture that is run to count memory, in LR pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +37,26 @@ class Costs:
     head: float
     """Per pixel of a piece, while the head runs."""
 
-    def peak_bytes(self, tile: int, context: int) -> int:
-        """Peak bytes of one tile with `context` LR pixels on each side."""
-        window = (tile + 2 * context) ** 2
-        piece = (min(tile, 2 * LEAST_SIDE) + 2 * context) ** 2
+    def peak_bytes(self, tile: int, reach: Reach) -> int:
+        """Peak bytes of one tile with the context of `reach` on each side."""
+        window = (tile + 2 * reach.total + reach.step - 1) ** 2
+        piece = (min(tile, 2 * LEAST_SIDE) + 2 * reach.head) ** 2
         return int(_SLACK * max(self.trunk * window, self.kept * window + self.head * piece))
 
 
-def costs_of(generator: Generator, dtype: torch.dtype, finish: Callable[[Tensor], Any]) -> Costs:
-    """Run a tiny picture through the network and count the tensors that are held at once.
+def costs_of(
+    generator: Generator,
+    dtype: torch.dtype,
+    finish: Callable[[Tensor], Any],
+    side: int = PROBE_SIDE,
+) -> Costs:
+    """Run a picture of `side`² pixels through the network; count the tensors held at once.
 
     `finish` is applied to the head's SR.
     """
     device = next((tensor.device for tensor in generator.parameters()), torch.device("cpu"))
-    lr = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE, device=device)
-    num_pixels = _PROBE_SIDE**2
+    lr = torch.zeros(1, 3, side, side, device=device)
+    num_pixels = side**2
     with torch.inference_mode():
         features = generator.trunk(lr.to(dtype))
         trunk = _peak(lambda: generator.trunk(lr.to(dtype)))
@@ -58,18 +65,18 @@ def costs_of(generator: Generator, dtype: torch.dtype, finish: Callable[[Tensor]
     return Costs((trunk + lr.nbytes) / num_pixels, kept / num_pixels, head / num_pixels)
 
 
-def largest_tile(available_bytes: int, costs: Costs, context: int) -> int:
+def largest_tile(available_bytes: int, costs: Costs, reach: Reach) -> int:
     """Side of the largest tile in LR pixels that fits; `ConfigError` if not even 144 does."""
-    if costs.peak_bytes(LEAST_SIDE, context) > available_bytes:
-        least = PROCESS_BYTES + costs.peak_bytes(LEAST_SIDE, context)
+    if costs.peak_bytes(LEAST_SIDE, reach) > available_bytes:
+        least = PROCESS_BYTES + costs.peak_bytes(LEAST_SIDE, reach)
         raise ConfigError(
             f"the memory budget is too small for this network: a tile of {LEAST_SIDE} pixels with "
-            f"{context} of context takes {least / 2**30:.1f} GiB with the process around it; "
+            f"{reach.total} of context takes {least / 2**30:.1f} GiB with the process around it; "
             "raise --memory (memory_bytes)"
         )
     count = 1
     while count < _MOST_TILES:
-        if costs.peak_bytes(LEAST_SIDE * (count + 1), context) > available_bytes:
+        if costs.peak_bytes(LEAST_SIDE * (count + 1), reach) > available_bytes:
             break
         count += 1
     return LEAST_SIDE * count

@@ -137,6 +137,7 @@ def upscale(run: BulkRun, batch: int, settings: Settings) -> list[Record]:
     engine = Engine(
         generator,
         tile=run.config.tile,
+        context=run.config.context,
         memory_bytes=run.config.memory_bytes,
         precision=run.config.precision,
         growth=Sizing(generator.scale, scale=run.config.scale, size=run.config.size).growth,

@@ -10,6 +10,9 @@ from srgan.config import GeneratorConfig
 _ROUNDING = 1e-2
 """Tolerance beyond [0, 1] for the rounding of bf16 and of resampling that does not clamp."""
 
+UNKNOWN_RADIUS = 2**20
+"""Radius of a network of which none is known: more LR pixels a side than any photo has."""
+
 
 class Generator(nn.Module, ABC):
     """LR float (N, 3, h, w) in [0, 1] → SR float32 (N, 3, s·h, s·w), nominally [−1, 1].
@@ -26,20 +29,29 @@ class Generator(nn.Module, ABC):
     """Rebuilds this network; None for interpolation, which has no weights."""
     trunk_radius: int
     head_radius: int
+    exact_only: bool = False
+    """True if the network has to be computed in fp32 and as it is, because neither bf16 nor fewer
+    operations were tried with it."""
     origin: str | None = None
     """Where `srgan.load` found the network: a file or an address."""
 
     def __repr__(self) -> str:
         """Say what a person asks of a network; its layers are in `named_modules()`."""
         parts = [f"{type(self).__name__} ×{self.scale}"]
-        if self.config:
-            config = self.config
-            parts.append(f"{config.num_blocks} blocks of {config.num_channels} channels")
+        if self.layout:
+            parts.append(self.layout)
         if num_parameters := sum(parameter.numel() for parameter in self.parameters()):
             parts.append(f"{num_parameters:,} parameters")
         if self.origin:
             parts.append(f"from {self.origin}")
         return f"<{', '.join(parts)}>"
+
+    @property
+    def layout(self) -> str | None:
+        """Size of the network in words; None for interpolation."""
+        if self.config is None:
+            return None
+        return f"{self.config.num_blocks} blocks of {self.config.num_channels} channels"
 
     @property
     def radius(self) -> int:

@@ -14,6 +14,7 @@ from srgan.models.luma import ESPCN, FSRCNN, SRCNN
 from srgan.models.msrresnet import MSRResNet
 from srgan.models.rrdbnet import RRDBNet
 from srgan.models.srresnet import SRResNet
+from srgan.models.srvgg import SRVGG
 
 _GENERATORS: dict[str, Callable[[GeneratorConfig], Generator]] = {
     "srresnet": SRResNet,
@@ -23,6 +24,7 @@ _GENERATORS: dict[str, Callable[[GeneratorConfig], Generator]] = {
     "espcn": ESPCN,
     "msrresnet": MSRResNet,
     "rrdbnet": RRDBNet,
+    "srvgg": SRVGG,
 }
 
 

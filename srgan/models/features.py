@@ -7,16 +7,15 @@ before the second pooling), ``vgg54`` is φ₅,₄. SqueezeNet's layers are ``co
 """
 
 from collections.abc import Sequence
-from io import BytesIO
 from itertools import pairwise
 
 import torch
-from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from srgan.config.networks import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
 from srgan.errors import CheckpointError, ConfigError, first_few
+from srgan.models.weights_file import read_tensors_file
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of RGB in [0, 1]
 
@@ -128,16 +127,9 @@ class FeatureExtractor(nn.Module):
 def read_state(data: bytes) -> dict[str, Tensor]:
     """Read the tensors of a safetensors or `torch.save` file by name, without running its code.
 
-    `CheckpointError` if it is neither.
+    `CheckpointError` says what it is if it is neither.
     """
-    try:
-        if data[8:9] == b"{":  # eight bytes of length, then JSON
-            return load(data)
-        state = torch.load(BytesIO(data), map_location="cpu", weights_only=True)
-    # The exceptions that torch raises on other files have no common base.
-    except Exception as error:
-        what = str(error).partition("\n")[0]
-        raise CheckpointError(f"this is not a readable weights file: {what}") from error
+    state = read_tensors_file(data)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError("this weights file does not hold a dictionary of tensors")
     return state

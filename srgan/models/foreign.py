@@ -1,215 +1,131 @@
 """Import generators from foreign files: recognised by their keys, checked, never run."""
 
-import math
-import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from io import BytesIO
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import Tensor
 
-from srgan.config import GeneratorConfig
-from srgan.errors import CheckpointError, explain, first_few
+from srgan.errors import CheckpointError, ConfigError, explain
+from srgan.models import ncnn
+from srgan.models.adopted import adopt, is_installed
 from srgan.models.base import Generator
 from srgan.models.build import build_empty_generator
-from srgan.models.interchange import FORMAT, check_weights, is_own, load_generator
-
-State = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Naming:
-    """A published naming of one network's parameters."""
-
-    title: str
-    mark: str
-    """A key that only this naming has."""
-    sizes: Callable[[State], dict[str, object]]
-    """Reads scale, blocks and channels from the shapes."""
-    renames: tuple[tuple[str, str], ...] = ()
-    """Patterns of our keys and their replacements; the first match counts."""
-    unit_range: bool = False
-    """True if its last layer makes images in [0, 1]; ours makes them in [−1, 1]."""
-
-    def config(self, state: State) -> GeneratorConfig:
-        """Read the config of the generator from its tensors, or raise a `CheckpointError`."""
-        try:
-            return GeneratorConfig.model_validate(self.sizes(state))
-        except ValidationError as error:
-            raise CheckpointError(f"this {self.title} cannot be built: {explain(error)}") from error
-
-    def theirs(self, name: str) -> str:
-        """Return their key for one of our keys."""
-        for pattern, replacement in self.renames:
-            if re.match(pattern, name):
-                return re.sub(pattern, replacement, name)
-        return name
-
-
-def recognise(keys: Collection[str]) -> Naming:
-    """Find the naming of these keys; `CheckpointError` lists the keys and the known namings."""
-    for naming in _NAMINGS:
-        if naming.mark in keys:
-            return naming
-    shown = first_few(sorted(keys), ", ") or "none"
-    known = "; ".join(f"{naming.title} ({naming.mark})" for naming in _NAMINGS)
-    raise CheckpointError(f"unknown keys: {shown}; networks that can be loaded: {known}")
-
-
-def _srresnet(state: State) -> dict[str, object]:
-    channels = _width(state, "conv1.0.weight")
-    stages = _numbered(state, r"upsampling\.(\d+)\.upsample_block\.0\.weight")
-    return {
-        "kind": "srresnet",
-        "scale": math.prod(_factor(state, stage, channels) for stage in stages),
-        "num_blocks": len(_numbered(state, r"trunk\.(\d+)\.rcb\.0\.weight")),
-        "num_channels": channels,
-    }
-
-
-def _msrresnet(state: State) -> dict[str, object]:
-    channels = _width(state, "conv_first.weight")
-    stages = [name for name in ("upconv1.weight", "upconv2.weight") if name in state]
-    return {
-        "kind": "msrresnet",
-        "scale": math.prod(_factor(state, stage, channels) for stage in stages),
-        "num_blocks": len(_numbered(state, r"body\.(\d+)\.conv1\.weight")),
-        "num_channels": channels,
-    }
-
-
-def _rrdbnet(state: State) -> dict[str, object]:
-    # Real-ESRGAN's ×2 and ×1 fold 2×2 and 4×4 pixels into the channels of a ×4 network.
-    folded = {12: 2, 48: 1}.get(_width(state, "conv_first.weight", axis=1), 4)
-    return {
-        "kind": "rrdbnet",
-        "scale": folded,
-        "num_blocks": len(
-            _numbered(state, r"(?:body|RRDB_trunk)\.(\d+)\.(?:rdb|RDB)1\.conv1\.weight")
-        ),
-        "num_channels": _width(state, "conv_first.weight"),
-    }
-
-
-def _numbered(state: State, pattern: str) -> list[str]:
-    return sorted(name for name in state if re.fullmatch(pattern, name))
-
-
-def _width(state: State, name: str, axis: int = 0) -> int:
-    """Return the output (or input) channels of a convolution."""
-    if name not in state:
-        raise CheckpointError(f"{name} is missing")
-    if state[name].ndim != 4:
-        raise CheckpointError(f"{name} is {tuple(state[name].shape)}, expected a convolution's")
-    return state[name].shape[axis]
-
-
-def _factor(state: State, name: str, channels: int) -> int:
-    """Return the factor of the pixel shuffle that follows a convolution."""
-    return math.isqrt(_width(state, name) // max(1, channels))
-
-
-_NAMINGS = (
-    Naming(
-        title="SRResNet",
-        mark="trunk.0.rcb.0.weight",
-        sizes=_srresnet,
-        renames=(
-            (r"entry\.", "conv1."),
-            (r"blocks\.(\d+)\.body\.", r"trunk.\1.rcb."),
-            (r"bridge\.", "conv2."),
-            (r"upsampling\.(\d+)\.", r"upsampling.\1.upsample_block."),
-            (r"exit\.", "conv3."),
-        ),
-        unit_range=True,
-    ),
-    Naming(title="MSRResNet of BasicSR", mark="body.0.conv1.weight", sizes=_msrresnet),
-    Naming(title="RRDBNet of Real-ESRGAN", mark="body.0.rdb1.conv1.weight", sizes=_rrdbnet),
-    Naming(
-        title="RRDBNet of ESRGAN",
-        mark="RRDB_trunk.0.RDB1.conv1.weight",
-        sizes=_rrdbnet,
-        renames=(
-            (r"body\.(\d+)\.rdb(\d)\.", r"RRDB_trunk.\1.RDB\2."),
-            (r"conv_body\.", "trunk_conv."),
-            (r"conv_up(\d)\.", r"upconv\1."),
-            (r"conv_hr\.", "HRconv."),
-        ),
-    ),
+from srgan.models.interchange import (
+    FORMAT,
+    check_finite,
+    check_weights,
+    is_own,
+    load_generator,
 )
+from srgan.models.namings import Naming, recognise
+from srgan.models.weights_file import is_safetensors, read_tensors_file
 
-_CONTAINERS = ("params_ema", "params", "ema_state_dict", "state_dict")
+CONTAINERS = ("params_ema", "params-ema", "params", "ema_state_dict", "state_dict")
 """Where checkpoints keep their weights; averaged weights first, because they are better."""
 _PREFIXES = ("module.", "_orig_mod.")  # added by DistributedDataParallel, averaging, compiling
 _NO_WEIGHT = "n_averaged"  # how often torch's AveragedModel was updated
 
 
 class Imported(NamedTuple):
-    """A generator and the format of its file."""
+    """A generator, the format of its file, and the SHA-256 of the file."""
 
     generator: Generator
     format: str
     """``MSRResNet of BasicSR, torch.save``, or the name of our format."""
+    sha256: str
+    """Digest of the file; for a pair of ncnn, of the graph's bytes followed by the weights'."""
 
 
-def import_generator(data: bytes) -> Generator:
-    """Load a generator on the CPU in eval mode, from our format or a known published naming.
+def import_file(path: Path) -> Imported:
+    """Load a generator on the CPU in eval mode from a file, of our format or a published one.
 
-    Reads safetensors and `torch.save` files of SRResNet (``conv1.0``, ``trunk.N.rcb.M``), BasicSR's
-    MSRResNet and the ×4 RRDBNet of ESRGAN and Real-ESRGAN. `CheckpointError` names the keys that
-    are missing, unknown or have another shape, as they are called in the file.
+    Reads what `read_import` does, and either file of a pair of ncnn, ``NAME.param`` and
+    ``NAME.bin``. `CheckpointError` names the file and what is wrong in it.
     """
-    return read_import(data).generator
+    try:
+        return _import_file(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _import_file(path: Path) -> Imported:
+    data = path.read_bytes()
+    # Published checkpoints of torch are called .bin too, so the graph decides.
+    graph = path.with_suffix(".param")
+    param = data if path == graph else graph.read_bytes() if graph.is_file() else b""
+    if path.suffix not in (".param", ".bin") or not ncnn.is_ncnn(param):
+        return read_import(data)
+    if path == graph:
+        weights = path.with_suffix(".bin")
+        if not weights.is_file():
+            raise CheckpointError(
+                f"{weights.name} is missing, which holds the weights of this graph"
+            )
+        data = weights.read_bytes()
+    return _from_ncnn(param, data)
+
+
+def _from_ncnn(param: bytes, weights: bytes) -> Imported:
+    graph = ncnn.read_graph(param, weights)
+    try:
+        config = ncnn.config_of(graph)
+    except ValidationError as error:
+        raise CheckpointError(f"the network of this graph cannot be built: {explain(error)}") from (
+            error
+        )
+    generator = build_empty_generator(config)
+    expected = generator.state_dict()
+    state = ncnn.state_of(graph, list(expected))
+    check_weights(state, expected, config)
+    generator.load_state_dict(state, assign=True)
+    ncnn.check_equal(graph, generator.eval())
+    digest = hashlib.sha256(param + weights).hexdigest()
+    return Imported(generator, f"{type(generator).__name__}, ncnn", digest)
 
 
 def read_import(data: bytes) -> Imported:
-    """Load as `import_generator` does, and name the format."""
+    """Load a generator on the CPU in eval mode, from our format or a known published naming.
+
+    Reads safetensors and `torch.save` files of SRResNet (``conv1.0``, ``trunk.N.rcb.M``), BasicSR's
+    MSRResNet, the ×4 RRDBNet of ESRGAN and Real-ESRGAN, and SRVGGNetCompact, and whatever the
+    package spandrel reads if it is installed. `CheckpointError` names the keys that are missing,
+    unknown or have another shape, as they are called in the file.
+    """
+    digest = hashlib.sha256(data).hexdigest()
     if is_own(data):
-        return Imported(load_generator(data), FORMAT)
-    state = _tensors(_read(data))
+        return Imported(load_generator(data), FORMAT, digest)
+    state = _tensors(read_tensors_file(data))
+    container = "safetensors" if is_safetensors(data) else "torch.save"
+    try:
+        generator, title = _native(state)
+    except CheckpointError as error:
+        if not is_installed():
+            raise
+        check_finite(state)
+        try:
+            adopted = adopt(state)
+        except (CheckpointError, ConfigError) as second:
+            raise CheckpointError(f"{error}; {second}") from second
+        generator, title = adopted, f"{adopted.architecture} by spandrel"
+    return Imported(generator.eval(), f"{title}, {container}", digest)
+
+
+def _native(state: dict[str, Tensor]) -> tuple[Generator, str]:
+    """Put tensors into a network of ours; also returns the title of their naming."""
     naming = recognise(state)
     config = naming.config(state)
     generator = build_empty_generator(config)
     expected = generator.state_dict()
-    state = _with_counters({naming.theirs(name) for name in expected}, state)
-    check_weights(state, {naming.theirs(name): expected[name] for name in expected}, config)
-    ours = {name: state[naming.theirs(name)] for name in expected}
+    theirs = {name: naming.theirs(name, config) for name in expected}
+    state = _with_counters(set(theirs.values()), state)
+    check_weights(state, {theirs[name]: expected[name] for name in expected}, config)
+    ours = {name: state[theirs[name]] for name in expected}
     generator.load_state_dict(_in_our_range(ours, naming), assign=True)
-    container = "safetensors" if _is_safetensors(data) else "torch.save"
-    return Imported(generator.eval(), f"{naming.title}, {container}")
-
-
-def _is_safetensors(data: bytes) -> bool:
-    return data[8:9] == b"{"  # a length of 8 bytes, then JSON
-
-
-def _read(data: bytes) -> object:
-    if _is_safetensors(data):
-        try:
-            return load(data)
-        except SafetensorError as error:
-            raise CheckpointError(f"this is not a complete safetensors file: {error}") from error
-    try:
-        return torch.load(BytesIO(data), map_location="cpu", weights_only=True)
-    # The exceptions that torch raises on other files have no common base: UnpicklingError,
-    # RuntimeError, EOFError, KeyError, AttributeError and more.
-    except Exception as error:
-        if code := re.search(r"GLOBAL ([\w.]+)", str(error)):
-            raise CheckpointError(
-                f"loading this file would run {code[1]}, and files that run code are not loaded; "
-                "ask its author to save only the state_dict()"
-            ) from error
-        what = str(error).partition("\n")[0]
-        begins = f"begins with {data[:16]!r}" if data else "is empty"
-        raise CheckpointError(
-            "this is neither a safetensors file nor a complete one of torch.save: it "
-            f"{begins} ({type(error).__name__}{': ' * bool(what)}{what})"
-        ) from error
+    return generator, naming.title
 
 
 def _tensors(loaded: object) -> dict[str, Tensor]:
@@ -217,7 +133,7 @@ def _tensors(loaded: object) -> dict[str, Tensor]:
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"expected a dictionary of tensors, got {type(loaded).__name__}")
     weights: Mapping[object, object] = loaded
-    for container in _CONTAINERS:
+    for container in CONTAINERS:
         if isinstance(inner := loaded.get(container), Mapping) and inner:
             weights = inner
             break
@@ -229,7 +145,7 @@ def _tensors(loaded: object) -> dict[str, Tensor]:
         if not isinstance(value, Tensor):
             raise CheckpointError(
                 f"{key} holds {type(value).__name__}, not a tensor; weights are expected at the "
-                f"top level or under {', '.join(_CONTAINERS)}"
+                f"top level or under {', '.join(CONTAINERS)}"
             )
         tensor = value.detach()
         state[name] = tensor.float() if tensor.is_floating_point() else tensor

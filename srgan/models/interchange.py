@@ -1,6 +1,7 @@
 """Save and load generators: safetensors with the config that rebuilds the network. No pickle."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, explain, first_few
+from srgan.models.adopted import KIND, adopt
 from srgan.models.base import Generator
 from srgan.models.build import build_empty_generator
 
@@ -40,6 +42,9 @@ def load_generator(data: bytes) -> Generator:
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"this is not a complete safetensors file: {error}") from error
     config = _read_config(metadata)
+    if config.kind == KIND:
+        check_finite(tensors)
+        return adopt(tensors)
     _check_claims(config, tensors)
     # Without memory or random numbers: loading must not change the seed of a training run.
     generator = build_empty_generator(config)
@@ -80,6 +85,13 @@ def _check_claims(config: GeneratorConfig, tensors: dict[str, Tensor]) -> None:
             f"channels, but its {len(tensors)} tensors have {widest} values along their longest "
             "side: it is damaged or was altered"
         )
+
+
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raise `CheckpointError` for a tensor that holds NaN or infinite values."""
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{name} holds NaN or infinite values")
 
 
 def check_weights(

@@ -16,6 +16,7 @@ import torch
 
 from srgan.disk import write_atomically
 from srgan.errors import CheckpointError, ConfigError
+from srgan.models.adopted import Adopted
 from srgan.models.base import Generator
 from srgan.models.interchange import dump_generator
 
@@ -36,8 +37,11 @@ def export_onnx(generator: Generator, target: Path) -> float:
     """Write `target` if it can be verified, else nothing; return the largest difference from torch.
 
     `generator` must be on the CPU in eval mode. `ConfigError` names a package that is not
-    installed, `CheckpointError` says by how much ONNX Runtime differs from torch.
+    installed or a network of spandrel, `CheckpointError` says by how much ONNX Runtime differs
+    from torch.
     """
+    if isinstance(generator, Adopted):
+        raise ConfigError(f"{generator.architecture} of spandrel cannot be written as ONNX")
     _require_packages()
     with write_atomically(target) as draft:
         draft.write_bytes(_convert(generator))

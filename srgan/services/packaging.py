@@ -55,7 +55,7 @@ def save_pyfunc(directory: Path, weights: bytes) -> None:
             python_model=Path(__file__).with_name("served_model.py"),
             artifacts={"generator": str(generator), "config": str(config_file)},
             code_paths=[str(_copy_core(Path(staging)))],
-            pip_requirements=_requirements(),
+            pip_requirements=_requirements(config.kind),
             signature=ModelSignature(inputs=column, outputs=column),
             input_example=pd.DataFrame({"image": [_EXAMPLE]}),
         )
@@ -76,6 +76,7 @@ def _copy_core(staging: Path) -> Path:
     return target
 
 
-def _requirements() -> list[str]:
+def _requirements(kind: str) -> list[str]:
     """Pin exact versions without the local part: an index of CUDA builds does not have ``+cpu``."""
-    return [f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS]
+    names = (*_REQUIREMENTS, "spandrel", "torchvision") if kind == "spandrel" else _REQUIREMENTS
+    return [f"{name}=={version(name).partition('+')[0]}" for name in names]

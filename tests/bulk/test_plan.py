@@ -12,7 +12,7 @@ from srgan.bulk.join import Item, Join
 from srgan.bulk.names import check_prefixes, is_source, output_key, output_name
 from srgan.bulk.plan import BulkPlan, find_plan, make_plan, name_run, read_batch
 from srgan.bulk.records import Record, from_parquet, to_parquet
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun, Place, stamp_of
 from srgan.bulk.sources import KeyList
 from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, DataError, ImageError
@@ -398,6 +398,14 @@ def test_output_names_keep_everything_but_the_extension(
     name: str, output_format: str, expected: str
 ) -> None:
     assert output_name(name, output_format) == expected  # type: ignore[arg-type]  # parametrized
+
+
+def test_a_context_counts_for_an_output_if_it_is_given() -> None:
+    plain, given = (
+        stamp_of(CHAMPION, UpscaleConfig.model_validate(config)) for config in ({}, {"context": 40})
+    )
+    assert plain != given
+    assert plain == stamp_of(CHAMPION, UpscaleConfig(tile=200)), "a tile does not"
 
 
 def test_an_output_key_too_long_for_s3_is_refused() -> None:

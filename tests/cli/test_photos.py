@@ -19,6 +19,7 @@ from typer import Exit
 from srgan.bulk import decoders
 from srgan.cli.photos import degrade, evaluate, upscale
 from srgan.cli.progress import ProgressBar
+from srgan.cli.weights import import_weights
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, ConfigError, StorageError
 from srgan.images import Photo, decode
@@ -32,6 +33,7 @@ from srgan.resize.arrays import imresize, resample
 from srgan.services.mlflow_models import Registry
 from srgan.settings import Settings
 from tests.support.commands import srgan
+from tests.support.ncnn_files import written
 from tests.support.networks import random_generator
 from tests.support.perceptual_weights import drawn_weights
 
@@ -90,6 +92,18 @@ def test_weights_of_others_are_imported_and_upscale(photos: Path, tmp_path: Path
     done = srgan("import-weights", str(weights))
     assert done.returncode == 2
     assert "exists; choose another one with --to" in done.stderr
+
+
+def test_a_pair_of_ncnn_is_imported_by_either_file(photos: Path, tmp_path: Path) -> None:
+    small = random_generator(GeneratorConfig(kind="srvgg", scale=2, num_blocks=1, num_channels=4))
+    files = written(small, half=False)
+    (tmp_path / "net.param").write_text(files.param)
+    (tmp_path / "net.bin").write_bytes(files.weights)
+    import_weights(tmp_path / "net.param")
+    assert (tmp_path / "net.safetensors").read_bytes() == dump_generator(small)
+    upscale(photos / "one.png", tmp_path / "large.png", model=str(tmp_path / "net.bin"), context=9)
+    expected = Engine(small, precision="auto").upscale(image(0))
+    np.testing.assert_array_equal(read_photo(tmp_path / "large.png").pixels, expected)
 
 
 def test_imported_weights_become_a_version_that_upscales_and_no_file(

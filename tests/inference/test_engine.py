@@ -43,6 +43,7 @@ OTHERS = [
         {"kind": "espcn", "scale": 4},
         {"kind": "msrresnet", "scale": 4, "num_blocks": 1, "num_channels": 8},
         {"kind": "rrdbnet", "scale": 4, "num_blocks": 1, "num_channels": 8},
+        {"kind": "srvgg", "scale": 3, "num_blocks": 2, "num_channels": 8},
     )
 ]
 GENERATORS = [SRRESNET, NARROW, THREE, FAST, *OTHERS, Nearest(2), Bilinear(3), Bicubic(4)]
@@ -300,6 +301,19 @@ def test_an_array_that_is_not_an_rgb_image_is_refused(image: Any, message: str) 
 def test_a_tile_without_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one LR pixel, got 0"):
         Engine(FAST, tile=0)
+
+
+def test_a_context_below_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="context is a number of LR pixels, got -1"):
+        Engine(FAST, context=-1)
+
+
+def test_a_context_that_is_given_is_what_tiles_see() -> None:
+    image, recorder = photo_of(145, 450), _Recorder(FAST)
+    Engine(recorder, tile=150, context=1, device="cpu").upscale(image)
+    assert recorder.windows == [(145, 152)] * 3
+    wide = Engine(FAST, tile=150, context=10_000, device="cpu").upscale(image)
+    np.testing.assert_array_equal(wide, Engine(FAST, tile=150, device="cpu").upscale(image))
 
 
 def test_nan_is_an_error_and_does_not_become_black_pixels() -> None:

@@ -9,6 +9,7 @@ from srgan.config import GeneratorConfig
 from srgan.errors import ConfigError
 from srgan.inference.engine import Engine
 from srgan.inference.memory import PROCESS_BYTES, Costs, costs_of, is_out_of_memory, largest_tile
+from srgan.inference.reach import Reach
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Nearest
@@ -96,9 +97,17 @@ def test_bf16_takes_about_half() -> None:
 
 def test_the_largest_tile_fits_and_the_next_does_not() -> None:
     costs = Costs(trunk=1000, kept=300, head=5000)
-    tile = largest_tile(2**30, costs, 40)
+    reach = Reach(trunk=38, head=2)
+    tile = largest_tile(2**30, costs, reach)
     assert tile % 144 == 0
-    assert costs.peak_bytes(tile, 40) <= 2**30 < costs.peak_bytes(tile + 144, 40)
+    assert costs.peak_bytes(tile, reach) <= 2**30 < costs.peak_bytes(tile + 144, reach)
+
+
+def test_the_upsampling_layers_are_counted_with_their_own_context_only() -> None:
+    costs = Costs(trunk=1000, kept=300, head=5000)
+    near, far = (costs.peak_bytes(144, Reach(trunk, head=2)) for trunk in (38, 98))
+    window = ((144 + 200) ** 2, (144 + 80) ** 2)
+    assert far - near == pytest.approx(1.3 * 300 * (window[0] - window[1]), rel=1e-3)
 
 
 def test_a_budget_without_room_for_one_tile_is_refused_with_the_size_it_needs() -> None:

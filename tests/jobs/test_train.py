@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from srgan.config import DataConfig, StageConfig
+from srgan.config import DataConfig, GeneratorConfig, StageConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.jobs import node as ray_node
@@ -68,6 +68,11 @@ def test_unasked_the_workers_always_share_the_batch() -> None:
 def test_a_patch_that_the_scale_does_not_divide_is_refused() -> None:
     with pytest.raises(ValidationError, match="patch_size 18 is not divisible by scale 4"):
         pretrain(PLAIN.model_copy(update={"scale": 4}), patch_size=18)
+
+
+def test_a_network_that_can_only_be_imported_is_refused() -> None:
+    with pytest.raises(ValidationError, match="spandrel are imported, not trained"):
+        pretrain(GeneratorConfig(kind="spandrel"))
 
 
 def test_an_adversarial_stage_without_a_starting_point_is_refused(dataset: DatasetRef) -> None:

@@ -1,4 +1,4 @@
-"""MSRResNet and RRDBNet, whose public weights can be loaded, written out."""
+"""MSRResNet, RRDBNet and SRVGG, whose public weights can be loaded, written out."""
 
 from collections.abc import Callable
 
@@ -81,7 +81,30 @@ def test_rrdbnet_is_esrgans_written_out() -> None:
     torch.testing.assert_close(net(lr), 2 * x - 1, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["msrresnet", "rrdbnet"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_srvgg_is_real_esrgans_written_out(scale: Scale) -> None:
+    config = GeneratorConfig(kind="srvgg", scale=scale, num_blocks=2, num_channels=4)
+    net, lr = random_generator(config), torch.rand(1, 3, 7, 5)
+    weights = net.state_dict()
+    for slopes in ("body.1.weight", "body.3.weight", "body.5.weight"):
+        weights[slopes].uniform_(-0.5, 0.5)
+    conv = convolve(weights)
+    x = lr
+    for layer in (0, 2, 4):
+        x = F.prelu(conv(x, f"body.{layer}"), weights[f"body.{layer + 1}.weight"])
+    x = F.pixel_shuffle(conv(x, "body.6"), scale)
+    x = x + lr.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    torch.testing.assert_close(net(lr), 2 * x - 1, rtol=1e-4, atol=1e-5)
+
+
+def test_srvgg_has_621424_parameters_and_reaches_18_pixels() -> None:
+    with torch.device("meta"):
+        net = build_generator(GeneratorConfig(kind="srvgg"))
+    assert sum(parameter.numel() for parameter in net.parameters()) == 621_424
+    assert net.radius == 18
+
+
+@pytest.mark.parametrize("kind", ["msrresnet", "rrdbnet", "srvgg"])
 def test_every_weight_learns_at_once(kind: str) -> None:
     torch.manual_seed(0)
     config = GeneratorConfig.model_validate({"kind": kind, "num_blocks": 1, "num_channels": 8})

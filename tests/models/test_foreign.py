@@ -1,6 +1,7 @@
 """Foreign checkpoints, made here with the same keys and shapes as the published ones."""
 
 import pickle
+import sys
 from io import BytesIO
 from typing import Any
 
@@ -11,12 +12,14 @@ from torch import Tensor, nn
 
 from srgan.config import GeneratorConfig, Scale
 from srgan.errors import CheckpointError
-from srgan.models.foreign import import_generator, read_import
+from srgan.models import foreign
+from srgan.models.foreign import read_import
 from srgan.models.interchange import dump_generator, load_generator
 from tests.support.networks import random_generator
 
 MSRRESNET = random_generator(GeneratorConfig(kind="msrresnet", num_blocks=2, num_channels=4))
 RRDBNET = random_generator(GeneratorConfig(kind="rrdbnet", num_blocks=2, num_channels=4))
+SRVGG = random_generator(GeneratorConfig(kind="srvgg", num_blocks=3, num_channels=4))
 
 
 class _Block(nn.Module):
@@ -89,7 +92,7 @@ def saved(value: object, **options: Any) -> bytes:
 def assert_same_images(data: bytes, expected: nn.Module, *, unit_range: bool) -> None:
     lr = torch.rand(1, 3, 6, 7)
     with torch.no_grad():
-        sr, wanted = import_generator(data)(lr), expected(lr)
+        sr, wanted = read_import(data).generator(lr), expected(lr)
     torch.testing.assert_close(sr, 2 * wanted - 1 if unit_range else wanted)
 
 
@@ -99,7 +102,7 @@ def test_srresnet_of_the_common_naming_makes_the_same_images(
 ) -> None:
     theirs = CommonSRResNet(factors, num_blocks=3, channels=6)
     data = saved({"epoch": 7, "state_dict": theirs.state_dict()})
-    assert import_generator(data).config == GeneratorConfig(
+    assert read_import(data).generator.config == GeneratorConfig(
         kind="srresnet", scale=scale, num_blocks=3, num_channels=6
     )
     assert_same_images(data, theirs, unit_range=True)
@@ -129,8 +132,10 @@ def test_counters_of_batches_may_be_missing() -> None:
     assert_same_images(saved({"state_dict": state}), COMMON, unit_range=True)
 
 
-@pytest.mark.parametrize("generator", [MSRRESNET, RRDBNET], ids=["MSRResNet", "RRDBNet"])
-@pytest.mark.parametrize("container", ["params", "params_ema", None])
+@pytest.mark.parametrize(
+    "generator", [MSRRESNET, RRDBNET, SRVGG], ids=["MSRResNet", "RRDBNet", "SRVGG"]
+)
+@pytest.mark.parametrize("container", ["params", "params_ema", "params-ema", None])
 def test_basicsrs_networks_are_read_from_where_basicsr_puts_them(
     generator: nn.Module, container: str | None
 ) -> None:
@@ -145,10 +150,11 @@ def test_basicsrs_networks_are_read_from_where_basicsr_puts_them(
     [
         (saved(MSRRESNET.state_dict()), "MSRResNet of BasicSR, torch.save"),
         (save(RRDBNET.state_dict()), "RRDBNet of Real-ESRGAN, safetensors"),
+        (saved(SRVGG.state_dict()), "SRVGGNetCompact of Real-ESRGAN, torch.save"),
         (saved({"state_dict": COMMON.state_dict()}), "SRResNet, torch.save"),
         (dump_generator(MSRRESNET), "srgan-generator-1"),
     ],
-    ids=["MSRResNet", "RRDBNet", "SRResNet", "ours"],
+    ids=["MSRResNet", "RRDBNet", "SRVGG", "SRResNet", "ours"],
 )
 def test_the_format_of_a_file_is_named(data: bytes, name: str) -> None:
     assert read_import(data).format == name
@@ -158,8 +164,16 @@ def test_the_format_of_a_file_is_named(data: bytes, name: str) -> None:
 def test_the_scale_of_msrresnet_is_read_from_its_shapes(scale: Scale) -> None:
     config = GeneratorConfig(kind="msrresnet", scale=scale, num_blocks=1, num_channels=4)
     assert (
-        import_generator(saved({"params": random_generator(config).state_dict()})).config == config
+        read_import(saved({"params": random_generator(config).state_dict()})).generator.config
+        == config
     )
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+@pytest.mark.parametrize("num_blocks", [1, 12])
+def test_scale_and_depth_of_srvgg_are_read_from_its_shapes(scale: Scale, num_blocks: int) -> None:
+    config = GeneratorConfig(kind="srvgg", scale=scale, num_blocks=num_blocks, num_channels=4)
+    assert read_import(saved(random_generator(config).state_dict())).generator.config == config
 
 
 def test_the_keys_of_the_full_size_networks_are_the_published_ones() -> None:
@@ -189,6 +203,41 @@ def test_rrdbnet_under_esrgans_own_names_makes_the_same_images() -> None:
     assert_same_images(saved(renamed), RRDBNET, unit_range=False)
 
 
+def old_names(generator: nn.Module, num_blocks: int) -> dict[str, Tensor]:
+    """The keys of ESRGAN's first release, whose layers are counted."""
+    layers = {"conv_first": "0", "conv_body": f"1.sub.{num_blocks}", "conv_up1": "3"}
+    layers |= {"conv_up2": "6", "conv_hr": "8", "conv_last": "10"}
+    renamed = {}
+    for name, tensor in generator.state_dict().items():
+        layer, end = name.rsplit(".", 1)
+        if layer in layers:
+            renamed[f"model.{layers[layer]}.{end}"] = tensor
+        else:
+            _, block, dense, conv = layer.split(".")
+            renamed[f"model.1.sub.{block}.{dense.upper()}.{conv}.0.{end}"] = tensor
+    return renamed
+
+
+@pytest.mark.parametrize("num_blocks", [1, 2, 11])
+def test_rrdbnet_under_esrgans_first_names_makes_the_same_images(num_blocks: int) -> None:
+    config = GeneratorConfig(kind="rrdbnet", num_blocks=num_blocks, num_channels=4)
+    network = random_generator(config)
+    renamed = old_names(network, num_blocks)
+    assert {"model.1.sub.0.RDB3.conv5.0.bias", f"model.1.sub.{num_blocks}.weight"} <= set(renamed)
+    assert read_import(saved(renamed)).generator.config == config
+    assert_same_images(saved(renamed), network, unit_range=False)
+
+
+def test_esrgan_of_another_scale_is_refused_by_it() -> None:
+    state = old_names(RRDBNET, 2)
+    for end in ("weight", "bias"):
+        for layer, before in ((5, 8), (7, 10)):
+            state[f"model.{layer}.{end}"] = state.pop(f"model.{before}.{end}")
+        del state[f"model.6.{end}"]
+    with pytest.raises(CheckpointError, match=r"has scale 4, not 2; the extra spandrel reads"):
+        read_import(saved(state))
+
+
 def test_foreign_safetensors_are_read_too() -> None:
     data = save({name: tensor.contiguous() for name, tensor in COMMON.state_dict().items()})
     assert_same_images(data, COMMON, unit_range=True)
@@ -205,7 +254,7 @@ def test_the_old_format_of_torch_is_read() -> None:
 
 def test_half_precision_becomes_float32() -> None:
     halved = {name: tensor.half() for name, tensor in MSRRESNET.state_dict().items()}
-    generator = import_generator(saved({"params": halved}))
+    generator = read_import(saved({"params": halved})).generator
     assert {p.dtype for p in generator.parameters()} == {torch.float32}
 
 
@@ -217,13 +266,13 @@ def test_tensors_that_share_a_storage_can_be_saved_in_our_format() -> None:
         name: part.view_as(tensor)
         for (name, tensor), part in zip(state.items(), flat.split(sizes), strict=True)
     }
-    imported = import_generator(saved(shared))
+    imported = read_import(saved(shared)).generator
     assert dump_generator(imported) == dump_generator(MSRRESNET)
     assert load_generator(dump_generator(imported)).config == MSRRESNET.config
 
 
 def test_an_imported_generator_can_be_trained() -> None:
-    imported = import_generator(saved({"params": MSRRESNET.state_dict()}))
+    imported = read_import(saved({"params": MSRRESNET.state_dict()})).generator
     assert all(p.requires_grad and p.is_leaf for p in imported.parameters())
 
 
@@ -253,14 +302,14 @@ def test_keys_that_do_not_fit_are_named_as_in_the_file(
     state = {**COMMON.state_dict(), **changes}
     data = saved({"state_dict": {k: v for k, v in state.items() if v is not None}})
     with pytest.raises(CheckpointError, match=message):
-        import_generator(data)
+        read_import(data)
 
 
 def test_real_esrgan_x2_is_refused_by_its_scale() -> None:
     state = dict(RRDBNET.state_dict())
     state["conv_first.weight"] = torch.zeros(4, 12, 3, 3)
-    with pytest.raises(CheckpointError, match=r"a rrdbnet has scale 4, not 2$"):
-        import_generator(saved({"params_ema": state}))
+    with pytest.raises(CheckpointError, match=r"has scale 4, not 2; the extra spandrel reads"):
+        read_import(saved({"params_ema": state}))
 
 
 def test_unknown_keys_are_listed_however_many_are_missing() -> None:
@@ -270,7 +319,7 @@ def test_unknown_keys_are_listed_however_many_are_missing() -> None:
         CheckpointError,
         match=r": body.0.convB.bias is unknown; .* and 6 more; body.0.conv2.bias is missing; ",
     ):
-        import_generator(saved({"params": state}))
+        read_import(saved({"params": state}))
 
 
 def test_a_network_of_another_kind_is_refused_with_its_keys() -> None:
@@ -278,7 +327,19 @@ def test_a_network_of_another_kind_is_refused_with_its_keys() -> None:
     with pytest.raises(
         CheckpointError, match=r"unknown keys: 0.bias, 0.weight, 1.bias, 1.weight; .*RRDBNet of"
     ):
-        import_generator(saved(state))
+        read_import(saved(state))
+
+
+def test_the_extra_that_reads_more_networks_is_named_after_what_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As beside another build of torchvision: the package is there and does not start."""
+    monkeypatch.setattr(foreign, "is_installed", lambda: True)
+    monkeypatch.setitem(sys.modules, "spandrel", None)
+    with pytest.raises(
+        CheckpointError, match=r"^unknown keys: a; .*this network needs .*'srgan\[spandrel\]'"
+    ):
+        read_import(saved({"a": torch.zeros(1)}))
 
 
 class _Bomb:
@@ -293,15 +354,15 @@ def test_a_file_that_would_run_code_is_refused_and_not_run(value: object) -> Non
     with pytest.raises(
         CheckpointError, match=r"would run .*, and files that run code are not loaded"
     ):
-        import_generator(saved(value))
+        read_import(saved(value))
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"", "neither a safetensors file nor a complete one of torch.save: it is empty"),
-        (b"<html>not found</html>", "neither .*: it begins with b'<html>not found<'"),
-        (saved(COMMON.state_dict())[:-100], "neither a safetensors file nor"),
+        (b"weights", "neither .*: it begins with b'weights'"),
+        (saved(COMMON.state_dict())[:-100], "its end is missing or damaged; download it again"),
         (dump_generator(MSRRESNET)[:-1], "not a complete safetensors file"),
         (saved([torch.zeros(1)]), "expected a dictionary of tensors, got list"),
         (saved({"epoch": 3}), "epoch holds int, not a tensor; weights are expected"),
@@ -312,4 +373,4 @@ def test_a_file_that_would_run_code_is_refused_and_not_run(value: object) -> Non
 )
 def test_a_file_without_weights_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
-        import_generator(data)
+        read_import(data)

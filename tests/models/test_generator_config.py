@@ -16,6 +16,7 @@ from srgan.config import GeneratorConfig
         ("espcn", (1, 64)),
         ("msrresnet", (16, 64)),
         ("rrdbnet", (23, 64)),
+        ("srvgg", (16, 64)),
     ],
 )
 def test_a_kind_alone_means_its_published_size(kind: str, size: tuple[int, int]) -> None:
@@ -38,6 +39,7 @@ def test_what_is_given_stands() -> None:
         ({"kind": "srcnn", "num_channels": 32}, "num_blocks 1 and num_channels 64, not 1 and 32"),
         ({"kind": "fsrcnn", "num_blocks": 5}, "num_blocks 4 and num_channels 56, not 5 and 56"),
         ({"kind": "rrdbnet", "num_channels": 7}, "grows by half its channels: 7 is not even"),
+        ({"kind": "spandrel", "num_blocks": 6}, "a spandrel has one size"),
         ({"kind": "unheard-of"}, "Input should be 'srresnet'"),
         ({"kind": ["srresnet"]}, "Input should be 'srresnet'"),
     ],

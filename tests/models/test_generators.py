@@ -41,6 +41,10 @@ def every_generator() -> list[Generator]:
         for scale in SMALL_SCALES
     ]
     learned.append(random_generator(GeneratorConfig(kind="rrdbnet", num_blocks=1, num_channels=6)))
+    learned += [
+        random_generator(GeneratorConfig(kind="srvgg", scale=scale, num_blocks=2, num_channels=6))
+        for scale in SCALES
+    ]
     return [*learned, Nearest(4), Bilinear(4), Bicubic(3), Bicubic(4)]
 
 

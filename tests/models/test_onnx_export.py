@@ -37,6 +37,7 @@ CONFIGS = [
         ("espcn", (2, 3, 4), {}),
         ("msrresnet", (2, 3, 4), SMALL),
         ("rrdbnet", (4,), SMALL),
+        ("srvgg", (2, 3, 4), SMALL),
     )
     for scale in scales
 ]
