@@ -211,7 +211,8 @@ def evaluate(
         name_failed(name, reason)
     if quality.failed:
         measured = f"{len(quality.images)} {'pair is' if len(quality.images) == 1 else 'pairs are'}"
-        say(f"only {measured} measured, {len(quality.failed)} entries failed")
+        noun = "entry" if len(quality.failed) == 1 else "entries"
+        say(f"only {measured} measured, {len(quality.failed)} {noun} failed")
         raise typer.Exit(1)
 
 

@@ -1,7 +1,7 @@
 """PSNR, SSIM and distances of a folder of results against a folder of originals."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,9 @@ def compare_folders(
     its own pair. `DataError` names the files that have no partner; also if nothing could be
     measured.
     """
-    found = {folder: look_in(folder) for folder in (hr, sr)}
-    originals, results = (by_stem(each, entries.photos) for each, entries in found.items())
-    failed = {printable(p): why for each in found.values() for p, why in each.failed.items()}
+    found = [(folder, look_in(folder)) for folder in (hr, sr)]
+    originals, results = (by_stem(folder, entries.photos) for folder, entries in found)
+    failed = {printable(p): why for _, entries in found for p, why in entries.failed.items()}
     _check_partners(originals.keys(), results.keys(), _unreadable(found), (hr, sr))
     images: dict[str, Figures] = {}
     stems = sorted(originals.keys() | results.keys())
@@ -86,7 +86,7 @@ def compare_folders(
         mean=mean_figures(list(images.values())),
         images=images,
         failed=failed,
-        passed_over=tuple(printable(path) for each in found.values() for path in each.passed_over),
+        passed_over=tuple(printable(path) for _, each in found for path in each.passed_over),
     )
 
 
@@ -107,12 +107,10 @@ def quality_table(quality: FolderQuality) -> str:
     return "\n".join(lines)
 
 
-def _unreadable(found: Mapping[Path, Entries]) -> set[str]:
+def _unreadable(found: Sequence[tuple[Path, Entries]]) -> set[str]:
     """Names and stems of entries, among them folders, that cannot be read on either side."""
     names = [
-        path.relative_to(folder).as_posix()
-        for folder, entries in found.items()
-        for path in entries.failed
+        path.relative_to(folder).as_posix() for folder, entries in found for path in entries.failed
     ]
     return {printable(each) for name in names for each in (name, stem_of(name))}
 

@@ -60,6 +60,11 @@ def test_the_psnr_of_equal_images_is_null_in_json(tmp_path: Path) -> None:
     assert json.loads(found.model_dump_json())["mean"] == {"psnr": None, "ssim": 1.0}
 
 
+def test_a_folder_may_be_compared_with_itself(tmp_path: Path) -> None:
+    hr, _ = folders(tmp_path, a=(image(0), image(0)))
+    assert compare_folders(hr, hr, scale=2).identical == ["a"]
+
+
 def test_an_identical_pair_is_infinite_and_left_out_of_the_mean_with_its_count(
     tmp_path: Path,
 ) -> None:
