@@ -21,6 +21,7 @@ from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import ImageError
 from srgan.images.files import (
     MAX_PIXELS,
+    FilePlan,
     FileResult,
     read_bytes,
     size_bytes,
@@ -191,21 +192,20 @@ def stamp_of_files(generator: "Generator", *settings: object) -> Stamp:
 
 
 def forecast_files(
-    files: list[tuple[Path, Path]],
+    plan: FilePlan,
     folder: Path,
     upscaler: FileUpscaler,
     progress: Callable[[float, float], object] = lambda done, total: None,
 ) -> Forecast:
     """Forecast time and bytes from a few of the photos; the engine upscales a small part of each.
 
-    `files` are photos and the paths of their results in `folder`; those that are kept or refused
-    are counted apart. `progress` is told how many of how many photos are measured. `ConfigError` if
-    that disk is too small.
+    Results are in `folder`; those that are kept or refused are counted apart. `progress` is told
+    how many of how many photos are measured. `ConfigError` if that disk is too small.
     """
     destination = str(folder.absolute())
     fates = Counter[str]()
     todo = list[Path]()
-    for path, target in files:
+    for path, target in plan.files:
         fate = upscaler.fate(path, target)
         fates[fate] += 1
         todo += [path] if fate == "todo" else []
@@ -236,6 +236,7 @@ def forecast_files(
         todo_bytes=sum(sizes),
         num_covered=fates["kept"],
         num_refused=fates["refused"],
+        num_others=len(plan.passed_over),
         num_batches=1,
         free_bytes=free_bytes(destination),
     ).projected(measured)

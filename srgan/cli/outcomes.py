@@ -86,8 +86,8 @@ def name_passed_over(names: Sequence[str]) -> None:
 
 
 def name_failed(path: Path | str, problem: str) -> None:
-    """Name an entry with what is wrong with it."""
-    complain(f"{printable(path)}: {problem}")
+    """Name an entry with what is wrong with it; the problem may name files, too."""
+    complain(printable(f"{path}: {problem}"))
 
 
 def _report(bar: ProgressBar, before: float, size: float, total: float, done: float) -> None:

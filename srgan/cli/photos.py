@@ -165,7 +165,7 @@ def upscale(
         )
         if plan:
             with ProgressBar("measuring") as progress:
-                forecast = forecast_files(todo.files, folder, upscaler, progress)
+                forecast = forecast_files(todo, folder, upscaler, progress)
             print_json(forecast) if as_json else typer.echo(forecast.text)
             name_left_out(todo)
         else:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer import Exit
 
-from srgan.cli.outcomes import change_all
+from srgan.cli.outcomes import change_all, name_failed
 from srgan.errors import DataError
 from srgan.images.files import FilePlan, FileResult
 
@@ -38,6 +38,11 @@ def test_whatever_one_photo_causes_the_others_are_done(
     assert said.err == f"bad.png: {text}\n1 of 2 photos could not be used\n"
 
 
+def test_a_problem_shows_names_as_the_lines_do(capsys: pytest.CaptureFixture[str]) -> None:
+    name_failed(Path("a.png"), "occupied: caf\udce9.png exists")
+    assert capsys.readouterr().err == "a.png: occupied: caf\\xe9.png exists\n"
+
+
 def test_the_document_has_everything_that_the_lines_say(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,7 +54,9 @@ def test_the_document_has_everything_that_the_lines_say(
     )
     with pytest.raises(Exit):
         change_all(plan, lambda _, to, __: FileResult(to, kept=to == old), what="x", as_json=True)
-    found = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert "a link to nothing: really" in said.err
+    found = json.loads(said.out)
     assert [(each["result"], each["kept"]) for each in found["photos"]] == [
         (str(old), True), (str(new), False), (None, False)
     ]  # fmt: skip

@@ -168,9 +168,10 @@ def test_a_plan_says_what_it_takes_and_writes_nothing(photos: Path, tmp_path: Pa
 def test_a_plan_in_json_is_its_numbers(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (photos / "one.xmp").touch()
     upscale(photos, tmp_path / "to", model="bicubic", plan=True, as_json=True)
     found = json.loads(capsys.readouterr().out)
-    assert (found["num_todo"], found["num_refused"]) == (2, 0)
+    assert (found["num_todo"], found["num_refused"], found["num_others"]) == (2, 0, 1)
     assert found["output_megapixels"] == pytest.approx(2 * 160 * 192 / 1e6)
     assert found["seconds"] > 0
 
