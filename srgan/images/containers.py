@@ -74,7 +74,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def check_png(data: bytes, max_pixels: int) -> None:
-    """Check the size, that it is not animated, and every chunk up to IEND with its checksum."""
+    """Check the size, that it has one frame, and every chunk up to IEND with its checksum."""
     position, first = len(_PNG_MAGIC), True
     while True:
         length = int.from_bytes(data[position : position + 4], "big")
@@ -89,7 +89,7 @@ def check_png(data: bytes, max_pixels: int) -> None:
             raise ImageError("truncated", f"{end - len(data)} bytes of the PNG are missing")
         if zlib.crc32(data[position + 4 : end - 4]).to_bytes(4, "big") != data[end - 4 : end]:
             raise ImageError("corrupt", f"wrong checksum in PNG chunk {kind!r}")
-        if kind == b"acTL":
+        if kind == b"fdAT":  # of a further frame; an animation of one frame is a still
             raise ImageError("unsupported", "animated PNG; extract the frames first")
         if kind == b"IEND":
             return
