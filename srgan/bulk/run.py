@@ -53,11 +53,12 @@ class BulkRun:
 def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
     """Make a stamp of what decides the bytes of an output; tiles and batches do not.
 
-    `oversize` decides where the bytes go; outputs that fit are the same with any. Options that came
-    later count only if they are not at their defaults, so that outputs of earlier releases count.
+    `oversize` decides where the bytes go; outputs that fit are the same with any. `salvage` only
+    decides whether a JPEG that ends too early has an output. Options that came later count only if
+    they are not at their defaults, so that outputs of earlier releases count.
     """
     default = UpscaleConfig()
-    later = {name: getattr(config, name) for name in ("compression", "salvage", "context")}
+    later = {name: getattr(config, name) for name in ("compression", "context")}
     changed = {name: value for name, value in later.items() if value != getattr(default, name)}
     return Stamp(
         model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",

@@ -146,7 +146,8 @@ def upscale(
         spool=spool,
     )
     computed = (precision, scale, size, context, self_ensemble)
-    written = (todo.format, quality, subsampling, compression, salvage)
+    # Not `salvage`: whole photos come out the same with it, and others only with it.
+    written = (todo.format, quality, subsampling, compression)
     stamp = stamp_of_files(generator, *computed, *written)
     folder = destination if todo.in_folder else destination.parent
     beside = FolderStore(Path(os.path.abspath(folder)))  # noqa: PTH100  # links stay

@@ -114,7 +114,8 @@ def test_options_that_came_later_leave_the_outputs_of_earlier_releases_done() ->
     assert digest() == digest(compression=6) == config_digest(
         "same", 92, "4:4:4", "auto", None, None
     )  # fmt: skip
-    assert len({digest(), digest(compression=9), digest(salvage=True)}) == 3
+    assert digest() != digest(compression=9)
+    assert digest() == digest(salvage=True), "whole photos come out the same"
 
 
 def test_only_the_first_failures_are_listed() -> None:

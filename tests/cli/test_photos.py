@@ -512,6 +512,20 @@ def test_a_line_says_what_a_result_lost_and_a_cut_jpeg_can_be_salvaged(
     assert said.err == f"{cut}: lost: end of the file, comments\n"
 
 
+def test_results_made_without_salvage_are_kept_with_it_and_the_other_way_round(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(image(3)).save(photos / "cut.jpg")
+    (photos / "cut.jpg").write_bytes((photos / "cut.jpg").read_bytes()[:-2])
+    with pytest.raises(Exit):
+        upscale(photos, tmp_path / "out", model="nearest")
+    for salvage, num_kept in ((True, 2), (False, 3)):
+        capsys.readouterr()
+        upscale(photos, tmp_path / "out", model="nearest", salvage=salvage, as_json=True)
+        counts = json.loads(capsys.readouterr().out)
+        assert (counts["num_done"], counts["num_kept"]) == (3, num_kept)
+
+
 def test_16_bits_and_pages_come_out_as_they_went_in(photos: Path, tmp_path: Path) -> None:
     deep = Photo(image(1).astype(np.uint16) * 256 + 7)
     photo = replace(deep, format="tiff", pages=(Photo(image(2)),))
