@@ -179,8 +179,9 @@ def _read(name: str) -> Generator:
 
     file = Path(name)
     if not file.is_file():
+        what = "that is a folder" if file.is_dir() else "that file does not exist"
         raise ConfigError(
-            f"no model {name!r}: that file does not exist; expected "
+            f"no model {name!r}: {what}; expected "
             f"{', '.join(_INTERPOLATIONS)}, a weights file, models:/NAME@ALIAS or "
             "models:/NAME/VERSION"
         )

@@ -271,7 +271,7 @@ def _require_files(command: str, source: Path, destination: Path) -> None:
         if "://" not in address:
             continue
         remedy = "copy the photos to this disk first"
-        if command == "upscale" and address.startswith("s3://"):
+        if command == "upscale" and address.lower().startswith("s3://"):
             remedy = (
                 "photos in S3 are upscaled by the flow, with a registered model: prefect "
                 f"deployment run upscale/upscale --param source={addresses[0]} "

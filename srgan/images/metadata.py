@@ -5,13 +5,13 @@ Damaged metadata is left out; it never makes a photo fail.
 
 import io
 import math
-import struct
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.ImageFile import ImageFile
@@ -25,7 +25,15 @@ from PIL.TiffImagePlugin import (
 
 from srgan.images import exif_block, geotiff, jpeg, photoshop, png, webp, xmp
 from srgan.images.containers import Format
-from srgan.images.directories import Directory, read_page, write_block
+from srgan.images.directories import (
+    BYTE,
+    LONG,
+    UNDEFINED,
+    Directory,
+    Tag,
+    read_page,
+    write_block,
+)
 from srgan.images.exif_block import EXIF_PREFIX
 from srgan.images.photo import Samples, to_8_bits
 
@@ -41,8 +49,8 @@ XMP, IPTC, _PHOTOSHOP = 700, 33723, 34377
 _ELSEWHERE = {XMP, IPTC, _PHOTOSHOP, ICCPROFILE, *geotiff.TAGS}
 _LOST_TAGS = {330: "TIFF SubIFDs", 37724: "Photoshop layers", 50844: "GeoTIFF tags"}
 """Offsets into the file, or pixel coordinates of a kind that nothing here knows."""
-_TIFF_LONG = 4
-"""TIFF's number for unsigned 32-bit values."""
+_OF_BYTES = (BYTE, UNDEFINED, LONG)
+"""Kinds of tags that hold bytes."""
 _BMP_PROFILE = slice(70, 74)
 """Where the newest kind of BMP says, backwards, that a profile is embedded."""
 _THUMBNAIL_SIDE = 160
@@ -127,7 +135,7 @@ def carried(
     found: dict[str, Any] = {"described": pixels.shape[:2], "lost": ()}
     try:
         if isinstance(image, TiffImageFile):
-            found |= _carried_by_tiff(image, turn)
+            found |= _carried_by_tiff(image, data, turn)
         elif image.tell() == 0:  # the others have it once, not for every frame
             found |= _carried_once(kind, data)
     # Pillow's parser may raise anything on damaged tags; the photo is still fine.
@@ -165,33 +173,38 @@ def _carried_once(kind: Format, data: bytes) -> dict[str, Any]:
     return webp.read(data)._asdict() if kind == "webp" else {}
 
 
-def _carried_by_tiff(image: TiffImageFile, turn: int) -> dict[str, Any]:
+def _carried_by_tiff(image: TiffImageFile, data: bytes, turn: int) -> dict[str, Any]:
     tags = image.tag_v2
+    page = read_page(data, tags._offset or 0)
+    xmp_packet, iptc, resources_block = (
+        _tiff_bytes(page.get(tag), data) for tag in (XMP, IPTC, _PHOTOSHOP)
+    )
     lost = [name for tag, name in _LOST_TAGS.items() if tag in tags]
     geo = geotiff.read(tags)
     if geo and turn != 1:
         geo = ()
         lost.append("GeoTIFF tags")
-    resources = photoshop.read(_tiff_bytes(image, _PHOTOSHOP) or b"")
+    resources = photoshop.read(resources_block or b"")
     if Base.MakerNote in image.getexif().get_ifd(IFD.Exif):
         lost.append("EXIF maker note")
     return {
-        "xmp": _tiff_bytes(image, XMP),
-        "iptc": _tiff_bytes(image, IPTC) or resources.iptc,
+        "xmp": xmp_packet,
+        "iptc": iptc or resources.iptc,
         "geo": geo,
         "lost": (*lost, *resources.lost),
     }
 
 
-def _tiff_bytes(image: TiffImageFile, tag: int) -> bytes | None:
-    """Read a tag of bytes, which some programs declare as numbers of 32 bits."""
-    tags = image.tag_v2
-    value = tags.get(tag)
-    if tags.tagtype.get(tag) == _TIFF_LONG:
-        numbers = value if isinstance(value, tuple) else (value,)
-        order = "<" if tags.prefix == b"II" else ">"
-        value = struct.pack(f"{order}{len(numbers)}I", *numbers)
-    return value if isinstance(value, bytes) and value else None
+def _tiff_bytes(tag: Tag | None, data: bytes) -> bytes | None:
+    """Bytes of a tag, which some programs declare as numbers of 32 bits.
+
+    Not by Pillow, which keeps the first of several numbers.
+    """
+    if tag is None or tag.kind not in _OF_BYTES or not isinstance(tag.values, bytes):
+        return None
+    if tag.kind == LONG and data.startswith(b"MM"):
+        return np.frombuffer(tag.values, "<u4").byteswap().tobytes()  # as in the file
+    return tag.values
 
 
 def _thumbnail(pixels: Samples) -> bytes:

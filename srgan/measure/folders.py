@@ -1,7 +1,7 @@
 """PSNR, SSIM and distances of a folder of results against a folder of originals."""
 
 import math
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def compare_folders(
     found = [(folder, look_in(folder)) for folder in (hr, sr)]
     originals, results = (by_stem(folder, entries.photos) for folder, entries in found)
     failed = {printable(p): why for _, entries in found for p, why in entries.failed.items()}
-    _check_partners(originals.keys(), results.keys(), _unreadable(found), (hr, sr))
+    _check_partners(originals, results, _unreadable(found), (hr, sr))
     images: dict[str, Figures] = {}
     stems = sorted(originals.keys() | results.keys())
     for number, stem in enumerate(stems, start=1):
@@ -116,20 +116,35 @@ def _unreadable(found: Sequence[tuple[Path, Entries]]) -> set[str]:
 
 
 def _check_partners(
-    originals: Set[str], results: Set[str], unreadable: set[str], folders: tuple[Path, Path]
+    originals: Mapping[str, Path],
+    results: Mapping[str, Path],
+    unreadable: set[str],
+    folders: tuple[Path, Path],
 ) -> None:
-    """Raise `DataError` for stems without a partner, unless an unreadable entry may be it."""
-    for missing, what, folder in (
-        (originals - results, "result", folders[1]),
-        (results - originals, "original", folders[0]),
+    """Raise `DataError` for stems without a partner, unless an unreadable entry may be it.
+
+    A photo that cannot be read itself has no partner for that reason, and costs nothing else.
+    """
+    for here, there, what, folder in (
+        (originals, results, "result", folders[1]),
+        (results, originals, "original", folders[0]),
     ):
         alone = {
             stem
-            for stem in missing
+            for stem in here.keys() - there.keys()
             if not any(stem == each or stem.startswith(f"{each}/") for each in unreadable)
+            and _is_readable(here[stem])
         }
         if alone:
             raise DataError(f"no {what} in {folder} for: {first_few(sorted(alone), ', ')}")
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        read_photo(path)
+    except ImageError:
+        return False
+    return True
 
 
 def _measure(
@@ -137,6 +152,8 @@ def _measure(
 ) -> Figures:
     """Figures of one pair; `ImageError` if it cannot be measured."""
     if original is None or result is None:
+        for alone in filter(None, (original, result)):
+            read_photo(alone)  # its own reason comes first
         raise ImageError("no_partner", "the other side cannot be read")
     hr, sr = _same_channels(_pixels(original, result), _pixels(result, result))
     (height, width), (rows, columns) = hr.shape[:2], sr.shape[:2]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from PIL.ExifTags import IFD
 
@@ -299,6 +300,18 @@ def test_iptc_goes_from_jpeg_to_tiff_and_back() -> None:
     tiff = written(laden("jpeg"), "tiff")
     assert read(tiff).iptc == IPTC
     assert again(tiff, "jpeg").iptc == IPTC
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["B", "I"])
+def test_iptc_of_a_tiff_may_be_declared_as_bytes_or_as_numbers(order: str, kind: str) -> None:
+    iptc = IPTC + bytes(-len(IPTC) % 4)
+    code, count = (4, len(iptc) // 4) if kind == "I" else (7, len(iptc))
+    value = struct.unpack(f"{order}{count}I", iptc) if kind == "I" else iptc
+    file = io.BytesIO()
+    tag = (33723, code, count, value, True)
+    tifffile.imwrite(file, picture(), photometric="rgb", byteorder=order, extratags=[tag])
+    assert read(file.getvalue()).iptc == iptc
 
 
 def test_an_animation_of_one_frame_is_a_still() -> None:

@@ -158,6 +158,16 @@ def test_sides_that_differ_by_the_scale_are_refused_with_both_sizes(tmp_path: Pa
         compare_folders(*pair, scale=4)
 
 
+@pytest.mark.parametrize("side", ["hr", "sr"])
+def test_a_damaged_photo_without_a_partner_costs_only_itself(tmp_path: Path, side: str) -> None:
+    hr, sr = folders(tmp_path, a=(image(0), image(1)))
+    damaged = {"hr": hr, "sr": sr}[side] / "damaged.png"
+    damaged.write_bytes(b"not a photo")
+    found = compare_folders(hr, sr, scale=4)
+    assert list(found.images) == ["a"]
+    assert found.failed[str(damaged)].startswith("not_an_image")
+
+
 @pytest.mark.parametrize("extra", ["hr", "sr"])
 def test_a_file_without_a_partner_is_named(tmp_path: Path, extra: str) -> None:
     hr, sr = folders(tmp_path, a=(image(0), image(1)))
