@@ -165,6 +165,7 @@ def _page(image: ImageFile, kind: Format, source: Source) -> Photo:
     colours = pixels.upright(raster.colours, turn)
     carried = metadata.carried(image, kind, source.data, exif, turn, colours)
     fitting = None if raster.was_ink else icc.fitting(profile, colours)
+    carried["lost"] = (*carried["lost"], *raster.lost)
     if profile and not fitting and not raster.was_ink:
         carried["lost"] = (*carried["lost"], "ICC profile")
     return Photo(

@@ -24,6 +24,8 @@ class Raster(NamedTuple):
     """Bits per channel in the file; with a palette, those of its colours."""
     was_ink: bool = False
     """True if the colours were converted from CMYK, so that the file's profile is not theirs."""
+    lost: tuple[str, ...] = ()
+    """Names of what is not in the other fields."""
 
 
 @dataclass(frozen=True, eq=False)

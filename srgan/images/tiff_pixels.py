@@ -54,6 +54,7 @@ def read_page(tags: Tags, data: bytes, profile: bytes | None) -> Raster:
     layout = read_layout(tags)
     num_colours = _num_colours(layout, tags)
     kinds = _extra_kinds(layout, tags, num_colours)
+    lost = () if all(kind in _ALPHAS for kind in kinds) else ("further channels",)
     values = read_values(layout, tags, data)
     colours, alpha = values[:, :, :num_colours], None
     for kind, extra in zip(kinds, np.moveaxis(values[:, :, num_colours:], 2, 0), strict=True):
@@ -63,9 +64,9 @@ def read_page(tags: Tags, data: bytes, profile: bytes | None) -> Raster:
     if layout.photometric == _PALETTE:
         table = _palette(tags, layout.bits)
         colours = table[colours[:, :, 0] // max(255 // (2**layout.bits - 1), 1)]
-        return Raster(colours, _like(colours, alpha), 8 * colours.itemsize)
+        return Raster(colours, _like(colours, alpha), 8 * colours.itemsize, lost=lost)
     colours = _converted(colours, layout, tags, profile)
-    return Raster(colours, alpha, layout.bits, was_ink=layout.photometric == INK)
+    return Raster(colours, alpha, layout.bits, was_ink=layout.photometric == INK, lost=lost)
 
 
 def _check_format(tags: Tags) -> None:

@@ -314,6 +314,15 @@ def test_iptc_of_a_tiff_may_be_declared_as_bytes_or_as_numbers(order: str, kind:
     assert read(file.getvalue()).iptc == iptc
 
 
+def test_a_channel_that_is_not_said_to_be_alpha_is_left_out_and_named() -> None:
+    pixels, file = picture(), io.BytesIO()
+    values = np.dstack([pixels, pixels[..., 0]])
+    tifffile.imwrite(file, values, photometric="rgb", extrasamples=["unspecified"])
+    photo = read(file.getvalue())
+    assert photo.alpha is None
+    assert photo.lost == ("further channels",)
+
+
 def test_an_animation_of_one_frame_is_a_still() -> None:
     control = struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 1, 0, 0)
     chunks = [png_chunk(b"acTL", struct.pack(">II", 1, 0)), png_chunk(b"fcTL", control)]
