@@ -70,6 +70,7 @@ def read(data: bytes) -> Carried:
     chunks: list[tuple[str, bytes]] = []
     lost: list[str] = []
     seen: set[str] = set()
+    end = 0
     for kind, begin, end in _chunks(data):
         name, body = kind.decode("latin-1"), data[begin + 8 : end - 4]
         is_first = name not in seen
@@ -82,6 +83,8 @@ def read(data: bytes) -> Carried:
             lost.append(f"PNG chunk {name}" if kind.isalpha() else "PNG chunk")
         elif kind == _PROFILE and profile(data) is None:
             lost.append("ICC profile")
+    if data[end:].strip(b"\x00\r\n "):
+        lost.append("bytes after the image")
     return Carried(xmp, tuple(chunks), tuple(lost))
 
 

@@ -24,7 +24,10 @@ def read(data: bytes) -> Carried:
     xmp: bytes | None = None
     is_lossless = False
     lost: list[str] = []
-    for kind, body in _chunks(data):
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if data[end:].strip(b"\x00\r\n "):
+        lost.append("bytes after the image")
+    for kind, body in _chunks(data[:end]):
         if kind == b"XMP ":
             xmp = xmp or body or None
         elif kind == _LOSSLESS:

@@ -69,6 +69,7 @@ def test_the_shell_completes_commands_and_options() -> None:
     ("arguments", "message"),
     [
         (["recipes", "nope"], "unknown recipe 'nope'"),
+        (["upscale", "S3://shop/photos", "/mnt/large"], "deployment run upscale/upscale"),
         (["upscale", "s3://shop/photos", "/mnt/large"], "--param source=s3://shop/photos --param"),
         (
             ["upscale", "photo.png", "s3://shop/large"],

@@ -314,6 +314,16 @@ def test_iptc_of_a_tiff_may_be_declared_as_bytes_or_as_numbers(order: str, kind:
     assert read(file.getvalue()).iptc == iptc
 
 
+@pytest.mark.parametrize("kind", ["png", "webp"])
+@pytest.mark.parametrize(
+    ("rest", "lost"), [(b"left over" * 9, ("bytes after the image",)), (bytes(99), ())]
+)
+def test_bytes_after_a_png_or_webp_are_named_unless_they_only_pad(
+    kind: str, rest: bytes, lost: tuple[str, ...]
+) -> None:
+    assert read(file(picture(), kind) + rest).lost == lost
+
+
 def test_a_channel_that_is_not_said_to_be_alpha_is_left_out_and_named() -> None:
     pixels, file = picture(), io.BytesIO()
     values = np.dstack([pixels, pixels[..., 0]])
