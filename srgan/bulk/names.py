@@ -20,7 +20,10 @@ Oversize = Literal["refuse", "png", "tiff"]
 SOURCE, SOURCE_TOKEN = "srgan-source", "srgan-source-token"
 """Names in the metadata of an output: its source's key, and that one's change token."""
 
-_IMAGE_SUFFIXES = {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_IMAGE_SUFFIXES = {
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jpe", ".jpeg", ".jpg", ".png"),
+    *(".tif", ".tiff", ".webp"),
+}
 _SUFFIX_OF = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _MAX_KEY_BYTES = 1024
 _MAX_NAME_BYTES = 255

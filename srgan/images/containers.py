@@ -9,13 +9,13 @@ from typing import Literal
 
 from srgan.errors import ImageError
 
-Format = Literal["jpeg", "png", "webp", "tiff", "bmp"]
+Format = Literal["jpeg", "png", "webp", "tiff", "bmp", "heic", "avif"]
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 _CR2 = b"II*\0\x10\0\0\0CR\x02"  # a TIFF header; its first image is a preview not marked as one
 _BIG_ENDIAN_BIGTIFF = b"MM\x00+"
-_SUPPORTED = "JPEG, PNG, WebP, TIFF or BMP"
+_SUPPORTED = "JPEG, PNG, WebP, TIFF, BMP, HEIC or AVIF"
 _FOREIGN = {
     b"GIF8": "GIF",
     b"8BPS": "Photoshop",
@@ -34,8 +34,13 @@ _FOREIGN = {
     b"II\x1a\x00\x00\x00HEAPCCDR": "CRW",
     **{b"P%d%c" % (kind, end): "Netpbm" for kind in range(1, 8) for end in b"\n\r "},
 }
-_PHOTO_BRANDS = ("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis")
-"""Brands of ISO media files that hold HEIF or AVIF; the others are videos."""
+_BRANDS: dict[Format, set[bytes]] = {
+    "avif": {b"avif", b"avis"},
+    "heic": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"},
+}
+"""Brands of ISO media files that hold photos; the others are videos."""
+_ANY_CODEC = (b"mif1", b"msf1")
+"""Brands of HEIF with any codec."""
 
 
 def recognise(data: bytes) -> Format:
@@ -55,12 +60,26 @@ def recognise(data: bytes) -> Format:
     for magic, name in _FOREIGN.items():
         if data.startswith(magic):
             raise ImageError("unsupported", f"{name} cannot be read; convert it to {_SUPPORTED}")
-    brand = data[8:12].decode("latin-1")
-    if data[4:8] == b"ftyp" and brand == "crx ":
-        raise ImageError("unsupported", f"CR3 cannot be read; convert it to {_SUPPORTED}")
-    if data[4:8] == b"ftyp" and brand in _PHOTO_BRANDS:
-        raise ImageError("unsupported", f"HEIF and AVIF cannot be read; convert to {_SUPPORTED}")
+    if data[4:8] == b"ftyp":
+        found = _media_format(data)
+        if found:
+            return found
     raise ImageError("not_an_image", f"the first bytes are {data[:8]!r}, not {_SUPPORTED}")
+
+
+def _media_format(data: bytes) -> Format | None:
+    """Tell which photo an ISO media file holds; None for a video."""
+    end = min(int.from_bytes(data[:4], "big"), len(data))
+    # The brand of the writer, a version, and brands of what readers must know.
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
+    if brands[0] == b"crx ":
+        raise ImageError("unsupported", f"CR3 cannot be read; convert it to {_SUPPORTED}")
+    for kind, known in _BRANDS.items():
+        if brands[0] in known or (brands[0] in _ANY_CODEC and known & set(brands)):
+            return kind
+    if brands[0] in _ANY_CODEC:
+        raise ImageError("unsupported", f"a HEIF without HEVC or AV1; convert it to {_SUPPORTED}")
+    return None
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

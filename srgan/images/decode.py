@@ -20,7 +20,7 @@ _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
 def decode(data: bytes, *, max_pixels: int) -> Photo:
-    """Decode a JPEG, PNG, WebP, TIFF or BMP file and verify that it is complete.
+    """Decode a photo of any format in `READERS` and verify that it is complete.
 
     16 bits stay 16. All pages of a TIFF and all frames of a WebP are kept, but not reduced
     previews; a TIFF with only previews is a camera's raw file and ``unsupported``. CMYK and

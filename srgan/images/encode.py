@@ -8,25 +8,30 @@ import numpy as np
 from PIL import Image
 
 from srgan.errors import ImageError
+from srgan.images import heif
 from srgan.images.exif_block import EXIF_PREFIX, with_resolution
 from srgan.images.photo import Photo
 from srgan.images.png import write_deep_png
 from srgan.images.tiff import tiff_parts, whole
 
-# Sides in pixels; the formats' size fields are not wider.
-_LARGEST_SIDE = {"jpeg": 65_500, "webp": 16_383}
+# Sides in pixels: as wide as fields of JPEG and WebP, as large as libraries read HEIC and AVIF.
+_LARGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "heic": 16_384, "avif": 16_384}
 _MOST_RAW_BYTES = 2**32 - 2**20
 """Offsets have 32 bits in TIFF and BMP; one megabyte is left for what precedes the pixels."""
 _LARGEST_DPI = 65_535
 _LARGEST_JPEG_EXIF = 65_533  # one APP1 segment
 _PROFILE_SPACE = slice(16, 20)
 """Place of the colour space in an ICC profile."""
+_AVIF_SPEED = 9
+"""Of 10; slower ones save up to a third of the bytes."""
+_EMPTY_EXIF = b"II*\0\x08\0\0\0" + bytes(6) + b"place of the EXIF block of this photo"
 _OPAQUE_ONLY = ("jpeg", "bmp")
-_FORMATS = ("jpeg", "png", "webp", "tiff", "bmp")
+_FORMATS = ("jpeg", "png", "webp", "tiff", "bmp", "heic", "avif")
 _EXTRAS: dict[str, tuple[str, ...]] = {
     "jpeg": ("icc_profile", "exif", "dpi"),
     "png": ("icc_profile", "exif", "dpi"),
     "webp": ("icc_profile", "exif"),
+    "avif": ("icc_profile", "exif"),
     "bmp": ("dpi",),
 }
 
@@ -34,12 +39,14 @@ _EXTRAS: dict[str, tuple[str, ...]] = {
 def encode(
     photo: Photo, *, format: str, jpeg_quality: int, jpeg_subsampling: str = "4:4:4"
 ) -> bytes:
-    """Encode as ``jpeg``, ``png``, ``webp``, ``tiff`` or ``bmp``; JPEG and WebP at `jpeg_quality`.
+    """Encode as ``jpeg``, ``png``, ``webp``, ``tiff``, ``bmp``, ``heic`` or ``avif``.
 
-    16 bits stay 16 in PNG and TIFF and are rounded to 8 in the others. ICC profile, EXIF and dpi
-    are kept if the format has a place for them (WebP: no dpi, BMP: only dpi). Grayscale stays one
-    channel, except in WebP, where it becomes RGB and loses its gray profile. The resolution in EXIF
-    is set to `photo.dpi`. Raises `ImageError` as `check_writable` does.
+    Those that lose something have `jpeg_quality`. 16 bits stay 16 in PNG and TIFF, become 10 or 12
+    in HEIC and AVIF, and are rounded to 8 in the others. ICC profile, EXIF and dpi are kept if the
+    format has a place for them (WebP, HEIC and AVIF: no dpi, BMP: only dpi). Grayscale stays one
+    channel, except in WebP and in AVIF with 16 bits or alpha, where it becomes RGB and loses its
+    gray profile. The resolution in EXIF is set to `photo.dpi`. Raises `ImageError` as
+    `check_writable` does.
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
     dpi = writable_dpi(photo)
@@ -49,18 +56,28 @@ def encode(
         return b"".join(tiff_parts(photo, dpi, whole))
     if format == "png" and photo.is_deep:
         return write_deep_png(photo, dpi)
-    profile = photo.icc_profile
-    if format == "webp" and (profile or b"")[_PROFILE_SPACE] == b"GRAY":
-        profile = None  # WebP's pixels are RGB, so a gray profile does not fit them
-    options: dict[str, Any] = {"icc_profile": profile, "exif": photo.exif, "dpi": dpi}
+    if format == "heic":
+        return heif.write_heic(photo, jpeg_quality, jpeg_subsampling)
+    becomes_rgb = format == "webp" or (
+        format == "avif" and (photo.is_deep or photo.alpha is not None)
+    )
+    if becomes_rgb and (photo.icc_profile or b"")[_PROFILE_SPACE] == b"GRAY":
+        photo = replace(photo, icc_profile=None)  # it does not fit
+    if format == "avif" and photo.is_deep:
+        return heif.write_deep_avif(photo, jpeg_quality, jpeg_subsampling)
+    options: dict[str, Any] = {"icc_profile": photo.icc_profile, "exif": photo.exif, "dpi": dpi}
     options = {name: options[name] for name in _EXTRAS[format] if options[name]}
-    if format in ("jpeg", "webp"):
+    if format in ("jpeg", "webp", "avif"):
         options["quality"] = jpeg_quality
-    if format == "jpeg":
+    if format == "jpeg" or (format == "avif" and photo.pixels.ndim == 3):
         options["subsampling"] = jpeg_subsampling
+    if format == "avif":
+        options["speed"] = _AVIF_SPEED
     if photo.pages:
         options |= _animation(photo)
     target = io.BytesIO()
+    if format == "avif" and photo.exif:
+        return _avif_with_exif(photo, photo.exif, options)
     _image(photo).save(target, format, **options)
     return target.getvalue()
 
@@ -70,7 +87,7 @@ def check_writable(photo: Photo, format: str, height: int, width: int) -> None:
 
     `ImageError` with ``unsupported`` (alpha in JPEG or BMP, EXIF too long for JPEG, several images
     in a format other than their own, unknown format) or ``too_large`` (a side of more than 65,500
-    pixels in JPEG, 16,383 in WebP; more than 4 GiB in TIFF or BMP).
+    pixels in JPEG, 16,383 in WebP, 16,384 in HEIC and AVIF; more than 4 GiB in TIFF or BMP).
     """
     if format not in _FORMATS:
         raise ImageError("unsupported", f"format {format!r}; expected one of {', '.join(_FORMATS)}")
@@ -119,6 +136,20 @@ def _image(photo: Photo) -> Image.Image:
     if photo.alpha is None:
         return Image.fromarray(photo.pixels)
     return Image.fromarray(np.dstack([photo.pixels, photo.alpha]))
+
+
+def _avif_with_exif(photo: Photo, exif: bytes, options: dict[str, Any]) -> bytes:
+    """Encode with the EXIF as it is: Pillow would write its directories again without maker notes.
+
+    So Pillow gets an empty one of the same length, in whose place the right one is put.
+    """
+    block = exif.removeprefix(EXIF_PREFIX)
+    empty = _EMPTY_EXIF.ljust(len(block), b"~")[: len(block)]
+    target = io.BytesIO()
+    _image(photo).save(target, "avif", **options | {"exif": empty})
+    data = target.getvalue()
+    assert data.count(empty) == 1
+    return data.replace(empty, block)
 
 
 def _animation(photo: Photo) -> dict[str, Any]:

@@ -20,8 +20,12 @@ from srgan.readable import printable
 
 FORMATS = {
     ".apng": "png",
+    ".avif": "avif",
     ".bmp": "bmp",
     ".dib": "bmp",
+    ".heic": "heic",
+    ".heif": "heic",
+    ".hif": "heic",
     ".jfif": "jpeg",
     ".jpe": "jpeg",
     ".jpeg": "jpeg",
@@ -36,7 +40,7 @@ FORMATS = {
 }
 """Suffixes of photos, and the formats that are written under them."""
 _OTHER_PHOTOS = {
-    *(".avif", ".avifs", ".exr", ".gif", ".heic", ".heics", ".heif", ".hif", ".j2k", ".jp2"),
+    *(".avifs", ".exr", ".gif", ".heics", ".heifs", ".j2k", ".jp2"),
     *(".jpf", ".jxl", ".jxr", ".pbm", ".pgm", ".pnm", ".ppm", ".psb", ".psd", ".qoi", ".tga"),
     # Cameras' raw files.
     *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef"),

@@ -25,7 +25,10 @@ from srgan.images.photo import Photo
 from srgan.images.rows import encode_into
 from srgan.readable import printable
 
-_SUFFIX_OF = {"bmp": ".bmp", "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
+_SUFFIX_OF = {
+    **{"avif": ".avif", "bmp": ".bmp", "heic": ".heic", "jpeg": ".jpg"},
+    **{"png": ".png", "tiff": ".tif", "webp": ".webp"},
+}
 _LOSSLESS = ("bmp", "png", "tiff")
 MAX_PIXELS = 100_000_000
 """Limit for photos that a command reads; larger ones are refused as decompression bombs."""
@@ -87,8 +90,8 @@ def plan_files(
     """Plan (photo, result) paths for one photo, or for all photos at any depth of a folder.
 
     Relative paths are kept. `format` of the results is ``same``, a format's name, or ``lossless``
-    (JPEG and WebP become PNG). For one photo, the destination may also be a file, whose suffix then
-    sets the format. A result that cannot be written in its format gets `rerouted` appended to its
+    (those that lose something become PNG). For one photo, the destination may also be a file, whose
+    suffix then sets the format. A result that cannot be written in its format gets `rerouted` appended to its
     name. `DataError` before anything is written if a path is missing, a photo would be overwritten,
     the destination lies in the source, or two photos have the same destination.
     """

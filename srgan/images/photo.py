@@ -33,7 +33,7 @@ class Photo:
     alpha: Samples | None = None
     """(H, W) of the same type, 0 transparent … 255 or 65535 opaque; None if there is no alpha."""
     format: str = "png"
-    """Format of the file: ``jpeg``, ``png``, ``webp``, ``tiff`` or ``bmp``."""
+    """Format of the file, such as ``jpeg``."""
     bit_depth: int = 8
     """Bits per channel in the file."""
     icc_profile: bytes | None = None

@@ -54,6 +54,17 @@ def upright(array: Samples, orientation: int) -> Samples:
     return np.ascontiguousarray(array)
 
 
+def divided(colours: Samples, alpha: Samples) -> Samples:
+    """Undo the multiplication of colours (H, W, C) by alpha (H, W); 0 where nothing can be seen."""
+    most = np.iinfo(colours.dtype).max
+    result = np.empty(colours.shape, colours.dtype)
+    for row, multiplied, opacity in zip(result, colours, alpha, strict=True):
+        divisor = opacity.astype(np.uint32)[:, None]
+        quotient = (multiplied * np.uint32(most) + divisor // 2) // np.maximum(divisor, 1)
+        row[:] = np.where(divisor > 0, np.minimum(quotient, most), 0)
+    return result
+
+
 Floats = NDArray[np.float32]
 _BAND = 64
 """Rows of cells that are enlarged at a time."""

@@ -1,6 +1,6 @@
-"""The readers of the five formats: Pillow's, changed where they would fail on a good photo.
+"""The readers of all formats: Pillow's, changed where they would fail on a good photo.
 
-Pillow reads 8 bits, libvips 16 bits of PNG and everything of TIFF.
+Pillow reads 8 bits, libvips 16 bits of PNG and everything of TIFF and AVIF, pillow-heif HEIC.
 """
 
 import io
@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from srgan.images import containers, deep, metadata, pixels, png, tiff_pixels
+from srgan.images import boxes, containers, deep, heif, metadata, pixels, png, tiff_pixels
 from srgan.images.containers import Format
 from srgan.images.photo import Raster
 from srgan.images.tiff_values import number
@@ -117,4 +117,6 @@ READERS: dict[Format, Reader] = {
     "webp": Reader(_WebP, _read_by_pillow, containers.check_webp),
     "tiff": Reader(_Tiff, _read_tiff, containers.check_tiff),
     "bmp": Reader(BmpImageFile, _read_by_pillow),
+    "heic": Reader(heif.Heic, heif.read_heic, boxes.check_heif),
+    "avif": Reader(heif.Avif, heif.read_avif, boxes.check_heif),
 }

@@ -22,6 +22,7 @@ _PNG_HEADER = slice(0, 33)
 """Signature and first chunk, which depend only on size and kind of the pixels."""
 _BMP_PIXELS_AT, _BMP_SIZES, _BMP_PIXEL_BYTES, _BMP_FILE_BYTES = 10, 18, 34, 2
 _WEBP_IMAGE = (b"ALPH", b"VP8 ", b"VP8L")
+_WHOLE = ("heic", "avif")
 _CHUNK_BYTES = 4 * 2**20
 _VALUES = {"uint8": "uchar", "uint16": "ushort"}
 _KINDS = {(1, 1): "b-w", (3, 1): "srgb", (1, 2): "grey16", (3, 2): "rgb16"}
@@ -40,14 +41,16 @@ def encode_into(
 ) -> None:
     """Encode into an empty file as `encode` does, but a `SpooledPhoto` some rows at a time.
 
-    A `SpooledPhoto` is never in memory as a whole, except for WebP, whose encoder needs that.
+    A `SpooledPhoto` is never in memory as a whole, except for WebP, HEIC and AVIF, whose encoders
+    need that.
     Pixels and metadata are those of `encode`. Bytes may differ, because libvips compresses PNG,
     JPEG and WebP (it subsamples colours in both directions or not at all: 4:2:2 becomes 4:4:4).
     Raises what `encode` raises, and ``no_space`` if the disk is full.
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
     try:
-        if isinstance(photo, SpooledPhoto) and not (photo.pages and format == "webp"):
+        by_rows = format not in _WHOLE and not (photo.pages and format == "webp")
+        if isinstance(photo, SpooledPhoto) and by_rows:
             _encode_rows(photo, file, format, jpeg_quality, jpeg_subsampling)
         else:
             file.write(

@@ -13,6 +13,7 @@ from PIL.TiffImagePlugin import (
 from srgan.errors import ImageError
 from srgan.images import icc
 from srgan.images.photo import Raster, Samples, to_8_bits
+from srgan.images.pixels import divided
 from srgan.images.tiff_values import (
     BLACK_IS_ZERO,
     INK,
@@ -59,7 +60,7 @@ def read_page(tags: Tags, data: bytes, profile: bytes | None) -> Raster:
     for kind, extra in zip(kinds, np.moveaxis(values[:, :, num_colours:], 2, 0), strict=True):
         if kind in _ALPHAS:
             alpha = np.ascontiguousarray(extra)
-            colours = _divided(colours, alpha) if kind == _PREMULTIPLIED else colours
+            colours = divided(colours, alpha) if kind == _PREMULTIPLIED else colours
     if layout.photometric == _PALETTE:
         table = _palette(tags, layout.bits)
         colours = table[colours[:, :, 0] // max(255 // (2**layout.bits - 1), 1)]
@@ -125,17 +126,6 @@ def _extra_kinds(layout: PageLayout, tags: Tags, num_colours: int) -> tuple[int,
             "a palette, or gray whose 0 is white, multiplied by alpha; save it with plain alpha",
         )
     return kinds
-
-
-def _divided(colours: Samples, alpha: Samples) -> Samples:
-    """Undo a multiplication by alpha; 0 where nothing can be seen."""
-    most = np.iinfo(colours.dtype).max
-    result = np.empty(colours.shape, colours.dtype)
-    for row, multiplied, opacity in zip(result, colours, alpha, strict=True):
-        divisor = opacity.astype(np.uint32)[:, None]
-        quotient = (multiplied * np.uint32(most) + divisor // 2) // np.maximum(divisor, 1)
-        row[:] = np.where(divisor > 0, np.minimum(quotient, most), 0)
-    return result
 
 
 def _palette(tags: Tags, bits: int) -> Samples:

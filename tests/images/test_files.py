@@ -112,15 +112,15 @@ def test_results_have_the_format_that_was_chosen(
 @pytest.mark.parametrize(
     ("format", "expected"),
     [
-        ("same", ["NOSUFFIX", "a.jfif", "b.jpg_large", "c.heic"]),
-        ("lossless", ["NOSUFFIX.png", "a.png", "b.jpg_large.png", "c.heic.png"]),
-        ("jpeg", ["NOSUFFIX.jpg", "a.jfif", "b.jpg_large.jpg", "c.heic.jpg"]),
+        ("same", ["NOSUFFIX", "a.jfif", "b.jpg_large", "c.psd"]),
+        ("lossless", ["NOSUFFIX.png", "a.png", "b.jpg_large.png", "c.psd.png"]),
+        ("jpeg", ["NOSUFFIX.jpg", "a.jfif", "b.jpg_large.jpg", "c.psd.jpg"]),
     ],
 )
 def test_photos_under_other_suffixes_keep_them_unless_the_format_changes(
     tmp_path: Path, format: str, expected: list[str]
 ) -> None:
-    for name in ("NOSUFFIX", "a.jfif", "b.jpg_large", "c.heic"):
+    for name in ("NOSUFFIX", "a.jfif", "b.jpg_large", "c.psd"):
         put(tmp_path / "in" / "photo.jpg").rename(tmp_path / "in" / name)
     assert names(plan_files(tmp_path / "in", tmp_path / "out", format=format)) == expected
 
