@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.forecast import Forecast, Throughput, encoded_bytes, free_bytes, middle, spread
-from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, reroute_suffix
+from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, rerouted
 from srgan.bulk.run import Stamp
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import ImageError
@@ -118,7 +118,7 @@ class FileUpscaler:
     """Results that an earlier run had made."""
 
     def __call__(self, source: Path, target: Path) -> Path:
-        """Write the result to `target`, or beside it if it is too large for that format.
+        """Write the result to `target`, or beside it if it cannot be written in that format.
 
         Returns where the result is. `ImageError`, before the network runs, for a photo that cannot
         be read or written, and for a result that must not be written over.
@@ -129,7 +129,7 @@ class FileUpscaler:
         wanted = file_format(target) or photo.format
         format = target_format(photo, wanted, self.oversize, self.sizing)
         if format != wanted:
-            target = target.with_name(target.name + reroute_suffix(self.oversize))
+            target = target.with_name(rerouted(target.name, format))
             if self._keeps(source, target):
                 return target
         write_photo(

@@ -21,13 +21,13 @@ class Box(NamedTuple):
 
     kind: bytes
     start: int
-    """Of its content."""
+    """First byte of its content."""
     end: int
 
 
 @dataclass
 class Declared:
-    """What the boxes say about the image that viewers show."""
+    """Statements of the boxes about the image that viewers show."""
 
     kinds: dict[int, bytes] = field(default_factory=dict)
     """Kinds of all items: ``hvc1``, ``av01``, ``grid``, ``Exif`` and so on."""
@@ -87,7 +87,7 @@ def declared(data: bytes, max_pixels: int) -> Declared:
     except ImageError:
         if meta is None:
             raise
-        # Phones append what are no boxes; whether the image is whole is checked below.
+        # Phones append other things; whether the image is whole is checked below.
     if is_sequence:
         raise ImageError("unsupported", "an image sequence; extract the image that you want")
     if meta is None:

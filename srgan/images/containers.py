@@ -9,15 +9,14 @@ from typing import Literal
 
 from srgan.errors import ImageError
 
-Format = Literal["jpeg", "png", "webp", "tiff", "bmp", "heic", "avif"]
+Format = Literal["jpeg", "png", "webp", "tiff", "bmp", "gif", "heic", "avif"]
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 _CR2 = b"II*\0\x10\0\0\0CR\x02"  # a TIFF header; its first image is a preview not marked as one
 _BIG_ENDIAN_BIGTIFF = b"MM\x00+"
-_SUPPORTED = "JPEG, PNG, WebP, TIFF, BMP, HEIC or AVIF"
+_SUPPORTED = "JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF"
 _FOREIGN = {
-    b"GIF8": "GIF",
     b"8BPS": "Photoshop",
     b"\x00\x00\x00\x0cjP": "JPEG 2000",
     b"\x00\x00\x00\x0cJXL": "JPEG XL",
@@ -57,6 +56,8 @@ def recognise(data: bytes) -> Format:
         return "tiff"
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return "gif"
     for magic, name in _FOREIGN.items():
         if data.startswith(magic):
             raise ImageError("unsupported", f"{name} cannot be read; convert it to {_SUPPORTED}")
@@ -93,7 +94,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def check_png(data: bytes, max_pixels: int) -> None:
-    """Check the size, that it is not animated, and every chunk up to IEND with its checksum."""
+    """Check the size, and every chunk up to IEND with its checksum."""
     position, first = len(_PNG_MAGIC), True
     while True:
         length = int.from_bytes(data[position : position + 4], "big")
@@ -108,8 +109,6 @@ def check_png(data: bytes, max_pixels: int) -> None:
             raise ImageError("truncated", f"{end - len(data)} bytes of the PNG are missing")
         if zlib.crc32(data[position + 4 : end - 4]).to_bytes(4, "big") != data[end - 4 : end]:
             raise ImageError("corrupt", f"wrong checksum in PNG chunk {kind!r}")
-        if kind == b"acTL":
-            raise ImageError("unsupported", "animated PNG; extract the frames first")
         if kind == b"IEND":
             return
         position, first = end, False
@@ -133,6 +132,14 @@ def check_webp(data: bytes, max_pixels: int) -> None:
     missing = 8 + int.from_bytes(data[4:8], "little") - len(data)
     if missing > 0:
         raise ImageError("truncated", f"{missing} bytes of the WebP are missing")
+
+
+def check_gif(data: bytes, max_pixels: int) -> None:
+    """Check the declared canvas: Pillow allocates it when it opens a file."""
+    if len(data) < 10:
+        raise ImageError("truncated", f"the GIF ends in its header, after {len(data)} bytes")
+    sides = [int.from_bytes(data[at : at + 2], "little") for at in (6, 8)]
+    check_size(sides[0], sides[1], max_pixels)
 
 
 def raw_file(what: str) -> ImageError:

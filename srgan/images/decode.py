@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from srgan.errors import ImageError
@@ -22,12 +23,13 @@ _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 def decode(data: bytes, *, max_pixels: int) -> Photo:
     """Decode a photo of any format in `READERS` and verify that it is complete.
 
-    16 bits stay 16. All pages of a TIFF and all frames of a WebP are kept, but not reduced
-    previews; a TIFF with only previews is a camera's raw file and ``unsupported``. CMYK and
-    palettes become RGB or grayscale. The EXIF orientation is applied. The declared size of all
-    pages together is checked before anything is allocated. Whatever the bytes, the only exception
-    is `ImageError` with the reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``,
-    ``truncated`` or ``corrupt``. Pillow's own limit of 179 million pixels also applies to WebP.
+    16 bits stay 16. All pages of a TIFF and all frames of an animated WebP, GIF or PNG are kept,
+    but not reduced previews; a TIFF with only previews is a camera's raw file and ``unsupported``.
+    CMYK and palettes become RGB or grayscale. The EXIF orientation is applied. The declared size of
+    all pages together is checked before anything is allocated. Whatever the bytes, the only
+    exception is `ImageError` with the reason ``empty``, ``not_an_image``, ``unsupported``,
+    ``too_large``, ``truncated`` or ``corrupt``. Pillow's own limit of 179 million pixels also
+    applies to WebP.
     """
     return _decode(data, max_pixels, several=True)
 
@@ -74,11 +76,21 @@ def _read(kind: Format, source: Source, max_pixels: int, *, several: bool) -> Ph
     for number in _pages(image, max_pixels):
         image.seek(number)
         page = _page(image, kind, source)
-        pages.append(replace(page, duration_ms=image.info.get("duration")))
-    if kind == "webp":
+        if kind != "tiff":
+            page = replace(page, duration_ms=round(image.info.get("duration", 0)))
+        pages.append(page)
+    if kind != "tiff":
         pages = _without_idle_alpha(pages)
-        pages[0] = replace(pages[0], num_loops=image.info["loop"])
+        pages[0] = replace(pages[0], num_loops=_num_loops(image, kind))
     return replace(pages[0], pages=tuple(pages[1:]))
+
+
+def _num_loops(image: ImageFile, kind: Format) -> int:
+    """How often an animation plays; 0 means for ever."""
+    loop = int(image.info.get("loop", -1))
+    if kind == "gif" and loop:
+        return 1 + max(loop, 0)  # a GIF tells the repetitions, or nothing if it plays once
+    return loop
 
 
 def _without_idle_alpha(frames: list[Photo]) -> list[Photo]:
@@ -111,6 +123,8 @@ def _pages(image: ImageFile, max_pixels: int) -> list[int]:
 
 
 def _is_preview(image: ImageFile) -> bool:
+    if isinstance(image, PngImageFile):
+        return bool(image.info.get("default_image")) and image.tell() == 0
     kind = image.tag_v2.get(_SUBFILE_KIND) if isinstance(image, TiffImageFile) else None
     return isinstance(kind, int) and bool(kind & _PREVIEW)
 

@@ -23,10 +23,11 @@ _LARGEST_JPEG_EXIF = 65_533  # one APP1 segment
 _PROFILE_SPACE = slice(16, 20)
 """Place of the colour space in an ICC profile."""
 _AVIF_SPEED = 9
-"""Of 10; slower ones save up to a third of the bytes."""
+"""One less than the fastest; slower ones save up to a third of the bytes."""
 _EMPTY_EXIF = b"II*\0\x08\0\0\0" + bytes(6) + b"place of the EXIF block of this photo"
 _OPAQUE_ONLY = ("jpeg", "bmp")
 _FORMATS = ("jpeg", "png", "webp", "tiff", "bmp", "heic", "avif")
+_ANIMATIONS = ("gif", "png", "webp")
 _EXTRAS: dict[str, tuple[str, ...]] = {
     "jpeg": ("icc_profile", "exif", "dpi"),
     "png": ("icc_profile", "exif", "dpi"),
@@ -86,8 +87,8 @@ def check_writable(photo: Photo, format: str, height: int, width: int) -> None:
     """Check that `format` can hold `photo` at the given size, before its pixels exist.
 
     `ImageError` with ``unsupported`` (alpha in JPEG or BMP, EXIF too long for JPEG, several images
-    in a format other than their own, unknown format) or ``too_large`` (a side of more than 65,500
-    pixels in JPEG, 16,383 in WebP, 16,384 in HEIC and AVIF; more than 4 GiB in TIFF or BMP).
+    in a format other than `own_format`, unknown format) or ``too_large`` (a side of more than
+    65,500 pixels in JPEG, 16,383 in WebP, 16,384 in HEIC and AVIF; more than 4 GiB in TIFF or BMP).
     """
     if format not in _FORMATS:
         raise ImageError("unsupported", f"format {format!r}; expected one of {', '.join(_FORMATS)}")
@@ -101,13 +102,24 @@ def check_writable(photo: Photo, format: str, height: int, width: int) -> None:
         raise ImageError("unsupported", f"{format} has no transparency; choose png or webp")
     if format == "jpeg" and len(photo.exif or b"") > _LARGEST_JPEG_EXIF:
         raise ImageError("unsupported", f"EXIF of more than {_LARGEST_JPEG_EXIF} bytes; choose png")
-    if photo.pages and format != photo.format:
+    if photo.pages and format != own_format(photo):
         raise ImageError(
             "unsupported",
-            f"{1 + len(photo.pages)} images in one {photo.format}; write them as {photo.format}",
+            f"{1 + len(photo.pages)} images in one {photo.format}; write them as "
+            f"{own_format(photo)}",
         )
     if format in ("tiff", "bmp"):
         _check_raw_bytes(photo, format, height, width)
+
+
+def own_format(photo: Photo) -> str:
+    """Return the photo's format, or the one in place of a format that cannot be written.
+
+    Animations become WebP, other photos PNG.
+    """
+    if photo.pages and photo.format in _ANIMATIONS:
+        return "webp"
+    return photo.format if photo.format in _FORMATS else "png"
 
 
 def fits(format: str, height: int, width: int) -> bool:

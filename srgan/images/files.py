@@ -12,7 +12,9 @@ from srgan.disk import write_atomically
 from srgan.errors import DataError, ImageError, first_few
 from srgan.images.decode import decode_in_8_bits
 from srgan.images.entries import (
+    FOREIGN,
     FORMATS,
+    INSTEAD,
     NOT_A_FILE,
     Entries,
     explain,
@@ -91,9 +93,10 @@ def plan_files(
 
     Relative paths are kept. `format` of the results is ``same``, a format's name, or ``lossless``
     (those that lose something become PNG). For one photo, the destination may also be a file, whose
-    suffix then sets the format. A result that cannot be written in its format gets `rerouted` appended to its
-    name. `DataError` before anything is written if a path is missing, a photo would be overwritten,
-    the destination lies in the source, or two photos have the same destination.
+    suffix then sets the format. A result that cannot be written in its format gets a suffix
+    appended to its name: `rerouted`, or one of `INSTEAD`. `DataError` before anything is written if
+    a path is missing, a photo would be overwritten, the destination lies in the source, or two
+    photos have the same destination.
     """
     if stat.S_ISDIR(mode_of(source)):
         return _plan_folder(source, destination, format, rerouted)
@@ -194,9 +197,10 @@ def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) ->
             raise DataError(_both(taken[target], photo, target))
         taken[target] = photo
     for target, photo in taken.items():
-        elsewhere = target.with_name(target.name + rerouted)
-        if rerouted and elsewhere in taken:
-            raise DataError(_both(photo, taken[elsewhere], elsewhere))
+        for suffix in (rerouted, *(INSTEAD if target.suffix.lower() in FOREIGN else ())):
+            elsewhere = target.with_name(target.name + suffix)
+            if suffix and elsewhere in taken:
+                raise DataError(_both(photo, taken[elsewhere], elsewhere))
     files = [(photo, target) for target, photo in taken.items()]
     return FilePlan(files, found.passed_over, found.failed)
 

@@ -41,7 +41,7 @@ class Photo:
     """EXIF block; its orientation is 1, because the pixels are upright."""
     dpi: tuple[float, float] | None = None
     pages: tuple["Photo", ...] = ()
-    """Further pages of a TIFF or further frames of an animated WebP."""
+    """Further pages of a TIFF or further frames of an animation."""
     duration_ms: int | None = None
     """How long a frame of an animation is shown; None if the photo is not animated."""
     num_loops: int = 0

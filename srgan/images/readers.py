@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -58,7 +59,12 @@ class _Png(PngImageFile):
 
     def __init__(self, source: Source) -> None:
         super().__init__(Source(png.picture(source.data)))
-        self.info["icc_profile"] = png.profile(source.data)
+        self._profile = png.profile(source.data)
+        self.info["icc_profile"] = self._profile
+
+    def seek(self, frame: int) -> None:
+        super().seek(frame)
+        self.info["icc_profile"] = self._profile  # going back to the first frame forgets it
 
 
 class _WebP(WebPImageFile):
@@ -89,9 +95,9 @@ def _read_by_pillow(image: ImageFile, source: Source) -> Raster:
 def _read_png(image: ImageFile, source: Source) -> Raster:
     image.load()  # also to reach metadata that comes after the pixels
     bit_depth = source.data[_PNG_DEPTH]
-    if bit_depth == _DEEP:
+    if bit_depth == _DEEP and not getattr(image, "is_animated", False):
         return deep.read_png(png.picture(source.data))
-    return pixels.read(image, bit_depth)
+    return pixels.read(image, min(bit_depth, 8))
 
 
 def _read_tiff(image: ImageFile, source: Source) -> Raster:
@@ -117,6 +123,7 @@ READERS: dict[Format, Reader] = {
     "webp": Reader(_WebP, _read_by_pillow, containers.check_webp),
     "tiff": Reader(_Tiff, _read_tiff, containers.check_tiff),
     "bmp": Reader(BmpImageFile, _read_by_pillow),
+    "gif": Reader(GifImageFile, _read_by_pillow, containers.check_gif),
     "heic": Reader(heif.Heic, heif.read_heic, boxes.check_heif),
     "avif": Reader(heif.Avif, heif.read_avif, boxes.check_heif),
 }

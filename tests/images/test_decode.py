@@ -123,7 +123,7 @@ def test_black_and_white_is_gray_of_depth_one() -> None:
         (b"", "empty"),
         (b"just some text in a file named .png", "not_an_image"),
         (b"BM begins this text, not a bitmap", "not_an_image"),
-        (file(picture(), "gif"), "unsupported"),
+        (file(picture(), "gif", **SECOND), "unsupported"),
         (b"\x00\x00\x00\x20ftypheic" + bytes(30), "truncated"),
         (file(picture(), "tiff", **SECOND), "unsupported"),
         (file(picture(), "webp", **SECOND), "unsupported"),

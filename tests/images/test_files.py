@@ -159,6 +159,18 @@ def test_a_rerouted_result_never_overwrites_another(tmp_path: Path) -> None:
     assert len(plan_files(source, out, format="same", rerouted=".tif").files) == 2
 
 
+def test_a_result_in_place_of_a_format_that_is_not_written_never_overwrites_another(
+    tmp_path: Path,
+) -> None:
+    for name in ("a.gif", "a.gif.webp", "b.jpg", "b.jpg.png"):
+        put(tmp_path / "in" / name)
+    source, out = tmp_path / "in", tmp_path / "out"
+    with pytest.raises(DataError, match=r"a\.gif and .*a\.gif\.webp would both be written to"):
+        plan_files(source, out, format="same")
+    (source / "a.gif").unlink()
+    assert len(plan_files(source, out, format="same").files) == 3
+
+
 def test_a_photo_is_never_overwritten_by_its_result(tmp_path: Path) -> None:
     photo = put(tmp_path / "a.png")
     for destination in (tmp_path, photo):
