@@ -80,7 +80,7 @@ def declared(data: bytes, max_pixels: int) -> Declared:
     """
     meta, is_sequence = None, False
     try:
-        for box in _boxes(data, 0, len(data)):
+        for box in walk(data, 0, len(data)):
             is_sequence |= box.kind == b"moov"
             if box.kind == b"meta" and meta is None:
                 meta = box
@@ -97,7 +97,7 @@ def declared(data: bytes, max_pixels: int) -> Declared:
 
 def _meta(data: bytes, meta: Box, max_pixels: int) -> Declared:
     found = Declared()
-    boxes = {box.kind: box for box in _boxes(data, meta.start + 4, meta.end)}
+    boxes = {box.kind: box for box in walk(data, meta.start + 4, meta.end)}
     try:
         for kind in (b"pitm", b"iinf", b"iprp", b"iloc"):
             if kind not in boxes:
@@ -138,8 +138,8 @@ def _check_grids(
         check_size(sides[0], sides[1], max_pixels)
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
-    """Yield the boxes between two places; `ImageError` (``truncated``) if one goes on beyond."""
+def walk(data: bytes, start: int, end: int) -> Iterator[Box]:
+    """Yield the boxes between two bytes; `ImageError` (``truncated``) if one goes on beyond."""
     for _ in range(_MAX_BOXES):
         if start == end:
             return
@@ -161,7 +161,7 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[Box]:
 
 def _kinds(data: bytes, iinf: Box, found: Declared) -> None:
     start = iinf.start + (6 if data[iinf.start] == 0 else 8)
-    for box in _boxes(data, start, iinf.end):
+    for box in walk(data, start, iinf.end):
         reader = _Reader(data, box)
         version = reader.take(4) >> 24
         if box.kind == b"infe" and version >= 2:
@@ -171,11 +171,10 @@ def _kinds(data: bytes, iinf: Box, found: Declared) -> None:
 
 
 def _properties(data: bytes, iprp: Box, found: Declared) -> None:
-    for box in _boxes(data, iprp.start, iprp.end):
+    for box in walk(data, iprp.start, iprp.end):
         if box.kind == b"ipco":
             found.properties += [
-                (each.kind, data[each.start : each.end])
-                for each in _boxes(data, box.start, box.end)
+                (each.kind, data[each.start : each.end]) for each in walk(data, box.start, box.end)
             ]
         elif box.kind == b"ipma":
             reader = _Reader(data, box)
@@ -190,7 +189,7 @@ def _properties(data: bytes, iprp: Box, found: Declared) -> None:
 
 def _references(data: bytes, iref: Box, found: Declared) -> None:
     width = 2 if data[iref.start] == 0 else 4
-    for box in _boxes(data, iref.start + 4, iref.end):
+    for box in walk(data, iref.start + 4, iref.end):
         reader = _Reader(data, box)
         item = reader.take(width)
         others = [reader.take(width) for _ in range(reader.take(2))]

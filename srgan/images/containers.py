@@ -9,7 +9,7 @@ from typing import Literal
 
 from srgan.errors import ImageError
 
-Format = Literal["jpeg", "png", "webp", "tiff", "bmp", "gif", "heic", "avif"]
+Format = Literal["jpeg", "png", "webp", "tiff", "bmp", "gif", "heic", "avif", "jxl", "raw"]
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
@@ -19,20 +19,20 @@ _SUPPORTED = "JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF"
 _FOREIGN = {
     b"8BPS": "Photoshop",
     b"\x00\x00\x00\x0cjP": "JPEG 2000",
-    b"\x00\x00\x00\x0cJXL": "JPEG XL",
-    b"\xff\x0a": "JPEG XL",
     b"\xff\x4f\xff\x51": "JPEG 2000",
     b"v/1\x01": "OpenEXR",
     b"qoif": "QOI",
-    b"FUJIFILMCCD-RAW": "RAF",
-    b"FOVb": "X3F",
-    b"IIU\x00": "RW2",
-    b"IIRO": "ORF",
-    b"IIRS": "ORF",
-    b"MMOR": "ORF",
-    b"II\x1a\x00\x00\x00HEAPCCDR": "CRW",
     **{b"P%d%c" % (kind, end): "Netpbm" for kind in range(1, 8) for end in b"\n\r "},
 }
+_JXL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n")
+_RAW = (
+    _CR2,
+    b"FUJIFILMCCD-RAW",
+    b"FOVb",  # X3F
+    b"IIU\x00",  # RW2
+    *(b"IIRO", b"IIRS", b"MMOR"),  # ORF
+    b"II\x1a\x00\x00\x00HEAPCCDR",  # CRW
+)
 _BRANDS: dict[Format, set[bytes]] = {
     "avif": {b"avif", b"avis"},
     "heic": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"},
@@ -52,6 +52,10 @@ def recognise(data: bytes) -> Format:
         return "png"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
+    if data.startswith(_JXL):
+        return "jxl"
+    if data.startswith(_RAW):
+        return "raw"
     if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return "tiff"
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
@@ -74,7 +78,7 @@ def _media_format(data: bytes) -> Format | None:
     # The brand of the writer, a version, and brands of what readers must know.
     brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
     if brands[0] == b"crx ":
-        raise ImageError("unsupported", f"CR3 cannot be read; convert it to {_SUPPORTED}")
+        return "raw"  # CR3
     for kind, known in _BRANDS.items():
         if brands[0] in known or (brands[0] in _ANY_CODEC and known & set(brands)):
             return kind
@@ -142,9 +146,8 @@ def check_gif(data: bytes, max_pixels: int) -> None:
     check_size(sides[0], sides[1], max_pixels)
 
 
-def raw_file(what: str) -> ImageError:
-    """Refuse a camera's raw file: TIFF readers find only its small preview, not the photo."""
-    return ImageError("unsupported", f"{what}, so a camera's raw file; develop it first")
+class RawFileError(Exception):
+    """A TIFF is a camera's raw file: readers of TIFF find only its small preview."""
 
 
 def check_tiff(data: bytes, max_pixels: int) -> None:
@@ -152,8 +155,6 @@ def check_tiff(data: bytes, max_pixels: int) -> None:
 
     The number of pixels is not checked, because it stands in the directory.
     """
-    if data.startswith(_CR2):
-        raise raw_file("a CR2")
     if data.startswith(_BIG_ENDIAN_BIGTIFF):  # Pillow takes it for a small one
         raise ImageError(
             "unsupported", "BigTIFF in big-endian order; save it in little-endian order"

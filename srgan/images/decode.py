@@ -11,7 +11,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from srgan.errors import ImageError
 from srgan.images import containers, exif_block, icc, metadata, pixels
-from srgan.images.containers import Format
+from srgan.images.containers import Format, RawFileError
 from srgan.images.photo import Photo
 from srgan.images.readers import READERS, Source
 
@@ -24,12 +24,12 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     """Decode a photo of any format in `READERS` and verify that it is complete.
 
     16 bits stay 16. All pages of a TIFF and all frames of an animated WebP, GIF or PNG are kept,
-    but not reduced previews; a TIFF with only previews is a camera's raw file and ``unsupported``.
-    CMYK and palettes become RGB or grayscale. The EXIF orientation is applied. The declared size of
-    all pages together is checked before anything is allocated. Whatever the bytes, the only
-    exception is `ImageError` with the reason ``empty``, ``not_an_image``, ``unsupported``,
-    ``too_large``, ``truncated`` or ``corrupt``. Pillow's own limit of 179 million pixels also
-    applies to WebP.
+    but not reduced previews; a TIFF with only previews is a camera's raw file. JPEG XL and raw
+    files are ``unsupported`` without the extras that read them. CMYK and palettes become RGB or
+    grayscale. The EXIF orientation is applied. The declared size of all pages together is checked
+    before anything is allocated. Whatever the bytes, the only exception is `ImageError` with the
+    reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``, ``truncated`` or
+    ``corrupt``. Pillow's own limit of 179 million pixels also applies to WebP.
     """
     return _decode(data, max_pixels, several=True)
 
@@ -44,16 +44,23 @@ def decode_in_8_bits(data: bytes, *, max_pixels: int) -> Photo:
 
 def _decode(data: bytes, max_pixels: int, *, several: bool) -> Photo:
     kind = containers.recognise(data)
+    try:
+        return _of_kind(kind, data, max_pixels, several=several)
+    except RawFileError:
+        return _of_kind("raw", data, max_pixels, several=several)
+
+
+def _of_kind(kind: Format, data: bytes, max_pixels: int, *, several: bool) -> Photo:
     check = READERS[kind].check
     if check is not None:
         check(data, max_pixels)
     source = Source(data)
     try:
-        if kind != "tiff":
+        if kind not in ("tiff", "raw"):
             return _read(kind, source, max_pixels, several=several)
         with metadata.without_warnings():
             return _read(kind, source, max_pixels, several=several)
-    except ImageError:
+    except (ImageError, RawFileError):
         raise
     # Pillow's exceptions on broken files have no common base: OSError, SyntaxError, ValueError,
     # TypeError, struct.error, zlib.error, MemoryError, OverflowError, AssertionError and more.
@@ -65,10 +72,10 @@ def _read(kind: Format, source: Source, max_pixels: int, *, several: bool) -> Ph
     image = READERS[kind].open(source)
     containers.check_size(*image.size, max_pixels)
     if isinstance(image, TiffImageFile) and _DNG_VERSION in image.tag_v2:
-        raise containers.raw_file("a DNG")
+        raise RawFileError
     if not getattr(image, "is_animated", False):
         if _is_preview(image):
-            raise containers.raw_file("a TIFF whose only image is a preview")
+            raise RawFileError
         return _page(image, kind, source)
     if not several:
         raise ImageError("unsupported", f"{kind} with several images; extract the one you want")
@@ -118,7 +125,7 @@ def _pages(image: ImageFile, max_pixels: int) -> list[int]:
                 f"all pages together declare more than the limit of {max_pixels} pixels",
             )
     if not numbers:
-        raise containers.raw_file("a TIFF with only previews")
+        raise RawFileError
     return numbers
 
 

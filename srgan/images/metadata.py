@@ -24,6 +24,7 @@ from PIL.TiffImagePlugin import (
 from srgan.images import exif_block
 from srgan.images.containers import Format
 from srgan.images.exif_block import EXIF_PREFIX
+from srgan.images.tiff_values import TiffDirectories
 
 _CM_PER_INCH = 2.54
 _CENTIMETRES = 3  # TIFF's number for this unit of resolution
@@ -93,10 +94,22 @@ def exif(image: ImageFile, kind: Format) -> bytes | None:
     """Return the raw EXIF block with its prefix; for a TIFF, collect it from the tags."""
     if kind == "tiff":
         return _tiff_exif(image)
+    if kind == "raw":
+        return _raw_exif(image)
     block = image.info.get("exif")
     if not isinstance(block, bytes) or not block:
         return None
     return block if block.startswith(EXIF_PREFIX) else EXIF_PREFIX + block
+
+
+def _raw_exif(image: ImageFile) -> bytes | None:
+    """Collect the EXIF of a raw file from the tags of the TIFF that most of them are."""
+    try:
+        assert image.fp is not None
+        image.fp.seek(0)
+        return _tiff_exif(TiffDirectories(image.fp))
+    except Exception:  # as in `_tiff_exif`
+        return None
 
 
 def _tiff_exif(image: ImageFile) -> bytes | None:

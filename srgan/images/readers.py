@@ -12,13 +12,13 @@ from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from srgan.images import boxes, containers, deep, heif, metadata, pixels, png, tiff_pixels
+from srgan.images import boxes, containers, deep, heif, jxl, metadata, pixels, png, raw, tiff_pixels
 from srgan.images.containers import Format
 from srgan.images.photo import Raster
-from srgan.images.tiff_values import number
+from srgan.images.tiff_values import TiffDirectories
 
 _PNG_DEPTH = 24
 """Position of the bit depth: signature, chunk length and name, width, height."""
@@ -79,14 +79,6 @@ class _WebP(WebPImageFile):
             self.rawmode = self._mode = "RGBA"
 
 
-class _Tiff(TiffImageFile):
-    """The directories of a TIFF: Pillow knows only some kinds of pixels, so `tiff_pixels` reads."""
-
-    def _setup(self) -> None:
-        self._size = (number(self.tag_v2, IMAGEWIDTH), number(self.tag_v2, IMAGELENGTH))
-        self._mode = "L"
-
-
 def _read_by_pillow(image: ImageFile, source: Source) -> Raster:
     image.load()
     return pixels.read(image, 1 if image.mode == "1" else 8)
@@ -121,9 +113,11 @@ READERS: dict[Format, Reader] = {
     "jpeg": Reader(_Jpeg, _read_by_pillow),
     "png": Reader(_Png, _read_png, containers.check_png),
     "webp": Reader(_WebP, _read_by_pillow, containers.check_webp),
-    "tiff": Reader(_Tiff, _read_tiff, containers.check_tiff),
+    "tiff": Reader(TiffDirectories, _read_tiff, containers.check_tiff),
     "bmp": Reader(BmpImageFile, _read_by_pillow),
     "gif": Reader(GifImageFile, _read_by_pillow, containers.check_gif),
+    "jxl": Reader(jxl.Jxl, jxl.read_jxl, jxl.check_jxl),
+    "raw": Reader(raw.Raw, raw.read_raw),
     "heic": Reader(heif.Heic, heif.read_heic, boxes.check_heif),
     "avif": Reader(heif.Avif, heif.read_avif, boxes.check_heif),
 }

@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import (
 
 from srgan.errors import ImageError
 from srgan.images import icc
+from srgan.images.containers import RawFileError
 from srgan.images.photo import Raster, Samples, to_8_bits
 from srgan.images.pixels import divided
 from srgan.images.tiff_values import (
@@ -31,7 +32,7 @@ from srgan.images.tiff_values import (
 _WHITE_IS_ZERO, _PALETTE = 0, 3
 _NUM_COLOURS = {_WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, _PALETTE: 1, INK: 4, YCBCR: 3}
 _OTHER_COLOURS = {4: "a mask", 8: "Lab colours", 9: "Lab colours", 10: "Lab colours"}
-_OTHER_COLOURS |= {32803: "a camera's raw values", 34892: "a camera's raw values"}
+_RAW_VALUES = (32803, 34892)
 _OTHER_COLOURS |= {32844: "LogLuv colours", 32845: "LogLuv colours"}
 _UNSIGNED = (1, 4)
 """Formats of values: unsigned and, in old files, not defined."""
@@ -80,6 +81,8 @@ def _num_colours(layout: PageLayout, tags: Tags) -> int:
     """Count the channels that are colours; `ImageError` for kinds that are not read."""
     kind = layout.photometric
     count = _NUM_COLOURS.get(kind)
+    if kind in _RAW_VALUES:
+        raise RawFileError
     if count is None:
         name = _OTHER_COLOURS.get(kind, f"colours of kind {kind}")
         raise ImageError("unsupported", f"{name} cannot be read; convert to gray or RGB")

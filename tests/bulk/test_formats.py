@@ -9,10 +9,11 @@ from PIL import Image
 from srgan.bulk.names import output_name, rerouted
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.images import Photo, decode, encode
-from tests.support.image_files import file, picture
+from tests.support.image_files import dng, file, picture
 
 TITLES = {"jpeg": "JPEG", "png": "PNG", "webp": "WebP", "tiff": "TIFF", "bmp": "BMP"}
 TITLES |= {"heic": "HEIC", "avif": "AVIF"}
+DEEP = picture().astype(np.uint16) * 257
 MOVING = {"save_all": True, "append_images": [Image.new("RGB", (56, 40))], "duration": 50}
 FILES = {
     **{TITLES[kind]: [file(picture(), kind)] for kind in ("jpeg", "png", "bmp", "avif")},
@@ -25,6 +26,12 @@ FILES = {
 }
 
 
+EXTRAS = {
+    "JPEG XL (with the extra `jxl`)": ("pillow_jxl", lambda: file(picture(), "jxl")),
+    "raw file of a camera (with the extra `raw`)": ("rawpy", lambda: dng(DEEP)),
+}
+
+
 def rows() -> list[list[str]]:
     text = (Path(__file__).parents[2] / "docs" / "upscaling.md").read_text()
     table = text.split("| format | example | result | its name |")[1].split("\n\n")[0]
@@ -33,13 +40,21 @@ def rows() -> list[list[str]]:
 
 
 def test_the_table_names_every_format_that_is_read() -> None:
-    assert [title for title, *_ in rows()] == sorted(FILES, key=[r[0] for r in rows()].index)
+    assert sorted(title for title, *_ in rows()) == sorted([*FILES, *EXTRAS])
+
+
+def files_of(title: str) -> list[bytes]:
+    if title not in EXTRAS:
+        return FILES[title]
+    library, make = EXTRAS[title]
+    pytest.importorskip(library)
+    return [make()]
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
 def test_a_format_comes_out_as_the_docs_say(row: list[str]) -> None:
     title, example, result, name = row
-    for data in FILES[title]:
+    for data in files_of(title):
         photo = decode(data, max_pixels=100_000)
         format = target_format(photo, photo.format, "refuse", Sizing(2))
         assert result == ("animated " if result.startswith("animated") else "") + TITLES[format]
