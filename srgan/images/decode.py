@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, exif_block, icc, metadata, pixels
+from srgan.images import containers, deep, exif_block, icc, metadata, pixels
 from srgan.images.containers import Format, RawFileError
 from srgan.images.photo import Photo
 from srgan.images.readers import READERS, Source
@@ -168,7 +168,7 @@ def _page(image: ImageFile, kind: Format, source: Source) -> Photo:
 
 def _explained(error: Exception, kind: Format, source: Source) -> ImageError:
     what = f"{kind}: {error or type(error).__name__}"
-    if isinstance(error, MemoryError | Image.DecompressionBombError):
+    if isinstance(error, MemoryError | Image.DecompressionBombError) or deep.lacks_memory(what):
         return ImageError("too_large", what)
     cause = error.__cause__ if isinstance(error, SyntaxError) and error.__cause__ else error
     if "truncated" in str(error).lower() or (

@@ -5,7 +5,7 @@ turns and mirrors the picture as the file says, and joins its tiles.
 """
 
 import io
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pillow_heif
@@ -17,7 +17,7 @@ from srgan.images.colour_codes import profile_of
 from srgan.images.deep import values, vips
 from srgan.images.exif_block import EXIF_PREFIX
 from srgan.images.photo import Photo, Raster, Samples
-from srgan.images.pixels import divided
+from srgan.images.pixels import converted, divided
 
 _HEVC_PRESET = "ultrafast"
 """At a given quality, slower ones make files half as large, in two or three times the time."""
@@ -72,7 +72,9 @@ class Avif(_Heif):
     def _open(self) -> None:
         def load(page: int) -> Any:
             data = self.fp.data  # type: ignore[union-attr]  # `Source`
-            return vips().Image.heifload_buffer(data, page=page, fail_on="warning")
+            return vips().Image.heifload_buffer(
+                data, page=page, fail_on="warning", access="sequential"
+            )
 
         image = load(0)
         primary = image.get("heif-primary")
@@ -91,28 +93,30 @@ class Avif(_Heif):
 def read_heic(image: ImageFile, source: object) -> Raster:
     """Read the pixels of a `Heic`: 8 bits, or 10 and 12 bits as 16."""
     assert isinstance(image, Heic)
-    info: dict[str, Any] = image.image.info
-    return _raster(np.asarray(image.image), info["bit_depth"], image)
+    heif, info = image.image, cast(dict[str, Any], image.image.info)
+    del image.image  # also below: what is not needed any more goes, because photos are large
+    return _raster(np.asarray(heif), info["bit_depth"], image)
 
 
 def read_avif(image: ImageFile, source: object) -> Raster:
     """Read the pixels of an `Avif`: 8 bits, or 10 and 12 bits as 16."""
     assert isinstance(image, Avif)
-    bit_depth = image.image.get("bits-per-sample")
-    channels = values(image.image)
-    if channels.dtype == np.uint16:
-        channels = channels >> np.uint16(16 - bit_depth)
-    return _raster(channels, bit_depth, image)
+    heif, bit_depth = image.image, image.image.get("bits-per-sample")
+    del image.image
+    return _raster(values(heif), bit_depth, image, shift=16 - bit_depth)
 
 
-def _raster(channels: Samples, bit_depth: int, image: _Heif) -> Raster:
-    """Split channels (H, W, C) or (H, W) whose values have `bit_depth` bits."""
+def _raster(channels: Samples, bit_depth: int, image: _Heif, shift: int = 0) -> Raster:
+    """Split channels (H, W, C) or (H, W) whose values have `bit_depth` bits.
+
+    Values of 16 bits are shifted to the left by `shift`.
+    """
     if channels.shape[:2] != (image.height, image.width):
         raise ImageError("corrupt", f"the pixels are {channels.shape[:2]}, not {image.size[::-1]}")
     if channels.dtype == np.uint16:
-        levels = np.arange(2**bit_depth, dtype=np.uint32)
         most = 2**bit_depth - 1
-        channels = ((levels * _MOST + most // 2) // most).astype(np.uint16)[channels]
+        levels = np.minimum(np.arange(_MOST + 1, dtype=np.uint32) >> shift, most)
+        channels = converted(channels, ((levels * _MOST + most // 2) // most).astype(np.uint16))
     if channels.ndim == 2:
         return Raster(channels, None, bit_depth)
     alpha = np.ascontiguousarray(channels[:, :, -1]) if channels.shape[2] in (2, 4) else None
@@ -171,4 +175,4 @@ def _levels(photo: Photo) -> tuple[Samples, int]:
     depth = 10 if photo.bit_depth == 10 else 12
     levels = np.arange(_MOST + 1, dtype=np.uint32)
     most = 2**depth - 1
-    return ((levels * most + _MOST // 2) // _MOST).astype(np.uint16)[channels], depth
+    return converted(channels, ((levels * most + _MOST // 2) // _MOST).astype(np.uint16)), depth

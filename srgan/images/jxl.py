@@ -94,8 +94,9 @@ def _deep_colours(data: bytes, bit_depth: int) -> Any:
         raise ImageError("corrupt", f"declares {bit_depth} bits, but has {values.dtype} values")
     most = 2**bit_depth - 1
     if bit_depth < 16:
-        levels = np.arange(most + 1, dtype=np.uint32)
-        values = ((levels * 65_535 + most // 2) // most).astype(np.uint16)[np.minimum(values, most)]
+        levels = np.minimum(np.arange(65_536, dtype=np.uint32), most)
+        table = ((levels * 65_535 + most // 2) // most).astype(np.uint16)
+        values = pixels.converted(values, table)
     return values
 
 

@@ -210,3 +210,12 @@ def test_changed_bytes_give_a_photo_or_an_image_error(kind: str) -> None:
             spoiled[place] = int(random.integers(256))
         with suppress(ImageError):
             assert read(bytes(spoiled)).num_pixels <= LIMIT
+
+
+def test_what_does_not_fit_into_the_memory_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Memory allocation error: Unspecified: Allocating 9 bytes failed")
+
+    data = small("heic")
+    monkeypatch.setattr(pillow_heif, "HeifFile", fail)
+    assert reason(data) == "too_large"
