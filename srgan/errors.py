@@ -18,7 +18,7 @@ A star marks a `hopeless` error: the job would fail in the same way again. Any o
 or not, may be a lost node or a full disk, which another attempt can cure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -104,13 +104,17 @@ def first_few(found: Sequence[str], separator: str = "; ") -> str:
     return separator.join(found[:10]) + more
 
 
-def explain(error: "ValidationError") -> str:
-    """Describe pydantic's findings as ``field: problem, got value``, without its links."""
+def explain(error: "ValidationError", *, name: Callable[[str], str] = str) -> str:
+    """Describe pydantic's findings as ``field: problem, got value``, without its links.
+
+    `name` turns a field into the word that the user knows it by.
+    """
     found = []
     for each in error.errors():
-        field, value = ".".join(map(str, each["loc"])), each["input"]
+        field, value = name(".".join(map(str, each["loc"]))), each["input"]
+        problem = each["msg"].removeprefix("Value error, ")
         got = f", got {value!r}" if isinstance(value, str | int | float) else ""
-        found.append(f"{field}: {each['msg']}{got}" if field else each["msg"])
+        found.append(f"{field}: {problem}{got}" if field else problem)
     return "; ".join(found)
 
 

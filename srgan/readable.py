@@ -1,9 +1,13 @@
-"""Format times, sizes, names and progress for people."""
+"""Format times, sizes, names and progress for people, and read the sizes that people write."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ByteSize, Field, TypeAdapter, ValidationError
 
 _UNITS = ("kB", "MB", "GB", "TB")
 
@@ -31,6 +35,29 @@ def printable(path: Path | str) -> str:
     """A path as valid UTF-8 in one line: other bytes and control characters become escapes."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def parse_size(given: str) -> int:
+    """Bytes of ``20GiB``, ``1.5 GB`` or ``1500000``; `ValueError` for anything else.
+
+    ``k``, ``M``, ``G`` and ``T`` count in powers of 1000, with an ``i`` in powers of 1024.
+    """
+    try:
+        # pydantic reads as much as it understands, so "1.5.2GB" would be one byte.
+        if re.fullmatch(r"\d+(\.\d+)? *[A-Za-z]*", given.strip()):
+            return int(_BYTES.validate_python(given.strip()))
+    except ValidationError:
+        pass
+    raise ValueError("not a size; write it as 20GiB, 1500MB or in bytes")
+
+
+def _as_int(given: Any) -> Any:
+    return parse_size(given) if isinstance(given, str) else given
+
+
+_BYTES = TypeAdapter(ByteSize)
+Bytes = Annotated[int, BeforeValidator(_as_int, json_schema_input_type=int | str), Field(gt=0)]
+"""Type of settings and options that are sizes: an integer, or text for `parse_size`."""
 
 
 class Countdown:

@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from srgan.errors import ConfigError
+from srgan.errors import ConfigError, explain
+from srgan.readable import Bytes
 
 Checksums = Literal["when_supported", "when_required"]
 """When botocore adds its own checksums, or checks them."""
@@ -29,7 +30,7 @@ class Settings(BaseSettings):
     home: Path = Path(".srgan")
     """Data, logs and credentials of the local stack, and caches."""
     bucket: str = "srgan"
-    cache_bytes: int = 20 * 2**30
+    cache_bytes: Bytes = 20 * 2**30
     """Size limit of the local shard cache, which the training ranks of a node share."""
     cluster_wait_s: float = 300.0
     """How long a job waits for a busy or too small cluster before it fails."""
@@ -52,17 +53,33 @@ class Settings(BaseSettings):
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
     """Address of Ray's job server, ``http://host:8265``."""
 
+    def __init__(self, **given: Any) -> None:
+        """Read the environment; `ConfigError` names each variable with a value that is not valid.
+
+        `given` takes the place of the environment.
+        """
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise ConfigError(explain(error, name=_variable)) from error
+
     def require(self, field: str) -> str:
         """Return a setting that this process needs; `ConfigError` names the variable if unset."""
         value = getattr(self, field)
         if value:
             return str(value)
-        alias = type(self).model_fields[field].validation_alias
-        name = alias if isinstance(alias, str) else f"SRGAN_{field.upper()}"
         raise ConfigError(
-            f"{name} is not set. Start the local services with `srgan stack up` and run "
-            f'`eval "$(srgan stack env)"`, or set it to your own service.'
+            f"{_variable(field)} is not set. Start the local services with `srgan stack up` and "
+            f'run `eval "$(srgan stack env)"`, or set it to your own service.'
         )
+
+
+def _variable(field: str) -> str:
+    """Name of the environment variable of a field; pydantic names some fields by it already."""
+    if field not in Settings.model_fields:
+        return field
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"SRGAN_{field.upper()}"
 
 
 def inherited_environment() -> dict[str, str]:

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from srgan.readable import Countdown, duration, size
+from srgan.config import UpscaleConfig
+from srgan.readable import Countdown, duration, parse_size, size
 
 
 class Clock:
@@ -76,3 +77,25 @@ def test_no_work_is_not_reported(clock: Clock) -> None:
     said: list[str] = []
     Countdown(said.append, "photos read")(0, 0)
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("text", "num_bytes"),
+    [("20GiB", 20 * 2**30), (" 1.5 GB ", 1_500_000_000), ("2g", 2 * 10**9), ("7", 7)],
+)
+def test_sizes_are_read_with_units_of_1000_and_of_1024(text: str, num_bytes: int) -> None:
+    assert parse_size(text) == num_bytes
+
+
+@pytest.mark.parametrize("text", ["", "lots", "-1GiB", "2e3", "10 xB", "1.5.2GB", "2GiB each"])
+def test_what_is_not_a_size_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(ValueError, match="not a size; write it as 20GiB, 1500MB or in bytes"):
+        parse_size(text)
+
+
+def test_configs_take_sizes_too() -> None:
+    assert UpscaleConfig(memory_bytes="4GiB").memory_bytes == 4 * 2**30
+    assert UpscaleConfig.model_json_schema()["properties"]["memory_bytes"]["anyOf"] == [
+        {"type": "integer"},
+        {"type": "string"},
+    ]

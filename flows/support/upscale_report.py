@@ -107,6 +107,7 @@ def publish_summary(
                 "done": counts.num_done,
                 "skipped": counts.num_skipped,
                 "failed": counts.num_failed,
+                "lost something": counts.num_lossy,
                 "not photos": counts.num_passed_over,
                 "MB read": round(counts.input_bytes / 1e6, 1),
                 "MB written": round(counts.output_bytes / 1e6, 1),
@@ -121,6 +122,13 @@ def publish_summary(
         description="Seconds over all images by stage of the work; stages overlap",
         table=[{"stage": name, "seconds": round(s, 1)} for name, s in counts.seconds.items()],
     )
+    if counts.losses:
+        create_table_artifact(
+            key="upscale-losses",
+            description=f"Metadata and parts that {counts.num_lossy} outputs could not keep; the "
+            "records name them for each image in the column `lost`",
+            table=[{"lost": name, "images": number} for name, number in counts.losses.items()],
+        )
     if counts.failures:
         create_table_artifact(
             key="upscale-failures",
@@ -128,8 +136,10 @@ def publish_summary(
             table=[{"image": key, "reason": why} for key, why in counts.failures.items()],
         )
     get_run_logger().info(
-        "%d done, %d skipped, %d failed of %d images%s: %.1f output megapixels in %.0f s",
+        "%d done (%d lost something), %d skipped, %d failed of %d images%s: %.1f output megapixels "
+        "in %.0f s",
         counts.num_done,
+        counts.num_lossy,
         counts.num_skipped,
         counts.num_failed,
         summary.num_keys,

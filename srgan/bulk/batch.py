@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.join import Item
 from srgan.bulk.names import SOURCE, origin, rerouted
-from srgan.bulk.records import NOT_A_PHOTO, Record, from_parquet, to_parquet
+from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun, Stamp
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
@@ -188,7 +188,9 @@ class Batch:
                 if data is None:
                     raise ImageError("missing", "deleted after the run was planned")
                 with image.timed("decode"):
-                    photo = self._decode(data, max_pixels=self._config.max_pixels)
+                    photo = self._decode(
+                        data, max_pixels=self._config.max_pixels, salvage=self._config.salvage
+                    )
                 if self._is_wanted(image, photo):
                     image.photo = photo
                     image.memory_bytes = self._engine.held_bytes(photo)
@@ -269,12 +271,13 @@ class Batch:
         on_disk = isinstance(photo, SpooledPhoto)
         with tempfile.TemporaryFile() if on_disk else BytesIO() as file:
             with image.timed("encode"):
-                encode_into(
+                lost = encode_into(
                     file,
                     photo,
                     format=image.format,
                     jpeg_quality=self._config.jpeg_quality,
                     jpeg_subsampling=self._config.jpeg_subsampling,
+                    compression=self._config.compression,
                 )
                 num_bytes = file.tell()
                 file.seek(0)
@@ -287,7 +290,7 @@ class Batch:
                 )
         height, width = photo.pixels.shape[:2]
         image.note(outcome="done", destination_token=token, destination_bytes=num_bytes)
-        image.note(width=width, height=height)
+        image.note(width=width, height=height, lost=LOST_SEP.join(lost))
 
     def _row(self, image: "_InFlight") -> Record:
         row = image.finished_row()

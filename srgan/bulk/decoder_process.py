@@ -35,6 +35,7 @@ class Request:
     """Memory that decoding may take on top of what the process holds already."""
     alarm_s: int
     """Time limit after which the kernel ends the process."""
+    salvage: bool
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
             return
         _limit(request)
         try:
-            photo = decode(data, max_pixels=request.max_pixels)
+            photo = decode(data, max_pixels=request.max_pixels, salvage=request.salvage)
         except ImageError as error:
             write_error(answers, error)
         except MemoryError:

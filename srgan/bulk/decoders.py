@@ -40,7 +40,7 @@ _CODE = "from srgan.bulk.decoder_process import main; main()"
 class Decode(Protocol):
     """`srgan.images.decode`, or the same in another process."""
 
-    def __call__(self, data: bytes, *, max_pixels: int) -> Photo:
+    def __call__(self, data: bytes, *, max_pixels: int, salvage: bool) -> Photo:
         """Return the photo, or raise an `ImageError` with the reason."""
 
 
@@ -82,15 +82,15 @@ class Decoders:
     ) -> None:
         self.close()
 
-    def decode(self, data: bytes, *, max_pixels: int) -> Photo:
+    def decode(self, data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
         """Decode as `srgan.images.decode` does; more reasons are ``crashed`` and ``timed_out``."""
         try:
-            return self._ask(data, min(max_pixels, _SMALL_PIXELS))
+            return self._ask(data, min(max_pixels, _SMALL_PIXELS), salvage)
         except ImageError as error:
             if error.reason != "too_large" or max_pixels <= _SMALL_PIXELS:
                 raise
         with self._alone:
-            return self._ask(data, max_pixels)
+            return self._ask(data, max_pixels, salvage)
 
     def close(self) -> None:
         """End the processes, even while they work."""
@@ -101,10 +101,10 @@ class Decoders:
         """Ids of the processes that are running."""
         return [pid for each in self._all if (pid := each.pid) is not None]
 
-    def _ask(self, data: bytes, max_pixels: int) -> Photo:
+    def _ask(self, data: bytes, max_pixels: int, salvage: bool) -> Photo:
         decoder = self._idle.get()
         try:
-            return decoder.decode(data, max_pixels)
+            return decoder.decode(data, max_pixels, salvage)
         finally:
             self._idle.put(decoder)
 
@@ -122,12 +122,13 @@ class _Decoder:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
-    def decode(self, data: bytes, max_pixels: int) -> Photo:
+    def decode(self, data: bytes, max_pixels: int, salvage: bool) -> Photo:
         request = Request(
             size_bytes=len(data),
             max_pixels=max_pixels,
             memory_bytes=_BYTES_PER_PIXEL * max_pixels + 2 * len(data) + _SPARE_BYTES,
             alarm_s=int(self._limit_s) + _ORPHAN_S,
+            salvage=salvage,
         )
         process = self._sent(request, data)
         late = threading.Event()

@@ -5,8 +5,8 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -19,7 +19,13 @@ from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, rerouted
 from srgan.bulk.run import Stamp
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import ImageError
-from srgan.images.files import MAX_PIXELS, file_format, read_bytes, size_bytes, write_photo
+from srgan.images.files import (
+    MAX_PIXELS,
+    FileResult,
+    read_bytes,
+    size_bytes,
+    write_photo,
+)
 from srgan.images.photo import Photo
 from srgan.inference.engine import Engine
 from srgan.readable import printable
@@ -110,42 +116,48 @@ class FileUpscaler:
     engine: Engine
     decode: Decode
     sizing: Sizing
+    output_format: str
+    """``same`` is the format of the photo itself, whatever its suffix says."""
     oversize: Oversize
     jpeg_quality: int
     jpeg_subsampling: str
+    compression: int
+    salvage: bool
     existing: Existing
-    kept: list[Path] = field(default_factory=list)
-    """Results that an earlier run had made."""
 
-    def __call__(self, source: Path, target: Path) -> Path:
-        """Write the result to `target`, or beside it if it cannot be written in that format.
+    def __call__(
+        self, source: Path, target: Path, share: Callable[[float], object] = lambda done: None
+    ) -> FileResult:
+        """Write the result to `target`, or beside it if it cannot be written in its format.
 
-        Returns where the result is. `ImageError`, before the network runs, for a photo that cannot
-        be read or written, and for a result that must not be written over.
+        Returns where the result is and what it lost; `share` is told how much of the work is done.
+        `ImageError`, before the network runs, for a photo that cannot be read or written, and for a
+        result that must not be written over.
         """
         if self._keeps(source, target):
-            return target
+            return FileResult(target, kept=True)
         photo = self.read(source)
-        wanted = file_format(target) or photo.format
+        wanted = photo.format if self.output_format == "same" else self.output_format
         format = target_format(photo, wanted, self.oversize, self.sizing)
         if format != wanted:
             target = target.with_name(rerouted(target.name, format))
             if self._keeps(source, target):
-                return target
-        write_photo(
+                return FileResult(target, kept=True)
+        lost = write_photo(
             target,
-            self.sizing.fitted(self.engine.upscale_photo(photo), photo),
+            self.sizing.fitted(self.engine.upscale_photo(photo, share), photo),
             format=format,
             jpeg_quality=self.jpeg_quality,
             jpeg_subsampling=self.jpeg_subsampling,
+            compression=self.compression,
             before=lambda draft: self.existing.describe(source, target, draft),
         )
-        return target
+        return FileResult(target, lost)
 
     def read(self, source: Path) -> Photo:
         """Read the photo in its own depth and with all its pages; `ImageError` with the reason."""
         check_file_size(size_bytes(source), MAX_PIXELS)
-        return self.decode(read_bytes(source), max_pixels=MAX_PIXELS)
+        return self.decode(read_bytes(source), max_pixels=MAX_PIXELS, salvage=self.salvage)
 
     def fate(self, source: Path, target: Path) -> Literal["todo", "kept", "refused"]:
         """Tell what would happen to a photo, by the result that may exist already."""
@@ -156,12 +168,9 @@ class FileUpscaler:
 
     def _keeps(self, source: Path, target: Path) -> bool:
         try:
-            keeps = self.existing.keeps(source, target)
+            return self.existing.keeps(source, target)
         except FileNotFoundError as error:
             raise ImageError("unreadable", str(error)) from error
-        if keeps:
-            self.kept.append(target)
-        return keeps
 
 
 def stamp_of_files(generator: "Generator", *settings: object) -> Stamp:
@@ -173,7 +182,7 @@ def stamp_of_files(generator: "Generator", *settings: object) -> Stamp:
     found = hashlib.sha256(config.encode())
     for name, tensor in sorted(generator.state_dict().items()):
         found.update(name.encode())
-        found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        found.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     kind = type(generator).__name__
     return Stamp(
         model=f"{kind} ×{generator.scale}@{found.hexdigest()[:16]}",
@@ -181,21 +190,29 @@ def stamp_of_files(generator: "Generator", *settings: object) -> Stamp:
     )
 
 
-def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Forecast:
+def forecast_files(
+    files: list[tuple[Path, Path]],
+    folder: Path,
+    upscaler: FileUpscaler,
+    progress: Callable[[float, float], object] = lambda done, total: None,
+) -> Forecast:
     """Forecast time and bytes from a few of the photos; the engine upscales a small part of each.
 
-    `files` are photos and the paths of their results; those that are kept or refused are counted
-    apart. `ConfigError` if that disk is too small.
+    `files` are photos and the paths of their results in `folder`; those that are kept or refused
+    are counted apart. `progress` is told how many of how many photos are measured. `ConfigError` if
+    that disk is too small.
     """
-    destination = str(files[0][1].parent.absolute())
+    destination = str(folder.absolute())
     fates = Counter[str]()
-    todo = []
+    todo = list[Path]()
     for path, target in files:
         fate = upscaler.fate(path, target)
         fates[fate] += 1
-        todo += [(path, target)] if fate == "todo" else []
+        todo += [path] if fate == "todo" else []
     measured = Throughput(measured_on="a few of the photos")
-    for path, target in spread(todo, len(todo)):
+    sample = list(spread(todo, len(todo)))
+    for number, path in enumerate(sample):
+        progress(number, len(sample))
         try:
             measured += Throughput(source_bytes=size_bytes(path))
             photo = upscaler.read(path)
@@ -205,14 +222,15 @@ def forecast_files(files: list[tuple[Path, Path]], upscaler: FileUpscaler) -> Fo
         engine = upscaler.engine
         num_bytes = encoded_bytes(
             photo,
-            format=file_format(target) or photo.format,
+            format=upscaler.output_format,
             jpeg_quality=upscaler.jpeg_quality,
+            compression=upscaler.compression,
             sizing=upscaler.sizing,
         )
         computed = engine.scale**2 * sum(page.num_pixels for page in (photo, *photo.pages)) / 1e6
         seconds = computed / _megapixels_per_s(engine, middle(photo))
         measured += Throughput(output_bytes=num_bytes, megapixels=megapixels, upscale_s=seconds)
-    sizes = [path.stat().st_size for path, _ in todo if path.is_file()]
+    sizes = [path.stat().st_size for path in todo if path.is_file()]
     forecast = Forecast(
         num_todo=len(todo),
         todo_bytes=sum(sizes),

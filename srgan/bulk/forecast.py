@@ -136,9 +136,13 @@ def measure_some(items: Iterable[Item], run: BulkRun, decode: Decode, scale: int
         if data is None:
             continue
         try:
-            photo = decode(data, max_pixels=config.max_pixels)
+            photo = decode(data, max_pixels=config.max_pixels, salvage=config.salvage)
             size_bytes = encoded_bytes(
-                photo, format=config.output_format, jpeg_quality=config.jpeg_quality, sizing=sizing
+                photo,
+                format=config.output_format,
+                jpeg_quality=config.jpeg_quality,
+                compression=config.compression,
+                sizing=sizing,
             )
         except ImageError:
             continue
@@ -160,16 +164,19 @@ def middle(photo: Photo) -> NDArray[np.uint8]:
     return to_8_bits(np.ascontiguousarray(photo.pixels[top : top + _CROP, left : left + _CROP]))
 
 
-def encoded_bytes(photo: Photo, *, format: str, jpeg_quality: int, sizing: Sizing) -> int:
+def encoded_bytes(
+    photo: Photo, *, format: str, jpeg_quality: int, compression: int, sizing: Sizing
+) -> int:
     """Estimate the bytes of a photo's output by its middle, enlarged by bicubic.
 
     `ImageError` for a photo whose output would have a size out of bounds.
     """
     crop = middle(photo)
     body = encode(
-        Photo(imresize(crop, scale=sizing.model_scale)),
+        Photo(imresize(crop, scale=sizing.model_scale), is_lossless=photo.is_lossless),
         format=own_format(photo) if format in ("same", photo.format) else format,
         jpeg_quality=jpeg_quality,
+        compression=compression,
     )
     bytes_per_pixel = len(body) / (crop.shape[0] * crop.shape[1] * sizing.model_scale**2)
     return int(photo.pixels.itemsize * bytes_per_pixel * sizing.num_pixels(photo))

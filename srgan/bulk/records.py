@@ -25,6 +25,7 @@ from srgan.refs import Sums
 
 Outcome = Literal["done", "skipped", "failed", "passed_over"]
 
+LOST_SEP = "; "
 NOT_A_PHOTO = "not_a_photo"
 """Reason of what is passed over."""
 
@@ -57,6 +58,8 @@ class Record:
     reason: str = ""
     """Short stable name of the failure, such as ``truncated``."""
     detail: str = ""
+    lost: str = ""
+    """Names of what the source has and the output does not, separated by ``; ``."""
     width: int = 0
     """Width and height of the output in pixels; 0 unless done."""
     height: int = 0
@@ -68,6 +71,8 @@ class Record:
 
 
 _TYPES: dict[Any, Any] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_NEWEST = "lost"
+"""A column that parts of earlier releases do not have."""
 _SCHEMA = pa.schema(
     [pa.field(f.name, _TYPES.get(f.type, pa.string()), nullable=False) for f in fields(Record)]
 )
@@ -78,6 +83,7 @@ def to_parquet(records: Iterable[Record]) -> bytes:
     rows = [asdict(record) for record in records]
     for row in rows:
         row["detail"] = _valid(row["detail"][:_MAX_DETAIL_CHARS])
+        row["lost"] = row["lost"][:_MAX_DETAIL_CHARS]
     buffer = BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), buffer, compression="zstd")
     return buffer.getvalue()
@@ -131,7 +137,11 @@ def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:
 
 def _read(data: bytes, key: str, names: list[str]) -> pa.Table:
     try:
-        return pq.read_table(BytesIO(data), columns=names).select(names)
+        is_whole = _NEWEST in names
+        table = pq.read_table(BytesIO(data), columns=None if is_whole else names)
+        if is_whole and _NEWEST not in table.column_names:
+            table = table.append_column(_NEWEST, pa.array([""] * table.num_rows))
+        return table.select(names)
     except (pa.ArrowException, KeyError) as error:
         raise DataError(
             f"{key} is not a readable part of upscaling records ({error}); "
@@ -145,6 +155,8 @@ class Tally(Sums):
     num_done: int = 0
     num_skipped: int = 0
     num_failed: int = 0
+    num_lossy: int = 0
+    """Outputs that do not have everything that their sources have."""
     num_passed_over: int = 0
     """Keys that are not photos; they count neither as done nor as failed."""
     input_bytes: int = 0
@@ -153,6 +165,8 @@ class Tally(Sums):
     seconds: dict[str, float] = Field(default_factory=dict)
     """Summed over images by stage of the work; stages overlap, so this exceeds the wall time."""
     reasons: dict[str, int] = Field(default_factory=dict)
+    losses: dict[str, int] = Field(default_factory=dict)
+    """How many outputs lost what, by name."""
     failures: dict[str, str] = Field(default_factory=dict)
     """The first failed keys with error class, reason and detail."""
     passed_over: tuple[str, ...] = ()
@@ -175,6 +189,7 @@ def tally(records: Iterable[Record]) -> Tally:
         num_done=len(done),
         num_skipped=sum(row.outcome == "skipped" for row in rows),
         num_failed=len(failed),
+        num_lossy=sum(bool(row.lost) for row in done),
         num_passed_over=len(others),
         passed_over=tuple(others[:MAX_NAMED]),
         input_bytes=sum(row.source_bytes for row in done),
@@ -185,6 +200,7 @@ def tally(records: Iterable[Record]) -> Tally:
             for stage in ("read", "decode", "upscale", "encode", "write")
         },
         reasons=dict(Counter(row.reason for row in failed)),
+        losses=dict(Counter(name for row in done if row.lost for name in row.lost.split(LOST_SEP))),
         failures={
             row.source_key: f"{row.error} {row.reason}: {row.detail}" for row in failed[:MAX_NAMED]
         },

@@ -53,8 +53,12 @@ class BulkRun:
 def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
     """Make a stamp of what decides the bytes of an output; tiles and batches do not.
 
-    `oversize` decides where the bytes go; outputs that fit are the same with any.
+    `oversize` decides where the bytes go; outputs that fit are the same with any. Options that came
+    later count only if they are not at their defaults, so that outputs of earlier releases count.
     """
+    default = UpscaleConfig()
+    later = {name: getattr(config, name) for name in ("compression", "salvage")}
+    changed = {name: value for name, value in later.items() if value != getattr(default, name)}
     return Stamp(
         model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",
         config_digest=config_digest(
@@ -64,5 +68,6 @@ def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
             config.precision,
             config.scale,
             config.size,
+            *([changed] if changed else []),
         ),
     )

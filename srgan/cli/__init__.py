@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from srgan.cli.console import Commands, complain
 from srgan.cli.gc import gc
 from srgan.cli.models import models_app
 from srgan.cli.mos import mos_app
@@ -17,11 +18,14 @@ from srgan.cli.photos import degrade, evaluate, upscale
 from srgan.cli.stack import demo, stack_app
 from srgan.cli.trace import trace
 from srgan.cli.weights import export, import_weights, weights_app
-from srgan.errors import SrganError
+from srgan.errors import ConfigError, SrganError
 from srgan.recipes import RECIPES, get_recipe
 
+_USAGE = 2
+"""Exit status of typer too, when it refuses an option."""
 
-class _App(typer.Typer):
+
+class _App(Commands):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Show errors that this project raises on purpose as messages, not as tracebacks."""
         for stream in (sys.stdout, sys.stderr):
@@ -31,8 +35,30 @@ class _App(typer.Typer):
         try:
             return super().__call__(*arguments, **options)
         except SrganError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
-            sys.exit(1)
+            complain(f"error: {error}")
+            sys.exit(_USAGE if isinstance(error, ConfigError) else 1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from srgan.version import release_version
+
+        typer.echo(f"srgan {release_version()}")
+        raise typer.Exit
+
+
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the release, with a digest of its files, and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Train, evaluate, promote and run super-resolution GANs."""
 
 
 def recipes(
@@ -47,12 +73,8 @@ def recipes(
         typer.echo(f"{known:<{width}}  {(recipe.__doc__ or '').splitlines()[0]}")
 
 
-app = _App(
-    help="Train, evaluate, promote and run super-resolution GANs.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = _App("Train, evaluate, promote and run super-resolution GANs.")
+app.callback()(main)
 app.add_typer(stack_app, name="stack")
 app.add_typer(weights_app, name="weights")
 app.add_typer(models_app, name="models")

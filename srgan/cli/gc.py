@@ -1,11 +1,17 @@
 """`srgan gc`: old versions and the data that only they needed."""
 
 import time
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srgan.cli.console import AsJson, print_json, say
 from srgan.readable import size
+
+if TYPE_CHECKING:
+    from srgan.promotion.cleanup import Plan
 
 _DAY_S = 86_400
 
@@ -23,6 +29,7 @@ def gc(
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete what is listed; otherwise only list it")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List old model versions, runs and dataset versions that nothing needs; delete on request."""
     from srgan.services.prefect_runs import running_flow_runs
@@ -38,28 +45,51 @@ def gc(
         refuse_while_busy(running)
     store = open_store(settings)
     found = plan(settings, store, running, keep=keep, before=time.time() - older_than * _DAY_S)
-    rows = [
-        *(("model version", each.name, 0, each.size_bytes, "") for each in found.versions),
+    things = [
+        *(_Thing("model version", each.name, each.size_bytes) for each in found.versions),
         *(
-            (each.kind, each.name, len(each.keys), each.size_bytes, each.why)
+            _Thing(each.kind, each.name, each.size_bytes, len(each.keys), each.why)
             for each in found.waste
         ),
     ]
+    if not as_json:
+        _list(found, things, delete=delete)
+    if delete:
+        delete_all(settings, store, found, say=say if as_json else typer.echo)
+    total_bytes = sum(each.size_bytes for each in things)
+    if as_json:
+        unread = list(found.unread)
+        about = {"deleted": delete, "total_bytes": total_bytes, "kept": found.kept}
+        print_json({**about, "unread": unread, "things": things})
+    elif not things:
+        typer.echo("nothing to delete")
+    elif not delete:
+        total = f"{len(things)} things, {size(total_bytes)}"
+        typer.echo(f"{total}; delete them with `srgan gc --delete`")
+    else:
+        typer.echo(f"deleted {len(things)} things, {size(total_bytes)}")
+
+
+@dataclass(frozen=True)
+class _Thing:
+    """One thing that can go."""
+
+    kind: str
+    name: str
+    size_bytes: int
+    num_objects: int = 0
+    """Objects in the bucket; 0 for a model version, whose files MLflow keeps."""
+    why: str = ""
+
+
+def _list(found: "Plan", things: Sequence[_Thing], *, delete: bool) -> None:
     for why in found.unread:
         typer.echo(f"keeps   all runs and dataset versions: {why}")
     for name, why in found.kept.items():
         typer.echo(f"keeps   {name}: {why}")
-    for kind, name, num_objects, size_bytes, why in rows:
-        objects = f", {num_objects} objects" if num_objects else ""
+    for each in things:
+        objects = f", {each.num_objects} objects" if each.num_objects else ""
         typer.echo(
-            f"{'deletes' if delete else 'would delete'}  {kind} {name}: "
-            f"{size(size_bytes)}{objects}{'; ' if why else ''}{why}"
+            f"{'deletes' if delete else 'would delete'}  {each.kind} {each.name}: "
+            f"{size(each.size_bytes)}{objects}{'; ' if each.why else ''}{each.why}"
         )
-    total = size(sum(size_bytes for _, _, _, size_bytes, _ in rows))
-    if not rows:
-        typer.echo("nothing to delete")
-    elif not delete:
-        typer.echo(f"{len(rows)} things, {total}; delete them with `srgan gc --delete`")
-    else:
-        delete_all(settings, store, found, say=typer.echo)
-        typer.echo(f"deleted {len(rows)} things, {total}")

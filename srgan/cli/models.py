@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srgan.cli.console import AsJson, Commands, print_json, say
 from srgan.cli.services import services_for
 from srgan.errors import ConfigError
 
@@ -11,9 +12,7 @@ if TYPE_CHECKING:
     from srgan.promotion.record import VersionRecord
     from srgan.versions.services import Services
 
-models_app = typer.Typer(
-    help="Versions of registered models, and which of them is champion.", no_args_is_help=True
-)
+models_app = Commands("Versions of registered models, and which of them is champion.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A registered model")]
 Reason = Annotated[
@@ -26,22 +25,30 @@ def list_models(
     model: Annotated[
         str | None, typer.Argument(metavar="NAME", help="List the versions of this model")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List all models with their champions, or the versions of one model."""
-    from srgan.cli.tables import models_table, show_tables, versions_table
+    from srgan.cli.tables import model_json, models_table, show_tables, version_json, versions_table
 
-    with services_for(model) as services:
+    with services_for(model, say=say) as services:
         if model:
             entries = services.log(model).entries()
             versions = services.registry.versions(model)
             aliases = services.registry.aliases(model)
-            show_tables(versions_table(model, versions, aliases, entries))
+            if as_json:
+                known = [version_json(each, aliases, entries) for each in reversed(versions)]
+                print_json({"model": model, "versions": known})
+            else:
+                show_tables(versions_table(model, versions, aliases, entries))
         else:
             rows = [
                 (name, services.registry.aliases(name), services.log(name).entries())
                 for name in services.registry.names()
             ]
-            show_tables(models_table(rows))
+            if as_json:
+                print_json({"models": [model_json(*row) for row in rows]})
+            else:
+                show_tables(models_table(rows))
 
 
 @models_app.command()
@@ -49,13 +56,25 @@ def show(
     address: Annotated[
         str, typer.Argument(metavar="MODEL", help="NAME (its champion), NAME@ALIAS or NAME/VERSION")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Show where a version comes from, its figures, and the promotion log of its model."""
-    from srgan.cli.tables import figures_table, lineage_table, log_table, show_tables
+    from srgan.cli.tables import (
+        figures_table,
+        lineage_table,
+        log_table,
+        show_tables,
+        version_json,
+    )
 
-    with services_for() as services:
+    with services_for(say=say) as services:
         version = services.find(address)
         entries = services.log(version.name).entries()
+        if as_json:
+            aliases = services.registry.aliases(version.name)
+            shown = version_json(version, aliases, entries)
+            print_json({**shown, "sets": version.sets, "log": entries[::-1]})
+            return
         judges = version.trained_on_judge
         tables = [lineage_table(version)]
         if version.metrics:

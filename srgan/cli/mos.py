@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srgan.cli.console import Commands
 from srgan.cli.services import services_for
 from srgan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from srgan.promotion.opinions import Study
 
-mos_app = typer.Typer(help="Mean opinion scores of model versions.", no_args_is_help=True)
+mos_app = Commands("Mean opinion scores of model versions.")
 
 
 @mos_app.command("import")

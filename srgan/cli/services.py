@@ -1,6 +1,6 @@
 """The services that commands about registered models talk to."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def services_for(model: str | None = None) -> Iterator["Services"]:
+def services_for(
+    model: str | None = None, *, say: Callable[[str], None] = typer.echo
+) -> Iterator["Services"]:
     """Store and registry; what MLflow raises inside is a message that names its address.
 
+    `say` gets lines about what they notice, such as an alias that was left behind.
     `RegistryError` at once if MLflow does not answer or does not have a model of that name.
     """
     from srgan.services.mlflow_runs import mlflow_errors, require_answer
     from srgan.versions.services import open_services
 
-    services = open_services(typer.echo)
+    services = open_services(say)
     require_answer(services.settings)
     with mlflow_errors(explain=services.settings):
         if model and model not in (known := services.registry.names()):

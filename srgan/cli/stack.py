@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srgan.cli.console import AsJson, Commands, print_json
+
 if TYPE_CHECKING:
     from srgan.stack import Stack
+    from srgan.stack.local import ServiceStatus
 
-stack_app = typer.Typer(
-    help="Start, watch and stop the services of this machine.", no_args_is_help=True
-)
+stack_app = Commands("Start, watch and stop the services of this machine.")
 
 
 @stack_app.command()
@@ -24,7 +25,7 @@ def up() -> None:
     started = stack.up(report=typer.echo)
     if not started:
         typer.echo("everything was already running")
-    _print_services(stack)
+    _print_services(stack.status())
     typer.echo(
         'To use it in a shell   eval "$(srgan stack env)"\n'
         f"Token for Ray's page   {stack.state.ray_token_path}\n"
@@ -40,14 +41,18 @@ def down() -> None:
 
 
 @stack_app.command()
-def status() -> None:
+def status(as_json: AsJson = False) -> None:
     """Show the state of each service; exit with 1 unless all of them run."""
     stack = _stack()
-    states = _print_services(stack)
-    for name in (name for name, state in states.items() if state == "failed"):
-        typer.echo(f"\n{name} died; the last lines of {stack.log_path(name)}:")
-        typer.echo(stack.log_tail(name))
-    if set(states.values()) != {"running"}:
+    services = stack.status()
+    if as_json:
+        print_json({"home": stack.home, "services": services})
+    else:
+        _print_services(services)
+    for name in (each.name for each in services if each.state == "failed"):
+        typer.echo(f"\n{name} died; the last lines of {stack.log_path(name)}:", err=as_json)
+        typer.echo(stack.log_tail(name), err=as_json)
+    if any(each.state != "running" for each in services):
         raise typer.Exit(1)
 
 
@@ -69,7 +74,7 @@ def logs(
         os.execvp("tail", ["tail", "-n", str(lines), "-F", *paths])  # noqa: S606, S607
     for name in names:
         if len(names) > 1:
-            typer.secho(f"==> {stack.log_path(name)} <==", bold=True)
+            typer.echo(f"==> {stack.log_path(name)} <==")
         typer.echo(stack.log_tail(name, lines))
 
 
@@ -125,11 +130,9 @@ def _stack() -> "Stack":
     return Stack(Settings().home)
 
 
-def _print_services(stack: "Stack") -> dict[str, str]:
-    services = stack.status()
+def _print_services(services: "list[ServiceStatus]") -> None:
     typer.echo(f"{'service':<9}{'state':<10}{'pid':>8}  {'up':>8}  address")
     for service in services:
         pid = service.pid or "-"
         up_for = f"{service.uptime_s} s" if service.pid else "-"
         typer.echo(f"{service.name:<9}{service.state:<10}{pid:>8}  {up_for:>8}  {service.page}")
-    return {service.name: service.state for service in services}

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from srgan.measure.figures import (
     OPINION,
@@ -92,6 +92,34 @@ def versions_table(
     return table
 
 
+def model_json(name: str, aliases: Mapping[str, int], entries: Sequence[Entry]) -> dict[str, Any]:
+    """Champion, challenger and last decision of a model, for programs."""
+    last = entries[-1] if entries else None
+    return {
+        "model": name,
+        "champion": last.champion if last else None,
+        "challenger": aliases.get(CHALLENGER),
+        "aliases": aliases,
+        "last_decision": last and {"time": last.time, "reason": last.decision.reason},
+    }
+
+
+def version_json(
+    version: "VersionRecord", aliases: Mapping[str, int], entries: Sequence[Entry]
+) -> dict[str, Any]:
+    """Lineage, figures and standing of a version, for programs; what is not recorded is null."""
+    return {
+        "model": version.name,
+        "version": version.version,
+        "address": version.uri,
+        "aliases": sorted(name for name, number in aliases.items() if number == version.version),
+        "registered": version.created,
+        "standing": standing_of(version.version, entries),
+        "metrics": version.metrics,
+        **{name.replace(" ", "_"): value for name, value in _lineage(version).items()},
+    }
+
+
 def standing_of(version: int, entries: Sequence[Entry]) -> str:
     """Return the last decision about a version, in a few words."""
     for entry in reversed(entries):
@@ -112,8 +140,17 @@ def standing_of(version: int, entries: Sequence[Entry]) -> str:
 
 def lineage_table(version: "VersionRecord") -> "Table":
     """Show the record of a version: what it was made of."""
-    rows = {
-        "alias": ", ".join(sorted(version.aliases or ())) or "–",
+    rows = {"alias": ", ".join(sorted(version.aliases or ())) or "–", **_lineage(version)}
+    table = _table("", "", title=version.uri)
+    table.show_header = False
+    for title, value in rows.items():
+        if value is not None:
+            table.add_row(title, value)
+    return table
+
+
+def _lineage(version: "VersionRecord") -> dict[str, str | None]:
+    return {
         "training run": version.run,
         "pretrained run": version.pretrained_run,
         "recipe": version.recipe_name,
@@ -127,12 +164,6 @@ def lineage_table(version: "VersionRecord") -> "Table":
         "decision": version.decision,
         "rollback": version.rollback,
     }
-    table = _table("", "", title=version.uri)
-    table.show_header = False
-    for title, value in rows.items():
-        if value is not None:
-            table.add_row(title, value)
-    return table
 
 
 def figures_table(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from srgan.cli.console import AsJson, print_json, say
 from srgan.errors import ConfigError
 from srgan.report.chain import as_svg, as_text
 
@@ -22,6 +23,7 @@ def trace(
     sources: Annotated[
         bool, typer.Option("--sources", help="Also list every photo that the model was trained on")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the chain from an upscaled image to its model, runs, dataset, photos and code."""
     from srgan.services.mlflow_runs import mlflow_errors, require_answer
@@ -35,12 +37,15 @@ def trace(
     check_address(address)
     require_answer(settings)
     with mlflow_errors(explain=settings):
-        chain = find(settings, address, typer.echo)
-        typer.echo(as_text(chain))
+        tell = say if as_json else typer.echo
+        chain = find(settings, address, tell)
+        if not as_json:
+            typer.echo(as_text(chain))
         if svg:
             svg.write_text(as_svg(chain, alone=True), encoding="utf-8")
-            typer.echo(f"\ndrawn in {svg}")
-        if sources:
-            typer.echo("\nphotos:")
-            for key in source_keys(settings, address, typer.echo):
-                typer.echo(key)
+            tell(f"\ndrawn in {svg}")
+        photos = source_keys(settings, address, tell) if sources else None
+        if as_json:
+            print_json({"chain": chain, "photos": photos})
+        elif photos is not None:
+            typer.echo("\n".join(["\nphotos:", *photos]))

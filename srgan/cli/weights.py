@@ -1,45 +1,18 @@
 """`srgan weights`, `import-weights` and `export`: files of weights, in and out."""
 
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from srgan.cli.console import Commands
 from srgan.config.networks import FeatureNetwork
 from srgan.disk import write_atomically
 from srgan.errors import CheckpointError, ConfigError
 
-if TYPE_CHECKING:
-    from srgan.models.base import Generator
-
-
 _SUFFIXES = (".onnx", ".safetensors")
 """Kinds of files that `export` writes."""
-
-
-def open_generator(model: str, *, others: Iterable[str] = ()) -> "Generator":
-    """Open a generator on the CPU in eval mode: a file of ours or of others, or ``models:/…``.
-
-    `others` lists what else the command accepts, for the message of a `ConfigError`.
-    """
-    if model.startswith("models:/"):
-        from srgan.services.mlflow_models import load
-
-        return load(model)
-    file = Path(model)
-    if not file.is_file():
-        known = (*others, "a weights file", "models:/NAME@ALIAS or models:/NAME/VERSION")
-        raise ConfigError(
-            f"no model {model!r}: that file does not exist; expected {', '.join(known)}"
-        )
-    from srgan.models.foreign import import_generator
-
-    try:
-        return import_generator(file.read_bytes())
-    except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
 
 
 def check_target(target: Path) -> None:
@@ -50,9 +23,7 @@ def check_target(target: Path) -> None:
         raise ConfigError(f"the folder {target.parent} does not exist; make it first")
 
 
-weights_app = typer.Typer(
-    help="Weights of the networks behind perceptual losses and distances.", no_args_is_help=True
-)
+weights_app = Commands("Weights of the networks behind perceptual losses and distances.")
 
 
 @weights_app.command()
@@ -144,7 +115,11 @@ def export(
     if to.suffix not in _SUFFIXES:
         raise ConfigError(f"{to} must end in {' or '.join(_SUFFIXES)}")
     check_target(to)
-    generator = open_generator(model)
+    from srgan.upscaling import load
+
+    generator = load(model)
+    if generator.config is None:
+        raise ConfigError(f"{model} is an interpolation and has no weights; name a network")
     if to.suffix == ".onnx":
         from srgan.models.onnx_export import export_onnx
 

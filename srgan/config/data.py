@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from srgan.config.base import Config, Positive, Scale
+from srgan.readable import Bytes
 
 
 class DataConfig(Config):
@@ -15,7 +16,7 @@ class DataConfig(Config):
     """Side of the square HR crops in pixels. Photos smaller than that are rejected as tiny."""
     eval_share: float = Field(0.1, gt=0, lt=1)
     """Share of photos held out for evaluation, decided by a hash of their pixels."""
-    shard_bytes: Positive = 64 * 2**20
+    shard_bytes: Bytes = 64 * 2**20
     max_pixels: Positive = 200_000_000
     """Photos that declare more pixels are rejected before decoding (decompression bombs)."""
     shrunk: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()

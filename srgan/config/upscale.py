@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from srgan.config.base import Config, Positive
+from srgan.readable import Bytes
 
 SIZE_PATTERN = r"^([1-9]\d{0,5}x([1-9]\d{0,5})?|x[1-9]\d{0,5})$"
 """``4096x`` is a width, ``x2160`` a height, ``4096x2160`` a box to fit into."""
@@ -13,7 +14,7 @@ SIZE_PATTERN = r"^([1-9]\d{0,5}x([1-9]\d{0,5})?|x[1-9]\d{0,5})$"
 class UpscaleConfig(Config):
     """Options of a bulk run."""
 
-    batch_bytes: Positive = 64 * 2**20
+    batch_bytes: Bytes = 64 * 2**20
     """Approximate source bytes in a batch; one batch is one Ray job."""
     max_jobs: Positive = 2
     """Ray jobs submitted at once: as many as the cluster has CPUs (or GPUs) for them."""
@@ -24,11 +25,15 @@ class UpscaleConfig(Config):
     """Quality of JPEG, WebP, HEIC and AVIF outputs."""
     jpeg_subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:4:4"
     """Resolution of the colours in JPEG outputs."""
+    compression: int = Field(6, ge=0, le=9)
+    """Effort of PNG and TIFF outputs, which lose nothing: 0 is fastest, 9 smallest."""
+    salvage: bool = False
+    """Upscale a JPEG that ends too early as viewers show it, instead of recording it as failed."""
     scale: float | None = Field(None, ge=1, le=16)
     """Scale of the outputs. None: the model's own; bicubic makes any other from it."""
     size: Annotated[str, Field(pattern=SIZE_PATTERN)] | None = None
     """Instead of `scale`: ``4096x`` wide, ``x2160`` high, or the largest within ``4096x2160``."""
-    memory_bytes: Positive = 2 * 2**30
+    memory_bytes: Bytes = 2 * 2**30
     """Memory of a batch job's process, not counting up to 1 GiB of waiting images."""
     tile: Positive | None = None
     """Side of a tile in LR pixels, without its context; None: as large as `memory_bytes` allows."""

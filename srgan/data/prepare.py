@@ -21,6 +21,7 @@ from srgan.data.manifest import Manifest, Previous, put_table, read_previous
 from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
 from srgan.errors import DataError, ImageError
 from srgan.images import decode_in_8_bits, pixel_digest
+from srgan.images.decode import DECODING
 from srgan.keys import is_ours
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectInfo, ObjectStore
@@ -222,4 +223,5 @@ def _describe(
         num_eval_photos=num_photos["eval"],
         num_duplicates=num_usable - len(photos),
         num_rejected=len(sources) - num_usable,
+        decoding=DECODING,
     )

@@ -2,12 +2,12 @@
 
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from srgan.errors import ConfigError, ImageError
-from srgan.images import decode_in_8_bits, encode
+from srgan.images import Photo, decode_in_8_bits, encode
 from srgan.images.entries import FORMATS
 from srgan.resize.arrays import imresize
 from srgan.storage import ObjectStore
@@ -113,6 +113,7 @@ def small_versions(photos: dict[str, Path]) -> dict[str, bytes]:
             continue  # the prepare flow records it with its reason
         scale = min(0.25, _SMALL_SIDE / max(photo.pixels.shape[:2]))
         pixels = imresize(photo.rgb, scale=scale)
-        tiny = replace(photo, pixels=pixels, alpha=None, icc_profile=None, exif=None, format="png")
-        small[f"{Path(name).with_suffix('')}.png"] = encode(tiny, format="png", jpeg_quality=92)
+        small[f"{Path(name).with_suffix('')}.png"] = encode(
+            Photo(pixels), format="png", jpeg_quality=92
+        )
     return small

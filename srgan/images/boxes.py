@@ -7,6 +7,7 @@ from typing import NamedTuple
 from srgan.errors import ImageError
 from srgan.images.containers import check_size
 
+_NOT_IMAGES = (b"Exif", b"mime", b"uri ")
 _MAX_BOXES = 100_000
 _IN_FILE = 0
 """How a place is given: from the beginning of the file."""
@@ -38,15 +39,47 @@ class Declared:
     own: dict[int, list[int]] = field(default_factory=dict)
     """Numbers of the properties of each item, from 1."""
     is_premultiplied: bool = False
+    attached: dict[int, bytes] = field(default_factory=dict)
+    """Items that belong to others, by the kind of reference: ``auxl``, ``thmb``."""
+    has_video: bool = False
 
     def find(self, kind: bytes) -> list[bytes]:
         """Contents of the primary image's properties of one kind; else those of its first part."""
         for item in (self.primary, *self.parts.get(self.primary, ())[:1]):
-            numbers = (n for n in self.own.get(item, ()) if 0 < n <= len(self.properties))
-            found = [self.properties[number - 1] for number in numbers]
+            found = self._properties(item)
             if contents := [content for name, content in found if name == kind]:
                 return contents
         return []
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Names of what the file has besides the image that viewers show."""
+        parts = {part for parts in self.parts.values() for part in parts}
+        names = ["motion video"] if self.has_video else []
+        for item, kind in self.kinds.items():
+            if kind == b"tmap":
+                names.append("gain map")
+            elif kind in _NOT_IMAGES or item in (self.primary, *parts):
+                continue
+            elif self.attached.get(item) == b"auxl":
+                names += self._auxiliary(item)
+            elif item not in self.attached:
+                names.append("further images")
+        return tuple(dict.fromkeys(names))
+
+    def _auxiliary(self, item: int) -> list[str]:
+        kinds = [content for name, content in self._properties(item) if name == b"auxC"]
+        kind = kinds[0].lower() if kinds else b""
+        if any(end in kind for end in (b":alpha", b"auxid:1\0")):
+            return []
+        if b"gainmap" in kind:
+            return ["gain map"]
+        is_depth = any(end in kind for end in (b":depth", b"auxid:2\0"))
+        return ["depth map"] if is_depth else ["auxiliary images"]
+
+    def _properties(self, item: int) -> list[tuple[bytes, bytes]]:
+        numbers = (n for n in self.own.get(item, ()) if 0 < n <= len(self.properties))
+        return [self.properties[number - 1] for number in numbers]
 
     @property
     def is_gray(self) -> bool:
@@ -78,10 +111,11 @@ def declared(data: bytes, max_pixels: int) -> Declared:
     `ImageError` if it is ``truncated``, ``corrupt``, ``too_large`` or an animation
     (``unsupported``).
     """
-    meta, is_sequence = None, False
+    meta, is_sequence, has_video = None, False, False
     try:
         for box in walk(data, 0, len(data)):
             is_sequence |= box.kind == b"moov"
+            has_video |= box.kind == b"mpvd"
             if box.kind == b"meta" and meta is None:
                 meta = box
     except ImageError:
@@ -92,7 +126,9 @@ def declared(data: bytes, max_pixels: int) -> Declared:
         raise ImageError("unsupported", "an image sequence; extract the image that you want")
     if meta is None:
         raise ImageError("truncated", "the box `meta` is missing, which describes the images")
-    return _meta(data, meta, max_pixels)
+    found = _meta(data, meta, max_pixels)
+    found.has_video = has_video
+    return found
 
 
 def _meta(data: bytes, meta: Box, max_pixels: int) -> Declared:
@@ -195,6 +231,8 @@ def _references(data: bytes, iref: Box, found: Declared) -> None:
         others = [reader.take(width) for _ in range(reader.take(2))]
         if box.kind == b"dimg":
             found.parts[item] = others
+        elif box.kind in (b"auxl", b"thmb"):
+            found.attached[item] = box.kind
         elif box.kind == b"prem" and item == found.primary:
             found.is_premultiplied = True
 

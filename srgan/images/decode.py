@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, deep, exif_block, icc, metadata, pixels
+from srgan.images import containers, deep, exif_block, icc, jpeg, metadata, pixels
 from srgan.images.containers import Format, RawFileError
 from srgan.images.photo import Photo
 from srgan.images.readers import READERS, Source
@@ -20,7 +20,14 @@ _SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag for the purpose of a page, and its 
 _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
-def decode(data: bytes, *, max_pixels: int) -> Photo:
+DECODING = 3
+"""To be raised when files give other pixels than before, or photos that were refused are read.
+
+Datasets then read all their photos again; those whose pixels are the same keep their crops.
+"""
+
+
+def decode(data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
     """Decode a photo of any format in `READERS` and verify that it is complete.
 
     16 bits stay 16. All pages of a TIFF and all frames of an animated WebP, GIF or PNG are kept,
@@ -30,8 +37,29 @@ def decode(data: bytes, *, max_pixels: int) -> Photo:
     before anything is allocated. Whatever the bytes, the only exception is `ImageError` with the
     reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``, ``truncated`` or
     ``corrupt``. Pillow's own limit of 179 million pixels also applies to WebP.
+
+    With `salvage`, a JPEG that ends too early is read as viewers show it, the rest gray, and says
+    so in `Photo.lost`.
     """
-    return _decode(data, max_pixels, several=True)
+    try:
+        return _decode(data, max_pixels, several=True)
+    except ImageError as error:
+        if not salvage or error.reason != "truncated" or containers.recognise(data) != "jpeg":
+            raise
+        photo = _salvaged(data, max_pixels)
+        if photo is None:
+            raise
+        return photo
+
+
+def _salvaged(data: bytes, max_pixels: int) -> Photo | None:
+    """Read a JPEG up to where it ends; None if that is before its pixels."""
+    try:
+        # At a marker libjpeg ends the picture, and goes on with what it has.
+        photo = _decode(data + jpeg.END, max_pixels, several=True)
+    except ImageError:
+        return None
+    return replace(photo, lost=("end of the file", *photo.lost))
 
 
 def decode_in_8_bits(data: bytes, *, max_pixels: int) -> Photo:
@@ -88,7 +116,9 @@ def _read(kind: Format, source: Source, max_pixels: int, *, several: bool) -> Ph
         pages.append(page)
     if kind != "tiff":
         pages = _without_idle_alpha(pages)
-        pages[0] = replace(pages[0], num_loops=_num_loops(image, kind))
+        is_lossless = pages[0].is_lossless or kind != "webp"
+        num_loops = _num_loops(image, kind)
+        pages[0] = replace(pages[0], num_loops=num_loops, is_lossless=is_lossless)
     return replace(pages[0], pages=tuple(pages[1:]))
 
 
@@ -150,19 +180,24 @@ def _numbers(image: ImageFile) -> Iterator[int]:
 
 def _page(image: ImageFile, kind: Format, source: Source) -> Photo:
     raster = READERS[kind].read(image, source)
-    exif, profile = metadata.exif(image, kind), metadata.icc_profile(image)
+    exif, profile = metadata.exif(image, kind, source.data), metadata.icc_profile(image)
     if isinstance(image, TiffImageFile):
         turn = metadata.tiff_orientation(image)
     else:
         turn = exif_block.orientation(exif) if exif else 1
+    colours = pixels.upright(raster.colours, turn)
+    carried = metadata.carried(image, kind, source.data, exif, turn, colours)
+    fitting = None if raster.was_ink else icc.fitting(profile, colours)
+    if profile and not fitting and not raster.was_ink:
+        carried["lost"] = (*carried["lost"], "ICC profile")
     return Photo(
-        pixels=pixels.upright(raster.colours, turn),
+        pixels=colours,
         alpha=None if raster.alpha is None else pixels.upright(raster.alpha, turn),
         format=kind,
         bit_depth=raster.bit_depth,
-        icc_profile=None if raster.was_ink else icc.fitting(profile, raster.colours),
-        exif=exif_block.reset_orientation(exif) if exif else None,
+        icc_profile=fitting,
         dpi=metadata.dpi(image, exif, turn),
+        **carried,
     )
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from srgan.disk import write_atomically
-from srgan.errors import DataError, ImageError, first_few
+from srgan.errors import ConfigError, DataError, ImageError, first_few
 from srgan.images.decode import decode_in_8_bits
+from srgan.images.encode import COMPRESSION
 from srgan.images.entries import (
     FOREIGN,
     FORMATS,
@@ -47,8 +48,22 @@ class FilePlan:
     """Files and folders in the source that are not photos."""
     failed: Mapping[Path, str] = field(default_factory=dict)
     """Entries of the source that cannot be read, with the reason."""
+    format: str = "same"
+    """Format of the results as it was asked for: its name, ``same`` or ``lossless``."""
     in_folder: bool = True
     """False if the destination is the file of the only result."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """Result of one photo of a plan."""
+
+    path: Path
+    """Beside the planned one if the format was too small for it."""
+    lost: tuple[str, ...] = ()
+    """Names of what the photo has and the result does not."""
+    kept: bool = False
+    """True if an earlier run had made it."""
 
 
 def find_photos(folder: Path) -> dict[str, Path]:
@@ -94,9 +109,9 @@ def plan_files(
     Relative paths are kept. `format` of the results is ``same``, a format's name, or ``lossless``
     (those that lose something become PNG). For one photo, the destination may also be a file, whose
     suffix then sets the format. A result that cannot be written in its format gets a suffix
-    appended to its name: `rerouted`, or one of `INSTEAD`. `DataError` before anything is written if
-    a path is missing, a photo would be overwritten, the destination lies in the source, or two
-    photos have the same destination.
+    appended to its name: `rerouted`, or one of `INSTEAD`. Before anything is written, `ConfigError`
+    if a path is missing, a photo would be overwritten or the destination lies in the source, and
+    `DataError` if the source holds no photos or two photos have the same destination.
     """
     if stat.S_ISDIR(mode_of(source)):
         return _plan_folder(source, destination, format, rerouted)
@@ -104,17 +119,18 @@ def plan_files(
         mode = source.stat().st_mode
     except OSError as error:
         if error.errno == errno.ENOENT and not source.is_symlink():
-            raise DataError(f"{source} does not exist") from error
+            raise ConfigError(f"{source} does not exist") from error
         raise DataError(f"{source}: unreadable: {explain(source, error)}") from error
     if not stat.S_ISREG(mode):
-        raise DataError(f"{source} is {NOT_A_FILE}")
+        raise ConfigError(f"{source} is {NOT_A_FILE}")
     named = file_format(destination)
     if named and not stat.S_ISDIR(mode_of(destination)):
         if format in _SUFFIX_OF and format != named:
-            raise DataError(f"{destination} says {named}, not {format}; leave --format out")
-        return FilePlan([_distinct(source, destination)], in_folder=False)
+            raise ConfigError(f"{destination} says {named}, not {format}; leave --format out")
+        return FilePlan([_distinct(source, destination)], format=named, in_folder=False)
     _check_folder(source, destination)
-    return FilePlan([_distinct(source, destination / _result_name(source, format))])
+    files = [_distinct(source, destination / _result_name(source, format))]
+    return FilePlan(files, format=format)
 
 
 def file_format(path: Path) -> str | None:
@@ -154,25 +170,29 @@ def write_photo(
     format: str | None = None,
     jpeg_quality: int = _JPEG_QUALITY,
     jpeg_subsampling: str = "4:4:4",
+    compression: int = COMPRESSION,
     before: Callable[[Path], None] = lambda draft: None,
-) -> None:
+) -> tuple[str, ...]:
     """Encode and write atomically; create missing folders.
 
     The format is that of the suffix unless one is named. `before` is called with the whole draft,
-    which replaces `path` afterwards. `DataError` if the file cannot be written.
+    which replaces `path` afterwards. Returns the names of what the photo's own file had and this
+    one does not. `DataError` if the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as draft:
             with draft.open("wb") as file:
-                encode_into(
+                lost = encode_into(
                     file,
                     photo,
                     format=format or file_format(path) or photo.format,
                     jpeg_quality=jpeg_quality,
                     jpeg_subsampling=jpeg_subsampling,
+                    compression=compression,
                 )
             before(draft)
+        return lost
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -182,7 +202,7 @@ def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) ->
     # Not `Path.resolve`, which fails on links that lead back to themselves.
     inside = os.path.realpath(source)
     if _is_inside(destination, inside):
-        raise DataError(
+        raise ConfigError(
             f"{destination} is {source} or lies inside it, so results would become sources; "
             "choose a folder outside"
         )
@@ -192,7 +212,7 @@ def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) ->
         name = _result_name(photo, format)
         target = destination / photo.relative_to(source).with_name(name)
         if _is_inside(target, inside):
-            raise DataError(f"the result of {photo} would be {target}, inside {source}")
+            raise ConfigError(f"the result of {photo} would be {target}, inside {source}")
         if target in taken:
             raise DataError(_both(taken[target], photo, target))
         taken[target] = photo
@@ -202,7 +222,7 @@ def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) ->
             if suffix and elsewhere in taken:
                 raise DataError(_both(photo, taken[elsewhere], elsewhere))
     files = [(photo, target) for target, photo in taken.items()]
-    return FilePlan(files, found.passed_over, found.failed)
+    return FilePlan(files, found.passed_over, found.failed, format)
 
 
 def _is_inside(path: Path, folder: str) -> bool:
@@ -211,7 +231,7 @@ def _is_inside(path: Path, folder: str) -> bool:
 
 def _check_folder(source: Path, destination: Path) -> None:
     if stat.S_ISREG(mode_of(destination)):
-        raise DataError(f"{destination} is a file; the results of {source} need a folder")
+        raise ConfigError(f"{destination} is a file; the results of {source} need a folder")
 
 
 def _result_name(photo: Path, format: str) -> str:
@@ -228,5 +248,5 @@ def _both(one: Path, other: Path, target: Path) -> str:
 
 def _distinct(source: Path, target: Path) -> tuple[Path, Path]:
     if mode_of(target) and target.samefile(source):
-        raise DataError(f"the result would overwrite {source}; choose another destination")
+        raise ConfigError(f"the result would overwrite {source}; choose another destination")
     return source, target

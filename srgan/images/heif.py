@@ -33,7 +33,12 @@ class _Heif(ImageFile):
     declared: boxes.Declared
 
     def _described(
-        self, size: tuple[int, int], *, exif: bytes | None, icc_profile: bytes | None
+        self,
+        size: tuple[int, int],
+        *,
+        exif: bytes | None,
+        icc_profile: bytes | None,
+        xmp: bytes | None,
     ) -> None:
         self._size = size
         self._mode = "RGB"  # Pillow wants one; the pixels are read elsewhere
@@ -42,6 +47,9 @@ class _Heif(ImageFile):
             block = exif if exif.startswith(EXIF_PREFIX) else EXIF_PREFIX + exif
             # The container says how to turn the picture; the EXIF only repeats it.
             self.info["exif"] = exif_block.reset_orientation(block)
+        if xmp:
+            self.info["xmp"] = xmp.rstrip(b"\0")
+        self.info["lost"] = self.declared.lost
         codes = self.declared.colour_codes
         profile = icc_profile or (profile_of(*codes) if codes else None)
         if profile:
@@ -61,7 +69,12 @@ class Heic(_Heif):
         )
         self.image = found[found.primary_index]
         info: dict[str, Any] = self.image.info
-        self._described(self.image.size, exif=info.get("exif"), icc_profile=info.get("icc_profile"))
+        self._described(
+            self.image.size,
+            exif=info.get("exif"),
+            icc_profile=info.get("icc_profile"),
+            xmp=info.get("xmp"),
+        )
 
 
 class Avif(_Heif):
@@ -81,12 +94,13 @@ class Avif(_Heif):
         self.image = load(primary) if primary else image
         found = {
             name: self.image.get(f"{name}-data") if self.image.get_typeof(f"{name}-data") else None
-            for name in ("exif", "icc-profile")
+            for name in ("exif", "icc-profile", "xmp")
         }
         self._described(
             (self.image.width, self.image.height),
             exif=found["exif"],
             icc_profile=found["icc-profile"],
+            xmp=found["xmp"],
         )
 
 
@@ -143,6 +157,7 @@ def write_heic(photo: Photo, quality: int, subsampling: str) -> bytes:
         enc_params={"preset": _HEVC_PRESET},
         exif=photo.exif,
         icc_profile=photo.icc_profile,
+        xmp=photo.xmp,
     )
     return target.getvalue()
 
@@ -154,9 +169,10 @@ def write_deep_avif(photo: Photo, quality: int, subsampling: str) -> bytes:
     height, width, num_channels = channels.shape
     image = vips().Image.new_from_memory(channels.data, width, height, num_channels, "ushort")
     image = image.copy(interpretation="rgb16" if num_channels > 2 else "grey16")
-    for name, content in (("exif-data", photo.exif), ("icc-profile-data", photo.icc_profile)):
+    metadata = {"exif": photo.exif, "icc-profile": photo.icc_profile, "xmp": photo.xmp}
+    for name, content in metadata.items():
         if content:
-            image.set_type(vips().GValue.blob_type, name, content)
+            image.set_type(vips().GValue.blob_type, f"{name}-data", content)
     result: bytes = image.heifsave_buffer(
         compression="av1",
         Q=quality,

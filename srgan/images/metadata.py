@@ -1,9 +1,11 @@
-"""Read a photo's metadata: EXIF, ICC profile, dpi.
+"""Read a photo's metadata: EXIF, ICC profile, dpi, and what only some formats have.
 
 Damaged metadata is left out; it never makes a photo fail.
 """
 
+import io
 import math
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -21,23 +23,32 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
-from srgan.images import exif_block
+from srgan.images import exif_block, geotiff, jpeg, photoshop, png, webp, xmp
 from srgan.images.containers import Format
+from srgan.images.directories import Directory, read_page, write_block
 from srgan.images.exif_block import EXIF_PREFIX
+from srgan.images.photo import Samples, to_8_bits
 from srgan.images.tiff_values import TiffDirectories
 
 _CM_PER_INCH = 2.54
 _CENTIMETRES = 3  # TIFF's number for this unit of resolution
-# A TIFF's tags are its EXIF; these describe the photo, the others describe the file.
-_DESCRIPTIVE = (
-    Base.ImageDescription,
-    Base.Make,
-    Base.Model,
-    Base.Software,
-    Base.DateTime,
-    Base.Artist,
-    Base.Copyright,
-)
+# A TIFF's tags are its EXIF, except for those that describe its pixels, or have their own place.
+_STRUCTURE = {254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280}
+_STRUCTURE |= {281, 284, 288, 289, 290, 291, 292, 293, 297, 300, 301, 317, 318, 319, 320, 321, 322}
+_STRUCTURE |= {323, 324, 325, 332, 333, 334, 336, 337, 338, 339, 340, 341, 342, 343, 347, 512, 513}
+_STRUCTURE |= {514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532}
+_STRUCTURE |= {RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION, 286, 287}
+XMP, IPTC, _PHOTOSHOP = 700, 33723, 34377
+_ELSEWHERE = {XMP, IPTC, _PHOTOSHOP, ICCPROFILE, *geotiff.TAGS}
+_OF_THE_CAMERA = {270, 271, 272, 305, 306, 315, 33432, IFD.Exif, IFD.GPSInfo}
+_LOST_TAGS = {330: "TIFF SubIFDs", 37724: "Photoshop layers", 50844: "GeoTIFF tags"}
+"""Offsets into the file, or pixel coordinates of a kind that nothing here knows."""
+_TIFF_LONG = 4
+"""TIFF's number for unsigned 32-bit values."""
+_BMP_PROFILE = slice(70, 74)
+"""Where the newest kind of BMP says, backwards, that a profile is embedded."""
+_THUMBNAIL_SIDE = 160
+"""Longer side that cameras give a thumbnail."""
 
 _LOCK = threading.Lock()
 
@@ -90,55 +101,121 @@ def _resolution(image: ImageFile) -> tuple[Any, Any]:
     return float(tags[X_RESOLUTION]) * unit, float(tags[Y_RESOLUTION]) * unit
 
 
-def exif(image: ImageFile, kind: Format) -> bytes | None:
-    """Return the raw EXIF block with its prefix; for a TIFF, collect it from the tags."""
-    if kind == "tiff":
-        return _tiff_exif(image)
+def exif(image: ImageFile, kind: Format, data: bytes) -> bytes | None:
+    """Return the raw EXIF block with its prefix; for a TIFF, make it of the page's tags."""
+    if isinstance(image, TiffImageFile):
+        tags = without_structure(read_page(data, image.tag_v2._offset or 0))
+        return write_block(tags) if tags else None
     if kind == "raw":
-        return _raw_exif(image)
+        return _raw_exif(data)
     block = image.info.get("exif")
     if not isinstance(block, bytes) or not block:
         return None
     return block if block.startswith(EXIF_PREFIX) else EXIF_PREFIX + block
 
 
-def _raw_exif(image: ImageFile) -> bytes | None:
-    """Collect the EXIF of a raw file from the tags of the TIFF that most of them are."""
+def _raw_exif(data: bytes) -> bytes | None:
+    """Make EXIF of the tags of a raw file, most of which are TIFFs, without those of the sensor."""
     try:
-        assert image.fp is not None
-        image.fp.seek(0)
-        return _tiff_exif(TiffDirectories(image.fp))
-    except Exception:  # as in `_tiff_exif`
+        tags = read_page(data, TiffDirectories(io.BytesIO(data)).tag_v2._offset or 0)
+        kept = {number: tag for number, tag in tags.items() if number in _OF_THE_CAMERA}
+        return write_block(kept) if kept else None
+    except Exception:  # as below
         return None
 
 
-def _tiff_exif(image: ImageFile) -> bytes | None:
-    kept = Image.Exif()
+def without_structure(tags: Directory) -> Directory:
+    """Leave out what describes the pixels of a TIFF's page, or has its own place in a `Photo`."""
+    left_out = {*_STRUCTURE, *_ELSEWHERE, *_LOST_TAGS}
+    return {number: tag for number, tag in tags.items() if number not in left_out}
+
+
+def carried(
+    image: ImageFile, kind: Format, data: bytes, block: bytes | None, turn: int, pixels: Samples
+) -> dict[str, Any]:
+    """Read all fields of `Photo` that only some formats have, and EXIF from its `block`.
+
+    `pixels` (H, W, 3) or (H, W) are upright; `turn` is the orientation 1 … 8 that was applied.
+    What describes the stored pixels is turned like them.
+    """
+    found: dict[str, Any] = {"described": pixels.shape[:2], "lost": ()}
     try:
-        tags = image.getexif()
-        for tag in _DESCRIPTIVE:
-            if tag in tags:
-                kept[tag] = tags[tag]
-        for directory in (IFD.Exif, IFD.GPSInfo):
-            entries = tags.get_ifd(directory)
-            if entries:
-                kept[directory] = entries
-        return kept.tobytes() if len(kept) else None
-    # As in `decode`: Pillow's parser may raise anything on damaged tags; the photo is still fine.
+        if isinstance(image, TiffImageFile):
+            found |= _carried_by_tiff(image, turn)
+        elif image.tell() == 0:  # the others have it once, not for every frame
+            found |= _carried_once(image, kind, data)
+    # Pillow's parser may raise anything on damaged tags; the photo is still fine.
     except Exception:
-        return None
+        found["lost"] = ("damaged metadata",)
+    if block is not None and kind != "tiff":
+        block = exif_block.reset_orientation(block)
+        if turn != 1:
+            block = exif_block.turned(block, turn, *pixels.shape[:2])
+            drawn = exif_block.with_thumbnail(block, lambda: _thumbnail(pixels))
+            if len(block) <= jpeg.LARGEST_SEGMENT < len(drawn):
+                drawn = exif_block.without_thumbnail(block)
+                found["lost"] = (*found["lost"], "EXIF thumbnail")
+            block = drawn
+    if found.get("xmp"):
+        packet = xmp.upright(found["xmp"])
+        found["xmp"] = packet if turn == 1 else xmp.without_thumbnails(packet)
+    return found | {"exif": block}
 
 
-def as_tiff_tags(block: bytes) -> Image.Exif:
-    """Parse an EXIF block to TIFF tags for writing; empty if it is damaged."""
-    tags = Image.Exif()
-    try:
-        with without_warnings():
-            tags.load(block)
-            tags.tobytes()
-    except Exception:  # as above
-        return Image.Exif()
-    return tags
+def _carried_once(image: ImageFile, kind: Format, data: bytes) -> dict[str, Any]:
+    if kind == "jpeg":
+        found = jpeg.read(data)
+        return {
+            "xmp": xmp.of_one_image(found.xmp) if found.xmp and found.has_more else found.xmp,
+            "xmp_extension": found.xmp_extension,
+            "iptc": found.iptc,
+            "comments": found.comments,
+            "lost": found.lost,
+        }
+    if kind == "png":
+        return png.read(data)._asdict()
+    if kind == "bmp":
+        return {"lost": ("ICC profile",) if data[_BMP_PROFILE] == b"DEBM" else ()}
+    if kind in ("heic", "avif"):
+        return {"xmp": image.info.get("xmp"), "lost": image.info["lost"]}
+    return webp.read(data)._asdict() if kind == "webp" else {}
+
+
+def _carried_by_tiff(image: TiffImageFile, turn: int) -> dict[str, Any]:
+    tags = image.tag_v2
+    lost = [name for tag, name in _LOST_TAGS.items() if tag in tags]
+    geo = geotiff.read(tags)
+    if geo and turn != 1:
+        geo = ()
+        lost.append("GeoTIFF tags")
+    resources = photoshop.read(_tiff_bytes(image, _PHOTOSHOP) or b"")
+    if Base.MakerNote in image.getexif().get_ifd(IFD.Exif):
+        lost.append("EXIF maker note")
+    return {
+        "xmp": _tiff_bytes(image, XMP),
+        "iptc": _tiff_bytes(image, IPTC) or resources.iptc,
+        "geo": geo,
+        "lost": (*lost, *resources.lost),
+    }
+
+
+def _tiff_bytes(image: TiffImageFile, tag: int) -> bytes | None:
+    """Read a tag of bytes, which some programs declare as numbers of 32 bits."""
+    tags = image.tag_v2
+    value = tags.get(tag)
+    if tags.tagtype.get(tag) == _TIFF_LONG:
+        numbers = value if isinstance(value, tuple) else (value,)
+        order = "<" if tags.prefix == b"II" else ">"
+        value = struct.pack(f"{order}{len(numbers)}I", *numbers)
+    return value if isinstance(value, bytes) and value else None
+
+
+def _thumbnail(pixels: Samples) -> bytes:
+    image = Image.fromarray(to_8_bits(pixels))
+    image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
+    target = io.BytesIO()
+    image.save(target, "jpeg")
+    return target.getvalue()
 
 
 def tiff_orientation(image: TiffImageFile) -> int:

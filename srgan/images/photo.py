@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from srgan.images.geotiff import GeoTag
+
 Samples = NDArray[Any]
 """Pixel values in uint8 or uint16; both use their whole range."""
 
@@ -40,6 +42,23 @@ class Photo:
     exif: bytes | None = None
     """EXIF block; its orientation is 1, because the pixels are upright."""
     dpi: tuple[float, float] | None = None
+    xmp: bytes | None = None
+    xmp_extension: bytes | None = None
+    """Second XMP packet of a JPEG, to which the first one points."""
+    iptc: bytes | None = None
+    """IPTC records, as in a TIFF's tag 33723."""
+    comments: tuple[bytes, ...] = ()
+    """Comments of a JPEG."""
+    chunks: tuple[tuple[str, bytes], ...] = ()
+    """Name and content of a PNG's chunks about its colours, and of its texts."""
+    geo: tuple[GeoTag, ...] = ()
+    """GeoTIFF tags: where the picture lies."""
+    described: tuple[int, int] | None = None
+    """Height and width that EXIF, XMP and `geo` speak of; None if it is those of `pixels`."""
+    is_lossless: bool = False
+    """True for a WebP whose pixels were compressed without loss."""
+    lost: tuple[str, ...] = ()
+    """Names of what the file has and this photo does not."""
     pages: tuple["Photo", ...] = ()
     """Further pages of a TIFF or further frames of an animation."""
     duration_ms: int | None = None

@@ -1,7 +1,9 @@
-"""Chunks of PNG files: leave out those that are not read, read a profile, write 16-bit files."""
+"""Chunks of PNG files: read and write metadata, and write 16-bit files."""
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +23,18 @@ _RESOLUTION, _RESOLUTION_BYTES = b"pHYs", 9
 _LARGEST_PROFILE = 16 * 2**20
 """A JPEG has room for as much."""
 _DEFLATE = 0
+COLOURS = {"cICP": 4, "mDCV": 24, "mDCv": 24, "cLLI": 8, "cLLi": 8, "sRGB": 1, "gAMA": 4}
+COLOURS |= {"cHRM": 32}
+"""Chunks that say how the numbers are shown, and their bytes; two have an older name too."""
+TEXTS = ("tEXt", "zTXt", "iTXt")
+_OF_THE_FILE = {*_READ, _PROFILE, _RESOLUTION, b"hIST", b"sBIT", b"sPLT", b"tIME", b"iDOT"}
+_OF_THE_FILE |= {b"acTL", b"fcTL", b"fdAT"}
+"""Read, or about how and when this file was written."""
+_MOST_NAMED = 20
+_XMP = b"XML:com.adobe.xmp\x00"
+_PLAIN_XMP = bytes(4)
+"""Not compressed, in no language, with no translated name."""
+_LARGEST_XMP = 16 * 2**20
 _INCHES_PER_METRE = 1 / 0.0254
 
 
@@ -46,10 +60,46 @@ def profile(data: bytes) -> bytes | None:
     return None
 
 
-def _unpacked(packed: bytes) -> bytes | None:
+class Carried(NamedTuple):
+    """Metadata of a PNG besides EXIF, resolution and profile."""
+
+    xmp: bytes | None
+    chunks: tuple[tuple[str, bytes], ...]
+    """Name and content of chunks about colours, and of texts."""
+    lost: tuple[str, ...]
+
+
+def read(data: bytes) -> Carried:
+    """Read a complete file that `check_png` has checked."""
+    xmp: bytes | None = None
+    chunks: list[tuple[str, bytes]] = []
+    lost: list[str] = []
+    seen: set[str] = set()
+    for kind, begin, end in _chunks(data):
+        name, body = kind.decode("latin-1"), data[begin + 8 : end - 4]
+        is_first = name not in seen
+        seen.add(name)
+        if kind == b"iTXt" and body.startswith(_XMP) and xmp is None:
+            xmp = _xmp(body[len(_XMP) :])
+        elif name in TEXTS or (COLOURS.get(name) == len(body) and is_first):
+            chunks.append((name, body))
+        elif kind not in _OF_THE_FILE and is_first and len(lost) < _MOST_NAMED:
+            lost.append(f"PNG chunk {name}" if kind.isalpha() else "PNG chunk")
+        elif kind == _PROFILE and profile(data) is None:
+            lost.append("ICC profile")
+    return Carried(xmp, tuple(chunks), tuple(lost))
+
+
+def _xmp(text: bytes) -> bytes | None:
+    """Read a text after its name: whether it is compressed and how, two more names, the packet."""
+    is_packed, (*_, packet) = text[:1] == b"\x01", text[2:].split(b"\x00", 2)
+    return _unpacked(packet, _LARGEST_XMP) if is_packed else packet or None
+
+
+def _unpacked(packed: bytes, most: int = _LARGEST_PROFILE) -> bytes | None:
     unpacking = zlib.decompressobj()
     try:
-        result = unpacking.decompress(packed, _LARGEST_PROFILE)
+        result = unpacking.decompress(packed, most)
     except zlib.error:
         return None
     return result if unpacking.eof else None
@@ -65,11 +115,8 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         begin = end
 
 
-def write_deep_png(photo: Photo, dpi: tuple[float, float] | None) -> bytes:
-    """Encode a 16-bit photo, which Pillow cannot; profile and EXIF are kept to the byte.
-
-    libvips writes the pixels. It would rewrite the EXIF, so we insert the metadata.
-    """
+def write_deep_png(photo: Photo, compression: int) -> bytes:
+    """Encode the pixels of a 16-bit photo, which Pillow cannot; libvips does."""
     values = photo.pixels if photo.pixels.ndim == 3 else photo.pixels[:, :, None]
     if photo.alpha is not None:
         values = np.dstack([values, photo.alpha])
@@ -79,30 +126,46 @@ def write_deep_png(photo: Photo, dpi: tuple[float, float] | None) -> bytes:
     )
     kind = "grey16" if num_channels < 3 else "rgb16"
     # Compared with no filter, Paeth's makes photos a fifth smaller and takes a third more time.
-    data = image.copy(interpretation=kind).pngsave_buffer(bitdepth=16, filter="paeth", keep="none")
-    return _with_metadata(data, _metadata(photo, dpi))
+    data: bytes = image.copy(interpretation=kind).pngsave_buffer(
+        bitdepth=16, filter="paeth", keep="none", compression=compression
+    )
+    return data
 
 
-def _metadata(photo: Photo, dpi: tuple[float, float] | None) -> bytes:
-    chunks = b""
+def with_metadata(data: bytes, photo: Photo) -> bytes:
+    """Insert everything besides the pixels after the header, where all chunks are allowed.
+
+    Profile and EXIF are kept to the byte, which libvips would rewrite.
+    """
+    rest = data[_HEADER_BYTES:]
+    if rest[4:8] == _RESOLUTION:  # libvips writes a resolution whether there is one or not
+        rest = rest[12 + _RESOLUTION_BYTES :]
+    return data[:_HEADER_BYTES] + _metadata(photo) + rest
+
+
+def _metadata(photo: Photo) -> bytes:
+    written = [_chunk(name.encode("latin-1"), body) for name, body in photo.chunks]
     if photo.icc_profile:
-        chunks += _chunk(_PROFILE, b"ICC Profile\x00\x00" + zlib.compress(photo.icc_profile))
-    if dpi:
-        per_metre = [round(value * _INCHES_PER_METRE).to_bytes(4, "big") for value in dpi]
-        chunks += _chunk(_RESOLUTION, b"".join(per_metre) + b"\x01")
+        packed = b"ICC Profile\x00\x00" + zlib.compress(photo.icc_profile)
+        written.append(_chunk(_PROFILE, packed))
+    if photo.dpi:
+        per_metre = [round(value * _INCHES_PER_METRE).to_bytes(4, "big") for value in photo.dpi]
+        written.append(_chunk(_RESOLUTION, b"".join(per_metre) + b"\x01"))
     if photo.exif:
-        chunks += _chunk(b"eXIf", photo.exif.removeprefix(EXIF_PREFIX))
-    return chunks
+        written.append(_chunk(b"eXIf", photo.exif.removeprefix(EXIF_PREFIX)))
+    if photo.xmp:
+        written.append(_chunk(b"iTXt", _XMP + _PLAIN_XMP + photo.xmp))
+    written += [_chunk(b"tEXt", b"Comment\x00" + _plain(text)) for text in photo.comments]
+    return b"".join(written)
+
+
+def _plain(text: bytes) -> bytes:
+    """Turn a comment into Latin-1 without zeros."""
+    with suppress(UnicodeDecodeError):  # not UTF-8, so Latin-1 already
+        text = text.decode().encode("latin-1", "replace")
+    return text.replace(b"\x00", b"")
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
     checksum = zlib.crc32(kind + body)
     return len(body).to_bytes(4, "big") + kind + body + checksum.to_bytes(4, "big")
-
-
-def _with_metadata(data: bytes, chunks: bytes) -> bytes:
-    """Insert `chunks` after the header, where all of them are allowed."""
-    rest = data[_HEADER_BYTES:]
-    if rest[4:8] == _RESOLUTION:  # libvips writes a resolution whether there is one or not
-        rest = rest[12 + _RESOLUTION_BYTES :]
-    return data[:_HEADER_BYTES] + chunks + rest

@@ -22,6 +22,7 @@ def shrink(photo: Photo, scale: int) -> Photo:
         pixels=_shrunk(photo.pixels, scale),
         alpha=None if photo.alpha is None else _shrunk(photo.alpha, scale),
         dpi=photo.dpi and (photo.dpi[0] / scale, photo.dpi[1] / scale),
+        described=photo.described and (height - height % scale, width - width % scale),
     )
 
 

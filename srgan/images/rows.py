@@ -4,7 +4,7 @@ Everything besides the pixels is taken from a one-pixel photo that `encode` writ
 same metadata. libvips compresses the pixels.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, BinaryIO
 
@@ -12,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.errors import ImageError
+from srgan.images import jpeg, webp
 from srgan.images.deep import vips
-from srgan.images.encode import check_writable, encode, writable_dpi
+from srgan.images.encode import COMPRESSION, check_writable, encode
+from srgan.images.losses import all_lost, held
 from srgan.images.photo import Photo, to_8_bits
 from srgan.images.spool import Plane, SpooledPhoto
-from srgan.images.tiff import tiff_parts
+from srgan.images.tiff import write_tiff
 
 _PNG_HEADER = slice(0, 33)
 """Signature and first chunk, which depend only on size and kind of the pixels."""
 _BMP_PIXELS_AT, _BMP_SIZES, _BMP_PIXEL_BYTES, _BMP_FILE_BYTES = 10, 18, 34, 2
-_WEBP_IMAGE = (b"ALPH", b"VP8 ", b"VP8L")
 _WHOLE = ("heic", "avif")
 _CHUNK_BYTES = 4 * 2**20
 _VALUES = {"uint8": "uchar", "uint16": "ushort"}
@@ -38,53 +39,68 @@ def encode_into(
     format: str,
     jpeg_quality: int,
     jpeg_subsampling: str = "4:4:4",
-) -> None:
+    compression: int = COMPRESSION,
+) -> tuple[str, ...]:
     """Encode into an empty file as `encode` does, but a `SpooledPhoto` some rows at a time.
 
     A `SpooledPhoto` is never in memory as a whole, except for WebP, HEIC and AVIF, whose encoders
     need that.
     Pixels and metadata are those of `encode`. Bytes may differ, because libvips compresses PNG,
     JPEG and WebP (it subsamples colours in both directions or not at all: 4:2:2 becomes 4:4:4).
+    Returns the names of what the photo's own file had and this one does not.
+
     Raises what `encode` raises, and ``no_space`` if the disk is full.
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
+    photo = held(photo, format)
+    options: dict[str, Any] = {
+        "format": format,
+        "jpeg_quality": jpeg_quality,
+        "jpeg_subsampling": jpeg_subsampling,
+        "compression": compression,
+    }
     try:
         by_rows = format not in _WHOLE and not (photo.pages and format == "webp")
         if isinstance(photo, SpooledPhoto) and by_rows:
-            _encode_rows(photo, file, format, jpeg_quality, jpeg_subsampling)
+            _encode_rows(photo, file, **options)
         else:
-            file.write(
-                encode(
-                    photo,
-                    format=format,
-                    jpeg_quality=jpeg_quality,
-                    jpeg_subsampling=jpeg_subsampling,
-                )
-            )
+            file.write(encode(photo, **options))
     except OSError as error:
         raise ImageError("no_space", f"the result could not be written: {error}") from error
+    return all_lost(photo)
 
 
 def _encode_rows(
-    photo: SpooledPhoto, file: BinaryIO, format: str, jpeg_quality: int, jpeg_subsampling: str
+    photo: Photo,
+    file: BinaryIO,
+    format: str,
+    jpeg_quality: int,
+    jpeg_subsampling: str,
+    compression: int,
 ) -> None:
     if format == "tiff":
-        for part in tiff_parts(photo, writable_dpi(photo), _rows):
-            file.write(part)
+        write_tiff(file, photo, _values, compression)
         return
+    assert isinstance(photo, SpooledPhoto)
     small = encode(_corner(photo), format=format, jpeg_quality=jpeg_quality)
     if format == "bmp":
         _write_bmp(photo, small, file)
     elif format == "png":
         target = _Target(file, _png_pixels_at, lambda large: _png_head(small, large))
         # The fastest filter, and as good as trying all of them for each row.
-        target.save(_image(photo).pngsave_target, filter="sub")
+        target.save(_image(photo).pngsave_target, filter="sub", compression=compression)
     elif format == "webp":
         height, width = photo.pixels.shape[:2]
-        large = _saved(_shallow(photo).webpsave_buffer, Q=jpeg_quality, keep="none")
-        file.write(_webp_file(small, large, width, height))
+        large = _saved(
+            _shallow(photo).webpsave_buffer,
+            Q=jpeg_quality,
+            lossless=photo.is_lossless,
+            exact=photo.is_lossless,
+            keep="none",
+        )
+        file.write(webp.joined(small, large, width, height))
     else:
-        target = _Target(file, _jpeg_pixels_at, lambda _: _jpeg_head(small))
+        target = _Target(file, jpeg.pixels_at, lambda _: _jpeg_head(small))
         mode = "on" if jpeg_subsampling == "4:2:0" else "off"
         target.save(_shallow(photo).jpegsave_target, Q=jpeg_quality, subsample_mode=mode)
 
@@ -184,26 +200,17 @@ def _write_bmp(photo: SpooledPhoto, small: bytes, file: BinaryIO) -> None:
     fill = -photo.pixels[0].size % 4
     size_bytes = height * (photo.pixels[0].size + fill)
     file.write(_bmp_head(small, width, height, size_bytes))
-    for rows in reversed(list(_chunks(photo))):
+    length = max(1, _CHUNK_BYTES // photo.pixels[0].nbytes)
+    for first in reversed(range(0, height, length)):
+        rows = slice(first, min(first + length, height))
         values = to_8_bits(_values(photo, rows))[::-1, :, ::-1]
         values = values.reshape(rows.stop - rows.start, -1)
         file.write(np.pad(values, ((0, 0), (0, fill))).data)
 
 
-def _chunks(photo: SpooledPhoto) -> Iterator[slice]:
-    height = photo.pixels.shape[0]
-    length = max(1, _CHUNK_BYTES // photo.pixels[0].nbytes)
-    for first in range(0, height, length):
-        yield slice(first, min(first + length, height))
-
-
-def _rows(page: Photo) -> Iterator[NDArray[Any]]:
-    assert isinstance(page, SpooledPhoto)  # either all pages of a photo are spooled, or none
-    return (_values(page, rows) for rows in _chunks(page))
-
-
-def _values(photo: SpooledPhoto, rows: slice) -> NDArray[Any]:
+def _values(photo: Photo, rows: slice) -> NDArray[Any]:
     """Read some rows as (h, W, channels), alpha last."""
+    assert isinstance(photo, SpooledPhoto)  # either all pages of a photo are spooled, or none
     colours = photo.colours.read(rows)
     colours = colours if colours.ndim == 3 else colours[:, :, None]
     if photo.opacity is None:
@@ -226,35 +233,9 @@ def _png_pixels_at(data: bytes) -> int | None:
     return None
 
 
-def _jpeg_pixels_at(data: bytes) -> int | None:
-    """Offset after the metadata segments (JFIF, EXIF, profile); None if `data` ends before it."""
-    at = 2
-    while len(data) >= at + 4:
-        if not 0xE0 <= data[at + 1] <= 0xEF:
-            return at
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
-
-
 def _jpeg_head(small: bytes) -> bytes:
     """Return the metadata segments of `small`, which precede its quantisation tables."""
-    return small[: _jpeg_pixels_at(small)]
-
-
-def _webp_file(small: bytes, large: bytes, width: int, height: int) -> bytes:
-    """Make a file with the pixels of `large` and everything else of `small`."""
-    described, pixels = dict(_riff(small)), dict(_riff(large))
-    extended = [chunks[b"VP8X"][0] for chunks in (described, pixels) if b"VP8X" in chunks]
-    body = b""
-    if extended:
-        flags = bytes([extended[0] | extended[-1], 0, 0, 0])
-        sides = b"".join((side - 1).to_bytes(3, "little") for side in (width, height))
-        body += _riff_chunk(b"VP8X", flags + sides)
-    for kind in (b"ICCP", *_WEBP_IMAGE, b"EXIF", b"XMP "):
-        chunks = pixels if kind in _WEBP_IMAGE else described
-        if kind in chunks:
-            body += _riff_chunk(kind, chunks[kind])
-    return _riff_chunk(b"RIFF", b"WEBP" + body)
+    return small[: jpeg.pixels_at(small)]
 
 
 def _bmp_head(small: bytes, width: int, height: int, size_bytes: int) -> bytes:
@@ -268,15 +249,3 @@ def _bmp_head(small: bytes, width: int, height: int, size_bytes: int) -> bytes:
     ):
         head[at : at + 4] = value.to_bytes(4, "little")
     return bytes(head)
-
-
-def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 12
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        yield data[at : at + 4], data[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2
-
-
-def _riff_chunk(kind: bytes, body: bytes) -> bytes:
-    return kind + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)

@@ -1,10 +1,8 @@
-"""Write TIFF files with 8 or 16 bits and any number of pages; Pillow supports only some of them.
+"""Write TIFF files with 8 or 16 bits and any number of pages; Pillow supports only some of them."""
 
-Pixels are not compressed, like those that Pillow writes if there is an EXIF directory.
-"""
-
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+import zlib
+from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 from PIL.TiffImagePlugin import (
@@ -16,6 +14,7 @@ from PIL.TiffImagePlugin import (
     IMAGEWIDTH,
     PHOTOMETRIC_INTERPRETATION,
     PLANAR_CONFIGURATION,
+    PREDICTOR,
     RESOLUTION_UNIT,
     ROWSPERSTRIP,
     SAMPLESPERPIXEL,
@@ -23,76 +22,126 @@ from PIL.TiffImagePlugin import (
     STRIPOFFSETS,
     X_RESOLUTION,
     Y_RESOLUTION,
-    ImageFileDirectory_v2,
 )
-from PIL.TiffTags import TAGS_V2_GROUPS
 
-from srgan.images import metadata
+from srgan.images import geotiff, metadata
+from srgan.images.directories import (
+    BYTE,
+    DOUBLE,
+    LONG,
+    LONG8,
+    RATIONAL,
+    SHORT,
+    Directory,
+    Tag,
+    numbers,
+    plain,
+    read_block,
+    text,
+    write,
+)
 from srgan.images.photo import Photo, Samples
 
-_HEADER, _LINK = b"II*\x00", bytes(4)
-_ENTRY_BYTES = 12
-_RAW, _CHUNKY, _INCH, _ALPHA, _GRAY, _RGB = 1, 1, 2, 2, 1, 2
-# Tags of an EXIF block that describe the pixel layout or resolution of the file it came from.
-_STRUCTURE = {254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 277, 278, 279, 284, 317, 318, 319}
-_STRUCTURE |= {320, 322, 323, 324, 325, 330, 332, 338, 339, 347, 513, 514, 529, 530, 531, 532}
-_STRUCTURE |= {RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION}
+_RAW, _DEFLATE, _CHUNKY, _INCH, _ALPHA, _GRAY, _RGB = 1, 8, 1, 2, 2, 1, 2
+_DIFFERENCES = 2
+"""Each value is stored as the difference from that of the pixel before."""
+_STRIP_BYTES = 2**18
+_MOST_CLASSIC_BYTES = 2**32 - 2**24
+"""Offsets have 32 bits unless the file is a BigTIFF; 16 MB are left for what is not pixels."""
+
+Rows = Callable[[Photo, slice], Samples]
+"""Reads some rows of a page as (h, W, channels), alpha last."""
 
 
-Rows = Callable[[Photo], Iterable[Samples]]
-"""Yields values (h, W, channels) of a page from the top down, some rows at a time."""
+def write_tiff(file: BinaryIO, photo: Photo, rows: Rows, compression: int) -> None:
+    """Write a photo and its pages into an empty file, each directory before its pixels.
 
-
-def tiff_parts(photo: Photo, dpi: tuple[float, float] | None, rows: Rows) -> Iterator[Any]:
-    """Yield the file of a photo and its pages piece by piece; `dpi` belongs to the first page.
-
-    Little-endian, each directory before its pixels. A directory depends only on the size of the
-    pixels, so `rows` are read once, from first to last.
+    Pixels are deflated at a level of 1 … 9, or plain (0). Little-endian. Rows are read once, from
+    first to last. Beyond 4 GiB of pixels the file is a BigTIFF.
     """
-    yield _HEADER + len(_HEADER + _LINK).to_bytes(4, "little")
-    at = len(_HEADER + _LINK)
     pages = (photo, *photo.pages)
+    is_big = sum(map(_largest_bytes, pages)) > _MOST_CLASSIC_BYTES
+    head = b"II+\x00\x08\x00\x00\x00" if is_big else b"II*\x00"
+    word = 8 if is_big else 4
+    file.write(head + (len(head) + word).to_bytes(word, "little"))
     for page in pages:
-        tags = _tags(page, dpi if page is photo else page.dpi)
-        directory = bytearray(tags.tobytes(at))
-        end = at + len(directory) + page.num_bytes
-        fill = end % 2  # directories begin at even offsets
-        link = 2 + _ENTRY_BYTES * len(tags)
-        if page is not pages[-1]:
-            directory[link : link + 4] = (end + fill).to_bytes(4, "little")
-        yield directory
-        for values in rows(page):
-            yield np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data
-        yield bytes(fill)
-        at = end + fill
+        directory_at = file.tell()
+        height = max(1, _STRIP_BYTES // page.pixels[0].nbytes)
+        tags = _tags(page, height, compression, is_big=is_big)
+        file.write(write(tags, directory_at, is_big=is_big))  # of the same length as below
+        places: list[int] = []
+        sizes: list[int] = []
+        for first in range(0, len(page.pixels), height):
+            values = rows(page, slice(first, min(first + height, len(page.pixels))))
+            strip = _packed(values, compression)
+            places.append(file.tell())
+            sizes.append(len(strip))
+            file.write(strip)
+        file.write(bytes(file.tell() % 2))  # directories begin at even offsets
+        end = file.tell()
+        tags[STRIPOFFSETS] = numbers(tags[STRIPOFFSETS].kind, places)
+        tags[STRIPBYTECOUNTS] = numbers(LONG, sizes)
+        file.seek(directory_at)
+        link = 0 if page is pages[-1] else end
+        file.write(write(tags, directory_at, is_big=is_big, link=link))
+        file.seek(end)
 
 
-def whole(page: Photo) -> list[Samples]:
-    """Return all rows as one piece."""
-    values = page.pixels if page.pixels.ndim == 3 else page.pixels[:, :, None]
-    return [values if page.alpha is None else np.dstack([values, page.alpha])]
+def whole(page: Photo, rows: slice) -> Samples:
+    """Read rows of a page in memory."""
+    values = page.pixels[rows] if page.pixels.ndim == 3 else page.pixels[rows, :, None]
+    return values if page.alpha is None else np.dstack([values, page.alpha[rows]])
 
 
-def _tags(page: Photo, dpi: tuple[float, float] | None) -> ImageFileDirectory_v2:
-    tags = ImageFileDirectory_v2(prefix=b"II")
-    exif = metadata.as_tiff_tags(page.exif or b"")
-    for tag in exif:
-        if tag not in _STRUCTURE:
-            tags[tag] = exif.get_ifd(tag) if tag in TAGS_V2_GROUPS else exif[tag]
+def _largest_bytes(page: Photo) -> int:
+    """Bytes of a page whose pixels cannot be made smaller."""
+    extras = (page.icc_profile, page.exif, page.xmp, page.iptc)
+    return page.num_bytes + sum(len(extra) for extra in extras if extra)
+
+
+def _packed(values: Samples, compression: int) -> bytes:
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    if not compression:
+        return values.tobytes()
+    differences = values.copy()
+    differences[:, 1:] -= values[:, :-1]
+    return zlib.compress(differences.data, compression)
+
+
+def _tags(page: Photo, strip_height: int, compression: int, *, is_big: bool) -> Directory:
+    """Make all tags; those of the strips hold zeros."""
+    tags = metadata.without_structure(read_block(page.exif or b""))
     height, width = page.pixels.shape[:2]
     is_gray = page.pixels.ndim == 2
     num_channels = (1 if is_gray else 3) + (page.alpha is not None)
-    tags[IMAGEWIDTH], tags[IMAGELENGTH] = width, height
-    tags[BITSPERSAMPLE] = (8 * page.pixels.itemsize,) * num_channels
-    tags[COMPRESSION], tags[PLANAR_CONFIGURATION] = _RAW, _CHUNKY
-    tags[PHOTOMETRIC_INTERPRETATION] = _GRAY if is_gray else _RGB
-    tags[SAMPLESPERPIXEL], tags[ROWSPERSTRIP] = num_channels, height
-    tags[STRIPOFFSETS], tags[STRIPBYTECOUNTS] = 0, page.num_bytes  # relative to the directory
+    strips = [0] * -(-height // strip_height)
+    tags[IMAGEWIDTH], tags[IMAGELENGTH] = numbers(LONG, [width]), numbers(LONG, [height])
+    tags[BITSPERSAMPLE] = numbers(SHORT, [8 * page.pixels.itemsize] * num_channels)
+    tags[COMPRESSION] = numbers(SHORT, [_DEFLATE if compression else _RAW])
+    if compression:
+        tags[PREDICTOR] = numbers(SHORT, [_DIFFERENCES])
+    tags[PLANAR_CONFIGURATION] = numbers(SHORT, [_CHUNKY])
+    tags[PHOTOMETRIC_INTERPRETATION] = numbers(SHORT, [_GRAY if is_gray else _RGB])
+    tags[SAMPLESPERPIXEL] = numbers(SHORT, [num_channels])
+    tags[ROWSPERSTRIP] = numbers(LONG, [strip_height])
+    tags[STRIPOFFSETS] = numbers(LONG8 if is_big else LONG, strips)
+    tags[STRIPBYTECOUNTS] = numbers(LONG, strips)
     if page.alpha is not None:
-        tags[EXTRASAMPLES] = _ALPHA
+        tags[EXTRASAMPLES] = numbers(SHORT, [_ALPHA])
+    if page.dpi:
+        tags[RESOLUTION_UNIT] = numbers(SHORT, [_INCH])
+        for tag, value in zip((X_RESOLUTION, Y_RESOLUTION), page.dpi, strict=True):
+            tags[tag] = numbers(RATIONAL, [value])
     if page.icc_profile:
-        tags[ICCPROFILE] = page.icc_profile
-    if dpi:
-        tags[RESOLUTION_UNIT] = _INCH
-        tags[X_RESOLUTION], tags[Y_RESOLUTION] = dpi
-    return tags
+        tags[ICCPROFILE] = plain(page.icc_profile)
+    if page.xmp:
+        tags[metadata.XMP] = Tag(BYTE, len(page.xmp), page.xmp)
+    if page.iptc:
+        tags[metadata.IPTC] = plain(page.iptc)
+    return tags | {tag: _geo_tag(tag, value) for tag, value in page.geo}
+
+
+def _geo_tag(tag: int, value: str | tuple[float, ...]) -> Tag:
+    if isinstance(value, str):
+        return text(value)
+    return numbers(SHORT if tag == geotiff.KEYS else DOUBLE, value)

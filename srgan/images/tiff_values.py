@@ -216,20 +216,22 @@ def _planes(layout: PageLayout, tags: Tags, data: bytes) -> list[list[memoryview
     starts = numbers(tags, TILEOFFSETS if layout.is_tiled else STRIPOFFSETS)
     if len(starts) < count:
         raise ImageError("corrupt", f"the TIFF has {len(starts)} strips or tiles of {count}")
-    if layout.compression == _NONE and layout.photometric != YCBCR:
+    is_packed = layout.compression != _NONE or layout.photometric == YCBCR
+    if not is_packed:
         sizes = [layout.piece_bytes(n % layout.num_pieces) for n in range(count)]
     else:
         rest = (len(data) - starts[0],) if count == 1 else None
         sizes = list(numbers(tags, TILEBYTECOUNTS if layout.is_tiled else STRIPBYTECOUNTS, rest))
         if len(sizes) < count or min(starts[:count]) < 1 or min(sizes[:count]) < 1:
             raise ImageError("corrupt", "a strip or tile of the TIFF is empty")
-        # Otherwise a small file could name the same bytes a million times.
-        if sum(sizes[:count]) > len(data) + layout.height * layout.width * layout.num_channels:
-            raise ImageError("corrupt", "the strips or tiles of the TIFF overlap")
     ends = [start + size for start, size in zip(starts, sizes, strict=False)][:count]
     if max(ends) > len(data):
         missing = max(ends) - len(data)
         raise ImageError("truncated", f"{missing} bytes of the TIFF's pixels are missing")
+    # Otherwise a small file could name the same bytes a million times.
+    num_values = layout.height * layout.width * layout.num_channels
+    if is_packed and sum(sizes[:count]) > len(data) + num_values:
+        raise ImageError("corrupt", "the strips or tiles of the TIFF overlap")
     view = memoryview(data)
     pieces = [view[start:end] for start, end in zip(starts, ends, strict=False)]
     return [

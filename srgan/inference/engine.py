@@ -33,6 +33,8 @@ from srgan.precision import computes_bf16
 
 Write = Callable[[slice, slice, Pixels], None]
 """Puts pixels into a result at the given rows and columns."""
+Computed = Callable[[int], None]
+"""Is told the LR pixels of each tile that is done."""
 Precision = Literal["fp32", "auto"]
 """``fp32``: the network as it was trained, operation by operation, so that a tiled result equals
 the whole image's in every bit. ``auto``: the same function in fewer operations, in bf16 where the
@@ -97,11 +99,14 @@ class Engine:
         self._run(self._generator, image, _into(result), image.nbytes + result.nbytes)
         return result
 
-    def upscale_photo(self, photo: Photo) -> Photo:
+    def upscale_photo(
+        self, photo: Photo, share: Callable[[float], object] = lambda done: None
+    ) -> Photo:
         """Upscale the colours by the network and alpha by bicubic; keep the rest of the photo.
 
         A grayscale photo stays grayscale (the luma of its result), and dpi grow with the scale, so
-        that the photo keeps its size in print. All pages are upscaled. Returns a `SpooledPhoto` if
+        that the photo keeps its size in print. All pages are upscaled. `share` is told after each
+        tile how much of the work is done, from 0 to 1. Returns a `SpooledPhoto` if
         the results would not fit into the memory budget until they are encoded; `ImageError`
         (``no_space``) if the disk does not have room for them either.
         """
@@ -109,8 +114,9 @@ class Engine:
         if is_spooled:
             resampled = self._growth if self._growth > 1 else 0
             check_room(self._spool, int((1 + resampled) * self._result_bytes(photo)))
-        pages = tuple(self._enlarged(page, (), is_spooled) for page in photo.pages)
-        return self._enlarged(photo, pages, is_spooled)
+        computed = _shares(sum(page.num_pixels for page in (photo, *photo.pages)), share)
+        pages = tuple(self._enlarged(page, (), is_spooled, computed) for page in photo.pages)
+        return self._enlarged(photo, pages, is_spooled, computed)
 
     def is_spooled(self, photo: Photo) -> bool:
         """True if the result of a photo goes to the disk."""
@@ -128,10 +134,12 @@ class Engine:
     def _result_bytes(self, photo: Photo) -> int:
         return self.scale**2 * _num_bytes(photo)
 
-    def _enlarged(self, page: Photo, pages: tuple[Photo, ...], is_spooled: bool) -> Photo:
+    def _enlarged(
+        self, page: Photo, pages: tuple[Photo, ...], is_spooled: bool, computed: Computed
+    ) -> Photo:
         """Upscale one page of a photo; `pages` are the results of those that follow it."""
         if page.is_deep and self._dtype != torch.float32:
-            return self._exact._enlarged(page, pages, is_spooled)
+            return self._exact._enlarged(page, pages, is_spooled, computed)
         dtype = page.pixels.dtype
         shape = _larger(page.pixels, self.scale)
         dpi = page.dpi and (page.dpi[0] * self.scale, page.dpi[1] * self.scale)
@@ -139,20 +147,30 @@ class Engine:
         if is_spooled:
             colours = Plane(self._spool, shape, dtype)
             opacity = None if page.alpha is None else Plane(self._spool, shape[:2], dtype)
-            self._write(page, held_bytes, colours.write, opacity.write if opacity else None)
+            write_alpha: Write | None = opacity.write if opacity else None
+            self._write(page, held_bytes, colours.write, write_alpha, computed)
             return SpooledPhoto.of(page, colours, opacity, dpi=dpi, pages=pages)
         held_bytes += self._result_bytes(page)
         pixels = np.empty(shape, dtype)
         alpha = None if page.alpha is None else np.empty(shape[:2], dtype)
-        self._write(page, held_bytes, _into(pixels), None if alpha is None else _into(alpha))
+        write_alpha = None if alpha is None else _into(alpha)
+        self._write(page, held_bytes, _into(pixels), write_alpha, computed)
         return replace(page, pixels=pixels, alpha=alpha, dpi=dpi, pages=pages)
 
-    def _write(self, page: Photo, held_bytes: int, write: Write, write_alpha: Write | None) -> None:
+    def _write(
+        self,
+        page: Photo,
+        held_bytes: int,
+        write: Write,
+        write_alpha: Write | None,
+        computed: Computed,
+    ) -> None:
         def write_luma(rows: slice, columns: slice, rgb: Pixels) -> None:
             write(rows, columns, luma(rgb))
 
         is_gray = page.pixels.ndim == 2
-        self._run(self._generator, bled(page), write_luma if is_gray else write, held_bytes)
+        colours = write_luma if is_gray else write
+        self._run(self._generator, bled(page), colours, held_bytes, computed)
         if page.alpha is not None and write_alpha is not None:
             opaque = np.broadcast_to(page.alpha[..., None], (*page.alpha.shape, 3))
             self._run(
@@ -178,7 +196,14 @@ class Engine:
             raise ImageError("out_of_memory", f"16 bits: {error}") from error
 
     @torch.inference_mode()
-    def _run(self, generator: Generator, image: Pixels, write: Write, held_bytes: int) -> None:
+    def _run(
+        self,
+        generator: Generator,
+        image: Pixels,
+        write: Write,
+        held_bytes: int,
+        computed: Computed = lambda num_pixels: None,
+    ) -> None:
         """Upscale tile by tile with `held_bytes` already allocated."""
         is_image = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
         if not is_image or image.dtype not in (np.uint8, np.uint16):
@@ -203,6 +228,7 @@ class Engine:
                 ):
                     row = part.rows.core.start
                     self._one(generator, image, part, write)
+                    computed(part.num_pixels)
                 row = height
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or tile <= LEAST_SIDE:
@@ -241,6 +267,18 @@ class Engine:
             # interpolates from them stays exact.
             sr = generator.head(compact(features[kept]), compact(lr[kept]))
             _place(write, sr, image.dtype, row, column, generator.scale)
+
+
+def _shares(num_pixels: int, share: Callable[[float], object]) -> Computed:
+    """Add up tiles to the share of a photo that is done; repeated tiles do not count beyond 1."""
+    done = 0
+
+    def computed(more: int) -> None:
+        nonlocal done
+        done += more
+        share(min(1.0, done / num_pixels))
+
+    return computed
 
 
 def _place(

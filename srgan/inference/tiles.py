@@ -87,6 +87,12 @@ class Tile:
     rows: AxisTile
     columns: AxisTile
 
+    @property
+    def num_pixels(self) -> int:
+        """LR pixels of the core."""
+        rows, columns = self.rows.core, self.columns.core
+        return (rows.stop - rows.start) * (columns.stop - columns.start)
+
     def pieces(self) -> Iterator[tuple[AxisPiece, AxisPiece]]:
         """Rows and columns of each piece."""
         return product(self.rows.pieces, self.columns.pieces)

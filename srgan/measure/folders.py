@@ -1,7 +1,7 @@
 """PSNR, SSIM and distances of a folder of results against a folder of originals."""
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -49,28 +49,36 @@ class FolderQuality(Ref):
 
 
 def compare_folders(
-    hr: Path, sr: Path, *, scale: int, distances: Sequence[Distance] = ()
+    hr: Path,
+    sr: Path,
+    *,
+    scale: int,
+    distances: Sequence[Distance] = (),
+    progress: Callable[[float, float], object] = lambda done, total: None,
 ) -> FolderQuality:
     """Compare the photos of two folders by stem; a border of `scale` pixels is left out.
 
     Where sides differ by less than `scale`, the longer one is cropped at the right or the bottom:
     a result is that much smaller when `scale` does not divide its original. The original decides
     what is measured. A grayscale one is compared with the luma of a result in colours; an RGB one
-    is measured on luma, even if its three channels are equal. An entry that cannot be read, or
-    whose sizes do not fit, costs only its own pair. `DataError` names the files that have no
-    partner; also if nothing could be measured.
+    is measured on luma, even if its three channels are equal. `progress` is told how many of how
+    many images are measured. An entry that cannot be read, or whose sizes do not fit, costs only
+    its own pair. `DataError` names the files that have no partner; also if nothing could be
+    measured.
     """
     found = {folder: look_in(folder) for folder in (hr, sr)}
     originals, results = (by_stem(each, entries.photos) for each, entries in found.items())
     failed = {printable(p): why for each in found.values() for p, why in each.failed.items()}
     _check_partners(originals.keys(), results.keys(), _unreadable(found), (hr, sr))
     images: dict[str, Figures] = {}
-    for stem in sorted(originals.keys() | results.keys()):
+    stems = sorted(originals.keys() | results.keys())
+    for number, stem in enumerate(stems, start=1):
         pair = originals.get(stem), results.get(stem)
         try:
             images[stem] = _measure(*pair, scale, distances)
         except ImageError as error:
             failed[printable(pair[1] or pair[0] or stem)] = str(error)
+        progress(number, len(stems))
     if not images:
         reasons = [f"{name}: {reason}" for name, reason in failed.items()]
         raise DataError(f"nothing could be measured: {first_few(reasons)}")

@@ -26,6 +26,20 @@ class Generator(nn.Module, ABC):
     """Rebuilds this network; None for interpolation, which has no weights."""
     trunk_radius: int
     head_radius: int
+    origin: str | None = None
+    """Where `srgan.load` found the network: a file or an address."""
+
+    def __repr__(self) -> str:
+        """Say what a person asks of a network; its layers are in `named_modules()`."""
+        parts = [f"{type(self).__name__} ×{self.scale}"]
+        if self.config:
+            config = self.config
+            parts.append(f"{config.num_blocks} blocks of {config.num_channels} channels")
+        if num_parameters := sum(parameter.numel() for parameter in self.parameters()):
+            parts.append(f"{num_parameters:,} parameters")
+        if self.origin:
+            parts.append(f"from {self.origin}")
+        return f"<{', '.join(parts)}>"
 
     @property
     def radius(self) -> int:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srgan.errors import RegistryError
+from srgan.errors import ConfigError, RegistryError
 from srgan.promotion.record import TAG_PREFIX, VersionRecord
 from srgan.refs import DatasetRef, ModelRef
 from srgan.services.mlflow_runs import ABSENT, NO_ALIAS, mlflow_client, mlflow_errors, pages
@@ -21,8 +21,6 @@ from srgan.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-
-    from srgan.models.base import Generator
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -34,10 +32,10 @@ _ADDRESS = re.compile(rf"(?:models:/)?({_NAME})(?:@([A-Za-z][\w-]*)|/([1-9]\d*))
 
 
 def parse_address(address: str) -> tuple[str, str | None, int | None]:
-    """Split an address into name, and alias or version where it has one."""
+    """Split an address into name, and alias or version where it has one; else `ConfigError`."""
     match = _ADDRESS.fullmatch(address)
     if match is None:
-        raise RegistryError(
+        raise ConfigError(
             f"{address!r} is not a model's address; expected NAME, models:/NAME@ALIAS or "
             "models:/NAME/VERSION"
         )
@@ -46,9 +44,9 @@ def parse_address(address: str) -> tuple[str, str | None, int | None]:
 
 
 def check_name(name: str) -> None:
-    """Raise `RegistryError` if this cannot be the name of a model."""
+    """Raise `ConfigError` if this cannot be the name of a model."""
     if not re.fullmatch(_NAME, name):
-        raise RegistryError(
+        raise ConfigError(
             f"{name!r} cannot be a model's name: a letter or digit, then up to 62 of a-z, 0-9, "
             "_, . and -"
         )
@@ -219,17 +217,3 @@ def _record(entry: "ModelVersion", aliases: tuple[str, ...] | None = None) -> Ve
         mlflow_run=entry.run_id,
         aliases=aliases,
     )
-
-
-def load(address: str, settings: Settings | None = None) -> "Generator":
-    """Load the plain network of a registered model, on the CPU in eval mode.
-
-    ``srgan.load("models:/name@champion")``: `forward` takes LR (N, 3, h, w) in [0, 1] and returns
-    SR (N, 3, s·h, s·w), nominally in [−1, 1]. Only MLFLOW_TRACKING_URI has to be set, so a bare
-    name and ``@champion`` mean MLflow's alias, which follows the promotion log. The model's own
-    code is not run.
-    """
-    from srgan.models.interchange import load_generator
-
-    registry = Registry(settings or Settings())
-    return load_generator(registry.load_generator_bytes(registry.resolve(address)))

@@ -9,6 +9,7 @@ from pathlib import Path
 SERVED_CORE = (
     "__init__.py",
     "errors.py",
+    "readable.py",
     "refs.py",
     "config",
     "precision.py",

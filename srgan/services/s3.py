@@ -16,12 +16,13 @@ from botocore.exceptions import (
     FlexibleChecksumError,
     HTTPClientError,
     NoCredentialsError,
+    ProfileNotFound,
 )
 from botocore.exceptions import IncompleteReadError as TruncatedBodyError
 from pydantic import SecretStr
 
 from srgan.disk import write_atomically
-from srgan.errors import ConflictError, StorageError
+from srgan.errors import ConfigError, ConflictError, StorageError
 from srgan.settings import Checksums, Settings
 from srgan.storage import ObjectInfo
 
@@ -246,7 +247,29 @@ class S3Store:
 
 def open_store(settings: Settings, bucket: str | None = None) -> S3Store:
     """Open the store that `settings` name; `bucket` if it is not the project's own."""
-    return S3Store(_client(settings), bucket or settings.bucket)
+    return S3Store(_configured_client(settings), bucket or settings.bucket)
+
+
+def _configured_client(settings: Settings) -> "S3Client":
+    """Return the client; `ConfigError` if variables or AWS's files contradict themselves."""
+    if (settings.s3_access_key is None) != (settings.s3_secret_key is None):
+        there, missing = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+        if settings.s3_access_key is None:
+            there, missing = missing, there
+        raise ConfigError(f"{there} is set and {missing} is not; set both, or unset {there}")
+    try:
+        return _client(settings)
+    except ProfileNotFound as error:
+        raise ConfigError(
+            f"AWS_PROFILE: {error}; name a profile of ~/.aws/config or ~/.aws/credentials, or "
+            "unset AWS_PROFILE"
+        ) from error
+    # ValueError is botocore's for an address that is none.
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(
+            f"S3 cannot be reached with these settings: {str(error).rstrip('.')}. Look at the "
+            "variables AWS_… and at ~/.aws/config and ~/.aws/credentials"
+        ) from error
 
 
 @cache

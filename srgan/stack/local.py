@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from srgan.errors import StackError
+from srgan.errors import ConfigError, StackError
 from srgan.settings import Settings
 from srgan.stack import environment, health, processes
 from srgan.stack.state import (
@@ -74,7 +74,7 @@ class Stack:
         """
         unknown = set(services) - set(SERVICES)
         if unknown:
-            raise StackError(f"no service {sorted(unknown)}; there are: {', '.join(SERVICES)}")
+            raise ConfigError(f"no service {sorted(unknown)}; there are: {', '.join(SERVICES)}")
         environment.require_checkout()
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
@@ -144,7 +144,7 @@ class Stack:
 
     def log_path(self, service: str) -> Path:
         if service not in SERVICES:
-            raise StackError(f"no service {service!r}; there are: {', '.join(SERVICES)}")
+            raise ConfigError(f"no service {service!r}; there are: {', '.join(SERVICES)}")
         return self.home / "logs" / f"{service}.log"
 
     def log_tail(self, service: str, num_lines: int = 20) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from srgan.errors import OrchestratorError, RegistryError
+from srgan.errors import ConfigError, OrchestratorError, RegistryError
 from srgan.keys import batches_prefix, registration_key, spec_key
 from srgan.promotion.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
 from srgan.promotion.record import VersionRecord
@@ -86,7 +86,7 @@ def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str,
                 used.add((str(model["name"]), int(model["version"])))
         try:
             name, _, number = parse_address(str(run.parameters.get("model", "")))
-        except RegistryError:
+        except ConfigError:
             continue  # the run itself will fail
         if number:
             used.add((name, number))

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from srgan.bulk.plan import BulkPlan
 from srgan.bulk.records import Record, from_parquet
 from srgan.data.manifest import read_manifest, read_sources
-from srgan.errors import CheckpointError, DataError, RegistryError, StorageError
+from srgan.errors import CheckpointError, ConfigError, DataError, RegistryError, StorageError
 from srgan.keys import (
     OWN,
     batch_of,
@@ -48,14 +48,14 @@ def trace(settings: Settings, address: str, say: Say) -> Node:
 
 
 def check_address(address: str) -> None:
-    """Raise `RegistryError` or `ConfigError` unless this addresses an image or a version."""
+    """Raise `ConfigError` unless this addresses an image or a version."""
     if address.startswith("s3://"):
         split_uri(address)
         return
     try:
         parse_address(address)
-    except RegistryError as error:
-        raise RegistryError(f"{error}, or s3://BUCKET/KEY of an upscaled image") from error
+    except ConfigError as error:
+        raise ConfigError(f"{error}, or s3://BUCKET/KEY of an upscaled image") from error
 
 
 def trace_version(settings: Settings, version: ModelRef) -> Node:
@@ -111,7 +111,7 @@ def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dic
     address, _, digest = stamp.rpartition("@")
     try:
         version = Registry(settings).resolve(f"models:/{address}")
-    except RegistryError as error:
+    except (ConfigError, RegistryError) as error:
         raise RegistryError(
             f"{store.uri(key)} was made with models:/{address}, weights {digest}…, and {error}"
         ) from error

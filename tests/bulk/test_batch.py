@@ -87,6 +87,22 @@ def test_an_upscaled_image_is_what_the_engine_makes_of_it(
     )
 
 
+def test_what_an_output_lost_is_in_its_row(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    photo = png(draw_photo(1, 40, 56), "JPEG")
+    items = [put(object_store, "mpo.jpg", photo + photo), put(object_store, "cut.jpg", photo[:-99])]
+    rows = upscale(object_store, engine, items, salvage=True)
+    assert [(row.outcome, row.lost) for row in rows] == [
+        ("done", "further images"),
+        ("done", "end of the file"),
+    ]
+    assert [row.lost for row in upscale(object_store, engine, items, "again", salvage=True)] == [
+        "",
+        "",
+    ], "what was skipped says nothing"
+
+
 def test_what_is_no_output_of_the_source_is_never_written_over(
     object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
 ) -> None:

@@ -1,15 +1,19 @@
 """The end of a bulk run: every key is counted once, and the verdict is honest."""
 
 import json
+from dataclasses import replace
+from io import BytesIO
 
+import pyarrow.parquet as pq
 import pytest
 
 from srgan.bulk.plan import BulkPlan
-from srgan.bulk.records import Record, Tally, tally
+from srgan.bulk.records import Record, Tally, from_parquet, tally, to_parquet
+from srgan.bulk.run import stamp_of
 from srgan.bulk.summary import check, summarise, write_summary
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError, DataError
-from srgan.refs import ModelRef
+from srgan.refs import ModelRef, config_digest
 from srgan.services.s3 import S3Store
 from tests.support.bulk_runs import run_of
 
@@ -85,6 +89,32 @@ def test_failures_above_the_tolerance_are_an_error_with_counts_and_examples() ->
 
 def test_failures_within_the_tolerance_pass() -> None:
     check(summarise(plan(), {0: BATCH_0, 1: BATCH_1}, {}), failure_tolerance=0.3)
+
+
+def test_what_outputs_lost_is_counted_by_name() -> None:
+    done = row("a", "done")
+    rows = [replace(done, lost="XMP; gain map"), replace(done, lost="XMP"), done]
+    counts = tally(rows[:1]) + tally([*rows[1:], row("b", "failed", "truncated")])
+    assert counts.num_lossy == 2
+    assert counts.losses == {"XMP": 2, "gain map": 1}
+    assert from_parquet(to_parquet(rows), "part") == rows
+
+
+def test_records_of_earlier_releases_say_nothing_about_losses() -> None:
+    table = pq.read_table(BytesIO(to_parquet([row("a", "done")]))).drop_columns(["lost"])
+    buffer = BytesIO()
+    pq.write_table(table, buffer)
+    assert from_parquet(buffer.getvalue(), "part") == [row("a", "done")]
+
+
+def test_options_that_came_later_leave_the_outputs_of_earlier_releases_done() -> None:
+    def digest(**options: object) -> str:
+        return stamp_of(plan().model, UpscaleConfig.model_validate(options)).config_digest
+
+    assert digest() == digest(compression=6) == config_digest(
+        "same", 92, "4:4:4", "auto", None, None
+    )  # fmt: skip
+    assert len({digest(), digest(compression=9), digest(salvage=True)}) == 3
 
 
 def test_only_the_first_failures_are_listed() -> None:

@@ -40,7 +40,7 @@ def test_one_recipe_is_printed_as_the_json_that_the_retrain_flow_takes() -> None
 
 def test_an_unknown_recipe_is_a_message_and_no_traceback() -> None:
     done = srgan("recipes", "nope")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: unknown recipe 'nope'; there are: demo")
 
 
@@ -75,6 +75,28 @@ def test_status_of_stopped_services_fails_and_names_each(tmp_path: Path) -> None
     done = srgan("stack", "status", home=tmp_path)
     assert done.returncode == 1
     assert done.stdout.count("stopped") == 5
+
+
+def test_status_in_json_names_each_service_and_has_the_same_exit_status(tmp_path: Path) -> None:
+    state = create_state(tmp_path)
+    done = srgan("stack", "status", "--json", home=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "")
+    found = json.loads(done.stdout)
+    assert found["home"] == str(tmp_path)
+    assert [each["name"] for each in found["services"]] == [
+        "s3",
+        "prefect",
+        "mlflow",
+        "ray",
+        "worker",
+    ]
+    assert found["services"][0] == {
+        "name": "s3",
+        "state": "stopped",
+        "page": f"http://127.0.0.1:{state.ports['s3']}",
+        "pid": None,
+        "uptime_s": 0,
+    }
 
 
 def test_logs_prints_the_last_lines_of_the_service_asked_for(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`srgan models` on a real registry and a real object store."""
 
+import json
 import os
 import subprocess
 import sys
@@ -144,7 +145,7 @@ def test_without_a_fitting_evaluation_the_flow_that_measures_is_named(
     crown(log, first)
     measured(store, third, second, {"bicubic": 28.0, "model": 29.0, "champion": 28.5})
     done = models("promote", third.uri)
-    assert done.code == 1
+    assert done.code == 2
     assert "no recorded evaluation compares models:/shelf-x4/3 with champion version 1" in done.err
     assert "promote/promote --param model=shelf-x4 --param version=3" in done.err
     assert log.champion() == 1
@@ -162,7 +163,7 @@ def test_a_rollback_goes_back_one_champion_at_a_time_and_keeps_the_history(
     assert models("rollback", MODEL, "--reason", "these too").code == 0
     assert (log.champion(), alias()) == (1, 1)
     done = models("rollback", MODEL, "--reason", "all of them")
-    assert (done.code, "version 1 is the only champion it had" in done.err) == (1, True)
+    assert (done.code, "version 1 is the only champion it had" in done.err) == (2, True)
     assert [entry.champion for entry in log.entries()] == [1, 2, 3, 2, 1]
     assert "these too" in Registry(Settings()).record(versions[1]).rollback
 
@@ -173,7 +174,7 @@ def test_a_rollback_can_name_a_former_champion_and_nothing_else(
     first, second, third = versions
     crown(log, first, third)
     done = models("rollback", MODEL, "--to", "2", "--reason", "x")
-    assert done.code == 1
+    assert done.code == 2
     assert "a rollback goes to a former champion (1)" in done.err
     crown(log, second)
     assert models("rollback", MODEL, "--to", "1", "--reason", "x").code == 0
@@ -391,6 +392,37 @@ def test_lists_say_who_is_champion_and_what_became_of_the_others(
     assert "tiny" in of_version["1"]
     (row,) = [line for line in models("list").out.splitlines() if line.split()[:1] == [MODEL]]
     assert row.split()[1:3] == ["1", "3"]
+
+
+def test_lists_and_versions_come_as_json_too(
+    models: Callable[..., Answer],
+    versions: list[ModelRef],
+    log: PromotionLog,
+) -> None:
+    first, second, _ = versions
+    crown(log, first, second)
+    entry = log.entries()[-1]
+    (found,) = [
+        m for m in json.loads(models("list", "--json").out)["models"] if m["model"] == MODEL
+    ]
+    assert found == {
+        "model": MODEL,
+        "champion": 2,
+        "challenger": 3,
+        "aliases": {"champion": 2, "challenger": 3},
+        "last_decision": {"time": entry.time, "reason": entry.decision.reason},
+    }
+    listed = json.loads(models("list", MODEL, "--json").out)
+    assert [each["version"] for each in listed["versions"]] == [3, 2, 1]
+    done = models("show", MODEL, "--json")
+    shown = json.loads(done.out)
+    assert listed["versions"][1].items() <= shown.items()
+    assert shown["address"] == second.uri
+    assert shown["training_run"] == second.run
+    assert shown["standing"].startswith("champion by hand")
+    assert shown["metrics"]["model"]["psnr"] == second.metrics["model"]["psnr"]
+    assert [each["number"] for each in shown["log"]] == [2, 1]
+    assert "MODEL" not in done.err
 
 
 def test_show_prints_lineage_figures_and_the_whole_log(

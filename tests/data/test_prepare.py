@@ -89,6 +89,18 @@ def test_photos_that_an_earlier_release_has_cut_are_read_once_more_for_their_loo
     assert workshop.prepare().num_read == 0
 
 
+def test_photos_that_an_earlier_decoder_has_read_are_read_again(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.upload(1, 2, 3)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("srgan.data.prepare.DECODING", 1)
+        before = workshop.prepare()
+    again = workshop.prepare()
+    assert (again.version, again.num_read) == (before.version, 3)
+    assert workshop.prepare().num_read == 0
+
+
 def test_only_new_and_changed_photos_are_read(workshop: Workshop) -> None:
     workshop.upload(*range(6))
     first = workshop.prepare()

@@ -87,7 +87,6 @@ def test_webp_keeps_alpha() -> None:
         (Photo(picture(), np.ascontiguousarray(ALPHA)), "bmp", "unsupported"),
         (Photo(np.zeros((1, 16_384), np.uint8)), "webp", "too_large"),
         (Photo(np.zeros((65_501, 1), np.uint8)), "jpeg", "too_large"),
-        (replace(PHOTO, exif=bytes(70_000)), "jpeg", "unsupported"),
         (PHOTO, "gif", "unsupported"),
     ],
 )
@@ -128,12 +127,16 @@ def test_what_a_format_cannot_hold_is_known_from_the_size_alone() -> None:
     for format, height, width, reason in (
         ("webp", 16_384, 1, "too_large"),
         ("jpeg", 1, 65_501, "too_large"),
-        ("tiff", 40_000, 40_000, "too_large"),
+        ("bmp", 40_000, 40_000, "too_large"),
     ):
         with pytest.raises(ImageError) as caught:
             check_writable(PHOTO, format, height, width)
         assert caught.value.reason == reason
-    for format, height, width in (("webp", 16_383, 1), ("png", 40_000, 40_000), ("tiff", 1, 9)):
+    for format, height, width in (
+        ("webp", 16_383, 1),
+        ("png", 40_000, 40_000),
+        ("tiff", 40_000, 40_000),
+    ):
         check_writable(PHOTO, format, height, width)
 
 

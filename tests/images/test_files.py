@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srgan.errors import DataError, ImageError
+from srgan.errors import ConfigError, DataError, ImageError
 from srgan.images import Photo, decode
 from srgan.images.files import FilePlan, find_photos, plan_files, read_photo, write_photo
 
@@ -127,7 +127,7 @@ def test_photos_under_other_suffixes_keep_them_unless_the_format_changes(
 
 def test_a_file_that_is_named_must_not_contradict_the_format(tmp_path: Path) -> None:
     photo = put(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match=r"b\.webp says webp, not png; leave --format out"):
+    with pytest.raises(ConfigError, match=r"b\.webp says webp, not png; leave --format out"):
         plan_files(photo, tmp_path / "b.webp", format="png")
     assert names(plan_files(photo, tmp_path / "b.webp", format="webp")) == ["b.webp"]
 
@@ -174,7 +174,7 @@ def test_a_result_in_place_of_a_format_that_is_not_written_never_overwrites_anot
 def test_a_photo_is_never_overwritten_by_its_result(tmp_path: Path) -> None:
     photo = put(tmp_path / "a.png")
     for destination in (tmp_path, photo):
-        with pytest.raises(DataError, match=r"would overwrite .*a\.png"):
+        with pytest.raises(ConfigError, match=r"would overwrite .*a\.png"):
             plan_files(photo, destination)
 
 
@@ -182,22 +182,22 @@ def test_a_photo_is_never_overwritten_by_its_result(tmp_path: Path) -> None:
 def test_a_destination_in_the_source_is_refused(tmp_path: Path, destination: str) -> None:
     put(tmp_path / "in" / "a.png")
     (tmp_path / "link").symlink_to(tmp_path / "in", target_is_directory=True)
-    with pytest.raises(DataError, match="results would become sources"):
+    with pytest.raises(ConfigError, match="results would become sources"):
         plan_files(tmp_path / "in", tmp_path / destination)
 
 
 def test_a_result_that_would_land_in_the_source_is_refused(tmp_path: Path) -> None:
     put(tmp_path / "in" / "in" / "a.png")
-    with pytest.raises(DataError, match=r"would be .*in/a\.png, inside .*in"):
+    with pytest.raises(ConfigError, match=r"would be .*in/a\.png, inside .*in"):
         plan_files(tmp_path / "in", tmp_path)
     assert len(plan_files(tmp_path / "in", tmp_path / "in2").files) == 1
 
 
 def test_a_missing_source_and_a_file_as_the_destination_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "in" / "a.png")
-    with pytest.raises(DataError, match="missing does not exist"):
+    with pytest.raises(ConfigError, match="missing does not exist"):
         plan_files(tmp_path / "missing", tmp_path / "out")
-    with pytest.raises(DataError, match="is a file; the results"):
+    with pytest.raises(ConfigError, match="is a file; the results"):
         plan_files(tmp_path / "in", put(tmp_path / "b.png"))
 
 

@@ -83,7 +83,7 @@ def test_a_jpeg_of_inks_is_read_like_a_tiff_of_them() -> None:
     np.testing.assert_array_equal(
         photo.pixels, read(tiff(of_jpeg, ink_profile(), "separated")).pixels
     )
-    assert photo.icc_profile is None
+    assert (photo.icc_profile, photo.lost) == (None, ()), "the colours are those of the profile"
 
 
 @pytest.mark.parametrize("share", [0, 0.0001, 0.001, 0.01])
@@ -99,9 +99,11 @@ def test_a_damaged_profile_gives_way_to_the_plain_formula(share: float) -> None:
 def test_colours_never_carry_a_profile_of_inks_or_gray(depth: int) -> None:
     colours = picture() if depth == 8 else picture().astype(np.uint16) * 257
     for profile in (ink_profile(), gray_profile()):
-        assert read(tiff(colours, profile, "rgb")).icc_profile is None
-        for kind in ("png", "jpeg", "webp"):
-            assert read(file(picture(), kind, icc_profile=profile)).icc_profile is None
+        files = [tiff(colours, profile, "rgb")]
+        files += [file(picture(), kind, icc_profile=profile) for kind in ("png", "jpeg", "webp")]
+        for data in files:
+            photo = read(data)
+            assert (photo.icc_profile, photo.lost) == (None, ("ICC profile",))
     assert read(tiff(colours, srgb_profile(), "rgb")).icc_profile == srgb_profile()
 
 

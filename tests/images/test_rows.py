@@ -3,19 +3,22 @@
 import errno
 import io
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import pyvips
 from numpy.typing import NDArray
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, encode
+from srgan.images import Photo, decode, encode, tiff
 from srgan.images.rows import encode_into
 from srgan.images.spool import Plane, SpooledPhoto
-from tests.support.image_files import exif, srgb_profile
+from srgan.inference.engine import Engine
+from srgan.models.interpolation import Nearest
+from tests.support.image_files import exif, laden, srgb_profile
 
 FORMATS = ("png", "jpeg", "tiff", "webp", "bmp")
 EXTRAS: dict[str, Any] = {"icc_profile": srgb_profile(), "exif": exif(1), "dpi": (300, 200)}
@@ -182,14 +185,78 @@ def test_what_a_format_cannot_hold_is_refused_before_a_byte_is_written(
     assert (caught.value.reason, file.getvalue()) == (reason, b"")
 
 
-@pytest.mark.parametrize("kind", ["tiff", "bmp"])
-def test_formats_with_32_bit_offsets_refuse_more_than_4_gib(kind: str, tmp_path: Path) -> None:
+def test_a_bmp_of_more_than_4_gib_is_refused(tmp_path: Path) -> None:
     shape = (40_000, 40_000, 3)
     huge = SpooledPhoto.of(
         Photo(smooth(1, 1, 3)), Plane(tmp_path, shape, np.uint8), None
     )  # sparse: takes no space on the disk
     with pytest.raises(ImageError, match=r"too_large: 4\.5 GiB; .* choose png"):
-        encode_into(io.BytesIO(), huge, format=kind, jpeg_quality=90)
+        encode_into(io.BytesIO(), huge, format="bmp", jpeg_quality=90)
+
+
+@pytest.mark.parametrize("compression", [0, 6])
+def test_a_tiff_beyond_the_limit_of_32_bits_is_a_bigtiff(
+    compression: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiff, "_MOST_CLASSIC_BYTES", 1000)
+    photo = replace(PHOTOS["colour and alpha"], format="tiff", pages=(deep(PHOTOS["gray"]),))
+    spooled = replace(on_disk(photo, tmp_path), pages=(on_disk(photo.pages[0], tmp_path),))
+    file = io.BytesIO()
+    encode_into(file, spooled, format="tiff", jpeg_quality=90, compression=compression)
+    data = file.getvalue()
+    assert data[:4] == b"II+\x00"
+    assert data == encode(photo, format="tiff", jpeg_quality=90, compression=compression)
+    copy = decode(data, max_pixels=10**6)
+    np.testing.assert_array_equal(copy.pixels, photo.pixels)
+    np.testing.assert_array_equal(copy.pages[0].pixels, photo.pages[0].pixels)
+    assert copy.icc_profile == photo.icc_profile
+    assert b"abc\x00" in (copy.exif or b"")
+    image = pyvips.Image.tiffload_buffer(data)
+    np.testing.assert_array_equal(image.numpy()[..., :3], photo.pixels)
+
+
+@pytest.mark.parametrize("is_spooled", [False, True])
+def test_compression_changes_the_size_of_png_and_tiff_and_no_pixel(
+    is_spooled: bool, tmp_path: Path
+) -> None:
+    photo = Photo(smooth(200, 200, 3))
+    for kind in ("png", "tiff"):
+        sizes = []
+        for compression in (0, 1, 9):
+            file = io.BytesIO()
+            each = on_disk(photo, tmp_path) if is_spooled else photo
+            encode_into(file, each, format=kind, jpeg_quality=90, compression=compression)
+            data = file.getvalue()
+            np.testing.assert_array_equal(decode(data, max_pixels=10**6).pixels, photo.pixels)
+            sizes.append(len(data))
+        assert sizes[0] > photo.num_bytes > sizes[1] > sizes[2]
+
+
+@pytest.mark.parametrize("pages", [0, 2])
+def test_lossless_webp_stays_lossless_in_memory_and_by_rows(pages: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (3, 40, 50, 3), np.uint8)
+    frames = [Photo(each, format="webp", is_lossless=True, duration_ms=50) for each in noise]
+    photo = replace(frames[0], pages=tuple(frames[1 : 1 + pages]))
+    spooled = replace(
+        on_disk(photo, tmp_path), pages=tuple(on_disk(page, tmp_path) for page in photo.pages)
+    )
+    for each in (photo, spooled):
+        file = io.BytesIO()
+        encode_into(file, each, format="webp", jpeg_quality=50)
+        copy = decode(file.getvalue(), max_pixels=10**6)
+        assert copy.is_lossless
+        for one, other in zip((copy, *copy.pages), (photo, *photo.pages), strict=True):
+            np.testing.assert_array_equal(one.pixels, other.pixels)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+def test_by_rows_a_photo_keeps_what_one_in_memory_keeps(kind: str, tmp_path: Path) -> None:
+    photo = Engine(Nearest(2)).upscale_photo(decode(laden(kind), max_pixels=10**6))
+    expected = decode(encode(photo, format=kind, jpeg_quality=92), max_pixels=10**6)
+    found = decode(by_rows(photo, tmp_path, kind), max_pixels=10**6)
+    for field in fields(Photo):
+        if field.name not in ("pixels", "alpha"):
+            assert getattr(found, field.name) == getattr(expected, field.name), field.name
 
 
 class FullDisk(io.BytesIO):

@@ -46,8 +46,8 @@ def test_a_source_with_nothing_usable_is_an_error_that_counts_the_reasons(
     parameters = {"source": "s3://srgan/raw/hopeless", "dataset": "hopeless"}
     run = Run(stack, "prepare/prepare", parameters)
     assert run.wait() == "FAILED"
-    assert "1 empty" in run.logs
-    assert "1 not_an_image" in run.logs
+    run.tells("1 empty")
+    run.tells("1 not_an_image")
 
 
 @pytest.mark.slow(group="retraining")  # the kill among the fast ones is in test_jobs

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import srgan
-from srgan.errors import RegistryError
+from srgan.errors import ConfigError, RegistryError
 from srgan.inference.engine import Engine
 from srgan.models.interchange import load_generator
 from srgan.promotion.lineage import training_inputs
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
-from srgan.services.mlflow_models import CHAMPION, Registry, load
+from srgan.services.mlflow_models import CHAMPION, Registry
 from srgan.services.mlflow_runs import mlflow_client
 from srgan.settings import Settings
 from srgan.versions.register import Registrar
@@ -72,12 +72,11 @@ def test_what_is_not_there_is_named(mlflow_settings: Settings, address: str) -> 
 
 
 def test_what_is_not_an_address_is_refused(mlflow_settings: Settings) -> None:
-    with pytest.raises(RegistryError, match="is not a model's address; expected"):
+    with pytest.raises(ConfigError, match="is not a model's address; expected"):
         Registry(mlflow_settings).resolve("s3://bucket/model")
 
 
 def test_srgan_load_gives_the_plain_network(mlflow_settings: Settings, champion: ModelRef) -> None:
-    assert srgan.load is load
     network = srgan.load("models:/leaves-x4@champion", mlflow_settings)
     expected = load_generator(weights(1)).state_dict()
     assert network.state_dict().keys() == expected.keys()

@@ -48,6 +48,10 @@ class Run:
     def logs(self) -> str:
         return self._stack.logs(self.id)
 
+    def tells(self, text: str) -> None:
+        """Wait for a text in the log, whose last lines arrive after the last state."""
+        wait_until(lambda: text in self.logs.lower(), f"{text!r} in the log", 30)
+
     def wait(self, timeout_s: float = 300) -> str:
         """Wait for the end; returns the type of the last state."""
         wait_until(lambda: self.now["state_type"] in ENDS, "the flow run ends", timeout_s)

@@ -52,6 +52,104 @@ def exif_dpi(x: int, y: int, unit: int = 2, orientation: int = 1, order: str = "
     return b"Exif\x00\x00" + block + b"maker note"
 
 
+def directory(
+    at: int, tags: dict[int, tuple[int, int, bytes]], order: str = "<", link: int = 0
+) -> bytes:
+    """A directory of tags (kind, number of values, bytes) at an offset, with its values behind."""
+    table, rest = struct.pack(order + "H", len(tags)), b""
+    rest_at = at + 2 + 12 * len(tags) + 4
+    for tag, (kind, num_values, values) in sorted(tags.items()):
+        table += struct.pack(order + "HHI", tag, kind, num_values)
+        if len(values) <= 4:
+            table += values.ljust(4, b"\x00")
+        else:
+            table += struct.pack(order + "I", rest_at + len(rest))
+            rest += values
+    return table + struct.pack(order + "I", link) + rest
+
+
+def camera_exif(
+    orientation: int = 1, order: str = "<", *, size: tuple[int, int] = (40, 56), note: int = 30
+) -> bytes:
+    """EXIF of a camera: sizes in three directories, the subject, a maker note, a thumbnail."""
+    height, width = size
+    shorts = lambda *values: (3, len(values), struct.pack(f"{order}{len(values)}H", *values))  # noqa: E731
+    longs = lambda *values: (4, len(values), struct.pack(f"{order}{len(values)}I", *values))  # noqa: E731
+    preview = file(picture(*size)[::4, ::4], "jpeg")
+    places = [8, 200, 500 + note, 600 + note, 700 + note]
+    first = {0x010F: (2, 4, b"abc\x00"), 0x0112: shorts(orientation), 0x8769: longs(places[1])}
+    exif = {
+        0x9214: shorts(10, 20, 4, 8),
+        0x927C: (7, note, b"maker note".ljust(note, b"!")),
+        0x9286: (7, 12, b"UNICODE\x00" + struct.pack(order + "2H", 0x48, 0x69)),
+        0xA002: shorts(width),
+        0xA003: shorts(height),
+        0xA005: longs(places[2]),
+    }
+    parts = [
+        directory(places[0], first, order, places[3]),
+        directory(places[1], exif, order),
+        directory(places[2], {0x1001: shorts(width), 0x1002: longs(height)}, order),
+        directory(
+            places[3],
+            {0x0103: shorts(6), 0x0201: longs(places[4]), 0x0202: longs(len(preview))},
+            order,
+        ),
+        preview,
+    ]
+    block = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
+    for at, part in zip(places, parts, strict=True):
+        block = block.ljust(at, b"\x00") + part
+    return b"Exif\x00\x00" + block
+
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description xmp:Rating="5" tiff:Orientation="1" '
+    b'exif:PixelXDimension="56" hdrgm:Version="1.0"><exif:PixelYDimension>40'
+    b"</exif:PixelYDimension><tiff:XResolution>720000/10000</tiff:XResolution>"
+    b"<Container:Directory><rdf:Seq>gain map</rdf:Seq></Container:Directory>"
+    b"</rdf:Description></x:xmpmeta>"
+)
+IPTC = b"\x1c\x02\x05\x00\x05Title"
+PHOTOSHOP = b"8BIM\x04\x04\x00\x00" + struct.pack(">I", len(IPTC)) + IPTC
+GEO = {33550: (10.0, 20.0, 0.0), 33922: (4.0, 8.0, 0.0, 5e5, 4e6, 0.0)}
+
+
+def jpeg_segment(marker: int, body: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def text_of_xmp(packet: bytes) -> bytes:
+    """Content of a PNG's chunk iTXt with an XMP packet."""
+    return b"XML:com.adobe.xmp\x00\x00\x00\x00\x00" + packet
+
+
+def laden(kind: str) -> bytes:
+    """A file with all the metadata that its format can have and a result can keep."""
+    block, profile = camera_exif(), srgb_profile()
+    if kind == "jpeg":
+        extra = jpeg_segment(0xED, b"Photoshop 3.0\x00" + PHOTOSHOP)
+        options: dict[str, Any] = {"extra": extra, "comment": b"hello", "xmp": XMP}
+        return file(picture(), kind, exif=block, icc_profile=profile, dpi=(72, 72), **options)
+    if kind == "png":
+        row = b"\x00" + np.ascontiguousarray(picture(1, 56).astype(">u2") * 257).tobytes()
+        return png(
+            *(56, 40, 16, 2, row * 40),
+            png_chunk(b"cICP", bytes([9, 16, 0, 1])),
+            png_chunk(b"iCCP", b"name\x00\x00" + zlib.compress(profile)),
+            png_chunk(b"pHYs", struct.pack(">IIB", 2835, 2835, 1)),
+            png_chunk(b"eXIf", block[6:]),
+            png_chunk(b"tEXt", b"parameters\x00a cat"),
+            png_chunk(b"iTXt", text_of_xmp(XMP)),
+        )
+    if kind == "webp":
+        return file(picture(), kind, exif=block, icc_profile=profile, xmp=XMP, lossless=True)
+    if kind == "tiff":
+        tags = {700: XMP, 33723: IPTC, 270: "scene", **GEO}
+        return file(picture(), kind, tiffinfo=tags, icc_profile=profile, dpi=(72, 72))
+    return file(picture(), kind, dpi=(72, 72))
+
+
 def dng(
     linear: NDArray[np.uint16],
     *,

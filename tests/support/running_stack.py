@@ -69,7 +69,7 @@ class RunningStack:
         )
 
     def prefect(self, method: str, path: str, body: object = None, **query: str) -> Any:
-        """Ask Prefect's server; much cheaper than a command of its own."""
+        """Ask Prefect's server; this costs much less than its command."""
         deadline = time.monotonic() + 20
         while True:
             answer = httpx.request(

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from srgan.errors import RegistryError
+from srgan.errors import ConfigError
 from srgan.refs import ModelRef
 from srgan.services.mlflow_models import CHALLENGER, CHAMPION, Registry
 from srgan.services.mlflow_runs import mlflow_client
@@ -126,5 +126,5 @@ def test_an_import_moves_no_alias(mlflow_settings: Settings, champion: ModelRef)
 def test_a_name_that_is_none_is_refused_before_anything_is_written(
     mlflow_settings: Settings, name: str
 ) -> None:
-    with pytest.raises(RegistryError, match="cannot be a model's name"):
+    with pytest.raises(ConfigError, match="cannot be a model's name"):
         Registrar(mlflow_settings).register_import(name, IMPORTED, import_lineage())

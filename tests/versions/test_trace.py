@@ -12,7 +12,7 @@ from srgan.bulk.plan import make_plan, read_batch
 from srgan.bulk.run import BulkRun, Place
 from srgan.config import DataConfig, UpscaleConfig
 from srgan.data.prepare import prepare_dataset
-from srgan.errors import DataError, RegistryError, StorageError
+from srgan.errors import ConfigError, DataError, RegistryError, StorageError
 from srgan.images import decode
 from srgan.inference.engine import Engine
 from srgan.jobs.upscale import UpscaleSpec
@@ -218,7 +218,7 @@ def test_objects_that_are_not_ours_or_not_there_are_refused(
         trace(settings, "s3://srgan-test/nowhere.png", print)
     with pytest.raises(RegistryError, match="has no model 'nobody'"):
         trace(settings, "models:/nobody/1", print)
-    with pytest.raises(RegistryError, match="is not a model's address"):
+    with pytest.raises(ConfigError, match="is not a model's address"):
         trace(settings, "/home/me/a.png", print)
 
 

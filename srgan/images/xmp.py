@@ -1,0 +1,82 @@
+"""Keep the XMP packet of a photo true for the picture that it is written with.
+
+Packets are changed as text, because every other byte, such as unknown names and padding, stays as
+it is. Names have their usual prefixes, which XMP's specification recommends and all writers use.
+"""
+
+import re
+
+_TO_THE_FILE = (
+    *("Container:Directory", "GContainer:Directory", "HDRGainMap:HDRGainMapVersion"),
+    *("hdrgm:Version", "hdrgm:GainMapMin", "hdrgm:GainMapMax", "hdrgm:Gamma", "hdrgm:OffsetSDR"),
+    *(
+        "hdrgm:OffsetHDR",
+        "hdrgm:HDRCapacityMin",
+        "hdrgm:HDRCapacityMax",
+        "hdrgm:BaseRenditionIsHDR",
+    ),
+    *("GCamera:MotionPhoto", "GCamera:MotionPhotoVersion", "GCamera:MicroVideo"),
+    *("GCamera:MotionPhotoPresentationTimestampUs", "GCamera:MicroVideoVersion"),
+    *("GCamera:MicroVideoOffset", "GCamera:MicroVideoPresentationTimestampUs"),
+)
+"""Names that speak of further images or a video in the same file, which a result does not have."""
+_THUMBNAILS = "xmp:Thumbnails"
+_EXTENSION = "xmpNote:HasExtendedXMP"
+_WIDTHS = ("exif:PixelXDimension", "tiff:ImageWidth")
+_HEIGHTS = ("exif:PixelYDimension", "tiff:ImageLength")
+_PER_DOT = 10_000
+"""Denominator of a resolution."""
+
+
+def upright(packet: bytes) -> bytes:
+    """Set the orientation to 1, whatever it was: that of EXIF has been applied."""
+    return _set(packet, "tiff:Orientation", "1")
+
+
+def without_thumbnails(packet: bytes) -> bytes:
+    """Drop previews, which are not turned with the picture."""
+    return _without(packet, _THUMBNAILS)
+
+
+def of_one_image(packet: bytes) -> bytes:
+    """Drop the names of further images and videos in the same file."""
+    return _without(packet, *_TO_THE_FILE)
+
+
+def without_extension(packet: bytes) -> bytes:
+    """Drop the pointer to a second packet, which only JPEG can hold."""
+    return _without(packet, _EXTENSION)
+
+
+def with_size(packet: bytes, height: int, width: int) -> bytes:
+    """Set width and height in pixels where the packet has them."""
+    for names, side in ((_WIDTHS, width), (_HEIGHTS, height)):
+        for name in names:
+            packet = _set(packet, name, str(side))
+    return packet
+
+
+def with_resolution(packet: bytes, dpi: tuple[float, float]) -> bytes:
+    """Set the resolution where the packet has one."""
+    for name, value in zip(("tiff:XResolution", "tiff:YResolution"), dpi, strict=True):
+        packet = _set(packet, name, f"{round(value * _PER_DOT)}/{_PER_DOT}")
+    return _set(packet, "tiff:ResolutionUnit", "2")
+
+
+def _set(packet: bytes, name: str, value: str) -> bytes:
+    """Set the value of a name, written as an attribute or as an element."""
+    place = re.compile(
+        rb"(\s%b\s*=\s*(?P<quote>[\"'])|<%b>\s*)[\d/.]+(?=(?(quote)(?P=quote)|\s*</))"
+        % ((name.encode(),) * 2)
+    )
+    return place.sub(rb"\g<1>" + value.encode(), packet)
+
+
+def _without(packet: bytes, *names: str) -> bytes:
+    for name in names:
+        tag = name.encode()
+        if tag in packet:
+            packet = re.sub(rb"\s%b\s*=\s*(\"[^\"<]*\"|'[^'<]*')" % tag, b"", packet)
+            packet = re.sub(rb"<%b(\s[^<>]*)?/>" % tag, b"", packet)
+            packet = re.sub(rb"<%b(\s[^<>]*)?>.*?</%b\s*>" % (tag, tag), b"", packet, flags=re.S)
+    return packet

@@ -1,0 +1,43 @@
+"""Settings from the environment: sizes with units, and errors that name the variable."""
+
+import pytest
+
+from srgan.errors import ConfigError
+from srgan.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("text", "num_bytes"),
+    [
+        ("20GiB", 20 * 2**30),
+        ("1500 MB", 1_500_000_000),
+        ("2.5tb", 2_500_000_000_000),
+        ("4096", 4096),
+    ],
+)
+def test_the_cache_takes_a_size_with_its_unit(
+    text: str, num_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRGAN_CACHE_BYTES", text)
+    assert Settings().cache_bytes == num_bytes
+
+
+@pytest.mark.parametrize("text", ["20GIGS", "-1GiB", "0", ""])
+def test_what_is_not_a_size_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRGAN_CACHE_BYTES", text)
+    with pytest.raises(ConfigError, match=rf"^SRGAN_CACHE_BYTES: .*, got '?{text}'?$"):
+        Settings()
+
+
+def test_all_wrong_variables_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRGAN_STALL_S", "soon")
+    monkeypatch.setenv("SRGAN_CLUSTER_WAIT_S", "late")
+    with pytest.raises(ConfigError, match=r"SRGAN_CLUSTER_WAIT_S: .*; SRGAN_STALL_S: "):
+        Settings()
+
+
+def test_a_missing_setting_names_its_variable() -> None:
+    with pytest.raises(ConfigError, match="SRGAN_BUCKET is not set"):
+        Settings(bucket="").require("bucket")
+    with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI is not set"):
+        Settings(MLFLOW_TRACKING_URI=None).require("mlflow_tracking_uri")
