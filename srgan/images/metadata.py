@@ -176,6 +176,9 @@ def _carried_once(image: ImageFile, kind: Format, data: bytes) -> dict[str, Any]
         return png.read(data)._asdict()
     if kind == "bmp":
         return {"lost": ("ICC profile",) if data[_BMP_PROFILE] == b"DEBM" else ()}
+    if kind == "gif":
+        comment, packet = image.info.get("comment"), image.info.get("xmp")
+        return {"comments": (comment,) if comment else (), "xmp": packet}
     if kind in ("heic", "avif"):
         return {"xmp": image.info.get("xmp"), "lost": image.info["lost"]}
     return webp.read(data)._asdict() if kind == "webp" else {}

@@ -13,6 +13,7 @@ from PIL import Image
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode, decode_in_8_bits, encode
+from srgan.images.boxes import Declared
 from tests.support.image_files import exif, file, picture, srgb_profile
 
 KINDS = ("heic", "avif")
@@ -129,6 +130,32 @@ def test_a_grid_of_tiles_is_one_photo() -> None:
 def test_of_several_images_the_primary_one_is_read() -> None:
     data = heic(picture(30, 20), frames=[picture()], primary_index=1)
     assert difference(read(data).pixels, picture()) <= 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "aux", "expected"),
+    [
+        (b"hvc1", b"", ("further images",)),
+        (b"Exif", b"", ()),
+        (b"tmap", b"", ("gain map",)),
+        (b"hvc1", b"urn:com:apple:photo:2020:aux:hdrgainmap\0", ("gain map",)),
+        (b"hvc1", b"urn:mpeg:hevc:2015:auxid:2\0", ("depth map",)),
+        (b"hvc1", b"urn:mpeg:hevc:2015:auxid:1\0", ()),
+        (b"hvc1", b"urn:else\0", ("auxiliary images",)),
+    ],
+)
+def test_what_comes_besides_the_primary_image_is_named(
+    kind: bytes, aux: bytes, expected: tuple[str, ...]
+) -> None:
+    found = Declared(kinds={1: b"hvc1", 2: kind}, primary=1, own={2: [1]})
+    if aux:
+        found.properties, found.attached = [(b"auxC", bytes(4) + aux)], {2: b"auxl"}
+    assert found.lost == expected
+
+
+def test_further_images_are_named_and_thumbnails_are_not() -> None:
+    assert read(heic(picture())).lost == read(heic(picture(150, 200), tile_size=64)).lost == ()
+    assert read(heic(picture(), frames=[picture(30, 20)])).lost == ("further images",)
 
 
 def test_multiplied_alpha_is_divided() -> None:

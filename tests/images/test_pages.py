@@ -186,6 +186,11 @@ def test_a_gif_that_plays_once_does_not_become_endless() -> None:
     assert read(several("gif", duration=50, loop=0)).num_loops == 0
 
 
+def test_the_comment_of_a_gif_is_kept() -> None:
+    assert read(file(FRAMES[0], "gif", comment=b"hello")).comments == (b"hello",)
+    assert read(several("gif", comment=b"hello")).comments == (b"hello",)
+
+
 def test_transparent_pixels_of_a_gif_stay_transparent() -> None:
     pixels = np.zeros((6, 8), np.uint8)
     pixels[2:] = 1

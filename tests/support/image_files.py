@@ -7,8 +7,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+
+from srgan.images import Photo, encode
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
@@ -147,6 +150,14 @@ def laden(kind: str) -> bytes:
     if kind == "tiff":
         tags = {700: XMP, 33723: IPTC, 270: "scene", **GEO}
         return file(picture(), kind, tiffinfo=tags, icc_profile=profile, dpi=(72, 72))
+    if kind == "avif":
+        photo = Photo(picture(), exif=block, icc_profile=profile, xmp=XMP)
+        return encode(photo, format=kind, jpeg_quality=90)
+    if kind == "heic":
+        image = pillow_heif.from_pillow(Image.fromarray(picture()))
+        target = io.BytesIO()
+        image.save(target, exif=block, icc_profile=profile, xmp=XMP, quality=90)
+        return target.getvalue()
     return file(picture(), kind, dpi=(72, 72))
 
 
