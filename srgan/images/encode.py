@@ -57,7 +57,7 @@ def encode(
         _image(photo).save(target, format, compress_level=compression)
         return png.with_metadata(target.getvalue(), photo)
     if format == "heic":
-        return heif.write_heic(photo, jpeg_quality, jpeg_subsampling)
+        return heif.write_heic(photo, jpeg_quality)
     if format == "avif":
         if photo.is_deep:
             return heif.write_deep_avif(photo, jpeg_quality, jpeg_subsampling)
