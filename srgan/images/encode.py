@@ -135,7 +135,8 @@ def _avif(photo: Photo, quality: int, subsampling: str) -> bytes:
     block = (photo.exif or b"").removeprefix(EXIF_PREFIX)
     empty = _EMPTY_EXIF.ljust(len(block), b"~")[: len(block)]
     target = io.BytesIO()
-    _image(photo).save(target, "avif", exif=empty, **options)
+    with heif.refused("AVIF"):
+        _image(photo).save(target, "avif", exif=empty, **options)
     data = target.getvalue()
     assert not block or data.count(empty) == 1
     return data.replace(empty, block) if block else data

@@ -5,6 +5,8 @@ turns and mirrors the picture as the file says, and joins its tiles.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -144,6 +146,16 @@ def _raster(channels: Samples, bit_depth: int, image: _Heif, shift: int = 0) -> 
     return Raster(np.ascontiguousarray(colours), alpha, bit_depth)
 
 
+@contextmanager
+def refused(kind: str) -> Iterator[None]:
+    """Raise what an encoder does not accept as `ImageError`; each has limits that it keeps quiet."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, vips().Error) as error:
+        said = " ".join(str(error).split())
+        raise ImageError("unsupported", f"{kind}: {said}; choose png or tiff") from error
+
+
 def write_heic(photo: Photo, quality: int) -> bytes:
     """Write a HEIC file; 16 bits become the 10 or 12 of the photo's own file."""
     channels, depth = _levels(photo)
@@ -151,16 +163,18 @@ def write_heic(photo: Photo, quality: int) -> bytes:
     mode += "" if depth == 8 else f";{depth}"
     height, width = channels.shape[:2]
     target = io.BytesIO()
-    pillow_heif.from_bytes(mode=mode, size=(width, height), data=channels.tobytes()).save(
-        target,
-        quality=quality,
-        chroma=_CHROMA,
-        bit_depth=depth,
-        enc_params={"preset": _HEVC_PRESET},
-        exif=photo.exif,
-        icc_profile=photo.icc_profile,
-        xmp=photo.xmp,
-    )
+    image = pillow_heif.from_bytes(mode=mode, size=(width, height), data=channels.tobytes())
+    with refused("HEIC"):
+        image.save(
+            target,
+            quality=quality,
+            chroma=_CHROMA,
+            bit_depth=depth,
+            enc_params={"preset": _HEVC_PRESET},
+            exif=photo.exif,
+            icc_profile=photo.icc_profile,
+            xmp=photo.xmp,
+        )
     return target.getvalue()
 
 
@@ -175,13 +189,14 @@ def write_deep_avif(photo: Photo, quality: int, subsampling: str) -> bytes:
     for name, content in metadata.items():
         if content:
             image.set_type(vips().GValue.blob_type, f"{name}-data", content)
-    result: bytes = image.heifsave_buffer(
-        compression="av1",
-        Q=quality,
-        bitdepth=depth,
-        effort=_AV1_EFFORT,
-        subsample_mode="on" if subsampling == "4:2:0" else "off",
-    )
+    with refused("AVIF"):
+        result: bytes = image.heifsave_buffer(
+            compression="av1",
+            Q=quality,
+            bitdepth=depth,
+            effort=_AV1_EFFORT,
+            subsample_mode="on" if subsampling == "4:2:0" else "off",
+        )
     return result
 
 

@@ -258,3 +258,8 @@ def test_what_does_not_fit_into_the_memory_is_too_large(monkeypatch: pytest.Monk
     data = small("heic")
     monkeypatch.setattr(pillow_heif, "HeifFile", fail)
     assert reason(data) == "too_large"
+
+
+def test_what_the_encoder_does_not_accept_is_an_image_error() -> None:
+    with pytest.raises(ImageError, match=r"^unsupported: HEIC: .*; choose png or tiff"):
+        encode(Photo(np.zeros((16, 16_384, 3), np.uint8)), format="heic", jpeg_quality=90)
