@@ -31,8 +31,9 @@ from tests.support.image_files import (
     png_chunk,
 )
 
-FORMATS = ("jpeg", "png", "webp", "tiff", "bmp")
+FORMATS = ("jpeg", "png", "webp", "tiff", "bmp", "heic", "avif")
 NAMES = {"jpeg": "JPEG", "png": "PNG", "webp": "WebP", "tiff": "TIFF", "bmp": "BMP"}
+NAMES |= {"heic": "HEIC", "avif": "AVIF"}
 DOCS = Path(__file__).parents[2] / "docs" / "upscaling.md"
 
 
@@ -75,13 +76,13 @@ def test_a_photo_in_its_own_format_keeps_everything(kind: str) -> None:
         assert bool(getattr(copy, name)) == bool(getattr(photo, name)), name
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff", "heic", "avif"])
 def test_xmp_says_the_size_and_resolution_of_the_result(kind: str) -> None:
     packet = again(laden(kind), kind).xmp or b""
     assert b'xmp:Rating="5"' in packet
     assert b'exif:PixelXDimension="112"' in packet
     assert b"<exif:PixelYDimension>80</exif:PixelYDimension>" in packet
-    if kind != "webp":  # which has no resolution
+    if kind in ("jpeg", "png", "tiff"):  # the others have no resolution
         match = re.search(rb"<tiff:XResolution>(\d+)/10000</tiff:XResolution>", packet)
         assert match
         assert int(match[1]) == pytest.approx(1_440_000, rel=0.001)
