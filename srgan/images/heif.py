@@ -148,7 +148,7 @@ def _raster(channels: Samples, bit_depth: int, image: _Heif, shift: int = 0) -> 
 
 @contextmanager
 def refused(kind: str) -> Iterator[None]:
-    """Raise what an encoder does not accept as `ImageError`; each has limits that it keeps quiet."""
+    """Raise what an encoder does not accept as `ImageError`; each has limits of its kind."""
     try:
         yield
     except (OSError, RuntimeError, ValueError, vips().Error) as error:
