@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from srgan.errors import StackError
+from srgan.errors import ConfigError, StackError
 from srgan.services.s3 import open_store
 from srgan.stack import SERVICES, Stack
 from srgan.stack.environment import service_environment, shell_environment
@@ -146,7 +146,7 @@ def test_no_proxy_at_all_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_unknown_service_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="worker"):
+    with pytest.raises(ConfigError, match="worker"):
         Stack(tmp_path / "home").up(("s4",))
     assert not (tmp_path / "home").exists()
 

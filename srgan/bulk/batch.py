@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.join import Item
-from srgan.bulk.names import SOURCE, origin, reroute_suffix
+from srgan.bulk.names import SOURCE, origin, rerouted
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun, Stamp
 from srgan.bulk.sizing import Sizing, target_format
@@ -238,7 +238,7 @@ class Batch:
         image.format = target_format(photo, wanted, self._config.oversize, self._sizing)
         if image.format == wanted:
             return True
-        image.note(destination_key=image.item.output + reroute_suffix(self._config.oversize))
+        image.note(destination_key=rerouted(image.item.output, image.format))
         return not self._is_there(image)
 
     def _upscale(self, image: "_InFlight") -> None:

@@ -24,8 +24,8 @@ DECODE_LIMIT_S = 60.0
 """Time for one image; 100 megapixels of PNG take about 5 s."""
 _SMALL_PIXELS = 16_000_000
 """Larger images are decoded one at a time, so that several cannot add up."""
-_BYTES_PER_PIXEL = 32
-"""More than any format takes at its peak (WebP with alpha 25, most 14–20)."""
+_BYTES_PER_PIXEL = 40
+"""More than any format takes at its peak (AVIF of 10 bits with alpha 37, most 14–25)."""
 _SPARE_BYTES = 256 * 2**20
 _FILE_PIXEL_BYTES = 8
 """RGB with alpha in 16 bits, not compressed; other formats that are read take less."""

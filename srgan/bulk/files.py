@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.forecast import Forecast, Throughput, encoded_bytes, free_bytes, middle, spread
-from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, reroute_suffix
+from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, rerouted
 from srgan.bulk.run import Stamp
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import ImageError
@@ -129,7 +129,7 @@ class FileUpscaler:
     def __call__(
         self, source: Path, target: Path, share: Callable[[float], object] = lambda done: None
     ) -> FileResult:
-        """Write the result to `target`, or beside it if it is too large for its format.
+        """Write the result to `target`, or beside it if it cannot be written in its format.
 
         Returns where the result is and what it lost; `share` is told how much of the work is done.
         `ImageError`, before the network runs, for a photo that cannot be read or written, and for a
@@ -141,7 +141,7 @@ class FileUpscaler:
         wanted = photo.format if self.output_format == "same" else self.output_format
         format = target_format(photo, wanted, self.oversize, self.sizing)
         if format != wanted:
-            target = target.with_name(target.name + reroute_suffix(self.oversize))
+            target = target.with_name(rerouted(target.name, format))
             if self._keeps(source, target):
                 return FileResult(target, kept=True)
         lost = write_photo(

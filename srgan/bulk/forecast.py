@@ -14,6 +14,7 @@ from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, encode
+from srgan.images.encode import own_format
 from srgan.images.photo import to_8_bits
 from srgan.readable import duration, size
 from srgan.refs import Ref, Sums
@@ -173,7 +174,7 @@ def encoded_bytes(
     crop = middle(photo)
     body = encode(
         Photo(imresize(crop, scale=sizing.model_scale), is_lossless=photo.is_lossless),
-        format=photo.format if format == "same" else format,
+        format=own_format(photo) if format in ("same", photo.format) else format,
         jpeg_quality=jpeg_quality,
         compression=compression,
     )

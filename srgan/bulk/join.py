@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from srgan.errors import ConfigError
+from srgan.images.entries import INSTEAD
 from srgan.refs import Ref
 from srgan.storage import ObjectInfo
 
@@ -20,7 +21,7 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE source (key TEXT PRIMARY KEY, token TEXT, bytes INTEGER, output TEXT, problem TEXT,
-    is_other INTEGER DEFAULT 0) WITHOUT ROWID;
+    is_other INTEGER DEFAULT 0, is_foreign INTEGER DEFAULT 0) WITHOUT ROWID;
 CREATE UNIQUE INDEX one_source_per_output ON source (output);
 CREATE TABLE wanted (key TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE output (key TEXT PRIMARY KEY, token TEXT) WITHOUT ROWID;
@@ -28,9 +29,11 @@ CREATE TABLE record (source TEXT, source_token TEXT, output_token TEXT,
     PRIMARY KEY (source, source_token, output_token)) WITHOUT ROWID;
 """
 
-_COVERED = """EXISTS (SELECT 1 FROM record JOIN output ON output.token = record.output_token
+_FOREIGN = ", ".join(f"source.output || iif(is_foreign, '{suffix}', '')" for suffix in INSTEAD)
+
+_COVERED = f"""EXISTS (SELECT 1 FROM record JOIN output ON output.token = record.output_token
     WHERE record.source = source.key AND record.source_token = source.token
-      AND output.key IN (source.output, source.output || :suffix))"""
+      AND output.key IN (source.output, source.output || :suffix, {_FOREIGN}))"""  # noqa: S608  # constants
 
 PASSED_OVER = "passed_over"
 """Output token in the record of a source that is not a photo."""
@@ -90,16 +93,19 @@ class Join:
     def refuse_missing(self, problem: str) -> None:
         """Record every wanted source that was not added as failed."""
         self._database.execute(
-            "INSERT INTO source SELECT key, '', 0, NULL, ?, 0 FROM wanted "
+            "INSERT INTO source SELECT key, '', 0, NULL, ?, 0, 0 FROM wanted "
             "WHERE key NOT IN (SELECT key FROM source)",
             (problem,),
         )
 
-    def add_source(self, source: ObjectInfo, output: str) -> None:
-        """Add a source to upscale; `ConfigError` naming both if another has the same output."""
-        row = (source.key, source.token, source.size_bytes, output, None)
+    def add_source(self, source: ObjectInfo, output: str, *, is_foreign: bool = False) -> None:
+        """Add a source to upscale; `ConfigError` naming both if another has the same output.
+
+        `is_foreign`: its format cannot be written, so a suffix is appended to its output.
+        """
+        row = (source.key, source.token, source.size_bytes, output, None, is_foreign)
         try:
-            self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, 0)", row)
+            self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, 0, ?)", row)
         except sqlite3.IntegrityError as error:
             (other,) = self._database.execute(
                 "SELECT key FROM source WHERE output = ?", (output,)
@@ -110,28 +116,34 @@ class Join:
             ) from error
 
     def check_reroutes(self) -> None:
-        """`ConfigError` if an output that is too large could be written over another's."""
-        clash = self._database.execute(
-            "SELECT one.key, other.key, other.output FROM source AS one JOIN source AS other "
-            "ON other.output = one.output || :suffix WHERE :suffix != ''",
-            self._suffix,
-        ).fetchone()
-        if clash is not None:
-            large, other, output = clash
-            raise ConfigError(
-                f"{large!r}, if it is too large for its format, and {other!r} would both be "
-                f"written to {output!r}; rename one, or set oversize to 'refuse'"
-            )
+        """`ConfigError` if an output of another format could be written over another's."""
+        too_large = ("too large for its format", "or set oversize to 'refuse'")
+        foreign = ("of a format that cannot be written", "or choose an output_format")
+        ways = [(self._suffix["suffix"], False, too_large)]
+        ways += [(suffix, True, foreign) for suffix in INSTEAD]
+        for suffix, only_foreign, (why, remedy) in ways:
+            clash = self._database.execute(
+                "SELECT one.key, other.key, other.output FROM source AS one JOIN source AS other "
+                "ON other.output = one.output || :suffix "
+                "WHERE :suffix != '' AND one.is_foreign >= :only_foreign",
+                {"suffix": suffix, "only_foreign": only_foreign},
+            ).fetchone()
+            if clash is not None:
+                one, other, output = clash
+                raise ConfigError(
+                    f"{one!r}, if it is {why}, and {other!r} would both be written to {output!r}; "
+                    f"rename one, {remedy}"
+                )
 
     def refuse_source(self, source: ObjectInfo, problem: str) -> None:
         """Add a source that is recorded as failed without being read."""
         row = (source.key, source.token, source.size_bytes, None, problem)
-        self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, 0)", row)
+        self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, 0, 0)", row)
 
     def pass_over(self, source: ObjectInfo) -> None:
         """Add a source that is not a photo by its name."""
         row = (source.key, source.token, source.size_bytes)
-        self._database.execute("INSERT INTO source VALUES (?, ?, ?, NULL, NULL, 1)", row)
+        self._database.execute("INSERT INTO source VALUES (?, ?, ?, NULL, NULL, 1, 0)", row)
 
     def add_output(self, output: ObjectInfo) -> None:
         """Add an object of the destination."""

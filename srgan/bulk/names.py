@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from srgan.bulk.run import Stamp
 from srgan.errors import ConfigError, ImageError
+from srgan.images.entries import FOREIGN, INSTEAD
 from srgan.keys import OWN
 from srgan.refs import digest
 from srgan.storage import is_folder, prefix_of
@@ -20,7 +21,10 @@ Oversize = Literal["refuse", "png", "tiff"]
 SOURCE, SOURCE_TOKEN = "srgan-source", "srgan-source-token"
 """Names in the metadata of an output: its source's key, and that one's change token."""
 
-_IMAGE_SUFFIXES = {".bmp", ".gif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_IMAGE_SUFFIXES = {
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jpe", ".jpeg", ".jpg", ".png"),
+    *(".tif", ".tiff", ".webp"),
+}
 _SUFFIX_OF = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 _MAX_KEY_BYTES = 1024
 _MAX_NAME_BYTES = 255
@@ -85,7 +89,8 @@ def output_key(
 ) -> str:
     """Key of the output below `prefix`; `ImageError` for names unsafe or too long to write."""
     key = prefix + output_name(name, output_format)
-    longest = (key + reroute_suffix(oversize)).encode()
+    suffixes = [reroute_suffix(oversize), *(INSTEAD if is_foreign(name, output_format) else ())]
+    longest = (key + max(suffixes, key=len)).encode()
     if len(longest) > _MAX_KEY_BYTES:
         raise ImageError("name_too_long", f"{key!r} is longer than S3's {_MAX_KEY_BYTES} bytes")
     if is_folder(key) and any(len(part) > _MAX_NAME_BYTES for part in longest.split(b"/")):
@@ -101,6 +106,16 @@ def reroute_suffix(oversize: Oversize) -> str:
     Appended and not exchanged: ``a.png`` might be another photo's output, ``a.webp.png`` is not.
     """
     return "" if oversize == "refuse" else _SUFFIX_OF[oversize]
+
+
+def rerouted(output: str, format: str) -> str:
+    """Key of an output that has to be of another format than its key says."""
+    return output + _SUFFIX_OF[format]
+
+
+def is_foreign(name: str, output_format: OutputFormat) -> bool:
+    """True if an output should have its source's format, but by its suffix that is not written."""
+    return output_format == "same" and PurePosixPath(name).suffix.lower() in FOREIGN
 
 
 def metadata_key(key: str) -> str:

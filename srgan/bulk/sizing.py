@@ -6,7 +6,7 @@ from srgan.bulk.names import Oversize
 from srgan.config.upscale import SIZE_PATTERN
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo
-from srgan.images.encode import check_writable, fits
+from srgan.images.encode import check_writable, fits, own_format
 from srgan.images.resample import resampled
 
 _MOST_GROWTH = 2
@@ -77,11 +77,14 @@ class Sizing:
 def target_format(photo: Photo, wanted: str, oversize: Oversize, sizing: Sizing) -> str:
     """Format of the result of `photo`: `wanted`, or `oversize` if the result is too large for it.
 
-    `ImageError` if that format cannot hold the result, or if the result's size is out of bounds.
+    The photo's own format gives way to `own_format` if it cannot be written. `ImageError` if the
+    format cannot hold the result, or if the result's size is out of bounds.
     """
     height, width = sizing.shape(*photo.pixels.shape[:2])
     for page in photo.pages:
         sizing.shape(*page.pixels.shape[:2])
+    if wanted == photo.format:
+        wanted = own_format(photo)
     if oversize != "refuse" and not fits(wanted, height, width):
         wanted = oversize
     check_writable(photo, wanted, height, width)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from srgan.bulk.join import Join
-from srgan.bulk.names import is_source, output_key
+from srgan.bulk.names import is_foreign, is_source, output_key
 from srgan.bulk.run import BulkRun, Place
 from srgan.errors import ConfigError, DataError, ImageError
 from srgan.images.entries import NOT_A_FILE, kind_of
@@ -67,7 +67,7 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
                 f"the output of {info.key!r} would be {output!r}, inside the source "
                 f"{source.address}; choose a destination that does not contain the source"
             )
-        join.add_source(info, output)
+        join.add_source(info, output, is_foreign=is_foreign(name, config.output_format))
     join.check_reroutes()
     if key_list is not None:
         join.refuse_missing(

@@ -66,7 +66,7 @@ def upscale(
         ),
     ] = "refuse",
     quality: Annotated[
-        int, typer.Option(min=1, max=100, help="Quality of JPEG and WebP results")
+        int, typer.Option(min=1, max=100, help="Quality of JPEG, WebP, HEIC and AVIF results")
     ] = 92,
     subsampling: Annotated[
         Literal["4:4:4", "4:2:2", "4:2:0"], typer.Option(help="Colour subsampling of JPEG results")

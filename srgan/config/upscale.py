@@ -22,7 +22,7 @@ class UpscaleConfig(Config):
     oversize: Literal["refuse", "png", "tiff"] = "refuse"
     """How to write an output with more pixels a side than its format allows."""
     jpeg_quality: int = Field(92, ge=1, le=100)
-    """Quality of JPEG and WebP outputs."""
+    """Quality of JPEG, WebP, HEIC and AVIF outputs."""
     jpeg_subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:4:4"
     """Resolution of the colours in JPEG outputs."""
     compression: int = Field(6, ge=0, le=9)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, decode_in_8_bits, encode
+from srgan.images.entries import FORMATS
 from srgan.resize.arrays import imresize
 from srgan.storage import ObjectStore
 
@@ -26,7 +27,7 @@ _SHIPPED = {
     ),
     "sklearn/datasets/images": ("china.jpg", "flower.jpg"),
 }
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+_SUFFIXES = {*FORMATS, ".gif"}
 _MAX_PHOTOS = 200
 _MAX_PIXELS = 200_000_000
 _NUM_SMALL = 4

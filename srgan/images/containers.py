@@ -9,33 +9,37 @@ from typing import Literal
 
 from srgan.errors import ImageError
 
-Format = Literal["jpeg", "png", "webp", "tiff", "bmp"]
+Format = Literal["jpeg", "png", "webp", "tiff", "bmp", "gif", "heic", "avif", "jxl", "raw"]
 
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 _CR2 = b"II*\0\x10\0\0\0CR\x02"  # a TIFF header; its first image is a preview not marked as one
 _BIG_ENDIAN_BIGTIFF = b"MM\x00+"
-_SUPPORTED = "JPEG, PNG, WebP, TIFF or BMP"
+_SUPPORTED = "JPEG, PNG, WebP, TIFF, BMP, GIF, HEIC or AVIF"
 _FOREIGN = {
-    b"GIF8": "GIF",
     b"8BPS": "Photoshop",
     b"\x00\x00\x00\x0cjP": "JPEG 2000",
-    b"\x00\x00\x00\x0cJXL": "JPEG XL",
-    b"\xff\x0a": "JPEG XL",
     b"\xff\x4f\xff\x51": "JPEG 2000",
     b"v/1\x01": "OpenEXR",
     b"qoif": "QOI",
-    b"FUJIFILMCCD-RAW": "RAF",
-    b"FOVb": "X3F",
-    b"IIU\x00": "RW2",
-    b"IIRO": "ORF",
-    b"IIRS": "ORF",
-    b"MMOR": "ORF",
-    b"II\x1a\x00\x00\x00HEAPCCDR": "CRW",
     **{b"P%d%c" % (kind, end): "Netpbm" for kind in range(1, 8) for end in b"\n\r "},
 }
-_PHOTO_BRANDS = ("heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis")
-"""Brands of ISO media files that hold HEIF or AVIF; the others are videos."""
+_JXL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n")
+_RAW = (
+    _CR2,
+    b"FUJIFILMCCD-RAW",
+    b"FOVb",  # X3F
+    b"IIU\x00",  # RW2
+    *(b"IIRO", b"IIRS", b"MMOR"),  # ORF
+    b"II\x1a\x00\x00\x00HEAPCCDR",  # CRW
+)
+_BRANDS: dict[Format, set[bytes]] = {
+    "avif": {b"avif", b"avis"},
+    "heic": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"},
+}
+"""Brands of ISO media files that hold photos; the others are videos."""
+_ANY_CODEC = (b"mif1", b"msf1")
+"""Brands of HEIF with any codec."""
 
 
 def recognise(data: bytes) -> Format:
@@ -48,19 +52,39 @@ def recognise(data: bytes) -> Format:
         return "png"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "webp"
+    if data.startswith(_JXL):
+        return "jxl"
+    if data.startswith(_RAW):
+        return "raw"
     if data[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return "tiff"
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return "gif"
     for magic, name in _FOREIGN.items():
         if data.startswith(magic):
             raise ImageError("unsupported", f"{name} cannot be read; convert it to {_SUPPORTED}")
-    brand = data[8:12].decode("latin-1")
-    if data[4:8] == b"ftyp" and brand == "crx ":
-        raise ImageError("unsupported", f"CR3 cannot be read; convert it to {_SUPPORTED}")
-    if data[4:8] == b"ftyp" and brand in _PHOTO_BRANDS:
-        raise ImageError("unsupported", f"HEIF and AVIF cannot be read; convert to {_SUPPORTED}")
+    if data[4:8] == b"ftyp":
+        found = _media_format(data)
+        if found:
+            return found
     raise ImageError("not_an_image", f"the first bytes are {data[:8]!r}, not {_SUPPORTED}")
+
+
+def _media_format(data: bytes) -> Format | None:
+    """Tell which photo an ISO media file holds; None for a video."""
+    end = min(int.from_bytes(data[:4], "big"), len(data))
+    # The brand of the writer, a version, and brands of what readers must know.
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, end, 4))]
+    if brands[0] == b"crx ":
+        return "raw"  # CR3
+    for kind, known in _BRANDS.items():
+        if brands[0] in known or (brands[0] in _ANY_CODEC and known & set(brands)):
+            return kind
+    if brands[0] in _ANY_CODEC:
+        raise ImageError("unsupported", f"a HEIF without HEVC or AV1; convert it to {_SUPPORTED}")
+    return None
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
@@ -74,7 +98,7 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def check_png(data: bytes, max_pixels: int) -> None:
-    """Check the size, that it has one frame, and every chunk up to IEND with its checksum."""
+    """Check the size, and every chunk up to IEND with its checksum."""
     position, first = len(_PNG_MAGIC), True
     while True:
         length = int.from_bytes(data[position : position + 4], "big")
@@ -89,8 +113,6 @@ def check_png(data: bytes, max_pixels: int) -> None:
             raise ImageError("truncated", f"{end - len(data)} bytes of the PNG are missing")
         if zlib.crc32(data[position + 4 : end - 4]).to_bytes(4, "big") != data[end - 4 : end]:
             raise ImageError("corrupt", f"wrong checksum in PNG chunk {kind!r}")
-        if kind == b"fdAT":  # of a further frame; an animation of one frame is a still
-            raise ImageError("unsupported", "animated PNG; extract the frames first")
         if kind == b"IEND":
             return
         position, first = end, False
@@ -116,9 +138,16 @@ def check_webp(data: bytes, max_pixels: int) -> None:
         raise ImageError("truncated", f"{missing} bytes of the WebP are missing")
 
 
-def raw_file(what: str) -> ImageError:
-    """Refuse a camera's raw file: TIFF readers find only its small preview, not the photo."""
-    return ImageError("unsupported", f"{what}, so a camera's raw file; develop it first")
+def check_gif(data: bytes, max_pixels: int) -> None:
+    """Check the declared canvas: Pillow allocates it when it opens a file."""
+    if len(data) < 10:
+        raise ImageError("truncated", f"the GIF ends in its header, after {len(data)} bytes")
+    sides = [int.from_bytes(data[at : at + 2], "little") for at in (6, 8)]
+    check_size(sides[0], sides[1], max_pixels)
+
+
+class RawFileError(Exception):
+    """A TIFF is a camera's raw file: readers of TIFF find only its small preview."""
 
 
 def check_tiff(data: bytes, max_pixels: int) -> None:
@@ -126,8 +155,6 @@ def check_tiff(data: bytes, max_pixels: int) -> None:
 
     The number of pixels is not checked, because it stands in the directory.
     """
-    if data.startswith(_CR2):
-        raise raw_file("a CR2")
     if data.startswith(_BIG_ENDIAN_BIGTIFF):  # Pillow takes it for a small one
         raise ImageError(
             "unsupported", "BigTIFF in big-endian order; save it in little-endian order"

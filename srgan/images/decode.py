@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, exif_block, icc, jpeg, metadata, pixels
-from srgan.images.containers import Format
+from srgan.images import containers, deep, exif_block, icc, jpeg, metadata, pixels
+from srgan.images.containers import Format, RawFileError
 from srgan.images.photo import Photo
 from srgan.images.readers import READERS, Source
 
@@ -19,7 +20,7 @@ _SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag for the purpose of a page, and its 
 _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
-DECODING = 2
+DECODING = 3
 """To be raised when files give other pixels than before, or photos that were refused are read.
 
 Datasets then read all their photos again; those whose pixels are the same keep their crops.
@@ -27,14 +28,15 @@ Datasets then read all their photos again; those whose pixels are the same keep 
 
 
 def decode(data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
-    """Decode a JPEG, PNG, WebP, TIFF or BMP file and verify that it is complete.
+    """Decode a photo of any format in `READERS` and verify that it is complete.
 
-    16 bits stay 16. All pages of a TIFF and all frames of a WebP are kept, but not reduced
-    previews; a TIFF with only previews is a camera's raw file and ``unsupported``. CMYK and
-    palettes become RGB or grayscale. The EXIF orientation is applied. The declared size of all
-    pages together is checked before anything is allocated. Whatever the bytes, the only exception
-    is `ImageError` with the reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``,
-    ``truncated`` or ``corrupt``. Pillow's own limit of 179 million pixels also applies to WebP.
+    16 bits stay 16. All pages of a TIFF and all frames of an animated WebP, GIF or PNG are kept,
+    but not reduced previews; a TIFF with only previews is a camera's raw file. JPEG XL and raw
+    files are ``unsupported`` without the extras that read them. CMYK and palettes become RGB or
+    grayscale. The EXIF orientation is applied. The declared size of all pages together is checked
+    before anything is allocated. Whatever the bytes, the only exception is `ImageError` with the
+    reason ``empty``, ``not_an_image``, ``unsupported``, ``too_large``, ``truncated`` or
+    ``corrupt``. Pillow's own limit of 179 million pixels also applies to WebP.
 
     With `salvage`, a JPEG that ends too early is read as viewers show it, the rest gray, and says
     so in `Photo.lost`.
@@ -70,16 +72,23 @@ def decode_in_8_bits(data: bytes, *, max_pixels: int) -> Photo:
 
 def _decode(data: bytes, max_pixels: int, *, several: bool) -> Photo:
     kind = containers.recognise(data)
+    try:
+        return _of_kind(kind, data, max_pixels, several=several)
+    except RawFileError:
+        return _of_kind("raw", data, max_pixels, several=several)
+
+
+def _of_kind(kind: Format, data: bytes, max_pixels: int, *, several: bool) -> Photo:
     check = READERS[kind].check
     if check is not None:
         check(data, max_pixels)
     source = Source(data)
     try:
-        if kind != "tiff":
+        if kind not in ("tiff", "raw"):
             return _read(kind, source, max_pixels, several=several)
         with metadata.without_warnings():
             return _read(kind, source, max_pixels, several=several)
-    except ImageError:
+    except (ImageError, RawFileError):
         raise
     # Pillow's exceptions on broken files have no common base: OSError, SyntaxError, ValueError,
     # TypeError, struct.error, zlib.error, MemoryError, OverflowError, AssertionError and more.
@@ -91,10 +100,10 @@ def _read(kind: Format, source: Source, max_pixels: int, *, several: bool) -> Ph
     image = READERS[kind].open(source)
     containers.check_size(*image.size, max_pixels)
     if isinstance(image, TiffImageFile) and _DNG_VERSION in image.tag_v2:
-        raise containers.raw_file("a DNG")
+        raise RawFileError
     if not getattr(image, "is_animated", False):
         if _is_preview(image):
-            raise containers.raw_file("a TIFF whose only image is a preview")
+            raise RawFileError
         return _page(image, kind, source)
     if not several:
         raise ImageError("unsupported", f"{kind} with several images; extract the one you want")
@@ -102,11 +111,23 @@ def _read(kind: Format, source: Source, max_pixels: int, *, several: bool) -> Ph
     for number in _pages(image, max_pixels):
         image.seek(number)
         page = _page(image, kind, source)
-        pages.append(replace(page, duration_ms=image.info.get("duration")))
-    if kind == "webp":
+        if kind != "tiff":
+            page = replace(page, duration_ms=round(image.info.get("duration", 0)))
+        pages.append(page)
+    if kind != "tiff":
         pages = _without_idle_alpha(pages)
-        pages[0] = replace(pages[0], num_loops=image.info["loop"])
+        is_lossless = pages[0].is_lossless or kind != "webp"
+        num_loops = _num_loops(image, kind)
+        pages[0] = replace(pages[0], num_loops=num_loops, is_lossless=is_lossless)
     return replace(pages[0], pages=tuple(pages[1:]))
+
+
+def _num_loops(image: ImageFile, kind: Format) -> int:
+    """How often an animation plays; 0 means for ever."""
+    loop = int(image.info.get("loop", -1))
+    if kind == "gif" and loop:
+        return 1 + max(loop, 0)  # a GIF tells the repetitions, or nothing if it plays once
+    return loop
 
 
 def _without_idle_alpha(frames: list[Photo]) -> list[Photo]:
@@ -134,11 +155,13 @@ def _pages(image: ImageFile, max_pixels: int) -> list[int]:
                 f"all pages together declare more than the limit of {max_pixels} pixels",
             )
     if not numbers:
-        raise containers.raw_file("a TIFF with only previews")
+        raise RawFileError
     return numbers
 
 
 def _is_preview(image: ImageFile) -> bool:
+    if isinstance(image, PngImageFile):
+        return bool(image.info.get("default_image")) and image.tell() == 0
     kind = image.tag_v2.get(_SUBFILE_KIND) if isinstance(image, TiffImageFile) else None
     return isinstance(kind, int) and bool(kind & _PREVIEW)
 
@@ -181,7 +204,7 @@ def _page(image: ImageFile, kind: Format, source: Source) -> Photo:
 
 def _explained(error: Exception, kind: Format, source: Source) -> ImageError:
     what = f"{kind}: {error or type(error).__name__}"
-    if isinstance(error, MemoryError | Image.DecompressionBombError):
+    if isinstance(error, MemoryError | Image.DecompressionBombError) or deep.lacks_memory(what):
         return ImageError("too_large", what)
     cause = error.__cause__ if isinstance(error, SyntaxError) and error.__cause__ else error
     if "truncated" in str(error).lower() or (

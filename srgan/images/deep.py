@@ -29,8 +29,14 @@ def values(image: Any) -> Samples:
     try:
         data = np.frombuffer(image.write_to_memory(), _DTYPES[image.format])
     except vips().Error as error:
-        raise ImageError("corrupt", " ".join(str(error).split())) from error
+        said = " ".join(str(error).split())
+        raise ImageError("too_large" if lacks_memory(said) else "corrupt", said) from error
     return data.reshape(image.height, image.width, image.bands)
+
+
+def lacks_memory(said: str) -> bool:
+    """Tell by its message whether libheif got no memory; above its limits the file is at fault."""
+    return "Memory allocation error" in said and "Security limit" not in said
 
 
 def read_png(data: bytes) -> Raster:

@@ -20,8 +20,12 @@ from srgan.readable import printable
 
 FORMATS = {
     ".apng": "png",
+    ".avif": "avif",
     ".bmp": "bmp",
     ".dib": "bmp",
+    ".heic": "heic",
+    ".heif": "heic",
+    ".hif": "heic",
     ".jfif": "jpeg",
     ".jpe": "jpeg",
     ".jpeg": "jpeg",
@@ -35,15 +39,17 @@ FORMATS = {
     ".webp": "webp",
 }
 """Suffixes of photos, and the formats that are written under them."""
-_OTHER_PHOTOS = {
-    *(".avif", ".avifs", ".exr", ".gif", ".heic", ".heics", ".heif", ".hif", ".j2k", ".jp2"),
+INSTEAD = (".png", ".webp")
+"""Appended to results whose own format cannot be written: of stills and of animations."""
+FOREIGN = {
+    *(".avifs", ".exr", ".gif", ".heics", ".heifs", ".j2k", ".jp2"),
     *(".jpf", ".jxl", ".jxr", ".pbm", ".pgm", ".pnm", ".ppm", ".psb", ".psd", ".qoi", ".tga"),
     # Cameras' raw files.
     *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef"),
     *(".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw"),
     ".x3f",
 }
-"""Photos too: those that cannot be read are reported instead of passed over."""
+"""Photos too, whose formats are not written; those that cannot be read are failures."""
 _SIDECARS = {
     *(".aae", ".cos", ".dop", ".on1", ".pp3", ".thm", ".xmp"),
     *(".csv", ".db", ".htm", ".html", ".ini", ".json", ".jsonl", ".lnk", ".log", ".md", ".md5"),
@@ -53,7 +59,7 @@ _SIDECARS = {
     *(".3gp", ".aac", ".avi", ".lrv", ".m2ts", ".m4a", ".m4v", ".mkv", ".mov", ".mp3", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".wav", ".webm", ".wmv"),
 }
-SUFFIXES = {*FORMATS, *_OTHER_PHOTOS, *_SIDECARS}
+SUFFIXES = {*FORMATS, *FOREIGN, *_SIDECARS}
 """Every suffix that says something."""
 _NOT_PHOTOS = {"@eadir", "__macosx", "icon\r"}
 """Names of files and folders, in lower case, that systems make."""

@@ -13,7 +13,9 @@ from srgan.errors import ConfigError, DataError, ImageError, first_few
 from srgan.images.decode import decode_in_8_bits
 from srgan.images.encode import COMPRESSION
 from srgan.images.entries import (
+    FOREIGN,
     FORMATS,
+    INSTEAD,
     NOT_A_FILE,
     Entries,
     explain,
@@ -26,7 +28,10 @@ from srgan.images.photo import Photo
 from srgan.images.rows import encode_into
 from srgan.readable import printable
 
-_SUFFIX_OF = {"bmp": ".bmp", "jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
+_SUFFIX_OF = {
+    **{"avif": ".avif", "bmp": ".bmp", "heic": ".heic", "jpeg": ".jpg"},
+    **{"png": ".png", "tiff": ".tif", "webp": ".webp"},
+}
 _LOSSLESS = ("bmp", "png", "tiff")
 MAX_PIXELS = 100_000_000
 """Limit for photos that a command reads; larger ones are refused as decompression bombs."""
@@ -102,11 +107,11 @@ def plan_files(
     """Plan (photo, result) paths for one photo, or for all photos at any depth of a folder.
 
     Relative paths are kept. `format` of the results is ``same``, a format's name, or ``lossless``
-    (JPEG and WebP become PNG). For one photo, the destination may also be a file, whose suffix then
-    sets the format. A result that cannot be written in its format gets `rerouted` appended to its
-    name. Before anything is written, `ConfigError` if a path is missing, a photo would be
-    overwritten or the destination lies in the source, and `DataError` if the source holds no photos
-    or two photos have the same destination.
+    (those that lose something become PNG). For one photo, the destination may also be a file, whose
+    suffix then sets the format. A result that cannot be written in its format gets a suffix
+    appended to its name: `rerouted`, or one of `INSTEAD`. Before anything is written, `ConfigError`
+    if a path is missing, a photo would be overwritten or the destination lies in the source, and
+    `DataError` if the source holds no photos or two photos have the same destination.
     """
     if stat.S_ISDIR(mode_of(source)):
         return _plan_folder(source, destination, format, rerouted)
@@ -212,9 +217,10 @@ def _plan_folder(source: Path, destination: Path, format: str, rerouted: str) ->
             raise DataError(_both(taken[target], photo, target))
         taken[target] = photo
     for target, photo in taken.items():
-        elsewhere = target.with_name(target.name + rerouted)
-        if rerouted and elsewhere in taken:
-            raise DataError(_both(photo, taken[elsewhere], elsewhere))
+        for suffix in (rerouted, *(INSTEAD if target.suffix.lower() in FOREIGN else ())):
+            elsewhere = target.with_name(target.name + suffix)
+            if suffix and elsewhere in taken:
+                raise DataError(_both(photo, taken[elsewhere], elsewhere))
     files = [(photo, target) for target, photo in taken.items()]
     return FilePlan(files, found.passed_over, found.failed, format)
 

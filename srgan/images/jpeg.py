@@ -35,7 +35,8 @@ _GAIN_MAP_ISO = b"urn:iso:std:iso:ts:21496:-1"
 _GAIN_MAPS = (b"hdrgm:", b"HDRGainMap", _GAIN_MAP_ISO)
 _VIDEOS = (b"ftypmp4", b"ftypisom", b"ftypqt", b"MotionPhoto_Data")
 _COMMENT, _EXIF, _PHOTOSHOP = 0xFE, 0xE1, 0xED
-_LAST, _ALONE = 0xD9, (0x01, 0xD8)
+_START, _LAST, _PIXELS = 0xD8, 0xD9, 0xDA
+_ALONE = (0x01, _START)
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """Begins a segment; within coded pixels there are only zeros and restarts after such a byte."""
 _MOST_PARTS = 64 * 2**20
@@ -88,6 +89,11 @@ def read(data: bytes) -> Carried:
     return Carried(xmp, extension, iptc, tuple(comments), bool(more), (*lost, *more))
 
 
+def is_whole(data: bytes) -> bool:
+    """Tell whether the first image has an end; decoders take what follows it for pixels."""
+    return any(segment.marker == _LAST for segment in _segments(data))
+
+
 def segments(photo: Photo) -> bytes:
     """Write EXIF, XMP, IPTC and comments; each must fit, only EXIF may take several segments."""
     written = []
@@ -121,13 +127,16 @@ class _Segment(NamedTuple):
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:
-    """Yield the segments up to the end of the first image, that one included."""
+    """Yield the segments up to the end of the first image, that one included if it is there."""
     at = len(END)
+    has_pixels = False
     while (found := _MARKER.search(data, at)) is not None:
         marker, at = data[found.start() + 1], found.end()
         if marker == _LAST:
             yield _Segment(marker, b"", at)
+        if marker == _LAST or (has_pixels and marker == _START):
             return
+        has_pixels = has_pixels or marker == _PIXELS
         if marker not in _ALONE:
             end = at + max(2, int.from_bytes(data[at : at + 2], "big"))
             yield _Segment(marker, data[at + 2 : end], end)

@@ -24,9 +24,14 @@ _HOLDS = {
     "jpeg": {"icc_profile", "exif", "dpi", "xmp", "xmp_extension", "iptc", "comments"},
     "png": {"icc_profile", "exif", "dpi", "xmp", "chunks", "comments"},
     "webp": {"icc_profile", "exif", "xmp"},
+    "heic": {"icc_profile", "exif", "xmp"},
+    "avif": {"icc_profile", "exif", "xmp"},
     "tiff": {"icc_profile", "exif", "dpi", "xmp", "iptc", "geo"},
     "bmp": {"dpi"},
 }
+_DPI_IN_EXIF = ("webp", "heic", "avif")
+_DEPTHS = {"png": 16, "tiff": 16, "heic": 12, "avif": 12}
+"""Most bits per channel; 8 in the other formats."""
 _NAMES = {
     "icc_profile": "ICC profile",
     "exif": "EXIF",
@@ -61,14 +66,14 @@ def held(photo: Photo, format: str) -> Photo:
     for name in _HOLDS[format]:
         changes[name] = getattr(photo, name)
     lost += [_NAMES[name] for name in _NAMES if not changes[name] and getattr(photo, name)]
-    if format == "webp" and photo.dpi and photo.exif and exif_block.resolution(photo.exif):
+    if format in _DPI_IN_EXIF and photo.dpi and photo.exif and exif_block.resolution(photo.exif):
         lost.remove(_NAMES["dpi"])  # EXIF has it
     if photo.dpi and not all(1 <= value <= _LARGEST_DPI for value in photo.dpi):
         changes["dpi"] = None
         lost.append(_NAMES["dpi"])
     if format != "png":
         lost += _lost_chunks(photo)
-    if photo.is_deep and format not in ("png", "tiff"):
+    if photo.is_deep and photo.bit_depth > _DEPTHS.get(format, 8):
         lost.append("16-bit depth")
     lost += _fit(changes, photo, format)
     return replace(photo, **changes, lost=tuple(dict.fromkeys(lost)))
@@ -108,8 +113,11 @@ def _fit(changes: dict[str, Any], photo: Photo, format: str) -> list[str]:
         lost.append(_NAMES["iptc"])
     most = {"jpeg": _LARGEST_JPEG_PROFILE, "png": _LARGEST_PNG_PROFILE}.get(format)
     is_gray = (profile or b"")[_PROFILE_SPACE] == b"GRAY"
-    if (most and len(profile or b"") > most) or (format == "webp" and is_gray):
-        changes["icc_profile"] = None  # WebP's pixels are RGB, so a gray profile does not fit them
+    becomes_rgb = format == "webp" or (
+        format == "avif" and (photo.is_deep or photo.alpha is not None)
+    )
+    if (most and len(profile or b"") > most) or (becomes_rgb and is_gray):
+        changes["icc_profile"] = None
         lost.append(_NAMES["icc_profile"])
     # Some readers know that an EXIF can go on in a second segment: a JPEG that came so stays so.
     if block and format == "jpeg" and photo.format != "jpeg" and len(block) > jpeg.LARGEST_SEGMENT:

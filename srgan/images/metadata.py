@@ -36,6 +36,7 @@ from srgan.images.directories import (
 )
 from srgan.images.exif_block import EXIF_PREFIX
 from srgan.images.photo import Samples, to_8_bits
+from srgan.images.tiff_values import TiffDirectories
 
 _CM_PER_INCH = 2.54
 _CENTIMETRES = 3  # TIFF's number for this unit of resolution
@@ -47,6 +48,7 @@ _STRUCTURE |= {514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532}
 _STRUCTURE |= {RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION, 286, 287}
 XMP, IPTC, _PHOTOSHOP = 700, 33723, 34377
 _ELSEWHERE = {XMP, IPTC, _PHOTOSHOP, ICCPROFILE, *geotiff.TAGS}
+_OF_THE_CAMERA = {270, 271, 272, 305, 306, 315, 33432, IFD.Exif, IFD.GPSInfo}
 _LOST_TAGS = {330: "TIFF SubIFDs", 37724: "Photoshop layers", 50844: "GeoTIFF tags"}
 """Offsets into the file, or pixel coordinates of a kind that nothing here knows."""
 _OF_BYTES = (BYTE, UNDEFINED, LONG)
@@ -112,10 +114,22 @@ def exif(image: ImageFile, kind: Format, data: bytes) -> bytes | None:
     if isinstance(image, TiffImageFile):
         tags = without_structure(read_page(data, image.tag_v2._offset or 0))
         return write_block(tags) if tags else None
+    if kind == "raw":
+        return _raw_exif(data)
     block = image.info.get("exif")
     if not isinstance(block, bytes) or not block:
         return None
     return block if block.startswith(EXIF_PREFIX) else EXIF_PREFIX + block
+
+
+def _raw_exif(data: bytes) -> bytes | None:
+    """Make EXIF of the tags of a raw file, most of which are TIFFs, without those of the sensor."""
+    try:
+        tags = read_page(data, TiffDirectories(io.BytesIO(data)).tag_v2._offset or 0)
+        kept = {number: tag for number, tag in tags.items() if number in _OF_THE_CAMERA}
+        return write_block(kept) if kept else None
+    except Exception:  # as below
+        return None
 
 
 def without_structure(tags: Directory) -> Directory:
@@ -137,7 +151,7 @@ def carried(
         if isinstance(image, TiffImageFile):
             found |= _carried_by_tiff(image, data, turn)
         elif image.tell() == 0:  # the others have it once, not for every frame
-            found |= _carried_once(kind, data)
+            found |= _carried_once(image, kind, data)
     # Pillow's parser may raise anything on damaged tags; the photo is still fine.
     except Exception:
         found["lost"] = ("damaged metadata",)
@@ -156,7 +170,7 @@ def carried(
     return found | {"exif": block}
 
 
-def _carried_once(kind: Format, data: bytes) -> dict[str, Any]:
+def _carried_once(image: ImageFile, kind: Format, data: bytes) -> dict[str, Any]:
     if kind == "jpeg":
         found = jpeg.read(data)
         return {
@@ -170,6 +184,11 @@ def _carried_once(kind: Format, data: bytes) -> dict[str, Any]:
         return png.read(data)._asdict()
     if kind == "bmp":
         return {"lost": ("ICC profile",) if data[_BMP_PROFILE] == b"DEBM" else ()}
+    if kind == "gif":
+        comment, packet = image.info.get("comment"), image.info.get("xmp")
+        return {"comments": (comment,) if comment else (), "xmp": packet}
+    if kind in ("heic", "avif"):
+        return {"xmp": image.info.get("xmp"), "lost": image.info["lost"]}
     return webp.read(data)._asdict() if kind == "webp" else {}
 
 

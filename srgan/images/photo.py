@@ -37,7 +37,7 @@ class Photo:
     alpha: Samples | None = None
     """(H, W) of the same type, 0 transparent … 255 or 65535 opaque; None if there is no alpha."""
     format: str = "png"
-    """Format of the file: ``jpeg``, ``png``, ``webp``, ``tiff`` or ``bmp``."""
+    """Format of the file, such as ``jpeg``."""
     bit_depth: int = 8
     """Bits per channel in the file."""
     icc_profile: bytes | None = None
@@ -62,7 +62,7 @@ class Photo:
     lost: tuple[str, ...] = ()
     """Names of what the file has and this photo does not."""
     pages: tuple["Photo", ...] = ()
-    """Further pages of a TIFF or further frames of an animated WebP."""
+    """Further pages of a TIFF or further frames of an animation."""
     duration_ms: int | None = None
     """How long a frame of an animation is shown; None if the photo is not animated."""
     num_loops: int = 0

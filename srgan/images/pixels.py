@@ -54,6 +54,25 @@ def upright(array: Samples, orientation: int) -> Samples:
     return np.ascontiguousarray(array)
 
 
+def converted(values: Samples, table: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Look values (H, W, …) up in a table; by rows, because indices take four times as much."""
+    result = np.empty(values.shape, np.uint16)
+    for row, looked_up in zip(result, values, strict=True):
+        row[:] = table[looked_up]
+    return result
+
+
+def divided(colours: Samples, alpha: Samples) -> Samples:
+    """Undo the multiplication of colours (H, W, C) by alpha (H, W); 0 where nothing can be seen."""
+    most = np.iinfo(colours.dtype).max
+    result = np.empty(colours.shape, colours.dtype)
+    for row, multiplied, opacity in zip(result, colours, alpha, strict=True):
+        divisor = opacity.astype(np.uint32)[:, None]
+        quotient = (multiplied * np.uint32(most) + divisor // 2) // np.maximum(divisor, 1)
+        row[:] = np.where(divisor > 0, np.minimum(quotient, most), 0)
+    return result
+
+
 Floats = NDArray[np.float32]
 _BAND = 64
 """Rows of cells that are enlarged at a time."""

@@ -16,6 +16,9 @@ _HEADER_BYTES = _SIGNATURE_BYTES + 25
 """Signature and first chunk."""
 _PROFILE, _END = b"iCCP", b"IEND"
 _READ = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf", _END}
+_FRAME = b"fdAT"
+"""Pixels of a frame after the first; without any, an animation is a still."""
+_ANIMATION = {b"acTL", b"fcTL", _FRAME}
 _RESOLUTION, _RESOLUTION_BYTES = b"pHYs", 9
 _LARGEST_PROFILE = 16 * 2**20
 """A JPEG has room for as much."""
@@ -38,9 +41,11 @@ _INCHES_PER_METRE = 1 / 0.0254
 def picture(data: bytes) -> bytes:
     """Drop the chunks that are not read from a complete file that `check_png` has checked."""
     kept, start = [], 0
+    is_animated = any(kind == _FRAME for kind, _, _ in _chunks(data))
+    read = _READ | _ANIMATION if is_animated else _READ
     for kind, begin, end in _chunks(data):
         is_resolution = kind == _RESOLUTION and end - begin - 12 == _RESOLUTION_BYTES
-        if kind not in _READ and not is_resolution:
+        if kind not in read and not is_resolution:
             kept.append(data[start:begin])
             start = end
     return b"".join([*kept, data[start:]]) if kept else data

@@ -1,6 +1,6 @@
-"""The readers of the five formats: Pillow's, changed where they would fail on a good photo.
+"""The readers of all formats: Pillow's, changed where they would fail on a good photo.
 
-Pillow reads 8 bits, libvips 16 bits of PNG and everything of TIFF.
+Pillow reads 8 bits, libvips 16 bits of PNG and everything of TIFF and AVIF, pillow-heif HEIC.
 """
 
 import io
@@ -8,16 +8,30 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from srgan.images import containers, deep, metadata, pixels, png, tiff_pixels
+from srgan.errors import ImageError
+from srgan.images import (
+    boxes,
+    containers,
+    deep,
+    heif,
+    jpeg,
+    jxl,
+    metadata,
+    pixels,
+    png,
+    raw,
+    tiff_pixels,
+)
 from srgan.images.containers import Format
 from srgan.images.photo import Raster
-from srgan.images.tiff_values import number
+from srgan.images.tiff_values import TiffDirectories
 
 _PNG_DEPTH = 24
 """Position of the bit depth: signature, chunk length and name, width, height."""
@@ -58,7 +72,12 @@ class _Png(PngImageFile):
 
     def __init__(self, source: Source) -> None:
         super().__init__(Source(png.picture(source.data)))
-        self.info["icc_profile"] = png.profile(source.data)
+        self._profile = png.profile(source.data)
+        self.info["icc_profile"] = self._profile
+
+    def seek(self, frame: int) -> None:
+        super().seek(frame)
+        self.info["icc_profile"] = self._profile  # going back to the first frame forgets it
 
 
 class _WebP(WebPImageFile):
@@ -73,25 +92,25 @@ class _WebP(WebPImageFile):
             self.rawmode = self._mode = "RGBA"
 
 
-class _Tiff(TiffImageFile):
-    """The directories of a TIFF: Pillow knows only some kinds of pixels, so `tiff_pixels` reads."""
-
-    def _setup(self) -> None:
-        self._size = (number(self.tag_v2, IMAGEWIDTH), number(self.tag_v2, IMAGELENGTH))
-        self._mode = "L"
-
-
 def _read_by_pillow(image: ImageFile, source: Source) -> Raster:
     image.load()
     return pixels.read(image, 1 if image.mode == "1" else 8)
 
 
+def _read_jpeg(image: ImageFile, source: Source) -> Raster:
+    raster = _read_by_pillow(image, source)
+    if not jpeg.is_whole(source.data):
+        # A download that was cut into a file of its full size ends in zeros, which decode to gray.
+        raise ImageError("truncated", "jpeg: the image has no end, only other bytes after it")
+    return raster
+
+
 def _read_png(image: ImageFile, source: Source) -> Raster:
     image.load()  # also to reach metadata that comes after the pixels
     bit_depth = source.data[_PNG_DEPTH]
-    if bit_depth == _DEEP:
+    if bit_depth == _DEEP and not getattr(image, "is_animated", False):
         return deep.read_png(png.picture(source.data))
-    return pixels.read(image, bit_depth)
+    return pixels.read(image, min(bit_depth, 8))
 
 
 def _read_tiff(image: ImageFile, source: Source) -> Raster:
@@ -112,9 +131,14 @@ class Reader(NamedTuple):
 
 # Not `Image.open`, because it asks every plugin and applies the global MAX_IMAGE_PIXELS.
 READERS: dict[Format, Reader] = {
-    "jpeg": Reader(_Jpeg, _read_by_pillow),
+    "jpeg": Reader(_Jpeg, _read_jpeg),
     "png": Reader(_Png, _read_png, containers.check_png),
     "webp": Reader(_WebP, _read_by_pillow, containers.check_webp),
-    "tiff": Reader(_Tiff, _read_tiff, containers.check_tiff),
+    "tiff": Reader(TiffDirectories, _read_tiff, containers.check_tiff),
     "bmp": Reader(BmpImageFile, _read_by_pillow),
+    "gif": Reader(GifImageFile, _read_by_pillow, containers.check_gif),
+    "jxl": Reader(jxl.Jxl, jxl.read_jxl, jxl.check_jxl),
+    "raw": Reader(raw.Raw, raw.read_raw),
+    "heic": Reader(heif.Heic, heif.read_heic, boxes.check_heif),
+    "avif": Reader(heif.Avif, heif.read_avif, boxes.check_heif),
 }

@@ -23,6 +23,7 @@ from srgan.images.tiff import write_tiff
 _PNG_HEADER = slice(0, 33)
 """Signature and first chunk, which depend only on size and kind of the pixels."""
 _BMP_PIXELS_AT, _BMP_SIZES, _BMP_PIXEL_BYTES, _BMP_FILE_BYTES = 10, 18, 34, 2
+_WHOLE = ("heic", "avif")
 _CHUNK_BYTES = 4 * 2**20
 _VALUES = {"uint8": "uchar", "uint16": "ushort"}
 _KINDS = {(1, 1): "b-w", (3, 1): "srgb", (1, 2): "grey16", (3, 2): "rgb16"}
@@ -42,7 +43,8 @@ def encode_into(
 ) -> tuple[str, ...]:
     """Encode into an empty file as `encode` does, but a `SpooledPhoto` some rows at a time.
 
-    A `SpooledPhoto` is never in memory as a whole, except for WebP, whose encoder needs that.
+    A `SpooledPhoto` is never in memory as a whole, except for WebP, HEIC and AVIF, whose encoders
+    need that.
     Pixels and metadata are those of `encode`. Bytes may differ, because libvips compresses PNG,
     JPEG and WebP (it subsamples colours in both directions or not at all: 4:2:2 becomes 4:4:4).
     Returns the names of what the photo's own file had and this one does not.
@@ -58,7 +60,8 @@ def encode_into(
         "compression": compression,
     }
     try:
-        if isinstance(photo, SpooledPhoto) and not (photo.pages and format == "webp"):
+        by_rows = format not in _WHOLE and not (photo.pages and format == "webp")
+        if isinstance(photo, SpooledPhoto) and by_rows:
             _encode_rows(photo, file, **options)
         else:
             file.write(encode(photo, **options))

@@ -12,7 +12,9 @@ from PIL.TiffImagePlugin import (
 
 from srgan.errors import ImageError
 from srgan.images import icc
+from srgan.images.containers import RawFileError
 from srgan.images.photo import Raster, Samples, to_8_bits
+from srgan.images.pixels import divided
 from srgan.images.tiff_values import (
     BLACK_IS_ZERO,
     INK,
@@ -30,7 +32,7 @@ from srgan.images.tiff_values import (
 _WHITE_IS_ZERO, _PALETTE = 0, 3
 _NUM_COLOURS = {_WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, _PALETTE: 1, INK: 4, YCBCR: 3}
 _OTHER_COLOURS = {4: "a mask", 8: "Lab colours", 9: "Lab colours", 10: "Lab colours"}
-_OTHER_COLOURS |= {32803: "a camera's raw values", 34892: "a camera's raw values"}
+_RAW_VALUES = (32803, 34892)
 _OTHER_COLOURS |= {32844: "LogLuv colours", 32845: "LogLuv colours"}
 _UNSIGNED = (1, 4)
 """Formats of values: unsigned and, in old files, not defined."""
@@ -60,7 +62,7 @@ def read_page(tags: Tags, data: bytes, profile: bytes | None) -> Raster:
     for kind, extra in zip(kinds, np.moveaxis(values[:, :, num_colours:], 2, 0), strict=True):
         if kind in _ALPHAS:
             alpha = np.ascontiguousarray(extra)
-            colours = _divided(colours, alpha) if kind == _PREMULTIPLIED else colours
+            colours = divided(colours, alpha) if kind == _PREMULTIPLIED else colours
     if layout.photometric == _PALETTE:
         table = _palette(tags, layout.bits)
         colours = table[colours[:, :, 0] // max(255 // (2**layout.bits - 1), 1)]
@@ -80,6 +82,8 @@ def _num_colours(layout: PageLayout, tags: Tags) -> int:
     """Count the channels that are colours; `ImageError` for kinds that are not read."""
     kind = layout.photometric
     count = _NUM_COLOURS.get(kind)
+    if kind in _RAW_VALUES:
+        raise RawFileError
     if count is None:
         name = _OTHER_COLOURS.get(kind, f"colours of kind {kind}")
         raise ImageError("unsupported", f"{name} cannot be read; convert to gray or RGB")
@@ -126,17 +130,6 @@ def _extra_kinds(layout: PageLayout, tags: Tags, num_colours: int) -> tuple[int,
             "a palette, or gray whose 0 is white, multiplied by alpha; save it with plain alpha",
         )
     return kinds
-
-
-def _divided(colours: Samples, alpha: Samples) -> Samples:
-    """Undo a multiplication by alpha; 0 where nothing can be seen."""
-    most = np.iinfo(colours.dtype).max
-    result = np.empty(colours.shape, colours.dtype)
-    for row, multiplied, opacity in zip(result, colours, alpha, strict=True):
-        divisor = opacity.astype(np.uint32)[:, None]
-        quotient = (multiplied * np.uint32(most) + divisor // 2) // np.maximum(divisor, 1)
-        row[:] = np.where(divisor > 0, np.minimum(quotient, most), 0)
-    return result
 
 
 def _palette(tags: Tags, bits: int) -> Samples:

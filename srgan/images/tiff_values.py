@@ -36,6 +36,7 @@ from PIL.TiffImagePlugin import (
     TILEOFFSETS,
     TILEWIDTH,
     YCBCRSUBSAMPLING,
+    TiffImageFile,
 )
 from PIL.TiffTags import lookup
 
@@ -154,6 +155,14 @@ def read_values(layout: PageLayout, tags: Tags, data: bytes) -> Samples:
     if result.shape != expected or result.itemsize != max(layout.bits // 8, 1):
         raise ImageError("corrupt", f"the TIFF's values have shape {result.shape}, not {expected}")
     return result
+
+
+class TiffDirectories(TiffImageFile):
+    """The directories of a TIFF: Pillow knows only some kinds of pixels, so others read them."""
+
+    def _setup(self) -> None:
+        self._size = (number(self.tag_v2, IMAGEWIDTH), number(self.tag_v2, IMAGELENGTH))
+        self._mode = "L"
 
 
 def number(tags: Tags, tag: int, default: int | None = None) -> int:

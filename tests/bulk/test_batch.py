@@ -169,14 +169,13 @@ def test_a_key_of_any_length_still_fits_into_the_metadata(
 def test_bad_images_are_recorded_with_their_reason(
     object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
 ) -> None:
-    whole_pixels, other = draw_photo(1, 24, 24), Image.fromarray(draw_photo(2, 24, 24))
-    whole = png(whole_pixels)
+    whole = png(draw_photo(1, 24, 24))
     items = [
         put(object_store, "1-good.png", whole),
         put(object_store, "2-cut.png", whole[: len(whole) // 2]),
         put(object_store, "3-text.png", b"not a picture at all"),
         put(object_store, "4-empty.png", b""),
-        put(object_store, "5-moving.png", png(whole_pixels, save_all=True, append_images=[other])),
+        put(object_store, "5-float.tif", png(np.ones((4, 4), np.float32), "TIFF")),
         put(object_store, "6-large.png", png(draw_photo(1, 64, 64))),
         put(object_store, "7-good.png", whole),
     ]
@@ -296,6 +295,28 @@ def test_an_output_over_the_limit_of_its_format_is_rerouted_by_the_option(
         ("skipped", row.destination_key) for row in rows
     ]
     assert len(engine.seen) == 2, "outputs of a run without records are recognised"
+
+
+def test_what_cannot_be_written_in_its_own_format_is_a_png_or_an_animated_webp(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    frames = [Image.fromarray(draw_photo(number, 16, 24)) for number in range(2)]
+    moving = {"save_all": True, "append_images": frames[1:], "duration": 50}
+    frame = np.asarray(frames[0])
+    items = [
+        put(object_store, "a.gif", png(frame, "GIF")),
+        put(object_store, "b.gif", png(frame, "GIF", **moving)),
+        put(object_store, "c.png", png(frame, "PNG", **moving)),
+        put(object_store, "d.avif", png(frame, "AVIF")),
+    ]
+    rows = upscale(object_store, engine, items)
+    assert {row.destination_key: row.outcome for row in rows} == dict.fromkeys(
+        ("up/a.gif.png", "up/b.gif.webp", "up/c.png.webp", "up/d.avif"), "done"
+    )
+    formats = [decode(object_store.get(r.destination_key), max_pixels=10**6).format for r in rows]
+    assert formats == ["png", "webp", "webp", "avif"]
+    again = upscale(object_store, engine, items, run="run2")
+    assert {row.outcome for row in again} == {"skipped"}
 
 
 def test_a_target_size_is_reached_and_one_out_of_reach_recorded(

@@ -220,6 +220,29 @@ def test_two_sources_that_meet_once_one_is_rerouted_are_refused_too(
     assert plan(object_store).num_todo == 4, "nothing is rerouted"
 
 
+def test_two_sources_that_meet_once_one_cannot_keep_its_format_are_refused_too(
+    object_store: S3Store,
+) -> None:
+    put_photos(object_store, "a.gif", "a.gif.png", "b.jpg", "b.jpg.png", "NAME", "NAME.png")
+    with pytest.raises(ConfigError, match=r"a\.gif'.*cannot be written.*up/a\.gif\.png"):
+        plan(object_store)
+    object_store.delete("photos/a.gif")
+    assert plan(object_store).num_todo == 5
+
+
+def test_an_output_of_another_format_than_its_source_covers_it(object_store: S3Store) -> None:
+    put_photos(object_store, "a.gif", "b.nef", "c.jpg")
+    made = plan(object_store)
+    (items,) = batches(object_store, made)
+    ends = (".webp", ".png", ".png")
+    rows = []
+    for item, end in zip(items, ends, strict=True):
+        moved = item.model_copy(update={"output": item.output + end})
+        rows.append(row(moved, made, object_store.put(moved.output, b"x")))
+    object_store.put(records_key(made.destination, made.run, 0), to_parquet(rows))
+    assert plan(object_store, "run2").num_todo == 1, "a JPEG keeps its format"
+
+
 @pytest.mark.parametrize(
     ("oversize", "num_todo"), [("png", 0), ("tiff", 1), ("refuse", 1)], ids=str
 )

@@ -526,6 +526,16 @@ def test_results_made_without_salvage_are_kept_with_it_and_the_other_way_round(
         assert (counts["num_done"], counts["num_kept"]) == (3, num_kept)
 
 
+def test_a_gif_becomes_a_png_beside_it_and_a_second_run_keeps_that(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(image(1)).save(photos / "still.gif")
+    for _ in range(2):
+        upscale(photos / "still.gif", tmp_path / "out", model="nearest")
+        assert capsys.readouterr().out.split()[0] == str(tmp_path / "out" / "still.gif.png")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["still.gif.png"]
+
+
 def test_16_bits_and_pages_come_out_as_they_went_in(photos: Path, tmp_path: Path) -> None:
     deep = Photo(image(1).astype(np.uint16) * 256 + 7)
     photo = replace(deep, format="tiff", pages=(Photo(image(2)),))

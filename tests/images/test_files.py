@@ -112,15 +112,15 @@ def test_results_have_the_format_that_was_chosen(
 @pytest.mark.parametrize(
     ("format", "expected"),
     [
-        ("same", ["NOSUFFIX", "a.jfif", "b.jpg_large", "c.heic"]),
-        ("lossless", ["NOSUFFIX.png", "a.png", "b.jpg_large.png", "c.heic.png"]),
-        ("jpeg", ["NOSUFFIX.jpg", "a.jfif", "b.jpg_large.jpg", "c.heic.jpg"]),
+        ("same", ["NOSUFFIX", "a.jfif", "b.jpg_large", "c.psd"]),
+        ("lossless", ["NOSUFFIX.png", "a.png", "b.jpg_large.png", "c.psd.png"]),
+        ("jpeg", ["NOSUFFIX.jpg", "a.jfif", "b.jpg_large.jpg", "c.psd.jpg"]),
     ],
 )
 def test_photos_under_other_suffixes_keep_them_unless_the_format_changes(
     tmp_path: Path, format: str, expected: list[str]
 ) -> None:
-    for name in ("NOSUFFIX", "a.jfif", "b.jpg_large", "c.heic"):
+    for name in ("NOSUFFIX", "a.jfif", "b.jpg_large", "c.psd"):
         put(tmp_path / "in" / "photo.jpg").rename(tmp_path / "in" / name)
     assert names(plan_files(tmp_path / "in", tmp_path / "out", format=format)) == expected
 
@@ -157,6 +157,18 @@ def test_a_rerouted_result_never_overwrites_another(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.webp and .*a\.webp\.png would both be written to"):
         plan_files(source, out, format="same", rerouted=".png")
     assert len(plan_files(source, out, format="same", rerouted=".tif").files) == 2
+
+
+def test_a_result_in_place_of_a_format_that_is_not_written_never_overwrites_another(
+    tmp_path: Path,
+) -> None:
+    for name in ("a.gif", "a.gif.webp", "b.jpg", "b.jpg.png"):
+        put(tmp_path / "in" / name)
+    source, out = tmp_path / "in", tmp_path / "out"
+    with pytest.raises(DataError, match=r"a\.gif and .*a\.gif\.webp would both be written to"):
+        plan_files(source, out, format="same")
+    (source / "a.gif").unlink()
+    assert len(plan_files(source, out, format="same").files) == 3
 
 
 def test_a_photo_is_never_overwritten_by_its_result(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image
 from PIL.ExifTags import IFD
 
+from srgan.errors import ImageError
 from srgan.images import Photo, decode, encode
 from srgan.images.losses import all_lost, held
 from srgan.images.resample import shrink
@@ -32,8 +33,9 @@ from tests.support.image_files import (
     png_chunk,
 )
 
-FORMATS = ("jpeg", "png", "webp", "tiff", "bmp")
+FORMATS = ("jpeg", "png", "webp", "tiff", "bmp", "heic", "avif")
 NAMES = {"jpeg": "JPEG", "png": "PNG", "webp": "WebP", "tiff": "TIFF", "bmp": "BMP"}
+NAMES |= {"heic": "HEIC", "avif": "AVIF"}
 DOCS = Path(__file__).parents[2] / "docs" / "upscaling.md"
 
 
@@ -76,13 +78,13 @@ def test_a_photo_in_its_own_format_keeps_everything(kind: str) -> None:
         assert bool(getattr(copy, name)) == bool(getattr(photo, name)), name
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff", "heic", "avif"])
 def test_xmp_says_the_size_and_resolution_of_the_result(kind: str) -> None:
     packet = again(laden(kind), kind).xmp or b""
     assert b'xmp:Rating="5"' in packet
     assert b'exif:PixelXDimension="112"' in packet
     assert b"<exif:PixelYDimension>80</exif:PixelYDimension>" in packet
-    if kind != "webp":  # which has no resolution
+    if kind in ("jpeg", "png", "tiff"):  # the others have no resolution
         match = re.search(rb"<tiff:XResolution>(\d+)/10000</tiff:XResolution>", packet)
         assert match
         assert int(match[1]) == pytest.approx(1_440_000, rel=0.001)
@@ -340,9 +342,12 @@ def test_an_animation_of_one_frame_is_a_still() -> None:
     assert (photo.pixels.tolist(), photo.pages, photo.lost) == ([[[1, 2, 3]]], (), ())
 
 
-def test_a_cut_jpeg_is_salvaged_when_that_is_wanted() -> None:
+@pytest.mark.parametrize("after", [b"", bytes(5000), b"\0\xff\0"])
+def test_a_cut_jpeg_is_salvaged_when_that_is_wanted(after: bytes) -> None:
     whole = file(picture(160, 224), "jpeg")
     for cut, num_rows in ((whole[:-2], 160), (whole[: len(whole) * 3 // 4], 16)):
-        photo = read(cut, salvage=True)
+        with pytest.raises(ImageError, match="truncated"):
+            read(cut + after)
+        photo = read(cut + after, salvage=True)
         assert photo.lost == ("end of the file",)
         np.testing.assert_array_equal(photo.pixels[:num_rows], read(whole).pixels[:num_rows])

@@ -321,7 +321,7 @@ def test_channels_that_are_not_said_to_be_alpha_are_left_out() -> None:
         (picture().astype(np.float16)[:, :, 0], {}, "floating-point numbers"),
         (picture(), {"photometric": "cielab"}, "Lab colours cannot be read"),
         (picture(), {"photometric": "icclab"}, "Lab colours cannot be read"),
-        (picture()[:, :, 0], {"photometric": "cfa"}, "a camera's raw values"),
+        (picture()[:, :, 0], {"photometric": "cfa"}, "a camera's raw file"),
         (picture(), {"photometric": "minisblack", "planarconfig": "contig"}, "3 channels"),
         (picture(), {"photometric": "rgb", "compression": "lerc"}, "compression 34887"),
     ],

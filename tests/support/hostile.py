@@ -4,20 +4,26 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from typing import Any
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 Random = np.random.Generator
 Spoil = Callable[[Random, bytes], bytes]
 
 FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif", "BMP": "bmp"}
+FORMATS |= {"GIF": "gif", "AVIF": "avif", "HEIC": "heic"}
 _MODES = {
     "JPEG": ("RGB", "L", "CMYK"),
     "PNG": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16"),
     "WEBP": ("RGB", "RGBA"),
     "TIFF": ("RGB", "RGBA", "L", "LA", "CMYK", "P", "1", "I;16"),
     "BMP": ("RGB", "L", "P", "1"),
+    "GIF": ("RGB", "L", "P", "1"),
+    "AVIF": ("RGB", "RGBA", "L"),
+    "HEIC": ("RGB", "RGBA", "L"),
 }
 _COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd")
 _PNG_HEAD = 8
@@ -69,7 +75,12 @@ def _picture(random: Random, kind: str) -> bytes:
         image = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
         image = image.convert(mode)
     buffer = BytesIO()
-    options = {"compression": str(random.choice(_COMPRESSIONS))} if kind == "TIFF" else {}
+    if kind == "HEIC":
+        pillow_heif.from_pillow(image).save(buffer)
+        return buffer.getvalue()
+    options: dict[str, Any] = {"speed": 10} if kind == "AVIF" else {}
+    if kind == "TIFF":
+        options["compression"] = str(random.choice(_COMPRESSIONS))
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 

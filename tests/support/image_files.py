@@ -7,8 +7,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+
+from srgan.images import Photo, encode
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
@@ -147,7 +150,47 @@ def laden(kind: str) -> bytes:
     if kind == "tiff":
         tags = {700: XMP, 33723: IPTC, 270: "scene", **GEO}
         return file(picture(), kind, tiffinfo=tags, icc_profile=profile, dpi=(72, 72))
+    if kind == "avif":
+        photo = Photo(picture(), exif=block, icc_profile=profile, xmp=XMP)
+        return encode(photo, format=kind, jpeg_quality=90)
+    if kind == "heic":
+        image = pillow_heif.from_pillow(Image.fromarray(picture()))
+        target = io.BytesIO()
+        image.save(target, exif=block, icc_profile=profile, xmp=XMP, quality=90)
+        return target.getvalue()
     return file(picture(), kind, dpi=(72, 72))
+
+
+def dng(
+    linear: NDArray[np.uint16],
+    *,
+    neutral: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    orientation: int = 1,
+) -> bytes:
+    """A raw file of a sensor with the colours of linear sRGB (H, W, 3), red first."""
+    import tifffile
+
+    sensor = linear[:, :, 1].copy()
+    sensor[::2, ::2], sensor[1::2, 1::2] = linear[::2, ::2, 0], linear[1::2, 1::2, 2]
+    from_xyz = (32_405, -15_371, -4_985, -9_693, 18_760, 416, 556, -2_040, 10_572)
+    balance = [part for value in neutral for part in (round(value * 1000), 1000)]
+    tags = [
+        (50706, "B", 4, bytes([1, 4, 0, 0]), True),  # a DNG of version 1.4
+        (33421, "H", 2, (2, 2), True),
+        (33422, "B", 4, bytes([0, 1, 1, 2]), True),
+        (50708, "s", 0, "Drawn", True),
+        (50714, "H", 1, 0, True),
+        (50717, "H", 1, 65_535, True),
+        (50721, "2i", 9, tuple(part for value in from_xyz for part in (value, 10_000)), True),
+        (50728, "2I", 3, tuple(balance), True),
+        (50778, "H", 1, 21, True),
+        (271, "s", 0, "Drawn by a test", True),
+        (274, "H", 1, orientation, True),
+    ]
+    target = io.BytesIO()
+    with tifffile.TiffWriter(target) as writer:
+        writer.write(sensor, photometric=32_803, extratags=tags, metadata=None)
+    return target.getvalue()
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
