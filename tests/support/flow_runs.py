@@ -54,8 +54,12 @@ class Run:
 
     def wait(self, timeout_s: float = 300) -> str:
         """Wait for the end; returns the type of the last state."""
-        wait_until(lambda: self.now["state_type"] in ENDS, "the flow run ends", timeout_s)
+        # Once a second, because answers cost the server time that the run needs.
+        wait_until(self.is_over, "the flow run ends", timeout_s, every_s=1)
         return str(self.now["state_type"])
+
+    def is_over(self) -> bool:
+        return self.now["state_type"] in ENDS
 
     def cancel(self) -> None:
         self._stack.prefect(
@@ -80,7 +84,7 @@ class Run:
 
     def close(self) -> None:
         """Leave nothing running, however the test ended, and give back the connection."""
-        if self.now["state_type"] not in ENDS:
+        if not self.is_over():
             self.cancel()
             for job in self.training():
                 self._jobs.post(f"/api/jobs/{job['submission_id']}/stop")
