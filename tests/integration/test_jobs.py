@@ -80,6 +80,7 @@ def test_a_hopeless_failure_on_the_cluster_ends_the_flow_after_one_job(
     assert len(list(stack.store.list("runs/refused/jobs/"))) == 1
 
 
+@pytest.mark.slow(group="retraining")
 def test_lost_processes_cost_no_training_and_a_cancel_stops_the_job(stack: RunningStack) -> None:
     for seed in range(6):
         stack.store.put(f"raw/lost/{seed}.png", dead_leaves(seed + 100))

@@ -50,7 +50,7 @@ def test_a_source_with_nothing_usable_is_an_error_that_counts_the_reasons(
     run.tells("1 not_an_image")
 
 
-@pytest.mark.slow(group="retraining")  # the kill among the fast ones is in test_jobs
+@pytest.mark.slow(group="retraining")
 def test_a_killed_training_worker_is_replaced_and_the_stage_finishes(
     stack: RunningStack, tmp_path: Path
 ) -> None:

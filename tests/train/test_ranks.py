@@ -223,7 +223,7 @@ def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Mani
 
 
 @pytest.mark.timeout(4 * TIMEOUT_S)
-@pytest.mark.slow(group="parts")  # the kill among the fast ones is in test_jobs
+@pytest.mark.slow(group="parts")
 @pytest.mark.parametrize("num_ranks", [1, 2])
 def test_a_gan_stage_that_is_killed_anywhere_ends_bit_identical(
     stage_run, object_store: S3Store, num_ranks: int
