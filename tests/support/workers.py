@@ -2,8 +2,8 @@
 
 from xdist.scheduler import LoadScopeScheduling
 
-# By the beginning of their path: what is started first, and who shares it. Tests that look through a
-# whole registry come before those that fill it.
+# By the beginning of their path: what is started first, and who shares it. Tests that look through
+# a whole registry come before those that fill it.
 STARTS = {
     "tests/versions/test_delete.py": "an empty registry",
     "tests/integration/": "the stack",
