@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
 
 from flows.support import report as report_module
 from flows.support.artifacts import artifact_key
@@ -69,7 +70,8 @@ def assert_linked(pipeline: Pipeline, version: ModelRef, page: str) -> None:
         found = client.read_artifacts(
             artifact_filter=ArtifactFilter(
                 key=ArtifactFilterKey(any_=[artifact_key(pipeline.model, "report")])
-            )
+            ),
+            sort=ArtifactSort.CREATED_DESC,
         )
     assert f"/runs/{run_id}/artifacts/report.html" in str(found[0].data)
 
