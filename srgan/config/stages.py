@@ -213,6 +213,9 @@ class AdversarialConfig(_StageConfig):
     """Choose the weight at each step so that the adversarial gradient is this share of the content
     gradient, by their norms at the images (Esser et al. 2021, equation 7, measures it at the last
     layer). None: `adversarial_weight`, as in the paper."""
+    grid_weight: float = Field(0.0, ge=0)
+    """Weight of the pattern that repeats every `scale` pixels (`losses.grid_loss`), which content
+    on features and a young discriminator both let grow. 0 in the paper."""
     discriminator_warmup: int = Field(0, ge=0)
     """First steps in which the discriminator learns alone."""
     patience: Positive | None = None

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.config import AdversarialConfig
-from srgan.losses import adversarial_loss, discriminator_loss
+from srgan.losses import adversarial_loss, discriminator_loss, grid_loss
 from srgan.models.build import build_discriminator
 from srgan.models.discriminator import Discriminator
 from srgan.train import ranks
@@ -107,7 +107,7 @@ class Adversarial(Stage):
         with torch.no_grad():
             with self._autocast():
                 logits = self.discriminator(sr)
-            content, adversarial = self._content(sr, hr), adversarial_loss(logits)
+            content, adversarial = self._content_of(sr, hr), adversarial_loss(logits)
         self.updates["discriminator"].finish(judged["skipped"])
         self.updates["generator"].finish(torch.ones_like(content))
         nothing = torch.zeros_like(content)
@@ -134,7 +134,7 @@ class Adversarial(Stage):
         images = sr.detach().requires_grad_(True)
         with self._autocast():
             logits = self.discriminator(images)
-        content, adversarial = self._content(images, hr), adversarial_loss(logits)
+        content, adversarial = self._content_of(images, hr), adversarial_loss(logits)
         of_content = update.gradient(content, images)
         of_adversarial = update.gradient(adversarial, images)
         weight, share = self._balance(of_content, of_adversarial)
@@ -150,6 +150,13 @@ class Adversarial(Stage):
             "gradient_norm": outcome.gradient_norm,
             "skipped": outcome.skipped,
         }
+
+    def _content_of(self, sr: Tensor, hr: Tensor) -> Tensor:
+        content = self._content(sr, hr)
+        if self.config.grid_weight:
+            scale = self.config.generator.scale
+            content = content + self.config.grid_weight * grid_loss(sr, hr, scale)
+        return content
 
     def _balance(self, of_content: Tensor, of_adversarial: Tensor) -> tuple[Tensor, Tensor]:
         """Weight of the adversarial loss, and the share of its gradient in the content's.

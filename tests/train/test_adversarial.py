@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from srgan.losses import adversarial_loss, discriminator_loss
+from srgan.losses import adversarial_loss, discriminator_loss, grid_loss
 from srgan.models.interchange import dump_generator
 from srgan.train.adversarial import Adversarial
 from srgan.train.step import Stage
@@ -149,6 +149,16 @@ def test_the_weight_stays_below_its_bound_whatever_share_is_wished() -> None:
     told = begin(adversarial_share=1e6, adversarial_weight=1e-3).step(windows(begin()), 0)
     assert float(told["adversarial_weight"]) == pytest.approx(1e-3)
     assert float(told["adversarial_share"]) < 1e6
+
+
+def test_the_grid_is_part_of_the_content() -> None:
+    stage = begin(adversarial_weight=0.0)
+    weighted = begin(adversarial_weight=0.0, grid_weight=100.0)
+    lr, hr = stage._images(windows(stage), 0)
+    sr = stage.generator(lr).float()
+    expected = stage._content(sr, hr) + 100 * grid_loss(sr, hr, stage.config.generator.scale)
+    told = weighted._update_generator(hr, weighted.generator(lr).float(), 1e-3)
+    torch.testing.assert_close(told["content_loss"], expected.detach())
 
 
 def test_the_discriminator_learns_alone_at_first() -> None:
