@@ -169,6 +169,8 @@ def train_stage(
             "deleted on purpose, start the flow with force"
         )
     logger.info("%s: finished at step %d, %s", run, result.step, result.metrics)
+    if result.chosen:
+        logger.info("%s: handed on %s", run, result.chosen)
     return result
 
 

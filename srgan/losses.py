@@ -19,6 +19,7 @@ _CHANNELS = (1, 3)
 _SMOOTH = 1e-12
 """Added under the square root, whose slope at 0 is infinite."""
 _ROUNDING = 1e-3
+_GRID_WINDOW = 8
 
 
 def pixel_loss(kind: Literal["mse", "l1"], sr: Tensor, hr: Tensor) -> Tensor:
@@ -43,6 +44,22 @@ def total_variation(sr: Tensor) -> Tensor:
     inside = sr[..., :-1, :-1]
     squares = (sr[..., 1:, :-1] - inside).square() + (sr[..., :-1, 1:] - inside).square()
     return (squares + _SMOOTH).sqrt().mean()
+
+
+def grid_loss(sr: Tensor, hr: Tensor, scale: int) -> Tensor:
+    """Mean square of the pattern of period `scale` that SR adds to HR, both (N, C, H, W).
+
+    For each of the `scale`² places of a pixel modulo `scale`, the mean of SR − HR over windows of
+    8×8 such pixels, less the mean of all places. Not from the paper: a generator has separate
+    weights for each place, so it can add the same texture everywhere, which deep features take for
+    detail. The pixels' MSE hardly weighs it, because it is small at every pixel.
+    """
+    _check_pair(sr, hr)
+    places = F.pixel_unshuffle(sr.float() - hr.float(), scale)
+    window = min(_GRID_WINDOW, *places.shape[2:])
+    means = F.avg_pool2d(places, window, stride=max(1, window // 2))
+    by_place = means.unflatten(1, (-1, scale**2))
+    return (by_place - by_place.mean(dim=2, keepdim=True)).square().mean()
 
 
 def feature_loss(extractor: FeatureExtractor, scale: float, sr: Tensor, hr: Tensor) -> Tensor:

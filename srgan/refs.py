@@ -102,6 +102,8 @@ class CheckpointRef(Ref):
     metrics: dict[str, float] = {}
     reused: bool = False
     """True if an earlier run had already finished this stage."""
+    chosen: str | None = None
+    """Why an adversarial stage hands on this checkpoint; one phrase for people."""
 
 
 class EvaluationRef(Ref):

@@ -13,6 +13,7 @@ from srgan.losses import (
     content_loss,
     discriminator_loss,
     feature_loss,
+    grid_loss,
     pixel_loss,
     total_variation,
 )
@@ -138,6 +139,36 @@ def test_content_loss_on_features_can_add_pixels() -> None:
     expected = feature_loss(extractor("fire5"), 0.1, sr, hr) + 0.5 * pixel_loss("mse", sr, hr)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(gradient(found, sr), gradient(expected, sr))
+
+
+def drawn_grid(height: float, *, switches_every: int = 1000) -> Tensor:
+    """A pattern of period 4 in (1, 3, 64, 64); its sign changes every so many pixels."""
+    pattern = torch.tensor([1.0, -1.0, 1.0, -1.0]).repeat(16)
+    sign = 1 - 2 * (torch.arange(64) // switches_every % 2)
+    return (height * pattern * sign).expand(1, 3, 64, 64)
+
+
+def test_grid_loss_is_the_mean_square_of_a_grid_wherever_it_is() -> None:
+    hr = torch.rand(1, 3, 64, 64) - 0.5
+    for switches_every in (1000, 32):
+        loss = float(grid_loss(hr + drawn_grid(0.02, switches_every=switches_every), hr, 4))
+        # A window across the place where the sign changes sees less of it.
+        assert loss == pytest.approx(0.02**2, rel=0.35 if switches_every == 32 else 1e-3)
+
+
+def test_what_does_not_repeat_with_the_scale_is_hardly_a_grid() -> None:
+    hr = torch.rand(1, 3, 64, 64) - 0.5
+    assert float(grid_loss(hr + 0.3, hr, 4)) == pytest.approx(0, abs=1e-10)
+    slope = torch.linspace(0, 0.3, 64).expand(1, 3, 64, 64)
+    assert float(grid_loss(hr + slope, hr, 4)) < 1e-4
+    noise = 0.02 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert float(grid_loss(hr + noise, hr, 4)) < 0.02**2 / 32
+
+
+def test_the_grid_loss_sees_a_patch_smaller_than_its_window() -> None:
+    hr = torch.zeros(1, 3, 8, 8)
+    grid = torch.tensor([1.0, -1.0]).repeat(4).expand(1, 3, 8, 8)
+    assert float(grid_loss(grid, hr, 2)) == pytest.approx(1)
 
 
 def test_total_variation_is_the_mean_length_of_the_gradient() -> None:

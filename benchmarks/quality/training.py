@@ -16,11 +16,12 @@ from srgan.disk import write_atomically
 from srgan.models.base import Generator
 from srgan.models.interchange import dump_generator
 from srgan.train.batches import Batches
+from srgan.train.course import Course
 from srgan.train.loop import run_steps
 from srgan.train.progress import Progress
 from srgan.train.run import build_stage
 from srgan.train.step import Stage, dump_stage, load_stage
-from srgan.train.validation import Validated
+from srgan.train.validation import Measured, Validated
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +79,9 @@ def train(lab: Lab, contestant: Contestant) -> None:
             _SetValidation(lab.watched),  # type: ignore[arg-type]  # on a set instead of crops
             start=step,
             validated=Validated(step, {}),
+            course=None,  # every contestant trains to its end
             reporter=journal,
-            save=journal.save,
+            keeper=journal,
             watch=_Unwatched(),  # type: ignore[arg-type]  # one rank on this machine
         )
     if stage.ema:
@@ -100,8 +102,8 @@ class _SetValidation:
     def __init__(self, pairs: list[Pair]) -> None:
         self._pairs = pairs
 
-    def measure(self, generator: Generator) -> dict[str, float]:
-        return {"psnr": mean_psnr(generator, self._pairs)}
+    def measure(self, generator: Generator) -> Measured:
+        return Measured({"psnr": mean_psnr(generator, self._pairs)}, {})
 
     def pictures(self, generator: Generator) -> Iterator[tuple[str, bytes]]:
         return iter(())
@@ -128,7 +130,21 @@ class _Journal:
     def picture(self, name: str, png: bytes, step: int) -> None:
         """Do nothing: there are no pictures."""
 
-    def save(self, stage: Stage, step: int, validated: Validated) -> None:
+    def note(self, step: int, text: str) -> None:
+        """Do nothing: a stage without a course decides nothing."""
+
+    def go_back(self, stage: Stage, course: Course) -> Validated:
+        raise NotImplementedError("a stage without a course does not go back")
+
+    def save(
+        self,
+        stage: Stage,
+        step: int,
+        validated: Validated,
+        course: Course | None,
+        *,
+        final: bool,
+    ) -> None:
         """Write the parts of this step, then the file that points to them."""
         parts = self._folder / f"{_STATE}-{step}"
         parts.mkdir(exist_ok=True)

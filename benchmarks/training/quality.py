@@ -43,7 +43,7 @@ def _train(
     with Batches(patches, CPU) as batches:
         for step in range(num_steps):
             stage.step(batches.take(step), step)
-    return Validation(held_out, config.generator.scale, CPU).measure(stage.result)["psnr"]
+    return Validation(held_out, config.generator.scale, CPU).measure(stage.result).metrics["psnr"]
 
 
 def _crops(*, held_out: bool) -> Crops:

@@ -28,8 +28,12 @@ _BLUR_REACH = 3  # deviations: beyond them a Gaussian has 0.3 % of its weight
 
 
 def deciding(config: Mapping[str, object]) -> dict[str, object]:
-    """The settings in a stage's config (as JSON) that decide its weights, and so its name."""
-    return {name: value for name, value in config.items() if name not in _RUNNING}
+    """The settings in a stage's config (as JSON) that decide its weights, and so its name.
+
+    The result of an adversarial stage is one of its validated checkpoints.
+    """
+    running = _RUNNING - {"validate_every"} if config.get("stage") == "adversarial" else _RUNNING
+    return {name: value for name, value in config.items() if name not in running}
 
 
 class LearningRate(Config):
@@ -204,6 +208,31 @@ class AdversarialConfig(_StageConfig):
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
     content: ContentLossConfig = MseContentConfig()
     adversarial_weight: float = Field(1e-3, ge=0)
+    """With `adversarial_share` the largest weight that a step may use."""
+    adversarial_share: float | None = Field(None, gt=0)
+    """Choose the weight at each step so that the adversarial gradient is this share of the content
+    gradient, by their norms at the images (Esser et al. 2021, equation 7, measures it at the last
+    layer). None: `adversarial_weight`, as in the paper."""
+    grid_weight: float = Field(0.0, ge=0)
+    """Weight of the pattern that repeats every `scale` pixels (`losses.grid_loss`), which content
+    on features and a young discriminator both let grow. 0 in the paper."""
+    discriminator_warmup: int = Field(0, ge=0)
+    """First steps in which the discriminator learns alone."""
+    patience: Positive | None = None
+    """Validations in a row without a lower perceptual distance that end the stage; None: none do.
+    Counts only if a network is mirrored that the stage does not learn from."""
+    max_returns: int = Field(2, ge=0)
+    """How often the stage may go back to its last good checkpoint, each time at half the learning
+    rate, when an output breaks; at the next time it ends."""
+
+    @model_validator(mode="after")
+    def _check_discriminator_warmup(self) -> Self:
+        if self.discriminator_warmup >= self.steps:
+            raise ValueError(
+                f"discriminator_warmup {self.discriminator_warmup} leaves the generator none of "
+                f"{self.steps} steps"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_content(self) -> Self:

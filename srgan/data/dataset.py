@@ -15,6 +15,8 @@ from srgan.errors import ConfigError, StorageError
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectStore
 
+_PHOTOS_PER_HELD_OUT = 10
+_MOST_HELD_OUT = 16
 _DRAWS = 6
 _COLOUR_ORDERS = [list(order) for order in permutations(range(3))]
 _LOW = np.uint64(0xFFFFFFFF)
@@ -47,6 +49,32 @@ class Crops(Sequence[NDArray[np.uint8]]):
         """The crop in its memory-mapped shard: read-only and not copied."""
         crop: NDArray[np.uint8] = self.shards[self.shard_of[index]][self.row_of[index]]
         return crop
+
+
+def hold_out(crops: Crops) -> tuple[Crops, Crops]:
+    """Training crops without some photos for validation, and these photos' crops.
+
+    One photo in ten, at least one and at most 16: the first by the digests of their pixels. Crops
+    of a single photo are both.
+    """
+    num_photos = crops.photo_of[-1] + 1 if len(crops) else 0
+    if num_photos < 2:
+        return crops, crops
+    held_out = min(_MOST_HELD_OUT, max(1, num_photos // _PHOTOS_PER_HELD_OUT))
+    first = crops.photo_of.index(held_out)
+    return _part(crops, slice(first, None)), _part(crops, slice(first))
+
+
+def _part(crops: Crops, part: slice) -> Crops:
+    photo_of = crops.photo_of[part]
+    return Crops(
+        size=crops.size,
+        names=crops.names[part],
+        photo_of=[photo - photo_of[0] for photo in photo_of],
+        shards=crops.shards,
+        shard_of=crops.shard_of[part],
+        row_of=crops.row_of[part],
+    )
 
 
 def open_crops(store: ObjectStore, ref: DatasetRef, split: Split, cache: ShardCache) -> Crops:

@@ -72,6 +72,11 @@ class JobReporter:
         if self._metrics:
             self._metrics.picture(f"{name}-step-{step:09d}", png)
 
+    def note(self, step: int, text: str) -> None:
+        print(text, flush=True)  # noqa: T201  # as above
+        if self._metrics:
+            self._metrics.note(f"step-{step:09d}", text)
+
     def close(self) -> None:
         """Wait for the writes that are under way."""
         self._thread.shutdown(wait=True)

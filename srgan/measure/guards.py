@@ -79,17 +79,19 @@ GUARDS = (
 )
 
 
-def faults(crops: Sequence[tuple[str, Artifacts]]) -> list[str]:
-    """Return one phrase for each guard that some crop does not pass.
+def faults(crops: Sequence[tuple[str, Artifacts]]) -> dict[str, str]:
+    """Return a phrase for each guard that some crop does not pass, by the guard's artifact.
 
     `crops` are pairs of photo and artifacts.
     """
     finite = [(photo, artifacts) for photo, artifacts in crops if artifacts.finite]
-    found = []
+    found: dict[str, str] = {}
     if len(finite) < len(crops):
         photo = next(photo for photo, artifacts in crops if not artifacts.finite)
         count = len(crops) - len(finite)
-        found.append(f"NaN or infinite values on {count} of {len(crops)} crops, such as {photo}")
+        found["finite"] = (
+            f"NaN or infinite values on {count} of {len(crops)} crops, such as {photo}"
+        )
     for guard in GUARDS:
         values = [(getattr(artifacts, guard.artifact), photo) for photo, artifacts in finite]
         caught = [(value, photo) for value, photo in values if not guard.passes(value)]
@@ -99,7 +101,7 @@ def faults(crops: Sequence[tuple[str, Artifacts]]) -> list[str]:
                 caught, key=lambda each: abs(each[0])
             )
             where = f"on {len(caught)} of {len(crops)} crops, the worst of {photo}"
-            found.append(f"{guard.text.format(worst)} {where}")
+            found[guard.artifact] = f"{guard.text.format(worst)} {where}"
     return found
 
 

@@ -225,7 +225,7 @@ def _sentence(checks: Sequence[Check], *, challenger: int, champion: int | None)
 def _broken_outputs(report: Report) -> list[Check]:
     """A failed check for each guard that catches an output of the model."""
     crops = [(image.source, image.signs[MODEL]) for image in report.images if image.signs]
-    return [Check(False, fault) for fault in faults(crops)]
+    return [Check(False, fault) for fault in faults(crops).values()]
 
 
 def _psnr_above(report: Report, opponent: Opponent) -> Check:

@@ -53,6 +53,8 @@ def _data(content: Content) -> Iterator[str]:
 
 def _training(stage: TrainedStage) -> str:
     text = f"- {stage.stage}: {stage.steps:,} steps, run `{stage.run}`"
+    if stage.chosen:
+        text += f", handed on {stage.chosen}"
     loss = stage.config.get("content") or stage.config.get("loss")
     if isinstance(loss, dict):
         of = ", ".join(

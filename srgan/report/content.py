@@ -27,6 +27,8 @@ class TrainedStage:
     curves: Mapping[str, Points]
     """Curves by MLflow's names: ``loss``, ``psnr``, ``bicubic_psnr``, …"""
     config: Mapping[str, object] = field(default_factory=dict)
+    chosen: str | None = None
+    """Why an adversarial stage handed on the checkpoint that it did."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,12 @@ _CHARTS: list[tuple[str, bool, dict[str, str]]] = [
         for name in DISTANCES.values()
     ),
     (
+        "adversarial gradient, share of the content gradient",
+        True,
+        {"adversarial_share": "share"},
+    ),
+    ("checkerboard (levels)", False, {"checkerboard": "generator"}),
+    (
         "discriminator's belief",
         False,
         {
@@ -53,6 +59,7 @@ def training_section(content: Content) -> dict[str, Any]:
                 "run": stage.run,
                 "steps": f"{stage.steps:,}",
                 "reused": stage.reused,
+                "chosen": stage.chosen,
                 "charts": _charts(stage),
                 "config": json.dumps(stage.config, indent=1) if stage.config else "",
             }

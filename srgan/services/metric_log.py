@@ -21,7 +21,7 @@ _FLUSH_INTERVAL_S = 2.0
 
 
 class MetricLog:
-    """Metrics and pictures of one run, sent in batches from a background thread.
+    """Metrics, pictures and notes of one run, sent in batches from a background thread.
 
     An MLflow server that is down costs figures but never the training: what cannot be sent is kept,
     tried again with the next batch, and given up with a warning at `close`.
@@ -48,6 +48,10 @@ class MetricLog:
         """Queue a PNG as artifact ``pictures/<name>.png``; return at once."""
         self._queue.put((f"pictures/{name}.png", png))
 
+    def note(self, name: str, text: str) -> None:
+        """Queue a text as artifact ``notes/<name>.txt``; return at once."""
+        self._queue.put((f"notes/{name}.txt", text.encode()))
+
     def close(self, timeout_s: float = 60.0) -> None:
         """Send what is queued and stop; give up after `timeout_s`."""
         self._queue.put(None)
@@ -58,24 +62,24 @@ class MetricLog:
     def _send_all(self) -> None:
         client = mlflow_client(self._settings)
         pending: list[tuple[str, float, int, int]] = []
-        pictures: list[tuple[str, bytes]] = []
+        files: list[tuple[str, bytes]] = []
         closing = False
         while not closing:
-            closing = self._collect(pending, pictures)
+            closing = self._collect(pending, files)
             try:
-                self._send(client, pending, pictures)
+                self._send(client, pending, files)
             except Exception as error:  # of any kind, because training must go on
                 logger.warning("MLflow did not take figures of run %s: %s", self._run_id, error)
-        if pending or pictures:
+        if pending or files:
             logger.warning(
-                "lost %d figures and %d pictures of MLflow run %s",
+                "lost %d figures and %d files of MLflow run %s",
                 len(pending),
-                len(pictures),
+                len(files),
                 self._run_id,
             )
 
     def _collect(
-        self, pending: list[tuple[str, float, int, int]], pictures: list[tuple[str, bytes]]
+        self, pending: list[tuple[str, float, int, int]], files: list[tuple[str, bytes]]
     ) -> bool:
         """Take from the queue what arrives within the interval; True if the log was closed."""
         deadline = time.monotonic() + _FLUSH_INTERVAL_S
@@ -87,7 +91,7 @@ class MetricLog:
             if item is None:
                 return True
             if len(item) == 2:
-                pictures.append(item)
+                files.append(item)
             else:
                 pending.append(item)
         return False
@@ -96,7 +100,7 @@ class MetricLog:
         self,
         client: "MlflowClient",
         pending: list[tuple[str, float, int, int]],
-        pictures: list[tuple[str, bytes]],
+        files: list[tuple[str, bytes]],
     ) -> None:
         from mlflow.entities import Metric
 
@@ -104,7 +108,7 @@ class MetricLog:
             batch = pending[:_MAX_METRICS_PER_REQUEST]
             client.log_batch(self._run_id, metrics=[Metric(*entry) for entry in batch])
             del pending[: len(batch)]
-        while pictures:
-            path, png = pictures[0]
-            log_file(self._settings, self._run_id, path, png)
-            del pictures[0]
+        while files:
+            path, data = files[0]
+            log_file(self._settings, self._run_id, path, data)
+            del files[0]

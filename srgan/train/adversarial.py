@@ -4,13 +4,16 @@ import torch
 from torch import Tensor, nn
 
 from srgan.config import AdversarialConfig
-from srgan.losses import adversarial_loss, discriminator_loss
+from srgan.losses import adversarial_loss, discriminator_loss, grid_loss
 from srgan.models.build import build_discriminator
 from srgan.models.discriminator import Discriminator
 from srgan.train import ranks
 from srgan.train.content import build_content_loss
 from srgan.train.step import Stage
 from srgan.train.update import Update
+
+_SMALLEST = 1e-30
+"""Keeps divisions finite; far below the square of any norm that matters."""
 
 
 class _Judge(nn.Module):
@@ -58,6 +61,8 @@ class Adversarial(Stage):
             update.begin()
         learning_rate = self.learning_rate(step)
         lr, hr = self._images(windows, step)
+        if step < self.config.discriminator_warmup:
+            return self._warm_up(lr, hr, learning_rate)
         with self._autocast():
             sr = self._generate(lr)
         sr = sr.float()
@@ -93,21 +98,81 @@ class Adversarial(Stage):
             "skipped": outcome.skipped,
         }
 
+    def _warm_up(self, lr: Tensor, hr: Tensor, learning_rate: float) -> dict[str, Tensor]:
+        """A step of the discriminator alone; the generator keeps weights and statistics."""
+        # Not through DDP, which waits for a backward pass after each of its forward passes.
+        with torch.no_grad(), self._autocast():
+            sr = self.generator(lr).float()
+        judged = self._update_discriminator(hr, sr, learning_rate)
+        with torch.no_grad():
+            with self._autocast():
+                logits = self.discriminator(sr)
+            content, adversarial = self._content_of(sr, hr), adversarial_loss(logits)
+        self.updates["discriminator"].finish(judged["skipped"])
+        self.updates["generator"].finish(torch.ones_like(content))
+        nothing = torch.zeros_like(content)
+        return {
+            "loss": content,
+            "content_loss": content,
+            "adversarial_loss": adversarial,
+            "adversarial_weight": nothing,
+            "adversarial_share": nothing,
+            "gradient_norm": nothing,
+            **judged,
+        }
+
     def _update_generator(self, hr: Tensor, sr: Tensor, learning_rate: float) -> dict[str, Tensor]:
-        """Equation 3, judged by the discriminator after its own update."""
+        """Equation 3, judged by the discriminator after its own update.
+
+        The two losses meet at the images: their gradients there are compared and added, and pass
+        through the generator once.
+        """
         # Frozen and without its DDP wrapper: its gradients come from its own loss only, and
         # are neither computed nor exchanged here.
         self.discriminator.requires_grad_(False)
+        update = self.updates["generator"]
+        images = sr.detach().requires_grad_(True)
         with self._autocast():
-            logits = self.discriminator(sr)
-        content = self._content(sr, hr)
-        adversarial = adversarial_loss(logits)
-        loss = content + self.config.adversarial_weight * adversarial
-        outcome = self.updates["generator"].step(self._weight * loss, learning_rate)
+            logits = self.discriminator(images)
+        content, adversarial = self._content_of(images, hr), adversarial_loss(logits)
+        of_content = update.gradient(content, images)
+        of_adversarial = update.gradient(adversarial, images)
+        weight, share = self._balance(of_content, of_adversarial)
+        gradient = of_content + weight * of_adversarial
+        # Its derivative by `sr` is `gradient`.
+        outcome = update.step(self._weight * (sr * gradient).sum(), learning_rate)
         return {
-            "loss": loss.detach(),
+            "loss": (content + weight * adversarial).detach(),
             "content_loss": content.detach(),
             "adversarial_loss": adversarial.detach(),
+            "adversarial_weight": weight,
+            "adversarial_share": share,
             "gradient_norm": outcome.gradient_norm,
             "skipped": outcome.skipped,
         }
+
+    def _content_of(self, sr: Tensor, hr: Tensor) -> Tensor:
+        content = self._content(sr, hr)
+        if self.config.grid_weight:
+            scale = self.config.generator.scale
+            content = content + self.config.grid_weight * grid_loss(sr, hr, scale)
+        return content
+
+    def _balance(self, of_content: Tensor, of_adversarial: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight of the adversarial loss, and the share of its gradient in the content's.
+
+        The ratio of the two gradients' norms at the images of this rank; with a wished share at
+        those of all ranks, because all must use the same weight.
+        """
+        config = self.config
+        squares = torch.stack([of_content.square().sum(), of_adversarial.square().sum()])
+        if config.adversarial_share is not None:
+            squares = ranks.sum_over_ranks(squares)
+        # Without a content gradient the share has no meaning, and is very large.
+        ratio = (squares[1] / squares[0].clamp(min=_SMALLEST)).sqrt()
+        weight = torch.full_like(ratio, config.adversarial_weight)
+        if config.adversarial_share is not None:
+            weight = (config.adversarial_share / ratio.clamp(min=_SMALLEST)).clamp(
+                max=config.adversarial_weight
+            )
+        return weight, weight * ratio

@@ -15,6 +15,7 @@ from srgan.errors import CheckpointError, DocumentError, StorageError
 from srgan.keys import checkpoint_key, part_key
 from srgan.refs import CheckpointRef, Ref, to_json
 from srgan.storage import ObjectStore, find_document
+from srgan.train.course import Course
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class Manifest(Ref):
     validated_at: int = 0
     """Step of that validation; if it is `step`, the figures are those of these weights."""
     parts: dict[str, Part]
+    course: Course | None = None
+    """Way of an adversarial stage up to here."""
 
     @property
     def key(self) -> str:
@@ -67,6 +70,11 @@ class Manifest(Ref):
     def weights(self) -> Part:
         """The generator that evaluation and upscaling use: the average if there is one."""
         return self.parts.get("ema") or self.parts["generator"]
+
+    @property
+    def chosen(self) -> str | None:
+        """Why an adversarial stage hands on the checkpoint that it does; None for other stages."""
+        return self.course.chosen(self.step) if self.course else None
 
     def ref(self, mlflow_run_id: str | None) -> CheckpointRef:
         """The value that the pipeline passes on."""
@@ -79,6 +87,7 @@ class Manifest(Ref):
             dataset_version=self.dataset_version,
             mlflow_run_id=mlflow_run_id,
             metrics=self.metrics,
+            chosen=self.chosen,
         )
 
 
@@ -151,14 +160,17 @@ def newest_checkpoint(store: ObjectStore, run: str) -> tuple[Manifest, dict[str,
 def best_checkpoint(manifests: Iterable[Manifest]) -> Manifest | None:
     """The checkpoint of a run with the best validation; None if that cannot be told.
 
-    A stage that learns from pixels only is judged by PSNR. One that learns from a discriminator or
-    from features is judged by the perceptual distance that its newest validation has, and never by
-    PSNR, which would pick its first checkpoint; without a distance none counts as the best.
+    A stage that learns from pixels only is judged by PSNR, an adversarial one by its course. One
+    that learns from features alone is judged by the perceptual distance that its newest validation
+    has, and never by PSNR, which would pick its first checkpoint.
     """
     measured = [each for each in manifests if each.metrics and each.validated_at == each.step]
     if not measured:
         return None
     newest = max(measured, key=lambda each: each.step)
+    if newest.course:
+        best = newest.course.best_step
+        return next((each for each in measured if each.step == best), None)
     if _learns_pixels(newest):
         return max(measured, key=lambda each: each.metrics["psnr"])
     name = next((name for name in DISTANCES.values() if name in newest.metrics), None)
@@ -175,8 +187,8 @@ def _learns_pixels(manifest: Manifest) -> bool:
 class CheckpointWriter:
     """Writes one run's checkpoints from a background thread; for rank 0 only.
 
-    It keeps the newest `keep_last`, those at multiples of `keep_every` steps, and the best one
-    (`best_checkpoint`).
+    It keeps the newest `keep_last`, those at multiples of `keep_every` steps, the best one
+    (`best_checkpoint`), and the one to which an adversarial stage would go back.
 
     A context: leaving it waits for the last checkpoint. An object store that fails is asked again
     for `patience_s` while training goes on. A checkpoint that still cannot be written is logged,
@@ -206,6 +218,22 @@ class CheckpointWriter:
         self._writing = self._thread.submit(self._write, manifest, parts)
         if manifest.final:
             self._finish_writing(required=True)
+
+    def go_back(self, course: Course, run: str) -> str:
+        """Make the checkpoint at `course.good_step` the newest again; return its key.
+
+        It holds the new course from then on. Later ones are deleted after that: a writer that is
+        killed in between leaves a newest checkpoint from which the stage gets to the same return.
+        """
+        self._finish_writing(required=True)
+        key = checkpoint_key(run, course.good_step)
+        manifest = read_manifest(self._store, key).model_copy(update={"course": course})
+        self._put(key, to_json(manifest), "application/json")
+        self._known[key] = manifest
+        for later in checkpoint_keys(self._store, run):
+            if later > key:
+                self._store.delete(later)
+        return key
 
     def __enter__(self) -> Self:
         return self
@@ -282,6 +310,9 @@ class CheckpointWriter:
             if self._keep_every and manifest.step % self._keep_every == 0:
                 kept.add(key)
         best = best_checkpoint(self._known.values())
+        newest = self._known.get(keys[-1])
+        if newest and newest.course:
+            kept.add(checkpoint_key(newest.run, newest.course.good_step))
         return kept | ({best.key} if best else set())
 
     def _part_keys(self, manifest_keys: Iterable[str]) -> set[str]:

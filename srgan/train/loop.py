@@ -3,17 +3,31 @@
 import time
 from typing import Protocol
 
+from srgan.config import AdversarialConfig
 from srgan.train.batches import Batches
+from srgan.train.course import Course, saturation
 from srgan.train.progress import Meter, Reporter
 from srgan.train.stall import Watch
 from srgan.train.step import Stage
 from srgan.train.validation import Validated, Validation
 
 
-class Save(Protocol):
-    """Writes a checkpoint of the stage after `step` steps."""
+class Keeper(Protocol):
+    """Writes checkpoints of a stage, and brings one back; every rank calls it."""
 
-    def __call__(self, stage: Stage, step: int, validated: Validated) -> None: ...
+    def save(
+        self,
+        stage: Stage,
+        step: int,
+        validated: Validated,
+        course: Course | None,
+        *,
+        final: bool,
+    ) -> None:
+        """Write a checkpoint after `step` steps."""
+
+    def go_back(self, stage: Stage, course: Course) -> Validated:
+        """Load the checkpoint at `course.good_step`; return its validation."""
 
 
 def run_steps(
@@ -23,34 +37,71 @@ def run_steps(
     *,
     start: int,
     validated: Validated,
+    course: Course | None,
     reporter: Reporter | None,
-    save: Save | None,
+    keeper: Keeper,
     watch: Watch,
-) -> None:
-    """Train from step `start` to the end; `validated` is the latest validation before it.
+) -> tuple[int, Course | None]:
+    """Train from step `start` to the end; return the last step and the course.
 
-    Every rank runs this; only rank 0 has a `reporter` and `save`.
+    `validated` is the latest validation before the start. An adversarial stage with a course
+    (`train.course`) may go back to an earlier checkpoint and may end early. Every rank runs this;
+    only rank 0 has a `reporter`.
     """
     config = stage.config
     if reporter:
         reporter.begin(start)
     meter = Meter(stage, start)
-    for step in range(start, config.steps):
+    done, losses_of_log = start, {}
+    ended = done == config.steps
+    while not ended:
         begun = time.perf_counter()
-        losses = stage.step(batches.take(step), step)
+        losses = stage.step(batches.take(done), done)
         meter.add(losses, time.perf_counter() - begun)
-        done = step + 1
+        done += 1
         watch.step(done)
-        last = done == config.steps
-        if last or done % config.log_every == 0:
+        ended = done == config.steps
+        if ended or done % config.log_every == 0:
             progress = meter.read(done, batches.wait_s)  # waits for the device
+            losses_of_log = progress.losses
             if reporter:
                 reporter.progress(progress)
-        if last or done % config.validate_every == 0:
-            validated = Validated(done, validation.measure(stage.result))
+        validates = ended or done % config.validate_every == 0
+        if validates:
+            measured = validation.measure(stage.result)
+            validated = Validated(done, measured.metrics)
             if reporter:
                 reporter.validation(done, validated.metrics)
                 for name, png in validation.pictures(stage.result):
                     reporter.picture(name, png, done)
-        if save and (last or done % config.checkpoint_every == 0):
-            save(stage, done, validated)
+            if course:
+                num_returns = len(course.returns)
+                course = _after(course, stage, validated, measured.faults, losses_of_log)
+                if len(course.returns) > num_returns:
+                    if reporter:
+                        reporter.note(done, course.returns[-1].line())
+                    validated = keeper.go_back(stage, course)
+                    done, ended, meter = validated.step, False, Meter(stage, validated.step)
+                    continue
+                ended = ended or course.ended is not None
+        if validates or done % config.checkpoint_every == 0:
+            keeper.save(stage, done, validated, course, final=ended)
+    return done, course
+
+
+def _after(
+    course: Course,
+    stage: Stage,
+    validated: Validated,
+    faults: dict[str, str],
+    losses: dict[str, float],
+) -> Course:
+    config = stage.config
+    assert isinstance(config, AdversarialConfig)  # no other stage has a course
+    return course.after(
+        validated.step,
+        validated.metrics,
+        faults | saturation(losses),
+        patience=config.patience,
+        max_returns=config.max_returns,
+    )

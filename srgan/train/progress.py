@@ -62,6 +62,9 @@ class Reporter(Protocol):
     def picture(self, name: str, png: bytes, step: int) -> None:
         """Called for each comparison picture after a validation."""
 
+    def note(self, step: int, text: str) -> None:
+        """Called with what an adversarial stage decided after `step` steps."""
+
 
 class Meter:
     """Sums the losses on the device and reads them once per logging interval.

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 
 from srgan.config import AdversarialConfig, PretrainConfig, deciding
-from srgan.data.dataset import Patches, open_crops
+from srgan.data.dataset import Patches, hold_out, open_crops
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError
+from srgan.keys import checkpoint_key
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.storage import ObjectStore
 from srgan.train import ranks
@@ -23,12 +24,13 @@ from srgan.train.checkpoint import (
     read_parts,
 )
 from srgan.train.content import read_perceptual
+from srgan.train.course import Course
 from srgan.train.loop import run_steps
 from srgan.train.pretrain import Pretrain
 from srgan.train.progress import Reporter
 from srgan.train.stall import Watch
 from srgan.train.step import Stage, dump_stage, load_stage
-from srgan.train.validation import Validated, Validation, build_judge
+from srgan.train.validation import Validated, Validation, build_judge, fair_judge
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +58,10 @@ def run_stage(
 ) -> Manifest:
     """Train to the end, from the newest intact checkpoint if there is one.
 
-    Every rank calls it and gets the final manifest; only rank 0 uses `reporter`. A stage whose
-    final checkpoint exists trains nothing. One that makes no step for `stall_s` seconds is reported
-    in the log.
+    Every rank calls it and gets the manifest of the checkpoint to hand on: the final one, or the
+    best of an adversarial stage (`train.course`). Only rank 0 uses `reporter`. A stage whose final
+    checkpoint exists trains nothing. One that makes no step for `stall_s` seconds is reported in
+    the log.
     """
     with Watch(store, inputs.run, limit_s=stall_s) as watch:
         return _run_stage(store, inputs, cache, device=device, reporter=reporter, watch=watch)
@@ -77,10 +80,15 @@ def _run_stage(
     initial = read_generator(store, inputs.init_from) if inputs.init_from else None
     perceptual = read_perceptual(store, config)
     stage = build_stage(config, device=device, initial=initial, perceptual=perceptual)
-    start, validated = _resume(store, inputs, stage)
+    found = _resume(store, inputs, stage)
+    if found and found.final:
+        return _result(store, found.run, found.step, found.course)
+    start, validated, course = 0, Validated(0, {}), None
+    if found:
+        start, course = found.step, found.course
+        validated = Validated(found.validated_at, found.metrics)
     watch.step(start)
-    train_crops = open_crops(store, inputs.dataset, "train", cache)
-    eval_crops = open_crops(store, inputs.dataset, "eval", cache)
+    train_crops, held_out = hold_out(open_crops(store, inputs.dataset, "train", cache))
     patches = Patches(
         train_crops,
         batch_size=config.batch_size,
@@ -89,30 +97,70 @@ def _run_stage(
         augment=config.augment,
         shuffle_colours=config.shuffle_colours,
     )
-    judge = build_judge(store, config, crop_size=eval_crops.size, device=device)
-    validation = Validation(eval_crops, config.generator.scale, device, judge)
-    leads = ranks.rank() == 0
+    judge = build_judge(store, config, crop_size=held_out.size, device=device)
+    validation = Validation(held_out, config.generator.scale, device, judge)
     with (
         Batches(patches, device) as batches,
         CheckpointWriter(store, keep_last=config.keep_last, keep_every=config.keep_every) as writer,
     ):
-
-        def save(stage: Stage, step: int, validated: Validated) -> None:
-            writer.save(_manifest(inputs, step, validated), dump_stage(stage))
-
-        run_steps(
+        keeper = _Keeper(store, inputs, writer)
+        if isinstance(config, AdversarialConfig) and course is None:
+            measured = validation.measure(stage.result)
+            validated = Validated(0, measured.metrics)
+            course = Course.begin(fair_judge(judge, config), measured.metrics, measured.faults)
+            keeper.save(stage, 0, validated, course, final=False)
+        last, course = run_steps(
             stage,
             batches,
             validation,
             start=start,
             validated=validated,
-            reporter=reporter if leads else None,
-            save=save if leads else None,
+            course=course,
+            reporter=reporter if ranks.rank() == 0 else None,
+            keeper=keeper,
             watch=watch,
         )
-    final_key = _manifest(inputs, config.steps, Validated(0, {})).key
     # Rank 0 answers after its last write, so the others do not look too early.
-    return read_manifest(store, ranks.from_rank_zero(final_key))
+    result = _result(store, inputs.run, ranks.from_rank_zero(last), course)
+    if reporter and course:
+        reporter.note(last, f"handed on: {course.chosen(last)}")
+    return result
+
+
+class _Keeper:
+    """Checkpoints of one stage: rank 0 writes them, every rank can load one again."""
+
+    def __init__(self, store: ObjectStore, inputs: StageInputs, writer: CheckpointWriter) -> None:
+        self._store = store
+        self._inputs = inputs
+        self._writer = writer
+
+    def save(
+        self,
+        stage: Stage,
+        step: int,
+        validated: Validated,
+        course: Course | None,
+        *,
+        final: bool,
+    ) -> None:
+        if ranks.rank() == 0:
+            manifest = _manifest(self._inputs, step, validated, course, final=final)
+            self._writer.save(manifest, dump_stage(stage))
+
+    def go_back(self, stage: Stage, course: Course) -> Validated:
+        key = self._writer.go_back(course, self._inputs.run) if ranks.rank() == 0 else ""
+        manifest = read_manifest(self._store, ranks.from_rank_zero(key))
+        load_stage(stage, read_parts(self._store, manifest))
+        stage.rate = course.rate
+        return Validated(manifest.validated_at, manifest.metrics)
+
+
+def _result(store: ObjectStore, run: str, last: int, course: Course | None) -> Manifest:
+    """The manifest of the checkpoint to hand on, with the whole course."""
+    step = course.result_step(last) if course else last
+    found = read_manifest(store, checkpoint_key(run, step))
+    return found.model_copy(update={"course": course})
 
 
 def build_stage(
@@ -135,13 +183,15 @@ def build_stage(
     return stage
 
 
-def _manifest(inputs: StageInputs, step: int, validated: Validated) -> Manifest:
+def _manifest(
+    inputs: StageInputs, step: int, validated: Validated, course: Course | None, *, final: bool
+) -> Manifest:
     config = inputs.config
     return Manifest(
         run=inputs.run,
         stage=config.stage,
         step=step,
-        final=step == config.steps,
+        final=final,
         generator=config.generator,
         config=config.model_dump(mode="json"),
         dataset_version=inputs.dataset.version,
@@ -153,18 +203,19 @@ def _manifest(inputs: StageInputs, step: int, validated: Validated) -> Manifest:
         metrics=validated.metrics,
         validated_at=validated.step,
         parts={},
+        course=course,
     )
 
 
-def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> tuple[int, Validated]:
-    """Steps already done and their latest validation; all ranks load the one of rank 0."""
+def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> Manifest | None:
+    """Load the newest checkpoint, if any; all ranks load the one of rank 0."""
     key: str | None = None
     if ranks.rank() == 0:
         found = newest_checkpoint(store, inputs.run)
         key = found[0].key if found else None
     key = ranks.from_rank_zero(key)
     if key is None:
-        return 0, Validated(0, {})
+        return None
     manifest = read_manifest(store, key)
     if deciding(manifest.config) != deciding(inputs.config.model_dump(mode="json")):
         raise CheckpointError(
@@ -172,6 +223,8 @@ def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> tuple[int,
             "a changed config needs its own run name"
         )
     load_stage(stage, read_parts(store, manifest))
+    if manifest.course:
+        stage.rate = manifest.course.rate
     if ranks.rank() == 0:
         logger.info("resuming %s at step %d from %s", inputs.run, manifest.step, key)
-    return manifest.step, Validated(manifest.validated_at, manifest.metrics)
+    return manifest

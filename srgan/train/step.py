@@ -42,6 +42,8 @@ class Stage(ABC):
     ) -> None:
         self.config = config
         self.device = device
+        self.rate = 1.0
+        """Factor on the learning rate, lowered when the stage goes back."""
         torch.manual_seed(config.seed)
         check_device(config, device.type)
         generator = build_generator(config.generator)
@@ -78,7 +80,7 @@ class Stage(ABC):
         return {"generator": self.generator, **average}
 
     def learning_rate(self, step: int) -> float:
-        return learning_rate_at(self.config.learning_rate, step, self.config.steps)
+        return self.rate * learning_rate_at(self.config.learning_rate, step, self.config.steps)
 
     @abstractmethod
     def step(self, windows: Tensor, step: int) -> dict[str, Tensor]:

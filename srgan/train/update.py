@@ -93,6 +93,17 @@ class Update:
         for before, buffer in zip(self._buffers_before, self._buffers, strict=True):
             buffer.copy_(torch.where(skipped.bool(), before, buffer))
 
+    def gradient(self, loss: Tensor, images: Tensor) -> Tensor:
+        """Gradient of `loss` by `images`, of their shape.
+
+        In fp16 it is computed on the scaled loss, or small values would vanish on the way.
+        """
+        if self.scaler is None:
+            (found,) = torch.autograd.grad(loss, images)
+            return found
+        (found,) = torch.autograd.grad(self.scaler.scale(loss), images)
+        return found / self.scaler.scale(torch.ones_like(loss))
+
     def state(self) -> dict[str, Any]:
         muon = {"muon": self.muon.state_dict()} if self.muon else {}
         scaler = {"scaler": self.scaler.state_dict()} if self.scaler else {}

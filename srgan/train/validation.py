@@ -6,11 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from srgan.config import AdversarialConfig, PretrainConfig
-from srgan.config.networks import MIN_SIDE, FeatureNetwork
+from srgan.config.networks import DISTANCES, MIN_SIDE, FeatureNetwork
 from srgan.data.dataset import Crops
 from srgan.images import strip
+from srgan.measure.guards import NOT_FINITE, Artifacts, faults, measure_artifacts
 from srgan.measure.metrics import psnr
 from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
@@ -22,6 +24,7 @@ from srgan.train.content import feature_content
 
 _NUM_CROPS = 32
 _NUM_PICTURES = 3
+_ARTIFACTS = tuple(Artifacts.model_fields)
 _MAX_PSNR = 100.0  # a plain black crop comes out exact, and one infinity would spoil the mean
 
 Image = NDArray[np.uint8]
@@ -32,6 +35,14 @@ class Validated(NamedTuple):
 
     step: int
     metrics: dict[str, float]
+
+
+class Measured(NamedTuple):
+    """Mean figures of a validation, and what the guards of the promotion gate found."""
+
+    metrics: dict[str, float]
+    faults: dict[str, str]
+    """A phrase for each guard that a crop did not pass (`measure.guards.faults`)."""
 
 
 class Validation:
@@ -55,15 +66,30 @@ class Validation:
         self._judge = judge
         self._bicubic: dict[str, float] | None = None
 
-    def measure(self, generator: Generator) -> dict[str, float]:
-        """``psnr`` in dB and the judge's distance, and the same for bicubic as ``bicubic_…``.
+    def measure(self, generator: Generator) -> Measured:
+        """Metrics ``psnr`` in dB, the judge's distance, the same for bicubic as ``bicubic_…``, and
+        the ``checkerboard`` in levels; and the faults.
 
-        Every rank must call it and gets the same figures.
+        Every rank must call it and gets the same.
         """
         ranks.share_buffers(generator)
         if self._bicubic is None:
-            self._bicubic = {f"bicubic_{name}": value for name, value in self._mean(None).items()}
-        return {**self._mean(generator), **self._bicubic}
+            of_bicubic = self._rows(None).mean(dim=0).tolist()
+            self._bicubic = {
+                f"bicubic_{name}": value
+                for name, value in zip(self._figures, of_bicubic, strict=False)
+            }
+        rows = self._rows(generator)
+        means = dict(zip([*self._figures, *_ARTIFACTS], rows.mean(dim=0).tolist(), strict=True))
+        shown = [*self._figures, "checkerboard"]
+        crops = [
+            (
+                self._crops.names[index],
+                Artifacts.model_validate(dict(zip(_ARTIFACTS, row, strict=True))),
+            )
+            for index, row in zip(self._chosen, rows[:, len(self._figures) :].tolist(), strict=True)
+        ]
+        return Measured({name: means[name] for name in shown} | self._bicubic, faults(crops))
 
     def pictures(self, generator: Generator) -> Iterator[tuple[str, bytes]]:
         """Name and PNG (bicubic | generated | original) of the first few crops."""
@@ -72,36 +98,57 @@ class Validation:
             lr = imresize(hr, scale=1 / self._scale)
             columns = [
                 ("bicubic", imresize(lr, scale=self._scale)),
-                ("generated", self._generate(generator, lr)),
+                ("generated", self._generate(generator, lr)[0]),
                 ("original", hr),
             ]
             yield f"validation-{index}", strip(columns)
 
-    def _mean(self, generator: Generator | None) -> dict[str, float]:
-        """Means over all ranks' shares; None stands for bicubic."""
-        names = ["psnr", *([self._judge.name] if self._judge else [])]
-        total = torch.zeros(len(names) + 1, dtype=torch.float64)
-        for index in self._chosen[ranks.rank() :: ranks.num_ranks()]:
-            hr = self._crops[index]
+    @property
+    def _figures(self) -> list[str]:
+        return ["psnr", *([self._judge.name] if self._judge else [])]
+
+    def _rows(self, generator: Generator | None) -> Tensor:
+        """Figures and artifacts of each chosen crop, of all ranks; None stands for bicubic."""
+        rows = torch.zeros(
+            len(self._chosen), len(self._figures) + len(_ARTIFACTS), dtype=torch.float64
+        )
+        for place in range(ranks.rank(), len(self._chosen), ranks.num_ranks()):
+            hr = self._crops[self._chosen[place]]
             lr = imresize(hr, scale=1 / self._scale)
-            sr = self._generate(generator, lr) if generator else imresize(lr, scale=self._scale)
+            bicubic = imresize(lr, scale=self._scale)
+            sr, finite = self._generate(generator, lr) if generator else (bicubic, True)
             figures = [min(_MAX_PSNR, psnr(hr, sr, border=self._scale))]
             if self._judge:
                 figures.append(self._judge(hr, sr, border=self._scale))
-            total += torch.tensor([*figures, 1.0], dtype=torch.float64)
-        *sums, count = ranks.sum_over_ranks(total.to(self._device)).tolist()
-        return {name: value / count for name, value in zip(names, sums, strict=True)}
+            artifacts = (
+                measure_artifacts(hr, sr, bicubic, scale=self._scale) if finite else NOT_FINITE
+            )
+            of_artifacts = [float(getattr(artifacts, name)) for name in _ARTIFACTS]
+            rows[place] = torch.tensor([*figures, *of_artifacts], dtype=torch.float64)
+        # Each rank has zeros in the rows of the others.
+        return ranks.sum_over_ranks(rows.to(self._device)).cpu()
 
     @torch.inference_mode()
-    def _generate(self, generator: Generator, lr: Image) -> Image:
-        """LR uint8 (h, w, 3) → SR uint8 (s·h, s·w, 3)."""
+    def _generate(self, generator: Generator, lr: Image) -> tuple[Image, bool]:
+        """LR uint8 (h, w, 3) → SR uint8 (s·h, s·w, 3), and whether all values were finite."""
         pixels = torch.from_numpy(lr).to(self._device).permute(2, 0, 1)[None]
         was_training = generator.training
         generator.eval()
         sr = generator(pixels.float().contiguous(memory_format=torch.channels_last) / 255)
         generator.train(was_training)
-        levels = ((sr[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-        return np.asarray(levels.permute(1, 2, 0).contiguous().cpu().numpy())
+        finite = bool(torch.isfinite(sr).all())
+        levels = ((sr[0].nan_to_num() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return np.asarray(levels.permute(1, 2, 0).contiguous().cpu().numpy()), finite
+
+
+def fair_judge(
+    judge: PerceptualDistance | None, config: PretrainConfig | AdversarialConfig
+) -> str | None:
+    """Name of the judge's distance, unless the stage learns from its network."""
+    content = feature_content(config)
+    if judge is None or (content and DISTANCES[content.network] == judge.name):
+        return None
+    return judge.name
 
 
 def build_judge(

@@ -80,6 +80,7 @@ def _stage(
         reused=bool(jobs) and not any(job.startswith(flow_run) for job in jobs),
         curves=read_curves(settings, mlflow_run, CURVES) if mlflow_run else {},
         config=checkpoint.config,
+        chosen=checkpoint.chosen,
     )
 
 

@@ -184,6 +184,7 @@ def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -
     else:
         facts |= {
             "stage": f"{checkpoint.stage}, {checkpoint.step} steps, {checkpoint.num_ranks} workers",
+            "handed on": checkpoint.chosen or "",
             "config": json.dumps(checkpoint.config, sort_keys=True),
             "figures": _figures(checkpoint.metrics),
             "code": checkpoint.numerics_version,

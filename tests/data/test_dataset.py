@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from srgan.data.dataset import Crops, Patches, _distinct, share_of
+from srgan.data.dataset import Crops, Patches, _distinct, hold_out, share_of
 from srgan.errors import ConfigError, StorageError
 from tests.support.workshop import Workshop
 
@@ -190,3 +190,27 @@ def test_a_reference_to_another_version_is_refused(workshop: Workshop) -> None:
     ref = workshop.prepare().model_copy(update={"version": "0" * 64})
     with pytest.raises(StorageError, match="instead of 000"):
         workshop.crops(ref, "eval")
+
+
+def test_one_training_photo_in_ten_is_kept_for_validation_with_all_its_crops() -> None:
+    crops = _made(25)
+    learned, held_out = hold_out(crops)
+    assert len(learned) + len(held_out) == len(crops)
+    assert set(held_out.names).isdisjoint(learned.names)
+    assert len(set(held_out.names)) == 2
+    assert (held_out.photo_of[0], learned.photo_of[0]) == (0, 0)
+    assert [*(crop.tobytes() for crop in held_out), *(crop.tobytes() for crop in learned)] == [
+        crop.tobytes() for crop in crops
+    ]
+
+
+@pytest.mark.parametrize(("num_photos", "held_out"), [(2, 1), (9, 1), (30, 3), (500, 16)])
+def test_few_photos_give_one_to_validation_and_many_give_sixteen(
+    num_photos: int, held_out: int
+) -> None:
+    assert len(set(hold_out(_made(num_photos))[1].names)) == held_out
+
+
+def test_a_single_photo_is_both_learned_and_validated() -> None:
+    crops = _made(1)
+    assert hold_out(crops) == (crops, crops)

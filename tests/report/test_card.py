@@ -17,7 +17,10 @@ def test_a_card_says_what_the_model_was_made_of_how_good_it_is_and_where_it_ends
     card = model_card(content(draw_photo), picture="http://mlflow/picture.png")
     assert card.startswith("# leaves-x4, version 2\n")
     assert "Licence of the photos: CC BY 4.0." in card
-    assert "- adversarial: 1,200 steps, run `adversarial-2`, loss on mse" in card
+    assert (
+        "- adversarial: 1,200 steps, run `adversarial-2`, handed on step 800, lowest "
+        "distance at a validation, 0.2 (start 0.3), loss on mse"
+    ) in card
     assert "| Minus champion version 1 | mean | 95 % interval |" in card
     assert "| Minus bicubic |" in card
     assert "Measured on only 3 photos" in card

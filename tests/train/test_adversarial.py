@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from srgan.losses import discriminator_loss
+from srgan.losses import adversarial_loss, discriminator_loss, grid_loss
 from srgan.models.interchange import dump_generator
 from srgan.train.adversarial import Adversarial
 from srgan.train.step import Stage
@@ -111,6 +111,8 @@ def test_the_health_of_both_networks_is_told_without_waiting_for_the_device() ->
         "loss",
         "content_loss",
         "adversarial_loss",
+        "adversarial_weight",
+        "adversarial_share",
         "gradient_norm",
         "discriminator_loss",
         "discriminator_real",
@@ -120,3 +122,57 @@ def test_the_health_of_both_networks_is_told_without_waiting_for_the_device() ->
     }
     assert 0 < losses["discriminator_real"] < 1
     assert not any(loss.requires_grad for loss in losses.values())
+
+
+def test_the_share_of_the_adversarial_gradient_at_the_images_is_told() -> None:
+    stage = begin(adversarial_weight=0.5)
+    lr, hr = stage._images(windows(stage), 0)
+    sr = stage.generator(lr).float()
+    images = sr.detach().requires_grad_(True)
+    (of_content,) = torch.autograd.grad(stage._content(images, hr), images)
+    (of_adversarial,) = torch.autograd.grad(adversarial_loss(stage.discriminator(images)), images)
+    told = stage._update_generator(hr, sr, 1e-3)
+    assert float(told["adversarial_weight"]) == 0.5
+    expected = 0.5 * float(of_adversarial.norm() / of_content.norm())
+    assert float(told["adversarial_share"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_wished_share_chooses_the_weight_of_each_step() -> None:
+    stage = begin(adversarial_share=0.3, adversarial_weight=1e6)
+    for step in range(3):
+        told = stage.step(windows(stage, step), step)
+        assert float(told["adversarial_share"]) == pytest.approx(0.3, rel=1e-4)
+        assert 0 < float(told["adversarial_weight"]) < 1e6
+
+
+def test_the_weight_stays_below_its_bound_whatever_share_is_wished() -> None:
+    told = begin(adversarial_share=1e6, adversarial_weight=1e-3).step(windows(begin()), 0)
+    assert float(told["adversarial_weight"]) == pytest.approx(1e-3)
+    assert float(told["adversarial_share"]) < 1e6
+
+
+def test_the_grid_is_part_of_the_content() -> None:
+    stage = begin(adversarial_weight=0.0)
+    weighted = begin(adversarial_weight=0.0, grid_weight=100.0)
+    lr, hr = stage._images(windows(stage), 0)
+    sr = stage.generator(lr).float()
+    expected = stage._content(sr, hr) + 100 * grid_loss(sr, hr, stage.config.generator.scale)
+    told = weighted._update_generator(hr, weighted.generator(lr).float(), 1e-3)
+    torch.testing.assert_close(told["content_loss"], expected.detach())
+
+
+def test_the_discriminator_learns_alone_at_first() -> None:
+    stage = begin(discriminator_warmup=1, ema_decay=0.9)
+    before = everything(stage)
+    losses = stage.step(windows(stage), 0)
+    changed = differing(everything(stage), before)
+    assert changed
+    assert all(name.startswith("discriminator.") for name in changed)
+    later = stage.step(windows(stage, 1), 1)
+    assert later.keys() == losses.keys()
+    assert any(name.startswith("generator.") for name in differing(everything(stage), before))
+
+
+def test_a_warm_up_that_leaves_the_generator_no_step_is_refused() -> None:
+    with pytest.raises(ValueError, match="discriminator_warmup 8 leaves the generator none of 8"):
+        adversarial(discriminator_warmup=8)

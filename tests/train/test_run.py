@@ -12,9 +12,11 @@ from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.services.s3 import S3Store
+from srgan.train.adversarial import Adversarial
 from srgan.train.checkpoint import Manifest, checkpoint_keys, read_generator, read_manifest
 from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
+from srgan.train.validation import Validation
 from srgan.version import reached
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain
@@ -27,8 +29,10 @@ class Notes:
     def __init__(self, stop_at: int | None = None) -> None:
         self.begun_at: list[int] = []
         self.steps: list[int] = []
+        self.rates: list[float] = []
         self.validations: dict[int, dict[str, float]] = {}
         self.pictures: list[tuple[str, int]] = []
+        self.notes: list[str] = []
         self._stop_at = stop_at
 
     def begin(self, step: int) -> None:
@@ -36,6 +40,7 @@ class Notes:
 
     def progress(self, progress: Progress) -> None:
         self.steps.append(progress.step)
+        self.rates.append(progress.learning_rate)
         if progress.step == self._stop_at:
             raise KeyboardInterrupt
 
@@ -45,6 +50,9 @@ class Notes:
     def picture(self, name: str, png: bytes, step: int) -> None:
         assert png.startswith(b"\x89PNG")
         self.pictures.append((name, step))
+
+    def note(self, step: int, text: str) -> None:
+        self.notes.append(text)
 
 
 @pytest.fixture
@@ -76,7 +84,7 @@ def test_a_stage_ends_with_a_final_checkpoint_that_says_what_it_is(train) -> Non
     final = train("one", pretrain(BATCH_NORM), notes)
     assert (final.step, final.final, final.generator) == (8, True, BATCH_NORM)
     assert final.metrics == notes.validations[8]
-    assert final.metrics.keys() == {"psnr", "bicubic_psnr"}
+    assert final.metrics.keys() == {"psnr", "bicubic_psnr", "checkerboard"}
     assert (notes.begun_at, notes.steps) == ([0], [2, 4, 6, 8])
     assert list(notes.validations) == [4, 8]
     assert {step for _, step in notes.pictures} == {4, 8}
@@ -107,19 +115,84 @@ def test_whatever_runs_in_a_training_is_part_of_the_numerics_version_or_cut_off(
     assert others == set()
 
 
-def test_a_mirrored_network_measures_at_each_validation_and_finds_the_best_gan_checkpoint(
+def test_a_gan_stage_hands_on_the_checkpoint_that_a_network_it_did_not_learn_from_likes_best(
     train, object_store: S3Store
 ) -> None:
     publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
     notes = Notes()
-    config = adversarial(keep_last=1, steps=12, learning_rate={"peak": 0.05})
-    final = train("one", config, notes)
+    config = adversarial(keep_last=1, steps=12, learning_rate={"peak": 3e-3})
+    result = train("one", config, notes)
     distances = {step: each["squeezenet_distance"] for step, each in notes.validations.items()}
     assert list(distances) == [4, 8, 12]
-    assert final.metrics["bicubic_squeezenet_distance"] > 0
+    assert result.metrics["bicubic_squeezenet_distance"] > 0
     nearest = min(distances, key=lambda step: distances[step])
+    better = distances[nearest] < result.course.start
+    assert result.step == (nearest if better else 12)
+    assert notes.notes == [f"handed on: {result.ref(None).chosen}"], "no guard tripped"
     kept = [read_manifest(object_store, key).step for key in checkpoint_keys(object_store, "one")]
-    assert kept == sorted({nearest, 12})
+    assert kept == sorted({nearest if better else 0, 12})
+    assert train("one", config) == result, "a finished stage hands on the same again"
+
+
+def _breaking_at(step: int, monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
+    """Have the guards find a grid at the validations of the first `times` visits of `step`."""
+    measure = Validation.measure
+    left = [times]
+    calls = {"step": 0}
+    learn = Adversarial.step
+
+    def counted(self: Adversarial, windows, at: int):
+        calls["step"] = at + 1
+        return learn(self, windows, at)
+
+    def measured(self: Validation, generator):
+        found = measure(self, generator)
+        if calls["step"] != step or not left[0]:
+            return found
+        left[0] -= 1
+        return found._replace(faults={"checkerboard": "a grid"})
+
+    monkeypatch.setattr(Adversarial, "step", counted)
+    monkeypatch.setattr(Validation, "measure", measured)
+
+
+def test_a_gan_stage_goes_back_when_its_output_breaks_and_then_learns_more_slowly(
+    train, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _breaking_at(8, monkeypatch, times=1)
+    notes = Notes()
+    result = train("one", adversarial(steps=12), notes)
+    assert notes.steps == [2, 4, 6, 8, 6, 8, 10, 12]
+    assert notes.notes[0] == "back from step 8 to 4 at half the learning rate: a grid"
+    assert notes.rates == pytest.approx([1e-3] * 4 + [5e-4] * 4)
+    assert (result.step, result.course.rate, len(result.course.returns)) == (12, 0.5, 1)
+
+
+def test_a_gan_stage_that_keeps_breaking_ends_and_hands_on_its_last_good_checkpoint(
+    train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _breaking_at(8, monkeypatch, times=9)
+    notes = Notes()
+    result = train("one", adversarial(steps=12, max_returns=1), notes)
+    assert notes.steps == [2, 4, 6, 8, 6, 8]
+    assert result.step == 4
+    assert "ended early, after 1 returns, at step 8: a grid" in result.ref(None).chosen
+    again = Notes()
+    assert train("one", adversarial(steps=12, max_returns=1), again) == result
+    assert again.steps == []
+
+
+def test_a_stage_that_is_killed_on_its_way_after_a_return_ends_bit_identical(
+    train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _breaking_at(8, monkeypatch, times=1)
+    whole = train("whole", adversarial(BATCH_NORM, steps=12))
+    monkeypatch.undo()
+    _breaking_at(8, monkeypatch, times=1)
+    with pytest.raises(KeyboardInterrupt):
+        train("broken", adversarial(BATCH_NORM, steps=12), Notes(stop_at=10))
+    resumed = train("broken", adversarial(BATCH_NORM, steps=12))
+    assert (resumed.parts, resumed.course) == (whole.parts, whole.course)
 
 
 def test_an_untrained_bicubic_network_measures_as_bicubic(train) -> None:
