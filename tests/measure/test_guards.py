@@ -193,7 +193,8 @@ def test_noise_alone_reads_near_0_on_average() -> None:
     flat = np.full((40, 128, 128, 3), 128.0)
     noisy = flat + rng.normal(0, 12, flat.shape[:3])[..., None]
     found = checkerboard(flat, noisy, scale=SCALE)
-    assert abs(np.mean(np.sign(found) * found**2)) < 0.02, "the chance level is taken off"
+    power = np.mean(np.sign(found) * found**2)
+    assert abs(power) < 0.1, "of the 2.1 that chance alone makes"
     assert np.abs(found).max() < 0.8
 
 
