@@ -3,8 +3,8 @@
 `verdict_of` picks the rule that fits the two models and checks each of its demands in one report,
 or in the report on each evaluation set.
 
-A gain counts when its whole interval is a gain. Of two equal models the newer one is promoted in at
-most 2.5 % of all cases, however many judges there are and however often a model is trained again
+A gain counts when its whole interval is a gain. The newer of two equal models is promoted in at most
+2.5 % of all cases, however many judges there are and however often a model is trained again
 until a promotion: see `confidence_of`.
 """
 
@@ -99,8 +99,8 @@ def verdict_of(
 
     Without `sets` the held-out crops of `report` decide. With them the rule has to hold on each
     evaluation set, and on the held-out crops no output may be broken. If people have rated both
-    versions, their `opinion` counts too. `attempt` is 1 plus the number of challengers that this
-    champion has already refused.
+    versions, their `opinion` counts too. `attempt` is 1 plus the number of refusals since the
+    champion became champion.
 
     Models trained on pixels alone are compared by PSNR. If one of the two was trained on more, the
     judges decide: the perceptual figures of the report, or those of them that the gate names, and
@@ -198,10 +198,9 @@ def _checks(
     report: Report, gate: GateConfig, opponent: Opponent, attempt: int
 ) -> tuple[str, list[Check]]:
     """Return the rule that fits the two models, in words, and its checks on one report."""
-    judges = _judges(report, gate, opponent)
     if not {MODEL, opponent.name} & set(report.beyond_pixels):
         rule, checks = _PIXEL_RULE, _pixel_checks(report, opponent, attempt)
-    elif judges:
+    elif judges := _judges(report, gate, opponent):
         rule = _perceptual_rule(gate, judges)
         checks = _perceptual_checks(report, gate, opponent, judges, attempt)
     else:
@@ -243,7 +242,7 @@ def _perceptual_checks(
     report: Report, gate: GateConfig, opponent: Opponent, judges: Sequence[str], attempt: int
 ) -> list[Check]:
     found = [_finding(report, name, opponent, attempt, len(judges)) for name in judges]
-    # Each judge that refuses is a reason of its own; of the others one has to see a gain.
+    # Each judge that refuses is a separate reason; one of the others has to see a gain.
     checks = [Check(False, each.text) for each in found if each.refuses]
     if others := [each for each in found if not each.refuses]:
         gained = any(each.is_gain for each in others)
@@ -289,7 +288,7 @@ def _broken_outputs(report: Report) -> list[Check]:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one figure says about the model and its opponent."""
+    """Comparison of the model with its opponent by one figure."""
 
     is_gain: bool
     """True if the whole interval is a gain."""
