@@ -144,7 +144,7 @@ def checkerboard(hr: Levels, sr: Levels, *, scale: int) -> NDArray[np.float64]:
         raise ValueError(f"expected two images (..., H, W, 3), got {hr.shape} and {sr.shape}")
     original, output = (_pattern(image @ _YCBCR[0], scale) for image in (hr, sr))
     # Stripes of the original hide a pattern; a lack of pattern, which is chance, excuses none.
-    return output - original.clip(min=0)
+    return np.asarray(output - original.clip(min=0))
 
 
 def _pattern(luma: NDArray[np.floating], scale: int) -> NDArray[np.float64]:
@@ -167,7 +167,7 @@ def _pattern(luma: NDArray[np.floating], scale: int) -> NDArray[np.float64]:
     means = blocks.mean(axis=(-5, -2))
     chance = blocks.var(axis=(-5, -2)).mean(axis=(-3, -1)) / (cells**2 - 1)
     power = (means.var(axis=(-3, -1)) - chance).mean(axis=(-2, -1))
-    return np.sign(power) * np.sqrt(np.abs(power))
+    return np.asarray(np.sign(power) * np.sqrt(np.abs(power)))
 
 
 def _box(values: NDArray[np.floating], width: int, axis: int) -> NDArray[np.float64]:

@@ -3,8 +3,8 @@
 `verdict_of` picks the rule that fits the two models and checks each of its demands in one report,
 or in the report on each evaluation set.
 
-A gain counts when its whole interval is a gain. The newer of two equal models is promoted in at most
-2.5 % of all cases, however many judges there are and however often a model is trained again
+A gain counts when its whole interval is a gain. The newer of two equal models is promoted in at
+most 2.5 % of all cases, however many judges there are and however often a model is trained again
 until a promotion: see `confidence_of`.
 """
 
