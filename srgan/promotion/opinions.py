@@ -94,7 +94,7 @@ def parse_ratings(name: str, data: bytes) -> list[Rating]:
         raise DataError(f"{name} is not valid UTF-8 CSV/JSON: {error}") from error
     except AttributeError as error:  # a list or a number in place of names
         raise DataError(f"{name} does not map method → image → rater → score") from error
-    ratings: dict[tuple[int, str, str], Rating] = {}
+    ratings: dict[tuple[str, str, str], Rating] = {}
     for where, row in rows:
         try:
             rating = Rating.model_validate(row)
