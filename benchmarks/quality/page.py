@@ -59,9 +59,9 @@ def _head(comparison: Comparison) -> str:
         "The paper trained on 350,000 images of ImageNet for days on a GPU; here each network gets "
         "minutes.\n\n"
         "PSNR and SSIM are measured on luma, without a border of 4 pixels. The paper's "
-        "SSIM comes from another program (daala) and is not comparable with MATLAB's "
-        "definition, which ours follows. `squeezenet_distance`: lower is better ([perceptual "
-        "networks](../perceptual.md)). MOS are the paper's, for the paper's images "
+        "SSIM comes from another program (daala) and is not comparable with ours, which is that of "
+        "Wang's script (windows within the image only). `squeezenet_distance`: lower is better "
+        "([perceptual networks](../perceptual.md)). MOS are the paper's, for the paper's images "
         "(1 bad … 5 excellent); nobody has rated ours yet."
     )
 

@@ -9,7 +9,7 @@ class PaperRow(NamedTuple):
     psnr: float
     """dB."""
     ssim: float
-    """By the daala tools, not MATLAB's."""
+    """By the daala tools, not by Wang's script."""
     mos: float
     """Mean opinion score, 1 to 5."""
 

@@ -14,7 +14,12 @@ from srgan.errors import ConfigError, DataError
 from srgan.measure.overlap import refuse_overlap
 from srgan.measure.sets import newest_set
 from srgan.models.weights import find_judges
-from srgan.promotion.teachers import refuse_without_judge, training_of, training_of_recipe
+from srgan.promotion.teachers import (
+    fair_judges,
+    refuse_without_judge,
+    training_of,
+    training_of_recipe,
+)
 from srgan.refs import DatasetRef, ModelRef, SetRef
 from srgan.storage import ObjectStore
 from srgan.versions.services import open_services
@@ -112,5 +117,6 @@ def check_judges(champion: ModelRef, challenger: ModelRef | Recipe) -> None:
     else:
         who, trained = f"version {challenger.version}", training_of(store, challenger)
     before = f"champion version {champion.version} of {champion.name}"
-    compared = {who: trained.beyond_pixels, before: training_of(store, champion).beyond_pixels}
-    refuse_without_judge(compared, find_judges(store))
+    theirs = training_of(store, champion)
+    fair = fair_judges(find_judges(store), [trained, theirs])
+    refuse_without_judge({who: trained.beyond_pixels, before: theirs.beyond_pixels}, fair)

@@ -20,15 +20,19 @@ def import_ratings(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Ratings, .csv or .json")],
     model: Annotated[str, typer.Option(metavar="NAME", help="The registered model")],
 ) -> None:
-    """Store a study of ratings from 1 to 5; the gate uses it for the versions that it rates."""
-    from srgan.promotion.opinions import keep_study, parse_ratings, read_studies
+    """Store a study of ratings from 1 to 5; the gate uses it for the versions that it rates.
+
+    Besides versions it may rate other methods by name, such as nearest, bicubic and original.
+    """
+    from srgan.promotion.opinions import Study, keep_study, parse_ratings, read_studies
 
     if not file.is_file():
         raise ConfigError(f"{file} does not exist or is not a file")
     ratings = parse_ratings(file.name, file.read_bytes())
     with services_for(model) as services:
         known = {each.ref.version for each in services.registry.versions(model)}
-        unknown = sorted({rating.version for rating in ratings} - known)
+        rated = Study(model=model, source=file.name, ratings=tuple(ratings)).versions
+        unknown = sorted(rated - known)
         if unknown:
             raise DataError(
                 f"{file} rates version {', '.join(map(str, unknown))} of {model}, which has "
@@ -43,7 +47,7 @@ def import_ratings(
 def show(
     model: Annotated[str, typer.Argument(metavar="NAME", help="The registered model")],
 ) -> None:
-    """Show the studies of a model, with the mean opinion score of each version."""
+    """Show the studies of a model, with the mean opinion score of each method."""
     from srgan.promotion.opinions import read_studies
 
     with services_for(model) as services:

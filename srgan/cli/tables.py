@@ -20,7 +20,7 @@ from srgan.services.mlflow_models import CHALLENGER, CHAMPION
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from srgan.measure.bootstrap import Interval
+    from srgan.measure.intervals import Interval
     from srgan.promotion.opinions import Opinion
     from srgan.promotion.pairing import Pairing
     from srgan.promotion.record import VersionRecord
@@ -193,12 +193,12 @@ def log_table(model: str, entries: Sequence[Entry]) -> "Table":
     return table
 
 
-def opinions_table(title: str, opinions: Mapping[int, "Opinion"]) -> "Table":
-    """List the mean opinion scores of a study by version."""
-    table = _table("version", "MOS", "95 % interval", "images", "raters", title=title)
-    for version, each in opinions.items():
+def opinions_table(title: str, opinions: Mapping[str, "Opinion"]) -> "Table":
+    """List the mean opinion scores of a study by method."""
+    table = _table("method", "MOS", "95 % interval", "images", "raters", title=title)
+    for method, each in opinions.items():
         table.add_row(
-            str(version),
+            f"version {method}" if method.isdecimal() else method,
             figure_text(OPINION, each.mean),
             interval_text(OPINION, each.interval, signed=False),
             str(each.num_images),

@@ -22,8 +22,8 @@ _INTERRUPTED = 130
 def run_demo(stack: Stack, folder: Path | None) -> int:
     """Upload photos, deploy flows, retrain, upscale, sum up; return the exit code.
 
-    `folder` holds the user's photos; None means those that come with scikit-image and
-    scikit-learn. The stack must run, and its variables be in this process's environment.
+    `folder` holds the user's photos; None means those that come with scikit-image, scikit-learn
+    and Matplotlib. The stack must run, and its variables be in this process's environment.
     """
     console = Console()
     name = dataset_name(folder)

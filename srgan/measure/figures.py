@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from srgan.measure.bootstrap import Interval
+from srgan.measure.intervals import Interval
 
 TITLES = {
     "bicubic": "Bicubic",
@@ -13,6 +13,9 @@ TITLES = {
     "champion": "Champion",
 }
 """Titles of the contestants of an evaluation, in the order in which they are shown."""
+
+PIXEL_FIGURES = ("psnr", "ssim")
+"""Figures that are fair only between models trained on pixels alone; all others are judges'."""
 
 OPINION = "mos"
 """Name of the mean opinion score, which people give and nothing measures."""
@@ -25,8 +28,7 @@ _UNITS = {"psnr": " dB"}
 
 def in_order(figures: Iterable[str]) -> list[str]:
     """Sort names of figures for people: PSNR, SSIM, distances. JSON has them by alphabet."""
-    first = ["psnr", "ssim"]
-    return sorted(set(figures), key=lambda name: (name not in first, name))
+    return sorted(set(figures), key=lambda name: (name not in PIXEL_FIGURES, name))
 
 
 def rises(figure: str) -> bool:

@@ -1,8 +1,9 @@
 """PSNR and SSIM as in the paper's tables (section 3.1): on luma, without the border.
 
 Checked against Table 2: PSNR of nearest and bicubic ×4 on Set5 and Set14 agrees within 0.02 dB.
-SSIM agrees with MATLAB's ``ssim`` (bicubic: 0.811 and 0.703); the paper's SSIM figures come from
-another program.
+SSIM is that of Wang's script ``ssim_index.m``, the usual one of the field (bicubic: 0.811 and
+0.703): windows that lie within the image only. MATLAB's function ``ssim`` is another one, because
+it pads the image, and the paper's SSIM figures come from a third program.
 """
 
 import math

@@ -137,8 +137,15 @@ def decide(
     the registry no longer has it, so that there is none to compare with.
     """
     before = champion.version if champion else None
+    attempt = log.next_attempt()
     verdict = verdict_of(
-        report, gate, challenger=challenger.version, champion=before, sets=sets, opinion=opinion
+        report,
+        gate,
+        challenger=challenger.version,
+        champion=before,
+        sets=sets,
+        opinion=opinion,
+        attempt=attempt,
     )
     reason = verdict.reason
     if champion is None and lost is not None:
@@ -161,6 +168,7 @@ def decide(
         judges=report.judges,
         rule=verdict.rule,
         gate=gate,
+        attempt=attempt,
         against=verdict.against,
         differences=dict(verdict.differences),
         sets={

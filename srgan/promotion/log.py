@@ -10,7 +10,7 @@ from srgan.config import GateConfig
 from srgan.config.networks import FeatureNetwork
 from srgan.errors import ConflictError
 from srgan.keys import promotion_key
-from srgan.measure.bootstrap import Interval
+from srgan.measure.intervals import Interval
 from srgan.promotion.opinions import OpinionPair
 from srgan.promotion.record import as_tags
 from srgan.refs import PromotionDecision, Ref
@@ -45,7 +45,9 @@ class Evidence(Ref):
     rule: str = ""
     """The gate's rule in words."""
     gate: GateConfig | None = None
-    """Margins of the rule, as recorded with the challenger."""
+    """Judges and margins of the rule, as recorded with the challenger."""
+    attempt: int = 1
+    """Number of this attempt against the champion; later ones need more evidence."""
     against: str = ""
     """Opponent of the challenger: ``champion`` or ``bicubic``."""
     differences: dict[str, Interval] = Field(default_factory=dict)
@@ -106,6 +108,15 @@ class PromotionLog:
         """Return the champion after the last decision."""
         entries = self.entries()
         return entries[-1].champion if entries else None
+
+    def next_attempt(self) -> int:
+        """Return 1 plus the number of refusals since the present champion became champion."""
+        attempt = 1
+        for entry in reversed(self.entries()):
+            if entry.decision.promoted:
+                break
+            attempt += 1
+        return attempt
 
     def last_promotion(self) -> Entry | None:
         """Return the decision that made the present champion."""

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from srgan.errors import ConfigError, DataError
 from srgan.keys import evaluations_prefix, report_key, set_report_key
-from srgan.measure.bootstrap import Interval, paired_interval
 from srgan.measure.evaluation import ImageFigures, Report, has_exact
+from srgan.measure.figures import PIXEL_FIGURES
+from srgan.measure.intervals import Interval, paired_interval
 from srgan.models.weights import GET_A_JUDGE
 from srgan.refs import ModelRef
 from srgan.storage import ObjectStore, read_document
 
-_PIXEL_FIGURES = ("psnr", "ssim")
 _MEASURE = (
     "(each by `prefect deployment run evaluate-model/evaluate-model --param model={} "
     "--param dataset=NAME`)"
@@ -55,20 +55,24 @@ class Pairing:
         both = [name for name in mine if name in theirs]
         if self.first.report.judges == self.second.report.judges:
             return both
-        return [name for name in both if name in _PIXEL_FIGURES]
+        return [name for name in both if name in PIXEL_FIGURES]
 
     @property
-    def is_decisive(self) -> bool:
-        """True if some figure decides which of the two looks better."""
-        return any(map(self.decides, self.figures))
+    def is_perceptual_enough(self) -> bool:
+        """True unless only PSNR and SSIM compare models that were trained on more than pixels."""
+        return any(map(self._suits, self.figures))
 
     def decides(self, figure: str) -> bool:
         """True if a figure is fair to both.
 
-        PSNR and SSIM are fair only if both were trained on pixels alone.
+        PSNR and SSIM are fair only if both were trained on pixels alone, a judge only if its
+        network taught neither.
         """
+        return self._suits(figure) and not any(self.taught(figure))
+
+    def _suits(self, figure: str) -> bool:
         beyond = any(side.name in side.report.beyond_pixels for side in (self.first, self.second))
-        return figure not in _PIXEL_FIGURES or not beyond
+        return figure not in PIXEL_FIGURES or not beyond
 
     def taught(self, figure: str) -> tuple[bool, bool]:
         """Tell for each of the two whether it was trained on the judge of this distance."""
@@ -129,7 +133,7 @@ def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list
             f"no evaluation has measured {first.uri} and {second.uri} on the same images; have "
             f"both measured on one dataset {_MEASURE.format(first.uri)}, then compare again"
         )
-    if not any(pair.is_decisive for pair in best.values()):
+    if not any(pair.is_perceptual_enough for pair in best.values()):
         raise ConfigError(
             f"{first.uri} and {second.uri} cannot be compared: PSNR alone is not fair to a model "
             "trained on more than pixels (a GAN stage, a feature loss, or training elsewhere), "
@@ -140,7 +144,7 @@ def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list
 
 
 def _rank(pair: Pairing) -> tuple[bool, bool, bool]:
-    return pair.is_decisive, pair.first.key == pair.second.key, pair.same_code
+    return pair.is_perceptual_enough, pair.first.key == pair.second.key, pair.same_code
 
 
 def _sides(store: ObjectStore, run: str, version: ModelRef) -> Iterator[Side]:

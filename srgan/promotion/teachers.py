@@ -1,6 +1,6 @@
 """Training of contestants: on pixels alone, in a GAN stage, or with perceptual networks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from srgan.config import FeatureContentConfig, Recipe
@@ -70,21 +70,28 @@ def trained_on_judge(
     return {distance: names for distance, names in found.items() if names}
 
 
-def refuse_without_judge(
-    compared: Mapping[str, bool], judges: Mapping[FeatureNetwork, str]
-) -> None:
+def fair_judges(
+    judges: Iterable[FeatureNetwork], compared: Iterable[Training]
+) -> list[FeatureNetwork]:
+    """Return the networks that taught none of the compared."""
+    taught = frozenset[str]().union(*(one.networks for one in compared))
+    return [network for network in judges if network not in taught]
+
+
+def refuse_without_judge(compared: Mapping[str, bool], judges: Sequence[str]) -> None:
     """Raise `ConfigError` if there is only PSNR to compare models that were trained on more.
 
     `compared` tells for each model whether it was trained beyond pixels; its keys are the words
-    for the models in the message.
+    for the models in the message. `judges` are those that taught neither.
     """
     beyond = [who for who, is_beyond in compared.items() if is_beyond]
     if beyond and not judges:
         raise ConfigError(
             f"{' and '.join(compared)} cannot be compared: PSNR alone is not fair to a model "
             f"trained on more than pixels (here {' and '.join(beyond)}: a GAN stage, a feature "
-            "loss, or training elsewhere), and no perceptual network is in the bucket. Get one "
-            f"there with {GET_A_JUDGE}, then start again"
+            "loss, or training elsewhere), and no perceptual network that taught neither is in the "
+            f"bucket. Get one there with {GET_A_JUDGE}, or another network if that one taught, "
+            "then start again"
         )
 
 

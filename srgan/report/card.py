@@ -99,7 +99,8 @@ def _limits(content: Content) -> Iterator[str]:
     )
     if _num_photos(content) < _FEW_PHOTOS:
         yield (
-            f"Measured on only {_num_photos(content)} photos: intervals of so few are too narrow."
+            f"Measured on only {_num_photos(content)} photos: intervals of so few are wide, or "
+            "there are none."
         )
     if report.trained_on_judge:
         yield f"A distance judges its own pupil ({trained_on_judge_note(report.trained_on_judge)})."

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from srgan.measure.bootstrap import Interval
 from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL
 from srgan.measure.figures import (
     OPINION,
@@ -20,6 +19,7 @@ from srgan.measure.figures import (
     interval_text,
     rises,
 )
+from srgan.measure.intervals import Interval
 from srgan.measure.pictures import ORIGINAL, Detail
 from srgan.promotion.gate import Opponent, differences
 from srgan.promotion.opinions import OpinionPair

@@ -27,15 +27,15 @@ def srgan(capsys: pytest.CaptureFixture[str]) -> Callable[..., Printed]:
 
 
 def ratings(folder: Path, *, second: int) -> Path:
-    """Two raters, three images: version 1 gets a 3 of everybody, version 2 `second`."""
+    """Three raters, six images: a 3 of everybody for version 1, `second` for version 2."""
     file = folder / "ratings.csv"
     rows = [
         f"{version},{image}.png,{rater},{score}"
-        for version, score in ((1, 3), (2, second))
-        for image in "abc"
-        for rater in ("ann", "bob")
+        for version, score in (("original", 5), (1, 3), (2, second))
+        for image in "abcdef"
+        for rater in ("ann", "bob", "cyd")
     ]
-    file.write_text("\n".join(["version,image,rater,score", *rows]))
+    file.write_text("\n".join(["method,image,rater,score", *rows]))
     return file
 
 
@@ -54,10 +54,11 @@ def test_a_study_is_imported_shown_and_decides_a_promotion(
     assert code == 0, err
     assert f"s3://{service_store.bucket}/mos/{MODEL}/" in out
     rows = [line.split() for line in srgan("mos", "show", MODEL)[1].splitlines()]
-    assert ["1", "3.00", "3.00", "to", "3.00", "3", "2"] in rows
+    assert ["version", "1", "3.00", "3.00", "to", "3.00", "6", "3"] in rows
+    assert ["original", "5.00", "5.00", "to", "5.00", "6", "3"] in rows
     code, out, _ = srgan("models", "promote", second.uri)
     assert code == 1
-    assert "mean opinion score 2.00 is lower than champion version 1's 3.00 (2 raters on 3" in out
+    assert "opinion score 2.00 is more than 0.50 below champion version 1's 3.00 (3 raters" in out
     entry = log.entries()[-1]
     assert entry.opinion is not None
     assert entry.opinion.difference is not None

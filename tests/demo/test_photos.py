@@ -5,23 +5,33 @@ from pathlib import Path
 
 import pytest
 
+from srgan.data.crops import side
 from srgan.demo import dataset_name
 from srgan.demo.photos import Synced, photos_in, shipped_photos, small_versions, sync
 from srgan.errors import ConfigError
-from srgan.images import decode
+from srgan.images import decode, pixel_digest
+from srgan.measure.intervals import MIN_PHOTOS
+from srgan.recipes import demo
 from srgan.services.s3 import S3Store
 from tests.support.photos import DrawPhoto
 
 
-def test_the_shipped_photographs_are_colour_photographs_without_stereo_twins() -> None:
+def test_the_shipped_photographs_are_large_enough_and_without_stereo_twins() -> None:
     photos = shipped_photos()
-    assert len(photos) == 10
+    assert len(photos) == 17
     assert "motorcycle_left.png" in photos
     assert "motorcycle_right.png" not in photos
     for name, path in photos.items():
         pixels = decode(path.read_bytes(), max_pixels=10**7).pixels
-        assert pixels.ndim == 3, f"{name} is gray"
         assert min(pixels.shape[:2]) >= 300, f"{name} is only {pixels.shape}"
+
+
+def test_the_demo_holds_out_as_many_photographs_as_the_gate_needs() -> None:
+    share = demo().data.eval_share
+    photos = [decode(path.read_bytes(), max_pixels=10**7) for path in shipped_photos().values()]
+    held_out = [photo for photo in photos if side(pixel_digest(photo), share) == "eval"]
+    assert len(held_out) >= MIN_PHOTOS
+    assert len(photos) - len(held_out) >= 10, "the rest is trained on"
 
 
 def test_a_folder_gives_its_images_by_relative_path_and_passes_hidden_ones_by(

@@ -115,7 +115,7 @@ def test_the_sets_of_a_recipe_decide_and_are_recorded_and_a_new_version_asks_aga
     (entry,) = log.entries()
     assert entry.sets["own"].version == version
     assert entry.sets["own"].metrics["model"]["psnr"] == 28.5
-    assert "on own 28.500 dB PSNR is better than bicubic's" in entry.decision.reason
+    assert "on own PSNR 28.500 dB is higher than bicubic's" in entry.decision.reason
     tags = Registry(Settings()).record(challenger).tags
     assert tags["decision_rule"].startswith("on each of the evaluation sets own")
     assert version in tags["decision_sets"]

@@ -2,7 +2,6 @@
 
 import pytest
 
-from srgan.measure.bootstrap import Interval
 from srgan.measure.figures import (
     OPINION,
     Table,
@@ -14,6 +13,7 @@ from srgan.measure.figures import (
     means_table,
     trained_on_judge_note,
 )
+from srgan.measure.intervals import Interval
 
 INTERVAL = Interval(mean=-0.25, low=-0.5, high=0.125)
 

@@ -12,7 +12,14 @@ from srgan.config import GeneratorConfig, LearningRate
 from srgan.demo.photos import shipped_photos
 from srgan.images.files import read_photo
 from srgan.inference.engine import Engine
-from srgan.measure.guards import NOT_FINITE, Artifacts, faults, measure_artifacts
+from srgan.measure.guards import (
+    MAX_CHECKERBOARD,
+    NOT_FINITE,
+    Artifacts,
+    checkerboard,
+    faults,
+    measure_artifacts,
+)
 from srgan.models.interchange import dump_generator
 from srgan.resize.arrays import imresize
 from tests.support.stages import adversarial, pretrain, start
@@ -122,7 +129,7 @@ def test_one_broken_crop_among_many_is_enough_and_its_photo_is_named() -> None:
     bad = good[0][1].model_copy(update={"brightness_shift": 9.0})
     (found,) = faults([*good, ("dark.png", worst), ("light.png", bad)]).values()
     assert found == (
-        "brightness is off by -20.0 levels, more than 8 on 2 of 12 crops, the worst of dark.png"
+        "brightness is off by -20.0 levels, more than 8 on 2 of 19 crops, the worst of dark.png"
     )
 
 
@@ -144,3 +151,72 @@ def test_a_pattern_of_the_original_is_not_a_checkerboard() -> None:
     hr = (gray + board(4, gray)[..., None]).astype(np.uint8)
     assert measure_artifacts(hr, hr, gray, scale=SCALE).checkerboard == 0
     assert measure_artifacts(gray, hr, gray, scale=SCALE).checkerboard == pytest.approx(5, abs=0.5)
+
+
+def grid(image: Pixels, amplitude: float, *, local: bool, period: int = SCALE) -> Pixels:
+    """The image with a grid; a local one changes its sign every 32 pixels."""
+    rows, columns = np.indices(image.shape[:2])
+    half = period // 2
+    signs = (-1.0) ** (rows // half + columns // half)
+    if local:
+        signs *= (-1.0) ** (rows // 32 + columns // 32)
+    return np.clip(np.rint(image + amplitude * signs[..., None]), 0, 255).astype(np.uint8)
+
+
+def readings(output: Callable[[Pixels], Pixels]) -> list[float]:
+    """The sign on each crop of the photographs, for outputs made of bicubic's."""
+    return [float(checkerboard(hr, output(bic), scale=SCALE)) for _, hr, bic in crops()]
+
+
+def test_bicubic_has_no_checkerboard_on_any_photograph() -> None:
+    assert max(readings(lambda bicubic: bicubic)) < 0.5
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_a_grid_of_2_levels_is_found_also_where_its_sign_changes(local: bool) -> None:
+    """A mean over the whole image reads a local grid of 8 levels as none."""
+    found = readings(lambda bicubic: grid(bicubic, 2, local=local))
+    assert np.median(found) == pytest.approx(2, abs=0.2)
+    assert np.mean([value > MAX_CHECKERBOARD for value in found]) > 0.7, found
+
+
+@pytest.mark.parametrize("amplitude", [0.5, 1.0, 4.0, 8.0])
+def test_the_sign_is_the_amplitude_of_the_grid(amplitude: float) -> None:
+    gray = np.full((128, 128, 3), 128.0)
+    rows, columns = np.indices((128, 128)) // 2
+    board = gray + amplitude * ((-1.0) ** (rows + columns))[..., None]
+    assert checkerboard(gray, board, scale=SCALE) == pytest.approx(amplitude, rel=0.05)
+
+
+def test_noise_alone_reads_near_0_on_average() -> None:
+    rng = np.random.default_rng(5)
+    flat = np.full((40, 128, 128, 3), 128.0)
+    noisy = flat + rng.normal(0, 12, flat.shape[:3])[..., None]
+    found = checkerboard(flat, noisy, scale=SCALE)
+    power = np.mean(np.sign(found) * found**2)
+    assert abs(power) < 0.1, "of the 2.1 that chance alone makes"
+    assert np.abs(found).max() < 0.8
+
+
+def test_a_batch_of_bytes_or_floats_is_measured_as_each_image_alone() -> None:
+    chosen = crops()[:3]
+    hr, sr = (np.stack(each) for each in zip(*((h, b) for _, h, b in chosen), strict=True))
+    alone = [float(checkerboard(h, b, scale=SCALE)) for _, h, b in chosen]
+    assert checkerboard(hr, sr, scale=SCALE) == pytest.approx(alone)
+    floats = checkerboard(hr.astype(np.float32), sr.astype(np.float32), scale=SCALE)
+    assert floats == pytest.approx(alone, abs=1e-3)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_every_scale_finds_a_grid_of_its_period(scale: int) -> None:
+    gray = np.full((64, 72, 3), 128.0)
+    rows, columns = np.indices(gray.shape[:2])
+    dots = gray + 4.0 * ((rows % scale == 0) & (columns % scale == 0))[..., None]
+    share = 1 / scale**2
+    expected = 4 * np.sqrt(share * (1 - share))
+    assert checkerboard(gray, dots, scale=scale) == pytest.approx(expected, rel=0.1)
+
+
+def test_images_of_different_shapes_are_refused_with_both_shapes() -> None:
+    with pytest.raises(ValueError, match=r"\(64, 64, 3\) and \(64, 60, 3\)"):
+        checkerboard(np.zeros((64, 64, 3)), np.zeros((64, 60, 3)), scale=4)

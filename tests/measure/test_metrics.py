@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
 
 from srgan.measure.metrics import psnr, ssim
 
@@ -74,6 +75,22 @@ def test_ssim_of_a_single_window_is_wangs_formula() -> None:
     expected = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     expected /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
     assert ssim(hr, sr, border=0) == pytest.approx(expected)
+
+
+def test_ssim_is_that_of_wangs_script_and_not_of_a_function_that_pads_the_image() -> None:
+    hr, sr = image(24, 30, seed=1), image(24, 30, seed=2)
+    _, everywhere = structural_similarity(
+        hr.astype(float),
+        sr.astype(float),
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    valid = everywhere[5:-5, 5:-5].mean()
+    assert ssim(hr, sr, border=0) == pytest.approx(valid, abs=1e-9)
+    assert abs(everywhere.mean() - valid) > 1e-3
 
 
 @pytest.mark.parametrize("metric", [psnr, ssim])

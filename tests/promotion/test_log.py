@@ -8,8 +8,8 @@ import pytest
 from srgan.config import GateConfig
 from srgan.config.networks import FeatureNetwork
 from srgan.errors import ConflictError
-from srgan.measure.bootstrap import Interval
 from srgan.measure.figures import differences_table
+from srgan.measure.intervals import Interval
 from srgan.promotion.log import (
     Entry,
     Evidence,
@@ -124,6 +124,20 @@ def test_a_refusal_no_longer_holds_when_an_evaluation_set_has_another_version(
     assert log.standing(2, JUDGES, {"set5": "s1"}) is None, "it was measured without that set"
 
 
+def test_attempts_are_counted_from_the_last_promotion_on(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    assert log.next_attempt() == 1
+    decide(log, 1, None, promoted=False)
+    assert log.next_attempt() == 2, "against bicubic too"
+    decide(log, 2, None, promoted=True)
+    assert log.next_attempt() == 1
+    for version in (3, 4, 4):
+        decide(log, version, 2, promoted=False)
+    assert log.next_attempt() == 4, "a version that is decided on again is another attempt"
+    roll_back(log, 2, 1, (2,))
+    assert log.next_attempt() == 1
+
+
 def test_a_rollback_takes_versions_out_of_the_line_of_champions(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
     for version, before in ((1, None), (2, 1), (3, 2)):
@@ -201,7 +215,7 @@ def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
 def test_decisions_of_earlier_releases_are_read(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
     fields = json.loads(to_json(decide(log, 1, None, promoted=True)))
-    added = {"judges", "rule", "gate", "against", "differences", "trained_on_judge"}
+    added = {"judges", "rule", "gate", "against", "differences", "trained_on_judge", "attempt"}
     for later in added | {"sets", "hand"}:
         del fields[later]
     object_store.put("promotions/m/000001.json", json.dumps(fields).encode())

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from srgan.measure.bootstrap import Interval
+from srgan.measure.intervals import Interval
 from srgan.promotion.log import OnSet
 from srgan.refs import SetResult
 from srgan.report.card import model_card
@@ -23,7 +23,7 @@ def test_a_card_says_what_the_model_was_made_of_how_good_it_is_and_where_it_ends
     ) in card
     assert "| Minus champion version 1 | mean | 95 % interval |" in card
     assert "| Minus bicubic |" in card
-    assert "Measured on only 3 photos" in card
+    assert "Measured on only 6 photos" in card
     assert "![comparison](http://mlflow/picture.png)" in card
 
 

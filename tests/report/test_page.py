@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from srgan.data.changes import PhotoChanges
-from srgan.measure.bootstrap import Interval
 from srgan.measure.evaluation import Report
+from srgan.measure.intervals import Interval
 from srgan.measure.pictures import Details
 from srgan.promotion.log import OnSet
 from srgan.promotion.opinions import OpinionPair
@@ -142,7 +142,7 @@ def test_every_crop_shows_what_each_method_made_of_it_and_the_original(draw_phot
     for viewer in page.split('<article class="viewer"')[1:]:
         methods = re.findall(r'<img data-method="(\w+)"', viewer)
         assert methods == ["bicubic", "pretrained", "model", "champion", "original"]
-    assert page.count('<article class="viewer"') == 3
+    assert page.count('<article class="viewer"') == 4
 
 
 def test_photos_that_changed_are_named_and_long_lists_are_counted(draw_photo: Draw) -> None:
@@ -212,5 +212,5 @@ def test_a_browser_builds_the_viewers_and_has_nothing_to_complain_of(
         check=True,
     )
     assert "CONSOLE" not in done.stderr, done.stderr[-3000:]
-    assert done.stdout.count('class="stage"') == 3
+    assert done.stdout.count('class="stage"') == 4
     assert 'class="side left">Champion (version 1)' in done.stdout

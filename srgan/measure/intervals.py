@@ -1,0 +1,91 @@
+"""Confidence intervals: how far the mean difference of two models may be off.
+
+Both models are measured on the same crops, so the differences have the interval and not the
+figures: what makes a crop hard for both models cancels out. The unit is the photo: its crops
+resemble each other and are not independent evidence. An interval covers the choice of photos of
+this kind and nothing else: neither another training seed nor another kind of photo.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.refs import Ref
+
+CONFIDENCE = 0.95
+MIN_PHOTOS = 6
+"""Photos that an interval needs at least."""
+MIN_RATERS = 3
+"""Raters that an interval of opinions needs at least."""
+
+
+class Interval(Ref):
+    """A mean and its confidence interval, of 95 % unless another confidence was asked for."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_interval(
+    differences: Sequence[float], photos: Sequence[str], confidence: float = CONFIDENCE
+) -> Interval | None:
+    """Interval of the mean over photos of `differences`; `photos` names the photo of each crop.
+
+    Student's t on the photos' means over their crops, so a photo of many crops counts as one of
+    few. It is exact for normal differences. Differences of two equal models are symmetric, and for
+    these the error is at most the stated one in simulations from 6 photos on, also with heavy
+    tails. None with fewer than `MIN_PHOTOS` photos or a difference that is not finite.
+    """
+    values = np.asarray(differences, np.float64)
+    assert values.shape == (len(photos),), f"{len(values)} differences of {len(photos)} crops"
+    names, photo_of = np.unique(np.asarray(photos), return_inverse=True)
+    if len(names) < MIN_PHOTOS or not np.isfinite(values).all():
+        return None
+    means = np.bincount(photo_of, values) / np.bincount(photo_of)
+    mean, half = float(means.mean()), float(half_width(means, confidence))
+    return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+def half_width(means: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
+    """Half the width of the interval of the mean over the last axis, the photos."""
+    num_photos = means.shape[-1]
+    error = means.std(axis=-1, ddof=1) / num_photos**0.5
+    return np.asarray(_quantile(num_photos - 1, confidence) * error)
+
+
+def crossed_interval(
+    values: Sequence[float], images: Sequence[str], raters: Sequence[str]
+) -> Interval | None:
+    """95 % interval of the mean over ratings `values`, for other images and other people.
+
+    Raters who agree are not independent evidence, however many images they rated. So the variance
+    of the mean is the one between images plus the one between raters, each from the sums of
+    residuals as for clusters; the noise of single ratings is in both, which errs on the safe side.
+    Student's t has the degrees of freedom of the fewer of the two (Cameron, Gelbach and Miller
+    2011, "Robust inference with multiway clustering", who subtract the noise once). None with
+    fewer than `MIN_PHOTOS` images or `MIN_RATERS` raters.
+    """
+    scores = np.asarray(values, np.float64)
+    groups = [np.unique(np.asarray(each), return_inverse=True)[1] for each in (images, raters)]
+    num_images, num_raters = (len(set(each.tolist())) for each in groups)
+    if num_images < MIN_PHOTOS or num_raters < MIN_RATERS:
+        return None
+    mean = float(scores.mean())
+    variance = sum(_variance_between(scores - mean, each) for each in groups)
+    half = _quantile(min(num_images, num_raters) - 1, CONFIDENCE) * variance**0.5
+    return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+def _variance_between(residuals: NDArray[np.float64], group_of: NDArray[np.intp]) -> float:
+    """Variance of the mean if only the groups are independent of each other."""
+    sums = np.bincount(group_of, residuals)
+    return float((sums**2).sum()) / len(residuals) ** 2 * len(sums) / (len(sums) - 1)
+
+
+def _quantile(freedom: int, confidence: float) -> float:
+    """Quantile of Student's t that leaves half of the error on each side."""
+    from scipy.special import stdtrit  # half a second, and most commands need no interval
+
+    return float(stdtrit(freedom, (1 + confidence) / 2))
