@@ -46,6 +46,10 @@ class JobReporter:
         self._timeline.end("stage and data")
         print(f"ready for step {step} after {self._timeline.line()}", flush=True)  # noqa: T201  # the job's log is read by people
 
+    def warning(self, text: str) -> None:
+        if self._metrics:
+            self._metrics.note("warning", text)
+
     def progress(self, progress: Progress) -> None:
         print(progress.line(), flush=True)  # noqa: T201  # the job's log is read by people
         if self._writing is None or self._writing.done():

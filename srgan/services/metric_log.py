@@ -48,6 +48,10 @@ class MetricLog:
         """Queue a PNG as artifact ``pictures/<name>.png``; return at once."""
         self._queue.put((f"pictures/{name}.png", png))
 
+    def note(self, name: str, text: str) -> None:
+        """Queue a text as artifact ``<name>.txt``; return at once."""
+        self._queue.put((f"{name}.txt", text.encode()))
+
     def close(self, timeout_s: float = 60.0) -> None:
         """Send what is queued and stop; give up after `timeout_s`."""
         self._queue.put(None)

@@ -53,6 +53,9 @@ class Reporter(Protocol):
     def begin(self, step: int) -> None:
         """Called before the first step, `step`."""
 
+    def warning(self, text: str) -> None:
+        """Called before the first step for what is probably not meant; it is in the log already."""
+
     def progress(self, progress: Progress) -> None:
         """Called at each logging interval."""
 

@@ -22,7 +22,7 @@ from srgan.train.checkpoint import (
     read_manifest,
     read_parts,
 )
-from srgan.train.content import read_perceptual
+from srgan.train.content import read_perceptual, warning_of_scale
 from srgan.train.loop import run_steps
 from srgan.train.pretrain import Pretrain
 from srgan.train.progress import Reporter
@@ -92,6 +92,10 @@ def _run_stage(
     judge = build_judge(store, config, crop_size=eval_crops.size, device=device)
     validation = Validation(eval_crops, config.generator.scale, device, judge)
     leads = ranks.rank() == 0
+    if leads and (warning := warning_of_scale(store, config)):
+        logger.warning(warning)
+        if reporter:
+            reporter.warning(warning)
     with (
         Batches(patches, device) as batches,
         CheckpointWriter(store, keep_last=config.keep_last, keep_every=config.keep_every) as writer,

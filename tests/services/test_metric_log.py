@@ -18,6 +18,7 @@ def test_thousands_of_figures_arrive_without_waiting_for_them(mlflow_settings: S
     for step in range(2500):
         log.log(step, {"loss": 1 / (step + 1)})
     log.picture("step-1", b"\x89PNG")
+    log.note("warning", "as large as 90 ×")
     waited_s = time.monotonic() - began
     log.close()
     assert waited_s < 1.0, f"the training loop waited {waited_s:.1f} s for MLflow"
@@ -25,6 +26,8 @@ def test_thousands_of_figures_arrive_without_waiting_for_them(mlflow_settings: S
     assert sorted(metric.step for metric in history) == list(range(2500))
     with urllib.request.urlopen(artifact_url(mlflow_settings, run_id, "pictures/step-1.png")) as r:
         assert r.read() == b"\x89PNG"
+    with urllib.request.urlopen(artifact_url(mlflow_settings, run_id, "warning.txt")) as r:
+        assert r.read().decode() == "as large as 90 ×"
 
 
 def test_a_server_that_refuses_figures_does_not_stop_the_training(

@@ -29,6 +29,7 @@ class Notes:
         self.steps: list[int] = []
         self.validations: dict[int, dict[str, float]] = {}
         self.pictures: list[tuple[str, int]] = []
+        self.warnings: list[str] = []
         self._stop_at = stop_at
 
     def begin(self, step: int) -> None:
@@ -38,6 +39,9 @@ class Notes:
         self.steps.append(progress.step)
         if progress.step == self._stop_at:
             raise KeyboardInterrupt
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
         self.validations[step] = metrics
