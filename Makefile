@@ -9,7 +9,8 @@
 #   GROUP=bulk                one group of `make test-slow`: training, bulk, retraining, images, parts
 #   TRAIN= EVAL= WEIGHTS=     inputs of `make bench-quality`: a folder of training photos, a folder
 #                             with Set5 and Set14, SqueezeNet's weights; also OUT= for the trainings,
-#                             STRIPS= for pictures of other photos than the first of Set14
+#                             STRIPS= for pictures of other photos than the first of Set14, SEEDS=
+#                             and HELD_OUT= for the number of seeds (3) and of photos for choices (30)
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -67,7 +68,8 @@ bench-quality: $(INSTALLED)
 	@[ -n "$(TRAIN)" ] && [ -n "$(EVAL)" ] && [ -n "$(WEIGHTS)" ] || { \
 		echo "make bench-quality TRAIN=PHOTOS EVAL=FOLDER_OF_SETS WEIGHTS=SQUEEZENET_FILE"; exit 1; }
 	$(BIN)/python -m benchmarks.quality --train "$(TRAIN)" --eval "$(EVAL)" \
-		--weights "$(WEIGHTS)" --out "$(OUT)" $(if $(STRIPS),--strips "$(STRIPS)")
+		--weights "$(WEIGHTS)" --out "$(OUT)" $(if $(STRIPS),--strips "$(STRIPS)") \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(HELD_OUT),--held-out $(HELD_OUT))
 
 # Keeps .srgan: its data, models and credentials are yours.
 clean:

@@ -59,6 +59,7 @@ DECIDES_NOTHING = {
     "stall:Watch": "reports a training that stands still",
     "Meter": _TOLD,
     "Reporter": _TOLD,
+    "warning_of_scale": _TOLD,
     "evaluation:Report": _TOLD,
     "_log": _TOLD,
     "readable:*": _TOLD,

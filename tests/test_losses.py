@@ -171,11 +171,25 @@ def test_the_grid_loss_sees_a_patch_smaller_than_its_window() -> None:
     assert float(grid_loss(grid, hr, 2)) == pytest.approx(1)
 
 
-def test_total_variation_is_the_mean_length_of_the_gradient() -> None:
+def test_total_variation_is_the_sum_of_an_images_gradient_lengths() -> None:
     ramp = 3.0 * torch.arange(5)[:, None] + 4.0 * torch.arange(6)
-    assert total_variation(ramp.expand(2, 3, 5, 6)).item() == pytest.approx(5)
+    # 4 × 5 positions of 3 channels, each with a gradient of length 5, in every image of the batch.
+    assert total_variation(ramp.expand(2, 3, 5, 6)).item() == pytest.approx(3 * 4 * 5 * 5)
     flat = torch.zeros(1, 3, 4, 4, requires_grad=True)
     assert torch.isfinite(gradient(total_variation(flat), flat)).all()
+
+
+def test_the_papers_weight_of_total_variation_is_a_thousandth_beside_the_mse() -> None:
+    random = torch.Generator().manual_seed(0)
+    # As at the start of a training: SR is faint noise, HR has the contrast of a photo.
+    sr = (0.05 * torch.randn(2, 3, 96, 96, generator=random)).requires_grad_()
+    hr = F.interpolate(0.5 * torch.randn(2, 3, 12, 12, generator=random), scale_factor=8.0)
+    hr = hr.clamp(-1, 1)
+    pixels = gradient(pixel_loss("mse", sr, hr), sr)
+    variation = gradient(2e-8 * total_variation(sr), sr)
+    share = float(variation.norm() / pixels.norm())
+    # As a mean over all values it would be 3 × 95 × 95 times smaller: nothing.
+    assert 3e-4 < share < 3e-3
 
 
 def test_content_loss_on_features_can_add_the_total_variation() -> None:

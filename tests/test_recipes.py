@@ -49,6 +49,14 @@ def test_only_srresnet_vgg22_has_the_total_variation_of_section_3_4() -> None:
     assert found == {"srresnet_vgg22_x4": 2e-8}
 
 
+@pytest.mark.parametrize("name", RECIPES.keys() - {"tiny", "demo"})
+def test_crops_are_large_enough_for_windows_at_many_places(name: str) -> None:
+    recipe = get_recipe(name)
+    margin = recipe.pretrain.degradation.margin(recipe.data.scale)
+    places = recipe.data.crop_size - recipe.pretrain.patch_size - 2 * margin + 1
+    assert places > 80, "at 128 there were 17 a side, which is 4 % of a small photo's"
+
+
 def named(loss: str | MseContentConfig | FeatureContentConfig) -> str:
     if isinstance(loss, FeatureContentConfig):
         assert (loss.network, loss.feature_scale) == ("vgg19", 1 / 12.75)

@@ -11,9 +11,17 @@ from pathlib import Path
 import torch
 
 from benchmarks.quality.contestants import Contestant, ablations, gan_ablations, networks
-from benchmarks.quality.measuring import Method, method
+from benchmarks.quality.measuring import T_95, Method, method
 from benchmarks.quality.page import Comparison, write_page
-from benchmarks.quality.photos import ORIGINALS, SCALE, Pair, claim, open_set, training_photos
+from benchmarks.quality.photos import (
+    ORIGINALS,
+    SCALE,
+    Pair,
+    claim,
+    hold_out,
+    open_set,
+    training_photos,
+)
 from benchmarks.quality.plots import plot_curves, plot_plane
 from benchmarks.quality.results import (
     measure_baselines,
@@ -32,6 +40,7 @@ from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic
 
 _SETS = ("Set5", "Set14")
+_WATCHED = "held out"
 _PAGE = Path("docs/benchmarks/quality.md")
 _ENSEMBLES = ("fast", "few_photos")
 _IN_STRIPS = ("fast", "srgan_mse", "srgan_squeezenet")
@@ -46,19 +55,23 @@ def main(arguments: list[str]) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     weights = options.weights.read_bytes()
     sets = {name: open_set(options.eval / name) for name in _SETS}
-    photos, seen = training_photos(options.train, [pair for each in sets.values() for pair in each])
+    allowed, seen = training_photos(
+        options.train, [pair for each in sets.values() for pair in each]
+    )
+    photos, watched = hold_out(allowed, options.held_out)
     claim(options.out, photos)
     lab = Lab(
         out=options.out,
         photos=photos,
-        watched=sets[_SETS[0]],
+        watched=watched,
         weights=weights,
     )
     digest = hashlib.sha256(weights).hexdigest()
     trained = networks(digest)
     taken_away = list(ablations())
     taken_from_gan = list(gan_ablations(digest))
-    everyone = [*trained, *(one for _, each in (*taken_away, *taken_from_gan) for one in each)]
+    repeated = [one for each in trained for one in each.seeds(options.seeds)]
+    everyone = [*repeated, *(one for _, each in (*taken_away, *taken_from_gan) for one in each)]
     for contestant in everyone:
         if not options.only or contestant.name.startswith(tuple(options.only)):
             train(lab, contestant)
@@ -81,15 +94,18 @@ def _write(
     shown = options.strips or options.eval / _SETS[-1] / ORIGINALS
     distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
     times = time_steps(trained, lab.weights, lab.out)
-    trainings = [read_training(lab, each, sets, distance, times[each.folder]) for each in trained]
-    baselines = measure_baselines(sets, distance)
+    trainings = [
+        read_training(lab, each.seeds(options.seeds), sets, distance, times[each.folder])
+        for each in trained
+    ]
+    baselines = measure_baselines({**sets, _WATCHED: lab.watched}, distance)
     asked_eight_times = [each for each in trained if each.name in _ENSEMBLES]
     folder = _PAGE.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     first = _SETS[0]
     plot_curves(
         [each for each in trainings if each.contestant.start is None],
-        baselines["bicubic"][first].psnr,
+        baselines["bicubic"][_WATCHED].psnr,
         folder / "curves.svg",
     )
     plot_plane(
@@ -115,6 +131,8 @@ def _write(
             strips=draw_strips(shown, _shown(lab, trained), folder),
             photos=options.train.name,
             num_photos=len(lab.photos),
+            num_held=len(lab.watched),
+            num_seeds=options.seeds,
             left_out=[each.trained for each in seen],
         ),
     )
@@ -148,6 +166,20 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--strips", type=Path, help="photos for the picture strips; default: Set14's first ones"
     )
     parser.add_argument("--only", nargs="*", help="train only networks whose names begin so")
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        default=30,
+        metavar="N",
+        help="training photos that only choices are made on; default: 30",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        choices=(1, *T_95),
+        default=3,
+        help="trainings of each network on which a claim rests; default: 3",
+    )
     parser.add_argument("--threads", type=int, help="threads of torch; default: all cores")
     return parser.parse_args(arguments)
 

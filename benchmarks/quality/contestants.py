@@ -1,7 +1,7 @@
 """Contestants: networks with their recipes in steps, and the ablations of the fast one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from srgan.config import (
     AdversarialConfig,
@@ -28,9 +28,14 @@ _DATA: dict[str, dict[str, object]] = {
 }
 """Ablations of data instead of the stage."""
 
+TAUGHT_BY_THE_JUDGE = ("SRGAN-SqueezeNet", "SqueezeNet alone")
+"""Titles of networks that learned from SqueezeNet, which measures the distance."""
+
 _LONGER: dict[str, object] = {"steps": 2800, "checkpoint_every": 200}
 """Steps of the GANs: 10 to 20 minutes on two cores with bf16, ten times the recipe's stage."""
 _SEEDS = (0, 1, 2)
+_DECIDING = ("fast", "few_photos", "srgan_squeezenet", "features_squeezenet", "srgan_mse")
+"""Networks on which the page rests a claim."""
 ABLATION_STEPS = 300
 GAN_ABLATION_STEPS = 100
 
@@ -53,6 +58,23 @@ class Contestant:
         ]
         return f"{self.name}-{digest([*configs, self.start and self.start.folder])[:8]}"
 
+    def seeds(self, count: int) -> list["Contestant"]:
+        """The training and, if a claim rests on it, the same with other seeds: `count` in all.
+
+        A GAN starts from the same generator each time, so its seeds say what its own stage varies.
+        """
+        if self.name not in _DECIDING:
+            return [self]
+        others = (
+            replace(
+                self,
+                name=f"{self.name}-seed{seed}",
+                stage=self.stage.model_copy(update={"seed": seed}),
+            )
+            for seed in range(1, count)
+        )
+        return [self, *others]
+
 
 def networks(weights: str) -> list[Contestant]:
     """Return the networks of the table; `weights` is the SHA-256 of SqueezeNet's file."""
@@ -71,6 +93,12 @@ def networks(weights: str) -> list[Contestant]:
             "srgan_squeezenet",
             "SRGAN-SqueezeNet",
             gan.model_copy(update={"content": perceptual, **_LONGER}),
+            fast,
+        ),
+        Contestant(
+            "features_squeezenet",
+            "SqueezeNet alone",
+            gan.model_copy(update={"content": perceptual, "adversarial_weight": 0.0, **_LONGER}),
             fast,
         ),
         Contestant(
@@ -148,6 +176,7 @@ def gan_ablations(weights: str) -> Iterator[tuple[str, list[Contestant]]]:
         "pixels beside the features, the paper's features alone instead": {
             "content": gan.content.model_copy(update={"pixel_weight": 0.0})
         },
+        "the adversarial term": {"adversarial_weight": 0.0},
         "the small adversarial weight, the paper's 1e-3 instead": {"adversarial_weight": 1e-3},
         "warm-up and cosine, constant instead": {
             "learning_rate": rate.model_copy(update={"warmup_steps": 0, "decay": "none"})

@@ -1,6 +1,8 @@
 """Figures of a method on an evaluation set, as the paper's tables have them."""
 
-from collections.abc import Callable
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +18,8 @@ from srgan.models.base import Generator
 _TILE = 256
 
 Method = Callable[[Photo], Photo]
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Student's t at 97.5 % by number of seeds."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,23 @@ class Figures:
     psnr: float
     ssim: float
     distance: float
+
+
+def mean_figures(seeds: Sequence[Figures]) -> Figures:
+    """Average each figure over the seeds of one training."""
+    return Figures(*(statistics.mean(column) for column in _columns(seeds)))
+
+
+def half_widths(seeds: Sequence[Figures]) -> Figures | None:
+    """Half the width of each mean's 95 % interval (Student's t over the seeds); None for one."""
+    if len(seeds) < 2:
+        return None
+    factor = T_95[len(seeds)] / math.sqrt(len(seeds))
+    return Figures(*(factor * statistics.stdev(column) for column in _columns(seeds)))
+
+
+def _columns(seeds: Sequence[Figures]) -> Iterable[tuple[float, ...]]:
+    return zip(*((each.psnr, each.ssim, each.distance) for each in seeds), strict=True)
 
 
 def method(generator: Generator) -> Method:

@@ -22,6 +22,7 @@ from srgan.refs import digest
 SCALE = 4
 ORIGINALS = "HR"
 """Folder of a set."""
+_HELD_SIDE = 192
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,33 @@ def training_photos(folder: Path, held: Iterable[Pair]) -> tuple[list[Path], lis
     seen = find_overlap(shown, trained)
     names = {each.trained for each in seen}
     return [path for path in photos if path.name not in names], seen
+
+
+def hold_out(photos: Sequence[Path], count: int) -> tuple[list[Path], list[Pair]]:
+    """Split training photos into those to train on and `count` on which choices are made.
+
+    The names' hashes decide, so the same folder is always split alike. Choices see the square in
+    the middle of a photo, because each validation measures all of them.
+    """
+    by_hash = sorted(photos, key=lambda path: digest(path.name))
+    held = by_hash[:count]
+    if len(held) == len(photos):
+        raise DataError(f"{len(photos)} photos leave none to train on beside {count} held out")
+    pairs = [pair_of(path.stem, _middle(read_photo(path))) for path in held]
+    return [path for path in photos if path not in held], pairs
+
+
+def pair_of(name: str, photo: Photo) -> Pair:
+    """Crop a photo to multiples of the scale, and make its LR side."""
+    height, width = (side - side % SCALE for side in photo.pixels.shape[:2])
+    hr = Photo(pixels=photo.pixels[:height, :width], format=photo.format)
+    return Pair(name, hr, shrink(hr, SCALE))
+
+
+def _middle(photo: Photo) -> Photo:
+    top, left = (max(0, (side - _HELD_SIDE) // 2) for side in photo.pixels.shape[:2])
+    pixels = photo.pixels[top : top + _HELD_SIDE, left : left + _HELD_SIDE]
+    return Photo(pixels=pixels, format=photo.format)
 
 
 def open_training_crops(photos: Sequence[Path], out: Path, config: DataConfig) -> Crops:

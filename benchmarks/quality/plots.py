@@ -23,7 +23,7 @@ _METADATA = {"Date": None}
 
 
 def plot_curves(trainings: Sequence[Training], bicubic: float, path: Path) -> None:
-    """Plot PSNR on the watched set over minutes of training, logarithmic in time."""
+    """Plot PSNR on the held-out photos over minutes of training, logarithmic in time."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.subplots()
@@ -31,7 +31,9 @@ def plot_curves(trainings: Sequence[Training], bicubic: float, path: Path) -> No
             minutes, psnr = zip(*training.curve, strict=True)
             axes.plot(minutes, psnr, label=training.contestant.title, linewidth=1.6)
         axes.axhline(bicubic, color="0.4", linestyle=":", label="bicubic")
-        axes.set(xscale="log", xlabel="minutes of training", ylabel="PSNR on Set5 (dB, luma)")
+        axes.set(
+            xscale="log", xlabel="minutes of training", ylabel="PSNR on held-out photos (dB, luma)"
+        )
         axes.xaxis.set_major_formatter("{x:g}")
         axes.legend(frameon=False, loc="lower right", fontsize=9)
         figure.savefig(path, format="svg", metadata=_METADATA)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.quality.contestants import WHOLE, Contestant
-from benchmarks.quality.measuring import Figures, mean_psnr, measure, method
+from benchmarks.quality.measuring import Figures, mean_figures, mean_psnr, measure, method
 from benchmarks.quality.photos import SCALE, Pair
 from benchmarks.quality.training import CURVE, GENERATOR, RAW, Lab
 from srgan.inference.ensemble import SelfEnsemble
@@ -27,21 +27,28 @@ class Training:
 
     contestant: Contestant
     num_parameters: int
-    figures: dict[str, Figures]
-    """By evaluation set."""
+    seeds: dict[str, list[Figures]]
+    """By evaluation set: one for each seed."""
     curve: list[tuple[float, float]]
-    """Minutes of training on this machine, PSNR in dB on the watched set."""
+    """Minutes of training on this machine, PSNR in dB on the held-out photos; of the first seed."""
     step_s: float
     """Median seconds per step, measured separately."""
+    judged: list[float]
+    """D(real) and D(fake) at the end of the first seed's GAN; empty for other trainings."""
 
     @property
     def minutes(self) -> float:
         return self.contestant.stage.steps * self.step_s / 60
 
+    @property
+    def figures(self) -> dict[str, Figures]:
+        """Means over the seeds by evaluation set."""
+        return {name: mean_figures(each) for name, each in self.seeds.items()}
+
 
 @dataclass(frozen=True)
 class Ablation:
-    """PSNR in dB on the watched set without one choice of the fast recipe, one per seed."""
+    """PSNR in dB on the held-out photos without one choice of the fast recipe, one per seed."""
 
     without: str
     scores: list[float]
@@ -49,11 +56,13 @@ class Ablation:
 
 @dataclass(frozen=True)
 class GanAblation:
-    """Figures on the watched set without one choice of the recipe's GAN stage, one per seed."""
+    """Figures on the held-out photos without one choice of the GAN stage, one per seed."""
 
     without: str
     distances: list[float]
     psnrs: list[float]
+    judged: list[list[float]]
+    """D(real) and D(fake) at the end."""
 
 
 def measure_baselines(
@@ -76,31 +85,39 @@ def measure_ensemble(
 
 def read_training(
     lab: Lab,
-    contestant: Contestant,
+    seeds: list[Contestant],
     sets: Mapping[str, list[Pair]],
     distance: PerceptualDistance,
     step_s: float,
 ) -> Training:
-    """Measure a finished training, or read the figures of the same file from before."""
-    folder = lab.folder(contestant)
+    """Measure the finished trainings of one network, or read the figures of the same files."""
+    measured = [_measured(lab.folder(each), sets, distance) for each in seeds]
+    folder = lab.folder(seeds[0])
+    journal = json.loads((folder / CURVE).read_text())
+    return Training(
+        contestant=seeds[0],
+        num_parameters=sum(p.numel() for p in _generator(folder / GENERATOR).parameters()),
+        seeds={name: [each[name] for each in measured] for name in sets},
+        curve=[(entry["step"] * step_s / 60, entry["psnr"]) for entry in journal["curve"]],
+        step_s=step_s,
+        judged=journal["judged"],
+    )
+
+
+def _measured(
+    folder: Path, sets: Mapping[str, list[Pair]], distance: PerceptualDistance
+) -> dict[str, Figures]:
+    """Measure a generator once; its figures are kept next to it."""
     data = (folder / GENERATOR).read_bytes()
-    generator = load_generator(data)
     kept = folder / _FIGURES
     digest = hashlib.sha256(data).hexdigest()
     found = json.loads(kept.read_text()) if kept.exists() else {}
     if found.get("generator") != digest:
-        upscale = method(generator)
+        upscale = method(load_generator(data))
         figures = {name: asdict(measure(upscale, p, distance)) for name, p in sets.items()}
         found = {"generator": digest, "figures": figures}
         kept.write_text(json.dumps(found, indent=1))
-    journal = json.loads((folder / CURVE).read_text())
-    return Training(
-        contestant=contestant,
-        num_parameters=sum(p.numel() for p in generator.parameters()),
-        figures={name: Figures(**values) for name, values in found["figures"].items()},
-        curve=[(entry["step"] * step_s / 60, entry["psnr"]) for entry in journal["curve"]],
-        step_s=step_s,
-    )
+    return {name: Figures(**values) for name, values in found["figures"].items()}
 
 
 def read_ablations(lab: Lab, groups: list[tuple[str, list[Contestant]]]) -> list[Ablation]:
@@ -125,7 +142,10 @@ def read_gan_ablations(
             measure(method(_generator(lab.folder(each) / file)), lab.watched, distance)
             for each in contestants
         ]
-        return GanAblation(without, [f.distance for f in figures], [f.psnr for f in figures])
+        judged = [json.loads((lab.folder(c) / CURVE).read_text())["judged"] for c in contestants]
+        return GanAblation(
+            without, [f.distance for f in figures], [f.psnr for f in figures], judged
+        )
 
     found = []
     for without, contestants in groups:

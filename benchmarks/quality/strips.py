@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.measuring import Method
-from benchmarks.quality.photos import SCALE
-from srgan.images import Photo, strip
+from benchmarks.quality.photos import pair_of
+from srgan.images import strip
 from srgan.images.files import find_photos, read_photo
-from srgan.images.resample import shrink
 
 _WINDOW = 96
 _ZOOM = 2
@@ -21,21 +20,14 @@ def draw_strips(folder: Path, methods: Mapping[str, Method], out: Path) -> list[
     """Write a PNG for each of the first few photos: its busiest window by every method."""
     paths = []
     for path in list(find_photos(folder).values())[:_MAX_PHOTOS]:
-        hr, lr = _pair(read_photo(path))
-        window = _busiest(hr.rgb)
-        columns = [(name, _zoom(method(lr).rgb[window])) for name, method in methods.items()]
-        columns.append(("original", _zoom(hr.rgb[window])))
+        pair = pair_of(path.stem, read_photo(path))
+        window = _busiest(pair.hr.rgb)
+        columns = [(name, _zoom(method(pair.lr).rgb[window])) for name, method in methods.items()]
+        columns.append(("original", _zoom(pair.hr.rgb[window])))
         target = out / f"strip-{path.stem}.png"
         target.write_bytes(strip(columns))
         paths.append(target)
     return paths
-
-
-def _pair(photo: Photo) -> tuple[Photo, Photo]:
-    """Crop a photo to multiples of the scale; return it with its LR side."""
-    height, width = (side - side % SCALE for side in photo.pixels.shape[:2])
-    hr = Photo(pixels=photo.pixels[:height, :width], format=photo.format)
-    return hr, shrink(hr, SCALE)
 
 
 def _busiest(rgb: NDArray[np.uint8]) -> tuple[slice, slice]:

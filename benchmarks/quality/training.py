@@ -29,6 +29,8 @@ GENERATOR = "generator.safetensors"
 RAW = "generator-without-ema.safetensors"
 CURVE = "curve.json"
 _STATE = "state"
+_JUDGED = ("discriminator_real", "discriminator_fake")
+"""Mean opinions of the discriminator on originals and on generated images, as probabilities."""
 _CPU = torch.device("cpu")
 
 
@@ -40,7 +42,7 @@ class Lab:
     photos: list[Path]
     """Files of the training photos."""
     watched: list[Pair]
-    """Set whose PSNR is followed during training."""
+    """Held-out training photos, on which trainings are followed and choices are made."""
     weights: bytes
     """Weights file of the perceptual network."""
 
@@ -116,12 +118,14 @@ class _Journal:
         self._folder = folder
         self._name = contestant.name
         self._curve: list[dict[str, float]] = []
+        self._judged: list[float] = []
 
     def begin(self, step: int) -> None:
         """Do nothing."""
 
     def progress(self, progress: Progress) -> None:
         logger.info("%s: %s", self._name, progress.line())
+        self._judged = [progress.losses[name] for name in _JUDGED if name in progress.losses]
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
         self._curve.append({"step": step, **metrics})
@@ -150,7 +154,7 @@ class _Journal:
         parts.mkdir(exist_ok=True)
         for name, data in dump_stage(stage).items():
             (parts / name).write_bytes(data)
-        found = {"step": step, "curve": self._curve}
+        found = {"step": step, "curve": self._curve, "judged": self._judged}
         _write(self._folder / CURVE, json.dumps(found).encode())
         for old in self._folder.glob(f"{_STATE}-*"):
             if old != parts:
@@ -165,7 +169,7 @@ class _Journal:
         found = json.loads((self._folder / CURVE).read_text())
         parts = self._folder / f"{_STATE}-{found['step']}"
         load_stage(stage, {path.name: path.read_bytes() for path in parts.iterdir()})
-        self._curve = found["curve"]
+        self._curve, self._judged = found["curve"], found["judged"]
         logger.info("%s: resuming at step %d", self._name, found["step"])
         return int(found["step"])
 

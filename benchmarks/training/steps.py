@@ -80,7 +80,7 @@ def gan_step(size: Size) -> None:
         feature_scale=FEATURE_SCALE["vgg19"],
         weights="00000000",
     )
-    weights = _drawn_vgg()
+    weights = drawn_vgg()
     for name, config in (
         ("MSE", AdversarialConfig.model_validate(options(size))),
         ("VGG54", AdversarialConfig.model_validate({**options(size), "content": vgg})),
@@ -127,7 +127,7 @@ def split_of(stage: Adversarial, batch: Tensor, size: Size) -> dict[str, float]:
     return {name: took / total for name, took in {**split.seconds, "the rest": rest}.items()}
 
 
-def _drawn_vgg() -> bytes:
+def drawn_vgg() -> bytes:
     """Draw a VGG19 with random weights, because its time does not depend on them."""
     with torch.device("meta"):
         expected = FeatureExtractor("vgg19", FEATURE_LAYERS["vgg19"]).state_dict()

@@ -73,7 +73,7 @@ def upscale(
     ] = "4:4:4",
     compression: Annotated[
         int, typer.Option(min=0, max=9, help="PNG and TIFF results: 0 is fastest, 9 smallest")
-    ] = 6,
+    ] = 3,
     salvage: Annotated[
         bool,
         typer.Option("--salvage", help="Upscale JPEGs that end too early as viewers show them"),

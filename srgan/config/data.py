@@ -13,7 +13,9 @@ class DataConfig(Config):
 
     scale: Scale = 4
     crop_size: Positive = 256
-    """Side of the square HR crops in pixels. Photos smaller than that are rejected as tiny."""
+    """Side of the square HR crops in pixels. Photos smaller than that are rejected as tiny.
+    Training cuts windows (patch and margin, 112 pixels at ×4) out of crops, and none across their
+    edges: at 128 it reaches 4 % of a 481×321 photo's windows, at 256 78 %."""
     eval_share: float = Field(0.1, gt=0, lt=1)
     """Share of photos held out for evaluation, decided by a hash of their pixels."""
     shard_bytes: Bytes = 64 * 2**20

@@ -165,7 +165,8 @@ class FeatureContentConfig(Config):
     """Weight of the pixels' MSE next to the features' (0 in the paper). Deep features do not see a
     fine grid; pixels keep the generator from drawing one."""
     total_variation_weight: float = Field(0.0, ge=0)
-    """Weight of the total variation of SR: 2e-8 in the paper's SRResNet-VGG22, else 0."""
+    """Weight of the total variation of SR, a sum over each image: 2e-8 in the paper's
+    SRResNet-VGG22, else 0."""
 
     @model_validator(mode="after")
     def _check_layer(self) -> Self:

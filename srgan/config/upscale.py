@@ -25,7 +25,7 @@ class UpscaleConfig(Config):
     """Quality of JPEG, WebP, HEIC and AVIF outputs."""
     jpeg_subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:4:4"
     """Resolution of the colours in JPEG outputs."""
-    compression: int = Field(6, ge=0, le=9)
+    compression: int = Field(3, ge=0, le=9)
     """Effort of PNG and TIFF outputs, which lose nothing: 0 is fastest, 9 smallest."""
     salvage: bool = False
     """Upscale a JPEG that ends too early as viewers show it, instead of recording it as failed."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.errors import ImageError
-from srgan.images import jpeg, webp
+from srgan.images import jpeg, png, webp
 from srgan.images.deep import vips
 from srgan.images.encode import COMPRESSION, check_writable, encode
 from srgan.images.losses import all_lost, held
@@ -87,8 +87,7 @@ def _encode_rows(
         _write_bmp(photo, small, file)
     elif format == "png":
         target = _Target(file, _png_pixels_at, lambda large: _png_head(small, large))
-        # The fastest filter, and as good as trying all of them for each row.
-        target.save(_image(photo).pngsave_target, filter="sub", compression=compression)
+        target.save(_image(photo).pngsave_target, filter=png.FILTER, compression=compression)
     elif format == "webp":
         height, width = photo.pixels.shape[:2]
         large = _saved(

@@ -31,7 +31,7 @@ from srgan.inference.reach import reach_of
 from srgan.inference.tiles import LEAST_SIDE, AxisPiece, Tile, tiles
 from srgan.models.base import Generator
 from srgan.models.interpolation import Bicubic
-from srgan.precision import computes_bf16
+from srgan.precision import computes_bf16, ieee_fp32
 
 Write = Callable[[slice, slice, Pixels], None]
 """Puts pixels into a result at the given rows and columns."""
@@ -39,9 +39,10 @@ Computed = Callable[[int], None]
 """Is told the LR pixels of each tile that is done."""
 Precision = Literal["fp32", "auto"]
 """``fp32``: the network as it was trained, operation by operation, so that a tiled result equals
-the whole image's in every bit. ``auto``: the same function in fewer operations, in bf16 where the
-device computes that natively; at least 50 dB PSNR to fp32, three times as fast. 16-bit photos are
-always computed in fp32, because bf16 has only 8 significant bits."""
+the whole image's in every bit; never in TF32, as torch computes convolutions on GPUs. ``auto``: the
+same function in fewer operations, in bf16 where the device computes that natively; at least 50 dB
+PSNR to fp32, three times as fast. 16-bit photos are always computed in fp32, because bf16 has only
+8 significant bits."""
 _WHILE_ENCODED = 4
 """Copies of a result that are held at the end: itself, Pillow's copy and twice the file."""
 
@@ -205,6 +206,7 @@ class Engine:
             raise ImageError("out_of_memory", f"16 bits: {error}") from error
 
     @torch.inference_mode()
+    @ieee_fp32()
     def _run(
         self,
         generator: Generator,

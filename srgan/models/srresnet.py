@@ -87,8 +87,9 @@ def _head_radius(factors: tuple[int, ...]) -> int:
 class SRResNet(Generator):
     """Residual blocks with batch norm, a long skip, sub-pixel stages, 9×9 at both ends.
 
-    Every PReLU has one slope for all channels. 1,547,350 parameters with 16 blocks of
-    64 channels at ×4.
+    Every PReLU has one slope for all channels. The paper does not say; its authors' framework had
+    one slope per channel by default, which would be 63 × 19 parameters more. 1,547,350 parameters
+    with 16 blocks of 64 channels at ×4.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:

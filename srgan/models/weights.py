@@ -8,6 +8,8 @@ the bucket or needs torch.
 import hashlib
 import re
 
+from pydantic import Field
+
 from srgan.config.networks import DISTANCES, PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.errors import CheckpointError, DocumentError
 from srgan.keys import WEIGHTS, mirrored_key, weights_key
@@ -31,6 +33,9 @@ class MirroredWeights(Ref):
     sha256: str
     source: str
     """Origin of the file: an https URL, an S3 URI or a path."""
+    feature_scales: dict[str, float] = Field(default_factory=dict)
+    """By layer: the factor on its features that makes their loss as large as the pixels' MSE, as
+    `srgan.models.feature_scale` measured it; empty in entries from before it was measured."""
 
 
 def mirror_command(network: FeatureNetwork, weights: str) -> str:
@@ -48,14 +53,21 @@ def hash_in_name(source: str) -> str:
 
 
 def publish_weights(
-    store: ObjectStore, network: FeatureNetwork, data: bytes, source: str
+    store: ObjectStore,
+    network: FeatureNetwork,
+    data: bytes,
+    source: str,
+    feature_scales: dict[str, float] | None = None,
 ) -> MirroredWeights:
     """Put a weights file into the bucket and point the network's name to it.
 
     Writes even if the key exists, which mends altered bytes.
     """
     mirrored = MirroredWeights(
-        network=network, sha256=hashlib.sha256(data).hexdigest(), source=source
+        network=network,
+        sha256=hashlib.sha256(data).hexdigest(),
+        source=source,
+        feature_scales=feature_scales or {},
     )
     store.put(weights_key(mirrored.sha256), data)
     write_document(store, mirrored_key(network), mirrored)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from srgan.precision import ieee_fp32
 from srgan.resize.arrays import cubic
 
 
@@ -51,7 +52,17 @@ def _mirrored(image: Tensor, dim: int, first: int, last: int) -> Tensor:
 
 
 def _convolve(image: Tensor, kernel: Tensor, stride: tuple[int, int] = (1, 1)) -> Tensor:
-    """Valid convolution of (N, 1, H, W) in the image's own precision, also under autocast."""
+    """Valid convolution of (N, 1, H, W) in the image's own precision, also under autocast.
+
+    Float32 is IEEE's, not TF32 (except in a compiled network, where switches cannot be traced).
+    """
+    if torch.compiler.is_compiling():
+        return _convolve_alone(image, kernel, stride)
+    with ieee_fp32():
+        return _convolve_alone(image, kernel, stride)
+
+
+def _convolve_alone(image: Tensor, kernel: Tensor, stride: tuple[int, int]) -> Tensor:
     device = image.device.type
     if not torch.is_autocast_enabled(device):
         return F.conv2d(image, kernel, stride=stride)

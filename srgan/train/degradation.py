@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from srgan.config import DegradationConfig
+from srgan.precision import ieee_fp32
 from srgan.resize.tensors import Degradation
 
 # ITU-T T.81, tables K.1 and K.2.
@@ -94,6 +95,7 @@ class RealDegradation(nn.Module):
         self.margin = self._bicubic.margin + self._blur_margin
         """HR pixels that a window has on each side of its patch."""
 
+    @ieee_fp32()
     def forward(self, windows: Tensor, *, step: int, first: int) -> tuple[Tensor, Tensor]:
         """uint8 (N, 3, P + 2m, P + 2m) → LR [0, 1] and HR [−1, 1], as `Degradation` does.
 

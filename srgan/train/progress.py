@@ -63,7 +63,7 @@ class Reporter(Protocol):
         """Called for each comparison picture after a validation."""
 
     def note(self, step: int, text: str) -> None:
-        """Called with what an adversarial stage decided after `step` steps."""
+        """Called with a warning, or with what an adversarial stage decided after `step` steps."""
 
 
 class Meter:

@@ -23,7 +23,7 @@ from srgan.train.checkpoint import (
     read_manifest,
     read_parts,
 )
-from srgan.train.content import read_perceptual
+from srgan.train.content import read_perceptual, warning_of_scale
 from srgan.train.course import Course
 from srgan.train.loop import run_steps
 from srgan.train.pretrain import Pretrain
@@ -99,6 +99,8 @@ def _run_stage(
     )
     judge = build_judge(store, config, crop_size=held_out.size, device=device)
     validation = Validation(held_out, config.generator.scale, device, judge)
+    if reporter and (warning := warning_of_scale(store, config)):
+        reporter.note(start, warning)
     with (
         Batches(patches, device) as batches,
         CheckpointWriter(store, keep_last=config.keep_last, keep_every=config.keep_every) as writer,

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ from srgan.models.base import Generator
 from srgan.train.muon import Muon
 
 _BETAS = (0.9, 0.999)  # section 3.2 gives β1 = 0.9
+_STATISTICS_AGE = 9.0
+"""Mean age of batch norm's running statistics in steps: (1 − momentum) / momentum, torch's 0.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,7 @@ class Update:
         scaled: bool = False,
     ) -> None:
         self._parameters = list(network.parameters())
-        self._buffers = list(network.buffers())
-        self._buffers_before = [buffer.clone() for buffer in self._buffers]
+        self._statistics = [_Kept(each) for each in _by_type(network.buffers())]
         self._largest_norm = gradient_clip if gradient_clip is not None else math.inf
         inner = _inner_convolutions(self._parameters) if optimizer == "muon" else []
         self.muon = Muon(inner) if inner else None
@@ -59,8 +61,8 @@ class Update:
 
     def begin(self) -> None:
         """Remember the running statistics; call before the step's first forward."""
-        for before, buffer in zip(self._buffers_before, self._buffers, strict=True):
-            before.copy_(buffer)
+        for statistics in self._statistics:
+            statistics.remember()
 
     def step(self, loss: Tensor, learning_rate: float) -> Outcome:
         """Backward and one optimiser step; gradients must not be used afterwards."""
@@ -90,8 +92,9 @@ class Update:
     @torch.no_grad()
     def finish(self, skipped: Tensor) -> None:
         """Put the running statistics back where the step was skipped."""
-        for before, buffer in zip(self._buffers_before, self._buffers, strict=True):
-            buffer.copy_(torch.where(skipped.bool(), before, buffer))
+        is_skipped = skipped.bool()
+        for statistics in self._statistics:
+            statistics.restore(is_skipped)
 
     def gradient(self, loss: Tensor, images: Tensor) -> Tensor:
         """Gradient of `loss` by `images`, of their shape.
@@ -117,6 +120,42 @@ class Update:
         self.optimizer.load_state_dict({key: state[key] for key in ("state", "param_groups")})
 
 
+class _Kept:
+    """Buffers of one type, and their values at the step's begin in one tensor.
+
+    SRResNet has 99 buffers. On a GPU each kernel costs a launch, so they are copied together.
+    """
+
+    def __init__(self, buffers: list[Tensor]) -> None:
+        self._buffers = buffers
+        self._before, self._now, self._chosen = (_joined(buffers) for _ in range(3))
+        parts = torch.split(self._chosen, [buffer.numel() for buffer in buffers])
+        self._parts = [part.view(b.shape) for part, b in zip(parts, buffers, strict=True)]
+
+    @torch.no_grad()
+    def remember(self) -> None:
+        _joined(self._buffers, out=self._before)
+
+    @torch.no_grad()
+    def restore(self, is_skipped: Tensor) -> None:
+        """Put the values back where `is_skipped` (a bool on the device) says so."""
+        _joined(self._buffers, out=self._now)
+        torch.where(is_skipped, self._before, self._now, out=self._chosen)
+        torch._foreach_copy_(self._buffers, self._parts)
+
+
+def _by_type(buffers: Iterable[Tensor]) -> list[list[Tensor]]:
+    found: dict[torch.dtype, list[Tensor]] = {}
+    for buffer in buffers:
+        found.setdefault(buffer.dtype, []).append(buffer)
+    return list(found.values())
+
+
+def _joined(buffers: list[Tensor], out: Tensor | None = None) -> Tensor:
+    """All values of buffers of one type, one after the other."""
+    return torch.cat([buffer.reshape(-1) for buffer in buffers], out=out)
+
+
 def _inner_convolutions(parameters: list[nn.Parameter]) -> list[nn.Parameter]:
     """All but the first and the last, because their channels are those of an image."""
     return [parameter for parameter in parameters if parameter.ndim == 4][1:-1]
@@ -126,7 +165,9 @@ class Ema:
     """A second generator that follows the first with a slowly growing memory.
 
     The decay is min(decay, (1 + n) / (10 + n)) after n updates: with the full decay from the
-    start, the average would hold random initial weights for thousands of steps.
+    start, the average would hold random initial weights for thousands of steps. The running
+    statistics of batch norm are averaged to the same mean age as the weights: copied ones would
+    belong to weights that come decay / (1 − decay) steps later.
     """
 
     def __init__(self, generator: Generator, decay: float) -> None:
@@ -141,13 +182,34 @@ class Ema:
         """Follow `generator` unless `skipped` (0 or 1, on the device) says that it did not move."""
         counts = 1 - skipped
         corrected = (1 + self.num_updates) / (10 + self.num_updates)
-        weight = (1 - corrected.clamp(max=self._decay)) * counts
-        averages: list[Tensor] = list(self.generator.parameters())
-        current: list[Tensor] = list(generator.parameters())
-        # One kernel for all tensors on a GPU; `lerp` does not take a weight on the device.
-        moves = list(torch._foreach_sub(current, averages))
-        torch._foreach_mul_(moves, weight)
-        torch._foreach_add_(averages, moves)
+        decay = corrected.clamp(max=self._decay)
+        _follow(
+            list(self.generator.parameters()),
+            list(generator.parameters()),
+            (1 - decay) * counts,
+        )
+        averages, counters = _statistics(self.generator)
+        statistics, counters_now = _statistics(generator)
+        if averages:
+            younger = (decay / (1 - decay) - _STATISTICS_AGE).clamp(min=0)
+            _follow(averages, statistics, counts / (1 + younger))
+        if counters:
+            torch._foreach_copy_(counters, counters_now)
         self.num_updates += counts
-        for average, buffer in zip(self.generator.buffers(), generator.buffers(), strict=True):
-            average.copy_(buffer)
+
+
+def _follow(averages: list[Tensor], current: list[Tensor], weight: Tensor) -> None:
+    """Move averages towards the current values by a share that stays on the device."""
+    # One kernel for all tensors on a GPU; `lerp` does not take a weight on the device.
+    moves = list(torch._foreach_sub(current, averages))
+    torch._foreach_mul_(moves, weight)
+    torch._foreach_add_(averages, moves)
+
+
+def _statistics(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """Running statistics, and the whole numbers beside them (batches seen so far)."""
+    buffers = list(network.buffers())
+    return (
+        [each for each in buffers if each.is_floating_point()],
+        [each for each in buffers if not each.is_floating_point()],
+    )

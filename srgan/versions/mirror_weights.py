@@ -7,6 +7,7 @@ from urllib.request import urlopen
 
 from srgan.config.networks import FEATURE_LAYERS, PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.errors import CheckpointError, ConfigError, StorageError
+from srgan.models.feature_scale import drawn_pairs, measure_scales
 from srgan.models.features import load_extractor
 from srgan.models.weights import (
     MirroredWeights,
@@ -29,15 +30,17 @@ def mirror(
     """Read weights from an https URL, an S3 URI or a file and publish them in the bucket.
 
     The default source is torchvision's download. Nothing is written unless the weights are whole:
-    digits of the SHA-256 in the file's name must match, and every layer must be there.
+    digits of the SHA-256 in the file's name must match, and every layer must be there. The scale of
+    each layer's features is measured and kept beside them.
     """
     source = source or PUBLISHED_WEIGHTS[network].url
     data = fetch_named(settings, source)
     try:
-        load_extractor(data, network, FEATURE_LAYERS[network])
+        extractor = load_extractor(data, network, FEATURE_LAYERS[network])
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from error
-    return publish_weights(open_store(settings), network, data, source)
+    scales = measure_scales(extractor, drawn_pairs())
+    return publish_weights(open_store(settings), network, data, source, scales)
 
 
 def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:

@@ -1,5 +1,6 @@
 """The comparison of the paper's Table 2: trainings that resume, figures, and the page."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,17 @@ import torch
 from PIL import Image
 
 from benchmarks.quality.contestants import WHOLE, Contestant, ablations, gan_ablations, networks
-from benchmarks.quality.measuring import measure, method
+from benchmarks.quality.measuring import Figures, half_widths, measure, method
 from benchmarks.quality.page import Comparison, write_page
 from benchmarks.quality.paper import TABLES
-from benchmarks.quality.photos import Pair, claim, open_set, open_training_crops, training_photos
+from benchmarks.quality.photos import (
+    Pair,
+    claim,
+    hold_out,
+    open_set,
+    open_training_crops,
+    training_photos,
+)
 from benchmarks.quality.results import (
     Ablation,
     GanAblation,
@@ -20,7 +28,7 @@ from benchmarks.quality.results import (
     read_training,
 )
 from benchmarks.quality.training import CURVE, GENERATOR, Lab, train
-from srgan.config import DataConfig, PretrainConfig
+from srgan.config import AdversarialConfig, DataConfig, DiscriminatorConfig, PretrainConfig
 from srgan.errors import ConfigError, DataError
 from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.interpolation import Bicubic
@@ -114,6 +122,35 @@ def test_photos_that_show_an_evaluation_image_are_not_trained_on(
     assert [(each.held, each.trained, each.turned) for each in seen] == [("11", "copy.jpg", True)]
 
 
+def test_choices_are_made_on_photos_that_no_training_sees(lab: Lab) -> None:
+    trained, held = hold_out(lab.photos, 2)
+    assert len(trained) == 1
+    assert {pair.name for pair in held} == {path.stem for path in lab.photos} - {trained[0].stem}
+    assert [pair.lr.pixels.shape[:2] for pair in held] == [(24, 24)] * 2
+    assert hold_out(lab.photos[::-1], 2)[0] == trained, "the order of the files decides nothing"
+    with pytest.raises(DataError, match="3 photos leave none"):
+        hold_out(lab.photos, 3)
+
+
+def test_networks_on_which_a_claim_rests_are_trained_with_several_seeds() -> None:
+    for each in networks("c7498b4d"):
+        seeds = each.seeds(3)
+        decides = each.name.startswith(("fast", "few_photos", "srgan", "features"))
+        assert [one.stage.seed for one in seeds] == ([0, 1, 2] if decides else [0]), each.name
+        assert len({one.folder for one in seeds}) == len(seeds)
+        assert {one.start for one in seeds} == {each.start}
+
+
+def test_the_interval_over_seeds_is_students() -> None:
+    figures = [Figures(psnr, 0.8, 1.5) for psnr in (30.0, 30.3, 30.6)]
+    widths = half_widths(figures)
+    assert widths is not None
+    # A standard deviation of 0.3, t = 4.303 at two degrees of freedom.
+    assert widths.psnr == pytest.approx(4.303 * 0.3 / 3**0.5)
+    assert widths.ssim == pytest.approx(0)
+    assert half_widths(figures[:1]) is None
+
+
 def test_trainings_on_other_photos_want_a_folder_of_their_own(lab: Lab) -> None:
     claim(lab.out, lab.photos)
     claim(lab.out, lab.photos)
@@ -151,7 +188,13 @@ def test_every_recipe_is_a_network_of_its_own_and_ablations_change_one_thing() -
 def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) -> None:
     train(lab, contestant())
     distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
+    opponent = DiscriminatorConfig(num_channels=2, dense_size=4)
+    stage = contestant().stage.model_dump(exclude={"stage", "loss"})
+    against = AdversarialConfig.model_validate({**stage, "discriminator": opponent})
+    fought = Contestant("gan", "SRGAN-MSE", against, contestant(), data=DATA)
+    train(lab, fought)
     sets = {"Set5": lab.watched, "Set14": lab.watched}
+    gan = read_training(lab, [fought], sets, distance, step_s=0.1)
     baselines = measure_baselines(sets, distance)
     assert baselines["bicubic"]["Set5"] == measure(method(Bicubic(4)), lab.watched, distance)
     page = tmp_path / "quality.md"
@@ -162,25 +205,36 @@ def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) ->
             date="2026-01-01",
             command="a command",
             baselines=baselines,
-            trainings=[read_training(lab, contestant(), sets, distance, step_s=0.1)],
+            trainings=[read_training(lab, [contestant()] * 2, sets, distance, step_s=0.1), gan],
             ensembles={"fast, self-ensemble": measure_ensemble(lab, contestant(), sets, distance)},
             ablations=[Ablation(WHOLE, [30.0, 30.2]), Ablation("L1", [29.0, 29.2])],
             gan_ablations=[
-                GanAblation(WHOLE, [1.5, 1.7], [30.0, 31.0]),
-                GanAblation("pixels", [1.9, 1.7], [29.0, 29.5]),
+                GanAblation(WHOLE, [1.5, 1.7], [30.0, 31.0], [[0.9, 0.2], [0.7, 0.4]]),
+                GanAblation("pixels", [1.9, 1.7], [29.0, 29.5], [[1.0, 0.0], [1.0, 0.0]]),
             ],
             strips=[],
             photos="photos",
             num_photos=3,
+            num_held=2,
+            num_seeds=2,
             left_out=["7.jpg"],
         ),
     )
     text = page.read_text()
     ours = baselines["bicubic"]["Set5"]
-    assert f"| bicubic | {ours.psnr:.2f} | {TABLES['Set5']['bicubic'].psnr:.2f} |" in text
+    assert f"| bicubic | {ours.psnr:.2f} | {ours.ssim:.4f} | {ours.distance:.3f} | – |" in text
     assert "| L1 | 29.10 | 29.00 | 29.20 | +1.00 |" in text
-    assert "| pixels | 1.800 | 1.700 | 1.900 | 29.25 | -0.200 |" in text
-    assert "| SRGAN-VGG54 (paper) | – | 29.40 | – | 0.8472 | – | 3.58 |" in text
-    assert "| bicubic (paper)" not in text
+    assert "| nothing | 1.600 | 1.500 | 1.700 | 30.50 | – | 0.80 | 0.30 |" in text
+    assert "| pixels | 1.800 | 1.700 | 1.900 | 29.25 | -0.200 | 1.00 | 0.00 |" in text
+    for title, row in TABLES["Set5"].items():
+        if title != "original":
+            figures = f"{row.psnr:.2f} | {row.ssim:.4f} | – | {row.mos:.2f}"
+            assert f"| {title} (paper) | {figures} |" in text
+            assert text.count(figures) == 1, "the paper's figures stand in the paper's row only"
+    # Two seeds that are the same training, and so an interval of no width.
+    assert re.search(
+        r"\| fast \| \d+\.\d\d ± 0.00 \| 0\.\d{4} ± 0.0000 \| .* ± 0.000 \| – \|", text
+    )
+    assert re.search(r"\| SRGAN-MSE \| .*\| 0\.\d\d \| 0\.\d\d \|$", text, re.MULTILINE)
     assert "| fast, self-ensemble | " in text
     assert "trained on the judge" in text.lower()

@@ -28,6 +28,22 @@ def test_the_last_window_is_flush_with_the_edge() -> None:
     assert windows(16, 8, 8) == [(0, 0), (8, 0)]
 
 
+def reached(height: int, width: int, size: int, window: int) -> float:
+    """Share of a photo's places for a window that lie within one of its crops."""
+    seen = np.zeros((height - window + 1, width - window + 1), bool)
+    inside = size - window + 1
+    for y, x in windows(height, width, size):
+        seen[y : y + inside, x : x + inside] = True
+    return float(seen.mean())
+
+
+def test_crops_of_256_let_training_reach_most_of_a_small_photo() -> None:
+    window = 96 + 2 * 8  # the patch and the margin of ×4
+    assert reached(321, 481, 128, window) == pytest.approx(0.045, abs=0.001)
+    assert reached(321, 481, 192, window) == pytest.approx(0.507, abs=0.001)
+    assert reached(321, 481, 256, window) == pytest.approx(0.784, abs=0.001)
+
+
 def test_a_photo_smaller_than_a_window_is_refused() -> None:
     with pytest.raises(ValueError, match="no window of 8 pixels fits into 7 × 30"):
         windows(7, 30, 8)

@@ -1,3 +1,4 @@
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +23,28 @@ def test_lossless_formats_keep_pixels_and_gray(kind: str) -> None:
         copy = again(replace(PHOTO, pixels=np.ascontiguousarray(pixels)), kind)
         assert copy.format == kind
         assert np.array_equal(copy.pixels, pixels)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_every_png_is_written_with_the_one_fast_filter(
+    channels: int, dtype: type, alpha: bool
+) -> None:
+    levels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (9, 7, 4), dtype)
+    pixels = levels[..., 0] if channels == 1 else levels[..., :3]
+    photo = Photo(pixels, alpha=levels[..., 3] if alpha else None)
+    data = encode(photo, format="png", jpeg_quality=92)
+    at = data.index(b"IDAT")
+    size = int.from_bytes(data[at - 4 : at], "big")
+    rows = zlib.decompress(data[at + 4 : at + 4 + size])
+    row_bytes = 1 + 7 * (channels + alpha) * dtype().itemsize
+    assert rows[::row_bytes] == bytes([4]) * 9, "4 is the filter Paeth"
+    found = decode(data, max_pixels=10_000)
+    np.testing.assert_array_equal(found.pixels, photo.pixels)
+    assert (found.alpha is None) == (not alpha)
+    assert found.alpha is None or np.array_equal(found.alpha, levels[..., 3])
+    assert found.pixels.dtype == dtype
 
 
 def test_jpeg_keeps_gray_and_nearly_the_pixels() -> None:

@@ -14,7 +14,7 @@ from srgan.models.weights import publish_weights
 from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
 from srgan.train.adversarial import Adversarial
-from srgan.train.content import build_content_loss, read_perceptual
+from srgan.train.content import build_content_loss, read_perceptual, warning_of_scale
 from srgan.train.run import StageInputs, build_stage, run_stage
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import BATCH_NORM, CPU, adversarial, differing, pretrain, windows
@@ -106,6 +106,24 @@ def test_a_job_whose_weights_are_not_mirrored_names_the_command(object_store: S3
         read_perceptual(object_store, adversarial(patch_size=32, content=content()))
     assert read_perceptual(object_store, adversarial()) is None
     assert read_perceptual(object_store, pretrain()) is None
+
+
+def test_a_content_loss_far_from_the_size_of_the_pixels_is_told(object_store: S3Store) -> None:
+    data = drawn_weights()
+    config = adversarial(patch_size=32, content=content())
+    assert warning_of_scale(object_store, config) is None, "nothing is mirrored"
+    scale = config.content.feature_scale  # type: ignore[union-attr]
+    for measured, told in ((1.5 * scale, False), (10 * scale, True), (0.5 * scale, True)):
+        scales = {config.content.layer: measured}  # type: ignore[union-attr]
+        mirrored = publish_weights(object_store, "squeezenet1_1", data, "drawn", scales)
+        config = adversarial(patch_size=32, content=content(mirrored.sha256))
+        found = warning_of_scale(object_store, config)
+        assert bool(found) == told, found
+    assert found is not None
+    assert "about 4 times as large as the pixels' MSE" in found
+    publish_weights(object_store, "squeezenet1_1", data, "drawn")
+    assert warning_of_scale(object_store, config) is None, "nobody measured"
+    assert warning_of_scale(object_store, pretrain()) is None, "pixels"
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1"])

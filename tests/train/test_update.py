@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from srgan.models.build import build_generator
 from srgan.train.update import Ema, Update
@@ -109,9 +110,82 @@ def test_a_skipped_step_leaves_the_average_and_its_count_as_they_are() -> None:
     assert ema.num_updates == 0
 
 
-def test_running_statistics_are_copied_not_averaged() -> None:
+def test_running_statistics_are_as_old_as_the_average_of_the_weights() -> None:
     generator = build_generator(BATCH_NORM)
-    ema = Ema(generator, decay=0.9)
-    generator.bridge[1].running_mean.fill_(7.0)
+    ema = Ema(generator, decay=0.98)
+    generator.bridge[1].running_mean.fill_(8.0)
+    generator.bridge[1].num_batches_tracked.fill_(3)
     ema.update(generator, COUNTS)
-    assert torch.equal(ema.generator.bridge[1].running_mean, generator.bridge[1].running_mean)
+    average = ema.generator.bridge[1]
+    # The first averages are younger than batch norm's own statistics.
+    assert torch.equal(average.running_mean, generator.bridge[1].running_mean)
+    assert average.num_batches_tracked == 3
+    ema.num_updates.fill_(1000)
+    generator.bridge[1].running_mean.fill_(90.0)
+    ema.update(generator, SKIPPED)
+    assert average.running_mean.unique().item() == 8
+    ema.update(generator, COUNTS)
+    # A decay of 0.98 is 49 steps old, the statistics are 9: they are averaged over 40 more.
+    assert average.running_mean.unique().item() == pytest.approx(8 + 82 / 41)
+
+
+def test_averaged_weights_with_the_latest_statistics_are_worse_than_with_averaged_ones() -> None:
+    """At a constant rate the average is 49 steps behind, batch norm's own statistics are 9."""
+    random = torch.Generator().manual_seed(0)
+    generator = build_generator(BATCH_NORM).train()
+    lr = torch.rand(2, 3, 8, 8, generator=random)
+    moves = [0.01 * torch.randn(p.shape, generator=random) for p in generator.parameters()]
+    ema = Ema(generator, decay=0.98)
+    ema.num_updates.fill_(1000)
+    for _ in range(150):
+        with torch.no_grad():
+            torch._foreach_add_(list(generator.parameters()), moves)
+            generator(lr)
+        ema.update(generator, COUNTS)
+    averaged, copied, right = (copy.deepcopy(ema.generator) for _ in range(3))
+    for one, other in zip(copied.buffers(), generator.buffers(), strict=True):
+        one.copy_(other)
+    for module in right.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0  # the statistics of the average's own weights
+    with torch.no_grad():
+        right.train()(lr)
+        wanted = right.eval()(lr)
+        errors = [float((each(lr) - wanted).square().mean()) for each in (averaged, copied)]
+    assert errors[0] < 0.2 * errors[1], errors
+
+
+def test_statistics_of_any_number_are_kept_and_put_back_in_a_few_operations() -> None:
+    counts = []
+    for num_blocks in (1, 6):
+        generator = build_generator(BATCH_NORM.model_copy(update={"num_blocks": num_blocks}))
+        update = Update(generator, gradient_clip=None)
+        before = copy.deepcopy(generator.state_dict())
+        with _Operations() as operations:
+            update.begin()
+            for buffer in generator.buffers():
+                buffer.add_(1)
+            changed = operations.count
+            update.finish(COUNTS)
+        counts.append(operations.count - changed)
+        assert all(torch.equal(a, b + 1) for a, b in _buffers(generator, before))
+        update.begin()
+        for buffer in generator.buffers():
+            buffer.fill_(float("nan") if buffer.is_floating_point() else -1)
+        update.finish(SKIPPED)
+        assert all(torch.equal(a, b + 1) for a, b in _buffers(generator, before))
+    assert counts[0] == counts[1] <= 8
+
+
+def _buffers(network: nn.Module, before: dict[str, torch.Tensor]) -> list[tuple[torch.Tensor, ...]]:
+    return [(buffer, before[name]) for name, buffer in network.named_buffers()]
+
+
+class _Operations(TorchDispatchMode):
+    """Counts operations that are not views."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]  # torch's own
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))

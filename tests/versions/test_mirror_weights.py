@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from srgan.config.networks import FEATURE_LAYERS
 from srgan.errors import CheckpointError, ConfigError, StorageError
 from srgan.keys import weights_key
 from srgan.models.weights import find_mirrored, read_weights
@@ -102,6 +103,7 @@ def test_a_file_gets_into_the_bucket_as_it_is(
     mirrored = mirror(s3_settings, "squeezenet1_1", str(weights_file))
     assert mirrored == find_mirrored(object_store, "squeezenet1_1")
     assert mirrored.sha256 == SHA256
+    assert mirrored.feature_scales.keys() == set(FEATURE_LAYERS["squeezenet1_1"])
     assert read_weights(object_store, "squeezenet1_1", SHA256) == drawn_weights()
 
 
