@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from srgan.config import GateConfig
+from srgan.config.networks import deciding
 from srgan.measure.bootstrap import MIN_PHOTOS, Interval, paired_interval
 from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Report, has_exact
 from srgan.measure.guards import faults
@@ -172,8 +173,8 @@ def _checks(
 
 
 def _deciding_distances(report: Report, opponent: Opponent) -> list[str]:
-    """Distances whose judges taught neither of the two; all distances if there are none."""
-    measured = list(report.means[MODEL].distances)
+    """Judges that taught neither of the two; all that decide if there are none."""
+    measured = deciding(report.means[MODEL].distances)
     compared = {MODEL, opponent.name}
     fair = [name for name in measured if not compared & set(report.trained_on_judge.get(name, ()))]
     return fair or measured
