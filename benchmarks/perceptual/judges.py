@@ -1,4 +1,4 @@
-"""Print what each judge says of known changes to photos: ``judges.py PHOTOS --network NAME[=FILE]``.
+"""Print what judges say of known changes to photos: ``judges.py PHOTOS --network NAME[=FILE]``.
 
 PHOTOS is a folder of originals, such as Set5's. Without FILE a network's weights come from its
 installed package or from torchvision. NIQE needs none and is always there.

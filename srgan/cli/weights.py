@@ -34,7 +34,10 @@ def mirror(
     name: Annotated[FeatureNetwork, typer.Argument(help="The network")],
     source: Annotated[
         str | None,
-        typer.Option("--from", help="A file, s3:// or https:// address; default: the package's file or torchvision's"),
+        typer.Option(
+            "--from",
+            help="A file, s3:// or https:// address; default: the package's file or torchvision's",
+        ),
     ] = None,
 ) -> None:
     """Copy the weights of a perceptual network into the bucket, where every worker finds them."""

@@ -1,4 +1,4 @@
-"""Perceptual networks: their layers, published weights and feature scales, and the judges on them."""
+"""Perceptual networks: their layers, published weights, feature scales, and judges on them."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple

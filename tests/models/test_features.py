@@ -157,7 +157,9 @@ def shift_tolerant(images: Tensor, state: dict[str, Tensor], ends: list[int]) ->
             x = F.pad(x, (2, 2, 2, 2), mode="reflect")
             x = F.conv2d(x, state[name], stride=2, groups=x.shape[1])
         elif name:
-            kernel, bias = (state[f"{name.rpartition('.')[0]}.{each}"] for each in ("weight", "bias"))
+            kernel, bias = (
+                state[f"{name.rpartition('.')[0]}.{each}"] for each in ("weight", "bias")
+            )
             x = F.conv2d(x, kernel, bias, padding=2 if len(kernel[0, 0]) > 3 else 1)
         elif by_number.get(number + 1, "").endswith("filt"):
             x = F.max_pool2d(x, 2 if is_vgg else 3, stride=1)

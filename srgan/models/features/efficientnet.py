@@ -26,7 +26,7 @@ _STAGES = (
     (5, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-"""EfficientNet-B0's stages, with 1.1 times the blocks (rounded up) in all but the first and last."""
+"""EfficientNet-B0's stages, but 1.1 times the blocks (rounded up) between the first and last."""
 _STEM_CHANNELS = 32
 
 

@@ -92,7 +92,7 @@ def load_extractor(data: bytes, network: FeatureNetwork, layers: Sequence[str]) 
 def load_calibration(
     data: bytes, network: FeatureNetwork, num_channels: Sequence[int]
 ) -> list[Tensor]:
-    """Load a weight ≥ 0 for each channel of each layer, (C, 1, 1), learned from people's judgements.
+    """Load what people's judgements taught: for each layer a weight per channel, (C, 1, 1).
 
     Only ST-LPIPS' files have them, as ``linN.model.1.weight``. `CheckpointError` as in
     `load_extractor`.
