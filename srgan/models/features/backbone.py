@@ -1,4 +1,4 @@
-"""What every family of perceptual networks gives to the extractor."""
+"""Base of the families of perceptual networks, and all that the extractor asks of them."""
 
 from collections.abc import Callable
 
