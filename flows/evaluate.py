@@ -138,7 +138,7 @@ def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
         f"{evaluation.num_images} held-out crops of `{spec.dataset.dataset}`, luma channel, border "
         f"of {spec.dataset.scale} pixels left out. [Run in MLflow]({page})",
         key=f"{key}-metrics",
-        description="Higher is better, except for distances; a model has to beat bicubic",
+        description="Higher is better, but lower where there is an arrow; bicubic is to beat",
     )
     for name, each in evaluation.sets.items():
         create_markdown_artifact(

@@ -84,7 +84,7 @@ FEATURES = {
     [
         ({"layer": "vgg99"}, "vgg19 has no layer 'vgg99'; there are: vgg11, vgg12, vgg21"),
         ({"layer": "fire5"}, "vgg19 has no layer 'fire5'"),
-        ({"network": "resnet"}, "vgg19.*squeezenet1_1"),
+        ({"network": "resnet"}, "efficientnet_lite1.*squeezenet1_1.*vgg19"),
         ({"weights": "vgg19.pth"}, "weights"),
         ({"feature_scale": 0}, "feature_scale"),
     ],

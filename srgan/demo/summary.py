@@ -16,13 +16,13 @@ from srgan.storage import ObjectStore, read_document
 from srgan.versions.champion import champion_of
 
 _WHAT_IT_SHOWS = (
-    "The GAN's content loss here is the mean squared error of pixels (the paper's SRGAN-MSE): the "
-    "perceptual networks of SRGAN-VGG would have to be downloaded. So after a few minutes on a "
+    "The GAN's content loss here is the mean squared error of pixels (the paper's SRGAN-MSE). "
+    "So after a few minutes on a "
     "few photos you see that the pipeline learns: how far both stages are above bicubic, on "
     "photos that they never saw. You do not see the crisp textures of the paper: those take the "
     "VGG loss, more photos, days on GPUs, and cost PSNR. GANs are compared with each other by "
-    "perceptual distance alone: before you retrain with other photos, put a network into the "
-    "bucket with `srgan weights mirror squeezenet1_1`."
+    "judges that taught neither: the distance of EfficientNet-Lite1, a network that came with a "
+    "package, and NIQE, which compares with the statistics of photographs."
 )
 
 

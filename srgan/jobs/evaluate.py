@@ -22,7 +22,8 @@ from srgan.measure.evaluation import (
     means,
     weights_digest,
 )
-from srgan.measure.perceptual import PerceptualDistance
+from srgan.measure.niqe import Naturalness
+from srgan.measure.perceptual import open_distances
 from srgan.measure.pictures import comparison_picture, most_different
 from srgan.measure.sets import SetImages, read_set
 from srgan.models.interchange import load_generator
@@ -68,10 +69,12 @@ def run_evaluation(spec_key: str) -> None:
     cache = ShardCache(store, settings.home / "cache" / "shards", settings.cache_bytes)
     crops = open_crops(store, spec.dataset, "eval", cache)
     methods = with_bicubic(_engines(settings, store, spec), scale)
-    distances = [
-        PerceptualDistance(network, read_weights(store, network, sha256))
+    distances: list[Distance] = [
+        distance
         for network, sha256 in spec.judges.items()
+        for distance in open_distances(network, read_weights(store, network, sha256))
     ]
+    distances.append(Naturalness())
     progress = Countdown(logger.info, "images measured")
     images = compare(crops, methods, scale=scale, progress=progress, distances=distances)
     trained = trainings(store, spec.contestants)

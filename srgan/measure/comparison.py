@@ -33,9 +33,11 @@ class Originals(Protocol):
 
 
 class Distance(Protocol):
-    """A named distance of two uint8 images (H, W, 3); see `measure.perceptual`."""
+    """A named figure of two uint8 images (H, W, 3), lower is better; see `config.networks`."""
 
     name: str
+    min_side: int
+    """Pixels a side, within the border, below which it cannot be measured."""
 
     def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float: ...
 
@@ -62,6 +64,7 @@ def compare(
 
     `methods` come from `with_bicubic`. An output of NaN or infinite values has NaN figures. A
     grayscale photo is upscaled as RGB and compared on the luma of the output, as in bulk upscaling.
+    An image that is too small for a distance has none.
 
     Flat crops (a black corner, an empty sky) are left out, because bicubic restores them exactly
     and one infinite PSNR would make every mean infinite. `progress(done, total)` is called after
@@ -112,6 +115,8 @@ def _is_flat(hr: Pixels) -> bool:
 
 
 def _figures(hr: Pixels, sr: Pixels | None, scale: int, distances: Sequence[Distance]) -> Figures:
+    inside = min(hr.shape[:2]) - 2 * scale
+    distances = [distance for distance in distances if distance.min_side <= inside]
     if sr is not None and hr.ndim == 2:
         sr = luma(sr)
     if sr is None:

@@ -90,7 +90,7 @@ class Figures(Ref):
     ssim: float
     """0..1 on luma."""
     distances: dict[str, float] = Field(default_factory=dict)
-    """Perceptual distances by name, lower is better; empty without a mirrored network."""
+    """Figures of `JUDGES` by name, lower is better: NIQE, and those of each mirrored network."""
     num_identical: int = 0
     """Images that the mean PSNR leaves out because a pair is identical; 0 for one image."""
 
@@ -161,7 +161,8 @@ def has_exact(image: ImageFigures) -> bool:
 def mean_figures(figures: Sequence[Figures], exact: Sequence[bool] | None = None) -> Figures:
     """Return the mean of each figure; PSNR without the pairs that are `exact`, so identical.
 
-    If all of them are, the mean is over those whose PSNR is finite, or infinite.
+    If all of them are, the mean is over those whose PSNR is finite, or infinite. A distance that
+    some image is too small for has no mean.
     """
     if exact is None:
         exact = [each.psnr == math.inf for each in figures]
@@ -172,6 +173,7 @@ def mean_figures(figures: Sequence[Figures], exact: Sequence[bool] | None = None
         distances={
             name: float(np.mean([each.distances[name] for each in figures]))
             for name in figures[0].distances
+            if all(name in each.distances for each in figures)
         },
         num_identical=sum(exact),
     )

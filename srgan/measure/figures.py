@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from srgan.config.networks import JUDGES, NIQE
 from srgan.measure.intervals import Interval
 
 TITLES = {
@@ -22,7 +23,7 @@ OPINION = "mos"
 
 _NAMES = {"psnr": "PSNR", "ssim": "SSIM", OPINION: "Mean opinion score"}
 # Three digits of PSNR, because the gate compares and shows three.
-_DIGITS = {"psnr": 3, OPINION: 2}
+_DIGITS = {"psnr": 3, OPINION: 2, NIQE: 2}
 _UNITS = {"psnr": " dB"}
 
 
@@ -43,8 +44,9 @@ def better(figure: str, difference: float) -> bool:
 
 def figure_name(figure: str) -> str:
     """Name for people: ``squeezenet_distance`` → ``SqueezeNet distance``."""
-    words = _NAMES.get(figure) or figure.replace("_", " ")
-    return words.replace("squeezenet", "SqueezeNet").replace("vgg19", "VGG19")
+    if figure in JUDGES:
+        return JUDGES[figure].title
+    return _NAMES.get(figure) or figure.replace("_", " ")
 
 
 def figure_head(figure: str) -> str:

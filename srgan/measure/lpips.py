@@ -29,6 +29,7 @@ class LPIPS:
     """
 
     name = NAME
+    min_side = MIN_SIDE
 
     def __init__(self, *, device: torch.device | None = None) -> None:
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -2,36 +2,61 @@
 
 Zhang et al. 2018 call this the uncalibrated distance of a network. In each layer the features are
 divided by their length at each position, and the squared difference is averaged over the positions;
-the distance is the sum over the layers. Figures are comparable only within one network, one weights
-file and one definition, so they carry the network's name: ``squeezenet_distance``,
-``vgg19_distance``.
+the distance is the sum over the layers. A calibrated one (ST-LPIPS, Ghildyal & Liu 2022) weights
+the channels by what it learned from people's judgements. Figures are comparable only within one
+network, one weights file and one definition, so they carry the network's name.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srgan.config.networks import DISTANCES, FeatureNetwork
-from srgan.models.features import load_extractor
+from srgan.config.networks import CALIBRATED_DISTANCES, DISTANCES, MIN_SIDE, FeatureNetwork
+from srgan.models.features import load_calibration, load_extractor
 
 _LAYERS: dict[FeatureNetwork, tuple[str, ...]] = {
+    "efficientnet_lite1": ("block1", "block4", "block7", "block15", "block21"),
     "squeezenet1_1": ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"),
     "vgg19": ("vgg12", "vgg22", "vgg34", "vgg44", "vgg54"),
+    "vgg16_st": ("vgg12", "vgg22", "vgg33", "vgg43", "vgg53"),
+    "alexnet_st": ("conv1", "conv2", "conv3", "conv4", "conv5"),
 }
-"""The last layer before each pooling, and in SqueezeNet all layers after the last pooling."""
+"""The last layer before each pooling or stride (in AlexNet and SqueezeNet also the layers after the
+last one), and the deepest."""
+_CHANNELS: dict[FeatureNetwork, tuple[int, ...]] = {
+    "vgg16_st": (64, 128, 256, 512, 512),
+    "alexnet_st": (64, 192, 384, 256, 256),
+}
+"""Channels of these layers where the weights file calibrates them."""
 _EPSILON = 1e-10
 
 
 class PerceptualDistance:
-    """Distance in the features of one network; `data` is the content of its weights file."""
+    """Distance in the features of one network; `data` is the content of its weights file.
+
+    Calibrated ones are `CALIBRATED_DISTANCES`, plain ones `DISTANCES`.
+    """
+
+    min_side = MIN_SIDE
 
     def __init__(
-        self, network: FeatureNetwork, data: bytes, *, device: torch.device | None = None
+        self,
+        network: FeatureNetwork,
+        data: bytes,
+        *,
+        is_calibrated: bool = False,
+        device: torch.device | None = None,
     ) -> None:
+        self.name = (CALIBRATED_DISTANCES if is_calibrated else DISTANCES)[network]
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._extractor = load_extractor(data, network, _LAYERS[network]).to(self._device)
-        self.name = DISTANCES[network]
+        self._weights: Sequence[Tensor | None] = [None] * len(_LAYERS[network])
+        if is_calibrated:
+            calibration = load_calibration(data, network, _CHANNELS[network])
+            self._weights = [weights.to(self._device) for weights in calibration]
 
     @torch.inference_mode()
     def __call__(self, hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
@@ -40,7 +65,18 @@ class PerceptualDistance:
         `border` pixels on each side are left out, as in `metrics.psnr`.
         """
         pair = image_pair(hr, sr, border).to(self._device)
-        return float(sum(_layer_distance(features) for features in self._extractor(pair)))
+        layers = zip(self._extractor(pair), self._weights, strict=True)
+        return float(sum(_layer_distance(features, weights) for features, weights in layers))
+
+
+def open_distances(
+    network: FeatureNetwork, data: bytes, *, device: torch.device | None = None
+) -> list[PerceptualDistance]:
+    """Open every distance of a network; `CheckpointError` if the weights file does not fit."""
+    distances = [PerceptualDistance(network, data, device=device)]
+    if network in CALIBRATED_DISTANCES:
+        distances.append(PerceptualDistance(network, data, is_calibrated=True, device=device))
+    return distances
 
 
 def image_pair(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int) -> Tensor:
@@ -60,8 +96,11 @@ def image_pair(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int) -> Ten
     return torch.from_numpy(inside).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _layer_distance(features: Tensor) -> float:
-    """Distance in one layer's features (2, C, h, w)."""
+def _layer_distance(features: Tensor, weights: Tensor | None) -> float:
+    """Distance in one layer's features (2, C, h, w); `weights` (C, 1, 1) of its channels."""
     length = features.square().sum(dim=1, keepdim=True).sqrt()
     unit = features / (length + _EPSILON)
-    return float((unit[0] - unit[1]).square().sum(dim=0).mean())
+    difference = (unit[0] - unit[1]).square()
+    if weights is not None:
+        difference = difference * weights
+    return float(difference.sum(dim=0).mean())

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from srgan.config.networks import deciding_judges
 from srgan.data.dataset import Crops
 from srgan.images import Photo, encode, strip
 from srgan.measure.comparison import Upscale, degrade, upscale_or_none
@@ -163,7 +164,7 @@ def _weight(image: ImageFigures, opponent: str) -> float:
 
 
 def _figure(image: ImageFigures) -> str:
-    return next(iter(image.figures[MODEL].distances), "psnr")
+    return next(iter(deciding_judges(image.figures[MODEL].distances)), "psnr")
 
 
 def _gain(image: ImageFigures, opponent: str) -> float:

@@ -19,11 +19,8 @@ from srgan.storage import ObjectStore, find_document, write_document
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 
 
-GET_A_JUDGE = (
-    "`srgan weights mirror squeezenet1_1`, or without internet "
-    "`srgan weights mirror squeezenet1_1 --from FILE`"
-)
-"""The command that puts perceptual weights into a bucket."""
+GET_A_JUDGE = "`srgan weights mirror efficientnet_lite1`"
+"""The command that puts the default judge into a bucket."""
 
 
 class MirroredWeights(Ref):
@@ -32,7 +29,9 @@ class MirroredWeights(Ref):
     network: FeatureNetwork
     sha256: str
     source: str
-    """Origin of the file: an https URL, an S3 URI or a path."""
+    """Origin of the file: an https URL, a package, an S3 URI or a path."""
+    licence: str = "unknown"
+    """Licence under which the file is published, if it is a published one."""
     feature_scales: dict[str, float] = Field(default_factory=dict)
     """By layer: the factor on its features that makes their loss as large as the pixels' MSE, as
     `srgan.models.feature_scale` measured it; empty in entries from before it was measured."""
@@ -41,7 +40,8 @@ class MirroredWeights(Ref):
 def mirror_command(network: FeatureNetwork, weights: str) -> str:
     """Return the command that puts weights into the bucket; `weights` begins their SHA-256."""
     command = f"`srgan weights mirror {network}"
-    if weights.startswith(PUBLISHED_WEIGHTS[network].digest):
+    published = PUBLISHED_WEIGHTS[network].digest
+    if weights.startswith(published) or published.startswith(weights):
         return command + "`"
     return f"{command} --from FILE` with the file whose SHA-256 begins with {weights[:16]}"
 
@@ -63,10 +63,12 @@ def publish_weights(
 
     Writes even if the key exists, which mends altered bytes.
     """
+    sha256, published = hashlib.sha256(data).hexdigest(), PUBLISHED_WEIGHTS[network]
     mirrored = MirroredWeights(
         network=network,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256,
         source=source,
+        licence=published.licence if sha256.startswith(published.digest) else "unknown",
         feature_scales=feature_scales or {},
     )
     store.put(weights_key(mirrored.sha256), data)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from srgan.config import GateConfig
+from srgan.config.networks import deciding_judges
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Report, has_exact
 from srgan.measure.figures import OPINION, PIXEL_FIGURES, figure_text, interval_text, rises
@@ -210,7 +211,7 @@ def _checks(
 
 
 def _judges(report: Report, gate: GateConfig, opponent: Opponent) -> list[str]:
-    """Figures that judge: those that the gate names, or all, without those that taught one."""
+    """Figures that judge: those that the gate names, or all that decide; none that taught one."""
     measured = [name for name in report.means[MODEL].flat if name not in PIXEL_FIGURES]
     if missing := [name for name in gate.judges if name not in measured]:
         raise ConfigError(
@@ -219,11 +220,10 @@ def _judges(report: Report, gate: GateConfig, opponent: Opponent) -> list[str]:
             "`srgan weights mirror`, or name other judges, then decide again"
         )
     compared = {MODEL, opponent.name}
-    return [
-        name
-        for name in gate.judges or measured
-        if not compared & set(report.trained_on_judge.get(name, ()))
-    ]
+    fair = [name for name in measured if not compared & set(report.trained_on_judge.get(name, ()))]
+    if gate.judges:
+        return [name for name in gate.judges if name in fair]
+    return deciding_judges(fair)
 
 
 def _champion(version: int) -> Opponent:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from srgan.config.networks import deciding_judges
 from srgan.errors import ConfigError, DataError
 from srgan.keys import evaluations_prefix, report_key, set_report_key
 from srgan.measure.evaluation import ImageFigures, Report, has_exact
@@ -66,13 +67,15 @@ class Pairing:
         """True if a figure is fair to both.
 
         PSNR and SSIM are fair only if both were trained on pixels alone, a judge only if its
-        network taught neither.
+        network taught neither and the gate counts it.
         """
         return self._suits(figure) and not any(self.taught(figure))
 
     def _suits(self, figure: str) -> bool:
         beyond = any(side.name in side.report.beyond_pixels for side in (self.first, self.second))
-        return figure not in PIXEL_FIGURES or not beyond
+        if figure in PIXEL_FIGURES:
+            return not beyond
+        return figure in deciding_judges(self.figures)
 
     def taught(self, figure: str) -> tuple[bool, bool]:
         """Tell for each of the two whether it was trained on the judge of this distance."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from srgan.config import FeatureContentConfig, Recipe
-from srgan.config.networks import DISTANCES, FeatureNetwork
+from srgan.config.networks import JUDGES, FeatureNetwork
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import MODEL, PRETRAINED
 from srgan.models.weights import GET_A_JUDGE
@@ -64,8 +64,9 @@ def trained_on_judge(
     look, so tables mark it.
     """
     found = {
-        DISTANCES[network]: [name for name, one in contestants.items() if network in one.networks]
-        for network in judges
+        distance: [name for name, one in contestants.items() if judge.network in one.networks]
+        for distance, judge in JUDGES.items()
+        if judge.network in judges
     }
     return {distance: names for distance, names in found.items() if names}
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from srgan.config.networks import deciding_judges
 from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL
 from srgan.measure.figures import (
     OPINION,
@@ -115,7 +116,7 @@ def _rows(
 
 def _plane(content: Content, shown: list[str]) -> str:
     means = content.evaluation.means
-    distance = next(iter(means[MODEL].distances), None)
+    distance = next(iter(deciding_judges(means[MODEL].distances)), None)
     if distance is None:
         return ""
     points = {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srgan.config import AdversarialConfig, PretrainConfig
-from srgan.config.networks import DISTANCES, MIN_SIDE, FeatureNetwork
+from srgan.config.networks import DISTANCES, MIN_SIDE, FeatureNetwork, deciding_judges
 from srgan.data.dataset import Crops
 from srgan.images import strip
 from srgan.measure.guards import NOT_FINITE, Artifacts, faults, measure_artifacts
@@ -144,11 +144,11 @@ class Validation:
 def fair_judge(
     judge: PerceptualDistance | None, config: PretrainConfig | AdversarialConfig
 ) -> str | None:
-    """Name of the judge's distance, unless the stage learns from its network."""
+    """Name of the judge's distance if the gate would count it and the stage does not learn from it."""
     content = feature_content(config)
     if judge is None or (content and DISTANCES[content.network] == judge.name):
         return None
-    return judge.name
+    return judge.name if deciding_judges([judge.name]) else None
 
 
 def build_judge(

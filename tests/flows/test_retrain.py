@@ -316,7 +316,7 @@ def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline)
     assert decision.sentence.startswith("Since version 1 of")
 
 
-NEVER_BY_PSNR = "srgan weights mirror squeezenet1_1"
+NEVER_BY_PSNR = "srgan weights mirror efficientnet_lite1"
 
 
 def test_without_a_judge_nothing_is_trained_against_a_gan_that_is_champion(

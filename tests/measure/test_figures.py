@@ -2,11 +2,14 @@
 
 import pytest
 
+from srgan.config.networks import JUDGES, deciding_judges
 from srgan.measure.figures import (
     OPINION,
     Table,
+    better,
     differences_table,
     figure_head,
+    figure_name,
     figure_text,
     in_order,
     interval_text,
@@ -24,6 +27,7 @@ INTERVAL = Interval(mean=-0.25, low=-0.5, high=0.125)
         ("psnr", 28.4314, "28.431 dB"),
         ("ssim", 0.81123, "0.8112"),
         ("squeezenet_distance", 1.3, "1.3000"),
+        ("niqe", 5.5137, "5.51"),
         (OPINION, 4.125, "4.12"),
         ("psnr", float("inf"), "inf dB"),
         ("ssim", None, "–"),
@@ -48,6 +52,27 @@ def test_an_arrow_marks_figures_where_lower_is_better() -> None:
         "VGG19 distance\N{NO-BREAK SPACE}↓",
         "SqueezeNet distance\N{NO-BREAK SPACE}↓",
     ]
+
+
+def test_every_judge_has_a_name_for_people_and_is_better_when_lower() -> None:
+    assert {name: figure_name(name) for name in JUDGES} == {
+        "efficientnet_lite1_distance": "EfficientNet-Lite1 distance",
+        "squeezenet_distance": "SqueezeNet distance",
+        "vgg19_distance": "VGG19 distance",
+        "vgg16_st_distance": "VGG16-ST distance",
+        "alexnet_st_distance": "AlexNet-ST distance",
+        "stlpips_vgg": "ST-LPIPS VGG",
+        "stlpips_alex": "ST-LPIPS AlexNet",
+        "niqe": "NIQE",
+    }
+    assert all(better(name, -1.0) for name in JUDGES)
+
+
+def test_niqe_decides_only_beside_a_judge_that_looks_at_the_original() -> None:
+    distance = "efficientnet_lite1_distance"
+    assert deciding_judges(["niqe"]) == []
+    assert deciding_judges(["psnr", distance, "niqe", "stlpips_alex"]) == [distance, "niqe"]
+    assert deciding_judges(["stlpips_alex", "niqe"]) == [], "it ranks nearest above bicubic"
 
 
 def test_figures_come_in_the_order_of_the_literature() -> None:

@@ -1,18 +1,21 @@
-"""VGG19 and SqueezeNet 1.1: torchvision's names, the paper's layers, gradients of the images."""
+"""Perceptual networks: published names, the papers' layers, gradients of the images."""
 
 import pickle
+from io import BytesIO
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from srgan.config.networks import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
+from srgan.config.networks import FEATURE_LAYERS, MIN_SIDE, PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.features import FeatureExtractor, load_extractor
+from srgan.settings import Settings
+from srgan.versions.mirror_weights import fetch
 from tests.support.perceptual_weights import as_pth, drawn_state, drawn_weights
 
-NETWORKS: list[FeatureNetwork] = ["vgg19", "squeezenet1_1"]
+NETWORKS: list[FeatureNetwork] = list(FEATURE_LAYERS)
 
 
 def images(side: int = 40) -> Tensor:
@@ -41,7 +44,7 @@ def test_vgg22_is_the_second_convolution_before_the_second_pooling_after_its_act
 
 def test_vgg54_ends_with_torchvisions_features_34() -> None:
     extractor = FeatureExtractor("vgg19", ["vgg54"])
-    names = [name for name in extractor.state_dict() if name.endswith("weight")]
+    names = [name for name in extractor.backbone.state_dict() if name.endswith("weight")]
     expected = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
     assert names == [f"features.{index}.weight" for index in expected]
     (found,) = extractor(images(96))
@@ -70,15 +73,153 @@ def test_squeezenets_fire4_is_what_its_parts_compute() -> None:
     torch.testing.assert_close(found, x)
 
 
+def frozen(image: Tensor, state: dict[str, Tensor], norm: str) -> Tensor:
+    of = {each: state[f"{norm}.{each}"] for each in ("running_mean", "running_var")}
+    scale = {each: state[f"{norm}.{each}"] for each in ("weight", "bias")}
+    return F.batch_norm(image, **of, **scale, training=False, eps=1e-3)
+
+
+def same_padded(image: Tensor, kernel: Tensor, stride: int, groups: int = 1) -> Tensor:
+    """TensorFlow's SAME padding, as its documentation has it: the odd pixel at the far side."""
+    for dim, size in ((2, kernel.shape[2]), (3, kernel.shape[3])):
+        rest = image.shape[dim] % stride
+        total = max(size - (rest or stride), 0)
+        pads = (total // 2, total - total // 2)
+        image = F.pad(image, (0, 0, *pads) if dim == 2 else (*pads, 0, 0))
+    return F.conv2d(image, kernel, stride=stride, groups=groups)
+
+
+def lite1(images: Tensor, state: dict[str, Tensor]) -> list[Tensor]:
+    """EfficientNet-Lite1 written out from the state dictionary: the stem and all 21 blocks."""
+    strides = dict.fromkeys((1, 4, 7, 15), 2)
+    x = (images * 127.5 + 127.5 - 127) / 128
+    x = same_padded(x, state["_conv_stem.weight"], 2)
+    found = [F.relu6(frozen(x, state, "_bn0"))]
+    for index in range(21):
+        name, x = f"_blocks.{index}", found[-1]
+        if f"{name}._expand_conv.weight" in state:
+            x = F.conv2d(x, state[f"{name}._expand_conv.weight"])
+            x = F.relu6(frozen(x, state, f"{name}._bn0"))
+        depthwise = state[f"{name}._depthwise_conv.weight"]
+        x = same_padded(x, depthwise, strides.get(index, 1), groups=len(depthwise))
+        x = F.relu6(frozen(x, state, f"{name}._bn1"))
+        x = frozen(F.conv2d(x, state[f"{name}._project_conv.weight"]), state, f"{name}._bn2")
+        found.append(x + found[-1] if x.shape == found[-1].shape else x)
+    return found
+
+
+def published(network: FeatureNetwork) -> bytes:
+    """The weights of an installed package; skips the test without it."""
+    try:
+        return fetch(Settings(), PUBLISHED_WEIGHTS[network].source)
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("size", [(40, 40), (37, 50)])
+def test_efficientnet_is_what_its_published_weights_compute_written_out(
+    size: tuple[int, int],
+) -> None:
+    data = published("efficientnet_lite1")
+    state = torch.load(BytesIO(data), weights_only=True, map_location="cpu")
+    layers = FEATURE_LAYERS["efficientnet_lite1"]
+    image = images(50)[:1, :, : size[0], : size[1]]
+    found = load_extractor(data, "efficientnet_lite1", layers)(image)
+    for layer, mine, theirs in zip(layers, found, lite1(image, state), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=2e-4, msg=layer)
+
+
+def test_efficientnet_knows_a_cat_and_a_cup_of_coffee() -> None:
+    data = published("efficientnet_lite1")
+    skimage = pytest.importorskip("skimage.data")
+    state = torch.load(BytesIO(data), weights_only=True, map_location="cpu")
+    extractor = load_extractor(data, "efficientnet_lite1", ["block21"])
+    for photo, classes in ((skimage.chelsea(), range(281, 288)), (skimage.coffee(), (967, 968))):
+        top, left = ((side - 240) // 2 for side in photo.shape[:2])
+        middle = torch.tensor(photo[top : top + 240, left : left + 240]) / 127.5 - 1
+        with torch.inference_mode():
+            (features,) = extractor(middle.permute(2, 0, 1)[None])
+            features = F.conv2d(features, state["_conv_head.weight"])
+            pooled = F.relu6(frozen(features, state, "_bn1")).mean(dim=(2, 3))
+            scores = F.linear(pooled, state["_fc.weight"], state["_fc.bias"])
+        assert int(scores.argmax()) in classes
+
+
+def shift_tolerant(images: Tensor, state: dict[str, Tensor], ends: list[int]) -> list[Tensor]:
+    """ST-LPIPS' networks written out from the names in the state dictionary."""
+    x = (images - state["scaling_layer.shift"]) / state["scaling_layer.scale"]
+    is_vgg = "net.slice1.2.weight" in state
+    by_number = {int(name.split(".")[2]): name for name in state if name.startswith("net.")}
+    found = []
+    for number in range(ends[-1]):
+        name = by_number.get(number, "")
+        if name.endswith("filt"):
+            x = F.pad(x, (2, 2, 2, 2), mode="reflect")
+            x = F.conv2d(x, state[name], stride=2, groups=x.shape[1])
+        elif name:
+            kernel, bias = (
+                state[f"{name.rpartition('.')[0]}.{each}"] for each in ("weight", "bias")
+            )
+            x = F.conv2d(x, kernel, bias, padding=2 if len(kernel[0, 0]) > 3 else 1)
+        elif by_number.get(number + 1, "").endswith("filt"):
+            x = F.max_pool2d(x, 2 if is_vgg else 3, stride=1)
+        else:
+            x = F.relu(x)
+        if number + 1 in ends:
+            found.append(x)
+    return found
+
+
+@pytest.mark.parametrize("source", ["drawn", "published"])
 @pytest.mark.parametrize(
-    ("network", "parameters"), [("vgg19", 20_024_384), ("squeezenet1_1", 722_496)]
+    ("network", "ends"),
+    [
+        ("vgg16_st", [2, 4, 8, 10, 14, 16, 18, 22, 24, 26, 30, 32, 34]),
+        ("alexnet_st", [3, 7, 11, 13, 15]),
+    ],
+)
+def test_shift_tolerant_networks_are_what_their_parts_compute(
+    network: FeatureNetwork, ends: list[int], source: str
+) -> None:
+    if source == "drawn":
+        data, state = drawn_weights(network), drawn_state(network)
+    else:
+        data = published(network)
+        state = torch.load(BytesIO(data), weights_only=True, map_location="cpu")
+    image = images(33)[:1]
+    layers = FEATURE_LAYERS[network]
+    found = load_extractor(data, network, layers)(image)
+    for layer, mine, theirs in zip(layers, found, shift_tolerant(image, state, ends), strict=True):
+        torch.testing.assert_close(mine, theirs, msg=layer)
+
+
+def test_efficientnet_written_out_agrees_on_drawn_weights_too() -> None:
+    found = load_extractor(drawn_weights("efficientnet_lite1"), "efficientnet_lite1", ["block8"])
+    expected = lite1(images(37), drawn_state("efficientnet_lite1"))[8]
+    torch.testing.assert_close(found(images(37))[0], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("network", "parameters"),
+    [
+        ("vgg19", 20_024_384),
+        ("squeezenet1_1", 722_496),
+        ("vgg16_st", 14_714_688),
+        ("alexnet_st", 2_469_696),
+        ("efficientnet_lite1", 5_416_680 - 1_693_160),  # without its head and classifier
+    ],
 )
 def test_the_networks_have_the_published_numbers_of_parameters(
     network: FeatureNetwork, parameters: int
 ) -> None:
     with torch.device("meta"):
         extractor = FeatureExtractor(network, FEATURE_LAYERS[network])
-    assert sum(parameter.numel() for parameter in extractor.parameters()) == parameters
+    found = sum(
+        each.numel()
+        for name, each in extractor.backbone.state_dict().items()
+        if name.endswith(("weight", "bias"))  # without statistics, blurs and scalings
+    )
+    assert found == parameters
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -98,8 +239,12 @@ def test_every_layer_can_be_taken_and_comes_in_the_order_asked_for(network: Feat
     assert torch.equal(last, every[-1])
 
 
-def test_the_weights_are_frozen_and_the_gradient_reaches_the_images() -> None:
-    extractor = load_extractor(drawn_weights(), "squeezenet1_1", ["fire5"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_weights_are_frozen_and_the_gradient_reaches_the_images(
+    network: FeatureNetwork,
+) -> None:
+    layer = FEATURE_LAYERS[network][4]
+    extractor = load_extractor(drawn_weights(network), network, [layer])
     assert not extractor.training
     assert not any(parameter.requires_grad for parameter in extractor.parameters())
     image = images().requires_grad_()

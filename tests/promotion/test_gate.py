@@ -177,7 +177,7 @@ def test_a_gan_that_loses_too_much_psnr_is_refused_whatever_its_distance(
 
 def test_gans_without_a_judge_are_not_compared_and_the_command_is_named() -> None:
     figures = gans({"bicubic": 28.0, "model": 31.0, "champion": 29.4})
-    with pytest.raises(ConfigError, match="srgan weights mirror squeezenet1_1") as caught:
+    with pytest.raises(ConfigError, match="srgan weights mirror efficientnet_lite1") as caught:
         decided(figures, challenger=2, champion=1)
     assert "version 2 and champion version 1 cannot be compared" in str(caught.value)
 
@@ -186,7 +186,7 @@ def test_a_first_gan_without_a_judge_is_held_against_the_floor_and_says_so() -> 
     verdict = decided(gans({"bicubic": 28.0, "model": 26.6}), challenger=1, champion=None)
     assert verdict.promoted
     assert "nothing perceptual was measured" in verdict.reason
-    assert "srgan weights mirror squeezenet1_1" in verdict.reason
+    assert "srgan weights mirror efficientnet_lite1" in verdict.reason
     assert "held against the floor alone, 26.600 dB PSNR is not more than 1.50 dB below" in (
         verdict.reason
     )

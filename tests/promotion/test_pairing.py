@@ -61,12 +61,18 @@ def test_a_model_trained_on_more_than_pixels_is_not_compared_by_psnr(object_stor
     with pytest.raises(ConfigError, match=r"PSNR alone is not fair .*srgan weights mirror"):
         find_pairings(object_store, A, B)
     distance = {"squeezenet_distance": dict.fromkeys(FIGURES, 1.0)}
-    taught = {"squeezenet_distance": ["champion"]}
-    judged = report(FIGURES, distance, beyond_pixels=["model"], trained_on_judge=taught)
-    record(object_store, "run-1", "later/report", judged, model="1", champion="2")
-    (pairing,) = find_pairings(object_store, A, B)
-    assert (pairing.decides("psnr"), pairing.decides("squeezenet_distance")) == (False, True)
-    assert pairing.taught("squeezenet_distance") == (False, True)
+    for taught, decides in (([], True), (["champion"], False)):
+        judged = report(
+            FIGURES,
+            distance,
+            beyond_pixels=["model"],
+            trained_on_judge={"squeezenet_distance": taught},
+        )
+        record(object_store, "run-1", "later/report", judged, model="1", champion="2")
+        (pairing,) = find_pairings(object_store, A, B)
+        assert not pairing.decides("psnr")
+        assert pairing.decides("squeezenet_distance") == decides
+        assert pairing.taught("squeezenet_distance") == (False, not decides)
 
 
 def test_figures_on_different_images_are_not_compared(object_store: S3Store) -> None:

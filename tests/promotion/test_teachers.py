@@ -107,7 +107,7 @@ def test_an_unfair_comparison_by_psnr_is_refused_with_the_command() -> None:
     with pytest.raises(ConfigError, match="version 2 and version 1 cannot be compared") as caught:
         refuse_without_judge({"version 2": True, "version 1": False}, {})
     assert "here version 2" in str(caught.value)
-    assert "`srgan weights mirror squeezenet1_1 --from FILE`" in str(caught.value)
+    assert "`srgan weights mirror efficientnet_lite1`" in str(caught.value)
 
 
 def test_a_comparison_is_allowed_with_a_judge_or_between_models_trained_on_pixels() -> None:

@@ -32,6 +32,7 @@ class Roughness:
     """A distance that needs no weights: how much the contrast of neighbours differs."""
 
     name = "squeezenet_distance"
+    min_side = 1
 
     def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float:
         rough = [float(np.abs(np.diff(each.astype(float), axis=1)).mean()) for each in (hr, sr)]

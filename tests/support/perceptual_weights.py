@@ -10,18 +10,33 @@ from torch import Tensor
 from srgan.config.networks import FEATURE_LAYERS, FeatureNetwork
 from srgan.models.features import FeatureExtractor
 
+CALIBRATED_CHANNELS: dict[FeatureNetwork, tuple[int, ...]] = {
+    "vgg16_st": (64, 128, 256, 512, 512),
+    "alexnet_st": (64, 192, 384, 256, 256),
+}
+"""Channels of the layers that ST-LPIPS weights."""
+
 
 @cache
 def drawn_state(network: FeatureNetwork) -> dict[str, Tensor]:
-    """Tensors under torchvision's names that keep the size of what passes through."""
+    """Tensors under their published names that keep the size of what passes through."""
     random = torch.Generator().manual_seed(1)
     with torch.device("meta"):
-        expected = FeatureExtractor(network, FEATURE_LAYERS[network]).state_dict()
-    return {
+        expected = FeatureExtractor(network, FEATURE_LAYERS[network]).backbone.state_dict()
+    state = {
         name: torch.randn(tensor.shape, generator=random)
         * ((2 / tensor[0].numel()) ** 0.5 if tensor.ndim == 4 else 0.1)
         for name, tensor in expected.items()
     }
+    for name in state:
+        if name.endswith(("running_var", "scale", "filt")):  # what divides or averages
+            state[name] = state[name].abs() + 0.5
+            state[name] /= state[name].mean()
+        if "_bn" in name and name.endswith("weight"):
+            state[name] += 1
+    for index, channels in enumerate(CALIBRATED_CHANNELS.get(network, ())):
+        state[f"lin{index}.model.1.weight"] = torch.rand(1, channels, 1, 1, generator=random)
+    return state
 
 
 @cache

