@@ -141,7 +141,7 @@ class BlendSource(Ref):
 
 
 class Blend(Ref):
-    """What a blended generator was made of: (1 − alpha) · first + alpha · second."""
+    """Sources of a blended generator: (1 − alpha) · first + alpha · second."""
 
     alpha: float
     first: BlendSource
@@ -153,7 +153,7 @@ class Blend(Ref):
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """Training stages behind both; a source that is not known has a name of its own here."""
+        """Training stages behind both; a source that is not known has its own name here."""
         known = (each.runs or (f"unknown-{each.weights[:16]}",) for each in self.sources)
         return tuple(run for runs in known for run in runs)
 

@@ -9,6 +9,7 @@ from srgan.measure.evaluation import BICUBIC, Figures, means
 from srgan.models.base import Generator
 from srgan.models.blending import blend
 
+_TILE = 192
 CURVE = tuple(tenths / 10 for tenths in range(11))
 """Values of alpha from the first generator to the second."""
 
@@ -33,7 +34,10 @@ def measure_blends(
     """Measure the blend of each alpha, computed in fp32; all are in memory at the same time."""
     scale = first.scale
     names = {alpha: f"{alpha:g}" for alpha in alphas}
-    methods = {name: Engine(blend(first, second, alpha)).upscale for alpha, name in names.items()}
+    methods = {
+        name: Engine(blend(first, second, alpha), tile=_TILE).upscale
+        for alpha, name in names.items()
+    }
     images = compare(
         originals, with_bicubic(methods, scale), scale=scale, progress=progress, distances=distances
     )

@@ -36,7 +36,7 @@ class Generator(nn.Module, ABC):
     origin: str | None = None
     """Where `srgan.load` found the network: a file or an address."""
     blend: Blend | None = None
-    """What it was blended of; saved with the weights."""
+    """Sources of a blended network; saved with the weights."""
 
     def __repr__(self) -> str:
         """Say what a person asks of a network; its layers are in `named_modules()`."""

@@ -98,7 +98,7 @@ class ImportLineage:
     weights_digest: str
     """SHA-256 of the converted weights."""
     blend: Blend | None = None
-    """What the weights were blended of."""
+    """Sources of blended weights."""
 
     @property
     def run(self) -> str:

@@ -119,7 +119,7 @@ class VersionRecord:
 
     @property
     def blend(self) -> Blend | None:
-        """What it was blended of."""
+        """Sources of a blend; None for others."""
         return self._read("blend", _BLEND)
 
     @property

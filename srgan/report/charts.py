@@ -19,7 +19,7 @@ _STYLE = (
     ".grid{stroke:#dfe3e9}.axis{stroke:#5b6472}.line{fill:none;stroke:#2a6fdb;stroke-width:1.8}"
     ".dot{fill:#2a6fdb}"
 )
-"""Colours of a file of its own; within a page they are the page's."""
+"""Colours of a separate file; within a page they are the page's."""
 REFERENCE = "bicubic"
 """Name of the curve that the others have to beat; it is drawn dashed."""
 
@@ -151,7 +151,7 @@ def interval_bar(low: float, mean: float, high: float) -> Markup:
 
 
 def drawing(title: str, charts: Sequence[Markup]) -> str:
-    """Put charts below each other in an SVG file of its own, with a title and its own colours."""
+    """Put charts below each other in a separate SVG file, with a title and colours."""
     step = _HEIGHT + 10 + _GAP
     height = _TITLE + step * len(charts)
     body = "".join(

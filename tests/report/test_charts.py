@@ -89,7 +89,7 @@ def test_names_of_a_curve_that_would_lie_on_each_other_are_left_out_but_the_last
     assert len(elements(plane_curve({"0": (1.0, 1.0)}, x_label="x", y_label="y"), "text", "name"))
 
 
-def test_a_drawing_is_a_file_of_its_own_with_its_charts_below_each_other() -> None:
+def test_a_drawing_is_a_separate_file_with_its_charts_below_each_other() -> None:
     chart = plane_curve({"0": (1.0, 2.0), "1": (2.0, 1.0)}, x_label="x", y_label="y")
     root = ElementTree.fromstring(drawing("a <b>", [chart, chart]))
     assert root.tag == "{http://www.w3.org/2000/svg}svg"

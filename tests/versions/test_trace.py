@@ -16,8 +16,8 @@ from srgan.errors import ConfigError, DataError, RegistryError, StorageError
 from srgan.images import decode
 from srgan.inference.engine import Engine
 from srgan.jobs.upscale import UpscaleSpec
-from srgan.models.build import build_generator
 from srgan.models.blending import blend
+from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.promotion.lineage import ImportLineage, Lineage
 from srgan.recipes import tiny
