@@ -25,8 +25,8 @@ def demo() -> Recipe:
     generator = GeneratorConfig(kind="bicubic_resnet", scale=4, num_blocks=8, num_channels=48)
     return Recipe(
         name="demo",
-        # Holds out 6 of the 17 shipped photos, the fewest by which the gate decides. 9,600 patches do
-        # not use up the places in crops of 128, and validation stays short.
+        # Holds out 6 of the 17 shipped photos, the fewest by which the gate decides. 9,600 patches
+        # do not use up the places in crops of 128, and validation stays short.
         data=DataConfig(scale=4, crop_size=128, eval_share=0.4),
         pretrain=PretrainConfig(
             generator=generator,

@@ -131,6 +131,38 @@ class EvaluationRef(Ref):
     """MLflow run that holds the picture and the report."""
 
 
+class BlendSource(Ref):
+    """One of the two generators of a blend."""
+
+    model: str
+    """Address of its version, or the name of its file without the folder."""
+    weights: str
+    """SHA-256 of its weights as a file of ours."""
+    runs: tuple[str, ...] = ()
+    """Training stages behind it; empty if it is not known as a version of the registry."""
+
+
+class Blend(Ref):
+    """Sources of a blended generator: (1 − alpha) · first + alpha · second."""
+
+    alpha: float
+    first: BlendSource
+    second: BlendSource
+
+    @property
+    def sources(self) -> tuple[BlendSource, BlendSource]:
+        return self.first, self.second
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Training stages behind both; a source that is not known has its own name here."""
+        known = (each.runs or (f"unknown-{each.weights[:16]}",) for each in self.sources)
+        return tuple(run for runs in known for run in runs)
+
+    def __str__(self) -> str:
+        return f"{1 - self.alpha:g} · {self.first.model} + {self.alpha:g} · {self.second.model}"
+
+
 class ModelRef(Ref):
     """One version of a registered model."""
 
@@ -140,7 +172,15 @@ class ModelRef(Ref):
     weights_digest: str
     pretrained_run: str | None = None
     """Training stage that `run` started from."""
+    blended_runs: tuple[str, ...] = ()
+    """Training stages behind both generators that it was blended of; `Blend.runs`."""
     metrics: dict[str, dict[str, float]] = {}
+
+    @property
+    def training_runs(self) -> tuple[str, ...]:
+        """Training stages that tell what the weights learned from."""
+        stages = (self.run, self.pretrained_run)
+        return self.blended_runs or tuple(run for run in stages if run)
 
     @property
     def uri(self) -> str:

@@ -74,7 +74,7 @@ def find_sets(
         by_key |= {ref.key: ref for ref in origins}
         if gone:
             get_run_logger().warning(
-                "%s was fine-tuned from %s, which is gone from the registry: whether the "
+                "%s was made from %s, which is gone from the registry: whether the "
                 "evaluation sets show what that one was trained on cannot be checked",
                 *(model.uri, gone),
             )

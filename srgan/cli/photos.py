@@ -203,7 +203,7 @@ def evaluate(
     """Measure PSNR and SSIM on luma of each result against its original, and the means."""
     from srgan.measure.folders import compare_folders, quality_table
 
-    distances = _open_distances(distance or [], lpips=lpips)
+    distances = named_distances(distance or [], lpips=lpips)
     with ProgressBar("measuring") as progress:
         quality = compare_folders(hr, sr, scale=scale, distances=distances, progress=progress)
     print_json(quality) if as_json else typer.echo(quality_table(quality))
@@ -217,7 +217,8 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _open_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
+def named_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
+    """Open the judges that `--distance` and `--lpips` name."""
     from srgan.config.networks import DISTANCES, NIQE
     from srgan.measure.niqe import Naturalness
     from srgan.measure.perceptual import open_distances

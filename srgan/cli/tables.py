@@ -20,6 +20,7 @@ from srgan.services.mlflow_models import CHALLENGER, CHAMPION
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from srgan.measure.blends import Curve
     from srgan.measure.intervals import Interval
     from srgan.promotion.opinions import Opinion
     from srgan.promotion.pairing import Pairing
@@ -160,10 +161,21 @@ def _lineage(version: "VersionRecord") -> dict[str, str | None]:
         "release": version.release_version,
         "imported from": version.source_file,
         "format": version.source_format,
+        "blended of": str(version.blend) if version.blend else None,
         "weights": version.weights_digest,
         "decision": version.decision,
         "rollback": version.rollback,
     }
+
+
+def blends_table(curve: "Curve", title: str) -> "Table":
+    """Show mean figures of blends by their alpha, below those of bicubic."""
+    rows = {"bicubic": curve.bicubic, **{f"{a:g}": each for a, each in curve.blends.items()}}
+    figures = in_order(curve.bicubic.flat)
+    table = _table("alpha", *map(figure_head, figures), title=title)
+    for name, found in rows.items():
+        table.add_row(name, *(figure_text(each, found.flat[each]) for each in figures))
+    return table
 
 
 def figures_table(

@@ -18,10 +18,10 @@ _SUFFIXES = (".onnx", ".safetensors")
 """Kinds of files that `export` writes."""
 
 
-def check_target(target: Path) -> None:
+def check_target(target: Path, option: str = "--to") -> None:
     """Raise `ConfigError` if the file exists (it is never overwritten) or its folder does not."""
     if target.exists():
-        raise ConfigError(f"{target} exists; choose another one with --to")
+        raise ConfigError(f"{target} exists; choose another one with {option}")
     if not target.parent.is_dir():
         raise ConfigError(f"the folder {target.parent} does not exist; make it first")
 
@@ -101,6 +101,7 @@ def _register(model: str, name: str, imported: "Imported", weights: bytes) -> No
         source_sha256=imported.sha256,
         source_format=imported.format,
         weights_digest=hashlib.sha256(weights).hexdigest(),
+        blend=imported.generator.blend,
     )
     version = Registrar(Settings()).register_import(model, weights, lineage)
     typer.echo(f"{version.uri}, {lineage.run}; no alias points to it")

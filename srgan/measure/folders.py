@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_serializer
 
+from srgan.config.networks import MIN_SIDE
 from srgan.errors import DataError, ImageError, first_few
 from srgan.images.entries import Entries, stem_of
-from srgan.images.files import by_stem, look_in, read_photo
+from srgan.images.files import by_stem, find_photos, look_in, read_photo
 from srgan.images.photo import luma
 from srgan.measure.comparison import Distance
 from srgan.measure.evaluation import Figures, mean_figures
@@ -46,6 +47,41 @@ class FolderQuality(Ref):
         images = {stem: figures.flat for stem, figures in self.images.items()}
         more = {"identical": self.identical, "failed": self.failed}
         return {"mean": self.mean.flat, "images": images, **{k: v for k, v in more.items() if v}}
+
+
+class FolderOriginals:
+    """Photos of a folder as originals of one scale: uint8 (h, w, 3) or (h, w), by their stems.
+
+    Sides are cut to multiples of the scale at the right and the bottom, as benchmarks do. One photo
+    at a time is in memory. `DataError` if the folder holds no photos, and for one that cannot be
+    read or is too small to measure.
+    """
+
+    def __init__(self, folder: Path, scale: int) -> None:
+        self._photos = find_photos(folder)
+        self._scale = scale
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._photos)
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+    def __getitem__(self, index: int) -> Pixels:
+        path = list(self._photos.values())[index]
+        try:
+            pixels = read_photo(path).pixels
+        except ImageError as error:
+            raise DataError(f"{path}: {error}") from error
+        height, width = pixels.shape[:2]
+        least = MIN_SIDE + 2 * self._scale  # the border is not measured
+        if min(height, width) < least:
+            raise DataError(
+                f"{path} has {width}×{height} pixels; at scale {self._scale} both sides need at "
+                f"least {least}"
+            )
+        return pixels[: height - height % self._scale, : width - width % self._scale]
 
 
 def compare_folders(

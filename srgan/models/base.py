@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.config import GeneratorConfig
+from srgan.refs import Blend
 
 _ROUNDING = 1e-2
 """Tolerance beyond [0, 1] for the rounding of bf16 and of resampling that does not clamp."""
@@ -34,6 +35,8 @@ class Generator(nn.Module, ABC):
     operations were tried with it."""
     origin: str | None = None
     """Where `srgan.load` found the network: a file or an address."""
+    blend: Blend | None = None
+    """Sources of a blended network; saved with the weights."""
 
     def __repr__(self) -> str:
         """Say what a person asks of a network; its layers are in `named_modules()`."""

@@ -15,19 +15,25 @@ from srgan.errors import CheckpointError, explain, first_few
 from srgan.models.adopted import KIND, adopt
 from srgan.models.base import Generator
 from srgan.models.build import build_empty_generator
+from srgan.refs import Blend
 
 FORMAT = "srgan-generator-1"
 _ALIGNMENT = 8
 
 
 def dump_generator(generator: Generator) -> bytes:
-    """Write weights, batch statistics and config; equal networks always give equal bytes."""
+    """Write weights, batch statistics, config, and what the generator was blended of, if it was.
+
+    Equal networks always give equal bytes.
+    """
     if generator.config is None:
         raise ValueError(f"{type(generator).__name__} has no weights to save")
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()
     }
     metadata = {"config": generator.config.model_dump_json(), "format": FORMAT}
+    if generator.blend is not None:
+        metadata["blend"] = generator.blend.model_dump_json()
     return _canonical(save(tensors, metadata))
 
 
@@ -44,12 +50,15 @@ def load_generator(data: bytes) -> Generator:
     config = _read_config(metadata)
     if config.kind == KIND:
         check_finite(tensors)
-        return adopt(tensors)
+        adopted = adopt(tensors)
+        adopted.blend = _read_blend(metadata)
+        return adopted
     _check_claims(config, tensors)
     # Without memory or random numbers: loading must not change the seed of a training run.
     generator = build_empty_generator(config)
     check_weights(tensors, generator.state_dict(), config)
     generator.load_state_dict(tensors, assign=True)
+    generator.blend = _read_blend(metadata)
     return generator.eval()
 
 
@@ -73,6 +82,17 @@ def _read_config(metadata: dict[str, str]) -> GeneratorConfig:
     except ValidationError as error:
         raise CheckpointError(
             f"the generator config in the file is not valid: {explain(error)}"
+        ) from error
+
+
+def _read_blend(metadata: dict[str, str]) -> Blend | None:
+    if "blend" not in metadata:
+        return None
+    try:
+        return Blend.model_validate_json(metadata["blend"])
+    except ValidationError as error:
+        raise CheckpointError(
+            f"what the file says it was blended of is not valid: {explain(error)}"
         ) from error
 
 

@@ -10,6 +10,7 @@ from srgan.errors import ConfigError
 from srgan.keys import registration_key
 from srgan.promotion.record import References, as_tags
 from srgan.refs import (
+    Blend,
     CheckpointRef,
     DatasetRef,
     EvaluationRef,
@@ -80,7 +81,7 @@ class Lineage(Ref):
         stages = [stage for stage in (self.checkpoint, self.pretrained) if stage]
         runs = [self.evaluation.run, *(stage.run for stage in stages)]
         if self.start:
-            runs += filter(None, [self.start.run, self.start.pretrained_run])
+            runs += [self.start.run, *self.start.training_runs]
         versions = [self.dataset.version, self.evaluation.dataset_version]
         versions += [stage.dataset_version for stage in stages]
         return References(frozenset(runs), frozenset(versions))
@@ -96,6 +97,8 @@ class ImportLineage:
     source_format: str
     weights_digest: str
     """SHA-256 of the converted weights."""
+    blend: Blend | None = None
+    """Sources of blended weights."""
 
     @property
     def run(self) -> str:
@@ -111,6 +114,7 @@ class ImportLineage:
             source_file=self.source_file,
             source_sha256=self.source_sha256,
             source_format=self.source_format,
+            blend=self.blend,
             numerics_version=numerics_version(),
             release_version=release_version(),
         )

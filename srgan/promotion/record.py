@@ -15,13 +15,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from srgan.config import GateConfig
 from srgan.errors import RegistryError, explain
 from srgan.keys import RUNS
-from srgan.refs import CheckpointRef, DatasetRef, ModelRef, SetResult
+from srgan.refs import Blend, CheckpointRef, DatasetRef, ModelRef, SetResult
 
 TAG_PREFIX = "srgan."
 """Prefix of all our tags in MLflow; tag names in this file are without it."""
 
 T = TypeVar("T")
 
+_BLEND = TypeAdapter(Blend)
 _DATASET = TypeAdapter(DatasetRef)
 _CHECKPOINT = TypeAdapter(CheckpointRef)
 _GATE = TypeAdapter(GateConfig)
@@ -77,6 +78,7 @@ class VersionRecord:
             run=self.run,
             weights_digest=self.weights_digest,
             pretrained_run=self.pretrained_run,
+            blended_runs=self.blend.runs if self.blend else (),
             metrics=self.metrics,
         )
 
@@ -114,6 +116,18 @@ class VersionRecord:
     def source_format(self) -> str | None:
         """Format of the imported file."""
         return self.tags.get("source_format")
+
+    @property
+    def blend(self) -> Blend | None:
+        """Sources of a blend; None for others."""
+        return self._read("blend", _BLEND)
+
+    @property
+    def made_from(self) -> tuple[str, ...]:
+        """Addresses of the registered versions that its weights came from, by training or blend."""
+        blended = self.blend.sources if self.blend else ()
+        starts = () if self.start in (None, "scratch") else (self.start,)
+        return (*starts, *(source.model for source in blended if source.runs))
 
     @property
     def dataset(self) -> DatasetRef | None:
@@ -222,6 +236,7 @@ class VersionRecord:
             datasets.append(self.pretrained.dataset_version)
         if self.dataset:
             datasets.append(self.dataset.version)
+        runs += self.blend.runs if self.blend else ()
         runs += map(_run_of, [self.evaluation, *(each.key for each in self.sets.values())])
         return References(frozenset(filter(None, runs)), frozenset(filter(None, datasets)))
 

@@ -39,13 +39,13 @@ def trainings(
 def training_of(store: ObjectStore, ref: CheckpointRef | ModelRef) -> Training:
     """Find what the stages of a checkpoint or model version were trained on.
 
-    The training of imported weights is unknown. They count as trained beyond pixels, because a
+    A blend was trained on whatever its two generators were. The training of imported weights is
+    unknown. They count as trained beyond pixels, because a
     perceptual distance is fair to any model and PSNR is not.
     """
     if isinstance(ref, CheckpointRef):
         return _history(store, read_manifest(store, ref.key))
-    runs = [run for run in (ref.run, ref.pretrained_run) if run]
-    return _together([_finished_stage(store, run) for run in runs])
+    return _together([_finished_stage(store, run) for run in ref.training_runs])
 
 
 def training_of_recipe(recipe: Recipe) -> Training:

@@ -11,6 +11,15 @@ _WIDTH, _HEIGHT = 360, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 20, 12, 34
 _TICKS = 4
 _MAX_POINTS = 300
+_ASIDE, _NAME_ROOM = 15, 15
+"""Pixels from a dot of a curve to its name, and from name to name."""
+_TITLE, _GAP = 26, 14
+_STYLE = (
+    "text{fill:#5b6472;font:11px system-ui,sans-serif}.name{fill:#1a1f27;font-weight:600}"
+    ".grid{stroke:#dfe3e9}.axis{stroke:#5b6472}.line{fill:none;stroke:#2a6fdb;stroke-width:1.8}"
+    ".dot{fill:#2a6fdb}"
+)
+"""Colours of a separate file; within a page they are the page's."""
 REFERENCE = "bicubic"
 """Name of the curve that the others have to beat; it is drawn dashed."""
 
@@ -73,9 +82,7 @@ def plane(points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: s
 
     To the right and up is better, so the second value, a distance, grows downwards.
     """
-    xs, ys = [x for x, _ in points.values()], [y for _, y in points.values()]
-    x = _Axis(*_widened(min(xs), max(xs), False, 0.15), _LEFT, _WIDTH - _RIGHT)
-    y = _Axis(*_widened(min(ys), max(ys), False, 0.15), _TOP, _HEIGHT - _BOTTOM)
+    x, y = _plane_axes(points)
     parts = [_grid(x, y, x_label, y_label)]
     for number, (name, (right, down)) in enumerate(points.items()):
         left_half = x.at(right) < _WIDTH / 2
@@ -88,6 +95,49 @@ def plane(points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: s
     return _svg("".join(parts), f"{y_label} against {x_label}: {', '.join(points)}")
 
 
+def plane_curve(points: Mapping[str, tuple[float, float]], *, x_label: str, y_label: str) -> Markup:
+    """Draw steps of one thing in the plane of `plane`: a line with a dot and a name at each.
+
+    The names stand on the right-hand side of the way from the first to the last, which is outside
+    the usual curve. One that would lie on the name before it is left out, never the last.
+    """
+    x, y = _plane_axes(points, 0.2)
+    names = list(points)
+    places = [(x.at(right), y.at(down)) for right, down in points.values()]
+    path = " ".join(f"{right:.1f},{down:.1f}" for right, down in places)
+    parts = [_grid(x, y, x_label, y_label), f'<polyline class="line s0" points="{path}"/>']
+    parts += [_dot(right, down, 0) for right, down in places]
+    free_from: tuple[float, float] | None = None
+    for number in reversed(range(len(places))):
+        at = _beside(places, number)
+        if free_from is None or math.dist(at, free_from) >= _NAME_ROOM:
+            free_from = at
+            parts.append(
+                f'<text class="name" x="{at[0]:.1f}" y="{at[1]:.1f}" dy="4" '
+                f'text-anchor="middle">{escape(names[number])}</text>'
+            )
+    return _svg("".join(parts), f"{y_label} against {x_label}: {', '.join(points)}")
+
+
+def _plane_axes(
+    points: Mapping[str, tuple[float, float]], room: float = 0.15
+) -> tuple[_Axis, _Axis]:
+    xs, ys = [x for x, _ in points.values()], [y for _, y in points.values()]
+    return (
+        _Axis(*_widened(min(xs), max(xs), False, room), _LEFT, _WIDTH - _RIGHT),
+        _Axis(*_widened(min(ys), max(ys), False, room), _TOP, _HEIGHT - _BOTTOM),
+    )
+
+
+def _beside(places: Sequence[tuple[float, float]], number: int) -> tuple[float, float]:
+    """Place of a name to the right of a way, seen along it; up if it does not lead anywhere."""
+    before, after = places[max(number - 1, 0)], places[min(number + 1, len(places) - 1)]
+    along = after[0] - before[0], after[1] - before[1]
+    length = math.hypot(*along)
+    right, down = (-along[1] / length, along[0] / length) if length else (0.0, -1.0)
+    return places[number][0] + _ASIDE * right, places[number][1] + _ASIDE * down
+
+
 def interval_bar(low: float, mean: float, high: float) -> Markup:
     """Draw a difference with its interval, and a line at zero."""
     reach = max(abs(low), abs(high)) or 1.0
@@ -98,6 +148,22 @@ def interval_bar(low: float, mean: float, high: float) -> Markup:
         '<line class="span" x1="{:.1f}" x2="{:.1f}" y1="8" y2="8"/>'
         '<circle class="mean" cx="{:.1f}" cy="8" r="3.5"/></svg>'
     ).format(at(low), at(high), at(mean))
+
+
+def drawing(title: str, charts: Sequence[Markup]) -> str:
+    """Put charts below each other in a separate SVG file, with a title and colours."""
+    step = _HEIGHT + 10 + _GAP
+    height = _TITLE + step * len(charts)
+    body = "".join(
+        f'<svg y="{_TITLE + number * step}" width="{_WIDTH}" height="{_HEIGHT + 10}">{chart}</svg>'
+        for number, chart in enumerate(charts)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * _WIDTH}" height="{2 * height}" '
+        f'viewBox="0 0 {_WIDTH} {height}"><style>{_STYLE}</style>'
+        f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>'
+        f'<text x="8" y="16">{escape(title)}</text>{body}</svg>'
+    )
 
 
 def _thinned(points: Sequence[tuple[float, float]], log: bool) -> Sequence[tuple[float, float]]:

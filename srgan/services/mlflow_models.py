@@ -27,6 +27,7 @@ CHALLENGER = "challenger"
 
 _RUN_TAG = f"{TAG_PREFIX}run"
 """Tag of every version that this project registered."""
+_WEIGHTS_TAG = f"{TAG_PREFIX}weights"
 _NAME = r"[a-z0-9][a-z0-9_.-]{0,62}"
 _ADDRESS = re.compile(rf"(?:models:/)?({_NAME})(?:@([A-Za-z][\w-]*)|/([1-9]\d*))?")
 
@@ -122,6 +123,12 @@ class Registry:
                 self._client.delete_model_version(name, extra.version)
         return _record(found[0]).ref if found else None
 
+    def of_weights(self, digest: str) -> ModelRef | None:
+        """Return the oldest version, of any model, with these weights; None if there is none."""
+        found = self._search(f"tags.`{_WEIGHTS_TAG}`='{digest}'")
+        first = min(found, key=lambda entry: entry.creation_timestamp, default=None)
+        return _record(first).ref if first else None
+
     def record(self, ref: ModelRef) -> VersionRecord:
         """Return everything that is recorded with a version, and its aliases."""
         entry = self._client.get_model_version(ref.name, str(ref.version))
@@ -142,23 +149,26 @@ class Registry:
         return record.dataset
 
     def datasets_of(self, ref: ModelRef) -> tuple[list[DatasetRef], str | None]:
-        """Return the dataset versions of a version and of those that it was fine-tuned from.
+        """Return the dataset versions of a version and of those that it was made from.
 
-        Imported versions have none. If an earlier version was deleted, nothing behind it is known:
-        its address is the second value.
+        It was fine-tuned from one, or blended of two. Imported versions have none. If an earlier
+        version was deleted, nothing behind it is known: its address is the second value.
         """
         found: list[DatasetRef] = []
-        version: ModelRef | None = ref
-        while version is not None:
-            record = self.record(version)
+        gone: str | None = None
+        waiting = [ref]
+        while waiting:
+            record = self.record(waiting.pop())
             if record.dataset is not None:
                 found.append(record.dataset)
-            start = record.start or "scratch"
-            name, _, number = parse_address(start)
-            version = self.version(name, number) if number else None
-            if number and version is None:
-                return found, start
-        return found, None
+            for address in record.made_from:
+                name, _, number = parse_address(address)
+                version = self.version(name, number) if number else None
+                if version is None:
+                    gone = address
+                else:
+                    waiting.append(version)
+        return found, gone
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version; the last writer wins, so the promotion log decides."""

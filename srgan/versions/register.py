@@ -1,13 +1,14 @@
 """Register new model versions: models trained here, with their lineage, and imported ones."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from srgan.measure.evaluation import PICTURE
 from srgan.measure.figures import means_table, trained_on_judge_note
 from srgan.promotion.lineage import ImportLineage, Lineage
 from srgan.promotion.record import TAG_PREFIX
-from srgan.refs import ModelRef
+from srgan.refs import BlendSource, ModelRef
 from srgan.services.mlflow_models import CHALLENGER, Registry, check_name
 from srgan.services.mlflow_runs import (
     PRESENT,
@@ -50,11 +51,12 @@ class Registrar(Registry):
         """Make a version of `name`, or return the one that the same file made before.
 
         No alias moves: ``challenger`` is the newest version that was trained here. An imported
-        version is used and promoted by its number.
+        version is used and promoted by its number. A blend knows those of its two sources that are
+        registered, under any name: their weights tell.
         """
         check_name(name)
         found = self.of_run(name, lineage.run)
-        return found or self._create_import(name, weights, lineage)
+        return found or self._create_import(name, weights, self._with_known_sources(lineage))
 
     def _create(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
         checkpoint = lineage.checkpoint
@@ -67,11 +69,26 @@ class Registrar(Registry):
         )
         return self._publish(name, weights, run_id, lineage.tags, self._describe(lineage))
 
+    def _with_known_sources(self, lineage: ImportLineage) -> ImportLineage:
+        if lineage.blend is None:
+            return lineage
+        first, second = map(self._known, lineage.blend.sources)
+        blend = lineage.blend.model_copy(update={"first": first, "second": second})
+        return replace(lineage, blend=blend)
+
+    def _known(self, source: BlendSource) -> BlendSource:
+        # What the file itself says about runs does not count.
+        found = self.of_weights(source.weights)
+        known = {"model": found.uri, "runs": found.training_runs} if found else {"runs": ()}
+        return source.model_copy(update=known)
+
     def _create_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
         text = (
             f"Imported from `{lineage.source_file}` ({lineage.source_format}, SHA-256 "
             f"`{lineage.source_sha256[:16]}…`). Neither trained nor measured here."
         )
+        if lineage.blend:
+            text += f" Blended: {lineage.blend}."
         # One run per model name: two names must not overwrite each other's artifacts.
         with tracked_run(
             self._settings,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -18,7 +19,7 @@ from srgan.keys import (
     spec_key,
 )
 from srgan.measure.figures import TITLES, figure_name, figure_text, in_order
-from srgan.refs import DatasetRef, ModelRef
+from srgan.refs import BlendSource, DatasetRef, ModelRef
 from srgan.report.chain import Node
 from srgan.services.mlflow_models import Registry, parse_address
 from srgan.services.mlflow_runs import find_run, model_url, run_url
@@ -163,13 +164,26 @@ def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -
         "evaluation": _uri(settings, record.evaluation),
         "report": record.report,
         "imported": record.source_file,
+        "blended": str(record.blend or ""),
         "page": model_url(settings, version.name, version.version),
     }
     stages = [run for run in (version.run, version.pretrained_run) if run]
     origins = [] if record.is_imported else [_stages(settings, stages)]
     if record.dataset is not None:
         origins.append(_dataset(settings, record.dataset))
+    if record.blend is not None:
+        origins += [_source(settings, source) for source in record.blend.sources]
     return Node("model version", version.uri, _filled(facts), (*origins, *uses))
+
+
+def _source(settings: Settings, source: BlendSource) -> Node:
+    """Return the chain of one of the two generators of a blend, as far as it is known."""
+    name, _, number = parse_address(source.model) if source.runs else ("", None, None)
+    version = Registry(settings).version(name, number) if number else None
+    if version is None:
+        facts = {"weights": source.weights, "runs": ", ".join(source.runs)}
+        return Node("blended from", source.model, _filled(facts))
+    return replace(_version(settings, version, uses=()), kind="blended from version")
 
 
 def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -> Node:

@@ -1,5 +1,6 @@
 """The record of a version: values written as tags are read back."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from srgan.config import GateConfig
 from srgan.errors import RegistryError
 from srgan.promotion.record import References, VersionRecord, as_tags
-from srgan.refs import ModelRef, SetResult
+from srgan.refs import Blend, BlendSource, ModelRef, SetResult
 from tests.support.versions import DATASET, METRICS, import_lineage, lineage
 
 # Tags as registries have held them since the first release; the JSON is MLflow's, not ours.
@@ -55,6 +56,17 @@ def test_tags_of_an_import_are_read_back() -> None:
     assert read.is_imported
     assert (read.source_file, read.metrics, read.dataset) == ("MSRResNet_x2.pth", {}, None)
     assert read.references == References(frozenset({read.run}))
+
+
+def test_a_blend_has_the_runs_of_its_sources_and_keeps_them_from_clean_up() -> None:
+    known = BlendSource(model="models:/srgan/3", weights="a" * 64, runs=("gan-1", "pretrain-1"))
+    unknown = BlendSource(model="start.pth", weights="b" * 64)
+    blend = Blend(alpha=0.8, first=unknown, second=known)
+    found = record(**replace(import_lineage(), blend=blend).tags)
+    assert found.blend == blend
+    assert found.ref.training_runs == (f"unknown-{'b' * 16}", "gan-1", "pretrain-1")
+    assert {"gan-1", "pretrain-1"} <= found.references.runs
+    assert found.made_from == ("models:/srgan/3",)
 
 
 def test_tags_of_older_releases_are_read() -> None:

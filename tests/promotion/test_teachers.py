@@ -66,6 +66,19 @@ def test_the_training_of_a_contestant_is_found_by_checkpoint_and_by_version(
     }
 
 
+def test_a_blend_was_taught_by_whatever_taught_either_generator(object_store: S3Store) -> None:
+    save(object_store, "pixels", pretrain())
+    save(object_store, "features", pretrain(patch_size=32, loss=FEATURES))
+
+    def blended(*runs: str) -> ModelRef:
+        return registered("import-1").model_copy(update={"blended_runs": runs})
+
+    assert training_of(object_store, blended("pixels", "pixels")) == Training(beyond_pixels=False)
+    assert training_of(object_store, blended("pixels", "features")) == LEARNED
+    unknown = training_of(object_store, blended("pixels", "unknown-1"))
+    assert unknown == training_of(object_store, registered("import-1"))
+
+
 def test_a_gan_is_trained_beyond_pixels_whatever_its_content_loss(object_store: S3Store) -> None:
     gan = save(object_store, "gan", adversarial())
     assert training_of(object_store, gan) == Training(beyond_pixels=True)

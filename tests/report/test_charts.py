@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from markupsafe import Markup
 
-from srgan.report.charts import interval_bar, line_chart, plane
+from srgan.report.charts import drawing, interval_bar, line_chart, plane, plane_curve
 
 
 def elements(svg: Markup, tag: str, kind: str) -> list[ElementTree.Element]:
@@ -65,11 +65,45 @@ def test_the_better_model_lies_to_the_right_and_above() -> None:
     assert float(good.get("cy", 0)) < float(bad.get("cy", 0))
 
 
+def test_a_curve_has_a_dot_for_each_step_and_names_beside_it() -> None:
+    steps = {f"{n}": (30.0 - n**2 / 50, 1.0 - n / 20) for n in range(6)}
+    svg = plane_curve(steps, x_label="x", y_label="y")
+    (line,) = elements(svg, "polyline", "line")
+    dots = [(float(e.get("cx", 0)), float(e.get("cy", 0))) for e in elements(svg, "circle", "dot")]
+    assert dots == points(line)
+    names = {
+        e.text: (float(e.get("x", 0)), float(e.get("y", 0))) for e in elements(svg, "text", "name")
+    }
+    assert list(names) == ["5", "4", "3", "2", "1", "0"]
+    for number, dot in enumerate(dots):
+        assert math.dist(names[f"{number}"], dot) == pytest.approx(15, abs=0.2)
+        assert names[f"{number}"][0] > dot[0] or names[f"{number}"][1] < dot[1], "outside the curve"
+
+
+def test_names_of_a_curve_that_would_lie_on_each_other_are_left_out_but_the_last() -> None:
+    crowded = {f"{n}": (30.0 - n / 100, 1.0) for n in range(100)}
+    svg = plane_curve(crowded, x_label="x", y_label="y")
+    names = elements(svg, "text", "name")
+    assert names[0].text == "99"
+    assert 5 < len(names) < 20
+    assert len(elements(plane_curve({"0": (1.0, 1.0)}, x_label="x", y_label="y"), "text", "name"))
+
+
+def test_a_drawing_is_a_separate_file_with_its_charts_below_each_other() -> None:
+    chart = plane_curve({"0": (1.0, 2.0), "1": (2.0, 1.0)}, x_label="x", y_label="y")
+    root = ElementTree.fromstring(drawing("a <b>", [chart, chart]))
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    tops = [float(each.get("y", 0)) for each in root if each.tag.endswith("}svg")]
+    assert (len(tops), tops[1] - tops[0] >= 230) == (2, True)
+
+
 def test_words_are_escaped() -> None:
     name = "<script>&"
     for svg in (
         line_chart({name: [(0, 1.0), (1, 2.0)]}, label=name),
         plane({name: (1.0, 2.0)}, x_label=name, y_label=name),
+        plane_curve({name: (1.0, 2.0)}, x_label=name, y_label=name),
+        drawing(name, []),
     ):
         assert "<script>" not in svg
         ElementTree.fromstring(svg)

@@ -1,10 +1,13 @@
 """New model versions on a real MLflow server: one per run, one per file."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
 from srgan.errors import ConfigError
+from srgan.models.blending import blend
+from srgan.models.interchange import dump_generator, load_generator
 from srgan.refs import ModelRef
 from srgan.services.mlflow_models import CHALLENGER, CHAMPION, Registry
 from srgan.services.mlflow_runs import mlflow_client
@@ -120,6 +123,31 @@ def test_an_import_moves_no_alias(mlflow_settings: Settings, champion: ModelRef)
     assert imported.version > champion.version
     assert registry.alias("maples-x4", CHALLENGER) == before
     assert registry.alias("maples-x4", CHAMPION) == champion.version
+
+
+def test_a_blend_knows_the_registered_generators_that_it_was_made_of(
+    mlflow_settings: Settings, champion: ModelRef
+) -> None:
+    registry = Registrar(mlflow_settings)
+    start, foreign = load_generator(weights(1)), load_generator(weights(9))
+    foreign.origin = "foreign.pth"
+    blended = blend(start, foreign, 0.25)
+    # A file may claim anything; the registry decides.
+    claim = blended.blend and blended.blend.second.model_copy(update={"runs": ("pretrain-9",)})
+    blended.blend = blended.blend and blended.blend.model_copy(update={"second": claim})
+    data = dump_generator(blended)
+    digest = hashlib.sha256(data).hexdigest()
+    made = replace(import_lineage(data), weights_digest=digest, blend=blended.blend)
+    version = registry.register_import("blended-x4", data, made)
+    found = registry.record(version).blend
+    assert str(found) == f"0.75 · {champion.uri} + 0.25 · foreign.pth"
+    assert version.training_runs[:2] == ("adversarial-1", "pretrain-1")
+    assert version.training_runs[2].startswith("unknown-")
+    assert [each.version for each in registry.datasets_of(version)[0]] == ["v1"]
+    assert load_generator(registry.load_generator_bytes(version)).blend == made.blend
+    again = blend(load_generator(data), foreign, 0.5)
+    assert again.blend is not None
+    assert again.blend.first.weights == digest, "a blend of a blend finds it, too"
 
 
 @pytest.mark.parametrize("name", ["Upper", "a/b", "", "a'b"])

@@ -16,9 +16,10 @@ from srgan.errors import ConfigError, DataError, RegistryError, StorageError
 from srgan.images import decode
 from srgan.inference.engine import Engine
 from srgan.jobs.upscale import UpscaleSpec
+from srgan.models.blending import blend
 from srgan.models.build import build_generator
-from srgan.models.interchange import dump_generator
-from srgan.promotion.lineage import Lineage
+from srgan.models.interchange import dump_generator, load_generator
+from srgan.promotion.lineage import ImportLineage, Lineage
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, to_json
 from srgan.report.chain import Node, as_text
@@ -29,6 +30,8 @@ from srgan.settings import Settings
 from srgan.train.checkpoint import CheckpointWriter, Manifest, read_manifest
 from srgan.versions.register import Registrar
 from srgan.versions.trace import source_keys, trace
+from tests.support.networks import random_generator
+from tests.support.versions import DATASET
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
@@ -192,6 +195,32 @@ def test_every_photo_of_the_training_is_listed_on_request(
     expected = [f"s3://srgan-test/raw/{seed}.png" for seed in range(8)]
     assert source_keys(settings, IMAGE, print) == expected
     assert source_keys(settings, upscaled.uri, print) == expected
+
+
+def test_a_blend_leads_to_both_generators_as_far_as_they_are_known(
+    settings: Settings, object_store: S3Store
+) -> None:
+    version = registered(settings, object_store, DATASET, "sharp")
+    stranger = random_generator(tiny().pretrain.generator, seed=7)
+    stranger.origin = "stranger.pth"
+    blended = blend(stranger, load_generator(dump_generator(GENERATOR)), 0.5)
+    assert blended.blend is not None
+    known = blended.blend.second.model_copy(update={"model": version.uri, "runs": (version.run,)})
+    data = dump_generator(blended)
+    lineage = ImportLineage(
+        source_file="half.safetensors",
+        source_sha256="c" * 64,
+        source_format="srgan-generator-1",
+        weights_digest=hashlib.sha256(data).hexdigest(),
+        blend=blended.blend.model_copy(update={"second": known}),
+    )
+    made = Registrar(settings).register_import("half", data, lineage)
+    chain = trace(settings, made.uri, print)
+    assert chain.facts["blended"].startswith("0.5 · stranger.pth + 0.5 · models:/")
+    first, second = chain.origins
+    assert (first.kind, first.title) == ("blended from", "stranger.pth")
+    assert second.kind == "blended from version"
+    assert by_kind(second)["trained by run"].title == "adversarial-sharp"
 
 
 def test_what_is_gone_is_said_and_the_rest_of_the_chain_stands(
