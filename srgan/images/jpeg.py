@@ -37,6 +37,10 @@ _VIDEOS = (b"ftypmp4", b"ftypisom", b"ftypqt", b"MotionPhoto_Data")
 _COMMENT, _EXIF, _PHOTOSHOP = 0xFE, 0xE1, 0xED
 _START, _LAST, _PIXELS = 0xD8, 0xD9, 0xDA
 _ALONE = (0x01, _START)
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = 0xC2
+_LUMA_AT = 7
+"""Place of the first component's factors in a frame's header."""
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """Begins a segment; within coded pixels there are only zeros and restarts after such a byte."""
 _MOST_PARTS = 64 * 2**20
@@ -92,6 +96,23 @@ def read(data: bytes) -> Carried:
 def is_whole(data: bytes) -> bool:
     """Tell whether the first image has an end; decoders take what follows it for pixels."""
     return any(segment.marker == _LAST for segment in _segments(data))
+
+
+def is_progressive(data: bytes) -> bool:
+    """Tell whether the first image is stored in several passes."""
+    return any(segment.marker == _PROGRESSIVE for segment in _segments(data))
+
+
+def subsampling(data: bytes) -> tuple[int, int]:
+    """Return how many columns and rows share a colour, as the frame's header tells; (1, 1) if not.
+
+    Counts those of the first component, luma, against one of the others.
+    """
+    for segment in _segments(data):
+        if segment.marker in _FRAMES and len(segment.body) > _LUMA_AT:
+            factors = segment.body[_LUMA_AT]
+            return factors >> 4, factors & 15
+    return 1, 1
 
 
 def segments(photo: Photo) -> bytes:
