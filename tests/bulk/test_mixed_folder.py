@@ -47,7 +47,7 @@ def test_a_folder_with_one_of_everything_comes_out_as_the_docs_say(object_store:
     assert counts.num_failed == outcomes.count("failed") == summary.num_keys - counts.num_done
     assert counts.num_passed_over == len(folder) - summary.num_keys
     assert counts.losses == {"further images": 1, "further channels": 1}
-    with pytest.raises(DataError, match="8 of .* images failed .*not_an_image 1"):
+    with pytest.raises(DataError, match=r"8 of .* images failed .*not_an_image 1"):
         check(summary, failure_tolerance=0)
     check(summary, failure_tolerance=0.5)
     names = {fate.result.rpartition(" (")[0] for fate in fates.values() if fate.result}

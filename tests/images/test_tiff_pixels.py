@@ -240,7 +240,7 @@ def test_a_jpeg_in_a_tiff_of_a_kind_that_libtiff_does_not_read_is_unsupported() 
 
 def test_a_jpeg_in_a_tiff_that_ends_too_early_is_corrupt() -> None:
     jpeg = file(picture(16, 32), "jpeg")[:-60]
-    with pytest.raises(ImageError, match="^corrupt: the pixels are damaged, or end too early"):
+    with pytest.raises(ImageError, match=r"^corrupt: .* damaged, or end too early"):
         read(by_hand(jpeg, 32, 16, JPEG_IN_TIFF | {262: 6}))
 
 

@@ -36,7 +36,7 @@ class Fate(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Bytes of one object, and its fate; without one, its name alone says that it is not a photo."""
+    """Bytes of one object, and its fate; None if its name alone says that it is not a photo."""
 
     data: bytes
     fate: Fate | None = None
