@@ -180,7 +180,7 @@ def _numbers(image: ImageFile) -> Iterator[int]:
 
 def _page(image: ImageFile, kind: Format, source: Source) -> Photo:
     raster = READERS[kind].read(image, source)
-    exif, profile = metadata.exif(image, kind, source.data), metadata.icc_profile(image)
+    exif, profile = metadata.exif(image, source.data), metadata.icc_profile(image)
     if isinstance(image, TiffImageFile):
         turn = metadata.tiff_orientation(image)
     else:

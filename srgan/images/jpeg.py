@@ -98,6 +98,12 @@ def is_whole(data: bytes) -> bool:
     return any(segment.marker == _LAST for segment in _segments(data))
 
 
+def exif(data: bytes) -> bytes | None:
+    """Return the EXIF block with its prefix, as far as the first segment goes; None if missing."""
+    bodies = (segment.body for segment in _segments(data) if segment.marker == _EXIF)
+    return next((body for body in bodies if body.startswith(EXIF_PREFIX)), None)
+
+
 def is_progressive(data: bytes) -> bool:
     """Tell whether the first image is stored in several passes."""
     return any(segment.marker == _PROGRESSIVE for segment in _segments(data))
