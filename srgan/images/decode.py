@@ -55,8 +55,7 @@ def decode(data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
 def _salvaged(data: bytes, max_pixels: int) -> Photo | None:
     """Read a JPEG up to where it ends; None if that is before its pixels."""
     try:
-        # At a marker libjpeg ends the picture, and goes on with what it has.
-        photo = _decode(data + jpeg.END, max_pixels, several=True)
+        photo = _decode(jpeg.with_end(data), max_pixels, several=True)
     except ImageError:
         return None
     return replace(photo, lost=("end of the file", *photo.lost))

@@ -11,7 +11,7 @@ from srgan.images.directories import read_block
 from srgan.images.exif_block import EXIF_PREFIX
 from srgan.images.photo import Photo
 
-END = b"\xff\xd9"
+_END = b"\xff\xd9"
 LARGEST_SEGMENT = 65_533
 """Bytes after the length, which has 16 bits and counts itself."""
 _XMP = b"http://ns.adobe.com/xap/1.0/\x00"
@@ -98,6 +98,15 @@ def is_whole(data: bytes) -> bool:
     return any(segment.marker == _LAST for segment in _segments(data))
 
 
+def with_end(data: bytes) -> bytes:
+    """Insert the end that the first image lacks: before a second image, else at the last byte.
+
+    Decoders end the picture there, and go on with what they have.
+    """
+    at = next((segment.end for segment in _segments(data) if segment.marker == _START), len(data))
+    return data[:at] + _END + data[at:]
+
+
 def exif(data: bytes) -> bytes | None:
     """Return the EXIF block with its prefix, as far as the first segment goes; None if missing."""
     bodies = (segment.body for segment in _segments(data) if segment.marker == _EXIF)
@@ -139,7 +148,7 @@ def segments(photo: Photo) -> bytes:
 
 def pixels_at(data: bytes) -> int | None:
     """Offset after the segments of metadata; None if `data` ends before it."""
-    at = len(END)
+    at = len(_END)
     while len(data) >= at + 4:
         if not 0xE0 <= data[at + 1] <= 0xEF and data[at + 1] != _COMMENT:
             return at
@@ -154,14 +163,16 @@ class _Segment(NamedTuple):
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:
-    """Yield the segments up to the end of the first image, that one included if it is there."""
-    at = len(END)
+    """Yield the segments up to the end of the first image, or up to the start of a second one.
+
+    That end or start is the last that is yielded, unless the file ends before.
+    """
+    at = len(_END)
     has_pixels = False
     while (found := _MARKER.search(data, at)) is not None:
         marker, at = data[found.start() + 1], found.end()
-        if marker == _LAST:
-            yield _Segment(marker, b"", at)
         if marker == _LAST or (has_pixels and marker == _START):
+            yield _Segment(marker, b"", at if marker == _LAST else found.start())
             return
         has_pixels = has_pixels or marker == _PIXELS
         if marker not in _ALONE:

@@ -351,3 +351,17 @@ def test_a_cut_jpeg_is_salvaged_when_that_is_wanted(after: bytes) -> None:
         photo = read(cut + after, salvage=True)
         assert photo.lost == ("end of the file",)
         np.testing.assert_array_equal(photo.pixels[:num_rows], read(whole).pixels[:num_rows])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("end", [-2, -40, -1])
+def test_a_cut_jpeg_before_a_second_image_is_salvaged_too(end: int, progressive: bool) -> None:
+    whole = file(picture(160, 224), "jpeg", xmp=XMP, progressive=progressive)
+    second = file(picture(16, 16), "jpeg")
+    with pytest.raises(ImageError, match="truncated"):
+        read(whole[:end] + second)
+    photo = read(whole[:end] + second, salvage=True)
+    assert photo.lost == ("end of the file", "further images")
+    assert photo.xmp is not None
+    assert b"Container:Directory" not in photo.xmp
+    np.testing.assert_array_equal(photo.pixels[:64], read(whole).pixels[:64])
