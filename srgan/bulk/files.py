@@ -131,8 +131,8 @@ class FileUpscaler:
         """Write the result to `target`, or beside it if it cannot be written in its format.
 
         Returns where the result is and what it lost; `share` is told how much of the work is done.
-        `ImageError`, before the network runs, for a photo that cannot be read or written, and for a
-        result that must not be written over.
+        `ImageError` if the photo cannot be read, or its result cannot be written or must not be
+        written over. Most of that is found before the network runs.
         """
         if self.keeps(source, target):
             return FileResult(target, kept=True)

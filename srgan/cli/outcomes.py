@@ -24,7 +24,7 @@ Change = Callable[[Path, Path, Share], "FileResult"]
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why there is no result."""
+    """Reason why a photo has no result."""
 
     reason: str
     """One of those of a bulk run's records, or the name of an error."""

@@ -20,13 +20,6 @@ _SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag for the purpose of a page, and its 
 _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
-DECODING = 3
-"""To be raised when files give other pixels than before, or photos that were refused are read.
-
-Datasets then read all their photos again; those whose pixels are the same keep their crops.
-"""
-
-
 def decode(data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
     """Decode a photo of any format in `READERS` and verify that it is complete.
 

@@ -5,6 +5,7 @@ Damaged metadata is left out; it never makes a photo fail.
 
 import io
 import math
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -45,7 +46,13 @@ _STRUCTURE |= {RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION, 286, 287}
 XMP, IPTC, _PHOTOSHOP = 700, 33723, 34377
 _ELSEWHERE = {XMP, IPTC, _PHOTOSHOP, ICCPROFILE, *geotiff.TAGS}
 _LOST_TAGS = {330: "TIFF SubIFDs", 37724: "Photoshop layers", 50844: "GeoTIFF tags"}
-"""Offsets into the file, or pixel coordinates of a kind that nothing here knows."""
+# Of ImageJ, Zeiss, MetaMorph and Micro-Manager.
+_LOST_TAGS |= dict.fromkeys(
+    (50838, 50839, 34412, 33628, 33629, 33630, 33631, 51123), "microscope metadata"
+)
+"""Offsets into the file, or sizes and coordinates of a kind that nothing here knows."""
+_SIZED = re.compile(rb'^ImageJ=|^Aperio|^\s*\{.*"shape":|^shape=|<OME\b|\bsizeX\b', re.I | re.S)
+"""Begins or marks descriptions with which programs of science state sizes and scales."""
 _BMP_PROFILE = slice(70, 74)
 """Where the newest kind of BMP says, backwards, that a profile is embedded."""
 _THUMBNAIL_SIDE = 160
@@ -116,7 +123,22 @@ def exif(image: ImageFile, data: bytes) -> bytes | None:
 def without_structure(tags: Directory) -> Directory:
     """Leave out what describes the pixels of a TIFF's page, or has its own place in a `Photo`."""
     left_out = {*_STRUCTURE, *_ELSEWHERE, *_LOST_TAGS}
+    if _describes_size(tags):
+        left_out.add(Base.ImageDescription)
     return {number: tag for number, tag in tags.items() if number not in left_out}
+
+
+def _describes_size(tags: Directory) -> bool:
+    """Tell whether the description of a TIFF's page states the size of its picture."""
+    if Base.ImageDescription not in tags:
+        return False
+    text, *sides = (
+        tag.values if tag and isinstance(tag.values, bytes) else b""
+        for tag in map(tags.get, (Base.ImageDescription, Base.ImageWidth, Base.ImageLength))
+    )
+    width, height = (b"%d" % int.from_bytes(side, "little") for side in sides)
+    both = rb"(?<!\d)(%b\D{1,9}%b|%b\D{1,9}%b)(?!\d)" % (width, height, height, width)
+    return bool(_SIZED.search(text) or re.search(both, text))
 
 
 def carried(
@@ -187,6 +209,8 @@ def _carried_by_tiff(image: TiffImageFile, data: bytes, turn: int) -> dict[str, 
         geo = ()
         lost.append("GeoTIFF tags")
     resources = photoshop.read(resources_block or b"")
+    if _describes_size(page):
+        lost.append("image description")
     if has_maker_note(data, tags._offset or 0):
         lost.append("EXIF maker note")
     return {

@@ -32,7 +32,9 @@ def fujifilm(jpeg: bytes) -> bytes:
 
 def files() -> dict[str, bytes]:
     block = camera_exif(6)[6:]
-    exif = tiff({0x9003: (2, 20, b"2026:11:29 12:00:00\0"), 0x9214: (3, 2, struct.pack("<HH", 5, 6))})
+    exif = tiff(
+        {0x9003: (2, 20, b"2026:11:29 12:00:00\0"), 0x9214: (3, 2, struct.pack("<HH", 5, 6))}
+    )
     return {
         "TIFF": block,
         "TIFF in big-endian order": camera_exif(6, ">")[6:],
