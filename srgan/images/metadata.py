@@ -46,7 +46,7 @@ _STRUCTURE |= {RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION, 286, 287}
 XMP, IPTC, _PHOTOSHOP = 700, 33723, 34377
 _ELSEWHERE = {XMP, IPTC, _PHOTOSHOP, ICCPROFILE, *geotiff.TAGS}
 _LOST_TAGS = {330: "TIFF SubIFDs", 37724: "Photoshop layers", 50844: "GeoTIFF tags"}
-# Of ImageJ, Zeiss, MetaMorph and Micro-Manager.
+# Written by ImageJ, Zeiss, MetaMorph and Micro-Manager.
 _LOST_TAGS |= dict.fromkeys(
     (50838, 50839, 34412, 33628, 33629, 33630, 33631, 51123), "microscope metadata"
 )

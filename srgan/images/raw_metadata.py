@@ -1,7 +1,7 @@
 """Read what cameras write into raw files besides the picture: EXIF, place and IPTC.
 
-Most raw files are TIFFs, some with a mark of their own; Canon's newest are ISO media files, and
-Fujifilm's hold a JPEG with the EXIF. Others, such as CRW and X3F, keep it in forms of their own.
+Most raw files are TIFFs, some with another mark at the beginning; Canon's newest are ISO media
+files, and Fujifilm's hold a JPEG with the EXIF. Other kinds, such as CRW and X3F, are not read.
 """
 
 from collections.abc import Callable

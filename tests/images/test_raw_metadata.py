@@ -1,4 +1,4 @@
-"""What cameras write into raw files, by the containers of several makers."""
+"""Metadata of raw files, in the containers of several makers of cameras."""
 
 import struct
 

@@ -25,7 +25,7 @@ _MOVING: dict[str, Any] = {
 
 
 class Fate(NamedTuple):
-    """What becomes of one entry."""
+    """Outcome of one entry."""
 
     outcome: str
     reason: str = ""
