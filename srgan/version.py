@@ -1,10 +1,11 @@
-"""Two versions of the code: what decides numbers, and which release this is.
+"""Versions of the code: what decides numbers, what reads photos, and which release this is.
 
 `numerics_version` names stages and evaluations, so it has to change with every number that could
 come out otherwise, and with nothing else. It is a digest of the syntax trees of all definitions
 that the entry points reach, wherever they lie, without docstrings, comments, layout, types of
-arguments, log lines and messages of errors. `release_version` is a digest of all our files: flow
-and Ray nodes must run the same.
+arguments, log lines and messages of errors. `decoding_version` is the same of what reads a photo:
+when it changes, datasets read their photos again, and those with the same pixels keep their crops.
+`release_version` is a digest of all our files: flow and Ray nodes must run the same.
 """
 
 import ast
@@ -98,6 +99,12 @@ def release_version() -> str:
 def numerics_version() -> str:
     """12 hex digits that two copies of the code share where they compute the same."""
     return digest_of(reached(Path(__file__).parent))
+
+
+@cache
+def decoding_version() -> str:
+    """12 hex digits that two copies of the code share where they read the same from files."""
+    return digest_of(reached(Path(__file__).parent, ("decode_in_8_bits",)))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from srgan.version import (
     DECIDES_NOTHING,
     Code,
     Key,
+    decoding_version,
     digest_of,
     is_cut_off,
     numerics_version,
@@ -188,6 +189,12 @@ def test_the_package_without_docstrings_comments_and_layout_has_the_same_version
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(ast.unparse(_Bare().visit(ast.parse(file.read_text()))))
     assert digest_of(reached(copy)) == numerics_version()
+    assert digest_of(reached(copy, ("decode_in_8_bits",))) == decoding_version()
+    file = copy / "images" / "icc.py"
+    text = file.read_text()
+    file.write_text(text.replace("paper[:, 3:] + most", "paper[:, 3:] - most"))
+    assert file.read_text() != text
+    assert digest_of(reached(copy, ("decode_in_8_bits",))) != decoding_version()
 
 
 class _Bare(ast.NodeTransformer):
@@ -318,6 +325,14 @@ def test_everything_cut_off_exists_once_and_is_reached(found: set[Key]) -> None:
         assert len({module for module, _ in met}) == 1, f"{name} is {sorted(met) or 'not reached'}"
 
 
-def test_release_and_numerics_are_read_in_their_forms() -> None:
+def test_everything_that_reads_a_photo_and_nothing_else_is_part_of_the_decoding() -> None:
+    modules = {module for module, _ in reached(PACKAGE, ("decode_in_8_bits",))}
+    images = {f"srgan.images.{path.stem}" for path in (PACKAGE / "images").glob("*.py")}
+    assert {f"srgan.images.{name}" for name in ("heif", "icc", "jxl", "raw", "webp")} <= modules
+    assert modules <= images
+
+
+def test_the_versions_are_read_in_their_forms() -> None:
     assert re.fullmatch(r"[0-9a-f]{12}", numerics_version())
+    assert re.fullmatch(r"[0-9a-f]{12}", decoding_version())
     assert re.fullmatch(r"\d+\.\d+\.\d+\+[0-9a-f]{12}", release_version())

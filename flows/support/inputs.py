@@ -91,7 +91,7 @@ def find_sets(
 @io_task
 def check_scales(scale: int, versions: Sequence[ModelRef]) -> None:
     """Refuse versions that upscale by another factor than crops are reduced by: `ConfigError`."""
-    # Imports torch, which costs seconds; most flow runs compare no versions.
+    # Imports torch, which costs seconds; most flow runs do not compare versions.
     from srgan.models.interchange import load_generator
 
     registry = open_services().registry

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,17 +131,17 @@ class FileUpscaler:
         """Write the result to `target`, or beside it if it cannot be written in its format.
 
         Returns where the result is and what it lost; `share` is told how much of the work is done.
-        `ImageError`, before the network runs, for a photo that cannot be read or written, and for a
-        result that must not be written over.
+        `ImageError` if the photo cannot be read, or its result cannot be written or must not be
+        written over. Most of that is found before the network runs.
         """
-        if self._keeps(source, target):
+        if self.keeps(source, target):
             return FileResult(target, kept=True)
         photo = self.read(source)
         wanted = photo.format if self.output_format == "same" else self.output_format
         format = target_format(photo, wanted, self.oversize, self.sizing)
         if format != wanted:
             target = target.with_name(rerouted(target.name, format))
-            if self._keeps(source, target):
+            if self.keeps(source, target):
                 return FileResult(target, kept=True)
         lost = write_photo(
             target,
@@ -160,14 +159,8 @@ class FileUpscaler:
         check_file_size(size_bytes(source), MAX_PIXELS)
         return self.decode(read_bytes(source), max_pixels=MAX_PIXELS, salvage=self.salvage)
 
-    def fate(self, source: Path, target: Path) -> Literal["todo", "kept", "refused"]:
-        """Tell what would happen to a photo, by the result that may exist already."""
-        try:
-            return "kept" if self.existing.keeps(source, target) else "todo"
-        except (ImageError, OSError):
-            return "refused"
-
-    def _keeps(self, source: Path, target: Path) -> bool:
+    def keeps(self, source: Path, target: Path) -> bool:
+        """Tell whether the result exists and stays; `ImageError` if it must not be written over."""
         try:
             return self.existing.keeps(source, target)
         except FileNotFoundError as error:
@@ -196,19 +189,21 @@ def forecast_files(
     folder: Path,
     upscaler: FileUpscaler,
     progress: Callable[[float, float], object] = lambda done, total: None,
-) -> Forecast:
+) -> tuple[Forecast, dict[Path, str]]:
     """Forecast time and bytes from a few of the photos; the engine upscales a small part of each.
 
-    Results are in `folder`; those that are kept or refused are counted apart. `progress` is told
-    how many of how many photos are measured. `ConfigError` if that disk is too small.
+    Returns also the photos that are known to fail, with the reason: those whose result must not be
+    written over, and those of the few that cannot be read. Results are in `folder`. `progress` is
+    told how many of how many photos are measured. `ConfigError` if that disk is too small.
     """
     destination = str(folder.absolute())
-    fates = Counter[str]()
-    todo = list[Path]()
+    todo, failed = list[Path](), dict[Path, str]()
     for path, target in plan.files:
-        fate = upscaler.fate(path, target)
-        fates[fate] += 1
-        todo += [path] if fate == "todo" else []
+        try:
+            todo += [] if upscaler.keeps(path, target) else [path]
+        except (ImageError, OSError) as error:
+            failed[path] = str(error)
+    num_refused = len(failed)
     measured = Throughput(measured_on="a few of the photos")
     sample = list(spread(todo, len(todo)))
     for number, path in enumerate(sample):
@@ -217,7 +212,8 @@ def forecast_files(
             measured += Throughput(source_bytes=size_bytes(path))
             photo = upscaler.read(path)
             megapixels = upscaler.sizing.num_pixels(photo) / 1e6
-        except ImageError:
+        except ImageError as error:
+            failed[path] = str(error)
             continue
         engine = upscaler.engine
         num_bytes = encoded_bytes(
@@ -234,14 +230,14 @@ def forecast_files(
     forecast = Forecast(
         num_todo=len(todo),
         todo_bytes=sum(sizes),
-        num_covered=fates["kept"],
-        num_refused=fates["refused"],
+        num_covered=len(plan.files) - len(todo) - num_refused,
+        num_refused=num_refused,
         num_others=len(plan.passed_over),
         num_batches=1,
         free_bytes=free_bytes(destination),
     ).projected(measured)
     forecast.check_space(destination)
-    return forecast
+    return forecast, failed
 
 
 def _megapixels_per_s(engine: Engine, crop: NDArray[np.uint8]) -> float:

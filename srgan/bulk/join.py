@@ -29,11 +29,13 @@ CREATE TABLE record (source TEXT, source_token TEXT, output_token TEXT,
     PRIMARY KEY (source, source_token, output_token)) WITHOUT ROWID;
 """
 
-_FOREIGN = ", ".join(f"source.output || iif(is_foreign, '{suffix}', '')" for suffix in INSTEAD)
+_STILL, _ANIMATION = INSTEAD
+# Any name may be that of an animation: PNG has them too.
+_ELSEWHERE = f"source.output || iif(is_foreign, '{_STILL}', ''), source.output || '{_ANIMATION}'"
 
 _COVERED = f"""EXISTS (SELECT 1 FROM record JOIN output ON output.token = record.output_token
     WHERE record.source = source.key AND record.source_token = source.token
-      AND output.key IN (source.output, source.output || :suffix, {_FOREIGN}))"""  # noqa: S608  # constants
+      AND output.key IN (source.output, source.output || :suffix, {_ELSEWHERE}))"""  # noqa: S608  # constants
 
 PASSED_OVER = "passed_over"
 """Output token in the record of a source that is not a photo."""

@@ -46,7 +46,7 @@ class Record:
     """`Stamp.model`: name, version and weights."""
     config_digest: str
     outcome: Outcome
-    """``skipped``: a whole output of the same source, model and config existed already.
+    """``skipped``: the output was already there, whole, from the same source, model and config.
 
     ``passed_over``: it is not a photo by its name or its first bytes.
     """

@@ -77,12 +77,11 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
         count, names = join.passed_over(1)
         if count:
             raise DataError(
-                f"there are no photos below {source.address}, only {count} objects that are not "
-                f"photos by their names, such as {names[0]!r}; is the prefix right?"
+                f"{source.address} holds no photos. It has {count} objects, but their names say "
+                f"that they are not photos, such as {names[0]!r}; check the prefix"
             )
         raise DataError(
-            f"there are no objects below {source.address} (those that srgan wrote do not count); "
-            "is the prefix right?"
+            f"{source.address} is empty (what srgan wrote there does not count); check the prefix"
         )
 
 

@@ -35,23 +35,24 @@ class Commands(typer.Typer):
         return super().command(name, cls=_Command, **options)
 
 
-class _Command(TyperCommand):
+class _PlainHelp:
+    """Help of a command or group of typer, beside which it is a base."""
+
+    help: str | None
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         _fit(formatter)
-        super().format_help(ctx, formatter)
+        super().format_help(ctx, formatter)  # type: ignore[misc]  # of typer's class
 
     def get_short_help_str(self, limit: int = 0) -> str:
         """The first line of the docstring; typer would cut it and end it with dots."""
         return (self.help or "").splitlines()[0]
 
 
-class _Group(TyperGroup):
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        _fit(formatter)
-        super().format_help(ctx, formatter)
+class _Command(_PlainHelp, TyperCommand): ...
 
-    def get_short_help_str(self, limit: int = 0) -> str:
-        return (self.help or "").splitlines()[0]
+
+class _Group(_PlainHelp, TyperGroup): ...
 
 
 def _fit(formatter: Any) -> None:

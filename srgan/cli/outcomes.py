@@ -24,7 +24,7 @@ Change = Callable[[Path, Path, Share], "FileResult"]
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why there is no result."""
+    """Reason why a photo has no result."""
 
     reason: str
     """One of those of a bulk run's records, or the name of an error."""
@@ -128,6 +128,11 @@ def _conclude(outcomes: list[_Outcome], passed_over: Sequence[Path], *, as_json:
         print_json({"photos": outcomes, "passed_over": list(map(str, passed_over)), **counts})
     if num_kept:
         say(f"{num_kept} of {len(outcomes)} results were made earlier and are kept")
+    exit_if_failed(num_failed, len(outcomes))
+
+
+def exit_if_failed(num_failed: int, total: int) -> None:
+    """Say how many of how many photos could not be used, and exit with code 1; else do nothing."""
     if num_failed:
-        say(f"{num_failed} of {len(outcomes)} photos could not be used")
+        say(f"{num_failed} of {total} photos could not be used")
         raise typer.Exit(1)

@@ -2,13 +2,21 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from srgan.cli.console import AsJson, print_json, say
-from srgan.cli.outcomes import Share, change_all, name_failed, name_left_out, name_passed_over
+from srgan.cli.outcomes import (
+    Share,
+    change_all,
+    exit_if_failed,
+    name_failed,
+    name_left_out,
+    name_passed_over,
+)
 from srgan.cli.progress import ProgressBar
 from srgan.errors import CheckpointError, ConfigError, StorageError
 
@@ -166,9 +174,10 @@ def upscale(
         )
         if plan:
             with ProgressBar("measuring") as progress:
-                forecast = forecast_files(todo, folder, upscaler, progress)
+                forecast, failed = forecast_files(todo, folder, upscaler, progress)
             print_json(forecast) if as_json else typer.echo(forecast.text)
-            name_left_out(todo)
+            name_left_out(replace(todo, failed={**failed, **todo.failed}))
+            exit_if_failed(len(failed) + len(todo.failed), len(todo.files) + len(todo.failed))
         else:
             change_all(todo, upscaler, what="upscaling", as_json=as_json)
 

@@ -13,10 +13,10 @@ from typing import Literal
 from srgan.config import DataConfig
 from srgan.data.tables import CutPhoto, Source, Split, load_photos, load_sources
 from srgan.errors import ConflictError, StorageError
-from srgan.images.decode import DECODING
 from srgan.keys import dataset_version_key, newest_dataset_key, shard_key, table_key
 from srgan.refs import DatasetRef, Ref, digest
 from srgan.storage import ObjectInfo, ObjectStore, read_document, split_uri, write_document
+from srgan.version import decoding_version
 
 
 class Shard(Ref):
@@ -50,8 +50,8 @@ class Manifest(Ref):
     num_rejected: int
     licence: str | None = None
     """Licence of the photos, if stated. The version does not depend on it."""
-    decoding: int = 1
-    """`srgan.images.decode.DECODING` of the code that read the photos."""
+    decoding: str | int = ""
+    """`decoding_version` of the code that read the photos; earlier releases had a number."""
 
     @property
     def key(self) -> str:
@@ -211,7 +211,8 @@ def read_previous(
         for source in read_sources(store, manifest)
         if source.pixels is None or _is_whole(photos.get(source.pixels))
     }
-    if (split_uri(manifest.source)[0], manifest.decoding) != (source_bucket, DECODING):
+    same = (source_bucket, decoding_version())
+    if (split_uri(manifest.source)[0], manifest.decoding) != same:
         sources = {}
     return Previous(manifest, token, shards, photos, sources, splits)
 

@@ -21,10 +21,10 @@ from srgan.data.manifest import Manifest, Previous, put_table, read_previous
 from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
 from srgan.errors import DataError, ImageError
 from srgan.images import decode_in_8_bits, pixel_digest
-from srgan.images.decode import DECODING
 from srgan.keys import is_ours
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectInfo, ObjectStore
+from srgan.version import decoding_version
 
 _THREADS = 4
 _AHEAD = 6
@@ -104,7 +104,7 @@ def prepare_dataset(
     found = (info for info in source_store.list(prefix) if is_source(info, source_store, store))
     objects = sorted(found, key=lambda info: info.key)
     if not objects:
-        raise DataError(f"there are no photos below {uri}; upload some or correct the address")
+        raise DataError(f"{uri} holds no photos; upload some, or correct the address")
     previous = read_previous(store, dataset, source_store.bucket, config)
     layout = Layout(store, dataset, config, previous)
     sources, num_read = _read_changed(source_store, objects, previous, layout, config, progress)
@@ -223,5 +223,5 @@ def _describe(
         num_eval_photos=num_photos["eval"],
         num_duplicates=num_usable - len(photos),
         num_rejected=len(sources) - num_usable,
-        decoding=DECODING,
+        decoding=decoding_version(),
     )

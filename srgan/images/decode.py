@@ -20,13 +20,6 @@ _SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag for the purpose of a page, and its 
 _DNG_VERSION = 50706  # TIFF tag that only camera raws have
 
 
-DECODING = 3
-"""To be raised when files give other pixels than before, or photos that were refused are read.
-
-Datasets then read all their photos again; those whose pixels are the same keep their crops.
-"""
-
-
 def decode(data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
     """Decode a photo of any format in `READERS` and verify that it is complete.
 
@@ -55,8 +48,7 @@ def decode(data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
 def _salvaged(data: bytes, max_pixels: int) -> Photo | None:
     """Read a JPEG up to where it ends; None if that is before its pixels."""
     try:
-        # At a marker libjpeg ends the picture, and goes on with what it has.
-        photo = _decode(data + jpeg.END, max_pixels, several=True)
+        photo = _decode(jpeg.with_end(data), max_pixels, several=True)
     except ImageError:
         return None
     return replace(photo, lost=("end of the file", *photo.lost))
@@ -180,7 +172,7 @@ def _numbers(image: ImageFile) -> Iterator[int]:
 
 def _page(image: ImageFile, kind: Format, source: Source) -> Photo:
     raster = READERS[kind].read(image, source)
-    exif, profile = metadata.exif(image, kind, source.data), metadata.icc_profile(image)
+    exif, profile = metadata.exif(image, source.data), metadata.icc_profile(image)
     if isinstance(image, TiffImageFile):
         turn = metadata.tiff_orientation(image)
     else:

@@ -21,6 +21,7 @@ def vips() -> Any:
     return pyvips
 
 
+_NOT_A_REASON = "unable to write to memory"
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16}
 
 
@@ -29,9 +30,18 @@ def values(image: Any) -> Samples:
     try:
         data = np.frombuffer(image.write_to_memory(), _DTYPES[image.format])
     except vips().Error as error:
-        said = " ".join(str(error).split())
-        raise ImageError("too_large" if lacks_memory(said) else "corrupt", said) from error
+        raise refusal(error) from error
     return data.reshape(image.height, image.width, image.bands)
+
+
+def refusal(error: Exception) -> ImageError:
+    """Explain an error of libvips, which keeps to itself what was only a warning."""
+    said = " ".join(str(error).split()).removeprefix(_NOT_A_REASON).strip()
+    if lacks_memory(said):
+        return ImageError("too_large", said)
+    is_unsupported = any(text in said for text in ("not supported", "doesn't support"))
+    reason = "unsupported" if is_unsupported else "corrupt"
+    return ImageError(reason, said or "the pixels are damaged, or end too early")
 
 
 def lacks_memory(said: str) -> bool:
@@ -44,7 +54,7 @@ def read_png(data: bytes) -> Raster:
     try:
         image = vips().Image.pngload_buffer(data, access="sequential", fail_on="warning")
     except vips().Error as error:
-        raise ImageError("corrupt", " ".join(str(error).split())) from error
+        raise refusal(error) from error
     channels = values(image)
     is_gray = channels.shape[2] <= 2
     colours = channels[:, :, 0] if is_gray else channels[:, :, :3]

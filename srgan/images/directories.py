@@ -26,6 +26,8 @@ _POINTERS: dict[int, tuple[int, ...]] = {
     IFD.Exif: (IFD.Interop,),
 }
 """Directories by the one that points to them; the first one has no number."""
+_OF_BYTES = (BYTE, UNDEFINED, LONG)
+"""Kinds of tags that hold bytes."""
 _TEXT_IN_16_BITS = b"UNICODE\x00"
 _FINEST = 10_000
 """Denominator of fractions that are written."""
@@ -86,6 +88,26 @@ def read_page(data: bytes, at: int) -> Directory:
     return _Reader(data, order, is_big=b"+" in data[2:4]).read(at)
 
 
+def has_maker_note(data: bytes, at: int) -> bool:
+    """Tell whether the directory at an offset, or one that it points to, has a maker's note."""
+    order: Order = "little" if data.startswith(b"II") else "big"
+    reader = _Reader(data, order, is_big=b"+" in data[2:4])
+    reader.read(at)
+    return reader.has_maker_note
+
+
+def bytes_of(tag: Tag | None, data: bytes) -> bytes | None:
+    """Return the bytes of a tag of the file `data`; None unless it holds bytes.
+
+    Some programs declare them as numbers of 32 bits.
+    """
+    if tag is None or tag.kind not in _OF_BYTES or not isinstance(tag.values, bytes):
+        return None
+    if tag.kind == LONG and data.startswith(b"MM"):
+        return np.frombuffer(tag.values, "<u4").byteswap().tobytes()  # as in the file
+    return tag.values
+
+
 def write_block(directory: Directory) -> bytes:
     """Write an EXIF block with its prefix."""
     head = b"II*\x00" + (8).to_bytes(4, "little")
@@ -124,6 +146,7 @@ class _Reader:
     def __init__(self, data: bytes, order: Order, *, is_big: bool) -> None:
         self._data = data
         self._order: Order = order
+        self.has_maker_note = False
         self._word, self._entry_bytes, self._count_bytes = (8, 20, 8) if is_big else (4, 12, 2)
 
     def read(self, at: int, number: int = 0) -> Directory:
@@ -141,7 +164,9 @@ class _Reader:
                 inner = self.read(self._number(entry + 4 + self._word, 4), tag)
                 if inner:
                     found[tag] = Tag(LONG, 1, inner)
-            elif tag != Base.MakerNote:
+            elif tag == Base.MakerNote:
+                self.has_maker_note = True
+            else:
                 found[tag] = value
         return found
 

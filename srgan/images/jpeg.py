@@ -11,7 +11,7 @@ from srgan.images.directories import read_block
 from srgan.images.exif_block import EXIF_PREFIX
 from srgan.images.photo import Photo
 
-END = b"\xff\xd9"
+_END = b"\xff\xd9"
 LARGEST_SEGMENT = 65_533
 """Bytes after the length, which has 16 bits and counts itself."""
 _XMP = b"http://ns.adobe.com/xap/1.0/\x00"
@@ -37,6 +37,10 @@ _VIDEOS = (b"ftypmp4", b"ftypisom", b"ftypqt", b"MotionPhoto_Data")
 _COMMENT, _EXIF, _PHOTOSHOP = 0xFE, 0xE1, 0xED
 _START, _LAST, _PIXELS = 0xD8, 0xD9, 0xDA
 _ALONE = (0x01, _START)
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = 0xC2
+_LUMA_AT = 7
+"""Place of the first component's factors in a frame's header."""
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """Begins a segment; within coded pixels there are only zeros and restarts after such a byte."""
 _MOST_PARTS = 64 * 2**20
@@ -94,6 +98,38 @@ def is_whole(data: bytes) -> bool:
     return any(segment.marker == _LAST for segment in _segments(data))
 
 
+def with_end(data: bytes) -> bytes:
+    """Insert the end that the first image lacks: before a second image, else at the last byte.
+
+    Decoders end the picture there, and go on with what they have.
+    """
+    at = next((segment.end for segment in _segments(data) if segment.marker == _START), len(data))
+    return data[:at] + _END + data[at:]
+
+
+def exif(data: bytes) -> bytes | None:
+    """Return the EXIF block with its prefix, as far as the first segment goes; None if missing."""
+    bodies = (segment.body for segment in _segments(data) if segment.marker == _EXIF)
+    return next((body for body in bodies if body.startswith(EXIF_PREFIX)), None)
+
+
+def is_progressive(data: bytes) -> bool:
+    """Tell whether the first image is stored in several passes."""
+    return any(segment.marker == _PROGRESSIVE for segment in _segments(data))
+
+
+def subsampling(data: bytes) -> tuple[int, int]:
+    """Return how many columns and rows share a colour, as the frame's header tells; (1, 1) if not.
+
+    Counts those of the first component, luma, against one of the others.
+    """
+    for segment in _segments(data):
+        if segment.marker in _FRAMES and len(segment.body) > _LUMA_AT:
+            factors = segment.body[_LUMA_AT]
+            return factors >> 4, factors & 15
+    return 1, 1
+
+
 def segments(photo: Photo) -> bytes:
     """Write EXIF, XMP, IPTC and comments; each must fit, only EXIF may take several segments."""
     written = []
@@ -112,7 +148,7 @@ def segments(photo: Photo) -> bytes:
 
 def pixels_at(data: bytes) -> int | None:
     """Offset after the segments of metadata; None if `data` ends before it."""
-    at = len(END)
+    at = len(_END)
     while len(data) >= at + 4:
         if not 0xE0 <= data[at + 1] <= 0xEF and data[at + 1] != _COMMENT:
             return at
@@ -127,14 +163,16 @@ class _Segment(NamedTuple):
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:
-    """Yield the segments up to the end of the first image, that one included if it is there."""
-    at = len(END)
+    """Yield the segments up to the end of the first image, or up to the start of a second one.
+
+    That end or start is the last that is yielded, unless the file ends before.
+    """
+    at = len(_END)
     has_pixels = False
     while (found := _MARKER.search(data, at)) is not None:
         marker, at = data[found.start() + 1], found.end()
-        if marker == _LAST:
-            yield _Segment(marker, b"", at)
         if marker == _LAST or (has_pixels and marker == _START):
+            yield _Segment(marker, b"", at if marker == _LAST else found.start())
             return
         has_pixels = has_pixels or marker == _PIXELS
         if marker not in _ALONE:

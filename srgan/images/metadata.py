@@ -5,15 +5,15 @@ Damaged metadata is left out; it never makes a photo fail.
 
 import io
 import math
+import re
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from PIL import Image
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import Base
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import (
     ICCPROFILE,
@@ -26,17 +26,14 @@ from PIL.TiffImagePlugin import (
 from srgan.images import exif_block, geotiff, jpeg, photoshop, png, webp, xmp
 from srgan.images.containers import Format
 from srgan.images.directories import (
-    BYTE,
-    LONG,
-    UNDEFINED,
     Directory,
-    Tag,
+    bytes_of,
+    has_maker_note,
     read_page,
     write_block,
 )
 from srgan.images.exif_block import EXIF_PREFIX
 from srgan.images.photo import Samples, to_8_bits
-from srgan.images.tiff_values import TiffDirectories
 
 _CM_PER_INCH = 2.54
 _CENTIMETRES = 3  # TIFF's number for this unit of resolution
@@ -48,11 +45,14 @@ _STRUCTURE |= {514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532}
 _STRUCTURE |= {RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION, 286, 287}
 XMP, IPTC, _PHOTOSHOP = 700, 33723, 34377
 _ELSEWHERE = {XMP, IPTC, _PHOTOSHOP, ICCPROFILE, *geotiff.TAGS}
-_OF_THE_CAMERA = {270, 271, 272, 305, 306, 315, 33432, IFD.Exif, IFD.GPSInfo}
 _LOST_TAGS = {330: "TIFF SubIFDs", 37724: "Photoshop layers", 50844: "GeoTIFF tags"}
-"""Offsets into the file, or pixel coordinates of a kind that nothing here knows."""
-_OF_BYTES = (BYTE, UNDEFINED, LONG)
-"""Kinds of tags that hold bytes."""
+# Written by ImageJ, Zeiss, MetaMorph and Micro-Manager.
+_LOST_TAGS |= dict.fromkeys(
+    (50838, 50839, 34412, 33628, 33629, 33630, 33631, 51123), "microscope metadata"
+)
+"""Offsets into the file, or sizes and coordinates of a kind that nothing here knows."""
+_SIZED = re.compile(rb'^ImageJ=|^Aperio|^\s*\{.*"shape":|^shape=|<OME\b|\bsizeX\b', re.I | re.S)
+"""Begins or marks descriptions with which programs of science state sizes and scales."""
 _BMP_PROFILE = slice(70, 74)
 """Where the newest kind of BMP says, backwards, that a profile is embedded."""
 _THUMBNAIL_SIDE = 160
@@ -109,33 +109,36 @@ def _resolution(image: ImageFile) -> tuple[Any, Any]:
     return float(tags[X_RESOLUTION]) * unit, float(tags[Y_RESOLUTION]) * unit
 
 
-def exif(image: ImageFile, kind: Format, data: bytes) -> bytes | None:
+def exif(image: ImageFile, data: bytes) -> bytes | None:
     """Return the raw EXIF block with its prefix; for a TIFF, make it of the page's tags."""
     if isinstance(image, TiffImageFile):
         tags = without_structure(read_page(data, image.tag_v2._offset or 0))
         return write_block(tags) if tags else None
-    if kind == "raw":
-        return _raw_exif(data)
     block = image.info.get("exif")
     if not isinstance(block, bytes) or not block:
         return None
     return block if block.startswith(EXIF_PREFIX) else EXIF_PREFIX + block
 
 
-def _raw_exif(data: bytes) -> bytes | None:
-    """Make EXIF of the tags of a raw file, most of which are TIFFs, without those of the sensor."""
-    try:
-        tags = read_page(data, TiffDirectories(io.BytesIO(data)).tag_v2._offset or 0)
-        kept = {number: tag for number, tag in tags.items() if number in _OF_THE_CAMERA}
-        return write_block(kept) if kept else None
-    except Exception:  # as below
-        return None
-
-
 def without_structure(tags: Directory) -> Directory:
     """Leave out what describes the pixels of a TIFF's page, or has its own place in a `Photo`."""
     left_out = {*_STRUCTURE, *_ELSEWHERE, *_LOST_TAGS}
+    if _describes_size(tags):
+        left_out.add(Base.ImageDescription)
     return {number: tag for number, tag in tags.items() if number not in left_out}
+
+
+def _describes_size(tags: Directory) -> bool:
+    """Tell whether the description of a TIFF's page states the size of its picture."""
+    if Base.ImageDescription not in tags:
+        return False
+    text, *sides = (
+        tag.values if tag and isinstance(tag.values, bytes) else b""
+        for tag in map(tags.get, (Base.ImageDescription, Base.ImageWidth, Base.ImageLength))
+    )
+    width, height = (b"%d" % int.from_bytes(side, "little") for side in sides)
+    both = rb"(?<!\d)(%b\D{1,9}%b|%b\D{1,9}%b)(?!\d)" % (width, height, height, width)
+    return bool(_SIZED.search(text) or re.search(both, text))
 
 
 def carried(
@@ -187,6 +190,8 @@ def _carried_once(image: ImageFile, kind: Format, data: bytes) -> dict[str, Any]
     if kind == "gif":
         comment, packet = image.info.get("comment"), image.info.get("xmp")
         return {"comments": (comment,) if comment else (), "xmp": packet}
+    if kind == "raw":
+        return {"iptc": image.info.get("iptc"), "lost": image.info["lost"]}
     if kind in ("heic", "avif"):
         return {"xmp": image.info.get("xmp"), "lost": image.info["lost"]}
     return webp.read(data)._asdict() if kind == "webp" else {}
@@ -196,7 +201,7 @@ def _carried_by_tiff(image: TiffImageFile, data: bytes, turn: int) -> dict[str, 
     tags = image.tag_v2
     page = read_page(data, tags._offset or 0)
     xmp_packet, iptc, resources_block = (
-        _tiff_bytes(page.get(tag), data) for tag in (XMP, IPTC, _PHOTOSHOP)
+        bytes_of(page.get(tag), data) for tag in (XMP, IPTC, _PHOTOSHOP)
     )
     lost = [name for tag, name in _LOST_TAGS.items() if tag in tags]
     geo = geotiff.read(tags)
@@ -204,7 +209,9 @@ def _carried_by_tiff(image: TiffImageFile, data: bytes, turn: int) -> dict[str, 
         geo = ()
         lost.append("GeoTIFF tags")
     resources = photoshop.read(resources_block or b"")
-    if Base.MakerNote in image.getexif().get_ifd(IFD.Exif):
+    if _describes_size(page):
+        lost.append("image description")
+    if has_maker_note(data, tags._offset or 0):
         lost.append("EXIF maker note")
     return {
         "xmp": xmp_packet,
@@ -212,18 +219,6 @@ def _carried_by_tiff(image: TiffImageFile, data: bytes, turn: int) -> dict[str, 
         "geo": geo,
         "lost": (*lost, *resources.lost),
     }
-
-
-def _tiff_bytes(tag: Tag | None, data: bytes) -> bytes | None:
-    """Bytes of a tag, which some programs declare as numbers of 32 bits.
-
-    Not by Pillow, which keeps the first of several numbers.
-    """
-    if tag is None or tag.kind not in _OF_BYTES or not isinstance(tag.values, bytes):
-        return None
-    if tag.kind == LONG and data.startswith(b"MM"):
-        return np.frombuffer(tag.values, "<u4").byteswap().tobytes()  # as in the file
-    return tag.values
 
 
 def _thumbnail(pixels: Samples) -> bytes:

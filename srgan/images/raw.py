@@ -9,6 +9,7 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from srgan.errors import ImageError
+from srgan.images import raw_metadata
 from srgan.images.boxes import walk
 from srgan.images.photo import Raster
 
@@ -31,14 +32,17 @@ class Raw(ImageFile):
 
     def _open(self) -> None:
         rawpy = _rawpy()
-        _check_whole(self.fp.data)  # type: ignore[union-attr]  # `Source`
+        data = self.fp.data  # type: ignore[union-attr]  # `Source`
+        _check_whole(data)
         try:
-            self.raw = rawpy.imread(io.BytesIO(self.fp.data))  # type: ignore[union-attr]
+            self.raw = rawpy.imread(io.BytesIO(data))
         except rawpy.LibRawError as error:
             raise _explained(error) from error
         sizes = self.raw.sizes
-        turned = sizes.flip in _TURNED
-        self._size = (sizes.iheight, sizes.iwidth) if turned else (sizes.iwidth, sizes.iheight)
+        found = raw_metadata.read(data, is_turned=sizes.flip != 0)
+        self.info = {name: value for name, value in found._asdict().items() if value is not None}
+        on_its_side = sizes.flip in _TURNED
+        self._size = (sizes.iheight, sizes.iwidth) if on_its_side else (sizes.iwidth, sizes.iheight)
         self._mode = "RGB"  # Pillow wants one; the pixels are read elsewhere
 
 

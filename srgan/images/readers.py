@@ -98,11 +98,11 @@ def _read_by_pillow(image: ImageFile, source: Source) -> Raster:
 
 
 def _read_jpeg(image: ImageFile, source: Source) -> Raster:
-    raster = _read_by_pillow(image, source)
     if not jpeg.is_whole(source.data):
-        # A download that was cut into a file of its full size ends in zeros, which decode to gray.
-        raise ImageError("truncated", "jpeg: the image has no end, only other bytes after it")
-    return raster
+        # Decoders would take what follows for pixels: the zeros of a download that has stopped, or
+        # a second image.
+        raise ImageError("truncated", "jpeg: the image has no end")
+    return _read_by_pillow(image, source)
 
 
 def _read_png(image: ImageFile, source: Source) -> Raster:

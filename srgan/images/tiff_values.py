@@ -11,7 +11,7 @@ import math
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -41,7 +41,8 @@ from PIL.TiffImagePlugin import (
 from PIL.TiffTags import lookup
 
 from srgan.errors import ImageError
-from srgan.images.deep import values, vips
+from srgan.images import jpeg
+from srgan.images.deep import refusal, values, vips
 from srgan.images.photo import Samples
 
 Tags = Mapping[int, Any]
@@ -52,9 +53,9 @@ BLACK_IS_ZERO, RGB, INK, YCBCR = 1, 2, 5, 6
 _NUM_COLOURS = {RGB: 3, INK: 4, YCBCR: 3}
 """Kinds that libtiff has to know to decompress JPEG; we call all others gray."""
 JPEG = 7
-_NONE, _DEFLATE, _LZMA, _ZSTD = 1, 8, 34925, 50000
+_NONE, _DEFLATE, _LZMA, _ZSTD, _WEBP = 1, 8, 34925, 50000, 50001
 _ONE_BIT_ONLY = {2: "CCITT run lengths", 3: "fax group 3", 4: "fax group 4"}
-_EIGHT_BITS_ONLY = {JPEG: "JPEG", 50001: "WebP"}
+_EIGHT_BITS_ONLY = {JPEG: "JPEG", _WEBP: "WebP"}
 _ANY_BITS = {_NONE: "none", 5: "LZW", _DEFLATE: "Deflate", 32946: "Deflate", 32773: "PackBits"}
 _ANY_BITS |= {_ZSTD: "Zstandard", _LZMA: "LZMA"}
 COMPRESSIONS = _ANY_BITS | _EIGHT_BITS_ONLY | _ONE_BIT_ONLY
@@ -96,6 +97,18 @@ class PageLayout:
         """Strips or tiles of a plane."""
         across = math.ceil(self.width / self.piece_width)
         return across * math.ceil(self.height / self.piece_height)
+
+    def as_column(self) -> "PageLayout":
+        """Return the layout of a page whose strips are the tiles of this one, below each other."""
+        height = self.num_pieces * self.piece_height
+        return replace(self, width=self.piece_width, height=height, is_tiled=False)
+
+    def tiled(self, column: Samples) -> Samples:
+        """Put the values of tiles that are below each other, (H, W, channels), in their places."""
+        across = math.ceil(self.width / self.piece_width)
+        tiles = column.reshape(-1, across, self.piece_height, self.piece_width, column.shape[2])
+        rows = tiles.swapaxes(1, 2).reshape(-1, across * self.piece_width, column.shape[2])
+        return rows[: self.height, : self.width]
 
     def piece_bytes(self, number: int) -> int:
         """Bytes of a decompressed strip or tile of a plane; the last strip may be shorter."""
@@ -145,9 +158,17 @@ def read_values(layout: PageLayout, tags: Tags, data: bytes) -> Samples:
     luma. `ImageError` if the page is damaged.
     """
     order = ">" if data[:2] == b"MM" else "<"
-    planes = [
-        _decompressed(_packed(layout, plane, tags, order)) for plane in _planes(layout, tags, data)
-    ]
+    pieces = _planes(layout, tags, data)
+    if layout.compression == JPEG and jpeg.is_progressive(bytes(pieces[0][0])):
+        raise ImageError("unsupported", "progressive JPEG in a TIFF; save it with LZW")
+    # libvips decompresses JPEG tiles by itself, and only those of one, three or four channels.
+    if layout.is_tiled and layout.compression == JPEG:
+        column = layout.as_column()
+        planes = [
+            layout.tiled(_decompressed(_packed(column, plane, tags, order))) for plane in pieces
+        ]
+    else:
+        planes = [_decompressed(_packed(layout, plane, tags, order)) for plane in pieces]
     result = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
     expected = (layout.height, layout.width, layout.num_channels)
     if layout.photometric == YCBCR:
@@ -204,10 +225,12 @@ def _check_compression(layout: PageLayout) -> None:
     kind, bits = layout.compression, layout.bits
     if kind not in COMPRESSIONS:
         raise ImageError("unsupported", f"compression {kind}; save the TIFF with LZW or without")
-    if (kind in _ONE_BIT_ONLY and bits != 1) or (kind in _EIGHT_BITS_ONLY and bits != 8):
+    if (kind in _ONE_BIT_ONLY and bits != 1) or (kind == _WEBP and bits != 8):
         raise ImageError(
             "corrupt", f"{COMPRESSIONS[kind]} in the TIFF is said to have {bits} bits per channel"
         )
+    if kind == JPEG and bits != 8:
+        raise ImageError("unsupported", f"JPEG of {bits} bits in a TIFF; save it with LZW")
 
 
 def _planes(layout: PageLayout, tags: Tags, data: bytes) -> list[list[memoryview]]:
@@ -266,6 +289,9 @@ def _packed(layout: PageLayout, pieces: list[memoryview], tags: Tags, order: str
     # Unspecified, because libvips would divide the colours by an alpha.
     entries[EXTRASAMPLES] = (0,) * (num_channels - _NUM_COLOURS.get(kind, 1))
     entries |= {tag: numbers(tags, tag) for tag in _COPIED if tag in tags}
+    if compression == JPEG and kind == YCBCR:
+        # Writers leave the tag out, or contradict what they have compressed.
+        entries[YCBCRSUBSAMPLING] = jpeg.subsampling(bytes(pieces[0]))
     if isinstance(tags.get(JPEGTABLES), bytes):
         entries[JPEGTABLES] = tags[JPEGTABLES]
     if layout.is_tiled:
@@ -322,5 +348,5 @@ def _decompressed(file: bytes) -> Samples:
             file, access="sequential", fail_on="warning", unlimited=True
         )
     except vips().Error as error:
-        raise ImageError("corrupt", " ".join(str(error).split())) from error
+        raise refusal(error) from error
     return values(image)

@@ -1,7 +1,8 @@
 """Keep the XMP packet of a photo true for the picture that it is written with.
 
 Packets are changed as text, because every other byte, such as unknown names and padding, stays as
-it is. Names have their usual prefixes, which XMP's specification recommends and all writers use.
+it is. The packet's own declarations tell which prefixes stand for a namespace; a prefix that none
+declares has its usual meaning.
 """
 
 import re
@@ -26,6 +27,19 @@ _WIDTHS = ("exif:PixelXDimension", "tiff:ImageWidth")
 _HEIGHTS = ("exif:PixelYDimension", "tiff:ImageLength")
 _PER_DOT = 10_000
 """Denominator of a resolution."""
+_NAMESPACES = {
+    "tiff": b"http://ns.adobe.com/tiff/1.0/",
+    "exif": b"http://ns.adobe.com/exif/1.0/",
+    "xmp": b"http://ns.adobe.com/xap/1.0/",
+    "xmpNote": b"http://ns.adobe.com/xmp/note/",
+    "hdrgm": b"http://ns.adobe.com/hdr-gain-map/1.0/",
+    "HDRGainMap": b"http://ns.apple.com/HDRGainMap/1.0/",
+    "Container": b"http://ns.google.com/photos/1.0/container/",
+    "GContainer": b"http://ns.google.com/photos/1.0/container/",
+    "GCamera": b"http://ns.google.com/photos/1.0/camera/",
+}
+_DECLARED = re.compile(rb"\sxmlns(?::([^\s=]+))?\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+"""Prefix, empty for the default, and namespace in double or in single quotes."""
 
 
 def upright(packet: bytes) -> bytes:
@@ -65,18 +79,31 @@ def with_resolution(packet: bytes, dpi: tuple[float, float]) -> bytes:
 
 def _set(packet: bytes, name: str, value: str) -> bytes:
     """Set the value of a name, written as an attribute or as an element."""
-    place = re.compile(
-        rb"(\s%b\s*=\s*(?P<quote>[\"'])|<%b>\s*)[\d/.]+(?=(?(quote)(?P=quote)|\s*</))"
-        % ((name.encode(),) * 2)
-    )
-    return place.sub(rb"\g<1>" + value.encode(), packet)
+    for tag in _written(packet, name):
+        place = re.compile(
+            rb"(\s%b\s*=\s*(?P<quote>[\"'])|<%b(?:\s[^<>]*)?>\s*)[\d/.]+"
+            rb"(?=(?(quote)(?P=quote)|\s*</))" % (tag, tag)
+        )
+        packet = place.sub(rb"\g<1>" + value.encode(), packet)
+    return packet
 
 
 def _without(packet: bytes, *names: str) -> bytes:
     for name in names:
-        tag = name.encode()
-        if tag in packet:
+        for tag in _written(packet, name):
             packet = re.sub(rb"\s%b\s*=\s*(\"[^\"<]*\"|'[^'<]*')" % tag, b"", packet)
             packet = re.sub(rb"<%b(\s[^<>]*)?/>" % tag, b"", packet)
             packet = re.sub(rb"<%b(\s[^<>]*)?>.*?</%b\s*>" % (tag, tag), b"", packet, flags=re.S)
     return packet
+
+
+def _written(packet: bytes, name: str) -> list[bytes]:
+    """List the ways, as patterns, in which a packet may write a name that is in it."""
+    prefix, _, local = name.partition(":")
+    if local.encode() not in packet:
+        return []
+    declared = [(found[1] or b"", found[2] or found[3]) for found in _DECLARED.finditer(packet)]
+    prefixes = {each for each, namespace in declared if namespace == _NAMESPACES[prefix]}
+    if prefix.encode() not in dict(declared):
+        prefixes.add(prefix.encode())
+    return [re.escape(b":".join(filter(None, (each, local.encode())))) for each in sorted(prefixes)]

@@ -111,7 +111,7 @@ def test_a_folder_of_nothing_but_unknown_files_that_are_not_photos_is_done(tmp_p
 def test_a_folder_without_any_photo_by_its_names_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("text")
-    with pytest.raises(DataError, match=r"no photos below .*, only 1 objects .*notes\.txt"):
+    with pytest.raises(DataError, match=r"holds no photos\. It has 1 objects, .*notes\.txt"):
         make_plan(run_of(tmp_path / "in"))
 
 

@@ -295,7 +295,7 @@ def test_an_output_that_would_overwrite_a_source_is_refused(object_store: S3Stor
 
 
 def test_a_source_without_objects_is_an_error(object_store: S3Store) -> None:
-    with pytest.raises(DataError, match=r"no objects below s3://.*/photos"):
+    with pytest.raises(DataError, match=r"s3://.*/photos is empty"):
         plan(object_store)
 
 

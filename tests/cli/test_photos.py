@@ -157,13 +157,35 @@ def test_a_budget_and_a_tile_change_no_pixel(photos: Path, tmp_path: Path) -> No
 
 
 def test_a_plan_says_what_it_takes_and_writes_nothing(photos: Path, tmp_path: Path) -> None:
-    (photos / "bad.png").write_bytes(b"text")
     done = srgan("upscale", str(photos), str(tmp_path / "to"), "--model", "bicubic", "--plan")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("3 images to upscale (")
+    assert done.stdout.startswith("2 images to upscale (")
     for part in ("judged by a few of the photos", " of work", "B free at the destination"):
         assert part in done.stdout
     assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_plan_names_what_will_fail_and_its_exit_code_says_so(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    (photos / "bad.png").write_bytes(b"text")
+    (photos / "gone.png").symlink_to("nowhere")
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / "one.png").write_bytes(b"somebody else's")
+    with pytest.raises(Exit) as stopped:
+        upscale(photos, tmp_path / "to", model="bicubic", plan=True, as_json=as_json)
+    assert stopped.value.exit_code == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("{" if as_json else "2 images to upscale (")
+    *named, last = said.err.splitlines()
+    problems = {line.split(": ")[0]: line.split(": ")[1] for line in named}
+    assert problems == {
+        str(photos / "bad.png"): "not_an_image",
+        str(photos / "gone.png"): "unreadable",
+        str(photos / "one.png"): "occupied",
+    }
+    assert last == "3 of 4 photos could not be used"
 
 
 def test_a_plan_in_json_is_its_numbers(

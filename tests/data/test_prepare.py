@@ -94,7 +94,7 @@ def test_photos_that_an_earlier_decoder_has_read_are_read_again(
 ) -> None:
     workshop.upload(1, 2, 3)
     with monkeypatch.context() as earlier:
-        earlier.setattr("srgan.data.prepare.DECODING", 1)
+        earlier.setattr("srgan.data.prepare.decoding_version", lambda: "earlier")
         before = workshop.prepare()
     again = workshop.prepare()
     assert (again.version, again.num_read) == (before.version, 3)
@@ -211,7 +211,7 @@ def test_one_photo_under_two_keys_is_too_few(workshop: Workshop) -> None:
 
 
 def test_an_empty_prefix_is_an_error_that_names_it(workshop: Workshop) -> None:
-    with pytest.raises(DataError, match="no photos below s3://srgan-test/raw/"):
+    with pytest.raises(DataError, match="s3://srgan-test/raw/ holds no photos"):
         workshop.prepare()
 
 

@@ -15,6 +15,7 @@ from PIL.ExifTags import IFD
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode, encode
+from srgan.images.directories import read_block
 from srgan.images.losses import all_lost, held
 from srgan.images.resample import shrink
 from srgan.inference.engine import Engine
@@ -351,3 +352,51 @@ def test_a_cut_jpeg_is_salvaged_when_that_is_wanted(after: bytes) -> None:
         photo = read(cut + after, salvage=True)
         assert photo.lost == ("end of the file",)
         np.testing.assert_array_equal(photo.pixels[:num_rows], read(whole).pixels[:num_rows])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("end", [-2, -40, -1])
+def test_a_cut_jpeg_before_a_second_image_is_salvaged_too(end: int, progressive: bool) -> None:
+    whole = file(picture(160, 224), "jpeg", xmp=XMP, progressive=progressive)
+    second = file(picture(16, 16), "jpeg")
+    with pytest.raises(ImageError, match="truncated"):
+        read(whole[:end] + second)
+    photo = read(whole[:end] + second, salvage=True)
+    assert photo.lost == ("end of the file", "further images")
+    assert photo.xmp is not None
+    assert b"Container:Directory" not in photo.xmp
+    np.testing.assert_array_equal(photo.pixels[:64], read(whole).pixels[:64])
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        '{"shape": [40, 56, 3]}',
+        "ImageJ=1.54f\nimages=3\nchannels=3",
+        '<?xml version="1.0"?><OME><Image><Pixels SizeX="56" SizeY="40"/></Image></OME>',
+        "Aperio Image Library v11\n56x40 [0,0 56x40] JPEG/RGB|MPP = 0.4990",
+        "a scan of 40 x 56 pixels",
+    ],
+    ids=["tifffile", "ImageJ", "OME", "Aperio", "in words"],
+)
+def test_a_description_that_states_the_size_is_left_out_and_named(description: str) -> None:
+    photo = read(file(picture(), "tiff", tiffinfo={270: description, 315: "me"}))
+    assert photo.lost == ("image description",)
+    tags = read_block(photo.exif or b"")
+    assert (270 in tags, tags[315].values) == (False, b"me\0")
+
+
+def test_any_other_description_and_its_numbers_stay() -> None:
+    photo = read(file(picture(), "tiff", tiffinfo={270: "40 cats and 156 dogs, 1956"}))
+    assert (photo.lost, b"156 dogs" in (photo.exif or b"")) == ((), True)
+
+
+def test_what_tifffile_writes_by_itself_is_not_carried_on() -> None:
+    target = io.BytesIO()
+    tifffile.imwrite(target, picture(), photometric="rgb", imagej=True)
+    assert read(target.getvalue()).lost == ("image description",)
+    target = io.BytesIO()
+    tifffile.imwrite(target, picture(), photometric="rgb")
+    photo = read(target.getvalue())
+    assert photo.lost == ("image description",)
+    assert b"shape" not in (photo.exif or b"")

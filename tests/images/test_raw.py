@@ -93,3 +93,12 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
     for data in (dng(linear()), b"FUJIFILMCCD-RAW 0201", b"\0\0\0\x18ftypcrx " + bytes(20)):
         with pytest.raises(ImageError, match=r"^unsupported: .* needs .* 'srgan\[raw\]'"):
             read(data)
+
+
+def test_the_metadata_of_a_raw_file_that_is_not_quite_a_tiff_is_read_and_losses_are_named() -> None:
+    olympus = dng(linear()).replace(b"II*\0", b"IIRO", 1)
+    photo = read(olympus)
+    assert b"Drawn by a test" in (photo.exif or b"")
+    assert photo.lost == ()
+    photo = read(dng(linear(), xmp=b"<x:xmpmeta/>"))
+    assert (photo.xmp, photo.lost) == (None, ("XMP",))

@@ -166,6 +166,7 @@ def dng(
     *,
     neutral: tuple[float, float, float] = (1.0, 1.0, 1.0),
     orientation: int = 1,
+    xmp: bytes = b"",
 ) -> bytes:
     """A raw file of a sensor with the colours of linear sRGB (H, W, 3), red first."""
     import tifffile
@@ -187,6 +188,8 @@ def dng(
         (271, "s", 0, "Drawn by a test", True),
         (274, "H", 1, orientation, True),
     ]
+    if xmp:
+        tags.append((700, "B", len(xmp), xmp, True))
     target = io.BytesIO()
     with tifffile.TiffWriter(target) as writer:
         writer.write(sensor, photometric=32_803, extratags=tags, metadata=None)
