@@ -7,6 +7,8 @@ from srgan.config import GeneratorConfig
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 
+MSRRESNET = GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4)
+
 
 def random_generator(config: GeneratorConfig, seed: int = 0) -> Generator:
     """A generator in eval mode as if trained: every weight and statistic away from its start."""
