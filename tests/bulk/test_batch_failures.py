@@ -1,4 +1,4 @@
-"""What fails in a batch: images, storage, the engine, memory."""
+"""Failures in a batch: of images, storage, the engine and memory."""
 
 import threading
 from collections.abc import Callable

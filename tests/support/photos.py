@@ -12,6 +12,11 @@ from srgan.resize.arrays import imresize
 DrawPhoto = Callable[..., NDArray[np.uint8]]
 
 
+def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """RGB pixels that have nothing to do with their neighbours."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
 def image(seed: int) -> NDArray[np.uint8]:
     """A smooth photo of 40×48 RGB pixels."""
     rough = np.random.default_rng(seed).integers(0, 256, (10, 12, 3), dtype=np.uint8)
