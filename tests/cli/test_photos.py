@@ -14,6 +14,7 @@ from PIL import Image
 from typer import Exit
 
 from srgan.bulk import decoders
+from srgan.bulk.decoders import Decoders
 from srgan.cli.photos import degrade, upscale
 from srgan.cli.progress import ProgressBar
 from srgan.errors import ConfigError
@@ -172,6 +173,7 @@ def test_a_photo_that_kills_the_decoder_costs_no_other(
         "process.main()"
     )
     monkeypatch.setattr(decoders, "_CODE", code)
+    monkeypatch.setattr(decoders, "Decoders", Decoders)  # not those that other tests share
     with pytest.raises(Exit):
         upscale(photos, tmp_path / "to", model="nearest")
     assert f"{photos / 'bad.png'}: crashed: the decoder died by SIGABRT" in capsys.readouterr().err
@@ -256,6 +258,7 @@ def test_a_photo_is_upscaled_without_loading_what_only_services_need(
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
