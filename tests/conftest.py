@@ -4,9 +4,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ from tests.support.mlflow_server import run_mlflow_server
 from tests.support.object_server import run_object_server
 from tests.support.photos import DrawPhoto
 from tests.support.ports import free_ports
+
+if TYPE_CHECKING:
+    from srgan.bulk.decoders import Decoders
 
 SLOW = ("training", "bulk", "retraining", "images", "parts")
 """Groups of slow tests: `make test-slow GROUP=bulk`."""
@@ -87,14 +91,43 @@ def object_store(session_bucket: S3Store) -> Iterator[S3Store]:
 def prefect_api() -> Iterator[None]:
     """An empty Prefect server of this session; flows called in this process report to it."""
     # Imported here: most tests do without, and it costs seconds.
+    from prefect.events import Event
+    from prefect.events.worker import EventsWorker
     from prefect.settings import temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    # A third of the server's work; tests read no task runs and no past events from this server.
+    # Half the work of server and flows; tests read no task runs, logs or past events from it.
     unread = ("TASK_RUN_RECORDER", "EVENT_PERSISTER")
     off = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": False for name in unread}
-    with temporary_settings(off), prefect_test_harness(server_startup_timeout=120):
+    send = EventsWorker.send
+
+    def send_what_is_read(worker: EventsWorker, event: Event) -> None:
+        if not event.event.startswith("prefect.task-run."):
+            send(worker, event)
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        temporary_settings({**off, "PREFECT_LOGGING_TO_API_ENABLED": False}),
+        prefect_test_harness(server_startup_timeout=120),
+    ):
+        patch.setattr(EventsWorker, "send", send_what_is_read)
         yield
+
+
+@pytest.fixture(scope="session")
+def running_decoders() -> Iterator["Decoders"]:
+    """Decoder processes of this session."""
+    # Imported here: most tests do without.
+    from srgan.bulk.decoders import Decoders
+
+    with Decoders(2) as decoders:
+        yield decoders
+
+
+@pytest.fixture
+def shared_decoders(running_decoders: "Decoders", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands and jobs decode in processes that run already: each costs a second to start."""
+    monkeypatch.setattr("srgan.bulk.decoders.Decoders", lambda _: nullcontext(running_decoders))
 
 
 @pytest.fixture
@@ -158,12 +191,17 @@ def service_store(
 def versions(mlflow_settings: Settings) -> list[ModelRef]:
     """Three versions of one model; which of them is champion the tests' empty log says."""
     # Imported here: most tests do without, and it costs seconds.
+    from srgan.services import packaging
     from srgan.versions.register import Registrar
     from tests.support.shelf import MODEL
-    from tests.support.versions import lineage, weights
+    from tests.support.versions import LITTLE_CODE, lineage, weights
 
     registry = Registrar(mlflow_settings)
-    return [
-        registry.register(MODEL, weights(seed), lineage(f"adversarial-shelf-{seed}", weights(seed)))
-        for seed in (11, 12, 13)
-    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packaging, "SERVED_CORE", LITTLE_CODE)
+        return [
+            registry.register(
+                MODEL, weights(seed), lineage(f"adversarial-shelf-{seed}", weights(seed))
+            )
+            for seed in (11, 12, 13)
+        ]

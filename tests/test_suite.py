@@ -3,7 +3,7 @@
 import ast
 
 from tests.support.checkout import ROOT
-from tests.support.workers import STARTS, group, rank
+from tests.support.workers import SHARED, group, rank
 
 
 def test_no_test_imports_from_another_test_or_from_a_conftest() -> None:
@@ -18,10 +18,13 @@ def test_no_test_imports_from_another_test_or_from_a_conftest() -> None:
 
 
 def test_the_tests_of_one_service_run_in_one_process_and_begin_first() -> None:
-    for path in STARTS:
+    for path in (path for paths in SHARED.values() for path in paths):
         assert (ROOT / path).exists(), f"{path} has moved: tests/support/workers.py says it"
     stack = ("tests/integration/test_jobs.py::test_a", "tests/integration/test_kills.py::test_b")
     assert len({group(test) for test in stack}) == 1
+    servers = ("tests/versions/test_delete.py::test_a", "tests/flows/test_prepare.py::test_b")
+    assert len({group(test) for test in servers}) == 1
+    assert rank(servers[0]) < rank("tests/versions/test_trace.py::c") < rank(servers[1])
     assert group("tests/models/test_luma.py::test_b[x::y]") == "tests/models/test_luma.py"
     assert rank("tests/integration/test_jobs.py::test_a") < rank("tests/flows/test_prepare.py::c")
     assert rank("tests/flows/test_prepare.py::c") < rank("tests/services/test_s3.py::d")

@@ -35,8 +35,7 @@ def held_run(folder: Path, fixtures: str, *options: str) -> Iterator[subprocess.
             [
                 *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "pyproject.toml"),
                 *(f"--rootdir={ROOT}", f"--basetemp={folder / 'temp'}"),
-                *("-p", "tests.conftest", "-p", "tests.integration.conftest"),
-                *(*options, str(folder / "test_held.py")),
+                *("-p", "tests.conftest", *options, str(folder / "test_held.py")),
             ],
             cwd=ROOT,
             stdout=log,
@@ -88,6 +87,6 @@ def test_a_run_that_is_ended_leaves_no_object_store_and_no_detached_process(
 @pytest.mark.slow(group="parts")
 def test_a_run_that_is_ended_leaves_nothing_of_the_stack(tmp_path: Path) -> None:
     fixtures = "stack, object_server, mlflow_settings, prefect_api"
-    with held_run(tmp_path, fixtures, "-n1") as run:
+    with held_run(tmp_path, fixtures, "-n1", "-p", "tests.integration.conftest") as run:
         names = end_and_expect_nothing_left(run, signal.SIGTERM)
     assert {"weed", "mlflow", "raylet"} <= names, names

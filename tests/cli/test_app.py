@@ -21,7 +21,9 @@ def test_help_loads_none_of_the_heavy_libraries() -> None:
         "print([name for name in ('torch', 'numpy', 'ray', 'mlflow', 'prefect', 'boto3') "
         "if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -63,6 +65,7 @@ def test_the_lines_of_env_survive_a_shell_and_find_the_programs(tmp_path: Path) 
         capture_output=True,
         text=True,
         check=True,
+        timeout=120,
     )
     url, found_home, path, _ = done.stdout.splitlines()
     assert url == f"http://127.0.0.1:{state.ports['prefect']}/api"

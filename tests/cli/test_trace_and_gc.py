@@ -1,9 +1,6 @@
 """`srgan trace` and `srgan gc`: JSON, and a shell where services are missing or wrong."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,21 +9,20 @@ import pytest
 from srgan.cli import app
 from srgan.promotion.cleanup import Plan, Waste
 from srgan.report.chain import Node
+from tests.support.commands import srgan
 
-SRGAN = str(Path(sys.executable).with_name("srgan"))
 AWAY = "http://127.0.0.1:9"
 
 
-def srgan(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = ("PATH", "HOME", "PYTHONPATH")
-    environment = {name: os.environ[name] for name in kept if name in os.environ} | variables
-    return subprocess.run(
-        [SRGAN, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+@pytest.fixture(autouse=True)
+def services_are_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that names an MLflow that does not answer, and no Prefect."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", AWAY)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
 
 
 def test_trace_of_what_is_no_address_says_what_one_is() -> None:
-    done = srgan("trace", "photo.png/", MLFLOW_TRACKING_URI=AWAY)
+    done = srgan("trace", "photo.png/")
     assert done.returncode == 2
     assert done.stderr.startswith(
         "error: 'photo.png/' is not a model's address; expected NAME, models:/"
@@ -35,13 +31,18 @@ def test_trace_of_what_is_no_address_says_what_one_is() -> None:
 
 
 def test_gc_without_prefect_deletes_nothing_and_says_what_is_missing() -> None:
-    done = srgan("gc", "--delete", MLFLOW_TRACKING_URI=AWAY)
+    done = srgan("gc", "--delete")
     assert done.returncode == 2
     assert "PREFECT_API_URL is not set" in done.stderr
 
 
-def test_gc_refuses_where_prefect_does_not_answer() -> None:
-    done = srgan("gc", PREFECT_API_URL=f"{AWAY}/api", MLFLOW_TRACKING_URI=AWAY)
+def test_gc_refuses_where_prefect_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Imported here: most tests do without, and it costs seconds.
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setenv("PREFECT_API_URL", f"{AWAY}/api")
+    with temporary_settings({PREFECT_API_URL: f"{AWAY}/api"}):  # it reads the environment once
+        done = srgan("gc")
     assert done.returncode == 1
     assert "error: Prefect's server does not say which flows are running" in done.stderr
     assert "nothing was deleted" in done.stderr

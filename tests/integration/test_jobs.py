@@ -10,7 +10,7 @@ import pytest
 from srgan.recipes import tiny
 from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
-from tests.support.running_stack import RunningStack
+from tests.support.running_stack import Notebook, RunningStack
 from tests.support.training import training_workers
 from tests.support.waiting import wait_until
 
@@ -56,10 +56,10 @@ def makes_progress(run: Run, stack: RunningStack) -> bool:
 
 
 def test_a_hopeless_failure_on_the_cluster_ends_the_flow_after_one_job(
-    stack: RunningStack,
+    stack: RunningStack, notebook: Notebook
 ) -> None:
     """The node refuses the spec, which names no release of this project."""
-    printed = stack.python(
+    printed = notebook.run(
         "from prefect import flow\n"
         "from flows.support.jobs import run_job\n"
         "from srgan.config import Config\n"

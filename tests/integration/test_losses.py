@@ -12,9 +12,8 @@ from PIL import Image
 from srgan.data.manifest import read_manifest, read_sources
 from srgan.data.prepare import prepare_dataset
 from srgan.recipes import tiny
-from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
-from tests.support.running_stack import RunningStack
+from tests.support.running_stack import Notebook, RunningStack
 from tests.support.training import Training, kill, prepare_leaves, training_workers
 
 pytestmark = pytest.mark.integration
@@ -39,15 +38,18 @@ def test_a_poisoned_source_costs_only_its_bad_images_and_each_has_its_reason(
 
 
 def test_a_source_with_nothing_usable_is_an_error_that_counts_the_reasons(
-    stack: RunningStack,
+    stack: RunningStack, notebook: Notebook
 ) -> None:
     stack.store.put("raw/hopeless/a.png", b"")
     stack.store.put("raw/hopeless/b.png", b"text")
-    parameters = {"source": "s3://srgan/raw/hopeless", "dataset": "hopeless"}
-    run = Run(stack, "prepare/prepare", parameters)
-    assert run.wait() == "FAILED"
-    run.tells("1 empty")
-    run.tells("1 not_an_image")
+    said = notebook.run(
+        "from flows.prepare import prepare\n"
+        "state = prepare('s3://srgan/raw/hopeless', 'hopeless', return_state=True)\n"
+        "print(state.type.value, state.message)"
+    )
+    assert said.startswith("FAILED")
+    assert "1 empty" in said
+    assert "1 not_an_image" in said
 
 
 @pytest.mark.slow(group="retraining")

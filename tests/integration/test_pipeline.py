@@ -1,6 +1,7 @@
 """The main job through a deployment and the real worker, and what its users do next."""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -19,7 +20,8 @@ from srgan.services.mlflow_models import Registry
 from srgan.versions.trace import trace
 from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
-from tests.support.running_stack import RunningStack
+from tests.support.running_stack import Notebook, RunningStack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -42,8 +44,8 @@ def retrained(stack: RunningStack) -> RunningStack:
     """Eight photos uploaded and one retraining finished through its deployment."""
     for seed in range(8):
         stack.store.put(f"raw/leaves/{seed}.png", dead_leaves(seed))
-    done = stack.deployment("retrain/retrain", **RETRAIN)
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
+    run = Run(stack, "retrain/retrain", RETRAIN)
+    assert run.wait() == "COMPLETED", run.logs
     return stack
 
 
@@ -68,14 +70,18 @@ def test_a_retraining_through_its_deployment_ends_with_a_champion_better_than_bi
 
 
 def test_a_second_retraining_with_nothing_new_reads_no_photo_and_trains_nothing(
-    retrained: RunningStack,
+    retrained: RunningStack, notebook: Notebook
 ) -> None:
     runs_before = _stage_runs(retrained)
-    run = Run(retrained, "retrain/retrain", RETRAIN)
-    assert run.wait() == "COMPLETED", run.logs
+    said = notebook.run(
+        "from flows.retrain import retrain\n"
+        f"print(retrain(**{RETRAIN!r}, return_state=True).message)"
+    )
+    assert said.splitlines()[-1].startswith("Nothing new")
     assert _stage_runs(retrained) == runs_before
-    run.tells("nothing new")
-    assert "0 objects read" in retrained.newest_logs("prepare")
+    wait_until(
+        lambda: "0 objects read" in retrained.newest_logs("prepare"), "the log of what was read", 30
+    )
 
 
 def test_the_champion_upscales_an_image_in_a_process_that_knows_only_the_registry(
@@ -126,12 +132,14 @@ def test_every_image_is_upscaled_under_its_path_and_the_broken_one_is_recorded(
     assert [state for state, _ in outcomes.values()].count("done") == 3
 
 
-def test_upscaling_again_does_nothing(upscaled: RunningStack) -> None:
+def test_upscaling_again_does_nothing(upscaled: RunningStack, notebook: Notebook) -> None:
+    upscaled.store.delete("raw/small/broken.png")  # it would be tried again, in a job
     before = {info.key: info.token for info in upscaled.store.list("large/deep/")}
-    run = Run(upscaled, "upscale/upscale", UPSCALE)
-    assert run.wait() == "COMPLETED", run.logs
+    said = notebook.run(
+        f"from flows.upscale import upscale\nprint(upscale(**{UPSCALE!r}).model_dump_json())"
+    )
     assert {info.key: info.token for info in upscaled.store.list("large/deep/")} == before
-    run.tells("0 done")
+    assert json.loads(said.splitlines()[-1])["num_done"] == 0
 
 
 def test_nothing_that_retraining_and_bulk_run_left_in_the_bucket_is_a_source(

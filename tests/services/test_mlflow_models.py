@@ -129,6 +129,7 @@ def test_a_stranger_needs_nothing_but_the_address_of_the_registry(
         capture_output=True,
         text=True,
         check=False,
+        timeout=180,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     where, services = done.stdout.strip().splitlines()[-2:]

@@ -121,6 +121,7 @@ def test_a_fresh_environment_needs_only_what_the_models_own_requirements_name(
         capture_output=True,
         text=True,
         check=False,
+        timeout=180,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines()[0] == "[]", "packages that no requirement names"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 from unittest import mock
 
 from srgan.cli import app
@@ -35,3 +36,11 @@ def _text(stream: io.TextIOWrapper) -> str:
     stream.flush()
     stream.seek(0)
     return stream.read()
+
+
+class Answer(NamedTuple):
+    """Exit code and output of a command."""
+
+    code: int
+    out: str
+    err: str

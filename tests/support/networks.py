@@ -1,11 +1,13 @@
 """Small generators with weights that matter, for the tests of everything that runs them."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from srgan.config import GeneratorConfig
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
+
+MSRRESNET = GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4)
 
 
 def random_generator(config: GeneratorConfig, seed: int = 0) -> Generator:
@@ -25,3 +27,22 @@ def random_generator(config: GeneratorConfig, seed: int = 0) -> Generator:
                     module.running_mean.normal_(std=0.1)
                     module.running_var.uniform_(0.5, 1.5)
     return generator.eval()
+
+
+class Recorder(Generator):
+    """Runs another generator and keeps the size and the floats of each tile."""
+
+    def __init__(self, inner: Generator) -> None:
+        super().__init__()
+        self.inner, self.scale, self.config = inner, inner.scale, None
+        self.trunk_radius, self.head_radius = inner.trunk_radius, inner.head_radius
+        self.windows: list[tuple[int, ...]] = []
+        self.results: list[Tensor] = []
+
+    def trunk(self, lr: Tensor) -> Tensor:
+        self.windows.append(tuple(lr.shape[2:]))
+        return self.inner.trunk(lr)
+
+    def head(self, features: Tensor, lr: Tensor) -> Tensor:
+        self.results.append(self.inner.head(features, lr))
+        return self.results[-1]

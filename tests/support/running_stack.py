@@ -15,6 +15,52 @@ from srgan.stack import Stack
 from tests.support.checkout import ROOT
 
 
+class Notebook:
+    """A Python process that stays open: what a test runs in it pays for imports once."""
+
+    _LOOP = (
+        "import contextlib, io, json, sys, traceback\n"
+        "for line in sys.stdin:\n"
+        "    out, error = io.StringIO(), ''\n"
+        "    try:\n"
+        "        with contextlib.redirect_stdout(out):\n"
+        "            exec(json.loads(line), {'__name__': '__main__'})\n"
+        "    except BaseException:\n"
+        "        error = traceback.format_exc()\n"
+        "    print(json.dumps([out.getvalue(), error]), flush=True)\n"
+    )
+
+    def __init__(self, env: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", self._LOOP],
+                env=env,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+            )
+
+    def run(self, code: str) -> str:
+        """Return all that a cell prints; an error of the cell fails the test."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(code) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, self._log.read_text(errors="replace")[-6000:]
+        printed, error = json.loads(answer)
+        assert not error, printed[-6000:] + error
+        return str(printed)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+
 class RunningStack:
     """The services of the session, with the environment that their users need."""
 

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,10 +18,9 @@ from srgan.stack.state import runtime_folder
 from srgan.stack.supervisor import Supervisor
 from srgan.train.checkpoint import checkpoint_keys
 from tests.support.photos import dead_leaves
+from tests.support.ports import closed_door
 from tests.support.running_stack import RunningStack
 from tests.support.waiting import wait_until
-
-_AWAY_S = 20
 
 
 def prepare_leaves(stack: RunningStack, dataset: str, first_seed: int) -> DatasetRef:
@@ -138,8 +136,11 @@ def processes_with(stack: RunningStack, words: bytes) -> list[int]:
 
 
 @contextmanager
-def object_store_away(stack: RunningStack) -> Iterator[None]:
-    """Kill the object store; it is away within the block and for 20 seconds at least."""
+def object_store_away(stack: RunningStack) -> Iterator[Callable[[], int]]:
+    """Kill the object store, which is away within the block.
+
+    What the block gets says how many connections have been asked for in vain since then.
+    """
     supervisor = Supervisor(runtime_folder(Path(stack.env["SRGAN_HOME"])))
     with ThreadPoolExecutor(1) as thread:
         # First, or it would be back at once; then wait, because it serves on while it ends.
@@ -148,8 +149,8 @@ def object_store_away(stack: RunningStack) -> Iterator[None]:
         kill(processes_with(stack, b"weed\0"))
         stopped.result(60)
     try:
-        yield
-        time.sleep(_AWAY_S)
+        with closed_door(stack.stack.state.ports["s3"]) as knocks:
+            yield knocks
     finally:
         supervisor.start("s3")
 

@@ -2,28 +2,45 @@
 
 from xdist.scheduler import LoadScopeScheduling
 
-# By the beginning of their path: what is started first, and who shares it. Tests that look through
-# a whole registry come before those that fill it.
-STARTS = {
-    "tests/versions/test_delete.py": "an empty registry",
-    "tests/integration/": "the stack",
-    "tests/flows/": "a Prefect server",
-    "tests/services/test_prefect_runs.py": "a Prefect server",
-    "tests/train/test_ranks.py": "processes that train",
+# Who shares what takes long to start, by the beginning of their path. The longest group comes
+# first: what is left for the end is short. Within a group, tests that look through a whole registry
+# come before those that fill it.
+SHARED = {
+    "the stack": ("tests/integration/",),
+    "MLflow and Prefect": (
+        "tests/versions/test_delete.py",
+        "tests/versions/",
+        "tests/flows/",
+        "tests/cli/test_models.py",
+        "tests/cli/test_models_shown.py",
+        "tests/cli/test_mos.py",
+        "tests/cli/test_weights.py",
+        "tests/services/test_metric_log.py",
+        "tests/services/test_mlflow_models.py",
+        "tests/services/test_mlflow_runs.py",
+        "tests/services/test_prefect_runs.py",
+    ),
+    "training": ("tests/train/",),
+    "ONNX": ("tests/models/test_onnx_export.py", "tests/cli/test_export.py"),
 }
-_FIRST = tuple(dict.fromkeys(STARTS.values()))
+_GROUPS = {path: name for name, paths in SHARED.items() for path in paths}
+_RANKS = {path: number for number, path in enumerate(_GROUPS)}
 
 
 def group(nodeid: str) -> str:
-    """The name of what one process runs, test after test: all of a service, or one file."""
-    found = (service for path, service in STARTS.items() if nodeid.startswith(path))
-    return next(found, nodeid.partition("::")[0])
+    """The name of what one process runs, test after test: all that share something, or one file."""
+    path = _path(nodeid)
+    return _GROUPS[path] if path else nodeid.partition("::")[0]
 
 
 def rank(nodeid: str) -> int:
-    """The longest groups come first: what is left for the end is short."""
-    name = group(nodeid)
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+    """Place of a test in the order in which all begin."""
+    path = _path(nodeid)
+    return _RANKS[path] if path else len(_RANKS)
+
+
+def _path(nodeid: str) -> str | None:
+    return next((path for path in _GROUPS if nodeid.startswith(path)), None)
 
 
 class Scheduling(LoadScopeScheduling):

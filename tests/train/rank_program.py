@@ -1,8 +1,4 @@
-"""Program of each process in the tests with several ranks.
-
-``python -m tests.train.rank_program <rank> <num_ranks> <directory> <scenario> [kill point]``
-leaves what it found as ``<directory>/<scenario>-<rank>.pt``.
-"""
+"""Program of each process in the tests with several ranks."""
 
 import logging
 import os
@@ -136,11 +132,18 @@ def synchronised(rank: int, num_ranks: int, _: Path) -> object:
     return train_with_sgd(config, rank, num_ranks, device=torch.device("cuda:0"))
 
 
-def stage_run(rank: int, num_ranks: int, directory: Path, *, stall_s: float = 600) -> object:
+def stage_run(
+    rank: int,
+    num_ranks: int,
+    directory: Path,
+    *,
+    stall_s: float = 600,
+    kill_at: str | None = None,
+) -> object:
     """The final manifest of a GAN stage, trained from its newest checkpoint if there is one."""
     store: ObjectStore = open_store(Settings())
-    if len(sys.argv) > 5:
-        store = die_at(sys.argv[5], store, last=rank == num_ranks - 1)
+    if kill_at:
+        store = die_at(kill_at, store, last=rank == num_ranks - 1)
     inputs = StageInputs(
         run=(directory / "run").read_text(),
         config=adversarial(BATCH_NORM, batch_size=4 * num_ranks, ema_decay=0.9),
@@ -224,7 +227,7 @@ class _FatalStore:
         self._store.delete(key)
 
 
-SCENARIOS: dict[str, Callable[[int, int, Path], object]] = {
+SCENARIOS: dict[str, Callable[..., object]] = {
     "steps": steps,
     "synchronised": synchronised,
     "uneven": uneven,
@@ -234,11 +237,21 @@ SCENARIOS: dict[str, Callable[[int, int, Path], object]] = {
 }
 
 
-def main() -> None:
-    rank, num_ranks = int(sys.argv[1]), int(sys.argv[2])
-    directory, scenario = Path(sys.argv[3]), sys.argv[4]
+def run(
+    rank: int,
+    num_ranks: int,
+    directory: Path,
+    scenario: str,
+    environment: dict[str, str],
+    options: dict[str, str],
+) -> None:
+    """Leave what a scenario finds as ``<directory>/<scenario>-<rank>.pt``, and what it prints."""
+    with (directory / f"{scenario}-{rank}.log").open("wb") as log:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(log.fileno(), stream.fileno())
+    os.environ.update(environment)
     torch.set_num_threads(1)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     if num_ranks > 1:
         dist.init_process_group(
             "gloo",
@@ -247,10 +260,7 @@ def main() -> None:
             world_size=num_ranks,
         )
     assert ranks.num_ranks() == num_ranks
-    torch.save(SCENARIOS[scenario](rank, num_ranks, directory), directory / f"{scenario}-{rank}.pt")
+    found = SCENARIOS[scenario](rank, num_ranks, directory, **options)
+    torch.save(found, directory / f"{scenario}-{rank}.pt")
     if num_ranks > 1:
         dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

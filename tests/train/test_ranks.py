@@ -1,12 +1,11 @@
 """Several processes over gloo against one."""
 
-import os
+import multiprocessing
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -29,12 +28,19 @@ from tests.train.rank_program import (
     normalised_config,
     plain_config,
     plain_gan_config,
+    run,
     train_with_sgd,
     use_sgd,
 )
 
 NUM_RANKS = 2
 TIMEOUT_S = 180
+
+
+# Ranks are forked from a process that has loaded torch, and what its optimisers load at their
+# first step: ten seconds of a core for each rank otherwise.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.train.rank_program", "torch._dynamo"])
 
 
 def start_ranks(
@@ -44,25 +50,24 @@ def start_ranks(
     *,
     num_ranks: int = NUM_RANKS,
     kill_at: str | None = None,
-) -> list[subprocess.Popen[bytes]]:
+) -> list[ForkServerProcess]:
     """The processes of `rank_program`."""
-    logs = [directory / f"{scenario}-{rank}.log" for rank in range(num_ranks)]
     (directory / f"{scenario}-meeting").unlink(missing_ok=True)
-    started = []
-    for rank, log in enumerate(logs):
-        command = [sys.executable, "-m", "tests.train.rank_program"]
-        command += [str(rank), str(num_ranks), str(directory), scenario]
-        with log.open("wb") as output:
-            started.append(
-                subprocess.Popen(
-                    [*command, kill_at] if kill_at else command,
-                    env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-                    cwd=Path(__file__).parents[2],
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                )
-            )
+    options = {"kill_at": kill_at} if kill_at else {}
+    started = [
+        FORKS.Process(target=run, args=(rank, num_ranks, directory, scenario, environment, options))
+        for rank in range(num_ranks)
+    ]
+    for process in started:
+        process.start()
     return started
+
+
+def end(started: list[ForkServerProcess]) -> None:
+    """End the ranks that have not ended."""
+    for process in started:
+        process.kill()
+        process.join()
 
 
 def printed_by(scenario: str, directory: Path) -> str:
@@ -78,16 +83,16 @@ def end_ranks(
     *,
     num_ranks: int = NUM_RANKS,
     kill_at: str | None = None,
-) -> tuple[list[int], str]:
-    """Exit codes of the ranks of `rank_program`, and what they printed."""
+) -> tuple[list[int | None], str]:
+    """Exit codes of the ranks, None where one has not ended in time; and what they printed."""
     started = start_ranks(scenario, directory, environment, num_ranks=num_ranks, kill_at=kill_at)
     deadline = time.monotonic() + TIMEOUT_S
     try:
-        codes = [process.wait(max(1.0, deadline - time.monotonic())) for process in started]
-    finally:
         for process in started:
-            process.kill()
-            process.wait()
+            process.join(max(1.0, deadline - time.monotonic()))
+        codes = [process.exitcode for process in started]
+    finally:
+        end(started)
     return codes, printed_by(scenario, directory)
 
 
@@ -206,7 +211,7 @@ def environment(
 def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Manifest | None]:
     """`stage_run(run, num_ranks)`: a GAN stage to its end, or with `kill_at` to that point."""
 
-    def run(name: str, num_ranks: int, kill_at: str | None = None) -> Manifest | None:
+    def whole_stage(name: str, num_ranks: int, kill_at: str | None = None) -> Manifest | None:
         (tmp_path / "run").write_text(name)
         options = {"num_ranks": num_ranks}
         if kill_at:
@@ -219,7 +224,7 @@ def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Mani
         assert found == [found[0]] * num_ranks, "all ranks must return the same final checkpoint"
         return Manifest.model_validate_json(found[0])
 
-    return run
+    return whole_stage
 
 
 @pytest.mark.timeout(4 * TIMEOUT_S)
@@ -268,14 +273,12 @@ def report_of(scenario: str, directory: Path, environment: dict[str, str], patte
             for report in text.split("run has stalled: no step for ")[1:]:
                 if re.search(pattern, report):
                     return report
-            ended = [process.poll() for process in started]
+            ended = [process.exitcode for process in started]
             assert ended == [None] * NUM_RANKS, text
             assert time.monotonic() < deadline, text
             time.sleep(0.2)
     finally:
-        for process in started:
-            process.kill()
-            process.wait()
+        end(started)
 
 
 @pytest.mark.timeout(TIMEOUT_S + 60)

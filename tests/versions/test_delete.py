@@ -11,6 +11,7 @@ from mlflow.exceptions import MlflowException
 from srgan.errors import OrchestratorError, RegistryError
 from srgan.promotion.cleanup import Plan
 from srgan.refs import ModelRef
+from srgan.services import packaging
 from srgan.services.mlflow_models import CHAMPION, Registry
 from srgan.services.mlflow_runs import mlflow_client
 from srgan.services.prefect_runs import Running
@@ -18,22 +19,24 @@ from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.versions.delete import delete, plan, refuse_while_busy
 from srgan.versions.register import Registrar
-from tests.support.versions import lineage, weights
+from tests.support.versions import LITTLE_CODE, lineage, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
 LATER = time.time() + 3600
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def versions(mlflow_settings: Settings) -> list[ModelRef]:
-    """Four versions of a model of this test; the first is champion and the last challenger."""
+    """Four versions of one model; the first is champion and the last challenger."""
     model = f"gc-{secrets.token_hex(4)}"
     registry = Registrar(mlflow_settings)
-    made = [
-        registry.register(model, weights(n), lineage(f"adversarial-{model}-{n}", weights(n)))
-        for n in range(1, 5)
-    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packaging, "SERVED_CORE", LITTLE_CODE)
+        made = [
+            registry.register(model, weights(n), lineage(f"adversarial-{model}-{n}", weights(n)))
+            for n in range(1, 5)
+        ]
     registry.set_alias(model, CHAMPION, 1)
     return made
 
@@ -58,6 +61,34 @@ def files(settings: Settings, version: ModelRef) -> list[str]:
     return [each.path for each in client.list_artifacts(run_id, "model")]
 
 
+def test_a_version_that_a_batch_of_a_running_bulk_run_uses_stays(
+    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    model = versions[2].name
+    spec = json.dumps({"model": {"name": model, "version": 3}}).encode()
+    object_store.put("runs/upscale-f00-12345678/000000/spec.json", spec)
+    by_name = Running("upscale", "f00", "n", {"model": model})
+    assert numbers(find(mlflow_settings, object_store, model, by_name)) == {2}
+    assert numbers(find(mlflow_settings, object_store, model)) == {2, 3}
+
+
+def test_a_version_that_got_an_alias_after_the_look_stays(
+    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    kept = versions[1]
+    found = find(mlflow_settings, object_store, kept.name)
+    alone = [each for each in found.versions if each.record.version == kept.version]
+    registry = Registry(mlflow_settings)
+    registry.set_alias(kept.name, "back", 2)
+    try:
+        with pytest.raises(RegistryError, match=rf"{kept.uri} is needed after all \(back\)"):
+            delete(mlflow_settings, object_store, replace(found, versions=alone))
+    finally:
+        mlflow_client(mlflow_settings).delete_registered_model_alias(kept.name, "back")
+    assert registry.load_generator_bytes(kept) == weights(2)
+
+
+# The last of those that share the versions.
 def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
     mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
 ) -> None:
@@ -79,29 +110,6 @@ def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
         assert registry.load_generator_bytes(versions[number]) == weights(number + 1)
     left = {info.key.split("/")[1] for info in object_store.list("runs/")}
     assert left == {"pretrain-1", *(versions[number].run for number in (0, 2, 3))}
-
-
-def test_a_version_that_a_batch_of_a_running_bulk_run_uses_stays(
-    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
-) -> None:
-    model = versions[2].name
-    spec = json.dumps({"model": {"name": model, "version": 3}}).encode()
-    object_store.put("runs/upscale-f00-12345678/000000/spec.json", spec)
-    by_name = Running("upscale", "f00", "n", {"model": model})
-    assert numbers(find(mlflow_settings, object_store, model, by_name)) == {2}
-    assert numbers(find(mlflow_settings, object_store, model)) == {2, 3}
-
-
-def test_a_version_that_got_an_alias_after_the_look_stays(
-    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
-) -> None:
-    kept = versions[2]
-    found = find(mlflow_settings, object_store, kept.name)
-    registry = Registry(mlflow_settings)
-    registry.set_alias(kept.name, "back", 3)
-    with pytest.raises(RegistryError, match=rf"{kept.uri} is needed after all \(back\)"):
-        delete(mlflow_settings, object_store, found)
-    assert registry.load_generator_bytes(kept) == weights(3)
 
 
 def test_a_registry_that_does_not_answer_is_an_error(

@@ -239,6 +239,7 @@ def test_the_command_mirrors_and_says_where_the_weights_are(
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert f"{object_store.uri(weights_key(SHA256))}\n" in done.stdout

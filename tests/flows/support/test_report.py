@@ -33,7 +33,7 @@ def test_a_page_and_a_card_tell_of_the_decision_its_figures_the_stages_and_the_d
     pipeline: Pipeline,
 ) -> None:
     pipeline.mirror()
-    pipeline.retrain()
+    pipeline.crown()
     pipeline.dataset_version = "v2"
     pipeline.distance["model"] = 1.2
     version = pipeline.retrain().result()

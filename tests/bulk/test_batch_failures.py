@@ -1,0 +1,208 @@
+"""Failures in a batch: of images, storage, the engine and memory."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from srgan.bulk import batch as module
+from srgan.bulk.batch import Batch, MemoryBudget
+from srgan.bulk.run import BulkRun, Place
+from srgan.errors import StorageError
+from srgan.images import Photo, decode
+from srgan.inference.engine import Engine
+from srgan.services.s3 import S3Store
+from srgan.storage import ObjectInfo
+from tests.support.batches import ROWS, CountingEngine, png, put, upscale
+from tests.support.bulk_runs import bulk_run
+from tests.support.photos import DrawPhoto
+
+
+def test_bad_images_are_recorded_with_their_reason(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    whole = png(draw_photo(1, 24, 24))
+    items = [
+        put(object_store, "1-good.png", whole),
+        put(object_store, "2-cut.png", whole[: len(whole) // 2]),
+        put(object_store, "3-text.png", b"not a picture at all"),
+        put(object_store, "4-empty.png", b""),
+        put(object_store, "5-float.tif", png(np.ones((4, 4), np.float32), "TIFF")),
+        put(object_store, "6-large.png", png(draw_photo(1, 64, 64))),
+        put(object_store, "7-good.png", whole),
+    ]
+    rows = upscale(object_store, engine, items, max_pixels=2000)
+    assert [(row.outcome, row.error, row.reason) for row in rows] == [
+        ("done", "", ""),
+        ("failed", "ImageError", "truncated"),
+        ("failed", "ImageError", "not_an_image"),
+        ("failed", "ImageError", "empty"),
+        ("failed", "ImageError", "unsupported"),
+        ("failed", "ImageError", "too_large"),
+        ("done", "", ""),
+    ]
+    written = {info.key for info in object_store.list("up/") if "_srgan" not in info.key}
+    assert written == {"up/1-good.png", "up/7-good.png"}
+
+
+def test_a_file_larger_than_any_image_within_the_limit_is_not_read(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = put(object_store, "a.png", png(draw_photo(1, 24, 24)))
+    reads: list[str] = []
+    monkeypatch.setattr(
+        S3Store, "find", lambda store, key: reads.append(key) if "photos/" in key else None
+    )
+    most = 8 * 2000 + 64 * 2**20
+    items = [item.model_copy(update={"key": f"photos/{n}", "size_bytes": n + most}) for n in (0, 1)]
+    rows = upscale(object_store, engine, items, max_pixels=2000)
+    assert [row.reason for row in rows] == ["missing", "too_large"]
+    assert rows[1].detail.startswith(
+        "the file has 67.1 MB, but an image of max_pixels 2000 has at most"
+    )
+    assert reads == ["photos/0"]
+
+
+def test_a_source_deleted_after_planning_is_recorded(object_store: S3Store, engine: Engine) -> None:
+    item = put(object_store, "gone.png", b"soon gone")
+    object_store.delete(item.key)
+    (row,) = upscale(object_store, engine, [item])
+    assert (row.outcome, row.reason) == ("failed", "missing")
+
+
+def test_an_image_that_the_engine_fails_on_is_recorded(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    class Small(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            if photo.pixels.shape[1] > 8:
+                raise RuntimeError("CUDA out of memory. Tried to allocate 80 GiB")
+            return super().upscale_photo(photo)
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(1, 8, 8 * n))) for n in (1, 2)]
+    rows = upscale(object_store, Small(engine), items)
+    assert [(row.outcome, row.reason) for row in rows] == [
+        ("done", ""),
+        ("failed", "out_of_memory"),
+    ]
+
+
+def test_a_bug_ends_the_batch_instead_of_blaming_the_images(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    class Broken(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            raise AttributeError("no such thing")
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 64, 64))) for n in range(8)]
+    with pytest.raises(AttributeError):
+        upscale(object_store, Broken(engine), items)
+    assert object_store.find(ROWS) is None
+
+
+class Flaky:
+    """A real store whose reads of one key fail the first few times."""
+
+    def __init__(self, store: S3Store, key: str, failures: int) -> None:
+        self._store = store
+        self._key = key
+        self._failures = failures
+        self.bucket = store.bucket
+
+    def find(self, key: str) -> bytes | None:
+        if key == self._key and self._failures:
+            self._failures -= 1
+            raise StorageError(f"cannot read {key}: connection reset")
+        return self._store.find(key)
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        return getattr(self._store, name)  # type: ignore[no-any-return]  # passes through
+
+
+def reading(source: Flaky, store: S3Store) -> BulkRun:
+    """A run that reads from `source` and writes to `store`."""
+    place = Place(store.uri("photos"), source)  # type: ignore[arg-type]  # passes through
+    return replace(bulk_run(store), source=place)
+
+
+@pytest.mark.parametrize(
+    ("failures", "outcome", "reason"), [(1, "done", ""), (3, "done", ""), (9, "failed", "storage")]
+)
+def test_a_key_that_storage_failed_on_gets_further_chances(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    monkeypatch: pytest.MonkeyPatch,
+    failures: int,
+    outcome: str,
+    reason: str,
+) -> None:
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(3)]
+    flaky = Flaky(object_store, items[1].key, failures)
+    batch = Batch(reading(flaky, object_store), engine, decode)
+    slept: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    rows = batch.run(0, items)
+    assert slept == [], "the store answers: it is this key"
+    assert [row.outcome for row in rows] == ["done", outcome, "done"]
+    assert rows[1].reason == reason
+
+
+def test_a_store_that_is_away_is_waited_for(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = put(object_store, "a.png", png(draw_photo(1, 8, 8)))
+
+    class Away(Flaky):
+        def head(self, key: str) -> ObjectInfo | None:
+            if self._failures:
+                raise StorageError(f"cannot look up {key}: connection refused")
+            return self._store.head(key)
+
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        away._failures -= 1
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    away = Away(object_store, item.key, 3)
+    (row,) = Batch(reading(away, object_store), engine, decode).run(0, [item])
+    assert (row.outcome, slept) == ("done", [1.0])
+
+
+def test_the_budget_bounds_what_is_taken_and_lets_giants_in_alone() -> None:
+    budget = MemoryBudget(100)
+    budget.take(60)
+    entered = threading.Event()
+
+    def giant() -> None:
+        budget.take(1000)
+        entered.set()
+
+    thread = threading.Thread(target=giant)
+    thread.start()
+    assert not entered.wait(0.05), "there is no room beside the first"
+    budget.give_back(60)
+    assert entered.wait(5), "alone it is let in although it exceeds the budget"
+    thread.join()
+
+
+def test_a_closed_budget_wakes_those_who_wait() -> None:
+    budget = MemoryBudget(1)
+    budget.take(1)
+    errors: list[RuntimeError] = []
+
+    def late() -> None:
+        try:
+            budget.take(1)
+        except RuntimeError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    budget.close()
+    thread.join(5)
+    assert len(errors) == 1

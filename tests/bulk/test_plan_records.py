@@ -1,0 +1,125 @@
+"""A plan leaves out all that the records of earlier runs cover."""
+
+from dataclasses import replace
+
+import pytest
+
+from srgan.bulk.records import Record, to_parquet
+from srgan.errors import DataError
+from srgan.keys import records_key
+from srgan.services.s3 import S3Store
+from tests.support.bulk_runs import CHAMPION
+from tests.support.plans import batches, finish, plan, put_photos, row, todo
+
+
+def test_a_second_run_has_nothing_to_do(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg", "a.k.jpg", "a/b.jpg")
+    finish(object_store, plan(object_store, output_format="png"))
+    again = plan(object_store, "run2", output_format="png")
+    assert (again.num_todo, again.num_batches, again.num_covered) == (0, 0, 3)
+
+
+def test_records_of_several_earlier_runs_cover_together(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    finish(object_store, plan(object_store, "run1"))
+    put_photos(object_store, "b.jpg")
+    finish(object_store, plan(object_store, "run2"))
+    put_photos(object_store, "c.jpg")
+    assert todo(object_store, plan(object_store, "run3")) == ["photos/c.jpg"]
+
+
+def test_a_run_that_was_killed_leaves_only_its_unfinished_batches(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg", "b.jpg", "c.jpg")
+    killed = plan(object_store, batch_bytes=1)
+    assert killed.num_batches == 3
+    finish(object_store, killed, only=1)
+    assert todo(object_store, plan(object_store, "run2")) == ["photos/a.jpg", "photos/c.jpg"]
+
+
+def test_a_changed_source_is_done_again(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg", "b.jpg")
+    finish(object_store, plan(object_store))
+    object_store.put("photos/a.jpg", b"another picture")
+    assert todo(object_store, plan(object_store, "run2")) == ["photos/a.jpg"]
+
+
+def test_an_output_that_somebody_replaced_is_done_again(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg", "b.jpg")
+    finish(object_store, plan(object_store))
+    object_store.put("up/b.jpg", b"not ours")
+    assert todo(object_store, plan(object_store, "run2")) == ["photos/b.jpg"]
+
+
+def test_another_model_version_quality_or_precision_covers_nothing(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    finish(object_store, plan(object_store))
+    newer = CHAMPION.model_copy(update={"version": 2})
+    assert plan(object_store, "run2", model=newer).num_todo == 1
+    assert plan(object_store, "run3", jpeg_quality=80).num_todo == 1
+    assert plan(object_store, "run5", precision="fp32").num_todo == 1
+    for change in ({"scale": 3}, {"size": "4096x"}, {"jpeg_subsampling": "4:2:0"}):
+        assert plan(object_store, "run6", **change).num_todo == 1, change
+    assert plan(object_store, "run4", tile=64, max_jobs=7).num_todo == 0
+
+
+def test_a_failed_key_is_tried_again_by_the_next_run(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    first = plan(object_store)
+    (items,) = batches(object_store, first)
+    failed = Record(**{**_as_dict(row(items[0], first, "")), "outcome": "failed"})
+    object_store.put(records_key(first.destination, first.run, 0), to_parquet([failed]))
+    assert todo(object_store, plan(object_store, "run2")) == ["photos/a.jpg"]
+
+
+def _as_dict(record: Record) -> dict[str, object]:
+    return {name: getattr(record, name) for name in Record.__slots__}
+
+
+def test_a_batch_is_about_ten_minutes_of_what_earlier_runs_took(object_store: S3Store) -> None:
+    for number in range(4):
+        object_store.put(f"photos/{number}.png", b"x" * 1000)
+    first = plan(object_store)
+    assert first.num_batches == 1
+    (items,) = batches(object_store, first)
+    # 16 output megapixels from each kB, at 0.1 megapixels per second: 160 s each.
+    rows = [replace(row(i, first, ""), width=4000, height=4000, upscale_s=160.0) for i in items]
+    object_store.put(records_key(first.destination, first.run, 0), to_parquet(rows))
+    for number in range(4, 8):
+        object_store.put(f"photos/{number}.png", b"x" * 1000)
+    assert [len(items) for items in batches(object_store, plan(object_store, "run2"))] == [3, 3, 2]
+
+
+def test_an_output_of_another_format_than_its_source_covers_it(object_store: S3Store) -> None:
+    put_photos(object_store, "a.gif", "b.nef", "c.jpg")
+    made = plan(object_store)
+    (items,) = batches(object_store, made)
+    ends = (".webp", ".png", ".png")
+    rows = []
+    for item, end in zip(items, ends, strict=True):
+        moved = item.model_copy(update={"output": item.output + end})
+        rows.append(row(moved, made, object_store.put(moved.output, b"x")))
+    object_store.put(records_key(made.destination, made.run, 0), to_parquet(rows))
+    assert plan(object_store, "run2").num_todo == 1, "a JPEG keeps its format"
+
+
+@pytest.mark.parametrize(
+    ("oversize", "num_todo"), [("png", 0), ("tiff", 1), ("refuse", 1)], ids=str
+)
+def test_a_rerouted_output_covers_its_source_as_long_as_it_would_go_there(
+    object_store: S3Store, oversize: str, num_todo: int
+) -> None:
+    put_photos(object_store, "a.webp", "b.webp")
+    made = plan(object_store, oversize="png")
+    ((a, b),) = batches(object_store, made)
+    rerouted = a.model_copy(update={"output": a.output + ".png"})
+    rows = [row(item, made, object_store.put(item.output, b"x")) for item in (rerouted, b)]
+    object_store.put(records_key(made.destination, made.run, 0), to_parquet(rows))
+    again = plan(object_store, "run2", oversize=oversize)
+    assert (again.num_todo, again.num_covered) == (num_todo, 2 - num_todo)
+
+
+def test_a_damaged_record_part_is_named(object_store: S3Store) -> None:
+    put_photos(object_store, "a.jpg")
+    object_store.put("up/_srgan/old/records/000000.parquet", b"no parquet")
+    with pytest.raises(DataError, match=r"up/_srgan/old/records/000000\.parquet"):
+        plan(object_store)

@@ -1,0 +1,52 @@
+"""Batches of a bulk run on a real object store."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from srgan.bulk.batch import Batch
+from srgan.bulk.join import Item
+from srgan.bulk.records import Record
+from srgan.images import Photo, decode
+from srgan.inference.engine import Engine
+from srgan.services.s3 import S3Store
+from tests.support.bulk_runs import bulk_run
+
+ROWS = "up/_srgan/run/records/000000.parquet"
+
+
+class CountingEngine:
+    """The real engine, which also remembers the sizes it was given."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.scale = engine.scale
+        self.seen: list[tuple[int, ...]] = []
+        self._engine = engine
+        self.held_bytes = engine.held_bytes
+
+    def upscale_photo(self, photo: Photo) -> Photo:
+        self.seen.append(photo.pixels.shape)
+        return self._engine.upscale_photo(photo)
+
+
+def png(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def put(store: S3Store, name: str, data: bytes) -> Item:
+    token = store.put(f"photos/{name}", data)
+    return Item(key=f"photos/{name}", token=token, size_bytes=len(data), output=f"up/{name}")
+
+
+def upscale(
+    store: S3Store, engine: object, items: list[Item], run: str = "run", **config: object
+) -> list[Record]:
+    batch = Batch(
+        bulk_run(store, run, **config),
+        engine,  # type: ignore[arg-type]  # tests pass their own engines
+        decode,
+    )
+    return batch.run(0, items)
