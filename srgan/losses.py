@@ -61,8 +61,9 @@ def grid_loss(sr: Tensor, hr: Tensor, scale: int) -> Tensor:
     places = F.pixel_unshuffle(sr.float() - hr.float(), scale)
     window = min(_GRID_WINDOW, *places.shape[2:])
     means = F.avg_pool2d(places, window, stride=max(1, window // 2))
-    by_place = means.unflatten(1, (-1, scale**2))
-    return (by_place - by_place.mean(dim=2, keepdim=True)).square().mean()
+    by_place = means.view(len(means), -1, scale**2, *means.shape[2:])
+    pattern: Tensor = by_place - by_place.mean(dim=2, keepdim=True)
+    return pattern.square().mean()
 
 
 def feature_loss(extractor: FeatureExtractor, scale: float, sr: Tensor, hr: Tensor) -> Tensor:

@@ -144,7 +144,7 @@ class Validation:
 def fair_judge(
     judge: PerceptualDistance | None, config: PretrainConfig | AdversarialConfig
 ) -> str | None:
-    """Name of the judge's distance if the gate would count it and the stage does not learn from it."""
+    """Name of the judge's distance, if the gate counts it and it does not teach this stage."""
     content = feature_content(config)
     if judge is None or (content and DISTANCES[content.network] == judge.name):
         return None
