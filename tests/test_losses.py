@@ -76,9 +76,11 @@ def test_the_gradient_of_the_feature_loss_is_that_of_a_hand_written_reference() 
     found = gradient(feature_loss(network, 0.5, sr, hr), sr)
     state = drawn_state("squeezenet1_1")
     weight, bias = state["features.0.weight"], state["features.0.bias"]
-    std = network.std
-    before = F.conv2d(((sr + 1) / 2 - network.mean) / std, weight, bias, stride=2).detach()
-    target = F.relu(F.conv2d(((hr + 1) / 2 - network.mean) / std, weight, bias, stride=2)).detach()
+    std = network.backbone.std
+    before = F.conv2d(((sr + 1) / 2 - network.backbone.mean) / std, weight, bias, stride=2).detach()
+    target = F.relu(
+        F.conv2d(((hr + 1) / 2 - network.backbone.mean) / std, weight, bias, stride=2)
+    ).detach()
     slope = 2 * 0.5**2 * (before.relu() - target) / before.numel() * (before > 0)
 
     # A stride of 2 does not read the last row and column of 32, so their gradient is zero.
@@ -91,7 +93,7 @@ def test_the_gradient_of_the_feature_loss_agrees_with_finite_differences() -> No
     # ReLU has a kink and pooling has ties without a derivative. Steps in double precision are too
     # small to cross one.
     network = extractor().double()
-    network.forward = lambda images: [network.features(images)]  # type: ignore[method-assign]
+    network.forward = lambda images: [network.backbone.features(images)]  # type: ignore[method-assign]
     sr, hr = sr.detach().double().requires_grad_(), hr.double()
     loss = feature_loss(network, 0.3, sr, hr)
     slopes = gradient(loss, sr).flatten()
