@@ -26,6 +26,7 @@ from srgan.train.content import read_perceptual
 from srgan.train.loop import run_steps
 from srgan.train.pretrain import Pretrain
 from srgan.train.progress import Reporter
+from srgan.train.samples import degraded_samples
 from srgan.train.stall import Watch
 from srgan.train.step import Stage, dump_stage, load_stage
 from srgan.train.validation import Validated, Validation, build_judge
@@ -92,6 +93,8 @@ def _run_stage(
     judge = build_judge(store, config, crop_size=eval_crops.size, device=device)
     validation = Validation(eval_crops, config.generator.scale, device, judge)
     leads = ranks.rank() == 0
+    if leads and reporter and start == 0 and (picture := degraded_samples(stage, eval_crops)):
+        reporter.picture("degraded", picture, 0)
     with (
         Batches(patches, device) as batches,
         CheckpointWriter(store, keep_last=config.keep_last, keep_every=config.keep_every) as writer,
