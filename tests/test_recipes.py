@@ -96,6 +96,10 @@ def test_patches_too_small_for_the_features_fail_at_submit() -> None:
         )
 
 
+def test_the_recipe_for_photographs_is_decided_on_degraded_ones() -> None:
+    assert get_recipe("real_x4").gate.sets == ("degraded",)
+
+
 def test_patches_that_leave_no_room_for_the_degradation_fail_at_submit() -> None:
     recipe = get_recipe("real_x4").model_dump(mode="json")
     fits = Recipe.model_validate({**recipe, "data": {**recipe["data"], "crop_size": 248}})

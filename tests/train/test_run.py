@@ -95,9 +95,20 @@ def test_whatever_runs_in_a_training_is_part_of_the_numerics_version_or_cut_off(
         "total_variation_weight": 1e-3,
     }
     real = {"noise_sigma": [1, 2], "jpeg_quality": [50, 90]}
+    blur, larger = {"sides": [3, 3]}, {"up": 0.5, "down": 0, "factors": [1, 1.5]}
+    twice = {
+        "first": {"blur": blur, "resize": larger},
+        "second": {"blur": blur, "resize": None},
+        "sinc_chance": 0,
+    }
     shared = {"patch_size": 24, "steps": 2, "batch_size": 2}
     with definitions_run(set(reached(PACKAGE))) as others:
-        first = train("pretrain", pretrain(BATCH_NORM, loss="l1", optimizer="muon", **shared))
+        degraded = {"patch_size": 16, "degradation": {"second_order": twice}}
+        first = train(
+            "pretrain",
+            pretrain(BATCH_NORM, loss="l1", optimizer="muon", **{**shared, **degraded}),
+            Notes(),
+        )
         train(
             "adversarial",
             adversarial(BATCH_NORM, content=content, degradation=real, ema_decay=0.9, **shared),
