@@ -1,4 +1,4 @@
-"""What the degradation of `real_x4` costs a step: 16 patches of 96 pixels on one core.
+"""Measure the cost of the degradation of `real_x4`: 16 patches of 96 pixels on one core.
 
 Run with ``python -m benchmarks.training.degradation``. CPU time, because other work on the machine
 does not count in it.

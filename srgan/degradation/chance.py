@@ -1,4 +1,4 @@
-"""Random numbers that belong to one place of one global batch, whoever draws them."""
+"""Random numbers that belong to one place of one global batch, on any rank."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -12,7 +12,7 @@ Outcome = TypeVar("Outcome")
 class Chance:
     """An endless row of numbers that is a function of seed, step and place alone.
 
-    What is drawn first is the same whatever is drawn later. Everything is drawn on the CPU, so
+    Everything is drawn on the CPU, so
     every device gets the same.
     """
 

@@ -16,14 +16,14 @@ _SHORT_SINC = 13
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What a kernel is computed from."""
+    """Parameters of a kernel."""
 
     shape: KernelShape
     side: int
     sigma: tuple[float, float] = (1.0, 1.0)
     """Deviations along both axes in pixels."""
     angle: float = 0.0
-    """Of the first axis, in radians."""
+    """Direction of the first axis, in radians."""
     beta: float = 1.0
     cutoff: float = math.pi
     """Highest frequency that a sinc filter lets through, in radians per pixel."""

@@ -19,7 +19,7 @@ _PLACES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What noise is computed from, besides its random numbers."""
+    """Parameters of noise; random numbers come on top."""
 
     kind: Literal["gaussian", "poisson"]
     strength: float

@@ -24,7 +24,7 @@ _MODES: dict[Mode, float] = {"area": 1 / 3, "bilinear": 1 / 3, "bicubic": 1 / 3}
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round does to one patch; None leaves a step out."""
+    """Parameters of one round for one patch; None leaves a step out."""
 
     kernel: Kernel | None
     factor: float | None
@@ -35,13 +35,13 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What happens to one patch."""
+    """Parameters of both rounds and of the end for one patch."""
 
     first: Round
     second: Round
     sinc: Kernel | None
     last_mode: Mode
-    """Of the last resizing, to LR."""
+    """Mode of the last resizing, to LR."""
     jpeg_last: bool
     """The second JPEG comes after the last resizing and the sinc filter, else before them."""
 
