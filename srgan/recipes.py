@@ -168,7 +168,7 @@ def srgan_vgg54_x4() -> Recipe:
 
 
 def real_x4() -> Recipe:
-    """Photographs as cameras and web sites leave them: Real-ESRGAN's degradation; for GPUs."""
+    """Photographs as cameras and web sites leave them, as Real-ESRGAN; for GPUs, needs VGG19."""
     generator = GeneratorConfig(kind="bicubic_resnet", scale=4)
     # Real-ESRGAN's ranges for its crops of 400 pixels, of which patches with their margin have 0.6:
     # so have kernels, and the smallest resized images keep 96 pixels instead of 60.

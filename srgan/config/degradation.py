@@ -1,9 +1,9 @@
 """How LR images are made: bicubic, and the damage that photographs collect on their way."""
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from srgan.config.base import Config
 
@@ -22,6 +22,16 @@ _BICUBIC_REACH = 2  # LR pixels
 _BLUR_REACH = 3  # deviations: beyond them a Gaussian has 0.3 % of its weight
 _RESIZE_REACH = 2.5  # pixels before resizing, from the border of one to the border of another
 _MAX_SIDE = 31
+_PUBLISHED_SHAPES: dict[KernelShape, float] = {
+    "isotropic": 0.405,
+    "anisotropic": 0.225,
+    "generalised_isotropic": 0.108,
+    "generalised_anisotropic": 0.027,
+    "plateau_isotropic": 0.108,
+    "plateau_anisotropic": 0.027,
+    "sinc": 0.1,
+}
+"""A sinc filter for one patch in ten, else the code's 45, 25, 12, 3, 12 and 3 per cent."""
 
 
 def _check_range(name: str, drawn: tuple[float, float], least: float, most: float) -> None:
@@ -63,22 +73,18 @@ class KernelConfig(Config):
     """Smallest and largest side in pixels; both odd, and only odd ones are drawn."""
     sigma: tuple[float, float] = (0.2, 3.0)
     """Deviation in pixels along each axis of a kernel."""
-    shapes: dict[KernelShape, Chance] = Field(
-        default_factory=lambda: {
-            "isotropic": 0.405,
-            "anisotropic": 0.225,
-            "generalised_isotropic": 0.108,
-            "generalised_anisotropic": 0.027,
-            "plateau_isotropic": 0.108,
-            "plateau_anisotropic": 0.027,
-            "sinc": 0.1,
-        }
-    )
+    shapes: dict[KernelShape, Chance] = _PUBLISHED_SHAPES
     """Probability of each shape; together 1."""
     generalised_beta: tuple[float, float] = (0.5, 4.0)
     """Exponent of generalised Gaussians: 1 is a Gaussian, more is flatter in the middle."""
     plateau_beta: tuple[float, float] = (1.0, 2.0)
     """Exponent of plateau-shaped kernels."""
+
+    @field_validator("shapes")
+    @classmethod
+    def _in_one_order(cls, given: dict[KernelShape, float]) -> dict[KernelShape, float]:
+        # What is drawn depends on the order, and JSON may come back with another.
+        return {shape: given[shape] for shape in get_args(KernelShape) if shape in given}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -150,6 +156,18 @@ class RoundConfig(Config):
             _check_range("jpeg_quality", self.jpeg_quality, 1, 100)
         return self
 
+    @property
+    def widest_blur(self) -> int:
+        """Side of the largest kernel that can be drawn; 1 for none."""
+        return self.blur.sides[1] if self.blur and self.blur_chance else 1
+
+    @property
+    def smallest_factor(self) -> float | None:
+        """Smallest factor that can be drawn; None if nothing is resized."""
+        if self.resize is None:
+            return None
+        return self.resize.factors[0] if self.resize.down else 1.0
+
 
 class SecondOrderConfig(Config):
     """Real-ESRGAN's degradation (Wang et al. 2021, section 3): two rounds and a sinc filter.
@@ -178,13 +196,13 @@ class SecondOrderConfig(Config):
 
     def margin(self, scale: int) -> int:
         """`reach` of the widest kernels and the smallest factors that can be drawn."""
-        rounds = (self.first, self.second)
-        blurs = [one.blur.sides[1] if one.blur and one.blur_chance else 1 for one in rounds]
-        factors = [
-            one.resize and (one.resize.factors[0] if one.resize.down else 1.0) for one in rounds
-        ]
+        first, second = self.first, self.second
         sinc = self.sinc_sides[1] if self.sinc_chance else 1
-        return reach(scale, (blurs[0], blurs[1], sinc), (factors[0], factors[1]))
+        return reach(
+            scale,
+            (first.widest_blur, second.widest_blur, sinc),
+            (first.smallest_factor, second.smallest_factor),
+        )
 
 
 class DegradationConfig(Config):

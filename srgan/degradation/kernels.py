@@ -73,7 +73,7 @@ def _sinc(radius: Tensor, cutoff: float) -> Tensor:
     """Equation 6: an ideal round low-pass filter."""
     middle = radius == 0
     away = radius.masked_fill(middle, 1.0)
-    weights = cutoff * torch.special.bessel_j1(cutoff * away) / (2 * math.pi * away)
+    weights: Tensor = cutoff * torch.special.bessel_j1(cutoff * away) / (2 * math.pi * away)
     return weights.masked_fill(middle, cutoff**2 / (4 * math.pi))
 
 

@@ -109,8 +109,8 @@ class SecondOrderDegradation(nn.Module):
         places = range(first, first + len(windows))
         lr = torch.cat(
             [
-                self._degraded(window, Chance(self._seed, step, place))
-                for window, place in zip(windows.split(1), places, strict=True)
+                self._degraded(window[None], Chance(self._seed, step, place))
+                for window, place in zip(windows, places, strict=True)
             ]
         )
         return lr / 255, hr
@@ -150,7 +150,7 @@ class SecondOrderDegradation(nn.Module):
         m = self._bicubic.margin
         # Within the margin the mirrored border is out of reach of the patch.
         padded = F.pad(levels, (m, m, m, m), mode="reflect")
-        lr, _ = self._bicubic(padded.round().to(torch.uint8))
+        lr: Tensor = self._bicubic(padded.round().to(torch.uint8))[0]
         return (lr * 255).round()
 
 
@@ -165,7 +165,8 @@ def _blurred(levels: Tensor, kernel: Kernel | None) -> Tensor:
         return levels
     half = kernel.side // 2
     weights = kernel_weights(kernel).to(levels.device).expand(3, 1, -1, -1)
-    return F.conv2d(_mirrored(levels, half), weights, groups=3).clamp(0, 255)
+    filtered: Tensor = F.conv2d(_mirrored(levels, half), weights, groups=3)
+    return filtered.clamp(0, 255)
 
 
 def _mirrored(levels: Tensor, border: int) -> Tensor:

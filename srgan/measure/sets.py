@@ -70,7 +70,10 @@ class EvaluationSet(Ref):
 
 def set_version(config: SetConfig, photos: Sequence[SetPhoto]) -> str:
     """Return the digest of what is measured: pixels, crop size and degradation if there is one."""
-    measured = {"crop_size": config.crop_size, "photos": sorted(p.pixels for p in photos)}
+    measured: dict[str, object] = {
+        "crop_size": config.crop_size,
+        "photos": sorted(p.pixels for p in photos),
+    }
     if config.degradation != DegradationConfig():  # bicubic sets keep the versions they have
         measured["degradation"] = config.degradation.model_dump(mode="json")
     return digest(measured)

@@ -83,6 +83,16 @@ def test_shapes_are_drawn_as_often_as_the_config_says_and_sides_are_odd() -> Non
         assert math.pi / least <= kernel.cutoff <= math.pi
 
 
+def test_the_order_in_which_shapes_are_written_does_not_change_what_is_drawn() -> None:
+    given = {"isotropic": 0.5, "plateau_isotropic": 0.3, "sinc": 0.2}
+    one, other = (
+        KernelConfig.model_validate({"shapes": dict(order)})
+        for order in (given.items(), reversed(given.items()))
+    )
+    for place in range(20):
+        assert draw_kernel(one, Chance(0, 0, place)) == draw_kernel(other, Chance(0, 0, place))
+
+
 def test_exponents_lie_below_and_above_one_equally_often() -> None:
     config = KernelConfig(shapes={"generalised_isotropic": 1.0})
     betas = [draw_kernel(config, Chance(3, 0, place)).beta for place in range(1000)]
