@@ -118,6 +118,17 @@ def test_whatever_runs_in_a_training_is_part_of_the_numerics_version_or_cut_off(
     assert others == set()
 
 
+def test_a_degradation_is_shown_before_the_first_step_and_not_again_on_resume(train) -> None:
+    config = pretrain(degradation={"noise_sigma": [5, 9]})
+    first, second = Notes(stop_at=4), Notes()
+    with pytest.raises(KeyboardInterrupt):
+        train("one", config, first)
+    train("one", config, second)
+    assert first.pictures[0] == ("degraded", 0)
+    assert second.begun_at != [0]
+    assert "degraded" not in {name for name, _ in second.pictures}
+
+
 def test_a_mirrored_network_measures_at_each_validation_and_finds_the_best_gan_checkpoint(
     train, object_store: S3Store
 ) -> None:
