@@ -5,7 +5,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows.support.artifacts import artifact_key
 from flows.support.tasks import io_task
-from srgan.config import Name, SetConfig
+from srgan.config import DegradationConfig, Name, SetConfig
 from srgan.measure.sets import EvaluationSet, prepare_set
 from srgan.readable import Countdown
 from srgan.refs import SetRef
@@ -30,7 +30,7 @@ def prepare_eval(
     Args:
         source: S3 address of the photos, ``s3://BUCKET/raw/set5``.
         name: Name of the set, new or to be brought up to date.
-        config: Whole photos (the default) or crops, and limits.
+        config: Whole photos (the default) or crops, limits, and a degradation besides bicubic.
     """
     made = copy_photos(source, name, config)
     show_set(made)
@@ -52,6 +52,8 @@ def show_set(made: EvaluationSet) -> None:
     """Show in the log and as an artifact what the set holds and what was left out."""
     ref, how = made.ref, f"crops of {made.config.crop_size} pixels"
     images = f"{ref.num_images} {how if made.config.crop_size else 'whole photos'}"
+    if made.config.degradation != DegradationConfig():
+        images += ", degraded"
     get_run_logger().info(
         "Evaluation set %s: version %s, %d photos, %s, %d duplicates, %d not usable",
         ref.name,

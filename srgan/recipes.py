@@ -10,11 +10,17 @@ from srgan.config import (
     DegradationConfig,
     DiscriminatorConfig,
     FeatureContentConfig,
+    GateConfig,
     GeneratorConfig,
+    KernelConfig,
     LearningRate,
     MseContentConfig,
+    NoiseConfig,
     PretrainConfig,
     Recipe,
+    ResizeConfig,
+    RoundConfig,
+    SecondOrderConfig,
 )
 from srgan.config.networks import FEATURE_SCALE, PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.errors import ConfigError
@@ -167,14 +173,30 @@ def srgan_vgg54_x4() -> Recipe:
 
 
 def real_x4() -> Recipe:
-    """Photographs as cameras and web sites leave them: blur, noise, JPEG; for GPUs, needs VGG19."""
+    """Photographs as cameras and web sites leave them, as Real-ESRGAN; for GPUs, needs VGG19."""
     generator = GeneratorConfig(kind="bicubic_resnet", scale=4)
+    # Real-ESRGAN's ranges for its crops of 400 pixels, of which patches with their margin have 0.6:
+    # so have kernels, and the smallest resized images keep 96 pixels instead of 60.
+    sides = (7, 13)
     degradation = DegradationConfig(
-        blur_sigma=(0.2, 2.0), noise_sigma=(0.0, 8.0), jpeg_quality=(50, 95)
+        second_order=SecondOrderConfig(
+            first=RoundConfig(
+                blur=KernelConfig(sides=sides, sigma=(0.2, 1.8)),
+                resize=ResizeConfig(factors=(0.4, 1.5)),
+            ),
+            second=RoundConfig(
+                blur_chance=0.8,
+                blur=KernelConfig(sides=sides, sigma=(0.2, 0.9)),
+                resize=ResizeConfig(up=0.3, down=0.4, factors=(0.5, 1.2)),
+                noise=NoiseConfig(sigma=(1.0, 25.0), poisson_scale=(0.05, 2.5)),
+            ),
+            sinc_sides=sides,
+        )
     )
     return Recipe(
         name="real_x4",
-        data=DataConfig(),
+        # Windows have 248 pixels: with crops of 256 the rim of each would never be learned.
+        data=DataConfig(crop_size=384),
         pretrain=PretrainConfig(
             generator=generator,
             steps=300_000,
@@ -200,6 +222,8 @@ def real_x4() -> Recipe:
             validate_every=5000,
             log_every=100,
         ),
+        # On bicubic's images it loses to models trained for them; photos decide that are degraded.
+        gate=GateConfig(sets=("degraded",)),
     )
 
 

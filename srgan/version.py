@@ -65,6 +65,7 @@ DECIDES_NOTHING = {
     "_log": _TOLD,
     "readable:*": _TOLD,
     "strip": _TOLD,
+    "degraded_samples": _TOLD,
     "comparison_picture": _TOLD,
     "most_different": _TOLD,
 }

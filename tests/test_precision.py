@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from srgan.train.degradation import RealDegradation
 from torch.nn import functional as F
 
 from srgan.config import DegradationConfig, GeneratorConfig
@@ -15,7 +16,6 @@ from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic
 from srgan.precision import ieee_fp32
 from srgan.resize.tensors import Degradation, upsample
-from srgan.train.degradation import RealDegradation
 
 
 def in_force() -> tuple[str, str]:

@@ -104,14 +104,18 @@ def test_patches_too_small_for_the_features_fail_at_submit() -> None:
         )
 
 
+def test_the_recipe_for_photographs_is_decided_on_degraded_ones() -> None:
+    assert get_recipe("real_x4").gate.sets == ("degraded",)
+
+
 def test_patches_that_leave_no_room_for_the_degradation_fail_at_submit() -> None:
     recipe = get_recipe("real_x4").model_dump(mode="json")
-    fits = Recipe.model_validate({**recipe, "data": {**recipe["data"], "crop_size": 128}})
-    assert fits.pretrain.degradation.margin(4) == 16
+    fits = Recipe.model_validate({**recipe, "data": {**recipe["data"], "crop_size": 248}})
+    assert fits.pretrain.degradation.margin(4) == 76
     with pytest.raises(
-        ValidationError, match=r"pretrain.patch_size 96 .* margin of 16 .* data.crop_size 124"
+        ValidationError, match=r"pretrain.patch_size 96 .* margin of 76 .* data.crop_size 244"
     ):
-        Recipe.model_validate({**recipe, "data": {**recipe["data"], "crop_size": 124}})
+        Recipe.model_validate({**recipe, "data": {**recipe["data"], "crop_size": 244}})
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,7 @@ def found() -> set[Key]:
         "training_crops",
         "compress",
         "RealDegradation",
+        "kernel_weights",
         "adversarial_loss",
         "SRResNet",
         "RRDBNet",

@@ -2,12 +2,19 @@
 
 from srgan.config.base import Config, Name, Positive, Scale
 from srgan.config.data import DataConfig, SetConfig
+from srgan.config.degradation import (
+    DegradationConfig,
+    KernelConfig,
+    NoiseConfig,
+    ResizeConfig,
+    RoundConfig,
+    SecondOrderConfig,
+)
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
 from srgan.config.recipe import GateConfig, GrowthConfig, Recipe, RetrainConfig
 from srgan.config.stages import (
     AdversarialConfig,
     ContentLossConfig,
-    DegradationConfig,
     FeatureContentConfig,
     LearningRate,
     MseContentConfig,
@@ -28,14 +35,19 @@ __all__ = [
     "GateConfig",
     "GeneratorConfig",
     "GrowthConfig",
+    "KernelConfig",
     "LearningRate",
     "MseContentConfig",
     "Name",
+    "NoiseConfig",
     "Positive",
     "PretrainConfig",
     "Recipe",
+    "ResizeConfig",
     "RetrainConfig",
+    "RoundConfig",
     "Scale",
+    "SecondOrderConfig",
     "SetConfig",
     "StageConfig",
     "UpscaleConfig",

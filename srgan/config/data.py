@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from srgan.config.base import Config, Positive, Scale
+from srgan.config.degradation import DegradationConfig
 from srgan.readable import Bytes
 
 
@@ -45,3 +46,5 @@ class SetConfig(Config):
     """Photos that declare more pixels are rejected before decoding (decompression bombs)."""
     max_whole_pixels: Positive = 4_000_000
     """Whole photos with more pixels are rejected: a perceptual network sees a photo at once."""
+    degradation: DegradationConfig = DegradationConfig()
+    """How LR images are made, drawn by each photo's pixels: the same at every evaluation."""

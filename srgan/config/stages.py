@@ -1,12 +1,12 @@
-"""The two training stages: schedule, degradation and losses."""
+"""The two training stages: schedule and losses."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from srgan.config.base import Config, Positive
+from srgan.config.degradation import DegradationConfig
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
 from srgan.config.networks import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
 
@@ -22,9 +22,6 @@ _RUNNING = frozenset(
     }
 )
 """Settings of how often to write, measure and retry; they do not affect the weights."""
-
-_BICUBIC_REACH = 2  # LR pixels
-_BLUR_REACH = 3  # deviations: beyond them a Gaussian has 0.3 % of its weight
 
 
 def deciding(config: Mapping[str, object]) -> dict[str, object]:
@@ -43,40 +40,6 @@ class LearningRate(Config):
     warmup_steps: int = Field(0, ge=0)
     decay: Literal["none", "tenth_at_half", "cosine"] = "none"
     """``tenth_at_half`` is the paper's GAN schedule: 1e-4, then 1e-5 for the second half."""
-
-
-class DegradationConfig(Config):
-    """How LR images are made for training: bicubic, plus the damage that real photographs have.
-
-    Every range is (lowest, highest), drawn again for each patch; None leaves that step out.
-    """
-
-    blur_sigma: tuple[float, float] | None = None
-    """Gaussian blur before subsampling (section 2), σ in HR pixels."""
-    noise_sigma: tuple[float, float] | None = None
-    """Gaussian noise on the LR image, σ in levels of 255, independent per channel."""
-    jpeg_quality: tuple[int, int] | None = None
-    """JPEG compression of the LR image with its colours at half resolution, 1–100."""
-
-    @model_validator(mode="after")
-    def _check_ranges(self) -> Self:
-        limits = {"blur_sigma": (0, 8), "noise_sigma": (0, 100), "jpeg_quality": (1, 100)}
-        for name, (least, most) in limits.items():
-            drawn = getattr(self, name)
-            if drawn is not None and not least <= drawn[0] <= drawn[1] <= most:
-                raise ValueError(
-                    f"{name} {drawn} is not a range (lowest, highest) within {least}–{most}"
-                )
-        return self
-
-    def blur_margin(self, scale: int) -> int:
-        """HR pixels on each side that the widest blur needs, a multiple of `scale`."""
-        reach = _BLUR_REACH * self.blur_sigma[1] if self.blur_sigma else 0
-        return scale * math.ceil(reach / scale)
-
-    def margin(self, scale: int) -> int:
-        """HR pixels that a training window has on each side of its patch."""
-        return _BICUBIC_REACH * scale + self.blur_margin(scale)
 
 
 class _StageConfig(Config):

@@ -127,7 +127,12 @@ def _on_set(
     originals = SetImages(store, read_set(store, ref.key), spec.dataset.scale)
     progress = Countdown(logger.info, "images measured")
     images = compare(
-        originals, methods, scale=held_out.scale, progress=progress, distances=distances
+        originals,
+        methods,
+        scale=held_out.scale,
+        progress=progress,
+        distances=distances,
+        degraded=originals.degraded,
     )
     changed = {"on": ref, "means": means(images), "images": images}
     report = held_out.model_copy(update=changed)

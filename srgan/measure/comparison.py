@@ -59,12 +59,17 @@ def compare(
     scale: int,
     progress: Callable[[int, int], None],
     distances: Sequence[Distance] = (),
+    degraded: Callable[[int], Pixels | None] = lambda index: None,
 ) -> list[ImageFigures]:
     """Measure figures and artifacts of each method on each crop, without `scale` pixels of border.
 
     `methods` come from `with_bicubic`. An output of NaN or infinite values has NaN figures. A
     grayscale photo is upscaled as RGB and compared on the luma of the output, as in bulk upscaling.
     An image that is too small for a distance has none.
+
+    `degraded` gives the LR image of an index where it is not bicubic's. Artifacts are measured
+    against bicubic of the undamaged image all the same: noise has contrast that a good output has
+    not.
 
     Flat crops (a black corner, an empty sky) are left out, because bicubic restores them exactly
     and one infinite PSNR would make every mean infinite. `progress(done, total)` is called after
@@ -74,9 +79,10 @@ def compare(
     for index in range(len(crops)):
         hr = crops[index]
         if not _is_flat(hr):
-            lr = _as_rgb(degrade(hr, scale))
+            plain, damaged = as_rgb(degrade(hr, scale)), degraded(index)
+            lr = plain if damaged is None else damaged
             outputs = {name: upscale_or_none(upscale, lr) for name, upscale in methods.items()}
-            bicubic = outputs[BICUBIC]
+            bicubic = outputs[BICUBIC] if damaged is None else methods[BICUBIC](plain)
             assert bicubic is not None  # its values are always finite
             found = ImageFigures(
                 source=crops.names[index],
@@ -101,13 +107,13 @@ def upscale_or_none(upscale: Upscale, lr: Pixels) -> Pixels | None:
         return None
 
 
-def _as_rgb(image: Pixels) -> Pixels:
+def as_rgb(image: Pixels) -> Pixels:
     """Return the image as (h, w, 3); gray is repeated three times."""
     return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
 
 def _artifacts(hr: Pixels, sr: Pixels | None, bicubic: Pixels, scale: int) -> Artifacts:
-    return NOT_FINITE if sr is None else measure_artifacts(_as_rgb(hr), sr, bicubic, scale=scale)
+    return NOT_FINITE if sr is None else measure_artifacts(as_rgb(hr), sr, bicubic, scale=scale)
 
 
 def _is_flat(hr: Pixels) -> bool:

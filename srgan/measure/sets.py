@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.config import SetConfig
+from srgan.config import DegradationConfig, SetConfig
 from srgan.data.crops import windows
 from srgan.data.manifest import move_pointer, read_pointer
 from srgan.data.prepare import folder_of, is_source
@@ -18,6 +18,7 @@ from srgan.errors import ConflictError, DataError, ImageError, StorageError
 from srgan.images import Photo, decode_in_8_bits, encode, pixel_digest
 from srgan.images.likeness import look_of
 from srgan.keys import newest_set_key, set_photo_key, set_version_key
+from srgan.measure.comparison import as_rgb
 from srgan.refs import Ref, SetRef, digest
 from srgan.storage import ObjectStore, read_document, write_document
 
@@ -68,8 +69,14 @@ class EvaluationSet(Ref):
 
 
 def set_version(config: SetConfig, photos: Sequence[SetPhoto]) -> str:
-    """Return the digest of what is measured: pixels and crop size."""
-    return digest({"crop_size": config.crop_size, "photos": sorted(p.pixels for p in photos)})
+    """Return the digest of what is measured: pixels, crop size and degradation if there is one."""
+    measured: dict[str, object] = {
+        "crop_size": config.crop_size,
+        "photos": sorted(p.pixels for p in photos),
+    }
+    if config.degradation != DegradationConfig():  # bicubic sets keep the versions they have
+        measured["degradation"] = config.degradation.model_dump(mode="json")
+    return digest(measured)
 
 
 def read_set(store: ObjectStore, key: str) -> EvaluationSet:
@@ -130,6 +137,24 @@ class SetImages(Sequence[Pixels]):
     def __getitem__(self, index: int) -> Pixels:  # type: ignore[override]  # no slices
         number, top, left, height, width = self._places[index]
         return self._photo(number)[top : top + height, left : left + width].copy()
+
+    def degraded(self, index: int) -> Pixels | None:
+        """LR uint8 (h / s, w / s, 3) by the set's degradation; None for a set on plain bicubic.
+
+        Drawn by the photo's pixels and the image's place in it, so the same at every evaluation.
+        """
+        config = self._set.config.degradation
+        if config == DegradationConfig():
+            return None
+        # Imports torch, which costs seconds; flows only prepare sets.
+        from srgan.degradation import degrade_photo
+
+        number = self._places[index][0]
+        seed = int(self._set.photos[number].pixels[:16], 16)
+        first = next(i for i, place in enumerate(self._places) if place[0] == number)
+        return degrade_photo(
+            as_rgb(self[index]), self._scale, config, seed=seed, place=index - first
+        )
 
     def _photo(self, number: int) -> Pixels:
         if self._loaded is None or self._loaded[0] != number:

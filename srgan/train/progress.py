@@ -60,7 +60,7 @@ class Reporter(Protocol):
         """Called after each validation with ``psnr`` and ``bicubic_psnr`` in dB."""
 
     def picture(self, name: str, png: bytes, step: int) -> None:
-        """Called for each comparison picture after a validation."""
+        """Called for each comparison picture after a validation, and for ``degraded`` at step 0."""
 
     def note(self, step: int, text: str) -> None:
         """Called with a warning, or with what an adversarial stage decided after `step` steps."""

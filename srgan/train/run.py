@@ -28,6 +28,7 @@ from srgan.train.course import Course
 from srgan.train.loop import run_steps
 from srgan.train.pretrain import Pretrain
 from srgan.train.progress import Reporter
+from srgan.train.samples import degraded_samples
 from srgan.train.stall import Watch
 from srgan.train.step import Stage, dump_stage, load_stage
 from srgan.train.validation import Validated, Validation, build_judge, fair_judge
@@ -101,6 +102,8 @@ def _run_stage(
     validation = Validation(held_out, config.generator.scale, device, judge)
     if reporter and (warning := warning_of_scale(store, config)):
         reporter.note(start, warning)
+    if reporter and start == 0 and (picture := degraded_samples(stage, held_out)):
+        reporter.picture("degraded", picture, 0)
     with (
         Batches(patches, device) as batches,
         CheckpointWriter(store, keep_last=config.keep_last, keep_every=config.keep_every) as writer,

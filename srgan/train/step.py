@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from srgan.config import AdversarialConfig, LearningRate, PretrainConfig
 from srgan.data.dataset import share_of
+from srgan.degradation import build_degradation
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.precision import autocast
+from srgan.resize.tensors import Degradation
 from srgan.train import ranks
-from srgan.train.degradation import RealDegradation, build_degradation
 from srgan.train.update import Ema, Update
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -92,10 +93,10 @@ class Stage(ABC):
 
     def _images(self, windows: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """LR in [0, 1] and HR in [−1, 1], channels last."""
-        if isinstance(self.degradation, RealDegradation):
-            lr, hr = self.degradation(windows, step=step, first=self._share.start)
-        else:
+        if isinstance(self.degradation, Degradation):
             lr, hr = self.degradation(windows)
+        else:
+            lr, hr = self.degradation(windows, step=step, first=self._share.start)
         return (
             lr.contiguous(memory_format=torch.channels_last),
             hr.contiguous(memory_format=torch.channels_last),

@@ -6,7 +6,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from srgan.config import DataConfig, GateConfig, SetConfig
+from srgan.config import (
+    DataConfig,
+    DegradationConfig,
+    GateConfig,
+    SecondOrderConfig,
+    SetConfig,
+)
 from srgan.data.prepare import prepare_dataset
 from srgan.jobs import evaluate as ray_evaluate
 from srgan.keys import spec_key
@@ -85,7 +91,8 @@ def test_whatever_runs_in_an_evaluation_is_part_of_the_numerics_version_or_cut_o
     object_store: S3Store, evaluate: Callable[..., tuple[EvaluationRef, Report]]
 ) -> None:
     publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
-    config = SetConfig(crop_size=64)
+    degradation = DegradationConfig(second_order=SecondOrderConfig())
+    config = SetConfig(crop_size=64, degradation=degradation)
     made = prepare_set(object_store, "raw", object_store, "street", config)
     with definitions_run(set(reached(PACKAGE))) as others:
         evaluate(sets=(made.ref,))

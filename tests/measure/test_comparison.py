@@ -58,6 +58,20 @@ def test_bicubic_beats_nearest_on_every_photo(draw_photo: Callable[..., Pixels])
         assert image.figures[BICUBIC].psnr > image.figures["model"].psnr
 
 
+def test_degraded_images_are_what_methods_get_and_guards_compare_with_the_undamaged(
+    draw_photo: Callable[..., Pixels],
+) -> None:
+    hr = draw_photo(1, 64, 64)
+    noise = np.random.default_rng(1).integers(0, 200, (16, 16, 3), dtype=np.uint8)
+    crops, methods = crops_from([hr]), with_bicubic({"model": nearest}, SCALE)
+    (plain,) = compare(crops, methods, scale=SCALE, progress=ignore)
+    (found,) = compare(crops, methods, scale=SCALE, progress=ignore, degraded=lambda index: noise)
+    assert found.figures["model"].psnr == psnr(hr, nearest(noise), border=SCALE)
+    assert found.figures[BICUBIC].psnr == psnr(hr, imresize(noise, scale=SCALE), border=SCALE)
+    assert plain.signs[BICUBIC].contrast == 1
+    assert found.signs[BICUBIC].contrast != 1
+
+
 def test_flat_crops_do_not_make_the_means_infinite(draw_photo: Callable[..., Pixels]) -> None:
     black = np.zeros((64, 64, 3), np.uint8)
     images = compare(

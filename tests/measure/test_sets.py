@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from srgan.config import SetConfig
+from srgan.config import DegradationConfig, SecondOrderConfig, SetConfig
 from srgan.errors import DataError, StorageError
 from srgan.keys import set_photo_key
 from srgan.measure.sets import EvaluationSet, SetImages, newest_set, prepare_set, read_set
+from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
 
 Pixels = NDArray[np.uint8]
@@ -35,7 +37,7 @@ def upload(
     return put
 
 
-def make(store: S3Store, **config: int) -> EvaluationSet:
+def make(store: S3Store, **config: Any) -> EvaluationSet:
     return prepare_set(store, "raw/own", store, "own", SetConfig(**config))
 
 
@@ -90,6 +92,47 @@ def test_the_same_photos_make_the_same_version_and_other_photos_another(
     assert make(object_store, crop_size=40).version not in (first.version, second.version)
     assert newest_set(object_store, "own").config.crop_size == 40
     assert read_set(object_store, first.ref.key) == first, "versions stay"
+
+
+def test_a_degraded_set_has_the_same_images_at_every_evaluation_and_keeps_its_originals(
+    object_store: S3Store, upload: Callable[..., None], draw: Callable[..., Pixels]
+) -> None:
+    upload(1, 2)
+    plain = make(object_store)
+    assert SetImages(object_store, plain, 4).degraded(0) is None
+    real = DegradationConfig(second_order=SecondOrderConfig())
+    made = make(object_store, degradation=real)
+    assert made.version != plain.version
+    assert made.version != make(object_store, degradation=DegradationConfig(noise_sigma=(1, 2)))
+    images, again = (SetImages(object_store, made, 4) for _ in range(2))
+    for index in (1, 0):
+        found = images.degraded(index)
+        np.testing.assert_array_equal(found, again.degraded(index))
+        assert found is not None
+        assert (found.shape, found.dtype) == ((17, 23, 3), np.uint8)
+        bicubic = imresize(images[index], scale=1 / 4)
+        assert np.abs(found.astype(int) - bicubic).mean() > 1
+        np.testing.assert_array_equal(
+            images[index], SetImages(object_store, plain, 4)[index], "the original"
+        )
+
+
+def test_images_of_a_degraded_set_do_not_depend_on_the_other_photos(
+    object_store: S3Store, upload: Callable[..., None]
+) -> None:
+    noisy = {"crop_size": 40, "degradation": DegradationConfig(noise_sigma=(5, 9))}
+    upload(1)
+    alone = SetImages(object_store, make(object_store, **noisy), 4)
+    upload(2, 3)
+    among = SetImages(object_store, make(object_store, **noisy), 4)
+    first = among.names.index("raw/own/1.png")
+    for place in range(len(alone)):
+        np.testing.assert_array_equal(alone.degraded(place), among.degraded(first + place))
+    crops = [alone.degraded(place) for place in range(2)]
+    assert crops[0] is not None
+    assert crops[1] is not None
+    noise = [crop - imresize(alone[i], scale=1 / 4).astype(float) for i, crop in enumerate(crops)]
+    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.3, "drawn again"
 
 
 def test_a_version_outlives_the_photos_that_it_was_made_of(

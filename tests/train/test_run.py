@@ -103,9 +103,20 @@ def test_whatever_runs_in_a_training_is_part_of_the_numerics_version_or_cut_off(
         "total_variation_weight": 1e-3,
     }
     real = {"noise_sigma": [1, 2], "jpeg_quality": [50, 90]}
+    blur, larger = {"sides": [3, 3]}, {"up": 0.5, "down": 0, "factors": [1, 1.5]}
+    twice = {
+        "first": {"blur": blur, "resize": larger},
+        "second": {"blur": blur, "resize": None},
+        "sinc_chance": 0,
+    }
     shared = {"patch_size": 24, "steps": 2, "batch_size": 2}
     with definitions_run(set(reached(PACKAGE))) as others:
-        first = train("pretrain", pretrain(BATCH_NORM, loss="l1", optimizer="muon", **shared))
+        degraded = {"patch_size": 16, "degradation": {"second_order": twice}}
+        first = train(
+            "pretrain",
+            pretrain(BATCH_NORM, loss="l1", optimizer="muon", **{**shared, **degraded}),
+            Notes(),
+        )
         train(
             "adversarial",
             adversarial(BATCH_NORM, content=content, degradation=real, ema_decay=0.9, **shared),
@@ -113,6 +124,17 @@ def test_whatever_runs_in_a_training_is_part_of_the_numerics_version_or_cut_off(
             init_from=first.ref(None),
         )
     assert others == set()
+
+
+def test_a_degradation_is_shown_before_the_first_step_and_not_again_on_resume(train) -> None:
+    config = pretrain(degradation={"noise_sigma": [5, 9]})
+    first, second = Notes(stop_at=4), Notes()
+    with pytest.raises(KeyboardInterrupt):
+        train("one", config, first)
+    train("one", config, second)
+    assert first.pictures[0] == ("degraded", 0)
+    assert second.begun_at != [0]
+    assert "degraded" not in {name for name, _ in second.pictures}
 
 
 def test_a_gan_stage_hands_on_the_checkpoint_that_a_network_it_did_not_learn_from_likes_best(

@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from srgan.config import DegradationConfig
+from srgan.degradation import build_degradation
+from srgan.degradation.jpeg import compress
+from srgan.degradation.simple import RealDegradation, draw
 from srgan.resize.tensors import Degradation
-from srgan.train.degradation import RealDegradation, build_degradation, compress, draw
 from tests.support.stages import pretrain, start, windows
 
 EVERYTHING = DegradationConfig(blur_sigma=(0.5, 2), noise_sigma=(1, 8), jpeg_quality=(50, 90))
