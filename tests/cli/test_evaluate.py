@@ -55,7 +55,7 @@ def test_a_perceptual_network_in_a_file_adds_its_distance(photos: Path, tmp_path
     [["alexnet=FILE"], ["alexnet"], ["vgg19="], ["squeezenet1_1=FILE", "squeezenet1_1=FILE"]],
 )
 def test_a_distance_that_is_none_says_what_there_is(photos: Path, given: list[str]) -> None:
-    with pytest.raises(ConfigError, match=r"NETWORK=FILE, .* squeezenet1_1, vgg19"):
+    with pytest.raises(ConfigError, match=r"NETWORK=FILE or niqe, .* squeezenet1_1, vgg19"):
         evaluate(photos, photos, distance=given)
 
 

@@ -57,7 +57,7 @@ def test_a_promotion_by_recorded_figures_makes_champion_alias_and_history(
     measured(store, first, None, {"bicubic": 28.0, "model": 28.5})
     done = models("promote", first.uri)
     assert done.code == 0, done.err
-    assert "Version 1 becomes the first champion: 28.500 dB PSNR" in done.out
+    assert "Version 1 becomes the first champion: PSNR 28.500 dB is higher" in done.out
     measured(store, second, first, {"bicubic": 28.0, "model": 28.7, "champion": 28.5})
     done = models("promote", f"{MODEL}/2")
     assert "alias champion of shelf-x4: version 1 → version 2, as the log says" in done.out
@@ -76,7 +76,10 @@ def test_what_the_gate_refuses_takes_force_and_a_reason_and_the_log_keeps_both(
     measured(store, second, first, {"bicubic": 28.0, "model": 28.2, "champion": 28.5})
     done = models("promote", second.uri)
     assert done.code == 1
-    assert "Version 2 is refused: 28.200 dB PSNR is worse than champion version 1's" in done.out
+    assert (
+        "Version 2 is refused: PSNR 28.200 dB is clearly lower than champion version 1's"
+        in done.out
+    )
     assert "--force --reason TEXT" in done.out
     assert (log.champion(), alias()) == (1, 1)
     for half in (["--force"], ["--reason", "it looks better"]):

@@ -26,14 +26,14 @@ def srgan(capsys: pytest.CaptureFixture[str]) -> Callable[..., Printed]:
     return run
 
 
-def ratings(folder: Path, *, second: int) -> Path:
-    """Three raters, six images: a 3 of everybody for version 1, `second` for version 2."""
+def ratings(folder: Path, *, second: int, num_raters: int = 3) -> Path:
+    """Six images: a 3 of everybody for version 1, `second` for version 2."""
     file = folder / "ratings.csv"
     rows = [
         f"{version},{image}.png,{rater},{score}"
         for version, score in (("original", 5), (1, 3), (2, second))
         for image in "abcdef"
-        for rater in ("ann", "bob", "cyd")
+        for rater in range(num_raters)
     ]
     file.write_text("\n".join(["method,image,rater,score", *rows]))
     return file
@@ -66,8 +66,9 @@ def test_a_study_is_imported_shown_and_decides_a_promotion(
     assert srgan("models", "promote", second.uri)[0] == 1
     assert len(log.entries()) == 2, "the refusal holds"
 
-    srgan("mos", "import", str(ratings(tmp_path, second=5)), "--model", MODEL)
-    assert srgan("models", "promote", second.uri)[0] == 0, "until people were asked again"
+    more = ratings(tmp_path, second=5, num_raters=30)
+    srgan("mos", "import", str(more), "--model", MODEL)
+    assert srgan("models", "promote", second.uri)[0] == 0, "until more people were asked"
 
 
 def test_ratings_of_versions_that_there_are_not_are_refused(

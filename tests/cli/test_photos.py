@@ -269,7 +269,7 @@ def test_a_photo_is_upscaled_without_loading_what_only_services_need(
     program = (
         "import sys; from srgan.cli import app\n"
         "try: app(sys.argv[1:])\n"
-        "finally: print(sorted({'mlflow', 'ray', 'prefect', 'boto3', 'pyarrow', 'pyvips', "
+        "finally: print(sorted({'mlflow', 'ray', 'prefect', 'boto3', 'pyarrow', "
         "'torch._dynamo', 'onnx'} & set(sys.modules)))"
     )
     weights = tmp_path / "ours.safetensors"

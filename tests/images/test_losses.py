@@ -333,7 +333,7 @@ def test_a_channel_that_is_not_said_to_be_alpha_is_left_out_and_named() -> None:
     tifffile.imwrite(file, values, photometric="rgb", extrasamples=["unspecified"])
     photo = read(file.getvalue())
     assert photo.alpha is None
-    assert photo.lost == ("further channels",)
+    assert photo.lost == ("image description", "further channels")
 
 
 def test_an_animation_of_one_frame_is_a_still() -> None:

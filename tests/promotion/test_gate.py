@@ -284,7 +284,7 @@ def test_the_gate_may_name_its_judges_and_any_perceptual_figure_can_be_one() -> 
     assert not verdict_of(figures, GateConfig(), challenger=2, champion=1).promoted
     verdict = verdict_of(figures, gate, challenger=2, champion=1)
     assert verdict.promoted
-    assert "niqe 5.1000 is lower than champion version 1's 5.6000" in verdict.reason
+    assert "niqe 5.10 is lower than champion version 1's 5.60" in verdict.reason
     assert "judged by niqe, which taught neither" in verdict.rule
 
 

@@ -126,10 +126,12 @@ def test_an_import_moves_no_alias(mlflow_settings: Settings, champion: ModelRef)
 
 
 def test_a_blend_knows_the_registered_generators_that_it_was_made_of(
-    mlflow_settings: Settings, champion: ModelRef
+    mlflow_settings: Settings,
 ) -> None:
     registry = Registrar(mlflow_settings)
-    start, foreign = load_generator(weights(1)), load_generator(weights(9))
+    # Weights that no other version has: the registry finds a source by them.
+    known = registry.register("parent-x4", weights(41), lineage("adversarial-1", weights(41)))
+    start, foreign = load_generator(weights(41)), load_generator(weights(9))
     foreign.origin = "foreign.pth"
     blended = blend(start, foreign, 0.25)
     # A file may claim anything; the registry decides.
@@ -140,7 +142,7 @@ def test_a_blend_knows_the_registered_generators_that_it_was_made_of(
     made = replace(import_lineage(data), weights_digest=digest, blend=blended.blend)
     version = registry.register_import("blended-x4", data, made)
     found = registry.record(version).blend
-    assert str(found) == f"0.75 · {champion.uri} + 0.25 · foreign.pth"
+    assert str(found) == f"0.75 · {known.uri} + 0.25 · foreign.pth"
     assert version.training_runs[:2] == ("adversarial-1", "pretrain-1")
     assert version.training_runs[2].startswith("unknown-")
     assert [each.version for each in registry.datasets_of(version)[0]] == ["v1"]
