@@ -117,6 +117,7 @@ def fast_x4() -> Recipe:
             # After a few hundred steps a discriminator knows little: with the paper's 1e-3 it
             # drives the images away from the photos' features instead of towards them.
             adversarial_weight=1e-4,
+            grid_weight=30.0,
             learning_rate=LearningRate(peak=1e-4, warmup_steps=20, decay="cosine"),
             ema_decay=0.99,
             gradient_clip=1.0,
