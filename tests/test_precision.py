@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from srgan.train.degradation import RealDegradation
 from torch.nn import functional as F
 
 from srgan.config import DegradationConfig, GeneratorConfig
+from srgan.degradation.simple import RealDegradation
 from srgan.inference.engine import Engine
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic

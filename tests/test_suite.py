@@ -22,9 +22,9 @@ def test_the_tests_of_one_service_run_in_one_process_and_begin_first() -> None:
         assert (ROOT / path).exists(), f"{path} has moved: tests/support/workers.py says it"
     stack = ("tests/integration/test_jobs.py::test_a", "tests/integration/test_kills.py::test_b")
     assert len({group(test) for test in stack}) == 1
-    servers = ("tests/versions/test_delete.py::test_a", "tests/flows/test_prepare.py::test_b")
-    assert len({group(test) for test in servers}) == 1
-    assert rank(servers[0]) < rank("tests/versions/test_trace.py::c") < rank(servers[1])
+    registry = ("tests/versions/test_delete.py::test_a", "tests/cli/test_models.py::test_b")
+    assert len({group(test) for test in registry}) == 1
+    assert rank(registry[0]) < rank("tests/versions/test_trace.py::c") < rank(registry[1])
     assert group("tests/models/test_luma.py::test_b[x::y]") == "tests/models/test_luma.py"
     assert rank("tests/integration/test_jobs.py::test_a") < rank("tests/flows/test_prepare.py::c")
     assert rank("tests/flows/test_prepare.py::c") < rank("tests/services/test_s3.py::d")

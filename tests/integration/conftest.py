@@ -10,13 +10,7 @@ from tests.support.running_stack import Notebook, RunningStack
 
 # Half of the server's work: tests read no task runs and no past events, and nothing is scheduled.
 _UNREAD = ("TASK_RUN_RECORDER", "EVENT_PERSISTER", "SCHEDULER", "LATE_RUNS", "PAUSE_EXPIRATIONS")
-LESS_WORK = {
-    **{f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNREAD},
-    # Ray's agent looks through all processes every five seconds, for the dashboard's pages.
-    "REPORTER_UPDATE_INTERVAL_MS": "60000",
-    # A worker that Ray starts ahead of need costs seconds.
-    "RAY_prestart_worker_first_driver": "0",
-}
+LESS_WORK = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNREAD}
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ class Run:
         """Wait for a text in the log, whose last lines arrive after the last state."""
         wait_until(lambda: text in self.logs.lower(), f"{text!r} in the log", 30)
 
-    def wait(self, timeout_s: float = 300) -> str:
+    def wait(self, timeout_s: float = 480) -> str:
         """Wait for the end; returns the type of the last state."""
         # Once a second, because answers cost the server time that the run needs.
         wait_until(self.is_over, "the flow run ends", timeout_s, every_s=1)

@@ -7,10 +7,10 @@ from xdist.scheduler import LoadScopeScheduling
 # come before those that fill it.
 SHARED = {
     "the stack": ("tests/integration/",),
-    "MLflow and Prefect": (
+    "Prefect": ("tests/flows/", "tests/services/test_prefect_runs.py"),
+    "MLflow": (
         "tests/versions/test_delete.py",
         "tests/versions/",
-        "tests/flows/",
         "tests/cli/test_models.py",
         "tests/cli/test_models_shown.py",
         "tests/cli/test_mos.py",
@@ -18,7 +18,6 @@ SHARED = {
         "tests/services/test_metric_log.py",
         "tests/services/test_mlflow_models.py",
         "tests/services/test_mlflow_runs.py",
-        "tests/services/test_prefect_runs.py",
     ),
     "training": ("tests/train/",),
     "ONNX": ("tests/models/test_onnx_export.py", "tests/cli/test_export.py"),
