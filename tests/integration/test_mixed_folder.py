@@ -17,7 +17,12 @@ from tests.support.mixed_folder import SCALE, expected, found, mixed_folder, res
 from tests.support.networks import random_generator
 from tests.support.running_stack import RunningStack
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow(group="bulk"), pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow(group="bulk"),
+    pytest.mark.timeout(1200),
+    pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic"),
+]
 
 DESTINATION = "bulk/mixed-large"
 FAILURES = {"truncated": 3, "unsupported": 2, "not_an_image": 1, "empty": 1, "corrupt": 1}
