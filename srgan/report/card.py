@@ -9,7 +9,8 @@ from srgan.measure.figures import (
     means_table,
     trained_on_judge_note,
 )
-from srgan.promotion.gate import Opponent, differences
+from srgan.promotion.findings import Opponent
+from srgan.promotion.gate import differences
 from srgan.report.content import Content, TrainedStage
 
 _FEW_PHOTOS = 10

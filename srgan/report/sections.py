@@ -22,7 +22,8 @@ from srgan.measure.figures import (
 )
 from srgan.measure.intervals import Interval
 from srgan.measure.pictures import ORIGINAL, Detail
-from srgan.promotion.gate import Opponent, differences
+from srgan.promotion.findings import Opponent
+from srgan.promotion.gate import differences
 from srgan.promotion.opinions import OpinionPair
 from srgan.readable import duration
 from srgan.report.charts import interval_bar, plane

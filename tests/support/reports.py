@@ -76,3 +76,9 @@ def dataset(version: str = "v1", num_read: int = 0) -> DatasetRef:
         num_rejected=0,
         num_read=num_read,
     )
+
+
+def gans(
+    psnr: dict[str, float], distances: dict[str, dict[str, float]] | None = None, **options: object
+) -> Report:
+    return report(psnr, distances, beyond_pixels=["model", "champion"], **options)  # type: ignore[arg-type]

@@ -1,0 +1,224 @@
+"""Judges of the gate: which figures count for models trained on more than pixels."""
+
+import pytest
+
+from srgan.config import GateConfig
+from srgan.errors import ConfigError
+from srgan.measure.evaluation import Report
+from srgan.promotion.gate import Verdict, verdict_of
+from tests.support.reports import gans, report
+
+SQUEEZENET, VGG = "squeezenet_distance", "vgg19_distance"
+
+
+def decided(report: Report, *, challenger: int, champion: int | None) -> Verdict:
+    return verdict_of(report, GateConfig(), challenger=challenger, champion=champion)
+
+
+def test_a_gan_of_lower_psnr_wins_by_its_perceptual_distance() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 31.0},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.19, "champion": 1.32}},
+    )
+    verdict = decided(figures, challenger=2, champion=1)
+    assert verdict.promoted
+    assert verdict.reason == (
+        "Version 2 replaces champion version 1: squeezenet_distance 1.1900 is lower than champion "
+        "version 1's 1.3200 (difference over photos −0.1300, 97.5 % interval −0.1300 to −0.1300); "
+        "29.400 dB PSNR is not more than 3.00 dB below champion version 1's 31.000 dB; 29.400 dB "
+        "PSNR is not more "
+        "than 1.50 dB below bicubic's 28.000 dB; no photo's squeezenet_distance is more than 1.5 "
+        "times bicubic's."
+    )
+    assert verdict.against == "champion"
+    assert verdict.differences["psnr"].mean == pytest.approx(-1.6)
+    assert "trained on the judge" not in verdict.reason
+
+
+def test_a_gan_of_higher_psnr_loses_by_its_perceptual_distance() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 31.0, "champion": 29.4},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.32, "champion": 1.19}},
+    )
+    verdict = decided(figures, challenger=2, champion=1)
+    assert not verdict.promoted
+    assert verdict.reason == (
+        "Version 2 is refused: squeezenet_distance 1.3200 is clearly higher than champion version "
+        "1's 1.1900 (difference over photos +0.1300, 95 % interval +0.1300 to +0.1300)."
+    )
+
+
+@pytest.mark.parametrize("beyond_pixels", [["model"], ["champion"]])
+def test_one_gan_is_enough_for_distances_to_decide(beyond_pixels: list[str]) -> None:
+    figures = report(
+        {"bicubic": 28.0, "model": 31.0, "champion": 30.9},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.32, "champion": 1.19}},
+        beyond_pixels=beyond_pixels,
+    )
+    assert not decided(figures, challenger=2, champion=1).promoted
+
+
+@pytest.mark.parametrize(
+    ("psnr", "reason"),
+    [
+        ({"bicubic": 28.0, "model": 28.0, "champion": 31.1}, "more than 3.00 dB below champion"),
+        ({"bicubic": 28.0, "model": 26.4, "champion": 27.0}, "more than 1.50 dB below bicubic's"),
+    ],
+)
+def test_a_gan_that_loses_too_much_psnr_is_refused_whatever_its_distance(
+    psnr: dict[str, float], reason: str
+) -> None:
+    figures = gans(psnr, {SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3}})
+    verdict = decided(figures, challenger=2, champion=1)
+    assert not verdict.promoted
+    assert reason in verdict.reason
+
+
+def test_gans_without_a_judge_are_not_compared_and_the_command_is_named() -> None:
+    figures = gans({"bicubic": 28.0, "model": 31.0, "champion": 29.4})
+    with pytest.raises(ConfigError, match="srgan weights mirror efficientnet_lite1") as caught:
+        decided(figures, challenger=2, champion=1)
+    assert "version 2 and champion version 1 cannot be compared" in str(caught.value)
+
+
+def test_a_first_gan_without_a_judge_is_held_against_the_floor_and_says_so() -> None:
+    verdict = decided(gans({"bicubic": 28.0, "model": 26.6}), challenger=1, champion=None)
+    assert verdict.promoted
+    assert "nothing perceptual was measured" in verdict.reason
+    assert "srgan weights mirror efficientnet_lite1" in verdict.reason
+    assert "held against the floor alone, 26.600 dB PSNR is not more than 1.50 dB below" in (
+        verdict.reason
+    )
+    assert verdict.rule.startswith("first version")
+
+
+def test_a_first_gan_below_the_floor_is_refused() -> None:
+    verdict = decided(gans({"bicubic": 28.0, "model": 26.4}), challenger=1, champion=None)
+    assert not verdict.promoted
+    assert "26.400 dB PSNR is more than 1.50 dB below bicubic's 28.000 dB" in verdict.reason
+
+
+@pytest.mark.parametrize(("distance", "promoted"), [(2.6, True), (2.8, False)])
+def test_a_first_gan_with_a_judge_has_to_look_better_than_bicubic(
+    distance: float, promoted: bool
+) -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.0}, {SQUEEZENET: {"bicubic": 2.7, "model": distance}}
+    )
+    assert decided(figures, challenger=1, champion=None).promoted == promoted
+
+
+@pytest.mark.parametrize("taught", ["model", "champion"])
+def test_a_judge_that_taught_neither_decides_if_there_is_one(taught: str) -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {
+            SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3},
+            VGG: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
+        },
+        trained_on_judge={SQUEEZENET: [taught]},
+    )
+    verdict = decided(figures, challenger=2, champion=1)
+    assert not verdict.promoted
+    assert verdict.reason.startswith(
+        "Version 2 is refused: vgg19_distance 1.4000 is clearly higher"
+    )
+
+
+@pytest.mark.parametrize(("taught", "promoted"), [([], False), (["champion"], True)])
+def test_a_judge_that_taught_one_of_the_two_does_not_count(
+    taught: list[str], promoted: bool
+) -> None:
+    figures = two_judges(squeezenet=1.4, vgg=1.0, trained_on_judge={SQUEEZENET: taught})
+    assert decided(figures, challenger=2, champion=1).promoted == promoted
+
+
+def two_judges(*, squeezenet: float, vgg: float, **options: object) -> Report:
+    """The model's distances; the champion has 1.3 of both."""
+    return gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {
+            SQUEEZENET: {"bicubic": 2.7, "model": squeezenet, "champion": 1.3},
+            VGG: {"bicubic": 2.7, "model": vgg, "champion": 1.3},
+        },
+        **options,
+    )
+
+
+def test_one_of_two_judges_that_sees_a_gain_is_enough_if_the_other_sees_no_loss() -> None:
+    verdict = decided(two_judges(squeezenet=1.0, vgg=1.3), challenger=2, champion=1)
+    assert verdict.promoted
+    assert "squeezenet_distance 1.0000 is lower than champion version 1's 1.3000 (difference " in (
+        verdict.reason
+    )
+    assert "98.75 % interval" in verdict.reason, "two judges share the error"
+    assert "vgg19_distance 1.3000 is not clearly lower" in verdict.reason
+    assert verdict.rule.startswith(
+        "models trained on more than pixels, judged by squeezenet_distance, vgg19_distance, which "
+        "taught neither: at least one judge finds the model better"
+    )
+
+
+def test_a_judge_that_sees_a_loss_refuses_whatever_the_other_sees() -> None:
+    verdict = decided(two_judges(squeezenet=1.0, vgg=1.4), challenger=2, champion=1)
+    assert not verdict.promoted
+    assert verdict.reason.startswith("Version 2 is refused: vgg19_distance 1.4000 is clearly high")
+    assert "squeezenet_distance" not in verdict.reason
+
+
+def test_judges_that_see_neither_gain_nor_loss_refuse_with_what_each_found() -> None:
+    verdict = decided(two_judges(squeezenet=1.3, vgg=1.3), challenger=2, champion=1)
+    assert not verdict.promoted
+    assert "squeezenet_distance 1.3000 is not clearly lower" in verdict.reason
+    assert "vgg19_distance 1.3000 is not clearly lower" in verdict.reason
+
+
+def test_the_gate_may_name_its_judges_and_any_perceptual_figure_can_be_one() -> None:
+    gate = GateConfig(judges=("niqe",))
+    distances = {
+        "niqe": {"bicubic": 8.4, "model": 5.1, "champion": 5.6},
+        VGG: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
+    }
+    figures = gans({"bicubic": 28.0, "model": 29.4, "champion": 29.4}, distances)
+    assert not verdict_of(figures, GateConfig(), challenger=2, champion=1).promoted
+    verdict = verdict_of(figures, gate, challenger=2, champion=1)
+    assert verdict.promoted
+    assert "niqe 5.10 is lower than champion version 1's 5.60" in verdict.reason
+    assert "judged by niqe, which taught neither" in verdict.rule
+
+
+def test_a_judge_that_the_gate_names_and_nobody_measured_is_an_error() -> None:
+    gate = GateConfig(judges=(VGG, "niqe"))
+    figures = gans({"bicubic": 28.0, "model": 29.4}, {VGG: {"bicubic": 2.7, "model": 1.4}})
+    with pytest.raises(ConfigError, match=r"gate\.judges names niqe, .* measured vgg19_distance"):
+        verdict_of(figures, gate, challenger=2, champion=None)
+
+
+def test_where_the_only_judge_was_the_teacher_two_versions_are_not_compared() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3}},
+        trained_on_judge={SQUEEZENET: ["model"]},
+    )
+    with pytest.raises(ConfigError, match="no perceptual network that taught neither"):
+        decided(figures, challenger=2, champion=1)
+
+
+def test_a_first_version_is_not_judged_by_its_teacher() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4},
+        {SQUEEZENET: {"bicubic": 2.7, "model": 3.0}},
+        trained_on_judge={SQUEEZENET: ["model"]},
+    )
+    verdict = decided(figures, challenger=1, champion=None)
+    assert verdict.promoted
+    assert "nothing perceptual was measured by a network that did not teach it" in verdict.reason
+
+
+def test_perceptual_distance_is_asked_for_on_each_set() -> None:
+    figures = {"bicubic": 28.0, "model": 27.5, "champion": 27.5}
+    near = gans(figures, {SQUEEZENET: {"bicubic": 2.7, "model": 1.2, "champion": 1.3}})
+    far = gans(figures, {SQUEEZENET: {"bicubic": 2.7, "model": 1.4, "champion": 1.3}})
+    verdict = verdict_of(near, GateConfig(), challenger=2, champion=1, sets={"a": near, "b": far})
+    assert not verdict.promoted
+    assert "on b squeezenet_distance 1.4000 is clearly higher" in verdict.reason
