@@ -53,7 +53,7 @@ bench-training: $(INSTALLED)
 
 # One script per claim in docs/benchmarks.md.
 bench: bench-training
-	@for script in $(filter-out benchmarks/digests.py,$(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out benchmarks/digests.py benchmarks/on_gpu.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
 
