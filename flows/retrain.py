@@ -11,7 +11,7 @@ from flows.evaluate import evaluate
 from flows.prepare import prepare
 from flows.promote import promote
 from flows.support.beginning import begin, find_beginning, find_reason, find_start
-from flows.support.inputs import check_judges, check_scales, find_sets
+from flows.support.inputs import check_judges, check_scales, check_teachers, find_sets
 from flows.support.jobs import root_flow_run_id, stop_jobs
 from flows.support.model_lock import IfBusy, model_lock, refused
 from flows.support.registry import find_champion, register
@@ -75,6 +75,7 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
     # Before training, because a set that shows training photos would make it a waste.
     sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
     start = find_start(plan, before)
+    check_teachers(plan)
     origin = before if start else None
     with retraining(model, begun, plan, origin):
         stages = reseeded(plan, begun.seed)

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.support.inputs import find_newest
+from flows.support.inputs import check_teachers, find_newest
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
 from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig, deciding
 from srgan.errors import ConfigError, TrainingError
@@ -81,6 +81,7 @@ def train_recipe(
     """
     plan = as_recipe(recipe)
     data = find_newest(dataset)
+    check_teachers(plan)
     generator = train(data, plan.pretrain, num_workers=num_workers, force=force)
     if plan.adversarial is None:
         return generator

@@ -15,7 +15,9 @@ from srgan.images.exchange import as_photo, like
 from srgan.inference.engine import Engine, Precision
 from srgan.inference.ensemble import SelfEnsemble
 from srgan.models.base import Generator
+from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic, Bilinear, Nearest
+from srgan.models.shipped import SHIPPED, read_shipped
 from srgan.readable import parse_size
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _INTERPOLATIONS: dict[str, Callable[[int], Generator]] = {
     "bilinear": Bilinear,
     "bicubic": Bicubic,
 }
+DEFAULT_MODEL = "shipped"
 _DEFAULT_SCALE = 4
 _LARGEST_SCALE = 16
 MEMORY = "2GiB"
@@ -44,11 +47,11 @@ def load(
 ) -> Generator:
     """Load a network, on the CPU in eval mode, by what ``srgan upscale --model`` takes.
 
-    `model` is a file of weights, ours or others'; ``models:/NAME@ALIAS``, by MLflow's alias, or
-    ``models:/NAME/VERSION`` of the registry at MLFLOW_TRACKING_URI; or ``nearest``, ``bilinear``
-    or ``bicubic``, which have any `scale` (default 4, rounded up). `forward` takes LR (N, 3, h, w)
-    in [0, 1] and returns SR (N, 3, s·h, s·w), nominally in [−1, 1]. Nothing that a file or a
-    registered model holds is run.
+    `model` is ``shipped`` or ``shipped:sharp``; a file of weights, ours or others';
+    ``models:/NAME@ALIAS``, by MLflow's alias, or ``models:/NAME/VERSION`` of the registry at
+    MLFLOW_TRACKING_URI; or ``nearest``, ``bilinear`` or ``bicubic``, which have any `scale`
+    (default 4, rounded up). `forward` takes LR (N, 3, h, w) in [0, 1] and returns SR
+    (N, 3, s·h, s·w), nominally in [−1, 1]. Nothing that a file or a registered model holds is run.
 
     `ConfigError` if there is no such model, `CheckpointError` for a file that cannot be read,
     `RegistryError` for a version that does not exist and a registry that does not answer.
@@ -56,7 +59,7 @@ def load(
     name = os.fspath(model)
     if name in _INTERPOLATIONS:
         return _interpolation(name, scale)
-    generator = _registered(name, settings) if name.startswith("models:/") else _read(name)
+    generator = _network(name, settings)
     if scale is not None and scale != generator.scale:
         raise ConfigError(
             f"{name} has scale {generator.scale}, not {scale:g}; leave scale out. srgan.upscale "
@@ -115,7 +118,7 @@ def prepare(
 
 def upscale(
     image: Picture,
-    model: str | os.PathLike[str] | Generator,
+    model: str | os.PathLike[str] | Generator = DEFAULT_MODEL,
     *,
     scale: float | None = None,
     size: str | None = None,
@@ -160,9 +163,14 @@ def _interpolation(name: str, scale: float | None) -> Generator:
     return _INTERPOLATIONS[name](math.ceil(scale or _DEFAULT_SCALE))
 
 
+def _network(name: str, settings: "Settings | None") -> Generator:
+    if name in SHIPPED:
+        return load_generator(read_shipped(name))
+    return _registered(name, settings) if name.startswith("models:/") else _read(name)
+
+
 def _registered(address: str, settings: "Settings | None") -> Generator:
     # MLflow takes seconds to import.
-    from srgan.models.interchange import load_generator
     from srgan.services.mlflow_models import Registry
     from srgan.services.mlflow_runs import mlflow_errors, require_answer
     from srgan.settings import Settings
@@ -182,7 +190,7 @@ def _read(name: str) -> Generator:
         what = "that is a folder" if file.is_dir() else "that file does not exist"
         raise ConfigError(
             f"no model {name!r}: {what}; expected "
-            f"{', '.join(_INTERPOLATIONS)}, a weights file, models:/NAME@ALIAS or "
+            f"{', '.join((*SHIPPED, *_INTERPOLATIONS))}, a weights file, models:/NAME@ALIAS or "
             "models:/NAME/VERSION"
         )
     return import_file(file).generator

@@ -13,10 +13,11 @@ from srgan.data.manifest import read_latest
 from srgan.errors import ConfigError, DataError
 from srgan.measure.overlap import refuse_overlap
 from srgan.measure.sets import newest_set
-from srgan.models.weights import find_judges
+from srgan.models.weights import find_judges, find_weights
 from srgan.promotion.teachers import (
     fair_judges,
     refuse_without_judge,
+    teachers_of,
     training_of,
     training_of_recipe,
 )
@@ -102,6 +103,16 @@ def check_scales(scale: int, versions: Sequence[ModelRef]) -> None:
                 f"{version.uri} upscales {found} times, and it would be measured at scale {scale}: "
                 "a model of another scale needs its own name and its own dataset"
             )
+
+
+@io_task
+def check_teachers(recipe: Recipe) -> None:
+    """Refuse a recipe whose content losses need weights that the bucket does not have.
+
+    `CheckpointError` names the command that puts them there.
+    """
+    for content in teachers_of(recipe):
+        find_weights(open_services().store, content.network, content.weights)
 
 
 @io_task

@@ -192,6 +192,31 @@ def register(
         )
 
 
+@models_app.command("import")
+def import_shipped(
+    shipped: Annotated[
+        str, typer.Argument(metavar="shipped|shipped:sharp", help="A generator of this package")
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="The registered model to make a version of")
+    ] = "srgan",
+) -> None:
+    """Register a generator that comes with srgan; a model without a champion gets it as its first.
+
+    A second call finds the version that the first one made. Weights files of others are registered
+    by `srgan import-weights FILE --register NAME`.
+    """
+    from srgan.versions.shipped import import_shipped as register_shipped
+
+    with services_for(say=say) as services:
+        version, entry = register_shipped(services, shipped, model)
+        typer.echo(f"{version.uri} is {shipped}")
+        if entry:
+            typer.echo(entry.decision.reason)
+        else:
+            typer.echo(f"Champion stays version {services.log(model).champion()}")
+
+
 @models_app.command()
 def repair(
     model: Annotated[

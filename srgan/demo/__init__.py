@@ -6,25 +6,28 @@ from pathlib import Path
 
 from rich.console import Console
 
-from srgan.config.networks import DISTANCES, FeatureNetwork
+from srgan.config.networks import FeatureNetwork
 from srgan.demo.display import open_display
 from srgan.demo.photos import photos_in, shipped_photos, small_versions, sync
 from srgan.demo.summary import print_summary, read_outcome
 from srgan.demo.watch import StoppedByUserError, watching
 from srgan.errors import StackError
-from srgan.measure.figures import figure_name
 from srgan.promotion.log import PromotionLog
 from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store, open_store
 from srgan.stack import Stack
 from srgan.versions.mirror_weights import mirror
+from srgan.versions.services import Services
+from srgan.versions.shipped import import_shipped
 
 _INTERRUPTED = 130
+_START = "shipped"
+_TEACHER: FeatureNetwork = "efficientnet_lite0"
 _JUDGE: FeatureNetwork = "efficientnet_lite1"
 
 
 def run_demo(stack: Stack, folder: Path | None) -> int:
-    """Upload photos, mirror a judge, deploy flows, retrain, upscale, sum up; return the exit code.
+    """Upload photos, mirror networks, register the start, retrain, upscale; return the exit code.
 
     `folder` holds the user's photos; None means those that come with scikit-image, scikit-learn
     and Matplotlib. The stack must run, and its variables be in this process's environment.
@@ -34,7 +37,8 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
     store = open_store(stack.settings())
     try:
         _upload(console, store, name, folder)
-        _mirror_judge(console, stack)
+        _mirror(console, stack)
+        _register_start(console, stack, model_name(name))
         with console.status("registering the flows with Prefect"):
             stack.deploy()
         registry, pictures = Registry(stack.settings()), stack.home / "demo"
@@ -79,15 +83,22 @@ def _upload(console: Console, store: S3Store, name: str, folder: Path | None) ->
     )
 
 
-def _mirror_judge(console: Console, stack: Stack) -> None:
-    """Put the default judge of pictures into the bucket, from its package; not a download."""
-    mirrored = mirror(stack.settings(), _JUDGE)
-    console.print(
-        f"judge of the pictures: {figure_name(DISTANCES[_JUDGE])}, {mirrored.licence}, from "
-        f"{mirrored.source}",
-        highlight=False,
-        soft_wrap=True,
-    )
+def _mirror(console: Console, stack: Stack) -> None:
+    """Put the teacher and the judge into the bucket, from their packages; nothing is downloaded."""
+    for role, network in (("teacher of the GAN", _TEACHER), ("judge of its images", _JUDGE)):
+        mirrored = mirror(stack.settings(), network)
+        console.print(
+            f"{role}: {network}, {mirrored.licence}, from {mirrored.source}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _register_start(console: Console, stack: Stack, model: str) -> None:
+    """Make the generator that comes with srgan the first champion, from which the GAN starts."""
+    services = Services(stack.settings(), console.print)
+    version, _ = import_shipped(services, _START, model)
+    console.print(f"start of the GAN: {_START}, registered as {version.uri}", highlight=False)
 
 
 def _retraining(store: S3Store, name: str) -> dict[str, object]:
@@ -96,6 +107,8 @@ def _retraining(store: S3Store, name: str) -> dict[str, object]:
         "dataset": name,
         "model": model_name(name),
         "recipe": "demo",
+        # The GAN stage alone, from the generator that `_register_start` made champion.
+        "policy": {"start": "champion"},
     }
 
 

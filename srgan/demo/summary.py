@@ -16,13 +16,13 @@ from srgan.storage import ObjectStore, read_document
 from srgan.versions.champion import champion_of
 
 _WHAT_IT_SHOWS = (
-    "The GAN's content loss here is the mean squared error of pixels (the paper's SRGAN-MSE). "
-    "So after a few minutes on a "
-    "few photos you see that the pipeline learns: how far both stages are above bicubic, on "
-    "photos that they never saw. You do not see the crisp textures of the paper: those take the "
-    "VGG loss, more photos, days on GPUs, and cost PSNR. GANs are compared with each other by "
-    "judges that taught neither: the distance of EfficientNet-Lite1, a network that came with a "
-    "package, and NIQE, which compares with the statistics of photographs."
+    "The champion of the beginning is the generator that comes with srgan, trained for the highest "
+    "PSNR. The GAN started from it and learned on your machine, for minutes instead of the paper's "
+    "days: its content loss compares features of EfficientNet-Lite0 in place of the paper's VGG, "
+    "and a discriminator pulls its images towards photographs. As in the paper that costs PSNR, "
+    "and the images look sharper: open the picture. Two judges taught neither and decide: the "
+    "distance of EfficientNet-Lite1, another network of the teacher's family, and NIQE, which "
+    "compares with the statistics of photographs. Ask people before you trust them: srgan mos."
 )
 
 

@@ -30,8 +30,8 @@ _CANCEL_LIMIT_S = 60.0
 _TITLES = {
     "prepare": "cutting the photos into crops",
     "cut_photos": "cutting the photos into crops",
-    "pretrain": "training 1 of 2: pretraining on pixels",
-    "adversarial": "training 2 of 2: generator against discriminator",
+    "pretrain": "training: generator on pixels",
+    "adversarial": "training: generator against discriminator",
     "evaluate": "measuring on the held-out crops",
     "register": "registering the model",
     "promote": "deciding on the promotion",

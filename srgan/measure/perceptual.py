@@ -18,6 +18,7 @@ from srgan.config.networks import CALIBRATED_DISTANCES, DISTANCES, MIN_SIDE, Fea
 from srgan.models.features import load_calibration, load_extractor
 
 _LAYERS: dict[FeatureNetwork, tuple[str, ...]] = {
+    "efficientnet_lite0": ("block1", "block3", "block5", "block11", "block16"),
     "efficientnet_lite1": ("block1", "block4", "block7", "block15", "block21"),
     "squeezenet1_1": ("conv1", "fire3", "fire5", "fire6", "fire7", "fire8", "fire9"),
     "vgg19": ("vgg12", "vgg22", "vgg34", "vgg44", "vgg54"),

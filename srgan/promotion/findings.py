@@ -78,7 +78,7 @@ class Finding:
     is_gain: bool
     """True if the whole interval is a gain."""
     refuses: bool
-    """True if the whole 95 % interval is a loss, or if there is no interval."""
+    """True if the whole 95 % interval is a loss, or if it cannot be computed."""
     text: str
 
 

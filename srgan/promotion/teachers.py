@@ -50,9 +50,14 @@ def training_of(store: ObjectStore, ref: CheckpointRef | ModelRef) -> Training:
 
 def training_of_recipe(recipe: Recipe) -> Training:
     """Tell what a model of this recipe will have been trained on."""
-    contents = [recipe.pretrain.loss, recipe.adversarial and recipe.adversarial.content]
-    networks = {one.network for one in contents if isinstance(one, FeatureContentConfig)}
+    networks = {content.network for content in teachers_of(recipe)}
     return Training(recipe.adversarial is not None or bool(networks), frozenset(networks))
+
+
+def teachers_of(recipe: Recipe) -> list[FeatureContentConfig]:
+    """List the content losses of a recipe that need a perceptual network's weights."""
+    contents = [recipe.pretrain.loss, recipe.adversarial and recipe.adversarial.content]
+    return [one for one in contents if isinstance(one, FeatureContentConfig)]
 
 
 def trained_on_judge(

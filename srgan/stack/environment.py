@@ -42,6 +42,9 @@ def shell_environment(state: State) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_TRACKING_URI": state.url("mlflow"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Commands say themselves what they have registered, and where.
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "RAY_ADDRESS": state.url("ray"),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(state.ray_token_path),
@@ -69,7 +72,6 @@ def service_environment(state: State) -> dict[str, str]:
         "MLFLOW_S3_ENDPOINT_URL": state.url("s3"),
         # Would start seven processes, 600 MB, for background jobs that nothing here uses.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         # A stopping head would wait 30 s for its jobs to move to another node; there is none.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         "SRGAN_RUNTIME": str(state.runtime),

@@ -47,8 +47,12 @@ class Registrar(Registry):
             self.set_alias(name, CHALLENGER, ref.version)
         return ref
 
-    def register_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
+    def register_import(
+        self, name: str, weights: bytes, lineage: ImportLineage, card: str = ""
+    ) -> ModelRef:
         """Make a version of `name`, or return the one that the same file made before.
+
+        `card` is Markdown for the version's page, if more is known than the file.
 
         No alias moves: ``challenger`` is the newest version that was trained here. An imported
         version is used and promoted by its number. A blend knows those of its two sources that are
@@ -56,7 +60,7 @@ class Registrar(Registry):
         """
         check_name(name)
         found = self.of_run(name, lineage.run)
-        return found or self._create_import(name, weights, self._with_known_sources(lineage))
+        return found or self._create_import(name, weights, self._with_known_sources(lineage), card)
 
     def _create(self, name: str, weights: bytes, lineage: Lineage) -> ModelRef:
         checkpoint = lineage.checkpoint
@@ -82,8 +86,10 @@ class Registrar(Registry):
         known = {"model": found.uri, "runs": found.training_runs} if found else {"runs": ()}
         return source.model_copy(update=known)
 
-    def _create_import(self, name: str, weights: bytes, lineage: ImportLineage) -> ModelRef:
-        text = (
+    def _create_import(
+        self, name: str, weights: bytes, lineage: ImportLineage, card: str
+    ) -> ModelRef:
+        text = card or (
             f"Imported from `{lineage.source_file}` ({lineage.source_format}, SHA-256 "
             f"`{lineage.source_sha256[:16]}…`). Neither trained nor measured here."
         )

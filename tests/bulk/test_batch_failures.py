@@ -184,7 +184,7 @@ def test_the_budget_bounds_what_is_taken_and_lets_giants_in_alone() -> None:
 
     thread = threading.Thread(target=giant)
     thread.start()
-    assert not entered.wait(0.05), "there is no room beside the first"
+    assert not entered.wait(0.05), "a second one entered beside the first"
     budget.give_back(60)
     assert entered.wait(5), "alone it is let in although it exceeds the budget"
     thread.join()

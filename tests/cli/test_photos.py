@@ -50,6 +50,18 @@ def test_degrade_upscale_evaluate_go_hand_in_hand(photos: Path, tmp_path: Path) 
     ]  # fmt: skip
 
 
+def test_without_a_model_the_shipped_one_enlarges_four_times(photos: Path, tmp_path: Path) -> None:
+    for name, options in (("default", ()), ("named", ("--model", "shipped"))):
+        done = srgan("upscale", str(photos / "one.png"), str(tmp_path / f"{name}.png"), *options)
+        assert (done.returncode, done.stderr) == (0, "")
+    found, expected = (read_photo(tmp_path / f"{name}.png").pixels for name in ("default", "named"))
+    assert found.shape == (160, 192, 3)
+    np.testing.assert_array_equal(found, expected)
+    done = srgan("upscale", str(photos), str(tmp_path / "other"), "--model", "shipped:best")
+    assert "no model 'shipped:best'" in done.stderr
+    assert "shipped, shipped:sharp, nearest" in done.stderr
+
+
 def test_lower_precision_is_the_default_and_close_to_fp32(photos: Path, tmp_path: Path) -> None:
     weights = tmp_path / "theirs.pth"
     torch.save(GENERATOR.state_dict(), weights)

@@ -31,7 +31,7 @@ def test_a_terminal_gets_a_bar_per_activity_that_stays_when_it_is_done() -> None
 
 
 def test_names_of_jobs_and_tasks_become_words() -> None:
-    assert title("pretrain-0123456789abcdef") == "training 1 of 2: pretraining on pixels"
+    assert title("pretrain-0123456789abcdef") == "training: generator on pixels"
     assert title("upscale-0a1b2c3d-000001") == title("upscale-0") == "upscaling"
     assert title("cut_photos-5f2") == "cutting the photos into crops"
     assert title("find_champion-000") is None

@@ -334,6 +334,13 @@ def test_without_a_judge_nothing_is_trained_against_a_gan_that_is_champion(
     assert pipeline.trained == trained
 
 
+def test_without_the_teacher_of_a_content_loss_nothing_is_trained(pipeline: Pipeline) -> None:
+    state = pipeline.retrain("demo")
+    with pytest.raises(CheckpointError, match="`srgan weights mirror efficientnet_lite0`"):
+        state.result()
+    assert pipeline.trained == []
+
+
 def test_a_promotion_without_a_judge_is_refused_and_taken_once_there_is_one(
     pipeline: Pipeline,
 ) -> None:

@@ -89,13 +89,17 @@ def same_padded(image: Tensor, kernel: Tensor, stride: int, groups: int = 1) -> 
     return F.conv2d(image, kernel, stride=stride, groups=groups)
 
 
-def lite1(images: Tensor, state: dict[str, Tensor]) -> list[Tensor]:
-    """EfficientNet-Lite1 written out from the state dictionary: the stem and all 21 blocks."""
-    strides = dict.fromkeys((1, 4, 7, 15), 2)
+STRIDED = {"efficientnet_lite0": (1, 3, 5, 11), "efficientnet_lite1": (1, 4, 7, 15)}
+"""Blocks that halve the sides, counted from 0."""
+
+
+def lite(images: Tensor, state: dict[str, Tensor], network: str) -> list[Tensor]:
+    """EfficientNet-Lite written out from the state dictionary: the stem and all blocks."""
+    strides = dict.fromkeys(STRIDED[network], 2)
     x = (images * 127.5 + 127.5 - 127) / 128
     x = same_padded(x, state["_conv_stem.weight"], 2)
     found = [F.relu6(frozen(x, state, "_bn0"))]
-    for index in range(21):
+    for index in range(sum("_depthwise_conv" in name for name in state)):
         name, x = f"_blocks.{index}", found[-1]
         if f"{name}._expand_conv.weight" in state:
             x = F.conv2d(x, state[f"{name}._expand_conv.weight"])
@@ -116,24 +120,26 @@ def published(network: FeatureNetwork) -> bytes:
         pytest.skip(str(error))
 
 
+@pytest.mark.parametrize("network", STRIDED)
 @pytest.mark.parametrize("size", [(40, 40), (37, 50)])
 def test_efficientnet_is_what_its_published_weights_compute_written_out(
-    size: tuple[int, int],
+    size: tuple[int, int], network: FeatureNetwork
 ) -> None:
-    data = published("efficientnet_lite1")
+    data = published(network)
     state = torch.load(BytesIO(data), weights_only=True, map_location="cpu")
-    layers = FEATURE_LAYERS["efficientnet_lite1"]
+    layers = FEATURE_LAYERS[network]
     image = images(50)[:1, :, : size[0], : size[1]]
-    found = load_extractor(data, "efficientnet_lite1", layers)(image)
-    for layer, mine, theirs in zip(layers, found, lite1(image, state), strict=True):
+    found = load_extractor(data, network, layers)(image)
+    for layer, mine, theirs in zip(layers, found, lite(image, state, network), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=2e-4, msg=layer)
 
 
-def test_efficientnet_knows_a_cat_and_a_cup_of_coffee() -> None:
-    data = published("efficientnet_lite1")
+@pytest.mark.parametrize("network", STRIDED)
+def test_efficientnet_knows_a_cat_and_a_cup_of_coffee(network: FeatureNetwork) -> None:
+    data = published(network)
     skimage = pytest.importorskip("skimage.data")
     state = torch.load(BytesIO(data), weights_only=True, map_location="cpu")
-    extractor = load_extractor(data, "efficientnet_lite1", ["block21"])
+    extractor = load_extractor(data, network, FEATURE_LAYERS[network][-1:])
     for photo, classes in ((skimage.chelsea(), range(281, 288)), (skimage.coffee(), (967, 968))):
         top, left = ((side - 240) // 2 for side in photo.shape[:2])
         middle = torch.tensor(photo[top : top + 240, left : left + 240]) / 127.5 - 1
@@ -193,9 +199,10 @@ def test_shift_tolerant_networks_are_what_their_parts_compute(
         torch.testing.assert_close(mine, theirs, msg=layer)
 
 
-def test_efficientnet_written_out_agrees_on_drawn_weights_too() -> None:
-    found = load_extractor(drawn_weights("efficientnet_lite1"), "efficientnet_lite1", ["block8"])
-    expected = lite1(images(37), drawn_state("efficientnet_lite1"))[8]
+@pytest.mark.parametrize("network", STRIDED)
+def test_efficientnet_written_out_agrees_on_drawn_weights_too(network: FeatureNetwork) -> None:
+    found = load_extractor(drawn_weights(network), network, ["block8"])
+    expected = lite(images(37), drawn_state(network), network)[8]
     torch.testing.assert_close(found(images(37))[0], expected, rtol=1e-3, atol=1e-4)
 
 
@@ -206,7 +213,9 @@ def test_efficientnet_written_out_agrees_on_drawn_weights_too() -> None:
         ("squeezenet1_1", 722_496),
         ("vgg16_st", 14_714_688),
         ("alexnet_st", 2_469_696),
-        ("efficientnet_lite1", 5_416_680 - 1_693_160),  # without its head and classifier
+        # Without their heads and classifiers.
+        ("efficientnet_lite0", 4_652_008 - 1_693_160),
+        ("efficientnet_lite1", 5_416_680 - 1_693_160),
     ],
 )
 def test_the_networks_have_the_published_numbers_of_parameters(

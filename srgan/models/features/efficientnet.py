@@ -1,8 +1,8 @@
-"""EfficientNet-Lite1 (Tan & Le 2019; Google's Lite variant), under the names of its PyTorch port.
+"""EfficientNet-Lite (Tan & Le 2019; Google's Lite variants), under the names of its PyTorch port.
 
 ReLU6, without squeeze-and-excitation, and with TensorFlow's SAME padding, whose odd pixel lies
-below and to the right. Layers: ``stem`` after its activation, and ``block1`` … ``block21`` after
-their linear projections and shortcuts.
+below and to the right. Layers: ``stem`` after its activation, and the blocks after their linear
+projections and shortcuts.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,18 @@ _MEAN, _STD = 127.0, 128.0  # of RGB in 0 … 255
 _EPSILON = 1e-3
 
 _STAGES = (
-    # blocks, kernel, stride of the first block, expansion, channels
-    (1, 3, 1, 1, 16),
-    (3, 3, 2, 6, 24),
-    (3, 5, 2, 6, 40),
-    (4, 3, 2, 6, 80),
-    (4, 5, 1, 6, 112),
-    (5, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
+    # kernel, stride of the first block, expansion, channels
+    (3, 1, 1, 16),
+    (3, 2, 6, 24),
+    (5, 2, 6, 40),
+    (3, 2, 6, 80),
+    (5, 1, 6, 112),
+    (5, 2, 6, 192),
+    (3, 1, 6, 320),
 )
-"""EfficientNet-B0's stages, but 1.1 times the blocks (rounded up) between the first and last."""
+_BLOCKS = {0: (1, 2, 2, 3, 3, 4, 1), 1: (1, 3, 3, 4, 4, 5, 1)}
+"""Blocks of each stage by variant. Lite1 has 1.1 times those of Lite0, rounded up, between the
+first and the last stage; Lite0 has EfficientNet-B0's."""
 _STEM_CHANNELS = 32
 
 
@@ -88,16 +90,17 @@ class _Block(nn.Module):
         return features + image if self._has_shortcut else features
 
 
-class EfficientNetLite1(Backbone):
-    """EfficientNet-Lite1 without its head."""
+class EfficientNetLite(Backbone):
+    """EfficientNet-Lite0 (16 blocks) or Lite1 (21) without its head."""
 
-    def __init__(self, num_layers: int) -> None:
+    def __init__(self, variant: int, num_layers: int) -> None:
         super().__init__()
         self._conv_stem = nn.Conv2d(3, _STEM_CHANNELS, 3, 2, bias=False)
         self._bn0 = _FrozenNorm(_STEM_CHANNELS)
         blocks: list[nn.Module] = []
         channels = _STEM_CHANNELS
-        for num_blocks, kernel, stride, expansion, out in _STAGES:
+        stages = zip(_BLOCKS[variant], _STAGES, strict=True)
+        for num_blocks, (kernel, stride, expansion, out) in stages:
             for index in range(num_blocks):
                 blocks.append(_Block(channels, kernel, 1 if index else stride, expansion, out))
                 channels = out

@@ -1,6 +1,7 @@
 """φ of equation 5: features of chosen layers, for content losses and perceptual distances."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +9,14 @@ from torch import Tensor, nn
 from srgan.config.networks import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
 from srgan.errors import CheckpointError, ConfigError, first_few
 from srgan.models.features.backbone import Backbone
-from srgan.models.features.efficientnet import EfficientNetLite1
+from srgan.models.features.efficientnet import EfficientNetLite
 from srgan.models.features.shift_tolerant import VGG16, AlexNet
 from srgan.models.features.torchvision import VGG19, SqueezeNet
 from srgan.models.weights_file import read_tensors_file
 
 _BACKBONES: dict[FeatureNetwork, Callable[[int], Backbone]] = {
-    "efficientnet_lite1": EfficientNetLite1,
+    "efficientnet_lite0": partial(EfficientNetLite, 0),
+    "efficientnet_lite1": partial(EfficientNetLite, 1),
     "squeezenet1_1": SqueezeNet,
     "vgg19": VGG19,
     "vgg16_st": VGG16,

@@ -1,0 +1,55 @@
+"""Train the generators that come with srgan, from photographs of Debian packages.
+
+``python -m benchmarks.shipped PACKAGES`` takes up to three hours on two cores; a second call goes
+on where the first was stopped. `docs/shipped.md` has the commands that get PACKAGES and that
+measure the result.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+
+from benchmarks.quality.photos import claim, hold_out
+from benchmarks.quality.training import GENERATOR, Lab, train
+from benchmarks.shipped.photos import unpacked
+from benchmarks.shipped.stages import plain, sharp
+from srgan import models
+from srgan.allocator import use_large_pages
+from srgan.config.networks import PUBLISHED_WEIGHTS, FeatureNetwork
+from srgan.models.shipped import SHIPPED
+from srgan.settings import Settings
+from srgan.versions.mirror_weights import fetch_named
+
+_TEACHER: FeatureNetwork = "efficientnet_lite0"
+_NUM_HELD = 3
+"""Photos that no network is trained on; trainings are followed on them."""
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.shipped", description=__doc__)
+    parser.add_argument("packages", type=Path, help="folder with the unpacked Debian packages")
+    parser.add_argument("--out", type=Path, default=Path(".srgan/shipped"), help="for trainings")
+    parser.add_argument("--threads", type=int, help="threads of torch; default: all cores")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    use_large_pages()
+    options.out.mkdir(parents=True, exist_ok=True)
+    photos, watched = hold_out(unpacked(options.packages), _NUM_HELD)
+    claim(options.out, photos)
+    published = PUBLISHED_WEIGHTS[_TEACHER]
+    weights = fetch_named(Settings(), published.source, digest=published.digest)
+    lab = Lab(out=options.out, photos=photos, watched=watched, weights=weights)
+    package = Path(models.__file__).parent / "shipped"
+    for contestant, file in zip((plain(), sharp()), SHIPPED.values(), strict=True):
+        train(lab, contestant)
+        (package / file).write_bytes((lab.folder(contestant) / GENERATOR).read_bytes())
+        print(f"wrote {package / file}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
