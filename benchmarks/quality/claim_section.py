@@ -7,6 +7,7 @@ from benchmarks.quality.claims import SENTENCE, Claims, Difference, seeds_factor
 from srgan.measure.figures import figure_name, figure_text, interval_text
 from srgan.measure.intervals import MIN_PHOTOS
 
+_CONTRARY = "contrary to it"
 _OUTCOMES = {
     "proven": "Proven here, for photos and networks of this kind.",
     "refuted": "Refuted here.",
@@ -40,23 +41,27 @@ def _verdict(claims: Claims) -> str:
     if claims.missing:
         text += f" {', '.join(claims.missing)} {_is_are(claims.missing)} missing in this run."
     for title in dict.fromkeys(each.one for each in claims.of_sentence):
-        mine = [each for each in claims.of_sentence if each.one == title and each.counts]
-        found = Counter(
-            "as it says"
-            if each.verdict == each.expected
-            else "open"
-            if each.verdict == "open"
-            else "contrary to it"
-            for each in mine
-        )
+        counted = claims.counted(title)
+        found = Counter(_agreement(each) for each in counted)
         counts = ", ".join(f"{number} {kind}" for kind, number in found.items())
-        text += f" {title}: of {len(mine)} comparisons that count, {counts}."
-    for each in claims.against:
         text += (
-            f" Contrary to the sentence, {each.one} is {each.verdict} than {each.other} by "
-            f"{figure_name(each.figure)} ({figure_text(each.figure, each.mean, signed=True)})."
+            f"\n\n{title}: {claims.outcome_of(title)}. Of {len(counted)} comparisons that count, "
+            f"{counts}."
         )
+        for each in counted:
+            if _agreement(each) == _CONTRARY:
+                text += (
+                    f" It is {each.verdict} than {each.other} by {figure_name(each.figure)} "
+                    f"({figure_text(each.figure, each.mean, signed=True)}), contrary to the "
+                    "sentence."
+                )
     return text
+
+
+def _agreement(difference: Difference) -> str:
+    if difference.verdict == difference.expected:
+        return "as the sentence says"
+    return "open" if difference.verdict == "open" else _CONTRARY
 
 
 def _is_are(titles: Sequence[str]) -> str:
@@ -74,7 +79,8 @@ def _statistics(claims: Claims, num_seeds: int) -> str:
         f"of photos of this kind. It needs {MIN_PHOTOS} photos, so the sets are taken together. "
         "Over seeds, the interval of the mean of the seeds' differences (each the mean over the "
         "photos) covers another training. Both are Student's t. A network is called better or "
-        "worse only if both intervals lie on one side of zero; all else is open."
+        "worse only if both intervals lie on one side of zero; all else is open. Either interval "
+        "covers one kind of chance while the other is held."
     )
     if num_seeds < 2:
         return text + " One seed has no interval, so here everything is open."

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ SENTENCE = (
 )
 CLAIMANTS = ("SRGAN-VGG16-22", "SRGAN-VGG16-53")
 RIVAL = "SRGAN-MSE"
+_NUM_RIVALS = 2  # that one and the start
 PAIRS_OF_TERM = (
     ("SRGAN-MSE", "MSE alone"),
     ("SRGAN-VGG16-22", "VGG16-22 alone"),
@@ -82,24 +82,29 @@ class Claims:
     def number(self) -> int:
         return len(self.of_sentence) + len(self.of_term)
 
-    @cached_property
-    def against(self) -> list[Difference]:
-        """Comparisons that say the contrary of the sentence."""
-        return [
-            each
-            for each in self.of_sentence
-            if each.counts and each.verdict not in ("open", each.expected)
-        ]
-
     @property
     def outcome(self) -> Outcome:
-        """Proven if every comparison that counts agrees, refuted if one says the contrary."""
-        if self.against:
+        """Proven if it is for both VGG losses, refuted if it is for one of them, else open."""
+        found = {self.outcome_of(title) for title in CLAIMANTS}
+        if "refuted" in found:
             return "refuted"
-        counted = [each for each in self.of_sentence if each.counts]
-        judged = any(each.figure in JUDGES for each in counted)
+        return "proven" if found == {"proven"} else "open"
+
+    def outcome_of(self, title: str) -> Outcome:
+        """Proven if every comparison that counts agrees, refuted if one says the contrary.
+
+        Open, too, if a network is missing that it has to be compared with.
+        """
+        counted = self.counted(title)
+        if any(each.verdict not in ("open", each.expected) for each in counted):
+            return "refuted"
+        rivals = {each.other for each in counted if each.figure in JUDGES}
         agree = all(each.verdict == each.expected for each in counted)
-        return "proven" if judged and agree and not self.missing else "open"
+        return "proven" if agree and len(rivals) == _NUM_RIVALS else "open"
+
+    def counted(self, title: str) -> list[Difference]:
+        """Comparisons of the sentence that count, for one of the networks with a VGG loss."""
+        return [each for each in self.of_sentence if each.one == title and each.counts]
 
 
 def make_claims(rows: Sequence[Row], start: Row | None) -> Claims:

@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.quality.ablations import WHOLE, Without
@@ -77,7 +78,7 @@ class Measurements:
         """Measure nearest and bicubic."""
         out = self._lab.out
         return [
-            Row(name, [self._kept(out / f"{name}-{_FIGURES}", name, lambda: build(SCALE))])
+            Row(name, [self._kept(out / f"{name}-{_FIGURES}", name, partial(build, SCALE))])
             for name, build in BASELINES.items()
         ]
 

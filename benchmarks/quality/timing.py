@@ -22,7 +22,9 @@ _FREE = {
     "steps",
     "seed",
     "learning_rate",
+    "ema_decay",
     "adversarial_weight",
+    "discriminator_warmup",
     "checkpoint_every",
     "validate_every",
     "log_every",
@@ -78,7 +80,8 @@ class StepTimes:
 
 
 def _name(stage: PretrainConfig | AdversarialConfig) -> str:
-    return digest(stage.model_dump(mode="json", exclude=_FREE))[:16]
+    computed = stage.model_dump(mode="json", exclude=_FREE)
+    return digest([computed, stage.ema_decay is not None])[:16]
 
 
 def steps_in(minutes: float, step_s: float) -> int:

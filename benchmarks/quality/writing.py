@@ -29,6 +29,8 @@ from srgan.models.interpolation import Bicubic
 
 _ENSEMBLES = ("fast", "few_photos")
 _IN_STRIPS = ("fast", "srgan_mse", "srgan_vgg16_22", "srgan_vgg16_53", "srgan_squeezenet")
+_FAR_AWAY = "nearest"
+"""A baseline that would press all others together in a plane."""
 _PICTURES = ("strip-*.png", "plane*.svg", "curves*.svg")
 
 
@@ -191,9 +193,10 @@ def _plots(
         points = {
             title: (figures["psnr"], figures[judge])
             for title, figures in means.items()
-            if judge in figures
+            if judge in figures and title != _FAR_AWAY
         }
-        path = found[f"PSNR against {figure_name(judge)}"] = folder / f"plane-{judge}.svg"
+        caption = f"PSNR against {figure_name(judge)}, without {_FAR_AWAY}, which lies far away"
+        path = found[caption] = folder / f"plane-{judge}.svg"
         plot_plane(points, judge, f"{first}, ×{SCALE}", path)
     return found
 

@@ -74,6 +74,7 @@ def test_the_sentence_is_refuted_if_one_figure_says_the_contrary(
     text = claim_section(found, 3)
     assert "**Refuted here.**" in text
     assert f"by {contrary} (" in text
+    assert "SRGAN-VGG16-53: refuted." in text
 
 
 def test_without_a_difference_the_sentence_is_open() -> None:
