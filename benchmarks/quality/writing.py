@@ -175,7 +175,7 @@ def _plots(
 ) -> dict[str, Path]:
     """Draw curves of both kinds of trainings, and the planes; return paths by their captions."""
     watched = findings.lab.watched
-    found = {}
+    found: dict[str, Path] = {}
     scratch = [each for each in trainings if each.contestant.start is None]
     gans = [each for each in trainings if each.contestant.start is not None]
     if scratch:

@@ -52,5 +52,5 @@ def build_lab(folder: Path, draw_photo: DrawPhoto) -> Lab:
     out = folder / "out"
     out.mkdir()
     watched = open_set(hr.parent)
-    weights = {"squeezenet1_1": drawn_weights()}
-    return Lab(out, training_photos(photos, watched)[0], watched, weights)
+    allowed, _ = training_photos(photos, watched)
+    return Lab(out, allowed, watched, {"squeezenet1_1": drawn_weights()})
