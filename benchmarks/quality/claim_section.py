@@ -45,7 +45,7 @@ def _verdict(claims: Claims) -> str:
         found = Counter(_agreement(each) for each in counted)
         counts = ", ".join(f"{number} {kind}" for kind, number in found.items())
         text += (
-            f"\n\n{title}: {claims.outcome_of(title)}. Of {len(counted)} comparisons that count, "
+            f"\n\n{title}: {claims.outcome_of(title)}. It has {len(counted)} comparisons that count: "
             f"{counts}."
         )
         for each in counted:

@@ -26,7 +26,7 @@ PAIRS_OF_TERM = (
     ("SRGAN-VGG16-53", "VGG16-53 alone"),
     ("SRGAN-SqueezeNet", "SqueezeNet alone"),
 )
-"""What the discriminator brings: the same training with its weight and without."""
+"""Pairs that show what the discriminator brings: the same training with its weight and without."""
 
 Verdict = Literal["better", "worse", "open"]
 Outcome = Literal["proven", "refuted", "open"]
@@ -57,7 +57,7 @@ class Difference:
 
     @property
     def expected(self) -> Verdict:
-        """What the sentence says of this figure."""
+        """The verdict that the sentence predicts for this figure."""
         return "worse" if self.figure == "psnr" else "better"
 
     @property

@@ -46,7 +46,7 @@ class Comparison:
     """Training photos that trainings do not see: choices are made on them."""
     num_seeds: int
     start: str
-    """What GANs started from."""
+    """Words for the generator that GANs started from."""
     left_out: Sequence[str]
     """Photos of the folder that show an image of the sets: no training sees them."""
     missing: Sequence[str]

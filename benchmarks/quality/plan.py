@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a run is asked for."""
+    """Wishes of the one who starts a run."""
 
     only: Sequence[str]
     """Beginnings of the names of networks that are trained; empty for all."""

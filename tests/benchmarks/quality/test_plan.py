@@ -1,4 +1,4 @@
-"""What is trained: networks and ablations, their teachers, and steps that fit minutes."""
+"""Plan of the trainings: networks and ablations, their teachers, and steps that fit minutes."""
 
 import json
 from pathlib import Path
