@@ -45,8 +45,8 @@ def _verdict(claims: Claims) -> str:
         found = Counter(_agreement(each) for each in counted)
         counts = ", ".join(f"{number} {kind}" for kind, number in found.items())
         text += (
-            f"\n\n{title}: {claims.outcome_of(title)}. It has {len(counted)} comparisons that count: "
-            f"{counts}."
+            f"\n\n{title}: {claims.outcome_of(title)}. It has {len(counted)} comparisons that "
+            f"count: {counts}."
         )
         for each in counted:
             if _agreement(each) == _CONTRARY:
