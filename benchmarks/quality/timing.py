@@ -58,7 +58,8 @@ class StepTimes:
         name = _name(stage)
         if name not in self._known:
             self._known[name] = self._median_step_s(stage)
-            logger.info("a step of %s takes %.3f s", stage.generator.kind, self._known[name])
+            what = f"{stage.stage} step of {stage.generator.kind}"
+            logger.info("a %s takes %.3f s", what, self._known[name])
             self._path.write_text(json.dumps(self._known, indent=1))
         return self._known[name]
 
