@@ -7,10 +7,16 @@
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
 #   GROUP=bulk                one group of `make test-slow`: training, bulk, retraining, images, parts
-#   TRAIN= EVAL= WEIGHTS=     inputs of `make bench-quality`: a folder of training photos, a folder
-#                             with Set5 and Set14, SqueezeNet's weights; also OUT= for the trainings,
-#                             STRIPS= for pictures of other photos than the first of Set14, SEEDS=
-#                             and HELD_OUT= for the number of seeds (3) and of photos for choices (30)
+#   TRAIN= EVAL=              inputs of `make bench-quality`: a folder of training photos, and one with
+#                             Set5 and Set14. Further ones are optional:
+#   WEIGHTS=squeezenet1_1=F   weights of perceptual networks that no installed package has
+#   MINUTES=10                minutes of each training; default: the recipes' steps
+#   START=FILE                a generator that all GANs start from; default: the network `fast`
+#   ONLY="srgan alone"        trains only networks whose names begin so
+#   EXTRA="TITLE=FILE ..."    generator files as further rows; TAUGHT="TITLE=NETWORK ..." names their
+#                             teachers. The shipped generators are rows by themselves
+#   SEEDS=3 HELD_OUT=30       number of seeds, and of photos for choices
+#   OUT= PAGE= STRIPS=        folder of trainings, the page, photos for pictures
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -64,12 +70,19 @@ bench-upscale: $(INSTALLED)
 
 # Takes hours; a second call continues where the first was stopped.
 OUT ?= .srgan/quality
+SHIPPED := srgan/models/shipped
+ROWS := $(if $(wildcard $(SHIPPED)/x4.safetensors),shipped=$(SHIPPED)/x4.safetensors)
+ROWS += $(if $(wildcard $(SHIPPED)/x4_sharp.safetensors),shipped:sharp=$(SHIPPED)/x4_sharp.safetensors)
 bench-quality: $(INSTALLED)
-	@[ -n "$(TRAIN)" ] && [ -n "$(EVAL)" ] && [ -n "$(WEIGHTS)" ] || { \
-		echo "make bench-quality TRAIN=PHOTOS EVAL=FOLDER_OF_SETS WEIGHTS=SQUEEZENET_FILE"; exit 1; }
-	$(BIN)/python -m benchmarks.quality --train "$(TRAIN)" --eval "$(EVAL)" \
-		--weights "$(WEIGHTS)" --out "$(OUT)" $(if $(STRIPS),--strips "$(STRIPS)") \
-		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(HELD_OUT),--held-out $(HELD_OUT))
+	@[ -n "$(TRAIN)" ] && [ -n "$(EVAL)" ] || { \
+		echo "make bench-quality TRAIN=PHOTOS EVAL=FOLDER_OF_SETS"; exit 1; }
+	$(BIN)/python -m benchmarks.quality --train "$(TRAIN)" --eval "$(EVAL)" --out "$(OUT)" \
+		$(foreach each,$(WEIGHTS),--weights "$(each)") $(foreach each,$(ROWS) $(EXTRA),--extra "$(each)") \
+		$(if $(filter shipped:sharp=%,$(ROWS)),--taught shipped:sharp=efficientnet_lite1) \
+		$(foreach each,$(TAUGHT),--taught "$(each)") $(if $(ONLY),--only $(ONLY)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(START),--start "$(START)") \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(HELD_OUT),--held-out $(HELD_OUT)) \
+		$(if $(PAGE),--page "$(PAGE)") $(if $(STRIPS),--strips "$(STRIPS)")
 
 # Keeps .srgan: its data, models and credentials are yours.
 clean:

@@ -1,49 +1,28 @@
-"""Train what is not trained yet, measure everything, write the page."""
+"""Train what is not trained yet, measure everything, write the page from what is there."""
 
 import argparse
-import hashlib
 import logging
-import platform
+import math
 import sys
-import time
 from pathlib import Path
 
 import torch
 
-from benchmarks.quality.contestants import Contestant, ablations, gan_ablations, networks
-from benchmarks.quality.measuring import T_95, Method, method
-from benchmarks.quality.page import Comparison, write_page
-from benchmarks.quality.photos import (
-    ORIGINALS,
-    SCALE,
-    Pair,
-    claim,
-    hold_out,
-    open_set,
-    training_photos,
-)
-from benchmarks.quality.plots import plot_curves, plot_plane
-from benchmarks.quality.results import (
-    measure_baselines,
-    measure_ensemble,
-    read_ablations,
-    read_gan_ablations,
-    read_training,
-)
-from benchmarks.quality.strips import draw_strips
-from benchmarks.quality.timing import time_steps
-from benchmarks.quality.training import GENERATOR, Lab, train
+from benchmarks.quality.extras import START, open_extras
+from benchmarks.quality.judges import measure_contents, open_panel, open_weights
+from benchmarks.quality.photos import ORIGINALS, claim, hold_out, open_set, training_photos
+from benchmarks.quality.plan import Plan, Wish, make_plan
+from benchmarks.quality.timing import StepTimes
+from benchmarks.quality.training import Lab, train
+from benchmarks.quality.writing import Findings, write
 from srgan.allocator import use_large_pages
-from srgan.measure.overlap import Seen
-from srgan.measure.perceptual import PerceptualDistance
-from srgan.models.interchange import load_generator
-from srgan.models.interpolation import Bicubic
+from srgan.config.networks import JUDGES, NIQE
+from srgan.errors import ConfigError
 
 _SETS = ("Set5", "Set14")
-_WATCHED = "held out"
 _PAGE = Path("docs/benchmarks/quality.md")
-_ENSEMBLES = ("fast", "few_photos")
-_IN_STRIPS = ("fast", "srgan_mse", "srgan_squeezenet")
+_PLANES = ("efficientnet_lite1_distance", NIQE)
+_MOST_SEEDS = 9
 
 
 def main(arguments: list[str]) -> None:
@@ -53,135 +32,139 @@ def main(arguments: list[str]) -> None:
         torch.set_num_threads(options.threads)
     use_large_pages()
     options.out.mkdir(parents=True, exist_ok=True)
-    weights = options.weights.read_bytes()
+    weights = open_weights(options.weights)
+    panel = open_panel(weights)
+    if unknown := [name for name in options.planes if name not in panel.names]:
+        raise ConfigError(f"--planes {unknown[0]}: there are {', '.join(panel.names)}")
+    extras, start = open_extras(options.extra, options.start, options.taught)
     sets = {name: open_set(options.eval / name) for name in _SETS}
     allowed, seen = training_photos(
         options.train, [pair for each in sets.values() for pair in each]
     )
     photos, watched = hold_out(allowed, options.held_out)
     claim(options.out, photos)
-    lab = Lab(
-        out=options.out,
-        photos=photos,
-        watched=watched,
-        weights=weights,
+    lab = Lab(options.out, photos, watched, weights)
+    times = StepTimes(options.out, weights)
+    wish = Wish(options.only, options.minutes, options.seeds, start)
+    plan = make_plan(wish, measure_contents(weights, watched), times)
+    _train(lab, plan, wish, times)
+    findings = Findings(
+        lab=lab,
+        sets=sets,
+        panel=panel,
+        plan=plan,
+        wish=wish,
+        times=times,
+        extras=extras,
+        photos=options.train.name,
+        left_out=[each.trained for each in seen],
+        command=_command(options),
     )
-    digest = hashlib.sha256(weights).hexdigest()
-    trained = networks(digest)
-    taken_away = list(ablations())
-    taken_from_gan = list(gan_ablations(digest))
-    repeated = [one for each in trained for one in each.seeds(options.seeds)]
-    everyone = [*repeated, *(one for _, each in (*taken_away, *taken_from_gan) for one in each)]
-    for contestant in everyone:
-        if not options.only or contestant.name.startswith(tuple(options.only)):
-            train(lab, contestant)
-    missing = [each.name for each in everyone if not (lab.folder(each) / GENERATOR).exists()]
-    if missing:
-        print(f"not trained yet, so no page: {', '.join(missing)}")
-        return
-    _write(options, lab, trained, taken_away, taken_from_gan, sets, seen)
+    strips = options.strips or options.eval / _SETS[-1] / ORIGINALS
+    write(findings, options.page, planes=options.planes, strips=strips)
 
 
-def _write(
-    options: argparse.Namespace,
-    lab: Lab,
-    trained: list[Contestant],
-    taken_away: list[tuple[str, list[Contestant]]],
-    taken_from_gan: list[tuple[str, list[Contestant]]],
-    sets: dict[str, list[Pair]],
-    seen: list[Seen],
-) -> None:
-    shown = options.strips or options.eval / _SETS[-1] / ORIGINALS
-    distance = PerceptualDistance("squeezenet1_1", lab.weights, device=torch.device("cpu"))
-    times = time_steps(trained, lab.weights, lab.out)
-    trainings = [
-        read_training(lab, each.seeds(options.seeds), sets, distance, times[each.folder])
-        for each in trained
-    ]
-    baselines = measure_baselines({**sets, _WATCHED: lab.watched}, distance)
-    asked_eight_times = [each for each in trained if each.name in _ENSEMBLES]
-    folder = _PAGE.with_suffix("")
-    folder.mkdir(parents=True, exist_ok=True)
-    first = _SETS[0]
-    plot_curves(
-        [each for each in trainings if each.contestant.start is None],
-        baselines["bicubic"][_WATCHED].psnr,
-        folder / "curves.svg",
-    )
-    plot_plane(
-        {name: figures[first] for name, figures in baselines.items()}
-        | {each.contestant.title: each.figures[first] for each in trainings},
-        f"{first}, ×{SCALE}",
-        folder / "plane.svg",
-    )
-    write_page(
-        _PAGE,
-        Comparison(
-            machine=_machine(),
-            date=time.strftime("%Y-%m-%d"),
-            command="make bench-quality",
-            baselines=baselines,
-            trainings=trainings,
-            ensembles={
-                f"{each.title}, self-ensemble": measure_ensemble(lab, each, sets, distance)
-                for each in asked_eight_times
-            },
-            ablations=read_ablations(lab, taken_away),
-            gan_ablations=read_gan_ablations(lab, taken_from_gan, distance),
-            strips=draw_strips(shown, _shown(lab, trained), folder),
-            photos=options.train.name,
-            num_photos=len(lab.photos),
-            num_held=len(lab.watched),
-            num_seeds=options.seeds,
-            left_out=[each.trained for each in seen],
-        ),
-    )
-    print(f"wrote {_PAGE}")
+def _train(lab: Lab, plan: Plan, wish: Wish, times: StepTimes) -> None:
+    """Train what is wanted; first say how long that takes."""
+    todo = [each for each in plan.everyone if wish.chooses(each) and not lab.is_trained(each)]
+    known = [(each, times.known(each.stage)) for each in todo]
+    seconds = sum(each.stage.steps * step_s for each, step_s in known if step_s)
+    print(f"{len(todo)} trainings, about {seconds / 3600:.1f} hours, and measuring", flush=True)
+    for each in todo:
+        train(lab, each)
 
 
-def _shown(lab: Lab, trained: list[Contestant]) -> dict[str, Method]:
-    """Return the columns of the strips."""
-    by_name = {each.name: each for each in trained}
-    methods = {"bicubic": method(Bicubic(SCALE))}
-    for name in _IN_STRIPS:
-        data = (lab.folder(by_name[name]) / GENERATOR).read_bytes()
-        methods[by_name[name].title] = method(load_generator(data))
-    return methods
-
-
-def _machine() -> str:
-    cores = torch.get_num_threads()
-    return f"{cores} threads of {platform.machine()}, torch {torch.__version__}, no GPU used"
+def _command(options: argparse.Namespace) -> str:
+    """The command without folders, which are others on each machine."""
+    given = {
+        "MINUTES": options.minutes and f"{options.minutes:g}",
+        "SEEDS": options.seeds,
+        "HELD_OUT": options.held_out,
+        "START": options.start and options.start.name,
+        "ONLY": f'"{" ".join(options.only)}"' if options.only else None,
+    }
+    parts = [f"{name}={value}" for name, value in given.items() if value]
+    return " ".join(["make bench-quality", *parts])
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("--train", type=Path, required=True, help="folder of training photos")
-    parser.add_argument("--eval", type=Path, required=True, help="folder with Set5 and Set14")
-    parser.add_argument("--weights", type=Path, required=True, help="SqueezeNet 1.1's weights file")
-    parser.add_argument(
-        "--out", type=Path, default=Path(".srgan/quality"), help="folder of trainings"
+    add = parser.add_argument
+    add("--train", type=Path, required=True, help="folder of training photos")
+    add("--eval", type=Path, required=True, help="folder with Set5 and Set14")
+    add(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="NETWORK=FILE",
+        help="weights of a perceptual network, repeatable; default: those of installed packages",
     )
-    parser.add_argument(
-        "--strips", type=Path, help="photos for the picture strips; default: Set14's first ones"
+    add("--out", type=Path, default=Path(".srgan/quality"), help="folder of trainings")
+    add("--page", type=Path, default=_PAGE, help=f"the page to write; default: {_PAGE}")
+    add(
+        "--minutes",
+        type=_minutes,
+        metavar="M",
+        help="train each network for so many minutes, ablations a quarter; default: the recipes' "
+        "steps, and equal minutes for all GANs",
     )
-    parser.add_argument("--only", nargs="*", help="train only networks whose names begin so")
-    parser.add_argument(
+    add(
+        "--start",
+        type=Path,
+        metavar="FILE",
+        help="generator file that all GANs start from; default: the network `fast`, trained first",
+    )
+    add(
+        "--extra",
+        action="append",
+        default=[],
+        metavar="TITLE=FILE",
+        help="a generator file as a further row; repeatable",
+    )
+    add(
+        "--taught",
+        action="append",
+        default=[],
+        metavar="TITLE=NETWORK",
+        help=f"a network that taught a further row, or the {START!r}; repeatable",
+    )
+    add("--strips", type=Path, help="photos for the picture strips; default: Set14's first ones")
+    add("--only", nargs="*", default=[], help="train only networks whose names begin so")
+    add(
+        "--planes",
+        nargs="+",
+        choices=JUDGES,
+        default=_PLANES,
+        metavar="JUDGE",
+        help=f"judges to draw PSNR against; default: {' '.join(_PLANES)}",
+    )
+    add(
         "--held-out",
         type=int,
         default=30,
         metavar="N",
         help="training photos that only choices are made on; default: 30",
     )
-    parser.add_argument(
+    add(
         "--seeds",
         type=int,
-        choices=(1, *T_95),
+        choices=range(1, _MOST_SEEDS + 1),
+        metavar="N",
         default=3,
         help="trainings of each network on which a claim rests; default: 3",
     )
-    parser.add_argument("--threads", type=int, help="threads of torch; default: all cores")
+    add("--threads", type=int, help="threads of torch; default: all cores")
     return parser.parse_args(arguments)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+    return minutes
 
 
 if __name__ == "__main__":

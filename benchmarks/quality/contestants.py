@@ -1,43 +1,54 @@
-"""Contestants: networks with their recipes in steps, and the ablations of the fast one."""
+"""Contestants: networks with their recipes in steps, and generators that were trained elsewhere."""
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
+from benchmarks.quality.judges import Contents
 from srgan.config import (
     AdversarialConfig,
+    ContentLossConfig,
     DataConfig,
-    DiscriminatorConfig,
     FeatureContentConfig,
     GeneratorConfig,
     LearningRate,
     MseContentConfig,
     PretrainConfig,
 )
+from srgan.config.networks import FeatureNetwork
+from srgan.models.interchange import load_generator
 from srgan.recipes import get_recipe
 from srgan.refs import digest
+from srgan.train.content import feature_content
 
 RECIPE = get_recipe("fast_x4")
 _FEW_PHOTOS = get_recipe("few_photos_x4")
-WHOLE = "nothing"
-"""The ablation that takes nothing away: what the others are compared with."""
 
-_DATA: dict[str, dict[str, object]] = {
-    "shrunk photos": {"shrunk": ()},
-    "leaving out flat crops": {"least_detail": 0.0},
-    "photos shrunk to two sizes, to six instead": {"shrunk": _FEW_PHOTOS.data.shrunk},
-}
-"""Ablations of data instead of the stage."""
+GAN_STEPS = 2800
+"""Steps of SRGAN-MSE if nothing else is asked for; all other GANs get as many minutes."""
+MEASURE = "srgan_mse"
+"""Name of the GAN whose minutes all others get."""
+_PAPERS_WEIGHT = 1e-3
+_PAPERS_VARIATION = 2e-8
+_DECIDING = ("fast", "few_photos", "srgan_", "alone_")
+"""Beginnings of the names of networks on which the page rests a claim."""
 
-TAUGHT_BY_THE_JUDGE = ("SRGAN-SqueezeNet", "SqueezeNet alone")
-"""Titles of networks that learned from SqueezeNet, which measures the distance."""
 
-_LONGER: dict[str, object] = {"steps": 2800, "checkpoint_every": 200}
-"""Steps of the GANs: 10 to 20 minutes on two cores with bf16, ten times the recipe's stage."""
-_SEEDS = (0, 1, 2)
-_DECIDING = ("fast", "few_photos", "srgan_squeezenet", "features_squeezenet", "srgan_mse")
-"""Networks on which the page rests a claim."""
-ABLATION_STEPS = 300
-GAN_ABLATION_STEPS = 100
+@dataclass(frozen=True)
+class Given:
+    """A generator that was trained elsewhere."""
+
+    title: str
+    data: bytes = field(repr=False)
+    """Generator file of ours."""
+    teachers: frozenset[FeatureNetwork] = frozenset()
+    """Perceptual networks that taught it."""
+
+    @property
+    def folder(self) -> str:
+        """Folder named by the file's bytes; keeps figures only."""
+        return f"given-{hashlib.sha256(self.data).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ class Contestant:
     name: str
     title: str
     stage: PretrainConfig | AdversarialConfig
-    start: "Contestant | None" = None
+    start: "Contestant | Given | None" = None
     data: DataConfig = RECIPE.data
 
     @property
@@ -58,12 +69,19 @@ class Contestant:
         ]
         return f"{self.name}-{digest([*configs, self.start and self.start.folder])[:8]}"
 
+    @property
+    def teachers(self) -> frozenset[FeatureNetwork]:
+        """Perceptual networks that taught it, or its start."""
+        content = feature_content(self.stage)
+        own = frozenset[FeatureNetwork]([content.network] if content else [])
+        return own | self.start.teachers if self.start else own
+
     def seeds(self, count: int) -> list["Contestant"]:
         """The training and, if a claim rests on it, the same with other seeds: `count` in all.
 
         A GAN starts from the same generator each time, so its seeds say what its own stage varies.
         """
-        if self.name not in _DECIDING:
+        if not self.name.startswith(_DECIDING):
             return [self]
         others = (
             replace(
@@ -76,127 +94,80 @@ class Contestant:
         return [self, *others]
 
 
-def networks(weights: str) -> list[Contestant]:
-    """Return the networks of the table; `weights` is the SHA-256 of SqueezeNet's file."""
-    gan = RECIPE.adversarial
-    assert gan is not None
-    assert isinstance(gan.content, FeatureContentConfig)
-    perceptual = gan.content.model_copy(update={"weights": weights})
+def networks(contents: Contents, start: Given | None = None) -> list[Contestant]:
+    """Return the networks of the table that can be trained with these contents.
+
+    GANs start from `start`, or else from the fast network.
+    """
     fast = Contestant("fast", "fast", RECIPE.pretrain)
     few = _FEW_PHOTOS
     in_order = few.pretrain.model_copy(update={"shuffle_colours": False})
-    return [
+    found = [
         fast,
         Contestant("few_photos", "few-photos", few.pretrain, data=few.data),
         Contestant("few_in_order", "few-photos, colours in order", in_order, data=few.data),
-        Contestant(
-            "srgan_squeezenet",
-            "SRGAN-SqueezeNet",
-            gan.model_copy(update={"content": perceptual, **_LONGER}),
-            fast,
-        ),
-        Contestant(
-            "features_squeezenet",
-            "SqueezeNet alone",
-            gan.model_copy(update={"content": perceptual, "adversarial_weight": 0.0, **_LONGER}),
-            fast,
-        ),
-        Contestant(
-            "srgan_mse",
-            "SRGAN-MSE",
-            gan.model_copy(
-                update={"content": MseContentConfig(), "adversarial_weight": 1e-3, **_LONGER}
-            ),
-            fast,
-        ),
+        *_gans(contents, start or fast),
         Contestant("srcnn", "SRCNN", _first_paper("srcnn", steps=5000)),
         Contestant("fsrcnn", "FSRCNN", _first_paper("fsrcnn", steps=18_500)),
         Contestant("espcn", "ESPCN", _first_paper("espcn", steps=27_000)),
-        Contestant("srresnet", "SRResNet-MSE", _srresnet()),
+        Contestant("srresnet", "SRResNet-MSE", _srresnet("mse")),
     ]
+    if vgg := contents.get("vgg22"):
+        loss = vgg.model_copy(update={"total_variation_weight": _PAPERS_VARIATION})
+        found.append(Contestant("srresnet_vgg16_22", "SRResNet-VGG16-22", _srresnet(loss)))
+    return found
 
 
-def ablations() -> Iterator[tuple[str, list[Contestant]]]:
-    """Take options away from the shortened fast recipe; a training for each seed."""
-    steps = ABLATION_STEPS
-    rate = RECIPE.pretrain.learning_rate.model_copy(update={"warmup_steps": steps // 20})
-    whole = RECIPE.pretrain.model_copy(
-        update={
-            "steps": steps,
-            "learning_rate": rate,
-            # The same share of this stage as 0.999 is of the whole one.
-            "ema_decay": 0.99,
-            "checkpoint_every": steps,
-            "validate_every": steps,
-        }
-    )
-    constant = {"warmup_steps": 0, "decay": "none"}
-    without: dict[str, dict[str, object]] = {
-        WHOLE: {},
-        "L1, MSE instead": {"loss": "mse"},
-        "Muon, Adam instead": {"optimizer": "adam"},
-        "warm-up and cosine, constant instead": {"learning_rate": rate.model_copy(update=constant)},
-        "the large learning rate, the paper's 1e-4 instead": {
-            "learning_rate": rate.model_copy(update={"peak": 1e-4})
-        },
-        "bf16, fp32 instead": {"precision": "fp32"},
-        "the bound on gradients": {"gradient_clip": None},
-        **{title: {} for title in _DATA},
-        "colours in their order, shuffled instead": {"shuffle_colours": True},
-    }
-    for number, (title, changes) in enumerate(without.items()):
-        yield (
-            title,
-            [
-                Contestant(
-                    f"ablation{number}-seed{seed}",
-                    title,
-                    whole.model_copy(update={**changes, "seed": seed}),
-                    data=RECIPE.data.model_copy(update=_DATA.get(title, {})),
-                )
-                for seed in _SEEDS
-            ],
-        )
+def titles_without_weights(contents: Contents) -> list[str]:
+    """Titles of networks that cannot be trained, because their teacher's weights are missing."""
+    needed = {"SqueezeNet": "fire9", "VGG16-22": "vgg22", "VGG16-53": "vgg53"}
+    missing = [title for title, layer in needed.items() if layer not in contents]
+    first = ["SRResNet-VGG16-22"] if "VGG16-22" in missing else []
+    return [name for title in missing for name in (f"SRGAN-{title}", f"{title} alone")] + first
 
 
-def gan_ablations(weights: str) -> Iterator[tuple[str, list[Contestant]]]:
-    """Take options away from the second stage, which starts from the whole fast generator."""
-    trained = {each.name: each for each in networks(weights)}
-    steps = GAN_ABLATION_STEPS
-    gan = trained["srgan_squeezenet"].stage
-    assert isinstance(gan, AdversarialConfig)
+def _gans(contents: Contents, start: Contestant | Given) -> Iterator[Contestant]:
+    """Every content with a discriminator, and alone: the same steps with a weight of 0.
+
+    SRGAN-SqueezeNet is the recipe's. The others have the paper's content and weight, and whatever
+    else the recipe has against grids and for the balance of the two losses.
+    """
+    gan = RECIPE.adversarial
+    assert gan is not None
     assert isinstance(gan.content, FeatureContentConfig)
-    rate = gan.learning_rate
-    whole = gan.model_copy(
-        update={"steps": steps, "checkpoint_every": steps, "validate_every": steps}
-    )
-    paper = DiscriminatorConfig()
-    without: dict[str, dict[str, object]] = {
-        WHOLE: {},
-        "pixels beside the features, the paper's features alone instead": {
-            "content": gan.content.model_copy(update={"pixel_weight": 0.0})
-        },
-        "the adversarial term": {"adversarial_weight": 0.0},
-        "the small adversarial weight, the paper's 1e-3 instead": {"adversarial_weight": 1e-3},
-        "warm-up and cosine, constant instead": {
-            "learning_rate": rate.model_copy(update={"warmup_steps": 0, "decay": "none"})
-        },
-        "the bound on gradients": {"gradient_clip": None},
-        "the small discriminator, the paper's instead": {"discriminator": paper},
-    }
-    for number, (title, changes) in enumerate(without.items()):
-        yield (
-            title,
-            [
-                Contestant(
-                    f"gan-ablation{number}-seed{seed}",
-                    title,
-                    whole.model_copy(update={**changes, "seed": seed}),
-                    trained["fast"],
-                )
-                for seed in _SEEDS
-            ],
+    pixels = {"pixel_weight": gan.content.pixel_weight}
+    kinds: list[tuple[str, str, ContentLossConfig | None, float]] = [
+        ("squeezenet", "SqueezeNet", contents.get("fire9"), gan.adversarial_weight),
+        ("mse", "MSE", MseContentConfig(), _PAPERS_WEIGHT),
+        ("vgg16_22", "VGG16-22", contents.get("vgg22"), _PAPERS_WEIGHT),
+        ("vgg16_53", "VGG16-53", contents.get("vgg53"), _PAPERS_WEIGHT),
+    ]
+    for name, title, content, weight in kinds:
+        if content is None:
+            continue
+        loss = content.model_copy(update=pixels) if name == "squeezenet" else content
+        stage = gan.model_copy(
+            update={
+                "generator": generator_of(start),
+                "content": loss,
+                "adversarial_weight": weight,
+                "steps": GAN_STEPS,
+                "checkpoint_every": GAN_STEPS // 14,
+                "validate_every": GAN_STEPS // 14,
+            }
         )
+        alone = stage.model_copy(update={"adversarial_weight": 0.0})
+        yield Contestant(f"srgan_{name}", f"SRGAN-{title}", stage, start)
+        yield Contestant(f"alone_{name}", f"{title} alone", alone, start)
+
+
+def generator_of(start: Contestant | Given) -> GeneratorConfig:
+    """Config of the generator that a training ends with, or a file holds."""
+    if isinstance(start, Contestant):
+        return start.stage.generator
+    config = load_generator(start.data).config
+    assert config is not None  # files of ours have one
+    return config
 
 
 def _first_paper(kind: str, *, steps: int) -> PretrainConfig:
@@ -215,12 +186,12 @@ def _first_paper(kind: str, *, steps: int) -> PretrainConfig:
     )
 
 
-def _srresnet() -> PretrainConfig:
+def _srresnet(loss: Literal["mse"] | FeatureContentConfig) -> PretrainConfig:
     """The paper's network and loss, with a larger learning rate and a cosine for few steps."""
     return PretrainConfig(
         generator=GeneratorConfig(),
         steps=3600,
-        loss="mse",
+        loss=loss,
         learning_rate=LearningRate(peak=4e-4, warmup_steps=100, decay="cosine"),
         ema_decay=0.99,
         gradient_clip=1.0,

@@ -1,20 +1,22 @@
-"""Write ``docs/benchmarks/quality.md``: tables, plots and strips of one comparison."""
+"""Write ``docs/benchmarks/quality.md``: head, tables, plots and strips of one comparison."""
 
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.quality.contestants import (
-    ABLATION_STEPS,
-    GAN_ABLATION_STEPS,
-    TAUGHT_BY_THE_JUDGE,
-    WHOLE,
-)
-from benchmarks.quality.measuring import Figures, half_widths
+from benchmarks.quality.claim_section import claim_section
+from benchmarks.quality.claims import Claims
+from benchmarks.quality.judges import Panel, taught_by
+from benchmarks.quality.measuring import Row
 from benchmarks.quality.paper import TABLES
 from benchmarks.quality.results import Ablation, GanAblation, Training
-from srgan.config import AdversarialConfig
+from benchmarks.quality.strips import ENLARGED, NATIVE, ZOOM
+from benchmarks.quality.training_section import ablations, gan_ablations, trainings
+from srgan.config.networks import JUDGES, NIQE
+from srgan.measure.figures import PIXEL_FIGURES, figure_head
+
+_DIGITS = {"psnr": 2, "ssim": 4, NIQE: 2}
+_TAUGHT = "†"
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,18 @@ class Comparison:
     machine: str
     date: str
     command: str
-    baselines: Mapping[str, Mapping[str, Figures]]
+    minutes: float | None
+    """Minutes of each training; None if the recipes' steps were made."""
+    gan_minutes: float
+    panel: Panel
+    rows: Sequence[Row]
+    """Methods of the tables."""
     trainings: Sequence[Training]
-    ensembles: Mapping[str, Mapping[str, Figures]]
-    """Self-ensembles of trained networks, by title and set."""
+    claims: Claims
     ablations: Sequence[Ablation]
     gan_ablations: Sequence[GanAblation]
+    plots: Mapping[str, Path]
+    """Plots by their captions."""
     strips: Sequence[Path]
     photos: str
     """Name of the folder of training photos."""
@@ -37,9 +45,13 @@ class Comparison:
     num_held: int
     """Training photos that trainings do not see: choices are made on them."""
     num_seeds: int
-    left_out: list[str]
+    start: str
+    """Words for the generator that GANs started from."""
+    left_out: Sequence[str]
     """Photos of the folder that show an image of the sets: no training sees them."""
-    sets: Sequence[str] = field(default=("Set5", "Set14"))
+    missing: Sequence[str]
+    """Titles of networks that were not trained."""
+    sets: Sequence[str]
 
 
 def write_page(path: Path, comparison: Comparison) -> None:
@@ -47,35 +59,49 @@ def write_page(path: Path, comparison: Comparison) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     parts = [
         _head(comparison),
+        claim_section(comparison.claims, comparison.num_seeds),
         *(_table(comparison, name) for name in comparison.sets),
         _reading(comparison),
-        _trainings(comparison),
-        _ablations(comparison.ablations),
-        _gan_ablations(comparison.gan_ablations),
-        _pictures(comparison),
+        _judges(comparison.panel),
+        trainings(comparison.trainings),
+        *(f"![{caption}]({path.stem}/{plot.name})" for caption, plot in comparison.plots.items()),
+        ablations(comparison.ablations),
+        gan_ablations(comparison.gan_ablations),
+        _pictures(comparison.strips, path.stem),
     ]
     path.write_text("\n\n".join(part for part in parts if part) + "\n")
 
 
 def _head(comparison: Comparison) -> str:
+    sets = " and ".join(comparison.sets)
     return (
         "# Quality: the paper's Tables 1 and 2, reproduced as far as two cores go\n\n"
         f"Written by `{comparison.command}` on {comparison.date}, {comparison.machine}. Trained on "
         f"{comparison.num_photos} photos of the folder `{comparison.photos}`"
         f"{_left_out(comparison.left_out)}. Curves and ablations, by which choices are made, are "
-        f"measured on {comparison.num_held} more photos of it; the published ×4 LR images of Set5 "
-        "and Set14 only once, when a training is complete. Everything is computed by this project: "
+        f"measured on {comparison.num_held} more photos of it; the published ×4 LR images of "
+        f"{sets} only once, when a training is complete. Everything is computed by this project: "
         "networks, training, degradation, metrics. "
         "The paper trained on 350,000 images of ImageNet for days on a GPU; here each network gets "
-        "minutes.\n\n"
+        f"minutes. {_minutes(comparison)}\n\n"
         "PSNR and SSIM are measured on luma, without a border of 4 pixels. The paper's "
         "SSIM comes from another program (daala) and is not comparable with ours, which is "
-        "that of Wang's script. `squeezenet_distance`: lower is better ([perceptual "
-        "networks](../perceptual.md)). Rows marked (paper) have the paper's own figures for its "
-        "own networks and images (MOS: 1 bad … 5 excellent). Ours share names with them, not "
-        "weights, data or losses, and nobody has rated ours yet. "
-        f"{_seeds(comparison.num_seeds)}"
+        "that of Wang's script; compare it within the paper's rows only. For all judges lower is "
+        f"better. {_TAUGHT} marks a figure of a judge whose network taught the network of the row "
+        "(or its start): it says how well that learned its loss, not how good its images look. "
+        "Rows marked (paper) have the paper's own figures for its own networks and images (MOS: 1 "
+        "bad … 5 excellent). Ours share names with them, not weights, data or losses, and nobody "
+        f"has rated ours yet. {_seeds(comparison.num_seeds)}{_vgg(comparison.rows)}"
+        f"{_missing(comparison.missing)}"
     )
+
+
+def _minutes(comparison: Comparison) -> str:
+    equal = "steps × seconds per step on this machine, equal within a step"
+    text = f"Every GAN started from {comparison.start}. "
+    if comparison.minutes is None:
+        return text + f"All GANs got {comparison.gan_minutes:.3g} minutes ({equal})."
+    return text + f"Every network of the tables got {comparison.minutes:.3g} minutes ({equal})."
 
 
 def _seeds(count: int) -> str:
@@ -88,180 +114,107 @@ def _seeds(count: int) -> str:
     )
 
 
-def _left_out(names: list[str]) -> str:
+def _vgg(rows: Sequence[Row]) -> str:
+    if not any("vgg16_st" in row.teachers for row in rows):
+        return ""
+    return (
+        "\n\n**Another VGG.** VGG16-22 and VGG16-53 are in VGG16 what the paper's VGG22 and VGG54 "
+        "are in VGG19, whose weights are in no package: after the activation, before the pooling. "
+        "This VGG16 has blurred pooling and comes with ST-LPIPS; its licence allows benchmarks, "
+        "and nothing that is shipped learns from it ([networks](../perceptual.md)). The contents "
+        "are the paper's, features alone, at a scale that is measured on the held-out photos. The "
+        "adversarial weight is at most the paper's 1e-3. The term against grids, and the balance "
+        "of the two gradients if there is one, are the recipe's."
+    )
+
+
+def _left_out(names: Sequence[str]) -> str:
     if not names:
         return ""
     return f" (without {', '.join(names)}, which the evaluation sets also show)"
 
 
+def _missing(titles: Sequence[str]) -> str:
+    return f"\n\n**Not trained in this run:** {', '.join(titles)}." if titles else ""
+
+
 def _table(comparison: Comparison, name: str) -> str:
-    spread = {each.contestant.title: half_widths(each.seeds[name]) for each in comparison.trainings}
+    figures = [*PIXEL_FIGURES, *comparison.panel.names]
+    heads = ["", *(figure_head(each) for each in figures), "MOS"]
     lines = [
         f"## {name}\n",
-        "| | PSNR | SSIM | squeezenet_distance ↓ | MOS |",
-        "|---|---:|---:|---:|---:|",
+        f"| {' | '.join(heads)} |",
+        "|---" + "|---:" * (len(heads) - 1) + "|",
     ]
-    for title, figures in _figures(comparison, name).items():
-        taught = " (trained on the judge)" if title in TAUGHT_BY_THE_JUDGE else ""
-        wide = spread.get(title)
-        lines.append(
-            f"| {title} | {_with(figures.psnr, wide and wide.psnr, 2)} | "
-            f"{_with(figures.ssim, wide and wide.ssim, 4)} | "
-            f"{_with(figures.distance, wide and wide.distance, 3)}{taught} | – |"
-        )
+    for row in comparison.rows:
+        means, wide = row.figures(name), row.half_widths(name)
+        cells = [_cell(row, each, means.get(each), wide.get(each)) for each in figures]
+        lines.append(f"| {row.title} | {' | '.join(cells)} | – |")
+    unknown = " | –" * len(comparison.panel.names)
     lines += [
-        f"| {title} (paper) | {row.psnr:.2f} | {row.ssim:.4f} | – | {row.mos:.2f} |"
-        for title, row in TABLES[name].items()
+        f"| {title} (paper) | {row.psnr:.2f} | {row.ssim:.4f}{unknown} | {row.mos:.2f} |"
+        for title, row in TABLES.get(name, {}).items()
         if title != "original"
     ]
-    lines.append(f"| original (paper) | ∞ | 1 | 0 | {TABLES[name]['original'].mos:.2f} |")
+    if name in TABLES:
+        best = TABLES[name]["original"].mos
+        lines.append(f"| original (paper) | ∞ | 1{unknown} | {best:.2f} |")
     return "\n".join(lines)
 
 
-def _with(figure: float, half_width: float | None, digits: int) -> str:
-    found = f"{figure:.{digits}f}"
-    return found if half_width is None else f"{found} ± {half_width:.{digits}f}"
-
-
-def _figures(comparison: Comparison, name: str) -> dict[str, Figures]:
-    return {
-        **{title: sets[name] for title, sets in comparison.baselines.items()},
-        **{each.contestant.title: each.figures[name] for each in comparison.trainings},
-        **{title: sets[name] for title, sets in comparison.ensembles.items()},
-    }
+def _cell(row: Row, figure: str, mean: float | None, half_width: float | None) -> str:
+    if mean is None:
+        return "–"
+    digits = _DIGITS.get(figure, 3)
+    text = f"{mean:.{digits}f}"
+    if half_width is not None:
+        text += f" ± {half_width:.{digits}f}"
+    is_taught = figure in JUDGES and taught_by(figure, row.teachers)
+    return f"{text} {_TAUGHT}" if is_taught else text
 
 
 def _reading(comparison: Comparison) -> str:
-    best = max(comparison.trainings, key=lambda each: each.figures["Set5"].psnr)
-    by_title = {each.contestant.title: each for each in comparison.trainings}
-    text = (
-        "The paper's SSIM is not ours, so compare it within its own rows only.\n\n"
-        f"{best.contestant.title} has the highest PSNR: {best.figures['Set5'].psnr:.2f} dB on Set5 "
-        f"after {best.minutes:.0f} minutes of training."
-    )
-    for title, sets in comparison.ensembles.items():
-        text += f" {title} (eight times the work) reaches {sets['Set5'].psnr:.2f} dB."
-    start = by_title.get("fast")
-    for title in ("SRGAN-SqueezeNet", "SqueezeNet alone", "SRGAN-MSE"):
-        if (gan := by_title.get(title)) and start:
-            after, before = gan.figures["Set5"], start.figures["Set5"]
-            change = 100 * (after.distance / before.distance - 1)
-            text += (
-                f" On Set5, {title} moves its start from {before.psnr:.2f} to {after.psnr:.2f} dB "
-                f"and the distance from {before.distance:.3f} to {after.distance:.3f} "
-                f"({change:+.1f} %)."
-            )
-    return text + (
-        "\n\n**What the adversarial term does.** SqueezeNet alone is SRGAN-SqueezeNet with an "
-        "adversarial weight of 0: the same content, start and steps. Only the difference of the "
-        "two is the discriminator's."
-        "\n\n**Trained on the judge.** Both learned from the network that measures "
-        "the distance, because weights of another perceptual network were not available. Their "
-        "distance shows that they learned their loss, not that people like their pictures "
-        "better. Look "
-        "at the strips, and ask people."
-    )
-
-
-def _trainings(comparison: Comparison) -> str:
-    lines = [
-        "## How each was trained\n",
-        "| | parameters | steps | s per step | minutes | loss | learning rate | started from | "
-        "D(real) | D(fake) |",
-        "|---|---:|---:|---:|---:|---|---|---|---:|---:|",
-    ]
-    for each in comparison.trainings:
-        stage, start = each.contestant.stage, each.contestant.start
-        content = stage.content if isinstance(stage, AdversarialConfig) else stage.loss
-        loss = content if isinstance(content, str) else _content(content.model_dump())
-        is_gan = isinstance(stage, AdversarialConfig)
-        gan = f" + {stage.adversarial_weight:g} adversarial" if is_gan else ""
-        rate = stage.learning_rate
-        lines.append(
-            f"| {each.contestant.title} | {each.num_parameters:,} | {stage.steps:,} | "
-            f"{each.step_s:.3f} | {each.minutes:.0f} | {loss}{gan} | {rate.peak:g}, {rate.decay} | "
-            f"{start.title if start else '–'} | {_judged([each.judged])} |"
-        )
-    return "\n".join(lines) + (
-        "\n\nSeconds per step are measured separately, on the idle machine with all its threads. "
-        "Minutes are steps × seconds per step, so other work beside the trainings does not count. "
-        "SRResNet and the small networks get far less than in their papers: SRResNet's batch norm "
-        "needs many more steps than it gets here. D(real) and D(fake) are the discriminator's mean "
-        "opinions of originals and of generated images at the end: 1.00 and 0.00 mean that it "
-        "tells them apart for certain and teaches little.\n\n"
-        "![PSNR over training time](quality/curves.svg)\n\n"
-        "![PSNR against perceptual distance](quality/plane.svg)"
-    )
-
-
-def _judged(seeds: Sequence[Sequence[float]]) -> str:
-    """Two cells: means of D(real) and D(fake)."""
-    told = [each for each in seeds if each]
-    if not told:
-        return "– | –"
-    return " | ".join(f"{statistics.mean(column):.2f}" for column in zip(*told, strict=True))
-
-
-def _content(content: Mapping[str, object]) -> str:
-    if content["kind"] == "mse":
-        return "mse"
-    pixels = f" + {content['pixel_weight']:g} mse" if content["pixel_weight"] else ""
-    return f"{content['network']} {content['layer']}{pixels}"
-
-
-def _ablations(ablations: Sequence[Ablation]) -> str:
-    if not ablations:
+    """Name the best; "" if nothing was trained."""
+    name, *_ = comparison.sets
+    scores = {each.row.title: each.row.figures(name)["psnr"] for each in comparison.trainings}
+    if not scores:
         return ""
-    whole = statistics.mean(next(each.scores for each in ablations if each.without == WHOLE))
+    best = max(scores, key=lambda title: scores[title])
+    (minutes,) = (each.minutes for each in comparison.trainings if each.row.title == best)
+    return (
+        f"Of the networks that were trained here, {best} has the highest PSNR: {scores[best]:.2f} "
+        f"dB on {name} after {minutes:.3g} minutes of training. A self-ensemble takes eight times "
+        "the work."
+    )
+
+
+def _judges(panel: Panel) -> str:
     lines = [
-        "## What each choice of the fast recipe brings\n",
-        f"The recipe is shortened to {ABLATION_STEPS} steps, and trained again without one of its "
-        "choices at a time. PSNR on the held-out photos in dB, three seeds each; "
-        "the gain is what the choice adds "
-        "at that length.\n",
-        "| without | mean | lowest | highest | gain of the choice |",
-        "|---|---:|---:|---:|---:|",
+        "## The judges\n",
+        "What each of them sees and overlooks is [measured](../perceptual.md#what-judges-see). "
+        "Those that rank nearest above bicubic, against the paper's raters, are shown and do not "
+        "count for the sentence.\n",
+        "| judge | network's weights (SHA-256) | counts |",
+        "|---|---|---|",
     ]
-    for each in ablations:
-        mean = statistics.mean(each.scores)
-        gain = "–" if each.without == WHOLE else f"{whole - mean:+.2f}"
-        lines.append(
-            f"| {each.without} | {mean:.2f} | {min(each.scores):.2f} | {max(each.scores):.2f} | "
-            f"{gain} |"
-        )
+    for name in panel.names:
+        judge = JUDGES[name]
+        digest = f"`{panel.digests[judge.network][:12]}…`" if judge.network else "–"
+        lines.append(f"| {judge.title} | {digest} | {'yes' if judge.decides else 'no'} |")
     return "\n".join(lines)
 
 
-def _gan_ablations(ablations: Sequence[GanAblation]) -> str:
-    if not ablations:
+def _pictures(strips: Sequence[Path], folder: str) -> str:
+    if not strips:
         return ""
-    whole = next(each for each in ablations if each.without == WHOLE)
-    lines = [
-        "## What each choice of its GAN stage brings\n",
-        f"The recipe's GAN stage is shortened to {GAN_ABLATION_STEPS} steps and starts from the "
-        "fully trained fast generator; held-out photos, three seeds each. All of these "
-        "are trained on the "
-        "judge, so compare grids and colours by eye.\n",
-        "| without | distance ↓ | lowest | highest | PSNR | the choice changes the distance by | "
-        "D(real) | D(fake) |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for each in ablations:
-        mean = statistics.mean(each.distances)
-        change = f"{statistics.mean(whole.distances) - mean:+.3f}" if each != whole else "–"
-        lines.append(
-            f"| {each.without} | {mean:.3f} | {min(each.distances):.3f} | "
-            f"{max(each.distances):.3f} | {statistics.mean(each.psnrs):.2f} | {change} | "
-            f"{_judged(each.judged)} |"
-        )
-    return "\n".join(lines)
-
-
-def _pictures(comparison: Comparison) -> str:
     lines = [
         "## Strips\n",
         "The window with the strongest edges from each of a few photos that no network was "
-        "trained on, doubled in size by repeating pixels.\n",
+        f"trained on: a large one at native size, then a smaller one enlarged ×{ZOOM} by repeating "
+        "pixels.\n",
     ]
-    lines += [f"![{path.stem}](quality/{path.name})\n" for path in comparison.strips]
+    for size in (NATIVE, ENLARGED):
+        lines += [
+            f"![{path.stem}]({folder}/{path.name})\n" for path in strips if path.stem.endswith(size)
+        ]
     return "\n".join(lines).rstrip()

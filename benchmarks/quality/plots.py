@@ -1,4 +1,4 @@
-"""Curves of PSNR over training time, and PSNR against perceptual distance, as SVG."""
+"""Curves of PSNR over training time, and PSNR against a judge's figure, as SVG."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.quality.measuring import Figures
 from benchmarks.quality.results import Training
+from srgan.measure.figures import figure_name
 
 _STYLE = {
     "svg.hashsalt": "srgan",  # the same figures give the same file
@@ -20,40 +20,53 @@ _STYLE = {
     "axes.prop_cycle": mpl.cycler(color=mpl.color_sequences["tab20"]),
 }
 _METADATA = {"Date": None}
+_SIZE = (8.6, 4.4)
 
 
-def plot_curves(trainings: Sequence[Training], bicubic: float, path: Path) -> None:
-    """Plot PSNR on the held-out photos over minutes of training, logarithmic in time."""
+def plot_curves(
+    trainings: Sequence[Training], reference: tuple[str, float], path: Path, *, log: bool
+) -> None:
+    """Plot PSNR on the held-out photos over minutes of training.
+
+    `reference` is the title and the PSNR of what the trainings have to be compared with.
+    """
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+        figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
         for training in trainings:
             minutes, psnr = zip(*training.curve, strict=True)
-            axes.plot(minutes, psnr, label=training.contestant.title, linewidth=1.6)
-        axes.axhline(bicubic, color="0.4", linestyle=":", label="bicubic")
-        axes.set(
-            xscale="log", xlabel="minutes of training", ylabel="PSNR on held-out photos (dB, luma)"
-        )
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.legend(frameon=False, loc="lower right", fontsize=9)
+            title = training.contestant.title
+            axes.plot(minutes, psnr, label=title, linewidth=1.6, marker=".")
+        axes.axhline(reference[1], color="0.4", linestyle=":", label=reference[0])
+        axes.set(xlabel="minutes of training", ylabel="PSNR on held-out photos (dB, luma)")
+        if log:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+        _legend_beside(figure)
         figure.savefig(path, format="svg", metadata=_METADATA)
 
 
-def plot_plane(methods: Mapping[str, Figures], title: str, path: Path) -> None:
-    """Plot distortion against perception: right is nearer in pixels, up is nearer to the eye."""
+def plot_plane(
+    methods: Mapping[str, tuple[float, float]], judge: str, title: str, path: Path
+) -> None:
+    """Plot PSNR and a judge's figure: right is nearer in pixels, up is nearer to the eye."""
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+        figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
-        for name, figures in methods.items():
-            # A legend, because names beside the points would overlap.
+        for name, (psnr, perception) in methods.items():
             marker = "D" if name.startswith("SRGAN") else "o"
-            axes.plot(figures.psnr, figures.distance, marker, label=name, linestyle="none")
+            axes.plot(psnr, perception, marker, label=name, linestyle="none")
         axes.invert_yaxis()
-        axes.legend(frameon=False, loc="lower right", fontsize=9, ncols=2)
         axes.margins(x=0.12, y=0.1)
         axes.set(
             xlabel="PSNR (dB, luma): better to the right",
-            ylabel="squeezenet_distance: better upwards",
+            ylabel=f"{figure_name(judge)}: better upwards",
             title=title,
         )
+        # A legend, because names beside the points would overlap.
+        _legend_beside(figure)
         figure.savefig(path, format="svg", metadata=_METADATA)
+
+
+def _legend_beside(figure: Figure) -> None:
+    figure.legend(frameon=False, loc="outside right center", fontsize=8)

@@ -2,19 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from benchmarks.quality.contestants import WHOLE, Contestant
-from benchmarks.quality.measuring import Figures, mean_figures, mean_psnr, measure, method
+from benchmarks.quality.ablations import WHOLE, Without
+from benchmarks.quality.contestants import Contestant, Given
+from benchmarks.quality.judges import Panel
+from benchmarks.quality.measuring import Row, Sets, mean_figures, mean_psnr, measure, method
 from benchmarks.quality.photos import SCALE, Pair
 from benchmarks.quality.training import CURVE, GENERATOR, RAW, Lab
 from srgan.inference.ensemble import SelfEnsemble
-from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
 from srgan.models.interchange import load_generator
 from srgan.models.interpolation import Bicubic, Nearest
+from srgan.refs import digest
+
+logger = logging.getLogger(__name__)
 
 BASELINES = {"nearest": Nearest, "bicubic": Bicubic}
 _FIGURES = "figures.json"
@@ -26,9 +32,8 @@ class Training:
     """Values for a trained network's table row and curve."""
 
     contestant: Contestant
+    row: Row
     num_parameters: int
-    seeds: dict[str, list[Figures]]
-    """By evaluation set: one for each seed."""
     curve: list[tuple[float, float]]
     """Minutes of training on this machine, PSNR in dB on the held-out photos; of the first seed."""
     step_s: float
@@ -40,17 +45,13 @@ class Training:
     def minutes(self) -> float:
         return self.contestant.stage.steps * self.step_s / 60
 
-    @property
-    def figures(self) -> dict[str, Figures]:
-        """Means over the seeds by evaluation set."""
-        return {name: mean_figures(each) for name, each in self.seeds.items()}
-
 
 @dataclass(frozen=True)
 class Ablation:
     """PSNR in dB on the held-out photos without one choice of the fast recipe, one per seed."""
 
     without: str
+    steps: int
     scores: list[float]
 
 
@@ -59,104 +60,116 @@ class GanAblation:
     """Figures on the held-out photos without one choice of the GAN stage, one per seed."""
 
     without: str
-    distances: list[float]
-    psnrs: list[float]
+    steps: int
+    figures: list[dict[str, float]]
     judged: list[list[float]]
     """D(real) and D(fake) at the end."""
 
 
-def measure_baselines(
-    sets: Mapping[str, list[Pair]], distance: PerceptualDistance
-) -> dict[str, dict[str, Figures]]:
-    """Measure nearest and bicubic; return figures by name and set."""
-    return {
-        name: {each: measure(method(build(SCALE)), pairs, distance) for each, pairs in sets.items()}
-        for name, build in BASELINES.items()
-    }
+class Measurements:
+    """Figures of generators on the evaluation sets by every judge, kept in the lab's folder."""
+
+    def __init__(self, lab: Lab, sets: Mapping[str, Sequence[Pair]], panel: Panel) -> None:
+        self._lab = lab
+        self._sets = sets
+        self._panel = panel
+
+    def baselines(self) -> list[Row]:
+        """Measure nearest and bicubic."""
+        out = self._lab.out
+        return [
+            Row(name, [self._kept(out / f"{name}-{_FIGURES}", name, partial(build, SCALE))])
+            for name, build in BASELINES.items()
+        ]
+
+    def given(self, one: Given) -> Row:
+        """Measure a generator that was trained elsewhere."""
+        return Row(one.title, [self._measured(one)], one.teachers)
+
+    def ensemble(self, contestant: Contestant) -> Row:
+        """Measure the self-ensemble of a trained network: eight turned images."""
+        data = self._lab.generator(contestant)
+        path = self._lab.folder(contestant) / f"ensemble-{_FIGURES}"
+        figures = self._kept(path, _sha256(data), lambda: SelfEnsemble(load_generator(data)))
+        return Row(f"{contestant.title}, self-ensemble", [figures], contestant.teachers)
+
+    def training(self, seeds: Sequence[Contestant], step_s: float) -> Training:
+        """Measure the finished trainings of one network."""
+        first = seeds[0]
+        generator = load_generator(self._lab.generator(first))
+        journal = json.loads((self._lab.folder(first) / CURVE).read_text())
+        return Training(
+            contestant=first,
+            row=Row(first.title, [self._measured(each) for each in seeds], first.teachers),
+            num_parameters=sum(p.numel() for p in generator.parameters()),
+            curve=[(entry["step"] * step_s / 60, entry["psnr"]) for entry in journal["curve"]],
+            step_s=step_s,
+            judged=journal["judged"],
+        )
+
+    def _measured(self, one: Contestant | Given) -> Sets:
+        data = self._lab.generator(one)
+        path = self._lab.folder(one) / _FIGURES
+        return self._kept(path, _sha256(data), lambda: load_generator(data))
+
+    def _kept(self, path: Path, generator: str, build: Callable[[], Generator]) -> Sets:
+        """Measure once: the figures of the same generator, judges and sets are read."""
+        images = {name: [pair.name for pair in pairs] for name, pairs in self._sets.items()}
+        inputs = digest([generator, self._panel.digest, images])
+        found = json.loads(path.read_text()) if path.exists() else {}
+        if found.get("inputs") != inputs:
+            logger.info("measuring for %s", path)
+            upscale = method(build())
+            figures = {
+                name: measure(upscale, pairs, self._panel.distances)
+                for name, pairs in self._sets.items()
+            }
+            found = {"inputs": inputs, "figures": figures}
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(found, indent=1))
+        kept: Sets = found["figures"]
+        return kept
 
 
-def measure_ensemble(
-    lab: Lab, contestant: Contestant, sets: Mapping[str, list[Pair]], distance: PerceptualDistance
-) -> dict[str, Figures]:
-    """Measure the self-ensemble of a trained network: eight turned images; figures by set."""
-    upscale = method(SelfEnsemble(_generator(lab.folder(contestant) / GENERATOR)))
-    return {name: measure(upscale, pairs, distance) for name, pairs in sets.items()}
-
-
-def read_training(
-    lab: Lab,
-    seeds: list[Contestant],
-    sets: Mapping[str, list[Pair]],
-    distance: PerceptualDistance,
-    step_s: float,
-) -> Training:
-    """Measure the finished trainings of one network, or read the figures of the same files."""
-    measured = [_measured(lab.folder(each), sets, distance) for each in seeds]
-    folder = lab.folder(seeds[0])
-    journal = json.loads((folder / CURVE).read_text())
-    return Training(
-        contestant=seeds[0],
-        num_parameters=sum(p.numel() for p in _generator(folder / GENERATOR).parameters()),
-        seeds={name: [each[name] for each in measured] for name in sets},
-        curve=[(entry["step"] * step_s / 60, entry["psnr"]) for entry in journal["curve"]],
-        step_s=step_s,
-        judged=journal["judged"],
-    )
-
-
-def _measured(
-    folder: Path, sets: Mapping[str, list[Pair]], distance: PerceptualDistance
-) -> dict[str, Figures]:
-    """Measure a generator once; its figures are kept next to it."""
-    data = (folder / GENERATOR).read_bytes()
-    kept = folder / _FIGURES
-    digest = hashlib.sha256(data).hexdigest()
-    found = json.loads(kept.read_text()) if kept.exists() else {}
-    if found.get("generator") != digest:
-        upscale = method(load_generator(data))
-        figures = {name: asdict(measure(upscale, p, distance)) for name, p in sets.items()}
-        found = {"generator": digest, "figures": figures}
-        kept.write_text(json.dumps(found, indent=1))
-    return {name: Figures(**values) for name, values in found["figures"].items()}
-
-
-def read_ablations(lab: Lab, groups: list[tuple[str, list[Contestant]]]) -> list[Ablation]:
+def read_ablations(lab: Lab, groups: Sequence[Without]) -> list[Ablation]:
     """Read the scores of every ablation; runs of the whole recipe also give those without EMA."""
     found = []
-    for without, contestants in groups:
-        folders = [lab.folder(each) for each in contestants]
-        found.append(Ablation(without, [_last_psnr(folder) for folder in folders]))
-        if without == WHOLE:
+    for each in groups:
+        folders = [lab.folder(one) for one in each.contestants]
+        steps = each.contestants[0].stage.steps
+        found.append(Ablation(each.choice, steps, [_last_psnr(folder) for folder in folders]))
+        if each.choice == WHOLE:
             raw = [mean_psnr(_generator(folder / RAW), lab.watched) for folder in folders]
-            found.append(Ablation(_WITHOUT_EMA, raw))
+            found.append(Ablation(_WITHOUT_EMA, steps, raw))
     return found
 
 
-def read_gan_ablations(
-    lab: Lab, groups: list[tuple[str, list[Contestant]]], distance: PerceptualDistance
-) -> list[GanAblation]:
+def read_gan_ablations(lab: Lab, groups: Sequence[Without], panel: Panel) -> list[GanAblation]:
     """Measure the ablations of the GAN stage, where PSNR alone would say little."""
 
-    def measured(without: str, contestants: list[Contestant], file: str) -> GanAblation:
-        figures = [
-            measure(method(_generator(lab.folder(each) / file)), lab.watched, distance)
-            for each in contestants
-        ]
+    def measured(choice: str, contestants: list[Contestant], file: str) -> GanAblation:
+        figures = []
+        for each in contestants:
+            upscale = method(_generator(lab.folder(each) / file))
+            images = measure(upscale, lab.watched, panel.distances)
+            figures.append(mean_figures(images.values()))
         judged = [json.loads((lab.folder(c) / CURVE).read_text())["judged"] for c in contestants]
-        return GanAblation(
-            without, [f.distance for f in figures], [f.psnr for f in figures], judged
-        )
+        return GanAblation(choice, contestants[0].stage.steps, figures, judged)
 
     found = []
-    for without, contestants in groups:
-        found.append(measured(without, contestants, GENERATOR))
-        if without == WHOLE:
-            found.append(measured(_WITHOUT_EMA, contestants, RAW))
+    for each in groups:
+        found.append(measured(each.choice, each.contestants, GENERATOR))
+        if each.choice == WHOLE:
+            found.append(measured(_WITHOUT_EMA, each.contestants, RAW))
     return found
 
 
 def _last_psnr(folder: Path) -> float:
     return float(json.loads((folder / CURVE).read_text())["curve"][-1]["psnr"])
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _generator(path: Path) -> Generator:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.quality.contestants import Contestant
+from benchmarks.quality.contestants import Contestant, Given
+from benchmarks.quality.judges import Weights
 from benchmarks.quality.measuring import mean_psnr
 from benchmarks.quality.photos import Pair, open_training_crops
 from srgan.data.dataset import Patches
 from srgan.disk import write_atomically
+from srgan.errors import ConfigError
 from srgan.models.base import Generator
 from srgan.models.interchange import dump_generator
 from srgan.train.batches import Batches
+from srgan.train.content import feature_content
 from srgan.train.course import Course
 from srgan.train.loop import run_steps
 from srgan.train.progress import Progress
@@ -43,27 +46,38 @@ class Lab:
     """Files of the training photos."""
     watched: list[Pair]
     """Held-out training photos, on which trainings are followed and choices are made."""
-    weights: bytes
-    """Weights file of the perceptual network."""
+    weights: Weights
+    """Weights files of perceptual networks that teach."""
 
-    def folder(self, contestant: Contestant) -> Path:
-        return self.out / contestant.folder
+    def folder(self, one: Contestant | Given) -> Path:
+        return self.out / one.folder
+
+    def is_trained(self, contestant: Contestant) -> bool:
+        return (self.folder(contestant) / GENERATOR).exists()
+
+    def generator(self, one: Contestant | Given) -> bytes:
+        """Return the generator file; `ConfigError` if it is not trained yet."""
+        if isinstance(one, Given):
+            return one.data
+        if not self.is_trained(one):
+            raise ConfigError(
+                f"{one.name} is not trained yet, and others start from it: add it to --only, or "
+                "give another start by --start FILE"
+            )
+        return (self.folder(one) / GENERATOR).read_bytes()
 
 
 def train(lab: Lab, contestant: Contestant) -> None:
     """Train to the end from where an earlier call stopped; a finished training stays as it is."""
     folder = lab.folder(contestant)
-    if (folder / GENERATOR).exists():
+    if lab.is_trained(contestant):
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    start = contestant.start
     config = contestant.stage
-    stage = build_stage(
-        config,
-        device=_CPU,
-        initial=(lab.folder(start) / GENERATOR).read_bytes() if start else None,
-        perceptual=lab.weights,
-    )
+    content = feature_content(config)
+    initial = lab.generator(contestant.start) if contestant.start else None
+    perceptual = lab.weights[content.network] if content else None
+    stage = build_stage(config, device=_CPU, initial=initial, perceptual=perceptual)
+    folder.mkdir(parents=True, exist_ok=True)
     journal = _Journal(folder, contestant)
     step = journal.restore(stage)
     patches = Patches(

@@ -1,0 +1,203 @@
+"""The sentence to prove or refute: differences of networks, their intervals, and the verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.quality.judges import taught_by
+from benchmarks.quality.measuring import Row
+from srgan.config.networks import JUDGES
+from srgan.measure.figures import better
+from srgan.measure.intervals import CONFIDENCE, Interval, half_width, paired_interval
+
+SENTENCE = (
+    "With the same start and the same minutes, a VGG loss with a discriminator is better than MSE "
+    "with a discriminator and than the start, by judges that taught neither, and worse by PSNR."
+)
+CLAIMANTS = ("SRGAN-VGG16-22", "SRGAN-VGG16-53")
+RIVAL = "SRGAN-MSE"
+_NUM_RIVALS = 2  # that one and the start
+PAIRS_OF_TERM = (
+    ("SRGAN-MSE", "MSE alone"),
+    ("SRGAN-VGG16-22", "VGG16-22 alone"),
+    ("SRGAN-VGG16-53", "VGG16-53 alone"),
+    ("SRGAN-SqueezeNet", "SqueezeNet alone"),
+)
+"""Pairs that show what the discriminator brings: the same training with its weight and without."""
+
+Verdict = Literal["better", "worse", "open"]
+Outcome = Literal["proven", "refuted", "open"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One network against another by one figure."""
+
+    one: str
+    other: str
+    figure: str
+    mean: float
+    """The one less the other."""
+    over_photos: Interval | None
+    """For other photos of this kind and these trainings; None with too few photos."""
+    over_seeds: Interval | None
+    """For other seeds and these photos; None with one seed."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Better or worse if both intervals lie on one side of zero, else open."""
+        intervals = (self.over_photos, self.over_seeds)
+        sides = {_side(each) for each in intervals}
+        if len(sides) > 1 or 0 in sides:
+            return "open"
+        return "better" if better(self.figure, self.mean) else "worse"
+
+    @property
+    def expected(self) -> Verdict:
+        """The verdict that the sentence predicts for this figure."""
+        return "worse" if self.figure == "psnr" else "better"
+
+    @property
+    def counts(self) -> bool:
+        """False for judges that rank nearest above bicubic, against people's ratings."""
+        return self.figure not in JUDGES or JUDGES[self.figure].decides
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All comparisons of a page. Each interval has the confidence that their number asks for."""
+
+    confidence: float
+    of_sentence: list[Difference]
+    of_term: list[Difference]
+    """With the adversarial term against without it."""
+    missing: list[str]
+    """Titles without which the sentence cannot be tested."""
+    num_photos: int
+
+    @property
+    def number(self) -> int:
+        return len(self.of_sentence) + len(self.of_term)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Proven if it is for both VGG losses, refuted if it is for one of them, else open."""
+        found = {self.outcome_of(title) for title in CLAIMANTS}
+        if "refuted" in found:
+            return "refuted"
+        return "proven" if found == {"proven"} else "open"
+
+    def outcome_of(self, title: str) -> Outcome:
+        """Proven if every comparison that counts agrees, refuted if one says the contrary.
+
+        Open, too, if a network is missing that it has to be compared with.
+        """
+        counted = self.counted(title)
+        if any(each.verdict not in ("open", each.expected) for each in counted):
+            return "refuted"
+        rivals = {each.other for each in counted if each.figure in JUDGES}
+        agree = all(each.verdict == each.expected for each in counted)
+        return "proven" if agree and len(rivals) == _NUM_RIVALS else "open"
+
+    def counted(self, title: str) -> list[Difference]:
+        """Comparisons of the sentence that count, for one of the networks with a VGG loss."""
+        return [each for each in self.of_sentence if each.one == title and each.counts]
+
+
+def make_claims(rows: Sequence[Row], start: Row | None) -> Claims:
+    """Make the comparisons of the sentence, and of the adversarial term, on all sets together.
+
+    Bonferroni: with N comparisons each has an interval of 1 − 5 %/N, so that all of them are right
+    together in 95 of 100 cases. A judge that taught one of the two is left out. `start` is the one
+    generator that all GANs started from.
+    """
+    by_title = {row.title: row for row in rows}
+    claimants = [by_title[title] for title in CLAIMANTS if title in by_title]
+    of_sentence = []
+    for one in claimants:
+        if RIVAL in by_title:
+            of_sentence.append((one, by_title[RIVAL]))
+        if start:  # it does not vary, so each seed is compared with the same
+            of_sentence.append((one, replace(start, seeds=[start.seeds[0]] * len(one.seeds))))
+    of_term = [
+        (by_title[one], by_title[other])
+        for one, other in PAIRS_OF_TERM
+        if one in by_title and other in by_title
+    ]
+    number = sum(len(_fair_figures(*pair)) for pair in (*of_sentence, *of_term))
+    confidence = 1 - (1 - CONFIDENCE) / max(1, number)
+    needed = {title: by_title.get(title) for title in (*CLAIMANTS, RIVAL)} | {"the start": start}
+    return Claims(
+        confidence=confidence,
+        of_sentence=[each for pair in of_sentence for each in _compare(*pair, confidence)],
+        of_term=[each for pair in of_term for each in _compare(*pair, confidence)],
+        missing=[title for title, row in needed.items() if row is None],
+        num_photos=sum(len(images) for images in rows[0].seeds[0].values()),
+    )
+
+
+def seeds_factor(num_seeds: int, confidence: float) -> float:
+    """Half the width of an interval over seeds beside their standard deviation."""
+    values = np.arange(num_seeds, dtype=np.float64)
+    return float(half_width(values, confidence) / values.std(ddof=1))
+
+
+def _fair_figures(one: Row, other: Row) -> list[str]:
+    """Figures of the sentence that both have, without judges that taught one of them."""
+    teachers = one.teachers | other.teachers
+    both = _by_photo(one, 0).keys() & _by_photo(other, 0).keys()
+    judges = [name for name in JUDGES if name in both and not taught_by(name, teachers)]
+    return [*judges, "psnr"]
+
+
+def _compare(one: Row, other: Row, confidence: float) -> list[Difference]:
+    return [_difference(one, other, figure, confidence) for figure in _fair_figures(one, other)]
+
+
+def _difference(one: Row, other: Row, figure: str, confidence: float) -> Difference:
+    """Compare by photo: each photo's mean over the seeds, and each seed's mean over the photos.
+
+    Trainings with the same seed see the same patches, so they are compared with each other.
+    """
+    num_seeds = min(len(one.seeds), len(other.seeds))
+    by_seed = []
+    for seed in range(num_seeds):
+        ours, theirs = (_by_photo(row, seed)[figure] for row in (one, other))
+        photos = [name for name in ours if name in theirs]
+        by_seed.append([ours[name] - theirs[name] for name in photos])
+    differences = np.array(by_seed)
+    mean = float(differences.mean())
+    over_photos = paired_interval(differences.mean(axis=0).tolist(), photos, confidence)
+    return Difference(
+        one.title,
+        other.title,
+        figure,
+        mean,
+        over_photos,
+        _over_seeds(differences.mean(axis=1), confidence) if num_seeds > 1 else None,
+    )
+
+
+def _over_seeds(means: NDArray[np.float64], confidence: float) -> Interval:
+    mean, half = float(means.mean()), float(half_width(means, confidence))
+    return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+def _by_photo(row: Row, seed: int) -> dict[str, dict[str, float]]:
+    """Values by figure and photo, of all sets together."""
+    found: dict[str, dict[str, float]] = {}
+    for name, images in row.seeds[seed].items():
+        for image, figures in images.items():
+            for figure, value in figures.items():
+                found.setdefault(figure, {})[f"{name}/{image}"] = value
+    return found
+
+
+def _side(interval: Interval | None) -> int:
+    """1 above zero, −1 below, 0 if zero is within or nothing is known."""
+    if interval is None or interval.low <= 0 <= interval.high:
+        return 0
+    return 1 if interval.low > 0 else -1
