@@ -78,7 +78,7 @@ bench-quality: $(INSTALLED)
 		echo "make bench-quality TRAIN=PHOTOS EVAL=FOLDER_OF_SETS"; exit 1; }
 	$(BIN)/python -m benchmarks.quality --train "$(TRAIN)" --eval "$(EVAL)" --out "$(OUT)" \
 		$(foreach each,$(WEIGHTS),--weights "$(each)") $(foreach each,$(ROWS) $(EXTRA),--extra "$(each)") \
-		$(if $(filter shipped:sharp=%,$(ROWS)),--taught shipped:sharp=efficientnet_lite1) \
+		$(if $(filter shipped:sharp=%,$(ROWS)),--taught shipped:sharp=efficientnet_lite0) \
 		$(foreach each,$(TAUGHT),--taught "$(each)") $(if $(ONLY),--only $(ONLY)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(START),--start "$(START)") \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(HELD_OUT),--held-out $(HELD_OUT)) \

@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
     claim(options.out, photos)
     published = PUBLISHED_WEIGHTS[_TEACHER]
     weights = fetch_named(Settings(), published.source, digest=published.digest)
-    lab = Lab(out=options.out, photos=photos, watched=watched, weights=weights)
+    lab = Lab(out=options.out, photos=photos, watched=watched, weights={_TEACHER: weights})
     package = Path(models.__file__).parent / "shipped"
     for contestant, file in zip((plain(), sharp()), SHIPPED.values(), strict=True):
         train(lab, contestant)
