@@ -20,7 +20,10 @@ SERVED_CORE = (
 )
 """Modules that upscaling needs: no training or services, so no Ray, Prefect or boto3."""
 
-_REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "pydantic", "safetensors", "torch")
+_REQUIREMENTS = (
+    *("mlflow", "numpy", "pandas", "pillow", "pillow-heif", "pydantic", "pyvips", "pyvips-binary"),
+    *("safetensors", "torch"),
+)
 GENERATOR_PATH = "artifacts/generator.safetensors"
 
 # A gray PNG of 2×2 pixels: the example that MLflow shows for the input.

@@ -1,9 +1,12 @@
 """Answers of a packed model, loaded from its directory as MLflow does."""
 
+import ast
 import asyncio
 import base64
 import io
+import sys
 from collections.abc import Callable
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
+from packaging.requirements import Requirement
 from PIL import Image
 
 from srgan.models.build import build_generator
@@ -151,6 +155,35 @@ def test_requirements_are_exact_and_have_no_local_versions(packed: Path) -> None
         "safetensors",
     }
     assert all("==" in line and "+" not in line for line in lines), lines
+
+
+OPTIONAL = {"imagecodecs", "onnx", "onnx_ir", "onnxruntime", "onnxscript", "pillow_jxl", "rawpy"}
+"""Modules that the code does without if they are not installed; spandrel's models require it."""
+
+
+def test_requirements_bring_every_package_that_the_carried_code_imports(packed: Path) -> None:
+    imported = set()
+    for file in packed.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+    lines = (packed / "requirements.txt").read_text().splitlines()
+    required = {normal(Requirement(line).name) for line in lines}
+    assert "pyvips-binary" in required, "the library that pyvips calls"
+    brought = {normal(Requirement(line).name) for line in distribution("mlflow").requires or []}
+    by_module = packages_distributions()
+    missing = {
+        module
+        for module in imported - OPTIONAL - sys.stdlib_module_names - {"spandrel", "srgan"}
+        if not (required | brought) & {normal(name) for name in by_module[module]}
+    }
+    assert not missing
+
+
+def normal(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def test_a_model_carries_the_served_core_and_no_more(packed: Path) -> None:

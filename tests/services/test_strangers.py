@@ -96,7 +96,7 @@ def fresh_environment(folder: Path, lines: list[str]) -> Path:
 STRANGER = """
 import importlib.util, sys
 import mlflow, pandas
-print([name for name in ("srgan", "ray", "prefect", "pyvips") if importlib.util.find_spec(name)])
+print([name for name in ("srgan", "ray", "prefect", "boto3") if importlib.util.find_spec(name)])
 model = mlflow.pyfunc.load_model("models:/strangers-x4@champion")
 photo = open("photo.png", "rb").read()
 open("result.png", "wb").write(model.predict(pandas.DataFrame({"image": [photo]}))["image"][0])

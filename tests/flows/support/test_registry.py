@@ -36,7 +36,9 @@ WEIGHTS = dump_generator(build_generator(tiny().pretrain.generator))
 
 @flow
 def registering(made: Lineage) -> ModelRef:
-    return register("dying", made.checkpoint, made.evaluation, made.dataset, recipe=made.recipe)
+    return register(
+        "dying", made.checkpoint, made.evaluation, made.dataset, code="code", recipe=made.recipe
+    )
 
 
 def trained(store: S3Store) -> Lineage:
