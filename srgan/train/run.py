@@ -99,7 +99,9 @@ def _run_stage(
         shuffle_colours=config.shuffle_colours,
     )
     judge = build_judge(store, config, crop_size=held_out.size, device=device)
-    validation = Validation(held_out, config.generator.scale, device, judge)
+    validation = Validation(
+        held_out, config.generator.scale, device, judge, degradation=config.degradation
+    )
     if reporter and (warning := warning_of_scale(store, config)):
         reporter.note(start, warning)
     if reporter and start == 0 and (picture := degraded_samples(stage, held_out)):

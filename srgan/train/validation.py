@@ -1,5 +1,6 @@
 """Figures and pictures on a fixed choice of held-out crops, during training, and their judge."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.config import AdversarialConfig, DegradationConfig, PretrainConfig
 from srgan.config.networks import DISTANCES, MIN_SIDE, FeatureNetwork, deciding_judges
 from srgan.data.dataset import Crops
+from srgan.degradation import degrade_photo
 from srgan.images import strip
 from srgan.measure.guards import NOT_FINITE, Artifacts, faults, measure_artifacts
 from srgan.measure.metrics import psnr
@@ -24,6 +26,7 @@ from srgan.train.content import feature_content
 
 _NUM_CROPS = 32
 _NUM_PICTURES = 3
+_SEED_DIGITS = 16
 _ARTIFACTS = tuple(Artifacts.model_fields)
 _MAX_PSNR = 100.0  # a plain black crop comes out exact, and one infinity would spoil the mean
 
@@ -48,7 +51,8 @@ class Measured(NamedTuple):
 class Validation:
     """Mean figures of a generator next to bicubic's (border = scale), shared by all ranks.
 
-    The same evenly spread crops every time; measured in float32 whatever the training uses.
+    The same evenly spread crops every time; measured in float32 whatever the training uses. Their
+    LR images are made by `degradation`, drawn by the pixels of each crop.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class Validation:
         scale: int,
         device: torch.device,
         judge: PerceptualDistance | None = None,
+        *,
+        degradation: DegradationConfig | None = None,
     ) -> None:
         self._crops = crops
         self._scale = scale
@@ -64,6 +70,8 @@ class Validation:
         spread = np.linspace(0, len(crops) - 1, min(_NUM_CROPS, len(crops)))
         self._chosen = [int(index) for index in spread.round()]
         self._judge = judge
+        self._degradation = degradation or DegradationConfig()
+        self._lr: dict[int, Image] = {}
         self._bicubic: dict[str, float] | None = None
 
     def measure(self, generator: Generator) -> Measured:
@@ -94,14 +102,26 @@ class Validation:
     def pictures(self, generator: Generator) -> Iterator[tuple[str, bytes]]:
         """Name and PNG (bicubic | generated | original) of the first few crops."""
         for index in self._chosen[:_NUM_PICTURES]:
-            hr = self._crops[index]
-            lr = imresize(hr, scale=1 / self._scale)
+            hr, lr = self._pair(index)
             columns = [
                 ("bicubic", imresize(lr, scale=self._scale)),
                 ("generated", self._generate(generator, lr)[0]),
                 ("original", hr),
             ]
             yield f"validation-{index}", strip(columns)
+
+    def _pair(self, index: int) -> tuple[Image, Image]:
+        """HR and LR of a crop. LR is kept: a damaged one takes a tenth of a second to make."""
+        hr = self._crops[index]
+        if index not in self._lr:
+            self._lr[index] = self._made(hr)
+        return hr, self._lr[index]
+
+    def _made(self, hr: Image) -> Image:
+        if self._degradation == DegradationConfig():
+            return imresize(hr, scale=1 / self._scale)
+        seed = int(hashlib.sha256(hr.tobytes()).hexdigest()[:_SEED_DIGITS], 16)
+        return degrade_photo(hr, self._scale, self._degradation, seed=seed, place=0)
 
     @property
     def _figures(self) -> list[str]:
@@ -113,8 +133,7 @@ class Validation:
             len(self._chosen), len(self._figures) + len(_ARTIFACTS), dtype=torch.float64
         )
         for place in range(ranks.rank(), len(self._chosen), ranks.num_ranks()):
-            hr = self._crops[self._chosen[place]]
-            lr = imresize(hr, scale=1 / self._scale)
+            hr, lr = self._pair(self._chosen[place])
             bicubic = imresize(lr, scale=self._scale)
             sr, finite = self._generate(generator, lr) if generator else (bicubic, True)
             figures = [min(_MAX_PSNR, psnr(hr, sr, border=self._scale))]

@@ -1,12 +1,22 @@
-"""The perceptual network that judges a stage."""
+"""What a validation measures, and the perceptual network that judges a stage."""
 
-from srgan.config import FeatureContentConfig
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from srgan.config import DegradationConfig, FeatureContentConfig
 from srgan.config.networks import FeatureNetwork
 from srgan.models.weights import publish_weights
 from srgan.services.s3 import S3Store
-from srgan.train.validation import build_judge
+from srgan.train.validation import Validation, build_judge
+from tests.support.contents import crops_from
 from tests.support.perceptual_weights import drawn_weights
-from tests.support.stages import CPU, adversarial
+from tests.support.stages import CPU, adversarial, pretrain, start
+
+Draw = Callable[..., NDArray[np.uint8]]
+DAMAGE = DegradationConfig(noise_sigma=(10, 30), jpeg_quality=(30, 60))
 
 
 def mirror(store: S3Store, network: FeatureNetwork) -> str:
@@ -42,3 +52,23 @@ def test_crops_too_small_for_a_network_are_not_judged(object_store: S3Store) -> 
     mirror(object_store, "squeezenet1_1")
     assert judge_of(object_store, crop_size=27) is None
     assert judge_of(object_store, crop_size=28) is not None
+
+
+def bicubic_of(seeds: list[int], draw_photo: Draw, degradation: DegradationConfig | None) -> float:
+    crops = crops_from([draw_photo(seed, 32, 32) for seed in seeds])
+    stage = start(pretrain())
+    measured = Validation(crops, 2, CPU, degradation=degradation).measure(stage.result)
+    return measured.metrics["bicubic_psnr"]
+
+
+def test_a_validation_measures_on_lr_images_with_the_damage_of_the_stage(draw_photo: Draw) -> None:
+    plain = bicubic_of([1, 2], draw_photo, None)
+    assert bicubic_of([1, 2], draw_photo, DegradationConfig()) == plain
+    assert bicubic_of([1, 2], draw_photo, DAMAGE) < plain - 3
+
+
+def test_damage_at_a_validation_depends_on_the_pixels_of_a_crop_alone(draw_photo: Draw) -> None:
+    together = bicubic_of([1, 2], draw_photo, DAMAGE)
+    assert bicubic_of([2, 1], draw_photo, DAMAGE) == pytest.approx(together)
+    alone = [bicubic_of([seed], draw_photo, DAMAGE) for seed in (1, 2)]
+    assert sum(alone) / 2 == pytest.approx(together)
