@@ -52,7 +52,8 @@ class Validation:
     """Mean figures of a generator next to bicubic's (border = scale), shared by all ranks.
 
     The same evenly spread crops every time; measured in float32 whatever the training uses. Their
-    LR images are made by `degradation`, drawn by the pixels of each crop.
+    LR images are made by `degradation`, drawn by the pixels of each crop. With `pairs`, a share of
+    the crops is pairs.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Validation:
         judge: PerceptualDistance | None = None,
         *,
         degradation: DegradationConfig | None = None,
+        pairs: Crops | None = None,
+        pair_share: float = 0.0,
     ) -> None:
-        self._crops = crops
         self._scale = scale
         self._device = device
-        spread = np.linspace(0, len(crops) - 1, min(_NUM_CROPS, len(crops)))
-        self._chosen = [int(index) for index in spread.round()]
+        num_pairs = round(pair_share * _NUM_CROPS)
+        self._chosen = [] if pairs is None else _spread(pairs, num_pairs)
+        self._chosen += _spread(crops, _NUM_CROPS - num_pairs)
         self._judge = judge
         self._degradation = degradation or DegradationConfig()
         self._lr: dict[int, Image] = {}
@@ -90,32 +93,39 @@ class Validation:
         rows = self._rows(generator)
         means = dict(zip([*self._figures, *_ARTIFACTS], rows.mean(dim=0).tolist(), strict=True))
         shown = [*self._figures, "checkerboard"]
-        crops = [
+        artifacts = [
             (
-                self._crops.names[index],
+                crops.names[index],
                 Artifacts.model_validate(dict(zip(_ARTIFACTS, row, strict=True))),
             )
-            for index, row in zip(self._chosen, rows[:, len(self._figures) :].tolist(), strict=True)
+            for (crops, index), row in zip(
+                self._chosen, rows[:, len(self._figures) :].tolist(), strict=True
+            )
         ]
-        return Measured({name: means[name] for name in shown} | self._bicubic, faults(crops))
+        return Measured({name: means[name] for name in shown} | self._bicubic, faults(artifacts))
 
     def pictures(self, generator: Generator) -> Iterator[tuple[str, bytes]]:
         """Name and PNG (bicubic | generated | original) of the first few crops."""
-        for index in self._chosen[:_NUM_PICTURES]:
-            hr, lr = self._pair(index)
+        for place in range(min(_NUM_PICTURES, len(self._chosen))):
+            hr, lr = self._pair(place)
             columns = [
                 ("bicubic", imresize(lr, scale=self._scale)),
                 ("generated", self._generate(generator, lr)[0]),
                 ("original", hr),
             ]
-            yield f"validation-{index}", strip(columns)
+            yield f"validation-{self._chosen[place][1]}", strip(columns)
 
-    def _pair(self, index: int) -> tuple[Image, Image]:
+    def _pair(self, place: int) -> tuple[Image, Image]:
         """HR and LR of a crop. LR is kept: a damaged one takes a tenth of a second to make."""
-        hr = self._crops[index]
-        if index not in self._lr:
-            self._lr[index] = self._made(hr)
-        return hr, self._lr[index]
+        crops, index = self._chosen[place]
+        hr = crops[index]
+        if place not in self._lr:
+            self._lr[place] = self._made(hr) if crops.scale is None else crops.lr(index)
+        return hr, self._lr[place]
+
+    def _undamaged(self, hr: Image) -> Image:
+        """Bicubic of an undamaged LR image: noise has contrast that a good output has not."""
+        return imresize(imresize(hr, scale=1 / self._scale), scale=self._scale)
 
     def _made(self, hr: Image) -> Image:
         if self._degradation == DegradationConfig():
@@ -133,14 +143,16 @@ class Validation:
             len(self._chosen), len(self._figures) + len(_ARTIFACTS), dtype=torch.float64
         )
         for place in range(ranks.rank(), len(self._chosen), ranks.num_ranks()):
-            hr, lr = self._pair(self._chosen[place])
+            hr, lr = self._pair(place)
             bicubic = imresize(lr, scale=self._scale)
             sr, finite = self._generate(generator, lr) if generator else (bicubic, True)
             figures = [min(_MAX_PSNR, psnr(hr, sr, border=self._scale))]
             if self._judge:
                 figures.append(self._judge(hr, sr, border=self._scale))
             artifacts = (
-                measure_artifacts(hr, sr, bicubic, scale=self._scale) if finite else NOT_FINITE
+                measure_artifacts(hr, sr, self._undamaged(hr), scale=self._scale)
+                if finite
+                else NOT_FINITE
             )
             of_artifacts = [float(getattr(artifacts, name)) for name in _ARTIFACTS]
             rows[place] = torch.tensor([*figures, *of_artifacts], dtype=torch.float64)
@@ -158,6 +170,12 @@ class Validation:
         finite = bool(torch.isfinite(sr).all())
         levels = ((sr[0].nan_to_num() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return np.asarray(levels.permute(1, 2, 0).contiguous().cpu().numpy()), finite
+
+
+def _spread(crops: Crops, most: int) -> list[tuple[Crops, int]]:
+    """At most that many crops, evenly spread."""
+    places = np.linspace(0, len(crops) - 1, min(most, len(crops)))
+    return [(crops, int(index)) for index in places.round()]
 
 
 def fair_judge(

@@ -1,6 +1,7 @@
-"""What a validation measures, and the perceptual network that judges a stage."""
+"""Images that a validation measures, and the perceptual network that judges a stage."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from srgan.config import DegradationConfig, FeatureContentConfig
 from srgan.config.networks import FeatureNetwork
+from srgan.data.crops import join_pair
 from srgan.models.weights import publish_weights
 from srgan.services.s3 import S3Store
 from srgan.train.validation import Validation, build_judge
@@ -65,6 +67,22 @@ def test_a_validation_measures_on_lr_images_with_the_damage_of_the_stage(draw_ph
     plain = bicubic_of([1, 2], draw_photo, None)
     assert bicubic_of([1, 2], draw_photo, DegradationConfig()) == plain
     assert bicubic_of([1, 2], draw_photo, DAMAGE) < plain - 3
+
+
+def test_a_share_of_a_validation_is_pairs_with_their_own_lr(draw_photo: Draw) -> None:
+    hr = [draw_photo(seed, 16, 16) for seed in range(32)]
+    crops = crops_from(hr)
+    black = np.zeros((8, 8, 3), np.uint8)
+    pairs = replace(crops, shards=[np.stack([join_pair(each, black) for each in hr])], scale=2)
+    stage = start(pretrain())
+
+    def psnr(share: float) -> float:
+        validation = Validation(crops, 2, CPU, pairs=pairs, pair_share=share)
+        return validation.measure(stage.result).metrics["bicubic_psnr"]
+
+    assert psnr(1.0) < psnr(0.5) < psnr(0.0)
+    assert psnr(0.0) == Validation(crops, 2, CPU).measure(stage.result).metrics["bicubic_psnr"]
+    assert psnr(0.5) == pytest.approx((psnr(0.0) + psnr(1.0)) / 2, abs=1)
 
 
 def test_damage_at_a_validation_depends_on_the_pixels_of_a_crop_alone(draw_photo: Draw) -> None:
