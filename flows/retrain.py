@@ -129,7 +129,7 @@ def train_stages(
     start: CheckpointRef | None,
     num_workers: int | None,
     code: str,
-    pairs: DatasetRef | None,
+    pairs: DatasetRef | None = None,
 ) -> tuple[CheckpointRef, CheckpointRef | None]:
     """Return the result, and the pretrained generator if its GAN stage started from one.
 

@@ -143,7 +143,7 @@ def train_stage(
     init_from: CheckpointRef | None,
     num_workers: int | None,
     code: str,
-    pairs: DatasetRef | None,
+    pairs: DatasetRef | None = None,
 ) -> CheckpointRef:
     """Have a Ray job train the stage, with its own MLflow run."""
     settings, store, logger = services.settings, services.store, get_run_logger()
@@ -194,7 +194,7 @@ def tracked_params(
     stage: PretrainConfig | AdversarialConfig,
     init_from: CheckpointRef | None,
     code: str,
-    pairs: DatasetRef | None,
+    pairs: DatasetRef | None = None,
 ) -> dict[str, str]:
     """Return what MLflow shows as parameters: the stage's flattened config, and its inputs."""
     return {

@@ -96,7 +96,9 @@ class Stage(ABC):
         1.0 if nothing was changed because gradients were not finite.
         """
 
-    def _images(self, windows: Tensor, step: int, pairs: Pairs | None) -> tuple[Tensor, Tensor]:
+    def _images(
+        self, windows: Tensor, step: int, pairs: Pairs | None = None
+    ) -> tuple[Tensor, Tensor]:
         """LR in [0, 1] and HR in [−1, 1], channels last; pairs come first."""
         found = [] if pairs is None else [(pairs.lr.float() / 255, pairs.hr.float() / 127.5 - 1)]
         if len(windows) and isinstance(self.degradation, Degradation):

@@ -61,7 +61,7 @@ def test_pairs_come_as_they_are_before_the_images_that_the_stage_makes() -> None
         torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8),
     )
     lr, hr = stage._images(windows(alone), 5, pairs)
-    others = alone._images(windows(alone), 5, None)
+    others = alone._images(windows(alone), 5)
     assert torch.equal(lr, torch.cat([pairs.lr / 255, others[0]]))
     assert torch.equal(hr, torch.cat([pairs.hr / 127.5 - 1, others[1]]))
 
