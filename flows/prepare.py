@@ -114,9 +114,12 @@ def summary_line(
         what = f"same content: version {version} reused, {read}"
     else:
         what = f"nothing changed: version {version} reused, 0 objects read"
+    photos = f"{ref.num_train_photos} + {ref.num_eval_photos} photos (train + eval)"
+    if ref.lr_source is not None:
+        photos = f"{ref.num_train_photos} pairs"
     return (
-        f"Dataset {ref.dataset}: {what}; {ref.num_train_photos} + {ref.num_eval_photos} photos "
-        f"(train + eval), {manifest.num_duplicates} duplicates, {_reasons(sources)}"
+        f"Dataset {ref.dataset}: {what}; {photos}, {manifest.num_duplicates} duplicates, "
+        f"{_reasons(sources)}"
     )
 
 
@@ -132,9 +135,12 @@ def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> 
     """Make a Markdown page about a version."""
     num_bytes = sum(shard.size_bytes for shard in manifest.shards)
     crop_size = manifest.config.crop_size
+    held_out = ("Photos held out", f"{ref.num_eval_photos} ({ref.num_eval_crops} crops)")
+    if ref.lr_source is not None:
+        held_out = ("LR photos", f"`{ref.lr_source}`")
     rows = [
         ("Photos to train on", f"{ref.num_train_photos} ({ref.num_train_crops} crops)"),
-        ("Photos held out", f"{ref.num_eval_photos} ({ref.num_eval_crops} crops)"),
+        held_out,
         ("Crops", f"{crop_size} × {crop_size}, {len(manifest.shards)} shards, {size(num_bytes)}"),
         ("Duplicates", str(manifest.num_duplicates)),
         ("Not usable", _reasons(sources)),

@@ -11,13 +11,19 @@ from flows.evaluate import evaluate
 from flows.prepare import prepare
 from flows.promote import promote
 from flows.support.beginning import begin, find_beginning, find_reason, find_start
-from flows.support.inputs import check_judges, check_scales, check_teachers, find_sets
+from flows.support.inputs import (
+    check_judges,
+    check_scales,
+    check_teachers,
+    find_pairs,
+    find_sets,
+)
 from flows.support.jobs import root_flow_run_id, stop_jobs
 from flows.support.model_lock import IfBusy, model_lock, refused
 from flows.support.registry import find_champion, register
 from flows.support.report import report
 from flows.train import as_recipe, train
-from srgan.config import Name, Recipe, RetrainConfig
+from srgan.config import Name, Recipe, RetrainConfig, StageConfig
 from srgan.promotion.lineage import start_tags, training_inputs
 from srgan.promotion.reasons import Beginning
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
@@ -59,10 +65,11 @@ def retrain(
         begun = find_beginning()
         if begun is None:
             data = prepare(source, dataset, plan.data)
-            decision = find_reason(model, data, plan, force)
+            pairs = find_pairs(plan)
+            decision = find_reason(model, data, plan, force, pairs)
             if not decision.train:
                 return Completed(message=decision.sentence)
-            begun = begin(data, decision, find_champion(model))
+            begun = begin(data, decision, find_champion(model), pairs)
         return go_on(model, begun, plan, num_workers)
 
 
@@ -73,14 +80,15 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
         check_judges(before, plan)
         check_scales(data.scale, [before])
     # Before training, because a set that shows training photos would make it a waste.
-    sets = find_sets(plan.gate.sets, datasets=[data], models=[before] if before else [])
+    trained_on = [data, *([begun.pairs] if begun.pairs else [])]
+    sets = find_sets(plan.gate.sets, datasets=trained_on, models=[before] if before else [])
     start = find_start(plan, before)
     check_teachers(plan)
     origin = before if start else None
     with retraining(model, begun, plan, origin):
         stages = reseeded(plan, begun.seed)
         code = begun.numerics_version
-        result, pretrained = train_stages(data, stages, start, num_workers, code)
+        result, pretrained = train_stages(data, stages, start, num_workers, code, begun.pairs)
         champion = to_beat(model, result, before)
         evaluation = evaluate(result, data, pretrained, champion, sets, code)
         challenger = register(
@@ -93,6 +101,7 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
             recipe=plan,
             reason=begun.reason,
             start=origin,
+            pairs=begun.pairs,
         )
         promotion = promote(model, challenger.version)
         report(challenger, promotion)
@@ -127,21 +136,23 @@ def train_stages(
     start: CheckpointRef | None,
     num_workers: int | None,
     code: str,
+    pairs: DatasetRef | None = None,
 ) -> tuple[CheckpointRef, CheckpointRef | None]:
     """Return the result, and the pretrained generator if its GAN stage started from one.
 
     With `start`, only the last stage is trained. `code` is the numerics version in the names of
     the stages.
     """
+
+    def trained(stage: StageConfig, begin: CheckpointRef | None) -> CheckpointRef:
+        return train(dataset, stage, begin, num_workers=num_workers, code=code, pairs=pairs)
+
     if recipe.adversarial is None:
-        result = train(dataset, recipe.pretrain, start, num_workers=num_workers, code=code)
-        return result, None
+        return trained(recipe.pretrain, start), None
     pretrained = None
     if start is None:
-        pretrained = train(dataset, recipe.pretrain, num_workers=num_workers, code=code)
-    start = start or pretrained
-    result = train(dataset, recipe.adversarial, start, num_workers=num_workers, code=code)
-    return result, pretrained
+        pretrained = trained(recipe.pretrain, None)
+    return trained(recipe.adversarial, start or pretrained), pretrained
 
 
 @contextmanager
@@ -150,7 +161,8 @@ def retraining(
 ) -> Iterator[None]:
     """Keep one MLflow run around the stages, which find it by the id of the root flow run."""
     data = begun.dataset
-    inputs = {**training_inputs(data, recipe, begun.numerics_version), **start_tags(start)}
+    decides = training_inputs(data, recipe, begun.numerics_version, begun.pairs)
+    inputs = {**decides, **start_tags(start)}
     params = {"model": model, "dataset": data.dataset, "recipe_name": recipe.name, **inputs}
     with tracked_run(
         open_services().settings,

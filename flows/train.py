@@ -5,7 +5,7 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
-from flows.support.inputs import check_teachers, find_newest
+from flows.support.inputs import check_teachers, find_newest, find_pairs
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
 from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig, deciding
 from srgan.errors import ConfigError, TrainingError
@@ -33,6 +33,7 @@ def train(
     num_workers: int | None = None,
     force: bool = False,
     code: str | None = None,
+    pairs: DatasetRef | None = None,
 ) -> CheckpointRef:
     """Train one stage on a dataset version, or take the result if that has been done before.
 
@@ -47,14 +48,16 @@ def train(
         force: Train again although a result of the same inputs exists.
         code: Numerics version in the stage's name; without it that of the code that runs. A
             retraining that began under earlier code goes on under its own names.
+        pairs: What `prepare_pairs` returned, for a stage with a `pair_share`; others ignore it.
     """
+    pairs = pairs if stage.num_pairs else None
     check_workers(stage, num_workers)
     code = code or numerics_version()
     nonce = root_flow_run_id() if force else None
-    run = stage_name(dataset, stage, init_from, code, nonce=nonce)
+    run = stage_name(dataset, stage, init_from, code, nonce=nonce, pairs=pairs)
     services = open_services()
     return find_result(services.store, run) or train_stage(
-        services, run, dataset, stage, init_from, num_workers, code
+        services, run, dataset, stage, init_from, num_workers, code, pairs
     )
 
 
@@ -82,10 +85,18 @@ def train_recipe(
     plan = as_recipe(recipe)
     data = find_newest(dataset)
     check_teachers(plan)
-    generator = train(data, plan.pretrain, num_workers=num_workers, force=force)
+    pairs = find_pairs(plan)
+    generator = train(data, plan.pretrain, num_workers=num_workers, force=force, pairs=pairs)
     if plan.adversarial is None:
         return generator
-    return train(data, plan.adversarial, init_from=generator, num_workers=num_workers, force=force)
+    return train(
+        data,
+        plan.adversarial,
+        init_from=generator,
+        num_workers=num_workers,
+        force=force,
+        pairs=pairs,
+    )
 
 
 def as_recipe(recipe: str | Recipe) -> Recipe:
@@ -100,8 +111,9 @@ def stage_name(
     code: str,
     *,
     nonce: str | None = None,
+    pairs: DatasetRef | None = None,
 ) -> str:
-    """``<stage>-<16 hex digits>`` of dataset version, config, starting weights and code.
+    """``<stage>-<16 hex digits>`` of dataset versions, config, starting weights and code.
 
     The number of workers and settings that do not affect the weights are not part of the name: a
     stage may go on with others.
@@ -110,7 +122,8 @@ def stage_name(
         raise ConfigError("an adversarial stage needs init_from, the pretrained checkpoint")
     start = init_from.digest if init_from else None
     decides = deciding(stage.model_dump(mode="json"))
-    name = config_digest(dataset.version, decides, start, code, nonce)
+    paired = [pairs.version] if pairs else []
+    name = config_digest(dataset.version, decides, start, code, nonce, *paired)
     return f"{stage.stage}-{name[:_DIGITS]}"
 
 
@@ -131,6 +144,7 @@ def train_stage(
     init_from: CheckpointRef | None,
     num_workers: int | None,
     code: str,
+    pairs: DatasetRef | None = None,
 ) -> CheckpointRef:
     """Have a Ray job train the stage, with its own MLflow run."""
     settings, store, logger = services.settings, services.store, get_run_logger()
@@ -140,7 +154,7 @@ def train_stage(
         name=run,
         key=run,
         parent=find_run(settings, root_flow_run_id()),
-        params=tracked_params(dataset, stage, init_from, code),
+        params=tracked_params(dataset, stage, init_from, code, pairs),
         config=stage,
         dataset=dataset,
     ) as mlflow_run_id:
@@ -148,6 +162,7 @@ def train_stage(
             run=run,
             stage=stage,
             dataset=dataset,
+            pairs=pairs,
             init_from=init_from,
             num_workers=num_workers,
             mlflow_run_id=mlflow_run_id,
@@ -180,12 +195,14 @@ def tracked_params(
     stage: PretrainConfig | AdversarialConfig,
     init_from: CheckpointRef | None,
     code: str,
+    pairs: DatasetRef | None = None,
 ) -> dict[str, str]:
     """Return what MLflow shows as parameters: the stage's flattened config, and its inputs."""
     return {
         **_flat(stage.model_dump(mode="json")),
         "dataset": dataset.dataset,
         "dataset_version": dataset.version,
+        **({"pairs": pairs.dataset, "pairs_version": pairs.version} if pairs else {}),
         "init_from": init_from.run if init_from else "none",
         "init_weights": init_from.digest if init_from else "none",
         "numerics_version": code,

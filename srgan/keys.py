@@ -77,7 +77,8 @@ CROPS = "crops/"
 
 shard_key = Key[str, str](
     "crops/{dataset}/shards/{sha256}.npy",
-    'HR crops, uint8 (N, P, P, 3) RGB; readable with `numpy.load(mmap_mode="r")`.',
+    "HR crops, uint8 (N, P, P, 3) RGB, or pairs, (N, 3·P² + 3·p²): HR (P, P, 3), then LR (p, p, 3);"
+    ' readable with `numpy.load(mmap_mode="r")`.',
 )
 table_key = Key[str, str](
     "crops/{dataset}/tables/{sha256}.parquet",

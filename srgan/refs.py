@@ -59,6 +59,8 @@ class DatasetRef(Ref):
     """Source objects read to make this version; 0 when nothing had changed."""
     licence: str | None = None
     """Licence of the photos, if stated; not part of any digest."""
+    lr_source: str | None = None
+    """S3 URI of the LR photos of a dataset of pairs; None if LR images are made from HR crops."""
 
 
 class SetRef(Ref):

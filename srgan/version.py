@@ -108,6 +108,13 @@ def decoding_version() -> str:
     return digest_of(reached(Path(__file__).parent, ("decode_in_8_bits",)))
 
 
+@cache
+def pairing_version() -> str:
+    """12 hex digits that two copies of the code share where they read and compare pairs alike."""
+    entries = ("decode_in_8_bits", "check_alignment")
+    return digest_of(reached(Path(__file__).parent, entries))
+
+
 @dataclass(frozen=True)
 class Definition:
     """Top-level statements of one name."""

@@ -38,6 +38,7 @@ def test_the_default_parameters_of_a_deployment_start_its_flow(name: str) -> Non
     [
         ("prepare", {}, "prepare demo"),
         ("prepare-eval", {}, "prepare-eval eval"),
+        ("prepare-pairs", {}, "prepare-pairs pairs"),
         ("train-recipe", {}, "train-recipe demo on demo"),
         ("train-recipe", {"recipe": "a typing error"}, "train-recipe a typing error on demo"),
         ("train-recipe", {"recipe": tiny()}, "train-recipe tiny on demo"),

@@ -119,6 +119,33 @@ def test_patches_that_leave_no_room_for_the_degradation_fail_at_submit() -> None
 
 
 @pytest.mark.parametrize(
+    ("pairs", "share", "message"),
+    [
+        (None, 0.5, "adversarial.pair_share needs `pairs`"),
+        ("phone", 0.0, "pairs 'phone' are used by no stage"),
+        ("phone", 0.01, "pair_share 0.01 of batch_size 16 is less than half a pair"),
+        ("phone", 1.5, "less than or equal to 1"),
+    ],
+)
+def test_pairs_without_a_share_and_a_share_without_pairs_fail_at_submit(
+    pairs: str | None, share: float, message: str
+) -> None:
+    recipe = get_recipe("real_x4").model_dump(mode="json")
+    recipe["adversarial"]["pair_share"] = share
+    with pytest.raises(ValidationError, match=message):
+        Recipe.model_validate({**recipe, "pairs": pairs})
+
+
+def test_a_share_is_rounded_to_whole_pairs() -> None:
+    shares = {share: _paired(share).num_pairs for share in (0.0, 0.25, 0.3, 1.0)}
+    assert shares == {0.0: 0, 0.25: 4, 0.3: 5, 1.0: 16}
+
+
+def _paired(share: float) -> PretrainConfig:
+    return PretrainConfig.model_validate({"generator": {}, "steps": 10, "pair_share": share})
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"learning_rate": {"peak": float("inf")}}, "finite number"),

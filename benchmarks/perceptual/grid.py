@@ -74,7 +74,7 @@ def trained(
     )
     with Batches(patches, CPU) as batches:
         for step in range(config.steps):
-            stage.step(batches.take(step), step)
+            stage.step(batches.take(step).windows, step)
     return stage.result.eval()
 
 

@@ -52,10 +52,10 @@ def _waiting(crops: Crops, size: Size) -> None:
     stage = build_stage(config, device=CPU, initial=None)
     patches = Patches(crops, batch_size=size.batch, window=stage.window, seed=0, augment=True)
     with Batches(patches, CPU) as batches:
-        stage.step(batches.take(0), 0)
+        stage.step(batches.take(0).windows, 0)
         waited, begun = batches.wait_s, time.perf_counter()
         for step in range(1, 1 + size.rounds * size.steps):
-            stage.step(batches.take(step), step)
+            stage.step(batches.take(step).windows, step)
         share = (batches.wait_s - waited) / (time.perf_counter() - begun)
     print(f"loader, share of an SRResNet step spent waiting for data: {share:.2%}")
 
@@ -87,7 +87,7 @@ def cold(size: Size) -> None:
         try:
             store = open_store(stack.settings())
             store.ensure_bucket()
-            writer = ShardWriter(store, "noise", CROP, shard_bytes)
+            writer = ShardWriter(store, "noise", (CROP, CROP, 3), shard_bytes)
             random = np.random.default_rng(0)
             while len(writer.shards) < num_shards:
                 writer.add("noise", random.integers(0, 256, (8, CROP, CROP, 3), np.uint8))

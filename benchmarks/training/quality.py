@@ -42,7 +42,7 @@ def _train(
     patches = Patches(train, batch_size=size.batch, window=stage.window, seed=seed, augment=True)
     with Batches(patches, CPU) as batches:
         for step in range(num_steps):
-            stage.step(batches.take(step), step)
+            stage.step(batches.take(step).windows, step)
     return Validation(held_out, config.generator.scale, CPU).measure(stage.result).metrics["psnr"]
 
 

@@ -45,7 +45,11 @@ def find_beginning() -> Beginning | None:
 
 @io_task
 def find_reason(
-    model: str, dataset: DatasetRef, recipe: Recipe, force: bool = False
+    model: str,
+    dataset: DatasetRef,
+    recipe: Recipe,
+    force: bool = False,
+    pairs: DatasetRef | None = None,
 ) -> TrainingDecision:
     """Compare what would be trained now with the champion and the version decided on last.
 
@@ -60,7 +64,7 @@ def find_reason(
             baselines.append(_baseline(services.store, registered[number], role, dataset))
         else:
             get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
-    inputs = training_inputs(dataset, recipe, numerics_version())
+    inputs = training_inputs(dataset, recipe, numerics_version(), pairs)
     decision = should_retrain(baselines, inputs, recipe.retrain, force=force)
     verdict = "training" if decision.train else "no training"
     get_run_logger().info("Decision about %s: %s. %s", model, verdict, decision.sentence)
@@ -74,11 +78,17 @@ def find_reason(
 
 
 @io_task
-def begin(dataset: DatasetRef, decision: TrainingDecision, champion: ModelRef | None) -> Beginning:
+def begin(
+    dataset: DatasetRef,
+    decision: TrainingDecision,
+    champion: ModelRef | None,
+    pairs: DatasetRef | None = None,
+) -> Beginning:
     """Fix for all attempts of this flow run what it trains on and which champion it has to beat."""
     flow_run = root_flow_run_id()
     begun = Beginning(
         dataset=dataset,
+        pairs=pairs,
         champion=champion,
         reason=decision.sentence,
         numerics_version=numerics_version(),

@@ -9,7 +9,7 @@ from prefect import get_run_logger
 
 from flows.support.tasks import io_task
 from srgan.config import Recipe
-from srgan.data.manifest import read_latest
+from srgan.data.manifest import read_latest, read_manifest
 from srgan.errors import ConfigError, DataError
 from srgan.measure.overlap import refuse_overlap
 from srgan.measure.sets import newest_set
@@ -38,14 +38,50 @@ def find_dataset(version: ModelRef, dataset: str | None) -> DatasetRef:
     services = open_services()
     if dataset is None:
         return services.registry.dataset_of(version)
-    return newest_version(services.store, dataset)
+    found = newest_version(services.store, dataset)
+    if found.lr_source is not None:
+        raise ConfigError(f"dataset {dataset!r} holds pairs; measure on a dataset of photos")
+    return found
+
+
+@io_task
+def find_pairs(recipe: Recipe) -> DatasetRef | None:
+    """Return the newest version of the recipe's pairs; None if it names none.
+
+    `DataError` if there is no such dataset, `ConfigError` if it does not fit the recipe.
+    """
+    if recipe.pairs is None:
+        return None
+    store = open_services().store
+    found = newest_version(store, recipe.pairs)
+    if found.lr_source is None:
+        raise ConfigError(
+            f"pairs: dataset {recipe.pairs!r} holds photos without LR; name one that the flow "
+            "prepare-pairs has made"
+        )
+    if found.scale != recipe.data.scale:
+        raise ConfigError(
+            f"pairs: dataset {recipe.pairs!r} has scale {found.scale}, data.scale is "
+            f"{recipe.data.scale}"
+        )
+    crop_size = read_manifest(store, found.key).config.crop_size
+    for stage in (recipe.pretrain, recipe.adversarial):
+        if stage and stage.num_pairs and stage.patch_size > crop_size:
+            raise ConfigError(
+                f"{stage.stage}.patch_size {stage.patch_size} exceeds the crops of "
+                f"{recipe.pairs!r}, {crop_size} pixels; run prepare-pairs with a larger crop_size"
+            )
+    return found
 
 
 def newest_version(store: ObjectStore, dataset: str) -> DatasetRef:
     """Return the newest version of a prepared dataset; `DataError` if there is none."""
     manifest, _ = read_latest(store, dataset)
     if manifest is None:
-        raise DataError(f"there is no dataset {dataset!r}; run the prepare flow to make it")
+        raise DataError(
+            f"there is no dataset {dataset!r}; run the flow prepare to make it (prepare-pairs for "
+            "pairs)"
+        )
     return manifest.ref(num_read=0)
 
 

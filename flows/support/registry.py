@@ -51,6 +51,7 @@ def register(
     recipe: Recipe | None = None,
     reason: str | None = None,
     start: ModelRef | None = None,
+    pairs: DatasetRef | None = None,
 ) -> ModelRef:
     """Make the checkpoint a version of `model` with alias ``challenger``.
 
@@ -67,6 +68,7 @@ def register(
         recipe=recipe,
         reason=reason,
         start=start,
+        pairs=pairs,
         numerics_version=code,
     )
     kept = keep(model, lineage)

@@ -56,6 +56,8 @@ class Recipe(Config):
 
     name: Name
     data: DataConfig
+    pairs: Name | None = None
+    """Dataset of pairs (flow prepare-pairs) of which stages take their `pair_share`."""
     pretrain: PretrainConfig
     adversarial: AdversarialConfig | None = None
     """None: the pretrained generator is the result, as for the paper's SRResNet."""
@@ -73,9 +75,19 @@ class Recipe(Config):
                 f"data.scale {self.data.scale} and generator.scale "
                 f"{self.pretrain.generator.scale} differ"
             )
-        for stage in (self.pretrain, self.adversarial):
-            if stage is None:
-                continue
+        stages = [stage for stage in (self.pretrain, self.adversarial) if stage]
+        shared = [stage.stage for stage in stages if stage.num_pairs]
+        if shared and self.pairs is None:
+            raise ValueError(
+                f"{shared[0]}.pair_share needs `pairs`, the name of a dataset that the flow "
+                "prepare-pairs has made"
+            )
+        if self.pairs is not None and not shared:
+            raise ValueError(
+                f"pairs {self.pairs!r} are used by no stage; set pretrain.pair_share or "
+                "adversarial.pair_share"
+            )
+        for stage in stages:
             margin = stage.degradation.margin(self.data.scale)
             if stage.patch_size + 2 * margin > self.data.crop_size:
                 raise ValueError(

@@ -56,6 +56,9 @@ class _StageConfig(Config):
     """Permute red, green and blue of each patch, all six orders equally often: more variety for
     few photos."""
     degradation: DegradationConfig = DegradationConfig()
+    pair_share: float = Field(0.0, ge=0, le=1)
+    """Share of each batch that is pairs (`Recipe.pairs`), rounded to whole patches. Their LR images
+    are photographs instead of made by `degradation`."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0)
     """Largest global gradient norm; None leaves gradients as they are."""
@@ -95,6 +98,20 @@ class _StageConfig(Config):
         scale = self.generator.scale
         if self.patch_size % scale:
             raise ValueError(f"patch_size {self.patch_size} is not divisible by scale {scale}")
+        return self
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs in each batch, over all workers together."""
+        return round(self.pair_share * self.batch_size)
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        if self.pair_share and not self.num_pairs:
+            raise ValueError(
+                f"pair_share {self.pair_share:g} of batch_size {self.batch_size} is less than half "
+                "a pair; raise one of them, or set pair_share to 0"
+            )
         return self
 
     @model_validator(mode="after")

@@ -28,6 +28,37 @@ def cut(pixels: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
         yield pixels[y : y + size, x : x + size]
 
 
+def cut_pairs(
+    hr: NDArray[np.uint8], lr: NDArray[np.uint8], size: int, scale: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Crops of HR (H, W, 3) with the same places of LR (H / scale, W / scale, 3), joined."""
+    for y, x in windows(hr.shape[0], hr.shape[1], size):
+        top, left, side = y // scale, x // scale, size // scale
+        yield join_pair(hr[y : y + size, x : x + size], lr[top : top + side, left : left + side])
+
+
+def join_pair(hr: NDArray[np.uint8], lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The row of a pair in a shard: the values of HR (P, P, 3), then those of LR (p, p, 3).
+
+    In one row, so that neither can be stored, fetched, moved or deleted without the other.
+    """
+    return np.concatenate([hr.ravel(), lr.ravel()])
+
+
+def split_pair(
+    row: NDArray[np.uint8], size: int, scale: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """HR (P, P, 3) and LR (p, p, 3) of a row, as views."""
+    side, num_values = size // scale, size * size * 3
+    return row[:num_values].reshape(size, size, 3), row[num_values:].reshape(side, side, 3)
+
+
+def row_shape(config: DataConfig, *, pairs: bool) -> tuple[int, ...]:
+    """Shape of one row of a shard: a crop (P, P, 3), or the values of a pair."""
+    size, side = config.crop_size, config.crop_size // config.scale
+    return (3 * (size * size + side * side),) if pairs else (size, size, 3)
+
+
 def cut_shrunk(
     pixels: NDArray[np.uint8], size: int, shrunk: Sequence[float]
 ) -> Iterator[NDArray[np.uint8]]:

@@ -1,17 +1,19 @@
 """Crops of one side of a dataset version, as training ranks and evaluations read them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from srgan.data.crops import split_pair
 from srgan.data.manifest import read_manifest, read_photos
 from srgan.data.shards import ShardCache
 from srgan.data.tables import CutPhoto, Split
-from srgan.errors import ConfigError, StorageError
+from srgan.errors import ConfigError, DataError, StorageError
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectStore
 
@@ -35,6 +37,10 @@ class Crops(Sequence[NDArray[np.uint8]]):
     shards: Sequence[NDArray[np.uint8]]
     shard_of: NDArray[np.int64]
     row_of: NDArray[np.int64]
+    scale: int | None = None
+    """Scale of pairs; None if there are no LR crops."""
+    pictures: Sequence[str] = ()
+    """Digest of each photo's HR pixels, by its number."""
 
     def __len__(self) -> int:
         return len(self.photo_of)
@@ -47,8 +53,14 @@ class Crops(Sequence[NDArray[np.uint8]]):
 
     def view(self, index: int) -> NDArray[np.uint8]:
         """The crop in its memory-mapped shard: read-only and not copied."""
-        crop: NDArray[np.uint8] = self.shards[self.shard_of[index]][self.row_of[index]]
-        return crop
+        row: NDArray[np.uint8] = self.shards[self.shard_of[index]][self.row_of[index]]
+        return row if self.scale is None else split_pair(row, self.size, self.scale)[0]
+
+    def lr(self, index: int) -> NDArray[np.uint8]:
+        """LR (P / scale, P / scale, 3) of a pair: read-only and not copied."""
+        assert self.scale is not None
+        row = self.shards[self.shard_of[index]][self.row_of[index]]
+        return split_pair(row, self.size, self.scale)[1]
 
 
 def hold_out(crops: Crops) -> tuple[Crops, Crops]:
@@ -62,18 +74,58 @@ def hold_out(crops: Crops) -> tuple[Crops, Crops]:
         return crops, crops
     held_out = min(_MOST_HELD_OUT, max(1, num_photos // _PHOTOS_PER_HELD_OUT))
     first = crops.photo_of.index(held_out)
-    return _part(crops, slice(first, None)), _part(crops, slice(first))
+    return _part(crops, range(first, len(crops))), _part(crops, range(first))
 
 
-def _part(crops: Crops, part: slice) -> Crops:
-    photo_of = crops.photo_of[part]
+def leave_out(crops: Crops, pictures: Collection[str]) -> Crops:
+    """The crops of all photos but those with these HR pixels."""
+    kept = [i for i, photo in enumerate(crops.photo_of) if crops.pictures[photo] not in pictures]
+    return _part(crops, kept)
+
+
+def split_pairs(
+    pairs: Crops, trained: Crops, held_out: Crops, gated: Collection[str]
+) -> tuple[Crops, Crops, Crops]:
+    """Pairs to train on, pairs for validation, and the crops of `trained` that may be trained on.
+
+    `held_out` are the crops of the photos that validation measures, `gated` are the HR pixels of
+    those that the gate measures. No pair shows one of these to the training, and no crop shows a
+    validation's pair. Validation takes the pairs that show its photos; if there are
+    none, `hold_out` chooses. `DataError` if nothing is left to train on.
+    """
+    pairs = leave_out(pairs, gated)
+    others = leave_out(pairs, held_out.pictures)
+    validated = leave_out(pairs, others.pictures)
+    if not len(validated):
+        others, validated = hold_out(others)
+    others = leave_out(others, validated.pictures)
+    trained = leave_out(trained, validated.pictures)
+    if not len(others) or not len(trained):
+        raise DataError(
+            "pairs and photos leave nothing to train on once validation has its pairs and no pair "
+            "shows what the gate measures; add pairs of other photos"
+        )
+    return others, validated, trained
+
+
+def gated_pictures(store: ObjectStore, ref: DatasetRef) -> set[str]:
+    """Digests of the pixels of the photos that are held out for the gate."""
+    photos = read_photos(store, read_manifest(store, ref.key))
+    return {photo.picture for photo in photos if photo.split == "eval"}
+
+
+def _part(crops: Crops, kept: Sequence[int]) -> Crops:
+    old = [crops.photo_of[index] for index in kept]
+    number = {photo: place for place, photo in enumerate(sorted(set(old)))}
     return Crops(
         size=crops.size,
-        names=crops.names[part],
-        photo_of=[photo - photo_of[0] for photo in photo_of],
+        names=[crops.names[index] for index in kept],
+        photo_of=[number[photo] for photo in old],
         shards=crops.shards,
-        shard_of=crops.shard_of[part],
-        row_of=crops.row_of[part],
+        shard_of=crops.shard_of[list(kept)],
+        row_of=crops.row_of[list(kept)],
+        scale=crops.scale,
+        pictures=[crops.pictures[photo] for photo in number] if crops.pictures else (),
     )
 
 
@@ -89,12 +141,15 @@ def open_crops(store: ObjectStore, ref: DatasetRef, split: Split, cache: ShardCa
     shards = [shard for shard in manifest.shards if shard.sha256 in needed]
     number = {shard.sha256: index for index, shard in enumerate(shards)}
     arrays = cache.open(ref.dataset, shards)
-    return _arrange(photos, manifest.config.crop_size, arrays, number)
+    config = manifest.config
+    scale = config.scale if manifest.lr_source is not None else None
+    return _arrange(photos, config.crop_size, scale, arrays, number)
 
 
 def _arrange(
     photos: list[CutPhoto],
     size: int,
+    scale: int | None,
     arrays: Sequence[NDArray[np.uint8]],
     number: dict[str, int],
 ) -> Crops:
@@ -109,11 +164,13 @@ def _arrange(
         shards=arrays,
         shard_of=np.repeat(np.array([number[s.shard] for _, _, s in spans], np.int64), counts),
         row_of=np.array([row for _, _, s in spans for row in range(s.row, s.row + s.num_crops)]),
+        scale=scale,
+        pictures=[photo.picture for photo in photos],
     )
 
 
 class Patches:
-    """Random windows of random crops, a stateless function of seed, step and position.
+    """Random windows of random crops or pairs, a stateless function of seed, step and position.
 
     A photo is drawn first, then one of its crops, so a large photo counts no more than a small one.
     Photos within a batch are distinct if there are enough (section 3.2); otherwise each is drawn
@@ -137,8 +194,10 @@ class Patches:
             )
         if not len(crops):
             raise ConfigError("there are no crops to train on; prepare the dataset again")
+        self.batch_size = batch_size
         self._crops = crops
-        self._batch_size = batch_size
+        self._grid = crops.scale or 1
+        """Windows of pairs lie on whole LR pixels."""
         self._window = window
         self._seed = seed
         self._augment = augment
@@ -151,30 +210,70 @@ class Patches:
 
         Joined in the order of ranks, the shares are the same batch for any number of ranks.
         """
-        share = share_of(self._batch_size, rank, num_ranks)
-        crops, ys, xs, turns, orders = self._draw(step)
-        batch = np.empty((len(share), 3, self._window, self._window), np.uint8)
-        for out, index in zip(batch, share, strict=True):
-            y, x = ys[index], xs[index]
-            patch = self._crops.view(crops[index])[y : y + self._window, x : x + self._window]
-            out[_COLOUR_ORDERS[orders[index]]] = _turned(patch.transpose(2, 0, 1), turns[index])
+        return self.cut(step, share_of(self.batch_size, rank, num_ranks))
+
+    def cut(self, step: int, places: range) -> NDArray[np.uint8]:
+        """HR at these places of the global batch of `step`, uint8 (N, 3, window, window)."""
+        return self._cut(self._draw(step), places, self._window, self._crops.view)
+
+    def cut_pairs(self, step: int, places: range) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """LR and HR of pairs at these places, each (N, 3, side, side); the crops must be pairs.
+
+        Both are cut at the same place, and flipped, turned and coloured alike.
+        """
+        draws = self._draw(step)
+        small = _Draws(
+            draws.crops,
+            [y // self._grid for y in draws.ys],
+            [x // self._grid for x in draws.xs],
+            draws.turns,
+            draws.orders,
+        )
+        lr = self._cut(small, places, self._window // self._grid, self._crops.lr)
+        return lr, self._cut(draws, places, self._window, self._crops.view)
+
+    def _cut(
+        self,
+        draws: "_Draws",
+        places: range,
+        side: int,
+        crop: Callable[[int], NDArray[np.uint8]],
+    ) -> NDArray[np.uint8]:
+        batch = np.empty((len(places), 3, side, side), np.uint8)
+        for out, index in zip(batch, places, strict=True):
+            y, x = draws.ys[index], draws.xs[index]
+            patch = crop(draws.crops[index])[y : y + side, x : x + side].transpose(2, 0, 1)
+            out[_COLOUR_ORDERS[draws.orders[index]]] = _turned(patch, draws.turns[index])
         return batch
 
-    def _draw(self, step: int) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
-        """Crop, y, x, turn (0–7) and order of colours (0–5) of every patch of the global batch."""
+    def _draw(self, step: int) -> "_Draws":
         # Philox is a counter-based generator: its key is all its state. Raw bits instead of
         # Generator's methods, because their streams may differ between releases of numpy.
         key = np.array([self._seed % 2**64, step], np.uint64)
-        raw = np.random.Philox(key=key).random_raw(_DRAWS * self._batch_size)
-        bits = (raw & _LOW).astype(np.int64).reshape(_DRAWS, self._batch_size)
+        # Pairs begin elsewhere in the stream, or they would take the turns of the other patches.
+        counter = np.array([0, 0, self._grid - 1, 0], np.uint64)
+        raw = np.random.Philox(key=key, counter=counter).random_raw(_DRAWS * self.batch_size)
+        bits = (raw & _LOW).astype(np.int64).reshape(_DRAWS, self.batch_size)
         photos = _distinct(bits[0].tolist(), len(self._num_crops))
         crops = self._first_crop[photos] + _below(bits[1], self._num_crops[photos])
-        places = self._crops.size - self._window + 1
-        as_it_is = np.zeros(self._batch_size, np.int64)
+        places = (self._crops.size - self._window) // self._grid + 1
+        as_it_is = np.zeros(self.batch_size, np.int64)
         turns = bits[4] >> 29 if self._augment else as_it_is
         orders = _below(bits[5], len(_COLOUR_ORDERS)) if self._shuffle_colours else as_it_is
-        ys, xs = _below(bits[2], places), _below(bits[3], places)
-        return crops.tolist(), ys.tolist(), xs.tolist(), turns.tolist(), orders.tolist()
+        ys, xs = (self._grid * _below(bits[row], places) for row in (2, 3))
+        return _Draws(crops.tolist(), ys.tolist(), xs.tolist(), turns.tolist(), orders.tolist())
+
+
+class _Draws(NamedTuple):
+    """Place and changes of each patch of a global batch."""
+
+    crops: list[int]
+    ys: list[int]
+    xs: list[int]
+    turns: list[int]
+    """0–7."""
+    orders: list[int]
+    """Order of colours, 0–5."""
 
 
 def share_of(batch_size: int, rank: int, num_ranks: int) -> range:
@@ -188,6 +287,16 @@ def share_of(batch_size: int, rank: int, num_ranks: int) -> range:
     least, more = divmod(batch_size, num_ranks)
     first = rank * least + min(rank, more)
     return range(first, first + least + (rank < more))
+
+
+def shares_of(batch_size: int, num_pairs: int, rank: int, num_ranks: int) -> tuple[range, range]:
+    """Places of a rank among the pairs and among the other patches of a global batch.
+
+    Each rank has its part of the pairs, give or take one: batch norm normalises per rank.
+    """
+    share = share_of(batch_size, rank, num_ranks)
+    first, last = (at * num_pairs // batch_size for at in (share.start, share.stop))
+    return range(first, last), range(share.start - first, share.stop - last)
 
 
 def _below(bits: NDArray[np.int64], limit: NDArray[np.int64] | int) -> NDArray[np.int64]:

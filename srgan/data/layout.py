@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
-from srgan.data.crops import cut, side, training_crops
+from srgan.data.crops import cut, cut_pairs, row_shape, side, training_crops
 from srgan.data.manifest import Previous, Shard
 from srgan.data.shards import Owner, ShardWriter, read_shard
 from srgan.data.tables import CutPhoto, Span, Split
@@ -22,20 +22,27 @@ class Layout:
     """Places the crops of new photos into new shards and empties shards that are mostly dead.
 
     Train and eval photos go into separate shards, so that evaluation does not fetch the training
-    data.
+    data. Rows are crops, or with `pairs` crops of HR and LR.
     """
 
     def __init__(
-        self, store: ObjectStore, dataset: str, config: DataConfig, previous: Previous
+        self,
+        store: ObjectStore,
+        dataset: str,
+        config: DataConfig,
+        previous: Previous,
+        *,
+        pairs: bool = False,
     ) -> None:
         self._store = store
         self._dataset = dataset
         self._config = config
         self._previous = previous
         self._photos: dict[str, CutPhoto] = {}
+        row = row_shape(config, pairs=pairs)
         self._writers: dict[Split, ShardWriter] = {
-            "train": ShardWriter(store, dataset, config.crop_size, config.shard_bytes),
-            "eval": ShardWriter(store, dataset, config.crop_size, config.shard_bytes),
+            "train": ShardWriter(store, dataset, row, config.shard_bytes),
+            "eval": ShardWriter(store, dataset, row, config.shard_bytes),
         }
 
     def keep(self, pixels: Iterable[str]) -> None:
@@ -59,6 +66,17 @@ class Layout:
         self._photos[pixels] = CutPhoto(pixels, "", split, height, width, (), look_of(rgb))
         crops = training_crops(rgb, config) if split == "train" else cut(rgb, config.crop_size)
         self._writers[split].add(pixels, crops)
+
+    def add_pair(
+        self, pixels: str, hr_pixels: str, hr: NDArray[np.uint8], lr: NDArray[np.uint8]
+    ) -> None:
+        """Cut a new pair (H, W, 3) and (H / scale, W / scale, 3); all pairs are trained on."""
+        size, scale = self._config.crop_size, self._config.scale
+        height, width, _ = hr.shape
+        self._photos[pixels] = CutPhoto(
+            pixels, "", "train", height, width, (), look_of(hr), hr_pixels
+        )
+        self._writers["train"].add(pixels, cut_pairs(hr, lr, size, scale))
 
     def look_at(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
         """Note how a photo (H, W, 3) looks if an earlier release did not."""

@@ -12,15 +12,15 @@ from typing import Literal
 
 from srgan.config import DataConfig
 from srgan.data.tables import CutPhoto, Source, Split, load_photos, load_sources
-from srgan.errors import ConflictError, StorageError
+from srgan.errors import ConfigError, ConflictError, StorageError
 from srgan.keys import dataset_version_key, newest_dataset_key, shard_key, table_key
 from srgan.refs import DatasetRef, Ref, digest
 from srgan.storage import ObjectInfo, ObjectStore, read_document, split_uri, write_document
-from srgan.version import decoding_version
+from srgan.version import decoding_version, pairing_version
 
 
 class Shard(Ref):
-    """One ``.npy`` of crops, uint8 (num_crops, P, P, 3)."""
+    """One ``.npy`` of crops, uint8 (num_crops, P, P, 3), or of pairs (`crops.join_pair`)."""
 
     sha256: str
     num_crops: int
@@ -52,6 +52,9 @@ class Manifest(Ref):
     """Licence of the photos, if stated. The version does not depend on it."""
     decoding: str | int = ""
     """`decoding_version` of the code that read the photos; earlier releases had a number."""
+    lr_source: str | None = None
+    """S3 URI of the prefix of the LR photos if this is a dataset of pairs; they are all there to
+    train on, and `source` is the prefix of the HR photos."""
 
     @property
     def key(self) -> str:
@@ -72,6 +75,7 @@ class Manifest(Ref):
             num_rejected=self.num_rejected,
             num_read=num_read,
             licence=self.licence,
+            lr_source=self.lr_source,
         )
 
 
@@ -190,15 +194,26 @@ class Previous:
 
 
 def read_previous(
-    store: ObjectStore, dataset: str, source_bucket: str, config: DataConfig
+    store: ObjectStore,
+    dataset: str,
+    source_bucket: str,
+    config: DataConfig,
+    lr_bucket: str | None = None,
 ) -> Previous:
-    """The newest version of `dataset`, reduced to what still holds for `config` and the bucket."""
+    """The newest version of `dataset`, reduced to what still holds for `config` and the buckets.
+
+    With `lr_bucket` it has to be a dataset of pairs, else of photos: `ConfigError` if it is not.
+    """
     manifest, token = read_latest(store, dataset)
     if manifest is None:
         return Previous()
+    if (manifest.lr_source is None) != (lr_bucket is None):
+        kinds = ("photos without LR", "pairs")
+        holds, wanted = kinds if lr_bucket else kinds[::-1]
+        raise ConfigError(f"dataset {dataset!r} holds {holds}; give the {wanted} another name")
     photos = {photo.pixels: photo for photo in read_photos(store, manifest)}
     splits = {photo.pixels: photo.split for photo in photos.values()}
-    if _judged_by(manifest.config) != _judged_by(config):
+    if _judged_by(manifest.config, lr_bucket) != _judged_by(config, lr_bucket):
         return Previous(manifest, token, splits=splits)
     shards = _intact(store, manifest)
     photos = {
@@ -211,8 +226,8 @@ def read_previous(
         for source in read_sources(store, manifest)
         if source.pixels is None or _is_whole(photos.get(source.pixels))
     }
-    same = (source_bucket, decoding_version())
-    if (split_uri(manifest.source)[0], manifest.decoding) != same:
+    before = (split_uri(uri)[0] if uri else None for uri in (manifest.source, manifest.lr_source))
+    if (*before, manifest.decoding) != (source_bucket, lr_bucket, reading_version(lr_bucket)):
         sources = {}
     return Previous(manifest, token, shards, photos, sources, splits)
 
@@ -222,10 +237,15 @@ def _is_whole(photo: CutPhoto | None) -> bool:
     return photo is not None and photo.look is not None
 
 
-def _judged_by(config: DataConfig) -> tuple[object, ...]:
+def reading_version(lr_bucket: str | None) -> str:
+    """Version of the code that reads photos and, for pairs, compares them."""
+    return decoding_version() if lr_bucket is None else pairing_version()
+
+
+def _judged_by(config: DataConfig, lr_bucket: str | None) -> tuple[object, ...]:
     """The settings that decide how a photo is cut and whether it is rejected."""
-    least = (config.least_detail, config.scale) if config.least_detail else None
-    return config.crop_size, config.max_pixels, config.shrunk, least
+    scale = config.scale if config.least_detail or lr_bucket is not None else None
+    return config.crop_size, config.max_pixels, config.shrunk, config.least_detail, scale
 
 
 def _intact(store: ObjectStore, manifest: Manifest) -> dict[str, Shard]:

@@ -9,6 +9,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +19,13 @@ from srgan.config import DataConfig
 from srgan.data import manifest as manifests
 from srgan.data.crops import assign
 from srgan.data.layout import Layout
-from srgan.data.manifest import Manifest, Previous, put_table, read_previous
+from srgan.data.manifest import Manifest, Previous, put_table, read_previous, reading_version
 from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
 from srgan.errors import DataError, ImageError
-from srgan.images import decode_in_8_bits, pixel_digest
+from srgan.images import Photo, decode_in_8_bits, pixel_digest
 from srgan.keys import is_ours
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectInfo, ObjectStore
-from srgan.version import decoding_version
 
 _THREADS = 4
 _AHEAD = 6
@@ -40,19 +41,17 @@ class Reading:
     rgb: NDArray[np.uint8] | None
 
 
-def read_photos(
-    store: ObjectStore, objects: Iterable[ObjectInfo], config: DataConfig
-) -> Iterator[Reading | None]:
-    """Read and decode in a few threads; results come in the order of `objects`.
+T = TypeVar("T")
+R = TypeVar("R")
 
-    None stands for an object that was deleted since it was listed. Errors of the object store are
-    raised, because a source that cannot be reached is not a bad photo.
-    """
-    waiting: deque[Future[Reading | None]] = deque()
+
+def read_ahead(read: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Read and decode in a few threads; results come in the order of `items`."""
+    waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="read") as pool:
         try:
-            for info in objects:
-                waiting.append(pool.submit(_read, store, info, config))
+            for item in items:
+                waiting.append(pool.submit(read, item))
                 if len(waiting) >= _AHEAD:
                     yield waiting.popleft().result()
             while waiting:
@@ -61,21 +60,33 @@ def read_photos(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read(store: ObjectStore, info: ObjectInfo, config: DataConfig) -> Reading | None:
+def _read(store: ObjectStore, config: DataConfig, info: ObjectInfo) -> Reading | None:
+    """Read one photo; None if it was deleted since it was listed.
+
+    Errors of the object store are raised, because a source that cannot be reached is not a bad
+    photo.
+    """
     data = store.find(info.key)
     if data is None:
         return None
     try:
         photo = decode_in_8_bits(data, max_pixels=config.max_pixels)
-        height, width = photo.pixels.shape[:2]
-        if min(height, width) < config.crop_size:
-            raise ImageError(
-                "tiny", f"{width} × {height} holds no crop of {config.crop_size} pixels"
-            )
+        refuse_tiny(photo, config)
     except ImageError as error:
-        detail = error.detail[:_DETAIL_LENGTH]
-        return Reading(Source(info.key, info.token, reason=error.reason, detail=detail), None)
+        return Reading(rejected(info.key, info.token, error), None)
     return Reading(Source(info.key, info.token, pixels=pixel_digest(photo)), photo.rgb)
+
+
+def refuse_tiny(photo: Photo, config: DataConfig) -> None:
+    """Raise `ImageError` if a photo holds no crop."""
+    height, width = photo.pixels.shape[:2]
+    if min(height, width) < config.crop_size:
+        raise ImageError("tiny", f"{width} × {height} holds no crop of {config.crop_size} pixels")
+
+
+def rejected(key: str, token: str, error: ImageError) -> Source:
+    """Outcome of an object that cannot be used."""
+    return Source(key, token, reason=error.reason, detail=error.detail[:_DETAIL_LENGTH])
 
 
 Progress = Callable[[int, int], None]
@@ -101,21 +112,38 @@ def prepare_dataset(
     """
     prefix = folder_of(source_prefix)
     uri = source_store.uri(prefix)
-    found = (info for info in source_store.list(prefix) if is_source(info, source_store, store))
-    objects = sorted(found, key=lambda info: info.key)
-    if not objects:
-        raise DataError(f"{uri} holds no photos; upload some, or correct the address")
+    objects = list_sources(source_store, prefix, store)
     previous = read_previous(store, dataset, source_store.bucket, config)
     layout = Layout(store, dataset, config, previous)
     sources, num_read = _read_changed(source_store, objects, previous, layout, config, progress)
     photos = _split(sources, layout, previous, config, uri)
     photos = layout.finish(photos)
-    manifest = _describe(store, dataset, uri, config, sources, photos, layout)
+    manifest = describe(store, dataset, uri, config, sources, photos, layout)
+    return publish(store, manifest, previous, licence).ref(num_read)
+
+
+def publish(
+    store: ObjectStore, manifest: Manifest, previous: Previous, licence: str | None
+) -> Manifest:
+    """Publish a version unless it is there already; without a licence it keeps the previous one's.
+
+    `ConflictError` if somebody else published a version meanwhile.
+    """
     kept = previous.manifest.licence if previous.manifest else None
     manifest = manifest.model_copy(update={"licence": licence or kept})
     if manifest != previous.manifest:
         manifests.publish(store, manifest, previous.token)
-    return manifest.ref(num_read)
+    return manifest
+
+
+def list_sources(source_store: ObjectStore, prefix: str, store: ObjectStore) -> list[ObjectInfo]:
+    """List a user's objects below a prefix by key; `DataError` if there are none."""
+    found = (info for info in source_store.list(prefix) if is_source(info, source_store, store))
+    objects = sorted(found, key=lambda info: info.key)
+    if not objects:
+        uri = source_store.uri(prefix)
+        raise DataError(f"{uri} holds no photos; upload some, or correct the address")
+    return objects
 
 
 def count_reasons(sources: Iterable[Source]) -> dict[str, int]:
@@ -148,7 +176,8 @@ def _read_changed(
     sources = known
     layout.keep(source.pixels for source in known if source.pixels)
     progress(0, len(changed))
-    for done, reading in enumerate(read_photos(source_store, changed, config), start=1):
+    read = partial(_read, source_store, config)
+    for done, reading in enumerate(read_ahead(read, changed), start=1):
         if reading is not None:
             sources.append(reading.source)
             _place(reading, layout)
@@ -170,10 +199,7 @@ def _split(
     sources: list[Source], layout: Layout, previous: Previous, config: DataConfig, uri: str
 ) -> list[CutPhoto]:
     """Every photo once, with its side and the key of its first source, sorted by pixels."""
-    names: dict[str, str] = {}
-    for source in sources:
-        if source.pixels:
-            names.setdefault(source.pixels, source.key)
+    names = first_keys(sources)
     if len(names) < 2:
         raise DataError(_too_few(len(names), sources, uri))
     splits = assign(names, previous.splits, config.eval_share)
@@ -183,19 +209,33 @@ def _split(
     ]
 
 
+def first_keys(sources: Iterable[Source]) -> dict[str, str]:
+    """Key of the first source of each photo, by its pixels; `sources` are sorted by key."""
+    names: dict[str, str] = {}
+    for source in sources:
+        if source.pixels:
+            names.setdefault(source.pixels, source.key)
+    return names
+
+
 def _too_few(num_photos: int, sources: list[Source], uri: str) -> str:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(sources).items())
-    rejected = [source for source in sources if source.reason]
-    example = f"; for example {rejected[0].key}: {rejected[0].detail}" if rejected else ""
     duplicates = sum(1 for source in sources if source.pixels) - num_photos
     return (
         f"{num_photos} usable {'photo' if num_photos == 1 else 'photos'} among "
         f"{len(sources)} objects below {uri}, but training and evaluation need one each; "
-        f"rejected: {reasons or 'none'}; duplicates: {duplicates}{example}"
+        f"{why_rejected(sources)}; duplicates: {duplicates}"
     )
 
 
-def _describe(
+def why_rejected(sources: Iterable[Source]) -> str:
+    """Say how many sources were rejected for which reasons, with an example."""
+    bad = [source for source in sources if source.reason]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(bad).items())
+    example = f" (for example {bad[0].key}: {bad[0].detail})" if bad else ""
+    return f"rejected: {reasons or 'none'}{example}"
+
+
+def describe(
     store: ObjectStore,
     dataset: str,
     uri: str,
@@ -203,7 +243,9 @@ def _describe(
     sources: list[Source],
     photos: list[CutPhoto],
     layout: Layout,
+    lr_uri: str | None = None,
 ) -> Manifest:
+    """Store the tables of a version and return its manifest; `lr_uri` makes it one of pairs."""
     num_photos, num_crops = Counter[str](), Counter[str]()
     for photo in photos:
         num_photos[photo.split] += 1
@@ -223,5 +265,6 @@ def _describe(
         num_eval_photos=num_photos["eval"],
         num_duplicates=num_usable - len(photos),
         num_rejected=len(sources) - num_usable,
-        decoding=decoding_version(),
+        decoding=reading_version(lr_uri),
+        lr_source=lr_uri,
     )

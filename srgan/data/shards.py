@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import io
 import logging
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,13 +31,17 @@ Owner = str | Span
 
 
 class ShardWriter:
-    """Collects crops and stores a shard whenever one is full; holds one shard in memory."""
+    """Collects rows and stores a shard whenever one is full; holds one shard in memory.
 
-    def __init__(self, store: ObjectStore, dataset: str, crop_size: int, shard_bytes: int) -> None:
+    A row is a crop (P, P, 3) or a pair (`crops.join_pair`); all have the shape `row`.
+    """
+
+    def __init__(
+        self, store: ObjectStore, dataset: str, row: tuple[int, ...], shard_bytes: int
+    ) -> None:
         self._store = store
         self._dataset = dataset
-        crop_bytes = crop_size * crop_size * 3
-        self._shape = (max(1, shard_bytes // crop_bytes), crop_size, crop_size, 3)
+        self._shape = (max(1, shard_bytes // math.prod(row)), *row)
         self._buffer: NDArray[np.uint8] | None = None
         self._owners: list[Owner] = []
         self.shards: list[Shard] = []
@@ -44,7 +49,7 @@ class ShardWriter:
         """Places of each owner's crops, in the order they were added."""
 
     def add(self, owner: Owner, crops: Iterable[NDArray[np.uint8]]) -> None:
-        """Append crops (P, P, 3) of one owner."""
+        """Append the crops or pairs of one owner."""
         for crop in crops:
             if self._buffer is None:
                 self._buffer = np.empty(self._shape, np.uint8)
@@ -71,7 +76,7 @@ class ShardWriter:
 
 
 def read_shard(store: ObjectStore, dataset: str, shard: Shard) -> NDArray[np.uint8]:
-    """A whole shard (N, P, P, 3) in memory; an altered one is a `StorageError`."""
+    """All rows of a shard in memory; an altered one is a `StorageError`."""
     key = shard_key(dataset, shard.sha256)
     data = store.get(key)
     if hashlib.sha256(data).hexdigest() != shard.sha256:
@@ -93,7 +98,7 @@ class ShardCache:
         self._max_bytes = max_bytes
 
     def open(self, dataset: str, shards: Sequence[Shard]) -> list[NDArray[np.uint8]]:
-        """Memory-mapped shards (N, P, P, 3), read-only; missing ones are fetched in parallel.
+        """Memory-mapped shards, read-only; missing ones are fetched in parallel.
 
         Raises `ConfigError` when they do not fit, `StorageError` when one is missing or altered.
         """

@@ -46,6 +46,13 @@ class CutPhoto:
     """Its crops in the order of `crops.windows`."""
     look: str | None = None
     """`images.likeness.look_of` the photo; None in tables of older releases."""
+    hr_pixels: str | None = None
+    """Digest of HR alone if this is a pair; `pixels` is then the digest of HR and LR."""
+
+    @property
+    def picture(self) -> str:
+        """Digest of the pixels that are learned: those of HR."""
+        return self.hr_pixels or self.pixels
 
 
 _TEXT, _NUMBER = pa.string(), pa.int32()
@@ -60,6 +67,7 @@ _PHOTOS = pa.schema(
         "width": _NUMBER,
         "spans": pa.list_(_SPAN),
         "look": _TEXT,
+        "hr_pixels": _TEXT,
     }
 )
 

@@ -53,6 +53,8 @@ class TrainSpec(Config):
     run: str
     stage: Annotated[StageConfig, Field(discriminator="stage")]
     dataset: DatasetRef
+    pairs: DatasetRef | None = None
+    """Dataset of pairs; the stage has one if it has a `pair_share`."""
     init_from: CheckpointRef | None = None
     num_workers: Positive | None = None
     """None: one per GPU of the cluster, or two if it has only CPUs."""
@@ -65,6 +67,11 @@ class TrainSpec(Config):
     def _check(self) -> Self:
         if isinstance(self.stage, AdversarialConfig) and self.init_from is None:
             raise ValueError("an adversarial stage needs init_from, the pretrained checkpoint")
+        if (self.pairs is not None) != (self.stage.num_pairs > 0):
+            raise ValueError(
+                f"{self.stage.stage}.pair_share is {self.stage.pair_share:g} and pairs is "
+                f"{self.pairs.dataset if self.pairs else None}; a stage needs both or neither"
+            )
         return self
 
 
@@ -126,6 +133,11 @@ def check_inputs(spec: TrainSpec, store: ObjectStore) -> None:
     stage, dataset = spec.stage, spec.dataset
     name = f"dataset {dataset.dataset} (version {dataset.version[:12]})"
     scale = stage.generator.scale
+    if dataset.lr_source is not None:
+        raise ConfigError(
+            f"{name} holds pairs, which nothing is measured on; train on a dataset of photos and "
+            "name this one in the recipe's `pairs`"
+        )
     if dataset.scale != scale:
         raise ConfigError(f"{name} has scale {dataset.scale}, {stage.stage}.generator has {scale}")
     if dataset.num_train_crops < stage.batch_size:
@@ -290,6 +302,7 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
         run=spec.run,
         config=spec.stage,
         dataset=spec.dataset,
+        pairs=spec.pairs,
         init_from=spec.init_from,
         numerics_version=spec.numerics_version,
         release_version=spec.release_version,

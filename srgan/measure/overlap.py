@@ -63,7 +63,7 @@ def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[
 
     All eight flips and quarter turns are compared, because training draws from all of them.
     """
-    names = {photo.pixels: photo.name for photo in trained}
+    names = {photo.picture: photo.name for photo in trained}
     found = [Seen(photo.name, names[photo.pixels], None) for photo in held if photo.pixels in names]
     mine = [photo for photo in held if photo.look and photo.pixels not in names]
     theirs = [photo for photo in trained if photo.look]
@@ -87,5 +87,6 @@ def _refusal(each: EvaluationSet, dataset: DatasetRef, pairs: Sequence[Seen]) ->
     return (
         f"evaluation set {each.name} shows what {dataset.dataset} version {dataset.version[:12]} "
         f"trains on: {named}{more}. Take those photos out of the set and run prepare-eval again; "
-        "or, if nothing was trained on that version yet, out of the dataset and run prepare again"
+        "or, if nothing was trained on that version yet, out of the dataset and run "
+        f"{'prepare' if dataset.lr_source is None else 'prepare-pairs'} again"
     )

@@ -22,7 +22,12 @@ from srgan.refs import (
 from srgan.storage import ObjectStore, read_document, write_document
 from srgan.version import numerics_version, release_version
 
-_WORDS = {"dataset_version": "dataset", "recipe": "recipe", "numerics_version": "code"}
+_WORDS = {
+    "dataset_version": "dataset",
+    "pairs_version": "pairs",
+    "recipe": "recipe",
+    "numerics_version": "code",
+}
 
 
 class Lineage(Ref):
@@ -39,6 +44,8 @@ class Lineage(Ref):
     """Reason of the retraining."""
     start: ModelRef | None = None
     """Version that it was fine-tuned from; None if trained from scratch."""
+    pairs: DatasetRef | None = None
+    """Dataset of pairs that its stages took a share from."""
     numerics_version: str = ""
     """Version of the code that names the stages; earlier releases recorded none."""
     release_version: str = Field(
@@ -52,7 +59,7 @@ class Lineage(Ref):
         """Tags of the version, without `TAG_PREFIX` in their names."""
         inputs: dict[str, str] = {}
         if self.recipe:
-            inputs = training_inputs(self.dataset, self.recipe, self.numerics_version)
+            inputs = training_inputs(self.dataset, self.recipe, self.numerics_version, self.pairs)
         tags = as_tags(
             run=self.checkpoint.run,
             pretrained_run=self.pretrained and self.pretrained.run,
@@ -60,6 +67,7 @@ class Lineage(Ref):
             dataset=self.dataset.dataset,
             dataset_version=self.dataset.version,
             dataset_ref=self.dataset,
+            pairs_ref=self.pairs,
             pretrained_ref=self.pretrained,
             gate=self.recipe and self.recipe.gate,
             recipe_name=self.recipe and self.recipe.name,
@@ -84,6 +92,7 @@ class Lineage(Ref):
             runs += [self.start.run, *self.start.training_runs]
         versions = [self.dataset.version, self.evaluation.dataset_version]
         versions += [stage.dataset_version for stage in stages]
+        versions += [self.pairs.version] if self.pairs else []
         return References(frozenset(runs), frozenset(versions))
 
 
@@ -127,7 +136,9 @@ def start_tags(start: ModelRef | None) -> dict[str, str]:
     return {"start": start.uri, "start_weights": start.weights_digest}
 
 
-def training_inputs(dataset: DatasetRef, recipe: Recipe, numerics_version: str) -> dict[str, str]:
+def training_inputs(
+    dataset: DatasetRef, recipe: Recipe, numerics_version: str, pairs: DatasetRef | None = None
+) -> dict[str, str]:
     """Return tags that name all inputs of a retraining, wherever it runs.
 
     The weights that it is fine-tuned from are left out: they change with every promotion.
@@ -135,6 +146,7 @@ def training_inputs(dataset: DatasetRef, recipe: Recipe, numerics_version: str) 
     start = [] if recipe.retrain.start == "scratch" else [recipe.retrain.start]
     return {
         "dataset_version": dataset.version,
+        **({"pairs_version": pairs.version} if pairs else {}),
         "recipe": config_digest(*map(_decides, (recipe.pretrain, recipe.adversarial)), *start),
         "numerics_version": numerics_version,
     }

@@ -78,6 +78,8 @@ def _reasons(
     if "dataset" in changed:
         text, enough = _photos(baseline, policy)
         (found if enough else small).append(text)
+    if "pairs" in changed:
+        found.append("other pairs")
     if "recipe" in changed:
         found.append("another recipe")
     if "code" in changed:
@@ -120,6 +122,8 @@ class Beginning(Ref):
     """Decisions of a retraining before its first stage; a flow run that is put back keeps them."""
 
     dataset: DatasetRef
+    pairs: DatasetRef | None = None
+    """Dataset of pairs, if the recipe names one."""
     champion: ModelRef | None
     """Opponent at the gate, and the start of a fine-tuning."""
     reason: str

@@ -29,7 +29,7 @@ _GATE = TypeAdapter(GateConfig)
 _METRICS = TypeAdapter(dict[str, dict[str, float]])
 _SETS = TypeAdapter(dict[str, SetResult])
 _JUDGES = TypeAdapter(dict[str, list[str]])
-_INPUTS = ("dataset_version", "recipe", "numerics_version")
+_INPUTS = ("dataset_version", "pairs_version", "recipe", "numerics_version")
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,11 @@ class VersionRecord:
         return self._read("dataset_ref", _DATASET)
 
     @property
+    def pairs(self) -> DatasetRef | None:
+        """The dataset of pairs that its training took a share from; None without."""
+        return self._read("pairs_ref", _DATASET)
+
+    @property
     def dataset_name(self) -> str | None:
         """Name of the dataset that it was trained on."""
         return self.tags.get("dataset")
@@ -236,6 +241,8 @@ class VersionRecord:
             datasets.append(self.pretrained.dataset_version)
         if self.dataset:
             datasets.append(self.dataset.version)
+        if self.pairs:
+            datasets.append(self.pairs.version)
         runs += self.blend.runs if self.blend else ()
         runs += map(_run_of, [self.evaluation, *(each.key for each in self.sets.values())])
         return References(frozenset(filter(None, runs)), frozenset(filter(None, datasets)))

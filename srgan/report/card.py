@@ -50,6 +50,12 @@ def _data(content: Content) -> Iterator[str]:
         f"{dataset.num_train_photos} photos to train on, {dataset.num_eval_photos} held out."
     )
     yield f"Licence of the photos: {content.licence or 'not stated'}."
+    if pairs := content.pairs:
+        yield (
+            f"Pairs `{pairs.dataset}` version `{pairs.version}` of `{pairs.source}` and "
+            f"`{pairs.lr_source}`: {pairs.num_train_photos}. Licence of the pairs: "
+            f"{pairs.licence or 'not stated'}."
+        )
 
 
 def _training(stage: TrainedStage) -> str:
@@ -107,6 +113,8 @@ def _limits(content: Content) -> Iterator[str]:
         yield f"A distance judges its own pupil ({trained_on_judge_note(report.trained_on_judge)})."
     if not content.licence:
         yield "The licence of the training photos is not stated."
+    if content.pairs and not content.pairs.licence:
+        yield "The licence of the pairs that it was trained on is not stated."
 
 
 def _num_photos(content: Content) -> int:

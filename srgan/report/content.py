@@ -8,7 +8,7 @@ from srgan.measure.evaluation import CHAMPION, MODEL, Report
 from srgan.measure.figures import TITLES
 from srgan.measure.pictures import Details
 from srgan.promotion.log import Evidence
-from srgan.refs import PromotionDecision
+from srgan.refs import DatasetRef, PromotionDecision
 from srgan.report.costs import Cost
 
 Points = Sequence[tuple[int, float]]
@@ -57,6 +57,8 @@ class Content:
     """Addresses by the words to show."""
     lineage: str = ""
     """SVG of the version's chain of origin."""
+    pairs: DatasetRef | None = None
+    """Dataset of pairs that the stages took a share from."""
 
 
 def title_of(content: Content, method: str) -> str:

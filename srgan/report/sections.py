@@ -237,6 +237,12 @@ def dataset_section(content: Content) -> dict[str, Any]:
         ("Not usable", f"{dataset.num_rejected} files"),
         ("Licence", content.licence or "not stated"),
     ]
+    if pairs := content.pairs:
+        rows += [
+            ("Pairs", f"{pairs.dataset}, version {pairs.version[:12]}, {pairs.num_train_photos}"),
+            ("Sources of the pairs", f"{pairs.source} and {pairs.lr_source}"),
+            ("Licence of the pairs", pairs.licence or "not stated"),
+        ]
     photos = content.photos
     groups = {
         "new": photos.new if photos else (),

@@ -159,8 +159,7 @@ class Registry:
         waiting = [ref]
         while waiting:
             record = self.record(waiting.pop())
-            if record.dataset is not None:
-                found.append(record.dataset)
+            found += [each for each in (record.dataset, record.pairs) if each]
             for address in record.made_from:
                 name, _, number = parse_address(address)
                 version = self.version(name, number) if number else None

@@ -8,6 +8,7 @@ from srgan.losses import adversarial_loss, discriminator_loss, grid_loss
 from srgan.models.build import build_discriminator
 from srgan.models.discriminator import Discriminator
 from srgan.train import ranks
+from srgan.train.batches import Pairs
 from srgan.train.content import build_content_loss
 from srgan.train.step import Stage
 from srgan.train.update import Update
@@ -56,11 +57,11 @@ class Adversarial(Stage):
     def networks(self) -> dict[str, nn.Module]:
         return {**super().networks(), "discriminator": self.discriminator}
 
-    def step(self, windows: Tensor, step: int) -> dict[str, Tensor]:
+    def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
         for update in self.updates.values():
             update.begin()
         learning_rate = self.learning_rate(step)
-        lr, hr = self._images(windows, step)
+        lr, hr = self._images(windows, step, pairs)
         if step < self.config.discriminator_warmup:
             return self._warm_up(lr, hr, learning_rate)
         with self._autocast():

@@ -45,6 +45,8 @@ class Manifest(Ref):
     config: dict[str, Any]
     """The whole stage config, as JSON."""
     dataset_version: str
+    pairs_version: str | None = None
+    """Version of the dataset of pairs; None if the stage has none."""
     init_from: str | None
     """Digest of the generator that the stage started from."""
     init_run: str | None = None

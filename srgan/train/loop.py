@@ -56,7 +56,8 @@ def run_steps(
     ended = done == config.steps
     while not ended:
         begun = time.perf_counter()
-        losses = stage.step(batches.take(done), done)
+        batch = batches.take(done)
+        losses = stage.step(batch.windows, done, batch.pairs)
         meter.add(losses, time.perf_counter() - begun)
         done += 1
         watch.step(done)

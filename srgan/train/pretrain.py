@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from srgan.config import PretrainConfig
+from srgan.train.batches import Pairs
 from srgan.train.content import build_content_loss
 from srgan.train.step import Stage
 
@@ -22,10 +23,10 @@ class Pretrain(Stage):
         super().__init__(config, device=device, initial=initial)
         self._content = build_content_loss(config, device=device, perceptual=perceptual)
 
-    def step(self, windows: Tensor, step: int) -> dict[str, Tensor]:
+    def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
         update = self.updates["generator"]
         update.begin()
-        lr, hr = self._images(windows, step)
+        lr, hr = self._images(windows, step, pairs)
         with self._autocast():
             sr = self._generate(lr)
         loss = self._content(sr.float(), hr)

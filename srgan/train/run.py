@@ -2,11 +2,19 @@
 
 import logging
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from srgan.config import AdversarialConfig, PretrainConfig, deciding
-from srgan.data.dataset import Patches, hold_out, open_crops
+from srgan.data.dataset import (
+    Crops,
+    Patches,
+    gated_pictures,
+    hold_out,
+    open_crops,
+    split_pairs,
+)
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError
 from srgan.keys import checkpoint_key
@@ -46,6 +54,8 @@ class StageInputs:
     init_from: CheckpointRef | None
     numerics_version: str
     release_version: str
+    pairs: DatasetRef | None = None
+    """Dataset of pairs, if the config has a `pair_share`."""
 
 
 def run_stage(
@@ -89,23 +99,23 @@ def _run_stage(
         start, course = found.step, found.course
         validated = Validated(found.validated_at, found.metrics)
     watch.step(start)
-    train_crops, held_out = hold_out(open_crops(store, inputs.dataset, "train", cache))
-    patches = Patches(
-        train_crops,
-        batch_size=config.batch_size,
-        window=stage.window,
-        seed=config.seed,
-        augment=config.augment,
-        shuffle_colours=config.shuffle_colours,
+    data = _open_data(store, inputs, stage.window, cache)
+    judge = build_judge(store, config, crop_size=data.crop_size, device=device)
+    validation = Validation(
+        data.held_out,
+        config.generator.scale,
+        device,
+        judge,
+        degradation=config.degradation,
+        pairs=data.held_out_pairs,
+        pair_share=config.pair_share,
     )
-    judge = build_judge(store, config, crop_size=held_out.size, device=device)
-    validation = Validation(held_out, config.generator.scale, device, judge)
     if reporter and (warning := warning_of_scale(store, config)):
         reporter.note(start, warning)
-    if reporter and start == 0 and (picture := degraded_samples(stage, held_out)):
+    if reporter and start == 0 and (picture := degraded_samples(stage, data.held_out)):
         reporter.picture("degraded", picture, 0)
     with (
-        Batches(patches, device) as batches,
+        Batches(data.patches, device, data.pairs) as batches,
         CheckpointWriter(store, keep_last=config.keep_last, keep_every=config.keep_every) as writer,
     ):
         keeper = _Keeper(store, inputs, writer)
@@ -130,6 +140,51 @@ def _run_stage(
     if reporter and course:
         reporter.note(last, f"handed on: {course.chosen(last)}")
     return result
+
+
+class _Data(NamedTuple):
+    """Patches to train on, and the crops that validations measure."""
+
+    patches: Patches
+    pairs: Patches | None
+    held_out: Crops
+    held_out_pairs: Crops | None
+
+    @property
+    def crop_size(self) -> int:
+        """Side of the smallest crops that are measured."""
+        crops = (self.held_out, self.held_out_pairs)
+        return min(each.size for each in crops if each is not None)
+
+
+def _open_data(store: ObjectStore, inputs: StageInputs, window: int, cache: ShardCache) -> _Data:
+    config = inputs.config
+
+    def patches_of(crops: Crops, batch_size: int, side: int) -> Patches:
+        return Patches(
+            crops,
+            batch_size=batch_size,
+            window=side,
+            seed=config.seed,
+            augment=config.augment,
+            shuffle_colours=config.shuffle_colours,
+        )
+
+    trained, held_out = hold_out(open_crops(store, inputs.dataset, "train", cache))
+    if inputs.pairs is None:
+        return _Data(patches_of(trained, config.batch_size, window), None, held_out, None)
+    pairs, held_out_pairs, trained = split_pairs(
+        open_crops(store, inputs.pairs, "train", cache),
+        trained,
+        held_out,
+        gated_pictures(store, inputs.dataset),
+    )
+    return _Data(
+        patches_of(trained, config.batch_size - config.num_pairs, window),
+        patches_of(pairs, config.num_pairs, config.patch_size),
+        held_out,
+        held_out_pairs,
+    )
 
 
 class _Keeper:
@@ -200,6 +255,7 @@ def _manifest(
         generator=config.generator,
         config=config.model_dump(mode="json"),
         dataset_version=inputs.dataset.version,
+        pairs_version=inputs.pairs.version if inputs.pairs else None,
         init_from=inputs.init_from.digest if inputs.init_from else None,
         init_run=inputs.init_from.run if inputs.init_from else None,
         numerics_version=inputs.numerics_version,

@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from srgan.config import AdversarialConfig, LearningRate, PretrainConfig
-from srgan.data.dataset import share_of
+from srgan.data.dataset import share_of, shares_of
 from srgan.degradation import build_degradation
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.base import Generator
@@ -20,6 +20,7 @@ from srgan.models.interchange import dump_generator, load_generator
 from srgan.precision import autocast
 from srgan.resize.tensors import Degradation
 from srgan.train import ranks
+from srgan.train.batches import Pairs
 from srgan.train.update import Ema, Update
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -61,6 +62,10 @@ class Stage(ABC):
         }
         self._generate = ranks.share_gradients(self._compiled(generator))
         self._share = share_of(config.batch_size, ranks.rank(), ranks.num_ranks())
+        self._first = shares_of(
+            config.batch_size, config.num_pairs, ranks.rank(), ranks.num_ranks()
+        )[1].start
+        """Place of this rank's first window among those of the global batch."""
         self._weight = len(self._share) * ranks.num_ranks() / config.batch_size
         """Weight of this rank's losses: gradients are averaged over ranks, whose shares differ in
         size if an elastic stage goes on with a number of workers that does not divide the batch."""
@@ -84,19 +89,23 @@ class Stage(ABC):
         return self.rate * learning_rate_at(self.config.learning_rate, step, self.config.steps)
 
     @abstractmethod
-    def step(self, windows: Tensor, step: int) -> dict[str, Tensor]:
-        """One step on this rank's uint8 windows (N, 3, window, window).
+    def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
+        """One step on this rank's uint8 windows (N, 3, window, window) and pairs.
 
         Returns scalars that stay on the device (reading one would wait for it); ``skipped`` is
         1.0 if nothing was changed because gradients were not finite.
         """
 
-    def _images(self, windows: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """LR in [0, 1] and HR in [−1, 1], channels last."""
-        if isinstance(self.degradation, Degradation):
-            lr, hr = self.degradation(windows)
-        else:
-            lr, hr = self.degradation(windows, step=step, first=self._share.start)
+    def _images(
+        self, windows: Tensor, step: int, pairs: Pairs | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """LR in [0, 1] and HR in [−1, 1], channels last; pairs come first."""
+        found = [] if pairs is None else [(pairs.lr.float() / 255, pairs.hr.float() / 127.5 - 1)]
+        if len(windows) and isinstance(self.degradation, Degradation):
+            found.append(self.degradation(windows))
+        elif len(windows):
+            found.append(self.degradation(windows, step=step, first=self._first))
+        lr, hr = (torch.cat(images) for images in zip(*found, strict=True))
         return (
             lr.contiguous(memory_format=torch.channels_last),
             hr.contiguous(memory_format=torch.channels_last),

@@ -1,5 +1,6 @@
 """Figures and pictures on a fixed choice of held-out crops, during training, and their judge."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.config import AdversarialConfig, DegradationConfig, PretrainConfig
 from srgan.config.networks import DISTANCES, MIN_SIDE, FeatureNetwork, deciding_judges
 from srgan.data.dataset import Crops
+from srgan.degradation import degrade_photo
 from srgan.images import strip
 from srgan.measure.guards import NOT_FINITE, Artifacts, faults, measure_artifacts
 from srgan.measure.metrics import psnr
@@ -24,6 +26,7 @@ from srgan.train.content import feature_content
 
 _NUM_CROPS = 32
 _NUM_PICTURES = 3
+_SEED_DIGITS = 16
 _ARTIFACTS = tuple(Artifacts.model_fields)
 _MAX_PSNR = 100.0  # a plain black crop comes out exact, and one infinity would spoil the mean
 
@@ -48,7 +51,9 @@ class Measured(NamedTuple):
 class Validation:
     """Mean figures of a generator next to bicubic's (border = scale), shared by all ranks.
 
-    The same evenly spread crops every time; measured in float32 whatever the training uses.
+    The same evenly spread crops every time; measured in float32 whatever the training uses. Their
+    LR images are made by `degradation`, drawn by the pixels of each crop. With `pairs`, a share of
+    the crops is pairs.
     """
 
     def __init__(
@@ -57,13 +62,19 @@ class Validation:
         scale: int,
         device: torch.device,
         judge: PerceptualDistance | None = None,
+        *,
+        degradation: DegradationConfig | None = None,
+        pairs: Crops | None = None,
+        pair_share: float = 0.0,
     ) -> None:
-        self._crops = crops
         self._scale = scale
         self._device = device
-        spread = np.linspace(0, len(crops) - 1, min(_NUM_CROPS, len(crops)))
-        self._chosen = [int(index) for index in spread.round()]
+        num_pairs = round(pair_share * _NUM_CROPS)
+        self._chosen = [] if pairs is None else _spread(pairs, num_pairs)
+        self._chosen += _spread(crops, _NUM_CROPS - num_pairs)
         self._judge = judge
+        self._degradation = degradation or DegradationConfig()
+        self._lr: dict[int, Image] = {}
         self._bicubic: dict[str, float] | None = None
 
     def measure(self, generator: Generator) -> Measured:
@@ -82,26 +93,45 @@ class Validation:
         rows = self._rows(generator)
         means = dict(zip([*self._figures, *_ARTIFACTS], rows.mean(dim=0).tolist(), strict=True))
         shown = [*self._figures, "checkerboard"]
-        crops = [
+        artifacts = [
             (
-                self._crops.names[index],
+                crops.names[index],
                 Artifacts.model_validate(dict(zip(_ARTIFACTS, row, strict=True))),
             )
-            for index, row in zip(self._chosen, rows[:, len(self._figures) :].tolist(), strict=True)
+            for (crops, index), row in zip(
+                self._chosen, rows[:, len(self._figures) :].tolist(), strict=True
+            )
         ]
-        return Measured({name: means[name] for name in shown} | self._bicubic, faults(crops))
+        return Measured({name: means[name] for name in shown} | self._bicubic, faults(artifacts))
 
     def pictures(self, generator: Generator) -> Iterator[tuple[str, bytes]]:
         """Name and PNG (bicubic | generated | original) of the first few crops."""
-        for index in self._chosen[:_NUM_PICTURES]:
-            hr = self._crops[index]
-            lr = imresize(hr, scale=1 / self._scale)
+        for place in range(min(_NUM_PICTURES, len(self._chosen))):
+            hr, lr = self._pair(place)
             columns = [
                 ("bicubic", imresize(lr, scale=self._scale)),
                 ("generated", self._generate(generator, lr)[0]),
                 ("original", hr),
             ]
-            yield f"validation-{index}", strip(columns)
+            yield f"validation-{self._chosen[place][1]}", strip(columns)
+
+    def _pair(self, place: int) -> tuple[Image, Image]:
+        """HR and LR of a crop. LR is kept: a damaged one takes a tenth of a second to make."""
+        crops, index = self._chosen[place]
+        hr = crops[index]
+        if place not in self._lr:
+            self._lr[place] = self._made(hr) if crops.scale is None else crops.lr(index)
+        return hr, self._lr[place]
+
+    def _undamaged(self, hr: Image) -> Image:
+        """Bicubic of an undamaged LR image: noise has contrast that a good output has not."""
+        return imresize(imresize(hr, scale=1 / self._scale), scale=self._scale)
+
+    def _made(self, hr: Image) -> Image:
+        if self._degradation == DegradationConfig():
+            return imresize(hr, scale=1 / self._scale)
+        seed = int(hashlib.sha256(hr.tobytes()).hexdigest()[:_SEED_DIGITS], 16)
+        return degrade_photo(hr, self._scale, self._degradation, seed=seed, place=0)
 
     @property
     def _figures(self) -> list[str]:
@@ -113,15 +143,16 @@ class Validation:
             len(self._chosen), len(self._figures) + len(_ARTIFACTS), dtype=torch.float64
         )
         for place in range(ranks.rank(), len(self._chosen), ranks.num_ranks()):
-            hr = self._crops[self._chosen[place]]
-            lr = imresize(hr, scale=1 / self._scale)
+            hr, lr = self._pair(place)
             bicubic = imresize(lr, scale=self._scale)
             sr, finite = self._generate(generator, lr) if generator else (bicubic, True)
             figures = [min(_MAX_PSNR, psnr(hr, sr, border=self._scale))]
             if self._judge:
                 figures.append(self._judge(hr, sr, border=self._scale))
             artifacts = (
-                measure_artifacts(hr, sr, bicubic, scale=self._scale) if finite else NOT_FINITE
+                measure_artifacts(hr, sr, self._undamaged(hr), scale=self._scale)
+                if finite
+                else NOT_FINITE
             )
             of_artifacts = [float(getattr(artifacts, name)) for name in _ARTIFACTS]
             rows[place] = torch.tensor([*figures, *of_artifacts], dtype=torch.float64)
@@ -139,6 +170,12 @@ class Validation:
         finite = bool(torch.isfinite(sr).all())
         levels = ((sr[0].nan_to_num() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
         return np.asarray(levels.permute(1, 2, 0).contiguous().cpu().numpy()), finite
+
+
+def _spread(crops: Crops, most: int) -> list[tuple[Crops, int]]:
+    """At most that many crops, evenly spread."""
+    places = np.linspace(0, len(crops) - 1, min(most, len(crops)))
+    return [(crops, int(index)) for index in places.round()]
 
 
 def fair_judge(

@@ -34,7 +34,8 @@ def collect(
     """Collect the decision about a version and the evidence for it; compute nothing."""
     store = open_store(settings)
     evidence = _evidence(store, decision)
-    evaluation = evidence.evaluation or Registry(settings).record(version).evaluation
+    record = Registry(settings).record(version)
+    evaluation = evidence.evaluation or record.evaluation
     assert evaluation is not None  # a version that a retraining made has one
     report = read_document(store, evaluation, Report)
     evaluation_run = evaluation_of(evaluation)
@@ -54,6 +55,7 @@ def collect(
         elapsed_s=elapsed_s,
         links=links,
         lineage=as_svg(trace_version(settings, version), alone=False),
+        pairs=record.pairs,
     )
 
 

@@ -65,16 +65,22 @@ def trace_version(settings: Settings, version: ModelRef) -> Node:
 
 
 def source_keys(settings: Settings, address: str, say: Say) -> list[str]:
-    """Return the addresses of all photos that a version, or an image's model, was trained on."""
+    """Return the addresses of all photos that a version, or an image's model, was trained on.
+
+    The LR photos of pairs are left out; they have the names of the HR photos.
+    """
     registry, store = Registry(settings), open_store(settings)
     if address.startswith("s3://"):
         version, _ = _made_with(settings, *split_uri(address))
     else:
         version = find_version(registry, store, address, say)
-    dataset = registry.dataset_of(version)
-    bucket = split_uri(dataset.source)[0]
-    sources = read_sources(store, read_manifest(store, dataset.key))
-    return [f"s3://{bucket}/{source.key}" for source in sources if source.pixels]
+    pairs = registry.record(version).pairs
+    keys = []
+    for dataset in (registry.dataset_of(version), *([pairs] if pairs else [])):
+        bucket = split_uri(dataset.source)[0]
+        sources = read_sources(store, read_manifest(store, dataset.key))
+        keys += [f"s3://{bucket}/{source.key}" for source in sources if source.pixels]
+    return keys
 
 
 def _image(settings: Settings, uri: str) -> Node:
@@ -171,6 +177,8 @@ def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -
     origins = [] if record.is_imported else [_stages(settings, stages)]
     if record.dataset is not None:
         origins.append(_dataset(settings, record.dataset))
+    if record.pairs is not None:
+        origins.append(_dataset(settings, record.pairs))
     if record.blend is not None:
         origins += [_source(settings, source) for source in record.blend.sources]
     return Node("model version", version.uri, _filled(facts), (*origins, *uses))
@@ -204,6 +212,7 @@ def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -
             "code": checkpoint.numerics_version,
             "release": checkpoint.release_version,
             "dataset": checkpoint.dataset_version,
+            "pairs": checkpoint.pairs_version or "",
             "checkpoint": store.uri(checkpoint.key),
         }
     below = (_stages(settings, earlier, "started from run"),) if earlier else ()
@@ -222,6 +231,7 @@ def _dataset(settings: Settings, dataset: DatasetRef) -> Node:
     store = open_store(settings)
     facts = {
         "source": dataset.source,
+        "lr": dataset.lr_source or "",
         "licence": dataset.licence or "not stated",
         "photos": f"{dataset.num_train_photos} to train on, {dataset.num_eval_photos} held out",
         "manifest": store.uri(dataset.key),
@@ -234,7 +244,8 @@ def _dataset(settings: Settings, dataset: DatasetRef) -> Node:
         keys = [source.key for source in sources if source.pixels]
         more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
         facts["sources"] = ", ".join(keys[:_SHOWN_KEYS]) + more
-    return Node("trained on dataset", f"{dataset.dataset}, version {dataset.version}", facts)
+    kind = "trained on dataset" if dataset.lr_source is None else "trained on pairs"
+    return Node(kind, f"{dataset.dataset}, version {dataset.version}", _filled(facts))
 
 
 def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:

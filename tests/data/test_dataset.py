@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from srgan.data.dataset import Crops, Patches, _distinct, hold_out, share_of
-from srgan.errors import ConfigError, StorageError
+from srgan.data.crops import join_pair
+from srgan.data.dataset import (
+    Crops,
+    Patches,
+    _distinct,
+    hold_out,
+    share_of,
+    shares_of,
+    split_pairs,
+)
+from srgan.errors import ConfigError, DataError, StorageError
 from tests.support.workshop import Workshop
 
 _SIZE = 16
@@ -214,3 +223,104 @@ def test_few_photos_give_one_to_validation_and_many_give_sixteen(
 def test_a_single_photo_is_both_learned_and_validated() -> None:
     crops = _made(1)
     assert hold_out(crops) == (crops, crops)
+
+
+def _pairs(num_photos: int, scale: int = 2, first: int = 0) -> Crops:
+    """Pairs whose LR pixels are the upper left ones of the HR pixels that they stand for."""
+    crops = _made(num_photos)
+    hr = [crops[index] for index in range(len(crops))]
+    return Crops(
+        size=_SIZE,
+        names=crops.names,
+        photo_of=crops.photo_of,
+        shards=[np.stack([join_pair(each, each[::scale, ::scale]) for each in hr])],
+        shard_of=crops.shard_of,
+        row_of=crops.row_of,
+        scale=scale,
+        pictures=[str(first + photo) for photo in range(num_photos)],
+    )
+
+
+def _origin(patch: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """A patch (3, W, W) as it was before one of the eight flips and quarter turns."""
+    back = patch.transpose(0, 2, 1) if turn & 4 else patch
+    back = back[:, :, ::-1] if turn & 2 else back
+    return back[:, ::-1] if turn & 1 else back
+
+
+def test_both_images_of_a_pair_are_cut_turned_and_coloured_alike() -> None:
+    patches = _patches(_pairs(20), shuffle_colours=1)
+    turns: Counter[int] = Counter()
+    for step in range(20):
+        lr, hr = patches.cut_pairs(step, range(12))
+        assert (lr.shape, hr.shape) == ((12, 3, 4, 4), (12, 3, 8, 8))
+        draws = patches._draw(step)
+        for small, large, turn in zip(lr, hr, draws.turns, strict=True):
+            np.testing.assert_array_equal(
+                _origin(large, turn)[:, ::2, ::2], _origin(small, turn), f"turn {turn}"
+            )
+        turns.update(draws.turns)
+        assert len(set(draws.orders)) > 1
+    assert len(turns) == 8
+
+
+def test_pairs_are_drawn_from_all_places_of_lr_and_not_as_other_patches() -> None:
+    crops = _pairs(20)
+    pairs = _patches(crops, window=14, augment=0, batch_size=20)
+    drawn = [pairs.cut_pairs(step, range(20))[1] for step in range(50)]
+    places = {(int(patch[1, 0, 0]), int(patch[2, 0, 0])) for batch in drawn for patch in batch}
+    assert places == {(y, x) for y in (0, 2) for x in (0, 2)}
+    others = _patches(_made(20), window=14, augment=0, batch_size=20).batch(0, rank=0, num_ranks=1)
+    assert drawn[0][:, 0, 0, 0].tolist() != others[:, 0, 0, 0].tolist()
+
+
+@given(st.integers(1, 40), st.data())
+def test_ranks_share_pairs_and_other_patches_evenly_and_leave_none(
+    batch_size: int, data: st.DataObject
+) -> None:
+    num_pairs = data.draw(st.integers(0, batch_size))
+    num_ranks = data.draw(st.integers(1, batch_size))
+    shares = [shares_of(batch_size, num_pairs, rank, num_ranks) for rank in range(num_ranks)]
+    assert [place for pairs, _ in shares for place in pairs] == list(range(num_pairs))
+    others = [place for _, rest in shares for place in rest]
+    assert others == list(range(batch_size - num_pairs))
+    for rank, (pairs, rest) in enumerate(shares):
+        assert len(pairs) + len(rest) == len(share_of(batch_size, rank, num_ranks))
+        assert abs(len(pairs) - num_pairs * (len(pairs) + len(rest)) / batch_size) < 1
+
+
+def test_the_ranks_pairs_in_turn_are_those_of_one_rank() -> None:
+    patches = _patches(_pairs(20), batch_size=6)
+    whole = patches.cut_pairs(4, range(6))
+    parts = [patches.cut_pairs(4, shares_of(16, 6, rank, 3)[0]) for rank in range(3)]
+    for place in range(2):
+        np.testing.assert_array_equal(np.concatenate([p[place] for p in parts]), whole[place])
+
+
+def _photos(num_photos: int, first: int) -> Crops:
+    crops = _made(num_photos)
+    crops.pictures = [str(first + photo) for photo in range(num_photos)]
+    return crops
+
+
+def test_no_pair_shows_the_training_what_validation_or_gate_measure() -> None:
+    trained, held_out = _photos(20, 0), _photos(4, 20)
+    pairs, validated, others = split_pairs(_pairs(30), trained, held_out, {"24", "25"})
+    assert list(validated.pictures) == ["20", "21", "22", "23"]
+    assert list(pairs.pictures) == [str(n) for n in [*range(20), *range(26, 30)]]
+    assert list(others.pictures) == list(trained.pictures)
+    assert pairs.photo_of[-1] == 23
+    np.testing.assert_array_equal(pairs.lr(len(pairs) - 1), _pairs(30).lr(89))
+
+
+def test_pairs_of_other_photos_than_those_held_out_give_validation_a_tenth() -> None:
+    trained = _photos(20, 0)
+    pairs, validated, others = split_pairs(_pairs(30, first=5), trained, _photos(4, 90), set())
+    assert list(validated.pictures) == ["5", "6", "7"]
+    assert not set(pairs.pictures) & set(validated.pictures)
+    assert list(others.pictures) == [str(n) for n in range(20) if n not in (5, 6, 7)]
+
+
+def test_pairs_that_show_nothing_else_than_held_out_photos_are_refused() -> None:
+    with pytest.raises(DataError, match="add pairs of other photos"):
+        split_pairs(_pairs(3), _photos(20, 10), _photos(4, 90), {"0", "1", "2"})

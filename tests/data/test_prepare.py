@@ -94,7 +94,7 @@ def test_photos_that_an_earlier_decoder_has_read_are_read_again(
 ) -> None:
     workshop.upload(1, 2, 3)
     with monkeypatch.context() as earlier:
-        earlier.setattr("srgan.data.prepare.decoding_version", lambda: "earlier")
+        earlier.setattr("srgan.data.manifest.decoding_version", lambda: "earlier")
         before = workshop.prepare()
     again = workshop.prepare()
     assert (again.version, again.num_read) == (before.version, 3)

@@ -25,7 +25,7 @@ def _crops(seed: int, count: int) -> NDArray[np.uint8]:
 
 
 def _write(store: S3Store, *seeds: int, count: int = 10) -> list[Shard]:
-    writer = ShardWriter(store, "pets", _SIZE, count * _SIZE * _SIZE * 3)
+    writer = ShardWriter(store, "pets", (_SIZE, _SIZE, 3), count * _SIZE * _SIZE * 3)
     for seed in seeds:
         writer.add(str(seed), _crops(seed, count))
     writer.flush()
@@ -37,7 +37,7 @@ def _bytes(shards: list[Shard]) -> int:
 
 
 def test_spans_say_where_the_crops_went(object_store: S3Store) -> None:
-    writer = ShardWriter(object_store, "pets", _SIZE, 5 * _SIZE * _SIZE * 3)
+    writer = ShardWriter(object_store, "pets", (_SIZE, _SIZE, 3), 5 * _SIZE * _SIZE * 3)
     for seed, count in ((1, 3), (2, 4), (3, 1)):
         writer.add(str(seed), _crops(seed, count))
     writer.flush()

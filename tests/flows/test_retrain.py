@@ -166,6 +166,13 @@ def test_a_model_of_pixels_is_fine_tuned_by_its_only_stage(pipeline: Pipeline) -
     assert (result.stage, pretrained) == ("pretrain", None)
 
 
+def test_all_stages_of_a_retraining_get_the_pairs_that_it_began_with(pipeline: Pipeline) -> None:
+    data = pipeline.prepare("s3://b/raw", "leaves", tiny().data)
+    pairs = data.model_copy(update={"dataset": "phone", "lr_source": "s3://b/lr"})
+    train_stages(data, tiny(), None, num_workers=1, code="c", pairs=pairs)
+    assert pipeline.pairs == [pairs, pairs]
+
+
 @pytest.mark.parametrize(
     "policy", [None, pytest.param(FINE_TUNED, marks=pytest.mark.slow(group="parts"))]
 )

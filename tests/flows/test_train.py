@@ -82,8 +82,9 @@ def test_the_same_inputs_have_the_same_name_and_others_another() -> None:
         stage_name(DATASET, STAGE.model_copy(update={"steps": 61}), None, "c"),
         stage_name(DATASET, STAGE, RESULT, "c"),
         stage_name(DATASET, STAGE, None, "c", nonce="forced"),
+        stage_name(DATASET, STAGE, None, "c", pairs=DATASET),
     ]
-    assert len({name, *others}) == 5
+    assert len({name, *others}) == 6
 
 
 def test_a_flow_run_is_named_by_stage_and_dataset() -> None:

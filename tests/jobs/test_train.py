@@ -56,6 +56,16 @@ def test_a_fitting_stage_passes(object_store: S3Store, dataset: DatasetRef) -> N
     check_workers(pretrain(batch_size=4), 2)
 
 
+def test_pairs_in_the_place_of_photos_and_a_share_without_pairs_are_refused(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    pairs = dataset.model_copy(update={"lr_source": "s3://srgan/lr"})
+    with pytest.raises(ConfigError, match=r"dataset drawn .* holds pairs.*recipe's `pairs`"):
+        check_inputs(spec(pretrain(PLAIN), pairs), object_store)
+    with pytest.raises(ValidationError, match=r"pretrain.pair_share is 0.5 and pairs is None"):
+        spec(pretrain(PLAIN, pair_share=0.5), dataset)
+
+
 def test_fewer_workers_than_the_stage_needs_at_least_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"pretrain\.min_workers 4 is more than num_workers 2"):
         check_workers(pretrain(batch_size=4, min_workers=4), 2)

@@ -11,12 +11,14 @@ from PIL import Image
 
 from srgan.config import DataConfig, SetConfig
 from srgan.data.manifest import publish, put_table, read_latest, read_manifest, read_photos
+from srgan.data.pairs import Prefix, prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.data.tables import dump_photos
 from srgan.errors import DataError
 from srgan.measure.overlap import refuse_overlap
 from srgan.measure.sets import EvaluationSet, prepare_set
 from srgan.refs import DatasetRef
+from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
 
 Pixels = NDArray[np.uint8]
@@ -130,3 +132,19 @@ def test_a_dataset_of_an_earlier_release_is_compared_by_pixels_and_returned(
     made = set_of(object_store, trained)
     with pytest.raises(DataError, match="the same pixels"):
         refuse_overlap(object_store, [made], [dataset])
+
+
+def test_a_set_that_shows_the_hr_photo_of_a_pair_is_refused(
+    object_store: S3Store, draw_photo: Callable[..., Pixels], encode_photo: Callable[..., bytes]
+) -> None:
+    for seed in range(2):
+        hr = draw_photo(seed, 96, 128)
+        object_store.put(f"raw/hr/{seed}.png", encode_photo(hr))
+        object_store.put(f"raw/lr/{seed}.png", encode_photo(imresize(hr, scale=0.25)))
+    folders = Prefix(object_store, "raw/hr"), Prefix(object_store, "raw/lr")
+    config = DataConfig(scale=4, crop_size=32)
+    pairs = prepare_pairs(*folders, object_store, "phone", config)
+    own = set_of(object_store, encode_photo(draw_photo(1, 96, 128)))
+    found = r"raw/set/0.png and raw/hr/1.png \(the same pixels\).* run prepare-pairs again"
+    with pytest.raises(DataError, match=found):
+        refuse_overlap(object_store, [own], [pairs])

@@ -1,5 +1,7 @@
 """Lineages: inputs of a training, tags and names of versions."""
 
+from datetime import UTC, datetime
+
 from srgan.config import GateConfig
 from srgan.promotion.lineage import (
     ImportLineage,
@@ -7,6 +9,7 @@ from srgan.promotion.lineage import (
     training_inputs,
     what_changed,
 )
+from srgan.promotion.record import VersionRecord
 from srgan.recipes import demo, tiny
 from tests.support.reports import dataset
 from tests.support.versions import lineage
@@ -22,6 +25,18 @@ def test_what_changed_is_named_in_words() -> None:
     assert what_changed(tags, training_inputs(dataset("v2"), tiny(), "c")) == ["dataset"]
     assert what_changed(tags, training_inputs(dataset(), demo(), "c")) == ["recipe"]
     assert what_changed({**tags, "numerics_version": "older"}, tags) == ["code"]
+    paired = training_inputs(dataset(), tiny(), "c", dataset("p1"))
+    assert what_changed(tags, paired) == ["pairs"]
+    assert what_changed(paired, training_inputs(dataset(), tiny(), "c", dataset("p2"))) == ["pairs"]
+
+
+def test_a_version_needs_the_pairs_that_it_was_trained_on() -> None:
+    pairs = dataset("p1").model_copy(update={"lr_source": "s3://photos/lr"})
+    kept = lineage("r", b"weights").model_copy(update={"pairs": pairs})
+    assert "p1" in kept.references.datasets
+    record = VersionRecord("pets", 1, kept.tags, datetime.now(UTC))
+    assert record.pairs == pairs
+    assert "p1" in record.references.datasets
 
 
 def test_a_version_of_an_earlier_release_was_made_by_other_code() -> None:

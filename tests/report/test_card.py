@@ -9,6 +9,7 @@ from srgan.promotion.log import OnSet
 from srgan.refs import SetResult
 from srgan.report.card import model_card
 from tests.support.contents import content
+from tests.support.reports import dataset
 
 
 def test_a_card_says_what_the_model_was_made_of_how_good_it_is_and_where_it_ends(
@@ -51,3 +52,12 @@ def test_a_licence_that_is_not_stated_is_a_limit(draw_photo: Callable[..., Any])
     card = model_card(content(draw_photo, licence=None), picture=None)
     assert "- The licence of the training photos is not stated" in card
     assert "## Pictures" not in card
+
+
+def test_a_card_names_pairs_and_their_licence(draw_photo: Callable[..., Any]) -> None:
+    pairs = dataset("p1").model_copy(update={"dataset": "phone", "lr_source": "s3://bucket/lr"})
+    card = model_card(content(draw_photo, pairs=pairs), picture=None)
+    assert "Pairs `phone` version `p1` of `s3://bucket/raw` and `s3://bucket/lr`: 2." in card
+    assert "- The licence of the pairs that it was trained on is not stated" in card
+    free = pairs.model_copy(update={"licence": "CC0"})
+    assert "Licence of the pairs: CC0." in model_card(content(draw_photo, pairs=free), picture=None)

@@ -43,6 +43,7 @@ class Pipeline:
         self.started_from: list[CheckpointRef | None] = []
         self.seeds: list[int] = []
         self.codes: list[str] = []
+        self.pairs: list[DatasetRef | None] = []
         self.evaluated: list[EvaluateSpec] = []
 
     def prepare(self, source: str, dataset: str, data: DataConfig) -> DatasetRef:
@@ -67,8 +68,10 @@ class Pipeline:
         init_from: CheckpointRef | None = None,
         num_workers: int | None = None,
         code: str = "c",
+        pairs: DatasetRef | None = None,
     ) -> CheckpointRef:
         assert init_from or stage.stage == "pretrain"
+        self.pairs.append(pairs)
         self.codes.append(code)
         run = f"{stage.stage}-{self.model}-{len(self.trained)}"
         self.trained.append(run)

@@ -65,11 +65,13 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
         config: PretrainConfig | AdversarialConfig,
         reporter: Notes | None = None,
         init_from: CheckpointRef | None = None,
+        pairs: DatasetRef | None = None,
     ) -> Manifest:
         inputs = StageInputs(
             run=name,
             config=config,
             dataset=dataset,
+            pairs=pairs,
             init_from=init_from,
             numerics_version="c",
             release_version="c",
@@ -163,9 +165,9 @@ def _breaking_at(step: int, monkeypatch: pytest.MonkeyPatch, *, times: int) -> N
     calls = {"step": 0}
     learn = Adversarial.step
 
-    def counted(self: Adversarial, windows, at: int):
+    def counted(self: Adversarial, windows, at: int, pairs):
         calls["step"] = at + 1
-        return learn(self, windows, at)
+        return learn(self, windows, at, pairs)
 
     def measured(self: Validation, generator):
         found = measure(self, generator)
@@ -235,6 +237,22 @@ def test_an_interrupted_gan_stage_ends_bit_identical_to_an_uninterrupted_one(
     assert notes.steps[0] == stop_at, "the last step's checkpoint had not been written"
     assert resumed.parts == whole.parts
     assert resumed.metrics == whole.metrics
+
+
+def test_an_interrupted_stage_with_pairs_ends_bit_identical_to_an_uninterrupted_one(
+    train, pairs: DatasetRef
+) -> None:
+    damage = {"noise_sigma": [5, 9]}
+    config = adversarial(BATCH_NORM, pair_share=0.5, degradation=damage, shuffle_colours=True)
+    whole = train("whole", config, pairs=pairs)
+    with pytest.raises(KeyboardInterrupt):
+        train("broken", config, Notes(stop_at=6), pairs=pairs)
+    resumed = train("broken", config, pairs=pairs)
+    assert (resumed.parts, resumed.metrics) == (whole.parts, whole.metrics)
+    assert resumed.pairs_version == pairs.version
+    alone = train("alone", config.model_copy(update={"pair_share": 0.0}))
+    assert alone.parts != whole.parts
+    assert alone.pairs_version is None
 
 
 def test_a_finished_stage_trains_nothing_again(train) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from srgan.config import AdversarialConfig, LearningRate, PretrainConfig
 from srgan.errors import CheckpointError
+from srgan.train.batches import Pairs
 from srgan.train.step import dump_stage, learning_rate_at, load_stage
 from tests.support.stages import (
     BATCH_NORM,
@@ -49,6 +50,30 @@ def test_a_restored_stage_takes_the_same_next_step_to_the_bit() -> None:
     assert stage.ema is not None
     assert restored.ema is not None
     assert torch.equal(stage.ema.num_updates, restored.ema.num_updates)
+
+
+def test_pairs_come_as_they_are_before_the_images_that_the_stage_makes() -> None:
+    damage = {"degradation": {"noise_sigma": [5, 9]}}
+    stage = start(pretrain(pair_share=0.5, **damage))
+    alone = start(pretrain(batch_size=2, **damage))
+    pairs = Pairs(
+        torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8),
+        torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8),
+    )
+    lr, hr = stage._images(windows(alone), 5, pairs)
+    others = alone._images(windows(alone), 5)
+    assert torch.equal(lr, torch.cat([pairs.lr / 255, others[0]]))
+    assert torch.equal(hr, torch.cat([pairs.hr / 127.5 - 1, others[1]]))
+
+
+@pytest.mark.parametrize("damage", [{}, {"second_order": {}}])
+def test_a_batch_may_be_pairs_alone(damage: dict[str, object]) -> None:
+    stage = start(pretrain(pair_share=1, degradation=damage))
+    pairs = Pairs(
+        torch.zeros((4, 3, 8, 8), dtype=torch.uint8), torch.zeros((4, 3, 16, 16), dtype=torch.uint8)
+    )
+    losses = stage.step(windows(stage)[:0], 0, pairs)
+    assert losses["skipped"] == 0
 
 
 def test_the_same_state_has_the_same_bytes() -> None:

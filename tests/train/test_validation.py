@@ -1,12 +1,24 @@
-"""The perceptual network that judges a stage."""
+"""Images that a validation measures, and the perceptual network that judges a stage."""
 
-from srgan.config import FeatureContentConfig
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from srgan.config import DegradationConfig, FeatureContentConfig
 from srgan.config.networks import FeatureNetwork
+from srgan.data.crops import join_pair
 from srgan.models.weights import publish_weights
 from srgan.services.s3 import S3Store
-from srgan.train.validation import build_judge
+from srgan.train.validation import Validation, build_judge
+from tests.support.contents import crops_from
 from tests.support.perceptual_weights import drawn_weights
-from tests.support.stages import CPU, adversarial
+from tests.support.stages import CPU, adversarial, pretrain, start
+
+Draw = Callable[..., NDArray[np.uint8]]
+DAMAGE = DegradationConfig(noise_sigma=(10, 30), jpeg_quality=(30, 60))
 
 
 def mirror(store: S3Store, network: FeatureNetwork) -> str:
@@ -42,3 +54,39 @@ def test_crops_too_small_for_a_network_are_not_judged(object_store: S3Store) -> 
     mirror(object_store, "squeezenet1_1")
     assert judge_of(object_store, crop_size=27) is None
     assert judge_of(object_store, crop_size=28) is not None
+
+
+def bicubic_of(seeds: list[int], draw_photo: Draw, degradation: DegradationConfig | None) -> float:
+    crops = crops_from([draw_photo(seed, 32, 32) for seed in seeds])
+    stage = start(pretrain())
+    measured = Validation(crops, 2, CPU, degradation=degradation).measure(stage.result)
+    return measured.metrics["bicubic_psnr"]
+
+
+def test_a_validation_measures_on_lr_images_with_the_damage_of_the_stage(draw_photo: Draw) -> None:
+    plain = bicubic_of([1, 2], draw_photo, None)
+    assert bicubic_of([1, 2], draw_photo, DegradationConfig()) == plain
+    assert bicubic_of([1, 2], draw_photo, DAMAGE) < plain - 3
+
+
+def test_a_share_of_a_validation_is_pairs_with_their_own_lr(draw_photo: Draw) -> None:
+    hr = [draw_photo(seed, 16, 16) for seed in range(32)]
+    crops = crops_from(hr)
+    black = np.zeros((8, 8, 3), np.uint8)
+    pairs = replace(crops, shards=[np.stack([join_pair(each, black) for each in hr])], scale=2)
+    stage = start(pretrain())
+
+    def psnr(share: float) -> float:
+        validation = Validation(crops, 2, CPU, pairs=pairs, pair_share=share)
+        return validation.measure(stage.result).metrics["bicubic_psnr"]
+
+    assert psnr(1.0) < psnr(0.5) < psnr(0.0)
+    assert psnr(0.0) == Validation(crops, 2, CPU).measure(stage.result).metrics["bicubic_psnr"]
+    assert psnr(0.5) == pytest.approx((psnr(0.0) + psnr(1.0)) / 2, abs=1)
+
+
+def test_damage_at_a_validation_depends_on_the_pixels_of_a_crop_alone(draw_photo: Draw) -> None:
+    together = bicubic_of([1, 2], draw_photo, DAMAGE)
+    assert bicubic_of([2, 1], draw_photo, DAMAGE) == pytest.approx(together)
+    alone = [bicubic_of([seed], draw_photo, DAMAGE) for seed in (1, 2)]
+    assert sum(alone) / 2 == pytest.approx(together)

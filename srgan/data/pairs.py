@@ -1,0 +1,199 @@
+"""HR and LR photos below two prefixes → an immutable version of a dataset of pairs.
+
+Pairs are matched by name: the path below the prefix, without the suffix of a photo. Each is
+compared before it is cut (`alignment`); one that does not fit is recorded with its reason. As for
+photos, a pair whose two objects have not changed is not read again.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.config import DataConfig
+from srgan.data.alignment import check_alignment
+from srgan.data.layout import Layout
+from srgan.data.manifest import read_previous
+from srgan.data.prepare import (
+    Progress,
+    describe,
+    first_keys,
+    folder_of,
+    list_sources,
+    publish,
+    read_ahead,
+    refuse_tiny,
+    rejected,
+    why_rejected,
+)
+from srgan.data.tables import Source
+from srgan.errors import ConfigError, DataError, ImageError
+from srgan.images import Photo, decode_in_8_bits, pixel_digest
+from srgan.images.entries import stem_of
+from srgan.refs import DatasetRef, digest
+from srgan.storage import ObjectInfo, ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A prefix of photos in a bucket."""
+
+    store: ObjectStore
+    path: str
+
+    @property
+    def uri(self) -> str:
+        return self.store.uri(folder_of(self.path))
+
+    def by_stem(self, own: ObjectStore) -> dict[str, list[ObjectInfo]]:
+        """List the user's objects by their name in both folders; `DataError` if there are none."""
+        prefix = folder_of(self.path)
+        found = defaultdict[str, list[ObjectInfo]](list)
+        for info in list_sources(self.store, prefix, own):
+            found[stem_of(info.key.removeprefix(prefix))].append(info)
+        return dict(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two objects with one name."""
+
+    hr: ObjectInfo
+    lr: ObjectInfo
+
+    @property
+    def token(self) -> str:
+        """Change token: differs when either object has changed."""
+        return f"{self.hr.token} {self.lr.token} {self.lr.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Outcome of one pair."""
+
+    source: Source
+    hr_pixels: str = ""
+    hr: NDArray[np.uint8] | None = None
+    lr: NDArray[np.uint8] | None = None
+    """uint8 (H, W, 3) and (h, w, 3); None if the pair was rejected."""
+
+
+def prepare_pairs(
+    hr: Prefix,
+    lr: Prefix,
+    store: ObjectStore,
+    dataset: str,
+    config: DataConfig,
+    progress: Progress = lambda done, total: None,
+    licence: str | None = None,
+) -> DatasetRef:
+    """Bring the dataset of pairs up to date with the photos in two folders.
+
+    The fields `eval_share`, `shrunk` and `least_detail` of `config` do not apply: all pairs are
+    there to train on, as they are. Without a `licence` the version keeps the previous one's.
+
+    Raises `DataError` when no pair is usable, with the reasons and their counts; `ConfigError` when
+    one folder lies in the other or the dataset holds photos without LR; `ConflictError` when
+    somebody else published a version meanwhile; `StorageError` when a store fails. The previous
+    version stays as it was in each case.
+    """
+    if hr.uri.startswith(lr.uri) or lr.uri.startswith(hr.uri):
+        raise ConfigError(f"hr {hr.uri} and lr {lr.uri} lie in each other; give two folders")
+    pairs, sources = match(hr, lr, store)
+    previous = read_previous(store, dataset, hr.store.bucket, config, lr.store.bucket)
+    known = {
+        pair.hr.key: source
+        for pair in pairs
+        if (source := previous.sources.get(pair.hr.key)) and source.token == pair.token
+    }
+    layout = Layout(store, dataset, config, previous, pairs=True)
+    layout.keep(source.pixels for source in known.values() if source.pixels)
+    sources += known.values()
+    changed = [pair for pair in pairs if pair.hr.key not in known]
+    progress(0, len(changed))
+    read = partial(_read, hr.store, lr.store, config)
+    for done, reading in enumerate(read_ahead(read, changed), start=1):
+        if reading is not None:
+            sources.append(reading.source)
+            _place(reading, layout)
+        progress(done, len(changed))
+    sources = sorted(sources, key=lambda source: source.key)
+    names = first_keys(sources)
+    if not names:
+        raise DataError(
+            f"no usable pair among {len(pairs)} HR photos below {hr.uri} that have an LR photo "
+            f"below {lr.uri}; {why_rejected(sources)}"
+        )
+    photos = [replace(layout.photo(pixels), name=names[pixels]) for pixels in sorted(names)]
+    photos = layout.finish(photos)
+    manifest = describe(store, dataset, hr.uri, config, sources, photos, layout, lr.uri)
+    return publish(store, manifest, previous, licence).ref(len(changed))
+
+
+def match(hr: Prefix, lr: Prefix, store: ObjectStore) -> tuple[list[Pair], list[Source]]:
+    """Match objects by name; return the pairs, and those without one partner with the reason."""
+    larger, smaller = hr.by_stem(store), lr.by_stem(store)
+    pairs: list[Pair] = []
+    lonely: list[Source] = []
+    for stem in sorted(larger.keys() | smaller.keys()):
+        ours, theirs = larger.get(stem, []), smaller.get(stem, [])
+        if len(ours) == len(theirs) == 1:
+            pairs.append(Pair(ours[0], theirs[0]))
+            continue
+        lonely += _lonely(ours, theirs, f"LR photo below {lr.uri}", stem)
+        lonely += _lonely(theirs, ours, f"HR photo below {hr.uri}", stem)
+    return pairs, lonely
+
+
+def _lonely(
+    ours: Sequence[ObjectInfo], theirs: Sequence[ObjectInfo], wanted: str, stem: str
+) -> list[Source]:
+    """Reject objects that have no partner, or more than one."""
+    if not theirs:
+        error = ImageError("no_partner", f"there is no {wanted} that is called {stem}")
+    else:
+        keys = ", ".join(each.key for each in [*ours, *theirs])
+        error = ImageError("ambiguous", f"several photos are called {stem}: {keys}")
+    return [rejected(each.key, each.token, error) for each in ours]
+
+
+def _read(
+    hr_store: ObjectStore, lr_store: ObjectStore, config: DataConfig, pair: Pair
+) -> Reading | None:
+    """Read and compare two photos; None if one was deleted since it was listed.
+
+    Errors of the object stores are raised, because a source that cannot be reached is not a bad
+    photo.
+    """
+    larger, smaller = hr_store.find(pair.hr.key), lr_store.find(pair.lr.key)
+    if larger is None or smaller is None:
+        return None
+    try:
+        hr = _decode(larger, pair.hr, config)
+        lr = _decode(smaller, pair.lr, config)
+        refuse_tiny(hr, config)
+        check_alignment(hr.rgb, lr.rgb, config.scale)
+    except ImageError as error:
+        return Reading(rejected(pair.hr.key, pair.token, error))
+    hr_pixels = pixel_digest(hr)
+    pixels = digest([hr_pixels, pixel_digest(lr)])
+    source = Source(pair.hr.key, pair.token, pixels=pixels)
+    return Reading(source, hr_pixels, hr.rgb, lr.rgb)
+
+
+def _decode(data: bytes, info: ObjectInfo, config: DataConfig) -> Photo:
+    """Decode one of the two; the error says which."""
+    try:
+        return decode_in_8_bits(data, max_pixels=config.max_pixels)
+    except ImageError as error:
+        raise ImageError(error.reason, f"{info.key}: {error.detail}") from error
+
+
+def _place(reading: Reading, layout: Layout) -> None:
+    pixels = reading.source.pixels
+    if pixels is None or reading.hr is None or reading.lr is None or layout.has(pixels):
+        return
+    layout.add_pair(pixels, reading.hr_pixels, reading.hr, reading.lr)

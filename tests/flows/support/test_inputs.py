@@ -1,0 +1,70 @@
+"""Datasets of pairs that fit a recipe, and those that do not."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from flows.support import inputs
+from srgan.config import DataConfig, Recipe
+from srgan.data.pairs import Prefix, prepare_pairs
+from srgan.data.prepare import prepare_dataset
+from srgan.errors import ConfigError, DataError
+from srgan.recipes import tiny
+from srgan.resize.arrays import imresize
+from srgan.services.s3 import S3Store
+
+
+@pytest.fixture
+def store(
+    object_store: S3Store,
+    draw_photo: Callable[..., NDArray[np.uint8]],
+    encode_photo: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> S3Store:
+    """A bucket with two pairs of photos."""
+    for seed in range(2):
+        hr = draw_photo(seed, 96, 128)
+        object_store.put(f"hr/{seed}.png", encode_photo(hr))
+        object_store.put(f"lr/{seed}.png", encode_photo(imresize(hr, scale=0.25)))
+    services = SimpleNamespace(store=object_store)
+    monkeypatch.setattr(inputs, "open_services", lambda: services)
+    return object_store
+
+
+def cut(store: S3Store, crop_size: int = 64) -> None:
+    folders = Prefix(store, "hr"), Prefix(store, "lr")
+    prepare_pairs(*folders, store, "phone", DataConfig(scale=4, crop_size=crop_size))
+
+
+def paired(**change: object) -> Recipe:
+    recipe = tiny().model_dump()
+    recipe["pretrain"] |= {"pair_share": 0.5, **change}
+    return Recipe.model_validate({**recipe, "pairs": "phone"})
+
+
+def test_the_newest_version_of_the_recipes_pairs_is_found(store: S3Store) -> None:
+    cut(store)
+    found = inputs.find_pairs.fn(paired())
+    assert found is not None
+    assert (found.dataset, found.num_train_photos) == ("phone", 2)
+    assert inputs.find_pairs.fn(tiny()) is None
+
+
+def test_pairs_that_do_not_fit_the_recipe_are_refused_before_anything_trains(
+    store: S3Store,
+) -> None:
+    with pytest.raises(DataError, match=r"no dataset 'phone'.*prepare-pairs"):
+        inputs.find_pairs.fn(paired())
+    cut(store, crop_size=32)
+    with pytest.raises(ConfigError, match=r"patch_size 48 exceeds the crops of 'phone', 32"):
+        inputs.find_pairs.fn(paired())
+    photos = paired().model_copy(update={"pairs": "plain"})
+    prepare_dataset(store, "hr", store, "plain", DataConfig(scale=4, crop_size=64))
+    with pytest.raises(ConfigError, match="pairs: dataset 'plain' holds photos without LR"):
+        inputs.find_pairs.fn(photos)
+    larger = paired().model_copy(update={"data": DataConfig(scale=2, crop_size=64)})
+    with pytest.raises(ConfigError, match=r"has scale 4, data.scale is 2"):
+        inputs.find_pairs.fn(larger)
