@@ -158,7 +158,7 @@ def train(photos: Path, sets: Path, device: torch.device, seconds: float, tiny: 
         begun = time.perf_counter()
         with Batches(patches, device) as batches:
             for step in range(config.steps):
-                stage.step(batches.take(step), step)
+                stage.step(batches.take(step).windows, step)
             _wait(device)
             took = time.perf_counter() - begun
         psnr = mean_psnr(stage.result.to("cpu"), set5)

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.quality.photos import claim, hold_out
 from benchmarks.quality.training import GENERATOR, Lab, train
-from benchmarks.shipped.photos import unpacked
+from benchmarks.shipped.photos import credits_table, unpacked
 from benchmarks.shipped.stages import plain, sharp
 from srgan import models
 from srgan.allocator import use_large_pages
@@ -49,6 +49,7 @@ def main(arguments: list[str]) -> None:
         train(lab, contestant)
         (package / file).write_bytes((lab.folder(contestant) / GENERATOR).read_bytes())
         print(f"wrote {package / file}")
+    print(f"The model card has to name:\n\n{credits_table()}")
 
 
 if __name__ == "__main__":
