@@ -197,6 +197,11 @@ class AdversarialConfig(_StageConfig):
     grid_weight: float = Field(0.0, ge=0)
     """Weight of the pattern that repeats every `scale` pixels (`losses.grid_loss`), which content
     on features and a young discriminator both let grow. 0 in the paper."""
+    discriminator_shift: bool = False
+    """Roll the images of each step, real and generated alike, by up to 15 random pixels before the
+    discriminator sees them (Zhao et al. 2020 translate images so). It halves the sides four times,
+    so it treats the places in a square of 16 pixels differently, and the generator learns a pattern
+    that follows them. False in the paper."""
     discriminator_warmup: int = Field(0, ge=0)
     """First steps in which the discriminator learns alone."""
     patience: Positive | None = None

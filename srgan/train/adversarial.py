@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from srgan.config import AdversarialConfig
+from srgan.degradation.chance import Chance
 from srgan.losses import adversarial_loss, discriminator_loss, grid_loss
 from srgan.models.build import build_discriminator
 from srgan.models.discriminator import Discriminator
@@ -13,6 +14,8 @@ from srgan.train.content import build_content_loss
 from srgan.train.step import Stage
 from srgan.train.update import Update
 
+_STRIDES = 16
+"""Product of the discriminator's strides: an image moved by this looks the same to it."""
 _SMALLEST = 1e-30
 """Keeps divisions finite; far below the square of any norm that matters."""
 
@@ -60,15 +63,14 @@ class Adversarial(Stage):
     def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
         for update in self.updates.values():
             update.begin()
-        learning_rate = self.learning_rate(step)
         lr, hr = self._images(windows, step, pairs)
         if step < self.config.discriminator_warmup:
-            return self._warm_up(lr, hr, learning_rate)
+            return self._warm_up(lr, hr, step)
         with self._autocast():
             sr = self._generate(lr)
         sr = sr.float()
-        judged = self._update_discriminator(hr, sr.detach(), learning_rate)
-        generated = self._update_generator(hr, sr, learning_rate)
+        judged = self._update_discriminator(hr, sr.detach(), step)
+        generated = self._update_generator(hr, sr, step)
         skipped = torch.maximum(judged["skipped"], generated["skipped"])
         # Its running statistics also took in the images of the generator's update.
         self.updates["discriminator"].finish(skipped)
@@ -83,14 +85,12 @@ class Adversarial(Stage):
         real, fake = self._judge(hr, hr)
         (real.sum() + fake.sum()).backward()
 
-    def _update_discriminator(
-        self, hr: Tensor, sr: Tensor, learning_rate: float
-    ) -> dict[str, Tensor]:
+    def _update_discriminator(self, hr: Tensor, sr: Tensor, step: int) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(True)
         with self._autocast():
-            real, fake = self._judge(hr, sr)
+            real, fake = self._judge(self._shifted(hr, step), self._shifted(sr, step))
         loss = discriminator_loss(real, fake)
-        outcome = self.updates["discriminator"].step(self._weight * loss, learning_rate)
+        outcome = self.updates["discriminator"].step(self._weight * loss, self.learning_rate(step))
         return {
             "discriminator_loss": loss.detach(),
             "discriminator_real": real.detach().sigmoid().mean(),
@@ -99,15 +99,15 @@ class Adversarial(Stage):
             "skipped": outcome.skipped,
         }
 
-    def _warm_up(self, lr: Tensor, hr: Tensor, learning_rate: float) -> dict[str, Tensor]:
+    def _warm_up(self, lr: Tensor, hr: Tensor, step: int) -> dict[str, Tensor]:
         """A step of the discriminator alone; the generator keeps weights and statistics."""
         # Not through DDP, which waits for a backward pass after each of its forward passes.
         with torch.no_grad(), self._autocast():
             sr = self.generator(lr).float()
-        judged = self._update_discriminator(hr, sr, learning_rate)
+        judged = self._update_discriminator(hr, sr, step)
         with torch.no_grad():
             with self._autocast():
-                logits = self.discriminator(sr)
+                logits = self.discriminator(self._shifted(sr, step))
             content, adversarial = self._content_of(sr, hr), adversarial_loss(logits)
         self.updates["discriminator"].finish(judged["skipped"])
         self.updates["generator"].finish(torch.ones_like(content))
@@ -122,7 +122,7 @@ class Adversarial(Stage):
             **judged,
         }
 
-    def _update_generator(self, hr: Tensor, sr: Tensor, learning_rate: float) -> dict[str, Tensor]:
+    def _update_generator(self, hr: Tensor, sr: Tensor, step: int) -> dict[str, Tensor]:
         """Equation 3, judged by the discriminator after its own update.
 
         The two losses meet at the images: their gradients there are compared and added, and pass
@@ -134,14 +134,14 @@ class Adversarial(Stage):
         update = self.updates["generator"]
         images = sr.detach().requires_grad_(True)
         with self._autocast():
-            logits = self.discriminator(images)
+            logits = self.discriminator(self._shifted(images, step))
         content, adversarial = self._content_of(images, hr), adversarial_loss(logits)
         of_content = update.gradient(content, images)
         of_adversarial = update.gradient(adversarial, images)
         weight, share = self._balance(of_content, of_adversarial)
         gradient = of_content + weight * of_adversarial
         # Its derivative by `sr` is `gradient`.
-        outcome = update.step(self._weight * (sr * gradient).sum(), learning_rate)
+        outcome = update.step(self._weight * (sr * gradient).sum(), self.learning_rate(step))
         return {
             "loss": (content + weight * adversarial).detach(),
             "content_loss": content.detach(),
@@ -151,6 +151,18 @@ class Adversarial(Stage):
             "gradient_norm": outcome.gradient_norm,
             "skipped": outcome.skipped,
         }
+
+    def _shifted(self, images: Tensor, step: int) -> Tensor:
+        """Images (N, 3, P, P) as the discriminator sees them in this step.
+
+        All ranks roll by the same numbers of pixels, so their number changes nothing.
+        """
+        if not self.config.discriminator_shift:
+            return images
+        # The batch's places draw their degradations; this is the place after the last.
+        chance = Chance(self.config.seed, step, self.config.batch_size)
+        down, right = (chance.whole(0, _STRIDES - 1) for _ in range(2))
+        return images.roll((down, right), dims=(2, 3))
 
     def _content_of(self, sr: Tensor, hr: Tensor) -> Tensor:
         content = self._content(sr, hr)

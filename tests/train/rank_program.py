@@ -55,7 +55,9 @@ def gan_config() -> AdversarialConfig:
 
 def plain_gan_config() -> AdversarialConfig:
     """A GAN stage whose discriminator is in evaluation mode, where batch norm sees no batch."""
-    return adversarial(patch_size=32, learning_rate=SGD_STEP, adversarial_weight=1.0)
+    return adversarial(
+        patch_size=32, learning_rate=SGD_STEP, adversarial_weight=1.0, discriminator_shift=True
+    )
 
 
 def use_sgd(stage: Stage) -> None:
@@ -146,7 +148,9 @@ def stage_run(
         store = die_at(kill_at, store, last=rank == num_ranks - 1)
     inputs = StageInputs(
         run=(directory / "run").read_text(),
-        config=adversarial(BATCH_NORM, batch_size=4 * num_ranks, ema_decay=0.9),
+        config=adversarial(
+            BATCH_NORM, batch_size=4 * num_ranks, ema_decay=0.9, discriminator_shift=True
+        ),
         dataset=DatasetRef.model_validate_json((directory / "dataset.json").read_bytes()),
         init_from=None,
         numerics_version="c",
@@ -190,16 +194,14 @@ def die_at(point: str, store: S3Store, *, last: bool) -> ObjectStore:
         return _FatalStore(store, point)
     update = Adversarial._update_generator
 
-    def die(stage: Adversarial, *images: torch.Tensor, learning_rate: float) -> object:
+    def die(stage: Adversarial, *images: torch.Tensor, step: int) -> object:
         die.calls += 1
         if last and die.calls == 6:  # the discriminator has learned, the generator has not
             os.kill(os.getpid(), signal.SIGKILL)
-        return update(stage, *images, learning_rate)
+        return update(stage, *images, step)
 
     die.calls = 0
-    Adversarial._update_generator = lambda stage, hr, sr, rate: die(
-        stage, hr, sr, learning_rate=rate
-    )
+    Adversarial._update_generator = lambda stage, hr, sr, step: die(stage, hr, sr, step=step)
     return store
 
 

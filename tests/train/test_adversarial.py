@@ -1,6 +1,8 @@
 """One step of the second stage: which network learns from what."""
 
 import copy
+from collections.abc import Iterable
+from itertools import product
 
 import pytest
 import torch
@@ -73,7 +75,7 @@ def test_the_generators_pass_leaves_no_gradient_in_the_discriminator() -> None:
     stage.step(windows(stage), 0)
     own = {name: p.grad.clone() for name, p in stage.discriminator.named_parameters()}
     lr, hr = stage._images(windows(stage), 0)
-    stage._update_generator(hr, stage.generator(lr), 1e-3)
+    stage._update_generator(hr, stage.generator(lr), 0)
     after = {name: p.grad for name, p in stage.discriminator.named_parameters()}
     assert differing(own, after) == []
 
@@ -131,7 +133,7 @@ def test_the_share_of_the_adversarial_gradient_at_the_images_is_told() -> None:
     images = sr.detach().requires_grad_(True)
     (of_content,) = torch.autograd.grad(stage._content(images, hr), images)
     (of_adversarial,) = torch.autograd.grad(adversarial_loss(stage.discriminator(images)), images)
-    told = stage._update_generator(hr, sr, 1e-3)
+    told = stage._update_generator(hr, sr, 0)
     assert float(told["adversarial_weight"]) == 0.5
     expected = 0.5 * float(of_adversarial.norm() / of_content.norm())
     assert float(told["adversarial_share"]) == pytest.approx(expected, rel=1e-4)
@@ -157,8 +159,49 @@ def test_the_grid_is_part_of_the_content() -> None:
     lr, hr = stage._images(windows(stage), 0)
     sr = stage.generator(lr).float()
     expected = stage._content(sr, hr) + 100 * grid_loss(sr, hr, stage.config.generator.scale)
-    told = weighted._update_generator(hr, weighted.generator(lr).float(), 1e-3)
+    told = weighted._update_generator(hr, weighted.generator(lr).float(), 0)
     torch.testing.assert_close(told["content_loss"], expected.detach())
+
+
+def seen_by_the_discriminator(stage: Adversarial, step: int) -> list[torch.Tensor]:
+    """The batches of one step: real, generated, and generated again for the generator's update."""
+    seen: list[torch.Tensor] = []
+    stage.discriminator.register_forward_pre_hook(lambda _, images: seen.append(images[0].detach()))
+    stage.step(windows(stage, step), step)
+    return seen
+
+
+def offset(images: torch.Tensor, seen: torch.Tensor) -> tuple[int, int]:
+    """By how many pixels down and right `seen` is `images` rolled."""
+    for down, right in product(range(16), repeat=2):
+        if torch.equal(images.roll((down, right), (2, 3)), seen):
+            return down, right
+    raise AssertionError("no roll by up to 15 pixels")
+
+
+def test_the_discriminator_sees_real_and_generated_images_moved_alike() -> None:
+    offsets = []
+    for step in range(4):
+        plain = seen_by_the_discriminator(begin(), step)
+        moved = seen_by_the_discriminator(begin(discriminator_shift=True), step)
+        real, fake, again = (offset(*pair) for pair in zip(plain, moved, strict=True))
+        assert real == fake == again
+        offsets.append(real)
+    assert len(set(offsets)) > 1
+
+
+def test_the_move_is_a_function_of_seed_and_step_that_reaches_all_places_of_the_strides() -> None:
+    image = torch.arange(3 * 16**2.0).view(1, 3, 16, 16)
+
+    def offsets(seed: int, steps: Iterable[int]) -> dict[int, tuple[int, int]]:
+        stage = begin(discriminator_shift=True, seed=seed)
+        return {step: offset(image, stage._shifted(image, step)) for step in steps}
+
+    found = offsets(0, range(100))
+    assert found == offsets(0, reversed(range(100)))
+    assert found != offsets(1, range(100))
+    for pixels in zip(*found.values(), strict=True):
+        assert set(pixels) == set(range(16))
 
 
 def test_the_discriminator_learns_alone_at_first() -> None:
