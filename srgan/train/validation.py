@@ -120,7 +120,8 @@ class Validation:
         crops, index = self._chosen[place]
         hr = crops[index]
         if place not in self._lr:
-            self._lr[place] = self._made(hr) if crops.scale is None else crops.lr(index)
+            # A copy of what a shard has, because torch warns of arrays that cannot be written to.
+            self._lr[place] = self._made(hr) if crops.scale is None else crops.lr(index).copy()
         return hr, self._lr[place]
 
     def _undamaged(self, hr: Image) -> Image:
