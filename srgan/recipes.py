@@ -50,20 +50,20 @@ def demo() -> Recipe:
         ),
         adversarial=AdversarialConfig(
             generator=generator,
-            steps=150,
+            steps=120,
             batch_size=8,
             discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
             content=_features("efficientnet_lite0", "block5").model_copy(
                 update={"pixel_weight": 0.25}
             ),
             adversarial_weight=1.0,
-            adversarial_share=0.5,
+            adversarial_share=0.3,
             grid_weight=10.0,
-            learning_rate=LearningRate(peak=2e-4, warmup_steps=10, decay="cosine"),
+            learning_rate=LearningRate(peak=1e-4, warmup_steps=10, decay="cosine"),
             gradient_clip=1.0,
             precision="auto",
-            checkpoint_every=50,
-            validate_every=50,
+            checkpoint_every=40,
+            validate_every=40,
             log_every=5,
         ),
     )

@@ -27,12 +27,13 @@ def plain() -> Contestant:
 
 
 def sharp() -> Contestant:
-    """The same after the demo's GAN stage, at greater length."""
+    """The same after the demo's GAN stage, longer and with more of the adversarial loss."""
     gan = _DEMO.adversarial
     assert gan is not None
     stage = gan.model_copy(
         update={
             "steps": 400,
+            "adversarial_share": 0.5,
             "learning_rate": LearningRate(peak=2e-4, warmup_steps=20, decay="cosine"),
             "ema_decay": 0.99,
             "checkpoint_every": 50,
