@@ -20,9 +20,9 @@ _WHAT_IT_SHOWS = (
     "PSNR. The GAN started from it and learned on your machine, for minutes instead of the paper's "
     "days: its content loss compares features of EfficientNet-Lite0 in place of the paper's VGG, "
     "and a discriminator pulls its images towards photographs. As in the paper that costs PSNR, "
-    "and the images look sharper: open the picture. Two judges taught neither and decide: the "
-    "distance of EfficientNet-Lite1, another network of the teacher's family, and NIQE, which "
-    "compares with the statistics of photographs. Ask people before you trust them: srgan mos."
+    "and the images look sharper: open the picture. EfficientNet-Lite1, another network of the "
+    "teacher's family, which taught neither, decides. NIQE stands beside it: on crops as small as "
+    "these it is noisy. Ask people before you trust a judge: srgan mos."
 )
 
 
