@@ -68,7 +68,7 @@ def test_a_folder_that_is_missing_is_named(theirs: Path, tmp_path: Path) -> None
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"no model 'lanczos': .* expected nearest, bilinear, .* a weights file"
+        ConfigError, match=r"no model 'lanczos': .* expected shipped, .* a weights file"
     ):
         export("lanczos", tmp_path / "model.onnx")
     with pytest.raises(ConfigError, match="bicubic is an interpolation and has no weights"):

@@ -56,6 +56,7 @@ def test_an_arrow_marks_figures_where_lower_is_better() -> None:
 
 def test_every_judge_has_a_name_for_people_and_is_better_when_lower() -> None:
     assert {name: figure_name(name) for name in JUDGES} == {
+        "efficientnet_lite0_distance": "EfficientNet-Lite0 distance",
         "efficientnet_lite1_distance": "EfficientNet-Lite1 distance",
         "squeezenet_distance": "SqueezeNet distance",
         "vgg19_distance": "VGG19 distance",

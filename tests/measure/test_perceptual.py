@@ -90,6 +90,7 @@ def test_the_distances_are_named_by_their_network() -> None:
         if network != "vgg16_st"  # AlexNet's are of the same kind, and load in a tenth of the time
     }
     assert names == {
+        "efficientnet_lite0": ["efficientnet_lite0_distance"],
         "efficientnet_lite1": ["efficientnet_lite1_distance"],
         "squeezenet1_1": ["squeezenet_distance"],
         "vgg19": ["vgg19_distance"],
