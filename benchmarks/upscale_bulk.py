@@ -1,12 +1,12 @@
 """Compare a bulk run from S3 to S3, through Prefect and Ray, with the engine alone.
 
     python benchmarks/upscale_bulk.py [--photos FOLDER] [--model WEIGHTS] [--tiny]
-        [--megapixels 12] [--num-photos 300] [--small 100 1000 10000] [--sections e2e jobs small]
+        [--megapixels 12] [--num-photos 300] [--small 100 1000 10000] [--sections e2e workers small]
 
 Starts the whole local stack in a temporary folder and runs the deployment `upscale/upscale` as a
 user would, on the same pixels. `e2e`: the engine's rate on the photos, in this process with all
 threads, before the stack starts; the fixed cost of a run (a warm run of one tiny image); the rate
-of the bulk run with as many jobs as processors. `jobs`: one job against two. `small`: seconds per
+of the bulk run with as many workers as processors. `workers`: one against two. `small`: seconds per
 image in runs of more and more small images. Photos of mixed sizes are drawn from a seed, or come
 from a folder. ``--tiny`` shows that the script runs; its figures mean nothing. Needs a quiet
 machine.
@@ -43,7 +43,7 @@ from srgan.settings import Settings
 from srgan.stack import Stack
 from srgan.versions.register import Registrar
 
-SECTIONS = ("e2e", "jobs", "small")
+SECTIONS = ("e2e", "workers", "small")
 SMALL_SIDE = 24
 MAX_PIXELS = 10**9
 LIMIT_S = 6 * 3600.0
@@ -61,7 +61,7 @@ def main() -> None:
     generator = _generator(options)
     photos: dict[str, bytes] = {}
     engine_rate = 0.0
-    if {"e2e", "jobs"} & set(options.sections):
+    if {"e2e", "workers"} & set(options.sections):
         photos = _folder(options.photos) if options.photos else _drawn(options)
         # Before the services start, because they take their share of the machine.
         engine_rate = _engine_rate(generator, photos)
@@ -107,7 +107,7 @@ class Bench:
             keys = (f"{prefix}/{name}" for name in photos)
             list(pool.map(self.store.put, keys, photos.values()))
 
-    def run(self, prefix: str, *, max_jobs: int) -> tuple[float, dict[str, Any]]:
+    def run(self, prefix: str, *, max_workers: int) -> tuple[float, dict[str, Any]]:
         """Run the deployment; return seconds from request to end, and the run's summary."""
         from prefect.deployments import run_deployment
 
@@ -120,7 +120,7 @@ class Bench:
                 "source": self.store.uri(prefix),
                 "destination": self.store.uri(destination),
                 "model": self.model,
-                "config": {"max_jobs": max_jobs},
+                "config": {"max_workers": max_workers},
             },
             timeout=LIMIT_S,
             poll_interval=0.2,
@@ -138,10 +138,10 @@ class Bench:
 def _measure(
     options: argparse.Namespace, bench: Bench, photos: dict[str, bytes], engine_rate: float
 ) -> None:
-    num_jobs = os.cpu_count() or 1
+    num_workers = os.cpu_count() or 1
     bench.put("one", {"tiny.png": _png(np.zeros((8, 8, 3), np.uint8))})
-    bench.run("one", max_jobs=1)  # fills file caches
-    warm = [bench.run("one", max_jobs=1)[0] for _ in range(_WARM_RUNS)]
+    bench.run("one", max_workers=1)  # fills file caches
+    warm = [bench.run("one", max_workers=1)[0] for _ in range(_WARM_RUNS)]
     fixed_s = statistics.median(warm)
     print(
         f"fixed cost, warm runs of one tiny image: {fixed_s:.1f} s "
@@ -150,9 +150,9 @@ def _measure(
     )
     if photos:
         bench.put("photos", photos)
-        _end_to_end(options, bench, engine_rate, fixed_s, num_jobs)
+        _end_to_end(options, bench, engine_rate, fixed_s, num_workers)
     if "small" in options.sections:
-        _small(options, bench, fixed_s, num_jobs)
+        _small(options, bench, fixed_s, num_workers)
 
 
 def _end_to_end(
@@ -160,23 +160,23 @@ def _end_to_end(
     bench: Bench,
     engine_rate: float,
     fixed_s: float,
-    num_jobs: int,
+    num_workers: int,
 ) -> None:
     rates: dict[int, float] = {}
-    jobs = [num_jobs] if "jobs" not in options.sections else sorted({1, 2, num_jobs})
-    for each in jobs:
-        seconds, summary = bench.run("photos", max_jobs=each)
+    counts = [num_workers] if "workers" not in options.sections else sorted({1, 2, num_workers})
+    for each in counts:
+        seconds, summary = bench.run("photos", max_workers=each)
         made = summary["counts"]["output_megapixels"]
         rates[each] = made / (seconds - fixed_s)
         stages = ", ".join(f"{k} {v:.1f}" for k, v in summary["counts"]["seconds"].items())
         print(
-            f"bulk run, {each} jobs at once: {seconds:.1f} s, {made / seconds:.3f} output MP/s; "
+            f"bulk run, {each} workers: {seconds:.1f} s, {made / seconds:.3f} output MP/s; "
             f"without the fixed cost {rates[each]:.3f}, {rates[each] / engine_rate:.2f} of the "
             f"engine; seconds by stage: {stages}",
             flush=True,
         )
     if 1 in rates and 2 in rates:
-        print(f"2 jobs at once against 1: {rates[2] / rates[1]:.2f}")
+        print(f"2 workers against 1: {rates[2] / rates[1]:.2f}")
 
 
 def _engine_rate(generator: Generator, photos: dict[str, bytes]) -> float:
@@ -201,7 +201,7 @@ def _engine_rate(generator: Generator, photos: dict[str, bytes]) -> float:
     return made / 1e6 / seconds
 
 
-def _small(options: argparse.Namespace, bench: Bench, fixed_s: float, num_jobs: int) -> None:
+def _small(options: argparse.Namespace, bench: Bench, fixed_s: float, num_workers: int) -> None:
     random = np.random.default_rng(1)
     for count in options.small:
         pictures = {
@@ -211,7 +211,7 @@ def _small(options: argparse.Namespace, bench: Bench, fixed_s: float, num_jobs: 
             for number in range(count)
         }
         bench.put(f"small-{count}", pictures)
-        seconds, _ = bench.run(f"small-{count}", max_jobs=num_jobs)
+        seconds, _ = bench.run(f"small-{count}", max_workers=num_workers)
         print(
             f"{count:,} images of {SMALL_SIDE}×{SMALL_SIDE}: {seconds:.1f} s, without the fixed "
             f"cost {(seconds - fixed_s) / count * 1e3:.1f} ms each",

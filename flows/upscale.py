@@ -1,10 +1,12 @@
 """Bulk upscaling: every image of a source through the champion, each exactly once."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.futures import PrefectFuture, wait
@@ -28,9 +30,17 @@ from srgan.bulk.run import BulkRun, Place
 from srgan.bulk.sources import KeyList, check_kind
 from srgan.bulk.summary import check
 from srgan.config import UpscaleConfig
-from srgan.errors import DataError
+from srgan.errors import ClusterError, DataError, StorageError
+from srgan.jobs.failure import Failure
 from srgan.jobs.upscale import UpscaleSpec
-from srgan.keys import batch_run, records_key
+from srgan.keys import (
+    batch_run,
+    batches_prefix,
+    bulk_job_run,
+    failure_key,
+    progress_key,
+    records_key,
+)
 from srgan.refs import UpscaleReport, config_digest
 from srgan.services.folder import open_place, require_visible
 from srgan.services.s3 import open_store
@@ -38,9 +48,9 @@ from srgan.storage import is_folder, split_uri
 from srgan.version import release_version
 from srgan.versions.services import Services, open_services
 
-_LOOK_EVERY_S = 5.0
-_AHEAD = 3
-"""Tasks for each job at once, so that the next job starts while the flow is busy elsewhere."""
+_LOOK_EVERY_S = 2.0
+_FOLLOWED = 3
+"""Batches followed at once for each worker: those in work and the next ones."""
 
 
 @flow(name="upscale", flow_run_name="upscale {source}", on_cancellation=[stop_jobs])
@@ -161,21 +171,28 @@ def run_batches(run: BulkRun, plan: BulkPlan) -> tuple[dict[int, Tally], dict[in
     """Return the tallies of finished batches and the errors of the others, by number."""
     finished: dict[int, Tally] = {}
     lost: dict[int, str] = {}
-    progress = RunProgressBar(run, plan)
-    max_jobs = run.config.max_jobs
     numbers = iter(range(plan.num_batches))
     following: dict[int, PrefectFuture[Tally]] = {}
-    # Each task only follows its job. Few exist at once, however many batches there are, because a
-    # job that waits costs a process.
-    limit: ThreadPoolTaskRunner[Tally] = ThreadPoolTaskRunner(max_workers=max_jobs)
+    have_ended = threading.Event()
+    # Few tasks exist at once, however many batches there are; each only looks for its records.
+    limit: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(
+        max_workers=1 + _FOLLOWED * run.config.max_workers
+    )
     with limit as runner:
+        workers = runner.submit(run_workers, {"run": run, "num_batches": plan.num_batches})
+        progress = RunProgressBar(run, plan)
         while True:
-            for number in islice(numbers, _AHEAD * max_jobs - len(following)):
+            for number in islice(numbers, _FOLLOWED * run.config.max_workers - len(following)):
                 parameters = {"number": number, "run": run, "num_batches": plan.num_batches}
-                following[number] = runner.submit(upscale_batch, parameters)
+                following[number] = runner.submit(
+                    follow_batch, {**parameters, "have_ended": have_ended}
+                )
             if not following:
-                return finished, lost
-            done = wait(list(following.values()), timeout=_LOOK_EVERY_S).done
+                break
+            waited = [*following.values(), *([] if have_ended.is_set() else [workers])]
+            done = wait(waited, timeout=_LOOK_EVERY_S).done
+            if workers in done:
+                have_ended.set()
             progress.update()
             for number in [number for number, future in following.items() if future in done]:
                 end = following.pop(number).result(raise_on_failure=False)
@@ -183,31 +200,57 @@ def run_batches(run: BulkRun, plan: BulkPlan) -> tuple[dict[int, Tally], dict[in
                     finished[number] = end
                 else:
                     lost[number] = str(end)
+        why = workers.result(raise_on_failure=False)
+    # A later attempt of the workers may have done what an earlier one had lost.
+    for number in list(lost):
+        if (counts := find_tally(run, number)) is not None:
+            finished[number] = counts
+            del lost[number]
+        elif isinstance(why, Exception):
+            lost[number] += f": {why}"
+    return finished, lost
 
 
-@io_task(task_run_name="batch-{number}")
-def upscale_batch(number: int, run: BulkRun, num_batches: int) -> Tally:
-    """Have a Ray job do one batch, and return the tally of its records."""
+@io_task(task_run_name="workers")
+def run_workers(run: BulkRun, num_batches: int) -> None:
+    """Have the workers of one Ray job do every batch that has no records."""
+    services = open_services()
+    recorded = find_recorded(run)
+    batches = tuple(number for number in range(num_batches) if number not in recorded)
+    if not batches:
+        return
+    # An earlier attempt of this flow run may have lost some.
+    for info in list(services.store.list(batches_prefix(run.name))):
+        if failure_key.names(info.key):
+            services.store.delete(info.key)
     spec = UpscaleSpec(
         run=run.name,
-        batch=number,
         source=run.source.address,
         destination=run.destination.address,
         model=run.model,
         config=run.config,
+        batches=batches,
         release_version=release_version(),
     )
-    job_run = batch_run(run.name, number)
+    job_run = bulk_job_run(run.name)
     run_job(
-        services=open_services(),
-        stage=f"upscale-{run.name[-8:]}-{number:06d}",
+        services=services,
+        stage=f"upscale-{run.name[-8:]}",
         run=job_run,
         module="srgan.jobs.upscale",
         spec=spec,
+        progress_key=progress_key(job_run),
+        shows_progress=False,  # `RunProgressBar` knows more
     )
-    store = run.destination.store
-    key = records_key(run.destination.address, run.name, number)
-    counts = tally(from_parquet(store.get(key), store.uri(key)))
+
+
+@io_task(task_run_name="batch-{number}")
+def follow_batch(number: int, run: BulkRun, num_batches: int, have_ended: threading.Event) -> Tally:
+    """Wait until a worker has done a batch, and return the tally of its records.
+
+    `ClusterError` if the batch is lost, or if the workers `have_ended` without it.
+    """
+    counts = wait_for_records(number, run, have_ended)
     get_run_logger().info(
         "Batch %d of %d: %d done, %d skipped, %d failed, %d not photos",
         number + 1,
@@ -218,3 +261,37 @@ def upscale_batch(number: int, run: BulkRun, num_batches: int) -> Tally:
         counts.num_passed_over,
     )
     return counts
+
+
+def wait_for_records(number: int, run: BulkRun, have_ended: threading.Event) -> Tally:
+    """Look for a batch's records, or for its failure, until one is there or the workers ended."""
+    services = open_services()
+    failure = failure_key(batch_run(run.name, number))
+    while True:
+        is_last_look = have_ended.is_set()
+        try:
+            if (counts := find_tally(run, number)) is not None:
+                return counts
+            if (found := services.store.find(failure)) is not None:
+                raise ClusterError(f"batch {number} is lost: {Failure.model_validate_json(found)}")
+        except StorageError:
+            if is_last_look:
+                raise
+        if is_last_look:
+            raise ClusterError(f"the workers ended without batch {number}")
+        have_ended.wait(_LOOK_EVERY_S)
+
+
+def find_recorded(run: BulkRun) -> set[int]:
+    """List the numbers of batches that have records."""
+    prefix = records_key.below(run.destination.address, run.name)
+    keys = (info.key for info in run.destination.store.list(prefix))
+    return {int(names["batch"]) for key in keys if (names := records_key.names(key))}
+
+
+def find_tally(run: BulkRun, number: int) -> Tally | None:
+    """Add up the records of a batch; None if it has none yet."""
+    store = run.destination.store
+    key = records_key(run.destination.address, run.name, number)
+    found = store.find(key)
+    return None if found is None else tally(from_parquet(found, store.uri(key)))

@@ -172,6 +172,11 @@ def evaluations_prefix(stage: str) -> str:
     return RUNS + evaluation_run(stage, "")
 
 
+def bulk_job_run(bulk_run: str) -> str:
+    """Name of the run whose job does the batches of a bulk run."""
+    return f"{BATCH}{bulk_run}"
+
+
 def batch_run(bulk_run: str, batch: int) -> str:
     """Name of the run that makes one batch of a bulk run."""
     return f"{BATCH}{bulk_run}/{batch:06d}"

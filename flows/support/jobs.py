@@ -37,6 +37,7 @@ def run_job(
     module: str,
     spec: BaseModel,
     progress_key: str | None = None,
+    shows_progress: bool = True,
     max_attempts: int = 3,
     supersedes: tuple[str, ...] = (),
 ) -> None:
@@ -45,9 +46,9 @@ def run_job(
     Attaches to a pending or running job that makes the same `run`, whichever flow run started it;
     takes the success of an earlier job of this root flow run; otherwise submits one. If a job
     fails, another one follows. After `max_attempts` jobs that come no further than those before
-    (by the object at `progress_key`) it raises `ClusterError` with the last lines of the log; at
-    once if the job left a hopeless failure. If a job of this flow run was stopped, this attempt of
-    the flow run does not start it again.
+    (by the object at `progress_key`, which is an artifact too if `shows_progress`) it raises
+    `ClusterError` with the last lines of the log; at once if the job left a hopeless failure. If a
+    job of this flow run was stopped, this attempt of the flow run does not start it again.
 
     `supersedes` are prefixes of stages whose runs are named by the code. Jobs that an earlier
     attempt of this flow run started for them with other code are stopped before one is submitted:
@@ -72,7 +73,12 @@ def run_job(
     while failures < max_attempts:
         job_id, attached = work.attach_or_submit()
         status = follow(
-            jobs, job_id, store=store, stage=stage, progress_key=progress_key, attached=attached
+            jobs,
+            job_id,
+            store=store,
+            stage=stage,
+            progress_key=progress_key if shows_progress else None,
+            attached=attached,
         )
         if status == "SUCCEEDED":
             logger.info("%s: job %s succeeded", stage, job_id)

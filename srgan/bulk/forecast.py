@@ -41,7 +41,7 @@ class Throughput(Sums):
 
     @property
     def megapixels_per_s(self) -> float | None:
-        """Output megapixels per second of one job; None where nothing was measured."""
+        """Output megapixels per second of one worker; None where nothing was measured."""
         return self.megapixels / self.upscale_s if self.upscale_s else None
 
 
@@ -59,12 +59,14 @@ class Forecast(Ref):
     output_megapixels: float | None = None
     output_bytes: int | None = None
     seconds: float | None = None
-    """With as many jobs at once as the run may have, without their start-up."""
+    """With as many workers as the run may have, without their start."""
     judged_by: str = "nothing"
     free_bytes: int | None = None
     """Free on the destination's disk; None for S3."""
 
-    def projected(self, measured: Throughput, *, max_jobs: int = 1, unread_bytes: int = 0) -> Self:
+    def projected(
+        self, measured: Throughput, *, max_workers: int = 1, unread_bytes: int = 0
+    ) -> Self:
         """Add what is to come, projected by source bytes from what was `measured`.
 
         `unread_bytes` are those of `todo_bytes` that give no output.
@@ -74,12 +76,12 @@ class Forecast(Ref):
         share = (self.todo_bytes - unread_bytes) / measured.source_bytes
         megapixels = measured.megapixels * share
         rate = measured.megapixels_per_s
-        jobs = min(max_jobs, max(self.num_batches, 1))
+        workers = min(max_workers, max(self.num_batches, 1))
         return self.model_copy(
             update={
                 "output_megapixels": megapixels,
                 "output_bytes": round(measured.output_bytes * share),
-                "seconds": megapixels / rate / jobs if rate else None,
+                "seconds": megapixels / rate / workers if rate else None,
                 "judged_by": measured.measured_on,
             }
         )

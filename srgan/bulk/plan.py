@@ -40,9 +40,9 @@ _LEAST_MEASURED_S = 10.0
 """Less is mostly the first image, for which kernels are compiled."""
 _UNMEASURED_BATCH_BYTES = 8 * 2**20
 """About ten minutes of photos as JPEG (2 bits a pixel) at 0.8 output megapixels per second, ×4."""
-_BATCHES_PER_JOB = 2
+_BATCHES_PER_WORKER = 2
 _MAX_BATCH_KEYS = 5000
-"""Bounds a batch of tiny images: its records, its time, and the cost of a killed job."""
+"""Bounds a batch of tiny images: its records, its time, and the cost of a killed worker."""
 _ITEMS = TypeAdapter(tuple[Item, ...])
 
 Sample = Callable[[Iterator[Item]], Throughput]
@@ -169,7 +169,7 @@ def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample |
         free_bytes=free_bytes(run.destination.address),
     ).projected(
         measured,
-        max_jobs=run.config.max_jobs,
+        max_workers=run.config.max_workers,
         unread_bytes=join.bytes_above(largest_bytes(run.config.max_pixels)),
     )
     forecast.check_space(run.destination.address)
@@ -194,16 +194,16 @@ def _list_outputs(join: Join, run: BulkRun) -> Throughput:
 
 
 def _num_batches(config: UpscaleConfig, todo_bytes: int, measured: Throughput) -> int:
-    """Choose batches of about ten minutes of work at most, and more of them than jobs at once.
+    """Choose batches of about ten minutes of work at most, and more of them than workers.
 
-    More, so that the last ones end at about the same time; but not so small that the start of a
-    job costs more than its work.
+    More, so that the last ones end at about the same time; but not so small that its records cost
+    more than its work.
     """
     most = min(config.batch_bytes, _UNMEASURED_BATCH_BYTES)
     if measured.megapixels_per_s and measured.upscale_s >= _LEAST_MEASURED_S:
         seconds_per_byte = measured.megapixels / measured.megapixels_per_s / measured.source_bytes
         most = min(config.batch_bytes, max(1, int(_BATCH_S / seconds_per_byte)))
-    share = max(-(-todo_bytes // (_BATCHES_PER_JOB * config.max_jobs)), _MIN_BATCH_BYTES)
+    share = max(-(-todo_bytes // (_BATCHES_PER_WORKER * config.max_workers)), _MIN_BATCH_BYTES)
     return max(1, -(-todo_bytes // min(most, share)))
 
 

@@ -25,7 +25,7 @@ class Summary(Ref):
     num_keys: int
     """All photos: the sum of done, skipped and failed ones; not what was passed over."""
     lost_batches: dict[int, str]
-    """Batches whose job did not finish, with the reason; their keys count as failed."""
+    """Batches that no worker finished, with the reason; their keys count as failed."""
     seconds: float
     """Wall time since the run was planned."""
     megapixels_per_s: float

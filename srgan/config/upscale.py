@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from srgan.config.base import Config, Positive
 from srgan.readable import Bytes
@@ -15,9 +15,9 @@ class UpscaleConfig(Config):
     """Options of a bulk run."""
 
     batch_bytes: Bytes = 64 * 2**20
-    """Approximate source bytes in a batch; one batch is one Ray job."""
-    max_jobs: Positive = 2
-    """Ray jobs submitted at once: as many as the cluster has CPUs (or GPUs) for them."""
+    """Approximate source bytes in a batch, which a worker does without a pause."""
+    max_workers: Positive = Field(2, validation_alias=AliasChoices("max_workers", "max_jobs"))
+    """Workers at once: as many as the cluster has CPUs (or GPUs) for; each loads the model once."""
     output_format: Literal["same", "png", "jpeg", "webp", "tiff"] = "same"
     oversize: Literal["refuse", "png", "tiff"] = "refuse"
     """How to write an output with more pixels a side than its format allows."""
@@ -34,7 +34,7 @@ class UpscaleConfig(Config):
     size: Annotated[str, Field(pattern=SIZE_PATTERN)] | None = None
     """Instead of `scale`: ``4096x`` wide, ``x2160`` high, or the largest within ``4096x2160``."""
     memory_bytes: Bytes = 2 * 2**30
-    """Memory of a batch job's process, not counting up to 1 GiB of waiting images."""
+    """Memory of a worker's process, not counting up to 1 GiB of waiting images."""
     tile: Positive | None = None
     """Side of a tile in LR pixels, without its context; None: as large as `memory_bytes` allows."""
     context: int | None = Field(None, ge=0)

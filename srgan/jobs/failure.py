@@ -53,20 +53,24 @@ def leaving_failure(spec_key: str, job_id: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause = unwrapped(error)
-        failure = Failure(
-            job=job_id,
-            error=type(cause).__name__,
-            message=str(cause)[:_LONGEST_MESSAGE],
-            hopeless=_is_hopeless(cause),
-            failed_at=datetime.now(UTC),
-        )
+        failure = failure_of(unwrapped(error), job_id)
         try:
             store = open_store(Settings())
             write_document(store, failure_key(run_of(spec_key)), failure)
         except SrganError as unwritten:
             logger.warning("failure of job %s could not be written: %s", job_id, unwritten)
         raise
+
+
+def failure_of(error: BaseException, job_id: str) -> Failure:
+    """Describe an error that is free of Ray's wrappers."""
+    return Failure(
+        job=job_id,
+        error=type(error).__name__,
+        message=str(error)[:_LONGEST_MESSAGE],
+        hopeless=_is_hopeless(error),
+        failed_at=datetime.now(UTC),
+    )
 
 
 def read_failure(store: ObjectStore, spec_key: str, job_id: str) -> Failure | None:

@@ -1,17 +1,16 @@
-"""One batch of a bulk run as a Ray job: ``python -m srgan.jobs.upscale <spec_key> <job_id>``.
+"""A bulk run as one Ray job: ``python -m srgan.jobs.upscale <spec_key> <job_id>``.
 
-The job's driver reserves nothing; its one actor holds a GPU if the cluster has one, else a CPU.
-So jobs that do not fit wait in Ray's own queue, and each logs what it waits for.
+The job's driver reserves nothing. Its workers are actors that hold a GPU if the cluster has one,
+else CPUs, and do batch after batch with one load of the model.
 
 Torch, Ray and MLflow cost seconds and are imported where they are used: flows import this module
-for `UpscaleSpec`, and drivers only wait.
+for `UpscaleSpec`, and the driver only waits.
 """
 
 import logging
 import socket
 import sys
 import time
-from typing import Any
 
 from srgan.allocator import use_large_pages
 from srgan.bulk.plan import find_plan, read_batch
@@ -21,135 +20,121 @@ from srgan.bulk.run import BulkRun
 from srgan.config import Config, UpscaleConfig
 from srgan.errors import ClusterError
 from srgan.jobs.failure import leaving_failure
-from srgan.jobs.node import cluster_resources, connect, missing, others, start
+from srgan.jobs.node import connect, start
 from srgan.refs import ModelRef
 from srgan.services.folder import open_place, require_visible
 from srgan.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_FIRST_NOTE_S = 5.0
-_REPEAT_S = 30.0
-
 
 class UpscaleSpec(Config):
-    """One batch of a bulk run."""
+    """A bulk run whose plan lies below its destination."""
 
     run: str
-    batch: int
     source: str
     destination: str
     model: ModelRef
     """Version that the run began with, even if the champion has changed since."""
     config: UpscaleConfig
+    batches: tuple[int, ...]
+    """Numbers of the batches that had no records when the job was submitted."""
     release_version: str
 
 
 def main(spec_key: str, job_id: str) -> None:
-    """Place the worker, wait for it, and log the counts of the batch."""
-    import ray
+    """Start the workers, hand out the batches, and log how each ends."""
+    from srgan.jobs.upscale_pool import Pool
 
-    settings, _, spec = start(spec_key, UpscaleSpec)
+    settings, store, spec = start(spec_key, UpscaleSpec)
     connect()
-    total, _ = cluster_resources()
-    needed = {"CPU": 1.0, "GPU": 1.0} if total.get("GPU", 0) >= 1 else {"CPU": 1.0}
-    # Ray gives a worker as many torch threads as it reserves CPUs.
-    actor: Any = ray.remote(num_cpus=1, num_gpus=needed.get("GPU", 0))(UpscaleWorker)
-    worker = actor.remote()
-    _wait_for_place(worker, needed, f"batch {spec.batch}", settings.cluster_wait_s, job_id)
-    logger.info(ray.get(worker.run.remote(spec)))
-
-
-def _wait_for_place(
-    worker: Any, needed: dict[str, float], what: str, limit_s: float, job_id: str
-) -> None:
-    """Return once the actor lives.
-
-    A busy cluster is waited for without a limit, because it is usually busy with another batch of
-    the same run. `ClusterError` after `limit_s` seconds if the cluster is too small.
-    """
-    import ray
-
-    began = time.monotonic()
-    ready = worker.ready.remote()
-    pause_s = _FIRST_NOTE_S
-    while not ray.wait([ready], timeout=pause_s)[0]:
-        total, free = cluster_resources()
-        too_small = missing(needed, total, total)
-        waited_s = time.monotonic() - began
-        if too_small and waited_s >= limit_s:
-            raise ClusterError(
-                f"{what} could not start within {limit_s:.0f} s: {too_small}. Add nodes, or raise "
-                "SRGAN_CLUSTER_WAIT_S."
-            )
-        problem = missing(needed, total, free) or "its process is starting"
-        logger.info("%s waits: %s (%.0f s); %s", what, problem, waited_s, others(job_id))
-        pause_s = _REPEAT_S
-    ray.get(ready)
+    Pool(spec, UpscaleWorker, store, job_id, settings.cluster_wait_s).run()
 
 
 class UpscaleWorker:
-    """An actor, which holds its CPU or GPU for as long as it lives."""
+    """An actor, which holds its CPUs or GPU for as long as it lives."""
+
+    def __init__(self, spec: UpscaleSpec) -> None:
+        self._spec = spec
+        self._bench: Bench | None = None
 
     def ready(self) -> None:
         """Answer once the actor runs."""
 
-    def run(self, spec: UpscaleSpec) -> str:
-        """Do the batch and return its counts in one line."""
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-        use_large_pages()
+    def run(self, batch: int) -> str:
+        """Do a batch and return its counts in one line."""
         began = time.monotonic()
-        settings, machine = Settings(), f"the Ray node {socket.gethostname()}"
-        run = BulkRun(
-            name=spec.run,
-            source=open_place(settings, spec.source),
-            destination=open_place(settings, spec.destination),
-            model=spec.model,
-            config=spec.config,
-        )
-        for place in (run.source, run.destination):
-            require_visible(place, machine=machine)
-        if find_plan(run.destination, run.name) is None:
-            raise ClusterError(
-                f"{machine} does not find the run's plan below {spec.destination}: its folder of "
-                "that name is not the flow's"
-            )
-        counts, seconds = tally(upscale(run, spec.batch, settings)), time.monotonic() - began
+        if self._bench is None:
+            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+            use_large_pages()
+            self._bench = Bench(self._spec, Settings())
+        counts, seconds = tally(self._bench.upscale(batch)), time.monotonic() - began
         return (
-            f"batch {spec.batch}: {counts.num_done} done, {counts.num_skipped} skipped, "
+            f"batch {batch}: {counts.num_done} done, {counts.num_skipped} skipped, "
             f"{counts.num_failed} failed, {counts.num_passed_over} not photos "
-            f"in {seconds:.0f} s, "
+            f"in {seconds:.1f} s, "
             f"{counts.output_megapixels / seconds:.2f} output megapixels per second"
         )
 
 
-def upscale(run: BulkRun, batch: int, settings: Settings) -> list[Record]:
-    """Load the model once and do the batch with it."""
-    from srgan.bulk.batch import NUM_READERS, Batch
-    from srgan.bulk.decoders import Decoders
-    from srgan.bulk.samples import Samples
-    from srgan.bulk.sizing import Sizing
-    from srgan.inference.engine import Engine
-    from srgan.models.interchange import load_generator
-    from srgan.services.mlflow_models import Registry
+class Bench:
+    """What a worker opens and loads once for all its batches."""
 
-    generator = load_generator(Registry(settings).load_generator_bytes(run.model))
-    engine = Engine(
-        generator,
-        tile=run.config.tile,
-        context=run.config.context,
-        memory_bytes=run.config.memory_bytes,
-        precision=run.config.precision,
-        growth=Sizing(generator.scale, scale=run.config.scale, size=run.config.size).growth,
-    )
-    items = read_batch(run, batch)
-    logger.info("batch %d: %d images with %s", batch, len(items), run.model.uri)
-    samples, progress = Samples(engine.scale), BatchProgress(run, batch, items)
-    with Decoders(NUM_READERS) as decoders:
-        work = Batch(run, engine, decoders.decode, progress=progress, sample=samples)
+    def __init__(self, spec: UpscaleSpec, settings: Settings) -> None:
+        """`ClusterError` if this node does not see the folders of the run."""
+        from srgan.bulk.batch import NUM_READERS
+        from srgan.bulk.decoders import Decoders
+        from srgan.bulk.sizing import Sizing
+        from srgan.inference.engine import Engine
+        from srgan.models.interchange import load_generator
+        from srgan.services.mlflow_models import Registry
+
+        self._run = _opened(spec, settings)
+        config = spec.config
+        generator = load_generator(Registry(settings).load_generator_bytes(spec.model))
+        self._engine = Engine(
+            generator,
+            tile=config.tile,
+            context=config.context,
+            memory_bytes=config.memory_bytes,
+            precision=config.precision,
+            growth=Sizing(generator.scale, scale=config.scale, size=config.size).growth,
+        )
+        # Its processes end with the worker, because their pipes close.
+        self._decoders = Decoders(NUM_READERS).__enter__()
+
+    def upscale(self, batch: int) -> list[Record]:
+        """Do a batch and return its rows."""
+        from srgan.bulk.batch import Batch
+        from srgan.bulk.samples import Samples
+
+        run = self._run
+        items = read_batch(run, batch)
+        logger.info("batch %d: %d images with %s", batch, len(items), run.model.uri)
+        samples, progress = Samples(self._engine.scale), BatchProgress(run, batch, items)
+        work = Batch(run, self._engine, self._decoders.decode, progress=progress, sample=samples)
         rows = work.run(batch, items)
-    samples.publish(run, batch)
-    return rows
+        samples.publish(run, batch)
+        return rows
+
+
+def _opened(spec: UpscaleSpec, settings: Settings) -> BulkRun:
+    machine = f"the Ray node {socket.gethostname()}"
+    run = BulkRun(
+        name=spec.run,
+        source=open_place(settings, spec.source),
+        destination=open_place(settings, spec.destination),
+        model=spec.model,
+        config=spec.config,
+    )
+    for place in (run.source, run.destination):
+        require_visible(place, machine=machine)
+    if find_plan(run.destination, run.name) is None:
+        raise ClusterError(
+            f"{machine} does not find the run's plan below {spec.destination}: its folder of "
+            "that name is not the flow's"
+        )
+    return run
 
 
 if __name__ == "__main__":

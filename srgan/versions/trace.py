@@ -249,7 +249,7 @@ def _dataset(settings: Settings, dataset: DatasetRef) -> Node:
 
 
 def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:
-    """Return the bulk runs that used a version, by the spec of their first batch."""
+    """Return the bulk runs that used a version, by their specs."""
     return tuple(
         Node(
             "used by bulk run",
@@ -262,8 +262,9 @@ def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:
 
 
 def _bulk_specs(store: ObjectStore) -> Iterator[dict[str, dict[str, object]]]:
+    # Earlier releases wrote a spec for each batch instead of one for the run.
     for key in sorted(info.key for info in store.list(batches_prefix())):
-        if (names := spec_key.names(key)) and batch_of(names["run"]) == 0:
+        if (names := spec_key.names(key)) and batch_of(names["run"]) in (None, 0):
             yield json.loads(store.get(key))
 
 

@@ -93,7 +93,7 @@ def test_without_earlier_runs_a_few_images_tell_the_size_but_not_the_time(folder
 
 def test_earlier_runs_tell_size_and_time(folder: Path) -> None:
     put_records(folder)
-    forecast = forecast_of(folder, max_jobs=1)
+    forecast = forecast_of(folder, max_workers=1)
     share = forecast.todo_bytes / 100_000
     assert forecast.judged_by == "earlier runs with this model and these settings"
     assert forecast.output_bytes == pytest.approx(share * 500_000, abs=1)
@@ -104,10 +104,10 @@ def test_earlier_runs_tell_size_and_time(folder: Path) -> None:
 
 def test_runs_of_other_models_tell_only_where_there_are_no_better_ones(folder: Path) -> None:
     put_records(folder, model=CHAMPION.model_copy(update={"version": 2}), seconds=1000)
-    forecast = forecast_of(folder, max_jobs=1)
+    forecast = forecast_of(folder, max_workers=1)
     assert forecast.judged_by == "earlier runs with other models or settings"
     put_records(folder)
-    assert forecast_of(folder, max_jobs=1).seconds == pytest.approx(forecast.todo_bytes / 10_000)
+    assert forecast_of(folder, max_workers=1).seconds == pytest.approx(forecast.todo_bytes / 10_000)
 
 
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(

@@ -51,14 +51,14 @@ def test_one_deep_key_does_not_stop_planning(object_store: S3Store) -> None:
 def test_batches_are_cut_by_source_bytes(object_store: S3Store) -> None:
     for name in "abcd":
         object_store.put(f"photos/{name}.png", b"x" * 700_000)
-    made = plan(object_store, batch_bytes=1_400_000, max_jobs=1)
+    made = plan(object_store, batch_bytes=1_400_000, max_workers=1)
     assert [len(items) for items in batches(object_store, made)] == [2, 2]
 
 
 def test_batches_are_even_instead_of_leaving_a_rest(object_store: S3Store) -> None:
     for name in "abcdef":
         object_store.put(f"photos/{name}.png", b"x" * 500_000)
-    made = plan(object_store, batch_bytes=2_500_000, max_jobs=1)
+    made = plan(object_store, batch_bytes=2_500_000, max_workers=1)
     assert [len(items) for items in batches(object_store, made)] == [3, 3]
 
 
@@ -71,8 +71,8 @@ def test_empty_files_share_a_batch(object_store: S3Store) -> None:
 def test_there_are_more_batches_than_jobs_unless_they_would_be_tiny(object_store: S3Store) -> None:
     for name in "abcdefgh":
         object_store.put(f"photos/{name}.png", b"x" * 700_000)
-    assert plan(object_store, max_jobs=2).num_batches == 4
-    assert plan(object_store, "run2", max_jobs=50).num_batches == 6, "of a MB or a photo each"
+    assert plan(object_store, max_workers=2).num_batches == 4
+    assert plan(object_store, "run2", max_workers=50).num_batches == 6, "of a MB or a photo each"
 
 
 def test_two_sources_with_one_output_are_refused_before_anything_is_written(

@@ -59,7 +59,7 @@ def test_another_model_version_quality_or_precision_covers_nothing(object_store:
     assert plan(object_store, "run5", precision="fp32").num_todo == 1
     for change in ({"scale": 3}, {"size": "4096x"}, {"jpeg_subsampling": "4:2:0"}):
         assert plan(object_store, "run6", **change).num_todo == 1, change
-    assert plan(object_store, "run4", tile=64, max_jobs=7).num_todo == 0
+    assert plan(object_store, "run4", tile=64, max_workers=7).num_todo == 0
 
 
 def test_a_failed_key_is_tried_again_by_the_next_run(object_store: S3Store) -> None:

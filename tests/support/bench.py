@@ -1,5 +1,7 @@
 """The bulk flow in one process: its calls, on a real object store and engine, without a cluster."""
 
+import threading
+
 import torch
 from pydantic import BaseModel
 
@@ -7,7 +9,7 @@ from flows.support.upscale_report import (
     publish_summary,
     show_samples,
 )
-from flows.upscale import open_places, plan_run, upscale_batch
+from flows.upscale import follow_batch, open_places, plan_run, run_workers
 from srgan.bulk.plan import BulkPlan
 from srgan.bulk.records import Tally
 from srgan.bulk.run import BulkRun
@@ -63,7 +65,9 @@ class Bench:
         assert isinstance(spec, UpscaleSpec)
         self.job_runs.append(run)
         sent = UpscaleSpec.model_validate_json(spec.model_dump_json())
-        worker.UpscaleWorker().run(sent)
+        alone = worker.UpscaleWorker(sent)
+        for number in sent.batches:
+            alone.run(number)
 
     def show(self, *, key: str, table: list[dict[str, object]], description: str) -> None:
         self.artifacts[key] = table
@@ -83,7 +87,8 @@ class Bench:
         chosen = UpscaleConfig.model_validate(config)
         places = open_places(source or self.uri("photos"), destination or self.uri("up"))
         run, plan = plan_run.fn(*places, "m", chosen, manifest)
-        finished = {number: self.batch(number, run) for number in range(plan.num_batches)}
+        run_workers.fn(run, plan.num_batches)
+        finished = {number: self.follow(number, run) for number in range(plan.num_batches)}
         report, summary = publish_summary.fn(run, plan, finished, {})
         show_samples.fn(run)
         check(summary, chosen.failure_tolerance)
@@ -94,8 +99,24 @@ class Bench:
         places = open_places(self.uri("photos"), destination or self.uri("up"))
         return plan_run.fn(*places, "m", UpscaleConfig.model_validate(config))
 
-    def batch(self, number: int, run: BulkRun) -> Tally:
-        return upscale_batch.fn(number, run, num_batches=9)
+    def batch(self, number: int, run: BulkRun) -> None:
+        """Do one batch as a worker that does only this one."""
+        spec = UpscaleSpec(
+            run=run.name,
+            source=run.source.address,
+            destination=run.destination.address,
+            model=run.model,
+            config=run.config,
+            batches=(number,),
+            release_version="1",
+        )
+        worker.UpscaleWorker(spec).run(number)
+
+    def follow(self, number: int, run: BulkRun) -> Tally:
+        """Return what is known of a batch when the workers have ended."""
+        have_ended = threading.Event()
+        have_ended.set()
+        return follow_batch.fn(number, run, 9, have_ended)
 
 
 def outputs(store: S3Store) -> dict[str, str]:

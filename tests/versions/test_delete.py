@@ -66,7 +66,7 @@ def test_a_version_that_a_batch_of_a_running_bulk_run_uses_stays(
 ) -> None:
     model = versions[2].name
     spec = json.dumps({"model": {"name": model, "version": 3}}).encode()
-    object_store.put("runs/upscale-f00-12345678/000000/spec.json", spec)
+    object_store.put("runs/upscale-f00-12345678/spec.json", spec)
     by_name = Running("upscale", "f00", "n", {"model": model})
     assert numbers(find(mlflow_settings, object_store, model, by_name)) == {2}
     assert numbers(find(mlflow_settings, object_store, model)) == {2, 3}

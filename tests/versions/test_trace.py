@@ -133,14 +133,14 @@ def upscale(store: S3Store, run: BulkRun) -> None:
     torch.manual_seed(0)
     spec = UpscaleSpec(
         run=run.name,
-        batch=0,
         source=run.source.address,
         destination=run.destination.address,
         model=run.model,
         config=run.config,
+        batches=(0,),
         release_version="1",
     )
-    store.put(f"runs/upscale-{run.name}/000000/spec.json", to_json(spec))
+    store.put(f"runs/upscale-{run.name}/spec.json", to_json(spec))
     Batch(run, Engine(GENERATOR, tile=64), decode).run(0, read_batch(run, 0))
 
 

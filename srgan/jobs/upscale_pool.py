@@ -1,0 +1,152 @@
+"""Workers of one bulk run: each does batch after batch, and a batch that one loses, another does.
+
+The pool asks Ray for all its workers at once and begins as soon as the first is there. So a busy
+cluster serves the run with what is free, and a cluster that grows by demand sees the demand.
+"""
+
+import json
+import logging
+import time
+from collections import deque
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from srgan.errors import ClusterError
+from srgan.jobs.failure import failure_of, unwrapped
+from srgan.jobs.node import cluster_resources, missing, others
+from srgan.jobs.upscale import UpscaleSpec
+from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
+from srgan.storage import ObjectStore, write_document
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 3
+"""Attempts of a batch, and starts of workers that fail one after the other."""
+_FIRST_NOTE_S = 5.0
+_REPEAT_S = 30.0
+
+
+class Pool:
+    """The workers of a run and the batches that are left."""
+
+    def __init__(
+        self, spec: UpscaleSpec, worker: type, store: ObjectStore, job_id: str, limit_s: float
+    ) -> None:
+        """`store` takes the failures of batches; `limit_s` bounds the wait for a first worker."""
+        total, _ = cluster_resources()
+        self._needed = worker_resources(total)
+        # Ray gives a worker as many torch threads as it reserves CPUs.
+        self._actor: Any = ray.remote(
+            num_cpus=self._needed["CPU"], num_gpus=self._needed.get("GPU", 0)
+        )(worker)
+        self._spec = spec
+        self._store = store
+        self._job_id = job_id
+        self._limit_s = limit_s
+        self._todo = deque(spec.batches)
+        self._attempts: dict[int, int] = {}
+        self._working: dict[Any, tuple[Any, int | None]] = {}
+        """What is awaited: a worker, and its batch or None while it starts."""
+        self._num_ended = 0
+        self._num_lost_starts = 0
+
+    def run(self) -> None:
+        """Return when every batch has its records, or a failure that says why not.
+
+        `ClusterError` if the cluster is too small for one worker until the time limit, or if
+        workers die while they start.
+        """
+        for _ in range(min(self._spec.config.max_workers, len(self._todo))):
+            self._start_worker()
+        began, pause_s = time.monotonic(), _FIRST_NOTE_S
+        is_there = False
+        while self._working:
+            done, _ = ray.wait(list(self._working), timeout=pause_s)
+            for each in done:
+                self._handle(each)
+            is_there = is_there or bool(done)
+            if not is_there:
+                self._say_waiting(time.monotonic() - began)
+                pause_s = _REPEAT_S
+
+    def _start_worker(self) -> None:
+        worker = self._actor.remote(self._spec)
+        self._working[worker.ready.remote()] = worker, None
+
+    def _handle(self, ended: Any) -> None:
+        worker, batch = self._working.pop(ended)
+        try:
+            line = ray.get(ended)
+        except RayActorError as error:
+            self._lose(batch, error)
+            if self._todo:
+                self._start_worker()
+            return
+        except Exception as error:  # what the batch raised; the worker is well
+            self._lose(batch, error)
+        else:
+            self._num_lost_starts = 0
+            if batch is not None:
+                logger.info(line)
+                self._count()
+        self._give(worker)
+
+    def _give(self, worker: Any) -> None:
+        """Hand out the next batch, or let a worker go that has nothing to do."""
+        if not self._todo:
+            ray.kill(worker)
+            return
+        batch = self._todo.popleft()
+        self._working[worker.run.remote(batch)] = worker, batch
+
+    def _lose(self, batch: int | None, error: Exception) -> None:
+        """Put the batch back to be done next, or write down why it is lost."""
+        cause = unwrapped(error)
+        if batch is None:
+            self._num_lost_starts += 1
+            if self._num_lost_starts == _ATTEMPTS:
+                raise ClusterError(
+                    f"{_ATTEMPTS} workers died while they started: {cause}"
+                ) from error
+            logger.warning("a worker died while it started: %s", cause)
+            return
+        failure = failure_of(cause, self._job_id)
+        attempt = self._attempts[batch] = self._attempts.get(batch, 0) + 1
+        if attempt < _ATTEMPTS and not failure.hopeless:
+            logger.warning(
+                "batch %d, attempt %d, failed and is done again: %s", batch, attempt, failure
+            )
+            self._todo.appendleft(batch)
+            return
+        logger.error("batch %d is lost: %s", batch, failure)
+        write_document(self._store, failure_key(batch_run(self._spec.run, batch)), failure)
+        self._count()
+
+    def _count(self) -> None:
+        """Tell the flow that the run gets on, so that it goes on after a lost driver."""
+        self._num_ended += 1
+        report = {"step": self._num_ended, "steps": len(self._spec.batches)}
+        self._store.put(
+            progress_key(bulk_job_run(self._spec.run)),
+            json.dumps(report).encode(),
+            content_type="application/json",
+        )
+
+    def _say_waiting(self, waited_s: float) -> None:
+        """Log what the run waits for. A busy cluster is waited for as long as it is busy."""
+        total, free = cluster_resources()
+        too_small = missing(self._needed, total, total)
+        if too_small and waited_s >= self._limit_s:
+            raise ClusterError(
+                f"the run could not start within {self._limit_s:.0f} s: {too_small}. Add nodes, or "
+                "raise SRGAN_CLUSTER_WAIT_S."
+            )
+        problem = missing(self._needed, total, free) or "its processes are starting"
+        logger.info("the run waits: %s (%.0f s); %s", problem, waited_s, others(self._job_id))
+
+
+def worker_resources(total: dict[str, float]) -> dict[str, float]:
+    """Resources of one worker, by all resources of the cluster."""
+    return {"CPU": 1.0, "GPU": 1.0} if total.get("GPU", 0) >= 1 else {"CPU": 1.0}

@@ -1,0 +1,128 @@
+"""Workers of a bulk run on a real Ray of two processors: what one loses, another does."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+from srgan.config import UpscaleConfig
+from srgan.errors import ClusterError, ConfigError
+from srgan.jobs import upscale_pool
+from srgan.jobs.failure import Failure
+from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_pool import Pool
+from srgan.refs import ModelRef
+from srgan.services.s3 import S3Store
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its processes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+class Worker:
+    """Notes what it does in a folder; `destination` is that folder."""
+
+    def __init__(self, spec: UpscaleSpec) -> None:
+        self._folder = Path(spec.destination)
+        if spec.run == "stillborn":
+            os._exit(1)
+
+    def ready(self) -> None: ...
+
+    def run(self, batch: int) -> str:
+        number = len(list(self._folder.glob(f"{batch}-*")))
+        (self._folder / f"{batch}-{number}").write_text(str(os.getpid()))
+        plan = json.loads((self._folder / "plan.json").read_text()).get(str(batch), {})
+        time.sleep(0.05)
+        match plan.get(str(number)) or plan.get("always"):
+            case "dies":
+                os._exit(1)
+            case "fails":
+                raise RuntimeError("for once")
+            case "is hopeless":
+                raise ConfigError("for ever")
+        return f"batch {batch} done"
+
+
+def run(
+    store: S3Store, folder: Path, batches: int, plan: dict[int, dict[str, str]], name: str = "b"
+) -> None:
+    (folder / "plan.json").write_text(json.dumps(plan))
+    spec = UpscaleSpec(
+        run=name,
+        source="s3://b/photos",
+        destination=str(folder),
+        model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
+        config=UpscaleConfig(max_workers=2),
+        batches=tuple(range(batches)),
+        release_version="1",
+    )
+    Pool(spec, Worker, store, "root-1", 0.0).run()
+
+
+def attempts(folder: Path) -> dict[int, int]:
+    batches = [int(path.name.partition("-")[0]) for path in folder.glob("*-*")]
+    return {batch: batches.count(batch) for batch in sorted(set(batches))}
+
+
+def failure(store: S3Store, batch: int) -> Failure | None:
+    found = store.find(f"runs/upscale-b/{batch:06d}/failure.json")
+    return None if found is None else Failure.model_validate_json(found)
+
+
+def test_two_workers_do_all_batches_and_start_once(object_store: S3Store, tmp_path: Path) -> None:
+    run(object_store, tmp_path, 12, {})
+    assert attempts(tmp_path) == dict.fromkeys(range(12), 1)
+    assert len({path.read_text() for path in tmp_path.glob("*-*")}) == 2
+    progress = json.loads(object_store.get("runs/upscale-b/progress.json"))
+    assert progress == {"step": 12, "steps": 12}
+
+
+def test_what_one_worker_loses_or_fails_at_is_done_again(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    run(object_store, tmp_path, 5, {1: {"0": "dies", "1": "fails"}, 3: {"0": "fails"}})
+    assert attempts(tmp_path) == {0: 1, 1: 3, 2: 1, 3: 2, 4: 1}
+    assert not any(failure(object_store, batch) for batch in range(5))
+
+
+def test_a_batch_that_is_lost_leaves_its_reason_and_costs_no_other(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    run(object_store, tmp_path, 4, {0: {"always": "dies"}, 2: {"always": "is hopeless"}})
+    assert attempts(tmp_path) == {0: 3, 1: 1, 2: 1, 3: 1}
+    died, hopeless = failure(object_store, 0), failure(object_store, 2)
+    assert died is not None
+    assert hopeless is not None
+    assert (died.job, died.error, died.hopeless) == ("root-1", "ActorDiedError", False)
+    assert (str(hopeless), hopeless.hopeless) == ("ConfigError: for ever", True)
+
+
+def test_workers_that_die_while_they_start_end_the_job(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    with pytest.raises(ClusterError, match="3 workers died while they started"):
+        run(object_store, tmp_path, 2, {}, "stillborn")
+
+
+def test_a_cluster_that_is_too_small_is_named_after_the_time_limit(
+    object_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upscale_pool, "worker_resources", lambda _: {"CPU": 3.0})
+    monkeypatch.setattr(upscale_pool, "_FIRST_NOTE_S", 0.1)
+    with pytest.raises(ClusterError, match=r"it has 2 CPU, 3 are needed.*SRGAN_CLUSTER_WAIT_S"):
+        run(object_store, tmp_path, 2, {})
+
+
+def test_a_worker_holds_a_gpu_where_there_is_one() -> None:
+    assert upscale_pool.worker_resources({"CPU": 8, "GPU": 2}) == {"CPU": 1, "GPU": 1}
+    assert upscale_pool.worker_resources({"CPU": 8}) == {"CPU": 1}
