@@ -31,13 +31,15 @@ from srgan.images.spool import SpooledPhoto
 from srgan.inference.memory import is_out_of_memory
 from srgan.keys import records_key
 
-NUM_READERS = 3
-"""Images that are read and decoded at once."""
-_WRITERS = 2
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
 _MEMORY_BYTES = 2**30
 """Bound on decoded and upscaled pixels that wait for their turn; a larger image waits alone."""
+
+
+def num_readers(num_cpus: int) -> int:
+    """Images that are read and decoded at once: some of them wait for the store."""
+    return num_cpus + 2
 
 
 class Upscaler(Protocol):
@@ -97,14 +99,17 @@ class Batch:
         engine: Upscaler,
         decode: Decode,
         *,
+        num_cpus: int = 1,
         progress: Callable[[Record], None] = lambda _: None,
         sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
     ) -> None:
+        """`num_cpus` decides how many images are read and written at once."""
         self._run = run
         self._source = run.source.store
         self._destination = run.destination.store
         self._engine = engine
         self._decode = decode
+        self._num_cpus = num_cpus
         self._stamp = run.stamp
         self._config = run.config
         self._sizing = Sizing(engine.scale, scale=run.config.scale, size=run.config.size)
@@ -152,8 +157,8 @@ class Batch:
         finished: SimpleQueue[_InFlight] = SimpleQueue()
         budget = MemoryBudget(_MEMORY_BYTES)
         with (
-            ThreadPoolExecutor(NUM_READERS, "read") as readers,
-            ThreadPoolExecutor(_WRITERS, "write") as writers,
+            ThreadPoolExecutor(num_readers(self._num_cpus), "read") as readers,
+            ThreadPoolExecutor(self._num_cpus + 1, "write") as writers,
         ):
             try:
                 for item in items:

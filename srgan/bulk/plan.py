@@ -34,7 +34,7 @@ from srgan.keys import batch_key, own_prefix, plan_key, refused_key, summary_key
 from srgan.refs import ModelRef, Ref, to_json
 from srgan.storage import ObjectInfo
 
-_MIN_BATCH_BYTES = 2**20
+_MIN_BATCH_BYTES = 2**18
 _BATCH_S = 600.0
 _LEAST_MEASURED_S = 10.0
 """Less is mostly the first image, for which kernels are compiled."""

@@ -18,6 +18,11 @@ class UpscaleConfig(Config):
     """Approximate source bytes in a batch, which a worker does without a pause."""
     max_workers: Positive = Field(2, validation_alias=AliasChoices("max_workers", "max_jobs"))
     """Workers at once: as many as the cluster has CPUs (or GPUs) for; each loads the model once."""
+    cpus_per_worker: Positive | None = None
+    """CPUs of a worker, which read, decode, encode and write, and compute where there is no GPU.
+
+    None: a node's CPUs divided by its GPUs, or 1 without GPUs.
+    """
     output_format: Literal["same", "png", "jpeg", "webp", "tiff"] = "same"
     oversize: Literal["refuse", "png", "tiff"] = "refuse"
     """How to write an output with more pixels a side than its format allows."""

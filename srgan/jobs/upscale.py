@@ -54,8 +54,9 @@ def main(spec_key: str, job_id: str) -> None:
 class UpscaleWorker:
     """An actor, which holds its CPUs or GPU for as long as it lives."""
 
-    def __init__(self, spec: UpscaleSpec) -> None:
+    def __init__(self, spec: UpscaleSpec, num_cpus: int = 1) -> None:
         self._spec = spec
+        self._num_cpus = num_cpus
         self._bench: Bench | None = None
 
     def ready(self) -> None:
@@ -66,8 +67,9 @@ class UpscaleWorker:
         began = time.monotonic()
         if self._bench is None:
             logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+            logging.getLogger("pyvips").setLevel(logging.WARNING)  # it tells of its threads
             use_large_pages()
-            self._bench = Bench(self._spec, Settings())
+            self._bench = Bench(self._spec, Settings(), self._num_cpus)
         counts, seconds = tally(self._bench.upscale(batch)), time.monotonic() - began
         return (
             f"batch {batch}: {counts.num_done} done, {counts.num_skipped} skipped, "
@@ -80,9 +82,9 @@ class UpscaleWorker:
 class Bench:
     """What a worker opens and loads once for all its batches."""
 
-    def __init__(self, spec: UpscaleSpec, settings: Settings) -> None:
+    def __init__(self, spec: UpscaleSpec, settings: Settings, num_cpus: int) -> None:
         """`ClusterError` if this node does not see the folders of the run."""
-        from srgan.bulk.batch import NUM_READERS
+        from srgan.bulk.batch import num_readers
         from srgan.bulk.decoders import Decoders
         from srgan.bulk.sizing import Sizing
         from srgan.inference.engine import Engine
@@ -90,6 +92,7 @@ class Bench:
         from srgan.services.mlflow_models import Registry
 
         self._run = _opened(spec, settings)
+        self._num_cpus = num_cpus
         config = spec.config
         generator = load_generator(Registry(settings).load_generator_bytes(spec.model))
         self._engine = Engine(
@@ -101,7 +104,7 @@ class Bench:
             growth=Sizing(generator.scale, scale=config.scale, size=config.size).growth,
         )
         # Its processes end with the worker, because their pipes close.
-        self._decoders = Decoders(NUM_READERS).__enter__()
+        self._decoders = Decoders(num_readers(num_cpus)).__enter__()
 
     def upscale(self, batch: int) -> list[Record]:
         """Do a batch and return its rows."""
@@ -112,7 +115,14 @@ class Bench:
         items = read_batch(run, batch)
         logger.info("batch %d: %d images with %s", batch, len(items), run.model.uri)
         samples, progress = Samples(self._engine.scale), BatchProgress(run, batch, items)
-        work = Batch(run, self._engine, self._decoders.decode, progress=progress, sample=samples)
+        work = Batch(
+            run,
+            self._engine,
+            self._decoders.decode,
+            num_cpus=self._num_cpus,
+            progress=progress,
+            sample=samples,
+        )
         rows = work.run(batch, items)
         samples.publish(run, batch)
         return rows

@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import ray
@@ -35,8 +36,8 @@ class Pool:
         self, spec: UpscaleSpec, worker: type, store: ObjectStore, job_id: str, limit_s: float
     ) -> None:
         """`store` takes the failures of batches; `limit_s` bounds the wait for a first worker."""
-        total, _ = cluster_resources()
-        self._needed = worker_resources(total)
+        nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
+        self._needed = worker_resources(spec.config.cpus_per_worker, nodes)
         # Ray gives a worker as many torch threads as it reserves CPUs.
         self._actor: Any = ray.remote(
             num_cpus=self._needed["CPU"], num_gpus=self._needed.get("GPU", 0)
@@ -72,7 +73,7 @@ class Pool:
                 pause_s = _REPEAT_S
 
     def _start_worker(self) -> None:
-        worker = self._actor.remote(self._spec)
+        worker = self._actor.remote(self._spec, int(self._needed["CPU"]))
         self._working[worker.ready.remote()] = worker, None
 
     def _handle(self, ended: Any) -> None:
@@ -147,6 +148,13 @@ class Pool:
         logger.info("the run waits: %s (%.0f s); %s", problem, waited_s, others(self._job_id))
 
 
-def worker_resources(total: dict[str, float]) -> dict[str, float]:
-    """Resources of one worker, by all resources of the cluster."""
-    return {"CPU": 1.0, "GPU": 1.0} if total.get("GPU", 0) >= 1 else {"CPU": 1.0}
+def worker_resources(num_cpus: int | None, nodes: Iterable[dict[str, Any]]) -> dict[str, float]:
+    """Resources of one worker, by Ray's list of nodes.
+
+    Without `num_cpus`, the CPUs of a node with GPUs are shared by its GPUs, so that decoding and
+    encoding keep up; a worker without a GPU has one CPU.
+    """
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    shares = [each.get("CPU", 1) // each["GPU"] for each in alive if each.get("GPU", 0) >= 1]
+    chosen = float(num_cpus or max(1, min(shares, default=1)))
+    return {"CPU": chosen, "GPU": 1.0} if shares else {"CPU": chosen}

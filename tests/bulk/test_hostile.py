@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from srgan.bulk.batch import NUM_READERS, Batch
+from srgan.bulk.batch import Batch, num_readers
 from srgan.bulk.decoders import Decoders
 from srgan.bulk.plan import make_plan, read_batch
 from srgan.bulk.records import Record, from_parquet
@@ -86,7 +86,7 @@ def test_every_hostile_file_is_upscaled_or_recorded_within_the_memory(
         object_store.put(f"photos/{name}", data)
     _forget_peak()
     before = _memory_bytes("VmRSS")
-    with Decoders(NUM_READERS) as decoders:
+    with Decoders(num_readers(1)) as decoders:
         rows = run(object_store, object_store, engine, decoders)
         children = [_memory_bytes("VmHWM", pid) for pid in decoders.pids()]
     grown = _memory_bytes("VmHWM") - before

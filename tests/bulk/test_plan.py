@@ -68,11 +68,16 @@ def test_empty_files_share_a_batch(object_store: S3Store) -> None:
     assert [len(items) for items in batches(object_store, plan(object_store))] == [3]
 
 
-def test_there_are_more_batches_than_jobs_unless_they_would_be_tiny(object_store: S3Store) -> None:
+def test_there_are_more_batches_than_workers_unless_they_would_be_tiny(
+    object_store: S3Store,
+) -> None:
     for name in "abcdefgh":
         object_store.put(f"photos/{name}.png", b"x" * 700_000)
     assert plan(object_store, max_workers=2).num_batches == 4
-    assert plan(object_store, "run2", max_workers=50).num_batches == 6, "of a MB or a photo each"
+    assert plan(object_store, "run2", max_workers=50).num_batches == 8, "of a photo each"
+    for name in "abcdefgh":
+        object_store.put(f"photos/{name}.png", b"x" * 100_000)
+    assert plan(object_store, "run3", max_workers=50).num_batches == 4, "of 256 KiB"
 
 
 def test_two_sources_with_one_output_are_refused_before_anything_is_written(

@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from flows import upscale as module
-from flows.upscale import open_places, plan_run, upscale
+from flows.upscale import open_places, plan_run, run_workers, upscale
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, DataError
+from srgan.jobs.failure import failure_of
+from srgan.keys import batch_run, failure_key
 from srgan.promotion.decide import promote_by_hand
 from srgan.promotion.log import PromotionLog
 from srgan.services.mlflow_models import CHAMPION
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
+from srgan.storage import write_document
 from srgan.versions import services
 from srgan.versions.register import Registrar
 from tests.support.bench import Bench, outputs
@@ -166,6 +169,32 @@ def test_a_folder_that_the_ray_node_does_not_see_is_named(
 def test_a_source_folder_that_is_not_there_is_named(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"flow runs on does not see the folder .*/nowhere"):
         open_places(f"{tmp_path}/nowhere", bench.uri("up"))
+
+
+def test_a_batch_without_records_says_why_it_is_lost(bench: Bench, photos: list[str]) -> None:
+    run, _ = bench.plan()
+    with pytest.raises(ClusterError, match="workers ended without batch 0"):
+        bench.follow(0, run)
+    failure = failure_of(MemoryError("too little"), "root-1")
+    write_document(bench.store, failure_key(batch_run(run.name, 0)), failure)
+    with pytest.raises(ClusterError, match="batch 0 is lost: MemoryError: too little"):
+        bench.follow(0, run)
+
+
+def test_what_an_earlier_attempt_of_the_flow_run_had_lost_is_done_by_the_next(
+    bench: Bench, photos: list[str]
+) -> None:
+    run, plan = bench.plan(batch_bytes=1)
+    bench.batch(0, run)
+    lost = failure_key(batch_run(run.name, 1))
+    write_document(bench.store, lost, failure_of(MemoryError(), "root-1"))
+    run_workers.fn(run, plan.num_batches)
+    assert [bench.follow(number, run).num_done for number in range(3)] == [1, 1, 1]
+    assert bench.store.find(lost) is None
+    assert bench.models.loaded == [1, 1], "once for the first batch, once for the other two"
+    assert len(bench.job_runs) == 1
+    run_workers.fn(run, plan.num_batches)
+    assert len(bench.job_runs) == 1, "nothing is left to do"
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -31,7 +31,8 @@ def cluster() -> Iterator[None]:
 class Worker:
     """Notes what it does in a folder; `destination` is that folder."""
 
-    def __init__(self, spec: UpscaleSpec) -> None:
+    def __init__(self, spec: UpscaleSpec, num_cpus: int) -> None:
+        assert num_cpus == 1
         self._folder = Path(spec.destination)
         if spec.run == "stillborn":
             os._exit(1)
@@ -54,7 +55,12 @@ class Worker:
 
 
 def run(
-    store: S3Store, folder: Path, batches: int, plan: dict[int, dict[str, str]], name: str = "b"
+    store: S3Store,
+    folder: Path,
+    batches: int,
+    plan: dict[int, dict[str, str]],
+    name: str = "b",
+    cpus_per_worker: int | None = None,
 ) -> None:
     (folder / "plan.json").write_text(json.dumps(plan))
     spec = UpscaleSpec(
@@ -62,7 +68,7 @@ def run(
         source="s3://b/photos",
         destination=str(folder),
         model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
-        config=UpscaleConfig(max_workers=2),
+        config=UpscaleConfig(max_workers=2, cpus_per_worker=cpus_per_worker),
         batches=tuple(range(batches)),
         release_version="1",
     )
@@ -117,12 +123,18 @@ def test_workers_that_die_while_they_start_end_the_job(
 def test_a_cluster_that_is_too_small_is_named_after_the_time_limit(
     object_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upscale_pool, "worker_resources", lambda _: {"CPU": 3.0})
     monkeypatch.setattr(upscale_pool, "_FIRST_NOTE_S", 0.1)
     with pytest.raises(ClusterError, match=r"it has 2 CPU, 3 are needed.*SRGAN_CLUSTER_WAIT_S"):
-        run(object_store, tmp_path, 2, {})
+        run(object_store, tmp_path, 2, {}, cpus_per_worker=3)
 
 
-def test_a_worker_holds_a_gpu_where_there_is_one() -> None:
-    assert upscale_pool.worker_resources({"CPU": 8, "GPU": 2}) == {"CPU": 1, "GPU": 1}
-    assert upscale_pool.worker_resources({"CPU": 8}) == {"CPU": 1}
+def test_a_worker_has_a_gpu_and_its_share_of_the_node_where_there_is_one() -> None:
+    plain = {"Alive": True, "Resources": {"CPU": 64.0}}
+    large = {"Alive": True, "Resources": {"CPU": 32.0, "GPU": 4.0}}
+    small = {"Alive": True, "Resources": {"CPU": 12.0, "GPU": 2.0}}
+    gone = {"Alive": False, "Resources": {"CPU": 2.0, "GPU": 2.0}}
+    assert upscale_pool.worker_resources(None, [plain, gone]) == {"CPU": 1}
+    assert upscale_pool.worker_resources(3, [plain]) == {"CPU": 3}
+    assert upscale_pool.worker_resources(None, [plain, large]) == {"CPU": 8, "GPU": 1}
+    assert upscale_pool.worker_resources(None, [large, small]) == {"CPU": 6, "GPU": 1}
+    assert upscale_pool.worker_resources(2, [large]) == {"CPU": 2, "GPU": 1}
