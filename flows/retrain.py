@@ -13,6 +13,7 @@ from flows.promote import promote
 from flows.support.beginning import begin, find_beginning, find_reason, find_start
 from flows.support.inputs import (
     check_judges,
+    check_named_judges,
     check_scales,
     check_teachers,
     find_pairs,
@@ -76,6 +77,7 @@ def retrain(
 def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -> ModelRef:
     """Go from the beginning to the decision about a new version; nothing is done twice."""
     data, before = begun.dataset, begun.champion
+    check_named_judges(plan)
     if before is not None:
         check_judges(before, plan)
         check_scales(data.scale, [before])

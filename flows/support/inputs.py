@@ -9,11 +9,13 @@ from prefect import get_run_logger
 
 from flows.support.tasks import io_task
 from srgan.config import Recipe
+from srgan.config.networks import JUDGES
 from srgan.data.manifest import read_latest, read_manifest
 from srgan.errors import ConfigError, DataError
+from srgan.keys import WEIGHTS
 from srgan.measure.overlap import refuse_overlap
 from srgan.measure.sets import newest_set
-from srgan.models.weights import find_judges, find_weights
+from srgan.models.weights import find_judges, find_mirrored, find_weights
 from srgan.promotion.teachers import (
     fair_judges,
     refuse_without_judge,
@@ -149,6 +151,24 @@ def check_teachers(recipe: Recipe) -> None:
     """
     for content in teachers_of(recipe):
         find_weights(open_services().store, content.network, content.weights)
+
+
+@io_task
+def check_named_judges(recipe: Recipe) -> None:
+    """Refuse `gate.judges` that could not be measured: `ConfigError` names the command that helps.
+
+    The gate would say so only after the training.
+    """
+    store = open_services().store
+    for name in recipe.gate.judges:
+        if name not in JUDGES:
+            raise ConfigError(f"gate.judges: no judge {name!r}; there are {', '.join(JUDGES)}")
+        network = JUDGES[name].network
+        if network and find_mirrored(store, network) is None:
+            raise ConfigError(
+                f"gate.judges: {name} needs weights that are not in {store.uri(WEIGHTS)}; run "
+                f"`srgan weights mirror {network}`"
+            )
 
 
 @io_task

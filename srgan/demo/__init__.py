@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from srgan.config import Recipe
 from srgan.config.networks import FeatureNetwork
 from srgan.demo.display import open_display
 from srgan.demo.photos import photos_in, shipped_photos, small_versions, sync
@@ -13,6 +14,7 @@ from srgan.demo.summary import print_summary, read_outcome
 from srgan.demo.watch import StoppedByUserError, watching
 from srgan.errors import StackError
 from srgan.promotion.log import PromotionLog
+from srgan.recipes import demo
 from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store, open_store
 from srgan.stack import Stack
@@ -24,6 +26,8 @@ _INTERRUPTED = 130
 _START = "shipped"
 _TEACHER: FeatureNetwork = "efficientnet_lite0"
 _JUDGE: FeatureNetwork = "efficientnet_lite1"
+_NUM_HELD_OUT = 12
+"""Photos that the gate needs at most; of many, a smaller share than the recipe's is enough."""
 
 
 def run_demo(stack: Stack, folder: Path | None) -> int:
@@ -36,13 +40,13 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
     name = dataset_name(folder)
     store = open_store(stack.settings())
     try:
-        _upload(console, store, name, folder)
+        num_photos = _upload(console, store, name, folder)
         _mirror(console, stack)
         _register_start(console, stack, model_name(name))
         with console.status("registering the flows with Prefect"):
             stack.deploy()
         registry, pictures = Registry(stack.settings()), stack.home / "demo"
-        _run(console, stack, store, "retrain/retrain", _retraining(store, name))
+        _run(console, stack, store, "retrain/retrain", _retraining(store, name, num_photos))
         if PromotionLog(store, model_name(name)).champion() is not None:
             _run(console, stack, store, "upscale/upscale", _upscaling(store, name))
         outcome = read_outcome(registry, store, name, model_name(name), pictures)
@@ -69,7 +73,7 @@ def model_name(name: str) -> str:
     return f"srgan-{name}"
 
 
-def _upload(console: Console, store: S3Store, name: str, folder: Path | None) -> None:
+def _upload(console: Console, store: S3Store, name: str, folder: Path | None) -> int:
     photos, num_there = photos_in(folder) if folder else (shipped_photos(), 0)
     if num_there > len(photos):
         console.print(f"{folder} holds {num_there} photos; the demo takes the first {len(photos)}")
@@ -81,6 +85,7 @@ def _upload(console: Console, store: S3Store, name: str, folder: Path | None) ->
         + (f", {raw.num_removed} removed" if raw.num_removed else ""),
         highlight=False,
     )
+    return len(photos)
 
 
 def _mirror(console: Console, stack: Stack) -> None:
@@ -101,15 +106,22 @@ def _register_start(console: Console, stack: Stack, model: str) -> None:
     console.print(f"start of the GAN: {_START}, registered as {version.uri}", highlight=False)
 
 
-def _retraining(store: S3Store, name: str) -> dict[str, object]:
+def _retraining(store: S3Store, name: str, num_photos: int) -> dict[str, object]:
     return {
         "source": store.uri(f"raw/{name}"),
         "dataset": name,
         "model": model_name(name),
-        "recipe": "demo",
+        "recipe": holding_out(demo(), num_photos).model_dump(mode="json"),
         # The GAN stage alone, from the generator that `_register_start` made champion.
         "policy": {"start": "champion"},
     }
+
+
+def holding_out(recipe: Recipe, num_photos: int) -> Recipe:
+    """Return the recipe with a smaller share of held-out photos where there are many."""
+    share = min(recipe.data.eval_share, round(_NUM_HELD_OUT / num_photos, 3))
+    data = recipe.data.model_copy(update={"eval_share": share})
+    return recipe.model_copy(update={"data": data})
 
 
 def _upscaling(store: S3Store, name: str) -> dict[str, object]:

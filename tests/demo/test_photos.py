@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from srgan.data.crops import side
-from srgan.demo import dataset_name
+from srgan.demo import dataset_name, holding_out
 from srgan.demo.photos import Synced, photos_in, shipped_photos, small_versions, sync
 from srgan.errors import ConfigError
 from srgan.images import decode, pixel_digest
@@ -32,6 +32,11 @@ def test_the_demo_holds_out_as_many_photographs_as_the_gate_needs() -> None:
     held_out = [photo for photo in photos if side(pixel_digest(photo), share) == "eval"]
     assert len(held_out) >= MIN_PHOTOS
     assert len(photos) - len(held_out) >= 8, "the rest is trained on"
+
+
+def test_of_many_photographs_a_smaller_share_is_held_out() -> None:
+    assert holding_out(demo(), 17) == demo()
+    assert holding_out(demo(), 200).data.eval_share == pytest.approx(0.06)
 
 
 def test_a_folder_gives_its_images_by_relative_path_and_passes_hidden_ones_by(

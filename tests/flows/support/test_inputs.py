@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from flows.support import inputs
-from srgan.config import DataConfig, Recipe
+from srgan.config import DataConfig, GateConfig, Recipe
 from srgan.data.pairs import Prefix, prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import ConfigError, DataError
+from srgan.models.weights import publish_weights
 from srgan.recipes import tiny
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
@@ -68,3 +69,16 @@ def test_pairs_that_do_not_fit_the_recipe_are_refused_before_anything_trains(
     larger = paired().model_copy(update={"data": DataConfig(scale=2, crop_size=64)})
     with pytest.raises(ConfigError, match=r"has scale 4, data.scale is 2"):
         inputs.find_pairs.fn(larger)
+
+
+def test_judges_that_could_not_be_measured_are_refused_before_the_training(store: S3Store) -> None:
+    def judged_by(*names: str) -> Recipe:
+        return tiny().model_copy(update={"gate": GateConfig(judges=names)})
+
+    inputs.check_named_judges.fn(judged_by("niqe"))
+    with pytest.raises(ConfigError, match=r"no judge 'vgg_distance'; there are efficientnet"):
+        inputs.check_named_judges.fn(judged_by("vgg_distance"))
+    with pytest.raises(ConfigError, match=r"vgg19_distance needs .* `srgan weights mirror vgg19`"):
+        inputs.check_named_judges.fn(judged_by("niqe", "vgg19_distance"))
+    publish_weights(store, "vgg19", b"weights", "here")
+    inputs.check_named_judges.fn(judged_by("vgg19_distance"))
