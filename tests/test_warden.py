@@ -1,10 +1,11 @@
 """A run of the tests that is ended from outside takes its services with it."""
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.checkout import ROOT
 from tests.support.waiting import wait_until
+from tests.support.warden import marked
 
 HELD = """
 import subprocess, sys, time
@@ -61,13 +63,25 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def end_and_expect_nothing_left(run: subprocess.Popen[bytes], number: int) -> set[str]:
-    """Names of the processes that there were."""
-    descendants = psutil.Process(run.pid).children(recursive=True)
-    names = {process.name() for process in descendants}
+    """Names of the processes that there were, those with parents of their own among them."""
+    started = processes_of(run)
+    names = {process.name() for process in started}
     run.send_signal(number)
     run.wait(60)
-    wait_until(lambda: not any(map(is_alive, descendants)), "all descendants have ended", 60)
+    wait_until(lambda: not any(map(is_alive, started)), "all that was started has ended", 60)
     return names
+
+
+def processes_of(run: subprocess.Popen[bytes]) -> set[psutil.Process]:
+    """Its descendants, and what has its mark: the supervisor of the stack is nobody's child."""
+    descendants = psutil.Process(run.pid).children(recursive=True)
+    found = set(descendants)
+    for process in descendants:
+        with suppress(psutil.Error):
+            for mark in process.environ().keys() - os.environ.keys():
+                if mark.startswith("PYTEST_RUN_"):
+                    found |= marked(mark)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,10 @@ class Heartbeat(Ref):
 class Watch:
     """Watches this rank from a separate thread; a context, entered by the training thread.
 
-    Every rank writes a heartbeat four times within `limit_s`. Once this rank has made no step for
-    `limit_s`, and the others have had time to answer, the lowest rank that is alive logs one
-    report about all. It ends nothing: a collective that waits in vain has its own time limit,
-    after which Ray Train restarts the workers.
+    Every rank writes a heartbeat at once, and then four times within `limit_s`. Once this rank has
+    made no step for `limit_s`, and the others have had time to answer, the lowest rank that is
+    alive logs one report about all. It ends nothing: a collective that waits in vain has its own
+    time limit, after which Ray Train restarts the workers.
     """
 
     def __init__(self, store: ObjectStore, run: str, *, limit_s: float) -> None:
@@ -75,7 +75,9 @@ class Watch:
     def _watch(self) -> None:
         before: dict[int, str] = {}
         beats_stalled = 0
-        while not self._ended.wait(self._limit_s / _BEATS_PER_LIMIT):
+        pause_s = 0.0  # the first at once, because a process may freeze before its first step
+        while not self._ended.wait(pause_s):
+            pause_s = self._limit_s / _BEATS_PER_LIMIT
             stalls = time.monotonic() - self._moved > self._limit_s
             if beats_stalled > _BEATS_TO_SILENCE and not stalls:
                 logger.info("%s: rank %d goes on at step %d", self._run, self._rank, self._step)
