@@ -10,7 +10,6 @@ time. `--only WORD` measures the variants that have the word in their names.
 
 import argparse
 import json
-import math
 import statistics
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.quality.measuring import T_95, method
+from benchmarks.quality.measuring import method
 from benchmarks.quality.photos import SCALE, Pair, open_set, open_training_crops, training_photos
 from srgan.config import (
     AdversarialConfig,
@@ -34,6 +33,7 @@ from srgan.config.networks import FEATURE_SCALE, PUBLISHED_WEIGHTS
 from srgan.data.dataset import Crops, Patches
 from srgan.disk import write_atomically
 from srgan.measure.guards import checkerboard
+from srgan.measure.intervals import CONFIDENCE, half_width
 from srgan.measure.metrics import psnr
 from srgan.measure.niqe import Naturalness
 from srgan.measure.perceptual import PerceptualDistance
@@ -149,8 +149,7 @@ def row(name: str, seeds: list[dict[str, float]]) -> str:
         values = [each[column] for each in seeds]
         cell = f"{statistics.mean(values):.3f}"
         if len(values) > 1:
-            half = T_95[len(values)] / math.sqrt(len(values)) * statistics.stdev(values)
-            cell += f" ± {half:.3f}"
+            cell += f" ± {half_width(np.array(values), CONFIDENCE):.3f}"
         cells.append(cell)
     return f"| {name} | {len(seeds)} | " + " | ".join(cells) + " |"
 
