@@ -29,7 +29,7 @@ from srgan.config import (
     LearningRate,
     PretrainConfig,
 )
-from srgan.config.networks import PUBLISHED_WEIGHTS
+from srgan.config.networks import PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.data.dataset import Patches
 from srgan.models.feature_scale import drawn_pairs, measure_scales
 from srgan.models.features import load_extractor
@@ -40,7 +40,8 @@ from srgan.train.step import Stage
 from srgan.versions.mirror_weights import fetch_named
 
 PAPERS_STEPS = 10**6
-NETWORK, LAYER = "vgg16_st", "vgg53"
+NETWORK: FeatureNetwork = "vgg16_st"
+LAYER = "vgg53"
 WARM_S, TIMED_S = 5.0, 10.0
 SETTINGS: dict[str, dict[str, object]] = {
     "fp32, batch 16": {"precision": "fp32"},

@@ -17,6 +17,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -190,7 +191,7 @@ def _measure(sides: dict[str, Upscale], image: Pixels, rounds: int) -> dict[str,
     """Measure output megapixels per second of each side and "limit", after a warm-up round."""
     left, right = torch.rand(2, MATRIX_SIDE, MATRIX_SIDE).to(_LIMIT)
     work: dict[str, tuple[Callable[[], object], float]] = {
-        name: ((lambda run=run: run(image)), 16e-6 * image.shape[0] * image.shape[1])
+        name: (partial(run, image), 16e-6 * image.shape[0] * image.shape[1])
         for name, run in sides.items()
     }
     megapixels = 16e-6 * 2 * MATRIX_SIDE**3 / (MFLOP_PER_PIXEL * 1e6)

@@ -21,8 +21,8 @@ NUM_SHOWN = 6
 
 
 def resized(image: Image.Image, factor: float) -> Image.Image:
-    size = (max(1, int(side * factor)) for side in image.size)
-    return image.resize(tuple(size), Image.Resampling.LANCZOS)
+    width, height = (max(1, int(side * factor)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -65,8 +65,8 @@ def main() -> None:
         )
     print("copies, the farthest and how many are not near:")
     for name, copy in COPIES.items():
-        bits = [apart(looks[path], look_of(pixels(copy(images[path])))) for path in files]
-        print(f"  {name:<18} {max(bits):>2} bits, {sum(each > NEAR for each in bits)}")
+        found = [apart(looks[path], look_of(pixels(copy(images[path])))) for path in files]
+        print(f"  {name:<18} {max(found):>2} bits, {sum(each > NEAR for each in found)}")
 
 
 def pixels(image: Image.Image) -> NDArray[np.uint8]:

@@ -36,7 +36,7 @@ def blurred(hr: Pixels) -> Pixels:
     return levels(values)
 
 
-def levels(values: NDArray[np.float64]) -> Pixels:
+def levels(values: NDArray[np.float64] | NDArray[np.uint8]) -> Pixels:
     return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
 
 
@@ -63,7 +63,8 @@ def changed(hr: Pixels) -> dict[str, Pixels]:
 def judges(networks: list[str]) -> list[Distance]:
     opened: list[Distance] = [Naturalness()]
     for each in networks:
-        network, _, file = each.partition("=")
+        name, _, file = each.partition("=")
+        network = next(known for known in FEATURE_LAYERS if known == name)
         data = fetch(Settings(), file or PUBLISHED_WEIGHTS[network].source)
         opened += open_distances(network, data, device=torch.device("cpu"))
     return opened

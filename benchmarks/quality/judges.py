@@ -50,7 +50,7 @@ class Panel:
     @property
     def digest(self) -> str:
         """Digest of what decides the figures: judges, and their weights."""
-        return digest([self.names, dict(self.digests)])
+        return digest([self.names, {str(name): each for name, each in self.digests.items()}])
 
     def only(self, names: Sequence[str]) -> "Panel":
         """The judges with these names."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from srgan.config import DataConfig
 from srgan.data.crops import training_crops
@@ -94,7 +95,7 @@ def open_training_crops(photos: Sequence[Path], out: Path, config: DataConfig) -
     name = "-".join(map(str, cut))
     shard, owners = out / f"crops-{name}.npy", out / f"crops-{name}-photos.npy"
     if not owners.exists():
-        crops, photo_of = [], []
+        crops, photo_of = list[NDArray[np.uint8]](), list[int]()
         for path in photos:
             pixels = read_photo(path).rgb
             if min(pixels.shape[:2]) < config.crop_size:

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.figure import Figure
 
 from benchmarks.quality.results import Training
 from srgan.measure.figures import figure_name
 
-_STYLE = {
+_STYLE: Any = {
     "svg.hashsalt": "srgan",  # the same figures give the same file
     "svg.fonttype": "path",
     "font.size": 10,
@@ -17,7 +19,7 @@ _STYLE = {
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.alpha": 0.25,
-    "axes.prop_cycle": mpl.cycler(color=mpl.color_sequences["tab20"]),
+    "axes.prop_cycle": cycler(color=mpl.color_sequences["tab20"]),
 }
 _METADATA = {"Date": None}
 _SIZE = (8.6, 4.4)

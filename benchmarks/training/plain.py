@@ -52,9 +52,10 @@ class PlainAdversarial:
         """Run both updates; the generator computes its images once."""
         sr = self.generator(lr)
         self.of_discriminator.zero_grad()
-        discriminator_loss(self.discriminator(hr), self.discriminator(sr.detach())).backward()
+        loss = discriminator_loss(self.discriminator(hr), self.discriminator(sr.detach()))
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's
         self.of_discriminator.step()
         self.of_generator.zero_grad()
         loss = self.content(sr, hr) + 1e-3 * adversarial_loss(self.discriminator(sr))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's
         self.of_generator.step()

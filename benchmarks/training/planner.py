@@ -120,16 +120,17 @@ def operations_of(
     shape = (config.batch_size, 3, stage.window, stage.window)
     windows = torch.randint(0, 256, shape, dtype=torch.uint8)
     stage.step(windows, 0)
-    with _Operations() as operations:
+    operations = _Operations()
+    with operations:
         stage.step(windows, 0)
     return operations.found
 
 
-class _Operations(TorchDispatchMode):
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Counts operations that are not views, forward and backward."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self.found: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]  # torch's own
