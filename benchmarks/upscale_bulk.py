@@ -1,15 +1,16 @@
 """Compare a bulk run from S3 to S3, through Prefect and Ray, with the engine alone.
 
     python benchmarks/upscale_bulk.py [--photos FOLDER] [--model WEIGHTS] [--tiny]
-        [--megapixels 12] [--num-photos 300] [--small 100 1000 10000] [--sections e2e workers small]
+        [--megapixels 12] [--num-photos 300] [--small 100 1000 10000]
+        [--sections e2e workers batches small]
 
 Starts the whole local stack in a temporary folder and runs the deployment `upscale/upscale` as a
 user would, on the same pixels. `e2e`: the engine's rate on the photos, in this process with all
 threads, before the stack starts; the fixed cost of a run (a warm run of one tiny image); the rate
-of the bulk run with as many workers as processors. `workers`: one against two. `small`: seconds per
-image in runs of more and more small images. Photos of mixed sizes are drawn from a seed, or come
-from a folder. ``--tiny`` shows that the script runs; its figures mean nothing. Needs a quiet
-machine.
+of the bulk run with as many workers as processors. `workers`: one against two. `batches`: the same
+photos in a hundred batches. `small`: seconds per image in runs of more and more small images.
+Photos of mixed sizes are drawn from a seed, or come from a folder. ``--tiny`` shows that the script
+runs; its figures mean nothing. Needs a quiet machine.
 """
 
 import argparse
@@ -43,11 +44,13 @@ from srgan.settings import Settings
 from srgan.stack import Stack
 from srgan.versions.register import Registrar
 
-SECTIONS = ("e2e", "workers", "small")
+SECTIONS = ("e2e", "workers", "batches", "small")
 SMALL_SIDE = 24
 MAX_PIXELS = 10**9
 LIMIT_S = 6 * 3600.0
 _WARM_RUNS = 3
+_ROUNDS = 2
+_NUM_BATCHES = 100
 
 
 def main() -> None:
@@ -61,7 +64,7 @@ def main() -> None:
     generator = _generator(options)
     photos: dict[str, bytes] = {}
     engine_rate = 0.0
-    if {"e2e", "workers"} & set(options.sections):
+    if {"e2e", "workers", "batches"} & set(options.sections):
         photos = _folder(options.photos) if options.photos else _drawn(options)
         # Before the services start, because they take their share of the machine.
         engine_rate = _engine_rate(generator, photos)
@@ -107,7 +110,9 @@ class Bench:
             keys = (f"{prefix}/{name}" for name in photos)
             list(pool.map(self.store.put, keys, photos.values()))
 
-    def run(self, prefix: str, *, max_workers: int) -> tuple[float, dict[str, Any]]:
+    def run(
+        self, prefix: str, *, max_workers: int, **config: object
+    ) -> tuple[float, dict[str, Any]]:
         """Run the deployment; return seconds from request to end, and the run's summary."""
         from prefect.deployments import run_deployment
 
@@ -120,7 +125,7 @@ class Bench:
                 "source": self.store.uri(prefix),
                 "destination": self.store.uri(destination),
                 "model": self.model,
-                "config": {"max_workers": max_workers},
+                "config": {"max_workers": max_workers, **config},
             },
             timeout=LIMIT_S,
             poll_interval=0.2,
@@ -150,7 +155,10 @@ def _measure(
     )
     if photos:
         bench.put("photos", photos)
+    if {"e2e", "workers"} & set(options.sections):
         _end_to_end(options, bench, engine_rate, fixed_s, num_workers)
+    if "batches" in options.sections:
+        _many_batches(bench, photos, num_workers)
     if "small" in options.sections:
         _small(options, bench, fixed_s, num_workers)
 
@@ -177,6 +185,21 @@ def _end_to_end(
         )
     if 1 in rates and 2 in rates:
         print(f"2 workers against 1: {rates[2] / rates[1]:.2f}")
+
+
+def _many_batches(bench: Bench, photos: dict[str, bytes], num_workers: int) -> None:
+    """Compare runs of a few batches with runs of a hundred, in turn."""
+    few, many = [], []
+    batch_bytes = sum(map(len, photos.values())) // _NUM_BATCHES
+    for _ in range(_ROUNDS):
+        few.append(bench.run("photos", max_workers=num_workers)[0])
+        many.append(bench.run("photos", max_workers=num_workers, batch_bytes=batch_bytes)[0])
+    seconds, others = statistics.median(few), statistics.median(many)
+    print(
+        f"{_NUM_BATCHES} batches: {others:.1f} s, {(others / seconds - 1) * 100:.1f} % more than "
+        f"{seconds:.1f} s in batches of the usual size (medians of {_ROUNDS})",
+        flush=True,
+    )
 
 
 def _engine_rate(generator: Generator, photos: dict[str, bytes]) -> float:
