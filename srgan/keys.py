@@ -106,16 +106,17 @@ set_version_key = Key[str, str](
 )
 newest_set_key = Key[str]("sets/{set_name}/latest.json", "The newest version of an evaluation set.")
 
-# Runs: training stages, evaluations and batches of bulk runs. What jobs read and leave behind.
+# Runs: training stages, evaluations, bulk runs and their batches. What jobs read and leave behind.
 
 RUNS = "runs/"
 BATCH = "upscale-"
-"""Prefix of the names of runs that are batches of bulk runs."""
+"""Prefix of the names of bulk runs and of their batches."""
 
 spec_key = Key[str]("runs/{run}/spec.json", "The spec that the job of a run reads.")
 failure_key = Key[str](
     "runs/{run}/failure.json",
-    "The error of the job of a run that failed last, and whether another attempt could help.",
+    "The error of the job of a run that failed last, or of a lost batch, and whether another attempt "
+    "could help.",
 )
 job_key = Key[str, str](
     "runs/{run}/jobs/{job}", "Empty: this job id has been used, and Ray must not see it again."
