@@ -115,8 +115,8 @@ BATCH = "upscale-"
 spec_key = Key[str]("runs/{run}/spec.json", "The spec that the job of a run reads.")
 failure_key = Key[str](
     "runs/{run}/failure.json",
-    "The error of the job of a run that failed last, or of a lost batch, and whether another attempt "
-    "could help.",
+    "The error of the job of a run that failed last, or of a lost batch, and whether another "
+    "attempt could help.",
 )
 job_key = Key[str, str](
     "runs/{run}/jobs/{job}", "Empty: this job id has been used, and Ray must not see it again."

@@ -63,7 +63,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def end_and_expect_nothing_left(run: subprocess.Popen[bytes], number: int) -> set[str]:
-    """Names of the processes that there were, those with parents of their own among them."""
+    """Names of the processes that there were, also of those that are nobody's children."""
     started = processes_of(run)
     names = {process.name() for process in started}
     run.send_signal(number)

@@ -80,7 +80,7 @@ class UpscaleWorker:
 
 
 class Bench:
-    """What a worker opens and loads once for all its batches."""
+    """Model, stores and decoders, which a worker opens once for all its batches."""
 
     def __init__(self, spec: UpscaleSpec, settings: Settings, num_cpus: int) -> None:
         """`ClusterError` if this node does not see the folders of the run."""

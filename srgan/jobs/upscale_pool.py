@@ -49,7 +49,7 @@ class Pool:
         self._todo = deque(spec.batches)
         self._attempts: dict[int, int] = {}
         self._working: dict[Any, tuple[Any, int | None]] = {}
-        """What is awaited: a worker, and its batch or None while it starts."""
+        """By what is awaited: a worker, and its batch or None while it starts."""
         self._num_ended = 0
         self._num_lost_starts = 0
 
