@@ -35,7 +35,7 @@ class Pool:
     def __init__(
         self, spec: UpscaleSpec, worker: type, store: ObjectStore, job_id: str, limit_s: float
     ) -> None:
-        """`store` takes the failures of batches; `limit_s` bounds the wait for a first worker."""
+        """`store` takes the failures of batches; `limit_s` bounds the wait for a larger cluster."""
         nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
         self._needed = worker_resources(spec.config.cpus_per_worker, nodes)
         # Ray gives a worker as many torch threads as it reserves CPUs.
@@ -56,20 +56,20 @@ class Pool:
     def run(self) -> None:
         """Return when every batch has its records, or a failure that says why not.
 
-        `ClusterError` if the cluster is too small for one worker until the time limit, or if
-        workers die while they start.
+        `ClusterError` if the cluster is too small for one worker until the time limit, also after
+        it has lost its nodes, or if workers die while they start.
         """
         for _ in range(min(self._spec.config.max_workers, len(self._todo))):
             self._start_worker()
-        began, pause_s = time.monotonic(), _FIRST_NOTE_S
-        is_there = False
+        idle_since, pause_s = time.monotonic(), _FIRST_NOTE_S
         while self._working:
             done, _ = ray.wait(list(self._working), timeout=pause_s)
             for each in done:
                 self._handle(each)
-            is_there = is_there or bool(done)
-            if not is_there:
-                self._say_waiting(time.monotonic() - began)
+            if done or any(batch is not None for _, batch in self._working.values()):
+                idle_since, pause_s = time.monotonic(), _FIRST_NOTE_S
+            else:
+                self._say_waiting(time.monotonic() - idle_since)
                 pause_s = _REPEAT_S
 
     def _start_worker(self) -> None:
@@ -141,7 +141,7 @@ class Pool:
         too_small = missing(self._needed, total, total)
         if too_small and waited_s >= self._limit_s:
             raise ClusterError(
-                f"the run could not start within {self._limit_s:.0f} s: {too_small}. Add nodes, or "
+                f"no worker could start within {self._limit_s:.0f} s: {too_small}. Add nodes, or "
                 "raise SRGAN_CLUSTER_WAIT_S."
             )
         problem = missing(self._needed, total, free) or "its processes are starting"
