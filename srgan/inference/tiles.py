@@ -1,4 +1,4 @@
-"""Where tiles lie, in LR pixels.
+"""Where tiles lie, in LR pixels, so that there are no seams.
 
 Two choices make a tiled result equal to the whole image's in every bit, not just nearly:
 
