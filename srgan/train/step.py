@@ -1,4 +1,4 @@
-"""A training stage: networks, optimisers, learning-rate schedule, one step, parts of a checkpoint."""
+"""A training stage: networks, optimisers, learning-rate schedule, steps, parts of checkpoints."""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,0 +1,35 @@
+"""A worker of a bulk run that fails as its test wants; alone here, because Ray imports its file."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from srgan.errors import ConfigError
+from srgan.jobs.upscale import UpscaleSpec
+
+
+class Worker:
+    """Notes what it does in a folder; `destination` is that folder."""
+
+    def __init__(self, spec: UpscaleSpec, num_cpus: int) -> None:
+        assert num_cpus == 1
+        self._folder = Path(spec.destination)
+        if spec.run == "stillborn":
+            os._exit(1)
+
+    def ready(self) -> None: ...
+
+    def run(self, batch: int) -> str:
+        number = len(list(self._folder.glob(f"{batch}-*")))
+        (self._folder / f"{batch}-{number}").write_text(str(os.getpid()))
+        plan = json.loads((self._folder / "plan.json").read_text()).get(str(batch), {})
+        time.sleep(0.05)
+        match plan.get(str(number)) or plan.get("always"):
+            case "dies":
+                os._exit(1)
+            case "fails":
+                raise RuntimeError("again")
+            case "is hopeless":
+                raise ConfigError("for ever")
+        return f"batch {batch} done"
