@@ -183,10 +183,8 @@ def _encoded(rgb: Rgb, form: str) -> bytes:
 
 
 def _repeated(rgb: Rgb) -> Rgb:
-    height, width, _ = rgb.shape
-    result = np.empty((height, SCALE, width, SCALE, 3), np.uint8)
-    result[:] = rgb[:, None, :, None]
-    return result.reshape(SCALE * height, SCALE * width, 3)
+    # Columns first, on the smaller image; rows are then copied whole.
+    return rgb.repeat(SCALE, axis=1).repeat(SCALE, axis=0)
 
 
 def _photo(number: int, height: int, width: int) -> Rgb:
