@@ -23,6 +23,12 @@ class UpscaleConfig(Config):
 
     None: a node's CPUs divided by its GPUs, or 1 without GPUs.
     """
+    gpu: Literal["auto", "never", "required"] = "auto"
+    """``auto``: each worker has a GPU if the cluster has any when the run begins, else CPUs alone.
+
+    ``required``: workers wait for GPUs, also of nodes that the cluster starts on demand.
+    ``never``: workers leave them to others.
+    """
     output_format: Literal["same", "png", "jpeg", "webp", "tiff"] = "same"
     oversize: Literal["refuse", "png", "tiff"] = "refuse"
     """How to write an output with more pixels a side than its format allows."""

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
+from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError
 from srgan.jobs.failure import failure_of, unwrapped
 from srgan.jobs.node import cluster_resources, missing, others
@@ -37,7 +38,7 @@ class Pool:
     ) -> None:
         """`store` takes the failures of batches; `limit_s` bounds the wait for a larger cluster."""
         nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
-        self._needed = worker_resources(spec.config.cpus_per_worker, nodes)
+        self._needed = worker_resources(spec.config, nodes)
         # Ray gives a worker as many torch threads as it reserves CPUs.
         self._actor: Any = ray.remote(
             num_cpus=self._needed["CPU"], num_gpus=self._needed.get("GPU", 0)
@@ -148,13 +149,14 @@ class Pool:
         logger.info("the run waits: %s (%.0f s); %s", problem, waited_s, others(self._job_id))
 
 
-def worker_resources(num_cpus: int | None, nodes: Iterable[dict[str, Any]]) -> dict[str, float]:
+def worker_resources(config: UpscaleConfig, nodes: Iterable[dict[str, Any]]) -> dict[str, float]:
     """Resources of one worker, by Ray's list of nodes.
 
-    Without `num_cpus`, the CPUs of a node with GPUs are shared by its GPUs, so that decoding and
-    encoding keep up; a worker without a GPU has one CPU.
+    The CPUs of a node with GPUs are shared by its GPUs, so that decoding and encoding keep up; a
+    worker without a GPU has one CPU. `config.cpus_per_worker` decides otherwise.
     """
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     shares = [each.get("CPU", 1) // each["GPU"] for each in alive if each.get("GPU", 0) >= 1]
-    chosen = float(num_cpus or max(1, min(shares, default=1)))
-    return {"CPU": chosen, "GPU": 1.0} if shares else {"CPU": chosen}
+    if config.gpu == "never" or (config.gpu == "auto" and not shares):
+        return {"CPU": float(config.cpus_per_worker or 1)}
+    return {"CPU": float(config.cpus_per_worker or max(1, min(shares, default=1))), "GPU": 1.0}

@@ -103,13 +103,26 @@ def test_a_cluster_that_is_too_small_is_named_after_the_time_limit(
         run(object_store, tmp_path, 2, {}, cpus_per_worker=3)
 
 
-def test_a_worker_has_a_gpu_and_its_share_of_the_node_where_there_is_one() -> None:
-    plain = {"Alive": True, "Resources": {"CPU": 64.0}}
-    large = {"Alive": True, "Resources": {"CPU": 32.0, "GPU": 4.0}}
-    small = {"Alive": True, "Resources": {"CPU": 12.0, "GPU": 2.0}}
-    gone = {"Alive": False, "Resources": {"CPU": 2.0, "GPU": 2.0}}
-    assert upscale_pool.worker_resources(None, [plain, gone]) == {"CPU": 1}
-    assert upscale_pool.worker_resources(3, [plain]) == {"CPU": 3}
-    assert upscale_pool.worker_resources(None, [plain, large]) == {"CPU": 8, "GPU": 1}
-    assert upscale_pool.worker_resources(None, [large, small]) == {"CPU": 6, "GPU": 1}
-    assert upscale_pool.worker_resources(2, [large]) == {"CPU": 2, "GPU": 1}
+PLAIN = {"Alive": True, "Resources": {"CPU": 64.0}}
+LARGE = {"Alive": True, "Resources": {"CPU": 32.0, "GPU": 4.0}}
+SMALL = {"Alive": True, "Resources": {"CPU": 12.0, "GPU": 2.0}}
+GONE = {"Alive": False, "Resources": {"CPU": 2.0, "GPU": 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("config", "nodes", "wanted"),
+    [
+        ({}, [PLAIN, GONE], {"CPU": 1}),
+        ({"cpus_per_worker": 3}, [PLAIN], {"CPU": 3}),
+        ({}, [PLAIN, LARGE], {"CPU": 8, "GPU": 1}),
+        ({}, [LARGE, SMALL], {"CPU": 6, "GPU": 1}),
+        ({"cpus_per_worker": 2}, [LARGE], {"CPU": 2, "GPU": 1}),
+        ({"gpu": "never"}, [LARGE], {"CPU": 1}),
+        ({"gpu": "required"}, [PLAIN], {"CPU": 1, "GPU": 1}),
+        ({"gpu": "required"}, [PLAIN, SMALL], {"CPU": 6, "GPU": 1}),
+    ],
+)
+def test_a_worker_has_a_gpu_and_its_share_of_the_node_as_the_run_asks(
+    config: dict[str, object], nodes: list[dict[str, object]], wanted: dict[str, float]
+) -> None:
+    assert upscale_pool.worker_resources(UpscaleConfig.model_validate(config), nodes) == wanted
