@@ -38,7 +38,8 @@ _EPSILON = 1e-10
 class PerceptualDistance:
     """Distance in the features of one network; `data` is the content of its weights file.
 
-    Calibrated ones are `CALIBRATED_DISTANCES`, plain ones `DISTANCES`.
+    Calibrated ones are `CALIBRATED_DISTANCES`, plain ones `DISTANCES`. With `shared`, a distance of
+    the same network, both compute the features of a pair once.
     """
 
     min_side = MIN_SIDE
@@ -50,10 +51,13 @@ class PerceptualDistance:
         *,
         is_calibrated: bool = False,
         device: torch.device | None = None,
+        shared: "PerceptualDistance | None" = None,
     ) -> None:
         self.name = (CALIBRATED_DISTANCES if is_calibrated else DISTANCES)[network]
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._extractor = load_extractor(data, network, _LAYERS[network]).to(self._device)
+        self._features: _Features = (
+            shared._features if shared else _Features(network, data, self._device)
+        )
         self._weights: Sequence[Tensor | None] = [None] * len(_LAYERS[network])
         if is_calibrated:
             calibration = load_calibration(data, network, _CHANNELS[network])
@@ -65,9 +69,25 @@ class PerceptualDistance:
 
         `border` pixels on each side are left out, as in `metrics.psnr`.
         """
-        pair = image_pair(hr, sr, border).to(self._device)
-        layers = zip(self._extractor(pair), self._weights, strict=True)
+        pair = image_pair(hr, sr, border)
+        layers = zip(self._features.of(pair), self._weights, strict=True)
         return float(sum(_layer_distance(features, weights) for features, weights in layers))
+
+
+class _Features:
+    """Features of the pair that was asked for last, because two distances look at the same pair."""
+
+    def __init__(self, network: FeatureNetwork, data: bytes, device: torch.device) -> None:
+        self._extractor = load_extractor(data, network, _LAYERS[network]).to(device)
+        self._device = device
+        self._pair: Tensor | None = None
+        self._found: Sequence[Tensor] = ()
+
+    def of(self, pair: Tensor) -> Sequence[Tensor]:
+        """Features (2, C, h, w) of each layer."""
+        if self._pair is None or not torch.equal(pair, self._pair):
+            self._pair, self._found = pair, self._extractor(pair.to(self._device))
+        return self._found
 
 
 def open_distances(
@@ -76,7 +96,10 @@ def open_distances(
     """Open every distance of a network; `CheckpointError` if the weights file does not fit."""
     distances = [PerceptualDistance(network, data, device=device)]
     if network in CALIBRATED_DISTANCES:
-        distances.append(PerceptualDistance(network, data, is_calibrated=True, device=device))
+        calibrated = PerceptualDistance(
+            network, data, is_calibrated=True, device=device, shared=distances[0]
+        )
+        distances.append(calibrated)
     return distances
 
 

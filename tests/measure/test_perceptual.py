@@ -122,6 +122,22 @@ def test_a_calibrated_distance_weights_the_channels_by_what_its_file_says(
     assert st_lpips()(sr, hr, border=0) == pytest.approx(expected, rel=1e-4)
 
 
+def test_two_distances_of_one_network_share_its_features_and_never_those_of_another_pair(
+    draw_photo: Callable[..., Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, calibrated = open_distances("alexnet_st", drawn_weights("alexnet_st"), device=CPU)
+    network, calls = plain._features._extractor, []
+    counted = network.forward
+    monkeypatch.setattr(network, "forward", lambda pair: calls.append(1) or counted(pair))
+    hr, sr = draw_photo(1, 40, 40), draw_photo(2, 40, 40)
+    both = [each(hr, sr, border=0) for each in (plain, calibrated)]
+    assert len(calls) == 1
+    assert both[1] == st_lpips()(hr, sr, border=0)
+    sr[:] = hr  # the same array with other pixels
+    assert [each(hr, sr, border=0) for each in (plain, calibrated)] == [0, 0]
+    assert len(calls) == 2
+
+
 def test_a_file_without_the_learned_weights_is_refused_for_a_calibrated_distance() -> None:
     state = {k: v for k, v in drawn_state("alexnet_st").items() if not k.startswith("lin3")}
     with pytest.raises(CheckpointError, match=r"lin3\.model\.1\.weight is missing"):
