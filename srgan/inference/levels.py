@@ -79,12 +79,15 @@ class Outgoing:
         )
         self._most_under_way = 0 if self._stream is None else _MOST_UNDER_WAY
         self._under_way: deque[_Piece] = deque()
-        self._finite = torch.ones((), dtype=torch.bool, device=device)
+        self._span = torch.zeros((), device=device)
+        """Largest span of values of a piece: infinite or NaN as soon as one of them is."""
 
     def send(self, sr: Tensor, dtype: DTypeLike, place: Place) -> None:
         """Float (N, 3, H, W), nominally [−1, 1] → (N, H, W, 3) of uint8 or uint16, rounded."""
-        # On the device, because asking at each piece would wait for the device at each piece.
-        self._finite &= torch.isfinite(sr).all()
+        # On the device, because asking at each piece would wait for the device at each piece. One
+        # pass over the values; `isfinite` makes four.
+        least, most = torch.aminmax(sr)
+        self._span = torch.maximum(self._span, most - least)
         levels = to_levels(sr) if dtype == np.uint8 else _to_deep_levels(sr)
         self._under_way.append(self._copied(levels.permute(0, 2, 3, 1), place))
         while len(self._under_way) > self._most_under_way:
@@ -97,7 +100,7 @@ class Outgoing:
         """
         while self._under_way:
             self._place_first()
-        if not self._finite:
+        if not torch.isfinite(self._span):
             raise ImageError("not_finite", "the network gave values that are not finite")
 
     def _copied(self, levels: Tensor, place: Place) -> _Piece:
