@@ -11,30 +11,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import suppress
 from io import BytesIO
+from itertools import zip_longest
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 from srgan.bulk.decoders import Decode, check_file_size
+from srgan.bulk.in_flight import InFlight, photos_of
 from srgan.bulk.join import Item
 from srgan.bulk.names import SOURCE, origin, rerouted
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
-from srgan.bulk.run import BulkRun, Stamp
+from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
 from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
-from srgan.inference.memory import is_out_of_memory
 from srgan.keys import records_key
 
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
 _MEMORY_BYTES = 2**30
 """Bound on decoded and upscaled pixels that wait for their turn; a larger image waits alone."""
+_CHOICE = 64
+"""Images among which the engine chooses those that it computes at once."""
 
 
 def num_readers(num_cpus: int) -> int:
@@ -49,6 +51,12 @@ class Upscaler(Protocol):
 
     def upscale_photo(self, photo: Photo) -> Photo:
         """The photo `scale` times as wide and high, its mode and metadata kept."""
+
+    def together(self, photos: Sequence[Photo]) -> list[int]:
+        """Indices of the photos that it would compute at once; the first is always one of them."""
+
+    def upscale_photos(self, photos: Sequence[Photo]) -> list[Photo]:
+        """Results of `upscale_photo`, up to rounding; an error may be that of any photo."""
 
     def held_bytes(self, photo: Photo) -> int:
         """Memory that a photo and its result take until the result is encoded."""
@@ -153,8 +161,8 @@ class Batch:
         return True
 
     def _pass(self, items: Sequence[Item]) -> list[Record]:
-        loaded: SimpleQueue[_InFlight] = SimpleQueue()
-        finished: SimpleQueue[_InFlight] = SimpleQueue()
+        loaded: SimpleQueue[InFlight] = SimpleQueue()
+        finished: SimpleQueue[InFlight] = SimpleQueue()
         budget = MemoryBudget(_MEMORY_BYTES)
         with (
             ThreadPoolExecutor(num_readers(self._num_cpus), "read") as readers,
@@ -162,13 +170,13 @@ class Batch:
         ):
             try:
                 for item in items:
-                    image = _InFlight(item, _skipped(item, self._stamp))
+                    image = InFlight.of(item, self._stamp)
                     readers.submit(self._load, image, budget, loaded)
                 rows: list[Record] = []
-                for _ in items:
-                    image = loaded.get()
-                    self._upscale(image)
-                    writers.submit(self._store, image, budget, finished)
+                for images in self._groups(loaded, len(items)):
+                    self._upscale_all(images)
+                    for image in images:
+                        writers.submit(self._store, image, budget, finished)
                     while not finished.empty():
                         rows.append(self._row(finished.get()))
                 while len(rows) < len(items):
@@ -180,9 +188,7 @@ class Batch:
                 writers.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _load(
-        self, image: "_InFlight", budget: MemoryBudget, loaded: "SimpleQueue[_InFlight]"
-    ) -> None:
+    def _load(self, image: InFlight, budget: MemoryBudget, loaded: SimpleQueue[InFlight]) -> None:
         try:
             if self._passes_over(image.item):
                 image.note(outcome="passed_over", destination_key="", reason=NOT_A_PHOTO)
@@ -213,7 +219,7 @@ class Batch:
         beginning = self._source.beginning(item.key, BEGINNING_BYTES)
         return beginning is not None and not holds_photo(beginning)
 
-    def _is_there(self, image: "_InFlight") -> bool:
+    def _is_there(self, image: InFlight) -> bool:
         """True if an attempt that was killed, or a run without records, made the output.
 
         `ImageError` (``occupied``) for an object that was not made from this source: it may be
@@ -236,7 +242,7 @@ class Batch:
         image.note(destination_token=info.token, destination_bytes=info.size_bytes)
         return True
 
-    def _is_wanted(self, image: "_InFlight", photo: Photo) -> bool:
+    def _is_wanted(self, image: InFlight, photo: Photo) -> bool:
         """Choose format and key of the output; False if it goes under another key and is there."""
         chosen = self._config.output_format
         wanted = photo.format if chosen == "same" else chosen
@@ -246,12 +252,40 @@ class Batch:
         image.note(destination_key=rerouted(image.item.output, image.format))
         return not self._is_there(image)
 
-    def _upscale(self, image: "_InFlight") -> None:
+    def _groups(self, loaded: SimpleQueue[InFlight], num_images: int) -> Iterator[list[InFlight]]:
+        """Images as they are loaded. What is loaded while others are computed may go together."""
+        waiting: list[InFlight] = []
+        while num_images or waiting:
+            while num_images and (not waiting or not loaded.empty()) and len(waiting) < _CHOICE:
+                image = loaded.get()
+                num_images -= 1
+                if image.photo is None:
+                    yield [image]
+                else:
+                    waiting.append(image)
+            if waiting:
+                chosen = self._engine.together(photos_of(waiting))
+                yield [waiting[index] for index in chosen]
+                waiting = [each for index, each in enumerate(waiting) if index not in chosen]
+
+    def _upscale_all(self, images: list[InFlight]) -> None:
+        """Upscale images at once, or one after the other, so that a bad one costs only itself."""
+        made: list[Photo] = []
+        if len(images) > 1:
+            began = time.monotonic()
+            with suppress(*PASSED_BY):
+                made = self._engine.upscale_photos(photos_of(images))
+            for image in images:
+                image.note(upscale_s=(time.monotonic() - began) / len(images))
+        for image, result in zip_longest(images, made):
+            self._upscale(image, result)
+
+    def _upscale(self, image: InFlight, result: Photo | None) -> None:
         if image.photo is None:
             return
         try:
             with image.timed("upscale"):
-                result = self._engine.upscale_photo(image.photo)
+                result = result or self._engine.upscale_photo(image.photo)
                 image.output = self._sizing.fitted(result, image.photo)
             self._sample(image.item, image.photo, image.output)
         except PASSED_BY as error:
@@ -259,7 +293,7 @@ class Batch:
         image.photo = None
 
     def _store(
-        self, image: "_InFlight", budget: MemoryBudget, finished: "SimpleQueue[_InFlight]"
+        self, image: InFlight, budget: MemoryBudget, finished: SimpleQueue[InFlight]
     ) -> None:
         try:
             if image.output is not None:
@@ -271,7 +305,7 @@ class Batch:
             budget.give_back(image.memory_bytes)
         finished.put(image)
 
-    def _write(self, image: "_InFlight", photo: Photo) -> None:
+    def _write(self, image: InFlight, photo: Photo) -> None:
         # If the pixels are in a file, the encoded output goes to one too.
         on_disk = isinstance(photo, SpooledPhoto)
         with tempfile.TemporaryFile() if on_disk else BytesIO() as file:
@@ -297,71 +331,7 @@ class Batch:
         image.note(outcome="done", destination_token=token, destination_bytes=num_bytes)
         image.note(width=width, height=height, lost=LOST_SEP.join(lost))
 
-    def _row(self, image: "_InFlight") -> Record:
+    def _row(self, image: InFlight) -> Record:
         row = image.finished_row()
         self._progress(row)
         return row
-
-
-@dataclass(slots=True)
-class _InFlight:
-    """An item between its stages; one thread at a time has it."""
-
-    item: Item
-    row: Record
-    """The record as far as it is known now."""
-    photo: Photo | None = None
-    format: str = ""
-    output: Photo | None = None
-    memory_bytes: int = 0
-    error: BaseException | None = None
-
-    def note(self, **columns: Any) -> None:
-        """Fill in columns of the row."""
-        self.row = replace(self.row, **columns)
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.note(**{f"{stage}_s": time.monotonic() - began})
-
-    def finished_row(self) -> Record:
-        """The row; an error that is not of this image alone is raised, to end the batch."""
-        error = self.error
-        if error is None:
-            return self.row
-        if not isinstance(error, PASSED_BY):
-            raise error
-        return replace(
-            self.row,
-            outcome="failed",
-            error=type(error).__name__,
-            reason=_reason(error),
-            detail=error.detail if isinstance(error, ImageError) else str(error),
-        )
-
-
-def _skipped(item: Item, stamp: Stamp) -> Record:
-    """The row of an item before anything was done: all there is if its output exists."""
-    return Record(
-        source_key=item.key,
-        source_token=item.token,
-        source_bytes=item.size_bytes,
-        model=stamp.model,
-        config_digest=stamp.config_digest,
-        outcome="skipped",
-        destination_key=item.output,
-    )
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, ImageError):
-        return error.reason
-    if isinstance(error, StorageError):
-        return "storage"
-    if is_out_of_memory(error):
-        return "out_of_memory"
-    return "engine"

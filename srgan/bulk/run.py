@@ -58,7 +58,7 @@ def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:
     they are not at their defaults, so that outputs of earlier releases count.
     """
     default = UpscaleConfig()
-    later = {name: getattr(config, name) for name in ("compression", "context")}
+    later = {name: getattr(config, name) for name in ("compression", "context", "self_ensemble")}
     changed = {name: value for name, value in later.items() if value != getattr(default, name)}
     return Stamp(
         model=f"{model.name}/{model.version}@{model.weights_digest[:16]}",

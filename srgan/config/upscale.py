@@ -52,6 +52,8 @@ class UpscaleConfig(Config):
     """LR pixels that tiles see around them, at most the network's radius; None: what it needs."""
     precision: Literal["fp32", "auto"] = "auto"
     """``auto`` computes in bf16 where the processor does so natively, within 50 dB of ``fp32``."""
+    self_ensemble: bool = False
+    """Average over eight flips and turns of each image: eight times the work."""
     max_pixels: Positive = 100_000_000
     """Images that declare more LR pixels are recorded as failed before decoding."""
     failure_tolerance: float = Field(0.0, ge=0, le=1)

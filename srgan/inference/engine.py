@@ -1,6 +1,6 @@
 """Fast inference on one device, tile by tile, equal to the whole image at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -8,8 +8,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike
-from torch import Tensor
 
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo
@@ -18,7 +16,7 @@ from srgan.images.photo import luma
 from srgan.images.pixels import bled
 from srgan.images.spool import Plane, SpooledPhoto, check_room
 from srgan.inference.folding import folded
-from srgan.inference.levels import compact, to_levels, to_lr, to_pixels
+from srgan.inference.levels import Outgoing, Place, compact, to_levels, to_lr
 from srgan.inference.memory import (
     MEMORY_BYTES,
     PROBE_SIDE,
@@ -28,7 +26,7 @@ from srgan.inference.memory import (
     largest_tile,
 )
 from srgan.inference.reach import reach_of
-from srgan.inference.tiles import LEAST_SIDE, AxisPiece, Tile, tiles
+from srgan.inference.tiles import LEAST_SIDE, Tile, tiles
 from srgan.models.base import Generator
 from srgan.models.interpolation import Bicubic
 from srgan.precision import computes_bf16, ieee_fp32
@@ -43,6 +41,9 @@ the whole image's in every bit; never in TF32, as torch computes convolutions on
 same function in fewer operations, in bf16 where the device computes that natively; at least 50 dB
 PSNR to fp32, three times as fast. 16-bit photos are always computed in fp32, because bf16 has only
 8 significant bits."""
+_TOGETHER = LEAST_SIDE**2
+"""LR pixels of photos that are computed at once: those of the smallest tile, so that they take no
+more memory than it does."""
 _WHILE_ENCODED = 4
 """Copies of a result that are held at the end: itself, Pillow's copy and twice the file."""
 
@@ -87,7 +88,10 @@ class Engine:
         self._growth = growth
         self._dtype = torch.float32
         self._original = generator
-        if precision == "auto" and not generator.exact_only:
+        is_free = precision == "auto" and not generator.exact_only
+        # One small photo does not fill a GPU; a CPU is as fast with one.
+        self._takes_several = is_free and self.device.type == "cuda"
+        if is_free:
             generator = folded(generator)
             if computes_bf16(self.device):
                 self._dtype = torch.bfloat16
@@ -105,7 +109,7 @@ class Engine:
     def upscale(self, image: Pixels) -> Pixels:
         """uint8 or uint16 RGB (H, W, 3) → RGB (s·H, s·W, 3) of the same type, whatever the tile."""
         result = np.empty(_larger(image, self.scale), image.dtype)
-        self._run(self._generator, image, _into(result), image.nbytes + result.nbytes)
+        self._run(self._generator, [image], [_into(result)], image.nbytes + result.nbytes)
         return result
 
     def upscale_photo(
@@ -127,6 +131,41 @@ class Engine:
         pages = tuple(self._enlarged(page, (), is_spooled, computed) for page in photo.pages)
         return self._enlarged(photo, pages, is_spooled, computed)
 
+    def together(self, photos: Sequence[Photo]) -> list[int]:
+        """Choose the photos that `upscale_photos` should get at once; returns their indices.
+
+        The first is always one of them. In ``auto`` on a GPU the others are of its size, as far as
+        they are small, have 8 bits and neither alpha nor further pages. Elsewhere there are none.
+        """
+        first = photos[0]
+        most = _TOGETHER // first.num_pixels
+        if not self._takes_several or not _is_plain(first) or most < 2:
+            return [0]
+        size = first.pixels.shape[:2]
+        alike = [
+            index
+            for index, photo in enumerate(photos)
+            if photo.pixels.shape[:2] == size and _is_plain(photo)
+        ]
+        return alike[:most]
+
+    def upscale_photos(self, photos: Sequence[Photo]) -> list[Photo]:
+        """Upscale photos that go `together` as one batch.
+
+        Results differ from those of `upscale_photo` in the last bits before rounding. An error may
+        be that of any of them: try each alone.
+        """
+        results = [np.empty(_larger(each.pixels, self.scale), np.uint8) for each in photos]
+        writes = [
+            _colours_of(photo, _into(result)) for photo, result in zip(photos, results, strict=True)
+        ]
+        held_bytes = sum(_num_bytes(each) + self._result_bytes(each) for each in photos)
+        self._run(self._generator, [bled(each) for each in photos], writes, held_bytes)
+        return [
+            replace(photo, pixels=result, dpi=self._dpi(photo))
+            for photo, result in zip(photos, results, strict=True)
+        ]
+
     def is_spooled(self, photo: Photo) -> bool:
         """True if the result of a photo goes to the disk."""
         return self._whole_bytes(photo) > self._memory_bytes - PROCESS_BYTES
@@ -143,6 +182,9 @@ class Engine:
     def _result_bytes(self, photo: Photo) -> int:
         return self.scale**2 * _num_bytes(photo)
 
+    def _dpi(self, page: Photo) -> tuple[float, float] | None:
+        return page.dpi and (page.dpi[0] * self.scale, page.dpi[1] * self.scale)
+
     def _enlarged(
         self, page: Photo, pages: tuple[Photo, ...], is_spooled: bool, computed: Computed
     ) -> Photo:
@@ -151,7 +193,7 @@ class Engine:
             return self._exact._enlarged(page, pages, is_spooled, computed)
         dtype = page.pixels.dtype
         shape = _larger(page.pixels, self.scale)
-        dpi = page.dpi and (page.dpi[0] * self.scale, page.dpi[1] * self.scale)
+        dpi = self._dpi(page)
         held_bytes = _num_bytes(page)
         if is_spooled:
             colours = Plane(self._spool, shape, dtype)
@@ -174,18 +216,14 @@ class Engine:
         write_alpha: Write | None,
         computed: Computed,
     ) -> None:
-        def write_luma(rows: slice, columns: slice, rgb: Pixels) -> None:
-            write(rows, columns, luma(rgb))
-
-        is_gray = page.pixels.ndim == 2
-        colours = write_luma if is_gray else write
-        self._run(self._generator, bled(page), colours, held_bytes, computed)
+        writes = [_colours_of(page, write)]
+        self._run(self._generator, [bled(page)], writes, held_bytes, computed)
         if page.alpha is not None and write_alpha is not None:
             opaque = np.broadcast_to(page.alpha[..., None], (*page.alpha.shape, 3))
             self._run(
                 self._bicubic,
-                opaque,
-                lambda rows, columns, rgb: write_alpha(rows, columns, rgb[..., 0]),
+                [opaque],
+                [lambda rows, columns, rgb: write_alpha(rows, columns, rgb[..., 0])],
                 held_bytes,
             )
 
@@ -210,18 +248,23 @@ class Engine:
     def _run(
         self,
         generator: Generator,
-        image: Pixels,
-        write: Write,
+        images: Sequence[Pixels],
+        writes: Sequence[Write],
         held_bytes: int,
         computed: Computed = lambda num_pixels: None,
     ) -> None:
-        """Upscale tile by tile with `held_bytes` already allocated."""
+        """Upscale images of one size tile by tile with `held_bytes` already allocated.
+
+        `ImageError` (``not_finite``) if the network gave NaN or infinity for any of them.
+        """
+        image = images[0]
         is_image = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
         if not is_image or image.dtype not in (np.uint8, np.uint16):
             raise ValueError(
                 f"expected RGB pixels (H, W, 3) uint8 or uint16, got {image.shape} {image.dtype}"
             )
         height, width, _ = image.shape
+        outgoing = Outgoing(self.device)
         reach = self._reach if generator is self._generator else reach_of(generator)
         tile = self._tile
         if tile is None:
@@ -239,7 +282,7 @@ class Engine:
                     first_row=row,
                 ):
                     row = part.rows.core.start
-                    self._one(generator, image, part, write)
+                    self._one(generator, images, part, writes, outgoing)
                     computed(part.num_pixels)
                 row = height
             except (MemoryError, RuntimeError) as error:
@@ -247,6 +290,7 @@ class Engine:
                     raise
                 # Keep the smaller tile, because the next images would run out of memory too.
                 self._tile = tile = max(LEAST_SIDE, tile // 2)
+        outgoing.finish()
 
     def _tile_for(self, held_bytes: int) -> int:
         """Choose the tile that fits into the budget beside an image and its result.
@@ -260,13 +304,21 @@ class Engine:
         least = self._costs.peak_bytes(LEAST_SIDE, self._reach)
         return largest_tile(max(available, min(budget, least)), self._costs, self._reach)
 
-    def _one(self, generator: Generator, image: Pixels, tile: Tile, write: Write) -> None:
+    def _one(
+        self,
+        generator: Generator,
+        images: Sequence[Pixels],
+        tile: Tile,
+        writes: Sequence[Write],
+        outgoing: Outgoing,
+    ) -> None:
         # One tile at a time: batches of tiles are not faster here and differ in the last bit.
         rows, columns = tile.rows, tile.columns
-        window = image[
-            rows.window.start : rows.window.stop, columns.window.start : columns.window.stop
-        ]
-        lr = to_lr(window, self.device)
+        inside = (
+            slice(rows.window.start, rows.window.stop),
+            slice(columns.window.start, columns.window.stop),
+        )
+        lr = to_lr([image[inside] for image in images], self.device)
         features = generator.trunk(lr.to(self._dtype))
         for row, column in tile.pieces():
             kept = (
@@ -277,7 +329,9 @@ class Engine:
             # The head gets the pixels in fp32 even if the network computes in bf16, so that what it
             # interpolates from them stays exact.
             sr = generator.head(compact(features[kept]), compact(lr[kept]))
-            _place(write, sr, image.dtype, row, column, generator.scale)
+            core = sr[..., row.in_sr(generator.scale), column.in_sr(generator.scale)]
+            places = row.in_result(generator.scale), column.in_result(generator.scale)
+            outgoing.send(core, images[0].dtype, _placing(writes, *places))
 
 
 def _shares(num_pixels: int, share: Callable[[float], object]) -> Computed:
@@ -292,16 +346,24 @@ def _shares(num_pixels: int, share: Callable[[float], object]) -> Computed:
     return computed
 
 
-def _place(
-    write: Write, sr: Tensor, dtype: DTypeLike, row: AxisPiece, column: AxisPiece, scale: int
-) -> None:
-    """Write the core of a piece's SR (1, 3, s·h, s·w) to its place in the result."""
-    rows, columns = (
-        slice(core.start * scale, core.stop * scale) for core in (row.core, column.core)
-    )
-    part = (row.core.inside(row.features), column.core.inside(column.features))
-    height, width = (slice(side.start * scale, side.stop * scale) for side in part)
-    write(rows, columns, to_pixels(sr[0, :, height, width], dtype))
+def _is_plain(photo: Photo) -> bool:
+    """True if its pixels are all that there is to compute."""
+    return not photo.is_deep and photo.alpha is None and not photo.pages
+
+
+def _colours_of(page: Photo, write: Write) -> Write:
+    """Make what the network gives gray again if the page is gray."""
+    if page.pixels.ndim == 3:
+        return write
+    return lambda rows, columns, rgb: write(rows, columns, luma(rgb))
+
+
+def _placing(writes: Sequence[Write], rows: slice, columns: slice) -> Place:
+    def place(pixels: Pixels) -> None:
+        for write, each in zip(writes, pixels, strict=True):
+            write(rows, columns, each)
+
+    return place
 
 
 def _evenly(side: int, tile: int) -> int:

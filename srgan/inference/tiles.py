@@ -46,6 +46,14 @@ class AxisPiece:
     core: Span
     """The part of the result that the piece makes."""
 
+    def in_sr(self, scale: int) -> slice:
+        """The core in pixels of the SR that the head makes of `features`."""
+        return _scaled(self.core.inside(self.features), scale)
+
+    def in_result(self, scale: int) -> slice:
+        """The core in pixels of the result."""
+        return _scaled(slice(self.core.start, self.core.stop), scale)
+
 
 @dataclass(frozen=True, slots=True)
 class AxisTile:
@@ -156,3 +164,7 @@ def _around(start: int, length: int, context: int, bounds: Span) -> Span:
     length = min(bounds.length, length + 2 * context)
     first = min(max(start - context, bounds.start), bounds.stop - length)
     return Span(first, first + length)
+
+
+def _scaled(pixels: slice, scale: int) -> slice:
+    return slice(pixels.start * scale, pixels.stop * scale)

@@ -88,6 +88,7 @@ class Bench:
         from srgan.bulk.decoders import Decoders
         from srgan.bulk.sizing import Sizing
         from srgan.inference.engine import Engine
+        from srgan.inference.ensemble import SelfEnsemble
         from srgan.models.interchange import load_generator
         from srgan.services.mlflow_models import Registry
 
@@ -96,7 +97,7 @@ class Bench:
         config = spec.config
         generator = load_generator(Registry(settings).load_generator_bytes(spec.model))
         self._engine = Engine(
-            generator,
+            SelfEnsemble(generator) if config.self_ensemble else generator,
             tile=config.tile,
             context=config.context,
             memory_bytes=config.memory_bytes,

@@ -43,8 +43,9 @@ class LumaGenerator(Generator):
 
 def luma_of(rgb: Tensor) -> Tensor:
     """Full-range BT.601: RGB (N, 3, h, w) → luma (N, 1, h, w) in the same range."""
-    weights = torch.tensor(_BT601, dtype=rgb.dtype, device=rgb.device)
-    return (rgb * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
+    # Filled on the device: to copy them there, a GPU would have to finish what it does.
+    weights = torch.stack([rgb.new_full((1, 1), weight) for weight in _BT601])
+    return (rgb * weights).sum(1, keepdim=True)
 
 
 _HR_REACH = 4 + 0 + 2  # half of 9, of 1 and of 5

@@ -194,9 +194,12 @@ def test_a_flow_that_is_put_back_finds_its_own_plan(object_store: S3Store) -> No
     assert find_plan(destination, "run1") == made
 
 
-def test_a_context_counts_for_an_output_if_it_is_given() -> None:
+@pytest.mark.parametrize("option", [{"context": 40}, {"self_ensemble": True}], ids=str)
+def test_an_option_that_changes_pixels_counts_for_an_output_if_it_is_given(
+    option: dict[str, object],
+) -> None:
     plain, given = (
-        stamp_of(CHAMPION, UpscaleConfig.model_validate(config)) for config in ({}, {"context": 40})
+        stamp_of(CHAMPION, UpscaleConfig.model_validate(config)) for config in ({}, option)
     )
     assert plain != given
     assert plain == stamp_of(CHAMPION, UpscaleConfig(tile=200)), "a tile does not"

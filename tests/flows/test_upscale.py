@@ -5,14 +5,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import srgan
 from flows import upscale as module
 from flows.upscale import open_places, plan_run, run_workers, upscale
-from srgan.config import UpscaleConfig
+from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, DataError
+from srgan.images import decode
 from srgan.jobs.failure import failure_of
 from srgan.keys import batch_run, failure_key
+from srgan.models.interchange import dump_generator
 from srgan.promotion.decide import promote_by_hand
 from srgan.promotion.log import PromotionLog
 from srgan.services.mlflow_models import CHAMPION
@@ -22,6 +26,7 @@ from srgan.storage import write_document
 from srgan.versions import services
 from srgan.versions.register import Registrar
 from tests.support.bench import Bench, outputs
+from tests.support.networks import random_generator
 from tests.support.photos import DrawPhoto
 from tests.support.versions import lineage, weights
 
@@ -40,6 +45,24 @@ def test_a_second_run_submits_no_job_and_changes_nothing(bench: Bench, photos: l
     report = bench.upscale(output_format="png")
     assert (report.num_done, report.num_skipped, bench.job_runs) == (0, 3, [])
     assert outputs(bench.store) == before
+
+
+def test_a_self_ensemble_is_that_of_the_command_and_another_output_than_without_it(
+    bench: Bench, photos: list[str]
+) -> None:
+    small = GeneratorConfig(kind="bicubic_resnet", scale=2, num_blocks=1, num_channels=4)
+    network = random_generator(small)
+    bench.models.weights = dump_generator(network)
+    bench.upscale(output_format="png")
+    before = outputs(bench.store)
+    bench.root, bench.job_runs = "another-root", []
+    report = bench.upscale(output_format="png", self_ensemble=True)
+    assert report.num_done == 3
+    assert all(before[key] != token for key, token in outputs(bench.store).items())
+    photo = decode(bench.store.get(f"photos/{photos[1]}"), max_pixels=10**6)
+    made = decode(bench.store.get(f"up/{photos[1]}"), max_pixels=10**6)
+    expected = srgan.upscale(photo.pixels, network, self_ensemble=True)
+    np.testing.assert_array_equal(made.pixels, expected)
 
 
 def test_a_run_without_any_records_recognises_outputs_by_their_metadata(

@@ -1,5 +1,6 @@
 """Batches of a bulk run on a real object store."""
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
@@ -23,11 +24,19 @@ class CountingEngine:
         self.scale = engine.scale
         self.seen: list[tuple[int, ...]] = []
         self._engine = engine
-        self.held_bytes = engine.held_bytes
 
     def upscale_photo(self, photo: Photo) -> Photo:
         self.seen.append(photo.pixels.shape)
         return self._engine.upscale_photo(photo)
+
+    def together(self, photos: Sequence[Photo]) -> list[int]:
+        return self._engine.together(photos)
+
+    def upscale_photos(self, photos: Sequence[Photo]) -> list[Photo]:
+        return self._engine.upscale_photos(photos)
+
+    def held_bytes(self, photo: Photo) -> int:
+        return self._engine.held_bytes(photo)
 
 
 def png(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:

@@ -1,0 +1,88 @@
+"""An image of a batch between its stages, and the row that it becomes."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from srgan.bulk.join import Item
+from srgan.bulk.records import Record
+from srgan.bulk.run import Stamp
+from srgan.errors import PASSED_BY, ImageError, StorageError
+from srgan.images import Photo
+from srgan.inference.memory import is_out_of_memory
+
+
+@dataclass(slots=True)
+class InFlight:
+    """An item between its stages; one thread at a time has it."""
+
+    item: Item
+    row: Record
+    """The record as far as it is known now."""
+    photo: Photo | None = None
+    format: str = ""
+    output: Photo | None = None
+    memory_bytes: int = 0
+    error: BaseException | None = None
+
+    @classmethod
+    def of(cls, item: Item, stamp: Stamp) -> Self:
+        """Begin with the row of an item whose output exists already."""
+        return cls(
+            item,
+            Record(
+                source_key=item.key,
+                source_token=item.token,
+                source_bytes=item.size_bytes,
+                model=stamp.model,
+                config_digest=stamp.config_digest,
+                outcome="skipped",
+                destination_key=item.output,
+            ),
+        )
+
+    def note(self, **columns: Any) -> None:
+        """Fill in columns of the row."""
+        self.row = replace(self.row, **columns)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add what the block takes to the seconds of a stage."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            column = f"{stage}_s"
+            self.note(**{column: getattr(self.row, column) + time.monotonic() - began})
+
+    def finished_row(self) -> Record:
+        """The row; an error that is not of this image alone is raised, to end the batch."""
+        error = self.error
+        if error is None:
+            return self.row
+        if not isinstance(error, PASSED_BY):
+            raise error
+        return replace(
+            self.row,
+            outcome="failed",
+            error=type(error).__name__,
+            reason=_reason(error),
+            detail=error.detail if isinstance(error, ImageError) else str(error),
+        )
+
+
+def photos_of(images: Sequence[InFlight]) -> list[Photo]:
+    """Photos of those that have one, in their order."""
+    return [image.photo for image in images if image.photo is not None]
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ImageError):
+        return error.reason
+    if isinstance(error, StorageError):
+        return "storage"
+    if is_out_of_memory(error):
+        return "out_of_memory"
+    return "engine"
