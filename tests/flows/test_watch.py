@@ -1,0 +1,213 @@
+"""New photos start a bulk run: `upscale/watch` as `prefect deploy` makes it, on a real server."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.events import emit_event
+from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
+from prefect.settings import PREFECT_API_URL
+
+from flows.upscale import upscale
+from srgan.config import UpscaleConfig
+from srgan.errors import DataError
+from tests.support.bench import Bench, outputs
+from tests.support.checkout import DEPLOYMENTS, ROOT
+from tests.support.ports import free_ports
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+((ARRIVED,),) = (trigger["expect"] for trigger in DEPLOYMENTS["watch"]["triggers"])
+PHOTO = "s3://pets/small/demo/sub/a b.jpg"
+
+
+@flow(name="witness")
+def witness_flow() -> None:
+    """Stand for another flow that is started by the same events; nothing runs it here."""
+
+
+@pytest.fixture(scope="module")
+def witness(prefect_api: None) -> UUID:
+    """A deployment that every event about photos starts."""
+    trigger = DeploymentEventTrigger.model_validate(
+        {"name": "witness", "expect": [ARRIVED], "posture": "Reactive", "threshold": 1}
+    )
+    with get_client(sync_client=True) as client:
+        made = client.create_deployment(client.create_flow(witness_flow), name="witness")
+        trigger.set_deployment_id(made)
+        client.create_automation(trigger.as_automation())
+    return made
+
+
+@pytest.fixture
+def watch(prefect_api: None) -> UUID:
+    """The deployment ``upscale/watch`` as a user gets it, for the bucket ``pets``."""
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="srgan", type="process"), overwrite=True)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("prefect")), *("--no-prompt", "deploy", "-n", "watch")],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PREFECT_API_URL": PREFECT_API_URL.value(),
+            "PYTHONWARNINGS": "ignore",
+            "SRGAN_BUCKET": "pets",
+            "SRGAN_CHECKOUT": str(ROOT),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with get_client(sync_client=True) as client:
+        return client.read_deployment_by_name("upscale/watch").id
+
+
+def runs(deployment: UUID) -> list[FlowRun]:
+    """Runs of a deployment, those of its schedule left out."""
+    with get_client(sync_client=True) as client:
+        filtered = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+        return client.read_flow_runs(deployment_filter=filtered)
+
+
+def announce(address: str, after_s: float = 0) -> None:
+    """Emit the event that docs/upscaling.md shows, `after_s` seconds from now."""
+    emit_event(
+        ARRIVED,
+        resource={"prefect.resource.id": address},
+        occurred=datetime.now(UTC) + timedelta(seconds=after_s),
+    )
+
+
+def test_photos_start_a_run_only_where_somebody_has_enabled_that_and_many_start_one(
+    watch: UUID, witness: UUID
+) -> None:
+    with get_client(sync_client=True) as client:
+        schedules = client.read_deployment(watch).schedules
+        (automation,) = client.read_automations_by_name("srgan-watch")
+    assert [schedule.active for schedule in schedules] == [False]
+    seen = len(runs(witness))
+    announce(PHOTO)
+    wait_until(lambda: len(runs(witness)) == seen + 1, "the server looks at the event", 60)
+    assert runs(watch) == [], "the trigger is off"
+
+    with get_client(sync_client=True) as client:
+        client.resume_automation(automation.id)
+    announce("s3://pets/small/other/a.jpg")
+    began = datetime.now(UTC)
+    announce(PHOTO)
+    announce("s3://pets/small/demo/")
+    wait_until(lambda: len(runs(watch)) == 1, "the first photo starts a run", 60)
+    announce(PHOTO, after_s=299)
+    (run,) = runs(watch)
+    assert run.parameters == {
+        "source": "s3://pets/small/demo",
+        "destination": "s3://pets/upscaled/demo",
+        "model": "srgan-demo",
+        "config": {"only_new": True},
+    }
+    assert run.expected_start_time is not None
+    assert run.expected_start_time > began + timedelta(seconds=299), "it covers later photos too"
+    announce(PHOTO, after_s=320)
+    wait_until(lambda: len(runs(watch)) == 2, "a photo after the start of the run", 60)
+    wait_until(lambda: len(runs(witness)) == seen + 6, "the server looks at all events", 60)
+    assert len(runs(watch)) == 2
+
+
+@pytest.fixture(scope="module")
+def receiver(prefect_api: None) -> Iterator[str]:
+    """Address of a running ``infra/s3_events.py``."""
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "infra" / "s3_events.py"), "--port", str(port)],
+        env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()},
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(address), "the receiver answers", 60)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address).status_code == 501
+    except httpx.TransportError:
+        return False
+
+
+def test_the_messages_of_s3_stores_become_events_about_the_objects_that_were_written(
+    receiver: str, witness: UUID
+) -> None:
+    seen = len(runs(witness))
+
+    def record(name: str, key: str) -> dict[str, object]:
+        return {"eventName": name, "s3": {"bucket": {"name": "pets"}, "object": {"key": key}}}
+
+    minio = [
+        record("s3:ObjectCreated:Put", "small/demo/sub/a+b.jpg"),
+        record("s3:ObjectRemoved:Delete", "small/demo/b.jpg"),
+    ]
+    aws = [record("ObjectCreated:CompleteMultipartUpload", "small/demo/c.jpg")]
+    seaweedfs = {"event_type": "create", "key": "/buckets/pets/small/demo/d.jpg", "message": {}}
+    gone = {**seaweedfs, "event_type": "delete"}
+    for message in ({"Records": minio}, {"Records": aws}, seaweedfs, gone):
+        assert httpx.post(receiver, json=message).status_code == 204
+    wait_until(lambda: len(runs(witness)) >= seen + 3, "an event for each written object", 60)
+    assert len(runs(witness)) == seen + 3
+    for strange in (b"hello", b"[]", b"{}", json.dumps({"Records": [{}]}).encode()):
+        assert httpx.post(receiver, content=strange).status_code == 400, strange
+
+
+def test_a_run_for_new_photos_does_them_once_and_leaves_nothing_where_none_is_new(
+    bench: Bench, photos: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watched() -> object:
+        bench.root = f"{bench.root}-next"
+        config = UpscaleConfig(only_new=True)
+        return upscale(bench.uri("photos"), bench.uri("up"), "m", config)
+
+    bench.store.put("photos/bad.png", b"no picture")
+    with pytest.raises(DataError, match=r"1 of 4 images failed"):
+        watched()
+    everything = {info.key: info.token for info in bench.store.list("")}
+    assert len(outputs(bench.store)) == 3
+    assert watched() is None
+    assert {info.key: info.token for info in bench.store.list("")} == everything
+    assert len(bench.job_runs) == 1, "the photo that failed is not worth a job of its own"
+    bench.store.put("photos/new.jpg", bench.store.get("photos/a.jpg"))
+    watched()
+    assert len(outputs(bench.store)) == 4
+
+
+def test_a_run_for_new_photos_may_come_before_the_first_photo(bench: Bench) -> None:
+    state = upscale(
+        bench.uri("photos"),
+        bench.uri("up"),
+        "m",
+        UpscaleConfig(only_new=True),
+        return_state=True,
+    )
+    assert state.is_completed()
+    assert state.message == (
+        f"Nothing is new below {bench.uri('photos')}: 0 images to upscale (0 bytes in 0 batches), "
+        "0 done by earlier runs, 0 refused"
+    )
