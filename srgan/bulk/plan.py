@@ -188,7 +188,9 @@ def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample |
 def _list_outputs(join: Join, run: BulkRun) -> Throughput:
     """Add outputs and records; return what earlier runs took, with the same stamp if any had it."""
     store, stamp, own = run.destination.store, run.stamp, own_prefix(run.destination.address)
-    part = re.compile(re.escape(own) + r"[^/]+/records/\d+\.parquet")
+    # Parts of refused sources tell only what failed.
+    number = r"(refused-)?\d+" if run.config.only_new else r"\d+"
+    part = re.compile(re.escape(own) + rf"[^/]+/records/{number}\.parquet")
     same = Throughput(measured_on="earlier runs with this model and these settings")
     others = Throughput(measured_on="earlier runs with other models or settings")
     for info in store.list(run.destination.prefix):
