@@ -218,6 +218,6 @@ def test_a_run_for_new_photos_may_come_before_the_first_photo(bench: Bench) -> N
     )
     assert state.is_completed()
     assert state.message == (
-        f"Nothing is new below {bench.uri('photos')}: 0 images to upscale (0 bytes in 0 batches), "
+        f"Nothing is new below {bench.uri('photos')}: 0 images to upscale (0.0 kB in 0 batches), "
         "0 done by earlier runs, 0 refused"
     )
