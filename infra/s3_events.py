@@ -2,10 +2,9 @@
 
     eval "$(srgan stack env)" && python infra/s3_events.py --port 8336
 
-A store that sends its notifications over HTTP (MinIO, Ceph, SeaweedFS and others) uses S3's format
-or its own. Prefect's server does not take either. This program listens on this machine, emits an
-event for each object that was written, and answers when Prefect has them. docs/upscaling.md shows
-how it is used.
+A store that sends its notifications over HTTP, such as MinIO, sends the ``Records`` of S3, which
+Prefect's server does not take. This program listens on this machine, emits an event for each object
+that was written, and answers when they are sent. docs/upscaling.md shows how it is used.
 """
 
 import argparse
@@ -20,18 +19,14 @@ from prefect.events import Event
 from prefect.events.clients import get_events_client
 
 ARRIVED = "srgan.photos.arrived"
-_SEAWEEDFS_BUCKETS = "/buckets/"
 
 
 def written(message: dict[str, Any]) -> Iterator[str]:
     """Addresses of the objects that a message says were written; `KeyError` for other messages."""
-    if "Records" in message:
-        for record in message["Records"]:
-            if "ObjectCreated:" in record["eventName"]:
-                place = record["s3"]
-                yield f"s3://{place['bucket']['name']}/{unquote_plus(place['object']['key'])}"
-    elif message["event_type"] in ("create", "update", "rename"):
-        yield f"s3://{message['key'].removeprefix(_SEAWEEDFS_BUCKETS)}"
+    for record in message["Records"]:
+        if "ObjectCreated:" in record["eventName"]:
+            place = record["s3"]
+            yield f"s3://{place['bucket']['name']}/{unquote_plus(place['object']['key'])}"
 
 
 async def emit(addresses: list[str]) -> None:
@@ -42,7 +37,7 @@ async def emit(addresses: list[str]) -> None:
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answer 204 when Prefect has the events, 400 for what is not a notification, else 502."""
+    """Answer 204 when the events are sent, 400 for what is not a notification, else 502."""
 
     def do_POST(self) -> None:
         """Take one message."""
