@@ -9,7 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
+from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
@@ -61,7 +63,7 @@ def upscale(
     config: UpscaleConfig = UpscaleConfig(),  # noqa: B008  # frozen
     manifest: str | None = None,
     plan_only: bool = False,
-) -> UpscaleReport | Forecast:
+) -> UpscaleReport | Forecast | State[None]:
     """Upscale every image below `source` into `destination`, and keep a record of each.
 
     Images that an earlier run has done with the same model and settings are skipped. So a second
@@ -79,6 +81,8 @@ def upscale(
     if plan_only:
         return show_forecast(preview_run(*places, model, config, manifest))
     run, plan = plan_run(*places, model, config, manifest)
+    if plan.is_nothing_new:
+        return Completed(message=f"Nothing is new below {source}: {plan.forecast_text}")
     finished, lost = run_batches(run, plan)
     report, summary = publish_summary(run, plan, finished, lost)
     show_samples(run)

@@ -20,7 +20,7 @@ def flow_of(deployment: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_a_deployment_is_called_as_its_flow_and_says_what_it_does(name: str) -> None:
     deployment = DEPLOYMENTS[name]
-    assert flow_of(deployment).name == name
+    assert flow_of(deployment).name == ("upscale" if name == "watch" else name)
     assert deployment["description"].endswith(".")
     assert deployment["tags"]
     assert deployment["work_pool"]["name"] == "srgan"
@@ -66,9 +66,12 @@ def test_a_run_of_a_deployment_is_named_by_what_it_does(
         assert flow.flow_run_name() == name
 
 
-def test_the_schedule_of_retrain_is_there_and_paused() -> None:
-    (schedule,) = DEPLOYMENTS["retrain"]["schedules"]
-    assert schedule["active"] is False
+def test_schedules_are_there_and_paused() -> None:
+    with_schedules = [name for name, one in DEPLOYMENTS.items() if "schedules" in one]
+    assert with_schedules == ["watch", "retrain"]
+    for name in with_schedules:
+        (schedule,) = DEPLOYMENTS[name]["schedules"]
+        assert schedule["active"] is False, name
 
 
 def test_revive_is_started_by_events_but_never_by_its_own_runs() -> None:
@@ -85,4 +88,13 @@ def test_new_photos_of_its_dataset_start_retrain_where_somebody_has_enabled_that
     }
     assert trigger["expect"] == [GROWN]
     with_triggers = [name for name, one in DEPLOYMENTS.items() if "triggers" in one]
-    assert with_triggers == ["retrain", "revive"]
+    assert with_triggers == ["watch", "retrain", "revive"]
+
+
+def test_new_photos_below_its_source_start_watch_where_somebody_has_enabled_that() -> None:
+    deployment = DEPLOYMENTS["watch"]
+    (trigger,) = deployment["triggers"]
+    assert trigger["enabled"] is False
+    assert trigger["match"] == {"prefect.resource.id": f"{deployment['parameters']['source']}/*"}
+    assert trigger["schedule_after"] >= trigger["within"], "a run covers the events before it"
+    assert deployment["concurrency_limit"] == 1, "two runs would do the same photos"

@@ -55,6 +55,8 @@ class Forecast(Ref):
     num_refused: int
     num_others: int = 0
     """Sources that are known not to be photos."""
+    num_failed_before: int = 0
+    """Sources that failed in an earlier run and are left out (`only_new`)."""
     num_batches: int
     output_megapixels: float | None = None
     output_bytes: int | None = None
@@ -96,6 +98,8 @@ class Forecast(Ref):
         ]
         if self.num_others:
             parts[0] += f", {self.num_others} passed over that are not photos"
+        if self.num_failed_before:
+            parts[0] += f", {self.num_failed_before} left out that failed before"
         if self.output_bytes is not None:
             parts.append(
                 f"about {self.output_megapixels:.1f} output megapixels and "

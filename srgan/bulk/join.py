@@ -43,7 +43,17 @@ PASSED_OVER = "passed_over"
 _PASSED_OVER = f"""EXISTS (SELECT 1 FROM record WHERE record.source = source.key
     AND record.source_token = source.token AND record.output_token = '{PASSED_OVER}')"""  # noqa: S608  # constants
 
-_TODO = f"output IS NOT NULL AND NOT {_COVERED} AND NOT {_PASSED_OVER}"
+FAILED = "failed"
+"""Output token in the record of a source that failed before, where that is not tried again."""
+
+_FAILED_BEFORE = f"""EXISTS (SELECT 1 FROM record WHERE record.source = source.key
+    AND record.source_token = source.token AND record.output_token = '{FAILED}')"""  # noqa: S608  # constants
+
+_UNSETTLED = f"NOT is_other AND NOT {_COVERED} AND NOT {_PASSED_OVER}"
+
+_TODO = f"output IS NOT NULL AND {_UNSETTLED} AND NOT {_FAILED_BEFORE}"
+
+_REFUSED = f"problem IS NOT NULL AND NOT {_FAILED_BEFORE}"
 
 
 class Item(Ref):
@@ -167,9 +177,18 @@ class Join:
 
     def count_refused(self) -> int:
         """Count sources that are recorded as failed without being read."""
-        query = "SELECT count(*) FROM source WHERE problem IS NOT NULL"
+        query = f"SELECT count(*) FROM source WHERE {_REFUSED}"  # noqa: S608  # constants
         (refused,) = self._database.execute(query).fetchone()
         return int(refused)
+
+    def count_failed_before(self) -> int:
+        """Count sources that are left out because they failed in an earlier run."""
+        (failed,) = self._database.execute(
+            f"SELECT count(*) FROM source "  # noqa: S608  # constants
+            f"WHERE {_UNSETTLED} AND {_FAILED_BEFORE}",
+            self._suffix,
+        ).fetchone()
+        return int(failed)
 
     def passed_over(self, num_keys: int) -> tuple[int, tuple[str, ...]]:
         """Count sources that are known not to be photos, and give the first few of their keys."""
@@ -209,7 +228,8 @@ class Join:
     def refused(self) -> Iterator[tuple[ObjectInfo, str]]:
         """Refused sources with their problem, in the order of keys."""
         rows = self._database.execute(
-            "SELECT key, token, bytes, problem FROM source WHERE problem IS NOT NULL ORDER BY key"
+            f"SELECT key, token, bytes, problem FROM source "  # noqa: S608  # constants
+            f"WHERE {_REFUSED} ORDER BY key"
         )
         for key, token, size, problem in rows:
             yield ObjectInfo(key, token, size), problem

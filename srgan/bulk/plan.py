@@ -76,6 +76,11 @@ class BulkPlan(Ref):
         """The stamp of all outputs of the run."""
         return stamp_of(self.model, self.config)
 
+    @property
+    def is_nothing_new(self) -> bool:
+        """True if the run is for new photos only and there is none."""
+        return self.config.only_new and not self.num_todo and not self.refused.num_failed
+
 
 def find_plan(destination: Place, run: str) -> BulkPlan | None:
     """Find the plan that an earlier attempt of this run wrote."""
@@ -104,7 +109,8 @@ def make_plan(
 
     `ConfigError` before anything is written: a destination inside the source, two sources with
     one output, an output inside the source, a disk that is too small. `DataError` if there is
-    nothing below the source, or a manifest cannot be read.
+    nothing below the source, or a manifest cannot be read. A run for new photos only may find
+    nothing, and then writes nothing.
     """
     store, destination = run.destination.store, run.destination.address
     with Join(reroute_suffix(run.config.oversize)) as join:
@@ -131,7 +137,8 @@ def make_plan(
         passed_over=Tally(num_passed_over=num_others, passed_over=others),
         forecast_text=forecast.text,
     )
-    store.put(plan_key(destination, run.name), to_json(plan), content_type="application/json")
+    if not plan.is_nothing_new:
+        store.put(plan_key(destination, run.name), to_json(plan), content_type="application/json")
     return plan
 
 
@@ -157,14 +164,16 @@ def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample |
     total, num_todo, todo_bytes = join.count()
     num_refused = join.count_refused()
     num_others, _ = join.passed_over(0)
+    num_failed_before = join.count_failed_before() if run.config.only_new else 0
     if sample is not None and num_todo and not measured.source_bytes:
         measured = sample(spread(join.todo(), num_todo))
     forecast = Forecast(
         num_todo=num_todo,
         todo_bytes=todo_bytes,
-        num_covered=total - num_todo - num_refused - num_others,
+        num_covered=total - num_todo - num_refused - num_others - num_failed_before,
         num_refused=num_refused,
         num_others=num_others,
+        num_failed_before=num_failed_before,
         num_batches=_num_batches(run.config, todo_bytes, measured) if num_todo else 0,
         free_bytes=free_bytes(run.destination.address),
     ).projected(
@@ -179,7 +188,9 @@ def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample |
 def _list_outputs(join: Join, run: BulkRun) -> Throughput:
     """Add outputs and records; return what earlier runs took, with the same stamp if any had it."""
     store, stamp, own = run.destination.store, run.stamp, own_prefix(run.destination.address)
-    part = re.compile(re.escape(own) + r"[^/]+/records/\d+\.parquet")
+    # Parts of refused sources tell only what failed.
+    number = r"(refused-)?\d+" if run.config.only_new else r"\d+"
+    part = re.compile(re.escape(own) + rf"[^/]+/records/{number}\.parquet")
     same = Throughput(measured_on="earlier runs with this model and these settings")
     others = Throughput(measured_on="earlier runs with other models or settings")
     for info in store.list(run.destination.prefix):
@@ -187,7 +198,7 @@ def _list_outputs(join: Join, run: BulkRun) -> Throughput:
             join.add_output(info)
         elif part.fullmatch(info.key):
             data, uri = store.get(info.key), store.uri(info.key)
-            join.add_records(covering(data, uri, stamp))
+            join.add_records(covering(data, uri, stamp, with_failed=run.config.only_new))
             same += throughput(data, uri, stamp)
             others += throughput(data, uri)
     return same if same.source_bytes else others

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from srgan.bulk.forecast import Throughput
-from srgan.bulk.join import PASSED_OVER
+from srgan.bulk.join import FAILED, PASSED_OVER
 from srgan.bulk.run import Stamp
 from srgan.errors import DataError
 from srgan.refs import Sums
@@ -33,6 +33,8 @@ NOT_A_PHOTO = "not_a_photo"
 MAX_NAMED = 20
 """Keys that a tally names: failed ones, and as many that are not photos."""
 _MAX_DETAIL_CHARS = 500
+_MAY_PASS = {"missing", "no_space", "storage"}
+"""Reasons of failures that lie outside the photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +102,24 @@ def from_parquet(data: bytes, key: str) -> list[Record]:
     return [Record(**row) for row in _read(data, key, _SCHEMA.names).to_pylist()]
 
 
-def covering(data: bytes, key: str, stamp: Stamp) -> Iterator[tuple[str, str, str]]:
+def covering(
+    data: bytes, key: str, stamp: Stamp, *, with_failed: bool = False
+) -> Iterator[tuple[str, str, str]]:
     """(source key, source token, destination token) of outputs that carry this `stamp`.
 
-    What was passed over has no output; its destination token is `PASSED_OVER`.
+    What was passed over has no output; its destination token is `PASSED_OVER`. `with_failed` adds
+    what failed because of the photo itself, with the token `FAILED`.
     """
     names = ["source_key", "source_token", "destination_token"]
-    table = _read(data, key, [*names, "outcome", "model", "config_digest"])
+    table = _read(data, key, [*names, "outcome", "reason", "model", "config_digest"])
+    instead = {"passed_over": PASSED_OVER, "failed": FAILED}
     for row in table.to_pylist():
-        if row["outcome"] != "failed" and (row["model"], row["config_digest"]) == (
-            stamp.model,
-            stamp.config_digest,
-        ):
-            passed_over = row["outcome"] == "passed_over"
-            token = PASSED_OVER if passed_over else row["destination_token"]
-            yield row["source_key"], row["source_token"], token
+        if (row["model"], row["config_digest"]) != (stamp.model, stamp.config_digest):
+            continue
+        if row["outcome"] == "failed" and (not with_failed or row["reason"] in _MAY_PASS):
+            continue
+        token = instead.get(row["outcome"], row["destination_token"])
+        yield row["source_key"], row["source_token"], token
 
 
 def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:

@@ -73,7 +73,7 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
         join.refuse_missing(
             f"missing: {key_list.address} names it, but it is not below {source.address}"
         )
-    elif not found:
+    elif not found and not config.only_new:
         count, names = join.passed_over(1)
         if count:
             raise DataError(

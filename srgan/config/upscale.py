@@ -58,6 +58,8 @@ class UpscaleConfig(Config):
     """Images that declare more LR pixels are recorded as failed before decoding."""
     failure_tolerance: float = Field(0.0, ge=0, le=1)
     """Share of failed images up to which the flow still ends as Completed."""
+    only_new: bool = False
+    """Leave out what failed before and has not changed; end at once if nothing is left to do."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

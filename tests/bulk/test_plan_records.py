@@ -71,6 +71,40 @@ def test_a_failed_key_is_tried_again_by_the_next_run(object_store: S3Store) -> N
     assert todo(object_store, plan(object_store, "run2")) == ["photos/a.jpg"]
 
 
+def test_a_run_for_new_photos_leaves_out_what_failed_until_it_changes(
+    object_store: S3Store,
+) -> None:
+    put_photos(object_store, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "bad\x07bell.jpg")
+    first = plan(object_store)
+    (items,) = batches(object_store, first)
+    reasons = ("truncated", "storage", "crashed", "")
+    rows = [
+        replace(row(item, first, ""), outcome="failed" if reason else "done", reason=reason)
+        for item, reason in zip(items, reasons, strict=True)
+    ]
+    rows[3] = row(items[3], first, object_store.put(items[3].output, b"upscaled"))
+    object_store.put(records_key(first.destination, first.run, 0), to_parquet(rows))
+    again = plan(object_store, "run2", only_new=True)
+    assert todo(object_store, again) == ["photos/b.jpg"], "the store may be well again"
+    assert (again.num_covered, again.refused.num_failed) == (1, 0)
+    assert "1 done by earlier runs, 0 refused, 3 left out that failed before" in again.forecast_text
+    object_store.put("photos/a.jpg", b"another picture")
+    assert plan(object_store, "run3", only_new=True).num_todo == 2
+    newer = CHAMPION.model_copy(update={"version": 2})
+    assert plan(object_store, "run4", model=newer, only_new=True).num_todo == 4
+    assert plan(object_store, "run5").num_todo == 3, "without the option failed ones are tried too"
+
+
+def test_a_run_for_new_photos_that_finds_none_writes_nothing(object_store: S3Store) -> None:
+    assert plan(object_store, only_new=True).is_nothing_new, "there is not a photo yet"
+    put_photos(object_store, "a.jpg")
+    finish(object_store, plan(object_store, "run2", only_new=True))
+    before = {info.key for info in object_store.list("up/")}
+    assert plan(object_store, "run3", only_new=True).is_nothing_new
+    assert {info.key for info in object_store.list("up/")} == before
+    assert not plan(object_store, "run4").is_nothing_new, "other runs say what they did"
+
+
 def _as_dict(record: Record) -> dict[str, object]:
     return {name: getattr(record, name) for name in Record.__slots__}
 

@@ -1,0 +1,221 @@
+"""New photos start a bulk run: `upscale/watch` as `prefect deploy` makes it, on a real server."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
+from prefect.settings import PREFECT_API_URL
+
+from flows.upscale import upscale
+from srgan.config import UpscaleConfig
+from srgan.errors import DataError
+from tests.support.bench import Bench, outputs
+from tests.support.checkout import DEPLOYMENTS, ROOT
+from tests.support.ports import free_ports
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+((ARRIVED,),) = (trigger["expect"] for trigger in DEPLOYMENTS["watch"]["triggers"])
+PHOTO = "s3://pets/small/demo/sub/a b"
+
+
+@flow(name="witness")
+def witness_flow() -> None:
+    """Stand for another flow that is started by the same events; nothing runs it here."""
+
+
+@pytest.fixture(scope="module")
+def witness(prefect_api: None) -> UUID:
+    """A deployment that every event about photos starts."""
+    trigger = DeploymentEventTrigger.model_validate(
+        {"name": "witness", "expect": [ARRIVED], "posture": "Reactive", "threshold": 1}
+    )
+    with get_client(sync_client=True) as client:
+        made = client.create_deployment(client.create_flow(witness_flow), name="witness")
+        trigger.set_deployment_id(made)
+        client.create_automation(trigger.as_automation())
+    return made
+
+
+@pytest.fixture
+def watch(prefect_api: None) -> UUID:
+    """The deployment ``upscale/watch`` as a user gets it, for the bucket ``pets``."""
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="srgan", type="process"), overwrite=True)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("prefect")), *("--no-prompt", "deploy", "-n", "watch")],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PREFECT_API_URL": PREFECT_API_URL.value(),
+            "PYTHONWARNINGS": "ignore",
+            "SRGAN_BUCKET": "pets",
+            "SRGAN_CHECKOUT": str(ROOT),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with get_client(sync_client=True) as client:
+        return client.read_deployment_by_name("upscale/watch").id
+
+
+def runs(deployment: UUID) -> list[FlowRun]:
+    """Runs of a deployment, those of its schedule left out."""
+    with get_client(sync_client=True) as client:
+        filtered = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+        return client.read_flow_runs(deployment_filter=filtered)
+
+
+def announce(address: str, at: datetime | None = None) -> None:
+    """Send the event that docs/upscaling.md shows; `at` is its time, if not now."""
+    event = {
+        "event": ARRIVED,
+        "occurred": (at or datetime.now(UTC)).isoformat(),
+        "id": str(uuid4()),
+        "resource": {"prefect.resource.id": address},
+    }
+    httpx.post(f"{PREFECT_API_URL.value()}/events", json=[event]).raise_for_status()
+
+
+def test_photos_start_a_run_only_where_somebody_has_enabled_that_and_many_start_one(
+    watch: UUID, witness: UUID
+) -> None:
+    with get_client(sync_client=True) as client:
+        schedules = client.read_deployment(watch).schedules
+        (automation,) = client.read_automations_by_name("srgan-watch")
+    assert [schedule.active for schedule in schedules] == [False]
+    seen = len(runs(witness))
+    announce(PHOTO)
+    wait_until(lambda: len(runs(witness)) == seen + 1, "the server looks at the event", 60)
+    assert runs(watch) == [], "the trigger is off"
+
+    with get_client(sync_client=True) as client:
+        client.resume_automation(automation.id)
+    began, tries = datetime.now(UTC), count(1)
+
+    def is_started() -> bool:
+        # The server takes a change of the trigger into account a moment after its answer.
+        announce(f"{PHOTO}-{next(tries)}.jpg")
+        return bool(runs(watch))
+
+    wait_until(is_started, "a photo starts a run", 60, every_s=1)
+    ended = datetime.now(UTC)
+    (run,) = runs(watch)
+    assert run.parameters == {
+        "source": "s3://pets/small/demo",
+        "destination": "s3://pets/upscaled/demo",
+        "model": "srgan-demo",
+        "config": {"only_new": True},
+    }
+    wait = timedelta(seconds=300)
+    assert run.expected_start_time is not None
+    assert run.expected_start_time > began + wait, "it covers photos that come until then"
+
+    announce(PHOTO, began + 0.99 * wait)
+    announce("s3://pets/small/demo/", ended + 1.01 * wait)
+    wait_until(lambda: len(runs(watch)) > 1, "photos after the start of the run start another", 60)
+    announce("s3://pets/small/other/a.jpg", ended + 3 * wait)
+    seen += next(tries) + 3
+    wait_until(lambda: len(runs(witness)) == seen, "the server looks at all events", 60)
+    assert len(runs(watch)) == 2, "neither a photo of the first run nor one below another prefix"
+
+
+@pytest.fixture(scope="module")
+def receiver(prefect_api: None) -> Iterator[str]:
+    """Address of a running ``infra/s3_events.py``."""
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "infra" / "s3_events.py"), "--port", str(port)],
+        env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value()},
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(address), "the receiver answers", 60)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address).status_code == 501
+    except httpx.TransportError:
+        return False
+
+
+def test_the_messages_of_s3_stores_become_events_about_the_objects_that_were_written(
+    receiver: str, witness: UUID
+) -> None:
+    seen = len(runs(witness))
+
+    def record(name: str, key: str) -> dict[str, object]:
+        return {"eventName": name, "s3": {"bucket": {"name": "pets"}, "object": {"key": key}}}
+
+    minio = [
+        record("s3:ObjectCreated:Put", "small/demo/sub/a+b.jpg"),
+        record("s3:ObjectRemoved:Delete", "small/demo/b.jpg"),
+    ]
+    aws = [record("ObjectCreated:CompleteMultipartUpload", "small/demo/c.jpg")]
+    for records in (minio, aws):
+        assert httpx.post(receiver, json={"Records": records}).status_code == 204
+    wait_until(lambda: len(runs(witness)) >= seen + 2, "an event for each written object", 60)
+    assert len(runs(witness)) == seen + 2
+    for strange in (b"hello", b"[]", b"{}", json.dumps({"Records": [{}]}).encode()):
+        assert httpx.post(receiver, content=strange).status_code == 400, strange
+
+
+def test_a_run_for_new_photos_does_them_once_and_leaves_nothing_where_none_is_new(
+    bench: Bench, photos: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watched() -> object:
+        bench.root = f"{bench.root}-next"
+        config = UpscaleConfig(only_new=True)
+        return upscale(bench.uri("photos"), bench.uri("up"), "m", config)
+
+    bench.store.put("photos/bad.png", b"no picture")
+    with pytest.raises(DataError, match=r"1 of 4 images failed"):
+        watched()
+    everything = {info.key: info.token for info in bench.store.list("")}
+    assert len(outputs(bench.store)) == 3
+    assert watched() is None
+    assert {info.key: info.token for info in bench.store.list("")} == everything
+    assert len(bench.job_runs) == 1, "no job for the photo that failed before"
+    bench.store.put("photos/new.jpg", bench.store.get("photos/a.jpg"))
+    watched()
+    assert len(outputs(bench.store)) == 4
+
+
+def test_a_run_for_new_photos_may_come_before_the_first_photo(bench: Bench) -> None:
+    state = upscale(
+        bench.uri("photos"),
+        bench.uri("up"),
+        "m",
+        UpscaleConfig(only_new=True),
+        return_state=True,
+    )
+    assert state.is_completed()
+    assert state.message == (
+        f"Nothing is new below {bench.uri('photos')}: 0 images to upscale (0.0 kB in 0 batches), "
+        "0 done by earlier runs, 0 refused"
+    )
