@@ -98,6 +98,15 @@ class RayJobs:
         found = (j.job_id for j in self.jobs() if j.active and j.metadata.get("run") == run)
         return next(found, None)
 
+    def others(self, job_id: str) -> str:
+        """Name the running jobs beside one, because it may be waiting for one of them."""
+        running = [
+            f"{job.metadata.get('stage', job.job_id)} of flow run {job.metadata.get('root', '?')}"
+            for job in self.jobs()
+            if job.status == "RUNNING" and job.job_id != job_id
+        ]
+        return f"the cluster runs {', '.join(running) or 'nothing else'}"
+
     def log(self, job_id: str) -> str | None:
         """Return the whole log of the job's driver; None if it cannot be read now (no retries)."""
         try:
