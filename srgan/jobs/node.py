@@ -99,7 +99,7 @@ def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> N
 
 
 class Shortage:
-    """What a job lacks, and since when the cluster has been too small for it."""
+    """Resources that a job lacks, and since when the cluster has been too small for it."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
