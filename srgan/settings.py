@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     cache_bytes: Bytes = 20 * 2**30
     """Size limit of the local shard cache, which the training ranks of a node share."""
     cluster_wait_s: float = 300.0
-    """How long a job waits for a busy or too small cluster before it fails."""
+    """How long a job waits for a cluster that is too small before it fails."""
     stall_s: float = Field(600.0, gt=0)
     """Report a training that makes no step for this long, with the stack of every rank."""
 

@@ -74,7 +74,7 @@ def _first_step(result: CheckpointRef) -> tuple[float, str]:
     job = next(job for job in reversed(jobs.jobs()) if job.metadata.get("run") == result.run)
     assert result.mlflow_run_id is not None
     losses = mlflow_client(settings).get_metric_history(result.mlflow_run_id, "loss")
-    parts = re.search(r"ready for step 0 after (.*)", jobs.log(job.job_id) or "")
+    parts = re.search(r"ready for step 0 after (.*)", jobs.log(job, 1000) or "")
     assert parts is not None
     return (losses[0].timestamp - job.start_time_ms) / 1e3, f"in the job: {parts[1]}"
 

@@ -8,13 +8,16 @@ from prefect import get_run_logger
 
 from flows.support.artifacts import ProgressArtifact
 from srgan.errors import StorageError
-from srgan.readable import duration
-from srgan.services.ray_jobs import RayJobs
+from srgan.readable import duration, size
+from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, Job, RayJobs
 from srgan.storage import ObjectStore
 
 _FIRST_POLL_S = 1.0
 _MAX_POLL_S = 4.0
+_REPEAT_S = 30.0
 _LINES_ON_ATTACHING = 3
+_LINES_READ = 100
+_LINES_REMEMBERED = 20
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ACTOR = re.compile(r"^\((?P<actor>\w+) pid=\d+(, ip=[^)]+)?\) ")
 # Ray's own messages, except for errors and warnings.
@@ -37,17 +40,19 @@ def follow(
     """Show a job in the log of the current flow or task run until it ends; return its last status.
 
     The status is None if the cluster does not know the job any more. Polls slow down from 1 to 4
-    seconds.
+    seconds. What a job waits for that has not started is said every 30 seconds.
     """
     logger = get_run_logger()
-    relay = LogRelay(jobs, job_id, attached=attached)
+    relay = LogRelay(jobs, attached=attached)
     progress = ProgressBar(store, progress_key, stage) if progress_key else None
     shown: str | None = None
+    next_note = time.monotonic() + _REPEAT_S
     pause_s = _FIRST_POLL_S
     while True:
         job = jobs.find(job_id)
-        for line in relay.new_lines():
-            logger.info("%s: %s", stage, line)
+        if job is not None:
+            for line in relay.new_lines(job):
+                logger.info("%s: %s", stage, line)
         if progress:
             progress.update()
         if job is None or not job.active:
@@ -55,31 +60,61 @@ def follow(
         if job.status != shown:
             shown = job.status
             logger.info("%s: job %s is %s. %s", stage, job_id, shown, job.message)
+        elif shown == "PENDING" and time.monotonic() >= next_note:
+            logger.info(
+                "%s: job %s waits until Ray's head has %s of memory to spare for its driver; %s",
+                stage,
+                job_id,
+                size(DRIVER_MEMORY_BYTES),
+                jobs.others(job_id),
+            )
+            next_note = time.monotonic() + _REPEAT_S
         time.sleep(pause_s)
         pause_s = min(1.2 * pause_s, _MAX_POLL_S)
 
 
 class LogRelay:
-    """Lines that a driver has written since the last look, without Ray's own messages."""
+    """Lines that a driver has written since the last look, without Ray's own messages.
 
-    def __init__(self, jobs: RayJobs, job_id: str, *, attached: bool) -> None:
+    Each look reads the end of the log, and more of it only if more has been added, because the log
+    of a job of days is long. Where the last look ended is found by the lines before that place. So
+    of a line that is written again and again in a row, some may be left out.
+    """
+
+    def __init__(self, jobs: RayJobs, *, attached: bool) -> None:
         self._jobs = jobs
-        self._job_id = job_id
         self._attached = attached
-        self._seen_chars = 0
+        self._seen: list[str] = []
 
-    def new_lines(self) -> list[str]:
+    def new_lines(self, job: Job) -> list[str]:
         """Return the new whole lines; on attaching to a job, only the last few."""
-        text = self._jobs.log(self._job_id)
-        if not text:
-            return []
-        end = text.rfind("\n") + 1
-        lines = relevant(text[self._seen_chars : end])
-        self._seen_chars = max(end, self._seen_chars)
-        if self._attached:
+        added = self._added(job)
+        self._seen = (self._seen + added)[-_LINES_REMEMBERED:]
+        lines = relevant("\n".join(added))
+        if self._attached and added:
             self._attached = False
             return lines[-_LINES_ON_ATTACHING:]
         return lines
+
+    def _added(self, job: Job) -> list[str]:
+        num_lines = _LINES_READ
+        while text := self._jobs.log(job, num_lines):
+            *lines, rest = text.split("\n")
+            is_all = len(lines) + bool(rest) < num_lines
+            if (end := self._end_of_seen(lines, is_all)) is not None:
+                return lines[end:]
+            if is_all or self._attached:
+                return lines
+            num_lines *= 10
+        return []
+
+    def _end_of_seen(self, lines: list[str], is_all: bool) -> int | None:
+        """Return the index of the first new line; None if `lines` do not reach back to it."""
+        num = len(self._seen)
+        if num < _LINES_REMEMBERED:  # then they are all that there were
+            return num if is_all else None
+        ends = range(len(lines), num - 1, -1)
+        return next((end for end in ends if lines[end - num : end] == self._seen), None)
 
 
 def relevant(text: str) -> list[str]:

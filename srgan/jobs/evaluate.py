@@ -11,7 +11,7 @@ from srgan.data.dataset import open_crops
 from srgan.data.shards import ShardCache
 from srgan.inference.engine import Engine
 from srgan.jobs.failure import leaving_failure
-from srgan.jobs.node import Need, connect, start, wait_for_cluster
+from srgan.jobs.node import Need, cluster_resources, start, wait_for_cluster
 from srgan.measure.comparison import Distance, Upscale, compare, with_bicubic
 from srgan.measure.evaluation import (
     CHAMPION,
@@ -52,14 +52,16 @@ def main(spec_key: str, job_id: str) -> None:
     from srgan.jobs.evaluate import run_evaluation
 
     settings, store, spec = start(spec_key, EvaluateSpec)
-    connect()
-    total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
-    num_gpus = 1 if total.get("GPU", 0) >= 1 else 0
-    need = Need("evaluation", cpus=1, gpus=num_gpus)
-    wait_for_cluster(lambda: need, settings.cluster_wait_s, job_id)
+    num_gpus = int(wait_for_cluster(_need, settings.cluster_wait_s, job_id).gpus)
     remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(run_evaluation)
     with counting(store, spec.run, job_id, stage="evaluate", cpus=1, gpus=num_gpus):
         ray.get(remote.remote(spec_key))
+
+
+def _need() -> Need:
+    """One CPU, and a GPU if a node with GPUs has joined by now."""
+    total, _ = cluster_resources()
+    return Need("evaluation", cpus=1, gpus=1 if total.get("GPU", 0) >= 1 else 0)
 
 
 def run_evaluation(spec_key: str) -> None:

@@ -6,6 +6,7 @@ to the log of the flow run that follows it.
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -58,7 +59,10 @@ def connect() -> None:
     import ray
 
     if not ray.is_initialized():
-        ray.init()
+        # A driver that reserves memory hands its niceness, 0, on to all workers, which would take
+        # the CPUs from Ray's own processes, and they answer for the node. 15 is Ray's default.
+        os.environ["RAY_OVERRIDE_JOB_RUNTIME_ENV"] = "1"
+        ray.init(runtime_env={"env_vars": {"RAY_worker_niceness": "15"}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +81,50 @@ class Need:
         return {name: amount for name, amount in found.items() if amount > 0}
 
 
-def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> None:
-    """Return once what is needed is free; `ClusterError` after `limit_s` seconds.
+def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> Need:
+    """Return what is needed once it is free.
 
-    `need` is called each time, because it may depend on the nodes that have joined. What is
-    missing, and which jobs run beside `job_id`, is logged at once and every 30 seconds. Waits for a
-    cluster that is too small as well: a node that starts late may make it large enough.
+    `need` is called each time, because it may depend on the nodes that have joined. The wait lasts
+    as long as the cluster is busy. A cluster that is too small is an error after `limit_s` seconds,
+    because a node that starts late may make it large enough. What is missing, and which jobs run
+    beside `job_id`, is logged at once and every 30 seconds.
     """
     connect()
-    began = time.monotonic()
-    next_note = began
-    while problem := missing((asked := need()).resources, *cluster_resources()):
-        what, now = asked.what, time.monotonic()
-        waited_s = now - began
-        if waited_s >= limit_s:
-            raise ClusterError(
-                f"{what} could not start within {limit_s:.0f} s: {problem}. Ask for fewer "
-                f"workers, add nodes, or raise SRGAN_CLUSTER_WAIT_S."
-            )
+    shortage = Shortage(limit_s)
+    began = next_note = time.monotonic()
+    while problem := shortage.look(asked := need()):
+        now = time.monotonic()
         if now >= next_note:
-            waited = f"{waited_s:.0f} of {limit_s:.0f} s"
-            logger.info("%s waits: %s (%s); %s", what, problem, waited, others(job_id))
+            waited_s = now - began
+            logger.info("%s waits: %s (%.0f s); %s", asked.what, problem, waited_s, others(job_id))
             next_note = now + _REPEAT_S
-        time.sleep(min(_POLL_S, limit_s - waited_s))
+        time.sleep(_POLL_S)
+    return asked
+
+
+class Shortage:
+    """Resources that a job lacks, and since when the cluster has been too small for it."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._large_enough_at = time.monotonic()
+
+    def look(self, need: Need) -> str | None:
+        """Say in words why `need` cannot be placed now; None if it can.
+
+        `ClusterError` if the cluster has been too small for `limit_s` seconds.
+        """
+        total, free = cluster_resources()
+        problem = too_small(need.resources, total)
+        if problem is None:
+            self._large_enough_at = time.monotonic()
+            return too_busy(need.resources, total, free)
+        if time.monotonic() - self._large_enough_at >= self._limit_s:
+            raise ClusterError(
+                f"{need.what} could not start within {self._limit_s:.0f} s: {problem}. Ask for "
+                "less, add nodes, or raise SRGAN_CLUSTER_WAIT_S."
+            )
+        return problem
 
 
 def cluster_resources() -> tuple[dict[str, float], dict[str, float]]:
@@ -111,14 +136,19 @@ def cluster_resources() -> tuple[dict[str, float], dict[str, float]]:
     return total, free
 
 
-def missing(
-    needed: Mapping[str, float], total: Mapping[str, float], free: Mapping[str, float]
-) -> str | None:
-    """Say in words why `needed` cannot be placed; None if it can."""
+def too_small(needed: Mapping[str, float], total: Mapping[str, float]) -> str | None:
+    """Say in words why `needed` would not fit an idle cluster; None if it would."""
     for name, amount in needed.items():
         has = total.get(name, 0)
         if has < amount:
             return f"the cluster is too small: it has {has:g} {name}, {amount:g} are needed"
+    return None
+
+
+def too_busy(
+    needed: Mapping[str, float], total: Mapping[str, float], free: Mapping[str, float]
+) -> str | None:
+    """Say in words why `needed` does not fit beside what runs; None if it does."""
     for name, amount in needed.items():
         idle = free.get(name, 0)
         if idle < amount:
@@ -132,15 +162,9 @@ def missing(
 def others(job_id: str) -> str:
     """Name the other running jobs, because this one may be waiting for one of them."""
     try:
-        jobs = RayJobs(_THIS_CLUSTER, patience_s=0.0).jobs()
+        return RayJobs(_THIS_CLUSTER, patience_s=0.0).others(job_id)
     except ClusterError as error:
         return f"what else the cluster runs is unknown: {error}"
-    running = [
-        f"{job.metadata.get('stage', job.job_id)} of flow run {job.metadata.get('root', '?')}"
-        for job in jobs
-        if job.status == "RUNNING" and job.job_id != job_id
-    ]
-    return f"the cluster runs {', '.join(running) or 'nothing else'}"
 
 
 Mark = tuple[str, float]

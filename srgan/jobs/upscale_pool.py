@@ -17,7 +17,7 @@ from ray.exceptions import RayActorError
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError
 from srgan.jobs.failure import failure_of, unwrapped
-from srgan.jobs.node import cluster_resources, missing, others
+from srgan.jobs.node import Need, Shortage, others
 from srgan.jobs.upscale import UpscaleSpec
 from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
 from srgan.storage import ObjectStore, write_document
@@ -62,15 +62,16 @@ class Pool:
         """
         for _ in range(min(self._spec.config.max_workers, len(self._todo))):
             self._start_worker()
-        idle_since, pause_s = time.monotonic(), _FIRST_NOTE_S
+        idle_since, pause_s, shortage = time.monotonic(), _FIRST_NOTE_S, Shortage(self._limit_s)
         while self._working:
             done, _ = ray.wait(list(self._working), timeout=pause_s)
             for each in done:
                 self._handle(each)
             if done or any(batch is not None for _, batch in self._working.values()):
                 idle_since, pause_s = time.monotonic(), _FIRST_NOTE_S
+                shortage = Shortage(self._limit_s)
             else:
-                self._say_waiting(time.monotonic() - idle_since)
+                self._say_waiting(time.monotonic() - idle_since, shortage)
                 pause_s = _REPEAT_S
 
     def _start_worker(self) -> None:
@@ -136,16 +137,10 @@ class Pool:
             content_type="application/json",
         )
 
-    def _say_waiting(self, waited_s: float) -> None:
-        """Log what the run waits for. A busy cluster is waited for as long as it is busy."""
-        total, free = cluster_resources()
-        too_small = missing(self._needed, total, total)
-        if too_small and waited_s >= self._limit_s:
-            raise ClusterError(
-                f"no worker could start within {self._limit_s:.0f} s: {too_small}. Add nodes, or "
-                "raise SRGAN_CLUSTER_WAIT_S."
-            )
-        problem = missing(self._needed, total, free) or "its processes are starting"
+    def _say_waiting(self, waited_s: float, shortage: Shortage) -> None:
+        """Log what the run waits for; `ClusterError` if the cluster stays too small."""
+        need = Need("the run", cpus=self._needed["CPU"], gpus=self._needed.get("GPU", 0))
+        problem = shortage.look(need) or "its processes are starting"
         logger.info("the run waits: %s (%.0f s); %s", problem, waited_s, others(self._job_id))
 
 

@@ -74,6 +74,8 @@ def service_environment(state: State) -> dict[str, str]:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # A stopping head would wait 30 s for its jobs to move to another node; there is none.
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+        # A driver that does not fit the head's memory waits. By default it fails after 15 minutes.
+        "RAY_JOB_START_TIMEOUT_SECONDS": str(7 * 24 * 3600),
         "SRGAN_RUNTIME": str(state.runtime),
         "SRGAN_MLFLOW_ARTIFACTS": f"s3://{BUCKET}/{mlflow_folder()}",
         # So that two training workers fit even on one core.

@@ -1,11 +1,21 @@
 """First steps of a job: its spec, other code, a cluster that is too small or busy, timing."""
 
+from collections.abc import Callable
+
 import pytest
 
 from srgan.config import Config
 from srgan.errors import ClusterError, ConfigError
 from srgan.jobs import node as ray_node
-from srgan.jobs.node import Need, Timeline, missing, others, start, wait_for_cluster
+from srgan.jobs.node import (
+    Need,
+    Timeline,
+    others,
+    start,
+    too_busy,
+    too_small,
+    wait_for_cluster,
+)
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.version import release_version
@@ -45,25 +55,91 @@ def test_a_spec_with_other_fields_is_an_error_that_names_its_key(object_store: S
 
 def test_a_cluster_that_is_too_small_and_one_that_is_busy_are_told_apart() -> None:
     needed = {"CPU": 4.0, "GPU": 2.0}
-    assert missing(needed, {"CPU": 4, "GPU": 2}, {"CPU": 4, "GPU": 2}) is None
-    small = missing(needed, {"CPU": 4, "GPU": 1}, {})
+    assert too_small(needed, {"CPU": 4, "GPU": 2}) is None
+    assert too_busy(needed, {"CPU": 4, "GPU": 2}, {"CPU": 4, "GPU": 2}) is None
+    small = too_small(needed, {"CPU": 4, "GPU": 1})
     assert small == "the cluster is too small: it has 1 GPU, 2 are needed"
     # Ray leaves a resource that is used up out of what is available.
-    busy = missing(needed, {"CPU": 4, "GPU": 2}, {"CPU": 4})
+    busy = too_busy(needed, {"CPU": 4, "GPU": 2}, {"CPU": 4})
     assert busy == "the cluster is busy: 0 of 2 GPU are free, 2 are needed"
 
 
-def test_waiting_says_at_once_what_is_missing_and_ends_at_the_limit(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+class Clock:
+    """Time that passes only while the job sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(ray_node, "time", clock)
+    monkeypatch.setattr(ray_node, "others", lambda job_id: f"not {job_id}")
+    return clock
+
+
+def resources(monkeypatch: pytest.MonkeyPatch, at: Callable[[], tuple[float, float]]) -> None:
+    """A cluster whose CPUs, all and free, are those that `at` returns."""
+
+    def found() -> tuple[dict[str, float], dict[str, float]]:
+        total, free = at()
+        return {"CPU": total}, {"CPU": free}
+
+    monkeypatch.setattr(ray_node, "cluster_resources", found)
+
+
+def test_a_cluster_that_stays_too_small_is_an_error_after_the_limit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(ray_node, "others", lambda job_id: f"not {job_id}")
-    monkeypatch.setattr(ray_node, "cluster_resources", lambda: ({"CPU": 2.0}, {"CPU": 2.0}))
-    with pytest.raises(ClusterError, match="it has 2 CPU, 4 are needed"):
-        wait_for_cluster(lambda: Need("pretrain-0", cpus=4), limit_s=0.1, job_id="job")
-    assert caplog.messages == [
-        "pretrain-0 waits: the cluster is too small: it has 2 CPU, 4 are needed (0 of 0 s); not job"
-    ]
+    resources(monkeypatch, lambda: (2, 2))
+    with pytest.raises(ClusterError, match=r"within 60 s: .* it has 2 CPU, 4 are needed"):
+        wait_for_cluster(lambda: Need("pretrain-0", cpus=4), limit_s=60, job_id="job")
+    assert clock.now == 60
+    small = "pretrain-0 waits: the cluster is too small: it has 2 CPU, 4 are needed"
+    assert caplog.messages == [f"{small} (0 s); not job", f"{small} (30 s); not job"]
+
+
+def test_a_busy_cluster_is_waited_for_as_long_as_it_is_busy(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    """A bulk run of a day ends before the retraining that meets it starts."""
+    caplog.set_level("INFO")
+    day = 86_400
+    resources(monkeypatch, lambda: (4, 1 if clock.now < day else 4))
+    wait_for_cluster(lambda: Need("pretrain-0", cpus=4), limit_s=60, job_id="job")
+    assert clock.now == day
+    assert len(caplog.messages) == day / 30
+    assert caplog.messages[-1] == (
+        "pretrain-0 waits: the cluster is busy: 1 of 4 CPU are free, 4 are needed (86370 s); "
+        "not job"
+    )
+
+
+def test_a_node_that_is_replaced_during_a_long_wait_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """Only the time counts for which the cluster has been too small without a break."""
+    resources(monkeypatch, lambda: (2, 0) if 1000 <= clock.now < 1050 else (4, 0))
+    with pytest.raises(TimeoutError):
+        wait_for_cluster(lambda: until(clock, 2000), limit_s=60, job_id="job")
+    resources(monkeypatch, lambda: (2, 0) if clock.now >= 3000 else (4, 0))
+    with pytest.raises(ClusterError, match="too small"):
+        wait_for_cluster(lambda: until(clock, 4000), limit_s=60, job_id="job")
+    assert 3050 <= clock.now <= 3070
+
+
+def until(clock: Clock, end: float) -> Need:
+    if clock.now >= end:
+        raise TimeoutError
+    return Need("pretrain-0", cpus=4)
 
 
 def test_a_job_that_waits_names_the_others_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,25 +159,15 @@ def test_a_job_that_waits_names_the_others_that_run(monkeypatch: pytest.MonkeyPa
         assert others("waits-1").startswith("what else the cluster runs is unknown: Ray's job")
 
 
-def test_a_cluster_that_becomes_free_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = iter([{}, {"CPU": 1.0}, {"CPU": 2.0}])
-    monkeypatch.setattr(ray_node, "others", lambda _: "")
-    monkeypatch.setattr(ray_node, "_POLL_S", 0.0)
-    monkeypatch.setattr(ray_node, "cluster_resources", lambda: ({"CPU": 2.0}, next(free)))
-    wait_for_cluster(lambda: Need("pretrain-0", cpus=2), limit_s=10, job_id="job")
-    assert next(free, None) is None
-
-
-def test_what_is_needed_is_asked_again_while_nodes_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_needed_is_asked_again_while_nodes_come(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
     """The head alone would have two workers on CPUs; then the node with the GPU is there."""
     clusters = iter([({"CPU": 1.0}, {"CPU": 1.0}), ({"CPU": 9.0, "GPU": 1.0},) * 2])
     needs = iter([Need("stage", cpus=2), Need("stage", cpus=4, gpus=1)])
-    asked: list[Need] = []
-    monkeypatch.setattr(ray_node, "others", lambda _: "")
-    monkeypatch.setattr(ray_node, "_POLL_S", 0.0)
     monkeypatch.setattr(ray_node, "cluster_resources", lambda: next(clusters))
-    wait_for_cluster(lambda: asked.append(next(needs)) or asked[-1], limit_s=10, job_id="job")  # type: ignore[func-returns-value]
-    assert asked[-1].gpus == 1
+    found = wait_for_cluster(lambda: next(needs), limit_s=10, job_id="job")
+    assert found == Need("stage", cpus=4, gpus=1)
 
 
 def test_the_whole_is_told_with_its_parts_across_processes() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from srgan.errors import ClusterError
 from srgan.services import ray_jobs
-from srgan.services.ray_jobs import RayJobs
+from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, RayJobs
 from tests.support.job_server import JobServer, serve
 
 
@@ -25,6 +25,14 @@ def test_a_submitted_job_carries_its_id_entrypoint_and_metadata(server: JobServe
     job = server.jobs["root-stage-1"]
     assert job.entrypoint == "python -m x"
     assert job.metadata == {"run": "r", "root": "root"}
+
+
+def test_a_driver_reserves_memory_of_the_head_and_nothing_else(server: JobServer) -> None:
+    RayJobs(server.address).submit("a", "python -m x", {})
+    assert server.jobs["a"].reserved == {
+        "memory": DRIVER_MEMORY_BYTES,
+        "node:__internal_head__": 0.001,
+    }
 
 
 def test_a_submission_whose_answer_got_lost_starts_the_job_once(server: JobServer) -> None:
@@ -61,6 +69,17 @@ def test_stopping_a_root_stops_its_jobs_and_no_others(server: JobServer) -> None
         "mine-0": "SUCCEEDED",
         "theirs": "RUNNING",
     }
+
+
+def test_a_job_that_runs_on_is_an_error_and_one_that_waits_to_start_is_left_to_ray(
+    server: JobServer,
+) -> None:
+    server.put("waits", "PENDING", root="mine").stops = False
+    jobs = RayJobs(server.address)
+    assert jobs.stop_root("mine", limit_s=0.1) == ["waits"]
+    server.put("runs", "RUNNING", root="mine").stops = False
+    with pytest.raises(ClusterError, match=r"did not stop within 0 s: runs$"):
+        jobs.stop_root("mine", limit_s=0.1)
 
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again_and_that_is_said(
@@ -101,8 +120,10 @@ def test_trouble_of_the_server_is_told_by_its_code_whatever_its_text_quotes(
     quoting = (500, "RuntimeError: Request failed with status code 404: gone.")
     server.trouble = [quoting]
     assert jobs.status("a") == "RUNNING", "asked again"
+    job = jobs.find("a")
+    assert job is not None
     server.trouble = [quoting]
-    assert jobs.log("a") is None, "a log is not waited for"
+    assert jobs.log(job, 10) is None, "a log is not waited for"
 
 
 def test_nobody_at_the_address_is_an_error_that_names_it(server: JobServer) -> None:
@@ -117,3 +138,29 @@ def test_the_tail_of_a_log_that_is_gone_comes_from_the_record(server: JobServer)
     jobs = RayJobs(server.address)
     assert jobs.tail("a", 2) == ["two", "three"]
     assert jobs.tail("b", 2) == ["record of b"]
+
+
+def test_only_the_end_of_a_log_is_fetched(server: JobServer) -> None:
+    server.put("a", "RUNNING", log="".join(f"line {number}\n" for number in range(10_000)))
+    jobs = RayJobs(server.address)
+    job = jobs.find("a")
+    assert job is not None
+    assert jobs.log(job, 2) == "line 9998\nline 9999\n"
+    assert server.log_lines_asked == [2]
+
+
+def test_a_job_that_has_not_started_has_no_log(server: JobServer) -> None:
+    server.put("a", "PENDING", log="not asked for")
+    jobs = RayJobs(server.address)
+    job = jobs.find("a")
+    assert job is not None
+    assert jobs.log(job, 10) is None
+    assert jobs.tail("a", 10) == ["record of a"]
+
+
+def test_a_log_that_is_not_valid_text_is_read_all_the_same(server: JobServer) -> None:
+    server.put("a", "RUNNING", log="größer\n")
+    jobs = RayJobs(server.address)
+    job = jobs.find("a")
+    assert job is not None
+    assert jobs.log(job, 10) == "größer\n"

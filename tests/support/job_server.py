@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import ray
+
+_NODE = "0a1b2c"
+"""Id of the node that all drivers run on."""
 
 
 @dataclass
@@ -19,6 +23,9 @@ class ServedJob:
     log: str = ""
     entrypoint: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+    reserved: dict[str, float] = field(default_factory=dict)
+    stops: bool = True
+    """False: it goes on when it is asked to stop."""
     start_time: int = 0
 
     def next_status(self) -> str:
@@ -36,8 +43,10 @@ class JobServer:
         self.lost_answers = 0
         """How many of the next submissions are served, but answered with an error."""
         self.trouble: list[tuple[int, str]] = []
-        """Status codes and texts that the next requests are answered with instead."""
+        """Status codes and texts that the next requests, but for the version, are answered with."""
         self.bodies: list[bytes] = []
+        self.log_lines_asked: list[int] = []
+        """How many lines each request for a log asked for."""
         self.address = ""
 
     def put(self, job_id: str, *statuses: str, log: str = "", **metadata: str) -> ServedJob:
@@ -52,6 +61,7 @@ class JobServer:
             return 500, f"Job with submission_id {job_id} already exists."
         job = self.script(job_id)
         job.entrypoint, job.metadata = body["entrypoint"], body["metadata"]
+        job.reserved = {"memory": body["entrypoint_memory"], **body["entrypoint_resources"]}
         job.start_time = len(self.jobs)
         self.jobs[job_id] = job
         if self.lost_answers:
@@ -64,28 +74,36 @@ class JobServer:
         if self.away:
             self.away -= 1
             return 503, "the head restarts"
-        if self.trouble:
+        if self.trouble and path != "/api/version":
             return self.trouble.pop(0)
-        match method, path.strip("/").split("/")[1:]:
+        match method, urlsplit(path).path.strip("/").split("/")[1:]:
             case "GET", ["version"]:
                 return 200, {"version": "4", "ray_version": ray.__version__, "ray_commit": ""}
             case "POST", ["jobs"]:
                 return self.submit(json.loads(body))
             case "GET", ["jobs"]:
                 return 200, [self._details(job_id, job) for job_id, job in self.jobs.items()]
+            case "GET", ["v0", "logs", "file"]:
+                return self._log(**parse_qs(urlsplit(path).query))
             case _, ["jobs", job_id, *what] if job_id in self.jobs:
                 return 200, self._about(job_id, what)
         return 404, f"{path} does not exist"
 
     def _about(self, job_id: str, what: list[str]) -> Any:
         job = self.jobs[job_id]
-        if what == ["logs"]:
-            return {"logs": job.log}
         if what == ["stop"]:
-            job.statuses = ["STOPPED"]
+            job.statuses = ["STOPPED"] if job.stops else job.statuses
             return {"stopped": True}
         job_now = self._details(job_id, job)
         return job_now | {"status": job.next_status()}
+
+    def _log(self, node_id: list[str], filename: list[str], lines: list[str]) -> tuple[int, str]:
+        job_id = filename[0].removeprefix("job-driver-").removesuffix(".log")
+        if node_id != [_NODE] or job_id not in self.jobs:
+            return 500, f"A file is not found at: {filename[0]}"
+        self.log_lines_asked.append(int(lines[0]))
+        written = self.jobs[job_id].log.splitlines(keepends=True)
+        return 200, "".join(written[-int(lines[0]) :])
 
     @staticmethod
     def _details(job_id: str, job: ServedJob) -> dict[str, Any]:
@@ -98,6 +116,7 @@ class JobServer:
             "metadata": job.metadata,
             "message": f"record of {job_id}",
             "start_time": job.start_time,
+            "driver_node_id": None if job.statuses[0] == "PENDING" else _NODE,
         }
 
 

@@ -16,6 +16,8 @@ from srgan.config import Config
 from srgan.errors import ClusterError, ConfigError
 from srgan.jobs import failure as ray_failure
 from srgan.jobs.failure import leaving_failure
+from srgan.readable import size
+from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.version import release_version
@@ -87,6 +89,21 @@ def test_a_job_is_submitted_with_its_spec_in_the_bucket_and_followed_to_its_end(
         "stage: step 1",
         "stage: step 2",
     ]
+
+
+def test_a_job_that_waits_for_the_heads_memory_says_so_and_names_the_drivers_there(
+    server: JobServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(following, "_REPEAT_S", 0.02)
+    server.put("other-pretrain-1", "RUNNING", stage="pretrain", root="other")
+    server.script = lambda _: ServedJob(["PENDING"] * 20 + ["RUNNING", "SUCCEEDED"])
+    do_it()
+    waits = [line for line in caplog.messages if "waits" in line]
+    assert set(waits) == {
+        f"stage: job root-stage-1 waits until Ray's head has {size(DRIVER_MEMORY_BYTES)} of "
+        "memory to spare for its driver; the cluster runs pretrain of flow run other"
+    }
 
 
 def test_a_running_job_of_an_earlier_attempt_is_attached_to(
