@@ -16,6 +16,7 @@ from benchmarks.scaling.bulk import (
     Limit,
     Requests,
     Work,
+    calls_to_prefect,
     followed_per_s,
     limits,
     look_s,
@@ -27,6 +28,8 @@ from srgan.readable import duration
 
 _NUM_GPUS = (1, 2, 4, 8, 16, 32, 64)
 _MILLION = 10**6
+_TEXTS = ("run", "made by", "what", "what moves it", "constant", "from", "date")
+"""Columns that hold words."""
 
 
 def main() -> None:
@@ -40,13 +43,15 @@ def main() -> None:
     _show_requests(work)
     _show_batches(work)
     _show_bytes(work)
-    for title, large in (
-        ("as the planner cuts batches after a first run", replace(work, num_images=10**7)),
-        ("a first run", replace(work, num_images=10**7, is_measured=False)),
-        ("PNG", replace(work, num_images=10**7, output_format="png")),
-        ("`batch_bytes: 1GiB`", replace(work, num_images=10**7, batch_bytes=2**30)),
+    large = Work(10 * _MILLION)
+    for title, each in (
+        ("after a smaller run", large),
+        ("a first run", replace(large, is_measured=False)),
+        ("PNG", replace(large, output_format="png")),
+        ("a quarter of the pixels", replace(large, megapixels=0.25, image_bytes=62_500)),
+        ("`batch_bytes: 1GiB`", replace(large, batch_bytes=2**30)),
     ):
-        _show_limits(title, large, limits(large))
+        _show_limits(title, each, limits(each))
     _show_all_reduce()
     _show_tracking()
     _show_constants()
@@ -77,17 +82,17 @@ def _show_requests(work: Work) -> None:
 
 
 def _show_batches(work: Work) -> None:
-    calls = c.CALLS_PER_RUN + work.num_batches * c.CALLS_PER_BATCH
     rows = [
         ("batches", f"{work.num_batches:,}"),
         ("seconds of a batch", f"{work.image_s * work.num_images / work.num_batches:.1f}"),
         ("seconds of planning", f"{work.plan_s:,.0f}"),
+        ("the same if everything is done", f"{work.num_images * c.REPEAT_S_PER_KEY:,.0f}"),
         ("seconds of work", f"{work.seconds:,.0f}"),
         ("seconds of the whole run", f"{work.whole_s:,.0f}"),
         ("seconds between two looks of the flow", f"{look_s(work):.1f}"),
         ("batches a second that end", f"{work.num_batches / work.seconds:.2f}"),
         ("batches a second that the flow can follow", f"{followed_per_s(work):.1f}"),
-        ("requests to Prefect", f"{calls:,.0f}"),
+        ("requests to Prefect", f"{calls_to_prefect(work):,.0f}"),
         ("events to Prefect", f"{work.num_batches * c.EVENTS_PER_BATCH:,.0f}"),
     ]
     _table(f"The flow: {_words(work)}", ("what", "how much"), rows)
@@ -113,8 +118,8 @@ def _show_limits(title: str, work: Work, found: Iterable[Limit]) -> None:
     rows = [
         (
             each.name,
-            f"{each.needed:,.3g}",
-            f"{each.there_is:,.3g} {each.unit}",
+            _figure(each.needed),
+            f"{_figure(each.there_is)} {each.unit}",
             f"{each.share:.2f}",
             each.setting,
         )
@@ -126,11 +131,12 @@ def _show_limits(title: str, work: Work, found: Iterable[Limit]) -> None:
 
 def _show_all_reduce() -> None:
     for link in c.LINKS:
-        columns = ("crops for each GPU or machine", *map(str, _NUM_GPUS))
+        counts = [number for number in _NUM_GPUS if number <= link.max_workers]
+        columns = ("what", *map(str, counts))
         rows = [
             (
-                f"{step.name}, {num_crops}",
-                *(f"{reduce_share(step, num_crops, number, link):.1%}" for number in _NUM_GPUS),
+                f"{step.name}, {num_crops} crops each",
+                *(f"{reduce_share(step, num_crops, number, link):.1%}" for number in counts),
             )
             for step in c.STEPS
             for num_crops in (16, 128)
@@ -139,13 +145,13 @@ def _show_all_reduce() -> None:
     (link,) = (each for each in c.LINKS if each.name == "100 Gbit/s")
     rows = [
         (
-            f"{step.name}, {batch}",
+            f"{step.name}, {batch} crops in all",
             *(f"{speed_up(step, batch, number, link):.2f}" for number in _NUM_GPUS),
         )
         for step in c.STEPS
         for batch in (128, 1024)
     ]
-    columns = ("crops of all together", *map(str, _NUM_GPUS))
+    columns = ("what", *map(str, _NUM_GPUS))
     _table("Speed-up if one batch is shared, 100 Gbit/s", columns, rows)
 
 
@@ -158,7 +164,7 @@ def _show_tracking() -> None:
     }.items():
         numbers = training.num_requests, training.num_figures, training.database_bytes / 1e6
         rows.append((name, *(f"{number:,.0f}" for number in numbers)))
-    columns = ("training on a GPU", "requests", "figures", "MB in the database")
+    columns = ("what", "requests", "figures", "MB in the database")
     _table("MLflow", columns, rows)
 
 
@@ -182,10 +188,14 @@ def _words(work: Work) -> str:
     )
 
 
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     print(f"\n{title}\n")
     print("| " + " | ".join(columns) + " |")
-    print("|---|" + "---:|" * (len(columns) - 1))
+    print("|" + "|".join("---" if name in _TEXTS else "---:" for name in columns) + "|")
     for row in rows:
         print("| " + " | ".join(row) + " |")
 

@@ -14,7 +14,7 @@ _NUM_MEASURED = 1000
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker has, and what its parts cost."""
+    """A worker: what it has, and what its parts cost."""
 
     mp_per_s: float = c.GPU_MP_PER_S
     """Output megapixels of its engine."""
@@ -178,6 +178,11 @@ def followed_per_s(work: Work) -> float:
     return num_followed(work) / look_s(work)
 
 
+def calls_to_prefect(work: Work) -> float:
+    """Requests of the flow: its start and end, its log, and its progress after each look."""
+    return c.CALLS_PER_RUN + work.seconds / c.LOGS_EVERY_S + work.seconds / look_s(work)
+
+
 @dataclass(frozen=True)
 class Limit:
     """Something that a run needs, and how much of it there is."""
@@ -187,7 +192,7 @@ class Limit:
     there_is: float
     unit: str
     setting: str
-    """What moves it."""
+    """A setting that moves it."""
 
     @property
     def share(self) -> float:
@@ -196,7 +201,7 @@ class Limit:
 
 
 def limits(work: Work) -> list[Limit]:
-    """What a run on GPUs needs of what there is, the scarcest first."""
+    """Compare what a run on GPUs needs with what there is, the scarcest first."""
     batches_per_s = work.num_batches / work.seconds
     images_per_s = work.num_images / work.seconds
     gpu_s = SCALE**2 * work.megapixels / work.worker.mp_per_s

@@ -59,17 +59,18 @@ GET_S = Constant(0.015, "assumed: a small object", "2026-11-29")
 PUT_S = Constant(0.03, "assumed: a small object", "2026-11-29")
 
 TASK_S = Constant(0.0137, "1,000 tasks of a thread task runner in 13.7 s", "2026-11-22")
-CALLS_PER_BATCH = Constant(0, f"{_COUNT} following", "2026-11-29")
-"""Requests of the flow to Prefect's server."""
-CALLS_PER_RUN = Constant(0, f"{_COUNT} following", "2026-11-29")
+CALLS_PER_RUN = Constant(10, f"{_COUNT} following", "2026-11-29")
+"""Requests of the flow to Prefect's server besides those below; a task makes none."""
+LOGS_EVERY_S = Constant(2, "Prefect's default", "2026-11-29")
+"""Log lines wait so long and go together."""
 EVENTS_PER_BATCH = Constant(3, f"{_COUNT} following", "2026-11-29")
-"""Through one open connection."""
-FLOW_BYTES = Constant(300e6, f"{_COUNT} following", "2026-11-29")
-FLOW_BYTES_PER_BATCH = Constant(10e3, f"{_COUNT} following", "2026-11-29")
+"""The task that follows it sends them; all go through one open connection."""
+FLOW_BYTES = Constant(423e6, f"{_COUNT} following", "2026-11-29")
+FLOW_BYTES_PER_BATCH = Constant(2927, f"{_COUNT} sizes", "2026-11-29")
 FLOW_MEMORY_BYTES = Constant(4 * 2**30, "infra/kubernetes/worker.yaml", "2026-11-29")
 FLOW_DISK_BYTES = Constant(10e9, "assumed", "2026-11-29")
-DRIVER_BYTES = Constant(150e6, f"{_COUNT} driver", "2026-11-29")
-DRIVER_BYTES_PER_BATCH = Constant(1e3, f"{_COUNT} driver", "2026-11-29")
+DRIVER_BYTES = Constant(150e6, "assumed", "2026-11-29")
+DRIVER_BYTES_PER_BATCH = Constant(1e3, "assumed", "2026-11-29")
 
 # Planning and what it leaves.
 
@@ -86,7 +87,7 @@ LISTED_BYTES = Constant(132, f"{_COUNT} sizes", "2026-11-29")
 # Work on an image.
 
 FIXED_S = Constant(17.7, f"{_BULK} --sections small", "2026-11-28")
-"""Of a run of one tiny image, services and caches warm."""
+"""Time of a run of one tiny image, services and caches warm."""
 IMAGE_S = Constant(14.3e-3, f"{_BULK} --sections small", "2026-11-28")
 """For a tiny image, two workers with a CPU each: everything but pixels."""
 WORKERS_OF_IMAGE_S = 2
@@ -116,7 +117,8 @@ class Link:
     name: str
     bytes_per_s: Constant
     latency_s: Constant
-    """Of one hop of the ring."""
+    """Time of one hop of the ring."""
+    max_workers: int = 64
 
 
 LINKS = (
@@ -124,6 +126,7 @@ LINKS = (
         "this machine, gloo",
         Constant(6.2e6 / 8.3e-3, f"{_TRAINING}: 6.2 MB by two ranks in 8.3 ms", "2026-11-25"),
         Constant(0, "in the figure before", "2026-11-25"),
+        max_workers=2,
     ),
     Link(
         "25 Gbit/s",
@@ -139,6 +142,12 @@ LINKS = (
         "400 Gbit/s",
         Constant(400e9 / 8, "assumed", "2026-11-29"),
         Constant(10e-6, "assumed", "2026-11-29"),
+    ),
+    Link(
+        "NVLink in one machine",
+        Constant(450e9, "assumed: an H100's data sheet, one direction", "2026-11-29"),
+        Constant(5e-6, "assumed", "2026-11-29"),
+        max_workers=8,
     ),
 )
 
@@ -176,14 +185,14 @@ STEPS = (
 )
 
 
-REQUESTS_PER_RUN = Constant(0, f"{_COUNT} tracking", "2026-11-29")
+REQUESTS_PER_RUN = Constant(9, "read in srgan/services/mlflow_runs.py", "2026-11-29")
 """To MLflow, for the beginning and the end of a stage."""
-REQUESTS_PER_PICTURE = Constant(1, f"{_COUNT} tracking", "2026-11-29")
+REQUESTS_PER_PICTURE = Constant(2, "read in srgan/services/mlflow_runs.py", "2026-11-29")
 FLUSH_EVERY_S = Constant(2, "srgan/services/metric_log.py", "2026-11-29")
 FIGURES_PER_LOG = Constant(11, "srgan/jobs/train_reporter.py", "2026-11-29")
 """On a GPU: the loss and the share of skipped steps, four of progress, five of the machine."""
 PICTURES_PER_VALIDATION = Constant(3, "srgan/train/validation.py", "2026-11-29")
-BYTES_PER_FIGURE = Constant(100, f"{_COUNT} tracking", "2026-11-29")
+BYTES_PER_FIGURE = Constant(238, f"{_COUNT} figures", "2026-11-29")
 
 
 @dataclass(frozen=True)
@@ -192,11 +201,11 @@ class MeasuredRun:
 
     title: str
     seconds: float
-    """Of the run, start to end: what is predicted."""
+    """Time of the run, start to end: what is predicted."""
     fixed_s: float
-    """Of a run of one tiny image."""
+    """Time of a run of one tiny image."""
     engine_mp_per_s: float
-    """Of the engine alone with all CPUs, output megapixels."""
+    """Output megapixels of the engine alone with all CPUs."""
     image_s: float
     """For each further tiny image, by two workers."""
     next_batch_s: float

@@ -4,7 +4,8 @@ import os
 import re
 import time
 from collections import Counter
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +24,7 @@ from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.stack import Stack
 
-_FOLLOWED = (50, 350)
+_FOLLOWED = (100, 1100)
 _DRIVEN = (100, 500, 1500)
 _STEPS = 300
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}")
@@ -31,11 +32,31 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}")
 
 def following() -> None:
     """Print what a flow that follows batches asks of Prefect and S3, its time and memory."""
+    store = open_store(Settings())
+    rows = to_parquet(row(number) for number in range(PER_BATCH))
+    for count in _FOLLOWED:
+        run = bulk_run(store, f"run-{count}", UpscaleConfig())
+        for number in range(count):
+            store.put(records_key(run.destination.address, run.name, number), rows)
+        before, begun = _reset_peak(), time.process_time()
+        with _counted_by_prefect() as (calls, events), counted_requests(store) as requests:
+            assert _follow(run, _plan_of(run, count)) == count
+        print(
+            f"{count} batches with records: {time.process_time() - begun:.1f} CPU s, memory "
+            f"{before:.0f} MB before, {_memory_mb('VmHWM'):.0f} MB at most"
+        )
+        show("to Prefect", calls)
+        show("events", events)
+        show("to S3", requests)
+
+
+@contextmanager
+def _counted_by_prefect() -> Iterator[tuple[Counter[str], Counter[str]]]:
+    """Count this process's requests to Prefect's server, and its events."""
     import httpx
     from prefect.events.worker import EventsWorker
 
-    calls: Counter[str] = Counter()
-    events: Counter[str] = Counter()
+    calls, events = Counter[str](), Counter[str]()
     send, async_send, emit = httpx.Client.send, httpx.AsyncClient.send, EventsWorker.send
 
     def counting(client: Any, request: Any, **options: Any) -> Any:
@@ -50,31 +71,12 @@ def following() -> None:
         events[event.event] += 1
         emit(worker, event)
 
-    store = open_store(Settings())
-    rows = to_parquet(row(number) for number in range(PER_BATCH))
     with (
         patch.object(httpx.Client, "send", counting),
         patch.object(httpx.AsyncClient, "send", async_counting),
         patch.object(EventsWorker, "send", emitting),
     ):
-        for count in _FOLLOWED:
-            run = bulk_run(store, f"run-{count}", UpscaleConfig())
-            for number in range(count):
-                store.put(records_key(run.destination.address, run.name, number), rows)
-            plan = _plan_of(run, count)
-            calls.clear()
-            events.clear()
-            before, begun = _reset_peak(), time.monotonic()
-            with counted_requests(store) as requests:
-                assert _follow(run, plan) == count
-            seconds = time.monotonic() - begun
-            show(
-                f"{count} batches with records: {seconds:.1f} s, memory {before:.0f} MB before, "
-                f"{_memory_mb('VmHWM'):.0f} MB at most; to Prefect",
-                calls,
-            )
-            show("events", events)
-            show("to S3", requests)
+        yield calls, events
 
 
 def _follow(run: BulkRun, plan: BulkPlan) -> int:
@@ -194,7 +196,7 @@ def tracking() -> None:
 
     with patch.object(requests.Session, "send", counting):
         with tracked("first"):
-            pass
+            pass  # makes the experiment
         calls.clear()
         with tracked("second") as run_id:
             show("a run, begun", calls)

@@ -37,7 +37,7 @@ from srgan.storage import ObjectInfo
 MODEL = ModelRef(name="counted", version=1, run="none", weights_digest="ab" * 32)
 PER_BATCH = 250
 """Images of a batch, about as many as the usual 64 MiB of photos are."""
-NUM_IMAGES, NUM_BATCHES = 40, 4
+NUM_IMAGES, NUM_BATCHES = 12, 3
 _NUM_KEYS = 100_000
 _ROUNDS = 5
 _NUM_TALLIES = 20

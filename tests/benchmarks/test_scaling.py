@@ -12,6 +12,7 @@ from benchmarks.scaling.bulk import (
     Requests,
     Work,
     Worker,
+    calls_to_prefect,
     followed_per_s,
     limits,
     predicted_s,
@@ -120,6 +121,13 @@ def test_png_keeps_the_cpus_longer_than_the_gpu_and_more_cpus_mend_it() -> None:
     assert many.seconds < work.seconds
 
 
+def test_what_prefect_is_asked_depends_on_time_and_not_on_batches() -> None:
+    work = Work(MILLION)
+    smaller = replace(work, batch_bytes=2**24, worker=Worker(next_batch_s=0))
+    assert smaller.num_batches > 3 * work.num_batches
+    assert calls_to_prefect(smaller) < calls_to_prefect(work)
+
+
 def test_limits_begin_with_the_scarcest() -> None:
     shares = [each.share for each in limits(Work(MILLION))]
     assert shares == sorted(shares, reverse=True)
@@ -155,7 +163,7 @@ def test_figures_that_wait_go_to_mlflow_together() -> None:
     often, seldom = (Training(1000, 1.0, every, 1000) for every in (1, 100))
     assert often.num_figures == 100 * seldom.num_figures
     assert often.database_bytes == 100 * seldom.database_bytes
-    # Of 1,000 seconds, a request each two, against one for each of the ten figures.
+    # One for every two seconds, against one for each of ten logs.
     assert often.num_requests - seldom.num_requests == 500 - 10
 
 
