@@ -24,7 +24,7 @@ from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.stack import Stack
 
-_FOLLOWED = (100, 1100)
+_FOLLOWED = (50, 350)
 _DRIVEN = (100, 500, 1500)
 _STEPS = 300
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}")
