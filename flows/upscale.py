@@ -197,7 +197,7 @@ def run_batches(run: BulkRun, plan: BulkPlan) -> tuple[dict[int, Tally], dict[in
             done = wait(waited, timeout=_LOOK_EVERY_S).done
             if workers in done:
                 have_ended.set()
-            progress.update()
+            progress.update(following)
             for number in [number for number, future in following.items() if future in done]:
                 end = following.pop(number).result(raise_on_failure=False)
                 if isinstance(end, Tally):

@@ -149,8 +149,8 @@ def requests(work: Work) -> dict[str, Requests]:
         "following": Requests(
             get=num_followed(work) * c.GETS_PER_LOOK * work.seconds / c.LOOK_EVERY_S
             + batches
-            + work.num_workers * work.seconds / max(c.PROGRESS_EVERY_S, look_s(work)),
-            list=looks * num_pages(work),
+            + num_followed(work) * looks,
+            list=1,
         ),
     }
 
@@ -160,17 +160,10 @@ def num_followed(work: Work) -> float:
     return min(c.FOLLOWED_PER_WORKER * work.num_workers, work.num_batches)
 
 
-def num_pages(work: Work) -> int:
-    """LIST requests for the progress of all batches, at the middle of the run."""
-    return ceil(work.num_batches / 2 / c.KEYS_PER_LIST)
-
-
 def look_s(work: Work) -> float:
     """Seconds from one look at the batches to the next, if each look finds all of them finished."""
     followed = num_followed(work)
-    changed = followed + work.num_workers
-    tasks = max(float(c.LOOK_EVERY_S), followed * c.TASK_S)
-    return tasks + num_pages(work) * c.LIST_S + changed * c.GET_S
+    return max(float(c.LOOK_EVERY_S), followed * c.TASK_S) + followed * c.GET_S
 
 
 def followed_per_s(work: Work) -> float:

@@ -54,7 +54,6 @@ LOOK_EVERY_S = Constant(2, "flows/upscale.py", "2026-11-29")
 FOLLOWED_PER_WORKER = Constant(3, "flows/upscale.py", "2026-11-29")
 GETS_PER_LOOK = Constant(2, "flows/upscale.py", "2026-11-29")
 """For a followed batch that is not finished: its records, and its failure."""
-LIST_S = Constant(0.05, "assumed: a request for 1,000 keys", "2026-11-29")
 GET_S = Constant(0.015, "assumed: a small object", "2026-11-29")
 PUT_S = Constant(0.03, "assumed: a small object", "2026-11-29")
 

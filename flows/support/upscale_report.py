@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections.abc import Iterable
 
 from prefect import get_run_logger
 from prefect.artifacts import (
@@ -39,14 +40,20 @@ class RunProgressBar:
         self._logger = get_run_logger()
         self._progress = RunProgress(run)
         self._began = self._said = time.monotonic()
-        self._first = self._read() or Finished()
+        try:
+            self._first = self._progress.read_all()
+        except StorageError:
+            self._first = Finished()
         self._shown = self._first
         self._artifact = ProgressArtifact("upscale-progress")
 
-    def update(self) -> None:
-        """Show what the batches have done since the last call."""
-        now = self._read()
-        if now is None or now == self._shown:
+    def update(self, batches: Iterable[int]) -> None:
+        """Show what these batches have done since the last call."""
+        try:
+            now = self._progress.read(batches)
+        except StorageError:
+            return  # only a display; batches report their own errors
+        if now == self._shown:
             return
         self._shown = now
         percent, text = self._standing(now)
@@ -54,12 +61,6 @@ class RunProgressBar:
         if time.monotonic() - self._said >= _LOG_EVERY_S:
             self._said = time.monotonic()
             self._logger.info(text)
-
-    def _read(self) -> Finished | None:
-        try:
-            return self._progress.read()
-        except StorageError:
-            return None  # only a display; batches report their own errors
 
     def _standing(self, now: Finished) -> tuple[float, str]:
         total = max(self._plan.todo_bytes, 1)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from srgan.bulk.join import Item
@@ -74,18 +74,26 @@ class BatchProgress:
 
 
 class RunProgress:
-    """The sum over a run's batches; only objects that have changed are read again."""
+    """The sum over a run's batches."""
 
     def __init__(self, run: BulkRun) -> None:
-        self._store = run.destination.store
-        self._prefix = batch_progress_key.below(run.destination.address, run.name)
-        self._tokens: dict[str, str] = {}
+        self._run = run
         self._parts: dict[str, Finished] = {}
 
-    def read(self) -> Finished:
-        """Add up what the batches have written; `StorageError` when the store is away."""
-        for info in self._store.list(self._prefix):
-            if self._tokens.get(info.key) != info.token:
-                self._parts[info.key] = Finished.model_validate_json(self._store.get(info.key))
-                self._tokens[info.key] = info.token
+    def read_all(self) -> Finished:
+        """Add up what all batches have written; a request for each of them."""
+        prefix = batch_progress_key.below(self._run.destination.address, self._run.name)
+        return self._read(info.key for info in self._run.destination.store.list(prefix))
+
+    def read(self, batches: Iterable[int]) -> Finished:
+        """Read again what these batches have written, and add it to what was read of the others."""
+        return self._read(
+            batch_progress_key(self._run.destination.address, self._run.name, batch)
+            for batch in batches
+        )
+
+    def _read(self, keys: Iterable[str]) -> Finished:
+        for key in keys:
+            if (found := self._run.destination.store.find(key)) is not None:
+                self._parts[key] = Finished.model_validate_json(found)
         return sum(self._parts.values(), Finished())

@@ -49,12 +49,13 @@ def test_stages_bytes_and_model_are_in_the_tables(bench: Bench, photos: list[str
 def test_progress_adds_up_over_batches(bench: Bench, photos: list[str]) -> None:
     run, plan = bench.plan(batch_bytes=1)
     progress = RunProgress(run)
-    seen = [progress.read().num_images]
+    seen = [progress.read(range(3)).num_images]
     for number in range(plan.num_batches):
         bench.batch(number, run)
-        seen.append(progress.read().num_images)
-    assert seen == [0, 1, 2, 3]
-    assert progress.read().source_bytes == plan.todo_bytes
+        seen.append(progress.read([number]).num_images)
+    assert seen == [0, 1, 2, 3], "what was read of earlier ones is kept"
+    assert progress.read([]).source_bytes == plan.todo_bytes
+    assert RunProgress(run).read_all() == progress.read([])
 
 
 def test_the_progress_artifact_says_how_long_it_takes_still(
@@ -75,11 +76,11 @@ def test_the_progress_artifact_says_how_long_it_takes_still(
     )
     run, plan = bench.plan(batch_bytes=1)
     bar = RunProgressBar(run, plan)
-    bar.update()
+    bar.update(range(3))
     assert shown == [], "nothing has happened yet"
     for number in range(plan.num_batches):
         bench.batch(number, run)
-        bar.update()
+        bar.update([number])
     assert [percent for percent, _ in shown] == sorted(percent for percent, _ in shown)
     assert "1 of 3 images (0 failed)" in shown[0][1]
     assert " s left" in shown[0][1]
