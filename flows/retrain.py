@@ -77,7 +77,6 @@ def retrain(
 def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -> ModelRef:
     """Go from the beginning to the decision about a new version; nothing is done twice."""
     data, before = begun.dataset, begun.champion
-    check_named_judges(plan)
     if before is not None:
         check_judges(before, plan)
         check_scales(data.scale, [before])
@@ -86,6 +85,7 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
     sets = find_sets(plan.gate.sets, datasets=trained_on, models=[before] if before else [])
     start = find_start(plan, before)
     check_teachers(plan)
+    check_named_judges(plan)
     origin = before if start else None
     with retraining(model, begun, plan, origin):
         stages = reseeded(plan, begun.seed)

@@ -1,6 +1,5 @@
 """Retraining from reason to decision, on real Prefect, MLflow and S3; the Ray jobs are replaced."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -22,12 +21,8 @@ from flows.promote import promote
 from flows.retrain import train_stages
 from flows.support import beginning as beginning_module
 from flows.support.beginning import find_reason
-from srgan.config import (
-    GateConfig,
-)
-from srgan.errors import CheckpointError, ConfigError
+from srgan.errors import CheckpointError
 from srgan.measure.evaluation import EvaluateSpec
-from srgan.models.weights import publish_weights
 from srgan.promotion.log import PromotionLog
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
@@ -321,77 +316,6 @@ def test_a_worse_challenger_is_refused_and_not_trained_again(pipeline: Pipeline)
     data = pipeline.prepare("s3://srgan-test/raw", "leaves", tiny().data)
     decision = flow(find_reason.fn)(pipeline.model, data, tiny())
     assert decision.sentence.startswith("Since version 1 of")
-
-
-NEVER_BY_PSNR = "srgan weights mirror efficientnet_lite1"
-
-
-def test_without_a_judge_nothing_is_trained_against_a_gan_that_is_champion(
-    pipeline: Pipeline,
-) -> None:
-    pipeline.crown()
-    trained = list(pipeline.trained)
-    pipeline.dataset_version = "v2"
-    for recipe in (tiny(), tiny().model_copy(update={"adversarial": None})):
-        state = pipeline.retrain(recipe)
-        assert state.is_failed()
-        with pytest.raises(ConfigError, match=NEVER_BY_PSNR) as caught:
-            state.result()
-        assert "a model of recipe tiny and champion version 1" in str(caught.value)
-    assert pipeline.trained == trained
-
-
-def test_without_the_teacher_of_a_content_loss_nothing_is_trained(pipeline: Pipeline) -> None:
-    state = pipeline.retrain("demo")
-    with pytest.raises(CheckpointError, match="`srgan weights mirror efficientnet_lite0`"):
-        state.result()
-    assert pipeline.trained == []
-
-
-def test_a_promotion_without_a_judge_is_refused_and_taken_once_there_is_one(
-    pipeline: Pipeline,
-) -> None:
-    recipe = tiny().model_copy(update={"adversarial": None})
-    pipeline.crown(recipe)
-    pipeline.mirror()
-    pipeline.distance["model"] = 1.4
-    pipeline.retrain()
-    assert pipeline.champion() == 1
-    pipeline.store.delete("weights/squeezenet1_1.json")
-    evaluated = len(pipeline.evaluated)
-    with pytest.raises(ConfigError, match=NEVER_BY_PSNR):
-        promote(pipeline.model, 2)
-    assert len(pipeline.evaluated) == evaluated, "it should be said before anything is measured"
-    assert len(PromotionLog(pipeline.store, pipeline.model).entries()) == 2
-    publish_weights(pipeline.store, "squeezenet1_1", b"other weights", "here")
-    pipeline.distance["model"] = 1.2
-    assert promote(pipeline.model, 2).promoted
-
-
-def test_a_decision_is_recorded_with_rule_intervals_and_gate(pipeline: Pipeline) -> None:
-    pipeline.mirror()
-    gate = GateConfig(max_psnr_loss_db=0.25)
-    pipeline.crown(tiny().model_copy(update={"gate": gate}))
-    pipeline.distance["model"] = 1.2
-    pipeline.psnr["model"] = 28.2
-    second = pipeline.retrain(tiny().model_copy(update={"gate": gate}), force=True).result()
-    entry = PromotionLog(pipeline.store, pipeline.model).entries()[-1]
-    assert "28.200 dB PSNR is more than 0.25 dB below champion" in entry.decision.reason
-    assert entry.gate == gate
-    assert entry.against == "champion"
-    assert entry.differences["squeezenet_distance"].high == pytest.approx(-0.1)
-    tags = Registry(Settings()).record(second).tags
-    assert tags["decision_rule"] == entry.rule
-    assert json.loads(tags["decision_differences"])["psnr"]["mean"] == pytest.approx(-0.3)
-
-
-def test_models_trained_on_pixels_alone_are_still_judged_by_psnr(pipeline: Pipeline) -> None:
-    recipe = tiny().model_copy(update={"adversarial": None})
-    pipeline.crown(recipe)
-    pipeline.dataset_version = "v2"
-    pipeline.psnr["model"] = 28.7
-    pipeline.retrain(recipe)
-    assert pipeline.champion() == 2
 
 
 def test_a_failing_stage_leaves_a_failed_run_and_no_version(
