@@ -124,7 +124,9 @@ job_key = Key[str, str](
 cost_key = Key[str, str](
     "runs/{run}/costs/{job}.json", "CPUs and GPUs that a job reserved, and for how long."
 )
-progress_key = Key[str]("runs/{stage}/progress.json", "How far a stage is.")
+progress_key = Key[str](
+    "runs/{stage}/progress.json", "How far a stage is, in steps, or a bulk run, in batches."
+)
 result_key = Key[str](
     "runs/{stage}/result.json", "The checkpoint that a stage ended with; written last."
 )

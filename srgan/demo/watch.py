@@ -102,13 +102,7 @@ class Watch:
             found = None
         if found is None:
             return Moment(doing, detail="starting")
-        progress = json.loads(found)
-        # Norms and shares of skipped steps are for MLflow's curves.
-        shown = {k: v for k, v in sorted(progress["losses"].items()) if k.endswith("loss")}
-        losses = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-        left = duration(progress["eta_s"])
-        detail = f"{left} left  {progress['crops_per_s']:.0f} crops/s  {losses}"
-        return Moment(doing, progress["step"], progress["steps"], detail)
+        return moment_of(doing, json.loads(found))
 
     def _running_task(self, run_id: UUID) -> str | None:
         running = self._client.read_task_runs(
@@ -130,6 +124,20 @@ class Watch:
             if state is not None and state.is_cancelled():
                 return
             time.sleep(_POLL_S)
+
+
+def moment_of(doing: str, progress: dict[str, Any]) -> Moment:
+    """Describe what a stage has written of its steps, or a bulk run of its batches."""
+    step, steps = progress["step"], progress["steps"]
+    if "losses" not in progress:
+        return Moment(doing, step, steps, "batches")
+    # Norms and shares of skipped steps are for MLflow's curves.
+    shown = {k: v for k, v in sorted(progress["losses"].items()) if k.endswith("loss")}
+    losses = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+    left = duration(progress["eta_s"])
+    return Moment(
+        doing, step, steps, f"{left} left  {progress['crops_per_s']:.0f} crops/s  {losses}"
+    )
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from srgan.demo.display import LineDisplay, LiveDisplay, open_display
-from srgan.demo.watch import Moment, title
+from srgan.demo.watch import Moment, moment_of, title
 
 
 def test_a_pipe_gets_one_line_per_activity_and_no_control_characters() -> None:
@@ -35,3 +35,17 @@ def test_names_of_jobs_and_tasks_become_words() -> None:
     assert title("upscale-0a1b2c3d-000001") == title("upscale-0") == "upscaling"
     assert title("cut_photos-5f2") == "cutting the photos into crops"
     assert title("find_champion-000") is None
+
+
+def test_progress_of_a_stage_has_losses_and_that_of_a_bulk_run_has_batches() -> None:
+    stage = {
+        "step": 5,
+        "steps": 80,
+        "eta_s": 63,
+        "crops_per_s": 9.4,
+        "losses": {"loss": 0.5, "norm": 1},
+    }
+    assert moment_of("training", stage) == Moment(
+        "training", 5, 80, "1 min 03 s left  9 crops/s  loss 0.5"
+    )
+    assert moment_of("upscaling", {"step": 1, "steps": 4}) == Moment("upscaling", 1, 4, "batches")
