@@ -185,7 +185,7 @@ STEPS = (
 
 
 REQUESTS_PER_RUN = Constant(9, f"{_COUNT} tracking", "2026-11-29")
-"""To MLflow, for the beginning and the end of a stage."""
+"""Requests to MLflow at the beginning and the end of a stage."""
 REQUESTS_PER_PICTURE = Constant(1, f"{_COUNT} tracking", "2026-11-29")
 FLUSH_EVERY_S = Constant(2, "srgan/services/metric_log.py", "2026-11-29")
 FIGURES_PER_LOG = Constant(11, "srgan/jobs/train_reporter.py", "2026-11-29")
