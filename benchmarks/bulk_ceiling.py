@@ -189,8 +189,13 @@ def _encoded(rgb: Rgb, form: str) -> bytes:
 
 
 def _repeated(rgb: Rgb) -> Rgb:
-    # Columns first, on the smaller image; rows are then copied whole.
-    return rgb.repeat(SCALE, axis=1).repeat(SCALE, axis=0)
+    # Columns first, on the smaller image. Rows are then assigned whole, which, other than a
+    # repetition, is done without the GIL.
+    height, width, channels = rgb.shape
+    rows = rgb.repeat(SCALE, axis=1).reshape(height, 1, SCALE * width * channels)
+    repeated = np.empty((height, SCALE, rows.shape[-1]), np.uint8)
+    repeated[:] = rows
+    return repeated.reshape(SCALE * height, SCALE * width, channels)
 
 
 def _photo(number: int, height: int, width: int) -> Rgb:

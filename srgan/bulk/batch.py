@@ -33,8 +33,11 @@ from srgan.keys import records_key
 
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
-_MEMORY_BYTES = 2**30
-"""Bound on decoded and upscaled pixels that wait for their turn; a larger image waits alone."""
+_WAITING_BYTES = 5 * 2**28
+"""Bound, for each CPU, on decoded and upscaled pixels that wait; a larger image waits alone.
+
+A phone's photo of 12 megapixels and its result ×4 take 1.1 GiB, so each CPU can encode one.
+"""
 _CHOICE = 64
 """Images among which the engine chooses those that it computes at once."""
 
@@ -163,7 +166,7 @@ class Batch:
     def _pass(self, items: Sequence[Item]) -> list[Record]:
         loaded: SimpleQueue[InFlight] = SimpleQueue()
         finished: SimpleQueue[InFlight] = SimpleQueue()
-        budget = MemoryBudget(_MEMORY_BYTES)
+        budget = MemoryBudget(_WAITING_BYTES * self._num_cpus)
         with (
             ThreadPoolExecutor(num_readers(self._num_cpus), "read") as readers,
             ThreadPoolExecutor(self._num_cpus + 1, "write") as writers,

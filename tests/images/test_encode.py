@@ -1,8 +1,11 @@
 import zlib
 from dataclasses import replace
+from io import BytesIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode, encode
@@ -23,6 +26,25 @@ def test_lossless_formats_keep_pixels_and_gray(kind: str) -> None:
         copy = again(replace(PHOTO, pixels=np.ascontiguousarray(pixels)), kind)
         assert copy.format == kind
         assert np.array_equal(copy.pixels, pixels)
+
+
+def test_jpeg_goes_to_a_descriptor_so_that_threads_compress_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    descriptors = list[int]()
+    save = Image.Image.save
+
+    def seen(image: Image.Image, file: BinaryIO, *args: Any, **options: Any) -> None:
+        descriptors.append(file.fileno())
+        save(image, file, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "save", seen)
+    data = encode(PHOTO, format="jpeg", jpeg_quality=95)
+    assert descriptors
+    in_memory = BytesIO()
+    save(Image.fromarray(PHOTO.pixels), in_memory, "jpeg", quality=95, subsampling="4:4:4")
+    scan = in_memory.getvalue().index(b"\xff\xda")
+    assert data.endswith(in_memory.getvalue()[scan:])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
