@@ -39,7 +39,8 @@ class PerceptualDistance:
     """Distance in the features of one network; `data` is the content of its weights file.
 
     Calibrated ones are `CALIBRATED_DISTANCES`, plain ones `DISTANCES`. With `shared`, a distance of
-    the same network, both compute the features of a pair once.
+    the same network, both compute the features of an image once. Several results of one original
+    in a row cost its features once.
     """
 
     min_side = MIN_SIDE
@@ -70,24 +71,26 @@ class PerceptualDistance:
         `border` pixels on each side are left out, as in `metrics.psnr`.
         """
         pair = image_pair(hr, sr, border)
-        layers = zip(self._features.of(pair), self._weights, strict=True)
-        return float(sum(_layer_distance(features, weights) for features, weights in layers))
+        original = self._features.of(pair[:1], "hr")
+        result = self._features.of(pair[1:], "sr")
+        layers = zip(original, result, self._weights, strict=True)
+        return float(sum(_layer_distance(one, other, weights) for one, other, weights in layers))
 
 
 class _Features:
-    """Features of the pair that was asked for last, because two distances look at the same pair."""
+    """Features of the original and of the result that were asked for last."""
 
     def __init__(self, network: FeatureNetwork, data: bytes, device: torch.device) -> None:
         self._extractor = load_extractor(data, network, _LAYERS[network]).to(device)
         self._device = device
-        self._pair: Tensor | None = None
-        self._found: Sequence[Tensor] = ()
+        self._last: dict[str, tuple[Tensor, Sequence[Tensor]]] = {}
 
-    def of(self, pair: Tensor) -> Sequence[Tensor]:
-        """Features (2, C, h, w) of each layer."""
-        if self._pair is None or not torch.equal(pair, self._pair):
-            self._pair, self._found = pair, self._extractor(pair.to(self._device))
-        return self._found
+    def of(self, image: Tensor, role: str) -> Sequence[Tensor]:
+        """Features (1, C, h, w) of each layer; those of the last image in a `role` are kept."""
+        kept = self._last.get(role)
+        if kept is None or not torch.equal(image, kept[0]):
+            kept = self._last[role] = image, self._extractor(image.to(self._device))
+        return kept[1]
 
 
 def open_distances(
@@ -120,11 +123,14 @@ def image_pair(hr: NDArray[np.uint8], sr: NDArray[np.uint8], border: int) -> Ten
     return torch.from_numpy(inside).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _layer_distance(features: Tensor, weights: Tensor | None) -> float:
-    """Distance in one layer's features (2, C, h, w); `weights` (C, 1, 1) of its channels."""
-    length = features.square().sum(dim=1, keepdim=True).sqrt()
-    unit = features / (length + _EPSILON)
-    difference = (unit[0] - unit[1]).square()
+def _layer_distance(original: Tensor, result: Tensor, weights: Tensor | None) -> float:
+    """Distance in one layer's features (1, C, h, w); `weights` (C, 1, 1) of its channels."""
+    difference = (_unit(original) - _unit(result)).square()
     if weights is not None:
         difference = difference * weights
-    return float(difference.sum(dim=0).mean())
+    return float(difference.sum(dim=1).mean())
+
+
+def _unit(features: Tensor) -> Tensor:
+    length = features.square().sum(dim=1, keepdim=True).sqrt()
+    return features / (length + _EPSILON)

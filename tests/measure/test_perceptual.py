@@ -67,6 +67,21 @@ def test_the_distance_is_the_same_in_both_directions(draw_photo: Callable[..., P
     assert there == pytest.approx(back, rel=1e-5)
 
 
+def test_results_of_one_original_cost_its_features_once(
+    draw_photo: Callable[..., Pixels],
+) -> None:
+    distance = PerceptualDistance("squeezenet1_1", drawn_weights(), device=CPU)
+    seen = list[int]()
+    distance._features._extractor.register_forward_hook(
+        lambda module, images, features: seen.append(len(images[0]))
+    )
+    hr, one, other = (draw_photo(seed, 40, 40) for seed in range(3))
+    found = [distance(hr, sr, border=0) for sr in (one, other, other)]
+    assert seen == [1, 1, 1]
+    assert found == [squeezenet()(hr, sr, border=0) for sr in (one, other, other)]
+    assert distance(one, other, border=0) != found[1]
+
+
 def test_the_border_does_not_count(draw_photo: Callable[..., Pixels]) -> None:
     hr = draw_photo(1, 40, 40)
     sr = hr.copy()
@@ -131,11 +146,11 @@ def test_two_distances_of_one_network_share_its_features_and_never_those_of_anot
     monkeypatch.setattr(network, "forward", lambda pair: calls.append(1) or counted(pair))
     hr, sr = draw_photo(1, 40, 40), draw_photo(2, 40, 40)
     both = [each(hr, sr, border=0) for each in (plain, calibrated)]
-    assert len(calls) == 1
+    assert len(calls) == 2, "of two images"
     assert both[1] == st_lpips()(hr, sr, border=0)
     sr[:] = hr  # the same array with other pixels
     assert [each(hr, sr, border=0) for each in (plain, calibrated)] == [0, 0]
-    assert len(calls) == 2
+    assert len(calls) == 3
 
 
 def test_a_file_without_the_learned_weights_is_refused_for_a_calibrated_distance() -> None:
