@@ -2,7 +2,7 @@
 
 Megapixels per second of CPU time (the median of rounds in which all take turns) and bytes against
 Pillow's, on the photographs of the demo or of a folder, enlarged four times by bicubic as results
-are. `srgan.images.png.FILTER` and `srgan.images.encode.COMPRESSION` rest on it.
+are. `srgan.images.codecs.png.FILTER` and `srgan.images.encode.COMPRESSION` rest on it.
 """
 
 import io
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srgan.demo.photos import shipped_photos
-from srgan.images.deep import vips
+from srgan.images.codecs.libvips import vips
 from srgan.images.files import find_photos, read_photo
 from srgan.resize.arrays import imresize
 

@@ -10,10 +10,13 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from srgan.errors import ImageError
-from srgan.images import containers, deep, exif_block, icc, jpeg, metadata, pixels
+from srgan.images import containers
+from srgan.images.codecs import icc, pixels
+from srgan.images.codecs.libvips import lacks_memory
+from srgan.images.codecs.readers import READERS, Source
 from srgan.images.containers import Format, RawFileError
+from srgan.images.metadata import exif_block, jpeg, read
 from srgan.images.photo import Photo
-from srgan.images.readers import READERS, Source
 
 _MAX_PAGES = 10_000
 _SUBFILE_KIND, _PREVIEW = 254, 1  # TIFF tag for the purpose of a page, and its bit for previews
@@ -78,7 +81,7 @@ def _of_kind(kind: Format, data: bytes, max_pixels: int, *, several: bool) -> Ph
     try:
         if kind not in ("tiff", "raw"):
             return _read(kind, source, max_pixels, several=several)
-        with metadata.without_warnings():
+        with read.without_warnings():
             return _read(kind, source, max_pixels, several=several)
     except (ImageError, RawFileError):
         raise
@@ -172,13 +175,13 @@ def _numbers(image: ImageFile) -> Iterator[int]:
 
 def _page(image: ImageFile, kind: Format, source: Source) -> Photo:
     raster = READERS[kind].read(image, source)
-    exif, profile = metadata.exif(image, source.data), metadata.icc_profile(image)
+    exif, profile = read.exif(image, source.data), read.icc_profile(image)
     if isinstance(image, TiffImageFile):
-        turn = metadata.tiff_orientation(image)
+        turn = read.tiff_orientation(image)
     else:
         turn = exif_block.orientation(exif) if exif else 1
     colours = pixels.upright(raster.colours, turn)
-    carried = metadata.carried(image, kind, source.data, exif, turn, colours)
+    carried = read.carried(image, kind, source.data, exif, turn, colours)
     fitting = None if raster.was_ink else icc.fitting(profile, colours)
     carried["lost"] = (*carried["lost"], *raster.lost)
     if profile and not fitting and not raster.was_ink:
@@ -189,14 +192,14 @@ def _page(image: ImageFile, kind: Format, source: Source) -> Photo:
         format=kind,
         bit_depth=raster.bit_depth,
         icc_profile=fitting,
-        dpi=metadata.dpi(image, exif, turn),
+        dpi=read.dpi(image, exif, turn),
         **carried,
     )
 
 
 def _explained(error: Exception, kind: Format, source: Source) -> ImageError:
     what = f"{kind}: {error or type(error).__name__}"
-    if isinstance(error, MemoryError | Image.DecompressionBombError) or deep.lacks_memory(what):
+    if isinstance(error, MemoryError | Image.DecompressionBombError) or lacks_memory(what):
         return ImageError("too_large", what)
     cause = error.__cause__ if isinstance(error, SyntaxError) and error.__cause__ else error
     if "truncated" in str(error).lower() or (

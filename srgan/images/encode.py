@@ -9,11 +9,13 @@ import numpy as np
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images import heif, jpeg, png
-from srgan.images.exif_block import EXIF_PREFIX
-from srgan.images.losses import held
+from srgan.images.codecs import heif
+from srgan.images.codecs.png import write_pixels
+from srgan.images.codecs.tiff import whole, write_tiff
+from srgan.images.metadata import jpeg, png
+from srgan.images.metadata.exif_block import EXIF_PREFIX
+from srgan.images.metadata.losses import held
 from srgan.images.photo import Photo
-from srgan.images.tiff import whole, write_tiff
 
 # Sides in pixels: as wide as fields of JPEG and WebP, as large as libraries read HEIC and AVIF.
 _LARGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "heic": 16_384, "avif": 16_384}
@@ -54,7 +56,7 @@ def encode(
         write_tiff(target, photo, whole, compression)
         return target.getvalue()
     if format == "png":
-        return png.with_metadata(png.write_pixels(photo, compression), photo)
+        return png.with_metadata(write_pixels(photo, compression), photo)
     if format == "heic":
         return heif.write_heic(photo, jpeg_quality)
     if format == "avif":

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images import pixels
+from srgan.images.codecs import pixels
 from srgan.images.photo import Photo
 
 _FILES_LACK = {"La": "LA", "RGBX": "RGB", "RGBa": "RGBA", "YCbCr": "RGB"}

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.images.geotiff import GeoTag
-
 Samples = NDArray[Any]
 """Pixel values in uint8 or uint16; both use their whole range."""
+
+GeoTag = tuple[int, Any]
+"""Number of a GeoTIFF's tag and its value: a text, or a tuple of numbers."""
 
 
 class Raster(NamedTuple):

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.errors import ImageError
-from srgan.images import jpeg, png, webp
-from srgan.images.deep import vips
+from srgan.images.codecs.libvips import vips
+from srgan.images.codecs.png import FILTER
+from srgan.images.codecs.tiff import write_tiff
 from srgan.images.encode import COMPRESSION, check_writable, encode
-from srgan.images.losses import all_lost, held
+from srgan.images.metadata import jpeg, webp
+from srgan.images.metadata.losses import all_lost, held
 from srgan.images.photo import Photo, to_8_bits
 from srgan.images.spool import Plane, SpooledPhoto
-from srgan.images.tiff import write_tiff
 
 _PNG_HEADER = slice(0, 33)
 """Signature and first chunk, which depend only on size and kind of the pixels."""
@@ -87,7 +88,7 @@ def _encode_rows(
         _write_bmp(photo, small, file)
     elif format == "png":
         target = _Target(file, _png_pixels_at, lambda large: _png_head(small, large))
-        target.save(_image(photo).pngsave_target, filter=png.FILTER, compression=compression)
+        target.save(_image(photo).pngsave_target, filter=FILTER, compression=compression)
     elif format == "webp":
         height, width = photo.pixels.shape[:2]
         large = _saved(

@@ -11,9 +11,9 @@ import torch
 
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo
+from srgan.images.codecs.pixels import bled
 from srgan.images.photo import Samples as Pixels
 from srgan.images.photo import luma
-from srgan.images.pixels import bled
 from srgan.images.spool import Plane, SpooledPhoto, check_room
 from srgan.inference.folding import folded
 from srgan.inference.levels import Outgoing, Place, compact, to_levels, to_lr

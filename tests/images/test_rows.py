@@ -13,7 +13,8 @@ import pyvips
 from numpy.typing import NDArray
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, encode, tiff
+from srgan.images import Photo, decode, encode
+from srgan.images.codecs import tiff
 from srgan.images.rows import encode_into
 from srgan.images.spool import Plane, SpooledPhoto
 from srgan.inference.engine import Engine

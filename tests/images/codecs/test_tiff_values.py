@@ -3,7 +3,6 @@
 import io
 import struct
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode
-from srgan.images.tiff_values import COMPRESSIONS
+from srgan.images.codecs.tiff_values import COMPRESSIONS
+from tests.support.checkout import ROOT
 from tests.support.image_files import picture
 
 Values = NDArray[Any]
@@ -150,7 +150,7 @@ def test_strips_without_pixels_for_all_rows_are_corrupt() -> None:
 
 
 def test_the_docs_list_the_compressions_that_are_read() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "upscaling.md").read_text()
+    page = (ROOT / "docs" / "upscaling.md").read_text()
     (row,) = (line for line in page.splitlines() if line.startswith("| compression |"))
     listed = row.split("|")[2].strip().split(", ")
     assert sorted(listed) == sorted(set(COMPRESSIONS.values()))

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, decode_in_8_bits, exif_block
+from srgan.images import Photo, decode, decode_in_8_bits
+from srgan.images.metadata import exif_block
 from tests.support.image_files import dng, file, picture
 
 pytest.importorskip("rawpy")

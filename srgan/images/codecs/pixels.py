@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images import icc
+from srgan.images.codecs import icc
 from srgan.images.photo import Photo, Raster, Samples
 
 

@@ -13,10 +13,11 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from srgan.errors import ImageError
-from srgan.images import exif_block, pixels
 from srgan.images.boxes import walk
+from srgan.images.codecs import pixels
 from srgan.images.containers import check_size
-from srgan.images.exif_block import EXIF_PREFIX
+from srgan.images.metadata import exif_block
+from srgan.images.metadata.exif_block import EXIF_PREFIX
 from srgan.images.photo import Raster
 
 _CODESTREAM = b"\xff\x0a"

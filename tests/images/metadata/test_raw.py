@@ -5,8 +5,8 @@ import struct
 import pytest
 from PIL.ExifTags import IFD
 
-from srgan.images import raw_metadata
-from srgan.images.directories import Directory, read_block
+from srgan.images.metadata import raw
+from srgan.images.metadata.directories import Directory, read_block
 from tests.support.image_files import IPTC, camera_exif, directory, file, picture
 
 NOTE = "EXIF maker note"
@@ -58,7 +58,7 @@ def inside(block: bytes | None, pointer: int) -> Directory:
 
 @pytest.mark.parametrize("name", files())
 def test_the_exif_of_a_raw_file_is_read_whoever_made_the_camera(name: str) -> None:
-    found = raw_metadata.read(files()[name], is_turned=False)
+    found = raw.read(files()[name], is_turned=False)
     tags = read_block(found.exif or b"")
     assert tags[0x010F].values == b"abc\0"
     assert 0x0112 not in tags, "the developed picture is upright"
@@ -69,14 +69,14 @@ def test_the_exif_of_a_raw_file_is_read_whoever_made_the_camera(name: str) -> No
 
 
 def test_a_turned_raw_file_loses_the_place_of_the_subject() -> None:
-    found = raw_metadata.read(files()["TIFF"], is_turned=True)
+    found = raw.read(files()["TIFF"], is_turned=True)
     assert 0x9214 not in inside(found.exif, IFD.Exif)
     assert found.lost == (NOTE, "EXIF SubjectArea")
 
 
 def test_iptc_is_carried_on_and_xmp_is_named() -> None:
     data = tiff({700: (1, 9, b"<x:xmp/>\0"), 33723: (7, len(IPTC), IPTC)})
-    found = raw_metadata.read(data, is_turned=False)
+    found = raw.read(data, is_turned=False)
     assert (found.exif, found.iptc, found.lost) == (None, IPTC, ("XMP",))
 
 
@@ -91,11 +91,11 @@ def test_iptc_is_carried_on_and_xmp_is_named() -> None:
     ids=["CRW", "X3F", "CR3 without directories", "RAF without EXIF"],
 )
 def test_exif_that_cannot_be_read_is_named(data: bytes) -> None:
-    assert raw_metadata.read(data, is_turned=False) == (None, None, ("EXIF",))
+    assert raw.read(data, is_turned=False) == (None, None, ("EXIF",))
 
 
 def test_damaged_metadata_never_costs_the_picture() -> None:
     for name, data in files().items():
         for end in range(8, len(data), 41):
-            found = raw_metadata.read(data[:end], is_turned=False)
+            found = raw.read(data[:end], is_turned=False)
             assert found.exif is None or read_block(found.exif), name

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from srgan.images import Photo
-from srgan.images.pixels import bled
+from srgan.images.codecs.pixels import bled
 from tests.support.image_files import picture
 
 DTYPES = [np.uint8, np.uint16]

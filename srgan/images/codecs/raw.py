@@ -9,8 +9,8 @@ from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from srgan.errors import ImageError
-from srgan.images import raw_metadata
 from srgan.images.boxes import walk
+from srgan.images.metadata.raw import read
 from srgan.images.photo import Raster
 
 _SRGB_CURVE = (2.4, 12.92)
@@ -39,7 +39,7 @@ class Raw(ImageFile):
         except rawpy.LibRawError as error:
             raise _explained(error) from error
         sizes = self.raw.sizes
-        found = raw_metadata.read(data, is_turned=sizes.flip != 0)
+        found = read(data, is_turned=sizes.flip != 0)
         self.info = {name: value for name, value in found._asdict().items() if value is not None}
         on_its_side = sizes.flip in _TURNED
         self._size = (sizes.iheight, sizes.iwidth) if on_its_side else (sizes.iwidth, sizes.iheight)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from srgan.images import xmp
+from srgan.images.metadata import xmp
 
 TIFF, EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
 

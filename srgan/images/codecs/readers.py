@@ -16,22 +16,14 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from srgan.errors import ImageError
-from srgan.images import (
-    boxes,
-    containers,
-    deep,
-    heif,
-    jpeg,
-    jxl,
-    metadata,
-    pixels,
-    png,
-    raw,
-    tiff_pixels,
-)
+from srgan.images import boxes, containers
+from srgan.images.codecs import heif, jxl, pixels, raw, tiff_pixels
+from srgan.images.codecs.png import read_png
+from srgan.images.codecs.tiff_values import TiffDirectories
 from srgan.images.containers import Format
+from srgan.images.metadata import jpeg, png
+from srgan.images.metadata.read import icc_profile
 from srgan.images.photo import Raster
-from srgan.images.tiff_values import TiffDirectories
 
 _PNG_DEPTH = 24
 """Position of the bit depth: signature, chunk length and name, width, height."""
@@ -109,13 +101,13 @@ def _read_png(image: ImageFile, source: Source) -> Raster:
     image.load()  # also to reach metadata that comes after the pixels
     bit_depth = source.data[_PNG_DEPTH]
     if bit_depth == _DEEP and not getattr(image, "is_animated", False):
-        return deep.read_png(png.picture(source.data))
+        return read_png(png.picture(source.data))
     return pixels.read(image, min(bit_depth, 8))
 
 
 def _read_tiff(image: ImageFile, source: Source) -> Raster:
     assert isinstance(image, TiffImageFile)
-    return tiff_pixels.read_page(image.tag_v2, source.data, metadata.icc_profile(image))
+    return tiff_pixels.read_page(image.tag_v2, source.data, icc_profile(image))
 
 
 class Reader(NamedTuple):

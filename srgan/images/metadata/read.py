@@ -23,16 +23,16 @@ from PIL.TiffImagePlugin import (
     TiffImageFile,
 )
 
-from srgan.images import exif_block, geotiff, jpeg, photoshop, png, webp, xmp
 from srgan.images.containers import Format
-from srgan.images.directories import (
+from srgan.images.metadata import exif_block, geotiff, jpeg, photoshop, png, webp, xmp
+from srgan.images.metadata.directories import (
     Directory,
     bytes_of,
     has_maker_note,
     read_page,
     write_block,
 )
-from srgan.images.exif_block import EXIF_PREFIX
+from srgan.images.metadata.exif_block import EXIF_PREFIX
 from srgan.images.photo import Samples, to_8_bits
 
 _CM_PER_INCH = 2.54

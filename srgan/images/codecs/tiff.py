@@ -24,8 +24,8 @@ from PIL.TiffImagePlugin import (
     Y_RESOLUTION,
 )
 
-from srgan.images import geotiff, metadata
-from srgan.images.directories import (
+from srgan.images.metadata import geotiff
+from srgan.images.metadata.directories import (
     BYTE,
     DOUBLE,
     LONG,
@@ -40,6 +40,7 @@ from srgan.images.directories import (
     text,
     write,
 )
+from srgan.images.metadata.read import IPTC, XMP, without_structure
 from srgan.images.photo import Photo, Samples
 
 _RAW, _DEFLATE, _CHUNKY, _INCH, _ALPHA, _GRAY, _RGB = 1, 8, 1, 2, 2, 1, 2
@@ -110,7 +111,7 @@ def _packed(values: Samples, compression: int) -> bytes:
 
 def _tags(page: Photo, strip_height: int, compression: int, *, is_big: bool) -> Directory:
     """Make all tags; those of the strips hold zeros."""
-    tags = metadata.without_structure(read_block(page.exif or b""))
+    tags = without_structure(read_block(page.exif or b""))
     height, width = page.pixels.shape[:2]
     is_gray = page.pixels.ndim == 2
     num_channels = (1 if is_gray else 3) + (page.alpha is not None)
@@ -135,9 +136,9 @@ def _tags(page: Photo, strip_height: int, compression: int, *, is_big: bool) -> 
     if page.icc_profile:
         tags[ICCPROFILE] = plain(page.icc_profile)
     if page.xmp:
-        tags[metadata.XMP] = Tag(BYTE, len(page.xmp), page.xmp)
+        tags[XMP] = Tag(BYTE, len(page.xmp), page.xmp)
     if page.iptc:
-        tags[metadata.IPTC] = plain(page.iptc)
+        tags[IPTC] = plain(page.iptc)
     return tags | {tag: _geo_tag(tag, value) for tag, value in page.geo}
 
 

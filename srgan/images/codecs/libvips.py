@@ -1,4 +1,4 @@
-"""Start libvips, which reads what Pillow cannot, and read PNG files with 16 bits by it."""
+"""Start libvips, which reads and writes what Pillow cannot, and explain its errors."""
 
 from functools import cache
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from srgan.errors import ImageError
-from srgan.images.photo import Raster, Samples
+from srgan.images.photo import Samples
 
 
 @cache
@@ -47,20 +47,3 @@ def refusal(error: Exception) -> ImageError:
 def lacks_memory(said: str) -> bool:
     """Tell by its message whether libheif got no memory; above its limits the file is at fault."""
     return "Memory allocation error" in said and "Security limit" not in said
-
-
-def read_png(data: bytes) -> Raster:
-    """Read a complete 16-bit PNG; a transparent colour becomes alpha."""
-    try:
-        image = vips().Image.pngload_buffer(data, access="sequential", fail_on="warning")
-    except vips().Error as error:
-        raise refusal(error) from error
-    channels = values(image)
-    is_gray = channels.shape[2] <= 2
-    colours = channels[:, :, 0] if is_gray else channels[:, :, :3]
-    alpha = channels[:, :, -1] if channels.shape[2] in (2, 4) else None
-    return Raster(
-        np.ascontiguousarray(colours),
-        None if alpha is None else np.ascontiguousarray(alpha),
-        16,
-    )

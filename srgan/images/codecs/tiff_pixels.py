@@ -11,11 +11,9 @@ from PIL.TiffImagePlugin import (
 )
 
 from srgan.errors import ImageError
-from srgan.images import icc
-from srgan.images.containers import RawFileError
-from srgan.images.photo import Raster, Samples, to_8_bits
-from srgan.images.pixels import divided
-from srgan.images.tiff_values import (
+from srgan.images.codecs import icc
+from srgan.images.codecs.pixels import divided
+from srgan.images.codecs.tiff_values import (
     BLACK_IS_ZERO,
     INK,
     JPEG,
@@ -28,6 +26,8 @@ from srgan.images.tiff_values import (
     read_layout,
     read_values,
 )
+from srgan.images.containers import RawFileError
+from srgan.images.photo import Raster, Samples, to_8_bits
 
 _WHITE_IS_ZERO, _PALETTE = 0, 3
 _NUM_COLOURS = {_WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, _PALETTE: 1, INK: 4, YCBCR: 3}

@@ -41,8 +41,8 @@ from PIL.TiffImagePlugin import (
 from PIL.TiffTags import lookup
 
 from srgan.errors import ImageError
-from srgan.images import jpeg
-from srgan.images.deep import refusal, values, vips
+from srgan.images.codecs.libvips import refusal, values, vips
+from srgan.images.metadata import jpeg
 from srgan.images.photo import Samples
 
 Tags = Mapping[int, Any]

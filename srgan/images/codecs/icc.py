@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import ImageCms
 
-from srgan.images.deep import values, vips
+from srgan.images.codecs.libvips import values, vips
 from srgan.images.photo import Samples
 
 _SPACE = slice(16, 20)

@@ -5,7 +5,6 @@ import io
 import re
 import struct
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +14,12 @@ from PIL.ExifTags import IFD
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode, encode
-from srgan.images.directories import read_block
-from srgan.images.losses import all_lost, held
+from srgan.images.metadata.directories import read_block
+from srgan.images.metadata.losses import all_lost, held
 from srgan.images.resample import shrink
 from srgan.inference.engine import Engine
 from srgan.models.interpolation import Nearest
+from tests.support.checkout import ROOT
 from tests.support.image_files import (
     GEO,
     IPTC,
@@ -37,7 +37,7 @@ from tests.support.image_files import (
 FORMATS = ("jpeg", "png", "webp", "tiff", "bmp", "heic", "avif")
 NAMES = {"jpeg": "JPEG", "png": "PNG", "webp": "WebP", "tiff": "TIFF", "bmp": "BMP"}
 NAMES |= {"heic": "HEIC", "avif": "AVIF"}
-DOCS = Path(__file__).parents[2] / "docs" / "upscaling.md"
+DOCS = ROOT / "docs" / "upscaling.md"
 
 
 def read(data: bytes, *, salvage: bool = False) -> Photo:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from srgan.errors import ImageError
-from srgan.images.colour_codes import profile_of
+from srgan.images.codecs.colour_codes import profile_of
 
 P3_RED_IN_SRGB = np.array([1.2249, -0.0421, -0.0196])
 """Linear; from the standards' matrices."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from srgan.images import photoshop
-from srgan.images.directories import read_block
-from srgan.images.exif_block import EXIF_PREFIX
+from srgan.images.metadata import photoshop
+from srgan.images.metadata.directories import read_block
+from srgan.images.metadata.exif_block import EXIF_PREFIX
 from srgan.images.photo import Photo
 
 _END = b"\xff\xd9"

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from PIL.ExifTags import IFD
 
-from srgan.images import jpeg
 from srgan.images.boxes import walk
-from srgan.images.directories import (
+from srgan.images.metadata import jpeg
+from srgan.images.metadata.directories import (
     LONG,
     Directory,
     Tag,
@@ -21,7 +21,7 @@ from srgan.images.directories import (
     read_page,
     write_block,
 )
-from srgan.images.exif_block import EXIF_PREFIX
+from srgan.images.metadata.exif_block import EXIF_PREFIX
 
 _TIFF_MARKS = (b"*\0", b"\0*", b"RO", b"RS", b"OR", b"U\0")
 """Second and third byte after the byte order: of TIFF, of Olympus and of Panasonic."""

@@ -14,12 +14,13 @@ import pillow_heif
 from PIL.ImageFile import ImageFile
 
 from srgan.errors import ImageError
-from srgan.images import boxes, exif_block
-from srgan.images.colour_codes import profile_of
-from srgan.images.deep import values, vips
-from srgan.images.exif_block import EXIF_PREFIX
+from srgan.images import boxes
+from srgan.images.codecs.colour_codes import profile_of
+from srgan.images.codecs.libvips import values, vips
+from srgan.images.codecs.pixels import converted, divided
+from srgan.images.metadata import exif_block
+from srgan.images.metadata.exif_block import EXIF_PREFIX
 from srgan.images.photo import Photo, Raster, Samples
-from srgan.images.pixels import converted, divided
 
 _HEVC_PRESET = "ultrafast"
 """At a given quality, slower ones make files half as large, in two or three times the time."""

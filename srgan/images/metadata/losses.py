@@ -8,10 +8,10 @@ from typing import Any
 
 from PIL.ExifTags import TAGS
 
-from srgan.images import exif_block, geotiff, jpeg, xmp
-from srgan.images.directories import read_block, shortened, write_block
+from srgan.images.metadata import exif_block, geotiff, jpeg, xmp
+from srgan.images.metadata.directories import read_block, shortened, write_block
+from srgan.images.metadata.png import COLOURS
 from srgan.images.photo import Photo
-from srgan.images.png import COLOURS
 
 _LARGEST_DPI = 65_535
 """JPEG's field has 16 bits; the others hold more, which is never meant."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from srgan.images import Photo, decode, encode
-from srgan.images.icc import from_ink
+from srgan.images.codecs.icc import from_ink
 from tests.support.image_files import file, picture, srgb_profile
 
 Ink = NDArray[np.uint8]

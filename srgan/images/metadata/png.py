@@ -1,14 +1,11 @@
-"""Chunks of PNG files: read and write metadata, and write pixels."""
+"""Chunks of PNG files: read and write metadata."""
 
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-import numpy as np
-
-from srgan.images.deep import vips
-from srgan.images.exif_block import EXIF_PREFIX
+from srgan.images.metadata.exif_block import EXIF_PREFIX
 from srgan.images.photo import Photo
 
 _SIGNATURE_BYTES = 8
@@ -36,8 +33,6 @@ _PLAIN_XMP = bytes(4)
 """Not compressed, in no language, with no translated name."""
 _LARGEST_XMP = 16 * 2**20
 _INCHES_PER_METRE = 1 / 0.0254
-FILTER = "paeth"
-"""How rows are predicted: as small as trying all for each row, and a fifth to a half faster."""
 
 
 def picture(data: bytes) -> bytes:
@@ -118,33 +113,6 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         kind = data[begin + 4 : begin + 8]
         yield kind, begin, end
         begin = end
-
-
-def write_pixels(photo: Photo, compression: int) -> bytes:
-    """Encode the pixels and nothing else, in 8 or 16 bits.
-
-    By libvips, because Pillow cannot write 16 bits and takes several times as long for 8.
-    """
-    values = photo.pixels if photo.pixels.ndim == 3 else photo.pixels[:, :, None]
-    if photo.alpha is not None:
-        values = np.dstack([values, photo.alpha])
-    height, width, num_channels = values.shape
-    image = vips().Image.new_from_memory(
-        np.ascontiguousarray(values).data,
-        width,
-        height,
-        num_channels,
-        "ushort" if photo.is_deep else "uchar",
-    )
-    kinds = ("grey16", "rgb16") if photo.is_deep else ("b-w", "srgb")
-    image = image.copy(interpretation=kinds[num_channels > 2])
-    data: bytes = image.pngsave_buffer(
-        bitdepth=16 if photo.is_deep else 8,
-        filter=FILTER,
-        keep="none",
-        compression=compression,
-    )
-    return data
 
 
 def with_metadata(data: bytes, photo: Photo) -> bytes:

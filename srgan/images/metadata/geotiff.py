@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-GeoTag = tuple[int, Any]
-"""Number and value: a text, or a tuple of numbers."""
+from srgan.images.photo import GeoTag
 
 _PIXEL_SCALE, _TIE_POINTS, _MATRIX = 33550, 33922, 34264
 KEYS, _NUMBERS, _TEXTS = 34735, 34736, 34737

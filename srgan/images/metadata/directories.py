@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL.ExifTags import IFD, Base
 
-from srgan.images.exif_block import EXIF_PREFIX
+from srgan.images.metadata.exif_block import EXIF_PREFIX
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, DOUBLE, LONG8 = 1, 2, 3, 4, 5, 7, 12, 16
 _DIRECTORY = 13

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from PIL.ExifTags import IFD, Base
 
 from srgan.images import Photo, decode, encode
-from srgan.images.exif_block import resolution
+from srgan.images.metadata.exif_block import resolution
 from tests.support.image_files import exif, exif_dpi, file, picture, png, png_chunk, srgb_profile
 
 

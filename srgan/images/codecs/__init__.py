@@ -1,0 +1,1 @@
+"""Pixels of each format: from the bytes of a file to arrays, and back."""
