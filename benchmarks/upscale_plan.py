@@ -171,17 +171,27 @@ def _plan(home: Path, destination: str) -> dict[str, float]:
 
 
 def _measured_plan(source: Place, destination: Place) -> dict[str, float]:
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-    base_mb = _memory_mb("VmRSS")
+    base_mb = reset_peak_mb()
     began = time.monotonic()
     made = make_plan(BulkRun("measured", source, destination, MODEL, CONFIG))
     return {
         "seconds": time.monotonic() - began,
         "base_mb": base_mb,
-        "peak_mb": _memory_mb("VmHWM") - base_mb,
+        "peak_mb": peak_mb() - base_mb,
         "num_todo": made.num_todo,
         "num_covered": made.num_covered,
     }
+
+
+def reset_peak_mb() -> float:
+    """Let the peak memory of this process begin again; return what it holds now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory_mb("VmRSS")
+
+
+def peak_mb() -> float:
+    """The most memory of this process since then."""
+    return _memory_mb("VmHWM")
 
 
 def _memory_mb(what: str) -> float:

@@ -13,6 +13,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 from benchmarks.scaling.storage import MODEL, PER_BATCH, bulk_run, counted_requests, row, show
+from benchmarks.upscale_plan import peak_mb, reset_peak_mb
 from srgan.bulk.plan import BulkPlan
 from srgan.bulk.records import Tally, to_parquet
 from srgan.bulk.run import BulkRun
@@ -38,12 +39,12 @@ def following() -> None:
         run = bulk_run(store, f"run-{count}", UpscaleConfig())
         for number in range(count):
             store.put(records_key(run.destination.address, run.name, number), rows)
-        before, begun = _reset_peak(), time.process_time()
+        before, begun = reset_peak_mb(), time.process_time()
         with _counted_by_prefect() as (calls, events), counted_requests(store) as requests:
             assert _follow(run, _plan_of(run, count)) == count
         print(
             f"{count} batches with records: {time.process_time() - begun:.1f} CPU s, memory "
-            f"{before:.0f} MB before, {_memory_mb('VmHWM'):.0f} MB at most"
+            f"{before:.0f} MB before, {peak_mb():.0f} MB at most"
         )
         show("to Prefect", calls)
         show("events", events)
@@ -125,11 +126,11 @@ def driver() -> None:
             batches=tuple(range(count)),
             release_version="1",
         )
-        before, begun = _reset_peak(), time.monotonic()
+        before, begun = reset_peak_mb(), time.monotonic()
         Pool(spec, Idle, store, "job", 300.0).run()
         print(
             f"{count} batches: {time.monotonic() - begun:.1f} s, memory {before:.0f} MB before, "
-            f"{_memory_mb('VmHWM'):.0f} MB at most",
+            f"{peak_mb():.0f} MB at most",
             flush=True,
         )
 
@@ -228,14 +229,3 @@ def _plan_of(run: BulkRun, num_batches: int) -> BulkPlan:
         num_covered=0,
         refused=Tally(),
     )
-
-
-def _reset_peak() -> float:
-    """Reset the peak memory of this process (man 5 proc); return what it holds now, in MB."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _memory_mb("VmRSS")
-
-
-def _memory_mb(what: str) -> float:
-    text = Path("/proc/self/status").read_text()
-    return int(text.split(f"{what}:")[1].split()[0]) / 1024
