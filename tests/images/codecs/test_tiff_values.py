@@ -1,34 +1,24 @@
 """Values of a TIFF come out whole whatever its strips and tiles; hostile ones cost nothing."""
 
-import io
 import struct
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from srgan.errors import ImageError
 from srgan.images import Photo, decode
 from srgan.images.codecs.tiff_values import COMPRESSIONS
 from tests.support.checkout import ROOT
 from tests.support.image_files import picture
-
-Values = NDArray[Any]
+from tests.support.tiffs import Values, written
 
 
 def read(data: bytes, max_pixels: int = 10_000) -> Photo:
     return decode(data, max_pixels=max_pixels)
-
-
-def written(values: Values, **options: Any) -> bytes:
-    target = io.BytesIO()
-    tifffile.imwrite(target, values, photometric="rgb", metadata=None, **options)
-    return target.getvalue()
 
 
 def planes() -> Values:

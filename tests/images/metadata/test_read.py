@@ -1,15 +1,34 @@
+"""All that a file says about its photo is read, and what a result cannot say is named."""
+
 import io
+import struct
 import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageOps
 from PIL.ExifTags import IFD, Base
 
 from srgan.images import Photo, decode, encode
+from srgan.images.metadata.directories import read_block
 from srgan.images.metadata.exif_block import resolution
-from tests.support.image_files import exif, exif_dpi, file, picture, png, png_chunk, srgb_profile
+from tests.support.image_files import (
+    GEO,
+    IPTC,
+    XMP,
+    camera_exif,
+    directory,
+    exif,
+    exif_dpi,
+    file,
+    jpeg_segment,
+    picture,
+    png,
+    png_chunk,
+    srgb_profile,
+)
 
 
 def read(data: bytes) -> Photo:
@@ -143,3 +162,122 @@ def test_texts_and_profiles_of_any_size_do_not_fail_a_png(depth: int) -> None:
         photo = read(png(1, 1, depth, 0, b"\x00" + bytes(depth // 8), chunk, *texts))
         assert photo.pixels.tolist() == [[0]]
         assert photo.icc_profile == expected
+
+
+def test_a_turned_geotiff_says_that_it_no_longer_lies_anywhere() -> None:
+    photo = read(file(picture(), "tiff", tiffinfo={274: 6, **GEO}))
+    assert (photo.geo, photo.lost) == ((), ("GeoTIFF tags",))
+
+
+def test_images_and_videos_behind_a_jpeg_are_named_and_xmp_no_longer_speaks_of_them() -> None:
+    other = file(picture(), "jpeg")
+    for more, name in (
+        (other, "further images"),
+        (other + b"hdrgm:Version", "gain map"),
+        (b"\x00\x00\x00\x18ftypmp42", "motion video"),
+        (b"left over", "bytes after the image"),
+    ):
+        photo = read(file(picture(), "jpeg", xmp=XMP) + more)
+        assert photo.lost == (name,)
+        assert b"hdrgm:" not in (photo.xmp or b"")
+        assert b"Container:Directory" not in (photo.xmp or b"")
+        assert b"Rating" in (photo.xmp or b"")
+    credentials = file(picture(), "jpeg", extra=jpeg_segment(0xEB, b"JP..."))
+    assert read(credentials).lost == ("content credentials",)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_preview_of_a_camera_is_named_as_one(order: str) -> None:
+    first, preview = file(picture(), "jpeg"), file(picture(), "jpeg")
+    for kind, name in ((0x010001, "preview"), (0x020002, "further images")):
+        images = struct.pack(order + "4I", 0x030000, 0, 0, 0)
+        images += struct.pack(order + "4I", kind, 0, 0, 0)
+        index = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
+        index += directory(
+            8, {0xB001: (4, 1, struct.pack(order + "I", 2)), 0xB002: (7, 32, images)}, order
+        )
+        segment = jpeg_segment(0xE2, b"MPF\x00" + index)
+        assert read(first[:2] + segment + first[2:] + preview).lost == (name,)
+
+
+def test_a_damaged_thumbnail_costs_nothing_else() -> None:
+    block = camera_exif(6)
+    for tag in (0x0201, 0x0202):
+        at = block.rindex(struct.pack("<HHI", tag, 4, 1))
+        for entry in (struct.pack("<HHII", tag, 4, 1, 2**31), struct.pack("<HHI", tag, 7, 1)):
+            damaged = block[:at] + entry + block[at + len(entry) :]
+            photo = read(file(picture(), "jpeg", exif=damaged))
+            assert photo.pixels.shape == (56, 40, 3)
+            assert b"maker note" in (photo.exif or b"")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", ["B", "I"])
+def test_iptc_of_a_tiff_may_be_declared_as_bytes_or_as_numbers(order: str, kind: str) -> None:
+    iptc = IPTC + bytes(-len(IPTC) % 4)
+    code, count = (4, len(iptc) // 4) if kind == "I" else (7, len(iptc))
+    value = struct.unpack(f"{order}{count}I", iptc) if kind == "I" else iptc
+    target = io.BytesIO()
+    tag = (33723, code, count, value, True)
+    tifffile.imwrite(target, picture(), photometric="rgb", byteorder=order, extratags=[tag])
+    assert read(target.getvalue()).iptc == iptc
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+@pytest.mark.parametrize(
+    ("rest", "lost"), [(b"left over" * 9, ("bytes after the image",)), (bytes(99), ())]
+)
+def test_bytes_after_a_png_or_webp_are_named_unless_they_only_pad(
+    kind: str, rest: bytes, lost: tuple[str, ...]
+) -> None:
+    assert read(file(picture(), kind) + rest).lost == lost
+
+
+def test_a_channel_that_is_not_said_to_be_alpha_is_left_out_and_named() -> None:
+    pixels, file = picture(), io.BytesIO()
+    values = np.dstack([pixels, pixels[..., 0]])
+    tifffile.imwrite(file, values, photometric="rgb", extrasamples=["unspecified"])
+    photo = read(file.getvalue())
+    assert photo.alpha is None
+    assert photo.lost == ("image description", "further channels")
+
+
+def test_an_animation_of_one_frame_is_a_still() -> None:
+    control = struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 1, 0, 0)
+    chunks = [png_chunk(b"acTL", struct.pack(">II", 1, 0)), png_chunk(b"fcTL", control)]
+    photo = read(png(1, 1, 8, 2, b"\x00\x01\x02\x03", *chunks))
+    assert (photo.pixels.tolist(), photo.pages, photo.lost) == ([[[1, 2, 3]]], (), ())
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        '{"shape": [40, 56, 3]}',
+        "ImageJ=1.54f\nimages=3\nchannels=3",
+        '<?xml version="1.0"?><OME><Image><Pixels SizeX="56" SizeY="40"/></Image></OME>',
+        "Aperio Image Library v11\n56x40 [0,0 56x40] JPEG/RGB|MPP = 0.4990",
+        "a scan of 40 x 56 pixels",
+    ],
+    ids=["tifffile", "ImageJ", "OME", "Aperio", "in words"],
+)
+def test_a_description_that_states_the_size_is_left_out_and_named(description: str) -> None:
+    photo = read(file(picture(), "tiff", tiffinfo={270: description, 315: "me"}))
+    assert photo.lost == ("image description",)
+    tags = read_block(photo.exif or b"")
+    assert (270 in tags, tags[315].values) == (False, b"me\0")
+
+
+def test_any_other_description_and_its_numbers_stay() -> None:
+    photo = read(file(picture(), "tiff", tiffinfo={270: "40 cats and 156 dogs, 1956"}))
+    assert (photo.lost, b"156 dogs" in (photo.exif or b"")) == ((), True)
+
+
+def test_what_tifffile_writes_by_itself_is_not_carried_on() -> None:
+    target = io.BytesIO()
+    tifffile.imwrite(target, picture(), photometric="rgb", imagej=True)
+    assert read(target.getvalue()).lost == ("image description",)
+    target = io.BytesIO()
+    tifffile.imwrite(target, picture(), photometric="rgb")
+    photo = read(target.getvalue())
+    assert photo.lost == ("image description",)
+    assert b"shape" not in (photo.exif or b"")
