@@ -12,6 +12,7 @@ from srgan.bulk.batch import Batch, MemoryBudget
 from srgan.bulk.run import BulkRun, Place
 from srgan.errors import StorageError
 from srgan.images import Photo, decode
+from srgan.images.rows import encode_into
 from srgan.inference.engine import Engine
 from srgan.services.s3 import S3Store
 from srgan.storage import ObjectInfo
@@ -206,3 +207,43 @@ def test_a_closed_budget_wakes_those_who_wait() -> None:
     budget.close()
     thread.join(5)
     assert len(errors) == 1
+
+
+class PhoneEngine(CountingEngine):
+    """Takes each photo for one of 12 megapixels, and says when it has upscaled two."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.second = threading.Event()
+
+    def held_bytes(self, photo: Photo) -> int:
+        return 36_000_000 + 2 * 576_000_000
+
+    def upscale_photo(self, photo: Photo) -> Photo:
+        made = super().upscale_photo(photo)
+        if len(self.seen) == 2:
+            self.second.set()
+        return made
+
+
+@pytest.mark.parametrize(("num_cpus", "overlap"), [(1, False), (2, True)])
+def test_each_cpu_holds_one_photo_of_a_phone(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    monkeypatch: pytest.MonkeyPatch,
+    num_cpus: int,
+    overlap: bool,
+) -> None:
+    phone = PhoneEngine(engine)
+    items = [put(object_store, f"{name}.png", png(draw_photo(1, 8, 8))) for name in "ab"]
+    met = list[bool]()
+
+    def encoded(*args: object, **options: object) -> tuple[str, ...]:
+        met.append(phone.second.wait(10 if overlap else 0.5))
+        return encode_into(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "encode_into", encoded)
+    rows = upscale(object_store, phone, items, num_cpus=num_cpus)
+    assert [row.outcome for row in rows] == ["done", "done"]
+    assert met[0] is overlap

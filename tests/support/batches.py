@@ -51,11 +51,18 @@ def put(store: S3Store, name: str, data: bytes) -> Item:
 
 
 def upscale(
-    store: S3Store, engine: object, items: list[Item], run: str = "run", **config: object
+    store: S3Store,
+    engine: object,
+    items: list[Item],
+    run: str = "run",
+    *,
+    num_cpus: int = 1,
+    **config: object,
 ) -> list[Record]:
     batch = Batch(
         bulk_run(store, run, **config),
         engine,  # type: ignore[arg-type]  # tests pass their own engines
         decode,
+        num_cpus=num_cpus,
     )
     return batch.run(0, items)
