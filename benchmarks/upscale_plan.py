@@ -189,14 +189,14 @@ def reset_peak_mb() -> float:
     return _memory_mb("VmRSS")
 
 
-def peak_mb() -> float:
-    """The most memory of this process since then."""
-    return _memory_mb("VmHWM")
+def peak_mb(pid: int | str = "self") -> float:
+    """The most memory of this process since then, or of another since its start."""
+    return _memory_mb("VmHWM", pid)
 
 
-def _memory_mb(what: str) -> float:
-    """Read memory of this process (man 5 proc); `getrusage` would count its parent too."""
-    text = Path("/proc/self/status").read_text()
+def _memory_mb(what: str, pid: int | str = "self") -> float:
+    """Read memory of a process (man 5 proc); `getrusage` would count its parent too."""
+    text = Path(f"/proc/{pid}/status").read_text()
     return int(text.split(f"{what}:")[1].split()[0]) / 1024
 
 

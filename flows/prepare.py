@@ -5,17 +5,17 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
 
 from flows.support.artifacts import artifact_key
-from flows.support.jobs import is_root_run
+from flows.support.jobs import is_root_run, stop_jobs
+from flows.support.preparing import have_prepared
 from flows.support.tasks import io_task
 from srgan.config import DataConfig, GrowthConfig, Name
 from srgan.data.changes import growth_since_announced, mark_announced
 from srgan.data.manifest import Manifest, read_latest, read_manifest, read_sources
-from srgan.data.prepare import count_reasons, prepare_dataset
+from srgan.data.prepare import count_reasons
 from srgan.data.tables import Source
-from srgan.readable import Countdown, size
+from srgan.jobs.prepare import Pairs, Photos
+from srgan.readable import size
 from srgan.refs import DatasetRef
-from srgan.services.s3 import open_store
-from srgan.storage import split_uri
 from srgan.versions.services import open_services
 
 GROWN = "srgan.dataset.grown"
@@ -24,7 +24,7 @@ GROWN = "srgan.dataset.grown"
 _MAX_REJECTIONS_SHOWN = 50
 
 
-@flow(name="prepare", flow_run_name="prepare {dataset}")
+@flow(name="prepare", flow_run_name="prepare {dataset}", on_cancellation=[stop_jobs])
 def prepare(
     source: str,
     dataset: Name,
@@ -34,8 +34,9 @@ def prepare(
 ) -> DatasetRef:
     """Cut the photos below a prefix into HR crops: an immutable version of a dataset.
 
-    Photos that have not changed since the last time are not read again. Run by itself, not within
-    another flow, it emits the event ``srgan.dataset.grown`` when enough has changed.
+    Photos that have not changed since the last time are not read again; a Ray job reads the others.
+    Run by itself, not within another flow, it emits the event ``srgan.dataset.grown`` when enough
+    has changed.
 
     Args:
         source: S3 address of the photos, ``s3://BUCKET/raw/pets``.
@@ -45,7 +46,7 @@ def prepare(
         licence: Licence of the photos, such as ``CC BY 4.0``; without it the previous version's.
     """
     before = latest_version(dataset)
-    ref = cut_photos(source, dataset, data, licence)
+    ref = cut(Photos(source=source, dataset=dataset, config=data, licence=licence))
     show_dataset(ref, before)
     if is_root_run():
         announce_growth(ref, growth)
@@ -59,22 +60,18 @@ def latest_version(dataset: str) -> str | None:
     return manifest.version if manifest else None
 
 
+def cut(work: Photos | Pairs) -> DatasetRef:
+    """Return the version of the photos that are there now, which a job makes if it has to read."""
+    found = find_changes(work)
+    return found if isinstance(found, DatasetRef) else have_prepared(work, found, DatasetRef)
+
+
 @io_task
-def cut_photos(
-    source: str, dataset: str, data: DataConfig, licence: str | None = None
-) -> DatasetRef:
-    """Read what changed since the last published version, and publish the next."""
+def find_changes(work: Photos | Pairs) -> DatasetRef | str:
+    """Return a digest of the photos to be read; without any, publish and return the version."""
     services = open_services()
-    bucket, prefix = split_uri(source)
-    return prepare_dataset(
-        open_store(services.settings, bucket),
-        prefix,
-        services.store,
-        dataset,
-        data,
-        progress=Countdown(get_run_logger().info, "new or changed objects read"),
-        licence=licence,
-    )
+    listing = work.listing(services.settings, services.store)
+    return listing.digest if listing.changed else listing.cut(licence=work.licence)
 
 
 @io_task

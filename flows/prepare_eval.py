@@ -4,19 +4,19 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
 from flows.support.artifacts import artifact_key
+from flows.support.jobs import stop_jobs
+from flows.support.preparing import have_prepared
 from flows.support.tasks import io_task
 from srgan.config import DegradationConfig, Name, SetConfig
-from srgan.measure.sets import EvaluationSet, prepare_set
-from srgan.readable import Countdown
+from srgan.jobs.prepare import SetPhotos
+from srgan.measure.sets import read_set
 from srgan.refs import SetRef
-from srgan.services.s3 import open_store
-from srgan.storage import split_uri
 from srgan.versions.services import open_services
 
 _MAX_REJECTIONS_SHOWN = 50
 
 
-@flow(name="prepare-eval", flow_run_name="prepare-eval {name}")
+@flow(name="prepare-eval", flow_run_name="prepare-eval {name}", on_cancellation=[stop_jobs])
 def prepare_eval(
     source: str,
     name: Name,
@@ -24,33 +24,32 @@ def prepare_eval(
 ) -> SetRef:
     """Copy the photos below a prefix into a fixed, versioned set that models are measured on.
 
-    A recipe names its sets in ``gate.sets``. The same photos make the same version; a version keeps
-    its photos, whatever becomes of the prefix.
+    A Ray job reads them. A recipe names its sets in ``gate.sets``. The same photos make the same
+    version; a version keeps its photos, whatever becomes of the prefix.
 
     Args:
         source: S3 address of the photos, ``s3://BUCKET/raw/set5``.
         name: Name of the set, new or to be brought up to date.
         config: Whole photos (the default) or crops, limits, and a degradation besides bicubic.
     """
-    made = copy_photos(source, name, config)
-    show_set(made)
-    return made.ref
+    work = SetPhotos(source=source, name=name, config=config)
+    ref = have_prepared(work, look_through(work), SetRef)
+    show_set(ref)
+    return ref
 
 
 @io_task
-def copy_photos(source: str, name: str, config: SetConfig) -> EvaluationSet:
-    """Read the photos and publish the version; the same photos again publish the same one."""
+def look_through(work: SetPhotos) -> str:
+    """Return a digest of the photos that are there; `DataError` if there are none."""
     services = open_services()
-    bucket, prefix = split_uri(source)
-    photos = open_store(services.settings, bucket)
-    progress = Countdown(get_run_logger().info, "photos read")
-    return prepare_set(photos, prefix, services.store, name, config, progress)
+    return work.digest(services.settings, services.store)
 
 
 @io_task
-def show_set(made: EvaluationSet) -> None:
+def show_set(ref: SetRef) -> None:
     """Show in the log and as an artifact what the set holds and what was left out."""
-    ref, how = made.ref, f"crops of {made.config.crop_size} pixels"
+    made = read_set(open_services().store, ref.key)
+    how = f"crops of {made.config.crop_size} pixels"
     images = f"{ref.num_images} {how if made.config.crop_size else 'whole photos'}"
     if made.config.degradation != DegradationConfig():
         images += ", degraded"

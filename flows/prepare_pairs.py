@@ -1,20 +1,19 @@
 """Bring a dataset of pairs up to date with HR and LR photos below two prefixes."""
 
-from prefect import flow, get_run_logger
+from prefect import flow
 
-from flows.prepare import latest_version, show_dataset
-from flows.support.tasks import io_task
+from flows.prepare import cut, latest_version, show_dataset
+from flows.support.jobs import stop_jobs
 from srgan.config import DataConfig, Name, Positive, Scale
-from srgan.data.pairs import Prefix
-from srgan.data.pairs import prepare_pairs as make_pairs
-from srgan.readable import Countdown
+from srgan.jobs.prepare import Pairs
 from srgan.refs import DatasetRef
-from srgan.services.s3 import open_store
-from srgan.storage import split_uri
-from srgan.versions.services import open_services
 
 
-@flow(name="prepare-pairs", flow_run_name="prepare-pairs {dataset}")
+@flow(
+    name="prepare-pairs",
+    flow_run_name="prepare-pairs {dataset}",
+    on_cancellation=[stop_jobs],
+)
 def prepare_pairs(
     hr: str,
     lr: str,
@@ -27,7 +26,7 @@ def prepare_pairs(
 
     A recipe names it in ``pairs``, its stages take their ``pair_share`` from it. Photos are matched
     by name; pairs that do not fit are left out and shown with the reason. Pairs that have not
-    changed since the last time are not read again.
+    changed since the last time are not read again; a Ray job reads the others.
 
     Args:
         hr: S3 address of the large photos, ``s3://BUCKET/pairs/hr``.
@@ -39,27 +38,6 @@ def prepare_pairs(
     """
     before = latest_version(dataset)
     config = DataConfig(scale=scale, crop_size=crop_size)
-    ref = cut_pairs(hr, lr, dataset, config, licence)
+    ref = cut(Pairs(hr=hr, lr=lr, dataset=dataset, config=config, licence=licence))
     show_dataset(ref, before)
     return ref
-
-
-@io_task
-def cut_pairs(
-    hr: str, lr: str, dataset: str, config: DataConfig, licence: str | None = None
-) -> DatasetRef:
-    """Read the pairs that changed since the last published version, and publish the next."""
-    services = open_services()
-    larger, smaller = (
-        Prefix(open_store(services.settings, bucket), path)
-        for bucket, path in (split_uri(hr), split_uri(lr))
-    )
-    return make_pairs(
-        larger,
-        smaller,
-        services.store,
-        dataset,
-        config,
-        progress=Countdown(get_run_logger().info, "new or changed pairs read"),
-        licence=licence,
-    )

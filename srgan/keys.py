@@ -89,6 +89,10 @@ dataset_version_key = Key[str, str](
     "One version of a dataset: its config, tables and shards; written after them.",
 )
 newest_dataset_key = Key[str]("crops/{dataset}/latest.json", "The newest version of a dataset.")
+begun_dataset_key = Key[str](
+    "crops/{dataset}/begun.json",
+    "How far an attempt at the next version has come; deleted when there is one.",
+)
 announced_key = Key[str](
     "crops/{dataset}/announced.json",
     "The version from which the growth that starts a retraining is counted.",
@@ -125,7 +129,12 @@ cost_key = Key[str, str](
     "runs/{run}/costs/{job}.json", "CPUs and GPUs that a job reserved, and for how long."
 )
 progress_key = Key[str](
-    "runs/{stage}/progress.json", "How far a stage is, in steps, or a bulk run, in batches."
+    "runs/{stage}/progress.json",
+    "How far a stage is, in steps, a bulk run, in batches, or a preparation, in photos.",
+)
+prepared_key = Key[str](
+    "runs/{run}/prepared.json",
+    "The dataset version or evaluation set that a preparation made; written last.",
 )
 result_key = Key[str](
     "runs/{stage}/result.json", "The checkpoint that a stage ended with; written last."

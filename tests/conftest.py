@@ -127,7 +127,9 @@ def running_decoders() -> Iterator["Decoders"]:
 @pytest.fixture
 def shared_decoders(running_decoders: "Decoders", monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands and jobs decode in processes that run already: each costs a second to start."""
-    monkeypatch.setattr("srgan.bulk.decoders.Decoders", lambda _: nullcontext(running_decoders))
+    monkeypatch.setattr(
+        "srgan.bulk.decoders.Decoders", lambda *_, **__: nullcontext(running_decoders)
+    )
 
 
 @pytest.fixture

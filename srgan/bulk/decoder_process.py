@@ -11,12 +11,12 @@ import signal
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode
+from srgan.images import Photo, declared_pixels, decode, decode_in_8_bits
 
 READY = b"+"
 """The first byte that a process sends."""
@@ -24,11 +24,15 @@ _LENGTH_BYTES = 4
 _MAX_HEADER_BYTES = 2**24
 _TYPES = ("|u1", "<u2")
 
+Wanted = Literal["photo", "8 bits", "pixels"]
+"""The answer: what `decode`, `decode_in_8_bits` or `declared_pixels` returns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One image to decode; `size_bytes` of its file follow."""
 
+    wanted: Wanted
     size_bytes: int
     max_pixels: int
     memory_bytes: int
@@ -54,15 +58,28 @@ def main() -> None:
             return
         _limit(request)
         try:
-            photo = decode(data, max_pixels=request.max_pixels, salvage=request.salvage)
+            found = _found(request, data)
         except ImageError as error:
             write_error(answers, error)
         except MemoryError:
             write_error(answers, ImageError("too_large", "it takes too much memory to decode"))
         else:
-            write_photo(answers, photo)
-            del photo
+            if isinstance(found, Photo):
+                write_photo(answers, found)
+            else:
+                write_pixels(answers, found)
+            del found
         _unlimit()
+
+
+def _found(request: Request, data: bytes) -> Photo | int:
+    match request.wanted:
+        case "photo":
+            return decode(data, max_pixels=request.max_pixels, salvage=request.salvage)
+        case "8 bits":
+            return decode_in_8_bits(data, max_pixels=request.max_pixels)
+        case "pixels":
+            return declared_pixels(data, max_pixels=request.max_pixels)
 
 
 def _limit(request: Request) -> None:
@@ -112,9 +129,23 @@ def write_photo(pipe: IO[bytes], photo: Photo) -> None:
     pipe.flush()
 
 
+def write_pixels(pipe: IO[bytes], num_pixels: int) -> None:
+    """Answer with a number of pixels."""
+    _write_header(pipe, {"pixels": num_pixels})
+    pipe.flush()
+
+
 def write_error(pipe: IO[bytes], error: ImageError) -> None:
     _write_header(pipe, {"reason": error.reason, "detail": error.detail[:2000]})
     pipe.flush()
+
+
+def read_pixels(pipe: IO[bytes]) -> int:
+    """Read the number of pixels that a header declares; errors are those of `read_answer`."""
+    number = _answer_header(pipe).get("pixels")
+    if not isinstance(number, int) or number < 0:
+        raise _NonsenseError("its answer is not a number of pixels")
+    return number
 
 
 def read_answer(pipe: IO[bytes], limit_bytes: int) -> Photo:
@@ -123,9 +154,7 @@ def read_answer(pipe: IO[bytes], limit_bytes: int) -> Photo:
     `ImageError` if the decoder sent one, `EOFError` if it ended in the middle, `RuntimeError` if
     its answer makes no sense.
     """
-    header = _read_header(pipe)
-    if "reason" in header:
-        raise ImageError(str(header["reason"]), str(header["detail"]))
+    header = _answer_header(pipe)
     try:
         photo = _rebuilt(header["photo"], pipe, limit_bytes)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -133,6 +162,13 @@ def read_answer(pipe: IO[bytes], limit_bytes: int) -> Photo:
     if not isinstance(photo, Photo):
         raise _NonsenseError("its answer is not a photo")
     return photo
+
+
+def _answer_header(pipe: IO[bytes]) -> dict[str, Any]:
+    header = _read_header(pipe)
+    if "reason" in header:
+        raise ImageError(str(header["reason"]), str(header["detail"]))
+    return header
 
 
 class _NonsenseError(RuntimeError):

@@ -1,4 +1,4 @@
-"""Decode untrusted files in processes whose death costs one image.
+"""Decode untrusted files in processes whose death costs one image, for bulk runs and preparing.
 
 Broken and hostile files make image libraries crash, hang or ask for too much memory. So pixels are
 decoded in child processes (`decoder_process`) that know none of this process's secrets: each has a
@@ -9,12 +9,20 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import LifoQueue
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import IO, Protocol, Self, TypeVar
 
-from srgan.bulk.decoder_process import READY, Request, read_answer, write_request
+from srgan.bulk.decoder_process import (
+    READY,
+    Request,
+    Wanted,
+    read_answer,
+    read_pixels,
+    write_request,
+)
 from srgan.errors import ClusterError, ImageError
 from srgan.images import Photo
 from srgan.readable import size
@@ -35,6 +43,8 @@ _ORPHAN_S = 10
 _STOP_S = 5.0
 _PIPE_BYTES = 2**20
 _CODE = "from srgan.bulk.decoder_process import main; main()"
+
+AnswerT = TypeVar("AnswerT")
 
 
 class Decode(Protocol):
@@ -85,12 +95,24 @@ class Decoders:
     def decode(self, data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
         """Decode as `srgan.images.decode` does; more reasons are ``crashed`` and ``timed_out``."""
         try:
-            return self._ask(data, min(max_pixels, _SMALL_PIXELS), salvage)
+            return self._photo("photo", data, min(max_pixels, _SMALL_PIXELS), salvage)
         except ImageError as error:
             if error.reason != "too_large" or max_pixels <= _SMALL_PIXELS:
                 raise
         with self._alone:
-            return self._ask(data, max_pixels, salvage)
+            return self._photo("photo", data, max_pixels, salvage)
+
+    def decode_in_8_bits(self, data: bytes, *, max_pixels: int) -> Photo:
+        """Decode as `srgan.images.decode_in_8_bits` does; the caller minds the memory.
+
+        More reasons are those of `decode`.
+        """
+        return self._photo("8 bits", data, max_pixels, salvage=False)
+
+    def declared_pixels(self, data: bytes, *, max_pixels: int) -> int:
+        """Return what `srgan.images.declared_pixels` does; more reasons are those of `decode`."""
+        with self._lent() as decoder:
+            return decoder.declared_pixels(data, max_pixels)
 
     def close(self) -> None:
         """End the processes, even while they work."""
@@ -101,10 +123,15 @@ class Decoders:
         """Ids of the processes that are running."""
         return [pid for each in self._all if (pid := each.pid) is not None]
 
-    def _ask(self, data: bytes, max_pixels: int, salvage: bool) -> Photo:
+    def _photo(self, wanted: Wanted, data: bytes, max_pixels: int, salvage: bool) -> Photo:
+        with self._lent() as decoder:
+            return decoder.photo(wanted, data, max_pixels, salvage)
+
+    @contextmanager
+    def _lent(self) -> "Iterator[_Decoder]":
         decoder = self._idle.get()
         try:
-            return decoder.decode(data, max_pixels, salvage)
+            yield decoder
         finally:
             self._idle.put(decoder)
 
@@ -122,20 +149,33 @@ class _Decoder:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
-    def decode(self, data: bytes, max_pixels: int, salvage: bool) -> Photo:
-        request = Request(
+    def photo(self, wanted: Wanted, data: bytes, max_pixels: int, salvage: bool) -> Photo:
+        request = self._request(wanted, data, max_pixels, salvage)
+        return self._answer(request, data, lambda pipe: read_answer(pipe, request.memory_bytes))
+
+    def declared_pixels(self, data: bytes, max_pixels: int) -> int:
+        request = self._request("pixels", data, max_pixels, salvage=False)
+        return self._answer(request, data, read_pixels)
+
+    def _request(self, wanted: Wanted, data: bytes, max_pixels: int, salvage: bool) -> Request:
+        return Request(
+            wanted=wanted,
             size_bytes=len(data),
             max_pixels=max_pixels,
             memory_bytes=_BYTES_PER_PIXEL * max_pixels + 2 * len(data) + _SPARE_BYTES,
             alarm_s=int(self._limit_s) + _ORPHAN_S,
             salvage=salvage,
         )
+
+    def _answer(
+        self, request: Request, data: bytes, read: Callable[[IO[bytes]], AnswerT]
+    ) -> AnswerT:
         process = self._sent(request, data)
         late = threading.Event()
         watch = threading.Timer(self._limit_s, _kill_late, (process, late))
         watch.start()
         try:
-            return read_answer(_pipe(process.stdout), request.memory_bytes)
+            return read(_pipe(process.stdout))
         except EOFError as error:
             raise self._lost(process, late) from error
         except ImageError:

@@ -6,7 +6,7 @@ replaced by another description of the same content.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +17,9 @@ from srgan.keys import dataset_version_key, newest_dataset_key, shard_key, table
 from srgan.refs import DatasetRef, Ref, digest
 from srgan.storage import ObjectInfo, ObjectStore, read_document, split_uri, write_document
 from srgan.version import decoding_version, pairing_version
+
+_MACHINES_FAULT = frozenset({"crashed", "timed_out"})
+"""Reasons that may not lie in the photo: it is read again the next time."""
 
 
 class Shard(Ref):
@@ -215,7 +218,7 @@ def read_previous(
     splits = {photo.pixels: photo.split for photo in photos.values()}
     if _judged_by(manifest.config, lr_bucket) != _judged_by(config, lr_bucket):
         return Previous(manifest, token, splits=splits)
-    shards = _intact(store, manifest)
+    shards = intact(store, dataset, manifest.shards)
     photos = {
         pixels: photo
         for pixels, photo in photos.items()
@@ -224,7 +227,7 @@ def read_previous(
     sources = {
         source.key: source
         for source in read_sources(store, manifest)
-        if source.pixels is None or _is_whole(photos.get(source.pixels))
+        if _is_settled(source, photos)
     }
     before = (split_uri(uri)[0] if uri else None for uri in (manifest.source, manifest.lr_source))
     if (*before, manifest.decoding) != (source_bucket, lr_bucket, reading_version(lr_bucket)):
@@ -232,9 +235,12 @@ def read_previous(
     return Previous(manifest, token, shards, photos, sources, splits)
 
 
-def _is_whole(photo: CutPhoto | None) -> bool:
-    """True if the stored row has every field this release needs."""
-    return photo is not None and photo.look is not None
+def _is_settled(source: Source, photos: Mapping[str, CutPhoto]) -> bool:
+    """True if an object need not be read again unless it changes."""
+    if source.pixels is None:
+        return source.reason not in _MACHINES_FAULT
+    photo = photos.get(source.pixels)
+    return photo is not None and photo.look is not None  # earlier releases noted no look
 
 
 def reading_version(lr_bucket: str | None) -> str:
@@ -248,12 +254,12 @@ def _judged_by(config: DataConfig, lr_bucket: str | None) -> tuple[object, ...]:
     return config.crop_size, config.max_pixels, config.shrunk, config.least_detail, scale
 
 
-def _intact(store: ObjectStore, manifest: Manifest) -> dict[str, Shard]:
-    """Shards of the version that are in the bucket with their full size."""
-    listed = store.list(shard_key.below(manifest.dataset))
+def intact(store: ObjectStore, dataset: str, shards: Iterable[Shard]) -> dict[str, Shard]:
+    """Shards of a dataset that are in the bucket with their full size, by their SHA-256."""
+    listed = store.list(shard_key.below(dataset))
     sizes = {info.key: info.size_bytes for info in listed}
     return {
         shard.sha256: shard
-        for shard in manifest.shards
-        if sizes.get(shard_key(manifest.dataset, shard.sha256)) == shard.size_bytes
+        for shard in shards
+        if sizes.get(shard_key(dataset, shard.sha256)) == shard.size_bytes
     }

@@ -8,30 +8,30 @@ photos, a pair whose two objects have not changed is not read again.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
 from srgan.data.alignment import check_alignment
+from srgan.data.attempt import Attempt
 from srgan.data.layout import Layout
-from srgan.data.manifest import read_previous
+from srgan.data.manifest import Previous, read_previous
 from srgan.data.prepare import (
-    Progress,
     describe,
+    digest_of_objects,
     first_keys,
     folder_of,
     list_sources,
     publish,
-    read_ahead,
     refuse_tiny,
     rejected,
     why_rejected,
 )
+from srgan.data.reading import Progress, Reader, counted, silent
 from srgan.data.tables import Source
 from srgan.errors import ConfigError, DataError, ImageError
-from srgan.images import Photo, decode_in_8_bits, pixel_digest
+from srgan.images import Photo, pixel_digest
 from srgan.images.entries import stem_of
 from srgan.refs import DatasetRef, digest
 from srgan.storage import ObjectInfo, ObjectStore
@@ -81,14 +81,112 @@ class Reading:
     """uint8 (H, W, 3) and (h, w, 3); None if the pair was rejected."""
 
 
+@dataclass(frozen=True, slots=True)
+class PairListing:
+    """Pairs below two prefixes, and which of them have to be read for the next version."""
+
+    hr: Prefix
+    lr: Prefix
+    store: ObjectStore
+    dataset: str
+    config: DataConfig
+    previous: Previous
+    num_pairs: int
+    known: Sequence[Source]
+    """Outcomes of the pairs that have not changed, and of the objects that are not in a pair."""
+    changed: Sequence[Pair]
+    """Pairs to be read, sorted by name."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of what has to be read."""
+        return digest_of_objects((pair.hr.key, pair.token) for pair in self.changed)
+
+    def cut(
+        self,
+        reader: Reader = Reader(),  # noqa: B008  # frozen
+        progress: Progress = silent,
+        licence: str | None = None,
+    ) -> DatasetRef:
+        """Read what has changed and publish the version; see `prepare_pairs`."""
+        config, hr, lr = self.config, self.hr.uri, self.lr.uri
+        attempt = Attempt(
+            self.store, self.dataset, config, self.previous, self.known, source=hr, lr_source=lr
+        )
+        self._read(attempt, reader, progress)
+        sources, layout = attempt.outcomes(), attempt.layout
+        names = first_keys(sources)
+        if not names:
+            raise DataError(
+                f"no usable pair among {self.num_pairs} HR photos below {hr} that have an LR photo "
+                f"below {lr}; {why_rejected(sources)}"
+            )
+        photos = [replace(layout.photo(pixels), name=names[pixels]) for pixels in sorted(names)]
+        photos = layout.finish(photos)
+        manifest = describe(self.store, self.dataset, hr, config, sources, photos, layout, lr)
+        made = publish(self.store, manifest, self.previous, licence)
+        attempt.forget()
+        return made.ref(len(self.changed))
+
+    def _read(self, attempt: Attempt, reader: Reader, progress: Progress) -> None:
+        def files_of(pair: Pair) -> list[tuple[ObjectStore, ObjectInfo]]:
+            return [(self.hr.store, pair.hr), (self.lr.store, pair.lr)]
+
+        def make(pair: Pair, files: Sequence[bytes]) -> Reading:
+            return _reading(pair, files[0], files[1], self.config, reader)
+
+        def use(reading: Reading) -> None:
+            _place(reading, attempt.layout)
+            attempt.add(reading.source)
+
+        reader.read(
+            attempt.rest(self.changed, lambda pair: (pair.hr.key, pair.token)),
+            files_of,
+            make,
+            use,
+            max_pixels=self.config.max_pixels,
+            progress=counted(progress, len(self.changed)),
+        )
+
+
+def list_pairs(
+    hr: Prefix, lr: Prefix, store: ObjectStore, dataset: str, config: DataConfig
+) -> PairListing:
+    """Match the objects in two folders and compare them with the newest version.
+
+    `DataError` if a folder is empty; `ConfigError` like `prepare_pairs`.
+    """
+    if hr.uri.startswith(lr.uri) or lr.uri.startswith(hr.uri):
+        raise ConfigError(f"hr {hr.uri} and lr {lr.uri} lie in each other; give two folders")
+    pairs, lonely = match(hr, lr, store)
+    previous = read_previous(store, dataset, hr.store.bucket, config, lr.store.bucket)
+    known = {
+        pair.hr.key: source
+        for pair in pairs
+        if (source := previous.sources.get(pair.hr.key)) and source.token == pair.token
+    }
+    return PairListing(
+        hr=hr,
+        lr=lr,
+        store=store,
+        dataset=dataset,
+        config=config,
+        previous=previous,
+        num_pairs=len(pairs),
+        known=[*lonely, *known.values()],
+        changed=[pair for pair in pairs if pair.hr.key not in known],
+    )
+
+
 def prepare_pairs(
     hr: Prefix,
     lr: Prefix,
     store: ObjectStore,
     dataset: str,
     config: DataConfig,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
     licence: str | None = None,
+    reader: Reader = Reader(),  # noqa: B008  # frozen
 ) -> DatasetRef:
     """Bring the dataset of pairs up to date with the photos in two folders.
 
@@ -100,37 +198,8 @@ def prepare_pairs(
     somebody else published a version meanwhile; `StorageError` when a store fails. The previous
     version stays as it was in each case.
     """
-    if hr.uri.startswith(lr.uri) or lr.uri.startswith(hr.uri):
-        raise ConfigError(f"hr {hr.uri} and lr {lr.uri} lie in each other; give two folders")
-    pairs, sources = match(hr, lr, store)
-    previous = read_previous(store, dataset, hr.store.bucket, config, lr.store.bucket)
-    known = {
-        pair.hr.key: source
-        for pair in pairs
-        if (source := previous.sources.get(pair.hr.key)) and source.token == pair.token
-    }
-    layout = Layout(store, dataset, config, previous, pairs=True)
-    layout.keep(source.pixels for source in known.values() if source.pixels)
-    sources += known.values()
-    changed = [pair for pair in pairs if pair.hr.key not in known]
-    progress(0, len(changed))
-    read = partial(_read, hr.store, lr.store, config)
-    for done, reading in enumerate(read_ahead(read, changed), start=1):
-        if reading is not None:
-            sources.append(reading.source)
-            _place(reading, layout)
-        progress(done, len(changed))
-    sources = sorted(sources, key=lambda source: source.key)
-    names = first_keys(sources)
-    if not names:
-        raise DataError(
-            f"no usable pair among {len(pairs)} HR photos below {hr.uri} that have an LR photo "
-            f"below {lr.uri}; {why_rejected(sources)}"
-        )
-    photos = [replace(layout.photo(pixels), name=names[pixels]) for pixels in sorted(names)]
-    photos = layout.finish(photos)
-    manifest = describe(store, dataset, hr.uri, config, sources, photos, layout, lr.uri)
-    return publish(store, manifest, previous, licence).ref(len(changed))
+    listing = list_pairs(hr, lr, store, dataset, config)
+    return listing.cut(reader, progress, licence)
 
 
 def match(hr: Prefix, lr: Prefix, store: ObjectStore) -> tuple[list[Pair], list[Source]]:
@@ -160,20 +229,13 @@ def _lonely(
     return [rejected(each.key, each.token, error) for each in ours]
 
 
-def _read(
-    hr_store: ObjectStore, lr_store: ObjectStore, config: DataConfig, pair: Pair
-) -> Reading | None:
-    """Read and compare two photos; None if one was deleted since it was listed.
-
-    Errors of the object stores are raised, because a source that cannot be reached is not a bad
-    photo.
-    """
-    larger, smaller = hr_store.find(pair.hr.key), lr_store.find(pair.lr.key)
-    if larger is None or smaller is None:
-        return None
+def _reading(
+    pair: Pair, larger: bytes, smaller: bytes, config: DataConfig, reader: Reader
+) -> Reading:
+    """Decode and compare the two files of a pair."""
     try:
-        hr = _decode(larger, pair.hr, config)
-        lr = _decode(smaller, pair.lr, config)
+        hr = _decode(larger, pair.hr, config, reader)
+        lr = _decode(smaller, pair.lr, config, reader)
         refuse_tiny(hr, config)
         check_alignment(hr.rgb, lr.rgb, config.scale)
     except ImageError as error:
@@ -184,10 +246,10 @@ def _read(
     return Reading(source, hr_pixels, hr.rgb, lr.rgb)
 
 
-def _decode(data: bytes, info: ObjectInfo, config: DataConfig) -> Photo:
+def _decode(data: bytes, info: ObjectInfo, config: DataConfig, reader: Reader) -> Photo:
     """Decode one of the two; the error says which."""
     try:
-        return decode_in_8_bits(data, max_pixels=config.max_pixels)
+        return reader.decode(data, max_pixels=config.max_pixels)
     except ImageError as error:
         raise ImageError(error.reason, f"{info.key}: {error.detail}") from error
 

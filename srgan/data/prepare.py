@@ -1,35 +1,32 @@
 """Photos below a prefix → an immutable version of a dataset of HR crops.
 
 Only changes cost: an object with the same change token as in the previous version is not read
-again, a photo with known pixels is not cut again. Memory holds two shards, the photos of the
-reading threads, and about half a kilobyte per photo.
+again, a photo with known pixels is not cut again. Memory holds two shards, the photos in work
+(`Reader`), and about half a kilobyte per photo.
 """
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
 from srgan.data import manifest as manifests
+from srgan.data.attempt import Attempt
 from srgan.data.crops import assign
 from srgan.data.layout import Layout
 from srgan.data.manifest import Manifest, Previous, put_table, read_previous, reading_version
+from srgan.data.reading import Progress, Reader, counted, silent
 from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
 from srgan.errors import DataError, ImageError
-from srgan.images import Photo, decode_in_8_bits, pixel_digest
+from srgan.images import Photo, pixel_digest
 from srgan.keys import is_ours
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectInfo, ObjectStore
 
-_THREADS = 4
-_AHEAD = 6
-"""Objects read ahead; bounds how many decoded photos are in memory at once."""
 _DETAIL_LENGTH = 200
 
 
@@ -41,36 +38,117 @@ class Reading:
     rgb: NDArray[np.uint8] | None
 
 
-T = TypeVar("T")
-R = TypeVar("R")
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Photos below a prefix, and which of them have to be read for the next version."""
+
+    source: ObjectStore
+    uri: str
+    store: ObjectStore
+    dataset: str
+    config: DataConfig
+    previous: Previous
+    known: Sequence[Source]
+    """Outcomes of the objects that have not changed."""
+    changed: Sequence[ObjectInfo]
+    """Objects to be read, sorted by key."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of what has to be read."""
+        return digest_of_objects((info.key, info.token) for info in self.changed)
+
+    def cut(
+        self,
+        reader: Reader = Reader(),  # noqa: B008  # frozen
+        progress: Progress = silent,
+        licence: str | None = None,
+    ) -> DatasetRef:
+        """Read what has changed and publish the version; see `prepare_dataset`."""
+        config, uri = self.config, self.uri
+        attempt = Attempt(self.store, self.dataset, config, self.previous, self.known, source=uri)
+        self._read(attempt, reader, progress)
+        sources, layout = attempt.outcomes(), attempt.layout
+        photos = layout.finish(_split(sources, layout, self.previous, config, uri))
+        manifest = describe(self.store, self.dataset, uri, config, sources, photos, layout)
+        made = publish(self.store, manifest, self.previous, licence)
+        attempt.forget()
+        return made.ref(len(self.changed))
+
+    def _read(self, attempt: Attempt, reader: Reader, progress: Progress) -> None:
+        def make(info: ObjectInfo, files: Sequence[bytes]) -> Reading:
+            return _reading(info, files[0], self.config, reader)
+
+        def use(reading: Reading) -> None:
+            _place(reading, attempt.layout)
+            attempt.add(reading.source)
+
+        reader.read(
+            attempt.rest(self.changed, lambda info: (info.key, info.token)),
+            lambda info: [(self.source, info)],
+            make,
+            use,
+            max_pixels=self.config.max_pixels,
+            progress=counted(progress, len(self.changed)),
+        )
 
 
-def read_ahead(read: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Read and decode in a few threads; results come in the order of `items`."""
-    waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="read") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(read, item))
-                if len(waiting) >= _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+def list_photos(
+    source_store: ObjectStore,
+    source_prefix: str,
+    store: ObjectStore,
+    dataset: str,
+    config: DataConfig,
+) -> Listing:
+    """Compare the objects below a prefix with the newest version; `DataError` if there are none."""
+    prefix = folder_of(source_prefix)
+    objects = list_sources(source_store, prefix, store)
+    previous = read_previous(store, dataset, source_store.bucket, config)
+    return Listing(
+        source=source_store,
+        uri=source_store.uri(prefix),
+        store=store,
+        dataset=dataset,
+        config=config,
+        previous=previous,
+        known=[source for info in objects if (source := previous.source(info)) is not None],
+        changed=[info for info in objects if previous.source(info) is None],
+    )
 
 
-def _read(store: ObjectStore, config: DataConfig, info: ObjectInfo) -> Reading | None:
-    """Read one photo; None if it was deleted since it was listed.
+def prepare_dataset(
+    source_store: ObjectStore,
+    source_prefix: str,
+    store: ObjectStore,
+    dataset: str,
+    config: DataConfig,
+    progress: Progress = silent,
+    licence: str | None = None,
+    reader: Reader = Reader(),  # noqa: B008  # frozen
+) -> DatasetRef:
+    """Bring `dataset` up to date with the photos below `source_prefix`.
 
-    Errors of the object store are raised, because a source that cannot be reached is not a bad
-    photo.
+    Without a `licence` the version keeps the previous one's.
+
+    Raises `DataError` when there are no or too few usable photos, with the reasons and their
+    counts; `ConflictError` when somebody else published a version meanwhile; `StorageError` when
+    a store fails. The previous version stays as it was in each case.
     """
-    data = store.find(info.key)
-    if data is None:
-        return None
+    listing = list_photos(source_store, source_prefix, store, dataset, config)
+    return listing.cut(reader, progress, licence)
+
+
+def digest_of_objects(objects: Iterable[tuple[str, str]]) -> str:
+    """SHA-256 (hex) of keys and change tokens."""
+    digest = hashlib.sha256()
+    for key, token in objects:
+        digest.update(f"{key}\0{token}\0".encode())
+    return digest.hexdigest()
+
+
+def _reading(info: ObjectInfo, data: bytes, config: DataConfig, reader: Reader) -> Reading:
     try:
-        photo = decode_in_8_bits(data, max_pixels=config.max_pixels)
+        photo = reader.decode(data, max_pixels=config.max_pixels)
         refuse_tiny(photo, config)
     except ImageError as error:
         return Reading(rejected(info.key, info.token, error), None)
@@ -87,39 +165,6 @@ def refuse_tiny(photo: Photo, config: DataConfig) -> None:
 def rejected(key: str, token: str, error: ImageError) -> Source:
     """Outcome of an object that cannot be used."""
     return Source(key, token, reason=error.reason, detail=error.detail[:_DETAIL_LENGTH])
-
-
-Progress = Callable[[int, int], None]
-"""Called with the number of objects read so far and to be read in all."""
-
-
-def prepare_dataset(
-    source_store: ObjectStore,
-    source_prefix: str,
-    store: ObjectStore,
-    dataset: str,
-    config: DataConfig,
-    progress: Progress = lambda done, total: None,
-    licence: str | None = None,
-) -> DatasetRef:
-    """Bring `dataset` up to date with the photos below `source_prefix`.
-
-    Without a `licence` the version keeps the previous one's.
-
-    Raises `DataError` when there are no or too few usable photos, with the reasons and their
-    counts; `ConflictError` when somebody else published a version meanwhile; `StorageError` when
-    a store fails. The previous version stays as it was in each case.
-    """
-    prefix = folder_of(source_prefix)
-    uri = source_store.uri(prefix)
-    objects = list_sources(source_store, prefix, store)
-    previous = read_previous(store, dataset, source_store.bucket, config)
-    layout = Layout(store, dataset, config, previous)
-    sources, num_read = _read_changed(source_store, objects, previous, layout, config, progress)
-    photos = _split(sources, layout, previous, config, uri)
-    photos = layout.finish(photos)
-    manifest = describe(store, dataset, uri, config, sources, photos, layout)
-    return publish(store, manifest, previous, licence).ref(num_read)
 
 
 def publish(
@@ -160,29 +205,6 @@ def is_source(info: ObjectInfo, source_store: ObjectStore, store: ObjectStore) -
     """True unless the object is a folder's marker or was written by this system."""
     own_bucket = source_store.bucket == store.bucket
     return not info.key.endswith("/") and not is_ours(info.key, own_bucket=own_bucket)
-
-
-def _read_changed(
-    source_store: ObjectStore,
-    objects: list[ObjectInfo],
-    previous: Previous,
-    layout: Layout,
-    config: DataConfig,
-    progress: Progress,
-) -> tuple[list[Source], int]:
-    """Outcome of every object, sorted by key, and the number of objects read."""
-    known = [source for info in objects if (source := previous.source(info)) is not None]
-    changed = [info for info in objects if previous.source(info) is None]
-    sources = known
-    layout.keep(source.pixels for source in known if source.pixels)
-    progress(0, len(changed))
-    read = partial(_read, source_store, config)
-    for done, reading in enumerate(read_ahead(read, changed), start=1):
-        if reading is not None:
-            sources.append(reading.source)
-            _place(reading, layout)
-        progress(done, len(changed))
-    return sorted(sources, key=lambda source: source.key), len(changed)
 
 
 def _place(reading: Reading, layout: Layout) -> None:

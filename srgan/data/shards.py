@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -49,14 +50,20 @@ class ShardWriter:
         """Places of each owner's crops, in the order they were added."""
 
     def add(self, owner: Owner, crops: Iterable[NDArray[np.uint8]]) -> None:
-        """Append the crops or pairs of one owner."""
-        for crop in crops:
+        """Append the crops or pairs of one owner, without the first ones that are stored."""
+        num_stored = sum(span.num_crops for span in self.spans.get(owner, ()))
+        for crop in islice(crops, num_stored, None):
             if self._buffer is None:
                 self._buffer = np.empty(self._shape, np.uint8)
             self._buffer[len(self._owners)] = crop
             self._owners.append(owner)
             if len(self._owners) == len(self._buffer):
                 self.flush()
+
+    @property
+    def waiting(self) -> set[Owner]:
+        """Owners of crops that are not stored yet."""
+        return set(self._owners)
 
     def flush(self) -> None:
         """Store the collected crops, if there are any."""

@@ -29,7 +29,7 @@ _POLL_S = 1.0
 _CANCEL_LIMIT_S = 60.0
 _TITLES = {
     "prepare": "cutting the photos into crops",
-    "cut_photos": "cutting the photos into crops",
+    "find_changes": "looking for new photos",
     "pretrain": "training: generator on pixels",
     "adversarial": "training: generator against discriminator",
     "evaluate": "measuring on the held-out crops",
@@ -127,10 +127,10 @@ class Watch:
 
 
 def moment_of(doing: str, progress: dict[str, Any]) -> Moment:
-    """Describe what a stage has written of its steps, or a bulk run of its batches."""
+    """Describe what a stage has written of its steps, or another job of its batches or photos."""
     step, steps = progress["step"], progress["steps"]
     if "losses" not in progress:
-        return Moment(doing, step, steps, "batches")
+        return Moment(doing, step, steps, progress.get("what", "batches"))
     # Norms and shares of skipped steps are for MLflow's curves.
     shown = {k: v for k, v in sorted(progress["losses"].items()) if k.endswith("loss")}
     losses = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())

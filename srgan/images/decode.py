@@ -65,6 +65,30 @@ def decode_in_8_bits(data: bytes, *, max_pixels: int) -> Photo:
     return _decode(data, max_pixels, several=False).in_8_bits()
 
 
+def declared_pixels(data: bytes, *, max_pixels: int) -> int:
+    """Return the pixels of the first image by the file's header, and decode nothing.
+
+    `ImageError` if the header cannot be read, with a reason that `decode` may find better.
+    """
+    kind = containers.recognise(data)
+    check = READERS[kind].check
+    if check is not None:
+        check(data, max_pixels)
+    source = Source(data)
+    try:
+        with read.without_warnings():
+            image = READERS[kind].open(source)
+            if isinstance(image, TiffImageFile) and (
+                _DNG_VERSION in image.tag_v2 or _is_preview(image)
+            ):
+                image = READERS["raw"].open(source)
+    except ImageError:
+        raise
+    except Exception as error:  # as in `_of_kind`
+        raise _explained(error, kind, source) from error
+    return image.width * image.height
+
+
 def _decode(data: bytes, max_pixels: int, *, several: bool) -> Photo:
     kind = containers.recognise(data)
     try:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from srgan.errors import ClusterError, ConfigError, explain
+from srgan.readable import size
 from srgan.services.ray_jobs import RayJobs
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
@@ -73,11 +74,12 @@ class Need:
     """Name of the job that needs them, for the log."""
     cpus: float
     gpus: float = 0
+    memory_bytes: int = 0
 
     @property
     def resources(self) -> dict[str, float]:
         """Amounts by Ray's names."""
-        found = {"CPU": self.cpus, "GPU": self.gpus}
+        found = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory_bytes}
         return {name: amount for name, amount in found.items() if amount > 0}
 
 
@@ -141,7 +143,10 @@ def too_small(needed: Mapping[str, float], total: Mapping[str, float]) -> str | 
     for name, amount in needed.items():
         has = total.get(name, 0)
         if has < amount:
-            return f"the cluster is too small: it has {has:g} {name}, {amount:g} are needed"
+            return (
+                f"the cluster is too small: it has {_told(has, name)} {name}, "
+                f"{_told(amount, name)} are needed"
+            )
     return None
 
 
@@ -153,10 +158,14 @@ def too_busy(
         idle = free.get(name, 0)
         if idle < amount:
             return (
-                f"the cluster is busy: {idle:g} of {total[name]:g} {name} are free, "
-                f"{amount:g} are needed"
+                f"the cluster is busy: {_told(idle, name)} of {_told(total[name], name)} {name} "
+                f"are free, {_told(amount, name)} are needed"
             )
     return None
+
+
+def _told(amount: float, name: str) -> str:
+    return size(amount) if name == "memory" else f"{amount:g}"
 
 
 def others(job_id: str) -> str:

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from srgan.bulk import decoders as module
-from srgan.bulk.decoder_process import read_answer, write_error, write_photo
+from srgan.bulk.decoder_process import read_answer, read_pixels, write_error, write_photo
 from srgan.bulk.decoders import Decoders
 from srgan.errors import ClusterError, ImageError
-from srgan.images import Photo, decode, encode
+from srgan.images import Photo, decode, decode_in_8_bits, encode
 from tests.support.photos import DrawPhoto
 from tests.support.waiting import wait_until
 
@@ -104,6 +104,28 @@ def test_depth_pages_and_timing_come_through_the_pipe(decoders: Decoders, kind: 
         np.testing.assert_array_equal(one.pixels, other.pixels, strict=True)
         np.testing.assert_array_equal(one.alpha, other.alpha, strict=True)
         assert (one.duration_ms, one.dpi) == (other.duration_ms, other.dpi)
+
+
+def test_for_training_a_process_answers_in_8_bits_and_counts_pixels_first(
+    decoders: Decoders, draw_photo: DrawPhoto, encode_photo: EncodePhoto
+) -> None:
+    values = np.random.default_rng(0).integers(0, 2**16, (9, 7, 3), np.uint16)
+    for data in (
+        encode(Photo(values), format="png", jpeg_quality=90),
+        encode_photo(draw_photo(1, 40, 50)[..., 0], "JPEG"),
+    ):
+        here = decode_in_8_bits(data, max_pixels=PLENTY)
+        there = decoders.decode_in_8_bits(data, max_pixels=PLENTY)
+        np.testing.assert_array_equal(here.pixels, there.pixels, strict=True)
+        counted = decoders.declared_pixels(data, max_pixels=PLENTY)
+        assert counted == here.num_pixels
+    pages = Photo(values, format="tiff", pages=(Photo(values, format="tiff"),))
+    several = encode(pages, format="tiff", jpeg_quality=90)
+    with pytest.raises(ImageError, match="several images") as caught:
+        decoders.decode_in_8_bits(several, max_pixels=PLENTY)
+    assert caught.value.reason == "unsupported"
+    with pytest.raises(ImageError, match="the first bytes are"):
+        decoders.declared_pixels(b"some text", max_pixels=PLENTY)
 
 
 def test_what_decode_refuses_is_refused_with_the_same_reason(
@@ -250,6 +272,12 @@ def test_an_answer_that_makes_no_sense_is_no_photo(header: bytes) -> None:
     pipe = BytesIO(len(header).to_bytes(4, "big") + header + bytes(100))
     with pytest.raises(RuntimeError):
         read_answer(pipe, 1000)
+
+
+@pytest.mark.parametrize("header", [b'{"pixels": -1}', b'{"pixels": "9"}', b"{}"])
+def test_an_answer_that_makes_no_sense_is_no_number_of_pixels(header: bytes) -> None:
+    with pytest.raises(RuntimeError):
+        read_pixels(BytesIO(len(header).to_bytes(4, "big") + header))
 
 
 def test_answers_follow_each_other_in_the_pipe(draw_photo: DrawPhoto) -> None:

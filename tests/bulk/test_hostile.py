@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +19,7 @@ from srgan.services.s3 import S3Store
 from srgan.storage import ObjectInfo
 from tests.support.bulk_runs import bulk_run
 from tests.support.hostile import HOSTILE_NAMES, corpus
+from tests.support.memory import forget_peak, memory_bytes
 
 SCALE = 2
 MAX_PIXELS = 1_000_000
@@ -84,12 +84,12 @@ def test_every_hostile_file_is_upscaled_or_recorded_within_the_memory(
     assert len(files) == count
     for name, data in files.items():
         object_store.put(f"photos/{name}", data)
-    _forget_peak()
-    before = _memory_bytes("VmRSS")
+    forget_peak()
+    before = memory_bytes("VmRSS")
     with Decoders(num_readers(1)) as decoders:
         rows = run(object_store, object_store, engine, decoders)
-        children = [_memory_bytes("VmHWM", pid) for pid in decoders.pids()]
-    grown = _memory_bytes("VmHWM") - before
+        children = [memory_bytes("VmHWM", pid) for pid in decoders.pids()]
+    grown = memory_bytes("VmHWM") - before
     assert sorted(row.source_key for row in rows) == sorted(f"photos/{name}" for name in files)
     for row in rows:
         if row.outcome == "done":
@@ -124,13 +124,3 @@ def test_names_that_lead_elsewhere_are_recorded_and_nothing_is_written_for_them(
     assert set(outcomes.values()) == {("failed", "unsafe_name"), ("failed", "name_too_long")}
     written = {info.key for info in object_store.list("") if "_srgan/" not in info.key}
     assert written == {"photos/good.png", "up/good.png"}
-
-
-def _memory_bytes(what: str, pid: int | str = "self") -> int:
-    text = Path(f"/proc/{pid}/status").read_text()
-    return 1024 * int(text.split(f"{what}:")[1].split()[0])
-
-
-def _forget_peak() -> None:
-    """Let ``VmHWM`` of this process begin again (man 5 proc, clear_refs)."""
-    Path("/proc/self/clear_refs").write_text("5")

@@ -33,11 +33,12 @@ def test_a_terminal_gets_a_bar_per_activity_that_stays_when_it_is_done() -> None
 def test_names_of_jobs_and_tasks_become_words() -> None:
     assert title("pretrain-0123456789abcdef") == "training: generator on pixels"
     assert title("upscale-0a1b2c3d-000001") == title("upscale-0") == "upscaling"
-    assert title("cut_photos-5f2") == "cutting the photos into crops"
+    assert title("prepare-0a1b2c3d") == "cutting the photos into crops"
+    assert title("find_changes-5f2") == "looking for new photos"
     assert title("find_champion-000") is None
 
 
-def test_progress_of_a_stage_has_losses_and_that_of_a_bulk_run_has_batches() -> None:
+def test_progress_of_a_stage_has_losses_and_that_of_others_counts_batches_or_photos() -> None:
     stage = {
         "step": 5,
         "steps": 80,
@@ -49,3 +50,5 @@ def test_progress_of_a_stage_has_losses_and_that_of_a_bulk_run_has_batches() -> 
         "training", 5, 80, "1 min 03 s left  9 crops/s  loss 0.5"
     )
     assert moment_of("upscaling", {"step": 1, "steps": 4}) == Moment("upscaling", 1, 4, "batches")
+    photos = {"step": 2, "steps": 6, "eta_s": 4.0, "what": "photos"}
+    assert moment_of("cutting", photos) == Moment("cutting", 2, 6, "photos")

@@ -5,16 +5,21 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from pydantic import BaseModel
 
 from flows import evaluate as evaluate_module
 from flows import retrain as retrain_module
 from flows import upscale as upscale_module
-from flows.support import upscale_report
+from flows.support import preparing, upscale_report
 from srgan.jobs import upscale as worker
+from srgan.jobs.prepare import run_preparation
+from srgan.keys import spec_key
+from srgan.refs import to_json
 from srgan.services import mlflow_models, packaging
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.versions import services
+from srgan.versions.services import Services
 from tests.support.bench import Bench, Models
 from tests.support.photos import DrawPhoto
 from tests.support.pipeline import Pipeline
@@ -25,6 +30,21 @@ from tests.support.versions import LITTLE_CODE
 def flow_store(service_store: S3Store) -> S3Store:
     """The empty bucket; the environment names it and the tests' MLflow."""
     return service_store
+
+
+@pytest.fixture
+def preparing_here(monkeypatch: pytest.MonkeyPatch, shared_decoders: None) -> list[str]:
+    """Run jobs that prepare photos in this process; the runs that they made."""
+    runs: list[str] = []
+
+    def run_job(*, services: Services, run: str, module: str, spec: BaseModel, **_: object) -> None:
+        assert module == "srgan.jobs.prepare"
+        runs.append(run)
+        services.store.put(spec_key(run), to_json(spec))
+        run_preparation(spec_key(run), 1, 2**30)
+
+    monkeypatch.setattr(preparing, "run_job", run_job)
+    return runs
 
 
 @pytest.fixture

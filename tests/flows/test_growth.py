@@ -22,7 +22,7 @@ from tests.support.checkout import DEPLOYMENTS
 from tests.support.photos import DrawPhoto
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.usefixtures("prefect_api")
+pytestmark = pytest.mark.usefixtures("prefect_api", "preparing_here")
 
 _DATA = DataConfig(crop_size=32, shard_bytes=2**20)
 

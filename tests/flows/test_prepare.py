@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.logging import disable_run_logger
 
-from flows.prepare import cut_photos, prepare, summary_line, summary_page
+from flows.prepare import prepare, summary_line, summary_page
 from srgan.config import DataConfig
 from srgan.data.manifest import read_manifest, read_sources
+from srgan.data.prepare import prepare_dataset
 from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
@@ -43,10 +43,8 @@ def source(
     return f"s3://{s3_settings.bucket}/raw"
 
 
-def _cut(source: str) -> DatasetRef:
-    with disable_run_logger():
-        ref: DatasetRef = cut_photos.fn(source, "pets", _DATA)
-    return ref
+def _cut(store: S3Store) -> DatasetRef:
+    return prepare_dataset(store, "raw", store, "pets", _DATA)
 
 
 def _line(store: S3Store, ref: DatasetRef, before: str | None) -> str:
@@ -55,30 +53,30 @@ def _line(store: S3Store, ref: DatasetRef, before: str | None) -> str:
 
 
 def test_the_log_line_says_what_was_read_and_passed_by(source: str, object_store: S3Store) -> None:
-    ref = _cut(source)
+    ref = _cut(object_store)
     line = _line(object_store, ref, None)
     assert f"new version {ref.version[:12]}, 5 objects read, 0 unchanged" in line
     assert "1 rejected (1 not_an_image)" in line
 
 
 def test_the_log_line_says_that_nothing_changed(source: str, object_store: S3Store) -> None:
-    before = _cut(source).version
-    line = _line(object_store, _cut(source), before)
+    before = _cut(object_store).version
+    line = _line(object_store, _cut(object_store), before)
     assert f"nothing changed: version {before[:12]} reused, 0 objects read" in line
 
 
 def test_a_removed_photo_is_a_new_version_though_nothing_is_read(
     source: str, object_store: S3Store
 ) -> None:
-    before = _cut(source).version
+    before = _cut(object_store).version
     object_store.delete("raw/0.png")
-    line = _line(object_store, _cut(source), before)
+    line = _line(object_store, _cut(object_store), before)
     assert "new version" in line
     assert "0 objects read, 4 unchanged" in line
 
 
 def test_the_page_shows_photos_crops_and_version(source: str, object_store: S3Store) -> None:
-    ref = _cut(source)
+    ref = _cut(object_store)
     manifest = read_manifest(object_store, ref.key)
     page = summary_page(ref, manifest, read_sources(object_store, manifest))
     assert f"| Photos to train on | {ref.num_train_photos} ({ref.num_train_crops} crops) |" in page
@@ -86,9 +84,18 @@ def test_the_page_shows_photos_crops_and_version(source: str, object_store: S3St
 
 
 @pytest.mark.integration
-def test_the_flow_leaves_a_page_and_a_table_of_rejections(source: str, prefect_api: None) -> None:
+def test_the_flow_leaves_a_page_and_a_table_of_rejections(
+    source: str, object_store: S3Store, prefect_api: None, preparing_here: list[str]
+) -> None:
     ref = prepare(source, "pets_x4", _DATA)
     assert ref.num_read == 5
+    again = prepare(source, "pets_x4", _DATA)
+    assert again == ref.model_copy(update={"num_read": 0})
+    assert len(preparing_here) == 1, "without anything to read there should be no job"
+    object_store.put("raw/4.png", object_store.get("raw/notes.txt"))
+    assert prepare(source, "pets_x4", _DATA).num_read == 1
+    first, second = preparing_here
+    assert first != second, "other photos should be another run"
 
     async def artifacts() -> dict[str | None, str]:
         keys = ["pets-x4-dataset", "pets-x4-rejected"]

@@ -11,7 +11,7 @@ from srgan.config import SetConfig
 from srgan.errors import DataError
 from srgan.services.s3 import S3Store
 
-pytestmark = pytest.mark.usefixtures("prefect_api")
+pytestmark = pytest.mark.usefixtures("prefect_api", "preparing_here")
 
 
 def test_photos_become_a_set_and_the_second_time_the_same(
@@ -30,5 +30,5 @@ def test_photos_become_a_set_and_the_second_time_the_same(
 
 
 def test_a_prefix_without_photos_fails_at_once(flow_store: S3Store) -> None:
-    with pytest.raises(DataError, match="no photo among 0 objects"):
+    with pytest.raises(DataError, match="s3://srgan-test/raw/nothing/ holds no photos"):
         prepare_eval("s3://srgan-test/raw/nothing", "own")

@@ -84,6 +84,7 @@ def test_the_first_retraining_makes_a_champion_and_tells_so_everywhere(pipeline:
 
 def test_few_new_photos_are_counted_and_trained_on_once_they_are_enough(
     pipeline: Pipeline,
+    preparing_here: list[str],
     monkeypatch: pytest.MonkeyPatch,
     draw_photo: DrawPhoto,
     encode_photo: Callable[..., bytes],

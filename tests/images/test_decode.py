@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, TiffImagePlugin, TiffTags
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode_in_8_bits, pixel_digest
+from srgan.images import Photo, declared_pixels, decode_in_8_bits, encode, pixel_digest
 from tests.support.image_files import exif, file, picture, png, png_chunk, srgb_profile
 
 LOSSLESS = {
@@ -194,6 +194,28 @@ def test_a_bomb_is_refused_by_its_header_without_allocating_its_pixels(kind: str
     with pytest.raises(ImageError, match=r"^too_large: declares \d+×\d+ pixels, more than"):
         read(bombs()[kind], max_pixels=100_000_000)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+@pytest.mark.parametrize("kind", [*FILES, "gif", "avif", "heic"])
+def test_a_header_tells_the_number_of_pixels(kind: str) -> None:
+    data = FILES.get(kind) or (
+        encode(Photo(picture()), format="heic", jpeg_quality=90)
+        if kind == "heic"
+        else file(picture(), kind)
+    )
+    assert declared_pixels(data, max_pixels=10_000) == 40 * 56
+
+
+def test_a_header_that_cannot_be_read_is_an_image_error() -> None:
+    for data in (b"", b"text", FILES["jpeg"][:20], FILES["png"][:30], LOSSLESS["bmp"][:20]):
+        with pytest.raises(ImageError):
+            declared_pixels(data, max_pixels=10_000)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_the_header_of_a_bomb_is_refused_before_a_library_makes_room(kind: str) -> None:
+    with pytest.raises(ImageError, match=r"^too_large: declares \d+×\d+ pixels, more than"):
+        declared_pixels(bombs()[kind], max_pixels=100_000_000)
 
 
 def test_odd_tags_of_a_tiff_break_neither_the_photo_nor_the_warning_filters() -> None:

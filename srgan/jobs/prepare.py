@@ -1,0 +1,240 @@
+"""Preparing photos as a Ray job: ``python -m srgan.jobs.prepare <spec_key> <job_id>``.
+
+The job's driver only waits. One task reads the photos, has other processes decode them, and
+reserves the memory for all of that.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from srgan.config import Config, DataConfig, Name, SetConfig
+from srgan.data.pairs import PairListing, Prefix, list_pairs, prepare_pairs
+from srgan.data.prepare import (
+    Listing,
+    digest_of_objects,
+    folder_of,
+    list_photos,
+    list_sources,
+    prepare_dataset,
+)
+from srgan.data.reading import BYTES_PER_PIXEL, Reader
+from srgan.errors import StorageError
+from srgan.jobs.failure import leaving_failure
+from srgan.jobs.node import Need, start, wait_for_cluster
+from srgan.keys import prepared_key, progress_key
+from srgan.measure.sets import prepare_set
+from srgan.readable import Countdown
+from srgan.refs import DatasetRef, SetRef
+from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES
+from srgan.services.s3 import S3Store, open_store
+from srgan.settings import Settings
+from srgan.storage import split_uri, write_document
+
+logger = logging.getLogger(__name__)
+
+_MOST_CPUS = 4
+"""One thread looks at photos, cuts and stores them, 15 ms for a megapixel; decoding one takes 29 ms
+from JPEG and 61 ms from PNG (`benchmarks/prepare.py`, 2026-11-29). More decoders would wait."""
+_DECODE_LIMIT_S = 600.0
+"""A photo that hangs is left out after this time, and none because a node is busy."""
+_BASE_BYTES = 2**29
+"""The task and its decoders without photos."""
+_SHARD_COPIES = 4
+"""Two shards that are filled, and one of them twice more while it is stored."""
+_LEAST_PHOTO_BYTES = 2**30
+_SAY_EVERY_S = 5.0
+_HEAD = "node:__internal_head__"
+"""Resource that only the head has."""
+
+
+class Photos(Config):
+    """Photos that become a dataset; the parameters of the flow ``prepare``."""
+
+    kind: Literal["photos"] = "photos"
+    source: str
+    dataset: Name
+    config: DataConfig
+    licence: str | None = None
+
+    def listing(self, settings: Settings, store: S3Store) -> Listing:
+        """Find what has to be read; errors are those of `list_photos`."""
+        source = _open(settings, self.source)
+        return list_photos(source.store, source.path, store, self.dataset, self.config)
+
+
+class Pairs(Config):
+    """HR and LR photos that become a dataset of pairs; the parameters of ``prepare-pairs``."""
+
+    kind: Literal["pairs"] = "pairs"
+    hr: str
+    lr: str
+    dataset: Name
+    config: DataConfig
+    licence: str | None = None
+
+    def listing(self, settings: Settings, store: S3Store) -> PairListing:
+        """Find what has to be read; errors are those of `list_pairs`."""
+        hr, lr = _open(settings, self.hr), _open(settings, self.lr)
+        return list_pairs(hr, lr, store, self.dataset, self.config)
+
+
+class SetPhotos(Config):
+    """Photos that become an evaluation set; the parameters of ``prepare-eval``."""
+
+    kind: Literal["set"] = "set"
+    source: str
+    name: Name
+    config: SetConfig
+
+    def digest(self, settings: Settings, store: S3Store) -> str:
+        """Digest of the objects below the prefix; `DataError` if there are none."""
+        source = _open(settings, self.source)
+        objects = list_sources(source.store, folder_of(source.path), store)
+        return digest_of_objects((info.key, info.token) for info in objects)
+
+
+Work = Photos | Pairs | SetPhotos
+
+
+class PrepareSpec(Config):
+    """The work of one job."""
+
+    run: str
+    work: Annotated[Work, Field(discriminator="kind")]
+    release_version: str
+
+
+def main(spec_key: str, job_id: str) -> None:
+    """Wait for a node with the memory, and read the photos there."""
+    import ray
+
+    # Imported under its own name: as part of ``__main__`` it would travel by value.
+    from srgan.jobs.prepare import run_preparation
+
+    settings, _, spec = start(spec_key, PrepareSpec)
+
+    def need() -> Need:
+        nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
+        return need_of(spec.work, [node["Resources"] for node in nodes if node["Alive"]])
+
+    found = wait_for_cluster(need, settings.cluster_wait_s, job_id)
+    cpus, memory_bytes = int(found.cpus), found.memory_bytes
+    remote = ray.remote(num_cpus=cpus, memory=memory_bytes, max_retries=2)(run_preparation)
+    ray.get(remote.remote(spec_key, cpus, memory_bytes))
+
+
+def need_of(work: Work, nodes: Iterable[Mapping[str, float]]) -> Need:
+    """Return what to reserve, by the resources of each node.
+
+    It is the memory for the largest photo that the config allows. If no node has so much, it is
+    all that one has: most photos are smaller.
+    """
+    wanted_bytes = bytes_besides(work) + bytes_for_photos(work)
+    # The driver of this job takes its part of the head.
+    possible = [
+        (node["memory"] - DRIVER_MEMORY_BYTES * (_HEAD in node), node["CPU"])
+        for node in nodes
+        if node.get("CPU", 0) >= 1 and "memory" in node
+    ]
+    offers = [
+        (min(wanted_bytes, int(memory)), min(int(cpus), _MOST_CPUS))
+        for memory, cpus in possible
+        if memory > 0
+    ]
+    memory_bytes, num_cpus = max(offers, default=(wanted_bytes, 1))
+    return Need("preparing", cpus=num_cpus, memory_bytes=memory_bytes)
+
+
+def bytes_for_photos(work: Work) -> int:
+    """Memory for the largest photo, or for several of the usual size."""
+    return max(BYTES_PER_PIXEL * work.config.max_pixels, _LEAST_PHOTO_BYTES)
+
+
+def bytes_besides(work: Work) -> int:
+    """Memory for what is there besides photos."""
+    shard_bytes = 0 if isinstance(work, SetPhotos) else work.config.shard_bytes
+    return _BASE_BYTES + _SHARD_COPIES * shard_bytes
+
+
+def run_preparation(spec_key: str, num_cpus: int, memory_bytes: int) -> None:
+    """Prepare within the memory, then write the result, which marks the job as done."""
+    from srgan.bulk.decoders import Decoders
+
+    settings, store, spec = start(spec_key, PrepareSpec)
+    with Decoders(num_cpus, limit_s=_DECODE_LIMIT_S) as decoders:
+        reader = Reader(
+            decode=decoders.decode_in_8_bits,
+            measure=decoders.declared_pixels,
+            memory_bytes=memory_bytes - bytes_besides(spec.work),
+        )
+        made = prepared(spec, settings, store, reader)
+    write_document(store, prepared_key(spec.run), made)
+
+
+def prepared(
+    spec: PrepareSpec, settings: Settings, store: S3Store, reader: Reader
+) -> DatasetRef | SetRef:
+    """Do the work of a spec."""
+    match spec.work:
+        case Photos() as work:
+            source = _open(settings, work.source)
+            progress = _Progress(store, spec.run, "new or changed photos read")
+            return prepare_dataset(
+                source.store,
+                source.path,
+                store,
+                work.dataset,
+                work.config,
+                progress,
+                work.licence,
+                reader,
+            )
+        case Pairs() as work:
+            hr, lr = _open(settings, work.hr), _open(settings, work.lr)
+            progress = _Progress(store, spec.run, "new or changed pairs read")
+            return prepare_pairs(
+                hr, lr, store, work.dataset, work.config, progress, work.licence, reader
+            )
+        case SetPhotos() as work:
+            source = _open(settings, work.source)
+            progress = _Progress(store, spec.run, "photos read")
+            made = prepare_set(source.store, source.path, store, work.name, work.config, progress)
+            return made.ref
+
+
+class _Progress:
+    """Called with how far the work is; tells the log, and every few seconds the store."""
+
+    def __init__(self, store: S3Store, run: str, what: str) -> None:
+        self._store = store
+        self._key = progress_key(run)
+        self._say = Countdown(logger.info, what, _SAY_EVERY_S)
+        self._began = self._told = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        self._say(done, total)
+        now = time.monotonic()
+        if 0 < done < total and now - self._told < _SAY_EVERY_S:
+            return
+        self._told = now
+        left_s = (now - self._began) / done * (total - done) if done else None
+        report = {"step": done, "steps": total, "eta_s": left_s, "what": "photos"}
+        with suppress(StorageError):  # only a display; the result is what counts
+            self._store.put(self._key, json.dumps(report).encode(), content_type="application/json")
+
+
+def _open(settings: Settings, address: str) -> Prefix:
+    bucket, path = split_uri(address)
+    return Prefix(open_store(settings, bucket), path)
+
+
+if __name__ == "__main__":
+    with leaving_failure(*sys.argv[1:]):
+        main(*sys.argv[1:])
