@@ -26,7 +26,7 @@ from tests.support.ports import free_ports
 if TYPE_CHECKING:
     from srgan.bulk.decoders import Decoders
 
-SLOW = ("training", "bulk", "retraining", "images", "parts")
+SLOW = ("training", "bulk", "retraining", "hosts", "images", "parts")
 """Groups of slow tests: `make test-slow GROUP=bulk`."""
 
 
@@ -108,7 +108,7 @@ def prefect_api() -> Iterator[None]:
     with (
         pytest.MonkeyPatch.context() as patch,
         temporary_settings({**off, "PREFECT_LOGGING_TO_API_ENABLED": False}),
-        prefect_test_harness(server_startup_timeout=120),
+        prefect_test_harness(server_startup_timeout=300),
     ):
         patch.setattr(EventsWorker, "send", send_what_is_read)
         yield

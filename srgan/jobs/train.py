@@ -244,6 +244,8 @@ def _fit(
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    from srgan.jobs.process_group import NodeTorchConfig
+
     per_worker = {"CPU": workers.cpus_per_worker, **({"GPU": 1} if workers.use_gpu else {})}
     trainer = TorchTrainer(
         train_worker,  # type: ignore[arg-type]  # mypy sees the types of Train V1
@@ -252,6 +254,7 @@ def _fit(
             "num_threads": workers.cpus_per_worker,
             "timeline": timeline.marks,
         },
+        torch_config=NodeTorchConfig(),
         scaling_config=ScalingConfig(
             num_workers=(spec.stage.min_workers, workers.num_workers)  # type: ignore[arg-type]  # V1
             if spec.stage.min_workers

@@ -7,10 +7,10 @@ the kill was not written again, and a further run finds nothing to do.
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from tests.support import bulk_flows
+from tests.support.bulk_flows import outputs, register_model
 from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
 from tests.support.running_stack import RunningStack
@@ -23,28 +23,7 @@ NUM_PHOTOS = 60
 NUM_BEFORE = 4
 """Outputs that are there when something is killed."""
 SOURCE = "s3://srgan/bulk/photos"
-# A batch takes long enough to be killed in the middle.
-REGISTER = """
-import hashlib
-import torch
-from srgan.versions.register import Registrar
-from srgan.config import GeneratorConfig
-from srgan.promotion.lineage import ImportLineage
-from srgan.models.build import build_generator
-from srgan.models.interchange import dump_generator
-from srgan.settings import Settings
-
-torch.manual_seed(0)
-config = GeneratorConfig(kind="msrresnet", scale=4, num_blocks=16, num_channels=32)
-weights = dump_generator(build_generator(config))
-lineage = ImportLineage(
-    source_file="drawn.pth",
-    source_sha256="ab" * 32,
-    source_format="drawn",
-    weights_digest=hashlib.sha256(weights).hexdigest(),
-)
-print("RESULT", Registrar(Settings()).register_import("bulk-x4", weights, lineage).uri)
-"""
+NUM_CHANNELS = 32  # so a batch takes long enough to be killed in the middle
 
 
 class BulkRun(Run):
@@ -73,16 +52,16 @@ class BulkRun(Run):
     def wait_for_outputs(self) -> dict[str, tuple[str, str]]:
         """Wait until the run is in the middle of its work; what it has written by then."""
         wait_until(
-            lambda: len(outputs(self._stack, self.destination)) >= NUM_BEFORE, "outputs", 300
+            lambda: len(outputs(self._stack.store, self.destination)) >= NUM_BEFORE, "outputs", 300
         )
-        return outputs(self._stack, self.destination)
+        return outputs(self._stack.store, self.destination)
 
     def finish(self) -> dict[str, tuple[str, str]]:
         """Wait for the end, which has to be a good one; all outputs."""
         ends = {"COMPLETED", "FAILED", "CANCELLED"}
         wait_until(lambda: self.now["state_type"] in ends, "the run ends", 600)
         assert self.now["state_type"] == "COMPLETED", self.now["state"]
-        return outputs(self._stack, self.destination)
+        return outputs(self._stack.store, self.destination)
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +69,7 @@ def model(stack: RunningStack) -> str:
     """Address of a version of random weights, and the photos in the bucket."""
     for seed in range(NUM_PHOTOS):
         stack.store.put(f"bulk/photos/{seed:02d}.png", dead_leaves(seed + 900, 120, 140))
-    printed = stack.python(REGISTER)
-    return next(line for line in printed.splitlines() if line.startswith("RESULT ")).split()[1]
+    return register_model(stack, NUM_CHANNELS)
 
 
 @pytest.fixture(scope="module")
@@ -168,52 +146,19 @@ def expect_whole(
     before: dict[str, tuple[str, str]],
     undisturbed: dict[str, str],
 ) -> None:
-    """All outputs, with the right bytes; none that was there before is newer now."""
-    after = run.finish()
-    assert {name: token for name, (token, _) in after.items()} == undisturbed
-    assert {name: after[name] for name in before} == before
-    done = [row["source_key"] for row in records(stack, run) if row["outcome"] == "done"]
-    assert len(done) == len(set(done)), "an image was done twice"
-    everything = {row["source_key"].rpartition("/")[2] for row in records(stack, run)}
-    assert everything == undisturbed.keys()
+    """The run ends with all outputs; none that was there before is newer now."""
+    run.finish()
+    bulk_flows.expect_whole(stack.store, run.destination, before, undisturbed, f"{run.id}-")
 
 
 def expect_nothing_to_do(stack: RunningStack, model: str, run: BulkRun) -> None:
-    before = outputs(stack, run.destination)
+    before = outputs(stack.store, run.destination)
     again = BulkRun(stack, model, run.destination)
     try:
         assert again.finish() == before
         assert again.statuses() == [], "no job was needed"
     finally:
         again.close()
-
-
-def outputs(stack: RunningStack, destination: str) -> dict[str, tuple[str, str]]:
-    """Change token, which here is a digest of the bytes, and time of writing, by relative path."""
-    pages = stack.store._client.get_paginator("list_objects_v2").paginate(
-        Bucket="srgan", Prefix=f"{destination}/"
-    )
-    return {
-        entry["Key"].removeprefix(f"{destination}/"): (
-            entry["ETag"].strip('"'),
-            entry["LastModified"].isoformat(),
-        )
-        for page in pages
-        for entry in page.get("Contents", [])
-        if "/_srgan/" not in entry["Key"]
-    }
-
-
-def records(stack: RunningStack, run: BulkRun) -> list[dict[str, Any]]:
-    """The rows of all parts of a run."""
-    parts = [
-        info.key
-        for info in stack.store.list(f"{run.destination}/_srgan/{run.id}-")
-        if "/records/" in info.key
-    ]
-    tables = [pq.read_table(pa.BufferReader(stack.store.get(key))) for key in parts]
-    rows: list[dict[str, Any]] = pa.concat_tables(tables).to_pylist()
-    return rows
 
 
 def batch_processes(stack: RunningStack) -> list[int]:

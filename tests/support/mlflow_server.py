@@ -14,15 +14,15 @@ _START_LIMIT_S = 120.0
 
 
 @contextmanager
-def run_mlflow_server(home: Path, port: int) -> Iterator[str]:
-    """Address of a server on a loopback port that keeps everything below `home`."""
-    address = f"http://127.0.0.1:{port}"
+def run_mlflow_server(home: Path, port: int, host: str = "127.0.0.1") -> Iterator[str]:
+    """Address of a server on a port of `host` that keeps everything below `home`."""
+    address = f"http://{host}:{port}"
     with (home / "mlflow.log").open("wb") as log:
         process = subprocess.Popen(
             [
                 str(Path(sys.executable).with_name("mlflow")),
                 "server",
-                "--host=127.0.0.1",
+                f"--host={host}",
                 f"--port={port}",
                 "--workers=1",
                 f"--backend-store-uri=sqlite:///{home}/mlflow.db",

@@ -32,13 +32,13 @@ _PORTS = (
 
 
 @contextmanager
-def run_object_server(home: Path) -> Iterator[Settings]:
-    """Settings that reach a SeaweedFS on free loopback ports that keeps everything in `home`."""
+def run_object_server(home: Path, host: str = "127.0.0.1") -> Iterator[Settings]:
+    """Settings that reach a SeaweedFS on free ports that keeps everything in `home`."""
     # Socket paths end at 107 bytes; pytest's directories can be longer.
     sockets = tempfile.mkdtemp(prefix="srgan-", dir="/tmp")
     ports = free_ports(len(_PORTS))
     settings = Settings(
-        AWS_ENDPOINT_URL=f"http://127.0.0.1:{ports[_PORTS.index('s3.port')]}",
+        AWS_ENDPOINT_URL=f"http://{host}:{ports[_PORTS.index('s3.port')]}",
         AWS_ACCESS_KEY_ID=secrets.token_hex(8),
         AWS_SECRET_ACCESS_KEY=secrets.token_hex(16),
         AWS_DEFAULT_REGION="us-east-1",
@@ -54,8 +54,8 @@ def run_object_server(home: Path) -> Iterator[Settings]:
                 "-logtostderr=true",
                 "mini",
                 f"-dir={home}",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
+                f"-ip={host}",
+                f"-ip.bind={host}",
                 *(f"-{name}={port}" for name, port in zip(_PORTS, ports, strict=True)),
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",

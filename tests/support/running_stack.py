@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from srgan.services.s3 import S3Store, open_store
+from srgan.settings import Settings
 from srgan.stack import Stack
 from tests.support.checkout import ROOT
 
@@ -61,14 +62,13 @@ class Notebook:
         self._process.communicate()
 
 
-class RunningStack:
-    """The services of the session, with the environment that their users need."""
+class Shell:
+    """A user's shell, whose environment leads to running services."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
+    def __init__(self, env: dict[str, str], settings: Settings) -> None:
         programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        self.env = {**os.environ, **stack.env(), "PATH": programs, "PYTHONWARNINGS": "ignore"}
-        self.store: S3Store = open_store(stack.settings())
+        self.env = {**os.environ, **env, "PATH": programs, "PYTHONWARNINGS": "ignore"}
+        self.store: S3Store = open_store(settings)
 
     def run(self, *command: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a command as a user would after `eval "$(srgan stack env)"`."""
@@ -98,6 +98,14 @@ class RunningStack:
         done = self.run(sys.executable, "-c", code, timeout_s=timeout_s)
         assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
         return done.stdout
+
+
+class RunningStack(Shell):
+    """The services of the session, with the environment that their users need."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack.env(), stack.settings())
+        self.stack = stack
 
     def deployment(
         self, name: str, timeout_s: float = 300, **parameters: object

@@ -19,11 +19,11 @@ from srgan.stack.supervisor import Supervisor
 from srgan.train.checkpoint import checkpoint_keys
 from tests.support.photos import dead_leaves
 from tests.support.ports import closed_door
-from tests.support.running_stack import RunningStack
+from tests.support.running_stack import RunningStack, Shell
 from tests.support.waiting import wait_until
 
 
-def prepare_leaves(stack: RunningStack, dataset: str, first_seed: int) -> DatasetRef:
+def prepare_leaves(stack: Shell, dataset: str, first_seed: int) -> DatasetRef:
     """Six drawn photos as a dataset of the tiny recipe."""
     for seed in range(6):
         stack.store.put(f"raw/{dataset}/{seed}.png", dead_leaves(seed + first_seed))
@@ -35,7 +35,7 @@ class Training:
 
     def __init__(
         self,
-        stack: RunningStack,
+        stack: Shell,
         dataset: DatasetRef,
         stage: PretrainConfig,
         log: Path,
@@ -115,12 +115,12 @@ def kill(pids: list[int]) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def training_workers(stack: RunningStack) -> list[int]:
+def training_workers(stack: Shell) -> list[int]:
     """Ray names a training process after the actor that it runs."""
     return processes_with(stack, b"RayTrainWorker")
 
 
-def job_processes(stack: RunningStack) -> list[int]:
+def job_processes(stack: Shell) -> list[int]:
     """Drivers, controllers and workers of training jobs."""
     return [
         *training_workers(stack),
@@ -129,7 +129,7 @@ def job_processes(stack: RunningStack) -> list[int]:
     ]
 
 
-def processes_with(stack: RunningStack, words: bytes) -> list[int]:
+def processes_with(stack: Shell, words: bytes) -> list[int]:
     """The stack's processes whose command line contains some bytes."""
     ours = find_processes(runtime_folder(Path(stack.env["SRGAN_HOME"])))
     return sorted(process.pid for process in ours if words in _command(process.pid))
