@@ -70,8 +70,9 @@ def evaluate_model(
     version = find_version(model)
     champion = find_champion(version.name)
     compared = [each for each in (version, champion) if each]
-    chosen = find_sets(named_sets(version) if sets is None else sets, models=compared)
     data = find_dataset(version, dataset)
+    names = named_sets(version) if sets is None else sets
+    chosen = find_sets(names, data.scale, models=compared)
     check_scales(data.scale, compared)
     return evaluate(version, data, champion=champion, sets=chosen)
 
@@ -143,7 +144,7 @@ def show_evaluation(spec: EvaluateSpec, evaluation: EvaluationRef) -> None:
     for name, each in evaluation.sets.items():
         create_markdown_artifact(
             f"{means_table(each.metrics, evaluation.trained_on_judge).markdown()}\n\nMeans over "
-            f"{each.num_images} images of evaluation set `{name}`. [Run in MLflow]({page})",
+            f"the {each.images} of evaluation set `{name}`. [Run in MLflow]({page})",
             key=f"{key}-{artifact_key(name, 'set')}",
             description=f"Evaluation set {name}, version {each.version[:12]}",
         )

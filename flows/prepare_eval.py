@@ -1,4 +1,4 @@
-"""Make an evaluation set of the photos below a prefix, or bring it up to date."""
+"""Make an evaluation set of the photos or pairs below prefixes, or bring it up to date."""
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
@@ -7,8 +7,8 @@ from flows.support.artifacts import artifact_key
 from flows.support.jobs import stop_jobs
 from flows.support.preparing import have_prepared
 from flows.support.tasks import io_task
-from srgan.config import DegradationConfig, Name, SetConfig
-from srgan.jobs.prepare import SetPhotos
+from srgan.config import DegradationConfig, Name, Scale, SetConfig
+from srgan.jobs.prepare import SetPairs, SetPhotos
 from srgan.measure.sets import read_set
 from srgan.refs import SetRef
 from srgan.versions.services import open_services
@@ -21,25 +21,36 @@ def prepare_eval(
     source: str,
     name: Name,
     config: SetConfig = SetConfig(),  # noqa: B008  # frozen
+    lr: str | None = None,
+    scale: Scale = 4,
 ) -> SetRef:
     """Copy the photos below a prefix into a fixed, versioned set that models are measured on.
 
     A Ray job reads them. A recipe names its sets in ``gate.sets``. The same photos make the same
-    version; a version keeps its photos, whatever becomes of the prefix.
+    version; a version keeps its photos, whatever becomes of the prefix. With `lr` it is a set of
+    pairs: models enlarge the LR photos and are compared with the photos of the same names. Pairs
+    that do not fit are left out and shown with the reason.
 
     Args:
         source: S3 address of the photos, ``s3://BUCKET/raw/set5``.
         name: Name of the set, new or to be brought up to date.
         config: Whole photos (the default) or crops, limits, and a degradation besides bicubic.
+        lr: S3 address of their LR photos; without one, LR images are made from the photos.
+        scale: How many times as large as their LR photos the photos are; without `lr` a set has no
+            scale.
     """
-    work = SetPhotos(source=source, name=name, config=config)
+    work = (
+        SetPhotos(source=source, name=name, config=config)
+        if lr is None
+        else SetPairs(hr=source, lr=lr, scale=scale, name=name, config=config)
+    )
     ref = have_prepared(work, look_through(work), SetRef)
     show_set(ref)
     return ref
 
 
 @io_task
-def look_through(work: SetPhotos) -> str:
+def look_through(work: SetPhotos | SetPairs) -> str:
     """Return a digest of the photos that are there; `DataError` if there are none."""
     services = open_services()
     return work.digest(services.settings, services.store)
@@ -53,6 +64,8 @@ def show_set(ref: SetRef) -> None:
     images = f"{ref.num_images} {how if made.config.crop_size else 'whole photos'}"
     if made.config.degradation != DegradationConfig():
         images += ", degraded"
+    if made.lr_source:
+        images += f", LR photos of {made.lr_source}"
     get_run_logger().info(
         "Evaluation set %s: version %s, %d photos, %s, %d duplicates, %d not usable",
         ref.name,

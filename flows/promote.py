@@ -60,10 +60,10 @@ def decide_on(challenger: ModelRef, dataset: str | None = None) -> Entry:
     def measure(comparison: Comparison) -> str:
         champion = comparison.champion
         versions = [challenger, *([champion] if champion else [])]
-        sets = find_sets(record.gate.sets, models=versions)
+        data = asked or find_dataset(challenger, None)
+        sets = find_sets(record.gate.sets, data.scale, models=versions)
         if champion is not None:
             check_judges(champion, challenger)
-        data = asked or find_dataset(challenger, None)
         check_scales(data.scale, versions)
         return evaluate(challenger, data, record.pretrained, champion, sets).key
 

@@ -82,7 +82,8 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
         check_scales(data.scale, [before])
     # Before training, because a set that shows training photos would make it a waste.
     trained_on = [data, *([begun.pairs] if begun.pairs else [])]
-    sets = find_sets(plan.gate.sets, datasets=trained_on, models=[before] if before else [])
+    models = [before] if before else []
+    sets = find_sets(plan.gate.sets, data.scale, datasets=trained_on, models=models)
     start = find_start(plan, before)
     check_teachers(plan)
     check_named_judges(plan)

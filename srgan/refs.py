@@ -74,6 +74,8 @@ class SetRef(Ref):
     num_photos: int
     num_images: int
     """Number of measured images: photos or their crops."""
+    lr_source: str | None = None
+    """S3 URI of the LR photos of a set of pairs; None if LR images are made from the photos."""
 
 
 class SetResult(Ref):
@@ -84,8 +86,16 @@ class SetResult(Ref):
     key: str
     """Report in the bucket."""
     num_images: int
+    lr_source: str | None = None
+    """S3 URI of the LR photos that were enlarged; None if LR images were made."""
     metrics: dict[str, dict[str, float]]
     """Figures in the form of `EvaluationRef.metrics`."""
+
+    @property
+    def images(self) -> str:
+        """Number of images in words, and where their LR images come from if they are photos."""
+        source = f" enlarged from {self.lr_source}" if self.lr_source else ""
+        return f"{self.num_images} images{source}"
 
 
 class CheckpointRef(Ref):

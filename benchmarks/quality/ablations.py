@@ -1,11 +1,18 @@
-"""Ablations: the fast recipe and its GAN stage, shortened, without one choice at a time."""
+"""Ablations: the fast recipe and the page's GAN, shortened, without one choice at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.quality.contestants import RECIPE, Contestant, Given, generator_of
+from benchmarks.quality.contestants import (
+    GAN,
+    PIXEL_WEIGHT,
+    RECIPE,
+    Contestant,
+    Given,
+    generator_of,
+)
 from benchmarks.quality.judges import Contents
-from srgan.config import DiscriminatorConfig, FeatureContentConfig
+from srgan.config import DiscriminatorConfig
 from srgan.recipes import get_recipe
 
 WHOLE = "nothing"
@@ -80,19 +87,15 @@ def gan_ablations(
     num_seeds: int,
     steps: int = GAN_ABLATION_STEPS,
 ) -> Iterator[Without]:
-    """Take choices away from the second stage; none without the weights of its teacher."""
+    """Take choices away from the GAN on SqueezeNet's features; none without its weights."""
     if "fire9" not in contents:
         return
-    gan = RECIPE.adversarial
-    assert gan is not None
-    assert isinstance(gan.content, FeatureContentConfig)
-    pixels = {"pixel_weight": gan.content.pixel_weight}
-    warmup = min(gan.learning_rate.warmup_steps, steps // 5)
-    rate = gan.learning_rate.model_copy(update={"warmup_steps": warmup})
-    whole = gan.model_copy(
+    warmup = min(GAN.learning_rate.warmup_steps, steps // 5)
+    rate = GAN.learning_rate.model_copy(update={"warmup_steps": warmup})
+    whole = GAN.model_copy(
         update={
             "generator": generator_of(start),
-            "content": contents["fire9"].model_copy(update=pixels),
+            "content": contents["fire9"].model_copy(update={"pixel_weight": PIXEL_WEIGHT}),
             "steps": steps,
             "learning_rate": rate,
             "checkpoint_every": steps,

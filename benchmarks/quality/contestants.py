@@ -10,6 +10,7 @@ from srgan.config import (
     AdversarialConfig,
     ContentLossConfig,
     DataConfig,
+    DiscriminatorConfig,
     FeatureContentConfig,
     GeneratorConfig,
     LearningRate,
@@ -27,6 +28,24 @@ _FEW_PHOTOS = get_recipe("few_photos_x4")
 
 GAN_STEPS = 2800
 """Steps of SRGAN-MSE if nothing else is asked for; all other GANs get as many minutes."""
+GAN = AdversarialConfig(
+    generator=RECIPE.pretrain.generator,
+    steps=GAN_STEPS,
+    discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
+    adversarial_weight=1e-4,
+    grid_weight=30.0,
+    learning_rate=LearningRate(peak=1e-4, warmup_steps=20, decay="cosine"),
+    ema_decay=0.99,
+    gradient_clip=1.0,
+    precision="auto",
+    checkpoint_every=GAN_STEPS // 14,
+    validate_every=GAN_STEPS // 14,
+    log_every=20,
+)
+"""Stage that all GANs of the page share. It is not a recipe's, so that trainings stay comparable
+when a recipe changes."""
+PIXEL_WEIGHT = 1.0
+"""Weight of the pixels beside the features of SqueezeNet, which do not see a fine grid."""
 MEASURE = "srgan_mse"
 """Name of the GAN whose minutes all others get."""
 _GAN_BATCH = {"batch_size": 8, "patch_size": 64}
@@ -131,15 +150,12 @@ def titles_without_weights(contents: Contents) -> list[str]:
 def _gans(contents: Contents, start: Contestant | Given) -> Iterator[Contestant]:
     """Every content with a discriminator, and alone: the same steps with a weight of 0.
 
-    SRGAN-SqueezeNet is the recipe's. The others have the paper's content and weight, and whatever
-    else the recipe has against grids and for the balance of the two losses.
+    SRGAN-SqueezeNet has pixels beside its features and a small adversarial weight, the others have
+    the paper's content and weight.
     """
-    gan = RECIPE.adversarial
-    assert gan is not None
-    assert isinstance(gan.content, FeatureContentConfig)
-    pixels = {"pixel_weight": gan.content.pixel_weight}
+    pixels = {"pixel_weight": PIXEL_WEIGHT}
     kinds: list[tuple[str, str, ContentLossConfig | None, float]] = [
-        ("squeezenet", "SqueezeNet", contents.get("fire9"), gan.adversarial_weight),
+        ("squeezenet", "SqueezeNet", contents.get("fire9"), GAN.adversarial_weight),
         ("mse", "MSE", MseContentConfig(), _PAPERS_WEIGHT),
         ("vgg16_22", "VGG16-22", contents.get("vgg22"), _PAPERS_WEIGHT),
         ("vgg16_53", "VGG16-53", contents.get("vgg53"), _PAPERS_WEIGHT),
@@ -148,15 +164,12 @@ def _gans(contents: Contents, start: Contestant | Given) -> Iterator[Contestant]
         if content is None:
             continue
         loss = content.model_copy(update=pixels) if name == "squeezenet" else content
-        stage = gan.model_copy(
+        stage = GAN.model_copy(
             update={
                 **_GAN_BATCH,
                 "generator": generator_of(start),
                 "content": loss,
                 "adversarial_weight": weight,
-                "steps": GAN_STEPS,
-                "checkpoint_every": GAN_STEPS // 14,
-                "validate_every": GAN_STEPS // 14,
             }
         )
         alone = stage.model_copy(update={"adversarial_weight": 0.0})

@@ -124,7 +124,7 @@ def _vgg(rows: Sequence[Row]) -> str:
         "and nothing that is shipped learns from it ([networks](../perceptual.md)). The contents "
         "are the paper's, features alone, at a scale that is measured on the held-out photos. The "
         "adversarial weight is at most the paper's 1e-3. The term against grids, and the balance "
-        "of the two gradients if there is one, are the recipe's."
+        "of the two gradients if there is one, are the same for all GANs."
     )
 
 

@@ -105,9 +105,9 @@ def gan_ablations(found: Sequence[GanAblation]) -> str:
         f"{figure_name(each)} | the choice changes it by" for each in figures if each != "ssim"
     ]
     lines = [
-        "## What each choice of its GAN stage brings\n",
-        f"The recipe's GAN stage is shortened to {found[0].steps} steps and starts from the same "
-        "generator as all GANs; "
+        "## What each choice of the GAN stage brings\n",
+        f"The GAN on SqueezeNet's features is shortened to {found[0].steps} steps and starts from "
+        "the same generator as all GANs; "
         f"held-out photos, {_seeds(len(found[0].figures))}. Look at grids and colours yourself.\n",
         f"| without | {' | '.join(heads)} | D(real) | D(fake) |",
         "|---" + "|---:|---:" * len(heads) + "|---:|---:|",

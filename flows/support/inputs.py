@@ -14,7 +14,7 @@ from srgan.data.manifest import read_latest, read_manifest
 from srgan.errors import ConfigError, DataError
 from srgan.keys import WEIGHTS
 from srgan.measure.overlap import refuse_overlap
-from srgan.measure.sets import newest_set
+from srgan.measure.sets import newest_set, refuse_scale
 from srgan.models.weights import find_judges, find_mirrored, find_weights
 from srgan.promotion.teachers import (
     fair_judges,
@@ -95,18 +95,23 @@ def named_sets(version: ModelRef) -> tuple[str, ...]:
 
 @io_task
 def find_sets(
-    names: Sequence[str], datasets: Sequence[DatasetRef] = (), models: Sequence[ModelRef] = ()
+    names: Sequence[str],
+    scale: int,
+    datasets: Sequence[DatasetRef] = (),
+    models: Sequence[ModelRef] = (),
 ) -> tuple[SetRef, ...]:
     """Return the newest versions of evaluation sets, none of which may have been trained on.
 
     `DataError` names both photos where a set shows one from the train side of `datasets`, or of
     those that `models` and their ancestors were trained on. What imported models were trained on
-    is not known.
+    is not known. `ConfigError` if a set holds pairs of another scale than `scale`.
     """
     services = open_services()
     found = [newest_set(services.store, name) for name in dict.fromkeys(names)]
     if not found:
         return ()
+    for each in found:
+        refuse_scale(each, scale)
     by_key = {ref.key: ref for ref in datasets}
     for model in models:
         origins, gone = services.registry.datasets_of(model)

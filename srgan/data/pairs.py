@@ -2,12 +2,14 @@
 
 Pairs are matched by name: the path below the prefix, without the suffix of a photo. Each is
 compared before it is cut (`alignment`); one that does not fit is recorded with its reason. As for
-photos, a pair whose two objects have not changed is not read again.
+photos, a pair whose two objects have not changed is not read again. Evaluation sets match and
+compare pairs in the same way.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ from srgan.data.prepare import (
 from srgan.data.reading import Progress, Reader, counted, silent
 from srgan.data.tables import Source
 from srgan.errors import ConfigError, DataError, ImageError
-from srgan.images import Photo, pixel_digest
+from srgan.images import Photo, decode_in_8_bits, pixel_digest
 from srgan.images.entries import stem_of
 from srgan.refs import DatasetRef, digest
 from srgan.storage import ObjectInfo, ObjectStore
@@ -156,8 +158,6 @@ def list_pairs(
 
     `DataError` if a folder is empty; `ConfigError` like `prepare_pairs`.
     """
-    if hr.uri.startswith(lr.uri) or lr.uri.startswith(hr.uri):
-        raise ConfigError(f"hr {hr.uri} and lr {lr.uri} lie in each other; give two folders")
     pairs, lonely = match(hr, lr, store)
     previous = read_previous(store, dataset, hr.store.bucket, config, lr.store.bucket)
     known = {
@@ -203,7 +203,12 @@ def prepare_pairs(
 
 
 def match(hr: Prefix, lr: Prefix, store: ObjectStore) -> tuple[list[Pair], list[Source]]:
-    """Match objects by name; return the pairs, and those without one partner with the reason."""
+    """Match objects by name; return the pairs, and those without one partner with the reason.
+
+    `ConfigError` if one folder lies in the other; `DataError` if one holds no photos.
+    """
+    if hr.uri.startswith(lr.uri) or lr.uri.startswith(hr.uri):
+        raise ConfigError(f"HR {hr.uri} and LR {lr.uri} lie in each other; give two folders")
     larger, smaller = hr.by_stem(store), lr.by_stem(store)
     pairs: list[Pair] = []
     lonely: list[Source] = []
@@ -229,15 +234,36 @@ def _lonely(
     return [rejected(each.key, each.token, error) for each in ours]
 
 
+def read_pair(
+    hr_store: ObjectStore,
+    lr_store: ObjectStore,
+    pair: Pair,
+    *,
+    scale: int,
+    max_pixels: int,
+    check: Callable[[Photo], None],
+) -> tuple[Photo, Photo] | None:
+    """Read and compare HR and LR; None if one was deleted since it was listed.
+
+    `check` raises `ImageError` for an HR photo that is of no use. So does this for two photos that
+    are not a pair; the error names the LR photo. Errors of the object stores are raised, because a
+    source that cannot be reached is not a bad photo.
+    """
+    larger, smaller = hr_store.find(pair.hr.key), lr_store.find(pair.lr.key)
+    if larger is None or smaller is None:
+        return None
+    decode = partial(decode_in_8_bits, max_pixels=max_pixels)
+    return _compared(pair, larger, smaller, decode, check, scale)
+
+
 def _reading(
     pair: Pair, larger: bytes, smaller: bytes, config: DataConfig, reader: Reader
 ) -> Reading:
     """Decode and compare the two files of a pair."""
+    decode = partial(reader.decode, max_pixels=config.max_pixels)
+    check = partial(refuse_tiny, config=config)
     try:
-        hr = _decode(larger, pair.hr, config, reader)
-        lr = _decode(smaller, pair.lr, config, reader)
-        refuse_tiny(hr, config)
-        check_alignment(hr.rgb, lr.rgb, config.scale)
+        hr, lr = _compared(pair, larger, smaller, decode, check, config.scale)
     except ImageError as error:
         return Reading(rejected(pair.hr.key, pair.token, error))
     hr_pixels = pixel_digest(hr)
@@ -246,10 +272,28 @@ def _reading(
     return Reading(source, hr_pixels, hr.rgb, lr.rgb)
 
 
-def _decode(data: bytes, info: ObjectInfo, config: DataConfig, reader: Reader) -> Photo:
+def _compared(
+    pair: Pair,
+    larger: bytes,
+    smaller: bytes,
+    decode: Callable[[bytes], Photo],
+    check: Callable[[Photo], None],
+    scale: int,
+) -> tuple[Photo, Photo]:
+    """Decode the two files; `ImageError` as `read_pair`."""
+    hr, lr = _decode(larger, pair.hr, decode), _decode(smaller, pair.lr, decode)
+    check(hr)
+    try:
+        check_alignment(hr.rgb, lr.rgb, scale)
+    except ImageError as error:
+        raise ImageError(error.reason, f"{pair.lr.key}: {error.detail}") from error
+    return hr, lr
+
+
+def _decode(data: bytes, info: ObjectInfo, decode: Callable[[bytes], Photo]) -> Photo:
     """Decode one of the two; the error says which."""
     try:
-        return reader.decode(data, max_pixels=config.max_pixels)
+        return decode(data)
     except ImageError as error:
         raise ImageError(error.reason, f"{info.key}: {error.detail}") from error
 

@@ -134,13 +134,19 @@ def _on_set(
         scale=held_out.scale,
         progress=progress,
         distances=distances,
-        degraded=originals.degraded,
+        lr_of=originals.lr,
     )
     changed = {"on": ref, "means": means(images), "images": images}
     report = held_out.model_copy(update=changed)
     key = spec.set_report_key(ref.name)
     write_document(store, key, report)
-    return SetResult(version=ref.version, key=key, num_images=len(images), metrics=report.metrics)
+    return SetResult(
+        version=ref.version,
+        key=key,
+        num_images=len(images),
+        lr_source=ref.lr_source,
+        metrics=report.metrics,
+    )
 
 
 def _engines(settings: Settings, store: S3Store, spec: EvaluateSpec) -> dict[str, Upscale]:

@@ -14,8 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from srgan.config import Config, DataConfig, Name, SetConfig
-from srgan.data.pairs import PairListing, Prefix, list_pairs, prepare_pairs
+from srgan.config import Config, DataConfig, Name, Scale, SetConfig
+from srgan.data.pairs import PairListing, Prefix, list_pairs, match, prepare_pairs
 from srgan.data.prepare import (
     Listing,
     digest_of_objects,
@@ -29,7 +29,7 @@ from srgan.errors import StorageError
 from srgan.jobs.failure import leaving_failure
 from srgan.jobs.node import Need, start, wait_for_cluster
 from srgan.keys import prepared_key, progress_key
-from srgan.measure.sets import prepare_set
+from srgan.measure.sets import prepare_paired_set, prepare_set
 from srgan.readable import Countdown
 from srgan.refs import DatasetRef, SetRef
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES
@@ -100,7 +100,24 @@ class SetPhotos(Config):
         return digest_of_objects((info.key, info.token) for info in objects)
 
 
-Work = Photos | Pairs | SetPhotos
+class SetPairs(Config):
+    """HR and LR photos that become an evaluation set; parameters of ``prepare-eval``."""
+
+    kind: Literal["set-pairs"] = "set-pairs"
+    hr: str
+    lr: str
+    scale: Scale
+    name: Name
+    config: SetConfig
+
+    def digest(self, settings: Settings, store: S3Store) -> str:
+        """Digest of the objects below both prefixes; errors are those of `match`."""
+        pairs, lonely = match(_open(settings, self.hr), _open(settings, self.lr), store)
+        both = [(pair.hr.key, pair.token) for pair in pairs]
+        return digest_of_objects([*both, *((each.key, each.token) for each in lonely)])
+
+
+Work = Photos | Pairs | SetPhotos | SetPairs
 
 
 class PrepareSpec(Config):
@@ -159,7 +176,7 @@ def bytes_for_photos(work: Work) -> int:
 
 def bytes_besides(work: Work) -> int:
     """Memory for what is there besides photos."""
-    shard_bytes = 0 if isinstance(work, SetPhotos) else work.config.shard_bytes
+    shard_bytes = 0 if isinstance(work, SetPhotos | SetPairs) else work.config.shard_bytes
     return _BASE_BYTES + _SHARD_COPIES * shard_bytes
 
 
@@ -206,6 +223,11 @@ def prepared(
             source = _open(settings, work.source)
             progress = _Progress(store, spec.run, "photos read")
             made = prepare_set(source.store, source.path, store, work.name, work.config, progress)
+            return made.ref
+        case SetPairs() as work:
+            hr, lr = _open(settings, work.hr), _open(settings, work.lr)
+            progress = _Progress(store, spec.run, "pairs read")
+            made = prepare_paired_set(hr, lr, work.scale, store, work.name, work.config, progress)
             return made.ref
 
 

@@ -59,7 +59,7 @@ def compare(
     scale: int,
     progress: Callable[[int, int], None],
     distances: Sequence[Distance] = (),
-    degraded: Callable[[int], Pixels | None] = lambda index: None,
+    lr_of: Callable[[int], Pixels | None] = lambda index: None,
 ) -> list[ImageFigures]:
     """Measure figures and artifacts of each method on each crop, without `scale` pixels of border.
 
@@ -67,9 +67,9 @@ def compare(
     grayscale photo is upscaled as RGB and compared on the luma of the output, as in bulk upscaling.
     An image that is too small for a distance has none.
 
-    `degraded` gives the LR image of an index where it is not bicubic's. Artifacts are measured
-    against bicubic of the undamaged image all the same: noise has contrast that a good output has
-    not.
+    `lr_of` gives the LR image of an index where it is not bicubic's: a damaged one, or a photo.
+    Artifacts are measured against bicubic of the undamaged image all the same: noise has contrast
+    that a good output has not.
 
     Flat crops (a black corner, an empty sky) are left out, because bicubic restores them exactly
     and one infinite PSNR would make every mean infinite. `progress(done, total)` is called after
@@ -79,10 +79,10 @@ def compare(
     for index in range(len(crops)):
         hr = crops[index]
         if not _is_flat(hr):
-            plain, damaged = as_rgb(degrade(hr, scale)), degraded(index)
-            lr = plain if damaged is None else damaged
+            plain, given = as_rgb(degrade(hr, scale)), lr_of(index)
+            lr = plain if given is None else given
             outputs = {name: upscale_or_none(upscale, lr) for name, upscale in methods.items()}
-            bicubic = outputs[BICUBIC] if damaged is None else methods[BICUBIC](plain)
+            bicubic = outputs[BICUBIC] if given is None else methods[BICUBIC](plain)
             assert bicubic is not None  # its values are always finite
             found = ImageFigures(
                 source=crops.names[index],

@@ -1,10 +1,12 @@
 """Evaluation sets: versioned photos that nothing is ever trained on.
 
 ``sets/<name>/photos/<pixels>.png`` are the photos, stored without loss and named by their pixels;
-``sets/<name>/versions/<version>.json`` says which of them are measured and how they are cut.
+``sets/<name>/versions/<version>.json`` says which of them are measured and how they are cut. A set
+of pairs has an LR photo for each photo, which the models enlarge.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 from srgan.config import DegradationConfig, SetConfig
 from srgan.data.crops import windows
 from srgan.data.manifest import move_pointer, read_pointer
+from srgan.data.pairs import Prefix, match, read_pair
 from srgan.data.prepare import folder_of, is_source
-from srgan.errors import ConflictError, DataError, ImageError, StorageError
+from srgan.errors import ConfigError, ConflictError, DataError, ImageError, StorageError
 from srgan.images import Photo, decode_in_8_bits, encode, pixel_digest
 from srgan.images.likeness import look_of
 from srgan.keys import newest_set_key, set_photo_key, set_version_key
@@ -39,6 +42,8 @@ class SetPhoto(Ref):
     """Result of `images.likeness.look_of`, for finding near-duplicates."""
     height: int
     width: int
+    lr_pixels: str | None = None
+    """Digest of the pixels of its LR photo; None if LR images are made from it."""
 
 
 class EvaluationSet(Ref):
@@ -49,11 +54,15 @@ class EvaluationSet(Ref):
     version: str
     source: str
     """S3 URI of the prefix that the photos came from."""
+    lr_source: str | None = None
+    """The same of their LR photos; None if LR images are made from the photos."""
+    scale: int | None = None
+    """How many times as large as their LR photos the photos are; None if LR images are made."""
     config: SetConfig
     photos: tuple[SetPhoto, ...]
     """Sorted by pixels, without duplicates."""
     rejected: dict[str, str]
-    """Reason by key, for objects that are not usable photos."""
+    """Reason by key, for objects that are not usable photos; of a pair by the key of HR."""
     num_duplicates: int
 
     @property
@@ -65,17 +74,21 @@ class EvaluationSet(Ref):
             key=set_version_key(self.name, self.version),
             num_photos=len(self.photos),
             num_images=sum(len(_places(photo, self.config, 1)) for photo in self.photos),
+            lr_source=self.lr_source,
         )
 
 
-def set_version(config: SetConfig, photos: Sequence[SetPhoto]) -> str:
-    """Return the digest of what is measured: pixels, crop size and degradation if there is one."""
+def set_version(config: SetConfig, photos: Sequence[SetPhoto], scale: int | None = None) -> str:
+    """Return the digest of what is measured: pixels, crop size, and how LR images come about."""
     measured: dict[str, object] = {
         "crop_size": config.crop_size,
         "photos": sorted(p.pixels for p in photos),
     }
     if config.degradation != DegradationConfig():  # bicubic sets keep the versions they have
         measured["degradation"] = config.degradation.model_dump(mode="json")
+    if scale is not None:
+        measured["scale"] = scale
+        measured["pairs"] = sorted([p.pixels, p.lr_pixels] for p in photos)
     return digest(measured)
 
 
@@ -111,20 +124,21 @@ def publish_set(store: ObjectStore, made: EvaluationSet) -> None:
 class SetImages(Sequence[Pixels]):
     """The images of a set at one scale: uint8 (h, w, 3) or (h, w), sides divisible by the scale.
 
-    The remainder is cut away at the right and the bottom, as benchmarks do. One decoded photo is in
-    memory at a time; pixels are verified against their digest.
+    The remainder is cut away at the right and the bottom, as benchmarks do. One decoded photo, or
+    one pair, is in memory at a time; pixels are verified against their digest. A set of pairs has
+    its own scale: another one is a `ConfigError`.
     """
 
     def __init__(self, store: ObjectStore, made: EvaluationSet, scale: int) -> None:
-        self._store = store
+        refuse_scale(made, scale)
         self._set = made
         self._scale = scale
+        self._read = lru_cache(2 if made.scale else 1)(partial(_read_photo, store, made))
         self._places = [
             (number, *place)
             for number, photo in enumerate(made.photos)
             for place in _places(photo, made.config, scale)
         ]
-        self._loaded: tuple[int, Pixels] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -136,34 +150,43 @@ class SetImages(Sequence[Pixels]):
 
     def __getitem__(self, index: int) -> Pixels:  # type: ignore[override]  # no slices
         number, top, left, height, width = self._places[index]
-        return self._photo(number)[top : top + height, left : left + width].copy()
+        photo = self._read(self._set.photos[number].pixels)
+        return photo[top : top + height, left : left + width].copy()
 
-    def degraded(self, index: int) -> Pixels | None:
-        """LR uint8 (h / s, w / s, 3) by the set's degradation; None for a set on plain bicubic.
+    def lr(self, index: int) -> Pixels | None:
+        """LR uint8 (h / s, w / s, 3): of a pair from its LR photo, else by the set's degradation.
 
-        Drawn by the photo's pixels and the image's place in it, so the same at every evaluation.
+        None for a set on plain bicubic. A degradation is drawn by the photo's pixels and the
+        image's place in it, so it is the same at every evaluation.
         """
-        config = self._set.config.degradation
+        number, *place = self._places[index]
+        photo, config = self._set.photos[number], self._set.config.degradation
+        if photo.lr_pixels is not None:
+            top, left, height, width = (each // self._scale for each in place)
+            lr = self._read(photo.lr_pixels)[top : top + height, left : left + width]
+            return as_rgb(lr).copy()
         if config == DegradationConfig():
             return None
         # Imports torch, which costs seconds; flows only prepare sets.
         from srgan.degradation import degrade_photo
 
-        number = self._places[index][0]
-        seed = int(self._set.photos[number].pixels[:16], 16)
-        first = next(i for i, place in enumerate(self._places) if place[0] == number)
+        seed = int(photo.pixels[:16], 16)
+        first = next(i for i, each in enumerate(self._places) if each[0] == number)
         return degrade_photo(
             as_rgb(self[index]), self._scale, config, seed=seed, place=index - first
         )
 
-    def _photo(self, number: int) -> Pixels:
-        if self._loaded is None or self._loaded[0] != number:
-            self._loaded = (number, _read_photo(self._store, self._set, number))
-        return self._loaded[1]
+
+def refuse_scale(made: EvaluationSet, scale: int) -> None:
+    """Raise `ConfigError` if a set holds pairs of another scale than it would be measured at."""
+    if made.scale not in (None, scale):
+        raise ConfigError(
+            f"evaluation set {made.name!r} holds pairs of scale {made.scale}, and it would be "
+            f"measured at scale {scale}; name another set"
+        )
 
 
-def _read_photo(store: ObjectStore, made: EvaluationSet, number: int) -> Pixels:
-    pixels = made.photos[number].pixels
+def _read_photo(store: ObjectStore, made: EvaluationSet, pixels: str) -> Pixels:
     key = set_photo_key(made.name, pixels)
     photo = decode_in_8_bits(store.get(key), max_pixels=made.config.max_pixels)
     if pixel_digest(photo) != pixels:
@@ -181,13 +204,17 @@ def _places(photo: SetPhoto, config: SetConfig, scale: int) -> list[tuple[int, i
     return [(y, x, side, side) for y, x in windows(photo.height, photo.width, config.crop_size)]
 
 
+Progress = Callable[[int, int], None]
+"""Called with the number of photos, or pairs, read so far and to be read in all."""
+
+
 def prepare_set(
     source_store: ObjectStore,
     source_prefix: str,
     store: ObjectStore,
     name: str,
     config: SetConfig,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> EvaluationSet:
     """Copy the photos below `source_prefix` and publish them as a version.
 
@@ -204,18 +231,18 @@ def prepare_set(
         data = source_store.find(info.key)
         if data is not None:  # None: deleted since it was listed
             try:
-                photo = _decode(data, config)
+                photo = decode_in_8_bits(data, max_pixels=config.max_pixels)
+                _refuse_size(photo, config)
             except ImageError as error:
                 rejected[info.key] = str(error)
             else:
-                pixels = pixel_digest(photo)
-                photos.setdefault(pixels, _keep(store, name, info.key, pixels, photo))
+                kept = _keep(store, name, info.key, photo)
+                photos.setdefault(kept.pixels, kept)
         progress(done, len(objects))
     if not photos:
-        example = next((f"; for example {key}: {why}" for key, why in rejected.items()), "")
         raise DataError(
             f"no photo among {len(objects)} objects below {uri} is usable as evaluation set "
-            f"{name!r}{example}"
+            f"{name!r}{_example(rejected)}"
         )
     listed = tuple(photos[pixels] for pixels in sorted(photos))
     made = EvaluationSet(
@@ -231,8 +258,78 @@ def prepare_set(
     return made
 
 
-def _decode(data: bytes, config: SetConfig) -> Photo:
-    photo = decode_in_8_bits(data, max_pixels=config.max_pixels)
+def prepare_paired_set(
+    hr: Prefix,
+    lr: Prefix,
+    scale: int,
+    store: ObjectStore,
+    name: str,
+    config: SetConfig,
+    progress: Progress = lambda done, total: None,
+) -> EvaluationSet:
+    """Copy pairs of HR and LR photos, matched and compared as those of `data.pairs`.
+
+    The same pairs make the same version. `DataError` with an example if no pair is usable;
+    `ConfigError` if `config` does not fit pairs, or one folder lies in the other. When this raises,
+    the set stays as it was.
+    """
+    _check_config(config, scale)
+    pairs, lonely = match(hr, lr, store)
+    rejected = {each.key: f"{each.reason}: {each.detail}" for each in lonely}
+    photos: dict[tuple[str, str], SetPhoto] = {}
+    num_usable = 0
+    for done, pair in enumerate(pairs, start=1):
+        try:
+            found = read_pair(
+                hr.store,
+                lr.store,
+                pair,
+                scale=scale,
+                max_pixels=config.max_pixels,
+                check=partial(_refuse_size, config=config),
+            )
+        except ImageError as error:
+            rejected[pair.hr.key] = str(error)
+        else:
+            if found is not None:  # None: deleted since it was listed
+                lr_pixels = _store(store, name, found[1])
+                kept = _keep(store, name, pair.hr.key, found[0], lr_pixels)
+                photos.setdefault((kept.pixels, lr_pixels), kept)
+                num_usable += 1
+        progress(done, len(pairs))
+    if not photos:
+        raise DataError(
+            f"no pair among {len(pairs)} HR photos below {hr.uri} that have an LR photo below "
+            f"{lr.uri} is usable as evaluation set {name!r}{_example(rejected)}"
+        )
+    listed = tuple(photos[pixels] for pixels in sorted(photos))
+    made = EvaluationSet(
+        name=name,
+        version=set_version(config, listed, scale),
+        source=hr.uri,
+        lr_source=lr.uri,
+        scale=scale,
+        config=config,
+        photos=listed,
+        rejected=rejected,
+        num_duplicates=num_usable - len(photos),
+    )
+    publish_set(store, made)
+    return made
+
+
+def _check_config(config: SetConfig, scale: int) -> None:
+    if config.degradation != DegradationConfig():
+        raise ConfigError(
+            "config.degradation does not apply to pairs, whose LR photos are measured as they are; "
+            "leave it out"
+        )
+    if config.crop_size is not None and config.crop_size % scale:
+        raise ConfigError(f"config.crop_size {config.crop_size} is not divisible by scale {scale}")
+
+
+def _refuse_size(photo: Photo, config: SetConfig) -> None:
+    """Raise `ImageError` if a photo is too small or too large to be measured."""
     height, width = photo.pixels.shape[:2]
     if min(height, width) < (config.crop_size or _MIN_SIDE):
         raise ImageError("tiny", f"{width} × {height}, needs {config.crop_size or _MIN_SIDE}")
@@ -242,15 +339,32 @@ def _decode(data: bytes, config: SetConfig) -> Photo:
             f"{width} × {height} is more than whole photos may have ({config.max_whole_pixels:,} "
             "pixels); set crop_size to measure crops",
         )
-    return photo
 
 
-def _keep(store: ObjectStore, name: str, key: str, pixels: str, photo: Photo) -> SetPhoto:
-    """Store the pixels without metadata, unless they are stored already."""
+def _keep(
+    store: ObjectStore, name: str, key: str, photo: Photo, lr_pixels: str | None = None
+) -> SetPhoto:
+    """Store a photo and describe it."""
+    height, width = photo.pixels.shape[:2]
+    return SetPhoto(
+        name=key,
+        pixels=_store(store, name, photo),
+        look=look_of(photo.pixels),
+        height=height,
+        width=width,
+        lr_pixels=lr_pixels,
+    )
+
+
+def _store(store: ObjectStore, name: str, photo: Photo) -> str:
+    """Store the pixels without metadata, unless they are stored already; return their digest."""
+    pixels = pixel_digest(photo)
     target = set_photo_key(name, pixels)
     if store.head(target) is None:
         plain = Photo(photo.pixels)
         store.put(target, encode(plain, format="png", jpeg_quality=100), content_type="image/png")
-    height, width = photo.pixels.shape[:2]
-    look = look_of(photo.pixels)
-    return SetPhoto(name=key, pixels=pixels, look=look, height=height, width=width)
+    return pixels
+
+
+def _example(rejected: Mapping[str, str]) -> str:
+    return next((f"; for example {key}: {why}" for key, why in rejected.items()), "")

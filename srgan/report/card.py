@@ -86,7 +86,7 @@ def _sets(content: Content) -> Iterator[str]:
     """Yield figures on evaluation sets, and the differences that decided."""
     report, evidence = content.evaluation, content.evidence
     for name, measured in report.sets.items():
-        yield f"Evaluation set `{name}` version `{measured.version}`, {measured.num_images} images:"
+        yield f"Evaluation set `{name}` version `{measured.version}`, {measured.images}:"
         yield means_table(measured.metrics, report.trained_on_judge).markdown()
         if name in evidence.sets and (found := evidence.sets[name].differences):
             before = content.decision.champion_before

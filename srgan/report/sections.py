@@ -74,7 +74,7 @@ def figures_section(content: Content) -> dict[str, Any]:
             {"title": "", "rows": _rows(content, report.metrics, figures)},
             *(
                 {
-                    "title": f"Evaluation set {name}, {found.num_images} images",
+                    "title": f"Evaluation set {name}, {found.images}",
                     "rows": _rows(content, found.metrics, figures),
                 }
                 for name, found in report.sets.items()

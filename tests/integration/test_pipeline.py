@@ -9,14 +9,22 @@ import sys
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from srgan.config import GateConfig, Recipe
 from srgan.data.prepare import is_source
 from srgan.keys import MAP
+from srgan.measure.metrics import psnr
+from srgan.measure.sets import newest_set
+from srgan.promotion.log import PromotionLog
+from srgan.recipes import tiny
 from srgan.report.chain import as_text
+from srgan.resize.arrays import imresize
 from srgan.services.mlflow_models import Registry
+from srgan.services.s3 import S3Store
 from srgan.versions.trace import trace
 from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
@@ -25,11 +33,30 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
+PAIRS = {"hr": "s3://srgan/raw/phone/hr", "lr": "s3://srgan/raw/phone/lr", "crop_size": 64}
+PAIRED_SET = {"source": "s3://srgan/raw/street/hr", "lr": "s3://srgan/raw/street/lr"}
+
+
+def paired() -> Recipe:
+    """`tiny`, in both stages with pairs, decided on a set of pairs."""
+    recipe = tiny()
+    assert recipe.adversarial is not None
+    share = {"pair_share": 0.25}
+    return recipe.model_copy(
+        update={
+            "pairs": "phone",
+            "pretrain": recipe.pretrain.model_copy(update=share),
+            "adversarial": recipe.adversarial.model_copy(update=share),
+            "gate": GateConfig(sets=("street",)),
+        }
+    )
+
+
 RETRAIN = {
     "source": "s3://srgan/raw/leaves",
     "dataset": "leaves",
     "model": "leaves-x4",
-    "recipe": "tiny",
+    "recipe": paired().model_dump(mode="json"),
 }
 UPSCALE = {
     "source": "s3://srgan/raw/small",
@@ -40,13 +67,36 @@ UPSCALE = {
 
 
 @pytest.fixture(scope="module")
-def retrained(stack: RunningStack) -> RunningStack:
-    """Eight photos uploaded and one retraining finished through its deployment."""
+def retrained(stack: RunningStack, notebook: Notebook) -> RunningStack:
+    """Eight photos and two folders of pairs uploaded, and one retraining through its deployment."""
     for seed in range(8):
         stack.store.put(f"raw/leaves/{seed}.png", dead_leaves(seed))
+    upload_pairs(stack, "phone", range(20, 24))
+    upload_pairs(stack, "street", range(30, 37))
+    notebook.run(
+        "from flows.prepare_eval import prepare_eval\n"
+        "from flows.prepare_pairs import prepare_pairs\n"
+        f"prepare_pairs(dataset='phone', **{PAIRS!r})\n"
+        f"prepare_eval(name='street', **{PAIRED_SET!r})"
+    )
     run = Run(stack, "retrain/retrain", RETRAIN)
     assert run.wait() == "COMPLETED", run.logs
     return stack
+
+
+def upload_pairs(stack: RunningStack, name: str, seeds: range) -> None:
+    """Photos, and noisy small ones of the same names; the last of these is a pixel beside."""
+    for seed in seeds:
+        data = dead_leaves(seed)
+        hr = np.asarray(Image.open(io.BytesIO(data)))
+        noise = np.random.default_rng(seed).normal(0, 4, (40, 50, 3))
+        lr = np.clip(imresize(hr, scale=1 / 4) + noise, 0, 255).astype(np.uint8)
+        if seed == seeds[-1]:
+            lr = np.roll(lr, 1, axis=1)
+        small = io.BytesIO()
+        Image.fromarray(lr).save(small, "PNG")
+        stack.store.put(f"raw/{name}/hr/{seed}.png", data)
+        stack.store.put(f"raw/{name}/lr/{seed}.png", small.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +117,32 @@ def test_a_retraining_through_its_deployment_ends_with_a_champion_better_than_bi
     champion = Registry(retrained.stack.settings()).resolve("models:/leaves-x4@champion")
     metrics = champion.metrics
     assert metrics["model"]["psnr"] > metrics["bicubic"]["psnr"]
+
+
+def test_a_retraining_learns_from_pairs_and_pairs_that_it_did_not_see_decide(
+    retrained: RunningStack,
+) -> None:
+    store, registry = retrained.store, Registry(retrained.stack.settings())
+    champion = registry.record(registry.resolve("models:/leaves-x4@champion"))
+    assert champion.pairs is not None
+    assert (champion.pairs.dataset, champion.pairs.num_train_photos) == ("phone", 3)
+    made = newest_set(store, "street")
+    assert list(made.rejected) == ["raw/street/hr/36.png"]
+    assert made.rejected["raw/street/hr/36.png"].startswith("shifted: raw/street/lr/36.png: LR ")
+    (entry,) = PromotionLog(store, "leaves-x4").entries()
+    assert entry.sets["street"].version == made.version
+    assert "on street " in entry.decision.reason
+    plain = np.mean([noisy_bicubic(store, seed) for seed in range(30, 36)])
+    assert entry.sets["street"].metrics["bicubic"]["psnr"] == pytest.approx(plain)
+
+
+def noisy_bicubic(store: S3Store, seed: int) -> float:
+    """PSNR of the enlarged LR photo of a pair."""
+    hr, lr = (
+        np.asarray(Image.open(io.BytesIO(store.get(f"raw/street/{each}/{seed}.png"))))
+        for each in ("hr", "lr")
+    )
+    return psnr(hr, imresize(lr, scale=4), border=4)
 
 
 def test_a_second_retraining_with_nothing_new_reads_no_photo_and_trains_nothing(
@@ -224,3 +300,5 @@ def test_an_upscaled_image_is_traced_to_its_photo_its_model_and_the_report_of_th
     assert page.count('<article class="viewer"') >= 1
     assert page.count('class="chart"') >= 4, "curves of both stages"
     assert "GAN stage" in page.partition("Time and cost")[2], "what its job cost"
+    assert "s3://srgan/raw/phone/hr/ and s3://srgan/raw/phone/lr/" in page
+    assert "Evaluation set street, 6 images enlarged from s3://srgan/raw/street/lr/" in page

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from srgan.config import (
     DataConfig,
@@ -13,18 +15,21 @@ from srgan.config import (
     SecondOrderConfig,
     SetConfig,
 )
+from srgan.data.pairs import Prefix
 from srgan.data.prepare import prepare_dataset
 from srgan.jobs import evaluate as ray_evaluate
 from srgan.keys import spec_key
 from srgan.measure.evaluation import EvaluateSpec, Report
+from srgan.measure.metrics import psnr
 from srgan.measure.pictures import Details
-from srgan.measure.sets import prepare_set
+from srgan.measure.sets import prepare_paired_set, prepare_set
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.models.weights import find_judges, publish_weights
 from srgan.promotion.decide import read_set_reports
 from srgan.promotion.gate import verdict_of
 from srgan.refs import CheckpointRef, EvaluationRef, SetRef
+from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.train.checkpoint import CheckpointWriter, read_manifest
@@ -170,6 +175,26 @@ def test_each_evaluation_set_is_measured_and_has_its_own_report(
         assert found[ref.name].metrics == result.sets[ref.name].metrics
         assert found[ref.name].metrics["model"]["squeezenet_distance"] > 0
         assert found[ref.name].judges == report.judges
+
+
+def test_the_photos_of_a_set_of_pairs_are_compared_with_their_enlarged_lr_photos(
+    object_store: S3Store,
+    evaluate: Callable[..., tuple[EvaluationRef, Report]],
+    draw_photo: Callable[..., NDArray[np.uint8]],
+    encode_photo: Callable[..., bytes],
+) -> None:
+    hr = imresize(draw_photo(20, 48, 64), scale=2)
+    lr = (imresize(hr, scale=0.5) * 0.9).astype(np.uint8)
+    object_store.put("eval/hr/20.png", encode_photo(hr))
+    object_store.put("eval/lr/20.png", encode_photo(lr))
+    folders = Prefix(object_store, "eval/hr"), Prefix(object_store, "eval/lr")
+    made = prepare_paired_set(*folders, 2, object_store, "phone", SetConfig())
+    _, report = evaluate(gain=0.0, sets=(made.ref,))
+    (image,) = read_set_reports(object_store, report)["phone"].images
+    expected = psnr(hr, imresize(lr, scale=2), border=2)
+    assert image.figures["bicubic"].psnr == expected
+    assert image.figures["model"].psnr == pytest.approx(expected, abs=0.1), "it is bicubic"
+    assert image.signs["model"].brightness_shift < -8, "a model keeps the tone of the LR photo"
 
 
 def test_a_generator_that_gives_no_numbers_is_reported_and_refused(

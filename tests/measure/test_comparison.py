@@ -65,7 +65,7 @@ def test_degraded_images_are_what_methods_get_and_guards_compare_with_the_undama
     noise = np.random.default_rng(1).integers(0, 200, (16, 16, 3), dtype=np.uint8)
     crops, methods = crops_from([hr]), with_bicubic({"model": nearest}, SCALE)
     (plain,) = compare(crops, methods, scale=SCALE, progress=ignore)
-    (found,) = compare(crops, methods, scale=SCALE, progress=ignore, degraded=lambda index: noise)
+    (found,) = compare(crops, methods, scale=SCALE, progress=ignore, lr_of=lambda index: noise)
     assert found.figures["model"].psnr == psnr(hr, nearest(noise), border=SCALE)
     assert found.figures[BICUBIC].psnr == psnr(hr, imresize(noise, scale=SCALE), border=SCALE)
     assert plain.signs[BICUBIC].contrast == 1

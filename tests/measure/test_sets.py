@@ -99,15 +99,15 @@ def test_a_degraded_set_has_the_same_images_at_every_evaluation_and_keeps_its_or
 ) -> None:
     upload(1, 2)
     plain = make(object_store)
-    assert SetImages(object_store, plain, 4).degraded(0) is None
+    assert SetImages(object_store, plain, 4).lr(0) is None
     real = DegradationConfig(second_order=SecondOrderConfig())
     made = make(object_store, degradation=real)
     assert made.version != plain.version
     assert made.version != make(object_store, degradation=DegradationConfig(noise_sigma=(1, 2)))
     images, again = (SetImages(object_store, made, 4) for _ in range(2))
     for index in (1, 0):
-        found = images.degraded(index)
-        np.testing.assert_array_equal(found, again.degraded(index))
+        found = images.lr(index)
+        np.testing.assert_array_equal(found, again.lr(index))
         assert found is not None
         assert (found.shape, found.dtype) == ((17, 23, 3), np.uint8)
         bicubic = imresize(images[index], scale=1 / 4)
@@ -127,8 +127,8 @@ def test_images_of_a_degraded_set_do_not_depend_on_the_other_photos(
     among = SetImages(object_store, make(object_store, **noisy), 4)
     first = among.names.index("raw/own/1.png")
     for place in range(len(alone)):
-        np.testing.assert_array_equal(alone.degraded(place), among.degraded(first + place))
-    crops = [alone.degraded(place) for place in range(2)]
+        np.testing.assert_array_equal(alone.lr(place), among.lr(first + place))
+    crops = [alone.lr(place) for place in range(2)]
     assert crops[0] is not None
     assert crops[1] is not None
     noise = [crop - imresize(alone[i], scale=1 / 4).astype(float) for i, crop in enumerate(crops)]

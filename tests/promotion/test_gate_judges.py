@@ -3,12 +3,16 @@
 import pytest
 
 from srgan.config import GateConfig
+from srgan.config.networks import DISTANCES, FeatureNetwork
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import Report
 from srgan.promotion.gate import Verdict, verdict_of
+from srgan.promotion.teachers import trained_on_judge, training_of_recipe
+from srgan.recipes import RECIPES, get_recipe
 from tests.support.reports import gans, report
 
 SQUEEZENET, VGG = "squeezenet_distance", "vgg19_distance"
+DEFAULT_JUDGE: FeatureNetwork = "efficientnet_lite1"
 
 
 def decided(report: Report, *, challenger: int, champion: int | None) -> Verdict:
@@ -222,3 +226,24 @@ def test_perceptual_distance_is_asked_for_on_each_set() -> None:
     verdict = verdict_of(near, GateConfig(), challenger=2, champion=1, sets={"a": near, "b": far})
     assert not verdict.promoted
     assert "on b squeezenet_distance 1.4000 is clearly higher" in verdict.reason
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_default_judge_of_a_recipe_did_not_teach_it_and_its_teacher_does_not_judge(
+    name: str,
+) -> None:
+    recipe = get_recipe(name)
+    training = training_of_recipe(recipe)
+    mirrored = dict.fromkeys([DEFAULT_JUDGE, *training.networks], "0" * 64)
+    figures = report(
+        {"bicubic": 28.0, "model": 29.0},
+        {DISTANCES[network]: {"bicubic": 2.7, "model": 1.0} for network in mirrored},
+        beyond_pixels=["model"] if training.beyond_pixels else [],
+        trained_on_judge=trained_on_judge({"model": training}, mirrored),
+    )
+    verdict = verdict_of(figures, recipe.gate, challenger=1, champion=None)
+    assert verdict.promoted
+    _, _, judges = verdict.rule.partition("judged by ")
+    expected = f"{DISTANCES[DEFAULT_JUDGE]}, which taught neither" if training.beyond_pixels else ""
+    assert judges.startswith(expected), verdict.rule
+    assert bool(judges) == training.beyond_pixels

@@ -87,6 +87,15 @@ def test_figures_on_evaluation_sets_stand_below_their_names_in_whatever_order_js
     assert "PSNR SSIM SqueezeNet distance ↓ Bicubic 31.250 dB 0.7500 1.5000 Pretrained" in text
 
 
+def test_a_set_of_pairs_says_where_its_lr_photos_are(draw_photo: Draw) -> None:
+    report = content(draw_photo).evaluation
+    result = SetResult(
+        version="s", key="k", num_images=14, lr_source="s3://b/lr/", metrics=report.metrics
+    )
+    text = shown(draw_photo, evaluation=report.model_copy(update={"sets": {"phone": result}}))
+    assert "Evaluation set phone, 14 images enlarged from s3://b/lr/" in text
+
+
 def test_what_sets_and_people_said_stands_with_its_interval(draw_photo: Draw) -> None:
     closer = Interval(mean=-0.04, low=-0.06, high=-0.02)
     liked = Interval(mean=0.5, low=-0.1, high=1.1)

@@ -1,4 +1,4 @@
-"""Datasets of pairs that fit a recipe, and those that do not."""
+"""Inputs that fit a recipe, and those that do not: pairs, judges, evaluation sets."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from flows.support import inputs
-from srgan.config import DataConfig, GateConfig, Recipe
+from srgan.config import DataConfig, GateConfig, Recipe, SetConfig
 from srgan.data.pairs import Prefix, prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import ConfigError, DataError
+from srgan.measure.sets import prepare_paired_set
 from srgan.models.weights import publish_weights
 from srgan.recipes import tiny
 from srgan.resize.arrays import imresize
@@ -69,6 +70,16 @@ def test_pairs_that_do_not_fit_the_recipe_are_refused_before_anything_trains(
     larger = paired().model_copy(update={"data": DataConfig(scale=2, crop_size=64)})
     with pytest.raises(ConfigError, match=r"has scale 4, data.scale is 2"):
         inputs.find_pairs.fn(larger)
+
+
+def test_an_evaluation_set_of_pairs_of_another_scale_is_refused_before_anything_trains(
+    store: S3Store,
+) -> None:
+    folders = Prefix(store, "hr"), Prefix(store, "lr")
+    made = prepare_paired_set(*folders, 4, store, "phone", SetConfig())
+    assert inputs.find_sets.fn(("phone",), 4) == (made.ref,)
+    with pytest.raises(ConfigError, match=r"'phone' holds pairs of scale 4, and .* at scale 2"):
+        inputs.find_sets.fn(("phone",), 2)
 
 
 def test_judges_that_could_not_be_measured_are_refused_before_the_training(store: S3Store) -> None:
