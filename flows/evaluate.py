@@ -9,7 +9,7 @@ from flows.support.inputs import check_scales, find_dataset, find_sets, named_se
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
 from flows.support.registry import find_champion, find_version
 from flows.support.tasks import io_task
-from srgan.config import Name
+from srgan.config import Gpu, Name
 from srgan.measure.evaluation import (
     CHAMPION,
     MODEL,
@@ -43,22 +43,27 @@ def evaluate(
     champion: ModelRef | None = None,
     sets: tuple[SetRef, ...] = (),
     code: str | None = None,
+    gpu: Gpu = "auto",
 ) -> EvaluationRef:
     """Measure a checkpoint on held-out crops and evaluation sets, as one Ray job.
 
     A champion is measured again on the same crops, whatever it was measured on before. An
     evaluation of the same weights, crops and code is reused. A retraining that began under earlier
-    code passes its numerics version as `code`.
+    code passes its numerics version as `code`. `gpu` says whether to measure on a GPU: if the
+    cluster has any (``auto``), ``required`` or ``never``.
     """
     spec = plan_evaluation(checkpoint, dataset, pretrained, champion, sets, code)
-    evaluation = measure(spec)
+    evaluation = measure(spec.model_copy(update={"gpu": gpu}))
     show_evaluation(spec, evaluation)
     return evaluation
 
 
 @flow(name="evaluate-model", flow_run_name="evaluate {model}", on_cancellation=[stop_jobs])
 def evaluate_model(
-    model: str = "srgan", dataset: str | None = None, sets: list[Name] | None = None
+    model: str = "srgan",
+    dataset: str | None = None,
+    sets: list[Name] | None = None,
+    gpu: Gpu = "auto",
 ) -> EvaluationRef:
     """Measure a registered model, next to its champion, on the newest version of a dataset.
 
@@ -66,6 +71,7 @@ def evaluate_model(
         model: A name, which means its champion, or an address such as ``models:/NAME/VERSION``.
         dataset: Name of a prepared dataset; without one, the version that the model came from.
         sets: Names of evaluation sets; without any, those of the version's gate.
+        gpu: Whether to measure on a GPU: if there is any (``auto``), ``required`` or ``never``.
     """
     version = find_version(model)
     champion = find_champion(version.name)
@@ -74,7 +80,7 @@ def evaluate_model(
     names = named_sets(version) if sets is None else sets
     chosen = find_sets(names, data.scale, models=compared)
     check_scales(data.scale, compared)
-    return evaluate(version, data, champion=champion, sets=chosen)
+    return evaluate(version, data, champion=champion, sets=chosen, gpu=gpu)
 
 
 @io_task

@@ -10,7 +10,7 @@ from flows.support.inputs import check_judges, check_scales, find_dataset, find_
 from flows.support.jobs import stop_jobs
 from flows.support.registry import find_champion, find_version
 from flows.support.tasks import io_task
-from srgan.config import Name
+from srgan.config import Gpu, Name
 from srgan.errors import ConflictError
 from srgan.measure.figures import differences_table, means_table
 from srgan.promotion.decide import Comparison, settle
@@ -30,7 +30,10 @@ def run_name() -> str:
 
 @flow(name="promote", flow_run_name=run_name, on_cancellation=[stop_jobs])
 def promote(
-    model: Name = "srgan", version: int | None = None, dataset: Name | None = None
+    model: Name = "srgan",
+    version: int | None = None,
+    dataset: Name | None = None,
+    gpu: Gpu = "auto",
 ) -> PromotionDecision:
     """Make a challenger the champion if it is better by the rule that fits both models.
 
@@ -43,15 +46,16 @@ def promote(
         version: Version that challenges; without one, the alias ``challenger``.
         dataset: Name of a prepared dataset to measure on; without one, the challenger's own. An
             imported version has none and needs it.
+        gpu: Whether to measure on a GPU: if there is any (``auto``), ``required`` or ``never``.
     """
     challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
-    entry = decide_on(challenger, dataset)
+    entry = decide_on(challenger, dataset, gpu)
     point_alias(challenger.name, entry)
     show_decision(challenger, entry)
     return entry.decision
 
 
-def decide_on(challenger: ModelRef, dataset: str | None = None) -> Entry:
+def decide_on(challenger: ModelRef, dataset: str | None, gpu: Gpu) -> Entry:
     """Take and log the decision about a challenger, again if the champion changes meanwhile."""
     services = open_services()
     record = services.registry.record(challenger)
@@ -65,7 +69,7 @@ def decide_on(challenger: ModelRef, dataset: str | None = None) -> Entry:
         if champion is not None:
             check_judges(champion, challenger)
         check_scales(data.scale, versions)
-        return evaluate(challenger, data, record.pretrained, champion, sets).key
+        return evaluate(challenger, data, record.pretrained, champion, sets, gpu=gpu).key
 
     while True:
         try:

@@ -24,7 +24,7 @@ from flows.support.model_lock import IfBusy, model_lock, refused
 from flows.support.registry import find_champion, register
 from flows.support.report import report
 from flows.train import as_recipe, train
-from srgan.config import Name, Recipe, RetrainConfig, StageConfig
+from srgan.config import Gpu, Name, Recipe, RetrainConfig, StageConfig
 from srgan.promotion.lineage import start_tags, training_inputs
 from srgan.promotion.reasons import Beginning
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
@@ -42,6 +42,7 @@ def retrain(
     force: bool = False,
     policy: RetrainConfig | None = None,
     if_busy: IfBusy = "wait",
+    gpu: Gpu = "auto",
 ) -> ModelRef | State[None]:
     """Train, measure and register a model of the photos in `source`; promote it if it is better.
 
@@ -58,6 +59,8 @@ def retrain(
         policy: When training is worth its cost, and from which weights; without it the recipe's
             `retrain`.
         if_busy: Whether to ``wait`` for another retraining of the model, or to ``refuse``.
+        gpu: Whether to train and measure on GPUs: if the cluster has any (``auto``), ``required``
+            or ``never``.
     """
     plan = plan_of(recipe, policy)
     with model_lock(model, if_busy) as free:
@@ -71,10 +74,12 @@ def retrain(
             if not decision.train:
                 return Completed(message=decision.sentence)
             begun = begin(data, decision, find_champion(model), pairs)
-        return go_on(model, begun, plan, num_workers)
+        return go_on(model, begun, plan, num_workers, gpu)
 
 
-def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -> ModelRef:
+def go_on(
+    model: str, begun: Beginning, plan: Recipe, num_workers: int | None, gpu: Gpu
+) -> ModelRef:
     """Go from the beginning to the decision about a new version; nothing is done twice."""
     data, before = begun.dataset, begun.champion
     if before is not None:
@@ -91,9 +96,9 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
     with retraining(model, begun, plan, origin):
         stages = reseeded(plan, begun.seed)
         code = begun.numerics_version
-        result, pretrained = train_stages(data, stages, start, num_workers, code, begun.pairs)
+        result, pretrained = train_stages(data, stages, start, num_workers, code, begun.pairs, gpu)
         champion = to_beat(model, result, before)
-        evaluation = evaluate(result, data, pretrained, champion, sets, code)
+        evaluation = evaluate(result, data, pretrained, champion, sets, code, gpu)
         challenger = register(
             model,
             result,
@@ -106,7 +111,7 @@ def go_on(model: str, begun: Beginning, plan: Recipe, num_workers: int | None) -
             start=origin,
             pairs=begun.pairs,
         )
-        promotion = promote(model, challenger.version)
+        promotion = promote(model, challenger.version, gpu=gpu)
         report(challenger, promotion)
     return challenger
 
@@ -140,6 +145,7 @@ def train_stages(
     num_workers: int | None,
     code: str,
     pairs: DatasetRef | None = None,
+    gpu: Gpu = "auto",
 ) -> tuple[CheckpointRef, CheckpointRef | None]:
     """Return the result, and the pretrained generator if its GAN stage started from one.
 
@@ -148,7 +154,9 @@ def train_stages(
     """
 
     def trained(stage: StageConfig, begin: CheckpointRef | None) -> CheckpointRef:
-        return train(dataset, stage, begin, num_workers=num_workers, code=code, pairs=pairs)
+        return train(
+            dataset, stage, begin, num_workers=num_workers, code=code, pairs=pairs, gpu=gpu
+        )
 
     if recipe.adversarial is None:
         return trained(recipe.pretrain, start), None

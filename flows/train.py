@@ -7,7 +7,7 @@ from prefect.runtime import flow_run
 
 from flows.support.inputs import check_teachers, find_newest, find_pairs
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
-from srgan.config import AdversarialConfig, Name, PretrainConfig, Recipe, StageConfig, deciding
+from srgan.config import AdversarialConfig, Gpu, Name, PretrainConfig, Recipe, StageConfig, deciding
 from srgan.errors import ConfigError, TrainingError
 from srgan.jobs.train import TrainSpec, check_workers
 from srgan.keys import progress_key, result_key
@@ -34,6 +34,7 @@ def train(
     force: bool = False,
     code: str | None = None,
     pairs: DatasetRef | None = None,
+    gpu: Gpu = "auto",
 ) -> CheckpointRef:
     """Train one stage on a dataset version, or take the result if that has been done before.
 
@@ -49,6 +50,7 @@ def train(
         code: Numerics version in the stage's name; without it that of the code that runs. A
             retraining that began under earlier code goes on under its own names.
         pairs: What `prepare_pairs` returned, for a stage with a `pair_share`; others ignore it.
+        gpu: Whether to train on GPUs: if the cluster has any (``auto``), ``required`` or ``never``.
     """
     pairs = pairs if stage.num_pairs else None
     check_workers(stage, num_workers)
@@ -57,7 +59,7 @@ def train(
     run = stage_name(dataset, stage, init_from, code, nonce=nonce, pairs=pairs)
     services = open_services()
     return find_result(services.store, run) or train_stage(
-        services, run, dataset, stage, init_from, num_workers, code, pairs
+        services, run, dataset, stage, init_from, num_workers, code, pairs, gpu
     )
 
 
@@ -73,6 +75,7 @@ def train_recipe(
     recipe: str | Recipe = "demo",
     num_workers: int | None = None,
     force: bool = False,
+    gpu: Gpu = "auto",
 ) -> CheckpointRef:
     """Train the stages of a recipe on the newest version of a dataset, and register nothing.
 
@@ -81,12 +84,15 @@ def train_recipe(
         recipe: Name of a recipe, or a whole one.
         num_workers: Training processes; without it one per GPU, or two on CPUs.
         force: Train again although results of the same inputs exist.
+        gpu: Whether to train on GPUs: if the cluster has any (``auto``), ``required`` or ``never``.
     """
     plan = as_recipe(recipe)
     data = find_newest(dataset)
     check_teachers(plan)
     pairs = find_pairs(plan)
-    generator = train(data, plan.pretrain, num_workers=num_workers, force=force, pairs=pairs)
+    generator = train(
+        data, plan.pretrain, num_workers=num_workers, force=force, pairs=pairs, gpu=gpu
+    )
     if plan.adversarial is None:
         return generator
     return train(
@@ -96,6 +102,7 @@ def train_recipe(
         num_workers=num_workers,
         force=force,
         pairs=pairs,
+        gpu=gpu,
     )
 
 
@@ -115,8 +122,8 @@ def stage_name(
 ) -> str:
     """``<stage>-<16 hex digits>`` of dataset versions, config, starting weights and code.
 
-    The number of workers and settings that do not affect the weights are not part of the name: a
-    stage may go on with others.
+    The number of workers, their device and settings that do not affect the weights are not part of
+    the name: a stage may go on with others.
     """
     if isinstance(stage, AdversarialConfig) and init_from is None:
         raise ConfigError("an adversarial stage needs init_from, the pretrained checkpoint")
@@ -145,6 +152,7 @@ def train_stage(
     num_workers: int | None,
     code: str,
     pairs: DatasetRef | None = None,
+    gpu: Gpu = "auto",
 ) -> CheckpointRef:
     """Have a Ray job train the stage, with its own MLflow run."""
     settings, store, logger = services.settings, services.store, get_run_logger()
@@ -165,6 +173,7 @@ def train_stage(
             pairs=pairs,
             init_from=init_from,
             num_workers=num_workers,
+            gpu=gpu,
             mlflow_run_id=mlflow_run_id,
             numerics_version=code,
             release_version=release_version(),

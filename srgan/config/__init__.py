@@ -1,6 +1,6 @@
 """Frozen run configs. Unknown keys and contradictions are refused at submit."""
 
-from srgan.config.base import Config, Name, Positive, Scale
+from srgan.config.base import Config, Gpu, Name, Positive, Scale
 from srgan.config.data import DataConfig, SetConfig
 from srgan.config.degradation import (
     DegradationConfig,
@@ -34,6 +34,7 @@ __all__ = [
     "FeatureContentConfig",
     "GateConfig",
     "GeneratorConfig",
+    "Gpu",
     "GrowthConfig",
     "KernelConfig",
     "LearningRate",

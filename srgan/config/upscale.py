@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
-from srgan.config.base import Config, Positive
+from srgan.config.base import Config, Gpu, Positive
 from srgan.readable import Bytes
 
 SIZE_PATTERN = r"^([1-9]\d{0,5}x([1-9]\d{0,5})?|x[1-9]\d{0,5})$"
@@ -23,12 +23,8 @@ class UpscaleConfig(Config):
 
     None: a node's CPUs divided by its GPUs, or 1 without GPUs.
     """
-    gpu: Literal["auto", "never", "required"] = "auto"
-    """``auto``: each worker has a GPU if the cluster has any when the run begins, else CPUs alone.
-
-    ``required``: workers wait for GPUs, also of nodes that the cluster starts on demand.
-    ``never``: workers leave them to others.
-    """
+    gpu: Gpu = "auto"
+    """Whether each worker has a GPU: ``auto`` (if the cluster has any), ``required``, ``never``."""
     output_format: Literal["same", "png", "jpeg", "webp", "tiff"] = "same"
     oversize: Literal["refuse", "png", "tiff"] = "refuse"
     """How to write an output with more pixels a side than its format allows."""

@@ -11,7 +11,7 @@ from srgan.data.dataset import open_crops
 from srgan.data.shards import ShardCache
 from srgan.inference.engine import Engine
 from srgan.jobs.failure import leaving_failure
-from srgan.jobs.node import Need, cluster_resources, start, wait_for_cluster
+from srgan.jobs.node import Need, node_resources, start, uses_gpu, wait_for_cluster
 from srgan.measure.comparison import Distance, Upscale, compare, with_bicubic
 from srgan.measure.evaluation import (
     CHAMPION,
@@ -45,23 +45,21 @@ _TILE = 192
 
 
 def main(spec_key: str, job_id: str) -> None:
-    """Wait for one CPU, or a GPU where the cluster has one, and measure there."""
+    """Wait for one CPU, and a GPU as the spec asks, and measure there."""
     import ray
 
     # Imported under its own name: as part of ``__main__`` it would travel by value.
     from srgan.jobs.evaluate import run_evaluation
 
     settings, store, spec = start(spec_key, EvaluateSpec)
-    num_gpus = int(wait_for_cluster(_need, settings.cluster_wait_s, job_id).gpus)
+
+    def need() -> Need:
+        return Need("evaluation", cpus=1, gpus=1 if uses_gpu(spec.gpu, node_resources()) else 0)
+
+    num_gpus = int(wait_for_cluster(need, settings.cluster_wait_s, job_id).gpus)
     remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(run_evaluation)
     with counting(store, spec.run, job_id, stage="evaluate", cpus=1, gpus=num_gpus):
         ray.get(remote.remote(spec_key))
-
-
-def _need() -> Need:
-    """One CPU, and a GPU if a node with GPUs has joined by now."""
-    total, _ = cluster_resources()
-    return Need("evaluation", cpus=1, gpus=1 if total.get("GPU", 0) >= 1 else 0)
 
 
 def run_evaluation(spec_key: str) -> None:

@@ -9,14 +9,17 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from srgan.config import Gpu
 from srgan.errors import ClusterError, ConfigError, explain
+from srgan.jobs import autoscaler
 from srgan.readable import size
 from srgan.services.ray_jobs import RayJobs
 from srgan.services.s3 import S3Store, open_store
@@ -68,100 +71,134 @@ def connect() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Resources that must be free before something starts."""
+    """Processes that must start together, and what each of them needs on its node."""
 
     what: str
     """Name of the job that needs them, for the log."""
     cpus: float
     gpus: float = 0
     memory_bytes: int = 0
+    num: int = 1
 
     @property
-    def resources(self) -> dict[str, float]:
-        """Amounts by Ray's names."""
+    def bundle(self) -> dict[str, float]:
+        """Resources of one process, by Ray's names."""
         found = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory_bytes}
         return {name: amount for name, amount in found.items() if amount > 0}
 
+    def __str__(self) -> str:
+        each = " + ".join(f"{_told(amount, name)} {name}" for name, amount in self.bundle.items())
+        return f"{self.num} × ({each})" if self.num > 1 else f"{each} on one node"
+
 
 def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> Need:
-    """Return what is needed once it is free.
+    """Return what is needed once the cluster has room for it.
 
-    `need` is called each time, because it may depend on the nodes that have joined. The wait lasts
-    as long as the cluster is busy. A cluster that is too small is an error after `limit_s` seconds,
-    because a node that starts late may make it large enough. What is missing, and which jobs run
+    Ray is told of the demand, so a cluster that grows by demand starts nodes for it. `need` is
+    called again while nodes come, because it may depend on them. The wait lasts as long as the
+    cluster is busy or grows; see `Shortage` for `limit_s`. What is missing, and which jobs run
     beside `job_id`, is logged at once and every 30 seconds.
+
+    The room is given back, because what starts there asks Ray for it again.
     """
     connect()
     shortage = Shortage(limit_s)
     began = next_note = time.monotonic()
-    while problem := shortage.look(asked := need()):
-        now = time.monotonic()
-        if now >= next_note:
-            waited_s = now - began
-            logger.info("%s waits: %s (%.0f s); %s", asked.what, problem, waited_s, others(job_id))
-            next_note = now + _REPEAT_S
-        time.sleep(_POLL_S)
-    return asked
+    while True:
+        asked = need()
+        with stated(asked) as has_room:
+            while not (found := has_room(_POLL_S)) and need() == asked:
+                problem, now = shortage.look(asked), time.monotonic()
+                if now >= next_note:
+                    waited_s = now - began
+                    logger.info(
+                        "%s waits: %s (%.0f s); %s", asked.what, problem, waited_s, others(job_id)
+                    )
+                    next_note = now + _REPEAT_S
+        if found and need() == asked:
+            return asked
+
+
+@contextmanager
+def stated(need: Need) -> Iterator[Callable[[float], bool]]:
+    """Keep a placement group within the block; Ray's autoscaler sees it as long as it waits.
+
+    What the block gets waits for so many seconds at most, and says whether there is room. A job
+    that dies withdraws its demand, unlike that of `ray.autoscaler.sdk.request_resources`, which
+    also overwrites the demand of all other jobs.
+    """
+    from ray.util import placement_group, remove_placement_group
+
+    group = placement_group([need.bundle] * need.num)
+    try:
+        yield group.wait
+    finally:
+        remove_placement_group(group)
 
 
 class Shortage:
-    """Resources that a job lacks, and since when the cluster has been too small for it."""
+    """Resources that a job lacks, and since when the cluster can never have them."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        self._large_enough_at = time.monotonic()
+        self._possible_at = time.monotonic()
 
-    def look(self, need: Need) -> str | None:
-        """Say in words why `need` cannot be placed now; None if it can.
+    def look(self, need: Need) -> str:
+        """Say in words why `need`, of which Ray has been told, waits.
 
-        `ClusterError` if the cluster has been too small for `limit_s` seconds.
+        `ClusterError` if for `limit_s` seconds the cluster has been too small for it even when
+        idle, and no autoscaler has been able to add what is missing.
         """
-        total, free = cluster_resources()
-        problem = too_small(need.resources, total)
-        if problem is None:
-            self._large_enough_at = time.monotonic()
-            return too_busy(need.resources, total, free)
-        if time.monotonic() - self._large_enough_at >= self._limit_s:
+        nodes, free = node_resources(), free_resources()
+        totals = {name: sum(node.get(name, 0) for node in nodes) for name in need.bundle}
+        if room(nodes, need.bundle) >= need.num:
+            self._possible_at = time.monotonic()
+            idle = [
+                f"{_told(free.get(name, 0), name)} of {_told(has, name)} {name}"
+                for name, has in totals.items()
+            ]
+            return f"the cluster is busy: {', '.join(idle)} are free, {need} are needed"
+        has = ", ".join(f"{_told(has, name)} {name}" for name, has in totals.items())
+        problem = f"it has {has}, {need} are needed"
+        if hope := autoscaler.outlook(need.bundle):
+            self._possible_at = time.monotonic()
+            return f"the cluster is too small yet: {problem}; {hope}"
+        if time.monotonic() - self._possible_at >= self._limit_s:
             raise ClusterError(
-                f"{need.what} could not start within {self._limit_s:.0f} s: {problem}. Ask for "
-                "less, add nodes, or raise SRGAN_CLUSTER_WAIT_S."
+                f"{need.what} could not start within {self._limit_s:.0f} s: the cluster is too "
+                f"small: {problem}. Ask for less, add nodes, or raise SRGAN_CLUSTER_WAIT_S."
             )
-        return problem
+        return f"the cluster is too small: {problem}"
 
 
-def cluster_resources() -> tuple[dict[str, float], dict[str, float]]:
-    """Return all and free resources of the cluster, by Ray's names (``CPU``, ``GPU``)."""
+def node_resources() -> list[dict[str, float]]:
+    """Return all resources of each node that is up, by Ray's names (``CPU``, ``GPU``)."""
     import ray
 
-    total = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
-    free = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray's, untyped
-    return total, free
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
+    return [node["Resources"] for node in nodes if node["Alive"]]
 
 
-def too_small(needed: Mapping[str, float], total: Mapping[str, float]) -> str | None:
-    """Say in words why `needed` would not fit an idle cluster; None if it would."""
-    for name, amount in needed.items():
-        has = total.get(name, 0)
-        if has < amount:
-            return (
-                f"the cluster is too small: it has {_told(has, name)} {name}, "
-                f"{_told(amount, name)} are needed"
-            )
-    return None
+def free_resources() -> dict[str, float]:
+    """Return what the nodes together have free, by Ray's names."""
+    import ray
+
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]  # Ray's
+    return free
 
 
-def too_busy(
-    needed: Mapping[str, float], total: Mapping[str, float], free: Mapping[str, float]
-) -> str | None:
-    """Say in words why `needed` does not fit beside what runs; None if it does."""
-    for name, amount in needed.items():
-        idle = free.get(name, 0)
-        if idle < amount:
-            return (
-                f"the cluster is busy: {_told(idle, name)} of {_told(total[name], name)} {name} "
-                f"are free, {_told(amount, name)} are needed"
-            )
-    return None
+def room(nodes: Iterable[Mapping[str, float]], bundle: Mapping[str, float]) -> int:
+    """Count the processes that the nodes have room for when they are idle."""
+    return sum(
+        int(min(node.get(name, 0) // amount for name, amount in bundle.items())) for node in nodes
+    )
+
+
+def uses_gpu(gpu: Gpu, nodes: Iterable[Mapping[str, float]]) -> bool:
+    """Decide whether a job computes on GPUs, by what the run asks for and the nodes have."""
+    if gpu == "auto":
+        return any(node.get("GPU", 0) >= 1 for node in nodes)
+    return gpu == "required"
 
 
 def _told(amount: float, name: str) -> str:

@@ -17,10 +17,19 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from srgan.allocator import use_large_pages
-from srgan.config import AdversarialConfig, Config, Positive, PretrainConfig, StageConfig
+from srgan.config import AdversarialConfig, Config, Gpu, Positive, PretrainConfig, StageConfig
 from srgan.errors import CheckpointError, ConfigError, DataError, TrainingError
 from srgan.jobs.failure import leaving_failure
-from srgan.jobs.node import Need, Timeline, connect, start, wait_for_cluster
+from srgan.jobs.node import (
+    Need,
+    Timeline,
+    connect,
+    node_resources,
+    room,
+    start,
+    uses_gpu,
+    wait_for_cluster,
+)
 from srgan.keys import ray_folder, result_key
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.report.costs import counting
@@ -57,7 +66,8 @@ class TrainSpec(Config):
     """Dataset of pairs; the stage has one if it has a `pair_share`."""
     init_from: CheckpointRef | None = None
     num_workers: Positive | None = None
-    """None: one per GPU of the cluster, or two if it has only CPUs."""
+    """None: one per GPU of the cluster, or two on CPUs."""
+    gpu: Gpu = "auto"
     mlflow_run_id: str | None = None
     numerics_version: str
     """Version of the code that is part of the name `run`."""
@@ -181,23 +191,22 @@ class Workers:
 def _wait_for_workers(spec: TrainSpec, settings: Settings, job_id: str) -> Workers:
     """Wait until enough is free, and return the workers for the nodes that are there by then.
 
-    They are planned again during the wait: in a cluster that is just starting (its head died and
-    this job is the next attempt), the nodes with GPUs come last.
+    They are planned again during the wait, because nodes may come: those that the cluster starts
+    for this demand, or, after a lost head, the ones with GPUs last.
     """
-    import ray
-
     from srgan.train.step import check_device
 
     plans: list[Workers] = []
 
     def need() -> Need:
-        workers = plan_workers(ray.nodes(), spec.num_workers, spec.stage.batch_size)  # type: ignore[no-untyped-call]  # Ray's
+        nodes = node_resources()
+        workers = plan_workers(nodes, spec.num_workers, spec.stage.batch_size, spec.gpu)
         plans.append(workers)
-        least = spec.stage.min_workers or workers.num_workers
         return Need(
             what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
-            cpus=least * workers.cpus_per_worker,
-            gpus=least if workers.use_gpu else 0,
+            cpus=workers.cpus_per_worker,
+            gpus=1 if workers.use_gpu else 0,
+            num=spec.stage.min_workers or workers.num_workers,
         )
 
     wait_for_cluster(need, settings.cluster_wait_s, job_id)
@@ -207,34 +216,30 @@ def _wait_for_workers(spec: TrainSpec, settings: Settings, job_id: str) -> Worke
 
 
 def plan_workers(
-    nodes: Sequence[Mapping[str, Any]], num_workers: int | None, batch_size: int
+    nodes: Sequence[Mapping[str, float]], num_workers: int | None, batch_size: int, gpu: Gpu
 ) -> Workers:
-    """Plan the workers for the nodes that `ray.nodes()` lists.
+    """Plan the workers for the nodes that are up, whose resources have Ray's names.
 
-    Without `num_workers` there is one for each GPU (or two on CPUs), or the next smaller number
-    that divides `batch_size`.
+    Without `num_workers` there is one for each GPU that is there (or two on CPUs), or the next
+    smaller number that divides `batch_size`.
 
-    A cluster with GPUs trains on them, one worker each. Workers get as many CPUs as still leave
-    every worker a node: Ray would wait without end for those that do not fit. A cluster too small
-    for `num_workers` gets a plan with one CPU each, which the wait then refuses.
+    Workers get as many CPUs as still leave every worker a node: Ray would wait without end for
+    those that do not fit. A cluster too small for `num_workers` gets a plan with one CPU each,
+    which may be what makes it grow.
     """
-    alive = [node["Resources"] for node in nodes if node["Alive"]]
-    num_gpus = int(sum(resources.get("GPU", 0) for resources in alive))
-    wanted = num_workers or _largest_divisor(batch_size, num_gpus or _CPU_WORKERS)
-    most = _MAX_CPUS_PER_GPU if num_gpus else int(max((r.get("CPU", 0) for r in alive), default=1))
-    for cpus in range(most, 1, -1):
-        if sum(_fitting(resources, cpus, num_gpus > 0) for resources in alive) >= wanted:
-            return Workers(wanted, cpus, num_gpus > 0)
-    return Workers(wanted, 1, num_gpus > 0)
+    use_gpu = uses_gpu(gpu, nodes)
+    num_gpus = int(sum(node.get("GPU", 0) for node in nodes))
+    most = max(1, num_gpus) if use_gpu else _CPU_WORKERS
+    wanted = num_workers or _largest_divisor(batch_size, most)
+    cpus_of_node = int(max((node.get("CPU", 0) for node in nodes), default=1))
+    for cpus in range(_MAX_CPUS_PER_GPU if use_gpu else cpus_of_node, 1, -1):
+        if room(nodes, {"CPU": cpus, **({"GPU": 1} if use_gpu else {})}) >= wanted:
+            return Workers(wanted, cpus, use_gpu)
+    return Workers(wanted, 1, use_gpu)
 
 
 def _largest_divisor(number: int, limit: int) -> int:
     return next(each for each in range(limit, 0, -1) if number % each == 0)
-
-
-def _fitting(resources: Mapping[str, float], cpus: int, use_gpu: bool) -> int:
-    places = int(resources.get("CPU", 0) // cpus)
-    return min(places, int(resources.get("GPU", 0))) if use_gpu else places
 
 
 def _fit(

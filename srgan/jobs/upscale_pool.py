@@ -1,14 +1,15 @@
 """Workers of one bulk run: each does batch after batch, and a batch that one loses, another does.
 
 The pool asks Ray for all its workers at once and begins as soon as the first is there. So a busy
-cluster serves the run with what is free, and a cluster that grows by demand sees the demand.
+cluster serves the run with what is free, and a cluster that grows by demand sees the demand. What
+the batches that are left do not need, the pool gives back at once, so that the cluster can shrink.
 """
 
 import json
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ray
@@ -17,7 +18,7 @@ from ray.exceptions import RayActorError
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError
 from srgan.jobs.failure import failure_of, unwrapped
-from srgan.jobs.node import Need, Shortage, others
+from srgan.jobs.node import Need, Shortage, node_resources, others, uses_gpu
 from srgan.jobs.upscale import UpscaleSpec
 from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
 from srgan.storage import ObjectStore, write_document
@@ -37,12 +38,10 @@ class Pool:
         self, spec: UpscaleSpec, worker: type, store: ObjectStore, job_id: str, limit_s: float
     ) -> None:
         """`store` takes the failures of batches; `limit_s` bounds the wait for a larger cluster."""
-        nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
-        self._needed = worker_resources(spec.config, nodes)
-        # Ray gives a worker as many torch threads as it reserves CPUs.
-        self._actor: Any = ray.remote(
-            num_cpus=self._needed["CPU"], num_gpus=self._needed.get("GPU", 0)
-        )(worker)
+        nodes = node_resources()
+        self._use_gpu = uses_gpu(spec.config.gpu, nodes)
+        self._num_cpus = worker_cpus(spec.config, nodes, self._use_gpu)
+        self._class = worker
         self._spec = spec
         self._store = store
         self._job_id = job_id
@@ -60,8 +59,7 @@ class Pool:
         `ClusterError` if the cluster is too small for one worker until the time limit, also after
         it has lost its nodes, or if workers die while they start.
         """
-        for _ in range(min(self._spec.config.max_workers, len(self._todo))):
-            self._start_worker()
+        self._start_workers(min(self._spec.config.max_workers, len(self._todo)))
         idle_since, pause_s, shortage = time.monotonic(), _FIRST_NOTE_S, Shortage(self._limit_s)
         while self._working:
             done, _ = ray.wait(list(self._working), timeout=pause_s)
@@ -74,9 +72,19 @@ class Pool:
                 self._say_waiting(time.monotonic() - idle_since, shortage)
                 pause_s = _REPEAT_S
 
-    def _start_worker(self) -> None:
-        worker = self._actor.remote(self._spec, int(self._needed["CPU"]))
-        self._working[worker.ready.remote()] = worker, None
+    def _start_workers(self, number: int) -> None:
+        # Ray gives a worker as many torch threads as it reserves CPUs.
+        actor: Any = ray.remote(num_cpus=self._num_cpus, num_gpus=int(self._use_gpu))(self._class)
+        for _ in range(number):
+            worker = actor.remote(self._spec, self._num_cpus)
+            self._working[worker.ready.remote()] = worker, None
+
+    def _stop_waiting(self, number: int) -> None:
+        """Withdraw the demand for so many of the workers that have not begun."""
+        starting = [each for each, (_, batch) in self._working.items() if batch is None]
+        for each in starting[:number]:
+            worker, _ = self._working.pop(each)
+            ray.kill(worker)
 
     def _handle(self, ended: Any) -> None:
         worker, batch = self._working.pop(ended)
@@ -85,7 +93,7 @@ class Pool:
         except RayActorError as error:
             self._lose(batch, error)
             if self._todo:
-                self._start_worker()
+                self._start_workers(1)
             return
         except Exception as error:  # what the batch raised; the worker is well
             self._lose(batch, error)
@@ -94,15 +102,34 @@ class Pool:
             if batch is not None:
                 logger.info(line)
                 self._count()
+            elif self._replaced(worker):
+                return
         self._give(worker)
 
     def _give(self, worker: Any) -> None:
-        """Hand out the next batch, or let a worker go that has nothing to do."""
-        if not self._todo:
+        """Hand out the next batch, and let workers go that will have nothing to do."""
+        if self._todo:
+            batch = self._todo.popleft()
+            self._working[worker.run.remote(batch)] = worker, batch
+        else:
             ray.kill(worker)
-            return
-        batch = self._todo.popleft()
-        self._working[worker.run.remote(batch)] = worker, batch
+        waiting = sum(batch is None for _, batch in self._working.values())
+        self._stop_waiting(max(0, waiting - len(self._todo)))
+
+    def _replaced(self, worker: Any) -> bool:
+        """Start a worker, and those that wait with it, again if its node has more CPUs for it.
+
+        Until the first node with GPUs has come, nobody knows how many CPUs it has for each.
+        """
+        num_cpus = worker_cpus(self._spec.config, node_resources(), self._use_gpu)
+        if num_cpus == self._num_cpus:
+            return False
+        self._num_cpus = num_cpus
+        ray.kill(worker)
+        waiting = sum(batch is None for _, batch in self._working.values())
+        self._stop_waiting(waiting)
+        self._start_workers(waiting + 1)
+        return True
 
     def _lose(self, batch: int | None, error: Exception) -> None:
         """Put the batch back to be done next, or write down why it is lost."""
@@ -139,19 +166,18 @@ class Pool:
 
     def _say_waiting(self, waited_s: float, shortage: Shortage) -> None:
         """Log what the run waits for; `ClusterError` if the cluster stays too small."""
-        need = Need("the run", cpus=self._needed["CPU"], gpus=self._needed.get("GPU", 0))
-        problem = shortage.look(need) or "its processes are starting"
+        need = Need("the run", cpus=self._num_cpus, gpus=int(self._use_gpu))
+        problem = shortage.look(need)
         logger.info("the run waits: %s (%.0f s); %s", problem, waited_s, others(self._job_id))
 
 
-def worker_resources(config: UpscaleConfig, nodes: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """Resources of one worker, by Ray's list of nodes.
+def worker_cpus(config: UpscaleConfig, nodes: Iterable[Mapping[str, float]], use_gpu: bool) -> int:
+    """CPUs of one worker, by the resources of the nodes that are up.
 
     The CPUs of a node with GPUs are shared by its GPUs, so that decoding and encoding keep up; a
     worker without a GPU has one CPU. `config.cpus_per_worker` decides otherwise.
     """
-    alive = [node["Resources"] for node in nodes if node["Alive"]]
-    shares = [each.get("CPU", 1) // each["GPU"] for each in alive if each.get("GPU", 0) >= 1]
-    if config.gpu == "never" or (config.gpu == "auto" and not shares):
-        return {"CPU": float(config.cpus_per_worker or 1)}
-    return {"CPU": float(config.cpus_per_worker or max(1, min(shares, default=1))), "GPU": 1.0}
+    if config.cpus_per_worker or not use_gpu:
+        return config.cpus_per_worker or 1
+    shares = [node.get("CPU", 1) // node["GPU"] for node in nodes if node.get("GPU", 0) >= 1]
+    return int(max(1, min(shares, default=1)))

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import AliasChoices, Field
 
 from srgan import keys
-from srgan.config import Config
+from srgan.config import Config, Gpu
 from srgan.config.networks import FeatureNetwork
 from srgan.measure.guards import Artifacts
 from srgan.measure.metrics import mean_psnr
@@ -29,6 +29,7 @@ class EvaluateSpec(Config):
     """SHA-256 of the mirrored weights of each perceptual network that measures a distance."""
     sets: tuple[SetRef, ...] = ()
     """Evaluation sets to measure on in addition to the held-out crops."""
+    gpu: Gpu = "auto"
     numerics_version: str
     """Version of the code, part of the evaluation's name."""
     release_version: str

@@ -46,7 +46,7 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_first_retraining_makes_a_champion_and_tells_so_everywhere(pipeline: Pipeline) -> None:
-    challenger = pipeline.retrain().result()
+    challenger = pipeline.retrain(gpu="never").result()
     assert isinstance(challenger, ModelRef)
     assert challenger.version == 1
     assert [name.split("-")[0] for name in pipeline.trained] == ["pretrain", "adversarial"]
@@ -71,6 +71,7 @@ def test_the_first_retraining_makes_a_champion_and_tells_so_everywhere(pipeline:
     ]
     # One MLflow run holds the runs of the stages.
     (spec,) = pipeline.evaluated
+    assert [*pipeline.devices, spec.gpu] == ["never"] * 3, "every job leaves GPUs to others"
     parent = retraining_of(spec)
     assert spec.mlflow_run_id is not None
     child = mlflow_client(Settings()).get_run(spec.mlflow_run_id)

@@ -144,8 +144,12 @@ def test_a_stage_is_trained_by_a_job_under_its_own_mlflow_run(
         object_store.put(result_key(run), to_json(RESULT))
 
     monkeypatch.setattr(module, "run_job", run_job)
-    assert train_stage(open_services(), "pretrain-0", DATASET, STAGE, None, 2, "c") == RESULT
+    result = train_stage(
+        open_services(), "pretrain-0", DATASET, STAGE, None, 2, "c", gpu="required"
+    )
+    assert result == RESULT
     assert (specs[0].mlflow_run_id, specs[0].num_workers) == ("mlflow-run", 2)
+    assert specs[0].gpu == "required"
     assert (tracked[0]["key"], tracked[0]["parent"]) == ("pretrain-0", "parent of root")
     assert (tracked[0]["config"], tracked[0]["dataset"]) == (STAGE, DATASET)
 

@@ -1,19 +1,20 @@
 """First steps of a job: its spec, other code, a cluster that is too small or busy, timing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from srgan.config import Config
+from srgan.config import Config, Gpu
 from srgan.errors import ClusterError, ConfigError
 from srgan.jobs import node as ray_node
 from srgan.jobs.node import (
     Need,
     Timeline,
     others,
+    room,
     start,
-    too_busy,
-    too_small,
+    uses_gpu,
     wait_for_cluster,
 )
 from srgan.services.s3 import S3Store
@@ -53,15 +54,20 @@ def test_a_spec_with_other_fields_is_an_error_that_names_its_key(object_store: S
         start("spec.json", Spec)
 
 
-def test_a_cluster_that_is_too_small_and_one_that_is_busy_are_told_apart() -> None:
-    needed = {"CPU": 4.0, "GPU": 2.0}
-    assert too_small(needed, {"CPU": 4, "GPU": 2}) is None
-    assert too_busy(needed, {"CPU": 4, "GPU": 2}, {"CPU": 4, "GPU": 2}) is None
-    small = too_small(needed, {"CPU": 4, "GPU": 1})
-    assert small == "the cluster is too small: it has 1 GPU, 2 are needed"
-    # Ray leaves a resource that is used up out of what is available.
-    busy = too_busy(needed, {"CPU": 4, "GPU": 2}, {"CPU": 4})
-    assert busy == "the cluster is busy: 0 of 2 GPU are free, 2 are needed"
+def test_a_process_needs_its_resources_on_one_node() -> None:
+    nodes = [{"CPU": 4.0, "GPU": 1.0}, {"CPU": 9.0}, {"memory": 1e9}]
+    assert room(nodes, {"CPU": 4.0}) == 3
+    assert room(nodes, {"CPU": 2.0, "GPU": 1.0}) == 1
+    assert room(nodes, {"CPU": 10.0}) == 0, "although all together have 13"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "with_gpus", "without"),
+    [("auto", True, False), ("required", True, True), ("never", False, False)],
+)
+def test_a_job_computes_on_gpus_as_its_run_asks(gpu: Gpu, with_gpus: bool, without: bool) -> None:
+    assert uses_gpu(gpu, [{"CPU": 4.0}, {"CPU": 4.0, "GPU": 1.0}]) is with_gpus
+    assert uses_gpu(gpu, [{"CPU": 4.0}]) is without
 
 
 class Clock:
@@ -85,26 +91,42 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def resources(monkeypatch: pytest.MonkeyPatch, at: Callable[[], tuple[float, float]]) -> None:
-    """A cluster whose CPUs, all and free, are those that `at` returns."""
+def cluster(
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
+    at: Callable[[], tuple[float, float]],
+    outlook: Callable[[], str | None] = lambda: None,
+) -> None:
+    """One node, whose CPUs, all and free, `at` returns; `outlook` is what the autoscaler says."""
 
-    def found() -> tuple[dict[str, float], dict[str, float]]:
-        total, free = at()
-        return {"CPU": total}, {"CPU": free}
+    @contextmanager
+    def stated(need: Need) -> Iterator[Callable[[float], bool]]:
+        def has_room(timeout_s: float) -> bool:
+            if at()[1] < need.cpus * need.num:
+                clock.sleep(timeout_s)
+            return at()[1] >= need.cpus * need.num
 
-    monkeypatch.setattr(ray_node, "cluster_resources", found)
+        yield has_room
+
+    monkeypatch.setattr(ray_node, "stated", stated)
+    monkeypatch.setattr(ray_node, "node_resources", lambda: [{"CPU": at()[0]}])
+    monkeypatch.setattr(ray_node, "free_resources", lambda: {"CPU": at()[1]})
+    monkeypatch.setattr(ray_node.autoscaler, "outlook", lambda _: outlook())
+
+
+FOUR = Need("pretrain-0", cpus=4)
 
 
 def test_a_cluster_that_stays_too_small_is_an_error_after_the_limit(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
     caplog.set_level("INFO")
-    resources(monkeypatch, lambda: (2, 2))
-    with pytest.raises(ClusterError, match=r"within 60 s: .* it has 2 CPU, 4 are needed"):
-        wait_for_cluster(lambda: Need("pretrain-0", cpus=4), limit_s=60, job_id="job")
+    cluster(monkeypatch, clock, lambda: (2, 2))
+    with pytest.raises(ClusterError, match=r"within 60 s: .* has 2 CPU, 4 CPU on one node are"):
+        wait_for_cluster(lambda: FOUR, limit_s=60, job_id="job")
     assert clock.now == 60
-    small = "pretrain-0 waits: the cluster is too small: it has 2 CPU, 4 are needed"
-    assert caplog.messages == [f"{small} (0 s); not job", f"{small} (30 s); not job"]
+    small = "pretrain-0 waits: the cluster is too small: it has 2 CPU, 4 CPU on one node are needed"
+    assert caplog.messages == [f"{small} (2 s); not job", f"{small} (32 s); not job"]
 
 
 def test_a_busy_cluster_is_waited_for_as_long_as_it_is_busy(
@@ -113,24 +135,44 @@ def test_a_busy_cluster_is_waited_for_as_long_as_it_is_busy(
     """A bulk run of a day ends before the retraining that meets it starts."""
     caplog.set_level("INFO")
     day = 86_400
-    resources(monkeypatch, lambda: (4, 1 if clock.now < day else 4))
-    wait_for_cluster(lambda: Need("pretrain-0", cpus=4), limit_s=60, job_id="job")
+    cluster(monkeypatch, clock, lambda: (4, 1 if clock.now < day else 4))
+    pair = Need("pretrain-0", cpus=2, num=2)
+    assert wait_for_cluster(lambda: pair, limit_s=60, job_id="job") == pair
     assert clock.now == day
     assert len(caplog.messages) == day / 30
     assert caplog.messages[-1] == (
-        "pretrain-0 waits: the cluster is busy: 1 of 4 CPU are free, 4 are needed (86370 s); "
-        "not job"
+        "pretrain-0 waits: the cluster is busy: 1 of 4 CPU are free, 2 × (2 CPU) are needed "
+        "(86372 s); not job"
     )
 
 
-def test_a_node_that_is_replaced_during_a_long_wait_does_not_end_it(
+def test_nodes_that_the_autoscaler_starts_are_waited_for_whatever_the_limit(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    caplog.set_level("INFO")
+    cluster(
+        monkeypatch,
+        clock,
+        lambda: (4, 4) if clock.now >= 1000 else (0, 0),
+        lambda: "its autoscaler starts 1 large",
+    )
+    wait_for_cluster(lambda: FOUR, limit_s=60, job_id="job")
+    assert clock.now == 1000
+    assert caplog.messages[0] == (
+        "pretrain-0 waits: the cluster is too small yet: it has 0 CPU, 4 CPU on one node are "
+        "needed; its autoscaler starts 1 large (2 s); not job"
+    )
+
+
+def test_only_the_time_counts_in_which_nothing_could_have_made_it_possible(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    """Only the time counts for which the cluster has been too small without a break."""
-    resources(monkeypatch, lambda: (2, 0) if 1000 <= clock.now < 1050 else (4, 0))
+    """A node that is replaced during a long wait does not end it, nor nodes that are refused."""
+    cluster(monkeypatch, clock, lambda: (2, 0) if 1000 <= clock.now < 1050 else (4, 0))
     with pytest.raises(TimeoutError):
         wait_for_cluster(lambda: until(clock, 2000), limit_s=60, job_id="job")
-    resources(monkeypatch, lambda: (2, 0) if clock.now >= 3000 else (4, 0))
+    started = "its autoscaler starts 1 large"
+    cluster(monkeypatch, clock, lambda: (2, 0), lambda: started if clock.now < 3000 else None)
     with pytest.raises(ClusterError, match="too small"):
         wait_for_cluster(lambda: until(clock, 4000), limit_s=60, job_id="job")
     assert 3050 <= clock.now <= 3070
@@ -139,7 +181,7 @@ def test_a_node_that_is_replaced_during_a_long_wait_does_not_end_it(
 def until(clock: Clock, end: float) -> Need:
     if clock.now >= end:
         raise TimeoutError
-    return Need("pretrain-0", cpus=4)
+    return FOUR
 
 
 def test_a_job_that_waits_names_the_others_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,11 +205,18 @@ def test_what_is_needed_is_asked_again_while_nodes_come(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     """The head alone would have two workers on CPUs; then the node with the GPU is there."""
-    clusters = iter([({"CPU": 1.0}, {"CPU": 1.0}), ({"CPU": 9.0, "GPU": 1.0},) * 2])
-    needs = iter([Need("stage", cpus=2), Need("stage", cpus=4, gpus=1)])
-    monkeypatch.setattr(ray_node, "cluster_resources", lambda: next(clusters))
-    found = wait_for_cluster(lambda: next(needs), limit_s=10, job_id="job")
-    assert found == Need("stage", cpus=4, gpus=1)
+    cluster(monkeypatch, clock, lambda: (9, 9) if clock.now >= 6 else (1, 1))
+    small, large = Need("stage", cpus=1, num=2), Need("stage", cpus=8)
+    found = wait_for_cluster(lambda: large if clock.now >= 4 else small, limit_s=10, job_id="job")
+    assert found == large
+
+
+def test_room_that_came_with_a_larger_node_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    cluster(monkeypatch, clock, lambda: (8, 8))
+    needs = iter([Need("stage", cpus=1), *[Need("stage", cpus=8)] * 3])
+    assert wait_for_cluster(lambda: next(needs), limit_s=10, job_id="job").cpus == 8
 
 
 def test_the_whole_is_told_with_its_parts_across_processes() -> None:

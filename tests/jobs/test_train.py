@@ -152,8 +152,8 @@ def test_the_driver_refuses_bad_input_before_it_looks_at_the_cluster(
         ray_train.main("spec.json", "job")
 
 
-def node(cpus: float, gpus: float = 0, *, alive: bool = True) -> dict[str, object]:
-    return {"Alive": alive, "Resources": {"CPU": cpus, **({"GPU": gpus} if gpus else {})}}
+def node(cpus: float, gpus: float = 0) -> dict[str, float]:
+    return {"CPU": cpus, **({"GPU": gpus} if gpus else {})}
 
 
 @pytest.mark.parametrize(
@@ -170,19 +170,23 @@ def node(cpus: float, gpus: float = 0, *, alive: bool = True) -> dict[str, objec
     ],
 )
 def test_all_cpus_are_used_as_far_as_every_worker_finds_a_node(
-    nodes: list[dict[str, object]], asked: int | None, expected: Workers
+    nodes: list[dict[str, float]], asked: int | None, expected: Workers
 ) -> None:
-    assert plan_workers(nodes, asked, 16) == expected
+    assert plan_workers(nodes, asked, 16, "auto") == expected
 
 
-def test_dead_nodes_do_not_count() -> None:
-    nodes = [node(2), node(64, 8, alive=False)]
-    assert plan_workers(nodes, None, 16) == Workers(2, 1, False)
+def test_more_workers_than_places_are_planned_with_one_cpu_and_make_a_cluster_grow() -> None:
+    assert plan_workers([node(2)], 5, 16, "auto") == Workers(5, 1, False)
+    assert plan_workers([node(8, 1)], 3, 16, "auto") == Workers(3, 1, True)
+    assert plan_workers([node(0)], None, 16, "auto") == Workers(2, 1, False)
 
 
-def test_more_workers_than_places_are_planned_with_one_cpu_for_the_wait_to_refuse() -> None:
-    assert plan_workers([node(2)], 5, 16) == Workers(5, 1, False)
-    assert plan_workers([node(8, 1)], 3, 16) == Workers(3, 1, True)
+def test_the_device_is_the_one_that_the_run_asks_for() -> None:
+    large, plain = node(64, 4), node(64)
+    assert plan_workers([plain, large], None, 16, "never") == Workers(2, 64, False)
+    assert plan_workers([plain, large], None, 16, "required") == Workers(4, 4, True)
+    assert plan_workers([plain], None, 16, "required") == Workers(1, 1, True)
+    assert plan_workers([], 2, 16, "required") == Workers(2, 1, True)
 
 
 def test_a_plan_reads_as_words() -> None:
@@ -191,5 +195,5 @@ def test_a_plan_reads_as_words() -> None:
 
 
 def test_unasked_the_workers_are_as_many_as_can_share_the_batch() -> None:
-    assert plan_workers([node(32, 6)], None, 16).num_workers == 4
-    assert plan_workers([node(64, 24)], None, 16).num_workers == 16
+    assert plan_workers([node(32, 6)], None, 16, "auto").num_workers == 4
+    assert plan_workers([node(64, 24)], None, 16, "auto").num_workers == 16

@@ -99,30 +99,27 @@ def test_a_cluster_that_is_too_small_is_named_after_the_time_limit(
     object_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upscale_pool, "_FIRST_NOTE_S", 0.1)
-    with pytest.raises(ClusterError, match=r"it has 2 CPU, 3 are needed.*SRGAN_CLUSTER_WAIT_S"):
+    with pytest.raises(ClusterError, match=r"has 2 CPU, 3 CPU on one node .*SRGAN_CLUSTER_WAIT_S"):
         run(object_store, tmp_path, 2, {}, cpus_per_worker=3)
 
 
-PLAIN = {"Alive": True, "Resources": {"CPU": 64.0}}
-LARGE = {"Alive": True, "Resources": {"CPU": 32.0, "GPU": 4.0}}
-SMALL = {"Alive": True, "Resources": {"CPU": 12.0, "GPU": 2.0}}
-GONE = {"Alive": False, "Resources": {"CPU": 2.0, "GPU": 2.0}}
+PLAIN, LARGE, SMALL = {"CPU": 64.0}, {"CPU": 32.0, "GPU": 4.0}, {"CPU": 12.0, "GPU": 2.0}
 
 
 @pytest.mark.parametrize(
-    ("config", "nodes", "wanted"),
+    ("config", "nodes", "use_gpu", "num_cpus"),
     [
-        ({}, [PLAIN, GONE], {"CPU": 1}),
-        ({"cpus_per_worker": 3}, [PLAIN], {"CPU": 3}),
-        ({}, [PLAIN, LARGE], {"CPU": 8, "GPU": 1}),
-        ({}, [LARGE, SMALL], {"CPU": 6, "GPU": 1}),
-        ({"cpus_per_worker": 2}, [LARGE], {"CPU": 2, "GPU": 1}),
-        ({"gpu": "never"}, [LARGE], {"CPU": 1}),
-        ({"gpu": "required"}, [PLAIN], {"CPU": 1, "GPU": 1}),
-        ({"gpu": "required"}, [PLAIN, SMALL], {"CPU": 6, "GPU": 1}),
+        ({}, [PLAIN], False, 1),
+        ({"cpus_per_worker": 3}, [PLAIN], False, 3),
+        ({}, [PLAIN, LARGE], True, 8),
+        ({}, [PLAIN, LARGE], False, 1),
+        ({}, [LARGE, SMALL], True, 6),
+        ({"cpus_per_worker": 2}, [LARGE], True, 2),
+        ({}, [PLAIN], True, 1),
     ],
 )
-def test_a_worker_has_a_gpu_and_its_share_of_the_node_as_the_run_asks(
-    config: dict[str, object], nodes: list[dict[str, object]], wanted: dict[str, float]
+def test_a_worker_with_a_gpu_has_its_share_of_the_node(
+    config: dict[str, object], nodes: list[dict[str, float]], use_gpu: bool, num_cpus: int
 ) -> None:
-    assert upscale_pool.worker_resources(UpscaleConfig.model_validate(config), nodes) == wanted
+    given = UpscaleConfig.model_validate(config)
+    assert upscale_pool.worker_cpus(given, nodes, use_gpu) == num_cpus

@@ -7,7 +7,7 @@ import torch
 from prefect.client.schemas.objects import State
 
 from flows.retrain import retrain
-from srgan.config import AdversarialConfig, DataConfig, PretrainConfig, Recipe
+from srgan.config import AdversarialConfig, DataConfig, Gpu, PretrainConfig, Recipe
 from srgan.config.networks import DISTANCES
 from srgan.measure.evaluation import EvaluateSpec, Figures, ImageFigures, Report, means
 from srgan.models.build import build_generator
@@ -44,6 +44,7 @@ class Pipeline:
         self.seeds: list[int] = []
         self.codes: list[str] = []
         self.pairs: list[DatasetRef | None] = []
+        self.devices: list[str] = []
         self.evaluated: list[EvaluateSpec] = []
 
     def prepare(self, source: str, dataset: str, data: DataConfig) -> DatasetRef:
@@ -69,7 +70,9 @@ class Pipeline:
         num_workers: int | None = None,
         code: str = "c",
         pairs: DatasetRef | None = None,
+        gpu: Gpu = "auto",
     ) -> CheckpointRef:
+        self.devices.append(gpu)
         assert init_from or stage.stage == "pretrain"
         self.pairs.append(pairs)
         self.codes.append(code)
