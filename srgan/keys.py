@@ -231,6 +231,23 @@ promotion_key = Key[str, int](
 )
 study_key = Key[str, str]("mos/{model}/{digest}.json", "One study of mean opinion scores.")
 
+# Studies in which people judge pictures.
+
+design_key = Key[str](
+    "studies/{study}/study.json",
+    "The design of a study: images, methods, crops, raters, seed; written last, never changed.",
+)
+study_picture_key = Key[str, str](
+    "studies/{study}/shown/{sha256}.png", "What one method made of an image, as raters see it."
+)
+part_of_rater_key = Key[str, str](
+    "studies/{study}/ratings/{rater}.json",
+    "Everything that one rater has judged so far; deleted when the rater withdraws.",
+)
+study_end_key = Key[str](
+    "studies/{study}/closed.json", "The study is closed: nobody can rate any more."
+)
+
 # Perceptual networks.
 
 WEIGHTS = "weights/"

@@ -48,6 +48,10 @@ KEYS = {
     keys.beginning_key("f1"): "retrainings/f1.json",
     keys.promotion_key("pets-x4", 7): "promotions/pets-x4/000007.json",
     keys.study_key("pets-x4", "d1"): "mos/pets-x4/d1.json",
+    keys.design_key("spring"): "studies/spring/study.json",
+    keys.study_picture_key("spring", SHA256): f"studies/spring/shown/{SHA256}.png",
+    keys.part_of_rater_key("spring", "r1"): "studies/spring/ratings/r1.json",
+    keys.study_end_key("spring"): "studies/spring/closed.json",
     keys.weights_key(SHA256): f"weights/{SHA256}",
     keys.mirrored_key("vgg19"): "weights/vgg19.json",
     keys.mlflow_folder() + "/1/r/artifacts/a.png": "mlflow/1/r/artifacts/a.png",
@@ -112,6 +116,7 @@ def test_own_prefixes_count_at_the_top_of_the_own_bucket_and_records_everywhere(
         "retrainings/",
         "runs/",
         "sets/",
+        "studies/",
         "weights/",
     }
     for key in KEYS:

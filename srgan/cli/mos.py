@@ -1,18 +1,23 @@
-"""`srgan mos`: mean opinion scores, from studies in which people rated upscaled images."""
+"""`srgan mos`: mean opinion scores, from studies in which people judged upscaled images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srgan.cli.console import Commands
+from srgan.cli.console import AsJson, Commands, print_json
 from srgan.cli.services import services_for
+from srgan.cli.studies import close, collected, create, export, list_studies, serve
 from srgan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from srgan.mos.ratings import Preference, Rating
     from srgan.promotion.opinions import Study
 
 mos_app = Commands("Mean opinion scores of model versions.")
+for verb in (create, serve, close, export):
+    mos_app.command()(verb)
+mos_app.command("list")(list_studies)
 
 
 @mos_app.command("import")
@@ -24,11 +29,10 @@ def import_ratings(
 
     Besides versions it may rate other methods by name, such as nearest, bicubic and original.
     """
-    from srgan.promotion.opinions import Study, keep_study, parse_ratings, read_studies
+    from srgan.mos.ratings import parse_ratings
+    from srgan.promotion.opinions import Study, keep_study, read_studies
 
-    if not file.is_file():
-        raise ConfigError(f"{file} does not exist or is not a file")
-    ratings = parse_ratings(file.name, file.read_bytes())
+    ratings = parse_ratings(file.name, _read(file))
     with services_for(model) as services:
         known = {each.ref.version for each in services.registry.versions(model)}
         rated = Study(model=model, source=file.name, ratings=tuple(ratings)).versions
@@ -57,13 +61,123 @@ def show(
         _show(studies)
 
 
+@mos_app.command()
+def results(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|FILE",
+            help="Name of a study, or a file of ratings (.csv, .json) or pair comparisons (.csv)",
+        ),
+    ],
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV with method, image, and a column for each figure, such as psnr",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Analyse ratings or pair comparisons: scores, rejected raters, what differs.
+
+    A file needs no stack. With figures of the same images it also says which of them agrees with
+    people.
+    """
+    from srgan.cli import mos_tables
+    from srgan.cli.tables import show_tables
+    from srgan.mos.agreement import parse_measured
+    from srgan.mos.results import preference_results, rating_results
+
+    title, ratings, preferences = _judgements(source)
+    if preferences:
+        if figures:
+            raise ConfigError("--figures goes with ratings, and these are pair comparisons")
+        compared = preference_results(preferences)
+        if as_json:
+            return print_json(compared)
+        return show_tables(*mos_tables.preference_tables(title, compared))
+    measured = parse_measured(figures.name, _read(figures)) if figures else {}
+    rated = rating_results(ratings, measured)
+    if as_json:
+        return print_json(rated)
+    return show_tables(*mos_tables.rating_tables(title, rated))
+
+
+@mos_app.command()
+def plan(
+    images: Annotated[int, typer.Option(min=2, metavar="N", help="Images that each rater sees")],
+    difference: Annotated[
+        float, typer.Option(min=0.01, max=4, metavar="SCORE", help="Difference to be found")
+    ] = 0.2,
+    power: Annotated[
+        float, typer.Option(min=0.01, max=0.99, metavar="SHARE", help="Chance to find it")
+    ] = 0.8,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Ratings of an earlier study, whose spread to assume"),
+    ] = None,
+) -> None:
+    """Say how many raters a study needs until its interval shows a difference of two methods.
+
+    Every rater rates both methods on each image.
+    """
+    from srgan.mos.plan import MAX_RATERS, Spread, raters_needed, spread_of
+    from srgan.mos.ratings import parse_ratings
+
+    spread = spread_of(parse_ratings(like.name, _read(like))) if like else Spread()
+    num_raters = raters_needed(spread, difference, images, power)
+    typer.echo(
+        f"spread of a difference{f' in {like.name}' if like else ', assumed'}: "
+        f"{spread.images:.2f} between images, {spread.raters:.2f} between raters, "
+        f"{spread.noise:.2f} noise"
+    )
+    if num_raters is None:
+        raise ConfigError(
+            f"not even {MAX_RATERS} raters find a difference of {difference:g} on {images} images "
+            f"with {power:.0%} power; take more images"
+        )
+    typer.echo(
+        f"{num_raters} raters, {images} images each: a difference of {difference:g} is found with "
+        f"{power:.0%} power at 95 % confidence"
+    )
+
+
+def _judgements(source: str) -> "tuple[str, list[Rating], list[Preference]]":
+    """Title, ratings and pair comparisons of a study or a file; one of the two is empty."""
+    from srgan.mos.ratings import (
+        Preference,
+        Rating,
+        holds_preferences,
+        parse_preferences,
+        parse_ratings,
+    )
+
+    file = Path(source)
+    if not (file.suffix or file.is_file()):  # names of studies have no dot
+        _, found = collected(source)
+        ratings = [each for each in found if isinstance(each, Rating)]
+        return f"study {source}", ratings, [each for each in found if isinstance(each, Preference)]
+    data = _read(file)
+    if holds_preferences(file.name, data):
+        return file.name, [], parse_preferences(file.name, data)
+    return file.name, parse_ratings(file.name, data), []
+
+
+def _read(file: Path) -> bytes:
+    if not file.is_file():
+        raise ConfigError(f"{file} does not exist or is not a file")
+    return file.read_bytes()
+
+
 def _show(studies: "dict[str, Study]") -> None:
-    from srgan.cli.tables import opinions_table, show_tables
-    from srgan.promotion.opinions import opinions
+    from srgan.cli.mos_tables import opinions_table
+    from srgan.cli.tables import show_tables
+    from srgan.mos.scores import opinions
 
     show_tables(
         *(
-            opinions_table(f"{study.source}, {key}", opinions(study))
+            opinions_table(f"{study.source}, {key}", opinions(study.ratings))
             for key, study in studies.items()
         )
     )

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from srgan.measure.figures import (
-    OPINION,
     figure_head,
     figure_text,
     in_order,
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from srgan.measure.blends import Curve
     from srgan.measure.intervals import Interval
-    from srgan.promotion.opinions import Opinion
     from srgan.promotion.pairing import Pairing
     from srgan.promotion.record import VersionRecord
 
@@ -47,7 +45,7 @@ def models_table(
 
     Takes name, aliases and log of each model.
     """
-    table = _table("model", "champion", "challenger", "last decision", "", title=None)
+    table = empty_table("model", "champion", "challenger", "last decision", "", title=None)
     for name, aliases, entries in models:
         last = entries[-1] if entries else None
         champion = last.champion if last else None
@@ -68,7 +66,7 @@ def versions_table(
     """List versions of one model, the newest first, with figures from when they were registered."""
     metrics = {each.version: each.metrics.get("model", {}) for each in versions}
     figures = in_order(name for each in metrics.values() for name in each)
-    table = _table(
+    table = empty_table(
         *("version", "alias", "registered", "recipe", "dataset"),
         *map(figure_head, figures),
         "standing",
@@ -142,7 +140,7 @@ def standing_of(version: int, entries: Sequence[Entry]) -> str:
 def lineage_table(version: "VersionRecord") -> "Table":
     """Show the record of a version: what it was made of."""
     rows = {"alias": ", ".join(sorted(version.aliases or ())) or "–", **_lineage(version)}
-    table = _table("", "", title=version.uri)
+    table = empty_table("", "", title=version.uri)
     table.show_header = False
     for title, value in rows.items():
         if value is not None:
@@ -172,7 +170,7 @@ def blends_table(curve: "Curve", title: str) -> "Table":
     """Show mean figures of blends by their alpha, below those of bicubic."""
     rows = {"bicubic": curve.bicubic, **{f"{a:g}": each for a, each in curve.blends.items()}}
     figures = in_order(curve.bicubic.flat)
-    table = _table("alpha", *map(figure_head, figures), title=title)
+    table = empty_table("alpha", *map(figure_head, figures), title=title)
     for name, found in rows.items():
         table.add_row(name, *(figure_text(each, found.flat[each]) for each in figures))
     return table
@@ -185,7 +183,7 @@ def figures_table(
 ) -> "Table":
     """Show means of an evaluation by contestant, and who was trained on a distance's network."""
     means = means_table(metrics, trained_on_judge)
-    table = _table(*means.heads, title=title)
+    table = empty_table(*means.heads, title=title)
     for row in means.rows:
         table.add_row(*row)
     return table
@@ -193,7 +191,9 @@ def figures_table(
 
 def log_table(model: str, entries: Sequence[Entry]) -> "Table":
     """List all decisions about a model, the newest first."""
-    table = _table("no.", "time (UTC)", "by", "champion after", "what", title=f"log of {model}")
+    table = empty_table(
+        "no.", "time (UTC)", "by", "champion after", "what", title=f"log of {model}"
+    )
     for entry in reversed(entries):
         table.add_row(
             str(entry.number),
@@ -205,24 +205,10 @@ def log_table(model: str, entries: Sequence[Entry]) -> "Table":
     return table
 
 
-def opinions_table(title: str, opinions: Mapping[str, "Opinion"]) -> "Table":
-    """List the mean opinion scores of a study by method."""
-    table = _table("method", "MOS", "95 % interval", "images", "raters", title=title)
-    for method, each in opinions.items():
-        table.add_row(
-            f"version {method}" if method.isdecimal() else method,
-            figure_text(OPINION, each.mean),
-            interval_text(OPINION, each.interval, signed=False),
-            str(each.num_images),
-            str(each.num_raters),
-        )
-    return table
-
-
 def pairing_table(first: ModelRef, second: ModelRef, pairing: "Pairing") -> "Table":
     """Compare figures of two versions on the same images, with their difference."""
     title = f"{pairing.where}, {len(pairing.first.report.images)} images"
-    table = _table("", first.uri, second.uri, "difference", "95 % interval", "", title=title)
+    table = empty_table("", first.uri, second.uri, "difference", "95 % interval", "", title=title)
     for name in pairing.figures:
         one, other = pairing.means(name)
         taught, other_taught = pairing.taught(name)
@@ -246,7 +232,8 @@ def what_differs(first: "VersionRecord", second: "VersionRecord") -> str:
     return f"they differ in {', '.join(found)}" if found else "made of the same data, recipe, code"
 
 
-def _table(*columns: str, title: str | None) -> "Table":
+def empty_table(*columns: str, title: str | None) -> "Table":
+    """Return a table for people with these columns."""
     from rich.box import SIMPLE
     from rich.table import Table
 

@@ -9,7 +9,7 @@ this kind and nothing else: neither another training seed nor another kind of ph
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from srgan.refs import Ref
 
@@ -52,20 +52,20 @@ def half_width(means: NDArray[np.float64], confidence: float) -> NDArray[np.floa
     """Half the width of the interval of the mean over the last axis, the photos."""
     num_photos = means.shape[-1]
     error = means.std(axis=-1, ddof=1) / num_photos**0.5
-    return np.asarray(_quantile(num_photos - 1, confidence) * error)
+    return np.asarray(quantile(num_photos - 1, confidence) * error)
 
 
-def crossed_interval(
-    values: Sequence[float], images: Sequence[str], raters: Sequence[str]
-) -> Interval | None:
+def crossed_interval(values: ArrayLike, images: ArrayLike, raters: ArrayLike) -> Interval | None:
     """95 % interval of the mean over ratings `values`, for other images and other people.
 
     Raters who agree are not independent evidence, however many images they rated. So the variance
     of the mean is the one between images plus the one between raters, each from the sums of
-    residuals as for clusters; the noise of single ratings is in both, which errs on the safe side.
-    Student's t has the degrees of freedom of the fewer of the two (Cameron, Gelbach and Miller
-    2011, "Robust inference with multiway clustering", who subtract the noise once). None with
-    fewer than `MIN_PHOTOS` images or `MIN_RATERS` raters.
+    residuals as for clusters, less the noise of single ratings, which is in both (Cameron, Gelbach
+    and Miller 2011, "Robust inference with multiway clustering"). It is not smaller than the larger
+    of the two. Student's t has the degrees of freedom of the fewer of the two. In 500 simulated
+    studies it holds the truth in 94 to 96 %, and in more with few raters or images
+    (`python -m benchmarks.mos coverage`). None with fewer than `MIN_PHOTOS` images or `MIN_RATERS`
+    raters.
     """
     scores = np.asarray(values, np.float64)
     groups = [np.unique(np.asarray(each), return_inverse=True)[1] for each in (images, raters)]
@@ -73,9 +73,31 @@ def crossed_interval(
     if num_images < MIN_PHOTOS or num_raters < MIN_RATERS:
         return None
     mean = float(scores.mean())
-    variance = sum(_variance_between(scores - mean, each) for each in groups)
-    half = _quantile(min(num_images, num_raters) - 1, CONFIDENCE) * variance**0.5
+    residuals = scores - mean
+    between = [_variance_between(residuals, each) for each in groups]
+    noise = variance_parts(scores, *groups)[2] / len(scores)
+    variance = max(sum(between) - max(noise, 0), *between)
+    half = quantile(min(num_images, num_raters) - 1, CONFIDENCE) * variance**0.5
     return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+def variance_parts(
+    values: NDArray[np.float64], image_of: NDArray[np.intp], rater_of: NDArray[np.intp]
+) -> tuple[float, float, float]:
+    """Variances between images, between raters and of the rest, by the method of moments.
+
+    Two values of one image share its part, two of one rater share theirs, and nothing else. A
+    variance of which nothing is known (no image has two values) is part of the rest; estimates may
+    be a little below 0.
+    """
+    residuals = values - values.mean()
+    total = float((residuals**2).sum())
+    parts = []
+    for group_of in (image_of, rater_of):
+        counts, sums = np.bincount(group_of), np.bincount(group_of, residuals)
+        pairs = float((counts * (counts - 1)).sum())
+        parts.append((float((sums**2).sum()) - total) / pairs if pairs else 0.0)
+    return parts[0], parts[1], total / len(values) - sum(max(each, 0) for each in parts)
 
 
 def _variance_between(residuals: NDArray[np.float64], group_of: NDArray[np.intp]) -> float:
@@ -84,8 +106,8 @@ def _variance_between(residuals: NDArray[np.float64], group_of: NDArray[np.intp]
     return float((sums**2).sum()) / len(residuals) ** 2 * len(sums) / (len(sums) - 1)
 
 
-def _quantile(freedom: int, confidence: float) -> float:
-    """Quantile of Student's t that leaves half of the error on each side."""
+def quantile(freedom: int, confidence: float) -> float:
+    """Return the quantile of Student's t that leaves half of the error on each side."""
     from scipy.special import stdtrit  # half a second, and most commands need no interval
 
     return float(stdtrit(freedom, (1 + confidence) / 2))

@@ -7,6 +7,7 @@ crops that a retraining's report shows, with the gain of the model over its oppo
 import base64
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def comparison_picture(crops: Crops, methods: Mapping[str, Upscale], *, scale: i
     for index in _most_structured(crops, scale):
         hr = crops[index]
         lr = degrade(hr, scale)
-        window = _densest_window(_structure(hr, scale), _WINDOW)
+        window = densest_window(_structure(hr, scale), height=_WINDOW, width=_WINDOW)
         for name in shown:
             columns[name].append(_output_or_black(methods[name], lr, hr)[window])
         columns[ORIGINAL].append(hr[window])
@@ -115,10 +116,12 @@ def _structure(hr: Pixels, scale: int) -> NDArray[np.float64]:
     return energy
 
 
-def _densest_window(values: NDArray[np.float64], side: int) -> tuple[slice, slice]:
-    """The square of `side` pixels (at most the image) with the largest sum of `values` (H, W)."""
-    height, width = (min(side, length) for length in values.shape)
-    sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+def densest_window(
+    values: NDArray[np.floating[Any]], *, height: int, width: int
+) -> tuple[slice, slice]:
+    """The window of this size (at most the image) with the largest sum of `values` (H, W)."""
+    height, width = min(height, values.shape[0]), min(width, values.shape[1])
+    sums = np.pad(values.cumsum(0, np.float64).cumsum(1), ((1, 0), (1, 0)))
     total = (sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width]) + sums[
         :-height, :-width
     ]
@@ -182,8 +185,8 @@ def _detail(
     results[ORIGINAL] = hr
     difference = results[MODEL].astype(np.float64) - results[opponent]
     energy = (difference**2).sum(axis=2)
-    window = _densest_window(energy, _SIDE)
-    rows, columns = _densest_window(energy[window], _FOCUS)
+    window = densest_window(energy, height=_SIDE, width=_SIDE)
+    rows, columns = densest_window(energy[window], height=_FOCUS, width=_FOCUS)
     return Detail(
         source=image.source,
         crop=image.crop,

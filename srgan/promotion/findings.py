@@ -155,6 +155,8 @@ def no_photo_worse(report: Report, distance: str, ratio: float) -> Check:
 def opinion_within(found: OpinionPair, opponent: Opponent, max_loss: float) -> Check:
     """The interval of mean opinion scores rules out a loss of more than `max_loss`."""
     people = f"{found.num_raters} raters on {found.num_images} images"
+    if found.num_rejected:
+        people += f" without {found.num_rejected} that screening rejected"
     interval = found.difference
     if interval is None:
         return Check(

@@ -1,10 +1,13 @@
 """`srgan mos` on a real registry and a real object store."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks.mos.crowd import RANDOM, Crowd, choose, study
 from srgan.cli import app
 from srgan.promotion.log import PromotionLog
 from srgan.refs import ModelRef
@@ -85,3 +88,73 @@ def test_ratings_of_versions_that_there_are_not_are_refused(
     assert srgan("mos", "import", str(tmp_path / "no.csv"), "--model", MODEL)[0] == 2
     assert "no study of" in srgan("mos", "show", MODEL)[1]
     assert list(service_store.list("mos/")) == []
+
+
+def test_results_of_a_file_need_no_stack(srgan: Callable[..., Printed], tmp_path: Path) -> None:
+    drawn = study(Crowd(), np.random.default_rng(0), num_images=12, num_raters=8, careless=[RANDOM])
+    file, figures = tmp_path / "ratings.csv", tmp_path / "figures.csv"
+    rows = [f"{e.method},{e.image},{e.rater},{e.score},{e.seconds},{e.repeat}" for e in drawn]
+    file.write_text("\n".join(["method,image,rater,score,seconds,repeat", *rows]))
+    quality = dict(Crowd().methods)
+    cells = {(e.method, e.image): quality[e.method] for e in drawn}
+    rows = [f"{method},{image},{value}" for (method, image), value in cells.items()]
+    figures.write_text("\n".join(["method,image,psnr", *rows]))
+    code, out, err = srgan("mos", "results", str(file), "--figures", str(figures))
+    assert code == 0, err
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[0] for line in lines if line and line[0] in quality][:6] == [
+        "nearest",
+        "bicubic",
+        "original",
+        "a",
+        "b",
+        "c",
+    ]
+    assert "1 raters rejected" in out
+    assert "disagreement: correlation" in out
+    assert any(line[:1] == ["PSNR"] and float(line[1]) > 0.8 for line in lines)
+    code, out, _ = srgan("mos", "results", str(file), "--json")
+    assert list(json.loads(out)["rejected"]) == ["random 7"]
+
+
+def test_results_of_pair_comparisons_are_strengths(
+    srgan: Callable[..., Printed], tmp_path: Path
+) -> None:
+    rng, truth = np.random.default_rng(1), {"1": 0.0, "2": 1.5}
+    file = tmp_path / "pairs.csv"
+    made = [
+        choose(rng, truth, f"image {image}", *rng.permutation(["1", "2"]), f"rater {rater}")
+        for rater in range(5)
+        for image in range(20)
+    ]
+    rows = [f"{e.image},{e.rater},{e.left},{e.right},{e.choice}" for e in made]
+    file.write_text("\n".join(["image,rater,left,right,choice", *rows]))
+    code, out, err = srgan("mos", "results", str(file))
+    assert code == 0, err
+    assert [line.split()[1] for line in out.splitlines() if line.startswith(" version")] == [
+        "2",
+        "1",
+    ]
+    assert "100 choices, 0 raters rejected" in out
+    code, _, err = srgan("mos", "results", str(file), "--figures", str(file))
+    assert code == 2
+    assert "--figures goes with ratings" in err
+
+
+def test_a_plan_says_how_many_raters_it_takes(
+    srgan: Callable[..., Printed], tmp_path: Path
+) -> None:
+    code, out, err = srgan("mos", "plan", "--images", "60")
+    assert code == 0, err
+    assert "spread of a difference, assumed: 0.30 between images" in out
+    assert "raters, 60 images each: a difference of 0.2 is found with 80% power" in out
+    code, _, err = srgan("mos", "plan", "--images", "4")
+    assert code == 2
+    assert "on 4 images with 80% power; take more images" in err
+    drawn = study(Crowd(), np.random.default_rng(2), num_images=10, num_raters=8)
+    file = tmp_path / "pilot.csv"
+    rows = [f"{e.method},{e.image},{e.rater},{e.score},{e.repeat}" for e in drawn]
+    file.write_text("\n".join(["method,image,rater,score,repeat", *rows]))
+    code, out, err = srgan("mos", "plan", "--images", "80", "--like", str(file))
+    assert code == 0, err
+    assert "spread of a difference in pilot.csv: " in out

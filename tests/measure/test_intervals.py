@@ -128,7 +128,28 @@ def test_both_images_and_raters_count_as_chance(of_image: float, of_rater: float
     variance = table.mean(axis=1).var(ddof=1) / 40 + table.mean(axis=0).var(ddof=1) / 30
     found = crossed_interval(values, images, raters)
     quantile_of_29 = 2.04523
-    assert found.high - found.low == pytest.approx(2 * quantile_of_29 * np.sqrt(variance))
+    assert found.high - found.low == pytest.approx(2 * quantile_of_29 * np.sqrt(variance), rel=1e-3)
+
+
+def test_the_noise_of_single_ratings_counts_once() -> None:
+    rng = np.random.default_rng(7)
+    which = np.repeat(np.arange(40), 30), np.tile(np.arange(30), 40)
+    images, raters = (index.astype(str).tolist() for index in which)
+    found = [crossed_interval(rng.normal(0, 1, 1200).tolist(), images, raters) for _ in range(50)]
+    quantile_of_29 = 2.04523
+    width = np.mean([each.high - each.low for each in found])
+    assert width == pytest.approx(2 * quantile_of_29 / np.sqrt(1200), rel=0.15)
+
+
+def test_variances_of_images_of_raters_and_of_noise_are_told_apart() -> None:
+    rng = np.random.default_rng(8)
+    image, rater = (index.ravel() for index in np.indices((200, 150)))
+    values = (
+        rng.normal(0, 0.5, 200)[image] + rng.normal(0, 0.3, 150)[rater] + rng.normal(0, 1, 30_000)
+    )
+    chosen = rng.random(30_000) < 0.5
+    parts = intervals.variance_parts(values[chosen], image[chosen], rater[chosen])
+    assert parts == pytest.approx((0.25, 0.09, 1.0), abs=0.05)
 
 
 def test_a_strict_crowd_that_agrees_on_few_images_does_not_add_evidence() -> None:

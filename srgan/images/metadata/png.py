@@ -33,6 +33,9 @@ _PLAIN_XMP = bytes(4)
 """Not compressed, in no language, with no translated name."""
 _LARGEST_XMP = 16 * 2**20
 _INCHES_PER_METRE = 1 / 0.0254
+_PADDING = b"paDd"
+"""Ancillary and private by the case of its letters."""
+PADDING_BYTES = 12
 
 
 def picture(data: bytes) -> bytes:
@@ -124,6 +127,18 @@ def with_metadata(data: bytes, photo: Photo) -> bytes:
     if rest[4:8] == _RESOLUTION:  # libvips writes a resolution whether there is one or not
         rest = rest[12 + _RESOLUTION_BYTES :]
     return data[:_HEADER_BYTES] + _metadata(photo) + rest
+
+
+def padded(data: bytes, size_bytes: int, filling: bytes) -> bytes:
+    """Make a PNG `size_bytes` long by a chunk that readers skip, filled with `filling` repeated.
+
+    It takes `PADDING_BYTES` more than `data` has at least.
+    """
+    room = size_bytes - len(data) - PADDING_BYTES
+    assert room >= 0, f"{len(data)} bytes do not fit into {size_bytes}"
+    end = next(begin for kind, begin, _ in _chunks(data) if kind == _END)
+    body = (filling * (room // len(filling) + 1))[:room]
+    return data[:end] + _chunk(_PADDING, body) + data[end:]
 
 
 def _metadata(photo: Photo) -> bytes:

@@ -1,0 +1,146 @@
+"""Tables of mean opinion scores for the terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from srgan.cli.tables import empty_table
+from srgan.measure.figures import OPINION, figure_name, figure_text, interval_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from srgan.measure.intervals import Interval
+    from srgan.mos.results import PreferenceResults, RatingResults
+    from srgan.mos.scores import Opinion
+
+_INTERVAL = "95 % interval"
+
+
+def opinions_table(title: str, opinions: Mapping[str, "Opinion"]) -> "Table":
+    """List the mean opinion scores of a study by method."""
+    table = empty_table("method", "MOS", _INTERVAL, "images", "raters", title=title)
+    for method, each in opinions.items():
+        table.add_row(
+            _named(method),
+            figure_text(OPINION, each.mean),
+            interval_text(OPINION, each.interval, signed=False),
+            str(each.num_images),
+            str(each.num_raters),
+        )
+    return table
+
+
+def studies_table(studies: Sequence[Mapping[str, Any]]) -> "Table":
+    """List studies as `srgan mos list` finds them."""
+    table = empty_table("study", "methods", "images", "raters", "judgements", "", title=None)
+    for each in studies:
+        table.add_row(
+            each["study"],
+            ", ".join(each["methods"]),
+            str(each["num_images"]),
+            str(each["num_raters"]),
+            f"{each['num_judgements']} {each['judging']}",
+            "closed" if each["closed"] else "open",
+        )
+    return table
+
+
+def rating_tables(title: str, found: "RatingResults") -> Iterator["Table"]:
+    """Show scores, rejected raters, differences between methods, and figures beside people."""
+    table = empty_table(
+        "method", "MOS", _INTERVAL, "model", "images", "raters", *"12345", title=title
+    )
+    table.caption = (
+        f"{found.num_ratings} ratings, {len(found.rejected)} raters rejected; model: without "
+        "raters' bias, weighted by their consistency; 1 to 5: how often it got the score"
+    )
+    for method, each in found.opinions.items():
+        table.add_row(
+            _named(method),
+            figure_text(OPINION, each.mean),
+            interval_text(OPINION, each.interval, signed=False),
+            figure_text(OPINION, found.modelled[method]),
+            str(each.num_images),
+            str(each.num_raters),
+            *map(str, each.counts),
+        )
+    yield table
+    yield from _rejected(found.rejected)
+    yield _contrasts(found)
+    if found.agreement:
+        yield _agreement(found)
+
+
+def preference_tables(title: str, found: "PreferenceResults") -> Iterator["Table"]:
+    """Show strengths and rejected raters of pair comparisons."""
+    table = empty_table("method", "strength", _INTERVAL, "better", "same", "worse", title=title)
+    table.caption = (
+        f"{found.num_choices} choices, {len(found.rejected)} raters rejected; 1 more strength is "
+        "better in 73 % of the choices that are made"
+    )
+    for method, each in found.strengths.items():
+        table.add_row(
+            _named(method),
+            _number(each.strength),
+            _range(each.interval),
+            str(each.num_better),
+            str(each.num_same),
+            str(each.num_worse),
+        )
+    yield table
+    yield from _rejected(found.rejected)
+
+
+def _rejected(rejected: Mapping[str, tuple[str, ...]]) -> Iterator["Table"]:
+    if rejected:
+        table = empty_table("rater", "why", title="Rejected raters")
+        for rater, reasons in rejected.items():
+            table.add_row(rater, "\n".join(reasons))
+        yield table
+
+
+def _contrasts(found: "RatingResults") -> "Table":
+    table = empty_table(
+        "", "minus", "difference", _INTERVAL, "p", title="Differences between methods"
+    )
+    table.caption = "p: Wilcoxon over images and over raters, the larger one, corrected by Holm"
+    for each in found.contrasts:
+        table.add_row(
+            _named(each.first),
+            _named(each.second),
+            figure_text(OPINION, each.difference, signed=True),
+            interval_text(OPINION, each.interval),
+            "< 0.001" if each.p < 0.001 else f"{each.p:.3f}",
+        )
+    return table
+
+
+def _agreement(found: "RatingResults") -> "Table":
+    table = empty_table(
+        "figure", "Spearman", _INTERVAL, "Kendall", _INTERVAL, "images", title="Figures and people"
+    )
+    table.caption = "1: ranks images as people do; the sign of distances is turned"
+    for figure, each in found.agreement.items():
+        table.add_row(
+            figure_name(figure),
+            _number(each.spearman),
+            _range(each.spearman_interval),
+            _number(each.kendall),
+            _range(each.kendall_interval),
+            str(each.num_stimuli),
+        )
+    return table
+
+
+def _named(method: str) -> str:
+    return f"version {method}" if method.isdecimal() else method
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
+
+
+def _range(interval: "Interval | None") -> str:
+    if interval is None:
+        return "–"
+    return f"{_number(interval.low)} to {_number(interval.high)}"

@@ -1,0 +1,212 @@
+"""`srgan mos create`, `serve`, `list`, `close` and `export`: studies from design to file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from srgan.cli.console import AsJson, print_json, say
+from srgan.cli.progress import ProgressBar
+from srgan.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from srgan.mos.ratings import Preference, Rating
+    from srgan.services.s3 import S3Store
+    from srgan.settings import Settings
+    from srgan.studies.design import StudyDesign
+
+Study = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study")]
+
+_SCREENS = {"ratings": (960, 540), "pairs": (640, 540)}
+_RATERS, _BREAK_AFTER = 24, 100
+
+
+def create(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the new study")],
+    on: Annotated[str, typer.Option("--eval", metavar="SET", help="Evaluation set of its images")],
+    methods: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,…",
+            help="bicubic, shipped, a weights file, models:/NAME@ALIAS, models:/NAME/N, or "
+            "results that are there: s3://… or a folder. NAME=… names one",
+        ),
+    ],
+    judging: Annotated[
+        Literal["ratings", "pairs"], typer.Option(help="From 1 to 5, or which of two is better")
+    ] = "ratings",
+    scale: Annotated[int, typer.Option(min=2, help="Scale of the methods")] = 4,
+    raters: Annotated[int, typer.Option(min=1, help="Links to make")] = _RATERS,
+    per_rater: Annotated[
+        int | None, typer.Option(min=1, help="Judgements of each rater; default: all")
+    ] = None,
+    repeats: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of judgements asked a second time")
+    ] = 0.05,
+    screen: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Largest picture; default: 960x540, for pairs 640x540"),
+    ] = None,
+    examples: Annotated[
+        str | None,
+        typer.Option(metavar="SET", help="Evaluation set of the training round; default: --eval"),
+    ] = None,
+    break_after: Annotated[
+        int, typer.Option(min=1, help="Judgements until a break is offered")
+    ] = _BREAK_AFTER,
+    seed: Annotated[int, typer.Option(min=0, help="Decides every order")] = 0,
+) -> None:
+    """Render every image by every method into the bucket, and fix the study.
+
+    Ratings always include nearest (the example of a 1) and original (5, the hidden reference).
+    """
+    from srgan.cli.study_methods import open_methods, with_anchors
+    from srgan.measure.sets import newest_set
+    from srgan.studies.create import Asked, check_asked, create_study
+
+    settings, store = _open()
+    asked = Asked(
+        name=name,
+        judging=judging,
+        scale=scale,
+        screen=_size(screen) if screen else _SCREENS[judging],
+        num_raters=raters,
+        judgements_per_rater=per_rater,
+        repeats=repeats,
+        break_after=break_after,
+        seed=seed,
+    )
+    images = newest_set(store, on)
+    shown = newest_set(store, examples) if examples else images
+    with open_methods(methods, settings, scale, images.config) as found:
+        judged = found if judging == "pairs" else with_anchors(found, scale)
+        check_asked(store, asked, judged)
+        with ProgressBar("rendering") as progress:
+            design = create_study(store, asked, images, judged, shown, progress)
+    cropped = sum(each.crop is not None for each in design.images)
+    typer.echo(
+        f"study {name}: {len(design.methods)} methods ({', '.join(design.method_names)}), "
+        f"{len(design.images)} images, {cropped} of them cut to {design.screen[0]}×"
+        f"{design.screen[1]} where the methods differ most; {design.num_raters} raters with "
+        f"{design.judgements_per_rater} judgements each and {design.repeats:.0%} repeats"
+    )
+    typer.echo(f"srgan mos serve {name}")
+
+
+def serve(
+    name: Study,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than loopback, others reach it")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on")] = 8500,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Beginning of the links, behind a proxy with HTTPS"),
+    ] = None,
+) -> None:
+    """Serve a study to its raters until Ctrl-C; prints a link for each rater."""
+    from srgan.studies.design import find_end, read_design
+    from srgan.studies.serve import serve_study
+
+    settings, store = _open()
+    design = read_design(store, name)
+    if find_end(store, name):
+        raise ConfigError(f"study {name} is closed; create another one")
+    serve_study(store, design, settings.home, host=host, port=port, public_url=url, say=typer.echo)
+
+
+def list_studies(as_json: AsJson = False) -> None:
+    """List the studies of the bucket with their ratings so far."""
+    from srgan.cli.mos_tables import studies_table
+    from srgan.cli.tables import show_tables
+    from srgan.studies.design import designs, find_end
+    from srgan.studies.parts import read_parts
+
+    _, store = _open()
+    rows = []
+    for design in designs(store):
+        parts = [part for part in read_parts(store, design.name) if part.judgements]
+        rows.append(
+            {
+                "study": design.name,
+                "created": design.created_at,
+                "judging": design.judging,
+                "methods": design.method_names,
+                "num_images": len(design.images),
+                "num_raters": len(parts),
+                "num_judgements": sum(len(part.judgements) for part in parts),
+                "closed": find_end(store, design.name) is not None,
+            }
+        )
+    print_json({"studies": rows}) if as_json else show_tables(studies_table(rows))
+
+
+def close(name: Study) -> None:
+    """Refuse further answers, and hand ratings of versions to the gate of their models.
+
+    Runs where the study was served. Repeating it changes nothing.
+    """
+    from srgan.studies.close import close_study, hand_to_gates
+    from srgan.studies.design import read_design
+    from srgan.studies.serve import open_database
+
+    settings, store = _open()
+    design = read_design(store, name)
+    database = open_database(settings.home, design)
+    try:
+        end = close_study(store, design, database)
+        typer.echo(f"closed with {end.num_judgements} judgements of {end.num_raters} raters")
+        for key in hand_to_gates(store, design, database):
+            typer.echo(store.uri(key))
+    finally:
+        database.close_connection()
+
+
+def export(
+    name: Study,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="To write: .csv, .parquet, or .json for SUREAL")
+    ],
+) -> None:
+    """Write all judgements of a study into a file."""
+    from srgan.disk import write_atomically
+    from srgan.studies.export import exported
+
+    design, judgements = collected(name)
+    data = exported(design, judgements, file.name)
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"there is no folder {file.absolute().parent}")
+    with write_atomically(file) as draft:
+        draft.write_bytes(data)
+    say(f"{len(judgements)} judgements")
+    typer.echo(str(file))
+
+
+def collected(name: str) -> "tuple[StudyDesign, list[Rating] | list[Preference]]":
+    """The judgements of a study that are in the bucket; `DataError` if there is none."""
+    from srgan.studies.design import read_design
+    from srgan.studies.parts import judgements_of, read_parts
+
+    _, store = _open()
+    design = read_design(store, name)
+    judgements = judgements_of(design, read_parts(store, name))
+    if not judgements:
+        raise DataError(
+            f"study {name} has no judgements yet; a server writes them every few seconds"
+        )
+    return design, judgements
+
+
+def _open() -> "tuple[Settings, S3Store]":
+    from srgan.services.s3 import open_store
+    from srgan.settings import Settings
+
+    settings = Settings()
+    return settings, open_store(settings)
+
+
+def _size(given: str) -> tuple[int, int]:
+    width, _, height = given.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) >= 64 and int(height) >= 64):
+        raise ConfigError(f"--screen {given}: expected WIDTHxHEIGHT in pixels, at least 64x64")
+    return int(width), int(height)

@@ -1,0 +1,139 @@
+"""Methods of a study by what `srgan mos create --methods` takes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+
+from srgan.cli.services import services_for
+from srgan.config import SetConfig
+from srgan.errors import ConfigError, DataError
+from srgan.images import decode_in_8_bits
+from srgan.images.entries import stem_of
+from srgan.inference.engine import Engine
+from srgan.models.base import Generator
+from srgan.models.interchange import load_generator
+from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
+from srgan.refs import ModelRef
+from srgan.services.folder import open_place
+from srgan.settings import Settings
+from srgan.studies.create import Make, Pixels, Subject, nearest, original
+from srgan.studies.design import Method
+from srgan.upscaling import load
+
+_ORIGINALS = (REFERENCE, "hr")
+_INTERPOLATIONS = ("bilinear", "bicubic")
+
+Methods = dict[str, tuple[Method, Make]]
+
+
+@contextmanager
+def open_methods(
+    given: str, settings: Settings, scale: int, config: SetConfig
+) -> Iterator[Methods]:
+    """Methods by name, in their order; `ConfigError` for one that is not there or is named twice.
+
+    Versions keep their number, also if an alias moves while the study is made.
+    """
+    found: Methods = {}
+    with ExitStack() as stack:
+        version: Callable[[str], tuple[ModelRef, bytes]] | None = None
+        for part in filter(None, map(str.strip, given.split(","))):
+            named, has_name, address = part.rpartition("=")
+            if address.startswith("models:/"):
+                version = version or stack.enter_context(_versions())
+                ref, data = version(address)
+                source = Method(name=f"{ref.name}/{ref.version}", source=address, version=ref)
+                make = _by_network(load_generator(data), address, scale)
+            else:
+                source = Method(name=_name(address), source=address)
+                make = _make(address, settings, scale, config)
+            method = source.model_copy(update={"name": named}) if has_name else source
+            if not method.name.strip() or method.name.isdecimal():
+                raise ConfigError(f"--methods {part}: a name is text, not a number")
+            if method.name in found:
+                raise ConfigError(f"--methods: {method.name} is there twice; write NAME={address}")
+            found[method.name] = method, make
+        yield found
+
+
+def with_anchors(methods: Methods, scale: int) -> Methods:
+    """Add the low anchor and the hidden reference where they are missing."""
+    anchors = {
+        LOW_ANCHOR: (Method(name=LOW_ANCHOR, source=LOW_ANCHOR), nearest(scale)),
+        REFERENCE: (Method(name=REFERENCE, source=REFERENCE), original),
+    }
+    return methods | {name: each for name, each in anchors.items() if name not in methods}
+
+
+@contextmanager
+def _versions() -> Iterator[Callable[[str], tuple[ModelRef, bytes]]]:
+    """Opens the registry; finds versions and their weights."""
+    with services_for() as services:
+
+        def find(address: str) -> tuple[ModelRef, bytes]:
+            ref = services.version(address)
+            return ref, services.registry.load_generator_bytes(ref)
+
+        yield find
+
+
+def _name(address: str) -> str:
+    """Name of a method that has none: the address, or the last part of a path."""
+    if address in _ORIGINALS:
+        return REFERENCE
+    is_path = "/" in address or Path(address).exists()
+    return PurePosixPath(address.rstrip("/")).stem if is_path else address
+
+
+def _make(address: str, settings: Settings, scale: int, config: SetConfig) -> Make:
+    if address in _ORIGINALS:
+        return original
+    if address == LOW_ANCHOR:
+        return nearest(scale)
+    if address.startswith("s3://") or Path(address).is_dir():
+        if config.crop_size is not None:
+            raise ConfigError(
+                f"--methods {address}: results of whole photos cannot be compared on an "
+                "evaluation set of crops; take one without crop_size"
+            )
+        return _rendered(address, settings, config.max_pixels)
+    is_free = address in _INTERPOLATIONS
+    return _by_network(load(address, scale=scale if is_free else None), address, scale)
+
+
+def _by_network(generator: Generator, address: str, scale: int) -> Make:
+    if generator.scale != scale:
+        raise ConfigError(
+            f"--methods {address} has scale {generator.scale}, the study {scale}; see --scale"
+        )
+    engine = Engine(generator)  # in fp32, so that every machine makes the same pictures
+
+    def make(subject: Subject) -> Pixels:
+        return engine.upscale(subject.lr)
+
+    return make
+
+
+def _rendered(address: str, settings: Settings, max_pixels: int) -> Make:
+    """Results that are there, matched to the photos by the names of files without suffix."""
+    place = open_place(
+        settings, address if address.startswith("s3://") else str(Path(address).absolute())
+    )
+    keys: dict[str, str] = {}
+    for info in place.store.list(place.prefix):
+        stem = _stem(info.key)
+        if stem in keys:
+            raise DataError(f"{address} has {keys[stem]} and {info.key}; one name is one photo")
+        keys[stem] = info.key
+
+    def make(subject: Subject) -> Pixels:
+        key = keys.get(_stem(subject.photo))
+        if key is None:
+            raise DataError(f"{address} has no result of {subject.photo}")
+        return decode_in_8_bits(place.store.get(key), max_pixels=max_pixels).pixels
+
+    return make
+
+
+def _stem(key: str) -> str:
+    return stem_of(PurePosixPath(key).name)

@@ -1,0 +1,199 @@
+"""Strengths of methods from pair comparisons: Bradley–Terry with ties.
+
+R. R. Davidson, "On extending the Bradley-Terry model to accommodate ties in paired comparison
+experiments", JASA 65 (1970): with strengths θ the first is better with probability proportional to
+exp(θ₁), the second to exp(θ₂), and ``same`` to τ · exp((θ₁ + θ₂) / 2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval, quantile
+from srgan.mos.columns import Numbers, place_of
+from srgan.mos.ratings import Preference
+from srgan.refs import Ref
+
+_PRIOR_PRECISION = 0.1
+"""Each parameter is N(0, √10) before the first choice, or a method that never lost would be
+infinitely strong. It is worth less than one choice."""
+_SETTLED = 1e-9
+_MAX_STEPS = 100
+
+
+class Strength(Ref):
+    """How good a method is beside the others of a study."""
+
+    strength: float
+    """θ; 0 is the mean of the methods. 1 more is better in 73 % of the choices that are made."""
+    interval: Interval | None
+    """None with too few images or raters."""
+    num_better: int
+    num_same: int
+    num_worse: int
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Choices between k methods."""
+
+    wins: Numbers
+    """How often the method of the row was better than the one of the column, shape (k, k)."""
+    ties: Numbers
+    """How often they were the same, shape (k, k), symmetric."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The most likely parameters: k strengths with mean 0, then the logarithm of τ."""
+
+    parameters: Numbers
+    covariance: Numbers
+    """Inverse of the information, shape (k + 1, k + 1)."""
+
+
+def empty_tally(num_methods: int) -> Tally:
+    return Tally(*np.zeros((2, num_methods, num_methods)))
+
+
+def add_choice(tally: Tally, left: int, right: int, choice: str) -> None:
+    """Count one choice between two methods, in place."""
+    if choice == "same":
+        tally.ties[left, right] += 1
+        tally.ties[right, left] += 1
+    elif choice == "left":
+        tally.wins[left, right] += 1
+    else:
+        tally.wins[right, left] += 1
+
+
+def fit(tally: Tally, start: Numbers | None = None) -> Fit:
+    """Maximise the likelihood by Newton's method, which it suits: it has one maximum."""
+    first, second, design = _design(len(tally.wins))
+    counts = np.stack(
+        [tally.wins[first, second], tally.wins[second, first], tally.ties[first, second]], axis=1
+    )
+    total = counts.sum(axis=1)
+    at = np.zeros(design.shape[-1]) if start is None else start
+    value = _objective(at, design, counts)
+    for _ in range(_MAX_STEPS):
+        chance = probabilities(at, design)
+        expected = np.einsum("pc,pck->pk", chance, design)
+        gradient = np.einsum("pc,pck->k", counts - total[:, None] * chance, design)
+        gradient -= _PRIOR_PRECISION * at
+        around = design - expected[:, None, :]
+        information = np.einsum("p,pc,pck,pcl->kl", total, chance, around, around, optimize=True)
+        information += _PRIOR_PRECISION * np.eye(len(at))
+        step = np.linalg.solve(information, gradient)
+        while (ahead := _objective(at + step, design, counts)) < value - _SETTLED:
+            step = step / 2
+        at, value = at + step, ahead
+        if np.abs(step).max() < _SETTLED:
+            break
+    return Fit(at, np.linalg.inv(information))
+
+
+def probabilities(parameters: Numbers, design: Numbers) -> Numbers:
+    """Chances of first, second and same for each pair, shape (pairs, 3)."""
+    logits = design @ parameters
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
+
+
+def strengths(preferences: Sequence[Preference]) -> dict[str, Strength]:
+    """Return the strength of each method, the strongest first; repeats do not count.
+
+    The interval is for other images and other people, as that of a mean opinion score: the
+    variance is the sandwich of the choices' scores summed by image plus the one by rater.
+    """
+    counted = [each for each in preferences if not each.repeat]
+    names = sorted({m for each in counted for m in (each.left, each.right)}, key=place_of)
+    code = {name: place for place, name in enumerate(names)}
+    tally = empty_tally(len(names))
+    for each in counted:
+        add_choice(tally, code[each.left], code[each.right], each.choice)
+    found = fit(tally)
+    half = _half_widths(counted, code, found)
+    theta = found.parameters[:-1]
+    return {
+        names[k]: Strength(
+            strength=float(theta[k]),
+            interval=None
+            if half is None
+            else Interval(
+                mean=float(theta[k]), low=float(theta[k] - half[k]), high=float(theta[k] + half[k])
+            ),
+            num_better=int(tally.wins[k].sum()),
+            num_same=int(tally.ties[k].sum()),
+            num_worse=int(tally.wins[:, k].sum()),
+        )
+        for k in np.argsort(-theta)
+    }
+
+
+def pairs_of(num_methods: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Each pair of methods once, as first and second."""
+    first, second = np.triu_indices(num_methods, 1)
+    return first, second
+
+
+def _design(num_methods: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Numbers]:
+    """Return the pairs, and what each outcome's logit takes of each parameter."""
+    first, second = pairs_of(num_methods)
+    place = np.arange(len(first))
+    design = np.zeros((len(first), 3, num_methods + 1))
+    design[place, 0, first] = 1
+    design[place, 1, second] = 1
+    design[place, 2, first] = design[place, 2, second] = 0.5
+    design[:, 2, -1] = 1
+    return first, second, design
+
+
+def _objective(at: Numbers, design: Numbers, counts: Numbers) -> float:
+    logits = design @ at
+    top = logits.max(axis=1, keepdims=True)
+    log_chance = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
+    return float((counts * log_chance).sum() - _PRIOR_PRECISION / 2 * (at**2).sum())
+
+
+def _half_widths(
+    preferences: Sequence[Preference], code: dict[str, int], found: Fit
+) -> Numbers | None:
+    """Half of each strength's interval, or None with too few images or raters."""
+    images, image = np.unique([each.image for each in preferences], return_inverse=True)
+    raters, rater = np.unique([each.rater for each in preferences], return_inverse=True)
+    if len(images) < MIN_PHOTOS or len(raters) < MIN_RATERS:
+        return None
+    num_methods = len(code)
+    first, second, design = _design(num_methods)
+    pair_of = np.zeros((num_methods, num_methods), np.intp)
+    pair_of[first, second] = np.arange(len(first))
+    left, right = (
+        np.array([code[name] for name in column])
+        for column in zip(*((each.left, each.right) for each in preferences), strict=True)
+    )
+    pair = pair_of[np.minimum(left, right), np.maximum(left, right)]
+    better = {"left": left, "right": right}
+    outcome = np.array(
+        [
+            2 if each.choice == "same" else int(better[each.choice][n] == max(left[n], right[n]))
+            for n, each in enumerate(preferences)
+        ]
+    )
+    chance = probabilities(found.parameters, design)
+    expected = np.einsum("pc,pck->pk", chance, design)
+    score = design[pair, outcome] - expected[pair]
+    meat = sum(_between(score, group) for group in (image, rater))
+    variance = np.diag(found.covariance @ meat @ found.covariance)[:-1]
+    freedom = min(len(images), len(raters)) - 1
+    return np.asarray(quantile(freedom, CONFIDENCE) * np.sqrt(variance))
+
+
+def _between(score: Numbers, group: NDArray[np.intp]) -> Numbers:
+    """Variance of the summed scores, shape (n, k), if only the groups are independent."""
+    num = int(group.max()) + 1
+    sums = np.zeros((num, score.shape[1]))
+    np.add.at(sums, group, score)
+    return np.asarray(sums.T @ sums * (num / (num - 1)))

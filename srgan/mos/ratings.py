@@ -1,0 +1,174 @@
+"""Judgements of people: ratings from 1 to 5 and pair comparisons, and files of them.
+
+A method is a version of the model by its number, or anything else by a name.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Hashable, Iterator
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+
+from srgan.errors import DataError
+from srgan.refs import Ref
+
+LOW_ANCHOR = "nearest"
+"""Method that is the paper's example of a 1."""
+REFERENCE = "original"
+"""Method that is the paper's example of a 5: the photo itself, hidden among the others."""
+ANCHORS = (LOW_ANCHOR, "bicubic", REFERENCE)
+"""Methods that show the range of the scale to raters and to readers, as in the paper."""
+
+
+def _name_of(method: object) -> object:
+    """``3`` for 3, as earlier releases wrote versions, and for " 03"."""
+    text = str(method).strip() if isinstance(method, int | str) else method
+    return str(int(text)) if isinstance(text, str) and text.isdecimal() else text
+
+
+Method = Annotated[str, BeforeValidator(_name_of), Field(min_length=1)]
+"""Number of a version, one of `ANCHORS`, or any other name."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Rating(Ref):
+    """One person's rating of one image that one method made."""
+
+    method: Annotated[Method, Field(validation_alias=AliasChoices("method", "version"))]
+    image: Annotated[str, Field(min_length=1)]
+    rater: Annotated[str, Field(min_length=1)]
+    score: Annotated[int, Field(ge=1, le=5)]
+    seconds: Seconds | None = None
+    """Time from showing the image to the rating; None if it was not measured."""
+    repeat: bool = False
+    """True if the image was shown again to see whether the rater is consistent.
+
+    Repeats count in screening only, never in a score.
+    """
+
+
+class Preference(Ref):
+    """One person's choice between two methods' images of the same photo."""
+
+    image: Annotated[str, Field(min_length=1)]
+    rater: Annotated[str, Field(min_length=1)]
+    left: Method
+    right: Method
+    choice: Literal["left", "right", "same"]
+    """The better one, or ``same``."""
+    seconds: Seconds | None = None
+    """Time from showing the pair to the choice; None if it was not measured."""
+    repeat: bool = False
+    """True if the pair was shown again, in either order, to see whether the rater is consistent."""
+
+    @model_validator(mode="after")
+    def _two_methods(self) -> Self:
+        if self.left == self.right:
+            raise ValueError(f"left and right are both {self.left}")
+        return self
+
+
+def parse_ratings(name: str, data: bytes) -> list[Rating]:
+    """Parse ratings: CSV with the columns method, image, rater and score, or JSON.
+
+    The CSV may have the columns seconds and repeat. JSON maps method → image → rater → score. The
+    column method may also be called version. `DataError` names the line or the place of an invalid
+    rating, or of an image that one person has rated twice.
+    """
+    rows = _rows(name, data)
+    return _parsed(
+        name,
+        rows,
+        Rating,
+        "method,image,rater,score",
+        key=lambda each: (each.method, each.image, each.rater, each.repeat),
+        again=lambda each: f"{each.rater} has rated {each.image} of {each.method} before",
+    )
+
+
+def parse_preferences(name: str, data: bytes) -> list[Preference]:
+    """Parse pair comparisons: CSV with the columns image, rater, left, right and choice.
+
+    It may have the columns seconds and repeat. `DataError` names the line of an invalid choice, or
+    of a pair that one person has compared twice.
+    """
+    return _parsed(
+        name,
+        _rows(name, data),
+        Preference,
+        "image,rater,left,right,choice",
+        key=lambda each: (
+            each.image,
+            each.rater,
+            frozenset((each.left, each.right)),
+            each.repeat,
+        ),
+        again=lambda each: (
+            f"{each.rater} has compared {each.left} and {each.right} on {each.image} before"
+        ),
+    )
+
+
+def holds_preferences(name: str, data: bytes) -> bool:
+    """Tell a CSV of pair comparisons from one of ratings by its column choice."""
+    head = data.split(b"\n", 1)[0].decode("utf-8-sig", "replace")
+    return not name.endswith(".json") and "choice" in next(csv.reader([head]), [])
+
+
+_Row = tuple[str, dict[str, Any]]
+_Judgement = TypeVar("_Judgement", Rating, Preference)
+
+
+def _rows(name: str, data: bytes) -> list[_Row]:
+    try:
+        text = data.decode("utf-8-sig")
+        return list(_json_rows(text) if name.endswith(".json") else _csv_rows(text))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{name} is not valid UTF-8 CSV/JSON: {error}") from error
+    except AttributeError as error:  # a list or a number in place of names
+        raise DataError(f"{name} does not map method → image → rater → score") from error
+
+
+def _parsed(
+    name: str,
+    rows: list[_Row],
+    kind: type[_Judgement],
+    columns: str,
+    *,
+    key: Callable[[_Judgement], Hashable],
+    again: Callable[[_Judgement], str],
+) -> list[_Judgement]:
+    found: dict[Hashable, _Judgement] = {}
+    for where, row in rows:
+        try:
+            judgement = kind.model_validate(row)
+        except ValidationError as error:
+            what = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'pair'} {e['msg'].lower()}"
+                for e in error.errors()
+            )
+            raise DataError(f"{name}, {where}: {what}") from error
+        if found.setdefault(key(judgement), judgement) is not judgement:
+            raise DataError(f"{name}, {where}: {again(judgement)}")
+    if not found:
+        raise DataError(f"{name} holds no ratings; expected the columns {columns}")
+    return list(found.values())
+
+
+def _csv_rows(text: str) -> Iterator[_Row]:
+    reader = csv.DictReader(io.StringIO(text), restkey="more")
+    for row in reader:
+        # An empty cell of an optional column is a value that was not measured.
+        given = {k: v for k, v in row.items() if v or k not in ("seconds", "repeat")}
+        yield f"line {reader.line_num}", given
+
+
+def _json_rows(text: str) -> Iterator[_Row]:
+    for method, images in json.loads(text).items():
+        for image, raters in images.items():
+            for rater, score in raters.items():
+                where = f"{method} → {image} → {rater}"
+                yield where, {"method": method, "image": image, "rater": rater, "score": score}

@@ -1,0 +1,109 @@
+"""Mean opinion scores of methods, how they are spread, and which of them differ."""
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from srgan.measure.intervals import Interval, crossed_interval
+from srgan.mos.columns import Columns, Index, Numbers, columns_of, means
+from srgan.mos.ratings import Rating
+from srgan.refs import Ref
+
+
+class Opinion(Ref):
+    """Mean opinion score of a method in one study."""
+
+    mean: float
+    interval: Interval | None
+    """None with too few images or raters."""
+    num_images: int
+    num_raters: int
+    counts: tuple[int, ...] = ()
+    """Ratings of 1, of 2, … of 5."""
+
+
+class Contrast(Ref):
+    """How two methods differ on the images and for the raters that have both."""
+
+    first: str
+    second: str
+    difference: float
+    """Mean of first minus second."""
+    interval: Interval | None
+    """None with too few images or raters."""
+    p: float
+    """Probability of so large a difference by chance, after Holm's correction for all pairs."""
+
+
+def opinions(ratings: Iterable[Rating]) -> dict[str, Opinion]:
+    """Return the opinion on each method: anchors first, then names, then versions."""
+    return opinions_of(columns_of(ratings))
+
+
+def opinions_of(ratings: Columns) -> dict[str, Opinion]:
+    found = {}
+    for code, method in enumerate(ratings.methods):
+        chosen = ratings.only(ratings.method == code)
+        score = chosen.score
+        if not len(score):
+            continue
+        found[method] = Opinion(
+            mean=float(score.mean()),
+            interval=crossed_interval(score, chosen.image, chosen.rater),
+            num_images=len(np.unique(chosen.image)),
+            num_raters=len(np.unique(chosen.rater)),
+            counts=tuple(np.bincount(score.astype(np.intp), minlength=6)[1:].tolist()),
+        )
+    return found
+
+
+def contrasts(ratings: Columns) -> list[Contrast]:
+    """Compare each pair of methods by those who rated both on the same image.
+
+    The p-value is that of Wilcoxon's signed-rank test, of the images' mean differences or of the
+    raters', whichever is larger: a difference has to hold for other images and for other people.
+    """
+    found = []
+    for first, second in combinations(range(len(ratings.methods)), 2):
+        difference, image, rater = paired(ratings, first, second)
+        if len(difference):
+            p = max(_wilcoxon(difference, image), _wilcoxon(difference, rater))
+            found.append((first, second, difference, image, rater, p))
+    corrected = holm([p for *_, p in found])
+    return [
+        Contrast(
+            first=ratings.methods[first],
+            second=ratings.methods[second],
+            difference=float(difference.mean()),
+            interval=crossed_interval(difference, image, rater),
+            p=p,
+        )
+        for (first, second, difference, image, rater, _), p in zip(found, corrected, strict=True)
+    ]
+
+
+def paired(ratings: Columns, first: int, second: int) -> tuple[Numbers, Index, Index]:
+    """Scores of one method minus those of another, with image and rater; shape (n,) each."""
+    one, other = (ratings.only(ratings.method == code) for code in (first, second))
+    cells, other_cells = (each.image * len(ratings.raters) + each.rater for each in (one, other))
+    _, mine, theirs = np.intersect1d(cells, other_cells, assume_unique=True, return_indices=True)
+    return one.score[mine] - other.score[theirs], one.image[mine], one.rater[mine]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number (S. Holm 1979): the chance of any false one is kept."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
+
+
+def _wilcoxon(difference: Numbers, group: Index) -> float:
+    """Return the two-sided p-value over the groups' mean differences."""
+    from scipy.stats import wilcoxon  # a second, and most commands need no test
+
+    of_group = means(difference, group, int(group.max()) + 1)
+    of_group = of_group[np.isfinite(of_group)]
+    return float(wilcoxon(of_group).pvalue) if of_group.any() else 1.0

@@ -1,0 +1,1 @@
+"""Studies in which people judge pictures: create, serve, collect, hand on."""

@@ -1,0 +1,1 @@
+"""Pages of a study, their script and style, and all texts in `texts.json`."""

@@ -1,0 +1,119 @@
+"""Serve a study until the process is ended: database, pictures, export and web server together."""
+
+import fcntl
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from srgan.errors import ConfigError
+from srgan.readable import Countdown
+from srgan.storage import ObjectStore
+from srgan.studies.database import DATABASE, Database
+from srgan.studies.design import StudyDesign
+from srgan.studies.parts import try_export
+from srgan.studies.pictures import fetch_pictures
+from srgan.studies.server import Served, study_app
+
+EXPORT_S = 15.0
+"""Time between exports: as much is at most missing in the bucket if this disk is lost."""
+
+
+def study_folder(home: Path, name: str) -> Path:
+    """Folder of a study on the machine that serves it: database, pictures and lock."""
+    return home / "studies" / name
+
+
+def open_database(home: Path, design: StudyDesign) -> Database:
+    """Open the ratings of a study on this machine; `ConfigError` if it was not served here."""
+    path = study_folder(home, design.name) / DATABASE
+    if not path.is_file():
+        raise ConfigError(
+            f"study {design.name} was not served on this machine: there is no {path}. Run this "
+            "where `srgan mos serve` runs, with the same SRGAN_HOME"
+        )
+    return Database(path, design)
+
+
+def serve_study(
+    store: ObjectStore,
+    design: StudyDesign,
+    home: Path,
+    *,
+    host: str,
+    port: int,
+    public_url: str | None,
+    say: Callable[[str], object],
+) -> None:
+    """Serve until SIGINT or SIGTERM. `ConfigError` if another process serves the study here."""
+    import uvicorn
+
+    folder = study_folder(home, design.name)
+    with _only_one(folder, design.name):
+        fetch_pictures(store, design, folder / "pictures", Countdown(say, "pictures fetched"))
+        database = Database(folder / DATABASE, design)
+        database.ensure_raters(design.num_raters)
+        url = (public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}").rstrip("/")
+        say(f"administrator: {url}/admin/{database.admin_token}")
+        for rater in database.progress():
+            say(f"rater {rater.number + 1}: {url}/r/{rater.token}")
+        app = study_app(Served(design, database, folder / "pictures", url))
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            ws="none",
+            access_log=False,  # addresses hold tokens
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=500,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=5,
+        )
+        # uvicorn ends by raising the signal again, which without this would skip the last export.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            with _exporting(store, design.name, database), suppress(KeyboardInterrupt):
+                uvicorn.Server(config).run()
+        finally:
+            database.close_connection()
+
+
+@contextmanager
+def _only_one(folder: Path, name: str) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise ConfigError(
+                f"study {name} is served here already, by process {lock.read().strip()}; one "
+                "server is enough for all raters"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextmanager
+def _exporting(store: ObjectStore, study: str, database: Database) -> Iterator[None]:
+    """Export while the block runs, and once more at its end."""
+    ended = threading.Event()
+
+    def export() -> None:
+        while not ended.wait(EXPORT_S):
+            try_export(store, study, database)
+
+    thread = threading.Thread(target=export, name="export")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        try_export(store, study, database)

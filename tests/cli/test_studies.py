@@ -1,0 +1,159 @@
+"""`srgan mos create`, `list`, `close` and `export` on a real object store."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from srgan.cli import app
+from srgan.refs import ModelRef
+from srgan.services.s3 import S3Store
+from srgan.settings import Settings
+from srgan.studies.database import DATABASE, Database
+from srgan.studies.design import read_design
+from srgan.studies.parts import Screen
+from srgan.studies.serve import study_folder
+from tests.support.shelf import MODEL
+from tests.support.studies import SCREEN, photo_set
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
+
+Printed = tuple[int, str, str]
+
+
+@pytest.fixture
+def mos(capsys: pytest.CaptureFixture[str]) -> Callable[..., Printed]:
+    def run(*arguments: str) -> Printed:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as done:
+            app(["mos", *arguments])
+        return (int(done.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def bucket(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, s3_settings: Settings, object_store: S3Store
+) -> S3Store:
+    """The empty bucket, with an environment that leads to it and to nothing else."""
+    assert s3_settings.s3_access_key is not None
+    assert s3_settings.s3_secret_key is not None
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_settings.require("s3_endpoint_url"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_settings.s3_access_key.get_secret_value())
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_settings.s3_secret_key.get_secret_value())
+    monkeypatch.setenv("SRGAN_BUCKET", s3_settings.bucket)
+    monkeypatch.setenv("SRGAN_HOME", str(tmp_path))
+    return object_store
+
+
+def rate_all(study: str) -> None:
+    """One rater gives 4 to everything."""
+    from srgan.services.s3 import open_store
+
+    design = read_design(open_store(Settings()), study)
+    database = Database(study_folder(Settings().home, study) / DATABASE, design)
+    database.ensure_raters(1)
+    token = database.progress()[0].token
+    database.begin(token, "en", Screen.model_validate(SCREEN))
+    state = database.end_training(token)
+    while state.task:
+        state = database.judge(token, state.task.id, "4", 1.0, 1.0)
+    database.close_connection()
+
+
+def test_a_study_of_versions_is_closed_and_kept_for_the_gate(
+    mos: Callable[..., Printed], versions: list[ModelRef], service_store: S3Store
+) -> None:
+    photo_set(service_store, seeds=(1, 2), size=(64, 80))
+    code, out, err = mos("create", "spring", "--eval", "own", "--methods", versions[0].uri)
+    assert code == 0, err
+    assert f"3 methods ({MODEL}/1, nearest, original), 2 images, 0 of them" in out
+    assert read_design(service_store, "spring").models == [MODEL]
+    rate_all("spring")
+    code, out, err = mos("close", "spring")
+    assert code == 0, err
+    assert "closed with 6 judgements of 1 raters" in out
+    assert f"/mos/{MODEL}/" in out
+    assert "version 1" in mos("show", MODEL)[1]
+
+
+def test_a_study_is_created_rated_listed_analysed_closed_and_exported(
+    mos: Callable[..., Printed], bucket: S3Store, tmp_path: Path
+) -> None:
+    photo_set(bucket, seeds=(1, 2), size=(64, 80))
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    for seed in (1, 2):
+        Image.new("RGB", (80, 64), (90, 90, 90)).save(folder / f"{seed}.png")
+    code, out, err = mos(
+        "create", "spring", "--eval", "own", "--methods", f"bicubic,flat={folder},{folder}"
+    )
+    assert code == 0, err
+    assert "5 methods (bicubic, flat, ours, nearest, original), 2 images, 0 of them" in out
+    code, _, err = mos("results", "spring")
+    assert (code, "study spring has no judgements yet" in err) == (1, True)
+    rate_all("spring")
+    code, out, err = mos("close", "spring")
+    assert (code, err) == (0, "")
+    assert "closed with 10 judgements of 1 raters" in out
+    code, _, err = mos("serve", "spring")
+    assert (code, "study spring is closed" in err) == (2, True)
+    (row,) = json.loads(mos("list", "--json")[1])["studies"]
+    assert (row["num_judgements"], row["closed"]) == (10, True)
+    assert "10 ratings" in mos("list")[1]
+    assert "flat" in mos("results", "spring")[1]
+    assert json.loads(mos("results", "spring", "--json")[1])["num_ratings"] == 10
+    file = tmp_path / "ratings.csv"
+    assert mos("export", "spring", str(file))[0] == 0
+    assert file.read_text().startswith("method,image,rater,score,seconds,repeat\n")
+    assert json.loads(mos("results", str(file), "--json")[1])["num_ratings"] == 10
+
+
+def test_pairs_need_no_anchors(mos: Callable[..., Printed], bucket: S3Store) -> None:
+    photo_set(bucket, seeds=(1, 2), size=(64, 80))
+    options = ("--judging", "pairs", "--methods", "bicubic,bilinear")
+    code, out, err = mos("create", "duel", "--eval", "own", *options)
+    assert code == 0, err
+    assert "2 methods (bicubic, bilinear), 2 images" in out
+    assert "24 raters with 2 judgements each" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--methods", "bicubic,bicubic"), "bicubic is there twice; write NAME=bicubic"),
+        (("--methods", "bicubic,7=bilinear"), "a name is text, not a number"),
+        (("--methods", "bicubic,best"), "no model 'best': that file does not exist"),
+        (("--methods", "shipped", "--scale", "2"), "has scale 4, the study 2; see --scale"),
+        (("--methods", "bicubic", "--screen", "wide"), "expected WIDTHxHEIGHT"),
+    ],
+)
+def test_what_is_wrong_with_a_study_is_said_in_one_line(
+    mos: Callable[..., Printed], bucket: S3Store, options: tuple[str, ...], message: str
+) -> None:
+    photo_set(bucket, seeds=(1,), size=(64, 80))
+    code, _, err = mos("create", "spring", "--eval", "own", *options)
+    assert code == 2
+    assert message in err
+    assert list(bucket.list("studies/")) == []
+
+
+def test_a_study_that_is_not_there_is_named_with_those_that_are(
+    mos: Callable[..., Printed], bucket: S3Store
+) -> None:
+    for command in (("serve", "autumn"), ("close", "autumn"), ("export", "autumn", "a.csv")):
+        code, _, err = mos(*command)
+        assert code == 1
+        assert "there is no study 'autumn'; there are: none yet" in err
+    assert json.loads(mos("list", "--json")[1]) == {"studies": []}
+
+
+def test_a_study_is_closed_where_it_is_served(mos: Callable[..., Printed], bucket: S3Store) -> None:
+    photo_set(bucket, seeds=(1,), size=(64, 80))
+    assert mos("create", "spring", "--eval", "own", "--methods", "bicubic")[0] == 0
+    code, _, err = mos("close", "spring")
+    assert code == 2
+    assert "was not served on this machine" in err

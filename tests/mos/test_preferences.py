@@ -1,0 +1,87 @@
+"""Bradley–Terry with ties."""
+
+import numpy as np
+import pytest
+
+from benchmarks.mos.crowd import choose
+from srgan.mos.preferences import add_choice, empty_tally, fit, strengths
+from srgan.mos.ratings import Preference
+
+TRUTH = {"a": 1.2, "b": 0.3, "c": -0.2, "d": -1.3}
+
+
+def study(rng: np.random.Generator, num_raters: int = 10, num_images: int = 12) -> list[Preference]:
+    """Every rater compares every pair on every image once."""
+    return [
+        choose(rng, TRUTH, f"image {image}", *rng.permutation(pair), f"rater {rater}")
+        for rater in range(num_raters)
+        for image in range(num_images)
+        for pair in (("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d"))
+    ]
+
+
+def test_known_strengths_are_found_the_strongest_first() -> None:
+    found = strengths(study(np.random.default_rng(0)))
+    assert list(found) == ["a", "b", "c", "d"]
+    assert {name: each.strength for name, each in found.items()} == pytest.approx(TRUTH, abs=0.25)
+    assert sum(each.num_better for each in found.values()) == sum(
+        each.num_worse for each in found.values()
+    )
+
+
+def test_two_methods_have_the_strengths_of_the_formula() -> None:
+    """The closed form of two: log(wins/losses), and ties tie/√(wins·losses)."""
+    tally = empty_tally(2)
+    for choice, times in (("left", 4000), ("right", 1000), ("same", 2000)):
+        for _ in range(times):
+            add_choice(tally, 0, 1, choice)
+    first, second, log_tie = fit(tally).parameters
+    assert first - second == pytest.approx(np.log(4), abs=0.002)
+    assert first + second == pytest.approx(0, abs=1e-6)
+    assert log_tie == pytest.approx(np.log(2000 / np.sqrt(4000 * 1000)), abs=0.002)
+
+
+def test_a_method_that_never_lost_has_a_finite_strength() -> None:
+    tally = empty_tally(3)
+    for other in (1, 2):
+        for _ in range(50):
+            add_choice(tally, 0, other, "left")
+    found = fit(tally).parameters
+    assert np.isfinite(found).all()
+    assert found[0] > 1
+    assert found[1] == pytest.approx(found[2])
+
+
+def test_fewer_than_three_raters_have_no_interval() -> None:
+    rng = np.random.default_rng(1)
+    assert strengths(study(rng, num_raters=2))["a"].interval is None
+    assert strengths(study(rng, num_raters=3))["a"].interval is not None
+
+
+def test_repeats_do_not_count() -> None:
+    made = study(np.random.default_rng(2))
+    again = [each.model_copy(update={"repeat": True, "choice": "left"}) for each in made]
+    assert strengths([*made, *again]) == strengths(made)
+
+
+def test_sides_do_not_matter() -> None:
+    made = study(np.random.default_rng(3))
+    swap = {"left": "right", "right": "left", "same": "same"}
+    turned = [
+        each.model_copy(
+            update={"left": each.right, "right": each.left, "choice": swap[each.choice]}
+        )
+        for each in made
+    ]
+    for name, each in strengths(turned).items():
+        assert each.strength == pytest.approx(strengths(made)[name].strength)
+
+
+@pytest.mark.slow(group="parts")
+def test_intervals_hold_the_strengths_in_95_percent_of_500_studies() -> None:
+    held = []
+    for number in range(500):
+        for name, each in strengths(study(np.random.default_rng([9, number]))).items():
+            assert each.interval is not None
+            held.append(each.interval.low <= TRUTH[name] <= each.interval.high)
+    assert np.mean(held) >= 0.93

@@ -1,0 +1,56 @@
+"""The end of a study, and what the gate gets of it."""
+
+from pathlib import Path
+
+from srgan.promotion.opinions import read_studies
+from srgan.refs import ModelRef
+from srgan.services.s3 import S3Store
+from srgan.studies.close import close_study, hand_to_gates
+from srgan.studies.database import Database
+from srgan.studies.design import Method, find_end
+from srgan.studies.parts import Screen
+from tests.support.studies import SCREEN, design_by_hand
+
+
+def version(name: str, number: int) -> Method:
+    ref = ModelRef(name=name, version=number, run="r", weights_digest="d")
+    return Method(name=f"{name}/{number}", source=ref.uri, version=ref)
+
+
+def test_ratings_of_versions_are_kept_with_each_model_under_their_numbers(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    by_hand = design_by_hand(methods=("nearest", "original", "pets/3", "cars/1"))
+    methods = (*by_hand.methods[:2], version("pets", 3), version("cars", 1))
+    design = by_hand.model_copy(update={"methods": methods})
+    database = Database(tmp_path / "ratings.sqlite", design)
+    token = database.add_rater()
+    database.begin(token, "en", Screen.model_validate(SCREEN))
+    state = database.end_training(token)
+    while state.task:
+        state = database.judge(token, state.task.id, "4", 1.0, 1.0)
+    end = close_study(object_store, design, database)
+    assert (end.num_raters, end.num_judgements) == (1, 24)
+    assert find_end(object_store, "spring") == end
+    assert len(list(hand_to_gates(object_store, design, database))) == 2
+    for model, expected in (
+        ("pets", {"nearest", "original", "3", "cars/1"}),
+        ("cars", {"nearest", "original", "pets/3", "1"}),
+    ):
+        (study,) = read_studies(object_store, model).values()
+        assert {each.method for each in study.ratings} == expected
+        assert study.source == "study spring"
+    assert close_study(object_store, design, database) == end, "a repetition changes nothing"
+    database.withdraw(token)
+    list(hand_to_gates(object_store, design, database))
+    assert len(read_studies(object_store, "pets")) == 1
+    database.close_connection()
+
+
+def test_a_study_without_versions_gives_nothing_to_a_gate(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    database = Database(tmp_path / "ratings.sqlite", design_by_hand())
+    assert close_study(object_store, design_by_hand(), database).num_judgements == 0
+    assert list(hand_to_gates(object_store, design_by_hand(), database)) == []
+    database.close_connection()
