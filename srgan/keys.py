@@ -80,6 +80,10 @@ shard_key = Key[str, str](
     "HR crops, uint8 (N, P, P, 3) RGB, or pairs, (N, 3·P² + 3·p²): HR (P, P, 3), then LR (p, p, 3);"
     ' readable with `numpy.load(mmap_mode="r")`.',
 )
+packed_shard_key = Key[str, str](
+    "crops/{dataset}/shards/{sha256}.packed",
+    "HR crops, packed without loss by `data.compress`.",
+)
 table_key = Key[str, str](
     "crops/{dataset}/tables/{sha256}.parquet",
     "Sources (key, change token, outcome, reason) or photos (pixel digest, split, shard rows).",

@@ -38,6 +38,8 @@ DECIDES_NOTHING = {
     "Registry": _STORED,
     "find_mirrored": _STORED,
     "read_weights": _STORED,
+    "FetchedShards": _STORED,
+    "Shard": _STORED,
     "ShardCache": _STORED,
     "ShardWriter": _STORED,
     "read_shard": _STORED,

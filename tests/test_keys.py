@@ -17,6 +17,7 @@ UP = "s3://b/up"
 # Written by hand, because buckets hold these keys.
 KEYS = {
     keys.shard_key("pets", SHA256): f"crops/pets/shards/{SHA256}.npy",
+    keys.packed_shard_key("pets", SHA256): f"crops/pets/shards/{SHA256}.packed",
     keys.table_key("pets", SHA256): f"crops/pets/tables/{SHA256}.parquet",
     keys.dataset_version_key("pets", "v1"): "crops/pets/versions/v1.json",
     keys.newest_dataset_key("pets"): "crops/pets/latest.json",

@@ -20,6 +20,9 @@ class DataConfig(Config):
     eval_share: float = Field(0.1, gt=0, lt=1)
     """Share of photos held out for evaluation, decided by a hash of their pixels."""
     shard_bytes: Bytes = 64 * 2**20
+    compress: bool = False
+    """Pack new shards without loss (`data.packing`) in the bucket; nodes unpack what they fetch.
+    Does not apply to pairs."""
     max_pixels: Positive = 200_000_000
     """Photos that declare more pixels are rejected before decoding (decompression bombs)."""
     shrunk: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()

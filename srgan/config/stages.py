@@ -9,6 +9,7 @@ from srgan.config.base import Config, Positive
 from srgan.config.degradation import DegradationConfig
 from srgan.config.generator import DiscriminatorConfig, GeneratorConfig
 from srgan.config.networks import FEATURE_LAYERS, MIN_SIDE, FeatureNetwork
+from srgan.readable import Bytes
 
 _RUNNING = frozenset(
     {
@@ -59,6 +60,9 @@ class _StageConfig(Config):
     pair_share: float = Field(0.0, ge=0, le=1)
     """Share of each batch that is pairs (`Recipe.pairs`), rounded to whole patches. Their LR images
     are photographs instead of made by `degradation`."""
+    shuffle_buffer_bytes: Bytes | None = None
+    """For a dataset larger than a node's cache: draw the patches of a step from shards of at most
+    this size, which move on through the dataset (`data.buffer`). None: from all of it."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0)
     """Largest global gradient norm; None leaves gradients as they are."""

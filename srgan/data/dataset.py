@@ -9,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from srgan.data.buffer import ShuffleBuffer
 from srgan.data.crops import split_pair
-from srgan.data.manifest import read_manifest, read_photos
+from srgan.data.fetching import FetchedShards
+from srgan.data.manifest import Shard, read_manifest, read_photos
 from srgan.data.shards import ShardCache
-from srgan.data.tables import CutPhoto, Split
+from srgan.data.tables import Split
 from srgan.errors import ConfigError, DataError, StorageError
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectStore
@@ -41,6 +43,8 @@ class Crops(Sequence[NDArray[np.uint8]]):
     """Scale of pairs; None if there are no LR crops."""
     pictures: Sequence[str] = ()
     """Digest of each photo's HR pixels, by its number."""
+    fetched: FetchedShards | None = None
+    """The `shards` if they are fetched while they are read; None if all are there."""
 
     def __len__(self) -> int:
         return len(self.photo_of)
@@ -126,11 +130,36 @@ def _part(crops: Crops, kept: Sequence[int]) -> Crops:
         row_of=crops.row_of[list(kept)],
         scale=crops.scale,
         pictures=[crops.pictures[photo] for photo in number] if crops.pictures else (),
+        fetched=crops.fetched,
     )
 
 
 def open_crops(store: ObjectStore, ref: DatasetRef, split: Split, cache: ShardCache) -> Crops:
     """The crops of one side of `ref`; their shards are fetched into `cache` first."""
+    return _arrange(store, ref, split, cache.open)
+
+
+def fetch_crops(store: ObjectStore, ref: DatasetRef, split: Split, cache: ShardCache) -> Crops:
+    """The crops of one side of `ref`, whose shards are fetched into `cache` while they are read.
+
+    `Crops.fetched` is a context, to be left when they have been read.
+    """
+
+    def begin(dataset: str, shards: Sequence[Shard]) -> FetchedShards:
+        return FetchedShards(cache, dataset, shards)
+
+    crops = _arrange(store, ref, split, begin)
+    assert isinstance(crops.shards, FetchedShards)
+    crops.fetched = crops.shards
+    return crops
+
+
+def _arrange(
+    store: ObjectStore,
+    ref: DatasetRef,
+    split: Split,
+    open_shards: Callable[[str, Sequence[Shard]], Sequence[NDArray[np.uint8]]],
+) -> Crops:
     manifest = read_manifest(store, ref.key)
     if manifest.version != ref.version:
         raise StorageError(
@@ -140,31 +169,19 @@ def open_crops(store: ObjectStore, ref: DatasetRef, split: Split, cache: ShardCa
     needed = {span.shard for photo in photos for span in photo.spans}
     shards = [shard for shard in manifest.shards if shard.sha256 in needed]
     number = {shard.sha256: index for index, shard in enumerate(shards)}
-    arrays = cache.open(ref.dataset, shards)
     config = manifest.config
-    scale = config.scale if manifest.lr_source is not None else None
-    return _arrange(photos, config.crop_size, scale, arrays, number)
-
-
-def _arrange(
-    photos: list[CutPhoto],
-    size: int,
-    scale: int | None,
-    arrays: Sequence[NDArray[np.uint8]],
-    number: dict[str, int],
-) -> Crops:
     # Sorted by pixels: neither the layout nor the files' names change what a seed draws.
     photos = sorted(photos, key=lambda photo: photo.pixels)
     spans = [(index, photo, span) for index, photo in enumerate(photos) for span in photo.spans]
     counts = [span.num_crops for _, _, span in spans]
     return Crops(
-        size=size,
+        size=config.crop_size,
         names=[photo.name for _, photo, span in spans for _ in range(span.num_crops)],
         photo_of=[index for index, _, span in spans for _ in range(span.num_crops)],
-        shards=arrays,
+        shards=open_shards(ref.dataset, shards),
         shard_of=np.repeat(np.array([number[s.shard] for _, _, s in spans], np.int64), counts),
         row_of=np.array([row for _, _, s in spans for row in range(s.row, s.row + s.num_crops)]),
-        scale=scale,
+        scale=config.scale if manifest.lr_source is not None else None,
         pictures=[photo.picture for photo in photos],
     )
 
@@ -174,7 +191,8 @@ class Patches:
 
     A photo is drawn first, then one of its crops, so a large photo counts no more than a small one.
     Photos within a batch are distinct if there are enough (section 3.2); otherwise each is drawn
-    equally often, give or take one.
+    equally often, give or take one. With `buffer_bytes`, crops of more bytes are drawn from a part
+    of them that moves with the step (`data.buffer`).
     """
 
     def __init__(
@@ -186,6 +204,7 @@ class Patches:
         seed: int,
         augment: bool,
         shuffle_colours: bool = False,
+        buffer_bytes: int | None = None,
     ) -> None:
         if window > crops.size:
             raise ConfigError(
@@ -204,6 +223,21 @@ class Patches:
         self._shuffle_colours = shuffle_colours
         self._num_crops = np.bincount(crops.photo_of)
         self._first_crop = np.concatenate(([0], np.cumsum(self._num_crops)[:-1]))
+        sizes = crops.fetched.sizes if crops.fetched is not None else ()
+        self.needed_bytes = sum(sizes) if batch_size else 0
+        """Size of the shards that have to be on the disk at a time."""
+        self.buffer: ShuffleBuffer | None = None
+        """None if steps draw from all crops."""
+        if buffer_bytes is not None and buffer_bytes < self.needed_bytes:
+            self.buffer = ShuffleBuffer(
+                crops.photo_of,
+                crops.shard_of,
+                sizes,
+                buffer_bytes=buffer_bytes,
+                batch_size=batch_size,
+                order=self._random(0, len(sizes), of_order=True),
+            )
+            self.needed_bytes = self.buffer.needed_bytes
 
     def batch(self, step: int, *, rank: int, num_ranks: int) -> NDArray[np.uint8]:
         """This rank's share of the global batch of `step`, uint8 (share, 3, window, window).
@@ -214,7 +248,9 @@ class Patches:
 
     def cut(self, step: int, places: range) -> NDArray[np.uint8]:
         """HR at these places of the global batch of `step`, uint8 (N, 3, window, window)."""
-        return self._cut(self._draw(step), places, self._window, self._crops.view)
+        draws = self._draw(step)
+        self._bring(step, [draws.crops[place] for place in places])
+        return self._cut(draws, places, self._window, self._crops.view)
 
     def cut_pairs(self, step: int, places: range) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """LR and HR of pairs at these places, each (N, 3, side, side); the crops must be pairs.
@@ -222,6 +258,7 @@ class Patches:
         Both are cut at the same place, and flipped, turned and coloured alike.
         """
         draws = self._draw(step)
+        self._bring(step, [draws.crops[place] for place in places])
         small = _Draws(
             draws.crops,
             [y // self._grid for y in draws.ys],
@@ -231,6 +268,16 @@ class Patches:
         )
         lr = self._cut(small, places, self._window // self._grid, self._crops.lr)
         return lr, self._cut(draws, places, self._window, self._crops.view)
+
+    def _bring(self, step: int, crops: list[int]) -> None:
+        """Wait until the shards of these crops are there."""
+        shards = self._crops.fetched
+        if shards is None or not crops:
+            return
+        needed = set(self._crops.shard_of[crops].tolist())
+        held = self.buffer.section(step).shards if self.buffer else range(len(shards))
+        shards.hold(held, first=needed)
+        shards.bring(needed)
 
     def _cut(
         self,
@@ -247,21 +294,29 @@ class Patches:
         return batch
 
     def _draw(self, step: int) -> "_Draws":
-        # Philox is a counter-based generator: its key is all its state. Raw bits instead of
-        # Generator's methods, because their streams may differ between releases of numpy.
-        key = np.array([self._seed % 2**64, step], np.uint64)
-        # Pairs begin elsewhere in the stream, or they would take the turns of the other patches.
-        counter = np.array([0, 0, self._grid - 1, 0], np.uint64)
-        raw = np.random.Philox(key=key, counter=counter).random_raw(_DRAWS * self.batch_size)
-        bits = (raw & _LOW).astype(np.int64).reshape(_DRAWS, self.batch_size)
-        photos = _distinct(bits[0].tolist(), len(self._num_crops))
-        crops = self._first_crop[photos] + _below(bits[1], self._num_crops[photos])
+        raw = self._random(step, _DRAWS * self.batch_size).reshape(_DRAWS, self.batch_size)
+        bits = (raw & _LOW).astype(np.int64)
+        if self.buffer is None:
+            photos = _distinct(bits[0].tolist(), len(self._num_crops))
+            crops = self._first_crop[photos] + _below(bits[1], self._num_crops[photos])
+        else:
+            crops = self.buffer.draw(step, raw[0].tolist(), bits[1])
         places = (self._crops.size - self._window) // self._grid + 1
         as_it_is = np.zeros(self.batch_size, np.int64)
         turns = bits[4] >> 29 if self._augment else as_it_is
         orders = _below(bits[5], len(_COLOUR_ORDERS)) if self._shuffle_colours else as_it_is
         ys, xs = (self._grid * _below(bits[row], places) for row in (2, 3))
         return _Draws(crops.tolist(), ys.tolist(), xs.tolist(), turns.tolist(), orders.tolist())
+
+    def _random(self, step: int, count: int, *, of_order: bool = False) -> NDArray[np.uint64]:
+        """Random bits of a step, or with `of_order` those that arrange the shards."""
+        # Philox is a counter-based generator: its key is all its state. Raw bits instead of
+        # Generator's methods, because their streams may differ between releases of numpy.
+        key = np.array([self._seed % 2**64, step], np.uint64)
+        # Pairs begin elsewhere in the stream, or they would take the turns of the other patches.
+        counter = np.array([0, 0, self._grid - 1, of_order], np.uint64)
+        raw: NDArray[np.uint64] = np.random.Philox(key=key, counter=counter).random_raw(count)
+        return raw
 
 
 class _Draws(NamedTuple):

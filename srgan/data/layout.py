@@ -40,9 +40,10 @@ class Layout:
         self._previous = previous
         self._photos: dict[str, CutPhoto] = {}
         row = row_shape(config, pairs=pairs)
+        packed = config.compress and not pairs
         self._writers: dict[Split, ShardWriter] = {
-            "train": ShardWriter(store, dataset, row, config.shard_bytes),
-            "eval": ShardWriter(store, dataset, row, config.shard_bytes),
+            "train": ShardWriter(store, dataset, row, config.shard_bytes, packed=packed),
+            "eval": ShardWriter(store, dataset, row, config.shard_bytes, packed=packed),
         }
 
     def keep(self, pixels: Iterable[str]) -> None:

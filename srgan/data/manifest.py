@@ -13,7 +13,13 @@ from typing import Literal
 from srgan.config import DataConfig
 from srgan.data.tables import CutPhoto, Source, Split, load_photos, load_sources
 from srgan.errors import ConfigError, ConflictError, StorageError
-from srgan.keys import dataset_version_key, newest_dataset_key, shard_key, table_key
+from srgan.keys import (
+    dataset_version_key,
+    newest_dataset_key,
+    packed_shard_key,
+    shard_key,
+    table_key,
+)
 from srgan.refs import DatasetRef, Ref, digest
 from srgan.storage import ObjectInfo, ObjectStore, read_document, split_uri, write_document
 from srgan.version import decoding_version, pairing_version
@@ -26,8 +32,21 @@ class Shard(Ref):
     """One ``.npy`` of crops, uint8 (num_crops, P, P, 3), or of pairs (`crops.join_pair`)."""
 
     sha256: str
+    """Digest of the object in the bucket."""
     num_crops: int
     size_bytes: int
+    """Size of the object in the bucket."""
+    unpacked_bytes: int | None = None
+    """Size of the ``.npy`` if the object is packed (`data.packing`)."""
+
+    @property
+    def npy_bytes(self) -> int:
+        """Size on the disk of a node."""
+        return self.size_bytes if self.unpacked_bytes is None else self.unpacked_bytes
+
+    def key(self, dataset: str) -> str:
+        key = shard_key if self.unpacked_bytes is None else packed_shard_key
+        return key(dataset, self.sha256)
 
 
 class Manifest(Ref):
@@ -259,7 +278,5 @@ def intact(store: ObjectStore, dataset: str, shards: Iterable[Shard]) -> dict[st
     listed = store.list(shard_key.below(dataset))
     sizes = {info.key: info.size_bytes for info in listed}
     return {
-        shard.sha256: shard
-        for shard in shards
-        if sizes.get(shard_key(dataset, shard.sha256)) == shard.size_bytes
+        shard.sha256: shard for shard in shards if sizes.get(shard.key(dataset)) == shard.size_bytes
     }

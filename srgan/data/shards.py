@@ -1,4 +1,4 @@
-"""Shards: immutable ``.npy`` files of crops, named by their SHA-256, and their local cache."""
+"""Shards: immutable files of crops, named by their SHA-256, and their cache as local ``.npy``."""
 
 import fcntl
 import hashlib
@@ -8,24 +8,27 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srgan.data.manifest import Shard, put_once
+from srgan.data.packing import pack, unpack
 from srgan.data.tables import Span
 from srgan.disk import write_atomically
 from srgan.errors import ConfigError, StorageError
-from srgan.keys import shard_key
+from srgan.keys import packed_shard_key, shard_key
 from srgan.readable import size
 from srgan.storage import ObjectStore
 
 log = logging.getLogger(__name__)
 
-_PARALLEL = 8
+PARALLEL = 8
+"""Shards that are fetched at the same time."""
 
 Owner = str | Span
 """Owner of crops: a photo, by its pixels, or a span that moves."""
@@ -38,10 +41,17 @@ class ShardWriter:
     """
 
     def __init__(
-        self, store: ObjectStore, dataset: str, row: tuple[int, ...], shard_bytes: int
+        self,
+        store: ObjectStore,
+        dataset: str,
+        row: tuple[int, ...],
+        shard_bytes: int,
+        *,
+        packed: bool = False,
     ) -> None:
         self._store = store
         self._dataset = dataset
+        self._packed = packed
         self._shape = (max(1, shard_bytes // math.prod(row)), *row)
         self._buffer: NDArray[np.uint8] | None = None
         self._owners: list[Owner] = []
@@ -69,11 +79,9 @@ class ShardWriter:
         """Store the collected crops, if there are any."""
         if self._buffer is None or not self._owners:
             return
-        file = io.BytesIO()
-        np.save(file, self._buffer[: len(self._owners)])
-        data = file.getvalue()
-        sha256 = put_once(self._store, lambda sha256: shard_key(self._dataset, sha256), data)
-        self.shards.append(Shard(sha256=sha256, num_crops=len(self._owners), size_bytes=len(data)))
+        shard = self._put(self._buffer[: len(self._owners)])
+        sha256 = shard.sha256
+        self.shards.append(shard)
         first = 0
         for row, owner in enumerate(self._owners):
             if row + 1 == len(self._owners) or self._owners[row + 1] != owner:
@@ -81,13 +89,28 @@ class ShardWriter:
                 first = row + 1
         self._owners = []
 
+    def _put(self, rows: NDArray[np.uint8]) -> Shard:
+        file = io.BytesIO()
+        np.save(file, rows)
+        data, key, unpacked_bytes = file.getvalue(), shard_key, None
+        if self._packed:
+            data, key, unpacked_bytes = pack(rows), packed_shard_key, len(data)
+        return Shard(
+            sha256=put_once(self._store, lambda sha256: key(self._dataset, sha256), data),
+            num_crops=len(rows),
+            size_bytes=len(data),
+            unpacked_bytes=unpacked_bytes,
+        )
+
 
 def read_shard(store: ObjectStore, dataset: str, shard: Shard) -> NDArray[np.uint8]:
     """All rows of a shard in memory; an altered one is a `StorageError`."""
-    key = shard_key(dataset, shard.sha256)
+    key = shard.key(dataset)
     data = store.get(key)
     if hashlib.sha256(data).hexdigest() != shard.sha256:
         raise _altered(store, key)
+    if shard.unpacked_bytes is not None:
+        return unpack(data)
     crops: NDArray[np.uint8] = np.load(io.BytesIO(data), allow_pickle=False)
     return crops
 
@@ -103,28 +126,52 @@ class ShardCache:
         self._store = store
         self._directory = directory
         self._max_bytes = max_bytes
+        self._unpacking = Lock()
+
+    def check_room(self, num_bytes: int, advice: str) -> None:
+        """Raise `ConfigError` with the `advice` if shards of that size never fit in together."""
+        if num_bytes > self._max_bytes:
+            raise ConfigError(
+                f"{num_bytes:,} bytes of shards are needed at a time, but the shard cache "
+                f"{self._directory} is bounded to {self._max_bytes:,}; "
+                f"raise SRGAN_CACHE_BYTES{advice}"
+            )
 
     def open(self, dataset: str, shards: Sequence[Shard]) -> list[NDArray[np.uint8]]:
         """Memory-mapped shards, read-only; missing ones are fetched in parallel.
 
         Raises `ConfigError` when they do not fit, `StorageError` when one is missing or altered.
         """
+        self.check_room(sum(shard.npy_bytes for shard in shards), "")
+        missing = [shard for shard in shards if not self._is_present(shard)]
+        if missing:
+            num_bytes = sum(shard.size_bytes for shard in missing)
+            log.info("fetching %d shards of %s, %s", len(missing), dataset, size(num_bytes))
+        return self.fetch(dataset, shards)
+
+    def fetch(self, dataset: str, shards: Sequence[Shard]) -> list[NDArray[np.uint8]]:
+        """Like `open`, for a few of many shards, and without a line in the log."""
         with self._lock():
             present = [shard for shard in shards if self._is_present(shard)]
             arrays = {shard.sha256: self._map(shard) for shard in present}
             missing = [shard for shard in shards if shard.sha256 not in arrays]
             if missing:
-                self._make_room(sum(shard.size_bytes for shard in missing))
+                self._make_room(sum(shard.npy_bytes for shard in missing))
                 self._fetch_all(dataset, missing)
                 arrays |= {shard.sha256: self._map(shard) for shard in missing}
         return [arrays[shard.sha256] for shard in shards]
+
+    def set_aside(self, shard: Shard) -> None:
+        """Delete this shard before others when room is needed."""
+        with suppress(FileNotFoundError):
+            os.utime(self._path(shard), (0, 0))
 
     def _path(self, shard: Shard) -> Path:
         return self._directory / f"{shard.sha256}.npy"
 
     def _is_present(self, shard: Shard) -> bool:
         try:
-            return self._path(shard).stat().st_size == shard.size_bytes
+            return self._path(shard).stat().st_size == shard.npy_bytes
         except FileNotFoundError:
             return False
 
@@ -166,21 +213,35 @@ class ShardCache:
             )
 
     def _fetch_all(self, dataset: str, shards: list[Shard]) -> None:
-        num_bytes = sum(shard.size_bytes for shard in shards)
-        log.info("fetching %d shards of %s, %s", len(shards), dataset, size(num_bytes))
-        with ThreadPoolExecutor(_PARALLEL) as pool:
+        with ThreadPoolExecutor(PARALLEL) as pool:
             for _ in pool.map(lambda shard: self._fetch(dataset, shard), shards):
                 pass
 
     def _fetch(self, dataset: str, shard: Shard) -> None:
-        key = shard_key(dataset, shard.sha256)
+        key = shard.key(dataset)
         with write_atomically(self._path(shard)) as draft:
-            self._store.download(key, draft)
+            self._download(key, draft)
             with draft.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
                     raise _altered(self._store, key)
+            if shard.unpacked_bytes is not None:
+                with self._unpacking:  # one at a time, because it takes four shards of memory
+                    crops = unpack(draft.read_bytes())
+                    with draft.open("wb") as file:
+                        np.save(file, crops)
+            with draft.open("rb") as file:
                 # Without this a power cut can leave the name without the bytes.
                 os.fsync(file.fileno())
+
+    def _download(self, key: str, draft: Path) -> None:
+        try:
+            self._store.download(key, draft)
+        except StorageError as error:
+            if self._store.head(key) is not None:
+                raise
+            raise StorageError(
+                f"{self._store.uri(key)} is gone, a shard of crops; prepare the dataset again"
+            ) from error
 
 
 def _unlink_unless_open(path: Path) -> bool:

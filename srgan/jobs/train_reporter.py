@@ -55,6 +55,7 @@ class JobReporter:
                 "crops_per_s": progress.crops_per_s,
                 "learning_rate": progress.learning_rate,
                 "data_wait_share": progress.data_wait_share,
+                "data_wait_s": progress.data_wait_s,
                 "memory_bytes": float(progress.memory_bytes),
             }
             self._metrics.log(progress.step, {**progress.losses, **figures, **system_metrics()})

@@ -82,7 +82,8 @@ def run_steps(
                     if reporter:
                         reporter.note(done, course.returns[-1].line())
                     validated = keeper.go_back(stage, course)
-                    done, ended, meter = validated.step, False, Meter(stage, validated.step)
+                    done, ended = validated.step, False
+                    meter = Meter(stage, done, batches.wait_s)
                     continue
                 ended = ended or course.ended is not None
         if validates or done % config.checkpoint_every == 0:

@@ -17,6 +17,7 @@ from srgan.train import ranks
 from srgan.train.step import Stage
 
 _MAX_SKIPPED_IN_A_ROW = 20
+_TOLD_WAIT_SHARE = 0.1
 _NUM_RECENT = 20  # logging intervals from which the remaining time is estimated
 
 
@@ -34,16 +35,20 @@ class Progress(Ref):
     losses: dict[str, float]
     """Means over ranks and steps; non-finite ones are left out."""
     data_wait_share: float
-    """Share of the time that rank 0 waited for patches."""
+    """Share of the time that the rank that waited longest waited for patches."""
+    data_wait_s: float = 0.0
+    """Seconds that it waited."""
     memory_bytes: int
     """Peak of rank 0's process, or of its GPU."""
 
     def line(self) -> str:
         """One line for people."""
         losses = "  ".join(f"{name} {value:.4g}" for name, value in sorted(self.losses.items()))
+        waits = self.data_wait_share >= _TOLD_WAIT_SHARE
+        waited = f"  waited {self.data_wait_s:.1f} s for patches" if waits else ""
         return (
             f"{self.stage} {self.step}/{self.steps}  {self.crops_per_s:.1f} crops/s  "
-            f"{duration(self.eta_s)} left  {losses}"
+            f"{duration(self.eta_s)} left  {losses}{waited}"
         )
 
 
@@ -72,7 +77,8 @@ class Meter:
     Steps skipped because of non-finite gradients count only in ``skipped`` (their share).
     """
 
-    def __init__(self, stage: Stage, start: int) -> None:
+    def __init__(self, stage: Stage, start: int, wait_s: float = 0.0) -> None:
+        """`wait_s` seconds of waiting for patches were before the start."""
         self._stage = stage
         self._names: list[str] = []
         self._sums = self._last = torch.zeros(0)
@@ -81,7 +87,7 @@ class Meter:
         self._began = time.perf_counter()
         self._recent = deque([(start, self._began)], maxlen=_NUM_RECENT + 1)
         self._training_s = 0.0
-        self._wait_s_before = 0.0
+        self._wait_s_before = wait_s
 
     def add(self, losses: dict[str, Tensor], seconds: float) -> None:
         """Add the losses of one step that took `seconds`. No synchronisation."""
@@ -106,7 +112,10 @@ class Meter:
         """
         begun = time.perf_counter()
         num_steps = step - self._read_at
-        sums = ranks.sum_over_ranks(self._sums.clone()) / ranks.num_ranks()
+        waited = torch.zeros(ranks.num_ranks(), device=self._sums.device)
+        waited[ranks.rank()] = wait_s - self._wait_s_before
+        summed = ranks.sum_over_ranks(torch.cat([self._sums, waited]))
+        sums = summed[: len(self._names)] / ranks.num_ranks()
         totals = dict(zip(self._names, sums.tolist(), strict=True))
         if self._skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
             self._give_up(step)
@@ -114,7 +123,8 @@ class Meter:
         training_s = self._training_s + now - begun
         self._recent.append((step, now))
         self._read_at = step
-        progress = self._progress(step, num_steps, totals, training_s, wait_s)
+        longest_s = float(summed[len(self._names) :].max())
+        progress = self._progress(step, num_steps, totals, training_s, longest_s)
         self._sums.zero_()
         self._training_s = 0.0
         self._wait_s_before = wait_s
@@ -141,7 +151,8 @@ class Meter:
             eta_s=pace_s * (config.steps - step),
             learning_rate=self._stage.learning_rate(step - 1),
             losses={name: value for name, value in losses.items() if math.isfinite(value)},
-            data_wait_share=min(1.0, (wait_s - self._wait_s_before) / training_s),
+            data_wait_share=min(1.0, wait_s / training_s),
+            data_wait_s=wait_s,
             memory_bytes=_peak_memory_bytes(self._stage.device),
         )
 

@@ -1,6 +1,8 @@
 """One training stage from its inputs to its final checkpoint, as every rank runs it."""
 
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,9 +12,9 @@ from srgan.config import AdversarialConfig, PretrainConfig, deciding
 from srgan.data.dataset import (
     Crops,
     Patches,
+    fetch_crops,
     gated_pictures,
     hold_out,
-    open_crops,
     split_pairs,
 )
 from srgan.data.shards import ShardCache
@@ -42,6 +44,11 @@ from srgan.train.step import Stage, dump_stage, load_stage
 from srgan.train.validation import Validated, Validation, build_judge, fair_judge
 
 logger = logging.getLogger(__name__)
+
+_ADVICE = (
+    ", or set (or lower) shuffle_buffer_bytes of the stage, so that patches are drawn from a part "
+    "of the dataset that moves on"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +101,35 @@ def _run_stage(
     found = _resume(store, inputs, stage)
     if found and found.final:
         return _result(store, found.run, found.step, found.course)
+    watch.step(found.step if found else 0)
+    with _open_data(store, inputs, stage.window, cache) as data:
+        last, course = _train(
+            store, inputs, stage, data, found, device=device, reporter=reporter, watch=watch
+        )
+    # Rank 0 answers after its last write, so the others do not look too early.
+    result = _result(store, inputs.run, ranks.from_rank_zero(last), course)
+    if reporter and course:
+        reporter.note(last, f"handed on: {course.chosen(last)}")
+    return result
+
+
+def _train(
+    store: ObjectStore,
+    inputs: StageInputs,
+    stage: Stage,
+    data: "_Data",
+    found: Manifest | None,
+    *,
+    device: torch.device,
+    reporter: Reporter | None,
+    watch: Watch,
+) -> tuple[int, Course | None]:
+    """Train to the end from the checkpoint `found`; return the last step and the course."""
+    config = inputs.config
     start, validated, course = 0, Validated(0, {}), None
     if found:
         start, course = found.step, found.course
         validated = Validated(found.validated_at, found.metrics)
-    watch.step(start)
-    data = _open_data(store, inputs, stage.window, cache)
     judge = build_judge(store, config, crop_size=data.crop_size, device=device)
     validation = Validation(
         data.held_out,
@@ -124,7 +154,7 @@ def _run_stage(
             validated = Validated(0, measured.metrics)
             course = Course.begin(fair_judge(judge, config), measured.metrics, measured.faults)
             keeper.save(stage, 0, validated, course, final=False)
-        last, course = run_steps(
+        return run_steps(
             stage,
             batches,
             validation,
@@ -135,11 +165,6 @@ def _run_stage(
             keeper=keeper,
             watch=watch,
         )
-    # Rank 0 answers after its last write, so the others do not look too early.
-    result = _result(store, inputs.run, ranks.from_rank_zero(last), course)
-    if reporter and course:
-        reporter.note(last, f"handed on: {course.chosen(last)}")
-    return result
 
 
 class _Data(NamedTuple):
@@ -157,7 +182,37 @@ class _Data(NamedTuple):
         return min(each.size for each in crops if each is not None)
 
 
-def _open_data(store: ObjectStore, inputs: StageInputs, window: int, cache: ShardCache) -> _Data:
+@contextmanager
+def _open_data(
+    store: ObjectStore, inputs: StageInputs, window: int, cache: ShardCache
+) -> Iterator[_Data]:
+    """The data of a stage, whose shards are fetched while it trains.
+
+    `ConfigError` if the shards that are needed at a time do not fit into the cache.
+    """
+    with ExitStack() as opened:
+
+        def crops_of(dataset: DatasetRef) -> Crops:
+            crops = fetch_crops(store, dataset, "train", cache)
+            if crops.fetched is not None:
+                opened.enter_context(crops.fetched)
+            return crops
+
+        data = _divide(store, inputs, window, crops_of)
+        patches = [each for each in (data.patches, data.pairs) if each is not None]
+        cache.check_room(sum(each.needed_bytes for each in patches), _ADVICE)
+        for each in patches:
+            if each.buffer is not None and ranks.rank() == 0:
+                logger.info("patches are drawn from a shuffle buffer: %s", each.buffer)
+        yield data
+
+
+def _divide(
+    store: ObjectStore,
+    inputs: StageInputs,
+    window: int,
+    crops_of: Callable[[DatasetRef], Crops],
+) -> _Data:
     config = inputs.config
 
     def patches_of(crops: Crops, batch_size: int, side: int) -> Patches:
@@ -168,13 +223,14 @@ def _open_data(store: ObjectStore, inputs: StageInputs, window: int, cache: Shar
             seed=config.seed,
             augment=config.augment,
             shuffle_colours=config.shuffle_colours,
+            buffer_bytes=config.shuffle_buffer_bytes,
         )
 
-    trained, held_out = hold_out(open_crops(store, inputs.dataset, "train", cache))
+    trained, held_out = hold_out(crops_of(inputs.dataset))
     if inputs.pairs is None:
         return _Data(patches_of(trained, config.batch_size, window), None, held_out, None)
     pairs, held_out_pairs, trained = split_pairs(
-        open_crops(store, inputs.pairs, "train", cache),
+        crops_of(inputs.pairs),
         trained,
         held_out,
         gated_pictures(store, inputs.dataset),

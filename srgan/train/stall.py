@@ -19,7 +19,7 @@ _BEATS_PER_LIMIT = 4
 _BEATS_TO_SILENCE = 2  # a rank alive may miss one between two looks
 _MAX_FRAMES = 12
 _LEAVE_S = 10.0
-_OUR_THREADS = ("batches", "checkpoint")
+_OUR_THREADS = ("batches", "checkpoint", "shards")
 
 
 class Heartbeat(Ref):

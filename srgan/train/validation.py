@@ -74,7 +74,7 @@ class Validation:
         self._chosen += _spread(crops, _NUM_CROPS - num_pairs)
         self._judge = judge
         self._degradation = degradation or DegradationConfig()
-        self._lr: dict[int, Image] = {}
+        self._pairs: dict[int, tuple[Image, Image]] = {}
         self._bicubic: dict[str, float] | None = None
 
     def measure(self, generator: Generator) -> Measured:
@@ -116,13 +116,15 @@ class Validation:
             yield f"validation-{self._chosen[place][1]}", strip(columns)
 
     def _pair(self, place: int) -> tuple[Image, Image]:
-        """HR and LR of a crop. LR is kept: a damaged one takes a tenth of a second to make."""
-        crops, index = self._chosen[place]
-        hr = crops[index]
-        if place not in self._lr:
+        """HR and LR of a crop. They are kept: a damaged LR takes a tenth of a second to make, and
+        the shard of the crop need not stay on the disk."""
+        if place not in self._pairs:
+            crops, index = self._chosen[place]
+            hr = crops[index]
             # A copy of what a shard has, because torch warns of arrays that cannot be written to.
-            self._lr[place] = self._made(hr) if crops.scale is None else crops.lr(index).copy()
-        return hr, self._lr[place]
+            lr = self._made(hr) if crops.scale is None else crops.lr(index).copy()
+            self._pairs[place] = hr, lr
+        return self._pairs[place]
 
     def _undamaged(self, hr: Image) -> Image:
         """Bicubic of an undamaged LR image: noise has contrast that a good output has not."""

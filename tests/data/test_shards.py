@@ -24,8 +24,9 @@ def _crops(seed: int, count: int) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (count, _SIZE, _SIZE, 3), np.uint8)
 
 
-def _write(store: S3Store, *seeds: int, count: int = 10) -> list[Shard]:
-    writer = ShardWriter(store, "pets", (_SIZE, _SIZE, 3), count * _SIZE * _SIZE * 3)
+def _write(store: S3Store, *seeds: int, count: int = 10, packed: bool = False) -> list[Shard]:
+    shard_bytes = count * _SIZE * _SIZE * 3
+    writer = ShardWriter(store, "pets", (_SIZE, _SIZE, 3), shard_bytes, packed=packed)
     for seed in seeds:
         writer.add(str(seed), _crops(seed, count))
     writer.flush()
@@ -83,11 +84,30 @@ def test_the_cache_fetches_a_shard_once(object_store: S3Store, tmp_path: Path) -
     np.testing.assert_array_equal(again[0], _crops(3, 10))
 
 
-def test_an_altered_shard_is_refused_and_not_kept(object_store: S3Store, tmp_path: Path) -> None:
-    (shard,) = _write(object_store, 1)
-    key = shard_key("pets", shard.sha256)
+def test_a_packed_shard_is_unpacked_once_and_counts_with_its_size_on_the_disk(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    shards = _write(object_store, 1, 2, packed=True)
+    cache = ShardCache(object_store, tmp_path, sum(shard.npy_bytes for shard in shards))
+    opened = cache.open("pets", shards)
+    np.testing.assert_array_equal(opened[1], _crops(2, 10))
+    np.testing.assert_array_equal(read_shard(object_store, "pets", shards[1]), _crops(2, 10))
+    assert [(tmp_path / f"{each.sha256}.npy").stat().st_size for each in shards] == [608, 608]
+    for shard in shards:
+        object_store.delete(shard.key("pets"))
+    np.testing.assert_array_equal(cache.open("pets", shards)[0], _crops(1, 10))
+    with pytest.raises(ConfigError, match="bounded to 1,215"):
+        ShardCache(object_store, tmp_path, 1215).open("pets", shards)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_altered_shard_is_refused_and_not_kept(
+    object_store: S3Store, tmp_path: Path, packed: bool
+) -> None:
+    (shard,) = _write(object_store, 1, packed=packed)
+    key = shard.key("pets")
     object_store.put(key, object_store.get(key)[:-1] + b"!")
-    with pytest.raises(StorageError, match=rf"{shard.sha256}.npy was altered"):
+    with pytest.raises(StorageError, match=rf"{key} was altered"):
         ShardCache(object_store, tmp_path, 10**6).open("pets", [shard])
     assert not list(tmp_path.glob("*.npy"))
     assert not list(tmp_path.glob(".*.part"))
@@ -117,6 +137,16 @@ def test_the_longest_unused_shards_make_room(object_store: S3Store, tmp_path: Pa
     assert shards[1].sha256 not in kept
 
 
+def test_a_shard_that_was_set_aside_makes_room_first(object_store: S3Store, tmp_path: Path) -> None:
+    shards = _write(object_store, 1, 2, 3)
+    cache = ShardCache(object_store, tmp_path, _bytes(shards))
+    cache.open("pets", shards)
+    cache.set_aside(shards[2])
+    cache.open("pets", _write(object_store, 4))
+    assert not (tmp_path / f"{shards[2].sha256}.npy").exists()
+    cache.set_aside(shards[2])  # evicted already: not an error
+
+
 def test_what_is_open_is_never_evicted(object_store: S3Store, tmp_path: Path) -> None:
     used = _write(object_store, 1, 2)
     cache = ShardCache(object_store, tmp_path, _bytes(used) + 10)
@@ -134,7 +164,8 @@ def test_a_dataset_larger_than_the_cache_is_refused_with_both_sizes(
     object_store: S3Store, tmp_path: Path
 ) -> None:
     shards = _write(object_store, 1, 2)
-    with pytest.raises(ConfigError, match=rf"{_bytes(shards):,} bytes.*bounded to 700"):
+    refusal = rf"{_bytes(shards):,} bytes.*bounded to 700; raise SRGAN_CACHE_BYTES"
+    with pytest.raises(ConfigError, match=refusal):
         ShardCache(object_store, tmp_path, 700).open("pets", shards)
 
 

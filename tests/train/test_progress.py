@@ -15,6 +15,19 @@ def losses(value: float, skipped: float = 0.0) -> dict[str, Tensor]:
     return {"loss": torch.tensor(value), "skipped": torch.tensor(skipped)}
 
 
+PROGRESS = Progress(
+    stage="pretrain",
+    step=50,
+    steps=400,
+    crops_per_s=26.44,
+    eta_s=212.0,
+    learning_rate=1e-4,
+    losses={"loss": 0.01234},
+    data_wait_share=0.0,
+    memory_bytes=0,
+)
+
+
 class Clock:
     """Time that passes when the test says so."""
 
@@ -99,18 +112,32 @@ def test_the_speed_leaves_validation_out_and_the_remaining_time_does_not(clock: 
     assert progress.crops_per_s == pytest.approx(4 / 0.5)
     assert progress.eta_s == pytest.approx(999 * 2.0)
     assert progress.data_wait_share == pytest.approx(0.5)
+    assert progress.data_wait_s == pytest.approx(0.25)
+
+
+def test_waiting_for_patches_is_counted_in_each_interval_alone() -> None:
+    figures = Meter(start(pretrain(steps=1000)), 0, wait_s=7.0)
+    for step, waited_s in ((1, 7.5), (2, 9.5), (3, 9.5)):
+        figures.add(losses(1.0), 4.0)
+        progress = figures.read(step, waited_s)
+        assert progress.data_wait_s == pytest.approx({1: 0.5, 2: 2.0, 3: 0.0}[step])
+
+
+def test_the_wait_that_counts_is_that_of_the_rank_that_waited_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("srgan.train.progress.ranks.num_ranks", lambda: 2)
+    others = torch.tensor([0.0, 0.0, 0.0, 3.0])  # sums of loss and skipped, waits of both ranks
+    monkeypatch.setattr("srgan.train.progress.ranks.sum_over_ranks", lambda sums: sums + others)
+    figures = meter()
+    figures.add(losses(1.0), 4.0)
+    assert figures.read(1, 0.5).data_wait_s == pytest.approx(3.0)
 
 
 def test_progress_reads_as_one_line() -> None:
-    progress = Progress(
-        stage="pretrain",
-        step=50,
-        steps=400,
-        crops_per_s=26.44,
-        eta_s=212.0,
-        learning_rate=1e-4,
-        losses={"loss": 0.01234},
-        data_wait_share=0.0,
-        memory_bytes=0,
-    )
-    assert progress.line() == "pretrain 50/400  26.4 crops/s  3 min 32 s left  loss 0.01234"
+    assert PROGRESS.line() == "pretrain 50/400  26.4 crops/s  3 min 32 s left  loss 0.01234"
+
+
+def test_the_line_tells_when_training_waits_for_patches() -> None:
+    waits = PROGRESS.model_copy(update={"data_wait_share": 0.4, "data_wait_s": 12.34})
+    assert waits.line() == f"{PROGRESS.line()}  waited 12.3 s for patches"

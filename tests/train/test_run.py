@@ -1,13 +1,17 @@
 """Whole stages in one process on a real dataset and object store."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from srgan.config import AdversarialConfig, PretrainConfig
+from srgan.config import AdversarialConfig, DataConfig, PretrainConfig
+from srgan.data.prepare import prepare_dataset
 from srgan.data.shards import ShardCache
-from srgan.errors import CheckpointError, TrainingError
+from srgan.errors import CheckpointError, ConfigError, TrainingError
 from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
 from srgan.refs import CheckpointRef, DatasetRef
@@ -21,6 +25,8 @@ from srgan.version import reached
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain
 from tests.support.tracing import PACKAGE, definitions_run
+
+DrawPhoto = Callable[..., NDArray[np.uint8]]
 
 
 class Notes:
@@ -253,6 +259,48 @@ def test_an_interrupted_stage_with_pairs_ends_bit_identical_to_an_uninterrupted_
     alone = train("alone", config.model_copy(update={"pair_share": 0.0}))
     assert alone.parts != whole.parts
     assert alone.pairs_version is None
+
+
+@pytest.fixture
+def scattered(
+    object_store: S3Store, draw_photo: DrawPhoto, encode_photo: Callable[..., bytes]
+) -> DatasetRef:
+    """Twenty photos of 2×3 crops of 32 pixels, four crops in each shard, ×2."""
+    for seed in range(20):
+        object_store.put(f"many/{seed}.png", encode_photo(draw_photo(seed, 64, 96)))
+    config = DataConfig(scale=2, crop_size=32, eval_share=0.1, shard_bytes=4 * 32 * 32 * 3)
+    return prepare_dataset(object_store, "many", object_store, "scattered", config)
+
+
+def test_a_stage_on_a_dataset_larger_than_its_cache_resumes_bit_identical(
+    object_store: S3Store, scattered: DatasetRef, tmp_path: Path
+) -> None:
+    shard_bytes = 4 * 32 * 32 * 3 + 128
+
+    def train(run: str, reporter: Notes | None = None, *, shards: int = 16, **options) -> Manifest:
+        cache = ShardCache(object_store, tmp_path / run, shards * shard_bytes)
+        config = pretrain(BATCH_NORM, steps=40, log_every=10, checkpoint_every=10, **options)
+        inputs = StageInputs(
+            run=run,
+            config=config,
+            dataset=scattered,
+            init_from=None,
+            numerics_version="c",
+            release_version="c",
+        )
+        return run_stage(object_store, inputs, cache, device=CPU, reporter=reporter, stall_s=600)
+
+    buffer = {"shuffle_buffer_bytes": 4 * shard_bytes}
+    with pytest.raises(ConfigError, match=r"bytes of shards are needed.*shuffle_buffer_bytes"):
+        train("refused")
+    with pytest.raises(ConfigError, match=r"bytes of shards are needed.*shuffle_buffer_bytes"):
+        train("refused", shards=13, **buffer)
+    whole = train("whole", **buffer)
+    with pytest.raises(KeyboardInterrupt):
+        train("broken", Notes(stop_at=20), **buffer)
+    resumed = train("broken", shards=40, **buffer)
+    assert (resumed.parts, resumed.metrics) == (whole.parts, whole.metrics)
+    assert train("all", shards=40).parts != whole.parts
 
 
 def test_a_finished_stage_trains_nothing_again(train) -> None:
