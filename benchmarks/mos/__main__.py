@@ -64,10 +64,10 @@ def _model() -> None:
 
 
 def _pairs() -> None:
-    random, active = (errors_by_choices(each, 1000) for each in (False, True))
+    random, active = (errors_by_choices(each, 400, num_studies=6) for each in (False, True))
     for name, one, other in zip(("strengths", "order"), random, active, strict=True):
         print(
-            f"{name}: error {one[-1]:.3f} after 1,000 random pairs, {other[-1]:.3f} after as many "
+            f"{name}: error {one[-1]:.3f} after 400 random pairs, {other[-1]:.3f} after as many "
             f"active ones, which need {share_needed(one, other):.0%} for the random ones' error"
         )
 

@@ -109,8 +109,8 @@ def errors_of_stimuli(
 
 
 def strengths_drawn(rng: np.random.Generator, num_methods: int) -> Numbers:
-    """Draw strengths with a standard deviation of 2 and the mean 0."""
-    drawn = rng.normal(0, 2, num_methods)
+    """Draw strengths over a range of 12, as between the paper's anchors, with the mean 0."""
+    drawn = rng.uniform(-6, 6, num_methods)
     return np.asarray(drawn - drawn.mean())
 
 

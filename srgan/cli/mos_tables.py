@@ -103,7 +103,9 @@ def _contrasts(found: "RatingResults") -> "Table":
     table = empty_table(
         "", "minus", "difference", _INTERVAL, "p", title="Differences between methods"
     )
-    table.caption = "p: Wilcoxon over images and over raters, the larger one, corrected by Holm"
+    table.caption = (
+        "p: Wilcoxon over images, corrected by Holm; the interval is for other raters too"
+    )
     for each in found.contrasts:
         table.add_row(
             _named(each.first),

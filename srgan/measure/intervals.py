@@ -63,7 +63,7 @@ def crossed_interval(values: ArrayLike, images: ArrayLike, raters: ArrayLike) ->
     residuals as for clusters, less the noise of single ratings, which is in both (Cameron, Gelbach
     and Miller 2011, "Robust inference with multiway clustering"). It is not smaller than the larger
     of the two. Student's t has the degrees of freedom of the fewer of the two. In 500 simulated
-    studies it holds the truth in 94 to 96 %, and in more with few raters or images
+    studies it holds the truth in 95 to 96 %, and in more with few raters or images
     (`python -m benchmarks.mos coverage`). None with fewer than `MIN_PHOTOS` images or `MIN_RATERS`
     raters.
     """

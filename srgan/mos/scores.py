@@ -61,14 +61,14 @@ def opinions_of(ratings: Columns) -> dict[str, Opinion]:
 def contrasts(ratings: Columns) -> list[Contrast]:
     """Compare each pair of methods by those who rated both on the same image.
 
-    The p-value is that of Wilcoxon's signed-rank test, of the images' mean differences or of the
-    raters', whichever is larger: a difference has to hold for other images and for other people.
+    The p-value is that of Wilcoxon's signed-rank test over the images' mean differences. It is
+    about these raters; the interval is about other people too.
     """
     found = []
     for first, second in combinations(range(len(ratings.methods)), 2):
         difference, image, rater = paired(ratings, first, second)
         if len(difference):
-            p = max(_wilcoxon(difference, image), _wilcoxon(difference, rater))
+            p = _wilcoxon(means(difference, image, len(ratings.images)))
             found.append((first, second, difference, image, rater, p))
     corrected = holm([p for *_, p in found])
     return [
@@ -100,10 +100,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _wilcoxon(difference: Numbers, group: Index) -> float:
-    """Return the two-sided p-value over the groups' mean differences."""
+def _wilcoxon(of_image: Numbers) -> float:
+    """Return the two-sided p-value of mean differences, NaN for images without one."""
     from scipy.stats import wilcoxon  # a second, and most commands need no test
 
-    of_group = means(difference, group, int(group.max()) + 1)
-    of_group = of_group[np.isfinite(of_group)]
-    return float(wilcoxon(of_group).pvalue) if of_group.any() else 1.0
+    known = of_image[np.isfinite(of_image)]
+    return float(wilcoxon(known).pvalue) if known.any() else 1.0

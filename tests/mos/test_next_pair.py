@@ -102,7 +102,8 @@ def test_the_next_pair_takes_milliseconds_after_ten_thousand_choices() -> None:
 
 
 @pytest.mark.slow(group="parts")
-def test_active_pairs_need_60_percent_of_the_choices_of_random_ones() -> None:
-    random, active = (errors_by_choices(each, 600, num_studies=10) for each in (False, True))
-    for one, other in zip(random, active, strict=True):
-        assert share_needed(one, other) <= 0.6
+def test_active_pairs_need_60_percent_of_the_choices_of_random_ones_for_the_same_order() -> None:
+    (_, random), (_, active) = (
+        errors_by_choices(each, 400, num_studies=6) for each in (False, True)
+    )
+    assert share_needed(random, active) <= 0.6

@@ -51,8 +51,7 @@ def test_the_larger_number_of_a_pair_is_positive_and_clear_where_everybody_sees_
     assert found["b", "c"].p > 0.05
 
 
-def test_a_difference_that_only_one_of_twenty_raters_sees_is_not_significant() -> None:
-    """Over images alone it would be: all 20 have a mean difference of the same sign."""
+def test_a_difference_that_only_one_of_twenty_raters_sees_reaches_0() -> None:
     ratings = [
         rating(method, image, rater, 3 + (method == "b" and rater == 0))
         for method in "ab"
@@ -60,7 +59,14 @@ def test_a_difference_that_only_one_of_twenty_raters_sees_is_not_significant() -
         for rater in range(20)
     ]
     (found,) = contrasts(columns_of(ratings))
-    assert found.p > 0.3
+    assert found.interval is not None
+    assert found.interval.low < found.difference < 0 < found.interval.high
+
+
+def test_methods_that_everybody_finds_equal_have_no_significant_difference() -> None:
+    ratings = [rating(m, image, rater, 3) for m in "ab" for image in range(8) for rater in range(4)]
+    (found,) = contrasts(columns_of(ratings))
+    assert (found.difference, found.p) == (0, 1)
 
 
 def test_holm_corrects_the_smallest_most_and_keeps_the_order() -> None:
