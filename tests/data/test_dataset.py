@@ -321,6 +321,14 @@ def test_pairs_of_other_photos_than_those_held_out_give_validation_a_tenth() -> 
     assert list(others.pictures) == [str(n) for n in range(20) if n not in (5, 6, 7)]
 
 
+def test_no_other_lr_photo_of_what_validation_measures_is_trained_on() -> None:
+    pairs = _pairs(20)
+    pairs.pictures = [str(photo // 5) for photo in range(20)]
+    others, validated, _ = split_pairs(pairs, _photos(20, 30), _photos(4, 90), set())
+    assert set(validated.pictures) == {"0"}
+    assert set(others.pictures) == {"1", "2", "3"}
+
+
 def test_pairs_that_show_nothing_else_than_held_out_photos_are_refused() -> None:
     with pytest.raises(DataError, match="add pairs of other photos"):
         split_pairs(_pairs(3), _photos(20, 10), _photos(4, 90), {"0", "1", "2"})
