@@ -6,8 +6,8 @@
 #                             https://download.pytorch.org/whl/cu128  (a CUDA version)
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
-#   GROUP=bulk                one group of `make test-slow`: training, bulk, retraining, hosts, images,
-#                             parts
+#   GROUP=bulk                one group of `make test-slow`: training, bulk, retraining, hosts, studies,
+#                             images, parts
 #   TRAIN= EVAL=              inputs of `make bench-quality`: a folder of training photos, and one with
 #                             Set5 and Set14. Further ones are optional:
 #   WEIGHTS=squeezenet1_1=F   weights of perceptual networks that no installed package has

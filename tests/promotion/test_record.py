@@ -112,5 +112,6 @@ def test_missing_values_have_no_tag() -> None:
     assert tags == {
         "run": "r",
         "metrics": "{}",
-        "sets": '{"b": {"key": "k", "metrics": {}, "num_images": 1, "version": "v"}}',
+        "sets": '{"b": {"key": "k", "lr_source": null, "metrics": {}, "num_images": 1, '
+        '"version": "v"}}',
     }

@@ -144,6 +144,7 @@ def test_a_whole_session_by_click_with_a_break_an_undo_and_double_clicks(
     assert scores(ratings) == [1, 2, 3, 4, 5, 5, 2, 3, 4]
 
 
+@pytest.mark.slow(group="studies")  # a browser
 def test_a_whole_session_by_keyboard_alone(ratings: Open, tab: Tab) -> None:
     page = ratings.page(tab)
     page.open()
@@ -177,6 +178,7 @@ def test_a_whole_session_by_keyboard_alone(ratings: Open, tab: Tab) -> None:
     assert scores(ratings) == [5, 4, 3, 2, 1, 5, 4, 3, 2]
 
 
+@pytest.mark.slow(group="studies")  # a browser
 def test_pairs_by_arrow_keys_and_clicks(pairs: Open, tab: Tab) -> None:
     page = pairs.page(tab)
     page.open()
@@ -198,6 +200,7 @@ def test_pairs_by_arrow_keys_and_clicks(pairs: Open, tab: Tab) -> None:
     assert [e.choice for e in pairs.given if isinstance(e, Preference)] == answers
 
 
+@pytest.mark.slow(group="studies")  # a browser
 def test_a_closed_tab_goes_on_where_it_was_and_a_second_tab_follows(
     ratings: Open, browser: Browser, tab: Tab
 ) -> None:
@@ -226,6 +229,7 @@ def test_a_closed_tab_goes_on_where_it_was_and_a_second_tab_follows(
     assert other_tab.complaints == []
 
 
+@pytest.mark.slow(group="studies")  # a browser
 @pytest.mark.parametrize("ratio", [1, 1.25, 2])
 def test_a_pixel_of_a_picture_is_a_pixel_of_the_screen(
     ratings: Open, tmp_path: Path, ratio: float
@@ -254,6 +258,7 @@ def test_a_pixel_of_a_picture_is_a_pixel_of_the_screen(
         assert tab.run("devicePixelRatio") == ratio
 
 
+@pytest.mark.slow(group="studies")  # a browser
 def test_a_zoom_hides_the_picture_until_it_is_undone(ratings: Open, tab: Tab) -> None:
     page = ratings.page(tab)
     page.open()
@@ -278,6 +283,7 @@ def test_a_zoom_hides_the_picture_until_it_is_undone(ratings: Open, tab: Tab) ->
     assert scores(ratings) == [3, 4]
 
 
+@pytest.mark.slow(group="studies")  # a browser
 def test_a_phone_held_sideways_shows_all_and_an_upright_one_is_asked_to_be_turned(
     object_store: S3Store, tmp_path: Path, tab: Tab
 ) -> None:
@@ -304,6 +310,7 @@ def test_a_phone_held_sideways_shows_all_and_an_upright_one_is_asked_to_be_turne
         assert tab.run("document.getElementById('turn').hidden")
 
 
+@pytest.mark.slow(group="studies")  # a browser
 def test_the_server_may_go_away_for_a_while(
     object_store: S3Store, tmp_path: Path, tab: Tab
 ) -> None:
@@ -325,6 +332,7 @@ def test_the_server_may_go_away_for_a_while(
         assert scores(opened) == [4]
 
 
+@pytest.mark.slow(group="studies")  # a browser
 def test_a_rater_withdraws_on_the_page(ratings: Open, tab: Tab) -> None:
     page = ratings.page(tab)
     page.open()
@@ -353,6 +361,7 @@ NAMELESS = """
 """Elements that a screen reader would call by their kind alone."""
 
 
+@pytest.mark.slow(group="studies")  # a browser
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_everything_has_a_name_for_screen_readers(ratings: Open, tab: Tab, language: str) -> None:
     page = ratings.page(tab)

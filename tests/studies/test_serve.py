@@ -128,6 +128,7 @@ def persist(url: str, token: str, given: list[int], seed: int) -> None:
                 state = until_stored(lambda: rater.judge(task, str(score)))  # noqa: B023  # called at once
 
 
+@pytest.mark.slow(group="studies")  # kills, and fifty raters
 def test_a_server_killed_again_and_again_loses_and_doubles_nothing(
     process: Process, object_store: S3Store
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_second_server_of_a_study_is_refused_and_its_end_exports_the_last_rati
     assert [scores(part) for part in read_parts(object_store, "spring")] == [[4]]
 
 
+@pytest.mark.slow(group="studies")  # kills, and fifty raters
 def test_raters_at_once_do_not_disturb_each_other(
     s3_settings: Settings, object_store: S3Store, tmp_path: Path
 ) -> None:

@@ -73,7 +73,7 @@ def end(started: list[ForkServerProcess]) -> None:
 def printed_by(scenario: str, directory: Path) -> str:
     """The ends of the ranks' logs."""
     logs = sorted(directory.glob(f"{scenario}-*.log"))
-    return "\n".join(log.read_text()[-6000:] for log in logs)
+    return "\n".join(log.read_text()[-20_000:] for log in logs)
 
 
 def end_ranks(
