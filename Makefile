@@ -36,6 +36,8 @@ demo: $(INSTALLED)
 	@$(BIN)/srgan demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 # Unit tests run in one process while the integration tests wait in the other.
+# Compiled files are kept, whatever the shell says: the tests start many processes.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
 
