@@ -166,7 +166,6 @@ def test_a_bulk_run_grows_a_cluster_from_zero_and_lets_it_shrink(
     assert len(list(tmp_path.glob("*-*"))) == 6, log
     assert len(workers(tmp_path)) == 2, log
     assert "0 CPU, 1 CPU on one node are needed; its autoscaler starts" in log
-    assert cluster.num_workers() == 2
     wait_until(lambda: cluster.num_workers() == 0, "the cluster shrinks", 300)
 
 
@@ -213,5 +212,4 @@ def test_a_training_grows_a_cluster_from_zero_and_lets_it_shrink(
     assert found is not None, printed[-6000:]
     assert CheckpointRef.model_validate_json(found).step == recipe.pretrain.steps
     assert "2 × (1 CPU) are needed; its autoscaler starts" in printed
-    assert cluster.num_workers() == 2
     wait_until(lambda: cluster.num_workers() == 0, "the cluster shrinks", 300)

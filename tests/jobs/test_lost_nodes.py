@@ -69,6 +69,10 @@ def node(log: Path) -> Iterator[Callable[[], None]]:
         process.wait(timeout=60)
 
 
+def num_cpus() -> float:
+    return float(ray.cluster_resources().get("CPU", 0))
+
+
 def pool(store: S3Store, folder: Path, limit_s: float) -> Pool:
     """A run of two batches, of which the first hangs at its first attempt."""
     (folder / "plan.json").write_text(json.dumps({"0": {"0": "hangs"}}))
@@ -103,7 +107,9 @@ def test_the_time_limit_begins_when_the_node_is_lost(
     monkeypatch.setattr(upscale_pool, "_FIRST_NOTE_S", 0.1)
     monkeypatch.setattr(upscale_pool, "_REPEAT_S", 0.1)
     limit_s = 4.0
+    wait_until(lambda: num_cpus() == 0, "the nodes of other tests are gone")
     with ThreadPoolExecutor(1) as thread, node(tmp_path / "node.log") as kill:
+        wait_until(lambda: num_cpus() == 1, "the node joins")  # it takes longer than the limit
         running = thread.submit(pool(object_store, tmp_path, limit_s).run)
         wait_until((tmp_path / "0-0").exists, "the first batch begins")
         time.sleep(limit_s)
