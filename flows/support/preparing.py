@@ -1,4 +1,4 @@
-"""Have a Ray job read photos, for the flows that prepare them."""
+"""Read photos in a Ray job, for the flows that prepare them."""
 
 from typing import TypeVar
 

@@ -175,7 +175,7 @@ def export(
     design, judgements = collected(name)
     data = exported(design, judgements, file.name)
     if not file.absolute().parent.is_dir():
-        raise ConfigError(f"there is no folder {file.absolute().parent}")
+        raise ConfigError(f"the folder {file.absolute().parent} does not exist")
     with write_atomically(file) as draft:
         draft.write_bytes(data)
     say(f"{len(judgements)} judgements")

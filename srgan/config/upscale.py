@@ -24,7 +24,7 @@ class UpscaleConfig(Config):
     None: a node's CPUs divided by its GPUs, or 1 without GPUs.
     """
     gpu: Gpu = "auto"
-    """Whether each worker has a GPU: ``auto`` (if the cluster has any), ``required``, ``never``."""
+    """Whether each worker has a GPU: ``auto`` (where there are GPUs), ``required``, ``never``."""
     output_format: Literal["same", "png", "jpeg", "webp", "tiff"] = "same"
     oversize: Literal["refuse", "png", "tiff"] = "refuse"
     """How to write an output with more pixels a side than its format allows."""
