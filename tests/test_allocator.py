@@ -25,6 +25,7 @@ SWITCH = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     not SWITCH.exists() or "[madvise]" not in SWITCH.read_text(),
     reason="needs Linux with large pages on request (madvise)",
 )
+@pytest.mark.slow(group="images")
 def test_large_tensors_take_few_large_pages() -> None:
     num_small_pages = 4 * 64 * 2**20 // 4096
     assert page_faults("small") >= num_small_pages, "otherwise large pages are not needed"

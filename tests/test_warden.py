@@ -86,7 +86,11 @@ def processes_of(run: subprocess.Popen[bytes]) -> set[psutil.Process]:
 
 @pytest.mark.parametrize(
     ("number", "options"),
-    [(signal.SIGTERM, []), (signal.SIGTERM, ["-n1"]), (signal.SIGKILL, ["-n1"])],
+    [
+        (signal.SIGTERM, []),
+        pytest.param(signal.SIGTERM, ["-n1"], marks=pytest.mark.slow(group="parts")),
+        pytest.param(signal.SIGKILL, ["-n1"], marks=pytest.mark.slow(group="parts")),
+    ],
     ids=["asked", "asked with workers", "killed with workers"],
 )
 def test_a_run_that_is_ended_leaves_no_object_store_and_no_detached_process(

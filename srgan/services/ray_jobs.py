@@ -222,7 +222,7 @@ class _AwayError(Exception):
 @contextmanager
 def _explained(address: str) -> Iterator[None]:
     """Map errors of Ray's client: `ClusterError` if a retry would not help, else `_AwayError`."""
-    from ray.exceptions import AuthenticationError
+    from ray.exceptions import AuthenticationError, RpcError
 
     try:
         yield
@@ -235,8 +235,9 @@ def _explained(address: str) -> Iterator[None]:
         if error.status_code < _SERVER_TROUBLE:
             raise ClusterError(f"{address} refused a request: {error}") from error
         raise _AwayError(str(error)) from error
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, RpcError) as error:
         # OSError: no answer. RuntimeError: an answer that did not come from a job server.
+        # RpcError: the cluster whose job server was to be found is gone.
         raise _AwayError(str(error)) from error
 
 

@@ -57,6 +57,7 @@ def check_middle(path: Path, lr: NDArray[np.uint8], generator: Generator) -> Non
     np.testing.assert_array_equal(rows, expected)
 
 
+@pytest.mark.slow(group="images")
 def test_a_large_result_is_made_in_less_memory_than_its_encoding_would_take(tmp_path: Path) -> None:
     lr = draw_large(tmp_path / "lr.png", 1500)
     spool = tmp_path / "spool"

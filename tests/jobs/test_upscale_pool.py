@@ -22,9 +22,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its processes
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        # Nothing listens there. Else a run that waits looks 40 s for this cluster's job server,
+        # which it does not have, or finds what another cluster left in /tmp/ray.
+        patch.setenv("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:9")
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield
+        ray.shutdown()
 
 
 def run(

@@ -21,7 +21,7 @@ from srgan.models.onnx_export import FORMAT, OPSET, TOLERANCE, export_onnx, veri
 from tests.support.networks import random_generator
 
 SMALL = {"num_blocks": 1, "num_channels": 4}
-OFTEN = ("srresnet", "bicubic_resnet", "espcn")
+OFTEN = ("srresnet", "bicubic_resnet")
 """An export takes seconds: the other kinds, and the other scales of these, are slow tests."""
 CONFIGS = [
     pytest.param(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from ray.exceptions import RpcError
 
 from srgan.errors import ClusterError
 from srgan.services import ray_jobs
@@ -99,6 +100,17 @@ def test_a_server_that_stays_away_is_an_error_that_names_its_address(server: Job
     server.away = 10**6
     with pytest.raises(ClusterError, match=server.address):
         RayJobs(server.address, patience_s=0.2).status("a")
+
+
+def test_a_cluster_that_is_gone_is_an_error_that_names_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def connect(_: str) -> None:
+        raise RpcError("Timed out while waiting for GCS to become available.")
+
+    monkeypatch.setattr(ray_jobs, "_connect", connect)
+    with pytest.raises(ClusterError, match=r"job server at auto has not answered .* Timed out"):
+        RayJobs("auto", patience_s=0.0).jobs()
 
 
 def test_a_request_that_is_refused_is_an_error_at_once(server: JobServer) -> None:

@@ -7,13 +7,16 @@ from xdist.scheduler import LoadScopeScheduling
 # come before those that fill it.
 SHARED = {
     "the stack": ("tests/integration/",),
-    "Prefect": ("tests/flows/", "tests/services/test_prefect_runs.py"),
-    "MLflow": (
+    # One MLflow for both: its start takes 20 s of CPU.
+    "Prefect and MLflow": (
         "tests/versions/test_delete.py",
+        "tests/flows/",
+        "tests/services/test_prefect_runs.py",
         "tests/versions/",
         "tests/cli/test_models.py",
         "tests/cli/test_models_shown.py",
         "tests/cli/test_mos.py",
+        "tests/cli/test_studies.py",
         "tests/cli/test_weights.py",
         "tests/services/test_metric_log.py",
         "tests/services/test_mlflow_models.py",
