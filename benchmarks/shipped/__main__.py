@@ -1,8 +1,8 @@
 """Train the generators that come with srgan, from photographs of Debian packages.
 
 ``python -m benchmarks.shipped PACKAGES`` takes up to three hours on two cores; a second call goes
-on where the first was stopped. `docs/shipped.md` has the commands that get PACKAGES and that
-measure the result.
+on where the first was stopped. Without PACKAGES it prints the commands that get them. The model
+card, ``srgan/models/shipped/card.md``, has the commands that measure the result.
 """
 
 import argparse
