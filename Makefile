@@ -28,7 +28,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test test-slow lint format bench bench-quality bench-training bench-upscale clean
+.PHONY: install demo test test-slow lint docs format bench bench-quality bench-training bench-upscale clean
 
 install: $(INSTALLED)
 
@@ -55,6 +55,11 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The site, in .srgan/site; a link or an anchor that leads nowhere is an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open .srgan/site/index.html"
 
 # Training only: steps, loader, ranks. Needs a quiet machine.
 bench-training: $(INSTALLED)

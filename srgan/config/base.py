@@ -19,4 +19,9 @@ leaves them to others.
 class Config(BaseModel):
     """Base of all run configs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,  # Prefect's forms and the reference show them
+    )

@@ -13,6 +13,7 @@ class DataConfig(Config):
     """How photos become HR crops."""
 
     scale: Scale = 4
+    """HR pixels for each LR pixel along a side."""
     crop_size: Positive = 256
     """Side of the square HR crops in pixels. Photos smaller than that are rejected as tiny.
     Training cuts windows (patch and margin, 112 pixels at ×4) out of crops, and none across their
@@ -20,6 +21,7 @@ class DataConfig(Config):
     eval_share: float = Field(0.1, gt=0, lt=1)
     """Share of photos held out for evaluation, decided by a hash of their pixels."""
     shard_bytes: Bytes = 64 * 2**20
+    """Approximate size of a shard, the object in the bucket that holds many crops."""
     compress: bool = False
     """Pack new shards without loss (`data.packing`) in the bucket; nodes unpack what they fetch.
     Does not apply to pairs."""

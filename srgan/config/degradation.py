@@ -146,9 +146,13 @@ class RoundConfig(Config):
     blur_chance: Chance = 1.0
     """Probability that a patch is blurred."""
     blur: KernelConfig | None = KernelConfig()
+    """Blur kernels."""
     resize: ResizeConfig | None = ResizeConfig()
+    """Resizing."""
     noise: NoiseConfig | None = NoiseConfig()
+    """Noise."""
     jpeg_quality: tuple[int, int] | None = (30, 95)
+    """JPEG compression, 1–100."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -178,12 +182,14 @@ class SecondOrderConfig(Config):
     """
 
     first: RoundConfig = RoundConfig()
+    """First round of damage, from HR."""
     second: RoundConfig = RoundConfig(
         blur_chance=0.8,
         blur=KernelConfig(sigma=(0.2, 1.5)),
         resize=ResizeConfig(up=0.3, down=0.4, factors=(0.3, 1.2)),
         noise=NoiseConfig(sigma=(1.0, 25.0), poisson_scale=(0.05, 2.5)),
     )
+    """Second round of damage, to LR."""
     sinc_chance: Chance = 0.8
     """Probability of a sinc filter on the LR image, the ringing of sharpened photos."""
     sinc_sides: tuple[int, int] = (7, 21)

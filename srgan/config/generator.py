@@ -53,8 +53,11 @@ class GeneratorConfig(Config):
     norm over bilinear. ``rrdbnet``: ESRGAN's and Real-ESRGAN's. ``srvgg``: Real-ESRGAN's small one,
     also called Compact. ``spandrel``: imported weights of another architecture, not trained."""
     scale: Scale = 4
+    """HR pixels for each LR pixel along a side."""
     num_blocks: Positive = 16
+    """Residual blocks; mapping layers of an ``fsrcnn``."""
     num_channels: Positive = 64
+    """Channels between the blocks."""
 
     @property
     def on_luma(self) -> bool:
@@ -93,4 +96,6 @@ class DiscriminatorConfig(Config):
     """Section 2.1.2: eight convolutions, widths `num_channels` × (1, 1, 2, 2, 4, 4, 8, 8)."""
 
     num_channels: Positive = 64
+    """Channels of the first convolution; the others follow from it."""
     dense_size: Positive = 1024
+    """Width of the first dense layer."""

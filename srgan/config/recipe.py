@@ -36,6 +36,7 @@ class GrowthConfig(Config):
     """How many photos must be new, changed or removed to start a retraining; both limits apply."""
 
     min_changed_photos: Positive = 1
+    """At least as many photos."""
     min_changed_share: float = Field(0.05, ge=0)
     """Share of the photos that there were before. Smaller changes add up until they reach it."""
 
@@ -47,6 +48,7 @@ class RetrainConfig(Config):
     """``champion``: fine-tune. The last stage of the recipe starts from the champion's weights,
     and a pretrain stage before a GAN stage is left out: the champion is past it."""
     growth: GrowthConfig = GrowthConfig()
+    """How much a dataset has to change."""
     max_age_days: float | None = Field(None, gt=0)
     """Retrain a champion older than this even if nothing else has changed; None: never."""
 
@@ -55,10 +57,13 @@ class Recipe(Config):
     """A complete retraining: data, stages, reasons and the rule of promotion."""
 
     name: Name
+    """Name of the recipe; reports and model cards show it."""
     data: DataConfig
+    """How photos become crops."""
     pairs: Name | None = None
     """Dataset of pairs (flow prepare-pairs) of which stages take their `pair_share`."""
     pretrain: PretrainConfig
+    """First stage, the paper's SRResNet."""
     adversarial: AdversarialConfig | None = None
     """None: the pretrained generator is the result, as for the paper's SRResNet."""
     gate: GateConfig = GateConfig()

@@ -38,25 +38,31 @@ class LearningRate(Config):
     """Learning rate as a function of the step."""
 
     peak: float = Field(1e-4, gt=0)
+    """Learning rate after the warm-up."""
     warmup_steps: int = Field(0, ge=0)
+    """First steps, in which the rate rises from 0 to its peak."""
     decay: Literal["none", "tenth_at_half", "cosine"] = "none"
     """``tenth_at_half`` is the paper's GAN schedule: 1e-4, then 1e-5 for the second half."""
 
 
 class _StageConfig(Config):
     generator: GeneratorConfig
+    """Network that is trained."""
     steps: Positive
+    """Updates of the generator."""
     batch_size: Positive = 16
     """Patches per step over all workers together."""
     patch_size: Positive = 96
     """Side of the HR patches in pixels."""
     learning_rate: LearningRate = LearningRate()
+    """Learning rate as a function of the step."""
     augment: bool = True
     """Random flips and quarter turns."""
     shuffle_colours: bool = False
     """Permute red, green and blue of each patch, all six orders equally often: more variety for
     few photos."""
     degradation: DegradationConfig = DegradationConfig()
+    """How LR patches are made of HR patches."""
     pair_share: float = Field(0.0, ge=0, le=1)
     """Share of each batch that is pairs (`Recipe.pairs`), rounded to whole patches. Their LR images
     are photographs instead of made by `degradation`."""
@@ -64,6 +70,8 @@ class _StageConfig(Config):
     """For a dataset larger than a node's cache: draw the patches of a step from shards of at most
     this size, which move on through the dataset (`data.buffer`). None: from all of it."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Decay of an average of the generator's weights, which is evaluated and handed on instead of
+    the weights. None: no average."""
     gradient_clip: float | None = Field(None, gt=0)
     """Largest global gradient norm; None leaves gradients as they are."""
     precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
@@ -73,9 +81,13 @@ class _StageConfig(Config):
     """``torch.compile`` of the trained networks: a faster step after minutes of compiling at each
     start. Needs a C++ compiler on the nodes (on GPUs the requirements of Triton)."""
     seed: int = 0
+    """Decides the first weights and all that is drawn."""
     checkpoint_every: Positive = 1000
+    """Steps between two checkpoints."""
     validate_every: Positive = 1000
+    """Steps between two validations on the held-out crops."""
     log_every: Positive = 50
+    """Steps between two points of the curves in MLflow."""
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
     min_workers: Positive | None = None
@@ -132,13 +144,16 @@ class MseContentConfig(Config):
     """Content is pixels: equation 4."""
 
     kind: Literal["mse"] = "mse"
+    """Content is pixels."""
 
 
 class FeatureContentConfig(Config):
     """Content is a layer of a perceptual network: equation 5."""
 
     kind: Literal["features"] = "features"
+    """Content is features of a perceptual network."""
     network: FeatureNetwork
+    """Perceptual network; its weights have to be mirrored (`srgan weights mirror`)."""
     layer: str
     """After its activation: ``vgg22``, ``vgg54``, …; ``fire5``, …"""
     feature_scale: float = Field(gt=0)
@@ -177,7 +192,9 @@ class PretrainConfig(_StageConfig):
     """SRResNet stage: a content loss only (section 3.2)."""
 
     stage: Literal["pretrain"] = "pretrain"
+    """The pretrain stage."""
     loss: Literal["mse", "l1"] | FeatureContentConfig = "mse"
+    """Content loss: the MSE or mean absolute difference of pixels, or features."""
 
     @model_validator(mode="after")
     def _check_loss(self) -> Self:
@@ -190,8 +207,11 @@ class AdversarialConfig(_StageConfig):
     """SRGAN stage: content loss + `adversarial_weight` × adversarial loss (equation 3)."""
 
     stage: Literal["adversarial"] = "adversarial"
+    """The GAN stage."""
     discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    """Network that tells generated images from photographs."""
     content: ContentLossConfig = MseContentConfig()
+    """Content loss of the generator."""
     adversarial_weight: float = Field(1e-3, ge=0)
     """With `adversarial_share` the largest weight that a step may use."""
     adversarial_share: float | None = Field(None, gt=0)

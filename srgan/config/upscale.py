@@ -26,6 +26,7 @@ class UpscaleConfig(Config):
     gpu: Gpu = "auto"
     """Whether each worker has a GPU: ``auto`` (where there are GPUs), ``required``, ``never``."""
     output_format: Literal["same", "png", "jpeg", "webp", "tiff"] = "same"
+    """Format of the outputs; ``same``: that of each source."""
     oversize: Literal["refuse", "png", "tiff"] = "refuse"
     """How to write an output with more pixels a side than its format allows."""
     jpeg_quality: int = Field(92, ge=1, le=100)
@@ -41,7 +42,7 @@ class UpscaleConfig(Config):
     size: Annotated[str, Field(pattern=SIZE_PATTERN)] | None = None
     """Instead of `scale`: ``4096x`` wide, ``x2160`` high, or the largest within ``4096x2160``."""
     memory_bytes: Bytes = 2 * 2**30
-    """Memory of a worker's process, not counting up to 1 GiB of waiting images."""
+    """Memory of a worker's process, without images that wait: 1.25 GiB for each of its CPUs."""
     tile: Positive | None = None
     """Side of a tile in LR pixels, without its context; None: as large as `memory_bytes` allows."""
     context: int | None = Field(None, ge=0)

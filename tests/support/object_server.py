@@ -105,5 +105,5 @@ def empty_bucket(store: S3Store) -> None:
     keys = [entry.key for entry in store.list("")]
     for begin in range(0, len(keys), 1000):
         some = {"Objects": [{"Key": key} for key in keys[begin : begin + 1000]]}
-        answer = store._client.delete_objects(Bucket=store.bucket, Delete=some)  # noqa: SLF001
+        answer = store._client.delete_objects(Bucket=store.bucket, Delete=some)
         assert "Errors" not in answer
