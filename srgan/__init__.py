@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from srgan.upscaling import load, upscale
 
-__all__ = ["load", "upscale"]
+__version__: str
+"""Release that is installed, such as ``0.1.0``."""
+
+__all__ = ["__version__", "load", "upscale"]
 
 
 def __getattr__(name: str) -> Any:
-    # Both bring torch with them; `import srgan` must not.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("srgan")
+    # Both functions bring torch with them; `import srgan` must not.
     from srgan import upscaling
 
     return getattr(upscaling, name)

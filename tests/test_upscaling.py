@@ -1,5 +1,6 @@
 """`srgan.load` and `srgan.upscale`, as a notebook meets them."""
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,7 @@ def test_arrays_of_the_other_byte_order_and_views_are_read() -> None:
     np.testing.assert_array_equal(srgan.upscale(given.astype(">u2"), "bicubic", scale=2), expected)
     turned = srgan.upscale(given[::-1], "bicubic", scale=2)
     np.testing.assert_array_equal(turned, srgan.upscale(given[::-1].copy(), "bicubic", scale=2))
+
+
+def test_the_package_says_its_release() -> None:
+    assert srgan.__version__ == metadata.version("srgan")

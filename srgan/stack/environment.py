@@ -2,6 +2,7 @@
 
 import os
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,15 +15,18 @@ BUCKET = "srgan"
 POOL = "srgan"
 LEASE_STORAGE = "prefect.server.concurrency.lease_storage.filesystem"
 CHECKOUT = Path(__file__).resolve().parents[2]
-"""Flows, prefect.yaml and infra/local are files of the checkout, not of the installed package."""
+"""Folder of the packages `srgan` and `flows`: a checkout, or where pip has put them."""
 
 
-def require_checkout() -> None:
-    """Raise `StackError` if the package was installed without its checkout."""
-    if not (CHECKOUT / "infra" / "local" / "supervisord.conf").exists():
+def deployments_file() -> Path:
+    """Return ``prefect.yaml``, which lies in a checkout or where a wheel puts its data files."""
+    places = (CHECKOUT, Path(sysconfig.get_path("data"), "share", "srgan"))
+    found = [place / "prefect.yaml" for place in places if (place / "prefect.yaml").exists()]
+    if not found:
         raise StackError(
-            "the local stack runs from a checkout of the project: clone it and `pip install -e .`"
+            f"there is no prefect.yaml in {' or '.join(map(str, places))}: install srgan again"
         )
+    return found[0]
 
 
 def shell_environment(state: State) -> dict[str, str]:

@@ -75,7 +75,6 @@ class Stack:
         unknown = set(services) - set(SERVICES)
         if unknown:
             raise ConfigError(f"no service {sorted(unknown)}; there are: {', '.join(SERVICES)}")
-        environment.require_checkout()
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
             current = create_state(self.home)
@@ -107,8 +106,10 @@ class Stack:
 
     def deploy(self) -> None:
         """Register the flows of `prefect.yaml` with the running Prefect server; safe to repeat."""
+        prefect = str(Path(sys.executable).with_name("prefect"))
+        command = [prefect, "--no-prompt", "deploy", "--all"]
         answer = subprocess.run(  # noqa: S603 - a fixed command
-            [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all"],
+            [*command, "--prefect-file", str(environment.deployments_file())],
             cwd=environment.CHECKOUT,
             env=environment.service_environment(self.state),
             stdin=subprocess.DEVNULL,
@@ -165,7 +166,7 @@ class Stack:
             report(f"choosing new ports, because other programs took those of {', '.join(taken)}")
             current = self.state
         create_runtime(current)
-        config = environment.CHECKOUT / "infra" / "local" / "supervisord.conf"
+        config = Path(__file__).with_name("supervisord.conf")
         self._supervisor.launch(config, environment.service_environment(current))
         return current
 
