@@ -15,6 +15,11 @@ Checksums = Literal["when_supported", "when_required"]
 
 _Checksums = Annotated[Checksums | None, BeforeValidator(lambda text: (text or "").lower() or None)]
 
+_Page = Annotated[
+    Annotated[str, Field(pattern="^https?://")] | None,
+    BeforeValidator(lambda text: (text or "").rstrip("/") or None),
+]
+
 _FOREIGN = ("AWS_", "MLFLOW_", "PREFECT_", "RAY_", "SUPERVISOR_")
 
 
@@ -50,6 +55,11 @@ class Settings(BaseSettings):
     )
     prefect_api_url: str | None = Field(None, validation_alias="PREFECT_API_URL")
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+    mlflow_public_url: _Page = None
+    """Address of MLflow in people's browsers, for links; default: `mlflow_tracking_uri`."""
+    prefect_public_url: _Page = None
+    """Address of Prefect's pages in people's browsers, for links; default: Prefect's own setting,
+    else its API's address."""
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
     """Address of Ray's job server, ``http://host:8265``."""
 

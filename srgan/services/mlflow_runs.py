@@ -249,7 +249,8 @@ def artifact_page(settings: Settings, run_id: str, path: str) -> str:
 
 
 def _base(settings: Settings) -> str:
-    return settings.require("mlflow_tracking_uri").rstrip("/")
+    """Beginning of every link to MLflow."""
+    return settings.mlflow_public_url or settings.require("mlflow_tracking_uri").rstrip("/")
 
 
 def _experiment_id(client: "MlflowClient", name: str) -> str:
