@@ -12,6 +12,7 @@ import typer
 
 from srgan.cli.blend import blend
 from srgan.cli.console import Commands, complain
+from srgan.cli.doctor import doctor
 from srgan.cli.gc import gc
 from srgan.cli.models import models_app
 from srgan.cli.mos import mos_app
@@ -80,5 +81,8 @@ app.add_typer(stack_app, name="stack")
 app.add_typer(weights_app, name="weights")
 app.add_typer(models_app, name="models")
 app.add_typer(mos_app, name="mos")
-for verb in (degrade, upscale, evaluate, import_weights, blend, export, trace, gc, recipes, demo):
+for verb in (
+    *(degrade, upscale, evaluate, import_weights, blend, export),
+    *(trace, gc, recipes, doctor, demo),
+):
     app.command()(verb)

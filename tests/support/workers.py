@@ -7,7 +7,11 @@ from xdist.scheduler import LoadScopeScheduling
 # come before those that fill it.
 SHARED = {
     "the stack": ("tests/integration/",),
-    "Prefect": ("tests/flows/", "tests/services/test_prefect_runs.py"),
+    "Prefect": (
+        "tests/flows/",
+        "tests/services/test_prefect_runs.py",
+        "tests/doctor/test_orchestrator.py",
+    ),
     "MLflow": (
         "tests/versions/test_delete.py",
         "tests/versions/",
@@ -18,6 +22,7 @@ SHARED = {
         "tests/services/test_metric_log.py",
         "tests/services/test_mlflow_models.py",
         "tests/services/test_mlflow_runs.py",
+        "tests/doctor/test_registry.py",
     ),
     "training": ("tests/train/",),
     "ONNX": ("tests/models/test_onnx_export.py", "tests/cli/test_export.py"),
