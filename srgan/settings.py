@@ -15,6 +15,10 @@ Checksums = Literal["when_supported", "when_required"]
 
 _Checksums = Annotated[Checksums | None, BeforeValidator(lambda text: (text or "").lower() or None)]
 
+_Level = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda text: str(text).upper())
+]
+
 _Page = Annotated[
     Annotated[str, Field(pattern="^https?://")] | None,
     BeforeValidator(lambda text: (text or "").rstrip("/") or None),
@@ -43,6 +47,11 @@ class Settings(BaseSettings):
     """How long a job waits for a cluster that is too small before it fails."""
     stall_s: float = Field(600.0, gt=0)
     """Report a training that makes no step for this long, with the stack of every rank."""
+
+    log_format: Literal["text", "json"] = "text"
+    """Form of log lines, except for flow runs, which have Prefect's own."""
+    log_level: _Level = "INFO"
+    """Least level of our log lines that is written."""
 
     s3_endpoint_url: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")
     s3_region: str = Field("us-east-1", validation_alias="AWS_DEFAULT_REGION")

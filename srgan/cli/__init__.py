@@ -21,7 +21,9 @@ from srgan.cli.stack import demo, stack_app
 from srgan.cli.trace import trace
 from srgan.cli.weights import export, import_weights, weights_app
 from srgan.errors import ConfigError, SrganError
+from srgan.logs import configure
 from srgan.recipes import RECIPES, get_recipe
+from srgan.settings import Settings
 
 _USAGE = 2
 """Exit status of typer too, when it refuses an option."""
@@ -61,6 +63,7 @@ def main(
     ] = False,
 ) -> None:
     """Train, evaluate, promote and run super-resolution GANs."""
+    configure(Settings(), sys.stderr)
 
 
 def recipes(
