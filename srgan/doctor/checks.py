@@ -14,12 +14,12 @@ Outcome = Literal["ok", "warning", "failed", "not checked"]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a check saw."""
+    """Answer of a check."""
 
     outcome: Outcome
     text: str
     remedy: str = ""
-    """What to do about it; empty if all is well."""
+    """Advice; empty if all is well."""
 
 
 def ok(text: str) -> Seen:
@@ -45,7 +45,7 @@ class Check:
     name: str
     look: Callable[[], Seen]
     remedy: str
-    """What to do if `look` raises an error or does not return."""
+    """Advice if `look` raises an error or does not return."""
     needs: tuple[str, ...] = ()
     """Names of earlier checks without which this one makes no sense."""
     limit_s: float = 15.0

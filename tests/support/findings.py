@@ -1,4 +1,4 @@
-"""What the doctor's checks found, by their names."""
+"""Findings of the doctor's checks, by their names."""
 
 from collections.abc import Sequence
 
