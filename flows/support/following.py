@@ -54,7 +54,7 @@ def follow(
         if job is not None:
             for line in relay.new_lines(job):
                 level, message = parse(line)
-            logger.log(level, "%s: %s", stage, message)
+                logger.log(level, "%s: %s", stage, message)
         if progress:
             progress.update()
         if job is None or not job.active:
