@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from email.utils import parsedate_to_datetime
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from srgan.doctor.addresses import reach
@@ -93,7 +94,10 @@ def _read(settings: Settings, key: str) -> Seen:
 
 def _write_on_condition(settings: Settings, key: str) -> Seen:
     store = open_store(settings)
-    conditions = {"If-None-Match": {"if_absent": True}, "If-Match": {"if_token": "0" * 32}}
+    conditions: dict[str, dict[str, Any]] = {
+        "If-None-Match": {"if_absent": True},
+        "If-Match": {"if_token": "0" * 32},
+    }
     for condition, options in conditions.items():
         try:
             store.put(key, _BODY, **options)
