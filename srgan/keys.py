@@ -223,6 +223,9 @@ def evaluation_of(key: str) -> str:
 
 # The life of models.
 
+doctor_key = Key[str](
+    "runs/doctor/{probe}", "An object that `srgan doctor` writes, reads and deletes again."
+)
 beginning_key = Key[str](
     "retrainings/{flow_run}.json",
     "The beginning of a retraining: dataset version, champion to beat, reason. A flow run that is "

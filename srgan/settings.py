@@ -15,6 +15,15 @@ Checksums = Literal["when_supported", "when_required"]
 
 _Checksums = Annotated[Checksums | None, BeforeValidator(lambda text: (text or "").lower() or None)]
 
+_Level = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda text: str(text).upper())
+]
+
+_Page = Annotated[
+    Annotated[str, Field(pattern="^https?://")] | None,
+    BeforeValidator(lambda text: (text or "").rstrip("/") or None),
+]
+
 _FOREIGN = ("AWS_", "MLFLOW_", "PREFECT_", "RAY_", "SUPERVISOR_")
 
 
@@ -30,12 +39,19 @@ class Settings(BaseSettings):
     home: Path = Path(".srgan")
     """Data, logs and credentials of the local stack, and caches."""
     bucket: str = "srgan"
+    checkout: Path | None = None
+    """Folder of ``flows/`` on the Prefect worker; default: this package's checkout."""
     cache_bytes: Bytes = 20 * 2**30
     """Size limit of the local shard cache, which the training ranks of a node share."""
     cluster_wait_s: float = 300.0
     """How long a job waits for a cluster that is too small before it fails."""
     stall_s: float = Field(600.0, gt=0)
     """Report a training that makes no step for this long, with the stack of every rank."""
+
+    log_format: Literal["text", "json"] = "text"
+    """Form of log lines, except for flow runs, which have Prefect's own."""
+    log_level: _Level = "INFO"
+    """Least level of our log lines that is written."""
 
     s3_endpoint_url: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")
     s3_region: str = Field("us-east-1", validation_alias="AWS_DEFAULT_REGION")
@@ -50,6 +66,11 @@ class Settings(BaseSettings):
     )
     prefect_api_url: str | None = Field(None, validation_alias="PREFECT_API_URL")
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+    mlflow_public_url: _Page = None
+    """Address of MLflow in people's browsers, for links; default: `mlflow_tracking_uri`."""
+    prefect_public_url: _Page = None
+    """Address of Prefect's pages in people's browsers, for links; default: Prefect's own setting,
+    else its API's address."""
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
     """Address of Ray's job server, ``http://host:8265``."""
 

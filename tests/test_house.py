@@ -18,6 +18,7 @@ STARTED_BY_NAME = {
     "srgan.jobs.train": "python -m, on a Ray node",
     "srgan.jobs.evaluate": "python -m, on a Ray node",
     "srgan.jobs.upscale": "python -m, on a Ray node",
+    "srgan.jobs.releases": "python -m, on a Ray node",
     "srgan.services.served_model": "MLflow runs the copy in a model version",
 }
 """Modules that nothing imports, and what starts them."""

@@ -26,6 +26,7 @@ KEYS = {
     keys.set_photo_key("own", "p1"): "sets/own/photos/p1.png",
     keys.set_version_key("own", "v1"): "sets/own/versions/v1.json",
     keys.newest_set_key("own"): "sets/own/latest.json",
+    keys.doctor_key("1a2b"): "runs/doctor/1a2b",
     keys.failure_key("pretrain-1"): "runs/pretrain-1/failure.json",
     keys.spec_key("pretrain-1"): "runs/pretrain-1/spec.json",
     keys.spec_key(keys.evaluation_run("gan-1", "d1")): "runs/gan-1/evaluations/d1/spec.json",

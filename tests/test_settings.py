@@ -41,3 +41,15 @@ def test_a_missing_setting_names_its_variable() -> None:
         Settings(bucket="").require("bucket")
     with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI is not set"):
         Settings(MLFLOW_TRACKING_URI=None).require("mlflow_tracking_uri")
+
+
+def test_a_public_address_is_an_http_address_without_a_slash_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SRGAN_MLFLOW_PUBLIC_URL", "https://mlflow.example/")
+    monkeypatch.setenv("SRGAN_PREFECT_PUBLIC_URL", "")
+    assert Settings().mlflow_public_url == "https://mlflow.example"
+    assert Settings().prefect_public_url is None
+    monkeypatch.setenv("SRGAN_PREFECT_PUBLIC_URL", "prefect.example:4200")
+    with pytest.raises(ConfigError, match=r"SRGAN_PREFECT_PUBLIC_URL: .*prefect\.example:4200"):
+        Settings()

@@ -140,6 +140,15 @@ def test_hosts_without_a_proxy_stay_so_in_both_spellings(
     assert len(hosts) == len(expected)
 
 
+def test_prefects_own_links_have_the_public_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "PREFECT_UI_URL" not in service_environment(create_state(tmp_path))
+    monkeypatch.setenv("SRGAN_PREFECT_PUBLIC_URL", "https://prefect.example")
+    environment = service_environment(create_state(tmp_path))
+    assert environment["PREFECT_UI_URL"] == "https://prefect.example"
+
+
 def test_no_proxy_at_all_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     assert shell_environment(create_state(tmp_path))["no_proxy"] == "*"

@@ -8,6 +8,7 @@ from prefect import get_run_logger
 
 from flows.support.artifacts import ProgressArtifact
 from srgan.errors import StorageError
+from srgan.logs import parse
 from srgan.readable import duration, size
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, Job, RayJobs
 from srgan.storage import ObjectStore
@@ -52,7 +53,8 @@ def follow(
         job = jobs.find(job_id)
         if job is not None:
             for line in relay.new_lines(job):
-                logger.info("%s: %s", stage, line)
+                level, message = parse(line)
+                logger.log(level, "%s: %s", stage, message)
         if progress:
             progress.update()
         if job is None or not job.active:

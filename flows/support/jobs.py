@@ -20,6 +20,7 @@ from flows.support.following import follow, relevant
 from srgan.errors import ClusterError
 from srgan.jobs.failure import read_failure
 from srgan.keys import job_key, spec_key
+from srgan.logs import parse
 from srgan.refs import to_json
 from srgan.services.ray_jobs import Job, RayJobs
 from srgan.services.s3 import S3Store
@@ -86,7 +87,8 @@ def run_job(
         if status == "STOPPED" and work.owns(job_id):
             raise ClusterError(f"{stage}: job {job_id} was stopped; start the flow again to go on")
         failure = read_failure(store, spec_key(run), job_id)
-        lines = relevant("\n".join(jobs.tail(job_id, _TAIL_LINES)))
+        tail = relevant("\n".join(jobs.tail(job_id, _TAIL_LINES)))
+        lines = [parse(line)[1] for line in tail]
         why = str(failure) if failure else "".join(lines[-1:])
         reason = f"{stage}: job {job_id} ended as {status or 'unknown to the cluster'}"
         if failure and failure.hopeless:

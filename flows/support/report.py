@@ -6,7 +6,6 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact
 from prefect.client.orchestration import get_client
-from prefect.utilities.urls import url_for
 
 from flows.support.artifacts import artifact_key
 from flows.support.jobs import root_flow_run_id
@@ -27,6 +26,7 @@ from srgan.services.mlflow_runs import (
     model_url,
     run_url,
 )
+from srgan.services.prefect_runs import flow_run_page
 from srgan.settings import Settings
 from srgan.versions.retraining_report import collect
 from srgan.versions.services import Services, open_services
@@ -105,7 +105,7 @@ def _links(settings: Settings, version: ModelRef, run_id: str | None, root: str)
     links = {
         "Model version in MLflow": model_url(settings, version.name, version.version),
         "Run in MLflow": run_url(settings, run_id) if run_id else None,
-        "Flow run in Prefect": url_for("flow-run", obj_id=root),
+        "Flow run in Prefect": flow_run_page(settings, root),
     }
     return {words: address for words, address in links.items() if address}
 

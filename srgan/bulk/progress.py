@@ -51,7 +51,8 @@ class BatchProgress:
             megapixels=row.width * row.height / 1e6,
         )
         if failed:
-            logger.warning("failed: %r: %s: %s", row.source_key, row.reason, row.detail)
+            key = row.source_key
+            logger.warning("failed: %r: %s: %s", key, row.reason, row.detail, extra={"key": key})
         now = time.monotonic()
         if now - self._said >= _SAY_EVERY_S or self._now.num_images == self._num_images:
             self._said = now

@@ -12,6 +12,7 @@ import typer
 
 from srgan.cli.blend import blend
 from srgan.cli.console import Commands, complain
+from srgan.cli.doctor import doctor
 from srgan.cli.gc import gc
 from srgan.cli.models import models_app
 from srgan.cli.mos import mos_app
@@ -20,7 +21,9 @@ from srgan.cli.stack import demo, stack_app
 from srgan.cli.trace import trace
 from srgan.cli.weights import export, import_weights, weights_app
 from srgan.errors import ConfigError, SrganError
+from srgan.logs import configure
 from srgan.recipes import RECIPES, get_recipe
+from srgan.settings import Settings
 
 _USAGE = 2
 """Exit status of typer too, when it refuses an option."""
@@ -60,6 +63,7 @@ def main(
     ] = False,
 ) -> None:
     """Train, evaluate, promote and run super-resolution GANs."""
+    configure(Settings(), sys.stderr)
 
 
 def recipes(
@@ -80,5 +84,8 @@ app.add_typer(stack_app, name="stack")
 app.add_typer(weights_app, name="weights")
 app.add_typer(models_app, name="models")
 app.add_typer(mos_app, name="mos")
-for verb in (degrade, upscale, evaluate, import_weights, blend, export, trace, gc, recipes, demo):
+for verb in (
+    *(degrade, upscale, evaluate, import_weights, blend, export),
+    *(trace, gc, recipes, doctor, demo),
+):
     app.command()(verb)

@@ -16,6 +16,7 @@ from srgan.errors import StackError
 from srgan.promotion.log import PromotionLog
 from srgan.recipes import demo
 from srgan.services.mlflow_models import Registry
+from srgan.services.prefect_runs import flow_run_page
 from srgan.services.s3 import S3Store, open_store
 from srgan.stack import Stack
 from srgan.versions.mirror_weights import mirror
@@ -143,7 +144,7 @@ def _run(
     console.print(f"[bold]{deployment.partition('/')[0]}[/bold]", highlight=False)
     with watching(stack.env()["RAY_ADDRESS"], store) as watch, open_display(console) as display:
         run = watch.run(deployment, parameters, display.show)
-    page = f"{stack.state.url('prefect')}/runs/flow-run/{run.id}"
+    page = flow_run_page(stack.settings(), str(run.id))
     assert run.state is not None
     if not run.state.is_completed():
         raise StackError(

@@ -74,13 +74,16 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
     """Print the figures, places, pages, and how to stop."""
     console.print()
     console.print(_table(outcome))
+    settings = stack.settings()
+    prefect = settings.prefect_public_url or stack.state.url("prefect")
+    mlflow = settings.mlflow_public_url or stack.state.url("mlflow")
     places = {
         "decision": outcome.decision,
         "picture": str(outcome.picture),
         "champion": _champion(outcome),
         "upscaled": f"{outcome.num_upscaled} images in {outcome.upscaled}/",
-        "Prefect": f"{stack.state.url('prefect')}  (flow runs, logs, tables)",
-        "MLflow": f"{stack.state.url('mlflow')}  (curves, pictures, model versions)",
+        "Prefect": f"{prefect}  (flow runs, logs, tables)",
+        "MLflow": f"{mlflow}  (curves, pictures, model versions)",
         "Ray": f"{stack.state.url('ray')}  (token: {stack.state.ray_token_path})",
         "again": "make demo  (repeats only what changed)",
         "a shell": 'eval "$(.venv/bin/srgan stack env)"',

@@ -20,6 +20,8 @@ from pydantic import BaseModel, ValidationError
 from srgan.config import Gpu
 from srgan.errors import ClusterError, ConfigError, explain
 from srgan.jobs import autoscaler
+from srgan.keys import run_of
+from srgan.logs import configure
 from srgan.readable import size
 from srgan.services.ray_jobs import RayJobs
 from srgan.services.s3 import S3Store, open_store
@@ -40,8 +42,9 @@ def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, Spe
 
     The spec's ``release_version`` is checked before its fields: other code may have other fields.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    settings = Settings()
+    settings, run = Settings(), run_of(spec_key)
+    stage = "evaluate" if "/" in run else run.partition("-")[0]
+    configure(settings, sys.stdout, run=run, stage=stage)
     store = open_store(settings)
     raw = json.loads(store.get(spec_key))
     wanted, ours = raw.get("release_version"), release_version()

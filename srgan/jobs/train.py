@@ -31,6 +31,7 @@ from srgan.jobs.node import (
     wait_for_cluster,
 )
 from srgan.keys import ray_folder, result_key
+from srgan.logs import configure
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.report.costs import counting
 from srgan.services.s3 import S3Store, open_store
@@ -295,10 +296,12 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
     from srgan.train import ranks
     from srgan.train.run import StageInputs, run_stage
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     torch.set_num_threads(config["num_threads"])
     spec = TrainSpec.model_validate_json(config["spec"])
     settings = Settings()
+    # Ray Train's handlers, which write bare messages.
+    logging.getLogger().handlers.clear()
+    configure(settings, sys.stdout, run=spec.run, stage=spec.stage.stage, rank=str(ranks.rank()))
     store = open_store(settings)
     timeline.end("imports")
     reporter = (

@@ -1,4 +1,4 @@
-"""News of a training job from rank 0: printed, in the bucket and in MLflow. None stops training."""
+"""News of a training job from rank 0: logged, in the bucket and in MLflow. None stops training."""
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +23,7 @@ class JobReporter:
     """The `Reporter` of a Ray job.
 
     Progress is written to the bucket in the background. While a write hangs, newer progress is
-    printed but not written, so a slow store costs freshness but no steps.
+    logged but not written, so a slow store costs freshness but no steps.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class JobReporter:
 
     def begin(self, step: int) -> None:
         self._timeline.end("stage and data")
-        print(f"ready for step {step} after {self._timeline.line()}", flush=True)  # noqa: T201  # the job's log is read by people
+        logger.info("ready for step %d after %s", step, self._timeline.line(), extra={"step": step})
 
     def progress(self, progress: Progress) -> None:
-        print(progress.line(), flush=True)  # noqa: T201  # the job's log is read by people
+        logger.info("%s", progress.line(), extra={"step": progress.step})
         if self._writing is None or self._writing.done():
             self._writing = self._thread.submit(self._write, progress)
         if self._metrics:
@@ -65,7 +65,7 @@ class JobReporter:
             f"{name} {figure_text(name.removeprefix('bicubic_'), value)}"
             for name, value in sorted(metrics.items())
         )
-        print(f"validation at step {step}: {figures}", flush=True)  # noqa: T201  # as above
+        logger.info("validation at step %d: %s", step, figures, extra={"step": step})
         if self._metrics:
             self._metrics.log(step, metrics)
 
@@ -74,7 +74,7 @@ class JobReporter:
             self._metrics.picture(f"{name}-step-{step:09d}", png)
 
     def note(self, step: int, text: str) -> None:
-        print(text, flush=True)  # noqa: T201  # as above
+        logger.info("%s", text, extra={"step": step})
         if self._metrics:
             self._metrics.note(f"step-{step:09d}", text)
 

@@ -21,6 +21,8 @@ from srgan.config import Config, UpscaleConfig
 from srgan.errors import ClusterError
 from srgan.jobs.failure import leaving_failure
 from srgan.jobs.node import connect, start
+from srgan.keys import bulk_job_run
+from srgan.logs import configure
 from srgan.refs import ModelRef
 from srgan.services.folder import open_place, require_visible
 from srgan.settings import Settings
@@ -66,10 +68,10 @@ class UpscaleWorker:
         """Do a batch and return its counts in one line."""
         began = time.monotonic()
         if self._bench is None:
-            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-            logging.getLogger("pyvips").setLevel(logging.WARNING)  # it tells of its threads
+            settings = Settings()
+            configure(settings, sys.stdout, run=bulk_job_run(self._spec.run), stage="upscale")
             use_large_pages()
-            self._bench = Bench(self._spec, Settings(), self._num_cpus)
+            self._bench = Bench(self._spec, settings, self._num_cpus)
         counts, seconds = tally(self._bench.upscale(batch)), time.monotonic() - began
         return (
             f"batch {batch}: {counts.num_done} done, {counts.num_skipped} skipped, "

@@ -210,6 +210,17 @@ def log_file(settings: Settings, run_id: str, path: str, data: bytes) -> None:
         mlflow_client(settings).log_artifact(run_id, str(local), folder or None)
 
 
+def list_artifacts(settings: Settings) -> str:
+    """List the top of our experiment's artifacts, or of any other's; return where they lie."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    client = mlflow_client(settings)
+    found = client.get_experiment_by_name(EXPERIMENT) or client.search_experiments(max_results=1)[0]
+    uri = settings.require("mlflow_tracking_uri")
+    get_artifact_repository(found.artifact_location, tracking_uri=uri).list_artifacts()
+    return str(found.artifact_location)
+
+
 def read_curves(
     settings: Settings, run_id: str, names: Collection[str]
 ) -> dict[str, list[tuple[int, float]]]:
@@ -249,7 +260,8 @@ def artifact_page(settings: Settings, run_id: str, path: str) -> str:
 
 
 def _base(settings: Settings) -> str:
-    return settings.require("mlflow_tracking_uri").rstrip("/")
+    """Beginning of every link to MLflow."""
+    return settings.mlflow_public_url or settings.require("mlflow_tracking_uri").rstrip("/")
 
 
 def _experiment_id(client: "MlflowClient", name: str) -> str:

@@ -1,10 +1,11 @@
-"""Ask Prefect's server which flow runs are active."""
+"""Ask Prefect's server which flow runs are active; addresses of their pages."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from srgan.errors import OrchestratorError
+from srgan.settings import Settings
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -52,6 +53,15 @@ def running_flow_runs() -> list[Running]:
         for run in runs
         if _matters(run)
     ]
+
+
+def flow_run_page(settings: Settings, run_id: str) -> str | None:
+    """Return the address of a flow run's page; None if this process knows no Prefect server."""
+    from prefect.utilities.urls import url_for
+
+    if settings.prefect_public_url:
+        return f"{settings.prefect_public_url}/runs/flow-run/{run_id}"
+    return url_for("flow-run", obj_id=run_id)
 
 
 def _page(client: Any, offset: int) -> "list[FlowRun]":

@@ -32,6 +32,7 @@ _ON_HEAD = {"node:__internal_head__": 0.001}
 _REQUEST_TIMEOUT_S = 30.0
 _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 15.0
+_MOST_NODES = 10_000  # by default Ray's server lists 100, the dead ones among them
 _OK = 200
 _NOT_FOUND = 404
 _SERVER_TROUBLE = 500  # and above; below, the request itself is refused
@@ -55,6 +56,16 @@ class Job:
     def active(self) -> bool:
         """True while the job waits or runs."""
         return self.status in _ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the cluster that is up."""
+
+    node_id: str
+    address: str
+    resources: Mapping[str, float]
+    """All that it has, by Ray's names (``CPU``, ``GPU``)."""
 
 
 class RayJobs:
@@ -114,6 +125,10 @@ class RayJobs:
         listed = self._ask(lambda client: client.list_jobs())
         jobs = [_as_job(entry) for entry in listed if entry.submission_id]
         return sorted(jobs, key=lambda job: (job.start_time_ms, job.job_id))
+
+    def nodes(self) -> list[Node]:
+        """Return the nodes that are up."""
+        return self._ask(_read_nodes)
 
     def active(self, run: str) -> str | None:
         """Return the id of the oldest active job that makes `run`, for any flow run."""
@@ -280,6 +295,18 @@ def _read_log(client: "JobSubmissionClient", job_id: str, node_id: str, num_line
     if answer.status_code != _OK:
         raise _AnswerError(answer.status_code, answer.text)
     return answer.content.decode(errors="replace")
+
+
+def _read_nodes(client: "JobSubmissionClient") -> list[Node]:
+    asked: dict[str, Any] = {"limit": _MOST_NODES}
+    answer = client._do_request("GET", "/api/v0/nodes", params=asked)
+    if answer.status_code != _OK:
+        raise _AnswerError(answer.status_code, answer.text)
+    return [
+        Node(each["node_id"], each["node_ip"], each["resources_total"])
+        for each in answer.json()["data"]["result"]["result"]
+        if each["state"] == "ALIVE"
+    ]
 
 
 def _as_job(details: Any) -> Job:

@@ -40,6 +40,26 @@ _LOST = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConfli
 _EMPTY = frozenset({"416", "InvalidRange"})
 _NO_BUCKET = frozenset({"404", "NoSuchBucket"})
 _BUCKET_EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
+_DENIED = frozenset({"403", "AccessDenied", "Forbidden"})
+
+_PERMISSIONS = {
+    "read": "s3:GetObject",
+    "look up": "s3:GetObject",
+    "write": "s3:PutObject",
+    "list": "s3:ListBucket",
+    "delete": "s3:DeleteObject",
+    "create": "s3:ListBucket and s3:CreateBucket",
+}
+"""Permissions that each of our verbs needs."""
+
+_REFUSED = {
+    "InvalidAccessKeyId": "it does not know AWS_ACCESS_KEY_ID; take a key of this store",
+    "SignatureDoesNotMatch": "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID",
+    "RequestTimeTooSkewed": "this machine's clock is wrong; set it (for example with chrony)",
+    "ExpiredToken": "AWS_SESSION_TOKEN has expired; get new credentials",
+    "NoSuchBucket": "the bucket does not exist; create it, or correct SRGAN_BUCKET",
+}
+"""Reasons of a store, by its codes, in words of ours."""
 
 T = TypeVar("T")
 
@@ -234,7 +254,9 @@ class S3Store:
                 return
             if code in _MISSING:
                 raise StorageError(f"{self.uri(key)} does not exist") from error
-            raise StorageError(f"cannot {verb} {self.uri(key)}: {error}") from error
+            reason = self._denial(verb, code) if code in _DENIED else _REFUSED.get(code)
+            found = f"{reason} ({code})" if reason else str(error)
+            raise StorageError(f"cannot {verb} {self.uri(key)}: {found}") from error
         except NoCredentialsError as error:
             raise StorageError(
                 f"cannot {verb} {self.uri(key)}: no credentials. Start the local services with "
@@ -243,6 +265,18 @@ class S3Store:
             ) from error
         except BotoCoreError as error:
             raise StorageError(f"cannot {verb} {self.uri(key)}: {error}") from error
+
+    def _denial(self, verb: str, code: str) -> str:
+        """Say what a refusal without a reason may mean."""
+        denied = f"access is denied. These credentials need {_PERMISSIONS[verb]} on it"
+        if verb in ("read", "look up"):
+            denied += (
+                f"; without s3:ListBucket on the bucket {self.bucket}, S3 also says so of a key "
+                "that does not exist: allow both"
+            )
+        if code == "403":  # the answer to HEAD has no body, so no reason
+            denied += ". If they have that, `srgan doctor` tells a wrong key or clock from it"
+        return denied
 
 
 def open_store(settings: Settings, bucket: str | None = None) -> S3Store:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from srgan.errors import StackError
 from srgan.keys import mlflow_folder
-from srgan.settings import inherited_environment
+from srgan.settings import Settings, inherited_environment
 from srgan.stack.state import State
 
 BUCKET = "srgan"
@@ -33,6 +33,7 @@ def shell_environment(state: State) -> dict[str, str]:
     """Return variables with which flows, `prefect`, `mlflow` and `ray job` find the services."""
     # Otherwise a company's proxy would be asked for 127.0.0.1.
     direct = _without_proxy(inherited_environment())
+    public = Settings().prefect_public_url
     return {
         "AWS_ENDPOINT_URL": state.url("s3"),
         "AWS_ACCESS_KEY_ID": state.s3_access_key,
@@ -43,6 +44,8 @@ def shell_environment(state: State) -> dict[str, str]:
         "SRGAN_CHECKOUT": str(CHECKOUT),
         "PREFECT_API_URL": f"{state.url('prefect')}/api",
         "PREFECT_HOME": str(state.home / "prefect"),
+        # For links that Prefect makes itself: in its notifications and commands.
+        **({"PREFECT_UI_URL": public} if public else {}),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "MLFLOW_TRACKING_URI": state.url("mlflow"),
         "MLFLOW_DISABLE_TELEMETRY": "true",

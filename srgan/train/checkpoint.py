@@ -155,7 +155,7 @@ def newest_checkpoint(store: ObjectStore, run: str) -> tuple[Manifest, dict[str,
             manifest = read_manifest(store, key)
             return manifest, read_parts(store, manifest)
         except CheckpointError as error:
-            logger.warning("skipping checkpoint %s: %s", key, error)
+            logger.warning("skipping checkpoint %s: %s", key, error, extra={"key": key})
     return None
 
 
@@ -276,7 +276,7 @@ class CheckpointWriter:
             except StorageError as error:
                 if time.monotonic() + pause_s > deadline:
                     raise
-                logger.warning("asking again in %.1f s: %s", pause_s, error)
+                logger.warning("asking again in %.1f s: %s", pause_s, error, extra={"key": key})
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
@@ -303,7 +303,7 @@ class CheckpointWriter:
             try:
                 known[key] = self._known.get(key) or read_manifest(self._store, key)
             except CheckpointError as error:
-                logger.warning("checkpoint %s is damaged: %s", key, error)
+                logger.warning("checkpoint %s is damaged: %s", key, error, extra={"key": key})
         self._known = known
 
     def _kept(self, keys: list[str]) -> set[str]:

@@ -343,5 +343,9 @@ def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> Manifest |
     if manifest.course:
         stage.rate = manifest.course.rate
     if ranks.rank() == 0:
-        logger.info("resuming %s at step %d from %s", inputs.run, manifest.step, key)
+        logger.info(
+            "resuming %s at step %d from %s",
+            *(inputs.run, manifest.step, key),
+            extra={"step": manifest.step, "key": key},
+        )
     return manifest

@@ -130,7 +130,6 @@ def test_every_kind_of_job_leaves_its_failure(
     """As `python -m` runs it; the spec is refused before anything else, as one of other code."""
     object_store.put(SPEC, b"{}")
     monkeypatch.setattr(ray_node, "Settings", lambda: s3_settings)
-    monkeypatch.setattr(ray_node.logging, "basicConfig", lambda **_: None)
     monkeypatch.setattr(os, "environ", {})
     monkeypatch.setattr(sys, "argv", ["job", SPEC, "job-1"])
     with pytest.raises(ClusterError, match="install the same srgan"):

@@ -31,27 +31,28 @@ class Spec(Config):
 @pytest.fixture(autouse=True)
 def node(monkeypatch: pytest.MonkeyPatch, s3_settings: Settings) -> None:
     monkeypatch.setattr(ray_node, "Settings", lambda: s3_settings)
-    monkeypatch.setattr(ray_node.logging, "basicConfig", lambda **_: None)
     monkeypatch.setattr(ray_node, "connect", lambda: None)
 
 
 def test_a_spec_of_the_same_code_is_read(object_store: S3Store) -> None:
     spec = Spec(seconds=3, release_version=release_version())
-    object_store.put("spec.json", spec.model_dump_json().encode())
-    assert start("spec.json", Spec)[2] == spec
+    object_store.put("runs/some-run/spec.json", spec.model_dump_json().encode())
+    assert start("runs/some-run/spec.json", Spec)[2] == spec
 
 
 def test_a_spec_of_other_code_is_refused_with_both_versions(object_store: S3Store) -> None:
-    object_store.put("spec.json", b'{"release_version": "0.0.1+abc", "gone": 1}')
+    object_store.put("runs/some-run/spec.json", b'{"release_version": "0.0.1+abc", "gone": 1}')
     with pytest.raises(ClusterError, match=r"0\.0\.1\+abc") as caught:
-        start("spec.json", Spec)
+        start("runs/some-run/spec.json", Spec)
     assert release_version() in str(caught.value)
 
 
 def test_a_spec_with_other_fields_is_an_error_that_names_its_key(object_store: S3Store) -> None:
-    object_store.put("spec.json", f'{{"release_version": "{release_version()}"}}'.encode())
+    object_store.put(
+        "runs/some-run/spec.json", f'{{"release_version": "{release_version()}"}}'.encode()
+    )
     with pytest.raises(ConfigError, match=r"spec\.json is not a Spec"):
-        start("spec.json", Spec)
+        start("runs/some-run/spec.json", Spec)
 
 
 def test_a_process_needs_its_resources_on_one_node() -> None:

@@ -142,14 +142,13 @@ def test_the_driver_refuses_bad_input_before_it_looks_at_the_cluster(
         release_version=release_version(),
         **fields,
     )
-    object_store.put("spec.json", to_json(asked))
+    object_store.put("runs/some-run/spec.json", to_json(asked))
     # Settings of this test; there is no cluster.
     monkeypatch.setattr(ray_node, "Settings", lambda: s3_settings)
-    monkeypatch.setattr(ray_node.logging, "basicConfig", lambda **_: None)
     monkeypatch.setattr(ray_train, "connect", lambda: pytest.fail("it went on to the cluster"))
     monkeypatch.setattr(ray_train.os, "environ", {})
     with pytest.raises(error, match=message):
-        ray_train.main("spec.json", "job")
+        ray_train.main("runs/some-run/spec.json", "job")
 
 
 def node(cpus: float, gpus: float = 0) -> dict[str, float]:

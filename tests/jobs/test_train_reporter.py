@@ -1,6 +1,7 @@
-"""News of a training job: printed lines, the progress object and system metrics."""
+"""News of a training job: log lines, the progress object and system metrics."""
 
 import json
+import logging
 import re
 
 import pytest
@@ -26,36 +27,39 @@ PROGRESS = Progress(
 )
 
 
-def test_progress_is_printed_and_lies_in_the_bucket(
+def test_progress_is_logged_with_its_step_and_lies_in_the_bucket(
     s3_settings: Settings,
     object_store: S3Store,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "srgan")
     reporter = JobReporter(s3_settings, object_store, "run", None, Timeline())
     reporter.progress(PROGRESS)
     reporter.validation(5, {"psnr": 30.0, "bicubic_psnr": 28.5})
     reporter.close()
     assert json.loads(object_store.get(progress_key("run"))) == PROGRESS.model_dump()
-    printed = capsys.readouterr().out.splitlines()
-    assert printed == [
+    assert caplog.messages == [
         "pretrain 5/60  20.0 crops/s  22 s left  loss 0.5",
         "validation at step 5: bicubic_psnr 28.500 dB  psnr 30.000 dB",
     ]
+    assert [vars(record)["step"] for record in caplog.records] == [5, 5]
 
 
-def test_the_way_to_the_first_step_is_printed_with_what_it_took(
+def test_the_way_to_the_first_step_is_logged_with_what_it_took(
     s3_settings: Settings,
     object_store: S3Store,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.INFO, "srgan")
     marks = [("begun", 0.0), ("checks", 1.5), ("workers", 9.0)]
     reporter = JobReporter(s3_settings, object_store, "run", None, Timeline(marks))
     reporter.begin(40)
     reporter.close()
     expected = (
-        r"ready for step 40 after \d+\.\d s: checks 1\.5 s, workers 7\.5 s, stage and data .* s\n"
+        r"ready for step 40 after \d+\.\d s: checks 1\.5 s, workers 7\.5 s, stage and data .* s"
     )
-    assert re.fullmatch(expected, capsys.readouterr().out)
+    (message,) = caplog.messages
+    assert re.fullmatch(expected, message)
 
 
 def test_a_store_that_refuses_the_progress_does_not_stop_the_training(

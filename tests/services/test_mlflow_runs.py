@@ -9,12 +9,14 @@ from mlflow.entities import Metric
 from srgan.config import PretrainConfig
 from srgan.refs import DatasetRef
 from srgan.services.mlflow_runs import (
+    artifact_page,
     artifact_url,
     find_run,
     finish_run,
     log_file,
     log_metrics,
     mlflow_client,
+    model_url,
     read_curves,
     run_url,
     start_run,
@@ -132,3 +134,15 @@ def test_curves_are_in_the_order_of_steps_and_a_resumed_stage_counts_once(
     assert read_curves(mlflow_settings, run_id, ["loss", "psnr"]) == {
         "loss": [(1, 3.0), (2, 2.0), (3, 1.0)]
     }
+
+
+def test_links_have_the_public_address_where_there_is_one(mlflow_settings: Settings) -> None:
+    run_id = begin(mlflow_settings, "linked")
+    public = mlflow_settings.model_copy(update={"mlflow_public_url": "https://mlflow.example/ml"})
+    for link in (
+        run_url(public, run_id),
+        model_url(public, "pets x4", 3),
+        artifact_url(public, run_id, "report.html"),
+        artifact_page(public, run_id, "report.html"),
+    ):
+        assert link.startswith("https://mlflow.example/ml/"), link

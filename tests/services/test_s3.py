@@ -60,7 +60,9 @@ def test_a_missing_key_is_none_or_an_error_that_names_it(object_store: S3Store) 
 
 def test_a_missing_bucket_is_an_error_and_not_an_empty_one(s3_settings: Settings) -> None:
     absent = open_store(s3_settings, "no-such-bucket")
-    with pytest.raises(StorageError, match=r"s3://no-such-bucket/key.*bucket does not exist"):
+    with pytest.raises(
+        StorageError, match=r"s3://no-such-bucket/key.*bucket does not exist.*SRGAN_BUCKET"
+    ):
         absent.find("key")
     with pytest.raises(StorageError, match="bucket does not exist"):
         list(absent.list(""))
@@ -68,7 +70,9 @@ def test_a_missing_bucket_is_an_error_and_not_an_empty_one(s3_settings: Settings
 
 def test_wrong_credentials_are_an_error_that_names_the_object(s3_settings: Settings) -> None:
     wrong = s3_settings.model_copy(update={"s3_secret_key": SecretStr("wrong")})
-    with pytest.raises(StorageError, match="cannot read s3://srgan-test/key"):
+    with pytest.raises(
+        StorageError, match=r"cannot read s3://srgan-test/key: AWS_SECRET_ACCESS_KEY does not"
+    ):
         open_store(wrong).find("key")
 
 
@@ -260,3 +264,44 @@ def test_a_body_that_breaks_off_is_read_again(flaky_store: S3Store, tmp_path: Pa
 
 def test_a_write_whose_answer_was_lost_does_not_lose_to_itself(flaky_store: S3Store) -> None:
     assert flaky_store.put("key", b"body", if_absent=True) == "token"
+
+
+class _Denying(BaseHTTPRequestHandler):
+    """A store that denies everything; its answer to HEAD has no body, as S3's."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_PUT = do_DELETE = do_GET  # noqa: N815  # the names that http.server asks for
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_403_of_a_fake_server_names_the_key_and_the_permissions_that_may_lack() -> None:
+    with served(_Denying) as variables:
+        store = open_store(Settings(**variables))
+        for look in (store.head, store.find, store.get):
+            with pytest.raises(StorageError) as caught:
+                look("latest.json")
+            assert "s3://srgan/latest.json: access is denied" in str(caught.value)
+            assert "s3:GetObject" in str(caught.value)
+            assert "without s3:ListBucket on the bucket srgan, S3 also says so of a key that" in (
+                str(caught.value)
+            )
+        with pytest.raises(StorageError, match=r"write s3://srgan/k: .* need s3:PutObject"):
+            store.put("k", b"")
+        with pytest.raises(StorageError, match=r"list s3://srgan/p/: .* need s3:ListBucket"):
+            list(store.list("p/"))
+        with pytest.raises(StorageError, match=r"delete s3://srgan/k: .* need s3:DeleteObject"):
+            store.delete("k")

@@ -47,6 +47,8 @@ class JobServer:
         self.bodies: list[bytes] = []
         self.log_lines_asked: list[int] = []
         """How many lines each request for a log asked for."""
+        self.nodes: dict[str, dict[str, float]] = {"10.0.0.7": {"CPU": 4.0}}
+        """Resources of each node that is up, by its address."""
         self.address = ""
 
     def put(self, job_id: str, *statuses: str, log: str = "", **metadata: str) -> ServedJob:
@@ -85,6 +87,8 @@ class JobServer:
                 return 200, [self._details(job_id, job) for job_id, job in self.jobs.items()]
             case "GET", ["v0", "logs", "file"]:
                 return self._log(**parse_qs(urlsplit(path).query))
+            case "GET", ["v0", "nodes"]:
+                return 200, {"data": {"result": {"result": self._nodes()}}}
             case _, ["jobs", job_id, *what] if job_id in self.jobs:
                 return 200, self._about(job_id, what)
         return 404, f"{path} does not exist"
@@ -96,6 +100,13 @@ class JobServer:
             return {"stopped": True}
         job_now = self._details(job_id, job)
         return job_now | {"status": job.next_status()}
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        gone = {"node_id": "gone", "node_ip": "10.0.0.1", "state": "DEAD", "resources_total": {}}
+        return [
+            {"node_id": ip, "node_ip": ip, "state": "ALIVE", "resources_total": resources}
+            for ip, resources in self.nodes.items()
+        ] + [gone]
 
     def _log(self, node_id: list[str], filename: list[str], lines: list[str]) -> tuple[int, str]:
         job_id = filename[0].removeprefix("job-driver-").removesuffix(".log")

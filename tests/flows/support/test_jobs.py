@@ -91,6 +91,21 @@ def test_a_job_is_submitted_with_its_spec_in_the_bucket_and_followed_to_its_end(
     ]
 
 
+def test_lines_of_a_job_come_with_their_own_level_and_without_their_time(
+    server: JobServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    written = (
+        "2026-11-30T09:15:00.123Z WARNING disk is nearly full\n"
+        '{"time": "2026-11-30T09:15:01.000Z", "level": "ERROR", "message": "batch 1 is lost"}\n'
+    )
+    server.script = lambda _: ends("SUCCEEDED", log=written)
+    do_it()
+    relayed = [(each.levelname, each.getMessage()) for each in caplog.records]
+    assert ("WARNING", "stage: disk is nearly full") in relayed
+    assert ("ERROR", "stage: batch 1 is lost") in relayed
+
+
 def test_a_job_that_waits_for_the_heads_memory_says_so_and_names_the_drivers_there(
     server: JobServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,28 @@ def assert_linked(pipeline: Pipeline, version: ModelRef, page: str) -> None:
     assert f"/runs/{run_id}/artifacts/report.html" in str(found[0].data)
 
 
+def test_links_in_pages_cards_and_artifacts_have_the_public_addresses(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRGAN_MLFLOW_PUBLIC_URL", "https://mlflow.example")
+    monkeypatch.setenv("SRGAN_PREFECT_PUBLIC_URL", "https://prefect.example/")
+    version = pipeline.retrain().result()
+    page = page_of(pipeline, version)
+    assert f'"https://mlflow.example/#/models/{version.name}/versions/{version.version}"' in page
+    assert '"https://prefect.example/runs/flow-run/' in page
+    client = mlflow_client(Settings())
+    card = client.get_model_version(version.name, str(version.version)).description
+    assert "](https://mlflow.example/get-artifact?" in card
+    with get_client(sync_client=True) as prefect:
+        keys = [artifact_key(pipeline.model, what) for what in ("report", "version")]
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=keys))
+        links = [str(each.data) for each in prefect.read_artifacts(artifact_filter=wanted)]
+    assert len(links) == len(keys)
+    assert all("(https://mlflow.example/#/" in link for link in links), links
+    for text in (page, card, *links):
+        assert Settings().require("mlflow_tracking_uri") not in text
+
+
 def test_a_refused_version_has_its_page_too(pipeline: Pipeline) -> None:
     pipeline.psnr["model"] = 20.0
     page = page_of(pipeline, pipeline.retrain().result())

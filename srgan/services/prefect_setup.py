@@ -1,0 +1,116 @@
+"""Ask Prefect's server what it has: work pools, workers, deployments, automations."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from srgan.errors import OrchestratorError
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+_PAGE = 200
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker that has polled a pool."""
+
+    name: str
+    online: bool
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A work pool and its workers."""
+
+    name: str
+    kind: str
+    paused: bool
+    workers: tuple[Worker, ...]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment as the server has it."""
+
+    name: str
+    entrypoint: str
+    pool: str
+    directory: str | None
+    """Folder that a worker looks for the flows in; None if no pull step sets one."""
+    parameters: frozenset[str]
+
+
+def server_version() -> str:
+    """Return the version of the server; `OrchestratorError` if the address is not its API's."""
+    with _asking() as client:
+        return client.api_version()
+
+
+def read_pool(name: str) -> Pool | None:
+    """Return a pool with its workers; None if there is none of that name."""
+    from prefect.client.schemas.objects import WorkerStatus
+    from prefect.exceptions import ObjectNotFound
+
+    with _asking() as client:
+        try:
+            pool = client.read_work_pool(name)
+        except ObjectNotFound:
+            return None
+        workers = client.read_workers_for_work_pool(name)
+    found = (
+        Worker(each.name, each.status == WorkerStatus.ONLINE, each.last_heartbeat_time)
+        for each in workers
+    )
+    return Pool(name, pool.type, pool.is_paused, tuple(found))
+
+
+def read_deployments() -> list[Deployment]:
+    """Return every deployment of the server."""
+    found: list[Any] = []
+    with _asking() as client:
+        while len(page := client.read_deployments(limit=_PAGE, offset=len(found))) == _PAGE:
+            found += page
+    return [_as_deployment(each) for each in [*found, *page]]
+
+
+def read_automations() -> dict[str, bool]:
+    """Return whether each automation is enabled, by its name."""
+    found: list[Any] = []
+    with _asking() as client:
+        while len(page := client.read_automations(limit=_PAGE, offset=len(found))) == _PAGE:
+            found += page
+    return {each.name: each.enabled for each in [*found, *page]}
+
+
+@contextmanager
+def _asking() -> "Iterator[SyncPrefectClient]":
+    """Yield a client; whatever goes wrong is an `OrchestratorError`."""
+    from httpx import HTTPError
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectException
+
+    try:
+        with get_client({"timeout": _TIMEOUT_S}, sync_client=True) as client:
+            yield client
+    except (HTTPError, PrefectException, OSError, RuntimeError, ValueError) as error:
+        # ValueError: an answer that is not JSON, from a server that is not Prefect's.
+        raise OrchestratorError(f"{type(error).__name__}: {error}") from error
+
+
+def _as_deployment(found: Any) -> Deployment:
+    steps = [step for each in found.pull_steps or [] for step in each.values()]
+    folders = [step["directory"] for step in steps if "directory" in (step or {})]
+    schema = found.parameter_openapi_schema or {}
+    return Deployment(
+        name=found.name,
+        entrypoint=found.entrypoint or "",
+        pool=found.work_pool_name or "",
+        directory=folders[-1] if folders else None,
+        parameters=frozenset(schema.get("properties", {})),
+    )

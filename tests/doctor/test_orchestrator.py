@@ -1,0 +1,188 @@
+"""Prefect's checks on a real server, with a project of one flow."""
+
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.events.actions import DoNothing
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.settings import PREFECT_API_URL
+
+from srgan.doctor.orchestrator import orchestrator_checks, parameters_of
+from srgan.settings import Settings
+from tests.support.checkout import DEPLOYMENTS, ROOT
+from tests.support.findings import look, outcomes
+from tests.support.ports import free_ports
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+POOL, NAME, REVIVE = "doctor-pool", "doctor-probe", "doctor-revive"
+ENTRYPOINT = "flows/probe.py:probe"
+PROJECT = f"""
+deployments:
+  - name: {NAME}
+    entrypoint: {ENTRYPOINT}
+    work_pool: {{name: {POOL}}}
+    triggers:
+      - {{name: {REVIVE}, enabled: true}}
+      - {{name: optional, enabled: false}}
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "probe.py").write_text("def probe(source: str, *, force=False): ...\n")
+    (tmp_path / "prefect.yaml").write_text(PROJECT)
+    return tmp_path
+
+
+@pytest.fixture
+def client() -> Iterator[SyncPrefectClient]:
+    """A client; what a test makes is gone after it, because the server is shared."""
+    with get_client(sync_client=True) as client:
+        yield client
+        for each in client.read_deployments():
+            if each.name == NAME:
+                client.delete_deployment(each.id)
+        for automation in client.read_automations_by_name(REVIVE):
+            client.delete_automation(automation.id)
+        if any(pool.name == POOL for pool in client.read_work_pools()):
+            client.delete_work_pool(POOL)
+
+
+def settings() -> Settings:
+    return Settings(PREFECT_API_URL=PREFECT_API_URL.value(), checkout=None)
+
+
+def make_pool(client: SyncPrefectClient, *, worker: bool = True) -> None:
+    client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+    if worker:
+        client.send_worker_heartbeat(POOL, "a-worker", heartbeat_interval_seconds=30)
+
+
+def deploy(
+    client: SyncPrefectClient,
+    directory: str,
+    *,
+    entrypoint: str = ENTRYPOINT,
+    parameters: tuple[str, ...] = ("source", "force"),
+) -> None:
+    client.create_deployment(
+        flow_id=client.create_flow_from_name(NAME),
+        name=NAME,
+        entrypoint=entrypoint,
+        work_pool_name=POOL,
+        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": directory}}],
+        parameter_openapi_schema={
+            "type": "object",
+            "properties": {each: {"title": each} for each in parameters},
+        },
+    )
+
+
+def automate(client: SyncPrefectClient, *, enabled: bool = True) -> None:
+    trigger = EventTrigger(
+        expect={"prefect.flow-run.Crashed"}, posture=Posture.Reactive, threshold=1
+    )
+    client.create_automation(
+        AutomationCore(name=REVIVE, trigger=trigger, actions=[DoNothing()], enabled=enabled)
+    )
+
+
+def test_a_server_with_this_checkouts_flows_passes(
+    client: SyncPrefectClient, checkout: Path
+) -> None:
+    make_pool(client)
+    deploy(client, str(checkout))
+    automate(client)
+    found = look(orchestrator_checks(settings(), checkout))
+    assert set(outcomes(found).values()) == {"ok"}, found
+    assert found[f"worker of {POOL}"].seen == "a-worker online"
+
+
+def test_a_missing_pool_a_paused_one_and_one_without_a_live_worker_are_named(
+    client: SyncPrefectClient, checkout: Path
+) -> None:
+    found = look(orchestrator_checks(settings(), checkout))
+    assert found[f"pool {POOL}"].seen == f"the server has no work pool {POOL}"
+    assert f"prefect work-pool create {POOL}" in found[f"pool {POOL}"].remedy
+    assert found[f"worker of {POOL}"].outcome == "not checked"
+    make_pool(client, worker=False)
+    found = look(orchestrator_checks(settings(), checkout))
+    assert found[f"worker of {POOL}"].outcome == "failed"
+    assert found[f"worker of {POOL}"].seen == (f"no worker of {POOL} is online, so no run starts")
+    assert f"prefect worker start --pool {POOL}" in found[f"worker of {POOL}"].remedy
+    client.update_work_pool(POOL, WorkPoolUpdate(is_paused=True))
+    found = look(orchestrator_checks(settings(), checkout))
+    assert (found[f"pool {POOL}"].outcome, found[f"pool {POOL}"].seen) == (
+        "failed",
+        f"{POOL} is paused",
+    )
+
+
+def test_deployments_of_another_checkout_are_named(
+    client: SyncPrefectClient, checkout: Path
+) -> None:
+    make_pool(client)
+
+    def deployments() -> str:
+        found = look(orchestrator_checks(settings(), checkout))["deployments"]
+        assert found.outcome == "failed"
+        assert "srgan stack deploy" in found.remedy
+        return found.seen
+
+    assert deployments() == f"{NAME} is not registered"
+    deploy(client, "/home/somebody/else", entrypoint="flows/older.py:probe")
+    assert deployments() == f"{NAME} starts flows/older.py:probe, not {ENTRYPOINT}"
+    deploy(client, "/home/somebody/else")
+    assert deployments() == (
+        f"{NAME} takes its flows from /home/somebody/else, not from {checkout}"
+    )
+    deploy(client, str(checkout), parameters=("source",))
+    assert deployments() == f"{NAME} was registered from other code (parameters force)"
+
+
+def test_deployments_for_the_workers_folder_pass_where_srgan_checkout_names_it(
+    client: SyncPrefectClient, checkout: Path
+) -> None:
+    make_pool(client)
+    deploy(client, "/opt/srgan")
+    there = settings().model_copy(update={"checkout": Path("/opt/srgan")})
+    assert look(orchestrator_checks(there, checkout))["deployments"].outcome == "ok"
+
+
+def test_automations_that_are_missing_or_off_are_named(
+    client: SyncPrefectClient, checkout: Path
+) -> None:
+    found = look(orchestrator_checks(settings(), checkout))["automations"]
+    assert (found.outcome, found.seen) == ("failed", f"missing: {REVIVE}")
+    automate(client, enabled=False)
+    found = look(orchestrator_checks(settings(), checkout))["automations"]
+    assert (found.outcome, found.seen.partition(";")[0]) == ("warning", f"switched off: {REVIVE}")
+
+
+def test_an_unreachable_server_is_named_and_nothing_else_is_asked(checkout: Path) -> None:
+    (port,) = free_ports(1)
+    away = Settings(PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
+    found = look(orchestrator_checks(away, checkout))
+    assert found["address"].seen == f"nothing listens at 127.0.0.1:{port}"
+    assert {each.outcome for name, each in found.items() if name != "address"} == {"not checked"}
+
+
+def test_without_a_checkout_the_deployments_are_not_checked(tmp_path: Path) -> None:
+    found = look(orchestrator_checks(settings(), tmp_path))
+    assert found["deployments"].outcome == "not checked"
+    assert found["pool srgan"].outcome == "failed"
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_the_parameters_of_a_flow_are_read_from_its_source(name: str) -> None:
+    entrypoint = DEPLOYMENTS[name]["entrypoint"]
+    path, _, function = entrypoint.partition(":")
+    flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
+    assert parameters_of(ROOT, entrypoint) == inspect.signature(flow.fn).parameters.keys()

@@ -1,0 +1,14 @@
+"""Findings of the doctor's checks, by their names."""
+
+from collections.abc import Sequence
+
+from srgan.doctor.checks import Check, Finding, run
+
+
+def look(checks: Sequence[Check]) -> dict[str, Finding]:
+    """Run checks and return what each found."""
+    return {each.check: each for each in run("part", checks)}
+
+
+def outcomes(found: dict[str, Finding]) -> dict[str, str]:
+    return {name: each.outcome for name, each in found.items()}
