@@ -5,7 +5,7 @@ Prefect itself would write the registering shell's variables into it, and nothin
 
 from pathlib import Path
 
-from prefect.deployments.steps import set_working_directory
+from prefect.deployments.steps.pull import set_working_directory
 
 from srgan.settings import Settings
 
