@@ -3,7 +3,7 @@
 #   PYTHON=python3.12         the interpreter for .venv (3.11 or newer)
 #   TORCH_INDEX=URL           the package index for torch when .venv is made, for instance
 #                             https://download.pytorch.org/whl/cpu    (no GPU: 200 MB, not GBs)
-#                             https://download.pytorch.org/whl/cu128  (a CUDA version)
+#                             https://download.pytorch.org/whl/cu130  (CUDA; or cu126, cu132)
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
 #   GROUP=bulk                one group of `make test-slow`: training, bulk, retraining, hosts, studies,

@@ -2,19 +2,29 @@
 
 import inspect
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prefect.utilities.importtools import import_object
+from prefect.utilities.templating import apply_values
 
 from flows.prepare import GROWN
 from srgan.recipes import tiny
-from tests.support.checkout import DEPLOYMENTS
+from tests.support.checkout import DEPLOYMENTS, PROJECT, ROOT
 
 
 def flow_of(deployment: dict[str, Any]) -> Any:
     path, _, name = deployment["entrypoint"].partition(":")
     return getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
+
+
+def run_step(kind: str) -> tuple[str, dict[str, str]]:
+    """Run the one step of a kind in prefect.yaml; its id, if it has one, and what it returns."""
+    (step,) = PROJECT[kind]
+    ((name, given),) = step.items()
+    return given.get("id", ""), import_object(name)()
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -66,12 +76,44 @@ def test_a_run_of_a_deployment_is_named_by_what_it_does(
         assert flow.flow_run_name() == name
 
 
-def test_schedules_are_there_and_paused() -> None:
+@pytest.mark.parametrize(("set_to", "bucket"), [(None, "srgan"), ("pets", "pets")])
+def test_default_parameters_name_the_bucket_of_the_shell_that_deploys(
+    set_to: str | None, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SRGAN_BUCKET", raising=False)
+    if set_to:
+        monkeypatch.setenv("SRGAN_BUCKET", set_to)
+    outputs = dict([run_step("build")])
+    assert apply_values(DEPLOYMENTS["watch"]["parameters"], outputs) == {
+        "source": f"s3://{bucket}/small/demo",
+        "destination": f"s3://{bucket}/upscaled/demo",
+        "model": "srgan-demo",
+        "config": {"only_new": True},
+    }
+    for name, one in DEPLOYMENTS.items():
+        assert "{{" not in str(apply_values(one.get("parameters", {}), outputs)), name
+
+
+def test_a_run_begins_in_the_folder_of_the_flows_wherever_its_worker_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, outputs = run_step("pull")
+    assert Path(outputs["directory"]) == Path.cwd() == ROOT
+    assert str(ROOT) not in (ROOT / "prefect.yaml").read_text()
+
+
+def test_no_variable_of_a_shell_is_written_into_a_deployment() -> None:
+    assert "{{ $" not in (ROOT / "prefect.yaml").read_text()
+
+
+def test_schedules_are_there_and_paused_and_keep_their_name() -> None:
     with_schedules = [name for name, one in DEPLOYMENTS.items() if "schedules" in one]
     assert with_schedules == ["watch", "retrain"]
     for name in with_schedules:
         (schedule,) = DEPLOYMENTS[name]["schedules"]
         assert schedule["active"] is False, name
+        assert schedule["slug"], name
 
 
 def test_revive_is_started_by_events_but_never_by_its_own_runs() -> None:

@@ -15,6 +15,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 STARTED_BY_NAME = {
     "srgan": "the package itself",
     "srgan.cli": "the console script",
+    "flows.support.deploying": "steps of prefect.yaml",
     "srgan.jobs.train": "python -m, on a Ray node",
     "srgan.jobs.evaluate": "python -m, on a Ray node",
     "srgan.jobs.upscale": "python -m, on a Ray node",

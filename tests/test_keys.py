@@ -137,14 +137,6 @@ def test_the_reference_page_has_the_table_of_the_map() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "file", ["infra/docker/compose.yaml", "infra/kubernetes/mlflow.yaml"], ids=["docker", "k8s"]
-)
-def test_mlflow_keeps_its_artifacts_where_the_map_says(file: str) -> None:
-    found = re.findall(r"--artifacts-destination=s3://[^/\s]+/(\S+)", (ROOT / file).read_text())
-    assert found == [keys.mlflow_folder()]
-
-
 def test_no_other_file_spells_a_key() -> None:
     spelled = [
         f"{path.relative_to(ROOT)}:{line}: {text!r}"

@@ -66,7 +66,7 @@ EVENTS_PER_BATCH = Constant(3, f"{_COUNT} following", "2026-11-29")
 """The task that follows it sends them; all go through one open connection."""
 FLOW_BYTES = Constant(423e6, f"{_COUNT} following", "2026-11-29")
 FLOW_BYTES_PER_BATCH = Constant(2927, f"{_COUNT} sizes", "2026-11-29")
-FLOW_MEMORY_BYTES = Constant(4 * 2**30, "infra/kubernetes/worker.yaml", "2026-11-29")
+FLOW_MEMORY_BYTES = Constant(4 * 2**30, "infra/kubernetes/base/worker.yaml", "2026-11-29")
 FLOW_DISK_BYTES = Constant(10e9, "assumed", "2026-11-29")
 DRIVER_BYTES = Constant(150e6, "assumed", "2026-11-29")
 DRIVER_BYTES_PER_BATCH = Constant(1e3, "assumed", "2026-11-29")
@@ -101,7 +101,7 @@ NEXT_BATCH_S = Constant(1.0, "assumed: the goal; not measured yet", "2026-11-29"
 """From the end of a worker's batch to the next one."""
 GPU_MP_PER_S = Constant(300, "assumed: an estimate for one H200; not measured", "2026-11-29")
 """Output megapixels of SRResNet 16×64."""
-CPUS_PER_GPU = Constant(8, "infra/kubernetes/ray.yaml", "2026-11-29")
+CPUS_PER_GPU = Constant(8, "infra/kubernetes/base/ray.yaml", "2026-11-29")
 
 # All-reduce of gradients and what a training writes.
 

@@ -41,7 +41,6 @@ def shell_environment(state: State) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "SRGAN_BUCKET": BUCKET,
         "SRGAN_HOME": str(state.home),
-        "SRGAN_CHECKOUT": str(CHECKOUT),
         "PREFECT_API_URL": f"{state.url('prefect')}/api",
         "PREFECT_HOME": str(state.home / "prefect"),
         # For links that Prefect makes itself: in its notifications and commands.

@@ -65,7 +65,6 @@ def watch(prefect_api: None) -> UUID:
             "PREFECT_API_URL": PREFECT_API_URL.value(),
             "PYTHONWARNINGS": "ignore",
             "SRGAN_BUCKET": "pets",
-            "SRGAN_CHECKOUT": str(ROOT),
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -1,0 +1,281 @@
+"""The overlays fit Kubernetes and KubeRay, and start what they say."""
+
+import re
+from typing import Any, Literal
+
+import kubernetes_validate
+import pytest
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from ray.autoscaler._private.kuberay.autoscaling_config import (
+    _derive_autoscaling_config_from_ray_cr,
+)
+from sqlalchemy import make_url
+
+from srgan.keys import mlflow_folder
+from tests.support.checkout import ROOT
+from tests.support.manifests import (
+    OVERLAYS,
+    WORKLOADS,
+    Pod,
+    command,
+    environment,
+    find,
+    pod,
+    pods,
+    rendered,
+)
+
+VERSION = "1.34"
+"""Kubernetes' schemas that the manifests are checked against."""
+
+ALL_PODS = [
+    pytest.param(overlay, one, id=f"{overlay}: {one.owner}")
+    for overlay in OVERLAYS
+    for one in pods(overlay)
+]
+
+QUANTITY = {"": 1, "m": 0.001, "Mi": 2**20, "Gi": 2**30}
+
+
+class Known(BaseModel):
+    """A part of a RayCluster; fields that KubeRay 1.6 does not have are refused."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+
+
+class AuthOptions(Known):
+    mode: Literal["disabled", "token"]
+    secret_name: str
+
+
+class AutoscalerOptions(Known):
+    version: Literal["v1", "v2"]
+    idle_timeout_seconds: int
+    resources: dict[str, Any]
+    security_context: dict[str, Any]
+
+
+class Head(Known):
+    ray_start_params: dict[str, str]
+    template: dict[str, Any]
+
+
+class Group(Head):
+    group_name: str
+    replicas: int
+    min_replicas: int
+    max_replicas: int
+
+
+class RayCluster(Known):
+    """Fields of ours in the specification of a RayCluster, from KubeRay's reference."""
+
+    ray_version: str
+    auth_options: AuthOptions
+    enable_in_tree_autoscaling: bool
+    autoscaler_options: AutoscalerOptions | None = None
+    head_group_spec: Head
+    worker_group_specs: list[Group]
+
+
+def number(quantity: str) -> float:
+    """A quantity of Kubernetes: ``500m``, ``2Gi``."""
+    match = re.fullmatch(r"(\d+)(m|Mi|Gi|)", quantity)
+    assert match, quantity
+    return int(match[1]) * QUANTITY[match[2]]
+
+
+def shared_memory(one: Pod) -> float:
+    """Bytes of a pod's /dev/shm."""
+    (mount,) = (
+        each["name"] for each in one.container["volumeMounts"] if each["mountPath"] == "/dev/shm"
+    )
+    (volume,) = (each for each in one.spec["volumes"] if each["name"] == mount)
+    assert volume["emptyDir"]["medium"] == "Memory"
+    return number(volume["emptyDir"]["sizeLimit"])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_object_fits_its_schema(overlay: str) -> None:
+    for one in rendered(overlay):
+        if one["kind"] == "RayCluster":
+            RayCluster.model_validate(one["spec"])
+        else:
+            kubernetes_validate.validate(one, VERSION, strict=True)
+
+
+@pytest.mark.parametrize(("overlay", "one"), ALL_PODS)
+def test_every_pod_fits_its_schema(overlay: str, one: Pod) -> None:
+    metadata = {"name": "checked", "labels": one.labels}
+    checked = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": one.spec}
+    kubernetes_validate.validate(checked, VERSION, strict=True)
+
+
+def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
+    wrong = find("aws", "Service", "mlflow") | {"specification": {}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSION, strict=True)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_an_object_names_is_there(overlay: str) -> None:
+    names = {(one["kind"], one["metadata"]["name"]) for one in rendered(overlay)}
+    for one in pods(overlay):
+        if "serviceAccountName" in one.spec:
+            assert ("ServiceAccount", one.spec["serviceAccountName"]) in names, one.owner
+        mounted = {each["name"] for each in one.container.get("volumeMounts", [])}
+        for volume in one.spec.get("volumes", []):
+            assert volume["name"] in mounted, f"{one.owner} does not use {volume['name']}"
+            if claim := volume.get("persistentVolumeClaim"):
+                assert ("PersistentVolumeClaim", claim["claimName"]) in names
+            if config := volume.get("configMap"):
+                assert ("ConfigMap", config["name"]) in names
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_services_and_budgets_find_their_pods(overlay: str) -> None:
+    for one in rendered(overlay):
+        if one["kind"] == "Service":
+            wanted = one["spec"]["selector"]
+            (target,) = (each for each in pods(overlay) if wanted.items() <= each.labels.items())
+            ports = {port["name"] for port in target.container["ports"]}
+            assert {port["targetPort"] for port in one["spec"]["ports"]} <= ports
+        if one["kind"] == "PodDisruptionBudget":
+            wanted = one["spec"]["selector"]["matchLabels"]
+            assert any(wanted.items() <= each.labels.items() for each in pods(overlay))
+
+
+@pytest.mark.parametrize(("overlay", "one"), ALL_PODS)
+def test_images_come_from_a_registry_in_a_stated_version(overlay: str, one: Pod) -> None:
+    registry, _, image = one.container["image"].partition("/")
+    assert "." in registry, f"{one.container['image']} has no registry"
+    assert re.search(r":(?!latest)[\w.-]+$|@sha256:[0-9a-f]{64}$", image), image
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_flows_and_nodes_run_one_release(overlay: str) -> None:
+    images = {
+        one.container["image"].rpartition(":")[2]
+        for one in pods(overlay)
+        if "/srgan" in one.container["image"]
+    }
+    assert len(images) == 1, images
+
+
+@pytest.mark.parametrize(("overlay", "one"), ALL_PODS)
+def test_a_pod_has_no_more_rights_than_the_restricted_standard_allows(
+    overlay: str, one: Pod
+) -> None:
+    whole, own = one.spec["securityContext"], one.container["securityContext"]
+    assert whole["runAsNonRoot"]
+    assert whole["runAsUser"] > 0
+    assert whole["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert own["allowPrivilegeEscalation"] is False
+    assert own["readOnlyRootFilesystem"] is True
+    assert own["capabilities"] == {"drop": ["ALL"]}
+    if not one.owner.endswith("/head"):  # Ray's autoscaler starts pods
+        assert one.spec["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize(("overlay", "one"), ALL_PODS)
+def test_a_service_of_the_namespace_adds_no_variables(overlay: str, one: Pod) -> None:
+    # `mlflow server` would read MLFLOW_PORT=tcp://10.0.0.7:5000, which is the service's.
+    assert one.spec["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize(("overlay", "one"), ALL_PODS)
+def test_a_pod_says_what_it_needs_and_how_it_is_seen_to_work(overlay: str, one: Pod) -> None:
+    resources = one.container["resources"]
+    assert {"cpu", "memory"} <= resources["requests"].keys()
+    assert number(resources["limits"]["memory"]) >= number(resources["requests"]["memory"])
+    if one.owner.split("/")[0] in ("Deployment", "StatefulSet"):  # KubeRay adds those of Ray
+        probes = {"startupProbe", "livenessProbe"}
+        assert probes <= one.container.keys()
+        for probe in probes:
+            if "httpGet" in one.container[probe]:
+                ports = {each["name"] for each in one.container["ports"]}
+                assert one.container[probe]["httpGet"]["port"] in ports
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_ray_keeps_its_object_store_in_memory_and_within_the_limit(overlay: str) -> None:
+    nodes = [one for one in pods(overlay) if one.ray_start is not None]
+    assert len(nodes) == 2
+    for one in nodes:
+        assert one.ray_start is not None
+        store = int(one.ray_start["object-store-memory"])
+        assert store < shared_memory(one), one.owner
+        limit = number(one.container["resources"]["limits"]["memory"])
+        assert int(one.ray_start["memory"]) + shared_memory(one) <= limit, one.owner
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_drivers_leave_ray_two_gigabytes_of_the_head(overlay: str) -> None:
+    head = pod(overlay, "RayCluster/srgan/head")
+    assert head.ray_start is not None
+    limit = number(head.container["resources"]["limits"]["memory"])
+    assert int(head.ray_start["memory"]) == limit - 2 * 2**30
+    assert head.ray_start["num-cpus"] == "0"
+
+
+def test_rays_autoscaler_knows_what_a_gpu_node_has() -> None:
+    config = _derive_autoscaling_config_from_ray_cr(find("aws", "RayCluster", "srgan"))
+    node = config["available_node_types"]["gpu"]
+    assert node["resources"] == {"CPU": 8, "GPU": 1, "memory": 24 * 2**30}
+    assert (node["min_workers"], node["max_workers"]) == (0, 8)
+    assert config["idle_timeout_minutes"] == 2
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_token_reaches_containers_that_kuberay_adds(overlay: str) -> None:
+    cluster = find(overlay, "RayCluster", "srgan")["spec"]
+    assert cluster["authOptions"] == {"mode": "token", "secretName": "srgan-ray"}
+    worker = environment(overlay, pod(overlay, "Deployment/srgan-worker").container)
+    assert worker["RAY_AUTH_TOKEN"] == "secret srgan-ray/auth_token"
+    assert worker["RAY_AUTH_MODE"] == "token"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_ray_is_the_version_of_the_image(overlay: str) -> None:
+    (version,) = re.findall(r"^ray==(.*)$", (ROOT / "constraints.txt").read_text(), re.M)
+    assert find(overlay, "RayCluster", "srgan")["spec"]["rayVersion"] == version
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_mlflow_keeps_artifacts_in_the_bucket_of_the_settings(overlay: str) -> None:
+    mlflow = pod(overlay, "Deployment/mlflow").container
+    bucket = environment(overlay, mlflow)["SRGAN_BUCKET"]
+    wanted = f"--artifacts-destination=s3://{bucket}/{mlflow_folder()}"
+    assert wanted in command(overlay, mlflow)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize(
+    ("owner", "variable"),
+    [
+        ("Deployment/mlflow", "MLFLOW_BACKEND_STORE_URI"),
+        ("Deployment/prefect", "PREFECT_SERVER_DATABASE_CONNECTION_URL"),
+    ],
+)
+def test_the_drivers_of_the_databases_are_installed(
+    overlay: str, owner: str, variable: str
+) -> None:
+    variables = environment(overlay, pod(overlay, owner).container)
+    address = make_url(variables[variable])
+    assert address.get_dialect().import_dbapi()
+    assert address.password is None, "it comes from PGPASSWORD"
+    assert variables["PGPASSWORD"] == f"secret srgan-databases/{address.username}"
+
+
+def test_the_first_roll_out_finds_a_pool_and_the_next_one_can_register_again() -> None:
+    worker = command("aws", pod("aws", "Deployment/srgan-worker").container)
+    assert worker[worker.index("--pool") + 1] == "srgan"
+    job = find("aws", "Job", "srgan-deploy")["spec"]
+    assert job["backoffLimit"] >= 10, "the worker makes the pool some time after its start"
+    assert job["ttlSecondsAfterFinished"] <= 3600, "a finished job cannot be changed"
+
+
+def test_every_kind_of_pod_is_checked_here() -> None:
+    kinds = {one.owner.split("/")[0] for overlay in OVERLAYS for one in pods(overlay)}
+    assert kinds == {*WORKLOADS, "RayCluster"}

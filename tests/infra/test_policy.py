@@ -1,0 +1,71 @@
+"""infra/aws/policy.json allows what the code does in S3, and nothing else."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+from srgan.services import s3
+from tests.support.checkout import ROOT
+
+POLICY = json.loads((ROOT / "infra" / "aws" / "policy.json").read_text())
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ names the permissions of each operation.
+ACTIONS = {
+    "get_object": "s3:GetObject",
+    "head_object": "s3:GetObject",
+    "put_object": "s3:PutObject",
+    "delete_object": "s3:DeleteObject",
+    "list_objects_v2": "s3:ListBucket",
+    # Only what is made once, by the provider's tools: `ensure_bucket` is for embedded stores.
+    "head_bucket": None,
+    "create_bucket": None,
+}
+
+MLFLOW = {"s3:AbortMultipartUpload"}
+"""MLflow's server uploads large artifacts in parts."""
+
+
+def operations() -> set[str]:
+    """Operations of boto3's client that `srgan/services/s3.py` uses."""
+    tree = ast.parse(Path(s3.__file__).read_text())
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self._client":
+            found.add(node.attr)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("get_paginator"):
+            found.add(ast.literal_eval(node.args[0]))
+    return found - {"get_paginator", "meta"}
+
+
+def allowed(resource: str) -> set[str]:
+    """Actions that the policy allows on a resource."""
+    found: set[str] = set()
+    for statement in POLICY["Statement"]:
+        assert statement["Effect"] == "Allow"
+        actions, resources = statement["Action"], statement["Resource"]
+        if resource in ([resources] if isinstance(resources, str) else resources):
+            found |= {actions} if isinstance(actions, str) else set(actions)
+    return found
+
+
+def test_every_operation_that_the_code_uses_is_allowed_and_no_other() -> None:
+    assert operations() == ACTIONS.keys()
+    needed = {action for action in ACTIONS.values() if action}
+    bucket = "arn:aws:s3:::imaging-srgan"
+    assert allowed(bucket) | allowed(f"{bucket}/*") == needed | MLFLOW
+    assert allowed(bucket) == {"s3:ListBucket"}, "the only one that is on a bucket"
+
+
+def test_photos_of_others_are_read_only() -> None:
+    assert allowed("arn:aws:s3:::imaging-photos/*") == {"s3:GetObject"}
+
+
+def test_no_other_module_speaks_to_s3() -> None:
+    clients = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("srgan", "flows")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if re.search(r"^(import|from) boto3", path.read_text(), re.MULTILINE)
+    ]
+    assert clients == ["srgan/services/s3.py"]
