@@ -134,6 +134,7 @@ def promote(
                 challenger,
                 lambda log: champion_of(services.registry, log, typer.echo),
                 recorded_evaluation(services.store, challenger),
+                by=services.settings.who,
             )
         _say(entry.decision.reason, publish(services.registry, log, entry))
         # Ask the decision, not today's log: another one may have been made meanwhile.

@@ -198,7 +198,7 @@ def log_table(model: str, entries: Sequence[Entry]) -> "Table":
         table.add_row(
             str(entry.number),
             entry.time[:16].replace("T", " "),
-            "hand" if entry.hand else "gate",
+            f"{'hand' if entry.hand else 'gate'}{', ' if entry.by else ''}{entry.by}",
             str(entry.champion or "–"),
             entry.decision.reason,
         )

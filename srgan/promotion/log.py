@@ -79,6 +79,9 @@ class Entry(Evidence):
     """Champion version after this decision."""
     hand: ManualDecision | None = None
     """None if the gate decided."""
+    by: str = ""
+    """Person or service account that promoted, rolled back or asked the gate; empty in entries of
+    releases before 2026-11-30."""
 
     @property
     def set_versions(self) -> dict[str, str]:
@@ -94,9 +97,11 @@ class Entry(Evidence):
 class PromotionLog:
     """The decisions about one model, append-only; of two concurrent writers one wins."""
 
-    def __init__(self, store: ObjectStore, model: str) -> None:
+    def __init__(self, store: ObjectStore, model: str, *, by: str = "") -> None:
+        """`by` is who writes; a log that is only read needs none."""
         self.model = model
         self._store = store
+        self._by = by
         self._prefix = promotion_key.below(model)
 
     def entries(self) -> list[Entry]:
@@ -173,6 +178,7 @@ class PromotionLog:
             decision=decision,
             champion=decision.challenger if decision.promoted else current,
             hand=hand,
+            by=self._by,
             **evidence.model_dump(),
         )
         write_document(self._store, promotion_key(self.model, number), entry, if_absent=True)
