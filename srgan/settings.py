@@ -41,8 +41,6 @@ class Settings(BaseSettings):
     home: Path = Path(".srgan")
     """Data, logs and credentials of the local stack, and caches."""
     bucket: str = "srgan"
-    checkout: Path | None = None
-    """Folder of ``flows/`` on the Prefect worker; default: this package's checkout."""
     cache_bytes: Bytes = 20 * 2**30
     """Size limit of the local shard cache, which the training ranks of a node share."""
     cluster_wait_s: float = 300.0
