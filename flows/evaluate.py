@@ -117,6 +117,7 @@ def measure(spec: EvaluateSpec) -> EvaluationRef:
         name=f"evaluate-{spec.digest[:8]}",
         key=spec.run,
         parent=find_run(settings, root_flow_run_id()),
+        tags={"flow_run": root_flow_run_id()},
         params={"dataset": spec.dataset.dataset, "dataset_version": spec.dataset.version}
         | {name: weights_digest(ref) for name, ref in spec.contestants.items()},
     ) as run_id:

@@ -79,6 +79,7 @@ def decide_on(challenger: ModelRef, dataset: str | None, gpu: Gpu) -> Entry:
                 lambda log: find_champion(log.model),
                 measure,
                 dataset_version=asked.version if asked else None,
+                by=services.settings.who,
             )
         except ConflictError as error:
             get_run_logger().warning("Another promotion was decided meanwhile: %s", error)

@@ -181,7 +181,7 @@ def retraining(
         key=root_flow_run_id(),
         parent=None,
         params=params,
-        tags={"reason": begun.reason},
+        tags={"reason": begun.reason, "flow_run": root_flow_run_id()},
         config=recipe,
         dataset=data,
     ):

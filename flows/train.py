@@ -162,6 +162,7 @@ def train_stage(
         name=run,
         key=run,
         parent=find_run(settings, root_flow_run_id()),
+        tags={"flow_run": root_flow_run_id()},
         params=tracked_params(dataset, stage, init_from, code, pairs),
         config=stage,
         dataset=dataset,

@@ -236,6 +236,10 @@ promotion_key = Key[str, int](
     "A decision with its rule, margins, figures, intervals and judges; the alias `champion` "
     "follows it.",
 )
+deletion_key = Key[str, int, str](
+    "promotions/{model}/deleted/{version:06d}-{run}.json",
+    "Who deleted a model version, and when.",
+)
 study_key = Key[str, str]("mos/{model}/{digest}.json", "One study of mean opinion scores.")
 
 # Studies in which people judge pictures.

@@ -1,6 +1,8 @@
 """Addresses and limits from the environment, read into one object where a process begins."""
 
 import os
+import pwd
+import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,8 +41,6 @@ class Settings(BaseSettings):
     home: Path = Path(".srgan")
     """Data, logs and credentials of the local stack, and caches."""
     bucket: str = "srgan"
-    checkout: Path | None = None
-    """Folder of ``flows/`` on the Prefect worker; default: this package's checkout."""
     cache_bytes: Bytes = 20 * 2**30
     """Size limit of the local shard cache, which the training ranks of a node share."""
     cluster_wait_s: float = 300.0
@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     stall_s: float = Field(600.0, gt=0)
     """Report a training that makes no step for this long, with the stack of every rank."""
 
+    actor: str | None = None
+    """Person or service account that decisions and runs are recorded under; see `who`."""
     log_format: Literal["text", "json"] = "text"
     """Form of log lines, except for flow runs, which have Prefect's own."""
     log_level: _Level = "INFO"
@@ -83,6 +85,17 @@ class Settings(BaseSettings):
             super().__init__(**given)
         except ValidationError as error:
             raise ConfigError(explain(error, name=_variable)) from error
+
+    @property
+    def who(self) -> str:
+        """The `actor`, else the user of this process and its host: ``anna@lab-3``."""
+        if self.actor:
+            return self.actor
+        try:
+            user = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # a container may run as a number without a name
+            user = str(os.getuid())
+        return f"{user}@{socket.gethostname()}"
 
     def require(self, field: str) -> str:
         """Return a setting that this process needs; `ConfigError` names the variable if unset."""

@@ -49,6 +49,7 @@ KEYS = {
     keys.evaluation_key("gan-1/evaluations/d1"): "runs/gan-1/evaluations/d1/evaluation.json",
     keys.beginning_key("f1"): "retrainings/f1.json",
     keys.promotion_key("pets-x4", 7): "promotions/pets-x4/000007.json",
+    keys.deletion_key("pets-x4", 7, "import-1"): "promotions/pets-x4/deleted/000007-import-1.json",
     keys.study_key("pets-x4", "d1"): "mos/pets-x4/d1.json",
     keys.design_key("spring"): "studies/spring/study.json",
     keys.study_picture_key("spring", SHA256): f"studies/spring/shown/{SHA256}.png",

@@ -1,5 +1,9 @@
 """Settings from the environment: sizes with units, and errors that name the variable."""
 
+import os
+import pwd
+import socket
+
 import pytest
 
 from srgan.errors import ConfigError
@@ -41,6 +45,17 @@ def test_a_missing_setting_names_its_variable() -> None:
         Settings(bucket="").require("bucket")
     with pytest.raises(ConfigError, match="MLFLOW_TRACKING_URI is not set"):
         Settings(MLFLOW_TRACKING_URI=None).require("mlflow_tracking_uri")
+
+
+def test_who_acts_is_said_or_the_user_of_the_process_on_its_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert Settings().who == f"{user}@{socket.gethostname()}"
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    assert Settings().who == f"{2**31 - 7}@{socket.gethostname()}"
+    monkeypatch.setenv("SRGAN_ACTOR", "nightly-retraining")
+    assert Settings().who == "nightly-retraining"
 
 
 def test_a_public_address_is_an_http_address_without_a_slash_at_its_end(

@@ -60,6 +60,7 @@ def show(
 ) -> None:
     """Show where a version comes from, its figures, and the promotion log of its model."""
     from srgan.cli.tables import (
+        deletions_table,
         figures_table,
         lineage_table,
         log_table,
@@ -69,11 +70,13 @@ def show(
 
     with services_for(say=say) as services:
         version = services.find(address)
-        entries = services.log(version.name).entries()
+        log = services.log(version.name)
+        entries, deletions = log.entries(), log.deletions()
         if as_json:
             aliases = services.registry.aliases(version.name)
             shown = version_json(version, aliases, entries)
-            print_json({**shown, "sets": version.sets, "log": entries[::-1]})
+            about = {"sets": version.sets, "log": entries[::-1], "deletions": deletions}
+            print_json({**shown, **about})
             return
         judges = version.trained_on_judge
         tables = [lineage_table(version)]
@@ -83,7 +86,10 @@ def show(
         for name, each in version.sets.items():
             title = f"evaluation set {name} {each.version[:12]}"
             tables.append(figures_table(each.metrics, title, judges))
-        show_tables(*tables, log_table(version.name, entries))
+        tables.append(log_table(version.name, entries))
+        if deletions:
+            tables.append(deletions_table(version.name, deletions))
+        show_tables(*tables)
 
 
 @models_app.command()
@@ -134,6 +140,7 @@ def promote(
                 challenger,
                 lambda log: champion_of(services.registry, log, typer.echo),
                 recorded_evaluation(services.store, challenger),
+                by=services.settings.who,
             )
         _say(entry.decision.reason, publish(services.registry, log, entry))
         # Ask the decision, not today's log: another one may have been made meanwhile.

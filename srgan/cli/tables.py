@@ -12,7 +12,7 @@ from srgan.measure.figures import (
     means_table,
 )
 from srgan.promotion.lineage import what_changed
-from srgan.promotion.log import Entry
+from srgan.promotion.log import Deletion, Entry
 from srgan.refs import ModelRef
 from srgan.services.mlflow_models import CHALLENGER, CHAMPION
 
@@ -198,10 +198,18 @@ def log_table(model: str, entries: Sequence[Entry]) -> "Table":
         table.add_row(
             str(entry.number),
             entry.time[:16].replace("T", " "),
-            "hand" if entry.hand else "gate",
+            f"{'hand' if entry.hand else 'gate'}{', ' if entry.by else ''}{entry.by}",
             str(entry.champion or "–"),
             entry.decision.reason,
         )
+    return table
+
+
+def deletions_table(model: str, deletions: Sequence[Deletion]) -> "Table":
+    """List the versions of a model that were deleted."""
+    table = empty_table("version", "time (UTC)", "by", "run", title=f"deleted versions of {model}")
+    for each in deletions:
+        table.add_row(str(each.version), each.time[:16].replace("T", " "), each.by, each.run)
     return table
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from srgan.doctor.addresses import reach
 from srgan.doctor.checks import Check, Seen, failed, ok, skipped, warning
-from srgan.errors import first_few
+from srgan.errors import ConfigError, first_few
 from srgan.readable import duration
 from srgan.services.prefect_setup import (
     Deployment,
@@ -30,9 +30,9 @@ _POOL = "srgan"
 
 def orchestrator_checks(settings: Settings, checkout: Path) -> list[Check]:
     """Return the checks of the Prefect server that `settings` name."""
-    wanted = read_project(checkout)
+    project = read_project(checkout)
+    wanted = project["deployments"]
     pools = sorted({each["work_pool"]["name"] for each in wanted}) or [_POOL]
-    folder = str(settings.checkout or checkout)
     check = partial(Check, remedy=_REMEDY, needs=("server",))
     return [
         check(
@@ -51,17 +51,24 @@ def orchestrator_checks(settings: Settings, checkout: Path) -> list[Check]:
             check(f"worker of {name}", partial(_worker, name), needs=(f"pool {name}",))
             for name in pools
         ),
-        check("deployments", lambda: _deployments(wanted, checkout, folder), remedy=_DEPLOY),
+        check("deployments", lambda: _deployments(project, checkout), remedy=_DEPLOY),
         check("automations", lambda: _automations(wanted), remedy=_DEPLOY),
     ]
 
 
-def read_project(checkout: Path) -> list[dict[str, Any]]:
-    """Return the deployments of ``prefect.yaml``; none if the package is not in a checkout."""
+def read_project(checkout: Path) -> dict[str, Any]:
+    """Return ``prefect.yaml``; without deployments if the package is not in a checkout.
+
+    `ConfigError` if the file is damaged.
+    """
     path = checkout / "prefect.yaml"
-    found: list[dict[str, Any]] = []
-    if path.exists():
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))["deployments"]
+    if not path.exists():
+        return {"deployments": []}
+    text = path.read_text(encoding="utf-8").replace("{{ $SRGAN_CHECKOUT }}", str(checkout))
+    try:
+        found: dict[str, Any] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     return found
 
 
@@ -95,15 +102,16 @@ def _age_s(time: datetime) -> float:
     return (datetime.now(UTC) - time).total_seconds()
 
 
-def _deployments(wanted: list[dict[str, Any]], checkout: Path, folder: str) -> Seen:
+def _deployments(project: Mapping[str, Any], checkout: Path) -> Seen:
     """Compare the server's deployments with the checkout's."""
+    wanted, pull = project["deployments"], project.get("pull", [])
     if not wanted:
         return skipped(f"{checkout} has no prefect.yaml")
     known = read_deployments()
     bad = [
         f"{each['name']} {problem}"
         for each in wanted
-        if (problem := _differs(each, known, checkout, folder))
+        if (problem := _differs(each, pull, known, checkout))
     ]
     if bad:
         return failed(first_few(bad), _DEPLOY)
@@ -111,7 +119,10 @@ def _deployments(wanted: list[dict[str, Any]], checkout: Path, folder: str) -> S
 
 
 def _differs(
-    wanted: Mapping[str, Any], known: list[Deployment], checkout: Path, folder: str
+    wanted: Mapping[str, Any],
+    pull: list[dict[str, Any]],
+    known: list[Deployment],
+    checkout: Path,
 ) -> str | None:
     """Say how the server's deployment differs from the wanted one; None if it does not."""
     named = [each for each in known if each.name == wanted["name"]]
@@ -119,15 +130,23 @@ def _differs(
     if found is None:
         others = ", ".join(each.entrypoint for each in named)
         return f"starts {others}, not {wanted['entrypoint']}" if others else "is not registered"
-    # A template is filled in where the worker runs.
-    if found.directory and "{{" not in found.directory and found.directory != folder:
-        return f"takes its flows from {found.directory}, not from {folder}"
+    if found.pull != pull:
+        return f"gets its flows by {_told(found.pull)}, not by {_told(pull)}"
     if found.pool != wanted["work_pool"]["name"]:
         return f"is in pool {found.pool}, not in {wanted['work_pool']['name']}"
     if found.parameters != (takes := parameters_of(checkout, wanted["entrypoint"])):
         missing = ", ".join(sorted(found.parameters ^ takes))
         return f"was registered from other code (parameters {missing})"
     return None
+
+
+def _told(pull: list[dict[str, Any]]) -> str:
+    """Steps in words: ``set_working_directory(/opt/srgan)``."""
+    return ", ".join(
+        f"{name.rpartition('.')[2]}({', '.join(map(str, (inputs or {}).values()))})"
+        for step in pull
+        for name, inputs in step.items()
+    )
 
 
 def parameters_of(checkout: Path, entrypoint: str) -> frozenset[str]:

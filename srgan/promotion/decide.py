@@ -63,14 +63,15 @@ def settle(
     measure: Measure,
     *,
     dataset_version: str | None = None,
+    by: str = "",
 ) -> Entry:
     """Return the decision about a challenger that still stands, or make one and log it.
 
-    `dataset_version` is set if held-out crops of a particular version were asked for.
-    `ConflictError` if another decision was written meanwhile: the caller decides whether to start
-    again.
+    `by` is who asked for it. `dataset_version` is set if held-out crops of a particular version
+    were asked for. `ConflictError` if another decision was written meanwhile: the caller decides
+    whether to start again.
     """
-    ref, log = challenger.ref, PromotionLog(store, challenger.name)
+    ref, log = challenger.ref, PromotionLog(store, challenger.name, by=by)
     # Read first, so that a promotion after this line is a conflict and not a lost champion.
     before = log.champion()
     champion = champion_of(log)

@@ -1,4 +1,7 @@
-"""The promotion log: all decisions about a model in order. The registry's alias follows it."""
+"""The promotion log: all decisions about a model in order. The registry's alias follows it.
+
+Beside the decisions it keeps which versions were deleted, and by whom.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,11 +12,11 @@ from pydantic import Field
 from srgan.config import GateConfig
 from srgan.config.networks import FeatureNetwork
 from srgan.errors import ConflictError
-from srgan.keys import promotion_key
+from srgan.keys import deletion_key, promotion_key
 from srgan.measure.intervals import Interval
 from srgan.promotion.opinions import OpinionPair
 from srgan.promotion.record import as_tags
-from srgan.refs import PromotionDecision, Ref
+from srgan.refs import ModelRef, PromotionDecision, Ref
 from srgan.storage import ObjectStore, read_document, write_document
 
 
@@ -79,6 +82,9 @@ class Entry(Evidence):
     """Champion version after this decision."""
     hand: ManualDecision | None = None
     """None if the gate decided."""
+    by: str = ""
+    """Person or service account that promoted, rolled back or asked the gate; empty in entries of
+    releases before 2026-11-30."""
 
     @property
     def set_versions(self) -> dict[str, str]:
@@ -91,18 +97,51 @@ class Entry(Evidence):
         return {"": self.differences} | {on: each.differences for on, each in self.sets.items()}
 
 
+class Deletion(Ref):
+    """A version that was deleted from the registry."""
+
+    version: int
+    run: str
+    """Training stage that made it."""
+    weights_digest: str
+    time: str
+    """Time of the deletion, UTC, ISO 8601."""
+    by: str
+    """Person or service account that deleted it."""
+
+
 class PromotionLog:
     """The decisions about one model, append-only; of two concurrent writers one wins."""
 
-    def __init__(self, store: ObjectStore, model: str) -> None:
+    def __init__(self, store: ObjectStore, model: str, *, by: str = "") -> None:
+        """`by` is who writes; a log that is only read needs none."""
         self.model = model
         self._store = store
+        self._by = by
         self._prefix = promotion_key.below(model)
 
     def entries(self) -> list[Entry]:
         """Read all decisions, the oldest first."""
-        keys = [info.key for info in self._store.list(self._prefix) if info.key.endswith(".json")]
-        return [read_document(self._store, key, Entry) for key in sorted(keys)]
+        keys = [info.key for info in self._store.list(self._prefix)]
+        ours = sorted(key for key in keys if promotion_key.names(key))
+        return [read_document(self._store, key, Entry) for key in ours]
+
+    def deletions(self) -> list[Deletion]:
+        """Read which versions were deleted, by their numbers."""
+        keys = [info.key for info in self._store.list(deletion_key.below(self.model))]
+        return [read_document(self._store, key, Deletion) for key in sorted(keys)]
+
+    def note_deletion(self, version: ModelRef) -> None:
+        """Write down that a version has been deleted; a second call changes nothing that counts."""
+        deletion = Deletion(
+            version=version.version,
+            run=version.run,
+            weights_digest=version.weights_digest,
+            time=_now(),
+            by=self._by,
+        )
+        key = deletion_key(self.model, version.version, version.run)
+        write_document(self._store, key, deletion)
 
     def champion(self) -> int | None:
         """Return the champion after the last decision."""
@@ -169,14 +208,19 @@ class PromotionLog:
             )
         entry = Entry(
             number=number,
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            time=_now(),
             decision=decision,
             champion=decision.challenger if decision.promoted else current,
             hand=hand,
+            by=self._by,
             **evidence.model_dump(),
         )
         write_document(self._store, promotion_key(self.model, number), entry, if_absent=True)
         return entry
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def champions(entries: Sequence[Entry]) -> list[int]:

@@ -40,6 +40,7 @@ EXPERIMENT = "srgan"
 _ANSWER_LIMIT_S = 10.0
 _KEY_TAG = "srgan.key"
 _PARENT_TAG = "mlflow.parentRunId"
+_USER_TAG = "mlflow.user"
 _MAX_DIGEST_CHARS = 36  # MLflow's own limit
 _NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
@@ -137,7 +138,9 @@ def start_run(
         client.update_run(run_id, status="RUNNING")
     else:
         labels = {f"srgan.{tag}": value for tag, value in tags.items()}
-        labels |= {_KEY_TAG: key} | ({_PARENT_TAG: parent} if parent else {})
+        labels |= {_KEY_TAG: key, _USER_TAG: settings.who} | (
+            {_PARENT_TAG: parent} if parent else {}
+        )
         created = client.create_run(experiment_id, run_name=name, tags=labels)
         run_id = str(created.info.run_id)
     # Also when reopening: the process may have died right after creating the run. Parameters that

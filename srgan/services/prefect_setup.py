@@ -41,8 +41,8 @@ class Deployment:
     name: str
     entrypoint: str
     pool: str
-    directory: str | None
-    """Folder that a worker looks for the flows in; None if no pull step sets one."""
+    pull: list[dict[str, Any]]
+    """Steps by which a worker gets the flows."""
     parameters: frozenset[str]
 
 
@@ -104,13 +104,11 @@ def _asking() -> "Iterator[SyncPrefectClient]":
 
 
 def _as_deployment(found: Any) -> Deployment:
-    steps = [step for each in found.pull_steps or [] for step in each.values()]
-    folders = [step["directory"] for step in steps if "directory" in (step or {})]
     schema = found.parameter_openapi_schema or {}
     return Deployment(
         name=found.name,
         entrypoint=found.entrypoint or "",
         pool=found.work_pool_name or "",
-        directory=folders[-1] if folders else None,
+        pull=found.pull_steps or [],
         parameters=frozenset(schema.get("properties", {})),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from srgan.errors import ConfigError, OrchestratorError, RegistryError
 from srgan.keys import batches_prefix, registration_key, spec_key
 from srgan.promotion.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
+from srgan.promotion.log import PromotionLog
 from srgan.promotion.record import VersionRecord
 from srgan.services.mlflow_models import Registry, parse_address
 from srgan.services.mlflow_runs import mlflow_client, mlflow_errors
@@ -67,6 +68,7 @@ def delete(
                 )
             _delete_files(client, settings, record)
             client.delete_model_version(record.name, str(record.version))
+        PromotionLog(store, record.name, by=settings.who).note_deletion(record.ref)
         # Otherwise its run would look as if it still waited for the registry.
         store.delete(registration_key(record.run, record.name))
         say(f"deleted {version.name}")

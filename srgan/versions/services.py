@@ -36,8 +36,8 @@ class Services:
         return Registry(self.settings)
 
     def log(self, model: str) -> PromotionLog:
-        """The promotion log of a model."""
-        return PromotionLog(self.store, model)
+        """The promotion log of a model; what is written to it is written by `Settings.who`."""
+        return PromotionLog(self.store, model, by=self.settings.who)
 
     def champion(self, model: str) -> ModelRef | None:
         """The champion by the promotion log; an alias that says otherwise is corrected."""

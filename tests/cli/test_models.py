@@ -90,6 +90,7 @@ def test_what_the_gate_refuses_takes_force_and_a_reason_and_the_log_keeps_both(
     entry = log.entries()[-1]
     assert entry.hand is not None
     assert entry.hand.why == "it looks better"
+    assert entry.by == Settings().who
     assert entry.decision.reason.startswith(
         "Version 2 replaces champion version 1 by hand: it looks better. The gate had said: "
         "Version 2 is refused"

@@ -109,8 +109,8 @@ def test_lists_and_versions_come_as_json_too(
     assert "MODEL" not in done.err
 
 
-def test_show_prints_lineage_figures_and_the_whole_log(
-    models: Callable[..., Answer], versions: list[ModelRef], log: PromotionLog
+def test_show_prints_lineage_figures_the_whole_log_and_deletions(
+    models: Callable[..., Answer], versions: list[ModelRef], log: PromotionLog, store: S3Store
 ) -> None:
     crown(log, *versions[:2])
     out = models("show", MODEL).out
@@ -118,6 +118,12 @@ def test_show_prints_lineage_figures_and_the_whole_log(
     assert "adversarial-shelf-12" in out
     assert "Bicubic" in out
     assert out.count("by hand: it is the test's") >= 2
+    assert "deleted versions" not in out
+    PromotionLog(store, MODEL, by="anna@lab").note_deletion(versions[2])
+    out = models("show", MODEL).out
+    assert f"deleted versions of {MODEL}" in out
+    assert "anna@lab" in out
+    assert json.loads(models("show", MODEL, "--json").out)["deletions"][0]["version"] == 3
 
 
 def test_names_that_are_none_say_what_there_is(

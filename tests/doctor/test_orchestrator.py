@@ -13,6 +13,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.settings import PREFECT_API_URL
 
 from srgan.doctor.orchestrator import orchestrator_checks, parameters_of
+from srgan.errors import ConfigError
 from srgan.settings import Settings
 from tests.support.checkout import DEPLOYMENTS, ROOT
 from tests.support.findings import look, outcomes
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 POOL, NAME, REVIVE = "doctor-pool", "doctor-probe", "doctor-revive"
 ENTRYPOINT = "flows/probe.py:probe"
 PROJECT = f"""
+pull:
+  - prefect.deployments.steps.set_working_directory: {{directory: "{{{{ $SRGAN_CHECKOUT }}}}"}}
 deployments:
   - name: {NAME}
     entrypoint: {ENTRYPOINT}
@@ -56,7 +59,7 @@ def client() -> Iterator[SyncPrefectClient]:
 
 
 def settings() -> Settings:
-    return Settings(PREFECT_API_URL=PREFECT_API_URL.value(), checkout=None)
+    return Settings(PREFECT_API_URL=PREFECT_API_URL.value())
 
 
 def make_pool(client: SyncPrefectClient, *, worker: bool = True) -> None:
@@ -141,19 +144,11 @@ def test_deployments_of_another_checkout_are_named(
     assert deployments() == f"{NAME} starts flows/older.py:probe, not {ENTRYPOINT}"
     deploy(client, "/home/somebody/else")
     assert deployments() == (
-        f"{NAME} takes its flows from /home/somebody/else, not from {checkout}"
+        f"{NAME} gets its flows by set_working_directory(/home/somebody/else), "
+        f"not by set_working_directory({checkout})"
     )
     deploy(client, str(checkout), parameters=("source",))
     assert deployments() == f"{NAME} was registered from other code (parameters force)"
-
-
-def test_deployments_for_the_workers_folder_pass_where_srgan_checkout_names_it(
-    client: SyncPrefectClient, checkout: Path
-) -> None:
-    make_pool(client)
-    deploy(client, "/opt/srgan")
-    there = settings().model_copy(update={"checkout": Path("/opt/srgan")})
-    assert look(orchestrator_checks(there, checkout))["deployments"].outcome == "ok"
 
 
 def test_automations_that_are_missing_or_off_are_named(
@@ -172,6 +167,12 @@ def test_an_unreachable_server_is_named_and_nothing_else_is_asked(checkout: Path
     found = look(orchestrator_checks(away, checkout))
     assert found["address"].seen == f"nothing listens at 127.0.0.1:{port}"
     assert {each.outcome for name, each in found.items() if name != "address"} == {"not checked"}
+
+
+def test_a_damaged_prefect_yaml_is_an_error_that_names_it(checkout: Path) -> None:
+    (checkout / "prefect.yaml").write_text("deployments: [")
+    with pytest.raises(ConfigError, match=r"prefect\.yaml cannot be read: "):
+        orchestrator_checks(settings(), checkout)
 
 
 def test_without_a_checkout_the_deployments_are_not_checked(tmp_path: Path) -> None:

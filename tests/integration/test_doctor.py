@@ -51,7 +51,6 @@ def test_broken_variables_are_named_all_at_once(stack: RunningStack, tmp_path: P
         expected=1,
         AWS_SECRET_ACCESS_KEY="wrong",
         MLFLOW_TRACKING_URI=stack.env["MLFLOW_TRACKING_URI"] + "/elsewhere",
-        SRGAN_CHECKOUT="/home/somebody/else",
         RAY_AUTH_TOKEN_PATH=str(wrong),
         SRGAN_HOME="/proc/srgan",
     )
@@ -59,25 +58,30 @@ def test_broken_variables_are_named_all_at_once(stack: RunningStack, tmp_path: P
     assert set(failed) == {
         "S3: list",
         "MLflow: server",
-        "Prefect: deployments",
         "Ray: token",
         "this machine: folder",
     }
     assert "AWS_SECRET_ACCESS_KEY does not belong" in failed["S3: list"]
-    assert f"takes its flows from {ROOT}, not from /home/somebody" in failed["Prefect: deployments"]
     assert "refuses the token" in failed["Ray: token"]
 
 
-def test_nodes_with_other_code_are_named(stack: RunningStack, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "srgan", tmp_path / "srgan")
+def test_deployments_and_nodes_of_another_checkout_are_named(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    shutil.copy(ROOT / "prefect.yaml", tmp_path)
+    for name in ("srgan", "flows"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     with (tmp_path / "srgan" / "errors.py").open("a") as file:
         file.write("# a change\n")
+    flow = tmp_path / "flows" / "revive.py"
+    flow.write_text(flow.read_text().replace("(flow_run_id: str)", "(flow_run_id: str, x: int)"))
     found = examine(
         stack,
         *(sys.executable, "-P", "-c", "from srgan.cli import app; app()"),
         expected=1,
         PYTHONPATH=str(tmp_path),
     )
-    assert [name for name, each in found.items() if each["outcome"] == "failed"] == ["Ray: code"]
-    assert "127.0.0.1 has " in found["Ray: code"]["seen"]
-    assert found["Prefect: deployments"]["outcome"] == "not checked"
+    failed = {name: each["seen"] for name, each in found.items() if each["outcome"] == "failed"}
+    assert set(failed) == {"Prefect: deployments", "Ray: code"}
+    assert "revive " in failed["Prefect: deployments"]
+    assert "127.0.0.1 has " in failed["Ray: code"]

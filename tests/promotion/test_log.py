@@ -19,7 +19,7 @@ from srgan.promotion.log import (
     champions,
     decision_tags,
 )
-from srgan.refs import PromotionDecision, to_json
+from srgan.refs import ModelRef, PromotionDecision, to_json
 from srgan.services.s3 import S3Store
 
 JUDGES: dict[FeatureNetwork, str] = {"squeezenet1_1": "1" * 64}
@@ -216,10 +216,28 @@ def test_decisions_of_earlier_releases_are_read(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
     fields = json.loads(to_json(decide(log, 1, None, promoted=True)))
     added = {"judges", "rule", "gate", "against", "differences", "trained_on_judge", "attempt"}
-    for later in added | {"sets", "hand"}:
+    for later in added | {"sets", "hand", "by"}:
         del fields[later]
     object_store.put("promotions/m/000001.json", json.dumps(fields).encode())
     assert log.champion() == 1
+
+
+def test_a_decision_names_who_made_it(object_store: S3Store) -> None:
+    decide(PromotionLog(object_store, "m", by="anna@lab"), 1, None, promoted=True)
+    decide(PromotionLog(object_store, "m"), 2, 1, promoted=True)
+    assert [entry.by for entry in PromotionLog(object_store, "m").entries()] == ["anna@lab", ""]
+
+
+def test_a_deleted_version_is_kept_with_who_deleted_it_and_is_not_a_decision(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m", by="anna@lab")
+    entry = decide(log, 1, None, promoted=True)
+    log.note_deletion(ModelRef(name="m", version=7, run="adversarial-7", weights_digest="7" * 64))
+    (deletion,) = PromotionLog(object_store, "m").deletions()
+    assert (deletion.version, deletion.run, deletion.by) == (7, "adversarial-7", "anna@lab")
+    assert log.entries() == [entry]
+    assert PromotionLog(object_store, "other").deletions() == []
 
 
 def test_a_lost_entry_or_a_folder_object_does_not_stop_the_log(object_store: S3Store) -> None:

@@ -60,6 +60,11 @@ def test_a_child_names_its_parent(mlflow_settings: Settings) -> None:
     assert tags["mlflow.parentRunId"] == parent
 
 
+def test_a_run_names_who_started_it(mlflow_settings: Settings) -> None:
+    run_id = begin(mlflow_settings.model_copy(update={"actor": "anna"}), "annas")
+    assert mlflow_client(mlflow_settings).get_run(run_id).data.tags["mlflow.user"] == "anna"
+
+
 def test_a_run_ends_as_its_block_does(mlflow_settings: Settings) -> None:
     def ends_as(key: str, error: BaseException | None) -> str:
         with tracked_run(mlflow_settings, name=key, key=key, parent=None, params={}) as run_id:

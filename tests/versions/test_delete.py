@@ -10,6 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from srgan.errors import OrchestratorError, RegistryError
 from srgan.promotion.cleanup import Plan
+from srgan.promotion.log import PromotionLog
 from srgan.refs import ModelRef
 from srgan.services import packaging
 from srgan.services.mlflow_models import CHAMPION, Registry
@@ -102,6 +103,8 @@ def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
     said: list[str] = []
     delete(mlflow_settings, object_store, found, said.append)
     assert said == [f"deleted {versions[1].uri}", f"deleted run {versions[1].run}"]
+    (deletion,) = PromotionLog(object_store, versions[1].name).deletions()
+    assert (deletion.version, deletion.by) == (2, mlflow_settings.who)
     registry = Registry(mlflow_settings)
     with pytest.raises(RegistryError, match="has no model"):
         registry.resolve(versions[1].uri)
