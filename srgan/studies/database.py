@@ -186,12 +186,13 @@ class Database:
             self._require_open()
             last = self._done(rater["id"]) - 1
             row = self._task(rater["id"], task)
-            if row is not None and row["position"] == last:
+            if row is not None and row["position"] == last >= 0:
                 self._sql.execute(
                     "DELETE FROM tasks WHERE rater = ? AND position >= ?", rater["id"], last
                 )
                 self._change(rater)
-                self._pair_tasks = None  # made again without the answer
+                if self._pair_tasks:
+                    self._pair_tasks.remove([preference_of(row)])
             return self._state(rater)
 
     def withdraw(self, token: str) -> None:
@@ -201,9 +202,10 @@ class Database:
         """
         with self._changing():
             rater = self._rater(token)
+            if self._pair_tasks:
+                self._pair_tasks.remove(map(preference_of, self._judged(rater["id"])))
             self._sql.execute("INSERT INTO withdrawn VALUES (?)", rater["id"])
             self._sql.execute("DELETE FROM raters WHERE id = ?", rater["id"])
-            self._pair_tasks = None
         self._sql.forget()
 
     def picture(self, token: str, picture: str) -> str | None:

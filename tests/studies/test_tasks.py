@@ -65,3 +65,16 @@ def test_a_rater_compares_every_pair_once_and_some_again_with_sides_changed() ->
     for each in again:
         before = first[each.image, frozenset((each.left, each.right))]
         assert (before.left, before.right) == (each.right, each.left)
+
+
+def test_a_choice_that_is_taken_back_leaves_no_trace() -> None:
+    study = design_by_hand(judging="pairs", num_images=6, judgements_per_rater=18)
+    choices = [
+        Preference(image=image.name, rater="r1", left="plain", right="nearest", choice=choice)
+        for image, choice in zip(study.images, ("left", "same", "right") * 2, strict=True)
+    ]
+    kept, taken = choices[:2], choices[2:]
+    changed, fresh = PairTasks(study, choices), PairTasks(study, kept)
+    changed.remove(taken)
+    asked = [[tasks.next("r1", kept) for _ in range(50)] for tasks in (changed, fresh)]
+    assert asked[0] == asked[1]
