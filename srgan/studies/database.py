@@ -117,6 +117,15 @@ class Database:
             for row in rows
         ]
 
+    def num_finished(self) -> int:
+        """Raters who have judged everything."""
+        # CROSS, or SQLite would look through all answers for those at the last position.
+        query = (
+            "SELECT count(*) FROM raters CROSS JOIN tasks ON rater = raters.id "
+            "WHERE position = ? AND answer IS NOT NULL"
+        )
+        return int(self._sql.value(query, num_tasks(self._design) - 1))
+
     def language_of(self, token: str) -> str | None:
         """The language that a rater began in; None before. `UnknownRaterError` for other tokens."""
         language: str | None = self._rater(token)["language"]

@@ -72,6 +72,14 @@ def test_a_rater_goes_from_welcome_over_training_to_the_end(database: Database) 
     assert (state.step, state.task) == ("done", None)
 
 
+def test_who_begins_again_began_when_they_began(database: Database, token: str) -> None:
+    (before,) = [part.began_at for part, _ in database.parts() if part.began_at]
+    database.begin(token, "ko", Screen.model_validate(SCREEN))
+    (part,) = [part for part, _ in database.parts() if part.began_at]
+    assert (part.began_at, part.language) == (before, "ko")
+    assert database.state(token).step == "judging", "the training is not asked for again"
+
+
 def test_an_answer_counts_once_however_often_it_comes(database: Database, token: str) -> None:
     first = database.state(token).task
     assert first is not None
@@ -233,12 +241,15 @@ def raw(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.iterdir())
 
 
-def test_a_break_is_due_after_as_many_answers_as_the_design_says(tmp_path: Path) -> None:
-    database = Database(tmp_path / "b.sqlite", design_by_hand(break_after=4))
+@pytest.mark.parametrize(("break_after", "breaks"), [(4, [4, 8, 12, 16]), (9, [9])])
+def test_a_break_is_due_after_as_many_answers_as_the_design_says_but_not_at_the_end(
+    tmp_path: Path, break_after: int, breaks: list[int]
+) -> None:
+    database = Database(tmp_path / "b.sqlite", design_by_hand(break_after=break_after))
     token = database.add_rater()
     start(database, token)
     rests = [judge(database, token).rest for _ in range(18)]
-    assert [index + 1 for index, rest in enumerate(rests) if rest] == [4, 8, 12, 16]
+    assert [index + 1 for index, rest in enumerate(rests) if rest] == breaks
     database.close_connection()
 
 
@@ -252,6 +263,16 @@ def test_a_closed_study_takes_no_answer_and_lets_raters_withdraw(
     with pytest.raises(StaleError):
         judge(database, token, "3", task.id)
     database.withdraw(token)
+
+
+def test_raters_have_finished_with_their_last_answer(database: Database, token: str) -> None:
+    for done in range(18):
+        assert database.num_finished() == 0, done
+        state = judge(database, token)
+    assert database.num_finished() == 1
+    assert state.undo is not None
+    database.undo(token, state.undo)
+    assert database.num_finished() == 0
 
 
 def test_pairs_are_chosen_one_by_one_and_undoing_one_forgets_it(tmp_path: Path) -> None:

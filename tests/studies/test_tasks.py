@@ -44,7 +44,7 @@ def test_the_training_shows_the_anchors_with_their_grades_and_both_sides() -> No
 
 
 def answered(study: StudyDesign) -> list[Preference]:
-    """What a rater says who prefers methods by the alphabet, to the end."""
+    """Choices of a rater who prefers methods by the alphabet, to the end."""
     tasks = PairTasks(study, ())
     own: list[Preference] = []
     for _ in range(num_tasks(study)):

@@ -75,7 +75,7 @@ class Tab:
             time.sleep(0.02)
 
     def audit(self) -> list[str]:
-        """What axe-core finds serious or critical on the page as it is: rule and element."""
+        """Return what axe-core finds serious or critical on the page as it is: rule, element."""
         assert AXE is not None
         self.run(f"{AXE.read_text()}; 0")
         found = self.run("axe.run({resultTypes: ['violations']}).then((each) => each.violations)")
