@@ -5,6 +5,7 @@ Whoever ends the study resumes the run: its server once enough raters have judge
 `srgan mos close`. A run that is resumed before the end suspends itself again.
 """
 
+from contextlib import suppress
 from typing import Annotated
 from uuid import uuid4
 
@@ -21,7 +22,7 @@ from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
 from flows.support.registry import find_champion, find_version
 from flows.support.tasks import io_task
 from srgan.config import Gpu, Name
-from srgan.errors import ConfigError
+from srgan.errors import ConfigError, OrchestratorError, StorageError
 from srgan.jobs.study import StudySpec
 from srgan.measure.figures import OPINION, Table, figure_text, interval_text
 from srgan.mos.ratings import Rating
@@ -104,6 +105,8 @@ def plan(
     gpu: Gpu,
 ) -> StudySpec:
     """Find what is compared, and refuse what cannot be a study before it costs anything."""
+    if enough and enough > raters:
+        raise ConfigError(f"enough: {enough} cannot finish, because raters is {raters}")
     challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
     champion = find_champion(model)
     if champion is None or champion.version == challenger.version:
@@ -174,9 +177,11 @@ def wait_for_end(design: StudyDesign) -> Closed:
         # default. `pause_flow_run` would keep the process and fail after an hour.
         suspend_flow_run(key=str(uuid4()))
     except Pause:
-        # Somebody may have ended the study a moment ago and found nothing to resume.
-        if find_end(open_services().store, design.name):
-            resume_flow_run(str(flow_run.id))
+        # Somebody may have ended the study a moment ago and found nothing to resume. A service that
+        # is away now must not fail a run that waits.
+        with suppress(StorageError, OrchestratorError):
+            if find_end(open_services().store, design.name):
+                resume_flow_run(str(flow_run.id))
         raise
     return wait_for_end(design)
 

@@ -184,6 +184,7 @@ def test_what_cannot_be_waited_for_or_compared_is_refused_before_anything_is_ren
         ({"eval_set": "nothing"}, "there is no evaluation set 'nothing'"),
         ({"name": "Spring"}, "'Spring' cannot name a study"),
         ({"per_rater": 2}, "a rater sees all 4 methods of an image"),
+        ({"enough": 4}, "enough: 4 cannot finish, because raters is 3"),
     ):
         caplog.clear()
         with pytest.raises(Exception, match=message):

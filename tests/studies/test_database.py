@@ -3,7 +3,7 @@
 import sqlite3
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import pytest
 
 from srgan.errors import ConfigError
 from srgan.mos.ratings import Preference, Rating
+from srgan.studies import database as database_module
 from srgan.studies.database import Database, StaleError, UnknownRaterError
+from srgan.studies.design import StudyDesign
 from srgan.studies.parts import Screen
 from srgan.studies.state import State
 from srgan.studies.tasks import PairTasks
@@ -339,3 +341,29 @@ def test_the_choice_of_pairs_forgets_who_withdraws(
     given = compared(pairs, 1)
     pairs.withdraw(leaves)
     assert [(e.image, frozenset((e.left, e.right))) for e in forgotten] == given
+
+
+def test_the_choice_of_pairs_forgets_an_answer_that_was_not_stored(
+    pairs: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[int] = []
+
+    class Counting(PairTasks):
+        def __init__(self, study: StudyDesign, given: Iterable[Preference]) -> None:
+            given = list(given)
+            known.append(len(given))
+            super().__init__(study, given)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(database_module, "PairTasks", Counting)
+    token = pairs.progress()[0].token
+    start(pairs, token)
+    judge(pairs, token, "left")
+    with monkeypatch.context() as patch:
+        patch.setattr(Counting, "next", fail)
+        with pytest.raises(RuntimeError):
+            judge(pairs, token, "left")
+    assert judge(pairs, token, "left").done == 2
+    assert known == [0, 2], "made again of both answers, each once"
