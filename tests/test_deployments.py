@@ -55,6 +55,7 @@ def test_the_default_parameters_of_a_deployment_start_its_flow(name: str) -> Non
         ("evaluate-model", {}, "evaluate srgan-demo"),
         ("promote", {}, "promote srgan-demo"),
         ("promote", {"version": 3}, "promote srgan-demo/3"),
+        ("study", {"name": "spring"}, "study spring of srgan-demo"),
         ("upscale", {"source": "s3://pets/{small}"}, "upscale s3://pets/{small}"),
         ("retrain", {}, "retrain srgan-demo"),
         ("revive", {"flow_run_id": "0c2d"}, "revive 0c2d"),

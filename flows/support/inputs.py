@@ -24,6 +24,7 @@ from srgan.promotion.teachers import (
     training_of_recipe,
 )
 from srgan.refs import DatasetRef, ModelRef, SetRef
+from srgan.services.mlflow_models import Registry
 from srgan.storage import ObjectStore
 from srgan.versions.services import open_services
 
@@ -133,19 +134,29 @@ def find_sets(
 
 
 @io_task
+def find_scale(version: ModelRef) -> int:
+    """Return how many times a version upscales."""
+    return _scale(open_services().registry, version)
+
+
+@io_task
 def check_scales(scale: int, versions: Sequence[ModelRef]) -> None:
     """Refuse versions that upscale by another factor than crops are reduced by: `ConfigError`."""
-    # Imports torch, which costs seconds; most flow runs do not compare versions.
-    from srgan.models.interchange import load_generator
-
     registry = open_services().registry
     for version in versions:
-        found = load_generator(registry.load_generator_bytes(version)).scale
+        found = _scale(registry, version)
         if found != scale:
             raise ConfigError(
                 f"{version.uri} upscales {found} times, and it would be measured at scale {scale}: "
                 "a model of another scale needs its own name and its own dataset"
             )
+
+
+def _scale(registry: Registry, version: ModelRef) -> int:
+    # Imports torch, which costs seconds; most flow runs do not compare versions.
+    from srgan.models.interchange import load_generator
+
+    return load_generator(registry.load_generator_bytes(version)).scale
 
 
 @io_task

@@ -8,6 +8,7 @@ import typer
 from srgan.cli.console import AsJson, print_json, say
 from srgan.cli.progress import ProgressBar
 from srgan.errors import ConfigError, DataError
+from srgan.studies.defaults import BREAK_AFTER, RATERS, REPEATS, SCREENS, SEED
 
 if TYPE_CHECKING:
     from srgan.mos.ratings import Preference, Rating
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from srgan.studies.design import StudyDesign
 
 Study = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study")]
-
-_SCREENS = {"ratings": (960, 540), "pairs": (640, 540)}
-_RATERS, _BREAK_AFTER = 24, 100
 
 
 def create(
@@ -36,13 +34,13 @@ def create(
         Literal["ratings", "pairs"], typer.Option(help="From 1 to 5, or which of two is better")
     ] = "ratings",
     scale: Annotated[int, typer.Option(min=2, help="Scale of the methods")] = 4,
-    raters: Annotated[int, typer.Option(min=1, help="Links to make")] = _RATERS,
+    raters: Annotated[int, typer.Option(min=1, help="Links to make")] = RATERS,
     per_rater: Annotated[
         int | None, typer.Option(min=1, help="Judgements of each rater; default: all")
     ] = None,
     repeats: Annotated[
         float, typer.Option(min=0, max=0.5, help="Share of judgements asked a second time")
-    ] = 0.05,
+    ] = REPEATS,
     screen: Annotated[
         str | None,
         typer.Option(metavar="WxH", help="Largest picture; default: 960x540, for pairs 640x540"),
@@ -53,23 +51,24 @@ def create(
     ] = None,
     break_after: Annotated[
         int, typer.Option(min=1, help="Judgements until a break is offered")
-    ] = _BREAK_AFTER,
-    seed: Annotated[int, typer.Option(min=0, help="Decides every order")] = 0,
+    ] = BREAK_AFTER,
+    seed: Annotated[int, typer.Option(min=0, help="Decides every order")] = SEED,
 ) -> None:
     """Render every image by every method into the bucket, and fix the study.
 
     Ratings always include nearest (the example of a 1) and original (5, the hidden reference).
     """
-    from srgan.cli.study_methods import open_methods, with_anchors
+    from srgan.cli.study_methods import open_methods
     from srgan.measure.sets import newest_set
     from srgan.studies.create import Asked, check_asked, create_study
+    from srgan.studies.methods import with_anchors
 
     settings, store = _open()
     asked = Asked(
         name=name,
         judging=judging,
         scale=scale,
-        screen=_size(screen) if screen else _SCREENS[judging],
+        screen=_size(screen) if screen else SCREENS[judging],
         num_raters=raters,
         judgements_per_rater=per_rater,
         repeats=repeats,
@@ -112,7 +111,7 @@ def serve(
     design = read_design(store, name)
     if find_end(store, name):
         raise ConfigError(f"study {name} is closed; create another one")
-    serve_study(store, design, settings.home, host=host, port=port, public_url=url, say=typer.echo)
+    serve_study(store, design, settings, host=host, port=port, public_url=url, say=typer.echo)
 
 
 def list_studies(as_json: AsJson = False) -> None:
@@ -144,11 +143,13 @@ def list_studies(as_json: AsJson = False) -> None:
 def close(name: Study) -> None:
     """Refuse further answers, and hand ratings of versions to the gate of their models.
 
-    Runs where the study was served. Repeating it changes nothing.
+    A flow run that waits for the study goes on. Runs where the study was served. Repeating it
+    changes nothing.
     """
     from srgan.studies.close import close_study, hand_to_gates
     from srgan.studies.design import read_design
     from srgan.studies.serve import open_database
+    from srgan.studies.waiting import resume_waiting
 
     settings, store = _open()
     design = read_design(store, name)
@@ -156,10 +157,11 @@ def close(name: Study) -> None:
     try:
         end = close_study(store, design, database)
         typer.echo(f"closed with {end.num_judgements} judgements of {end.num_raters} raters")
-        for key in hand_to_gates(store, design, database):
-            typer.echo(store.uri(key))
     finally:
         database.close_connection()
+    for key in hand_to_gates(store, design):
+        typer.echo(store.uri(key))
+    resume_waiting(design, settings, say)
 
 
 def export(

@@ -9,8 +9,6 @@ from srgan.config import SetConfig
 from srgan.errors import ConfigError, DataError
 from srgan.images import decode_in_8_bits
 from srgan.images.entries import stem_of
-from srgan.inference.engine import Engine
-from srgan.models.base import Generator
 from srgan.models.interchange import load_generator
 from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
 from srgan.refs import ModelRef
@@ -18,12 +16,11 @@ from srgan.services.folder import open_place
 from srgan.settings import Settings
 from srgan.studies.create import Make, Pixels, Subject, nearest, original
 from srgan.studies.design import Method
+from srgan.studies.methods import Methods, by_network, method_of
 from srgan.upscaling import load
 
 _ORIGINALS = (REFERENCE, "hr")
 _INTERPOLATIONS = ("bilinear", "bicubic")
-
-Methods = dict[str, tuple[Method, Make]]
 
 
 @contextmanager
@@ -42,8 +39,8 @@ def open_methods(
             if address.startswith("models:/"):
                 version = version or stack.enter_context(_versions())
                 ref, data = version(address)
-                source = Method(name=f"{ref.name}/{ref.version}", source=address, version=ref)
-                make = _by_network(load_generator(data), address, scale)
+                source = method_of(ref, address)
+                make = by_network(load_generator(data), address, scale)
             else:
                 source = Method(name=_name(address), source=address)
                 make = _make(address, settings, scale, config)
@@ -54,15 +51,6 @@ def open_methods(
                 raise ConfigError(f"--methods: {method.name} is there twice; write NAME={address}")
             found[method.name] = method, make
         yield found
-
-
-def with_anchors(methods: Methods, scale: int) -> Methods:
-    """Add the low anchor and the hidden reference where they are missing."""
-    anchors = {
-        LOW_ANCHOR: (Method(name=LOW_ANCHOR, source=LOW_ANCHOR), nearest(scale)),
-        REFERENCE: (Method(name=REFERENCE, source=REFERENCE), original),
-    }
-    return methods | {name: each for name, each in anchors.items() if name not in methods}
 
 
 @contextmanager
@@ -98,20 +86,7 @@ def _make(address: str, settings: Settings, scale: int, config: SetConfig) -> Ma
             )
         return _rendered(address, settings, config.max_pixels)
     is_free = address in _INTERPOLATIONS
-    return _by_network(load(address, scale=scale if is_free else None), address, scale)
-
-
-def _by_network(generator: Generator, address: str, scale: int) -> Make:
-    if generator.scale != scale:
-        raise ConfigError(
-            f"--methods {address} has scale {generator.scale}, the study {scale}; see --scale"
-        )
-    engine = Engine(generator)  # in fp32, so that every machine makes the same pictures
-
-    def make(subject: Subject) -> Pixels:
-        return engine.upscale(subject.lr)
-
-    return make
+    return by_network(load(address, scale=scale if is_free else None), address, scale)
 
 
 def _rendered(address: str, settings: Settings, max_pixels: int) -> Make:

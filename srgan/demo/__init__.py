@@ -9,7 +9,7 @@ from rich.console import Console
 from srgan.config import Recipe
 from srgan.config.networks import FeatureNetwork
 from srgan.demo.display import open_display
-from srgan.demo.photos import photos_in, shipped_photos, small_versions, sync
+from srgan.demo.photos import hold_out, photos_in, shipped_photos, small_versions, sync
 from srgan.demo.summary import print_summary, read_outcome
 from srgan.demo.watch import StoppedByUserError, watching
 from srgan.errors import StackError
@@ -50,6 +50,7 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
         _run(console, stack, store, "retrain/retrain", _retraining(store, name, num_photos))
         if PromotionLog(store, model_name(name)).champion() is not None:
             _run(console, stack, store, "upscale/upscale", _upscaling(store, name))
+        hold_out(store, name)
         outcome = read_outcome(registry, store, name, model_name(name), pictures)
     except (StoppedByUserError, KeyboardInterrupt):
         console.print(

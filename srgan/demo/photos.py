@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from srgan.config import SetConfig
+from srgan.data.manifest import read_latest, read_photos
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, decode_in_8_bits, encode
 from srgan.images.entries import FORMATS
+from srgan.keys import newest_set_key
+from srgan.measure.sets import prepare_set
 from srgan.resize.arrays import imresize
 from srgan.storage import ObjectStore
 
@@ -125,3 +129,19 @@ def small_versions(photos: dict[str, Path]) -> dict[str, bytes]:
             Photo(pixels), format="png", jpeg_quality=92
         )
     return small
+
+
+def hold_out(store: ObjectStore, name: str) -> None:
+    """Make evaluation set `name` of the photos that the dataset of that name holds out.
+
+    Nothing was trained on them, so people can judge on them. It is made again if they change.
+    """
+    manifest, _ = read_latest(store, name)
+    assert manifest is not None  # a retraining has prepared it
+    held = [each.name for each in read_photos(store, manifest) if each.split == "eval"]
+    bodies = {key.removeprefix(f"raw/{name}/"): store.get(key) for key in held}
+    prefix = f"held-out/{name}"
+    synced = sync(store, prefix, bodies)
+    is_new = store.head(newest_set_key(name)) is None
+    if is_new or synced.num_uploaded or synced.num_removed:
+        prepare_set(store, prefix, store, name, SetConfig())

@@ -22,7 +22,8 @@ _WHAT_IT_SHOWS = (
     "and a discriminator pulls its images towards photographs. As in the paper that costs PSNR, "
     "and the images look sharper: open the picture. EfficientNet-Lite1, another network of the "
     "teacher's family, which taught neither, decides. NIQE stands beside it: on crops as small as "
-    "these it is noisy. Ask people before you trust a judge: srgan mos."
+    "these it is noisy. Ask people before you trust a judge: the command above makes a study "
+    "of the held-out photos, and srgan mos serve prints a link for each rater."
 )
 
 
@@ -30,10 +31,14 @@ _WHAT_IT_SHOWS = (
 class Outcome:
     """Results that the demo shows at its end."""
 
+    name: str
+    """Name of the dataset, and of the evaluation set of its held-out photos."""
     newest: ModelRef
     """The version that was trained last, champion or not."""
     champion: ModelRef | None
     """None when the gate has refused every version so far."""
+    opponent: int | None
+    """Version that the newest one was compared with; None if there was none."""
     decision: str
     """The gate's sentence about the newest version."""
     evaluation: EvaluationRef
@@ -47,7 +52,8 @@ def read_outcome(
     registry: Registry, store: ObjectStore, name: str, model: str, folder: Path
 ) -> Outcome:
     """Collect results from registry and bucket; write the comparison picture to `folder`."""
-    champion = champion_of(registry, PromotionLog(store, model), print)
+    log = PromotionLog(store, model)
+    champion = champion_of(registry, log, print)
     newest = registry.resolve(f"models:/{model}@{CHALLENGER}")
     record = registry.record(newest)
     assert record.evaluation  # a retraining made it
@@ -59,9 +65,13 @@ def read_outcome(
     prefix = f"upscaled/{name}"
     keys = [info.key for info in store.list(f"{prefix}/")]
     num_upscaled = sum(OWN not in key.split("/") for key in keys)
+    decisions = (each.decision for each in reversed(log.entries()))
+    last = next((each for each in decisions if each.challenger == newest.version), None)
     return Outcome(
+        name=name,
         newest=newest,
         champion=champion,
+        opponent=last.champion_before if last else None,
         decision=record.decision or "",
         evaluation=evaluation,
         picture=picture,
@@ -87,11 +97,19 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
         "Ray": f"{stack.state.url('ray')}  (token: {stack.state.ray_token_path})",
         "again": "make demo  (repeats only what changed)",
         "a shell": 'eval "$(.venv/bin/srgan stack env)"',
+        "people": f".venv/bin/{study_command(outcome)}  (in that shell)",
         "stop": ".venv/bin/srgan stack down",
     }
     for name, place in places.items():
         console.print(f"{name:<10}{place}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"\n{_WHAT_IT_SHOWS}")
+
+
+def study_command(outcome: Outcome) -> str:
+    """The command that makes a study of the newest version and of what it was compared with."""
+    numbers = dict.fromkeys(filter(None, (outcome.opponent, outcome.newest.version)))
+    versions = ",".join(f"models:/{outcome.newest.name}/{number}" for number in numbers)
+    return f"srgan mos create {outcome.name} --eval {outcome.name} --methods bicubic,{versions}"
 
 
 def _champion(outcome: Outcome) -> str:

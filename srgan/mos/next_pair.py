@@ -47,7 +47,13 @@ class PairChooser:
     def add(self, preferences: Iterable[Preference]) -> None:
         """Take choices into account. Repeats do not count."""
         for each in preferences:
-            self._count(each)
+            self._count(each, 1)
+        self._fit = fit(self._tally, self._fit.parameters)
+
+    def remove(self, preferences: Iterable[Preference]) -> None:
+        """Forget choices that were taken back; their rater may get the same pairs again."""
+        for each in preferences:
+            self._count(each, -1)
         self._fit = fit(self._tally, self._fit.parameters)
 
     def next(self, rater: str) -> Pair | None:
@@ -74,14 +80,19 @@ class PairChooser:
         left, right = (a, b) if self._random.random() < 0.5 else (b, a)
         return Pair(self._images[image], self._methods[left], self._methods[right])
 
-    def _count(self, each: Preference) -> None:
-        left, right = self._code[each.left], self._code[each.right]
-        place = min(left, right), max(left, right), self._image[each.image]
+    def _count(self, each: Preference, by: int) -> None:
+        """Count a choice (`by` 1) or a choice less (`by` −1)."""
         if each.repeat:
             return
-        add_choice(self._tally, left, right, each.choice)
-        self._shown[place] += 1
-        self._seen.setdefault(each.rater, set()).add(place)
+        left, right = self._code[each.left], self._code[each.right]
+        place = min(left, right), max(left, right), self._image[each.image]
+        add_choice(self._tally, left, right, each.choice, by)
+        self._shown[place] += by
+        seen = self._seen.setdefault(each.rater, set())
+        if by > 0:
+            seen.add(place)
+        else:
+            seen.discard(place)
 
 
 def information_gain(found: Fit) -> Numbers:

@@ -58,15 +58,15 @@ def empty_tally(num_methods: int) -> Tally:
     return Tally(*np.zeros((2, num_methods, num_methods)))
 
 
-def add_choice(tally: Tally, left: int, right: int, choice: str) -> None:
-    """Count one choice between two methods, in place."""
+def add_choice(tally: Tally, left: int, right: int, choice: str, by: int = 1) -> None:
+    """Count one choice between two methods, in place; with `by` −1 take it back."""
     if choice == "same":
-        tally.ties[left, right] += 1
-        tally.ties[right, left] += 1
+        tally.ties[left, right] += by
+        tally.ties[right, left] += by
     elif choice == "left":
-        tally.wins[left, right] += 1
+        tally.wins[left, right] += by
     else:
-        tally.wins[right, left] += 1
+        tally.wins[right, left] += by
 
 
 def fit(tally: Tally, start: Numbers | None = None) -> Fit:

@@ -1,13 +1,17 @@
-"""Ask Prefect's server which flow runs are active; addresses of their pages."""
+"""Ask Prefect's server which flow runs are active, resume one; addresses of their pages."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from srgan.errors import OrchestratorError
 from srgan.settings import Settings
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
 _PAGE = 200
@@ -29,30 +33,55 @@ def running_flow_runs() -> list[Running]:
 
     Includes runs that crashed within the last 15 minutes: an automation may be reviving them.
     """
+    with _asking("does not say which flows are running", "nothing was deleted") as client:
+        runs: list[FlowRun] = []
+        names: dict[Any, str] = {}
+        while len(page := _page(client, len(runs))) == _PAGE:
+            runs += page
+        runs += page
+        for run in runs:
+            if run.flow_id not in names:
+                names[run.flow_id] = client.read_flow(run.flow_id).name
+    return [
+        Running(names[run.flow_id], str(run.id), run.name, run.parameters)
+        for run in runs
+        if _matters(run)
+    ]
+
+
+def resume_flow_run(run_id: str) -> bool:
+    """Have a suspended flow run go on; False if it is not suspended (yet).
+
+    True also for one that has ended or was deleted: nobody waits any more. `OrchestratorError` if
+    Prefect is away.
+    """
+    from prefect.client.schemas.responses import SetStateStatus
+    from prefect.exceptions import ObjectNotFound
+
+    with _asking(f"does not resume flow run {run_id}", "the run waits still") as client:
+        try:
+            state = client.read_flow_run(UUID(run_id)).state
+        except ObjectNotFound:
+            return True
+        if state is None or not state.is_paused():
+            return state is not None and state.is_final()
+        return client.resume_flow_run(UUID(run_id)).status is SetStateStatus.ACCEPT
+
+
+@contextmanager
+def _asking(problem: str, consequence: str) -> "Iterator[SyncPrefectClient]":
+    """A client of Prefect's server, whose errors become an `OrchestratorError`."""
     from httpx import HTTPError
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectException
 
     try:
         with get_client(sync_client=True) as client:
-            runs: list[FlowRun] = []
-            names: dict[Any, str] = {}
-            while len(page := _page(client, len(runs))) == _PAGE:
-                runs += page
-            runs += page
-            for run in runs:
-                if run.flow_id not in names:
-                    names[run.flow_id] = client.read_flow(run.flow_id).name
+            yield client
     except (HTTPError, PrefectException, OSError, RuntimeError) as error:
         raise OrchestratorError(
-            f"Prefect's server does not say which flows are running: {error}. Check "
-            "PREFECT_API_URL; nothing was deleted"
+            f"Prefect's server {problem}: {error}. Check PREFECT_API_URL; {consequence}"
         ) from error
-    return [
-        Running(names[run.flow_id], str(run.id), run.name, run.parameters)
-        for run in runs
-        if _matters(run)
-    ]
 
 
 def flow_run_page(settings: Settings, run_id: str) -> str | None:

@@ -28,14 +28,14 @@ def close_study(store: ObjectStore, design: StudyDesign, database: Database) -> 
     return end
 
 
-def hand_to_gates(store: ObjectStore, design: StudyDesign, database: Database) -> Iterator[str]:
-    """Keep the ratings with each model whose versions were rated, once, and yield the keys.
+def hand_to_gates(store: ObjectStore, design: StudyDesign) -> Iterator[str]:
+    """Keep a closed study's ratings with each model whose versions were rated, once; yield keys.
 
     There a version of the model has its number as method; all others keep their names. Pair
     comparisons are not for the gate, whose rule is about scores.
     """
     source = f"study {design.name}"
-    judgements = judgements_of(design, _parts(store, design, database))
+    judgements = judgements_of(design, read_parts(store, design.name))
     ratings = [each for each in judgements if isinstance(each, Rating)]
     for model in design.models if ratings else []:
         kept = [key for key, each in read_studies(store, model).items() if each.source == source]

@@ -37,7 +37,6 @@ from srgan.studies.design import (
 Pixels = NDArray[np.uint8]
 
 _NUM_EXAMPLES = 3
-_FILLING_BYTES = 256
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,8 @@ class Asked:
     repeats: float
     break_after: int
     seed: int
+    enough: int | None = None
+    flow_run: str | None = None
 
 
 def create_study(
@@ -79,7 +80,7 @@ def create_study(
     on: EvaluationSet,
     methods: Mapping[str, tuple[Method, Make]],
     examples_on: EvaluationSet,
-    progress: Callable[[float, float], object],
+    progress: Callable[[int, int], object],
 ) -> StudyDesign:
     """Render the images of `on` and publish the design.
 
@@ -120,6 +121,8 @@ def create_study(
         repeats=asked.repeats,
         break_after=asked.break_after,
         seed=asked.seed,
+        enough=asked.enough,
+        flow_run=asked.flow_run,
     )
     try:
         publish_design(store, design)
@@ -218,7 +221,7 @@ def _image(
     pictures = {}
     for method, data in files.items():
         # By its place in the study and not at random, so that a repeated command finds its files.
-        filling = _filling(f"{asked.name}/{asked.seed}/{name}/{method}")
+        filling = _filling(f"{asked.name}/{asked.seed}/{name}/{method}", size_bytes)
         file = padded(data, size_bytes, filling)
         pictures[method] = hashlib.sha256(file).hexdigest()
         key = study_picture_key(asked.name, pictures[method])
@@ -227,9 +230,9 @@ def _image(
     return StudyImage(name=name, height=height, width=width, crop=crop, pictures=pictures)
 
 
-def _filling(place: str) -> bytes:
-    """Bytes that do not compress, other for each picture."""
-    return hashlib.shake_256(place.encode()).digest(_FILLING_BYTES)
+def _filling(place: str, size_bytes: int) -> bytes:
+    """Bytes that do not compress, other for each picture: a proxy may compress files."""
+    return hashlib.shake_256(place.encode()).digest(size_bytes)
 
 
 def _rendered(name: str, subject: Subject, makers: Mapping[str, Make]) -> dict[str, Pixels]:

@@ -117,6 +117,15 @@ class Database:
             for row in rows
         ]
 
+    def num_finished(self) -> int:
+        """Raters who have judged everything."""
+        # CROSS, or SQLite would look through all answers for those at the last position.
+        query = (
+            "SELECT count(*) FROM raters CROSS JOIN tasks ON rater = raters.id "
+            "WHERE position = ? AND answer IS NOT NULL"
+        )
+        return int(self._sql.value(query, num_tasks(self._design) - 1))
+
     def language_of(self, token: str) -> str | None:
         """The language that a rater began in; None before. `UnknownRaterError` for other tokens."""
         language: str | None = self._rater(token)["language"]
@@ -186,12 +195,13 @@ class Database:
             self._require_open()
             last = self._done(rater["id"]) - 1
             row = self._task(rater["id"], task)
-            if row is not None and row["position"] == last:
+            if row is not None and row["position"] == last >= 0:
                 self._sql.execute(
                     "DELETE FROM tasks WHERE rater = ? AND position >= ?", rater["id"], last
                 )
                 self._change(rater)
-                self._pair_tasks = None  # made again without the answer
+                if self._pair_tasks:
+                    self._pair_tasks.remove([preference_of(row)])
             return self._state(rater)
 
     def withdraw(self, token: str) -> None:
@@ -201,9 +211,10 @@ class Database:
         """
         with self._changing():
             rater = self._rater(token)
+            if self._pair_tasks:
+                self._pair_tasks.remove(map(preference_of, self._judged(rater["id"])))
             self._sql.execute("INSERT INTO withdrawn VALUES (?)", rater["id"])
             self._sql.execute("DELETE FROM raters WHERE id = ?", rater["id"])
-            self._pair_tasks = None
         self._sql.forget()
 
     def picture(self, token: str, picture: str) -> str | None:

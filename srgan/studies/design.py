@@ -85,6 +85,10 @@ class StudyDesign(Ref):
     break_after: Annotated[int, Field(ge=1)]
     """Judgements until a break is offered."""
     seed: int
+    enough: Annotated[int, Field(ge=1)] | None = None
+    """Raters who have judged everything when the server closes the study; None: somebody does."""
+    flow_run: str | None = None
+    """Prefect's flow run that waits for the end; None if none does."""
 
     @property
     def method_names(self) -> list[str]:
@@ -120,10 +124,15 @@ def check_name(name: str) -> None:
         )
 
 
+def find_design(store: ObjectStore, name: str) -> StudyDesign | None:
+    """The design of a study; None if there is no such study."""
+    check_name(name)
+    return find_document(store, design_key(name), StudyDesign)
+
+
 def read_design(store: ObjectStore, name: str) -> StudyDesign:
     """Read the design of a study; `DataError` names those that there are."""
-    check_name(name)
-    found = find_document(store, design_key(name), StudyDesign)
+    found = find_design(store, name)
     if found is None:
         known = ", ".join(each.name for each in designs(store)) or "none yet"
         raise DataError(f"there is no study {name!r}; there are: {known}. See `srgan mos create`")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from srgan.disk import write_atomically
 from srgan.errors import StorageError
 from srgan.keys import study_picture_key
 from srgan.storage import ObjectStore
@@ -19,16 +20,21 @@ def fetch_pictures(
     folder: Path,
     progress: Callable[[int, int], object],
 ) -> None:
-    """Download the pictures that are not in `folder` yet; `StorageError` for an altered one."""
+    """Download the pictures that are not in `folder` yet; `StorageError` for an altered one.
+
+    A picture gets its name there once its bytes are checked, so one that is there is the right one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     wanted = sorted(set(design.pictures))
     missing = [each for each in wanted if not (folder / each).is_file()]
 
     def fetch(sha256: str) -> None:
         key = study_picture_key(design.name, sha256)
-        store.download(key, folder / sha256)
-        if hashlib.sha256((folder / sha256).read_bytes()).hexdigest() != sha256:
-            (folder / sha256).unlink()
+        data = store.get(key)
+        if hashlib.sha256(data).hexdigest() != sha256:
             raise StorageError(f"{store.uri(key)} was altered; create the study again")
+        with write_atomically(folder / sha256) as draft:
+            draft.write_bytes(data)
 
     with ThreadPoolExecutor(_READERS) as pool:
         for done, _ in enumerate(pool.map(fetch, missing), start=1):

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from srgan.errors import ConfigError
 from srgan.readable import Countdown
+from srgan.settings import Settings
 from srgan.storage import ObjectStore
 from srgan.studies.database import DATABASE, Database
 from srgan.studies.design import StudyDesign
 from srgan.studies.parts import try_export
 from srgan.studies.pictures import fetch_pictures
 from srgan.studies.server import Served, study_app
+from srgan.studies.waiting import try_end
 
 EXPORT_S = 15.0
 """Time between exports: as much is at most missing in the bucket if this disk is lost."""
@@ -40,7 +42,7 @@ def open_database(home: Path, design: StudyDesign) -> Database:
 def serve_study(
     store: ObjectStore,
     design: StudyDesign,
-    home: Path,
+    settings: Settings,
     *,
     host: str,
     port: int,
@@ -50,7 +52,7 @@ def serve_study(
     """Serve until SIGINT or SIGTERM. `ConfigError` if another process serves the study here."""
     import uvicorn
 
-    folder = study_folder(home, design.name)
+    folder = study_folder(settings.home, design.name)
     with _only_one(folder, design.name):
         fetch_pictures(store, design, folder / "pictures", Countdown(say, "pictures fetched"))
         database = Database(folder / DATABASE, design)
@@ -76,7 +78,7 @@ def serve_study(
         # uvicorn ends by raising the signal again, which without this would skip the last export.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            with _exporting(store, design.name, database), suppress(KeyboardInterrupt):
+            with _exporting(store, design, database, settings), suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run()
         finally:
             database.close_connection()
@@ -101,13 +103,17 @@ def _only_one(folder: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _exporting(store: ObjectStore, study: str, database: Database) -> Iterator[None]:
-    """Export while the block runs, and once more at its end."""
+def _exporting(
+    store: ObjectStore, design: StudyDesign, database: Database, settings: Settings
+) -> Iterator[None]:
+    """Export while the block runs, and once more at its end; end a study that is due."""
     ended = threading.Event()
 
     def export() -> None:
+        has_end = False
         while not ended.wait(EXPORT_S):
-            try_export(store, study, database)
+            try_export(store, design.name, database)
+            has_end = has_end or try_end(store, design, database, settings)
 
     thread = threading.Thread(target=export, name="export")
     thread.start()
@@ -116,4 +122,4 @@ def _exporting(store: ObjectStore, study: str, database: Database) -> Iterator[N
     finally:
         ended.set()
         thread.join()
-        try_export(store, study, database)
+        try_export(store, design.name, database)

@@ -75,6 +75,10 @@ class PairTasks:
         """Take a choice into account."""
         self._chooser.add([preference])
 
+    def remove(self, preferences: Iterable[Preference]) -> None:
+        """Forget choices that their rater took back."""
+        self._chooser.remove(preferences)
+
     def next(self, rater: str, own: Sequence[Preference]) -> Task:
         """The question after those that the rater has answered, `own`, in order."""
         if len(own) in self._repeated_at and (again := self._repeatable(own)):

@@ -9,14 +9,15 @@ from PIL import Image
 
 from srgan.cli import app
 from srgan.refs import ModelRef
+from srgan.services import prefect_runs
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.studies.database import DATABASE, Database
-from srgan.studies.design import read_design
+from srgan.studies.design import publish_design, read_design
 from srgan.studies.parts import Screen
 from srgan.studies.serve import study_folder
 from tests.support.shelf import MODEL
-from tests.support.studies import SCREEN, photo_set
+from tests.support.studies import SCREEN, design_by_hand, photo_set
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
@@ -78,6 +79,23 @@ def test_a_study_of_versions_is_closed_and_kept_for_the_gate(
     assert "closed with 6 judgements of 1 raters" in out
     assert f"/mos/{MODEL}/" in out
     assert "version 1" in mos("show", MODEL)[1]
+
+
+def test_closing_a_study_resumes_the_flow_run_that_waits_for_it(
+    mos: Callable[..., Printed], bucket: S3Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    design = design_by_hand(num_images=1, flow_run="0c2d")
+    publish_design(bucket, design)
+    asked: list[str] = []
+    monkeypatch.setattr(prefect_runs, "resume_flow_run", lambda run: asked.append(run) or True)
+    rate_all("spring")
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    code, _, err = mos("close", "spring")
+    assert (code, asked) == (0, [])
+    assert "PREFECT_API_URL is not set: resume flow run 0c2d" in err
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert mos("close", "spring")[0] == 0
+    assert asked == ["0c2d"]
 
 
 def test_a_study_is_created_rated_listed_analysed_closed_and_exported(

@@ -56,6 +56,13 @@ def test_every_image_is_used_about_equally_often() -> None:
     assert max(used.values()) - min(used.values()) <= 4
 
 
+def test_a_method_is_on_either_side() -> None:
+    chooser = PairChooser(METHODS, IMAGES, seed=7)
+    pairs = [chooser.next(f"rater {n}") for n in range(200)]
+    on_left = Counter(pair.left < pair.right for pair in pairs if pair)
+    assert 70 <= on_left[True] <= 130, "or a liking for one side would count as quality"
+
+
 def test_choices_that_were_made_before_a_restart_are_taken_up() -> None:
     before = PairChooser(METHODS, IMAGES, seed=3)
     made = []

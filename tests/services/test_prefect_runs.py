@@ -1,15 +1,16 @@
-"""Flow runs that count as running, on a real Prefect server."""
+"""Flow runs that count as running, and those that wait, on a real Prefect server."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Crashed, Pending, Running, Scheduled
+from prefect.states import Completed, Crashed, Pending, Running, Scheduled, Suspended
 
 from srgan.errors import OrchestratorError
-from srgan.services.prefect_runs import running_flow_runs
+from srgan.services.prefect_runs import resume_flow_run, running_flow_runs
 
 
 @flow(name="gc-probe")
@@ -46,3 +47,27 @@ def test_a_server_that_does_not_answer_is_an_error() -> None:
         pytest.raises(OrchestratorError, match="does not say which flows are running"),
     ):
         running_flow_runs()
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        pytest.raises(OrchestratorError, match="does not resume flow run"),
+    ):
+        resume_flow_run(str(uuid4()))
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_suspended_run_is_resumed_once_and_one_that_is_over_or_gone_needs_nothing() -> None:
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow(probe), name="waits")
+        run = client.create_flow_run_from_deployment(deployment, parameters={"model": "m"})
+        client.set_flow_run_state(run.id, Running())
+        assert not resume_flow_run(str(run.id)), "it may still be suspended"
+        client.set_flow_run_state(run.id, Suspended())
+        assert resume_flow_run(str(run.id))
+        state = client.read_flow_run(run.id).state
+        assert state is not None
+        assert state.name == "Resuming"
+        assert not resume_flow_run(str(run.id))
+        client.set_flow_run_state(run.id, Completed(), force=True)
+        assert resume_flow_run(str(run.id)), "it is over"
+        client.delete_flow_run(run.id)
+        assert resume_flow_run(str(run.id)), "it is gone"

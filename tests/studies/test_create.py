@@ -1,13 +1,16 @@
 """Rendering a study: what is in the bucket, and that nothing in a file tells its method."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from srgan.config import SetConfig
 from srgan.errors import ConfigError, DataError
 from srgan.keys import study_picture_key
+from srgan.measure.sets import prepare_set
 from srgan.services.s3 import S3Store
 from srgan.studies.create import Subject, create_study
 from srgan.studies.design import StudyDesign, read_design
@@ -42,6 +45,8 @@ def test_files_of_an_image_are_equal_in_length_header_and_chunks(object_store: S
         assert len({len(each) for each in files}) == 1
         assert len({each[:33] for each in files}) == 1
         assert len({_chunks(each) for each in files}) == 1
+        compressed = [len(zlib.compress(each)) for each in files]
+        assert max(compressed) - min(compressed) < 0.05 * len(files[0]), "also behind a proxy"
 
 
 def _chunks(data: bytes) -> tuple[bytes, ...]:
@@ -75,6 +80,31 @@ def test_a_photo_larger_than_the_screen_is_cut_where_the_methods_differ_most(
     assert crop.difference > 2 * crop.photo_difference > 0
     shown = pixels(object_store, study, study.images[0].pictures["original"])
     assert shown.shape == (48, 64, 3)
+
+
+def test_where_only_the_low_anchor_differs_is_not_where_the_methods_differ(
+    object_store: S3Store,
+) -> None:
+    photo = np.full((120, 160, 3), 128, np.uint8)
+    photo[:, :64] = 255 * (np.indices((120, 64)).sum(axis=0) % 2)[..., None]
+    file = io.BytesIO()
+    Image.fromarray(photo).save(file, "PNG")
+    object_store.put("raw/own/1.png", file.getvalue())
+    on = prepare_set(object_store, "raw/own", object_store, "own", SetConfig())
+
+    def spotted(subject: Subject) -> np.ndarray:
+        result = subject.hr.copy()
+        result[80:100, 100:130] += 12
+        return result
+
+    methods = makers("nearest", "original")
+    methods["spotted"] = (methods["original"][0].model_copy(update={"name": "spotted"}), spotted)
+    small = asked(screen=(64, 48))
+    study = create_study(object_store, small, on, methods, on, lambda done, total: None)
+    crop = study.images[0].crop
+    assert crop is not None
+    assert crop.left + 64 >= 130
+    assert crop.top + 48 >= 100
 
 
 def test_a_study_is_never_changed(object_store: S3Store) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from srgan.errors import StorageError
 from srgan.services.s3 import S3Store
+from srgan.studies import parts
 from srgan.studies.database import Database
 from srgan.studies.parts import Screen, export_parts, judgements_of, read_parts, try_export
 from tests.support.studies import SCREEN, design_by_hand
@@ -89,6 +91,22 @@ def test_a_rater_who_withdraws_is_deleted_from_the_bucket_too(
     export_parts(object_store, "spring", database)
     assert exported(object_store) == [[5]]
     assert database.withdrawn() == []
+
+
+def test_a_rater_who_withdraws_while_the_part_is_written_is_gone_after_the_same_export(
+    database: Database, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate(database, 0, 4)
+    leaves = database.progress()[0].token
+    write = parts.write_document
+
+    def write_late(*given: Any) -> str:
+        database.withdraw(leaves)
+        return write(*given)
+
+    monkeypatch.setattr(parts, "write_document", write_late)
+    export_parts(object_store, "spring", database)
+    assert exported(object_store) == []
 
 
 def test_a_store_that_does_not_answer_costs_nothing_but_time(

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from srgan.mos.ratings import Preference
+from srgan.studies.design import StudyDesign
 from srgan.studies.tasks import PairTasks, examples_of, num_tasks, rating_tasks
 from tests.support.studies import design_by_hand
 
@@ -16,6 +17,8 @@ def test_a_rater_rates_every_picture_once_and_a_share_again() -> None:
     assert {(e.image, e.left) for e in tasks if e.repeat} <= set(first)
     assert rating_tasks(study, 1) != tasks
     assert rating_tasks(study, 0) == tasks, "a restarted server goes on with the same order"
+    other = study.model_copy(update={"seed": study.seed + 1})
+    assert rating_tasks(other, 0) != tasks
 
 
 def test_raters_with_a_part_of_the_images_cover_all_of_them_evenly() -> None:
@@ -40,8 +43,8 @@ def test_the_training_shows_the_anchors_with_their_grades_and_both_sides() -> No
     ]
 
 
-def test_a_rater_compares_every_pair_once_and_some_again_with_sides_changed() -> None:
-    study = design_by_hand(judging="pairs", num_images=6, judgements_per_rater=18, repeats=0.2)
+def answered(study: StudyDesign) -> list[Preference]:
+    """Choices of a rater who prefers methods by the alphabet, to the end."""
     tasks = PairTasks(study, ())
     own: list[Preference] = []
     for _ in range(num_tasks(study)):
@@ -57,6 +60,12 @@ def test_a_rater_compares_every_pair_once_and_some_again_with_sides_changed() ->
         )
         tasks.add(choice)
         own.append(choice)
+    return own
+
+
+def test_a_rater_compares_every_pair_once_and_some_again_with_sides_changed() -> None:
+    pairs = {"judging": "pairs", "num_images": 6, "judgements_per_rater": 18}
+    own = answered(design_by_hand(repeats=0.2, **pairs))
     assert len(own) == 22
     first = {(e.image, frozenset((e.left, e.right))): e for e in own if not e.repeat}
     assert len(first) == 18
@@ -65,3 +74,27 @@ def test_a_rater_compares_every_pair_once_and_some_again_with_sides_changed() ->
     for each in again:
         before = first[each.image, frozenset((each.left, each.right))]
         assert (before.left, before.right) == (each.right, each.left)
+
+
+def test_a_pair_is_repeated_only_when_others_have_come_between() -> None:
+    pairs = {"judging": "pairs", "num_images": 10, "judgements_per_rater": 30}
+    own = answered(design_by_hand(repeats=0.5, **pairs))
+    places: dict[tuple[str, frozenset[str]], list[int]] = {}
+    for place, each in enumerate(own):
+        places.setdefault((each.image, frozenset((each.left, each.right))), []).append(place)
+    apart = [second - first for first, second in (p for p in places.values() if len(p) > 1)]
+    assert len(apart) == 15
+    assert min(apart) > 10
+
+
+def test_a_choice_that_is_taken_back_leaves_no_trace() -> None:
+    study = design_by_hand(judging="pairs", num_images=6, judgements_per_rater=18)
+    choices = [
+        Preference(image=image.name, rater="r1", left="plain", right="nearest", choice=choice)
+        for image, choice in zip(study.images, ("left", "same", "right") * 2, strict=True)
+    ]
+    kept, taken = choices[:2], choices[2:]
+    changed, fresh = PairTasks(study, choices), PairTasks(study, kept)
+    changed.remove(taken)
+    asked = [[tasks.next("r1", kept) for _ in range(50)] for tasks in (changed, fresh)]
+    assert asked[0] == asked[1]

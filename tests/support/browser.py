@@ -1,6 +1,7 @@
 """Chromium without a window, driven over its debugging protocol."""
 
 import base64
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -13,6 +14,14 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+_AXE = importlib.util.find_spec("axe_core_python")
+AXE = (
+    Path(_AXE.submodule_search_locations[0]) / "axe.min.js"
+    if _AXE and _AXE.submodule_search_locations
+    else None
+)
+"""The script of axe-core, which looks for what people with disabilities cannot use."""
 
 _KEYS = {
     "ArrowLeft": 37, "ArrowDown": 40, "ArrowRight": 39, "Backspace": 8, "Enter": 13, "Tab": 9,
@@ -64,6 +73,18 @@ class Tab:
                 seen = self.run("document.body && document.body.innerText")
                 raise AssertionError(f"in vain: {condition}; the page shows {seen!r}")
             time.sleep(0.02)
+
+    def audit(self) -> list[str]:
+        """Return what axe-core finds serious or critical on the page as it is: rule, element."""
+        assert AXE is not None
+        self.run(f"{AXE.read_text()}; 0")
+        found = self.run("axe.run({resultTypes: ['violations']}).then((each) => each.violations)")
+        return [
+            f"{each['id']}: {node['html']}"
+            for each in found
+            if each["impact"] in ("serious", "critical")
+            for node in each["nodes"]
+        ]
 
     def press(self, key: str) -> None:
         """Press and release a key."""

@@ -19,6 +19,7 @@ SHARED = {
         "tests/cli/test_mos.py",
         "tests/cli/test_studies.py",
         "tests/cli/test_weights.py",
+        "tests/demo/test_summary.py",
         "tests/services/test_metric_log.py",
         "tests/services/test_mlflow_models.py",
         "tests/services/test_mlflow_runs.py",

@@ -1,0 +1,101 @@
+"""The end of the demo names a command that works as it stands."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from srgan.config import DataConfig
+from srgan.data.manifest import read_latest, read_photos
+from srgan.data.prepare import prepare_dataset
+from srgan.demo.photos import hold_out
+from srgan.demo.summary import Outcome, print_summary
+from srgan.measure.overlap import find_overlap
+from srgan.measure.sets import newest_set
+from srgan.refs import EvaluationRef, ModelRef
+from srgan.services.s3 import S3Store
+from srgan.studies.design import read_design
+from tests.support.commands import srgan
+from tests.support.shelf import MODEL
+from tests.support.versions import lineage, weights
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
+
+
+@pytest.fixture
+def prepared(
+    object_store: S3Store,
+    draw_photo: Callable[..., NDArray[Any]],
+    encode_photo: Callable[..., bytes],
+) -> S3Store:
+    """The photos of a demo, and the dataset that its retraining makes."""
+    for seed in range(8):
+        object_store.put(f"raw/demo/trip/{seed}.png", encode_photo(draw_photo(seed)))
+    data = DataConfig(scale=4, crop_size=32, eval_share=0.4)
+    prepare_dataset(object_store, "raw/demo", object_store, "demo", data)
+    return object_store
+
+
+def summary(newest: ModelRef, opponent: int | None) -> str:
+    """The summary of a demo that ended with these versions."""
+    evaluation = lineage("adversarial-shelf-11", weights(11)).evaluation
+    assert isinstance(evaluation, EvaluationRef)
+    outcome = Outcome(
+        name="demo",
+        newest=newest,
+        champion=newest,
+        opponent=opponent,
+        decision="version 3 is better",
+        evaluation=evaluation,
+        picture=Path("/demo/comparison.png"),
+        num_upscaled=4,
+        upscaled="s3://srgan/upscaled/demo",
+    )
+    state = SimpleNamespace(url=lambda name: f"http://{name}", ray_token_path="/ray.token")
+    output = io.StringIO()
+    stack: Any = SimpleNamespace(state=state)
+    print_summary(Console(file=output, width=100), stack, outcome)
+    return output.getvalue()
+
+
+@pytest.mark.usefixtures("service_store")
+def test_the_command_makes_a_study_of_the_newest_version_and_of_what_it_was_compared_with(
+    prepared: S3Store, versions: list[ModelRef], tmp_path: Path
+) -> None:
+    hold_out(prepared, "demo")
+    found = re.search(
+        r"\.venv/bin/srgan (mos create .*?)  \(in that shell\)", summary(versions[2], 1)
+    )
+    assert found is not None
+    done = srgan(*found[1].split(), home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    design = read_design(prepared, "demo")
+    assert design.method_names == [
+        "bicubic", f"{MODEL}/1", f"{MODEL}/3", "nearest", "original"
+    ]  # fmt: skip
+
+
+def test_a_first_version_is_judged_beside_bicubic_alone() -> None:
+    text = summary(ModelRef(name="pets", version=1, run="r", weights_digest="d"), None)
+    assert "mos create demo --eval demo --methods bicubic,models:/pets/1  (in that shell)" in text
+
+
+def test_people_judge_on_photos_that_nothing_was_trained_on(prepared: S3Store) -> None:
+    hold_out(prepared, "demo")
+    made = newest_set(prepared, "demo")
+    manifest, _ = read_latest(prepared, "demo")
+    assert manifest is not None
+    photos = read_photos(prepared, manifest)
+    assert {each.pixels for each in made.photos} == {
+        each.pixels for each in photos if each.split == "eval"
+    }
+    assert find_overlap(made.photos, [each for each in photos if each.split == "train"]) == []
+    before = prepared.head("sets/demo/latest.json")
+    hold_out(prepared, "demo")
+    assert prepared.head("sets/demo/latest.json") == before, "the second run finds it"
