@@ -35,6 +35,7 @@ LEFT_OUT = {
     "AWS_SESSION_TOKEN": "roles of service accounts bring it",
     "SRGAN_CACHE_BYTES": "the default is a fifth of a node's cache",
     "SRGAN_CLUSTER_WAIT_S": "the default is more than the autoscaler's idle timeout",
+    "SRGAN_LOG_LEVEL": "the default suits",
     "SRGAN_STALL_S": "the default suits",
 }
 """Settings that infra/ does not set, and why."""
