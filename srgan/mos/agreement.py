@@ -86,12 +86,12 @@ def parse_measured(name: str, data: bytes) -> dict[str, dict[tuple[str, str], fl
 
 
 def _agreement(ratings: Columns, value: Numbers) -> Agreement:
-    from scipy.stats import kendalltau, rankdata  # a second, and most commands need neither
+    from scipy.stats import kendalltau  # a second, and most commands need none
 
     scores = _Scores(ratings, value)
     # scipy's spearmanr spends most of its time on checks, and the jackknife calls it often.
     spearman, spearman_interval = scores.correlation(
-        lambda a, b: float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+        lambda a, b: float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
     )
     kendall, kendall_interval = scores.correlation(lambda a, b: float(kendalltau(a, b)[0]))
     return Agreement(
@@ -103,17 +103,25 @@ def _agreement(ratings: Columns, value: Numbers) -> Agreement:
     )
 
 
+def _ranks(values: Numbers) -> Numbers:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((counts.cumsum() - (counts - 1) / 2)[place])
+
+
 class _Scores:
     """Mean opinion scores of stimuli, with and without parts of the images and of the raters."""
 
     def __init__(self, ratings: Columns, value: Numbers) -> None:
         self._value = value
-        num_stimuli, num_raters = ratings.num_stimuli, len(ratings.raters)
+        # Only those who rated: leaving out somebody who did not would change nothing.
+        raters, rater = np.unique(ratings.rater, return_inverse=True)
+        num_stimuli, num_raters = ratings.num_stimuli, len(raters)
         self._few = len(ratings.images) < MIN_PHOTOS or num_raters < MIN_RATERS
         self._num_parts = min(len(ratings.images), _MAX_PARTS)
         self._part = np.arange(num_stimuli) // len(ratings.methods) % self._num_parts
         shape = min(num_raters, _MAX_PARTS), num_stimuli
-        cell = ratings.rater % shape[0] * num_stimuli + ratings.stimulus
+        cell = rater % shape[0] * num_stimuli + ratings.stimulus
         self._sums = np.bincount(cell, ratings.score, shape[0] * shape[1]).reshape(shape)
         self._counts = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
 
