@@ -64,7 +64,7 @@ _SCREEN = Screen(
 
 def analysis() -> None:
     """Print the time of the analysis of ratings that are columns already."""
-    ratings = _drawn(num_raters=85)
+    ratings = _drawn(85, _NUM_IMAGES)
     columns, measured = columns_of(ratings), _measured(ratings)
     start, start_cpu = time.perf_counter(), time.process_time()
     rating_results(columns, measured)
@@ -78,9 +78,9 @@ def results() -> None:
     """Print the time of the whole command, for few raters of many images and the other way."""
     store = open_store(Settings())
     store.ensure_bucket()
-    for num_raters, per_rater in ((85, _NUM_IMAGES), (1000, 8)):
+    for num_raters, num_images in ((85, _NUM_IMAGES), (1000, 8)):
         name = f"speed-{secrets.token_hex(4)}"
-        ratings = _drawn(num_raters, per_rater)
+        ratings = _drawn(num_raters, num_images)
         try:
             _write(store, name, ratings)
             for with_figures in (False, True):
@@ -104,7 +104,10 @@ def pages() -> None:
         design = _design("speed", 90, judging=judging)
         with tempfile.TemporaryDirectory() as folder:
             tokens, admin = _fill(Path(folder), design, num_answered=89)
-            with _server(Path(folder), design) as url, httpx.Client(base_url=url) as client:
+            with (
+                _server(Path(folder), design) as url,
+                httpx.Client(base_url=url, timeout=300) as client,
+            ):
                 for asked, times in _asked(client, tokens[-1], admin, judging).items():
                     low, middle, high = np.percentile(np.array(times) * 1000, [5, 50, 95])
                     print(
@@ -113,20 +116,10 @@ def pages() -> None:
                     )
 
 
-def _drawn(num_raters: int, per_rater: int = _NUM_IMAGES) -> list[Rating]:
-    """Simulated ratings with 5 % of repeats; each rater rates `per_rater` of the images."""
+def _drawn(num_raters: int, num_images: int) -> list[Rating]:
+    """Simulated ratings with 5 % of repeats; everybody rates every image by every method."""
     rng = np.random.default_rng(0)
-    ratings = study(
-        Crowd(METHODS), rng, num_images=_NUM_IMAGES, num_raters=num_raters, repeats=0.05
-    )
-    if per_rater == _NUM_IMAGES:
-        return ratings
-    chosen = {
-        (f"honest {rater}", f"image {image}")
-        for rater in range(num_raters)
-        for image in rng.permutation(_NUM_IMAGES)[:per_rater]
-    }
-    return [each for each in ratings if (each.rater, each.image) in chosen]
+    return study(Crowd(METHODS), rng, num_images=num_images, num_raters=num_raters, repeats=0.05)
 
 
 def _measured(ratings: list[Rating]) -> dict[str, dict[tuple[str, str], float]]:

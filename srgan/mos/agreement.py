@@ -9,7 +9,7 @@ import numpy as np
 from srgan.errors import DataError
 from srgan.measure.figures import rises
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval, quantile
-from srgan.mos.columns import Columns, Numbers
+from srgan.mos.columns import Columns, Numbers, means
 from srgan.refs import Ref
 
 Measured = Mapping[str, Mapping[tuple[str, str], float]]
@@ -39,22 +39,23 @@ def agreement(ratings: Columns, measured: Measured) -> dict[str, Agreement]:
     """Correlate each figure with the mean opinion scores of the same images, over all of them.
 
     Figures that are not finite (PSNR of the original) are left out with their images. A figure
-    with fewer than 6 images, or the same on all of them, is left out as a whole.
+    with fewer than 6 images, or the same on all of them, is left out as a whole, and so are all
+    figures where people gave all images the same score.
     """
     codes = {
         (method, image): i * len(ratings.methods) + m
         for m, method in enumerate(ratings.methods)
         for i, image in enumerate(ratings.images)
     }
-    rated = np.bincount(ratings.stimulus, minlength=ratings.num_stimuli) > 0
+    opinion = means(ratings.score, ratings.stimulus, ratings.num_stimuli)
     found = {}
     for figure, values in measured.items():
         value = np.full(ratings.num_stimuli, np.nan)
         for key, number in values.items():
             if key in codes:
                 value[codes[key]] = number if rises(figure) else -number
-        chosen = np.isfinite(value) & rated
-        if chosen.sum() >= _MIN_STIMULI and np.ptp(value[chosen]) > 0:
+        chosen = np.isfinite(value) & np.isfinite(opinion)
+        if chosen.sum() >= _MIN_STIMULI and np.ptp(value[chosen]) and np.ptp(opinion[chosen]):
             found[figure] = _agreement(ratings, np.where(chosen, value, np.nan))
     return found
 
@@ -155,7 +156,9 @@ def _ranked(
     of: Callable[[Numbers, Numbers], float], sums: Numbers, counts: Numbers, value: Numbers
 ) -> float:
     chosen = (counts > 0) & np.isfinite(value)
-    return of(value[chosen], sums[chosen] / counts[chosen])
+    figures, scores = value[chosen], sums[chosen] / counts[chosen]
+    # Without one part all may be the same, which ranks nothing.
+    return of(figures, scores) if np.ptp(figures) and np.ptp(scores) else 0.0
 
 
 def _jackknife(correlations: list[float]) -> float:
