@@ -25,7 +25,7 @@ from srgan.config import Gpu, Name
 from srgan.errors import ConfigError, OrchestratorError, StorageError
 from srgan.jobs.study import StudySpec
 from srgan.measure.figures import OPINION, Table, figure_text, interval_text
-from srgan.mos.ratings import Rating
+from srgan.mos.columns import Columns
 from srgan.mos.results import rating_results
 from srgan.promotion.findings import Opponent, opinion_within
 from srgan.promotion.opinions import compare_opinions, read_studies
@@ -36,7 +36,7 @@ from srgan.studies.close import hand_to_gates
 from srgan.studies.create import Asked
 from srgan.studies.defaults import BREAK_AFTER, RATERS, REPEATS, SCREENS, SEED
 from srgan.studies.design import Closed, StudyDesign, find_design, find_end, read_design
-from srgan.studies.parts import judgements_of, read_parts
+from srgan.studies.parts import Part, judged_columns, read_parts
 from srgan.version import release_version
 from srgan.versions.services import open_services
 
@@ -226,21 +226,23 @@ def hand_over(design: StudyDesign) -> str:
 @io_task
 def show_result(design: StudyDesign, end: Closed, finding: str) -> None:
     """Show opinions and the gate's finding in the log and as an artifact."""
-    judgements = judgements_of(design, read_parts(open_services().store, design.name))
-    ratings = [each for each in judgements if isinstance(each, Rating)]
-    title = f"Study {design.name}: {len(ratings)} ratings by {end.num_raters} raters; {finding}"
+    parts = read_parts(open_services().store, design.name)
+    number = sum(part.num_judgements for part in parts)
+    title = f"Study {design.name}: {number} ratings by {end.num_raters} raters; {finding}"
     get_run_logger().info(title)
     create_markdown_artifact(
-        f"{title}\n\n{opinions(ratings).markdown()}\n\n"
+        f"{title}\n\n{opinions(design, parts).markdown()}\n\n"
         f"Everything else: `srgan mos results {design.name}`",
         key=artifact_key(design.name, "study"),
         description="Mean opinion scores, from 1 (bad) to 5 (excellent)",
     )
 
 
-def opinions(ratings: list[Rating]) -> Table:
+def opinions(design: StudyDesign, parts: list[Part]) -> Table:
     """Make a row for each method, without the raters that screening rejects."""
-    found = rating_results(ratings).opinions if ratings else {}
+    judged = judged_columns(design, parts)
+    assert isinstance(judged, Columns)  # `plan` asks for ratings
+    found = rating_results(judged).opinions if any(part.num_judgements for part in parts) else {}
     return Table(
         heads=("method", "MOS", "95 % interval", "images", "raters"),
         rows=tuple(

@@ -255,6 +255,11 @@ part_of_rater_key = Key[str, str](
     "studies/{study}/ratings/{rater}.json",
     "Everything that one rater has judged so far; deleted when the rater withdraws.",
 )
+study_figures_key = Key[str](
+    "studies/{study}/figures.csv",
+    "PSNR, SSIM and distances of the pictures that raters saw, by method and image.",
+)
+study_report_key = Key[str]("studies/{study}/report.html", "The report of a closed study.")
 study_end_key = Key[str](
     "studies/{study}/closed.json", "The study is closed: nobody can rate any more."
 )

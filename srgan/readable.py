@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def moment(when: datetime) -> str:
+    """``30 November 2026, 14:05 UTC``, of a time in UTC."""
+    return when.strftime("%-d %B %Y, %H:%M UTC")
+
+
 def size(num_bytes: float) -> str:
     """``0.1 kB``, ``12.3 MB``, ``74.2 GB``: powers of 1000, as disks are sold."""
     for unit in _UNITS:
@@ -35,6 +41,15 @@ def printable(path: Path | str) -> str:
     """A path as valid UTF-8 in one line: other bytes and control characters become escapes."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def shortened(text: str, room: int) -> str:
+    """Shorten to `room` letters in the middle, because the ends tell names and addresses apart."""
+    text = " ".join(text.split())
+    if len(text) <= room:
+        return text
+    tail = room // 3
+    return f"{text[: room - tail - 1]}…{text[-tail:]}"
 
 
 def parse_size(given: str) -> int:

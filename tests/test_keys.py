@@ -54,6 +54,8 @@ KEYS = {
     keys.design_key("spring"): "studies/spring/study.json",
     keys.study_picture_key("spring", SHA256): f"studies/spring/shown/{SHA256}.png",
     keys.part_of_rater_key("spring", "r1"): "studies/spring/ratings/r1.json",
+    keys.study_figures_key("spring"): "studies/spring/figures.csv",
+    keys.study_report_key("spring"): "studies/spring/report.html",
     keys.study_end_key("spring"): "studies/spring/closed.json",
     keys.weights_key(SHA256): f"weights/{SHA256}",
     keys.mirrored_key("vgg19"): "weights/vgg19.json",
@@ -170,7 +172,7 @@ def test_a_spelled_key_is_found(code: str) -> None:
 _PARTS = [part for each in MAP for part in each.template.split("/") if "<" not in part]
 _FILES = {part for part in _PARTS if "." in part}
 _FOLDERS = {part for part in _PARTS if "." not in part} - {"…", "lock"}
-_NO_KEYS = {"comparison.png", "report.json", "{}/runs/flow-run/{}"}
+_NO_KEYS = {"comparison.png", "report.json", "report.html", "{}/runs/flow-run/{}"}
 """Names of artifacts in MLflow, and the address of a page of Prefect."""
 
 

@@ -1,14 +1,11 @@
 """Print the figures of docs/mos.md: ``python -m benchmarks.mos [SECTION ...]``.
 
-Sections: coverage, screening, model, pairs, paper, speed; all of them by default, in minutes. Only
-``speed`` needs a quiet machine.
+Sections: coverage, screening, model, pairs, paper; all of them by default, in minutes. Those about
+speed are in ``benchmarks.mos.speed``.
 """
 
 import argparse
-import time
 from collections.abc import Callable
-
-import numpy as np
 
 from benchmarks.mos.claims import (
     coverage,
@@ -18,8 +15,7 @@ from benchmarks.mos.claims import (
     screened,
     share_needed,
 )
-from benchmarks.mos.crowd import HALF, NARROW, Crowd, study
-from srgan.mos.results import rating_results
+from benchmarks.mos.crowd import HALF, NARROW, Crowd
 
 
 def _coverage() -> None:
@@ -77,27 +73,12 @@ def _paper() -> None:
         print(f"{name}: {mean:.2f}, interval {width:.2f} wide")
 
 
-def _speed() -> None:
-    ratings = study(Crowd(), np.random.default_rng(0), num_images=100, num_raters=152)
-    measured = {
-        name: {(each.method, each.image): float(rng.normal()) for each in ratings}
-        for name, rng in ((n, np.random.default_rng(i)) for i, n in enumerate(("psnr", "ssim")))
-    }
-    start, start_cpu = time.perf_counter(), time.process_time()
-    rating_results(ratings, measured)
-    print(
-        f"{len(ratings):,} ratings, {len(measured)} figures: {time.perf_counter() - start:.2f} s, "
-        f"{time.process_time() - start_cpu:.2f} s of processor time"
-    )
-
-
 SECTIONS: dict[str, Callable[[], None]] = {
     "coverage": _coverage,
     "screening": _screening,
     "model": _model,
     "pairs": _pairs,
     "paper": _paper,
-    "speed": _speed,
 }
 
 

@@ -7,7 +7,7 @@ from itertools import combinations, count
 import numpy as np
 
 from benchmarks.mos.crowd import CARELESS, PAPER, Crowd, choose, columns, study
-from srgan.mos.columns import Numbers
+from srgan.mos.columns import Numbers, columns_of
 from srgan.mos.next_pair import Pair, PairChooser
 from srgan.mos.preferences import add_choice, empty_tally, fit
 from srgan.mos.ratings import Preference
@@ -75,7 +75,7 @@ def screened(
         num_careless = num_raters // 6
         careless = [kinds[(number + n) % len(kinds)] for n in range(num_careless)]
         ratings = study(crowd, rng, num_images=num_images, num_raters=num_raters, careless=careless)
-        found = screen(ratings)
+        found = screen(columns_of(ratings))
         for rater in {each.rater for each in ratings}:
             rejected[rater.split()[0]].append(rater in found)
     shares = {kind: float(np.mean(each)) for kind, each in rejected.items() if each}

@@ -90,13 +90,15 @@ def columns(scores: Numbers, methods: Sequence[str]) -> Columns:
     rater, image, method = np.nonzero(np.isfinite(scores))
     num_raters, num_images, _ = scores.shape
     return Columns(
-        [f"rater {n}" for n in range(num_raters)],
-        [f"image {n}" for n in range(num_images)],
-        list(methods),
-        rater,
-        image,
-        method,
-        scores[rater, image, method],
+        raters=[f"rater {n}" for n in range(num_raters)],
+        images=[f"image {n}" for n in range(num_images)],
+        methods=list(methods),
+        rater=rater,
+        image=image,
+        seconds=np.full(len(rater), np.nan),
+        repeat=np.zeros(len(rater), np.bool_),
+        method=method,
+        score=scores[rater, image, method],
     )
 
 

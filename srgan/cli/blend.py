@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srgan.cli.console import AsJson, print_json
+from srgan.cli.console import AsJson, print_json, show_tables
 from srgan.cli.photos import named_distances
 from srgan.cli.progress import ProgressBar
 from srgan.cli.weights import check_target
@@ -67,7 +67,7 @@ def blend(
         typer.echo(line, err=as_json)
     if not photos:
         return
-    from srgan.cli.tables import blends_table, show_tables
+    from srgan.cli.tables import blends_table
     from srgan.measure.blends import CURVE, measure_blends
     from srgan.measure.folders import FolderOriginals
     from srgan.models.blending import model_name

@@ -1,14 +1,20 @@
-"""How the command speaks: help at any width, errors in one line, JSON for other programs."""
+"""How the command speaks: help at any width, errors in one line, tables, JSON for programs."""
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_PLAIN_WIDTH = 160
+_MIN_WIDTH = 76  # or a title over a narrow table is folded
 _NARROW = 60
 """Columns below which an option's text does not fit beside its name any more."""
 _NARROW_NAMES = 8
@@ -93,3 +99,29 @@ def print_json(value: Any) -> None:
     plain = to_jsonable_python(value, inf_nan_mode="null")
     # Escaped, because names of files may not be UTF-8; Python's json gives them back as they were.
     typer.echo(json.dumps(plain, indent=1, allow_nan=False))
+
+
+def show_tables(*tables: "Table") -> None:
+    """Print tables; those that go into a pipe are not cut at the terminal's width."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    for table in tables:
+        console.print(table)
+
+
+def empty_table(*columns: str, title: str | None) -> "Table":
+    """Return a table for people with these columns."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(
+        title=title,
+        box=SIMPLE,
+        title_justify="left",
+        caption_justify="left",
+        min_width=_MIN_WIDTH if title else None,
+    )
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

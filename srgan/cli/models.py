@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srgan.cli.console import AsJson, Commands, print_json, say
+from srgan.cli.console import AsJson, Commands, print_json, say, show_tables
 from srgan.cli.services import services_for
 from srgan.errors import ConfigError
 
@@ -28,7 +28,7 @@ def list_models(
     as_json: AsJson = False,
 ) -> None:
     """List all models with their champions, or the versions of one model."""
-    from srgan.cli.tables import model_json, models_table, show_tables, version_json, versions_table
+    from srgan.cli.tables import model_json, models_table, version_json, versions_table
 
     with services_for(model, say=say) as services:
         if model:
@@ -64,7 +64,6 @@ def show(
         figures_table,
         lineage_table,
         log_table,
-        show_tables,
         version_json,
     )
 
@@ -98,7 +97,7 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B", help="The version to compare it with")],
 ) -> None:
     """Compare recorded figures of two versions on the same images, with intervals."""
-    from srgan.cli.tables import pairing_table, show_tables, what_differs
+    from srgan.cli.tables import pairing_table, what_differs
     from srgan.promotion.pairing import find_pairings
 
     with services_for() as services:

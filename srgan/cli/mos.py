@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srgan.cli.console import AsJson, Commands, print_json
+from srgan.cli.console import AsJson, Commands, print_json, show_tables
+from srgan.cli.mos_results import read_file
 from srgan.cli.services import services_for
-from srgan.cli.studies import close, collected, create, export, list_studies, serve
+from srgan.cli.studies import close, create, export, list_studies, serve, write_file
 from srgan.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from srgan.mos.ratings import Preference, Rating
     from srgan.promotion.opinions import Study
 
 mos_app = Commands("Mean opinion scores of model versions.")
@@ -32,7 +32,7 @@ def import_ratings(
     from srgan.mos.ratings import parse_ratings
     from srgan.promotion.opinions import Study, keep_study, read_studies
 
-    ratings = parse_ratings(file.name, _read(file))
+    ratings = parse_ratings(file.name, read_file(file))
     with services_for(model) as services:
         known = {each.ref.version for each in services.registry.versions(model)}
         rated = Study(model=model, source=file.name, ratings=tuple(ratings)).versions
@@ -77,31 +77,38 @@ def results(
             help="CSV with method, image, and a column for each figure, such as psnr",
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="HTML page to write, which needs nothing else"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Analyse ratings or pair comparisons: scores, rejected raters, what differs.
 
     A file needs no stack. With figures of the same images it also says which of them agrees with
-    people.
+    people; those of a closed study are measured.
     """
-    from srgan.cli import mos_tables
-    from srgan.cli.tables import show_tables
+    from srgan.cli.mos_results import judged_by, page_of
+    from srgan.cli.mos_tables import results_tables
     from srgan.mos.agreement import parse_measured
-    from srgan.mos.results import preference_results, rating_results
+    from srgan.mos.columns import Choices
+    from srgan.mos.results import results_of
 
-    title, ratings, preferences = _judgements(source)
-    if preferences:
-        if figures:
+    judged = judged_by(source)
+    measured = judged.measured
+    if figures:
+        if isinstance(judged.columns, Choices):
             raise ConfigError("--figures goes with ratings, and these are pair comparisons")
-        compared = preference_results(preferences)
-        if as_json:
-            return print_json(compared)
-        return show_tables(*mos_tables.preference_tables(title, compared))
-    measured = parse_measured(figures.name, _read(figures)) if figures else {}
-    rated = rating_results(ratings, measured)
+        measured = parse_measured(figures.name, read_file(figures))
+    found = results_of(judged.columns, measured)
+    if report:
+        write_file(report, page_of(judged, found).encode())
     if as_json:
-        return print_json(rated)
-    return show_tables(*mos_tables.rating_tables(title, rated))
+        return print_json(found)
+    show_tables(*results_tables(judged.title, found))
+    if report:
+        typer.echo(str(report))
+    return None
 
 
 @mos_app.command()
@@ -125,7 +132,7 @@ def plan(
     from srgan.mos.plan import MAX_RATERS, Spread, raters_needed, spread_of
     from srgan.mos.ratings import parse_ratings
 
-    spread = spread_of(parse_ratings(like.name, _read(like))) if like else Spread()
+    spread = spread_of(parse_ratings(like.name, read_file(like))) if like else Spread()
     num_raters = raters_needed(spread, difference, images, power)
     typer.echo(
         f"spread of a difference{f' in {like.name}' if like else ', assumed'}: "
@@ -143,36 +150,8 @@ def plan(
     )
 
 
-def _judgements(source: str) -> "tuple[str, list[Rating], list[Preference]]":
-    """Title, ratings and pair comparisons of a study or a file; one of the two is empty."""
-    from srgan.mos.ratings import (
-        Preference,
-        Rating,
-        holds_preferences,
-        parse_preferences,
-        parse_ratings,
-    )
-
-    file = Path(source)
-    if not (file.suffix or file.is_file()):  # names of studies have no dot
-        _, found = collected(source)
-        ratings = [each for each in found if isinstance(each, Rating)]
-        return f"study {source}", ratings, [each for each in found if isinstance(each, Preference)]
-    data = _read(file)
-    if holds_preferences(file.name, data):
-        return file.name, [], parse_preferences(file.name, data)
-    return file.name, parse_ratings(file.name, data), []
-
-
-def _read(file: Path) -> bytes:
-    if not file.is_file():
-        raise ConfigError(f"{file} does not exist or is not a file")
-    return file.read_bytes()
-
-
 def _show(studies: "dict[str, Study]") -> None:
     from srgan.cli.mos_tables import opinions_table
-    from srgan.cli.tables import show_tables
     from srgan.mos.scores import opinions
 
     show_tables(

@@ -3,14 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from srgan.cli.tables import empty_table
-from srgan.measure.figures import OPINION, figure_name, figure_text, interval_text
+from srgan.cli.console import empty_table
+from srgan.measure.figures import (
+    OPINION,
+    RANK,
+    STRENGTH,
+    figure_name,
+    figure_text,
+    interval_text,
+    p_text,
+)
+from srgan.mos.ratings import method_title
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from srgan.measure.intervals import Interval
-    from srgan.mos.results import PreferenceResults, RatingResults
+    from srgan.mos.results import PreferenceResults, RatingResults, Results
     from srgan.mos.scores import Opinion
 
 _INTERVAL = "95 % interval"
@@ -21,7 +29,7 @@ def opinions_table(title: str, opinions: Mapping[str, "Opinion"]) -> "Table":
     table = empty_table("method", "MOS", _INTERVAL, "images", "raters", title=title)
     for method, each in opinions.items():
         table.add_row(
-            _named(method),
+            method_title(method),
             figure_text(OPINION, each.mean),
             interval_text(OPINION, each.interval, signed=False),
             str(each.num_images),
@@ -45,7 +53,16 @@ def studies_table(studies: Sequence[Mapping[str, Any]]) -> "Table":
     return table
 
 
-def rating_tables(title: str, found: "RatingResults") -> Iterator["Table"]:
+def results_tables(title: str, found: "Results") -> Iterator["Table"]:
+    """Show everything that the judgements of a study say."""
+    from srgan.mos.results import RatingResults
+
+    if isinstance(found, RatingResults):
+        return _rating_tables(title, found)
+    return _preference_tables(title, found)
+
+
+def _rating_tables(title: str, found: "RatingResults") -> Iterator["Table"]:
     """Show scores, rejected raters, differences between methods, and figures beside people."""
     table = empty_table(
         "method", "MOS", _INTERVAL, "model", "images", "raters", *"12345", title=title
@@ -56,7 +73,7 @@ def rating_tables(title: str, found: "RatingResults") -> Iterator["Table"]:
     )
     for method, each in found.opinions.items():
         table.add_row(
-            _named(method),
+            method_title(method),
             figure_text(OPINION, each.mean),
             interval_text(OPINION, each.interval, signed=False),
             figure_text(OPINION, found.modelled[method]),
@@ -71,7 +88,7 @@ def rating_tables(title: str, found: "RatingResults") -> Iterator["Table"]:
         yield _agreement(found)
 
 
-def preference_tables(title: str, found: "PreferenceResults") -> Iterator["Table"]:
+def _preference_tables(title: str, found: "PreferenceResults") -> Iterator["Table"]:
     """Show strengths and rejected raters of pair comparisons."""
     table = empty_table("method", "strength", _INTERVAL, "better", "same", "worse", title=title)
     table.caption = (
@@ -80,9 +97,9 @@ def preference_tables(title: str, found: "PreferenceResults") -> Iterator["Table
     )
     for method, each in found.strengths.items():
         table.add_row(
-            _named(method),
-            _number(each.strength),
-            _range(each.interval),
+            method_title(method),
+            figure_text(STRENGTH, each.strength),
+            interval_text(STRENGTH, each.interval, signed=False),
             str(each.num_better),
             str(each.num_same),
             str(each.num_worse),
@@ -108,11 +125,11 @@ def _contrasts(found: "RatingResults") -> "Table":
     )
     for each in found.contrasts:
         table.add_row(
-            _named(each.first),
-            _named(each.second),
+            method_title(each.first),
+            method_title(each.second),
             figure_text(OPINION, each.difference, signed=True),
             interval_text(OPINION, each.interval),
-            "< 0.001" if each.p < 0.001 else f"{each.p:.3f}",
+            p_text(each.p),
         )
     return table
 
@@ -125,24 +142,10 @@ def _agreement(found: "RatingResults") -> "Table":
     for figure, each in found.agreement.items():
         table.add_row(
             figure_name(figure),
-            _number(each.spearman),
-            _range(each.spearman_interval),
-            _number(each.kendall),
-            _range(each.kendall_interval),
+            figure_text(RANK, each.spearman),
+            interval_text(RANK, each.spearman_interval, signed=False),
+            figure_text(RANK, each.kendall),
+            interval_text(RANK, each.kendall_interval, signed=False),
             str(each.num_stimuli),
         )
     return table
-
-
-def _named(method: str) -> str:
-    return f"version {method}" if method.isdecimal() else method
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
-
-
-def _range(interval: "Interval | None") -> str:
-    if interval is None:
-        return "–"
-    return f"{_number(interval.low)} to {_number(interval.high)}"

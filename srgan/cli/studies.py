@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from srgan.cli.console import AsJson, print_json, say
+from srgan.cli.console import AsJson, print_json, say, show_tables
 from srgan.cli.progress import ProgressBar
+from srgan.cli.services import services_for
+from srgan.disk import write_atomically
 from srgan.errors import ConfigError, DataError
 from srgan.studies.defaults import BREAK_AFTER, RATERS, REPEATS, SCREENS, SEED
 
 if TYPE_CHECKING:
-    from srgan.mos.ratings import Preference, Rating
     from srgan.services.s3 import S3Store
     from srgan.settings import Settings
     from srgan.studies.design import StudyDesign
+    from srgan.studies.parts import Part
 
 Study = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study")]
 
@@ -117,14 +119,13 @@ def serve(
 def list_studies(as_json: AsJson = False) -> None:
     """List the studies of the bucket with their ratings so far."""
     from srgan.cli.mos_tables import studies_table
-    from srgan.cli.tables import show_tables
     from srgan.studies.design import designs, find_end
     from srgan.studies.parts import read_parts
 
     _, store = _open()
     rows = []
     for design in designs(store):
-        parts = [part for part in read_parts(store, design.name) if part.judgements]
+        counts = [part.num_judgements for part in read_parts(store, design.name)]
         rows.append(
             {
                 "study": design.name,
@@ -132,8 +133,8 @@ def list_studies(as_json: AsJson = False) -> None:
                 "judging": design.judging,
                 "methods": design.method_names,
                 "num_images": len(design.images),
-                "num_raters": len(parts),
-                "num_judgements": sum(len(part.judgements) for part in parts),
+                "num_raters": sum(count > 0 for count in counts),
+                "num_judgements": sum(counts),
                 "closed": find_end(store, design.name) is not None,
             }
         )
@@ -141,12 +142,20 @@ def list_studies(as_json: AsJson = False) -> None:
 
 
 def close(name: Study) -> None:
-    """Refuse further answers, and hand ratings of versions to the gate of their models.
+    """Refuse further answers, hand ratings of versions to the gate of their models, and report.
 
-    A flow run that waits for the study goes on. Runs where the study was served. Repeating it
-    changes nothing.
+    The report lies in the bucket and, for versions of models, in MLflow, where their scores become
+    metrics. A flow run that waits for the study goes on. Runs where the study was served. Repeating
+    it writes the report again.
     """
-    from srgan.studies.close import close_study, hand_to_gates
+    from srgan.keys import study_report_key
+    from srgan.studies.close import (
+        close_study,
+        hand_to_gates,
+        note_with_versions,
+        parts_now,
+        write_report,
+    )
     from srgan.studies.design import read_design
     from srgan.studies.serve import open_database
     from srgan.studies.waiting import resume_waiting
@@ -157,11 +166,21 @@ def close(name: Study) -> None:
     try:
         end = close_study(store, design, database)
         typer.echo(f"closed with {end.num_judgements} judgements of {end.num_raters} raters")
+        parts = parts_now(store, design, database)
     finally:
         database.close_connection()
     for key in hand_to_gates(store, design):
         typer.echo(store.uri(key))
     resume_waiting(design, settings, say)
+    if not any(part.num_judgements for part in parts):
+        return
+    with ProgressBar("measuring what raters saw") as progress:
+        found, page = write_report(store, design, parts, progress)
+    typer.echo(store.uri(study_report_key(name)))
+    if design.models:
+        with services_for() as services:
+            for address in note_with_versions(settings, services.registry, design, found, page):
+                typer.echo(address)
 
 
 def export(
@@ -171,32 +190,38 @@ def export(
     ],
 ) -> None:
     """Write all judgements of a study into a file."""
-    from srgan.disk import write_atomically
     from srgan.studies.export import exported
+    from srgan.studies.parts import judgements_of
 
-    design, judgements = collected(name)
+    _, design, parts = collected(name)
+    judgements = judgements_of(parts)
     data = exported(design, judgements, file.name)
-    if not file.absolute().parent.is_dir():
-        raise ConfigError(f"the folder {file.absolute().parent} does not exist")
-    with write_atomically(file) as draft:
-        draft.write_bytes(data)
+    write_file(file, data)
     say(f"{len(judgements)} judgements")
     typer.echo(str(file))
 
 
-def collected(name: str) -> "tuple[StudyDesign, list[Rating] | list[Preference]]":
-    """The judgements of a study that are in the bucket; `DataError` if there is none."""
+def collected(name: str) -> "tuple[S3Store, StudyDesign, list[Part]]":
+    """The parts of a study in the bucket; `DataError` if there is not a judgement in them."""
     from srgan.studies.design import read_design
-    from srgan.studies.parts import judgements_of, read_parts
+    from srgan.studies.parts import read_parts
 
     _, store = _open()
     design = read_design(store, name)
-    judgements = judgements_of(design, read_parts(store, name))
-    if not judgements:
+    parts = read_parts(store, name)
+    if not any(part.num_judgements for part in parts):
         raise DataError(
             f"study {name} has no judgements yet; a server writes them every few seconds"
         )
-    return design, judgements
+    return store, design, parts
+
+
+def write_file(file: Path, data: bytes) -> None:
+    """Write a file that a user asked for, whole; `ConfigError` if its folder is not there."""
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"the folder {file.absolute().parent} does not exist")
+    with write_atomically(file) as draft:
+        draft.write_bytes(data)
 
 
 def _open() -> "tuple[Settings, S3Store]":

@@ -1,9 +1,9 @@
 """Tables of model versions and decisions for the terminal."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from srgan.cli.console import empty_table
 from srgan.measure.figures import (
     figure_head,
     figure_text,
@@ -25,17 +25,6 @@ if TYPE_CHECKING:
     from srgan.promotion.record import VersionRecord
 
 _DIGITS = 12
-_PLAIN_WIDTH = 160
-_MIN_WIDTH = 76  # or a title over a narrow table is folded
-
-
-def show_tables(*tables: "Table") -> None:
-    """Print tables; those that go into a pipe are not cut at the terminal's width."""
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-    for table in tables:
-        console.print(table)
 
 
 def models_table(
@@ -163,6 +152,7 @@ def _lineage(version: "VersionRecord") -> dict[str, str | None]:
         "weights": version.weights_digest,
         "decision": version.decision,
         "rollback": version.rollback,
+        "opinion": version.opinion,
     }
 
 
@@ -238,23 +228,6 @@ def what_differs(first: "VersionRecord", second: "VersionRecord") -> str:
     """Say which inputs of two versions differ."""
     found = what_changed(first.inputs, second.inputs)
     return f"they differ in {', '.join(found)}" if found else "made of the same data, recipe, code"
-
-
-def empty_table(*columns: str, title: str | None) -> "Table":
-    """Return a table for people with these columns."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-
-    table = Table(
-        title=title,
-        box=SIMPLE,
-        title_justify="left",
-        caption_justify="left",
-        min_width=_MIN_WIDTH if title else None,
-    )
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
 
 
 def _clearness(found: "Interval | None") -> str:

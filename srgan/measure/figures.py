@@ -20,10 +20,13 @@ PIXEL_FIGURES = ("psnr", "ssim")
 
 OPINION = "mos"
 """Name of the mean opinion score, which people give and nothing measures."""
+STRENGTH = "strength"
+"""Name of what pair comparisons give a method."""
+RANK = "rank correlation"
 
 _NAMES = {"psnr": "PSNR", "ssim": "SSIM", OPINION: "Mean opinion score"}
 # Three digits of PSNR, because the gate compares and shows three.
-_DIGITS = {"psnr": 3, OPINION: 2, NIQE: 2}
+_DIGITS = {"psnr": 3, OPINION: 2, STRENGTH: 2, RANK: 2, NIQE: 2}
 _UNITS = {"psnr": " dB"}
 
 
@@ -74,6 +77,11 @@ def interval_text(figure: str, interval: Interval | None, *, signed: bool = True
         return "–"
     low, high = (figure_text(figure, end, signed=signed) for end in (interval.low, interval.high))
     return f"{low.removesuffix(_UNITS.get(figure, ''))} to {high}"
+
+
+def p_text(p: float) -> str:
+    """Format a p-value: ``0.043``, or ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 @dataclass(frozen=True)

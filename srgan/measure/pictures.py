@@ -129,6 +129,19 @@ def densest_window(
     return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 
 
+def variance_over(images: Sequence[Pixels]) -> NDArray[np.float32]:
+    """Variance over images (H, W, C) at each pixel (H, W), the mean of the channels."""
+    total = np.zeros(images[0].shape, np.float32)
+    squares = np.zeros(images[0].shape, np.float32)
+    for image in images:
+        values = image.astype(np.float32)
+        total += values
+        squares += values**2
+    mean = total / len(images)
+    found: NDArray[np.float32] = np.maximum(squares / len(images) - mean**2, 0).mean(axis=2)
+    return found
+
+
 def _output_or_black(upscale: Upscale, lr: Pixels, hr: Pixels) -> Pixels:
     sr = upscale_or_none(upscale, lr)
     return np.zeros_like(hr) if sr is None else sr
@@ -199,10 +212,11 @@ def _detail(
             columns.start,
             min(rows.stop - rows.start, columns.stop - columns.start),
         ),
-        images={name: _png(pixels[window]) for name, pixels in results.items()},
+        images={name: base64_png(pixels[window]) for name, pixels in results.items()},
     )
 
 
-def _png(pixels: Pixels) -> str:
+def base64_png(pixels: Pixels) -> str:
+    """PNG of uint8 (H, W, 3), as base64."""
     data = encode(Photo(np.ascontiguousarray(pixels)), format="png", jpeg_quality=100)
     return base64.b64encode(data).decode()

@@ -9,7 +9,7 @@ import numpy as np
 from srgan.errors import DataError
 from srgan.measure.figures import rises
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval, quantile
-from srgan.mos.columns import Columns, Numbers
+from srgan.mos.columns import Columns, Numbers, means
 from srgan.refs import Ref
 
 Measured = Mapping[str, Mapping[tuple[str, str], float]]
@@ -39,22 +39,23 @@ def agreement(ratings: Columns, measured: Measured) -> dict[str, Agreement]:
     """Correlate each figure with the mean opinion scores of the same images, over all of them.
 
     Figures that are not finite (PSNR of the original) are left out with their images. A figure
-    with fewer than 6 images, or the same on all of them, is left out as a whole.
+    with fewer than 6 images, or the same on all of them, is left out as a whole, and so are all
+    figures where people gave all images the same score.
     """
     codes = {
         (method, image): i * len(ratings.methods) + m
         for m, method in enumerate(ratings.methods)
         for i, image in enumerate(ratings.images)
     }
-    rated = np.bincount(ratings.stimulus, minlength=ratings.num_stimuli) > 0
+    opinion = means(ratings.score, ratings.stimulus, ratings.num_stimuli)
     found = {}
     for figure, values in measured.items():
         value = np.full(ratings.num_stimuli, np.nan)
         for key, number in values.items():
             if key in codes:
                 value[codes[key]] = number if rises(figure) else -number
-        chosen = np.isfinite(value) & rated
-        if chosen.sum() >= _MIN_STIMULI and np.ptp(value[chosen]) > 0:
+        chosen = np.isfinite(value) & np.isfinite(opinion)
+        if chosen.sum() >= _MIN_STIMULI and np.ptp(value[chosen]) and np.ptp(opinion[chosen]):
             found[figure] = _agreement(ratings, np.where(chosen, value, np.nan))
     return found
 
@@ -86,12 +87,12 @@ def parse_measured(name: str, data: bytes) -> dict[str, dict[tuple[str, str], fl
 
 
 def _agreement(ratings: Columns, value: Numbers) -> Agreement:
-    from scipy.stats import kendalltau, rankdata  # a second, and most commands need neither
+    from scipy.stats import kendalltau  # a second, and most commands need none
 
     scores = _Scores(ratings, value)
     # scipy's spearmanr spends most of its time on checks, and the jackknife calls it often.
     spearman, spearman_interval = scores.correlation(
-        lambda a, b: float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+        lambda a, b: float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
     )
     kendall, kendall_interval = scores.correlation(lambda a, b: float(kendalltau(a, b)[0]))
     return Agreement(
@@ -103,17 +104,25 @@ def _agreement(ratings: Columns, value: Numbers) -> Agreement:
     )
 
 
+def _ranks(values: Numbers) -> Numbers:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((counts.cumsum() - (counts - 1) / 2)[place])
+
+
 class _Scores:
     """Mean opinion scores of stimuli, with and without parts of the images and of the raters."""
 
     def __init__(self, ratings: Columns, value: Numbers) -> None:
         self._value = value
-        num_stimuli, num_raters = ratings.num_stimuli, len(ratings.raters)
+        # Only those who rated: leaving out somebody who did not would change nothing.
+        raters, rater = np.unique(ratings.rater, return_inverse=True)
+        num_stimuli, num_raters = ratings.num_stimuli, len(raters)
         self._few = len(ratings.images) < MIN_PHOTOS or num_raters < MIN_RATERS
         self._num_parts = min(len(ratings.images), _MAX_PARTS)
         self._part = np.arange(num_stimuli) // len(ratings.methods) % self._num_parts
         shape = min(num_raters, _MAX_PARTS), num_stimuli
-        cell = ratings.rater % shape[0] * num_stimuli + ratings.stimulus
+        cell = rater % shape[0] * num_stimuli + ratings.stimulus
         self._sums = np.bincount(cell, ratings.score, shape[0] * shape[1]).reshape(shape)
         self._counts = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
 
@@ -147,7 +156,9 @@ def _ranked(
     of: Callable[[Numbers, Numbers], float], sums: Numbers, counts: Numbers, value: Numbers
 ) -> float:
     chosen = (counts > 0) & np.isfinite(value)
-    return of(value[chosen], sums[chosen] / counts[chosen])
+    figures, scores = value[chosen], sums[chosen] / counts[chosen]
+    # Without one part all may be the same, which ranks nothing.
+    return of(figures, scores) if np.ptp(figures) and np.ptp(scores) else 0.0
 
 
 def _jackknife(correlations: list[float]) -> float:

@@ -1,13 +1,9 @@
 """Screening of raters who compare pairs: the signs of `screening`, for choices."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-
 import numpy as np
 
-from srgan.mos.columns import place_of
-from srgan.mos.preferences import add_choice, empty_tally, fit
-from srgan.mos.ratings import Preference
+from srgan.mos.columns import LEFT, OUTCOMES, RIGHT, SAME, Choices
+from srgan.mos.preferences import fit, tally_of
 from srgan.mos.screening import (
     MIN_CONSISTENCY,
     MIN_RATERS,
@@ -27,73 +23,66 @@ _CLEAR = 1.0
 _MIN_CHOICES = 15
 
 
-def screen_choices(preferences: Sequence[Preference]) -> Reasons:
-    """Return the raters whose choices should not count, with every reason found."""
+def screen_choices(choices: Choices) -> Reasons:
+    """Return the raters whose choices should not count, with every reason found.
+
+    Takes repeats too.
+    """
     return gathered(
-        too_fast(preferences),
-        straight_lines((each.rater, each.choice) for each in preferences),
-        _repeats(preferences),
-        _disagreement(preferences),
+        too_fast(choices),
+        straight_lines(choices, choices.outcome, OUTCOMES),
+        _repeats(choices),
+        _disagreement(choices),
     )
 
 
-def _repeats(preferences: Sequence[Preference]) -> Signs:
+def _repeats(choices: Choices) -> Signs:
     """The second choice between two images says little about the first."""
-    first, again = (
-        {
-            (each.rater, each.image, frozenset((each.left, each.right))): _better(each)
-            for each in preferences
-            if each.repeat == repeat
-        }
-        for repeat in (False, True)
+    num_methods = len(choices.methods)
+    low, high = np.minimum(choices.left, choices.right), np.maximum(choices.left, choices.right)
+    pair = (choices.image * num_methods + low) * num_methods + high
+    cell = choices.rater * (len(choices.images) * num_methods**2) + pair
+    better = np.where(choices.outcome == LEFT, choices.left, choices.right)
+    # 1 for the method with the lower code and −1 for the other, because sides may have changed.
+    sign = np.where(choices.outcome == SAME, 0, np.where(better == low, 1, -1))
+    _, one, again = np.intersect1d(
+        np.where(choices.repeat, -1, cell),
+        np.where(choices.repeat, cell, -2),
+        return_indices=True,
     )
-    pairs: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for key in first.keys() & again.keys():
-        one = min(key[2])  # any fixed one of the two, because sides may have changed
-        pairs[key[0]].append((_sign(first[key], one), _sign(again[key], one)))
-    for rater, both in pairs.items():
-        same = sum(a == b for a, b in both)
-        by_chance = float(np.mean([a == b for a, _ in both for _, b in both]))
-        if len(both) < MIN_REPEATS or by_chance == 1:
+    for code in np.unique(choices.rater[one]):
+        mine = choices.rater[one] == code
+        first, second = sign[one][mine], sign[again][mine]
+        same = int((first == second).sum())
+        by_chance = float((first[:, None] == second[None, :]).mean())
+        if len(first) < MIN_REPEATS or by_chance == 1:
             continue
-        kappa = (same / len(both) - by_chance) / (1 - by_chance)
+        kappa = (same / len(first) - by_chance) / (1 - by_chance)
         if kappa < MIN_CONSISTENCY:
             yield (
-                rater,
-                f"repeats: {same} of {len(both)} pairs shown twice got the same answer, "
+                choices.raters[code],
+                f"repeats: {same} of {len(first)} pairs shown twice got the same answer, "
                 f"kappa {kappa:.2f}".replace("-", "−"),
             )
 
 
-def _disagreement(preferences: Sequence[Preference]) -> Signs:
+def _disagreement(choices: Choices) -> Signs:
     """On pairs that the strengths of all raters make clear, the choices are near chance."""
-    names = sorted({m for each in preferences for m in (each.left, each.right)}, key=place_of)
-    code = {name: place for place, name in enumerate(names)}
-    tally = empty_tally(len(names))
-    for each in preferences:
-        add_choice(tally, code[each.left], code[each.right], each.choice)
-    theta = fit(tally).parameters[:-1]
-    agrees: defaultdict[str, list[bool]] = defaultdict(list)
-    for each in preferences:
-        ahead = theta[code[each.left]] - theta[code[each.right]]
-        if abs(ahead) >= _CLEAR and each.choice != "same":
-            agrees[each.rater].append((ahead > 0) == (each.choice == "left"))
-    shares = {r: float(np.mean(x)) for r, x in agrees.items() if len(x) >= _MIN_CHOICES}
+    theta = fit(tally_of(choices)).parameters[:-1]
+    ahead = theta[choices.left] - theta[choices.right]
+    clear = choices.only((np.abs(ahead) >= _CLEAR) & (choices.outcome != SAME))
+    expected = np.where(theta[clear.left] > theta[clear.right], LEFT, RIGHT)
+    num = len(choices.raters)
+    counts = np.bincount(clear.rater, minlength=num)
+    agreed = np.bincount(clear.rater, clear.outcome == expected, num)
+    shares = {code: agreed[code] / counts[code] for code in np.flatnonzero(counts >= _MIN_CHOICES)}
     if len(shares) < MIN_RATERS:
         return
     median = float(np.median(list(shares.values())))
-    for rater, share in shares.items():
+    for code, share in shares.items():
         if share < 0.5 + MIN_SHARE_ABOVE_CHANCE * (median - 0.5):
             yield (
-                rater,
+                choices.raters[code],
                 f"disagreement: {share:.0%} of the choices on clear pairs are those of the "
                 f"others, {median:.0%} for the median rater",
             )
-
-
-def _better(each: Preference) -> str | None:
-    return {"left": each.left, "right": each.right, "same": None}[each.choice]
-
-
-def _sign(better: str | None, one: str) -> int:
-    return 0 if better is None else 1 if better == one else -1

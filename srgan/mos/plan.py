@@ -8,9 +8,8 @@ import numpy as np
 
 from srgan.errors import DataError
 from srgan.measure.intervals import CONFIDENCE, MIN_RATERS, quantile, variance_parts
-from srgan.mos.columns import columns_of
+from srgan.mos.columns import by_method, columns_of, paired
 from srgan.mos.ratings import Rating
-from srgan.mos.scores import paired
 
 MAX_RATERS = 1000
 """Raters beyond which a plan is not one."""
@@ -33,11 +32,8 @@ def spread_of(ratings: Iterable[Rating]) -> Spread:
 
     `DataError` if there are fewer than two methods, images or raters.
     """
-    columns = columns_of(ratings)
-    differences = [
-        paired(columns, first, second)
-        for first, second in combinations(range(len(columns.methods)), 2)
-    ]
+    columns = columns_of(ratings).first
+    differences = [paired(*each) for each in combinations(by_method(columns), 2)]
     # An image or a rater alone says nothing about the others.
     known = [
         variance_parts(*each)

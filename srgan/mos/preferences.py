@@ -5,15 +5,12 @@ experiments", JASA 65 (1970): with strengths θ the first is better with probabi
 exp(θ₁), the second to exp(θ₂), and ``same`` to τ · exp((θ₁ + θ₂) / 2).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval, quantile
-from srgan.mos.columns import Numbers, place_of
-from srgan.mos.ratings import Preference
+from srgan.mos.columns import LEFT, OUTCOMES, RIGHT, SAME, Choices, Index, Numbers
 from srgan.refs import Ref
 
 _PRIOR_PRECISION = 0.1
@@ -60,13 +57,14 @@ def empty_tally(num_methods: int) -> Tally:
 
 def add_choice(tally: Tally, left: int, right: int, choice: str, by: int = 1) -> None:
     """Count one choice between two methods, in place; with `by` −1 take it back."""
-    if choice == "same":
-        tally.ties[left, right] += by
-        tally.ties[right, left] += by
-    elif choice == "left":
-        tally.wins[left, right] += by
-    else:
-        tally.wins[right, left] += by
+    _add(tally, *(np.array([each]) for each in (left, right, OUTCOMES.index(choice))), by)
+
+
+def tally_of(choices: Choices) -> Tally:
+    """Count choices."""
+    tally = empty_tally(len(choices.methods))
+    _add(tally, choices.left, choices.right, choices.outcome)
+    return tally
 
 
 def fit(tally: Tally, start: Numbers | None = None) -> Fit:
@@ -102,23 +100,19 @@ def probabilities(parameters: Numbers, design: Numbers) -> Numbers:
     return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
 
 
-def strengths(preferences: Sequence[Preference]) -> dict[str, Strength]:
+def strengths(choices: Choices) -> dict[str, Strength]:
     """Return the strength of each method, the strongest first; repeats do not count.
 
     The interval is for other images and other people, as that of a mean opinion score: the
     variance is the sandwich of the choices' scores summed by image plus the one by rater.
     """
-    counted = [each for each in preferences if not each.repeat]
-    names = sorted({m for each in counted for m in (each.left, each.right)}, key=place_of)
-    code = {name: place for place, name in enumerate(names)}
-    tally = empty_tally(len(names))
-    for each in counted:
-        add_choice(tally, code[each.left], code[each.right], each.choice)
+    counted = choices.first
+    tally = tally_of(counted)
     found = fit(tally)
-    half = _half_widths(counted, code, found)
+    half = _half_widths(counted, found)
     theta = found.parameters[:-1]
     return {
-        names[k]: Strength(
+        counted.methods[k]: Strength(
             strength=float(theta[k]),
             interval=None
             if half is None
@@ -130,16 +124,17 @@ def strengths(preferences: Sequence[Preference]) -> dict[str, Strength]:
             num_worse=int(tally.wins[:, k].sum()),
         )
         for k in np.argsort(-theta)
+        if tally.wins[k].any() or tally.wins[:, k].any() or tally.ties[k].any()
     }
 
 
-def pairs_of(num_methods: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def pairs_of(num_methods: int) -> tuple[Index, Index]:
     """Each pair of methods once, as first and second."""
     first, second = np.triu_indices(num_methods, 1)
     return first, second
 
 
-def _design(num_methods: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Numbers]:
+def _design(num_methods: int) -> tuple[Index, Index, Numbers]:
     """Return the pairs, and what each outcome's logit takes of each parameter."""
     first, second = pairs_of(num_methods)
     place = np.arange(len(first))
@@ -158,30 +153,28 @@ def _objective(at: Numbers, design: Numbers, counts: Numbers) -> float:
     return float((counts * log_chance).sum() - _PRIOR_PRECISION / 2 * (at**2).sum())
 
 
-def _half_widths(
-    preferences: Sequence[Preference], code: dict[str, int], found: Fit
-) -> Numbers | None:
+def _add(tally: Tally, left: Index, right: Index, outcome: Index, by: int = 1) -> None:
+    """Count choices of shape (n,), in place; each as `by`."""
+    for one, other, code in ((left, right, LEFT), (right, left, RIGHT)):
+        np.add.at(tally.wins, (one[outcome == code], other[outcome == code]), by)
+        np.add.at(tally.ties, (one[outcome == SAME], other[outcome == SAME]), by)
+
+
+def _half_widths(choices: Choices, found: Fit) -> Numbers | None:
     """Half of each strength's interval, or None with too few images or raters."""
-    images, image = np.unique([each.image for each in preferences], return_inverse=True)
-    raters, rater = np.unique([each.rater for each in preferences], return_inverse=True)
+    images, image = np.unique(choices.image, return_inverse=True)
+    raters, rater = np.unique(choices.rater, return_inverse=True)
     if len(images) < MIN_PHOTOS or len(raters) < MIN_RATERS:
         return None
-    num_methods = len(code)
+    num_methods = len(choices.methods)
     first, second, design = _design(num_methods)
     pair_of = np.zeros((num_methods, num_methods), np.intp)
     pair_of[first, second] = np.arange(len(first))
-    left, right = (
-        np.array([code[name] for name in column])
-        for column in zip(*((each.left, each.right) for each in preferences), strict=True)
-    )
+    left, right = choices.left, choices.right
     pair = pair_of[np.minimum(left, right), np.maximum(left, right)]
-    better = {"left": left, "right": right}
-    outcome = np.array(
-        [
-            2 if each.choice == "same" else int(better[each.choice][n] == max(left[n], right[n]))
-            for n, each in enumerate(preferences)
-        ]
-    )
+    better = np.where(choices.outcome == LEFT, left, right)
+    is_second = (better == np.maximum(left, right)).astype(np.intp)
+    outcome = np.where(choices.outcome == SAME, 2, is_second)
     chance = probabilities(found.parameters, design)
     expected = np.einsum("pc,pck->pk", chance, design)
     score = design[pair, outcome] - expected[pair]
@@ -191,7 +184,7 @@ def _half_widths(
     return np.asarray(quantile(freedom, CONFIDENCE) * np.sqrt(variance))
 
 
-def _between(score: Numbers, group: NDArray[np.intp]) -> Numbers:
+def _between(score: Numbers, group: Index) -> Numbers:
     """Variance of the summed scores, shape (n, k), if only the groups are independent."""
     num = int(group.max()) + 1
     sums = np.zeros((num, score.shape[1]))

@@ -31,6 +31,12 @@ def _name_of(method: object) -> object:
 Method = Annotated[str, BeforeValidator(_name_of), Field(min_length=1)]
 """Number of a version, one of `ANCHORS`, or any other name."""
 
+
+def method_title(method: str) -> str:
+    """Name of a method for people: ``version 3`` for 3."""
+    return f"version {method}" if method.isdecimal() else method
+
+
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

@@ -1,15 +1,15 @@
 """Everything that a study's ratings or pair comparisons say, in one value."""
 
-from collections.abc import Sequence
 from types import MappingProxyType
+
+import numpy as np
 
 from srgan.mos.agreement import Agreement, Measured, agreement
 from srgan.mos.choice_screening import screen_choices
-from srgan.mos.columns import Columns, columns_of, means
+from srgan.mos.columns import Choices, Columns, means
 from srgan.mos.preferences import Strength, strengths
-from srgan.mos.ratings import Preference, Rating
 from srgan.mos.scores import Contrast, Opinion, contrasts, opinions_of
-from srgan.mos.screening import Reasons, screen, without
+from srgan.mos.screening import Reasons, screen
 from srgan.mos.subjects import model_subjects
 from srgan.refs import Ref
 
@@ -29,6 +29,9 @@ class RatingResults(Ref):
 
     num_ratings: int
     """Repeats and the ratings of rejected raters included."""
+    num_images: int
+    num_raters: int
+    """Rejected ones included."""
     rejected: Reasons
     """Rejected raters with the reasons; opinions, contrasts and agreement are without them."""
     opinions: dict[str, Opinion]
@@ -46,21 +49,34 @@ class PreferenceResults(Ref):
 
     num_choices: int
     """Repeats and the choices of rejected raters included."""
+    num_images: int
+    num_raters: int
+    """Rejected ones included."""
     rejected: Reasons
     strengths: dict[str, Strength]
     """Without the rejected raters, the strongest first."""
 
 
-def rating_results(
-    ratings: Sequence[Rating], measured: Measured = MappingProxyType({})
-) -> RatingResults:
+Results = RatingResults | PreferenceResults
+
+
+def results_of(judged: Columns | Choices, measured: Measured = MappingProxyType({})) -> Results:
+    """Analyse judgements of either kind."""
+    if isinstance(judged, Columns):
+        return rating_results(judged, measured)
+    return preference_results(judged)
+
+
+def rating_results(ratings: Columns, measured: Measured = MappingProxyType({})) -> RatingResults:
     """Analyse ratings; `measured` has the figures of the images by figure, method and image."""
     rejected = screen(ratings)
-    everybody = columns_of(ratings)
-    counted = columns_of(without(ratings, rejected)) if rejected else everybody
+    everybody = ratings.first
+    counted = everybody.without(rejected)
     modelled, raters = _modelled(everybody)
     return RatingResults(
         num_ratings=len(ratings),
+        num_images=len(ratings.images),
+        num_raters=len(ratings.raters),
         rejected=rejected,
         opinions=opinions_of(counted),
         modelled=modelled,
@@ -70,13 +86,15 @@ def rating_results(
     )
 
 
-def preference_results(preferences: Sequence[Preference]) -> PreferenceResults:
+def preference_results(choices: Choices) -> PreferenceResults:
     """Analyse pair comparisons."""
-    rejected = screen_choices(preferences)
+    rejected = screen_choices(choices)
     return PreferenceResults(
-        num_choices=len(preferences),
+        num_choices=len(choices),
+        num_images=len(choices.images),
+        num_raters=len(choices.raters),
         rejected=rejected,
-        strengths=strengths([each for each in preferences if each.rater not in rejected]),
+        strengths=strengths(choices.without(rejected)),
     )
 
 
@@ -84,9 +102,7 @@ def _modelled(ratings: Columns) -> tuple[dict[str, float], dict[str, RaterModel]
     found = model_subjects(ratings)
     # A stimulus counts as often as it was rated, as in the plain mean.
     of_method = means(found.quality[ratings.stimulus], ratings.method, len(ratings.methods))
-    counts = [0] * len(ratings.raters)
-    for rater in ratings.rater.tolist():
-        counts[rater] += 1
+    counts = np.bincount(ratings.rater, minlength=len(ratings.raters)).tolist()
     raters = {
         name: RaterModel(bias=float(bias), inconsistency=float(noise), num_ratings=count)
         for name, bias, noise, count in zip(

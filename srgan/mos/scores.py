@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from srgan.measure.intervals import Interval, crossed_interval
-from srgan.mos.columns import Columns, Index, Numbers, columns_of, means
+from srgan.mos.columns import Columns, Numbers, by_method, columns_of, means, paired
 from srgan.mos.ratings import Rating
 from srgan.refs import Ref
 
@@ -38,13 +38,13 @@ class Contrast(Ref):
 
 def opinions(ratings: Iterable[Rating]) -> dict[str, Opinion]:
     """Return the opinion on each method: anchors first, then names, then versions."""
-    return opinions_of(columns_of(ratings))
+    return opinions_of(columns_of(ratings).first)
 
 
 def opinions_of(ratings: Columns) -> dict[str, Opinion]:
+    """The same, of columns without repeats."""
     found = {}
-    for code, method in enumerate(ratings.methods):
-        chosen = ratings.only(ratings.method == code)
+    for method, chosen in zip(ratings.methods, by_method(ratings), strict=True):
         score = chosen.score
         if not len(score):
             continue
@@ -59,14 +59,15 @@ def opinions_of(ratings: Columns) -> dict[str, Opinion]:
 
 
 def contrasts(ratings: Columns) -> list[Contrast]:
-    """Compare each pair of methods by those who rated both on the same image.
+    """Compare each pair of methods by those who rated both on the same image; without repeats.
 
     The p-value is that of Wilcoxon's signed-rank test over the images' mean differences. It is
     about these raters; the interval is about other people too.
     """
     found = []
+    of_method = by_method(ratings)
     for first, second in combinations(range(len(ratings.methods)), 2):
-        difference, image, rater = paired(ratings, first, second)
+        difference, image, rater = paired(of_method[first], of_method[second])
         if len(difference):
             p = _wilcoxon(means(difference, image, len(ratings.images)))
             found.append((first, second, difference, image, rater, p))
@@ -81,14 +82,6 @@ def contrasts(ratings: Columns) -> list[Contrast]:
         )
         for (first, second, difference, image, rater, _), p in zip(found, corrected, strict=True)
     ]
-
-
-def paired(ratings: Columns, first: int, second: int) -> tuple[Numbers, Index, Index]:
-    """Scores of one method minus those of another, with image and rater; shape (n,) each."""
-    one, other = (ratings.only(ratings.method == code) for code in (first, second))
-    cells, other_cells = (each.image * len(ratings.raters) + each.rater for each in (one, other))
-    _, mine, theirs = np.intersect1d(cells, other_cells, assume_unique=True, return_indices=True)
-    return one.score[mine] - other.score[theirs], one.image[mine], one.rater[mine]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

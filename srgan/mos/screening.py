@@ -4,13 +4,13 @@ Each sign is looked for by itself, and one is enough. The limits are those of th
 where they have one, and otherwise such that honest raters pass (docs/mos.md has the simulations).
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from srgan.mos.columns import Columns, Index, Numbers, columns_of, means
-from srgan.mos.ratings import LOW_ANCHOR, REFERENCE, Preference, Rating
+from srgan.mos.columns import Choices, Columns, Index, Numbers, means, paired
+from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
 
 MIN_SECONDS = 0.5
 """Median time to a rating; nobody looks at an image and answers in less."""
@@ -44,23 +44,20 @@ Signs = Iterator[tuple[str, str]]
 """Raters with one reason each."""
 
 
-def screen(ratings: Sequence[Rating]) -> Reasons:
-    """Return the raters whose ratings should not count, with every reason found."""
-    columns = columns_of(ratings)
+def screen(ratings: Columns) -> Reasons:
+    """Return the raters whose ratings should not count, with every reason found.
+
+    Takes repeats too.
+    """
+    first = ratings.first
     return gathered(
         too_fast(ratings),
-        straight_lines((each.rater, each.score) for each in ratings),
-        _anchors(columns),
+        straight_lines(ratings, ratings.score.astype(np.intp), ("0", "1", "2", "3", "4", "5")),
+        _anchors(first),
         _repeats(ratings),
-        _disagreement(columns),
-        _outliers(columns),
+        _disagreement(first),
+        _outliers(first),
     )
-
-
-def without(ratings: Iterable[Rating], rejected: Iterable[str]) -> list[Rating]:
-    """Leave out the ratings of rejected raters."""
-    names = set(rejected)
-    return [each for each in ratings if each.rater not in names]
 
 
 def gathered(*signs: Signs) -> Reasons:
@@ -71,73 +68,68 @@ def gathered(*signs: Signs) -> Reasons:
     return {rater: tuple(found[rater]) for rater in sorted(found)}
 
 
-def too_fast(judgements: Iterable[Rating | Preference]) -> Signs:
-    seconds: defaultdict[str, list[float]] = defaultdict(list)
-    for each in judgements:
-        if each.seconds is not None:
-            seconds[each.rater].append(each.seconds)
-    for rater, times in seconds.items():
+def too_fast(judged: Columns | Choices) -> Signs:
+    measured = np.isfinite(judged.seconds)
+    for code in np.unique(judged.rater[measured]):
+        times = judged.seconds[measured & (judged.rater == code)]
         if len(times) >= _MIN_RATINGS and (median := float(np.median(times))) < MIN_SECONDS:
-            yield rater, f"too fast: half of the answers took less than {median:.2f} s"
+            yield (
+                judged.raters[code],
+                f"too fast: half of the answers took less than {median:.2f} s",
+            )
 
 
-def straight_lines(answers: Iterable[tuple[str, object]]) -> Signs:
-    """One answer nearly always, where most raters have several; takes raters with their answers."""
-    counts: defaultdict[str, Counter[object]] = defaultdict(Counter)
-    for rater, answer in answers:
-        counts[rater][answer] += 1
-    shares = {rater: max(each.values()) / each.total() for rater, each in counts.items()}
-    if not shares or np.median(list(shares.values())) >= MAX_USUAL_ANSWER:
+def straight_lines(judged: Columns | Choices, answer: Index, words: Sequence[str]) -> Signs:
+    """One answer nearly always, where most raters have several; `words` names the answers."""
+    num = len(judged.raters), len(words)
+    counts = np.bincount(judged.rater * num[1] + answer, minlength=num[0] * num[1]).reshape(num)
+    total, most = counts.sum(axis=1), counts.max(axis=1, initial=0)
+    shares = most / np.maximum(total, 1)
+    if not total.any() or np.median(shares[total > 0]) >= MAX_USUAL_ANSWER:
         return
-    for rater, share in shares.items():
-        if counts[rater].total() >= _MIN_RATINGS and share >= MAX_ONE_ANSWER:
-            ((answer, _),) = counts[rater].most_common(1)
-            yield rater, f"straight-lining: {share:.0%} of the answers are {answer}"
+    for code in np.flatnonzero((total >= _MIN_RATINGS) & (shares >= MAX_ONE_ANSWER)):
+        word = words[int(counts[code].argmax())]
+        yield judged.raters[code], f"straight-lining: {shares[code]:.0%} of the answers are {word}"
 
 
 def _anchors(ratings: Columns) -> Signs:
     """The original and the worst image are not told apart."""
     if not {LOW_ANCHOR, REFERENCE} <= set(ratings.methods):
         return
-    low, high = (
+    high, low = (
         ratings.only(ratings.method == ratings.methods.index(name))
-        for name in (LOW_ANCHOR, REFERENCE)
+        for name in (REFERENCE, LOW_ANCHOR)
     )
-    scores = {(r, i): s for r, i, s in zip(low.rater, low.image, low.score, strict=True)}
-    in_order: defaultdict[int, list[bool]] = defaultdict(list)
-    for rater, image, score in zip(high.rater, high.image, high.score, strict=True):
-        if (rater, image) in scores:
-            in_order[rater].append(bool(score > scores[rater, image]))
-    for rater, each in in_order.items():
-        if len(each) >= _MIN_ANCHORS and np.mean(each) < MIN_ANCHORS_IN_ORDER:
+    difference, _, rater = paired(high, low)
+    for code in np.unique(rater):
+        in_order = difference[rater == code] > 0
+        if len(in_order) >= _MIN_ANCHORS and in_order.mean() < MIN_ANCHORS_IN_ORDER:
             yield (
-                ratings.raters[rater],
-                f"anchors: {REFERENCE} is scored above {LOW_ANCHOR} on {sum(each)} of "
-                f"{len(each)} images",
+                ratings.raters[code],
+                f"anchors: {REFERENCE} is scored above {LOW_ANCHOR} on {in_order.sum()} of "
+                f"{len(in_order)} images",
             )
 
 
-def _repeats(ratings: Sequence[Rating]) -> Signs:
+def _repeats(ratings: Columns) -> Signs:
     """The second rating of an image says little about the first."""
-    again = {(each.rater, each.image, each.method): each.score for each in ratings if each.repeat}
-    pairs: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for each in ratings:
-        key = each.rater, each.image, each.method
-        if not each.repeat and key in again:
-            pairs[each.rater].append((each.score, again[key]))
-    apart = {
-        rater: float(np.mean([abs(one - other) for one, other in both]))
-        for rater, both in pairs.items()
-        if len(both) >= MIN_REPEATS
+    first, again = ratings.first, ratings.only(ratings.repeat)
+    cells, cells_again = (each.rater * each.num_stimuli + each.stimulus for each in (first, again))
+    _, one, other = np.intersect1d(cells, cells_again, return_indices=True)
+    pairs = np.stack([first.score[one], again.score[other]], axis=1)
+    rater = first.rater[one]
+    of_rater = {
+        code: mine for code in np.unique(rater) if len(mine := pairs[rater == code]) >= MIN_REPEATS
     }
-    for rater, distance in apart.items():
-        kappa = _kappa(np.array(pairs[rater]))
+    apart = {code: float(np.abs(np.diff(mine)).mean()) for code, mine in of_rater.items()}
+    for code, distance in apart.items():
+        kappa = _kappa(of_rater[code])
         usual = float(np.median(list(apart.values())))
         if kappa < MIN_CONSISTENCY and distance >= MAX_SHARE_OF_DISTANCE * usual:
             yield (
-                rater,
-                f"repeats: {len(pairs[rater])} images shown twice got scores {distance:.1f} apart "
-                f"({usual:.1f} for the median rater), kappa {kappa:.2f}".replace("-", "−"),
+                ratings.raters[code],
+                f"repeats: {len(of_rater[code])} images shown twice got scores {distance:.1f} "
+                f"apart ({usual:.1f} for the median rater), kappa {kappa:.2f}".replace("-", "−"),
             )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from srgan.keys import study_key
 from srgan.measure.intervals import Interval, crossed_interval
+from srgan.mos.columns import columns_of
 from srgan.mos.ratings import Rating
-from srgan.mos.screening import screen, without
+from srgan.mos.screening import screen
 from srgan.refs import Ref, digest
 from srgan.storage import ObjectStore, read_document, write_document
 
@@ -78,13 +79,12 @@ def compare_opinions(
         for key, study in studies.items()
         if both <= {each.method for each in study.ratings}
     }
-    rejected = {key: screen(ratings) for key, ratings in rated.items()}
+    rejected = {key: screen(columns_of(ratings)) for key, ratings in rated.items()}
     pairs = [
         (f"{key}/{image}", f"{key}/{rater}", mine, theirs)
         for key, ratings in rated.items()
-        for image, rater, mine, theirs in _pairs(
-            without(ratings, rejected[key]), challenger, champion
-        )
+        for image, rater, mine, theirs in _pairs(ratings, challenger, champion)
+        if rater not in rejected[key]
     ]
     if not pairs:
         return None

@@ -230,6 +230,11 @@ class VersionRecord:
         return self.tags.get("report")
 
     @property
+    def opinion(self) -> str | None:
+        """Result of the last study in which people judged it."""
+        return self.tags.get("opinion")
+
+    @property
     def references(self) -> References:
         """Runs and dataset versions that it was made of and measured with.
 

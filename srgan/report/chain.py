@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from markupsafe import escape
 
+from srgan.readable import shortened
+
 _WIDTH = 720
 _INDENT = 26
 _LINE = 17
@@ -88,24 +90,15 @@ def _box(node: Node, left: int, top: float, height: float) -> str:
     x, y = left + _PAD, top + _PAD + 10
     parts = [
         f'<rect class="node" x="{left}" y="{top:g}" width="{width}" height="{height:g}" rx="7"/>',
-        f'<text class="kind" x="{x}" y="{y:g}">{escape(_fitting(node.kind, room))}</text>',
+        f'<text class="kind" x="{x}" y="{y:g}">{escape(shortened(node.kind, room))}</text>',
         f'<text class="title" x="{x}" y="{y + _LINE:g}">'
-        f"{escape(_fitting(node.title, room - 6))}</text>",
+        f"{escape(shortened(node.title, room - 6))}</text>",
     ]
     for number, (name, value) in enumerate(node.facts.items(), start=2):
         line = y + _LINE * number
-        shown = escape(_fitting(value, room - int(_NAME_WIDTH / _CHAR)))
+        shown = escape(shortened(value, room - int(_NAME_WIDTH / _CHAR)))
         parts.append(
             f'<text class="name" x="{x}" y="{line:g}">{escape(name)}</text>'
             f'<text x="{x + _NAME_WIDTH}" y="{line:g}">{shown}</text>'
         )
     return "".join(parts)
-
-
-def _fitting(text: str, room: int) -> str:
-    """Shorten to `room` letters in the middle, because the ends tell addresses apart."""
-    text = " ".join(text.split())
-    if len(text) <= room:
-        return text
-    tail = room // 3
-    return f"{text[: room - tail - 1]}…{text[-tail:]}"

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from srgan.measure.intervals import Interval
+from srgan.readable import shortened
+
 # Small, so that the text is still readable where a phone shows it unscaled.
 _WIDTH, _HEIGHT = 360, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 20, 12, 34
@@ -14,6 +17,10 @@ _MAX_POINTS = 300
 _ASIDE, _NAME_ROOM = 15, 15
 """Pixels from a dot of a curve to its name, and from name to name."""
 _TITLE, _GAP = 26, 14
+_ROW, _MARGIN, _BAR = 38, 8, 16
+"""Height of a row of a chart of rows, its margin to the left and the right, height of its bar."""
+_NAME_CHARS, _LEAST_LABELLED = 32, 0.08
+"""Letters of a row's name; share of a bar's part that has room for a number."""
 _STYLE = (
     "text{fill:#5b6472;font:11px system-ui,sans-serif}.name{fill:#1a1f27;font-weight:600}"
     ".grid{stroke:#dfe3e9}.axis{stroke:#5b6472}.line{fill:none;stroke:#2a6fdb;stroke-width:1.8}"
@@ -138,9 +145,84 @@ def _beside(places: Sequence[tuple[float, float]], number: int) -> tuple[float, 
     return places[number][0] + _ASIDE * right, places[number][1] + _ASIDE * down
 
 
-def interval_bar(low: float, mean: float, high: float) -> Markup:
-    """Draw a difference with its interval, and a line at zero."""
-    reach = max(abs(low), abs(high)) or 1.0
+def interval_rows(
+    rows: Mapping[str, tuple[float, Interval | None, str]],
+    *,
+    low: float,
+    high: float,
+    label: str,
+) -> Markup:
+    """Draw a dot with its interval for each name, below each other, from `low` to `high`.
+
+    A row has the value, its interval if there is one, and both as text. There is a line at zero if
+    it is within.
+    """
+    x = _Axis(low, high, _MARGIN + 6, _WIDTH - _MARGIN - 6)
+    bottom = _ROW * len(rows) + 4
+    parts = []
+    for value in x.ticks():
+        at = f"{x.at(value):.1f}"
+        kind = "zero" if value == 0 else "grid"
+        parts.append(f'<line class="{kind}" x1="{at}" x2="{at}" y1="18" y2="{bottom}"/>')
+        parts.append(
+            f'<text x="{at}" y="{bottom + 13}" text-anchor="middle">{_number(value)}</text>'
+        )
+    for number, (name, (value, interval, text)) in enumerate(rows.items()):
+        top = _ROW * number
+        parts.append(_row_head(name, text, top))
+        if interval:
+            ends = (x.at(min(max(end, low), high)) for end in (interval.low, interval.high))
+            x1, x2 = (f"{end:.1f}" for end in ends)
+            parts.append(
+                f'<line class="span" x1="{x1}" x2="{x2}" y1="{top + 26}" y2="{top + 26}"/>'
+            )
+        parts.append(f'<circle class="mean" cx="{x.at(value):.1f}" cy="{top + 26}" r="4.5"/>')
+    parts.append(
+        f'<text x="{_WIDTH / 2}" y="{bottom + 29}" text-anchor="middle">{escape(label)}</text>'
+    )
+    return _rows_svg("".join(parts), bottom + 34, f"{label}: {', '.join(rows)}")
+
+
+def share_rows(
+    rows: Mapping[str, Sequence[int]], names: Sequence[str], *, unit: str, label: str
+) -> Markup:
+    """Draw a bar for each name, below each other, divided by how often each answer was given.
+
+    `names` are those of the answers, from the worst to the best, and get the classes ``q1`` to
+    ``q5``. A row that nobody answered is left out.
+    """
+    parts, top = [], 0
+    shown = {name: counts for name, counts in rows.items() if sum(counts)}
+    for name, counts in shown.items():
+        total, left = sum(counts), float(_MARGIN)
+        parts.append(_row_head(name, f"{total:,} {unit}", top))
+        for answer, count, kind in zip(names, counts, shades(len(names)), strict=True):
+            width = count / total * (_WIDTH - 2 * _MARGIN)
+            parts.append(
+                f'<rect class="{kind}" x="{left:.1f}" y="{top + 18}" width="{width:.1f}" '
+                f'height="{_BAR}"><title>{escape(answer)}: {count:,}</title></rect>'
+            )
+            if count / total >= _LEAST_LABELLED:
+                parts.append(
+                    f'<text class="on {kind}" x="{left + width / 2:.1f}" y="{top + 18 + _BAR / 2}" '
+                    f'dy="4" text-anchor="middle">{count / total:.0%}</text>'
+                )
+            left += width
+        top += _ROW
+    return _rows_svg("".join(parts), top, f"{label}: {', '.join(shown)}")
+
+
+def shades(num: int) -> list[str]:
+    """Classes of `num` answers from the worst to the best, out of ``q1`` to ``q5``."""
+    return [f"q{1 + round(4 * place / (num - 1))}" for place in range(num)]
+
+
+def interval_bar(low: float, mean: float, high: float, reach: float | None = None) -> Markup:
+    """Draw a difference with its interval, and a line at zero, from −`reach` to `reach`.
+
+    By default the interval reaches as far as there is room.
+    """
+    reach = reach or max(abs(low), abs(high)) or 1.0
     at = _Axis(-reach, reach, 6, 114).at
     return Markup(
         '<svg class="interval" viewBox="0 0 120 16" aria-hidden="true">'
@@ -220,6 +302,22 @@ def _number(value: float) -> str:
 
 def _dot(x: float, y: float, number: int) -> str:
     return f'<circle class="dot s{number}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>'
+
+
+def _row_head(name: str, text: str, top: int) -> str:
+    """Name of a row on the left and its figures on the right, above its mark."""
+    return (
+        f'<text class="name" x="{_MARGIN}" y="{top + 13}">'
+        f"{escape(shortened(name, _NAME_CHARS))}</text>"
+        f'<text x="{_WIDTH - _MARGIN}" y="{top + 13}" text-anchor="end">{escape(text)}</text>'
+    )
+
+
+def _rows_svg(body: str, height: float, title: str) -> Markup:
+    return Markup(  # noqa: S704  # as in `_svg`
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" '
+        f'aria-label="{escape(title)}">{body}</svg>'
+    )
 
 
 def _svg(body: str, title: str) -> Markup:

@@ -1,15 +1,25 @@
-"""The end of a study: nobody can rate any more, and the gate hears what people said."""
+"""The end of a study: nobody can rate any more, and gate, report and versions hear of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from srgan.keys import study_end_key
+from srgan.keys import study_end_key, study_report_key
+from srgan.measure.figures import OPINION, STRENGTH, figure_text, interval_text
+from srgan.measure.intervals import Interval
 from srgan.mos.ratings import Rating
+from srgan.mos.results import RatingResults, Results, results_of
 from srgan.promotion.opinions import keep_study, read_studies
+from srgan.report.page import render_study
+from srgan.services.mlflow_models import Registry
+from srgan.services.mlflow_runs import log_file, log_metrics, model_url
+from srgan.settings import Settings
 from srgan.storage import ObjectStore, write_document
 from srgan.studies.database import Database
 from srgan.studies.design import Closed, StudyDesign, find_end
-from srgan.studies.parts import Part, export_parts, judgements_of, read_parts
+from srgan.studies.figures import ensure_figures
+from srgan.studies.parts import Part, export_parts, judged_columns, judgements_of, read_parts
+from srgan.studies.report import study_content
 
 
 def close_study(store: ObjectStore, design: StudyDesign, database: Database) -> Closed:
@@ -18,11 +28,11 @@ def close_study(store: ObjectStore, design: StudyDesign, database: Database) -> 
     export_parts(store, design.name, database)
     if (end := find_end(store, design.name)) is not None:
         return end
-    parts = [part for part in _parts(store, design, database) if part.judgements]
+    counts = [part.num_judgements for part in parts_now(store, design, database)]
     end = Closed(
         closed_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        num_raters=len(parts),
-        num_judgements=sum(len(part.judgements) for part in parts),
+        num_raters=sum(count > 0 for count in counts),
+        num_judgements=sum(counts),
     )
     write_document(store, study_end_key(design.name), end)
     return end
@@ -35,7 +45,7 @@ def hand_to_gates(store: ObjectStore, design: StudyDesign) -> Iterator[str]:
     comparisons are not for the gate, whose rule is about scores.
     """
     source = f"study {design.name}"
-    judgements = judgements_of(design, read_parts(store, design.name))
+    judgements = judgements_of(read_parts(store, design.name))
     ratings = [each for each in judgements if isinstance(each, Rating)]
     for model in design.models if ratings else []:
         kept = [key for key, each in read_studies(store, model).items() if each.source == source]
@@ -54,8 +64,90 @@ def hand_to_gates(store: ObjectStore, design: StudyDesign) -> Iterator[str]:
         yield keep_study(store, model, source, renamed)
 
 
-def _parts(store: ObjectStore, design: StudyDesign, database: Database) -> list[Part]:
+def write_report(
+    store: ObjectStore,
+    design: StudyDesign,
+    parts: list[Part],
+    progress: Callable[[float, float], object],
+) -> tuple[Results, str]:
+    """Write the report of a closed study into the bucket; return its results and the page.
+
+    Repeating it writes it again, of the parts as they are. The pictures are measured once.
+    """
+    measured = ensure_figures(store, design, progress)
+    judged = judged_columns(design, parts)
+    found = results_of(judged, measured)
+    end = find_end(store, design.name)
+    page = render_study(study_content(store, design, parts, judged, found, end))
+    store.put(study_report_key(design.name), page.encode(), content_type="text/html; charset=utf-8")
+    return found, page
+
+
+def note_with_versions(
+    settings: Settings, registry: Registry, design: StudyDesign, found: Results, page: str
+) -> Iterator[str]:
+    """Keep results and report with the MLflow run of each registered version that was judged.
+
+    Yields the addresses of the versions. One that was deleted since is left out, and so is one
+    that nobody judged. Repeating it gives the run the same figures again.
+    """
+    for method in design.methods:
+        judged = _judged(found, method.name)
+        if method.version is None or judged is None:
+            continue
+        version = registry.version(method.version.name, method.version.version)
+        if version is None:
+            continue
+        run_id = registry.record(version).mlflow_run
+        assert run_id is not None  # every version that this project registers has one
+        log_file(settings, run_id, f"opinions/{design.name}.html", page.encode())
+        metrics = {f"{design.name}/{name}": value for name, value in judged.metrics.items()}
+        log_metrics(settings, run_id, metrics)
+        registry.set_tag(version, "opinion", f"{judged} in study {design.name}")
+        yield model_url(settings, version.name, version.version)
+
+
+def parts_now(store: ObjectStore, design: StudyDesign, database: Database) -> list[Part]:
     """Parts of this machine as they are now, and those that other machines have exported."""
     own = {part.rater: part for part, _ in database.parts()}
     others = (part for part in read_parts(store, design.name) if part.rater not in own)
     return sorted([*own.values(), *others], key=lambda each: (each.number, each.rater))
+
+
+class _Judged(NamedTuple):
+    """Verdict of people on one method."""
+
+    figure: str
+    value: float
+    interval: Interval | None
+    num_raters: int
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Figures by their names in MLflow."""
+        found = {self.figure: self.value, f"{self.figure}_raters": self.num_raters}
+        if self.interval:
+            found |= {
+                f"{self.figure}_low": self.interval.low,
+                f"{self.figure}_high": self.interval.high,
+            }
+        return found
+
+    def __str__(self) -> str:
+        """``mos 3.56 (3.40 to 3.72) by 24 raters``."""
+        text = f"{self.figure} {figure_text(self.figure, self.value)}"
+        if self.interval:
+            text += f" ({interval_text(self.figure, self.interval, signed=False)})"
+        return f"{text} by {self.num_raters} raters"
+
+
+def _judged(found: Results, method: str) -> _Judged | None:
+    """The verdict on a method; None if nobody judged it."""
+    if isinstance(found, RatingResults):
+        if (opinion := found.opinions.get(method)) is None:
+            return None
+        return _Judged(OPINION, opinion.mean, opinion.interval, opinion.num_raters)
+    if (strength := found.strengths.get(method)) is None:
+        return None
+    num_raters = found.num_raters - len(found.rejected)
+    return _Judged(STRENGTH, strength.strength, strength.interval, num_raters)

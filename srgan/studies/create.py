@@ -20,7 +20,7 @@ from srgan.images.metadata.png import PADDING_BYTES, padded
 from srgan.images.photo import luma
 from srgan.keys import design_key, study_picture_key
 from srgan.measure.comparison import as_rgb, degrade
-from srgan.measure.pictures import densest_window
+from srgan.measure.pictures import densest_window, variance_over
 from srgan.measure.sets import EvaluationSet, SetImages
 from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
 from srgan.storage import ObjectStore
@@ -272,7 +272,7 @@ def _crop(results: Mapping[str, Pixels], screen: tuple[int, int]) -> Crop | None
     if width <= screen[0] and height <= screen[1]:
         return None
     judged = [pixels for method, pixels in results.items() if method != LOW_ANCHOR]
-    energy = _variance(judged if len(judged) > 1 else list(results.values()))
+    energy = variance_over(judged if len(judged) > 1 else list(results.values()))
     rows, columns = densest_window(energy, height=screen[1], width=screen[0])
     return Crop(
         top=rows.start,
@@ -282,16 +282,3 @@ def _crop(results: Mapping[str, Pixels], screen: tuple[int, int]) -> Crop | None
         difference=float(np.sqrt(energy[rows, columns].mean())),
         photo_difference=float(np.sqrt(energy.mean())),
     )
-
-
-def _variance(images: Sequence[Pixels]) -> NDArray[np.float32]:
-    """Variance over the images at each pixel (H, W), the mean of the channels."""
-    total = np.zeros(images[0].shape, np.float32)
-    squares = np.zeros(images[0].shape, np.float32)
-    for image in images:
-        values = image.astype(np.float32)
-        total += values
-        squares += values**2
-    mean = total / len(images)
-    found: NDArray[np.float32] = np.maximum(squares / len(images) - mean**2, 0).mean(axis=2)
-    return found

@@ -17,7 +17,7 @@ from typing import Any
 
 from srgan.errors import ConfigError
 from srgan.studies.design import StudyDesign
-from srgan.studies.parts import Part, Screen, judgement_of, preference_of
+from srgan.studies.parts import Part, Screen, answers_of, preference_of
 from srgan.studies.sqlite import Sqlite
 from srgan.studies.state import Progress, Shown, State
 from srgan.studies.tasks import PairTasks, Task, examples_of, num_tasks, rating_tasks
@@ -263,7 +263,7 @@ class Database:
             language=rater["language"],
             began_at=rater["began_at"],
             screen=json.loads(rater["screen"]) if rater["screen"] else None,
-            judgements=tuple(map(judgement_of, self._judged(rater["id"]))),
+            answers=answers_of(self._judged(rater["id"])),
         )
 
     def _judged(self, rater: str) -> list[sqlite3.Row]:

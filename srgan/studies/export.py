@@ -14,9 +14,7 @@ from srgan.studies.design import StudyDesign
 FORMATS = (".csv", ".parquet", ".json")
 
 
-def exported(
-    design: StudyDesign, judgements: Sequence[Rating] | Sequence[Preference], name: str
-) -> bytes:
+def exported(design: StudyDesign, judgements: Sequence[Rating | Preference], name: str) -> bytes:
     """Content of a file for `name`, whose suffix says the format.
 
     CSV and Parquet have a row for each judgement and are what `srgan mos` reads. JSON is a data set
@@ -51,7 +49,7 @@ def _parquet(columns: list[str], rows: list[dict[str, Any]]) -> bytes:
     return target.getvalue()
 
 
-def _sureal(design: StudyDesign, judgements: Sequence[Rating] | Sequence[Preference]) -> bytes:
+def _sureal(design: StudyDesign, judgements: Sequence[Rating | Preference]) -> bytes:
     """One content for each image, one asset for each picture that was rated.
 
     Repeats are left out: SUREAL takes one score of a rater for an asset.

@@ -5,14 +5,16 @@ A part is whole and replaces the one before, so that an export that is repeated 
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from srgan.errors import StorageError
 from srgan.keys import part_of_rater_key
+from srgan.mos.columns import Choices, Columns, choice_columns, rating_columns
 from srgan.mos.ratings import Preference, Rating
 from srgan.refs import Ref
 from srgan.storage import ObjectStore, read_document, write_document
@@ -43,23 +45,45 @@ class Screen(Ref):
     """True if lines one device pixel wide looked even."""
 
 
-class Judgement(Ref):
-    """One answer of a rater."""
+AnswerText = Literal["1", "2", "3", "4", "5", "left", "right", "same"]
 
-    # Tried in this order, which halves the time of reading ratings.
-    what: Annotated[Rating | Preference, Field(union_mode="left_to_right")]
-    position: int
+
+class Answers(Ref):
+    """Answers of one rater, in the order that they were given: columns of equal length.
+
+    Columns, because a hundred thousand objects take seconds to read.
+    """
+
+    image: tuple[str, ...]
+    method: tuple[str, ...]
+    """Method of the picture, or of the left one of a pair."""
+    right: tuple[str, ...]
+    """Method of the right picture; empty in a study of ratings."""
+    answer: tuple[AnswerText, ...]
+    seconds: tuple[float, ...]
+    """Time from showing the pictures to the answer."""
+    repeat: tuple[bool, ...]
+    position: tuple[int, ...]
     """Place in the rater's order, from 0."""
-    given_at: float
+    given_at: tuple[float, ...]
     """Seconds since the epoch."""
-    pixel_ratio: float
-    """Device pixels per pixel of the page when it was given."""
+    pixel_ratio: tuple[float, ...]
+    """Device pixels per pixel of the page when the answer was given."""
+
+    @model_validator(mode="after")
+    def _equally_long(self) -> Self:
+        lengths = {name: len(getattr(self, name)) for name in type(self).model_fields}
+        if lengths["right"] == 0:
+            del lengths["right"]
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns of unequal length: {lengths}")
+        return self
 
 
 class Part(Ref):
     """Everything of one rater."""
 
-    format: Literal["srgan-ratings-1"] = "srgan-ratings-1"
+    format: Literal["srgan-ratings-2"] = "srgan-ratings-2"
     rater: str
     """Random id, neither a name nor the token of the link."""
     number: int
@@ -67,16 +91,55 @@ class Part(Ref):
     language: str | None
     began_at: float | None
     screen: Screen | None
-    judgements: tuple[Judgement, ...]
+    answers: Answers
+
+    @property
+    def num_judgements(self) -> int:
+        """Repeats among them."""
+        return len(self.answers.answer)
+
+    @property
+    def judgements(self) -> list[Rating | Preference]:
+        """The answers one by one; a study has one kind of them."""
+        one = self._preference if self.answers.right else self._rating
+        return [one(n) for n in range(self.num_judgements)]
+
+    def _rating(self, n: int) -> Rating:
+        return Rating(
+            method=self.answers.method[n],
+            image=self.answers.image[n],
+            rater=self.rater,
+            score=int(self.answers.answer[n]),
+            seconds=self.answers.seconds[n],
+            repeat=self.answers.repeat[n],
+        )
+
+    def _preference(self, n: int) -> Preference:
+        return Preference.model_validate(
+            {
+                "image": self.answers.image[n],
+                "rater": self.rater,
+                "left": self.answers.method[n],
+                "right": self.answers.right[n],
+                "choice": self.answers.answer[n],
+                "seconds": self.answers.seconds[n],
+                "repeat": self.answers.repeat[n],
+            }
+        )
 
 
-def judgement_of(row: sqlite3.Row) -> Judgement:
-    """The judgement in a row of answered tasks."""
-    return Judgement(
-        what=_rating_of(row) if row["right_method"] is None else preference_of(row),
-        position=row["position"],
-        given_at=row["given_at"],
-        pixel_ratio=row["pixel_ratio"],
+def answers_of(rows: Sequence[sqlite3.Row]) -> Answers:
+    """The answers in rows of answered tasks."""
+    return Answers(
+        image=tuple(row["image"] for row in rows),
+        method=tuple(row["left_method"] for row in rows),
+        right=tuple(row["right_method"] for row in rows if row["right_method"] is not None),
+        answer=tuple(row["answer"] for row in rows),
+        seconds=tuple(row["seconds"] for row in rows),
+        repeat=tuple(bool(row["repeat"]) for row in rows),
+        position=tuple(row["position"] for row in rows),
+        given_at=tuple(row["given_at"] for row in rows),
+        pixel_ratio=tuple(row["pixel_ratio"] for row in rows),
     )
 
 
@@ -88,17 +151,6 @@ def preference_of(row: sqlite3.Row) -> Preference:
         left=row["left_method"],
         right=row["right_method"],
         choice=row["answer"],
-        seconds=row["seconds"],
-        repeat=bool(row["repeat"]),
-    )
-
-
-def _rating_of(row: sqlite3.Row) -> Rating:
-    return Rating(
-        method=row["left_method"],
-        image=row["image"],
-        rater=row["rater"],
-        score=int(row["answer"]),
         seconds=row["seconds"],
         repeat=bool(row["repeat"]),
     )
@@ -134,9 +186,21 @@ def read_parts(store: ObjectStore, study: str) -> list[Part]:
     return sorted(parts, key=lambda each: (each.number, each.rater))
 
 
-def judgements_of(design: StudyDesign, parts: Sequence[Part]) -> list[Rating] | list[Preference]:
+def judgements_of(parts: Iterable[Part]) -> list[Rating | Preference]:
     """Every judgement, rater by rater in the order that it was given."""
-    found = [each.what for part in parts for each in part.judgements]
+    return [each for part in parts for each in part.judgements]
+
+
+def judged_columns(design: StudyDesign, parts: Sequence[Part]) -> Columns | Choices:
+    """Every judgement as columns: ratings, or pair comparisons."""
+
+    def joined(name: str) -> list[Any]:
+        return list(chain.from_iterable(getattr(part.answers, name) for part in parts))
+
+    raters = list(chain.from_iterable([part.rater] * part.num_judgements for part in parts))
+    common = {"rater": raters, **{name: joined(name) for name in ("image", "seconds", "repeat")}}
     if design.judging == "ratings":
-        return [each for each in found if isinstance(each, Rating)]
-    return [each for each in found if isinstance(each, Preference)]
+        scores = list(map(int, joined("answer")))
+        return rating_columns(method=joined("method"), score=scores, **common)
+    sides = {"left": joined("method"), "right": joined("right")}
+    return choice_columns(choice=joined("answer"), **sides, **common)

@@ -8,6 +8,7 @@ from srgan.keys import details_key, evaluation_of
 from srgan.measure.evaluation import Report
 from srgan.measure.pictures import Details
 from srgan.promotion.log import Evidence, PromotionLog
+from srgan.readable import moment
 from srgan.refs import DatasetRef, ModelRef, PromotionDecision
 from srgan.report.chain import as_svg
 from srgan.report.content import Content, TrainedStage
@@ -44,7 +45,7 @@ def collect(
     return Content(
         decision=decision,
         evidence=evidence,
-        made_at=datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC"),
+        made_at=moment(datetime.now(UTC)),
         evaluation=report,
         stages=[_stage(settings, store, run, costs, flow_run) for run in runs],
         details=_details(store, details_key(evaluation_run)),

@@ -115,6 +115,13 @@ def test_results_of_a_file_need_no_stack(srgan: Callable[..., Printed], tmp_path
     assert any(line[:1] == ["PSNR"] and float(line[1]) > 0.8 for line in lines)
     code, out, _ = srgan("mos", "results", str(file), "--json")
     assert list(json.loads(out)["rejected"]) == ["random 7"]
+    report = tmp_path / "ratings.html"
+    options = ("--figures", str(figures), "--report", str(report))
+    code, out, err = srgan("mos", "results", str(file), *options)
+    assert code == 0, err
+    assert out.splitlines()[-1] == str(report)
+    assert "random 7" in report.read_text()
+    assert "<svg" in report.read_text()
 
 
 def test_results_of_pair_comparisons_are_strengths(

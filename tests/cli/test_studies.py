@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from srgan.cli import app
+from srgan.keys import study_figures_key, study_report_key
 from srgan.refs import ModelRef
 from srgan.services import prefect_runs
+from srgan.services.mlflow_models import Registry
+from srgan.services.mlflow_runs import mlflow_client
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.studies.database import DATABASE, Database
@@ -79,6 +82,18 @@ def test_a_study_of_versions_is_closed_and_kept_for_the_gate(
     assert "closed with 6 judgements of 1 raters" in out
     assert f"/mos/{MODEL}/" in out
     assert "version 1" in mos("show", MODEL)[1]
+    assert f"/#/models/{MODEL}/versions/1" in out
+    settings = Settings()
+    record = Registry(settings).record(versions[0])
+    assert record.opinion == "mos 4.00 by 1 raters in study spring"
+    assert record.mlflow_run is not None
+    client = mlflow_client(settings)
+    metrics = client.get_run(record.mlflow_run).data.metrics
+    assert (metrics["spring/mos"], metrics["spring/mos_raters"]) == (4.0, 1.0)
+    assert "spring/mos_low" not in metrics, "one rater has no interval"
+    files = client.list_artifacts(record.mlflow_run, "opinions")
+    assert [each.path for each in files] == ["opinions/spring.html"]
+    assert mos("close", "spring")[0] == 0, "a repetition reports again"
 
 
 def test_closing_a_study_resumes_the_flow_run_that_waits_for_it(
@@ -117,13 +132,23 @@ def test_a_study_is_created_rated_listed_analysed_closed_and_exported(
     code, out, err = mos("close", "spring")
     assert (code, err) == (0, "")
     assert "closed with 10 judgements of 1 raters" in out
+    page = bucket.get(study_report_key("spring")).decode()
+    assert "flat has the highest" in page or "bicubic has the highest" in page
+    assert page.count("data:image/png;base64,") == 10, "two images by five methods"
+    assert bucket.head(study_figures_key("spring")) is not None
     code, _, err = mos("serve", "spring")
     assert (code, "study spring is closed" in err) == (2, True)
     (row,) = json.loads(mos("list", "--json")[1])["studies"]
     assert (row["num_judgements"], row["closed"]) == (10, True)
     assert "10 ratings" in mos("list")[1]
     assert "flat" in mos("results", "spring")[1]
-    assert json.loads(mos("results", "spring", "--json")[1])["num_ratings"] == 10
+    report = tmp_path / "spring.html"
+    code, out, err = mos("results", "spring", "--json", "--report", str(report))
+    assert (code, json.loads(out)["num_ratings"]) == (0, 10), err
+    assert page.count("<section>") == report.read_text().count("<section>")
+    assert report.read_text().count("data:image/png;base64,") == 10
+    code, _, err = mos("results", "spring", "--report", str(tmp_path / "none" / "r.html"))
+    assert (code, "none does not exist" in err) == (2, True)
     file = tmp_path / "ratings.csv"
     assert mos("export", "spring", str(file))[0] == 0
     assert file.read_text().startswith("method,image,rater,score,seconds,repeat\n")

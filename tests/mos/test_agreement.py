@@ -1,5 +1,7 @@
 """Rank correlations of figures with people."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,15 @@ def test_infinite_figures_and_images_without_ratings_are_left_out() -> None:
     found = agreement(ratings, {"psnr": measured, "ssim": dict.fromkeys(truth, 0.5)})
     assert found["psnr"].num_stimuli == 60
     assert "ssim" not in found, "a figure that is the same everywhere ranks nothing"
+
+
+@pytest.mark.parametrize("dissenters", [0, 1])
+def test_scores_that_are_all_the_same_rank_nothing(dissenters: int) -> None:
+    """Also without the one rater who says something else."""
+    ratings, truth = rated(num_raters=4)
+    same = replace(ratings, score=np.where(ratings.rater < dissenters, ratings.score, 4.0))
+    found = agreement(same, {"psnr": truth})
+    assert set(found) == ({"psnr"} if dissenters else set())
 
 
 def test_two_raters_have_no_interval() -> None:

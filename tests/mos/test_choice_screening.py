@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.mos.crowd import choose
 from srgan.mos.choice_screening import screen_choices
+from srgan.mos.columns import choices_of
 from srgan.mos.ratings import Preference
 
 TRUTH = {"a": 2.0, "b": 0.7, "c": -0.7, "d": -2.0}
@@ -51,15 +52,15 @@ def answered(made: list[Preference], how: str) -> list[Preference]:
     ],
 )
 def test_a_careless_rater_is_rejected_with_the_reason(how: str, sign: str) -> None:
-    found = screen_choices(answered(study(0), how))
+    found = screen_choices(choices_of(answered(study(0), how)))
     assert list(found) == ["rater 0"]
     assert any(reason.startswith(sign) for reason in found["rater 0"])
 
 
 def test_few_honest_raters_are_rejected() -> None:
-    rejected = [len(screen_choices(study(seed))) for seed in range(20)]
+    rejected = [len(screen_choices(choices_of(study(seed)))) for seed in range(20)]
     assert sum(rejected) / (20 * 10) <= 0.05
 
 
 def test_no_choices_reject_nobody() -> None:
-    assert screen_choices([]) == {}
+    assert screen_choices(choices_of([])) == {}

@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 
 from benchmarks.mos.crowd import choose
-from srgan.mos.preferences import add_choice, empty_tally, fit, strengths
+from srgan.mos.columns import choices_of
+from srgan.mos.preferences import Strength, add_choice, empty_tally, fit
+from srgan.mos.preferences import strengths as strengths_of
 from srgan.mos.ratings import Preference
 
 TRUTH = {"a": 1.2, "b": 0.3, "c": -0.2, "d": -1.3}
+
+
+def strengths(made: list[Preference]) -> dict[str, Strength]:
+    return strengths_of(choices_of(made))
 
 
 def study(rng: np.random.Generator, num_raters: int = 10, num_images: int = 12) -> list[Preference]:

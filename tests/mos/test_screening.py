@@ -5,8 +5,9 @@ import pytest
 
 from benchmarks.mos.claims import screened
 from benchmarks.mos.crowd import FAST, HALF, NARROW, RANDOM, REVERSED, SAME, Crowd, study
+from srgan.mos.columns import columns_of
 from srgan.mos.ratings import Rating
-from srgan.mos.screening import screen, without
+from srgan.mos.screening import screen
 
 
 def drawn(kind: str, seed: int = 0) -> list[Rating]:
@@ -27,7 +28,7 @@ def drawn(kind: str, seed: int = 0) -> list[Rating]:
     ],
 )
 def test_a_careless_rater_is_rejected_with_the_reason(kind: str, sign: str) -> None:
-    found = screen(drawn(kind))
+    found = screen(columns_of(drawn(kind)))
     assert list(found) == [f"{kind} 11"]
     assert any(reason.startswith(sign) for reason in found[f"{kind} 11"])
 
@@ -41,14 +42,14 @@ def test_a_rater_who_does_not_repeat_what_was_said_is_rejected() -> None:
         else each
         for each in study(Crowd(), rng, num_images=15, num_raters=12, repeats=0.3)
     ]
-    (reason,) = screen(ratings)["honest 0"]
+    (reason,) = screen(columns_of(ratings))["honest 0"]
     assert reason.startswith("repeats: ")
     assert "images shown twice got scores" in reason
 
 
 def test_honest_raters_are_not_rejected() -> None:
     rng = np.random.default_rng(4)
-    assert screen(study(Crowd(), rng, num_images=15, num_raters=12)) == {}
+    assert screen(columns_of(study(Crowd(), rng, num_images=15, num_raters=12))) == {}
 
 
 def test_a_strict_rater_is_not_an_outlier() -> None:
@@ -58,19 +59,21 @@ def test_a_strict_rater_is_not_an_outlier() -> None:
         else each
         for each in study(Crowd(bias=0.1), np.random.default_rng(5), num_images=15, num_raters=12)
     ]
-    assert screen(ratings) == {}
+    assert screen(columns_of(ratings)) == {}
 
 
 def test_three_raters_are_not_compared_with_each_other() -> None:
     rng = np.random.default_rng(6)
-    found = screen(study(Crowd(NARROW), rng, num_images=15, num_raters=3, careless=[RANDOM]))
+    ratings = study(Crowd(NARROW), rng, num_images=15, num_raters=3, careless=[RANDOM])
+    found = screen(columns_of(ratings))
     assert not any("disagreement" in reason for reasons in found.values() for reason in reasons)
 
 
 def test_nobody_is_rejected_where_nobody_agrees() -> None:
     """Methods and images that all look the same."""
     same = Crowd({"a": 3.0, "b": 3.0}, images=0, images_of_methods=0)
-    found = screen(study(same, np.random.default_rng(7), num_images=15, num_raters=12, repeats=0))
+    ratings = study(same, np.random.default_rng(7), num_images=15, num_raters=12, repeats=0)
+    found = screen(columns_of(ratings))
     assert not any("disagreement" in reason for reasons in found.values() for reason in reasons)
 
 
@@ -80,13 +83,14 @@ def test_a_study_of_a_few_ratings_rejects_nobody() -> None:
         for method in ("1", "2")
         for rater in ("ann", "bob")
     ]
-    assert screen(ratings) == {}
+    assert screen(columns_of(ratings)) == {}
 
 
 def test_rejected_raters_are_left_out() -> None:
-    ratings = drawn(RANDOM)
-    left = without(ratings, screen(ratings))
-    assert {each.rater for each in left} == {f"honest {n}" for n in range(11)}
+    ratings = columns_of(drawn(RANDOM))
+    left = ratings.without(screen(ratings))
+    assert {left.raters[code] for code in left.rater} == {f"honest {n}" for n in range(11)}
+    assert len(left) < len(ratings)
 
 
 @pytest.mark.slow(group="parts")

@@ -6,7 +6,16 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from markupsafe import Markup
 
-from srgan.report.charts import drawing, interval_bar, line_chart, plane, plane_curve
+from srgan.measure.intervals import Interval
+from srgan.report.charts import (
+    drawing,
+    interval_bar,
+    interval_rows,
+    line_chart,
+    plane,
+    plane_curve,
+    share_rows,
+)
 
 
 def elements(svg: Markup, tag: str, kind: str) -> list[ElementTree.Element]:
@@ -113,3 +122,48 @@ def test_an_interval_lies_on_its_side_of_zero() -> None:
     svg = interval_bar(0.1, 0.2, 0.4)
     (span,) = elements(svg, "line", "span")
     assert 60 < float(span.get("x1", 0)) < float(span.get("x2", 0))
+
+
+def test_rows_have_a_dot_within_its_interval_and_the_higher_one_to_the_right() -> None:
+    rows = {
+        "low": (2.0, Interval(mean=2.0, low=1.5, high=2.5), "2.00"),
+        "high": (4.0, Interval(mean=4.0, low=3.8, high=4.2), "4.00"),
+        "alone": (3.0, None, "3.00"),
+    }
+    svg = interval_rows(rows, low=1, high=5, label="score")
+    dots = [float(e.get("cx", 0)) for e in elements(svg, "circle", "mean")]
+    assert dots[0] < dots[2] < dots[1]
+    spans = [(float(e.get("x1", 0)), float(e.get("x2", 0))) for e in elements(svg, "line", "span")]
+    assert len(spans) == 2
+    assert all(low < dot < high for (low, high), dot in zip(spans, dots, strict=False))
+    assert spans[0][1] - spans[0][0] > spans[1][1] - spans[1][0]
+
+
+def test_an_interval_beyond_the_scale_ends_at_the_frame() -> None:
+    rows = {"a": (4.9, Interval(mean=4.9, low=4.4, high=5.6), "4.90")}
+    (span,) = elements(interval_rows(rows, low=1, high=5, label="score"), "line", "span")
+    assert float(span.get("x2", 0)) <= 360
+
+
+def test_a_bar_is_divided_by_how_often_each_answer_was_given() -> None:
+    svg = share_rows(
+        {"a": (10, 0, 30), "nobody": (0, 0, 0)},
+        ("worse", "same", "better"),
+        unit="choices",
+        label="answers",
+    )
+    widths = [
+        float(e.get("width", 0)) for kind in ("q1", "q3", "q5") for e in elements(svg, "rect", kind)
+    ]
+    assert widths == pytest.approx([86.0, 0, 258.0], abs=0.2)
+    texts = [e.text for e in elements(svg, "text", "on")]
+    assert texts == ["25%", "75%"], "an empty part has no number"
+    assert "nobody" not in svg
+
+
+def test_names_in_rows_are_escaped_and_long_ones_shortened() -> None:
+    svg = share_rows({"<b>" + "x" * 60: (1, 1)}, ("a", "b"), unit="ratings", label="l")
+    (name,) = elements(svg, "text", "name")
+    assert name.text is not None
+    assert name.text.startswith("<b>x")
+    assert len(name.text) == 32

@@ -1,6 +1,5 @@
 """The page of a report: whole, safe, and working in a browser."""
 
-import html.parser
 import re
 import shutil
 import subprocess
@@ -20,46 +19,16 @@ from srgan.refs import PromotionDecision, SetResult, to_json
 from srgan.report.costs import Cost
 from srgan.report.page import render
 from tests.support.contents import EVIDENCE, HOSTILE, content
+from tests.support.pages import Collected
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 Draw = Callable[..., Any]
 
 
-class Collected(html.parser.HTMLParser):
-    """Addresses, scripts and text that a browser would load, run and show."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.scripts: list[str] = []
-        self.styled: list[str] = []
-        self.text = ""
-        self._open: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.addresses += [str(found[name]) for name in ("src", "href") if name in found]
-        self.styled += [tag for name in found if name == "style" or name.startswith("on")]
-        self._open.append(tag)
-        if tag == "script":
-            self.scripts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        if "script" in self._open:
-            self.scripts[-1] += data
-        elif "style" not in self._open:
-            self.text += f" {data}"
-
-
 def shown(draw_photo: Draw, **changed: Any) -> str:
     """The words of the page, one space between them."""
-    return " ".join(Collected(render(content(draw_photo, **changed))).text.split())
+    return Collected(render(content(draw_photo, **changed))).words
 
 
 def test_the_decision_comes_first_with_its_figures_against_champion_and_bicubic(

@@ -2,14 +2,21 @@
 
 from pathlib import Path
 
+import pytest
+
+from srgan.mos.results import RatingResults, results_of
 from srgan.promotion.opinions import read_studies
 from srgan.refs import ModelRef
+from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store
-from srgan.studies.close import close_study, hand_to_gates
+from srgan.settings import Settings
+from srgan.studies.close import close_study, hand_to_gates, note_with_versions
 from srgan.studies.database import Database
 from srgan.studies.design import Method, find_end
-from srgan.studies.parts import Screen
-from tests.support.studies import SCREEN, design_by_hand
+from srgan.studies.parts import Screen, judged_columns
+from tests.support.studies import SCREEN, design_by_hand, parts_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
 
 
 def version(name: str, number: int) -> Method:
@@ -48,6 +55,18 @@ def test_ratings_of_versions_are_kept_with_each_model_under_their_numbers(
     assert set(kept) <= set(hand_to_gates(object_store, design))
     assert read_studies(object_store, "pets") == kept, "the same raters must not count twice"
     database.close_connection()
+
+
+def test_a_version_that_was_deleted_since_does_not_stop_the_end_of_its_study(
+    mlflow_settings: Settings,
+) -> None:
+    by_hand = design_by_hand(methods=("nearest", "original", "pets/3"))
+    design = by_hand.model_copy(update={"methods": (*by_hand.methods[:2], version("pets", 3))})
+    found = results_of(judged_columns(design, parts_of(design, 1, lambda task, rater: "3")))
+    assert isinstance(found, RatingResults)
+    assert "pets/3" in found.opinions
+    registry = Registry(mlflow_settings)
+    assert list(note_with_versions(mlflow_settings, registry, design, found, "<p>")) == []
 
 
 def test_a_study_without_versions_gives_nothing_to_a_gate(

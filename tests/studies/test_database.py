@@ -51,7 +51,7 @@ def judge(database: Database, token: str, answer: str = "3", task: str | None = 
 
 def scores(database: Database) -> list[int]:
     """Every score that is in the changed parts, in the order of ratings."""
-    found = [each.what for part, _ in database.parts(changed=True) for each in part.judgements]
+    found = [each for part, _ in database.parts(changed=True) for each in part.judgements]
     return [each.score for each in found if isinstance(each, Rating)]
 
 
@@ -294,7 +294,7 @@ def test_pairs_are_chosen_one_by_one_and_undoing_one_forgets_it(tmp_path: Path) 
         assert state.task is not None
         state = database.judge(token, state.task.id, "same", 1.0, 1.0)
     (part, _) = next(database.parts(changed=True))
-    pairs = {(e.what.image, frozenset((e.what.left, e.what.right))) for e in part.judgements}  # type: ignore[union-attr]
+    pairs = {(e.image, frozenset((e.left, e.right))) for e in part.judgements}  # type: ignore[union-attr]
     assert len(part.judgements) == len(pairs) == 18
     database.close_connection()
 

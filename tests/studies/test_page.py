@@ -98,7 +98,7 @@ class Open:
     @property
     def given(self) -> list[Any]:
         parts = [part for part, _ in self.database.parts(changed=True)]
-        return [each.what for part in parts for each in part.judgements]
+        return [each for part in parts for each in part.judgements]
 
 
 @pytest.fixture

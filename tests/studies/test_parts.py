@@ -4,14 +4,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from srgan.errors import StorageError
+from srgan.mos.columns import choices_of, columns_of
+from srgan.mos.ratings import Preference, Rating
 from srgan.services.s3 import S3Store
 from srgan.studies import parts
 from srgan.studies.database import Database
-from srgan.studies.parts import Screen, export_parts, judgements_of, read_parts, try_export
-from tests.support.studies import SCREEN, design_by_hand
+from srgan.studies.design import Judging
+from srgan.studies.parts import (
+    Answers,
+    Screen,
+    export_parts,
+    judged_columns,
+    judgements_of,
+    read_parts,
+    try_export,
+)
+from tests.support.studies import SCREEN, design_by_hand, parts_of
 
 STUDY = design_by_hand()
 
@@ -34,7 +47,7 @@ def rate(database: Database, number: int, *scores: int) -> None:
 
 
 def exported(store: S3Store) -> list[list[int]]:
-    return [[e.what.score for e in part.judgements] for part in read_parts(store, "spring")]  # type: ignore[union-attr]
+    return [[e.score for e in part.judgements] for part in read_parts(store, "spring")]  # type: ignore[union-attr]
 
 
 def test_a_part_grows_and_is_written_only_when_it_has_changed(
@@ -51,7 +64,7 @@ def test_a_part_grows_and_is_written_only_when_it_has_changed(
     export_parts(object_store, "spring", database)
     assert exported(object_store) == [[4, 5, 1], [2]]
     assert list(database.parts(changed=True)) == []
-    kept = judgements_of(STUDY, read_parts(object_store, "spring"))
+    kept = judgements_of(read_parts(object_store, "spring"))
     assert [each.score for each in kept] == [4, 5, 1, 2]  # type: ignore[union-attr]
 
 
@@ -125,3 +138,26 @@ def test_a_store_that_does_not_answer_costs_nothing_but_time(
     assert "not exported yet: s3://srgan is away" in caplog.text
     try_export(object_store, "spring", database)
     assert exported(object_store) == [[4]]
+
+
+def test_columns_of_unequal_length_are_refused(database: Database, object_store: S3Store) -> None:
+    rate(database, 0, 4, 5)
+    ((part, _),) = list(database.parts(changed=True))
+    short = {**part.answers.model_dump(), "seconds": (1.0,)}
+    with pytest.raises(ValidationError, match="columns of unequal length"):
+        Answers.model_validate(short)
+
+
+@pytest.mark.parametrize("judging", ["ratings", "pairs"])
+def test_columns_of_parts_are_those_of_the_judgements(judging: Judging) -> None:
+    design = design_by_hand(judging=judging, repeats=0.2)
+    answers = {"ratings": ("1", "3", "5"), "pairs": ("left", "same", "right")}[judging]
+    parts = parts_of(design, 3, lambda task, rater: answers[(len(task.image + task.left)) % 3])
+    judgements = judgements_of(parts)
+    found = judged_columns(design, parts)
+    if judging == "ratings":
+        expected = columns_of(each for each in judgements if isinstance(each, Rating))
+    else:
+        expected = choices_of(each for each in judgements if isinstance(each, Preference))
+    for name, values in vars(expected).items():
+        assert np.array_equal(values, getattr(found, name)), name

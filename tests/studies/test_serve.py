@@ -98,7 +98,7 @@ def process(study: StudyDesign, s3_settings: Settings, tmp_path: Path) -> Iterat
 
 
 def scores(part: Part) -> list[int]:
-    return [each.what.score for each in part.judgements if isinstance(each.what, Rating)]
+    return [each.score for each in part.judgements if isinstance(each, Rating)]
 
 
 def persist(url: str, token: str, given: list[int], seed: int) -> None:

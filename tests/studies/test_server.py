@@ -42,7 +42,7 @@ def test_a_whole_session_is_stored_as_it_was_given(server: Server, rater: Rater)
         state = rater.judge(state["task"]["id"], str(score)).raise_for_status().json()
     assert state["step"] == "done"
     (part, _) = next(server[1].parts(changed=True))
-    found = [each.what for each in part.judgements]
+    found = part.judgements
     assert [each.score for each in found if isinstance(each, Rating)] == given
     assert {each.seconds for each in found} == {1.5}
     assert part.screen is not None
@@ -55,7 +55,7 @@ def test_a_double_submit_and_a_second_tab_store_one_answer(server: Server, rater
     assert [each["done"] for each in states] == [1, 1, 1]
     assert states[0]["task"] == states[2]["task"], "the second tab goes on where the first is"
     (part, _) = next(server[1].parts(changed=True))
-    assert [each.what.score for each in part.judgements] == [4]  # type: ignore[union-attr]
+    assert [each.score for each in part.judgements] == [4]  # type: ignore[union-attr]
 
 
 def test_answers_that_cannot_be_are_refused(server: Server, rater: Rater) -> None:

@@ -3,8 +3,9 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from srgan.studies.create import Asked, Make, create_study, nearest, original
 from srgan.studies.database import DATABASE, Database
 from srgan.studies.design import Judging, Method, StudyDesign, StudyImage
 from srgan.studies.limits import RateLimit
+from srgan.studies.parts import Answers, Part, Screen
 from srgan.studies.pictures import fetch_pictures
 from srgan.studies.server import Served, study_app
+from srgan.studies.tasks import Task, rating_tasks
 from tests.support.photos import dead_leaves
 from tests.support.ports import free_ports
 
@@ -109,6 +112,45 @@ def rendered(store: S3Store, judging: Judging = "ratings", **changed: Any) -> St
         on,
         lambda done, total: None,
     )
+
+
+def parts_of(
+    design: StudyDesign, num_raters: int, answer: Callable[[Task, int], str]
+) -> list[Part]:
+    """Parts of raters who have answered everything: `answer(task, rater)`, numbers from 0."""
+    parts = []
+    for number in range(num_raters):
+        tasks = [*rating_tasks(design, number)] if design.judging == "ratings" else _pairs(design)
+        parts.append(
+            Part(
+                rater=f"rater-{number}",
+                number=number,
+                language="en",
+                began_at=1.8e9,
+                screen=Screen.model_validate(SCREEN),
+                answers=Answers(
+                    image=tuple(each.image for each in tasks),
+                    method=tuple(each.left for each in tasks),
+                    right=tuple(each.right for each in tasks if each.right is not None),
+                    answer=tuple(answer(each, number) for each in tasks),  # type: ignore[misc]
+                    seconds=(1.5,) * len(tasks),
+                    repeat=tuple(each.repeat for each in tasks),
+                    position=tuple(range(len(tasks))),
+                    given_at=(1.8e9,) * len(tasks),
+                    pixel_ratio=(1.0,) * len(tasks),
+                ),
+            )
+        )
+    return parts
+
+
+def _pairs(design: StudyDesign) -> list[Task]:
+    """Every pair of methods on every image once."""
+    return [
+        Task(image.name, left, right)
+        for image in design.images
+        for left, right in combinations(design.method_names, 2)
+    ]
 
 
 class Rater:
