@@ -43,7 +43,7 @@ def resume_waiting(design: StudyDesign, settings: Settings, say: Callable[[str],
     """
     if design.flow_run is None:
         return True
-    if settings.prefect_api_url is None:
+    if not settings.prefect_api_url:
         say(
             f"PREFECT_API_URL is not set: resume flow run {design.flow_run}, which waits for study "
             f"{design.name}, on Prefect's page, or run `srgan mos close {design.name}` where it is"

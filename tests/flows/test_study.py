@@ -59,7 +59,7 @@ def rendered(
 ) -> list[str]:
     """A champion, a challenger and an evaluation set; the runs of jobs, which render here."""
     crown(PromotionLog(flow_store, MODEL), versions[0])
-    for seed in range(4):
+    for seed in range(8):
         flow_store.put(f"raw/leaves/{seed}.png", dead_leaves(seed, 64, 64))
     data = DataConfig(scale=4, crop_size=32, eval_share=0.3)
     trained_on = prepare_dataset(flow_store, "raw/leaves", flow_store, "leaves", data)

@@ -15,7 +15,7 @@ import pytest
 from srgan.mos.ratings import Rating
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.studies.design import StudyDesign
+from srgan.studies.design import StudyDesign, find_end
 from srgan.studies.parts import Part, read_parts
 from tests.support.commands import SRGAN
 from tests.support.ports import free_ports
@@ -36,6 +36,7 @@ class Process:
             "AWS_SECRET_ACCESS_KEY": settings.s3_secret_key.get_secret_value(),
             "SRGAN_BUCKET": settings.bucket,
             "SRGAN_HOME": str(home),
+            "PREFECT_API_URL": "",
         }
         self._output = home / "output.txt"
         self.port = free_ports(1)[0]
@@ -70,6 +71,10 @@ class Process:
     def tokens(self) -> list[str]:
         lines = self._output.read_text().splitlines()
         return [line.rpartition("/r/")[2] for line in lines if line.startswith("rater ")]
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
 
     @property
     def is_running(self) -> bool:
@@ -164,6 +169,25 @@ def test_a_second_server_of_a_study_is_refused_and_its_end_exports_the_last_rati
         rater.judge(rater.start()["task"]["id"], "4")
     process.end(signal.SIGTERM)
     assert [scores(part) for part in read_parts(object_store, "spring")] == [[4]]
+
+
+@pytest.mark.slow(group="studies")  # waits for the next export
+def test_a_server_closes_its_study_when_enough_raters_have_judged_everything(
+    s3_settings: Settings, object_store: S3Store, tmp_path: Path
+) -> None:
+    rendered(object_store, name="short", num_raters=2, enough=1, flow_run="0c2d")
+    process = Process(s3_settings, tmp_path, "short")
+    process.start()
+    try:
+        given: list[int] = []
+        persist(process.url, process.tokens[0], given, seed=0)
+        wait_until(lambda: find_end(object_store, "short") is not None, "it ends", 60)
+        with httpx.Client(base_url=process.url) as client:
+            assert Rater(client, process.tokens[1]).get()["step"] == "closed"
+    finally:
+        process.end(signal.SIGTERM)
+    assert [scores(part) for part in read_parts(object_store, "short")] == [given]
+    assert "resume flow run 0c2d, which waits for study short" in process.output
 
 
 @pytest.mark.slow(group="studies")  # kills, and fifty raters
