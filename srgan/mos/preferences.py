@@ -57,7 +57,8 @@ def empty_tally(num_methods: int) -> Tally:
 
 def add_choice(tally: Tally, left: int, right: int, choice: str, by: int = 1) -> None:
     """Count one choice between two methods, in place; with `by` −1 take it back."""
-    _add(tally, *(np.array([each]) for each in (left, right, OUTCOMES.index(choice))), by)
+    one, other, outcome = (np.array([each]) for each in (left, right, OUTCOMES.index(choice)))
+    _add(tally, one, other, outcome, by)
 
 
 def tally_of(choices: Choices) -> Tally:
