@@ -101,9 +101,10 @@ def test_closing_a_study_resumes_the_flow_run_that_waits_for_it(
 ) -> None:
     design = design_by_hand(num_images=1, flow_run="0c2d")
     publish_design(bucket, design)
+    database = study_folder(Settings().home, "spring") / DATABASE
+    Database(database, design).close_connection()  # as `serve` makes it
     asked: list[str] = []
     monkeypatch.setattr(prefect_runs, "resume_flow_run", lambda run: asked.append(run) or True)
-    rate_all("spring")
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     code, _, err = mos("close", "spring")
     assert (code, asked) == (0, [])

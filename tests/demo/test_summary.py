@@ -20,6 +20,7 @@ from srgan.measure.overlap import find_overlap
 from srgan.measure.sets import newest_set
 from srgan.refs import EvaluationRef, ModelRef
 from srgan.services.s3 import S3Store
+from srgan.settings import Settings
 from srgan.studies.design import read_design
 from tests.support.commands import srgan
 from tests.support.shelf import MODEL
@@ -59,7 +60,7 @@ def summary(newest: ModelRef, opponent: int | None) -> str:
     )
     state = SimpleNamespace(url=lambda name: f"http://{name}", ray_token_path="/ray.token")
     output = io.StringIO()
-    stack: Any = SimpleNamespace(state=state)
+    stack: Any = SimpleNamespace(state=state, settings=Settings)
     print_summary(Console(file=output, width=100), stack, outcome)
     return output.getvalue()
 

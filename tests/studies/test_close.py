@@ -62,7 +62,9 @@ def test_a_version_that_was_deleted_since_does_not_stop_the_end_of_its_study(
 ) -> None:
     by_hand = design_by_hand(methods=("nearest", "original", "pets/3"))
     design = by_hand.model_copy(update={"methods": (*by_hand.methods[:2], version("pets", 3))})
-    found = results_of(judged_columns(design, parts_of(design, 1, lambda task, rater: "3")))
+    score = {"nearest": "1", "original": "5", "pets/3": "3"}
+    parts = parts_of(design, 1, lambda task, rater: score[task.left])
+    found = results_of(judged_columns(design, parts))
     assert isinstance(found, RatingResults)
     assert "pets/3" in found.opinions
     registry = Registry(mlflow_settings)

@@ -312,7 +312,7 @@ def pairs(tmp_path: Path) -> Iterator[Database]:
 def compared(database: Database, number: int) -> list[tuple[str, frozenset[str]]]:
     """Image and methods of each pair that rater `number` has judged, in order."""
     (part,) = (part for part, _ in database.parts() if part.number == number)
-    found = [each.what for each in part.judgements if isinstance(each.what, Preference)]
+    found = [each for each in part.judgements if isinstance(each, Preference)]
     return [(each.image, frozenset((each.left, each.right))) for each in found]
 
 
