@@ -13,10 +13,10 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from srgan.doctor import examine
     from srgan.settings import Settings
-    from srgan.stack.environment import CHECKOUT
+    from srgan.stack.environment import CHECKOUT, deployments_file
 
     findings, part = [], ""
-    for each in examine(Settings(), CHECKOUT):
+    for each in examine(Settings(), CHECKOUT, deployments_file()):
         findings.append(each)
         if as_json:
             continue

@@ -14,13 +14,13 @@ from srgan.settings import Settings
 __all__ = ["Finding", "examine"]
 
 
-def examine(settings: Settings, checkout: Path) -> Iterator[Finding]:
+def examine(settings: Settings, checkout: Path, file: Path) -> Iterator[Finding]:
     """Run all checks in order and yield what each found; nothing is raised.
 
-    `checkout` is the folder with ``prefect.yaml`` and ``flows/``.
+    `checkout` is the folder with ``flows/``, `file` its ``prefect.yaml``.
     """
     yield from run("S3", bucket_checks(settings))
     yield from run("MLflow", registry_checks(settings))
-    yield from run("Prefect", orchestrator_checks(settings, checkout))
+    yield from run("Prefect", orchestrator_checks(settings, checkout, file))
     yield from run("Ray", cluster_checks(settings))
     yield from run("this machine", machine_checks(settings))

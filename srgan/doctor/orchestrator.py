@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from srgan.doctor.addresses import reach
-from srgan.doctor.checks import Check, Seen, failed, ok, skipped, warning
+from srgan.doctor.checks import Check, Seen, failed, ok, warning
 from srgan.errors import ConfigError, first_few
 from srgan.readable import duration
 from srgan.services.prefect_setup import (
@@ -25,14 +25,13 @@ from srgan.settings import Settings
 _REMEDY = "Set PREFECT_API_URL to the server's API, which ends in /api, and look at its log"
 _DEPLOY = "Register the flows: `srgan stack deploy` here, else `prefect --no-prompt deploy --all`"
 _IMPORT_LIMIT_S = 45.0
-_POOL = "srgan"
 
 
-def orchestrator_checks(settings: Settings, checkout: Path) -> list[Check]:
-    """Return the checks of the Prefect server that `settings` name."""
-    project = read_project(checkout)
+def orchestrator_checks(settings: Settings, checkout: Path, file: Path) -> list[Check]:
+    """Return the checks of the Prefect server that `settings` name; see `examine`."""
+    project = read_project(file)
     wanted = project["deployments"]
-    pools = sorted({each["work_pool"]["name"] for each in wanted}) or [_POOL]
+    pools = sorted({each["work_pool"]["name"] for each in wanted})
     check = partial(Check, remedy=_REMEDY, needs=("server",))
     return [
         check(
@@ -56,19 +55,12 @@ def orchestrator_checks(settings: Settings, checkout: Path) -> list[Check]:
     ]
 
 
-def read_project(checkout: Path) -> dict[str, Any]:
-    """Return ``prefect.yaml``; without deployments if the package is not in a checkout.
-
-    `ConfigError` if the file is damaged.
-    """
-    path = checkout / "prefect.yaml"
-    if not path.exists():
-        return {"deployments": []}
-    text = path.read_text(encoding="utf-8").replace("{{ $SRGAN_CHECKOUT }}", str(checkout))
+def read_project(file: Path) -> dict[str, Any]:
+    """Return ``prefect.yaml``; `ConfigError` if the file is damaged."""
     try:
-        found: dict[str, Any] = yaml.safe_load(text)
+        found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
     return found
 
 
@@ -105,8 +97,6 @@ def _age_s(time: datetime) -> float:
 def _deployments(project: Mapping[str, Any], checkout: Path) -> Seen:
     """Compare the server's deployments with the checkout's."""
     wanted, pull = project["deployments"], project.get("pull", [])
-    if not wanted:
-        return skipped(f"{checkout} has no prefect.yaml")
     known = read_deployments()
     bad = [
         f"{each['name']} {problem}"

@@ -12,6 +12,7 @@ from prefect.events.actions import DoNothing
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.settings import PREFECT_API_URL
 
+from srgan.doctor.checks import Check
 from srgan.doctor.orchestrator import orchestrator_checks, parameters_of
 from srgan.errors import ConfigError
 from srgan.settings import Settings
@@ -23,9 +24,10 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 POOL, NAME, REVIVE = "doctor-pool", "doctor-probe", "doctor-revive"
 ENTRYPOINT = "flows/probe.py:probe"
+ENTER = "flows.support.deploying.enter_checkout"
 PROJECT = f"""
 pull:
-  - prefect.deployments.steps.set_working_directory: {{directory: "{{{{ $SRGAN_CHECKOUT }}}}"}}
+  - {ENTER}: {{}}
 deployments:
   - name: {NAME}
     entrypoint: {ENTRYPOINT}
@@ -62,6 +64,10 @@ def settings() -> Settings:
     return Settings(PREFECT_API_URL=PREFECT_API_URL.value())
 
 
+def checks(checkout: Path, on: Settings | None = None) -> list[Check]:
+    return orchestrator_checks(on or settings(), checkout, checkout / "prefect.yaml")
+
+
 def make_pool(client: SyncPrefectClient, *, worker: bool = True) -> None:
     client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
     if worker:
@@ -70,8 +76,8 @@ def make_pool(client: SyncPrefectClient, *, worker: bool = True) -> None:
 
 def deploy(
     client: SyncPrefectClient,
-    directory: str,
     *,
+    step: str = ENTER,
     entrypoint: str = ENTRYPOINT,
     parameters: tuple[str, ...] = ("source", "force"),
 ) -> None:
@@ -80,7 +86,7 @@ def deploy(
         name=NAME,
         entrypoint=entrypoint,
         work_pool_name=POOL,
-        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": directory}}],
+        pull_steps=[{step: {}}],
         parameter_openapi_schema={
             "type": "object",
             "properties": {each: {"title": each} for each in parameters},
@@ -101,9 +107,9 @@ def test_a_server_with_this_checkouts_flows_passes(
     client: SyncPrefectClient, checkout: Path
 ) -> None:
     make_pool(client)
-    deploy(client, str(checkout))
+    deploy(client)
     automate(client)
-    found = look(orchestrator_checks(settings(), checkout))
+    found = look(checks(checkout))
     assert set(outcomes(found).values()) == {"ok"}, found
     assert found[f"worker of {POOL}"].seen == "a-worker online"
 
@@ -111,17 +117,17 @@ def test_a_server_with_this_checkouts_flows_passes(
 def test_a_missing_pool_a_paused_one_and_one_without_a_live_worker_are_named(
     client: SyncPrefectClient, checkout: Path
 ) -> None:
-    found = look(orchestrator_checks(settings(), checkout))
+    found = look(checks(checkout))
     assert found[f"pool {POOL}"].seen == f"the server has no work pool {POOL}"
     assert f"prefect work-pool create {POOL}" in found[f"pool {POOL}"].remedy
     assert found[f"worker of {POOL}"].outcome == "not checked"
     make_pool(client, worker=False)
-    found = look(orchestrator_checks(settings(), checkout))
+    found = look(checks(checkout))
     assert found[f"worker of {POOL}"].outcome == "failed"
     assert found[f"worker of {POOL}"].seen == (f"no worker of {POOL} is online, so no run starts")
     assert f"prefect worker start --pool {POOL}" in found[f"worker of {POOL}"].remedy
     client.update_work_pool(POOL, WorkPoolUpdate(is_paused=True))
-    found = look(orchestrator_checks(settings(), checkout))
+    found = look(checks(checkout))
     assert (found[f"pool {POOL}"].outcome, found[f"pool {POOL}"].seen) == (
         "failed",
         f"{POOL} is paused",
@@ -134,37 +140,34 @@ def test_deployments_of_another_checkout_are_named(
     make_pool(client)
 
     def deployments() -> str:
-        found = look(orchestrator_checks(settings(), checkout))["deployments"]
+        found = look(checks(checkout))["deployments"]
         assert found.outcome == "failed"
         assert "srgan stack deploy" in found.remedy
         return found.seen
 
     assert deployments() == f"{NAME} is not registered"
-    deploy(client, "/home/somebody/else", entrypoint="flows/older.py:probe")
+    deploy(client, entrypoint="flows/older.py:probe")
     assert deployments() == f"{NAME} starts flows/older.py:probe, not {ENTRYPOINT}"
-    deploy(client, "/home/somebody/else")
-    assert deployments() == (
-        f"{NAME} gets its flows by set_working_directory(/home/somebody/else), "
-        f"not by set_working_directory({checkout})"
-    )
-    deploy(client, str(checkout), parameters=("source",))
+    deploy(client, step="older.enter")
+    assert deployments() == (f"{NAME} gets its flows by enter(), not by enter_checkout()")
+    deploy(client, parameters=("source",))
     assert deployments() == f"{NAME} was registered from other code (parameters force)"
 
 
 def test_automations_that_are_missing_or_off_are_named(
     client: SyncPrefectClient, checkout: Path
 ) -> None:
-    found = look(orchestrator_checks(settings(), checkout))["automations"]
+    found = look(checks(checkout))["automations"]
     assert (found.outcome, found.seen) == ("failed", f"missing: {REVIVE}")
     automate(client, enabled=False)
-    found = look(orchestrator_checks(settings(), checkout))["automations"]
+    found = look(checks(checkout))["automations"]
     assert (found.outcome, found.seen.partition(";")[0]) == ("warning", f"switched off: {REVIVE}")
 
 
 def test_an_unreachable_server_is_named_and_nothing_else_is_asked(checkout: Path) -> None:
     (port,) = free_ports(1)
     away = Settings(PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
-    found = look(orchestrator_checks(away, checkout))
+    found = look(checks(checkout, away))
     assert found["address"].seen == f"nothing listens at 127.0.0.1:{port}"
     assert {each.outcome for name, each in found.items() if name != "address"} == {"not checked"}
 
@@ -172,13 +175,7 @@ def test_an_unreachable_server_is_named_and_nothing_else_is_asked(checkout: Path
 def test_a_damaged_prefect_yaml_is_an_error_that_names_it(checkout: Path) -> None:
     (checkout / "prefect.yaml").write_text("deployments: [")
     with pytest.raises(ConfigError, match=r"prefect\.yaml cannot be read: "):
-        orchestrator_checks(settings(), checkout)
-
-
-def test_without_a_checkout_the_deployments_are_not_checked(tmp_path: Path) -> None:
-    found = look(orchestrator_checks(settings(), tmp_path))
-    assert found["deployments"].outcome == "not checked"
-    assert found["pool srgan"].outcome == "failed"
+        checks(checkout)
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
