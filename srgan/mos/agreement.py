@@ -9,7 +9,7 @@ import numpy as np
 from srgan.errors import DataError
 from srgan.measure.figures import rises
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval, quantile
-from srgan.mos.columns import Columns, Numbers, means
+from srgan.mos.columns import Columns, Numbers, means, ranks
 from srgan.refs import Ref
 
 Measured = Mapping[str, Mapping[tuple[str, str], float]]
@@ -92,7 +92,7 @@ def _agreement(ratings: Columns, value: Numbers) -> Agreement:
     scores = _Scores(ratings, value)
     # scipy's spearmanr spends most of its time on checks, and the jackknife calls it often.
     spearman, spearman_interval = scores.correlation(
-        lambda a, b: float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
+        lambda a, b: float(np.corrcoef(ranks(a), ranks(b))[0, 1])
     )
     kendall, kendall_interval = scores.correlation(lambda a, b: float(kendalltau(a, b)[0]))
     return Agreement(
@@ -102,12 +102,6 @@ def _agreement(ratings: Columns, value: Numbers) -> Agreement:
         kendall_interval=kendall_interval,
         num_stimuli=int(np.isfinite(value).sum()),
     )
-
-
-def _ranks(values: Numbers) -> Numbers:
-    """Ranks from 1; equal values share the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((counts.cumsum() - (counts - 1) / 2)[place])
 
 
 class _Scores:

@@ -184,6 +184,12 @@ def means(values: Numbers, group: Index, num_groups: int) -> Numbers:
         return np.asarray(np.bincount(group, values, num_groups) / counts)
 
 
+def ranks(values: Numbers) -> Numbers:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((counts.cumsum() - (counts - 1) / 2)[place])
+
+
 def by_method(ratings: Columns) -> list[Columns]:
     """Ratings of each method, in the order of `methods`."""
     return [ratings.only(ratings.method == code) for code in range(len(ratings.methods))]

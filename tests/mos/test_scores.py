@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import wilcoxon
 
 from benchmarks.mos.claims import coverage, paper_study
 from benchmarks.mos.crowd import NARROW, PAPER, Crowd, columns
@@ -67,6 +68,19 @@ def test_methods_that_everybody_finds_equal_have_no_significant_difference() -> 
     ratings = [rating(m, image, rater, 3) for m in "ab" for image in range(8) for rater in range(4)]
     (found,) = contrasts(columns_of(ratings))
     assert (found.difference, found.p) == (0, 1)
+
+
+@pytest.mark.parametrize("values", [(1, 2, -3, 4, 5, 7), (1, 1, -1, 2, 2, 0, 3, -2)])
+def test_few_images_have_the_exact_p_of_scipy_also_with_ties(values: tuple[int, ...]) -> None:
+    ratings = [
+        rating(method, image, rater, 3 + (method == "a") * sign)
+        for image, value in enumerate(values)
+        for rater in range(8)
+        for sign in [int(np.sign(value)) * (rater < abs(value))]
+        for method in "ab"
+    ]
+    (found,) = contrasts(columns_of(ratings))
+    assert found.p == pytest.approx(float(wilcoxon(values).pvalue))
 
 
 def test_holm_corrects_the_smallest_most_and_keeps_the_order() -> None:
