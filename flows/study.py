@@ -211,9 +211,12 @@ def hand_over(design: StudyDesign) -> str:
     Safe to repeat.
     """
     services = open_services()
-    for key in hand_to_gates(services.store, design):
+    parts = read_parts(services.store, design.name)
+    for key in hand_to_gates(services.store, design, parts):
         get_run_logger().info("The gate uses these ratings: %s", services.store.uri(key))
     champion, challenger = (each.version for each in design.methods if each.version)
+    if services.registry.version(challenger.name, challenger.version) is None:
+        return f"version {challenger.version} was deleted while people judged it"
     studies = read_studies(services.store, challenger.name)
     found = compare_opinions(studies, challenger.version, champion.version)
     if found is None:
@@ -232,7 +235,8 @@ def show_result(design: StudyDesign, end: Closed, finding: str) -> None:
     get_run_logger().info(title)
     create_markdown_artifact(
         f"{title}\n\n{opinions(design, parts).markdown()}\n\n"
-        f"Everything else: `srgan mos results {design.name}`",
+        f"Everything else: `srgan mos results {design.name}`. `srgan mos close {design.name}`, "
+        "where the study was served, writes the report and keeps it with the versions",
         key=artifact_key(design.name, "study"),
         description="Mean opinion scores, from 1 (bad) to 5 (excellent)",
     )

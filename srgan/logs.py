@@ -20,7 +20,7 @@ _OURS = ("srgan", "__main__")
 _OF_RECORDS = ("step", "key")
 """Fields that a log call may give in `extra`."""
 _LEVELS = logging.getLevelNamesMapping()
-_TEXT = re.compile(rf"\d{{4}}-\d\d-\d\dT[\d:.]+Z ({'|'.join(_LEVELS)}) (.*)")
+_TEXT = re.compile(rf"\d{{4}}-\d\d-\d\dT[\d:.]+Z ({'|'.join(_LEVELS)})(?: (.*))?")
 
 
 def configure(settings: Settings, stream: TextIO, **fields: str) -> None:
@@ -46,10 +46,12 @@ def configure(settings: Settings, stream: TextIO, **fields: str) -> None:
 def parse(line: str) -> tuple[int, str]:
     """Return level and message of a line of `configure`; INFO and the line if it is another."""
     if found := _TEXT.fullmatch(line):
-        return _LEVELS[found[1]], found[2]
+        return _LEVELS[found[1]], found[2] or ""
     if line.startswith('{"time"'):
         try:
-            record = json.loads(line)
+            record, end = json.JSONDecoder().raw_decode(line)
+            # Ray adds how often it has folded equal lines of several ranks.
+            record["message"] += line[end:]
             text = "\n".join(record[name] for name in ("message", "exception") if name in record)
             return _LEVELS[record["level"]], text
         except (ValueError, KeyError, TypeError):
@@ -67,7 +69,14 @@ def secrets_of(settings: Settings) -> list[str]:
         settings.ray_address,
     )
     found = [each.get_secret_value() for each in keys if each]
-    return [*found, *filter(None, (urlsplit(each or "").password for each in addresses))]
+    return [*found, *filter(None, map(_password, addresses))]
+
+
+def _password(address: str | None) -> str | None:
+    try:
+        return urlsplit(address or "").password
+    except ValueError:
+        return None  # its user says that it is not an address
 
 
 class _Formatter(logging.Formatter):
@@ -111,7 +120,7 @@ class JsonFormatter(_Formatter):
         found |= {name: getattr(record, name) for name in _OF_RECORDS if hasattr(record, name)}
         if record.exc_info:
             found["exception"] = self.hidden(self.formatException(record.exc_info))
-        return json.dumps(found, ensure_ascii=False)
+        return json.dumps(found)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -69,6 +69,20 @@ def test_a_line_of_a_job_is_read_back_with_its_level(formatter: logging.Formatte
     assert parse(line) == (logging.ERROR, "disk is full")
 
 
+def test_a_line_that_ray_has_folded_keeps_its_level() -> None:
+    line = JsonFormatter([], {}).format(record("disk is\u2028full", logging.ERROR))
+    assert len(line.splitlines()) == 1
+    level, text = parse(f"{line} [repeated 3x across cluster]")
+    assert (level, text) == (logging.ERROR, "disk is\u2028full [repeated 3x across cluster]")
+
+
+def test_an_empty_line_of_a_message_keeps_its_level() -> None:
+    lines = TextFormatter([]).format(record("one\n\nthree", logging.ERROR)).splitlines()
+    assert [parse(line.rstrip()) for line in lines] == [
+        (logging.ERROR, text) for text in ("one", "", "three")
+    ]
+
+
 @pytest.mark.parametrize(
     "line", ["printed by a library", '{"time": "cut o', '{"time": 1}', "2026-11-30 INFO no"]
 )

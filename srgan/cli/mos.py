@@ -86,7 +86,7 @@ def results(
     """Analyse ratings or pair comparisons: scores, rejected raters, what differs.
 
     A file needs no stack. With figures of the same images it also says which of them agrees with
-    people; those of a closed study are measured.
+    people; those of a study are measured by `srgan mos close`.
     """
     from srgan.cli.mos_results import judged_by, page_of
     from srgan.cli.mos_tables import results_tables

@@ -169,18 +169,20 @@ def close(name: Study) -> None:
         parts = parts_now(store, design, database)
     finally:
         database.close_connection()
-    for key in hand_to_gates(store, design):
+    for key in hand_to_gates(store, design, parts):
         typer.echo(store.uri(key))
-    resume_waiting(design, settings, say)
-    if not any(part.num_judgements for part in parts):
-        return
-    with ProgressBar("measuring what raters saw") as progress:
-        found, page = write_report(store, design, parts, progress)
-    typer.echo(store.uri(study_report_key(name)))
-    if design.models:
-        with services_for() as services:
-            for address in note_with_versions(settings, services.registry, design, found, page):
-                typer.echo(address)
+    if any(part.num_judgements for part in parts):
+        with ProgressBar("measuring what raters saw") as progress:
+            found, page = write_report(store, design, parts, progress)
+        typer.echo(store.uri(study_report_key(name)))
+        if design.models:
+            with services_for() as services:
+                for address in note_with_versions(settings, services.registry, design, found, page):
+                    typer.echo(address)
+    else:
+        store.delete(study_report_key(name))  # of people who have all withdrawn since
+    if not resume_waiting(design, settings, say):
+        say(f"flow run {design.flow_run} is not suspended yet; it finds the end by itself")
 
 
 def export(

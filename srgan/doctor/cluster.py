@@ -67,11 +67,15 @@ def _code(jobs: RayJobs) -> Seen:
     job_id = f"doctor-{uuid4().hex[:12]}"
     about = {"stage": "doctor", "run": job_id, "root": job_id}
     jobs.submit(job_id, "python -m srgan.jobs.releases", about)
+    job = None
     deadline = time.monotonic() + _JOB_LIMIT_S
-    while (job := jobs.find(job_id)) is not None and job.active and time.monotonic() < deadline:
-        time.sleep(_POLL_S)
+    try:
+        while (job := jobs.find(job_id)) is not None and job.active and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+    finally:
+        if job is None or job.active:
+            jobs.stop(job_id)
     if job is None or job.active:
-        jobs.stop(job_id)
         return warning(
             f"job {job_id} did not end within {_JOB_LIMIT_S:.0f} s; {jobs.others(job_id)}",
             "Ask again when the head has memory to spare for the job's driver",
@@ -79,8 +83,10 @@ def _code(jobs: RayJobs) -> Seen:
     lines = jobs.tail(job_id, _LINES)
     if job.status != "SUCCEEDED":
         return failed(f"job {job_id}: {' '.join(lines[-2:])}", _SAME_CODE)
-    (told,) = (json.loads(line) for line in lines if line.startswith('{"releases"'))
-    ours, releases = release_version(), told["releases"]
+    told = [json.loads(line) for line in lines if line.startswith('{"releases"')]
+    if not told:
+        return warning(f"the log of job {job_id} cannot be read now", "Ask again")
+    ours, releases = release_version(), told[0]["releases"]
     other = [f"{node} has {release}" for node, release in releases.items() if release != ours]
     if other:
         return failed(f"here is {ours}, but {'; '.join(other)}", _SAME_CODE)

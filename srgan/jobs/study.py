@@ -34,6 +34,8 @@ class StudySpec(Config):
 
     def check(self, store: ObjectStore) -> None:
         """Raise `ConfigError` for what cannot be a study, before it costs anything."""
+        if self.find(store):
+            return  # a job that an earlier attempt of the flow run started has made it meanwhile
         names = (self.champion.uri, self.challenger.uri, LOW_ANCHOR, REFERENCE)
         check_asked(store, self.asked, dict.fromkeys(names))
 

@@ -172,7 +172,7 @@ def _turned(each: Contrast, turn: bool) -> Contrast:
 
 def _difference_row(each: Contrast, reach: float) -> dict[str, Any]:
     found = each.interval
-    is_clear = each.p < _CLEAR_P and (found is None or found.low > 0)
+    is_clear = each.p < _CLEAR_P and found is not None and found.low > 0
     return {
         "first": method_title(each.first),
         "second": method_title(each.second),

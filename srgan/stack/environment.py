@@ -20,7 +20,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 def deployments_file() -> Path:
     """Return ``prefect.yaml``, which lies in a checkout or where a wheel puts its data files."""
-    places = (CHECKOUT, Path(sysconfig.get_path("data"), "share", "srgan"))
+    user = sysconfig.get_preferred_scheme("user")  # `pip install --user`
+    data = [sysconfig.get_path("data"), sysconfig.get_path("data", user)]
+    places = [CHECKOUT, *(Path(each, "share", "srgan") for each in data)]
     found = [place / "prefect.yaml" for place in places if (place / "prefect.yaml").exists()]
     if not found:
         raise StackError(

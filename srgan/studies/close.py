@@ -1,6 +1,6 @@
 """The end of a study: nobody can rate any more, and gate, report and versions hear of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -38,14 +38,14 @@ def close_study(store: ObjectStore, design: StudyDesign, database: Database) -> 
     return end
 
 
-def hand_to_gates(store: ObjectStore, design: StudyDesign) -> Iterator[str]:
+def hand_to_gates(store: ObjectStore, design: StudyDesign, parts: Iterable[Part]) -> Iterator[str]:
     """Keep a closed study's ratings with each model whose versions were rated, once; yield keys.
 
     There a version of the model has its number as method; all others keep their names. Pair
     comparisons are not for the gate, whose rule is about scores.
     """
     source = f"study {design.name}"
-    judgements = judgements_of(read_parts(store, design.name))
+    judgements = judgements_of(parts)
     ratings = [each for each in judgements if isinstance(each, Rating)]
     for model in design.models if ratings else []:
         kept = [key for key, each in read_studies(store, model).items() if each.source == source]

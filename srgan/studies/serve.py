@@ -1,6 +1,7 @@
 """Serve a study until the process is ended: database, pictures, export and web server together."""
 
 import fcntl
+import logging
 import os
 import signal
 import threading
@@ -18,6 +19,8 @@ from srgan.studies.parts import try_export
 from srgan.studies.pictures import fetch_pictures
 from srgan.studies.server import Served, study_app
 from srgan.studies.waiting import try_end
+
+logger = logging.getLogger(__name__)
 
 EXPORT_S = 15.0
 """Time between exports: as much is at most missing in the bucket if this disk is lost."""
@@ -112,8 +115,11 @@ def _exporting(
     def export() -> None:
         has_end = False
         while not ended.wait(EXPORT_S):
-            try_export(store, design.name, database)
-            has_end = has_end or try_end(store, design, database, settings)
+            try:
+                try_export(store, design.name, database)
+                has_end = has_end or try_end(store, design, database, settings)
+            except Exception:  # a full disk, say: this thread must live until the server ends
+                logger.exception("the export of study %s failed; it is tried again", design.name)
 
     thread = threading.Thread(target=export, name="export")
     thread.start()

@@ -27,9 +27,17 @@ def try_end(
     or a Prefect server that does not answer is a warning.
     """
     try:
-        if not (_is_enough(design, database) or find_end(store, design.name)):
+        end = find_end(store, design.name)
+        if end is None and not _is_enough(design, database):
             return False
         close_study(store, design, database)
+        if end is None:
+            logger.warning(
+                "enough raters have judged everything, so study %s is closed. `srgan mos close %s` "
+                "writes its report",
+                design.name,
+                design.name,
+            )
         return resume_waiting(design, settings, logger.warning)
     except (StorageError, OrchestratorError) as error:
         logger.warning("the end of the study has to wait: %s", error)

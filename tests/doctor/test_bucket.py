@@ -130,7 +130,23 @@ def test_a_skewed_clock_of_a_fake_server_is_named(ahead_s: float, outcome: str, 
     assert found["clock"].outcome == outcome
     assert re.search(words, found["clock"].seen), found["clock"].seen
     assert "chrony" in found["clock"].remedy
-    assert found["list"].outcome == ("not checked" if outcome == "failed" else "ok")
+    assert found["list"].outcome == "ok"
+
+
+def test_the_clock_of_a_fake_server_that_redirects_is_read_from_the_redirect() -> None:
+    class Redirecting(_Answering):
+        stored: dict[str, bytes] = {}  # noqa: RUF012  # one test
+
+        def do_GET(self) -> None:
+            if self.path != "/":
+                super().do_GET()
+                return
+            self.send_response(307)
+            self.send_header("Location", "http://127.0.0.1:9/")
+            self.end_headers()
+
+    with fake_store(Redirecting) as settings:
+        assert look(bucket_checks(settings))["clock"].outcome == "ok"
 
 
 def test_a_fake_store_that_ignores_conditions_is_named() -> None:

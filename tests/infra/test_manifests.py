@@ -144,6 +144,8 @@ def test_services_and_budgets_find_their_pods(overlay: str) -> None:
         if one["kind"] == "PodDisruptionBudget":
             wanted = one["spec"]["selector"]["matchLabels"]
             assert any(wanted.items() <= each.labels.items() for each in pods(overlay))
+            # A RayCluster has no scale, without which `maxUnavailable` never lets a pod go.
+            assert "maxUnavailable" not in one["spec"]
 
 
 @pytest.mark.parametrize(("overlay", "one"), ALL_PODS)

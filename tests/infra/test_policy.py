@@ -4,11 +4,19 @@ import ast
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+from srgan.keys import mlflow_folder
 from srgan.services import s3
 from tests.support.checkout import ROOT
 
-POLICY = json.loads((ROOT / "infra" / "aws" / "policy.json").read_text())
+
+def statements(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((ROOT / "infra" / "aws" / name).read_text())[
+        "Statement"
+    ]
+    return found
+
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ names the permissions of each operation.
 ACTIONS = {
@@ -38,11 +46,12 @@ def operations() -> set[str]:
     return found - {"get_paginator", "meta"}
 
 
-def allowed(resource: str) -> set[str]:
-    """Actions that the policy allows on a resource."""
+def allowed(resource: str, policy: str = "policy.json", effect: str = "Allow") -> set[str]:
+    """Actions that a policy allows on a resource."""
     found: set[str] = set()
-    for statement in POLICY["Statement"]:
-        assert statement["Effect"] == "Allow"
+    for statement in statements(policy):
+        if statement["Effect"] != effect:
+            continue
         actions, resources = statement["Action"], statement["Resource"]
         if resource in ([resources] if isinstance(resources, str) else resources):
             found |= {actions} if isinstance(actions, str) else set(actions)
@@ -55,6 +64,15 @@ def test_every_operation_that_the_code_uses_is_allowed_and_no_other() -> None:
     bucket = "arn:aws:s3:::imaging-srgan"
     assert allowed(bucket) | allowed(f"{bucket}/*") == needed | MLFLOW
     assert allowed(bucket) == {"s3:ListBucket"}, "the only one that is on a bucket"
+
+
+def test_mlflow_alone_writes_its_artifacts_and_nothing_else() -> None:
+    artifacts = f"arn:aws:s3:::imaging-srgan/{mlflow_folder()}/*"
+    assert allowed(artifacts, effect="Deny") == {"s3:*"}
+    assert allowed(artifacts, "mlflow-policy.json") == {
+        "s3:GetObject", "s3:PutObject", "s3:DeleteObject", *MLFLOW
+    }  # fmt: skip
+    assert allowed("arn:aws:s3:::imaging-srgan/*", "mlflow-policy.json") == set()
 
 
 def test_photos_of_others_are_read_only() -> None:

@@ -13,7 +13,7 @@ from srgan.settings import Settings
 from srgan.studies.close import close_study, hand_to_gates, note_with_versions
 from srgan.studies.database import Database
 from srgan.studies.design import Method, find_end
-from srgan.studies.parts import Screen, judged_columns
+from srgan.studies.parts import Screen, judged_columns, read_parts
 from tests.support.studies import SCREEN, design_by_hand, parts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -40,7 +40,7 @@ def test_ratings_of_versions_are_kept_with_each_model_under_their_numbers(
     end = close_study(object_store, design, database)
     assert (end.num_raters, end.num_judgements) == (2, 48)
     assert find_end(object_store, "spring") == end
-    assert len(list(hand_to_gates(object_store, design))) == 2
+    assert len(list(hand_to_gates(object_store, design, read_parts(object_store, "spring")))) == 2
     for model, expected in (
         ("pets", {"nearest", "original", "3", "cars/1"}),
         ("cars", {"nearest", "original", "pets/3", "1"}),
@@ -52,7 +52,7 @@ def test_ratings_of_versions_are_kept_with_each_model_under_their_numbers(
     kept = read_studies(object_store, "pets")
     database.withdraw(leaves)
     close_study(object_store, design, database)
-    assert set(kept) <= set(hand_to_gates(object_store, design))
+    assert set(kept) <= set(hand_to_gates(object_store, design, read_parts(object_store, "spring")))
     assert read_studies(object_store, "pets") == kept, "the same raters must not count twice"
     database.close_connection()
 
@@ -76,5 +76,5 @@ def test_a_study_without_versions_gives_nothing_to_a_gate(
 ) -> None:
     database = Database(tmp_path / "ratings.sqlite", design_by_hand())
     assert close_study(object_store, design_by_hand(), database).num_judgements == 0
-    assert list(hand_to_gates(object_store, design_by_hand())) == []
+    assert list(hand_to_gates(object_store, design_by_hand(), [])) == []
     database.close_connection()
