@@ -8,8 +8,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from botocore.exceptions import ClientError
 
 from srgan.errors import StorageError
 from srgan.services.s3 import S3Store, open_store
@@ -103,7 +105,10 @@ def _wait_for_server(process: subprocess.Popen[bytes], settings: Settings, log: 
 def empty_bucket(store: S3Store) -> None:
     """Delete all objects, a thousand with each request: one by one they cost 5 ms each."""
     keys = [entry.key for entry in store.list("")]
-    for begin in range(0, len(keys), 1000):
-        some = {"Objects": [{"Key": key} for key in keys[begin : begin + 1000]]}
-        answer = store._client.delete_objects(Bucket=store.bucket, Delete=some)
-        assert "Errors" not in answer
+    plain = [key for key in keys if key.isprintable()]
+    for begin in range(0, len(plain), 1000):
+        some = {"Objects": [{"Key": key} for key in plain[begin : begin + 1000]]}
+        with suppress(ClientError):  # what is left goes below
+            store._client.delete_objects(Bucket=store.bucket, Delete=some)
+    for entry in store.list(""):  # XML has no control characters, and some keys do
+        store.delete(entry.key)
