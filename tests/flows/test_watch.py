@@ -116,7 +116,7 @@ def test_photos_start_a_run_only_where_somebody_has_enabled_that_and_many_start_
         announce(f"{PHOTO}-{next(tries)}.jpg")
         return bool(runs(watch))
 
-    wait_until(is_started, "a photo starts a run", 60, every_s=1)
+    wait_until(is_started, "a photo starts a run", 180, every_s=1)
     ended = datetime.now(UTC)
     (run,) = runs(watch)
     assert run.parameters == {
