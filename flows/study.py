@@ -24,6 +24,8 @@ from flows.support.tasks import io_task
 from srgan.config import Gpu, Name
 from srgan.errors import ConfigError, OrchestratorError, StorageError
 from srgan.jobs.study import StudySpec
+from srgan.jobs.study_report import StudyReportSpec
+from srgan.keys import study_report_key
 from srgan.measure.figures import OPINION, Table, figure_text, interval_text
 from srgan.mos.columns import Columns
 from srgan.mos.results import rating_results
@@ -59,7 +61,8 @@ def study(
 
     A Ray job renders an evaluation set by the challenger, the champion, nearest and the original.
     Then `srgan mos serve NAME` serves the study, and this run waits suspended until it ends. The
-    ratings are kept with the model, and the gate uses them at the next decision.
+    ratings are kept with the model, and the gate uses them at the next decision; another Ray job
+    writes the report and keeps it with both versions.
 
     Args:
         name: Name of the study, a new one.
@@ -75,7 +78,10 @@ def study(
         plan(name, model, version, eval_set, raters, per_rater, enough, gpu)
     )
     end = wait_for_end(design)
-    show_result(design, end, hand_over(design))
+    finding = hand_over(design)
+    if end.num_judgements:
+        report(design, end)
+    show_result(design, end, finding)
     return end
 
 
@@ -226,17 +232,30 @@ def hand_over(design: StudyDesign) -> str:
     return opinion_within(found, opponent, gate.max_mos_loss).text
 
 
+def report(design: StudyDesign, end: Closed) -> None:
+    """Have a Ray job write the report and keep it with the versions; it measures the pictures."""
+    run = f"study-report-{config_digest(design, end)[:_DIGITS]}"
+    run_job(
+        services=open_services(),
+        stage="study-report",
+        run=run,
+        module="srgan.jobs.study_report",
+        spec=StudyReportSpec(run=run, study=design.name, release_version=release_version()),
+    )
+
+
 @io_task
 def show_result(design: StudyDesign, end: Closed, finding: str) -> None:
     """Show opinions and the gate's finding in the log and as an artifact."""
-    parts = read_parts(open_services().store, design.name)
+    store = open_services().store
+    parts = read_parts(store, design.name)
     number = sum(part.num_judgements for part in parts)
+    where = f"report: {store.uri(study_report_key(design.name))}" if end.num_judgements else ""
     title = f"Study {design.name}: {number} ratings by {end.num_raters} raters; {finding}"
     get_run_logger().info(title)
     create_markdown_artifact(
         f"{title}\n\n{opinions(design, parts).markdown()}\n\n"
-        f"Everything else: `srgan mos results {design.name}`. `srgan mos close {design.name}`, "
-        "where the study was served, writes the report and keeps it with the versions",
+        f"Everything else: `srgan mos results {design.name}`; {where}",
         key=artifact_key(design.name, "study"),
         description="Mean opinion scores, from 1 (bad) to 5 (excellent)",
     )

@@ -171,16 +171,14 @@ def close(name: Study) -> None:
         database.close_connection()
     for key in hand_to_gates(store, design, parts):
         typer.echo(store.uri(key))
-    if any(part.num_judgements for part in parts):
-        with ProgressBar("measuring what raters saw") as progress:
-            found, page = write_report(store, design, parts, progress)
+    with ProgressBar("measuring what raters saw") as progress:
+        written = write_report(store, design, parts, progress)
+    if written:
         typer.echo(store.uri(study_report_key(name)))
-        if design.models:
-            with services_for() as services:
-                for address in note_with_versions(settings, services.registry, design, found, page):
-                    typer.echo(address)
-    else:
-        store.delete(study_report_key(name))  # of people who have all withdrawn since
+    if written and design.models:
+        with services_for() as services:
+            for address in note_with_versions(settings, services.registry, design, *written):
+                typer.echo(address)
     if not resume_waiting(design, settings, say):
         say(f"flow run {design.flow_run} is not suspended yet; it finds the end by itself")
 

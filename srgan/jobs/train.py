@@ -52,6 +52,9 @@ _RAY_SWITCHES = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     # Lines that differ only in their numbers would be folded into "repeated 25x".
     "RAY_DEDUP_LOGS_ALLOW_REGEX": "crops/s|validation at step",
+    # Watches for nodes that are drained, in a process that costs seconds to start. A stage that
+    # loses a node goes on from its checkpoint, so nobody would listen.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     # The log is shown in web pages and Prefect, where colours are noise.
     "RAY_COLOR_PREFIX": "0",
 }

@@ -68,12 +68,16 @@ def write_report(
     store: ObjectStore,
     design: StudyDesign,
     parts: list[Part],
-    progress: Callable[[float, float], object],
-) -> tuple[Results, str]:
+    progress: Callable[[int, int], object],
+) -> tuple[Results, str] | None:
     """Write the report of a closed study into the bucket; return its results and the page.
 
-    Repeating it writes it again, of the parts as they are. The pictures are measured once.
+    Repeating it writes it again, of the parts as they are. The pictures are measured once. Without
+    a judgement there is None, and the report of people who have all withdrawn is deleted.
     """
+    if not any(part.num_judgements for part in parts):
+        store.delete(study_report_key(design.name))
+        return None
     measured = ensure_figures(store, design, progress)
     judged = judged_columns(design, parts)
     found = results_of(judged, measured)

@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -102,19 +102,15 @@ class Database:
 
     def progress(self) -> list[Progress]:
         """Every link, by number."""
-        rows = self._sql.rows(
-            "SELECT number, token, began_at, count(answer) AS done FROM raters "
-            "LEFT JOIN tasks ON rater = raters.id GROUP BY raters.id ORDER BY number"
-        )
         return [
             Progress(
                 number=row["number"],
                 token=row["token"],
                 began=row["began_at"] is not None,
-                done=row["done"],
+                done=self._done(row["id"]),
                 total=num_tasks(self._design),
             )
-            for row in rows
+            for row in self._sql.rows("SELECT * FROM raters ORDER BY number")
         ]
 
     def num_finished(self) -> int:
@@ -233,6 +229,10 @@ class Database:
 
     # Parts.
 
+    def exporting(self) -> AbstractContextManager[None]:
+        """Wait until nobody else exports: a part that was read before must not come later."""
+        return self._sql.alone()
+
     def parts(self, *, changed: bool = False) -> Iterator[tuple[Part, int]]:
         """Every rater's part with its revision; only those that are to be exported if `changed`."""
         query = "SELECT * FROM raters WHERE revision != exported OR NOT ? ORDER BY number"
@@ -345,12 +345,13 @@ class Database:
         return self._sql.row("SELECT * FROM tasks WHERE id = ? AND rater = ?", task, rater)
 
     def _done(self, rater: str) -> int:
-        """Answers given, which are those of the first positions."""
+        """Answers given, which are those of the first positions; looks at one or two of them."""
         query = (
-            "SELECT coalesce(max(position), -1) + 1 FROM tasks "
-            "WHERE rater = ? AND answer IS NOT NULL"
+            "SELECT position FROM tasks WHERE rater = ? AND answer IS NOT NULL "
+            "ORDER BY position DESC LIMIT 1"
         )
-        return int(self._sql.value(query, rater))
+        row = self._sql.row(query, rater)
+        return int(row["position"]) + 1 if row else 0
 
     def _add_rater(self) -> str:
         taken = {row["number"] for row in self._sql.rows("SELECT number FROM raters")}

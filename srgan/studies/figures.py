@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 
 
 def ensure_figures(
-    store: ObjectStore, design: StudyDesign, progress: Callable[[float, float], object]
+    store: ObjectStore, design: StudyDesign, progress: Callable[[int, int], object]
 ) -> Measured:
     """Measure the pictures of a study of ratings, unless it was done; nothing for pairs.
 

@@ -159,15 +159,16 @@ def preference_of(row: sqlite3.Row) -> Preference:
 def export_parts(store: ObjectStore, study: str, database: "Database") -> None:
     """Write the parts that have changed, and delete those of raters who have withdrawn.
 
-    Safe to repeat. Deletion comes after writing, so that a part that was read before its rater
-    withdrew does not stay.
+    Safe to repeat, and to call beside a server that exports too. Deletion comes after writing, so
+    that a part that was read before its rater withdrew does not stay.
     """
-    for part, revision in database.parts(changed=True):
-        write_document(store, part_of_rater_key(study, part.rater), part)
-        database.note_exported(part, revision)
-    for rater in database.withdrawn():
-        store.delete(part_of_rater_key(study, rater))
-        database.note_deleted(rater)
+    with database.exporting():
+        for part, revision in database.parts(changed=True):
+            write_document(store, part_of_rater_key(study, part.rater), part)
+            database.note_exported(part, revision)
+        for rater in database.withdrawn():
+            store.delete(part_of_rater_key(study, rater))
+            database.note_deleted(rater)
 
 
 def try_export(store: ObjectStore, study: str, database: "Database") -> None:

@@ -1,5 +1,6 @@
 """A SQLite file whose transactions are on the disk when they have ended."""
 
+import fcntl
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ class Sqlite:
 
     def __init__(self, path: Path, tables: str) -> None:
         """Open a file that only this user can read; `tables` creates what is missing in it."""
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._lock = threading.RLock()
@@ -53,6 +55,13 @@ class Sqlite:
     def forget(self) -> None:
         """Overwrite what was deleted also in the write-ahead log."""
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other thread or process is in such a block of the same file."""
+        with self._path.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -33,10 +33,7 @@ def try_end(
         close_study(store, design, database)
         if end is None:
             logger.warning(
-                "enough raters have judged everything, so study %s is closed. `srgan mos close %s` "
-                "writes its report",
-                design.name,
-                design.name,
+                "enough raters have judged everything, so study %s is closed", design.name
             )
         return resume_waiting(design, settings, logger.warning)
     except (StorageError, OrchestratorError) as error:

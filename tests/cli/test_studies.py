@@ -72,12 +72,12 @@ def test_a_study_of_versions_is_closed_and_kept_for_the_gate(
     mos: Callable[..., Printed], versions: list[ModelRef], service_store: S3Store
 ) -> None:
     photo_set(service_store, seeds=(1, 2), size=(64, 80))
-    code, out, err = mos("create", "spring", "--eval", "own", "--methods", versions[0].uri)
+    code, out, err = mos("create", "judged", "--eval", "own", "--methods", versions[0].uri)
     assert code == 0, err
     assert f"3 methods ({MODEL}/1, nearest, original), 2 images, 0 of them" in out
-    assert read_design(service_store, "spring").models == [MODEL]
-    rate_all("spring")
-    code, out, err = mos("close", "spring")
+    assert read_design(service_store, "judged").models == [MODEL]
+    rate_all("judged")
+    code, out, err = mos("close", "judged")
     assert code == 0, err
     assert "closed with 6 judgements of 1 raters" in out
     assert f"/mos/{MODEL}/" in out
@@ -85,15 +85,15 @@ def test_a_study_of_versions_is_closed_and_kept_for_the_gate(
     assert f"/#/models/{MODEL}/versions/1" in out
     settings = Settings()
     record = Registry(settings).record(versions[0])
-    assert record.opinion == "mos 4.00 by 1 raters in study spring"
+    assert record.opinion == "mos 4.00 by 1 raters in study judged"
     assert record.mlflow_run is not None
     client = mlflow_client(settings)
     metrics = client.get_run(record.mlflow_run).data.metrics
-    assert (metrics["spring/mos"], metrics["spring/mos_raters"]) == (4.0, 1.0)
-    assert "spring/mos_low" not in metrics, "one rater has no interval"
+    assert (metrics["judged/mos"], metrics["judged/mos_raters"]) == (4.0, 1.0)
+    assert "judged/mos_low" not in metrics, "one rater has no interval"
     files = client.list_artifacts(record.mlflow_run, "opinions")
-    assert [each.path for each in files] == ["opinions/spring.html"]
-    assert mos("close", "spring")[0] == 0, "a repetition reports again"
+    assert "opinions/judged.html" in [each.path for each in files]
+    assert mos("close", "judged")[0] == 0, "a repetition reports again"
 
 
 def test_closing_a_study_resumes_the_flow_run_that_waits_for_it(

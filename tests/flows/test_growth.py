@@ -56,6 +56,7 @@ def num_runs(deployment: UUID) -> int:
         return len(client.read_flow_runs(deployment_filter=filtered))
 
 
+@pytest.mark.slow(group="parts")
 def test_a_dataset_that_has_grown_starts_a_retraining_and_a_little_more_does_not(
     deployment: UUID,
     flow_store: S3Store,

@@ -58,6 +58,7 @@ def test_a_promotion_of_it_without_a_dataset_fails_and_decides_nothing(
     assert registry.alias(imported.name, CHALLENGER) is None
 
 
+@pytest.mark.slow(group="parts")
 @pytest.mark.usefixtures("prefect_api")
 def test_it_becomes_champion_by_the_gate_where_it_is_better_on_a_prepared_dataset(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch

@@ -83,6 +83,7 @@ def test_the_first_retraining_makes_a_champion_and_tells_so_everywhere(pipeline:
     assert len(pipeline.evaluated) == 1, "the evaluation of the retraining should be reused"
 
 
+@pytest.mark.slow(group="parts")
 def test_few_new_photos_are_counted_and_trained_on_once_they_are_enough(
     pipeline: Pipeline,
     preparing_here: list[str],
@@ -120,6 +121,7 @@ def test_few_new_photos_are_counted_and_trained_on_once_they_are_enough(
 FINE_TUNED = {"start": "champion"}
 
 
+@pytest.mark.slow(group="parts")
 def test_a_champion_is_fine_tuned_by_the_last_stage_alone_and_that_is_recorded(
     pipeline: Pipeline,
 ) -> None:
@@ -141,6 +143,7 @@ def test_a_champion_is_fine_tuned_by_the_last_stage_alone_and_that_is_recorded(
     assert state.message.startswith("Nothing new"), "though its own weights would be the start"
 
 
+@pytest.mark.slow(group="parts")
 def test_fine_tuning_begins_from_scratch_and_goes_on_with_the_same_network_only(
     pipeline: Pipeline,
 ) -> None:
@@ -202,6 +205,7 @@ def test_a_run_that_dies_after_it_promoted_and_is_put_back_ends_with_its_report(
     assert len(pipeline.evaluated) == 2, "what was measured before should be reused"
 
 
+@pytest.mark.slow(group="parts")
 def test_a_run_that_is_put_back_under_other_code_goes_on_under_the_names_that_it_began_with(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +229,7 @@ def test_a_run_that_is_put_back_under_other_code_goes_on_under_the_names_that_it
     assert tags["release_version"] == release_version()
 
 
+@pytest.mark.slow(group="parts")
 def test_nothing_new_trains_nothing_and_force_and_age_train_with_another_seed(
     pipeline: Pipeline,
 ) -> None:

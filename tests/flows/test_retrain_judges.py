@@ -24,6 +24,7 @@ pytestmark = [
 NEVER_BY_PSNR = "srgan weights mirror efficientnet_lite1"
 
 
+@pytest.mark.slow(group="parts")
 def test_without_a_judge_nothing_is_trained_against_a_gan_that_is_champion(
     pipeline: Pipeline,
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_decision_is_recorded_with_rule_intervals_and_gate(pipeline: Pipeline)
     assert json.loads(tags["decision_differences"])["psnr"]["mean"] == pytest.approx(-0.3)
 
 
+@pytest.mark.slow(group="parts")
 def test_models_trained_on_pixels_alone_are_still_judged_by_psnr(pipeline: Pipeline) -> None:
     recipe = tiny().model_copy(update={"adversarial": None})
     pipeline.crown(recipe)

@@ -105,6 +105,7 @@ def test_a_set_that_nobody_made_fails_the_retraining_with_the_flow_that_makes_it
     assert measuring.trained == []
 
 
+@pytest.mark.slow(group="parts")
 def test_the_sets_of_a_recipe_decide_and_are_recorded_and_a_new_version_asks_again(
     measuring: Pipeline, photos: Photos
 ) -> None:

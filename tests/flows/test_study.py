@@ -23,10 +23,12 @@ from srgan.config import DataConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import ConfigError
 from srgan.jobs.study import render_study
+from srgan.jobs.study_report import report_study
 from srgan.keys import spec_key
 from srgan.promotion.log import PromotionLog
 from srgan.promotion.opinions import read_studies
 from srgan.refs import ModelRef, to_json
+from srgan.services.mlflow_models import Registry
 from srgan.services.prefect_runs import resume_flow_run
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
@@ -68,10 +70,10 @@ def rendered(
     runs: list[str] = []
 
     def run_job(*, services: Services, run: str, module: str, spec: BaseModel, **_: Any) -> None:
-        assert module == "srgan.jobs.study"
         runs.append(run)
         services.store.put(spec_key(run), to_json(spec))
-        render_study(spec_key(run))
+        make = {"srgan.jobs.study": render_study, "srgan.jobs.study_report": report_study}[module]
+        make(spec_key(run))
 
     monkeypatch.setattr(module, "run_job", run_job)
     return runs
@@ -132,7 +134,11 @@ def shown() -> str:
 
 
 def test_a_run_waits_suspended_and_its_study_ends_it(
-    rendered: list[str], deployment: UUID, flow_store: S3Store, tmp_path: Path
+    rendered: list[str],
+    versions: list[ModelRef],
+    deployment: UUID,
+    flow_store: S3Store,
+    tmp_path: Path,
 ) -> None:
     run = Waiting(deployment)
     assert run.attempt() == "Suspended"
@@ -150,11 +156,15 @@ def test_a_run_waits_suspended_and_its_study_ends_it(
     database.close_connection()
     assert run.state == "Resuming"
     assert run.attempt() == "Completed"
-    assert len(rendered) == 1, "it was rendered once"
+    assert len(rendered) == 2, "it was rendered once and reported once"
     (kept,) = read_studies(flow_store, MODEL).values()
     assert (kept.source, kept.versions) == ("study spring", {1, 3})
     assert "mean opinion score 4.00 is not more than" in shown()
     assert f"| {MODEL}/3 | 4.00 | 4.00 to 4.00 | 6 | 3 |" in shown()
+    assert flow_store.uri("studies/spring/report.html") in shown()
+    assert b"spring" in flow_store.get("studies/spring/report.html")
+    record = Registry(settings).record(versions[2])
+    assert record.opinion == "mos 4.00 (4.00 to 4.00) by 3 raters in study spring"
 
 
 def test_a_study_that_ends_while_the_run_suspends_itself_is_not_waited_for_in_vain(
@@ -172,6 +182,7 @@ def test_a_study_that_ends_while_the_run_suspends_itself_is_not_waited_for_in_va
     assert run.attempt() == "Resuming"
     assert run.attempt() == "Completed"
     assert "0 ratings by 0 raters; nobody has rated both versions" in shown()
+    assert len(rendered) == 1, "there is nothing to report"
 
 
 def test_what_cannot_be_waited_for_or_compared_is_refused_before_anything_is_rendered(

@@ -95,6 +95,7 @@ def announce(address: str, at: datetime | None = None) -> None:
     httpx.post(f"{PREFECT_API_URL.value()}/events", json=[event]).raise_for_status()
 
 
+@pytest.mark.slow(group="parts")
 def test_photos_start_a_run_only_where_somebody_has_enabled_that_and_many_start_one(
     watch: UUID, witness: UUID
 ) -> None:
@@ -184,6 +185,7 @@ def test_the_messages_of_s3_stores_become_events_about_the_objects_that_were_wri
         assert httpx.post(receiver, content=strange).status_code == 400, strange
 
 
+@pytest.mark.slow(group="parts")
 def test_a_run_for_new_photos_does_them_once_and_leaves_nothing_where_none_is_new(
     bench: Bench, photos: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

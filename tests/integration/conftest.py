@@ -1,4 +1,4 @@
-"""The real stack, started once per session."""
+"""The real stack, started once for these tests, and stopped after the last of them."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _UNREAD = ("TASK_RUN_RECORDER", "EVENT_PERSISTER", "SCHEDULER", "LATE_RUNS", "PA
 LESS_WORK = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in _UNREAD}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """All services on free ports in their own directory, with the flows deployed."""
     services = Stack(tmp_path_factory.mktemp("stack"))
@@ -32,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
             services.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def notebook(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     """A process with the stack's environment, in which tests call flows."""
     opened = Notebook(stack.env, tmp_path_factory.mktemp("notebook") / "log")

@@ -44,6 +44,7 @@ def test_the_local_stack_passes(stack: RunningStack) -> None:
     assert found["Ray: code"]["seen"].endswith("here and on 1 nodes")
 
 
+@pytest.mark.slow(group="parts")
 def test_broken_variables_are_named_all_at_once(stack: RunningStack, tmp_path: Path) -> None:
     wrong = tmp_path / "ray.token"
     wrong.write_text("0" * 64)
@@ -66,6 +67,7 @@ def test_broken_variables_are_named_all_at_once(stack: RunningStack, tmp_path: P
     assert "refuses the token" in failed["Ray: token"]
 
 
+@pytest.mark.slow(group="parts")
 def test_deployments_and_nodes_of_another_checkout_are_named(
     stack: RunningStack, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def test_two_workers_do_all_batches_and_start_once(object_store: S3Store, tmp_pa
     assert progress == {"step": 12, "steps": 12}
 
 
+@pytest.mark.slow(group="parts")
 def test_what_one_worker_loses_or_fails_at_is_done_again(
     object_store: S3Store, tmp_path: Path
 ) -> None:
@@ -78,6 +79,7 @@ def test_what_one_worker_loses_or_fails_at_is_done_again(
     assert not any(failure(object_store, batch) for batch in range(5))
 
 
+@pytest.mark.slow(group="parts")
 def test_a_batch_that_is_lost_leaves_its_reason_and_costs_no_other(
     object_store: S3Store, tmp_path: Path
 ) -> None:

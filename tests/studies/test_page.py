@@ -1,121 +1,19 @@
 """The rater's page in a real browser: whole sessions, and pictures pixel by pixel."""
 
 import io
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from srgan.mos.ratings import Preference, Rating
 from srgan.services.s3 import S3Store
-from srgan.studies.database import Database
-from tests.support.browser import AXE, CHROMIUM, Browser, Tab, run_browser
+from tests.support.browser import CHROMIUM, Browser, Tab, run_browser
+from tests.support.rater_pages import LESSONS, Open
 from tests.support.studies import rendered, served
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-
-
-class Page:
-    """A rater in front of a tab."""
-
-    def __init__(self, tab: Tab, url: str) -> None:
-        self.tab = tab
-        self.url = url
-
-    def open(self) -> None:
-        self.tab.goto(self.url)
-        self.tab.wait("[...document.querySelectorAll('main > section')].some((e) => !e.hidden)")
-
-    def wait_for(self, section: str) -> None:
-        self.tab.wait(f"!document.getElementById('{section}').hidden")
-
-    def wait_for_task(self, status: str) -> None:
-        """Until a picture is there that can be judged."""
-        self.tab.wait(
-            f"document.getElementById('status').textContent === {json.dumps(status)}"
-            " && shown && performance.now() - shownAt > TOO_EARLY_MS"
-        )
-
-    def agree_by_click(self) -> None:
-        self.wait_for("welcome")
-        self.tab.click("#agreed")
-        self.tab.click("#agreement button")
-        self.wait_for("screen")
-        self.choose({"dark-steps": "4", "bright-steps": "3", "sharp": "yes"})
-        self.tab.click("#check button")
-        self.wait_for("judging")
-
-    def choose(self, values: dict[str, str]) -> None:
-        for name, value in values.items():
-            self.tab.run(f"document.getElementById('{name}').value = '{value}'")
-
-    def train(self, answers: list[str]) -> None:
-        for number, answer in enumerate(answers, start=1):
-            self.wait_for_task(f"{number} of {len(answers)}")
-            self.tab.click(f"[data-answer='{answer}']")
-        self.wait_for("trained")
-        self.tab.click("#trained .go-on")
-        self.wait_for("judging")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with run_browser(tmp_path_factory.mktemp("chromium")) as running:
-        yield running
-
-
-@pytest.fixture
-def tab(browser: Browser) -> Iterator[Tab]:
-    opened = browser.tab()
-    opened.resize(1280, 800)
-    yield opened
-    assert opened.complaints == []
-
-
-class Open:
-    """A served study of three images, and what its raters have given."""
-
-    def __init__(self, folder: Path, client: httpx.Client, database: Database) -> None:
-        self.folder = folder
-        self.client = client
-        self.database = database
-
-    def page(self, tab: Tab, rater: int = 0) -> Page:
-        token = self.database.progress()[rater].token
-        return Page(tab, f"{self.client.base_url}/r/{token}".replace("//r/", "/r/"))
-
-    def pixels(self, page: Page, picture: str) -> Any:
-        """Pixels that the rater of a page should see as the picture of this id."""
-        sha256 = self.database.picture(page.url.rpartition("/")[2], picture)
-        assert sha256 is not None
-        return np.asarray(Image.open(self.folder / "pictures" / sha256))
-
-    @property
-    def given(self) -> list[Any]:
-        parts = [part for part, _ in self.database.parts(changed=True)]
-        return [each for part in parts for each in part.judgements]
-
-
-@pytest.fixture
-def ratings(object_store: S3Store, tmp_path: Path) -> Iterator[Open]:
-    study = rendered(object_store, break_after=4)
-    with served(object_store, study, tmp_path) as (client, database):
-        yield Open(tmp_path, client, database)
-
-
-@pytest.fixture
-def pairs(object_store: S3Store, tmp_path: Path) -> Iterator[Open]:
-    study = rendered(object_store, "pairs", break_after=4)
-    with served(object_store, study, tmp_path) as (client, database):
-        yield Open(tmp_path, client, database)
-
-
-LESSONS = ["1", "5"] * 3
 
 
 def scores(study: Open) -> list[int]:
@@ -345,95 +243,3 @@ def test_a_rater_withdraws_on_the_page(ratings: Open, tab: Tab) -> None:
     tab.click("form button")
     tab.wait("document.body && document.body.innerText.includes('Everything is deleted')")
     assert ratings.given == []
-
-
-NAMELESS = """
-[...document.querySelectorAll("button, a, input, select, img, canvas, progress, [role]")]
-  .filter((e) => {
-    const ids = (e.getAttribute("aria-labelledby") || "").split(" ").filter((id) => id);
-    const texts = [e.getAttribute("aria-label"), e.alt, e.textContent];
-    texts.push(...ids.map((id) => document.getElementById(id).textContent));
-    texts.push(...[...(e.labels || [])].map((label) => label.textContent));
-    return e.getAttribute("role") !== "status" && !texts.some((each) => each && each.trim());
-  })
-  .map((e) => e.outerHTML)
-"""
-"""Elements that a screen reader would call by their kind alone."""
-
-
-@pytest.mark.slow(group="studies")  # a browser
-@pytest.mark.parametrize("language", ["en", "ko"])
-def test_everything_has_a_name_for_screen_readers(ratings: Open, tab: Tab, language: str) -> None:
-    page = ratings.page(tab)
-    page.url += f"?lang={language}"
-    page.open()
-    assert tab.run("document.documentElement.lang") == language
-    assert tab.run("document.activeElement.tagName") == "H1"
-    page.agree_by_click()
-    tab.wait("document.querySelector('#stage img')")
-    assert tab.run(NAMELESS) == []
-    ids = tab.run("[...document.querySelectorAll('[id]')].map((e) => e.id)")
-    assert len(set(ids)) == len(ids)
-
-
-@pytest.mark.slow(group="studies")  # a browser
-@pytest.mark.skipif(AXE is None, reason="needs axe-core-python, of the extra dev")
-def test_axe_finds_nothing_serious_on_any_page(ratings: Open, tab: Tab) -> None:
-    page = ratings.page(tab)
-    found = {}
-
-    def look(section: str) -> None:
-        page.wait_for(section)
-        found[section] = tab.audit()
-
-    page.open()
-    look("welcome")
-    tab.click("#agreed")
-    tab.click("#agreement button")
-    look("screen")
-    page.choose({"dark-steps": "4", "bright-steps": "3", "sharp": "yes"})
-    tab.click("#check button")
-    for number, answer in enumerate(LESSONS, start=1):
-        page.wait_for_task(f"{number} of {len(LESSONS)}")
-        look("judging")
-        tab.click(f"[data-answer='{answer}']")
-    look("trained")
-    tab.click("#trained .go-on")
-    page.wait_for_task("0 of 9")
-    found["a task"] = tab.audit()
-    tab.resize(1164, 727, 1.1)
-    look("zoom")
-    tab.resize(1280, 800, 1)
-    for done in range(9):
-        if done == 4:
-            look("rest")
-        if done in (4, 8):
-            page.wait_for("rest")
-            tab.click("#rest .go-on")
-        page.wait_for_task(f"{done} of 9")
-        tab.press("3")
-    look("done")
-    admin = f"{ratings.client.base_url}/admin/{ratings.database.admin_token}"
-    for path in (f"{page.url}/withdraw", f"{page.url}?lang=ko", admin):
-        tab.goto(path)
-        found[path] = tab.audit()
-    assert {name: findings for name, findings in found.items() if findings} == {}
-
-
-@pytest.mark.slow(group="studies")  # a browser
-@pytest.mark.skipif(AXE is None, reason="needs axe-core-python, of the extra dev")
-def test_axe_finds_nothing_serious_on_a_pair_nor_on_a_phone(pairs: Open, tab: Tab) -> None:
-    page = pairs.page(tab)
-    page.open()
-    page.agree_by_click()
-    page.wait_for_task("1 of 3")
-    found = tab.audit()
-    tab.resize(360, 740, 2, phone=True)
-    assert found + tab.audit() == []
-
-
-@pytest.mark.skipif(AXE is None, reason="needs axe-core-python, of the extra dev")
-@pytest.mark.slow(group="studies")  # a browser
-def test_axe_finds_what_is_wrong(tab: Tab) -> None:
-    tab.run("document.body.innerHTML = '<img src=\"data:,\"><button></button>'; 0")
-    assert {each.partition(":")[0] for each in tab.audit()} >= {"image-alt", "button-name"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,29 @@ def test_a_rater_who_withdraws_while_the_part_is_written_is_gone_after_the_same_
 
     monkeypatch.setattr(parts, "write_document", write_late)
     export_parts(object_store, "spring", database)
+    assert exported(object_store) == []
+
+
+def test_two_who_export_at_once_do_not_bring_back_who_withdraws(
+    database: Database, object_store: S3Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`srgan mos close` beside the server: it has read a part when the rater leaves."""
+    rate(database, 0, 4)
+    leaves = database.progress()[0].token
+    server = Thread(target=export_parts, args=(object_store, "spring", database))
+    write = parts.write_document
+
+    def write_late(*given: Any) -> str:
+        database.withdraw(leaves)
+        server.start()
+        server.join(0.3)
+        return write(*given)
+
+    monkeypatch.setattr(parts, "write_document", write_late)
+    closing = Database(tmp_path / "ratings.sqlite", STUDY)
+    export_parts(object_store, "spring", closing)
+    closing.close_connection()
+    server.join(30)
     assert exported(object_store) == []
 
 

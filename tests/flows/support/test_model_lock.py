@@ -75,6 +75,7 @@ def slots_taken(model: str) -> int:
         return client.read_global_concurrency_limit_by_name(limit_name(model)).active_slots
 
 
+@pytest.mark.slow(group="parts")
 def test_of_two_retrainings_started_at_once_the_second_waits_for_the_lock(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -76,6 +76,7 @@ def assert_linked(pipeline: Pipeline, version: ModelRef, page: str) -> None:
     assert f"/runs/{run_id}/artifacts/report.html" in str(found[0].data)
 
 
+@pytest.mark.slow(group="parts")
 def test_links_in_pages_cards_and_artifacts_have_the_public_addresses(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ def test_links_in_pages_cards_and_artifacts_have_the_public_addresses(
         assert Settings().require("mlflow_tracking_uri") not in text
 
 
+@pytest.mark.slow(group="parts")
 def test_a_refused_version_has_its_page_too(pipeline: Pipeline) -> None:
     pipeline.psnr["model"] = 20.0
     page = page_of(pipeline, pipeline.retrain().result())
@@ -105,6 +107,7 @@ def test_a_refused_version_has_its_page_too(pipeline: Pipeline) -> None:
     assert "20.000 dB PSNR is more than 1.50 dB below bicubic&#39;s" in page
 
 
+@pytest.mark.slow(group="parts")
 def test_a_report_that_cannot_be_made_does_not_undo_the_decision(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
