@@ -33,7 +33,7 @@ from srgan.data.prepare import (
 from srgan.data.reading import Progress, Reader, counted, silent
 from srgan.data.tables import Source
 from srgan.errors import ConfigError, DataError, ImageError
-from srgan.images import Photo, decode_in_8_bits, pixel_digest
+from srgan.images import Photo, pixel_digest
 from srgan.images.entries import stem_of
 from srgan.refs import DatasetRef, digest
 from srgan.storage import ObjectInfo, ObjectStore
@@ -234,28 +234,6 @@ def _lonely(
     return [rejected(each.key, each.token, error) for each in ours]
 
 
-def read_pair(
-    hr_store: ObjectStore,
-    lr_store: ObjectStore,
-    pair: Pair,
-    *,
-    scale: int,
-    max_pixels: int,
-    check: Callable[[Photo], None],
-) -> tuple[Photo, Photo] | None:
-    """Read and compare HR and LR; None if one was deleted since it was listed.
-
-    `check` raises `ImageError` for an HR photo that is of no use. So does this for two photos that
-    are not a pair; the error names the LR photo. Errors of the object stores are raised, because a
-    source that cannot be reached is not a bad photo.
-    """
-    larger, smaller = hr_store.find(pair.hr.key), lr_store.find(pair.lr.key)
-    if larger is None or smaller is None:
-        return None
-    decode = partial(decode_in_8_bits, max_pixels=max_pixels)
-    return _compared(pair, larger, smaller, decode, check, scale)
-
-
 def _reading(
     pair: Pair, larger: bytes, smaller: bytes, config: DataConfig, reader: Reader
 ) -> Reading:
@@ -263,7 +241,7 @@ def _reading(
     decode = partial(reader.decode, max_pixels=config.max_pixels)
     check = partial(refuse_tiny, config=config)
     try:
-        hr, lr = _compared(pair, larger, smaller, decode, check, config.scale)
+        hr, lr = compared(pair, larger, smaller, decode, check, config.scale)
     except ImageError as error:
         return Reading(rejected(pair.hr.key, pair.token, error))
     hr_pixels = pixel_digest(hr)
@@ -272,7 +250,7 @@ def _reading(
     return Reading(source, hr_pixels, hr.rgb, lr.rgb)
 
 
-def _compared(
+def compared(
     pair: Pair,
     larger: bytes,
     smaller: bytes,
@@ -280,7 +258,11 @@ def _compared(
     check: Callable[[Photo], None],
     scale: int,
 ) -> tuple[Photo, Photo]:
-    """Decode the two files; `ImageError` as `read_pair`."""
+    """Decode the files of HR and LR.
+
+    `ImageError`, which names the file, if one cannot be decoded, `check` refuses HR, or both do not
+    show the same in the sizes that `scale` asks for.
+    """
     hr, lr = _decode(larger, pair.hr, decode), _decode(smaller, pair.lr, decode)
     check(hr)
     try:

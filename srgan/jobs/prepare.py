@@ -222,12 +222,16 @@ def prepared(
         case SetPhotos() as work:
             source = _open(settings, work.source)
             progress = _Progress(store, spec.run, "photos read")
-            made = prepare_set(source.store, source.path, store, work.name, work.config, progress)
+            made = prepare_set(
+                source.store, source.path, store, work.name, work.config, progress, reader
+            )
             return made.ref
         case SetPairs() as work:
             hr, lr = _open(settings, work.hr), _open(settings, work.lr)
             progress = _Progress(store, spec.run, "pairs read")
-            made = prepare_paired_set(hr, lr, work.scale, store, work.name, work.config, progress)
+            made = prepare_paired_set(
+                hr, lr, work.scale, store, work.name, work.config, progress, reader
+            )
             return made.ref
 
 

@@ -5,7 +5,7 @@
 of pairs has an LR photo for each photo, which the models enlarge.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Literal
 
@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from srgan.config import DegradationConfig, SetConfig
 from srgan.data.crops import windows
 from srgan.data.manifest import move_pointer, read_pointer
-from srgan.data.pairs import Prefix, match, read_pair
+from srgan.data.pairs import Pair, Prefix, compared, match
 from srgan.data.prepare import folder_of, is_source
+from srgan.data.reading import Progress, Reader, silent
 from srgan.errors import ConfigError, ConflictError, DataError, ImageError, StorageError
 from srgan.images import Photo, decode_in_8_bits, encode, pixel_digest
 from srgan.images.likeness import look_of
 from srgan.keys import newest_set_key, set_photo_key, set_version_key
 from srgan.measure.comparison import as_rgb
 from srgan.refs import Ref, SetRef, digest
-from srgan.storage import ObjectStore, read_document, write_document
+from srgan.storage import ObjectInfo, ObjectStore, read_document, write_document
 
 Pixels = NDArray[np.uint8]
 
@@ -204,17 +205,14 @@ def _places(photo: SetPhoto, config: SetConfig, scale: int) -> list[tuple[int, i
     return [(y, x, side, side) for y, x in windows(photo.height, photo.width, config.crop_size)]
 
 
-Progress = Callable[[int, int], None]
-"""Called with the number of photos, or pairs, read so far and to be read in all."""
-
-
 def prepare_set(
     source_store: ObjectStore,
     source_prefix: str,
     store: ObjectStore,
     name: str,
     config: SetConfig,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    reader: Reader = Reader(),  # noqa: B008  # frozen
 ) -> EvaluationSet:
     """Copy the photos below `source_prefix` and publish them as a version.
 
@@ -227,18 +225,31 @@ def prepare_set(
     objects = sorted(found, key=lambda info: info.key)
     photos: dict[str, SetPhoto] = {}
     rejected: dict[str, str] = {}
-    for done, info in enumerate(objects, start=1):
-        data = source_store.find(info.key)
-        if data is not None:  # None: deleted since it was listed
-            try:
-                photo = decode_in_8_bits(data, max_pixels=config.max_pixels)
-                _refuse_size(photo, config)
-            except ImageError as error:
-                rejected[info.key] = str(error)
-            else:
-                kept = _keep(store, name, info.key, photo)
-                photos.setdefault(kept.pixels, kept)
-        progress(done, len(objects))
+
+    def make(info: ObjectInfo, files: Sequence[bytes]) -> tuple[str, Photo | ImageError]:
+        try:
+            photo = reader.decode(files[0], max_pixels=config.max_pixels)
+            _refuse_size(photo, config)
+        except ImageError as error:
+            return info.key, error
+        return info.key, photo
+
+    def use(made: tuple[str, Photo | ImageError]) -> None:
+        key, found = made
+        if isinstance(found, ImageError):
+            rejected[key] = str(found)
+            return
+        kept = _keep(store, name, key, found)
+        photos.setdefault(kept.pixels, kept)
+
+    reader.read(
+        objects,
+        lambda info: [(source_store, info)],
+        make,
+        use,
+        max_pixels=config.max_pixels,
+        progress=progress,
+    )
     if not photos:
         raise DataError(
             f"no photo among {len(objects)} objects below {uri} is usable as evaluation set "
@@ -265,7 +276,8 @@ def prepare_paired_set(
     store: ObjectStore,
     name: str,
     config: SetConfig,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
+    reader: Reader = Reader(),  # noqa: B008  # frozen
 ) -> EvaluationSet:
     """Copy pairs of HR and LR photos, matched and compared as those of `data.pairs`.
 
@@ -278,25 +290,34 @@ def prepare_paired_set(
     rejected = {each.key: f"{each.reason}: {each.detail}" for each in lonely}
     photos: dict[tuple[str, str], SetPhoto] = {}
     num_usable = 0
-    for done, pair in enumerate(pairs, start=1):
+
+    def make(pair: Pair, files: Sequence[bytes]) -> tuple[str, tuple[Photo, Photo] | ImageError]:
+        decode = partial(reader.decode, max_pixels=config.max_pixels)
+        check = partial(_refuse_size, config=config)
         try:
-            found = read_pair(
-                hr.store,
-                lr.store,
-                pair,
-                scale=scale,
-                max_pixels=config.max_pixels,
-                check=partial(_refuse_size, config=config),
-            )
+            return pair.hr.key, compared(pair, files[0], files[1], decode, check, scale)
         except ImageError as error:
-            rejected[pair.hr.key] = str(error)
-        else:
-            if found is not None:  # None: deleted since it was listed
-                lr_pixels = _store(store, name, found[1])
-                kept = _keep(store, name, pair.hr.key, found[0], lr_pixels)
-                photos.setdefault((kept.pixels, lr_pixels), kept)
-                num_usable += 1
-        progress(done, len(pairs))
+            return pair.hr.key, error
+
+    def use(made: tuple[str, tuple[Photo, Photo] | ImageError]) -> None:
+        nonlocal num_usable
+        key, found = made
+        if isinstance(found, ImageError):
+            rejected[key] = str(found)
+            return
+        lr_pixels = _store(store, name, found[1])
+        kept = _keep(store, name, key, found[0], lr_pixels)
+        photos.setdefault((kept.pixels, lr_pixels), kept)
+        num_usable += 1
+
+    reader.read(
+        pairs,
+        lambda pair: [(hr.store, pair.hr), (lr.store, pair.lr)],
+        make,
+        use,
+        max_pixels=config.max_pixels,
+        progress=progress,
+    )
     if not photos:
         raise DataError(
             f"no pair among {len(pairs)} HR photos below {hr.uri} that have an LR photo below "

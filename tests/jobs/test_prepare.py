@@ -21,7 +21,7 @@ from srgan.jobs import prepare as job
 from srgan.jobs.node import Need
 from srgan.jobs.prepare import Pairs, Photos, PrepareSpec, SetPhotos, Work, need_of, run_preparation
 from srgan.keys import prepared_key, progress_key, spec_key
-from srgan.measure.sets import prepare_set
+from srgan.measure.sets import prepare_set, read_set
 from srgan.refs import DatasetRef, SetRef
 from srgan.resize.arrays import imresize
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES
@@ -121,6 +121,22 @@ def test_a_photo_that_ends_its_decoder_costs_only_itself_and_is_read_again_the_n
     assert (first.num_rejected, first.num_read) == (1, 3)
     second = DatasetRef.model_validate_json(run(work))
     assert (second.num_rejected, second.num_read) == (0, 1)
+
+
+def test_a_photo_that_ends_its_decoder_is_left_out_of_an_evaluation_set(
+    object_store: S3Store,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    draw_photo: DrawPhoto,
+    encode_photo: EncodePhoto,
+) -> None:
+    for seed in range(3):
+        object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed)))
+    monkeypatch.setattr("srgan.bulk.decoders.Decoders", CrashingOnce)
+    work = SetPhotos(source=object_store.uri("raw"), name="street", config=SetConfig())
+    made = read_set(object_store, SetRef.model_validate_json(run(work)).key)
+    assert len(made.photos) == 2
+    assert list(made.rejected.values()) == ["crashed: the decoder died by SIGSEGV"]
 
 
 class CrashingOnce(Decoders):
