@@ -11,6 +11,7 @@ from benchmarks.mos.claims import (
     coverage,
     errors_by_choices,
     errors_of_stimuli,
+    pair_coverage,
     paper_study,
     screened,
     share_needed,
@@ -31,6 +32,12 @@ def _coverage() -> None:
             f"{len(crowd.methods)} methods, {num_images} images, {num_raters} raters, {rated:.0%} "
             f"rated: MOS {found.of_scores:.1%} held, width {found.width:.2f}; differences "
             f"{found.of_differences:.1%} held, width {found.width_of_differences:.2f}"
+        )
+    for taste in (0.0, 0.3):
+        found = pair_coverage(taste)
+        print(
+            f"pairs, taste {taste}: strengths {found.of_scores:.1%} held, width {found.width:.2f}; "
+            f"differences {found.of_differences:.1%} held, width {found.width_of_differences:.2f}"
         )
 
 

@@ -7,9 +7,9 @@ from itertools import combinations, count
 import numpy as np
 
 from benchmarks.mos.crowd import CARELESS, PAPER, Crowd, choose, columns, study
-from srgan.mos.columns import Numbers, columns_of
+from srgan.mos.columns import Numbers, choices_of, columns_of
 from srgan.mos.next_pair import Pair, PairChooser
-from srgan.mos.preferences import add_choice, empty_tally, fit
+from srgan.mos.preferences import add_choice, compared, empty_tally, fit
 from srgan.mos.ratings import Preference
 from srgan.mos.scores import contrasts, opinions_of
 from srgan.mos.screening import screen
@@ -45,6 +45,48 @@ def coverage(
         for (one, other), found in zip(combinations(truths, 2), contrasts(ratings), strict=True):
             assert found.interval is not None
             held_differences.append(found.interval.low <= one - other <= found.interval.high)
+            widths_of_differences.append(found.interval.high - found.interval.low)
+    return Coverage(
+        *(float(np.mean(each)) for each in (held, held_differences, widths, widths_of_differences))
+    )
+
+
+def pair_coverage(
+    taste: float,
+    *,
+    num_raters: int = 24,
+    num_images: int = 20,
+    per_rater: int = 40,
+    num_studies: int = 150,
+) -> Coverage:
+    """Simulate pair comparisons of four similar methods.
+
+    `taste`: standard deviation of what a method is worth to one rater, and on one image, around its
+    strength.
+    """
+    names, truth = list("abcd"), np.array([-0.375, -0.175, 0.125, 0.425])
+    true = dict(zip(names, truth.tolist(), strict=True))
+    held, held_differences, widths, widths_of_differences = [], [], [], []
+    for number in range(num_studies):
+        rng = np.random.default_rng([6, number])
+        of_rater = rng.normal(0, taste, (num_raters, 4))
+        of_image = rng.normal(0, taste, (num_images, 4))
+        made = []
+        for rater in range(num_raters):
+            for image in rng.integers(num_images, size=per_rater).tolist():
+                worth = truth + of_rater[rater] + of_image[image]
+                left, right = rng.choice(names, 2, replace=False)
+                seen = dict(zip(names, worth.tolist(), strict=True))
+                made.append(choose(rng, seen, f"image {image}", left, right, f"rater {rater}"))
+        strengths, differences = compared(choices_of(made))
+        for name, each in strengths.items():
+            assert each.interval is not None
+            held.append(each.interval.low <= true[name] <= each.interval.high)
+            widths.append(each.interval.high - each.interval.low)
+        for found in differences:
+            assert found.interval is not None
+            difference = true[found.first] - true[found.second]
+            held_differences.append(found.interval.low <= difference <= found.interval.high)
             widths_of_differences.append(found.interval.high - found.interval.low)
     return Coverage(
         *(float(np.mean(each)) for each in (held, held_differences, widths, widths_of_differences))

@@ -32,7 +32,11 @@ def import_ratings(
     from srgan.mos.ratings import parse_ratings
     from srgan.promotion.opinions import Study, keep_study, read_studies
 
-    ratings = parse_ratings(file.name, read_file(file))
+    prefix = f"{model}/"  # as the methods of a study are called
+    ratings = [
+        each.model_copy(update={"method": each.method.removeprefix(prefix)})
+        for each in parse_ratings(file.name, read_file(file))
+    ]
     with services_for(model) as services:
         known = {each.ref.version for each in services.registry.versions(model)}
         rated = Study(model=model, source=file.name, ratings=tuple(ratings)).versions

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from srgan.mos.results import PreferenceResults, RatingResults, Results
-    from srgan.mos.scores import Opinion
+    from srgan.mos.scores import Contrast, Opinion
 
 _INTERVAL = "95 % interval"
 
@@ -83,7 +83,7 @@ def _rating_tables(title: str, found: "RatingResults") -> Iterator["Table"]:
         )
     yield table
     yield from _rejected(found.rejected)
-    yield _contrasts(found)
+    yield _contrasts(found.contrasts, OPINION, "p: Wilcoxon over photos")
     if found.agreement:
         yield _agreement(found)
 
@@ -106,6 +106,8 @@ def _preference_tables(title: str, found: "PreferenceResults") -> Iterator["Tabl
         )
     yield table
     yield from _rejected(found.rejected)
+    if found.contrasts:
+        yield _contrasts(found.contrasts, STRENGTH, "p: Student's t, for other people too")
 
 
 def _rejected(rejected: Mapping[str, tuple[str, ...]]) -> Iterator["Table"]:
@@ -116,19 +118,17 @@ def _rejected(rejected: Mapping[str, tuple[str, ...]]) -> Iterator["Table"]:
         yield table
 
 
-def _contrasts(found: "RatingResults") -> "Table":
+def _contrasts(contrasts: Sequence["Contrast"], figure: str, p: str) -> "Table":
     table = empty_table(
         "", "minus", "difference", _INTERVAL, "p", title="Differences between methods"
     )
-    table.caption = (
-        "p: Wilcoxon over images, corrected by Holm; the interval is for other raters too"
-    )
-    for each in found.contrasts:
+    table.caption = f"{p}, corrected by Holm; the interval is for other photos and other people"
+    for each in contrasts:
         table.add_row(
             method_title(each.first),
             method_title(each.second),
-            figure_text(OPINION, each.difference, signed=True),
-            interval_text(OPINION, each.interval),
+            figure_text(figure, each.difference, signed=True),
+            interval_text(figure, each.interval),
             p_text(each.p),
         )
     return table

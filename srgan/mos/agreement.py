@@ -17,7 +17,7 @@ Measured = Mapping[str, Mapping[tuple[str, str], float]]
 
 _MIN_STIMULI = 6
 _MAX_PARTS = 40
-"""Parts of the images, and of the raters, that a jackknife leaves out one after the other."""
+"""Parts of the photos, and of the raters, that a jackknife leaves out one after the other."""
 
 
 class Agreement(Ref):
@@ -112,9 +112,11 @@ class _Scores:
         # Only those who rated: leaving out somebody who did not would change nothing.
         raters, rater = np.unique(ratings.rater, return_inverse=True)
         num_stimuli, num_raters = ratings.num_stimuli, len(raters)
-        self._few = len(ratings.images) < MIN_PHOTOS or num_raters < MIN_RATERS
-        self._num_parts = min(len(ratings.images), _MAX_PARTS)
-        self._part = np.arange(num_stimuli) // len(ratings.methods) % self._num_parts
+        photos = ratings.photos
+        num_photos = len(set(photos.tolist()))
+        self._few = num_photos < MIN_PHOTOS or num_raters < MIN_RATERS
+        self._num_parts = min(num_photos, _MAX_PARTS)
+        self._part = photos.repeat(len(ratings.methods)) % self._num_parts
         shape = min(num_raters, _MAX_PARTS), num_stimuli
         cell = rater % shape[0] * num_stimuli + ratings.stimulus
         self._sums = np.bincount(cell, ratings.score, shape[0] * shape[1]).reshape(shape)
@@ -124,7 +126,7 @@ class _Scores:
         """Return the correlation and its interval for other images and other people.
 
         The interval is a two-way jackknife on Fisher's scale: the variance when one part of the
-        images at a time is left out plus the one when a part of the raters is, as for mean
+        photos at a time is left out plus the one when a part of the raters is, as for mean
         opinion scores. A part is one of them where there are at most 40.
         """
         sums, counts = self._sums.sum(axis=0), self._counts.sum(axis=0)

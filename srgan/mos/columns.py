@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.mos.ratings import ANCHORS, Preference, Rating
+from srgan.mos.ratings import ANCHORS, Preference, Rating, photo_of
 
 Index = NDArray[np.intp]
 Numbers = NDArray[np.float64]
@@ -35,6 +35,16 @@ class _Judged:
 
     def __len__(self) -> int:
         return len(self.rater)
+
+    @property
+    def photos(self) -> Index:
+        """Code of the photo that each image shows, shape (images,), from 0.
+
+        Intervals and tests take the photo for the unit: its crops are not independent evidence.
+        """
+        codes: dict[str, int] = {}
+        found = [codes.setdefault(photo_of(name), len(codes)) for name in self.images]
+        return np.array(found, np.intp)
 
     def only(self, chosen: Flags) -> Self:
         """Keep the chosen judgements, shape (n,), and every name."""

@@ -6,11 +6,13 @@ exp(θ₁), the second to exp(θ₂), and ``same`` to τ · exp((θ₁ + θ₂) 
 """
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval, quantile
 from srgan.mos.columns import LEFT, OUTCOMES, RIGHT, SAME, Choices, Index, Numbers
+from srgan.mos.scores import Contrast, holm
 from srgan.refs import Ref
 
 _PRIOR_PRECISION = 0.1
@@ -101,32 +103,55 @@ def probabilities(parameters: Numbers, design: Numbers) -> Numbers:
     return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
 
 
-def strengths(choices: Choices) -> dict[str, Strength]:
-    """Return the strength of each method, the strongest first; repeats do not count.
+def compared(choices: Choices) -> tuple[dict[str, Strength], list[Contrast]]:
+    """Return the strength of each method, the strongest first, and what differs; without repeats.
 
-    The interval is for other images and other people, as that of a mean opinion score: the
-    variance is the sandwich of the choices' scores summed by image plus the one by rater.
+    Intervals and p-values are for other photos and other people. Contrasts are the stronger one
+    minus the weaker one, corrected by Holm for all pairs; there are none with too few photos or
+    raters.
     """
     counted = choices.first
+    if not len(counted):
+        return {}, []
     tally = tally_of(counted)
     found = fit(tally)
-    half = _half_widths(counted, found)
+    spread = _spread(counted, found)
     theta = found.parameters[:-1]
-    return {
+    judged = [
+        int(k)
+        for k in np.argsort(-theta)
+        if tally.wins[k].any() or tally.wins[:, k].any() or tally.ties[k].any()
+    ]
+    each_one = np.eye(len(found.parameters))[:-1]
+    each_one[:, :-1] -= 1 / len(theta)  # strengths are relative to their mean
+    strengths = {
         counted.methods[k]: Strength(
             strength=float(theta[k]),
-            interval=None
-            if half is None
-            else Interval(
-                mean=float(theta[k]), low=float(theta[k] - half[k]), high=float(theta[k] + half[k])
-            ),
+            interval=spread and spread.interval(float(theta[k]), each_one[k]),
             num_better=int(tally.wins[k].sum()),
             num_same=int(tally.ties[k].sum()),
             num_worse=int(tally.wins[:, k].sum()),
         )
-        for k in np.argsort(-theta)
-        if tally.wins[k].any() or tally.wins[:, k].any() or tally.ties[k].any()
+        for k in judged
     }
+    if spread is None:
+        return strengths, []
+    pairs = list(combinations(judged, 2))
+    differences = [float(theta[one] - theta[other]) for one, other in pairs]
+    weights = [each_one[one] - each_one[other] for one, other in pairs]
+    corrected = holm([spread.p(d, w) for d, w in zip(differences, weights, strict=True)])
+    return strengths, [
+        Contrast(
+            first=counted.methods[one],
+            second=counted.methods[other],
+            difference=difference,
+            interval=spread.interval(difference, weight),
+            p=p,
+        )
+        for (one, other), difference, weight, p in zip(
+            pairs, differences, weights, corrected, strict=True
+        )
+    ]
 
 
 def pairs_of(num_methods: int) -> tuple[Index, Index]:
@@ -161,11 +186,50 @@ def _add(tally: Tally, left: Index, right: Index, outcome: Index, by: int = 1) -
         np.add.at(tally.ties, (one[outcome == SAME], other[outcome == SAME]), by)
 
 
-def _half_widths(choices: Choices, found: Fit) -> Numbers | None:
-    """Half of each strength's interval, or None with too few images or raters."""
-    images, image = np.unique(choices.image, return_inverse=True)
+@dataclass(frozen=True)
+class _Spread:
+    """Covariances of the parameters, shape (k + 1, k + 1), for other photos and other people."""
+
+    by_photo: Numbers
+    by_rater: Numbers
+    by_choice: Numbers
+    """Noise of single choices, which is part of both."""
+    of_model: Numbers
+    """The least that it can be: choices are independent and follow the model exactly."""
+    freedom: int
+
+    def interval(self, value: float, weights: Numbers) -> Interval:
+        """95 % interval of a weighted sum of parameters, which is `value`."""
+        half = quantile(self.freedom, CONFIDENCE) * self._error(weights)
+        return Interval(mean=value, low=value - half, high=value + half)
+
+    def p(self, value: float, weights: Numbers) -> float:
+        """Two-sided p-value of the weighted sum against 0."""
+        from scipy.special import stdtr  # half a second
+
+        return float(2 * stdtr(self.freedom, -abs(value) / self._error(weights)))
+
+    def _error(self, weights: Numbers) -> float:
+        """Standard error, not below that of the model.
+
+        Choices that are all the same have no residuals, which is not certainty.
+        """
+        photo, rater, choice, model = (
+            float(weights @ each @ weights)
+            for each in (self.by_photo, self.by_rater, self.by_choice, self.of_model)
+        )
+        return float(max(photo + rater - choice, model) ** 0.5)
+
+
+def _spread(choices: Choices, found: Fit) -> _Spread | None:
+    """Sandwich estimates from the choices' scores, summed by photo and by rater.
+
+    None with too few photos or raters. The bread is the inverse information, the meat for two-way
+    clusters as in Cameron, Gelbach and Miller 2011.
+    """
+    photos, photo = np.unique(choices.photos[choices.image], return_inverse=True)
     raters, rater = np.unique(choices.rater, return_inverse=True)
-    if len(images) < MIN_PHOTOS or len(raters) < MIN_RATERS:
+    if len(photos) < MIN_PHOTOS or len(raters) < MIN_RATERS:
         return None
     num_methods = len(choices.methods)
     first, second, design = _design(num_methods)
@@ -179,10 +243,12 @@ def _half_widths(choices: Choices, found: Fit) -> Numbers | None:
     chance = probabilities(found.parameters, design)
     expected = np.einsum("pc,pck->pk", chance, design)
     score = design[pair, outcome] - expected[pair]
-    meat = sum(_between(score, group) for group in (image, rater))
-    variance = np.diag(found.covariance @ meat @ found.covariance)[:-1]
-    freedom = min(len(images), len(raters)) - 1
-    return np.asarray(quantile(freedom, CONFIDENCE) * np.sqrt(variance))
+    bread = found.covariance
+    by_photo, by_rater, by_choice = (
+        bread @ meat @ bread
+        for meat in (_between(score, photo), _between(score, rater), score.T @ score)
+    )
+    return _Spread(by_photo, by_rater, by_choice, bread, min(len(photos), len(raters)) - 1)
 
 
 def _between(score: Numbers, group: Index) -> Numbers:

@@ -6,6 +6,7 @@ A method is a version of the model by its number, or anything else by a name.
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Hashable, Iterator
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -35,6 +36,19 @@ Method = Annotated[str, BeforeValidator(_name_of), Field(min_length=1)]
 def method_title(method: str) -> str:
     """Name of a method for people: ``version 3`` for 3."""
     return f"version {method}" if method.isdecimal() else method
+
+
+def image_name(photo: str, number: int) -> str:
+    """Name of one of several crops of a photo, by its number from 1: ``a.png#2``."""
+    return f"{photo}#{number}"
+
+
+def photo_of(image: str) -> str:
+    """Photo that an image shows: ``a.png`` for ``a.png#2``.
+
+    The photo is the unit of what is independent: its crops resemble each other.
+    """
+    return re.sub(r"#\d+$", "", image)
 
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -78,11 +92,12 @@ class Preference(Ref):
 
 
 def parse_ratings(name: str, data: bytes) -> list[Rating]:
-    """Parse ratings: CSV with the columns method, image, rater and score, or JSON.
+    """Parse ratings: CSV or Parquet with the columns method, image, rater and score, or JSON.
 
-    The CSV may have the columns seconds and repeat. JSON maps method → image → rater → score. The
-    column method may also be called version. `DataError` names the line or the place of an invalid
-    rating, or of an image that one person has rated twice.
+    A table may have the columns seconds and repeat. JSON maps method → image → rater → score. The
+    column method may also be called version. ``a.png#2`` is another crop of ``a.png``.
+    `DataError` names the line or the place of an invalid rating, or of an image that one person has
+    rated twice.
     """
     rows = _rows(name, data)
     return _parsed(
@@ -96,7 +111,7 @@ def parse_ratings(name: str, data: bytes) -> list[Rating]:
 
 
 def parse_preferences(name: str, data: bytes) -> list[Preference]:
-    """Parse pair comparisons: CSV with the columns image, rater, left, right and choice.
+    """Parse pair comparisons: CSV or Parquet with the columns image, rater, left, right, choice.
 
     It may have the columns seconds and repeat. `DataError` names the line of an invalid choice, or
     of a pair that one person has compared twice.
@@ -119,16 +134,21 @@ def parse_preferences(name: str, data: bytes) -> list[Preference]:
 
 
 def holds_preferences(name: str, data: bytes) -> bool:
-    """Tell a CSV of pair comparisons from one of ratings by its column choice."""
+    """Tell a table of pair comparisons from one of ratings by its column choice."""
+    if name.endswith(_PARQUET):
+        return "choice" in _parquet_rows(name, data)[0][1]
     head = data.split(b"\n", 1)[0].decode("utf-8-sig", "replace")
     return not name.endswith(".json") and "choice" in next(csv.reader([head]), [])
 
 
+_PARQUET = ".parquet"
 _Row = tuple[str, dict[str, Any]]
 _Judgement = TypeVar("_Judgement", Rating, Preference)
 
 
 def _rows(name: str, data: bytes) -> list[_Row]:
+    if name.endswith(_PARQUET):
+        return _parquet_rows(name, data)
     try:
         text = data.decode("utf-8-sig")
         return list(_json_rows(text) if name.endswith(".json") else _csv_rows(text))
@@ -170,6 +190,22 @@ def _csv_rows(text: str) -> Iterator[_Row]:
         # An empty cell of an optional column is a value that was not measured.
         given = {k: v for k, v in row.items() if v or k not in ("seconds", "repeat")}
         yield f"line {reader.line_num}", given
+
+
+def _parquet_rows(name: str, data: bytes) -> list[_Row]:
+    import pyarrow as pa  # a third of a second, and most files are CSV
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(io.BytesIO(data)).to_pylist()
+    except pa.ArrowException as error:
+        raise DataError(f"{name} is not a valid Parquet file: {error}") from error
+    if not rows:
+        raise DataError(f"{name} holds no rows")
+    return [
+        (f"row {number}", {column: value for column, value in row.items() if value is not None})
+        for number, row in enumerate(rows, start=1)
+    ]
 
 
 def _json_rows(text: str) -> Iterator[_Row]:

@@ -7,7 +7,7 @@ import numpy as np
 from srgan.mos.agreement import Agreement, Measured, agreement
 from srgan.mos.choice_screening import screen_choices
 from srgan.mos.columns import Choices, Columns, means
-from srgan.mos.preferences import Strength, strengths
+from srgan.mos.preferences import Strength, compared
 from srgan.mos.scores import Contrast, Opinion, contrasts, opinions_of
 from srgan.mos.screening import Reasons, screen
 from srgan.mos.subjects import model_subjects
@@ -55,6 +55,8 @@ class PreferenceResults(Ref):
     rejected: Reasons
     strengths: dict[str, Strength]
     """Without the rejected raters, the strongest first."""
+    contrasts: tuple[Contrast, ...]
+    """Every pair of methods; none with too few images or raters."""
 
 
 Results = RatingResults | PreferenceResults
@@ -89,16 +91,20 @@ def rating_results(ratings: Columns, measured: Measured = MappingProxyType({})) 
 def preference_results(choices: Choices) -> PreferenceResults:
     """Analyse pair comparisons."""
     rejected = screen_choices(choices)
+    strengths, contrasts = compared(choices.without(rejected))
     return PreferenceResults(
         num_choices=len(choices),
         num_images=len(choices.images),
         num_raters=len(choices.raters),
         rejected=rejected,
-        strengths=strengths(choices.without(rejected)),
+        strengths=strengths,
+        contrasts=tuple(contrasts),
     )
 
 
 def _modelled(ratings: Columns) -> tuple[dict[str, float], dict[str, RaterModel]]:
+    if not len(ratings):  # of raters who gave nothing but repeats
+        return {}, {}
     found = model_subjects(ratings)
     # A stimulus counts as often as it was rated, as in the plain mean.
     of_method = means(found.quality[ratings.stimulus], ratings.method, len(ratings.methods))
@@ -108,5 +114,6 @@ def _modelled(ratings: Columns) -> tuple[dict[str, float], dict[str, RaterModel]
         for name, bias, noise, count in zip(
             ratings.raters, found.bias, found.inconsistency, counts, strict=True
         )
+        if count
     }
     return dict(zip(ratings.methods, of_method.tolist(), strict=True)), raters

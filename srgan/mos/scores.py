@@ -11,7 +11,7 @@ from srgan.mos.ratings import Rating
 from srgan.refs import Ref
 
 _MAX_FLIPPED = 13
-"""Images up to which every way to give their differences signs is tried."""
+"""Photos up to which every way to give their differences signs is tried."""
 
 
 class Opinion(Ref):
@@ -53,7 +53,7 @@ def opinions_of(ratings: Columns) -> dict[str, Opinion]:
             continue
         found[method] = Opinion(
             mean=float(score.mean()),
-            interval=crossed_interval(score, chosen.image, chosen.rater),
+            interval=_on_scale(crossed_interval(score, chosen.photos[chosen.image], chosen.rater)),
             num_images=len(np.unique(chosen.image)),
             num_raters=len(np.unique(chosen.rater)),
             counts=tuple(np.bincount(score.astype(np.intp), minlength=6)[1:].tolist()),
@@ -64,26 +64,27 @@ def opinions_of(ratings: Columns) -> dict[str, Opinion]:
 def contrasts(ratings: Columns) -> list[Contrast]:
     """Compare each pair of methods by those who rated both on the same image; without repeats.
 
-    The p-value is that of Wilcoxon's signed-rank test over the images' mean differences. It is
+    The p-value is that of Wilcoxon's signed-rank test over the photos' mean differences. It is
     about these raters; the interval is about other people too.
     """
     found = []
-    of_method = by_method(ratings)
+    of_method, photos = by_method(ratings), ratings.photos
     for first, second in combinations(range(len(ratings.methods)), 2):
         difference, image, rater = paired(of_method[first], of_method[second])
         if len(difference):
-            p = _wilcoxon(means(difference, image, len(ratings.images)))
-            found.append((first, second, difference, image, rater, p))
+            photo = photos[image]
+            p = _wilcoxon(means(difference, photo, len(photos)))
+            found.append((first, second, difference, photo, rater, p))
     corrected = holm([p for *_, p in found])
     return [
         Contrast(
             first=ratings.methods[first],
             second=ratings.methods[second],
             difference=float(difference.mean()),
-            interval=crossed_interval(difference, image, rater),
+            interval=crossed_interval(difference, photo, rater),
             p=p,
         )
-        for (first, second, difference, image, rater, _), p in zip(found, corrected, strict=True)
+        for (first, second, difference, photo, rater, _), p in zip(found, corrected, strict=True)
     ]
 
 
@@ -96,11 +97,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _wilcoxon(of_image: Numbers) -> float:
-    """Return the two-sided p-value of mean differences, NaN for images without one."""
+def _on_scale(found: Interval | None) -> Interval | None:
+    """End at 1 and 5: no score lies beyond."""
+    if found is None:
+        return None
+    return Interval(mean=found.mean, low=max(1.0, found.low), high=min(5.0, found.high))
+
+
+def _wilcoxon(of_photo: Numbers) -> float:
+    """Return the two-sided p-value of mean differences, NaN for photos without one."""
     from scipy.stats import wilcoxon  # a second, and most commands need no test
 
-    known = of_image[np.isfinite(of_image)]
+    known = of_photo[np.isfinite(of_photo)]
     if not known.any():
         return 1.0
     if len(known) <= _MAX_FLIPPED:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from srgan.keys import study_key
 from srgan.measure.intervals import Interval, crossed_interval
 from srgan.mos.columns import columns_of
-from srgan.mos.ratings import Rating
+from srgan.mos.ratings import Rating, photo_of
 from srgan.mos.screening import screen
 from srgan.refs import Ref, digest
 from srgan.storage import ObjectStore, read_document, write_document
@@ -70,8 +70,10 @@ def compare_opinions(
     """Compare two versions by people who rated both on an image in one study; None if nobody did.
 
     Ratings are paired, so that neither a hard image nor a strict rater favours one of the two. The
-    interval covers the choice of images and of people. Raters that screening rejects do not count:
-    who rates carelessly finds every version equally good, which would help a worse one.
+    interval covers the choice of photos and of people: a photo of several studies, or of several
+    crops, is one photo, and raters of two studies are different people. Raters that screening
+    rejects do not count: who rates carelessly finds every version equally good, which would help a
+    worse one.
     """
     both = {str(challenger), str(champion)}
     rated = {
@@ -81,7 +83,7 @@ def compare_opinions(
     }
     rejected = {key: screen(columns_of(ratings)) for key, ratings in rated.items()}
     pairs = [
-        (f"{key}/{image}", f"{key}/{rater}", mine, theirs)
+        (image, f"{key}/{rater}", mine, theirs)
         for key, ratings in rated.items()
         for image, rater, mine, theirs in _pairs(ratings, challenger, champion)
         if rater not in rejected[key]
@@ -93,7 +95,9 @@ def compare_opinions(
         challenger=_mean(mine),
         champion=_mean(theirs),
         difference=crossed_interval(
-            [float(a - b) for a, b in zip(mine, theirs, strict=True)], images, raters
+            [float(a - b) for a, b in zip(mine, theirs, strict=True)],
+            [photo_of(image) for image in images],
+            raters,
         ),
         num_images=len(set(images)),
         num_raters=len(set(raters)),

@@ -90,13 +90,9 @@ def head_section(content: StudyContent) -> dict[str, Any]:
 def _best(found: Results) -> str:
     """Say which method is the best besides the anchors, and how sure that is."""
     if isinstance(found, PreferenceResults):
-        if not found.strengths:
-            return "There are no choices that count."
-        name, first = next(iter(found.strengths.items()))
-        return (
-            f"{method_title(name)} is the strongest: better in {first.num_better:,} of its "
-            f"{first.num_better + first.num_same + first.num_worse:,} comparisons."
-        )
+        return _strongest(found)
+    if not found.opinions:
+        return "No rating counts: all raters were rejected."
     judged = [name for name in found.opinions if name not in (LOW_ANCHOR, REFERENCE)]
     ranked = sorted(judged, key=lambda name: -found.opinions[name].mean)
     if not ranked:
@@ -113,6 +109,26 @@ def _best(found: Results) -> str:
         f"{text}; its difference from {method_title(ranked[1])} is "
         f"{figure_text(OPINION, each.difference, signed=True)} "
         f"(95 % interval {interval_text(OPINION, each.interval)}, p {p_text(each.p)})."
+    )
+
+
+def _strongest(found: PreferenceResults) -> str:
+    if not found.strengths:
+        return "No choice counts: all raters were rejected."
+    if not any(each.num_better for each in found.strengths.values()):
+        return "Nobody found a difference."
+    name, first = next(iter(found.strengths.items()))
+    text = (
+        f"{method_title(name)} is the strongest: better in {first.num_better:,} of its "
+        f"{first.num_better + first.num_same + first.num_worse:,} comparisons"
+    )
+    if not found.contrasts:
+        return f"{text}."
+    each = found.contrasts[0]
+    return (
+        f"{text}; its difference from {method_title(each.second)} is "
+        f"{figure_text(STRENGTH, each.difference, signed=True)} "
+        f"(95 % interval {interval_text(STRENGTH, each.interval)}, p {p_text(each.p)})."
     )
 
 
@@ -145,12 +161,13 @@ def scores_section(found: RatingResults) -> dict[str, Any]:
     }
 
 
-def differences_section(found: RatingResults) -> dict[str, Any]:
+def differences_section(found: Results) -> dict[str, Any]:
     """Return the difference of each pair of methods, the higher one first."""
+    figure = OPINION if isinstance(found, RatingResults) else STRENGTH
     shown = [_turned(each, each.difference < 0) for each in found.contrasts]
     intervals = [each.interval for each in shown if each.interval]
     reach = max((abs(end) for each in intervals for end in (each.low, each.high)), default=1.0)
-    rows = [_difference_row(each, reach) for each in shown]
+    rows = [_difference_row(each, figure, reach) for each in shown]
     return {"differences": rows, "differences_open": len(rows) <= _MAX_OPEN}
 
 
@@ -170,14 +187,14 @@ def _turned(each: Contrast, turn: bool) -> Contrast:
     )
 
 
-def _difference_row(each: Contrast, reach: float) -> dict[str, Any]:
+def _difference_row(each: Contrast, figure: str, reach: float) -> dict[str, Any]:
     found = each.interval
     is_clear = each.p < _CLEAR_P and found is not None and found.low > 0
     return {
         "first": method_title(each.first),
         "second": method_title(each.second),
-        "difference": figure_text(OPINION, each.difference, signed=True),
-        "interval": interval_text(OPINION, found),
+        "difference": figure_text(figure, each.difference, signed=True),
+        "interval": interval_text(figure, found),
         "bar": interval_bar(found.low, found.mean, found.high, reach) if found else "",
         "p": p_text(each.p),
         "word": "higher" if is_clear else "unclear",

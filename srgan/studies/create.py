@@ -22,7 +22,7 @@ from srgan.keys import design_key, study_picture_key
 from srgan.measure.comparison import as_rgb, degrade
 from srgan.measure.pictures import densest_window, variance_over
 from srgan.measure.sets import EvaluationSet, SetImages
-from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
+from srgan.mos.ratings import LOW_ANCHOR, REFERENCE, image_name
 from srgan.storage import ObjectStore
 from srgan.studies.design import (
     Crop,
@@ -183,7 +183,7 @@ def _names(photos: Sequence[str]) -> list[str]:
     names = []
     for photo in photos:
         seen[photo] += 1
-        names.append(photo if counts[photo] == 1 else f"{photo}#{seen[photo]}")
+        names.append(photo if counts[photo] == 1 else image_name(photo, seen[photo]))
     return names
 
 

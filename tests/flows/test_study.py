@@ -160,11 +160,11 @@ def test_a_run_waits_suspended_and_its_study_ends_it(
     (kept,) = read_studies(flow_store, MODEL).values()
     assert (kept.source, kept.versions) == ("study spring", {1, 3})
     assert "mean opinion score 4.00 is not more than" in shown()
-    assert f"| {MODEL}/3 | 4.00 | 4.00 to 4.00 | 6 | 3 |" in shown()
+    assert f"| {MODEL}/3 | 4.00 | 3.71 to 4.29 | 6 | 3 |" in shown()
     assert flow_store.uri("studies/spring/report.html") in shown()
     assert b"spring" in flow_store.get("studies/spring/report.html")
     record = Registry(settings).record(versions[2])
-    assert record.opinion == "mos 4.00 (4.00 to 4.00) by 3 raters in study spring"
+    assert record.opinion == "mos 4.00 (3.71 to 4.29) by 3 raters in study spring"
 
 
 def test_a_study_that_ends_while_the_run_suspends_itself_is_not_waited_for_in_vain(

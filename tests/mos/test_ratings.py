@@ -10,6 +10,8 @@ from srgan.mos.ratings import (
     parse_preferences,
     parse_ratings,
 )
+from srgan.studies.export import exported
+from tests.support.studies import design_by_hand
 
 CSV = """method,image,rater,score
 1,baboon.png,ann,3
@@ -56,6 +58,32 @@ def test_seconds_and_repeats_are_read_where_they_are_given() -> None:
         Rating(method="1", image="a", rater="ann", score=4, repeat=True),
         Rating(method="1", image="b", rater="ann", score=4),
     ]
+
+
+def test_a_parquet_file_holds_the_same_as_a_csv() -> None:
+    design = design_by_hand(num_images=2)
+    ratings = [
+        Rating(method="nearest", image="photos/0.png", rater="ann", score=3, seconds=2.5),
+        Rating(method="plain", image="photos/0.png", rater="ann", score=4, repeat=True),
+    ]
+    table = exported(design, ratings, "r.parquet")
+    assert parse_ratings("r.parquet", table) == ratings
+    assert not holds_preferences("r.parquet", table)
+    pairs = parse_preferences("p.csv", PAIRS.encode())
+    duel = design.model_copy(update={"judging": "pairs"})
+    table = exported(duel, pairs, "p.parquet")
+    assert holds_preferences("p.parquet", table)
+    assert parse_preferences("p.parquet", table) == pairs
+
+
+def test_a_parquet_file_that_is_none_or_is_wrong_is_refused_by_row() -> None:
+    with pytest.raises(DataError, match=r"r\.parquet is not a valid Parquet file"):
+        parse_ratings("r.parquet", b"PAR1")
+    design = design_by_hand(num_images=1)
+    rating = Rating(method="plain", image="a", rater="ann", score=4)
+    table = exported(design, [rating, rating], "r.parquet")
+    with pytest.raises(DataError, match=r"r\.parquet, row 2: ann has rated a of plain before"):
+        parse_ratings("r.parquet", table)
 
 
 def test_pair_comparisons_are_read() -> None:

@@ -31,6 +31,29 @@ def test_fewer_than_three_raters_have_no_interval() -> None:
     assert opinions(ratings)["2"].interval is None
 
 
+def test_crops_of_a_photo_count_as_one_photo() -> None:
+    """Four photos in six crops each: no interval; their 24 images would be enough for one."""
+    four = [
+        rating(method, f"{photo}.png#{crop}", r, 2 + (method == "b") + (photo + r) % 2)
+        for method in "ab"
+        for photo in range(4)
+        for crop in range(6)
+        for r in range(4)
+    ]
+    found = opinions(four)["a"]
+    assert (found.interval, found.num_images) == (None, 24)
+    (contrast,) = contrasts(columns_of(four))
+    assert contrast.interval is None
+    assert contrast.p == pytest.approx(2 / 2**4), "four photos, all with one sign"
+
+
+def test_equal_scores_are_no_certainty() -> None:
+    found = opinions([rating("2", i, r, 4) for i in range(6) for r in range(3)])["2"].interval
+    assert found is not None
+    half = 4.302653 * (1 / 12 / 18) ** 0.5
+    assert (found.low, found.high) == (pytest.approx(4 - half), pytest.approx(4 + half))
+
+
 def test_anchors_come_first_then_names_then_versions_by_number() -> None:
     ratings = [rating(name, "a", "ann", 3) for name in ("10", "2", "ours", "original", "nearest")]
     assert list(opinions(ratings)) == ["nearest", "original", "ours", "2", "10"]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from benchmarks.mos.crowd import RANDOM, Crowd, choose, study
 from srgan.mos.columns import choices_of, columns_of
+from srgan.mos.ratings import Preference, Rating
 from srgan.mos.results import preference_results, rating_results
 from srgan.report.page import render_study
 from srgan.report.study import Frame, ShownImage, StudyContent
@@ -88,6 +89,8 @@ def test_each_method_has_a_bar_of_its_scores_without_rejected_raters() -> None:
 def test_a_study_of_pairs_has_strengths() -> None:
     text = words(compared())
     assert "version 1 is the strongest: better in" in text
+    assert "its difference from version 2 is +" in text
+    assert "3 pairs of methods" in text
     assert "Study of pair comparisons" in text
     assert "None of the 6 raters was rejected" in text
     assert "Mean opinion scores" not in text
@@ -99,6 +102,23 @@ def test_few_ratings_have_a_report_without_intervals() -> None:
     text = words(content)
     assert f"original {content.results.opinions['original'].mean:.2f} –" in text  # type: ignore[union-attr]
     assert "None of the 2 raters was rejected" in text
+
+
+def test_answers_that_decide_nothing_are_said_to() -> None:
+    same = [
+        Preference(image=f"{image}", rater=f"{rater}", left="a", right="b", choice="same")
+        for rater in range(4)
+        for image in range(8)
+    ]
+    text = words(StudyContent("duel", "today", preference_results(choices_of(same))))
+    assert "Nobody found a difference." in text
+    hasty = [
+        Rating(method=method, image=f"{image}", rater="ann", score=3, seconds=0.1)
+        for method in "ab"
+        for image in range(8)
+    ]
+    text = words(StudyContent("hasty", "today", rating_results(columns_of(hasty))))
+    assert "No rating counts: all raters were rejected." in text
 
 
 def test_what_was_not_measured_is_said() -> None:

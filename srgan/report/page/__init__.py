@@ -59,7 +59,7 @@ def render_study(content: StudyContent) -> str:
     """Render the report of a study in which people judged pictures. It needs no script."""
     found = content.results
     sections = (
-        {**scores_section(found), **differences_section(found), **agreement_section(found)}
+        {**scores_section(found), **agreement_section(found)}
         if isinstance(found, RatingResults)
         else strengths_section(found)
     )
@@ -73,6 +73,7 @@ def render_study(content: StudyContent) -> str:
         images=content.images,
         **head_section(content),
         **sections,
+        **differences_section(found),
         **raters_section(found),
     )
 
