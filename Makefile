@@ -28,7 +28,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test test-slow lint docs format bench bench-quality bench-training bench-upscale clean
+.PHONY: install demo test test-slow lint docs format sbom audit bench bench-quality bench-training bench-upscale clean
 
 install: $(INSTALLED)
 
@@ -60,6 +60,16 @@ format: $(INSTALLED)
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open .srgan/site/index.html"
+
+# Parts of .venv and their licences, in .srgan/sbom; infra/sbom.sh does the same in the image.
+sbom: $(INSTALLED)
+	infra/sbom.sh $(BIN)/python .srgan/sbom
+
+# Asks PyPI for known vulnerabilities of the versions in constraints.txt; needs the internet.
+audit: $(INSTALLED)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install -q -r infra/audit.txt
+	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 # Training only: steps, loader, ranks. Needs a quiet machine.
 bench-training: $(INSTALLED)

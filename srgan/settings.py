@@ -36,45 +36,68 @@ class Settings(BaseSettings):
     (Ray its token, Prefect its API address) in the processes that `srgan stack` starts.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SRGAN_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="SRGAN_",
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,  # the reference shows them
+    )
 
     home: Path = Path(".srgan")
-    """Data, logs and credentials of the local stack, and caches."""
+    """Data, logs and credentials of the local stack; caches of a node."""
     bucket: str = "srgan"
+    """The bucket of everything that srgan writes, except for upscaled photos."""
     cache_bytes: Bytes = 20 * 2**30
-    """Size limit of the local shard cache, which the training ranks of a node share."""
+    """Size limit of a node's cache of crop shards, which its training ranks share. A training that
+    needs more at a time is refused with both sizes."""
     cluster_wait_s: float = 300.0
-    """How long a job waits for a cluster that is too small before it fails."""
+    """How long a job waits for a cluster that is too small before it fails, in seconds. One that is
+    busy or grows is waited for without a limit."""
     stall_s: float = Field(600.0, gt=0)
-    """Report a training that makes no step for this long, with the stack of every rank."""
+    """Report a training that makes no step for this many seconds, with the stack of every rank."""
 
     actor: str | None = None
-    """Person or service account that decisions and runs are recorded under; see `who`."""
+    """Person or service account in the promotion log, and in ``mlflow.user`` of each MLflow run;
+    set it on Prefect workers. Default: user and host of the process, ``anna@lab-3``."""
     log_format: Literal["text", "json"] = "text"
-    """Form of log lines, except for flow runs, which have Prefect's own."""
+    """Form of log lines, except for flow runs, which have Prefect's own: ``text``, or ``json`` for
+    an object in each line."""
     log_level: _Level = "INFO"
-    """Least level of our log lines that is written."""
+    """Least level of our log lines that is written: ``DEBUG``, ``INFO``, ``WARNING`` or ``ERROR``.
+    Libraries log warnings and errors."""
 
     s3_endpoint_url: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")
+    """Address of the object store. Default: Amazon's own."""
     s3_region: str = Field("us-east-1", validation_alias="AWS_DEFAULT_REGION")
+    """Region of the object store."""
     s3_access_key: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
+    """Access key of the object store. Without keys boto3 takes those of ``AWS_PROFILE`` or of the
+    machine's role."""
     s3_secret_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
+    """The secret of that key; both or neither."""
     s3_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
+    """The token of a key that is valid for some hours."""
     s3_request_checksums: _Checksums = Field(
         None, validation_alias="AWS_REQUEST_CHECKSUM_CALCULATION"
     )
+    """When boto3 adds checksums to what it sends; some stores keep their framing as content.
+    Default: ``when_required`` with an ``AWS_ENDPOINT_URL``, else ``when_supported``."""
     s3_response_checksums: _Checksums = Field(
         None, validation_alias="AWS_RESPONSE_CHECKSUM_VALIDATION"
     )
+    """When boto3 checks those of answers; the same default."""
     prefect_api_url: str | None = Field(None, validation_alias="PREFECT_API_URL")
+    """Prefect's server, ``http://host:4200/api``."""
     mlflow_tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+    """MLflow's server, ``http://host:5000``."""
     mlflow_public_url: _Page = None
-    """Address of MLflow in people's browsers, for links; default: `mlflow_tracking_uri`."""
+    """Address of MLflow in people's browsers, with which links in artifacts, reports, model cards
+    and output begin. Default: ``MLFLOW_TRACKING_URI``."""
     prefect_public_url: _Page = None
-    """Address of Prefect's pages in people's browsers, for links; default: Prefect's own setting,
-    else its API's address."""
+    """Address of Prefect's pages in people's browsers, for links. Default: ``PREFECT_UI_URL``, else
+    the address of ``PREFECT_API_URL``."""
     ray_address: str | None = Field(None, validation_alias="RAY_ADDRESS")
-    """Address of Ray's job server, ``http://host:8265``."""
+    """Ray's job server, ``http://host:8265``."""
 
     def __init__(self, **given: Any) -> None:
         """Read the environment; `ConfigError` names each variable with a value that is not valid.
@@ -114,6 +137,23 @@ def _variable(field: str) -> str:
         return field
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else f"SRGAN_{field.upper()}"
+
+
+def reference_table() -> str:
+    """The rows of the settings in ``docs/reference.md``."""
+    rows = ""
+    for name, field in Settings.model_fields.items():
+        meaning = " ".join((field.description or "").split()).replace("``", "`")
+        rows += f"| `{_variable(name)}` | {_shown(field.default)} | {meaning} |\n"
+    return rows
+
+
+def _shown(default: object) -> str:
+    """A default as people write it; "" for None."""
+    if isinstance(default, int):
+        return f"`{default // 2**30}GiB`"  # of all settings only sizes are whole numbers
+    text = f"{default:g}" if isinstance(default, float) else str(default or "")
+    return f"`{text}`" if text else ""
 
 
 def inherited_environment() -> dict[str, str]:

@@ -12,12 +12,7 @@ from prefect.utilities.templating import apply_values
 
 from flows.prepare import GROWN
 from srgan.recipes import tiny
-from tests.support.checkout import DEPLOYMENTS, PROJECT, ROOT
-
-
-def flow_of(deployment: dict[str, Any]) -> Any:
-    path, _, name = deployment["entrypoint"].partition(":")
-    return getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
+from tests.support.checkout import DEPLOYMENTS, PROJECT, ROOT, flow_of
 
 
 def run_step(kind: str) -> tuple[str, dict[str, str]]:

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from srgan.errors import ConfigError
-from srgan.settings import Settings
+from srgan.settings import Settings, reference_table
+from tests.support.checkout import ROOT
 
 
 @pytest.mark.parametrize(
@@ -68,3 +69,17 @@ def test_a_public_address_is_an_http_address_without_a_slash_at_its_end(
     monkeypatch.setenv("SRGAN_PREFECT_PUBLIC_URL", "prefect.example:4200")
     with pytest.raises(ConfigError, match=r"SRGAN_PREFECT_PUBLIC_URL: .*prefect\.example:4200"):
         Settings()
+
+
+def test_every_setting_says_what_it_is() -> None:
+    silent = [name for name, field in Settings.model_fields.items() if not field.description]
+    assert not silent, f"no docstring: {silent}"
+
+
+def test_the_reference_page_has_the_table_of_the_settings() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text()
+    assert reference_table() in page, (
+        "put this into docs/reference.md, section Settings (it is printed by "
+        "`python -c 'from srgan.settings import *; print(reference_table())'`):\n"
+        + reference_table()
+    )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -28,6 +29,7 @@ from srgan.stack.state import (
     replace_taken_ports,
     runtime_folder,
 )
+from tests.support.checkout import ROOT
 
 
 @pytest.fixture
@@ -268,3 +270,27 @@ def test_two_commands_on_one_home_do_not_interfere(stack: Stack) -> None:
 def test_stack_json_can_be_read_by_people(tmp_path: Path) -> None:
     create_state(tmp_path)
     assert "prefect" in json.loads((tmp_path / "stack.json").read_text())["ports"]
+
+
+def test_a_home_that_is_packed_and_unpacked_elsewhere_has_its_objects(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    packing, unpacking = re.findall(r"tar --(?:create|extract) [^\n`]+", page)
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    after.mkdir()
+    stack = Stack(before / ".srgan")
+    try:
+        stack.up(("s3",))
+        open_store(stack.settings()).put("key", b"value")
+    finally:
+        stack.down()
+    subprocess.run(packing.split(), cwd=before, check=True)
+    (before / "srgan-backup.tar.gz").rename(after / "srgan-backup.tar.gz")
+    before.rename(tmp_path / "lost")
+    subprocess.run(unpacking.split(), cwd=after, check=True)
+    stack = Stack(after / ".srgan")
+    try:
+        stack.up(("s3",))
+        assert open_store(stack.settings()).get("key") == b"value"
+    finally:
+        stack.down()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from benchmarks.quality.results import Training
 from srgan.measure.figures import figure_name
 
-_STYLE: Any = {
+STYLE: Any = {
     "svg.hashsalt": "srgan",  # the same figures give the same file
     "svg.fonttype": "path",
     "font.size": 10,
@@ -21,7 +21,7 @@ _STYLE: Any = {
     "grid.alpha": 0.25,
     "axes.prop_cycle": cycler(color=mpl.color_sequences["tab20"]),
 }
-_METADATA = {"Date": None}
+METADATA = {"Date": None}
 _SIZE = (8.6, 4.4)
 
 
@@ -32,7 +32,7 @@ def plot_curves(
 
     `reference` is the title and the PSNR of what the trainings have to be compared with.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
         for training in trainings:
@@ -45,14 +45,14 @@ def plot_curves(
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")
         _legend_beside(figure)
-        figure.savefig(path, format="svg", metadata=_METADATA)
+        figure.savefig(path, format="svg", metadata=METADATA)
 
 
 def plot_plane(
     methods: Mapping[str, tuple[float, float]], judge: str, title: str, path: Path
 ) -> None:
     """Plot PSNR and a judge's figure: right is nearer in pixels, up is nearer to the eye."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
         for name, (psnr, perception) in methods.items():
@@ -67,7 +67,7 @@ def plot_plane(
         )
         # A legend, because names beside the points would overlap.
         _legend_beside(figure)
-        figure.savefig(path, format="svg", metadata=_METADATA)
+        figure.savefig(path, format="svg", metadata=METADATA)
 
 
 def _legend_beside(figure: Figure) -> None:

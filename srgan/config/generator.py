@@ -93,7 +93,7 @@ class GeneratorConfig(Config):
 
 
 class DiscriminatorConfig(Config):
-    """Section 2.1.2: eight convolutions, widths `num_channels` × (1, 1, 2, 2, 4, 4, 8, 8)."""
+    """Section 2.1: eight convolutions, widths `num_channels` × (1, 1, 2, 2, 4, 4, 8, 8)."""
 
     num_channels: Positive = 64
     """Channels of the first convolution; the others follow from it."""

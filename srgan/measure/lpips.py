@@ -53,7 +53,7 @@ def _load_metric() -> Any:
         import torchvision  # noqa: F401  # torchmetrics imports it late, with a vaguer error
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
     except ImportError as error:
-        raise ConfigError(f"LPIPS needs more packages ({error}); pip install 'srgan[lpips]'") from (
+        raise ConfigError(f"LPIPS needs more packages ({error}); pip install -e '.[lpips]'") from (
             error
         )
     except RuntimeError as error:  # its operators were built for another torch

@@ -59,7 +59,7 @@ def adopt(state: dict[str, Tensor]) -> Adopted:
     # torchvision, which it needs, raises RuntimeError beside another build of torch.
     except (ImportError, RuntimeError) as error:
         raise ConfigError(
-            f"this network needs the package spandrel: pip install 'srgan[spandrel]' ({error})"
+            f"this network needs the package spandrel: pip install -e '.[spandrel]' ({error})"
         ) from error
     bare = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
     loader = spandrel.ModelLoader(device="cpu")

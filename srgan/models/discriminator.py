@@ -1,4 +1,4 @@
-"""The discriminator of the paper (section 2.1.2, figure 4)."""
+"""The discriminator of the paper (section 2.1, figure 4)."""
 
 from torch import Tensor, nn
 

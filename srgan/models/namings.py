@@ -13,7 +13,7 @@ from srgan.errors import CheckpointError, explain, first_few
 
 State = Mapping[str, Tensor]
 
-_OTHERS = "the extra spandrel reads others: pip install 'srgan[spandrel]'"
+_OTHERS = "the extra spandrel reads others: pip install -e '.[spandrel]'"
 
 
 @dataclass(frozen=True)

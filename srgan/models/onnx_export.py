@@ -119,7 +119,7 @@ def _require_packages() -> None:
             import_module(package)
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"ONNX export needs the package {error.name}; pip install 'srgan[onnx]'"
+            f"ONNX export needs the package {error.name}; pip install -e '.[onnx]'"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""SRResNet, the generator of the paper (section 2.1.2, figure 4)."""
+"""SRResNet, the generator of the paper (section 2.1, figure 4)."""
 
 from typing import Any
 

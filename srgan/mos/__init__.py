@@ -1,1 +1,1 @@
-"""Mean opinion score studies (section 3.4 of the paper): what people's judgements say."""
+"""Mean opinion score studies (section 3.3 of the paper): what people's judgements say."""

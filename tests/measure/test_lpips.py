@@ -24,7 +24,7 @@ def has_extra() -> bool:
 
 @pytest.mark.skipif(has_extra(), reason="srgan[lpips] is installed")
 def test_without_the_extra_the_error_names_it() -> None:
-    with pytest.raises(ConfigError, match=r"needs more packages .*pip install 'srgan\[lpips\]'"):
+    with pytest.raises(ConfigError, match=r"needs more packages .*pip install -e '\.\[lpips\]'"):
         LPIPS(device=CPU)
 
 
@@ -33,7 +33,7 @@ def test_a_package_that_python_is_told_is_missing_is_an_error_that_names_the_ext
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=r"pip install 'srgan\[lpips\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -e '\.\[lpips\]'"):
         LPIPS(device=CPU)
 
 

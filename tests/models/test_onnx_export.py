@@ -153,5 +153,5 @@ def test_a_missing_package_is_named_with_the_extra(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigError, match=rf"package {package}; pip install 'srgan\[onnx\]'"):
+    with pytest.raises(ConfigError, match=rf"package {package}; pip install -e '\.\[onnx\]'"):
         export_onnx(FAST, tmp_path / "model.onnx")

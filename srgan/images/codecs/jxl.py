@@ -124,7 +124,7 @@ def _library(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ImageError(
-            "unsupported", "JPEG XL needs the extra `jxl`: pip install 'srgan[jxl]'"
+            "unsupported", "JPEG XL needs the extra `jxl`: pip install -e '.[jxl]'"
         ) from error
 
 

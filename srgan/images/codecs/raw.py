@@ -114,6 +114,6 @@ def _rawpy() -> Any:
         import rawpy
     except ImportError as error:
         raise ImageError(
-            "unsupported", "a camera's raw file needs the extra `raw`: pip install 'srgan[raw]'"
+            "unsupported", "a camera's raw file needs the extra `raw`: pip install -e '.[raw]'"
         ) from error
     return rawpy
