@@ -19,6 +19,7 @@ from flows.support.tasks import io_task
 from flows.support.upscale_report import (
     RunProgressBar,
     publish_summary,
+    show_drift,
     show_forecast,
     show_samples,
 )
@@ -86,6 +87,7 @@ def upscale(
     finished, lost = run_batches(run, plan)
     report, summary = publish_summary(run, plan, finished, lost)
     show_samples(run)
+    show_drift(run)
     check(summary, config.failure_tolerance)
     return report
 
