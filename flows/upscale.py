@@ -127,11 +127,12 @@ def plan_run(
     name = f"{root_flow_run_id()}-{config_digest(*addresses, model, config, manifest)[:8]}"
     name = name_run(destination, name)
     plan = find_plan(destination, name)
+    trial = services.version(config.trial) if config.trial else None
     if plan is not None:
         logger.info("Going on with the plan of an earlier attempt of this run")
-        run = BulkRun(name, source, destination, plan.model, config)
+        run = BulkRun(name, source, destination, plan.model, config, trial)
     else:
-        run = BulkRun(name, source, destination, services.version(model), config)
+        run = BulkRun(name, source, destination, services.version(model), config, trial)
         # A bucket has room for any number of bytes; a disk may not.
         sample = sampling(services, run) if is_folder(destination.address) else None
         with find_key_list(services, manifest) as key_list:
@@ -235,6 +236,7 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
         destination=run.destination.address,
         model=run.model,
         config=run.config,
+        trial=run.trial,
         batches=batches,
         release_version=release_version(),
     )

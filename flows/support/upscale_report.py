@@ -219,5 +219,6 @@ def show_samples(run: BulkRun) -> None:
     create_image_artifact(
         f"data:image/jpeg;base64,{base64.b64encode(sheet).decode()}",
         key="upscale-samples",
-        description="Before (enlarged by bicubic) and after, from the middle of a few images",
+        description="Before (enlarged by bicubic) and after, from the middle of a few images"
+        + (f"; the last column is on trial: {run.trial.uri}" if run.trial else ""),
     )

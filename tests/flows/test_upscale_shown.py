@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 from prefect.states import Failed
 
 from flows.support import artifacts, upscale_report
@@ -18,11 +20,15 @@ from flows.support.upscale_report import (
 )
 from flows.upscale import open_places, preview_run
 from srgan.bulk.progress import RunProgress
-from srgan.config import DataConfig, UpscaleConfig
+from srgan.config import DataConfig, GeneratorConfig, UpscaleConfig
 from srgan.data.prepare import prepare_dataset
+from srgan.errors import ConfigError
 from srgan.images import decode
+from srgan.models.build import build_generator
+from srgan.models.interchange import dump_generator
 from srgan.promotion.drift import find_drift
-from tests.support.bench import Bench
+from srgan.refs import UpscaleReport
+from tests.support.bench import Bench, outputs
 from tests.support.photos import DrawPhoto
 
 
@@ -45,6 +51,37 @@ def test_a_contact_sheet_shows_a_few_images_before_and_after(
     assert sheet.pixels.shape[0] > 2 * 32, "two images, twice as large as theirs, with captions"
     encoded = bench.texts["upscale-samples"].removeprefix("data:image/jpeg;base64,")
     assert base64.b64decode(encoded) == bench.store.get(key)
+
+
+def test_a_challenger_on_trial_is_shown_beside_the_champion_and_makes_no_output(
+    bench: Bench, photos: list[str]
+) -> None:
+    torch.manual_seed(1)
+    config = GeneratorConfig(kind="bicubic_resnet", scale=2, num_blocks=1, num_channels=4)
+    bench.models.challenger = dump_generator(build_generator(config))
+    report = bench.upscale(output_format="png")
+    alone, before = contact_sheet(bench, report), outputs(bench.store)
+    for key in (*before, *(info.key for info in bench.store.list("up/_srgan/"))):
+        bench.store.delete(key)
+    bench.root = "another-root"
+    report = bench.upscale(output_format="png", trial="models:/m@challenger")
+    assert outputs(bench.store).keys() == before.keys()
+    assert bench.store.metadata("up/a.png")["srgan-model"].startswith("m/1@")
+    assert contact_sheet(bench, report).shape[1] > alone.shape[1]
+
+
+def contact_sheet(bench: Bench, report: UpscaleReport) -> NDArray[np.uint8]:
+    key = report.summary_key.replace("summary.json", "contact-sheet.jpg")
+    pixels: NDArray[np.uint8] = decode(bench.store.get(key), max_pixels=10**7).pixels
+    return pixels
+
+
+def test_a_challenger_of_another_scale_is_refused(bench: Bench, photos: list[str]) -> None:
+    config = GeneratorConfig(kind="bicubic_resnet", scale=4, num_blocks=1, num_channels=4)
+    bench.models.challenger = dump_generator(build_generator(config))
+    wanted = "models:/m/9 upscales 4 times and models:/m/1 2 times; try a version of the same scale"
+    with pytest.raises(ConfigError, match=wanted):
+        bench.upscale(trial="models:/m@challenger")
 
 
 def test_stages_bytes_and_model_are_in_the_tables(bench: Bench, photos: list[str]) -> None:

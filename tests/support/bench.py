@@ -34,6 +34,7 @@ class Models:
         config = GeneratorConfig(kind="bicubic_resnet", scale=2, num_blocks=1, num_channels=8)
         self.weights = dump_generator(build_generator(config))
         self.champion = 1
+        self.challenger = self.weights
         self.loaded: list[int] = []
         self.tags = {"run": "r", "source_file": "m.pth"}
 
@@ -41,6 +42,8 @@ class Models:
         return self.champion
 
     def resolve(self, address: str) -> ModelRef:
+        if address.endswith("@challenger"):
+            return ModelRef(name="m", version=9, run="c", weights_digest="cd" * 32)
         return ModelRef(name=address, version=self.champion, run="r", weights_digest="ab" * 32)
 
     def record(self, ref: ModelRef) -> VersionRecord:
@@ -48,7 +51,7 @@ class Models:
 
     def load_generator_bytes(self, ref: ModelRef) -> bytes:
         self.loaded.append(ref.version)
-        return self.weights
+        return self.challenger if ref.run == "c" else self.weights
 
 
 class Bench:
