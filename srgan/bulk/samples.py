@@ -66,7 +66,9 @@ class Samples:
         """Caption and picture of the version on trial; black where it fails."""
         top, bottom, left, right = middle
         first, start = max(0, top - _MARGIN), max(0, left - _MARGIN)
-        window = Photo(before.pixels[first : bottom + _MARGIN, start : right + _MARGIN])
+        seen = slice(first, bottom + _MARGIN), slice(start, right + _MARGIN)
+        alpha = None if before.alpha is None else before.alpha[seen]
+        window = Photo(before.pixels[seen], alpha)
         height, width = (bottom - top) * self._scale, (right - left) * self._scale
         try:
             made = trial.upscale(window).pixels

@@ -3,7 +3,7 @@
 A network learns from LR images that bicubic makes of photos (or from the LR photos of pairs), so
 sources are compared with those and not with the photos. The distance is the two-sample
 Kolmogorov–Smirnov statistic: the largest difference between the shares of both that lie below some
-value. It is 0 for the same distribution and 1 if the two have no value in common, in any unit.
+value. It is 0 for the same distribution and 1 if all values of one lie below all of the other.
 """
 
 from collections.abc import Collection, Sequence
