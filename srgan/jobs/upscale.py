@@ -121,8 +121,8 @@ class Bench:
                     f"trial: {spec.trial.uri} upscales {tried.scale} times and {spec.model.uri} "
                     f"{self._engine.scale} times; try a version of the same scale"
                 )
-            names = (f"{each.name}/{each.version}" for each in (spec.model, spec.trial))
-            self._trial = Trial(*names, tried.upscale_photo)
+            mine, other = (f"{each.name}/{each.version}" for each in (spec.model, spec.trial))
+            self._trial = Trial(mine, other, tried.upscale_photo)
         # Its processes end with the worker, because their pipes close.
         self._decoders = Decoders(num_readers(num_cpus)).__enter__()
 
