@@ -19,6 +19,7 @@ from flows.support.tasks import io_task
 from flows.support.upscale_report import (
     RunProgressBar,
     publish_summary,
+    show_drift,
     show_forecast,
     show_samples,
 )
@@ -86,6 +87,7 @@ def upscale(
     finished, lost = run_batches(run, plan)
     report, summary = publish_summary(run, plan, finished, lost)
     show_samples(run)
+    show_drift(run)
     check(summary, config.failure_tolerance)
     return report
 
@@ -125,11 +127,12 @@ def plan_run(
     name = f"{root_flow_run_id()}-{config_digest(*addresses, model, config, manifest)[:8]}"
     name = name_run(destination, name)
     plan = find_plan(destination, name)
+    trial = services.version(config.trial) if config.trial else None
     if plan is not None:
         logger.info("Going on with the plan of an earlier attempt of this run")
-        run = BulkRun(name, source, destination, plan.model, config)
+        run = BulkRun(name, source, destination, plan.model, config, trial)
     else:
-        run = BulkRun(name, source, destination, services.version(model), config)
+        run = BulkRun(name, source, destination, services.version(model), config, trial)
         # A bucket has room for any number of bytes; a disk may not.
         sample = sampling(services, run) if is_folder(destination.address) else None
         with find_key_list(services, manifest) as key_list:
@@ -233,6 +236,7 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
         destination=run.destination.address,
         model=run.model,
         config=run.config,
+        trial=run.trial,
         batches=batches,
         release_version=release_version(),
     )

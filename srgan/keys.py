@@ -86,7 +86,8 @@ packed_shard_key = Key[str, str](
 )
 table_key = Key[str, str](
     "crops/{dataset}/tables/{sha256}.parquet",
-    "Sources (key, change token, outcome, reason) or photos (pixel digest, split, shard rows).",
+    "Sources (key, change token, outcome, reason, statistics) or photos (pixel digest, split, "
+    "shard rows).",
 )
 dataset_version_key = Key[str, str](
     "crops/{dataset}/versions/{version}.json",
@@ -239,6 +240,10 @@ promotion_key = Key[str, int](
 deletion_key = Key[str, int, str](
     "promotions/{model}/deleted/{version:06d}-{run}.json",
     "Who deleted a model version, and when.",
+)
+drift_key = Key[str, int](
+    "promotions/{model}/drift/{version:06d}.json",
+    "How the sources of the last bulk run with a version differ from what it was trained on.",
 )
 study_key = Key[str, str]("mos/{model}/{digest}.json", "One study of mean opinion scores.")
 

@@ -50,6 +50,7 @@ KEYS = {
     keys.beginning_key("f1"): "retrainings/f1.json",
     keys.promotion_key("pets-x4", 7): "promotions/pets-x4/000007.json",
     keys.deletion_key("pets-x4", 7, "import-1"): "promotions/pets-x4/deleted/000007-import-1.json",
+    keys.drift_key("pets-x4", 7): "promotions/pets-x4/drift/000007.json",
     keys.study_key("pets-x4", "d1"): "mos/pets-x4/d1.json",
     keys.design_key("spring"): "studies/spring/study.json",
     keys.study_picture_key("spring", SHA256): f"studies/spring/shown/{SHA256}.png",

@@ -12,8 +12,9 @@ from prefect.artifacts import create_markdown_artifact
 from flows.support.artifacts import artifact_key
 from flows.support.jobs import root_flow_run_id
 from flows.support.tasks import io_task
-from srgan.config import Recipe
+from srgan.config import Recipe, RetrainConfig
 from srgan.data.changes import changes_since
+from srgan.promotion.drift import Drift, find_drift
 from srgan.promotion.lineage import training_inputs
 from srgan.promotion.log import Entry
 from srgan.promotion.reasons import (
@@ -28,7 +29,7 @@ from srgan.promotion.record import VersionRecord
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef, digest
 from srgan.storage import ObjectStore
 from srgan.version import numerics_version
-from srgan.versions.services import open_services
+from srgan.versions.services import Services, open_services
 
 _DAY_S = 86_400
 _SEED_DIGITS = 7  # of a hexadecimal digest: a positive number of 28 bits
@@ -65,7 +66,8 @@ def find_reason(
         else:
             get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
     inputs = training_inputs(dataset, recipe, numerics_version(), pairs)
-    decision = should_retrain(baselines, inputs, recipe.retrain, force=force)
+    drift = _find_drift(services, model, recipe.retrain)
+    decision = should_retrain(baselines, inputs, recipe.retrain, force=force, drift=drift)
     verdict = "training" if decision.train else "no training"
     get_run_logger().info("Decision about %s: %s. %s", model, verdict, decision.sentence)
     create_markdown_artifact(
@@ -118,6 +120,12 @@ def find_start(recipe: Recipe, champion: ModelRef | None) -> CheckpointRef | Non
     start = publish_start(services.store, champion, weights, recipe.pretrain.generator)
     logger.info("Fine-tuning %s, whose weights are runs/%s", champion.uri, start.run)
     return start
+
+
+def _find_drift(services: Services, model: str, policy: RetrainConfig) -> Drift | None:
+    """Return the drift of the champion's last bulk run, if it may be a reason and was measured."""
+    champion = services.log(model).champion() if policy.max_drift is not None else None
+    return None if champion is None else find_drift(services.store, model, champion)
 
 
 def _to_beat(entries: list[Entry], trained: set[int]) -> dict[int, str]:

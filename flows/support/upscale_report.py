@@ -22,8 +22,10 @@ from srgan.bulk.samples import contact_sheet
 from srgan.bulk.summary import Summary, others, summarise, write_summary
 from srgan.errors import StorageError
 from srgan.keys import contact_sheet_key
+from srgan.promotion.drift import BOUND, Drift, keep_drift, measure_drift
 from srgan.readable import duration
 from srgan.refs import UpscaleReport
+from srgan.versions.services import open_services
 
 _LOG_EVERY_S = 30.0
 
@@ -151,6 +153,60 @@ def publish_summary(
     return report, summary
 
 
+def show_drift(run: BulkRun) -> None:
+    """Show how the sources differ from what the model was trained on.
+
+    If that fails, it is a failed task and a warning, not a failed run: the images are upscaled.
+    """
+    state = compare_sources(run, return_state=True)
+    if not state.is_completed():
+        get_run_logger().warning("The drift could not be measured: %s", state.message)
+
+
+@io_task
+def compare_sources(run: BulkRun) -> Drift:
+    """Measure the drift of a run's sources, show it, and keep it as a reason to train."""
+    services = open_services()
+    drift = measure_drift(services.store, run, services.registry.record(run.model))
+    if drift.unknown:
+        text = f"Unknown: {drift.unknown}"
+    else:
+        keep_drift(services.store, run.model, drift)
+        text = f"With {run.model.uri}: {drift.sentence(BOUND)}"
+    create_markdown_artifact(
+        "\n".join([text, "", *_table_of(drift)]),
+        key="upscale-drift",
+        description="Sources against the LR images that the model was trained on",
+    )
+    get_run_logger().info("Drift: %s", text)
+    return drift
+
+
+def _table_of(drift: Drift) -> list[str]:
+    """Lines of a Markdown table; none if nothing was compared."""
+    if drift.unknown:
+        return []
+    verdicts = {each.statistic: "drift" for each in drift.beyond(BOUND)} | {
+        each.statistic: f"not counted: {each.left_out}"
+        for each in drift.differences
+        if each.left_out
+    }
+    rows = [
+        f"| {each.statistic} | {each.sources:.3g} | {each.inputs:.3g} | {each.distance:.2f} "
+        f"| {verdicts.get(each.statistic, '')} |"
+        for each in drift.differences
+    ]
+    return [
+        f"| | median of {drift.num_sources} sources | of {drift.num_inputs} training inputs "
+        "| distance | |",
+        "|---|---:|---:|---:|---|",
+        *rows,
+        "",
+        f"The distance is the Kolmogorov–Smirnov statistic, 0–1. Above {BOUND:g} it is drift, "
+        "unless so few images may differ as much by chance.",
+    ]
+
+
 @io_task
 def show_samples(run: BulkRun) -> None:
     """Store before and after of a few images with the run, and show them on its page."""
@@ -163,5 +219,6 @@ def show_samples(run: BulkRun) -> None:
     create_image_artifact(
         f"data:image/jpeg;base64,{base64.b64encode(sheet).decode()}",
         key="upscale-samples",
-        description="Before (enlarged by bicubic) and after, from the middle of a few images",
+        description="Before (enlarged by bicubic) and after, from the middle of a few images"
+        + (f"; the last column is on trial: {run.trial.uri}" if run.trial else ""),
     )

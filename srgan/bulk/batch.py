@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from io import BytesIO
 from itertools import zip_longest
 from queue import SimpleQueue
@@ -29,6 +30,7 @@ from srgan.images import Photo
 from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
 from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
+from srgan.images.statistics import statistics_of
 from srgan.keys import records_key
 
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
@@ -205,6 +207,7 @@ class Batch:
                     photo = self._decode(
                         data, max_pixels=self._config.max_pixels, salvage=self._config.salvage
                     )
+                self._measure(image, photo, data)
                 if self._is_wanted(image, photo):
                     image.photo = photo
                     image.memory_bytes = self._engine.held_bytes(photo)
@@ -244,6 +247,12 @@ class Batch:
             return False
         image.note(destination_token=info.token, destination_bytes=info.size_bytes)
         return True
+
+    def _measure(self, image: InFlight, photo: Photo, data: bytes) -> None:
+        """Note the statistics of a source, unless it is too small for them."""
+        found = statistics_of(photo.pixels, file=data)
+        if found is not None:
+            image.note(**asdict(found))
 
     def _is_wanted(self, image: InFlight, photo: Photo) -> bool:
         """Choose format and key of the output; False if it goes under another key and is there."""

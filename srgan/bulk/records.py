@@ -22,6 +22,7 @@ from srgan.bulk.forecast import Throughput
 from srgan.bulk.join import FAILED, PASSED_OVER
 from srgan.bulk.run import Stamp
 from srgan.errors import DataError
+from srgan.images.statistics import Statistics
 from srgan.refs import Sums
 
 Outcome = Literal["done", "skipped", "failed", "passed_over"]
@@ -63,6 +64,14 @@ class Record:
     detail: str = ""
     lost: str = ""
     """Names of what the source has and the output does not, separated by ``; ``."""
+    blur: float = 0.0
+    """`images.statistics.Statistics` of the source, also the next six; all 0 if not measured."""
+    noise: float = 0.0
+    jpeg_quality: float = 0.0
+    source_side: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    colourfulness: float = 0.0
     width: int = 0
     """Width and height of the output in pixels; 0 unless done."""
     height: int = 0
@@ -74,8 +83,9 @@ class Record:
 
 
 _TYPES: dict[Any, Any] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-_NEWEST = "lost"
-"""A column that parts of earlier releases do not have."""
+_STATISTICS = [f.name for f in fields(Statistics)]
+_LATER = {"lost": "", **dict.fromkeys(_STATISTICS, 0.0)}
+"""Columns that parts of earlier releases do not have, and what stands for them."""
 _SCHEMA = pa.schema(
     [pa.field(f.name, _TYPES.get(f.type, pa.string()), nullable=False) for f in fields(Record)]
 )
@@ -141,12 +151,20 @@ def throughput(data: bytes, key: str, stamp: Stamp | None = None) -> Throughput:
     )
 
 
+def statistics(data: bytes, key: str) -> list[Statistics]:
+    """Read the statistics of a part's sources, as far as they were measured."""
+    rows = _read(data, key, _STATISTICS).to_pylist()
+    return [Statistics(**row) for row in rows if row["source_side"]]
+
+
 def _read(data: bytes, key: str, names: list[str]) -> pa.Table:
     try:
-        is_whole = _NEWEST in names
-        table = pq.read_table(BytesIO(data), columns=None if is_whole else names)
-        if is_whole and _NEWEST not in table.column_names:
-            table = table.append_column(_NEWEST, pa.array([""] * table.num_rows))
+        file = pq.ParquetFile(BytesIO(data))
+        there = set(file.schema_arrow.names)
+        table = file.read(columns=[name for name in names if name in there])
+        for name in names:
+            if name in _LATER and name not in there:
+                table = table.append_column(name, pa.array([_LATER[name]] * table.num_rows))
         return table.select(names)
     except (pa.ArrowException, KeyError) as error:
         raise DataError(

@@ -43,6 +43,8 @@ class BulkRun:
     destination: Place
     model: ModelRef
     config: UpscaleConfig
+    trial: ModelRef | None = None
+    """Version whose results the samples show beside those of `model`."""
 
     @property
     def stamp(self) -> Stamp:

@@ -1,9 +1,14 @@
 """Pictures of a few images before and after, which people look at first."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from srgan.bulk.join import Item
 from srgan.bulk.run import BulkRun
+from srgan.errors import PASSED_BY
 from srgan.images import Photo, strip
 from srgan.images.photo import to_8_bits
 from srgan.images.strip import stack
@@ -14,13 +19,27 @@ _PER_BATCH = 2
 _PER_RUN = 6
 _SIDE = 256
 _CAPTION_CHARS = 30
+_MARGIN = 64
+"""LR pixels around the middle that a version on trial sees; few networks see further."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A version that upscales the middles too, beside the one that makes the outputs."""
+
+    model: str
+    """Caption of what the run's model makes."""
+    title: str
+    """Caption of what the version on trial makes."""
+    upscale: Callable[[Photo], Photo]
 
 
 class Samples:
     """Called with every upscaled image of a batch; keeps the middles of the first few."""
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale: int, trial: Trial | None = None) -> None:
         self._scale = scale
+        self._trial = trial
         self._rows: list[bytes] = []
 
     def __call__(self, item: Item, before: Photo, after: Photo) -> None:
@@ -36,7 +55,27 @@ class Samples:
         sr = to_8_bits(np.array(after.pixels[rows, columns]))
         enlarged = imresize(lr, scale=self._scale)
         name = item.key.rpartition("/")[2][-_CAPTION_CHARS:]
-        self._rows.append(strip([(name, enlarged), ("upscaled", sr)]))
+        pictures = [(name, enlarged), (self._trial.model if self._trial else "upscaled", sr)]
+        if self._trial:
+            pictures.append(self._tried(self._trial, before, (top, bottom, left, right)))
+        self._rows.append(strip(pictures))
+
+    def _tried(
+        self, trial: Trial, before: Photo, middle: tuple[int, int, int, int]
+    ) -> tuple[str, NDArray[np.uint8]]:
+        """Caption and picture of the version on trial; black where it fails."""
+        top, bottom, left, right = middle
+        first, start = max(0, top - _MARGIN), max(0, left - _MARGIN)
+        seen = slice(first, bottom + _MARGIN), slice(start, right + _MARGIN)
+        alpha = None if before.alpha is None else before.alpha[seen]
+        window = Photo(before.pixels[seen], alpha)
+        height, width = (bottom - top) * self._scale, (right - left) * self._scale
+        try:
+            made = trial.upscale(window).pixels
+        except PASSED_BY as error:
+            return f"{trial.title}: {error}"[:_CAPTION_CHARS], np.zeros((height, width), np.uint8)
+        down, across = (top - first) * self._scale, (left - start) * self._scale
+        return trial.title, to_8_bits(made[down : down + height, across : across + width])
 
     def publish(self, run: BulkRun, batch: int) -> None:
         """Store one picture with a row for each image, if there was any."""

@@ -51,6 +51,9 @@ class RetrainConfig(Config):
     """How much a dataset has to change."""
     max_age_days: float | None = Field(None, gt=0)
     """Retrain a champion older than this even if nothing else has changed; None: never."""
+    max_drift: float | None = Field(None, gt=0, lt=1)
+    """Largest distance of a bulk run's sources from what the champion was trained on. Beyond it any
+    new, changed or removed photo is a reason, however few there are. None: drift is never one."""
 
 
 class Recipe(Config):

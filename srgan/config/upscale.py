@@ -58,6 +58,10 @@ class UpscaleConfig(Config):
     only_new: bool = False
     """Leave out what failed before and has not changed; end at once if nothing is left to do."""
 
+    trial: str | None = None
+    """Another version of the same scale, such as ``models:/NAME@challenger``. The contact sheet
+    shows what it makes of the same images; it writes no output."""
+
     @model_validator(mode="after")
     def _one_size(self) -> Self:
         if self.scale is not None and self.size is not None:

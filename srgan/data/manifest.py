@@ -7,7 +7,7 @@ replaced by another description of the same content.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from srgan.config import DataConfig
@@ -251,6 +251,8 @@ def read_previous(
     before = (split_uri(uri)[0] if uri else None for uri in (manifest.source, manifest.lr_source))
     if (*before, manifest.decoding) != (source_bucket, lr_bucket, reading_version(lr_bucket)):
         sources = {}
+    if manifest.config.scale != config.scale:  # of LR images at another scale
+        sources = {key: replace(each, statistics=None) for key, each in sources.items()}
     return Previous(manifest, token, shards, photos, sources, splits)
 
 

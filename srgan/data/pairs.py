@@ -35,6 +35,7 @@ from srgan.data.tables import Source
 from srgan.errors import ConfigError, DataError, ImageError
 from srgan.images import Photo, pixel_digest
 from srgan.images.entries import stem_of
+from srgan.images.statistics import statistics_of
 from srgan.refs import DatasetRef, digest
 from srgan.storage import ObjectInfo, ObjectStore
 
@@ -246,7 +247,8 @@ def _reading(
         return Reading(rejected(pair.hr.key, pair.token, error))
     hr_pixels = pixel_digest(hr)
     pixels = digest([hr_pixels, pixel_digest(lr)])
-    source = Source(pair.hr.key, pair.token, pixels=pixels)
+    statistics = statistics_of(lr.pixels, file=smaller)
+    source = Source(pair.hr.key, pair.token, pixels=pixels, statistics=statistics)
     return Reading(source, hr_pixels, hr.rgb, lr.rgb)
 
 

@@ -23,6 +23,7 @@ from srgan.data.reading import Progress, Reader, counted, silent
 from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
 from srgan.errors import DataError, ImageError
 from srgan.images import Photo, pixel_digest
+from srgan.images.statistics import statistics_of
 from srgan.keys import is_ours
 from srgan.refs import DatasetRef
 from srgan.storage import ObjectInfo, ObjectStore
@@ -152,7 +153,9 @@ def _reading(info: ObjectInfo, data: bytes, config: DataConfig, reader: Reader) 
         refuse_tiny(photo, config)
     except ImageError as error:
         return Reading(rejected(info.key, info.token, error), None)
-    return Reading(Source(info.key, info.token, pixels=pixel_digest(photo)), photo.rgb)
+    statistics = statistics_of(photo.pixels, scale=config.scale)
+    source = Source(info.key, info.token, pixels=pixel_digest(photo), statistics=statistics)
+    return Reading(source, photo.rgb)
 
 
 def refuse_tiny(photo: Photo, config: DataConfig) -> None:

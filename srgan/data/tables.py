@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from srgan.images.statistics import Statistics
 
 Split = Literal["train", "eval"]
 
@@ -30,6 +32,9 @@ class Source:
     """Digest of the decoded pixels; the photo's row carries the same."""
     reason: str | None = None
     detail: str | None = None
+    statistics: Statistics | None = None
+    """Those of its LR image: of what bicubic makes of the photo, or of the LR photo of a pair. None
+    in tables of older releases, and of photos that are too small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,13 @@ class CutPhoto:
 
 
 _TEXT, _NUMBER = pa.string(), pa.int32()
-_SOURCES = pa.schema(dict.fromkeys(("key", "token", "pixels", "reason", "detail"), _TEXT))
+_STATISTICS = pa.struct(dict.fromkeys((f.name for f in fields(Statistics)), pa.float64()))
+_SOURCES = pa.schema(
+    {
+        **dict.fromkeys(("key", "token", "pixels", "reason", "detail"), _TEXT),
+        "statistics": _STATISTICS,
+    }
+)
 _SPAN = pa.struct({"shard": _TEXT, "row": _NUMBER, "num_crops": _NUMBER})
 _PHOTOS = pa.schema(
     {
@@ -78,7 +89,11 @@ def dump_sources(sources: Iterable[Source]) -> bytes:
 
 
 def load_sources(data: bytes) -> list[Source]:
-    return [Source(**row) for row in _rows(data)]
+    return [
+        Source(**{**row, "statistics": Statistics(**each) if each else None})
+        for row in _rows(data)
+        for each in [row.get("statistics")]
+    ]
 
 
 def dump_photos(photos: Iterable[CutPhoto]) -> bytes:

@@ -18,7 +18,7 @@ from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record, tally
 from srgan.bulk.run import BulkRun
 from srgan.config import Config, UpscaleConfig
-from srgan.errors import ClusterError
+from srgan.errors import ClusterError, ConfigError
 from srgan.jobs.failure import leaving_failure
 from srgan.jobs.node import connect, start
 from srgan.keys import bulk_job_run
@@ -39,6 +39,8 @@ class UpscaleSpec(Config):
     model: ModelRef
     """Version that the run began with, even if the champion has changed since."""
     config: UpscaleConfig
+    trial: ModelRef | None = None
+    """Version that upscales the samples too."""
     batches: tuple[int, ...]
     """Numbers of the batches that had no records when the job was submitted."""
     release_version: str
@@ -88,6 +90,7 @@ class Bench:
         """`ClusterError` if this node does not see the folders of the run."""
         from srgan.bulk.batch import num_readers
         from srgan.bulk.decoders import Decoders
+        from srgan.bulk.samples import Trial
         from srgan.bulk.sizing import Sizing
         from srgan.inference.engine import Engine
         from srgan.inference.ensemble import SelfEnsemble
@@ -96,16 +99,30 @@ class Bench:
 
         self._run = _opened(spec, settings)
         self._num_cpus = num_cpus
-        config = spec.config
-        generator = load_generator(Registry(settings).load_generator_bytes(spec.model))
-        self._engine = Engine(
-            SelfEnsemble(generator) if config.self_ensemble else generator,
-            tile=config.tile,
-            context=config.context,
-            memory_bytes=config.memory_bytes,
-            precision=config.precision,
-            growth=Sizing(generator.scale, scale=config.scale, size=config.size).growth,
-        )
+        config, registry = spec.config, Registry(settings)
+
+        def engine_of(model: ModelRef) -> Engine:
+            generator = load_generator(registry.load_generator_bytes(model))
+            return Engine(
+                SelfEnsemble(generator) if config.self_ensemble else generator,
+                tile=config.tile,
+                context=config.context,
+                memory_bytes=config.memory_bytes,
+                precision=config.precision,
+                growth=Sizing(generator.scale, scale=config.scale, size=config.size).growth,
+            )
+
+        self._engine = engine_of(spec.model)
+        self._trial = None
+        if spec.trial is not None:
+            tried = engine_of(spec.trial)
+            if tried.scale != self._engine.scale:
+                raise ConfigError(
+                    f"trial: {spec.trial.uri} upscales {tried.scale} times and {spec.model.uri} "
+                    f"{self._engine.scale} times; try a version of the same scale"
+                )
+            mine, other = (f"{each.name}/{each.version}" for each in (spec.model, spec.trial))
+            self._trial = Trial(mine, other, tried.upscale_photo)
         # Its processes end with the worker, because their pipes close.
         self._decoders = Decoders(num_readers(num_cpus)).__enter__()
 
@@ -117,7 +134,8 @@ class Bench:
         run = self._run
         items = read_batch(run, batch)
         logger.info("batch %d: %d images with %s", batch, len(items), run.model.uri)
-        samples, progress = Samples(self._engine.scale), BatchProgress(run, batch, items)
+        samples = Samples(self._engine.scale, self._trial)
+        progress = BatchProgress(run, batch, items)
         work = Batch(
             run,
             self._engine,

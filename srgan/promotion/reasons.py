@@ -8,6 +8,7 @@ from pydantic import Field
 from srgan.config import RetrainConfig
 from srgan.data.changes import PhotoChanges
 from srgan.keys import beginning_key
+from srgan.promotion.drift import Drift
 from srgan.promotion.lineage import what_changed
 from srgan.promotion.record import VersionRecord
 from srgan.refs import DatasetRef, ModelRef, Ref
@@ -45,12 +46,15 @@ def should_retrain(
     policy: RetrainConfig,
     *,
     force: bool,
+    drift: Drift | None = None,
 ) -> TrainingDecision:
     """Decide to train if there is a reason to, compared with each of the baselines.
 
     `baselines` are the champion, if there is one, and the newest version that was decided on, if
     that is another one. The champion comes first and gives the reason. `inputs` are the tags
-    (`lineage.training_inputs`) of the training that would start now.
+    (`lineage.training_inputs`) of the training that would start now. `drift` is that of the
+    champion's last bulk run; it lifts the limits of growth, and is a reason only with other photos:
+    the same ones would make the same model, as far from the sources as before.
     """
     if force:
         return TrainingDecision(True, "Forced", needs_new_seed=True)
@@ -59,7 +63,7 @@ def should_retrain(
     reasons: list[str] = []
     needs_new_seed = False
     for baseline in baselines:
-        found, small = _reasons(baseline, inputs, policy)
+        found, small = _reasons(baseline, inputs, policy, drift)
         if not what_changed(baseline.record.inputs, inputs):
             needs_new_seed = True
         if not found:
@@ -69,15 +73,19 @@ def should_retrain(
 
 
 def _reasons(
-    baseline: Baseline, inputs: Mapping[str, str], policy: RetrainConfig
+    baseline: Baseline, inputs: Mapping[str, str], policy: RetrainConfig, drift: Drift | None
 ) -> tuple[list[str], list[str]]:
     """Return what is reason enough, and changes that are not."""
     found: list[str] = []
     small: list[str] = []
     changed = what_changed(baseline.record.inputs, inputs)
+    drifted = _drifted(drift, policy)
     if "dataset" in changed:
-        text, enough = _photos(baseline, policy)
+        text, enough = _photos(baseline, policy, any_number=bool(drifted))
         (found if enough else small).append(text)
+        found += [drifted] if drifted else []
+    elif drifted:
+        small.append(f"{drifted}, but there are no other photos to train on")
     if "pairs" in changed:
         found.append("other pairs")
     if "recipe" in changed:
@@ -90,7 +98,7 @@ def _reasons(
     return found, small
 
 
-def _photos(baseline: Baseline, policy: RetrainConfig) -> tuple[str, bool]:
+def _photos(baseline: Baseline, policy: RetrainConfig, *, any_number: bool) -> tuple[str, bool]:
     """Return the change of the dataset in words, and whether it is a reason."""
     before = baseline.record.dataset_version
     if before is None:
@@ -103,10 +111,18 @@ def _photos(baseline: Baseline, policy: RetrainConfig) -> tuple[str, bool]:
     if baseline.changes.recut:
         return f"photos are cut differently; {baseline.changes}", True
     growth = policy.growth
-    if baseline.changes.enough(growth):
+    if any_number or baseline.changes.enough(growth):
         return str(baseline.changes), True
     limits = f"{growth.min_changed_photos} and {100 * growth.min_changed_share:g} %"
     return f"{baseline.changes}, a reason from {limits} on", False
+
+
+def _drifted(drift: Drift | None, policy: RetrainConfig) -> str:
+    """Return the drift in words; empty if there is none, or if it does not count."""
+    bound = policy.max_drift
+    if drift is None or bound is None or not drift.beyond(bound):
+        return ""
+    return f"{drift.sentence(bound)}, more than {bound:g}"
 
 
 def _nothing(baseline: Baseline, small: list[str]) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from srgan.bulk.records import from_parquet
 from srgan.images import Photo, decode
+from srgan.images.statistics import Statistics, statistics_of
 from srgan.inference.engine import Engine
 from srgan.services.s3 import S3Store
 from srgan.storage import ObjectInfo
@@ -40,6 +41,27 @@ def test_what_an_output_lost_is_in_its_row(
         "",
         "",
     ], "what was skipped says nothing"
+
+
+def test_statistics_of_the_source_are_in_its_row_also_if_its_output_cannot_be_written(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    photos = {
+        "a.jpg": png(draw_photo(1, 20, 33), "JPEG", quality=80),
+        "tiny.png": png(draw_photo(2, 8, 40)),
+        "clear.png": png(np.dstack([draw_photo(3, 20, 20), draw_photo(3, 20, 20)[..., :1]])),
+    }
+    items = [put(object_store, name, data) for name, data in photos.items()]
+    rows = upscale(object_store, engine, items, output_format="jpeg")
+    assert [row.outcome for row in rows] == ["done", "done", "failed"]
+    found = [
+        Statistics(**{name: getattr(row, name) for name in Statistics.__slots__}) for row in rows
+    ]
+    pixels = [decode(data, max_pixels=10**4).pixels for data in photos.values()]
+    assert found[0] == statistics_of(pixels[0], file=photos["a.jpg"])
+    assert found[0].jpeg_quality == pytest.approx(80, abs=1)
+    assert found[1] == Statistics(0, 0, 0, 0, 0, 0, 0), "too small to be measured"
+    assert found[2] == statistics_of(pixels[2])
 
 
 def test_what_is_no_output_of_the_source_is_never_written_over(

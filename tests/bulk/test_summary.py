@@ -1,18 +1,19 @@
 """The end of a bulk run: every key is counted once, and the verdict is honest."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from io import BytesIO
 
 import pyarrow.parquet as pq
 import pytest
 
 from srgan.bulk.plan import BulkPlan
-from srgan.bulk.records import Record, Tally, from_parquet, tally, to_parquet
+from srgan.bulk.records import Record, Tally, from_parquet, statistics, tally, to_parquet
 from srgan.bulk.run import stamp_of
 from srgan.bulk.summary import check, summarise, write_summary
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError, DataError
+from srgan.images.statistics import Statistics
 from srgan.refs import ModelRef, config_digest
 from srgan.services.s3 import S3Store
 from tests.support.bulk_runs import run_of
@@ -54,6 +55,15 @@ def row(key: str, outcome: str, reason: str = "") -> Record:
     )
 
 
+MEASURED = Statistics(
+    blur=0.25,
+    noise=1.5,
+    jpeg_quality=92.0,
+    source_side=500.0,
+    brightness=120.0,
+    contrast=40.0,
+    colourfulness=30.0,
+)
 BATCH_0 = tally([row("a", "done"), row("b", "skipped"), row("c", "failed", "truncated")])
 BATCH_1 = tally([row("d", "done"), row("e", "done"), row("f", "failed", "truncated")])
 
@@ -105,6 +115,17 @@ def test_records_of_earlier_releases_say_nothing_about_losses() -> None:
     buffer = BytesIO()
     pq.write_table(table, buffer)
     assert from_parquet(buffer.getvalue(), "part") == [row("a", "done")]
+
+
+def test_records_of_earlier_releases_have_no_statistics() -> None:
+    rows = [replace(row("a", "done"), **asdict(MEASURED)), row("b", "failed", "truncated")]
+    assert statistics(to_parquet(rows), "part") == [MEASURED]
+    names = [f.name for f in fields(Statistics)]
+    table = pq.read_table(BytesIO(to_parquet(rows))).drop_columns(names)
+    buffer = BytesIO()
+    pq.write_table(table, buffer)
+    assert statistics(buffer.getvalue(), "part") == []
+    assert [each.source_key for each in from_parquet(buffer.getvalue(), "part")] == ["a", "b"]
 
 
 def test_options_that_came_later_leave_the_outputs_of_earlier_releases_done() -> None:

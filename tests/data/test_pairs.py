@@ -15,7 +15,8 @@ from srgan.data.pairs import Prefix, prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.data.shards import ShardCache
 from srgan.errors import ConfigError, DataError
-from srgan.images import Photo, pixel_digest
+from srgan.images import Photo, decode, pixel_digest
+from srgan.images.statistics import statistics_of
 from srgan.refs import DatasetRef
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
@@ -81,6 +82,19 @@ def test_pairs_are_matched_by_name_and_cut_at_the_same_places(shop: Shop) -> Non
         np.testing.assert_array_equal([crops[i] for i in mine], list(cut(hr, 32)))
         np.testing.assert_array_equal([crops.lr(i) for i in mine], list(cut(lr, 16)))
         assert crops.pictures[photo] == pixel_digest(Photo(hr))
+
+
+def test_the_statistics_of_a_pair_are_those_of_its_lr_photo_and_file(shop: Shop) -> None:
+    shop.upload(1, 2)
+    lr = shop.encode(imresize(shop.hr(1), scale=0.5), "JPEG", quality=50, subsampling=0)
+    shop.store.put("lr/town/1.bmp", lr)
+    ref = shop.prepare()
+    sources = read_sources(shop.store, read_manifest(shop.store, ref.key))
+    found = {each.key: each.statistics for each in sources}
+    pixels = decode(lr, max_pixels=10**5).pixels
+    assert found["hr/town/1.png"] == statistics_of(pixels, file=lr)
+    qualities = [each.jpeg_quality for each in found.values() if each]
+    assert qualities == [pytest.approx(50, abs=1), 100]
 
 
 def test_a_photo_without_its_partner_is_rejected_on_either_side(shop: Shop) -> None:

@@ -19,6 +19,7 @@ from srgan.data.prepare import count_reasons, prepare_dataset
 from srgan.data.tables import dump_photos
 from srgan.errors import ConflictError, DataError, StorageError
 from srgan.images.likeness import look_of
+from srgan.images.statistics import Statistics, statistics_of
 from srgan.keys import OWN_PREFIXES, newest_dataset_key
 from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
@@ -99,6 +100,31 @@ def test_photos_that_an_earlier_decoder_has_read_are_read_again(
     again = workshop.prepare()
     assert (again.version, again.num_read) == (before.version, 3)
     assert workshop.prepare().num_read == 0
+
+
+def test_the_statistics_of_lr_images_are_noted_once_and_not_those_of_another_scale(
+    workshop: Workshop,
+) -> None:
+    workshop.upload(*range(3))
+    workshop.store.put("raw/broken.png", b"no photo")
+    workshop.prepare()
+    noted = _statistics(workshop)
+    assert noted == {
+        **{f"raw/00{seed}.png": statistics_of(workshop.draw(seed), scale=4) for seed in range(3)},
+        "raw/broken.png": None,
+    }
+    workshop.upload(3)
+    assert workshop.prepare().num_read == 1
+    found = _statistics(workshop)
+    assert found == noted | {"raw/003.png": statistics_of(workshop.draw(3), scale=4)}
+    assert workshop.prepare(scale=2).num_read == 0
+    assert set(_statistics(workshop).values()) == {None}, "they are those of ×4"
+
+
+def _statistics(workshop: Workshop) -> dict[str, Statistics | None]:
+    manifest, _ = read_latest(workshop.store, "pets")
+    assert manifest is not None
+    return {each.key: each.statistics for each in read_sources(workshop.store, manifest)}
 
 
 def test_only_new_and_changed_photos_are_read(workshop: Workshop) -> None:

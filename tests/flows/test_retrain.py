@@ -21,8 +21,10 @@ from flows.promote import promote
 from flows.retrain import train_stages
 from flows.support import beginning as beginning_module
 from flows.support.beginning import find_reason
+from srgan.config import RetrainConfig
 from srgan.errors import CheckpointError
 from srgan.measure.evaluation import EvaluateSpec
+from srgan.promotion.drift import Difference, Drift, keep_drift
 from srgan.promotion.log import PromotionLog
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
@@ -32,6 +34,8 @@ from srgan.settings import Settings
 from srgan.version import release_version
 from tests.support.photos import DrawPhoto
 from tests.support.pipeline import Pipeline
+
+RAW = ("s3://srgan-test/raw", "leaves", tiny().data)
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
@@ -252,6 +256,25 @@ def test_nothing_new_trains_nothing_and_force_and_age_train_with_another_seed(
     state = pipeline.retrain()
     assert state.message is not None
     assert state.message.startswith("Nothing new"), "another seed is not another recipe"
+
+
+def test_the_drift_of_the_champions_last_bulk_run_is_in_the_decision_if_it_may_count(
+    pipeline: Pipeline,
+) -> None:
+    champion = pipeline.crown()
+    found = Difference(statistic="noise", sources=9, inputs=1, distance=0.9, chance=0)
+    drift = Drift(run="r", source="s3://b/p", num_sources=60, num_inputs=60, differences=(found,))
+    keep_drift(pipeline.store, champion, drift)
+    decision = find_reason.fn(pipeline.model, pipeline.prepare(*RAW), tiny())
+    assert decision.sentence.startswith("Nothing new")
+    recipe = tiny().model_copy(update={"retrain": RetrainConfig(max_drift=0.5)})
+    decision = find_reason.fn(pipeline.model, pipeline.prepare(*RAW), recipe)
+    assert not decision.train
+    assert "noise 0.90, more than 0.5, but there are no other photos" in decision.sentence
+    pipeline.dataset_version = "v2"
+    decision = find_reason.fn(pipeline.model, pipeline.prepare(*RAW), recipe)
+    assert decision.train
+    assert decision.sentence.endswith("noise 0.90, more than 0.5")
 
 
 def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(

@@ -8,6 +8,7 @@ import pytest
 from srgan.config import GrowthConfig, RetrainConfig
 from srgan.data.changes import PhotoChanges
 from srgan.errors import StorageError
+from srgan.promotion.drift import Difference, Drift
 from srgan.promotion.reasons import (
     Baseline,
     Beginning,
@@ -40,8 +41,19 @@ def known(
     return Baseline(name, record(**{**INPUTS, "dataset_version": "v1", **tags}), age_days, changes)
 
 
-def decided(*baselines: Baseline, force: bool = False, **policy: object) -> TrainingDecision:
-    return should_retrain(baselines, INPUTS, RetrainConfig.model_validate(policy), force=force)
+def decided(
+    *baselines: Baseline, force: bool = False, drift: Drift | None = None, **policy: object
+) -> TrainingDecision:
+    config = RetrainConfig.model_validate(policy)
+    return should_retrain(baselines, INPUTS, config, force=force, drift=drift)
+
+
+def drift(**distances: float) -> Drift:
+    found = tuple(
+        Difference(statistic=name, sources=1, inputs=2, distance=each, chance=0)
+        for name, each in distances.items()
+    )
+    return Drift(run="r", source="s3://b/p", num_sources=60, num_inputs=60, differences=found)
 
 
 def test_a_model_without_a_version_is_trained() -> None:
@@ -121,6 +133,30 @@ def test_age_is_a_reason_where_it_is_asked_for() -> None:
     assert decision == TrainingDecision(
         True, f"Since {CHAMPION}: 31.0 days old, more than 30", needs_new_seed=True
     )
+
+
+def test_drift_is_a_reason_with_few_other_photos_where_it_is_asked_for() -> None:
+    far = drift(blur=0.6, noise=0.81, contrast=0.2)
+    assert not decided(known(FEW), drift=far).train
+    assert not decided(known(FEW), drift=far, max_drift=0.85).train
+    assert not decided(known(FEW), drift=None, max_drift=0.5).train
+    assert decided(known(FEW), drift=far, max_drift=0.5) == TrainingDecision(
+        True,
+        f"Since {CHAMPION}: photos: 2 new, 1 changed, 1 removed, 4.0 % of 100; sources of s3://b/p "
+        "differ from what it was trained on: noise 0.81, blur 0.60, more than 0.5",
+    )
+
+
+def test_drift_alone_would_train_the_same_model_again_and_is_only_named() -> None:
+    same = decided(known(dataset_version="v2"), drift=drift(blur=0.9), max_drift=0.5)
+    assert same == TrainingDecision(
+        False,
+        f"Not enough new since {CHAMPION}: sources of s3://b/p differ from what it was trained "
+        "on: blur 0.90, more than 0.5, but there are no other photos to train on. Use force to "
+        "train anyway.",
+    )
+    refused = known(name=REFUSED, dataset_version="v2")
+    assert not decided(known(FEW), refused, drift=drift(blur=0.9), max_drift=0.5).train
 
 
 def test_after_a_refusal_only_something_newer_is_trained() -> None:

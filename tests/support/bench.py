@@ -1,6 +1,7 @@
 """The bulk flow in one process: its calls, on a real object store and engine, without a cluster."""
 
 import threading
+from datetime import UTC, datetime
 
 import torch
 from pydantic import BaseModel
@@ -19,6 +20,7 @@ from srgan.jobs import upscale as worker
 from srgan.jobs.upscale import UpscaleSpec
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
+from srgan.promotion.record import VersionRecord
 from srgan.refs import ModelRef, UpscaleReport
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
@@ -32,17 +34,24 @@ class Models:
         config = GeneratorConfig(kind="bicubic_resnet", scale=2, num_blocks=1, num_channels=8)
         self.weights = dump_generator(build_generator(config))
         self.champion = 1
+        self.challenger = self.weights
         self.loaded: list[int] = []
+        self.tags = {"run": "r", "source_file": "m.pth"}
 
     def alias(self, name: str, alias: str) -> int:
         return self.champion
 
     def resolve(self, address: str) -> ModelRef:
+        if address.endswith("@challenger"):
+            return ModelRef(name="m", version=9, run="c", weights_digest="cd" * 32)
         return ModelRef(name=address, version=self.champion, run="r", weights_digest="ab" * 32)
+
+    def record(self, ref: ModelRef) -> VersionRecord:
+        return VersionRecord(ref.name, ref.version, self.tags, datetime.now(UTC))
 
     def load_generator_bytes(self, ref: ModelRef) -> bytes:
         self.loaded.append(ref.version)
-        return self.weights
+        return self.challenger if ref.run == "c" else self.weights
 
 
 class Bench:

@@ -44,6 +44,10 @@ _LUMA_AT = 7
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """Begins a segment; within coded pixels there are only zeros and restarts after such a byte."""
 _MOST_PARTS = 64 * 2**20
+_BEGINNING, _TABLES = b"\xff\xd8\xff", 0xDB
+_TABLE_VALUES = 64
+_SUM_AT_50 = 3688
+"""Sum of the table for luma in annex K of the standard, which libjpeg takes for quality 50."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,24 @@ def subsampling(data: bytes) -> tuple[int, int]:
             factors = segment.body[_LUMA_AT]
             return factors >> 4, factors & 15
     return 1, 1
+
+
+def quality(data: bytes) -> float:
+    """Return the quality, 1–100, for which libjpeg makes a table for luma of the same sum.
+
+    100 if the file is not a JPEG. Below 20 libjpeg limits values, and it is too high.
+    """
+    for segment in _segments(data) if data.startswith(_BEGINNING) else ():
+        # The first byte tells the number of the table, 0 for luma, and whether values have 16 bits.
+        kind, values = segment.body[:1], segment.body[1:]
+        num_bytes = 2 if kind and kind[0] >> 4 else 1
+        if segment.marker != _TABLES or len(values) < _TABLE_VALUES * num_bytes or kind[0] & 15:
+            continue
+        places = range(0, _TABLE_VALUES * num_bytes, num_bytes)
+        total = sum(int.from_bytes(values[at : at + num_bytes], "big") for at in places)
+        percent = 100 * total / _SUM_AT_50
+        return min(100.0, max(1.0, (200 - percent) / 2 if percent <= 100 else 5000 / percent))
+    return 100.0
 
 
 def segments(photo: Photo) -> bytes:
