@@ -26,6 +26,9 @@ _Page = Annotated[
     BeforeValidator(lambda text: (text or "").rstrip("/") or None),
 ]
 
+_OF = "~"
+"""Between a team and the name of what it has on a shared server; names of models lack it."""
+
 _FOREIGN = ("AWS_", "MLFLOW_", "PREFECT_", "RAY_", "SUPERVISOR_")
 
 
@@ -41,6 +44,8 @@ class Settings(BaseSettings):
     home: Path = Path(".srgan")
     """Data, logs and credentials of the local stack, and caches."""
     bucket: str = "srgan"
+    team: str = Field("", pattern="^([a-z0-9][a-z0-9-]{0,30})?$")
+    """One of several teams on these services; empty where there is only one."""
     cache_bytes: Bytes = 20 * 2**30
     """Size limit of the local shard cache, which the training ranks of a node share."""
     cluster_wait_s: float = 300.0
@@ -96,6 +101,15 @@ class Settings(BaseSettings):
         except KeyError:  # a container may run as a number without a name
             user = str(os.getuid())
         return f"{user}@{socket.gethostname()}"
+
+    def shared(self, name: str) -> str:
+        """Return what a server that teams share calls the team's `name`: ``anna~pets-x4``."""
+        return f"{self.team}{_OF}{name}" if self.team else name
+
+    def own(self, shared: str) -> str | None:
+        """Return the team's name of something on a shared server; None if it is another team's."""
+        team, _, name = shared.rpartition(_OF)
+        return name if team == self.team else None
 
     def require(self, field: str) -> str:
         """Return a setting that this process needs; `ConfigError` names the variable if unset."""

@@ -42,6 +42,9 @@ class ObjectStore(Protocol):
     """One bucket. Every method raises `StorageError` naming bucket and key."""
 
     bucket: str
+    prefix: str
+    """Beginning of all keys in the bucket, which no method takes or returns. Empty unless the
+    store is a team's."""
 
     def get(self, key: str) -> bytes:
         """Whole object; a missing key is a `StorageError`."""
@@ -87,7 +90,7 @@ class ObjectStore(Protocol):
         """Write an object to a file, streaming, under a temporary name first."""
 
     def uri(self, key: str) -> str:
-        """``s3://bucket/key``."""
+        """``s3://bucket/key``, with the prefix."""
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -42,6 +42,8 @@ def shell_environment(state: State) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": state.s3_secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
         "SRGAN_BUCKET": BUCKET,
+        # These services are one person's; a shell may set a team again, to try how it is.
+        "SRGAN_TEAM": "",
         "SRGAN_HOME": str(state.home),
         "PREFECT_API_URL": f"{state.url('prefect')}/api",
         "PREFECT_HOME": str(state.home / "prefect"),

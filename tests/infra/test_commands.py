@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from prefect.cli._app import _app as prefect
 from ray.scripts.scripts import cli as ray
+from typer.main import get_command
 
+from srgan.cli import app
 from tests.support.manifests import OVERLAYS, command, pods, services
 from tests.support.mlflow_code import cli as mlflow
 
@@ -44,6 +46,9 @@ def understands(words: list[str]) -> None:
         name, *options = arguments
         group = mlflow if program == "mlflow" else ray
         group.commands[name].make_context(name, options)
+    elif program == "srgan":
+        name, *options = arguments
+        get_command(app).commands[name].make_context(name, options)
     elif program == "weed":
         assert options_of(arguments) <= options_of_weed()
     else:
