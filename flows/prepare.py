@@ -16,6 +16,7 @@ from srgan.data.tables import Source
 from srgan.jobs.prepare import Pairs, Photos
 from srgan.readable import size
 from srgan.refs import DatasetRef
+from srgan.services.deployments import DATASET
 from srgan.versions.services import open_services
 
 GROWN = "srgan.dataset.grown"
@@ -155,10 +156,12 @@ def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> 
 def announce_growth(ref: DatasetRef, growth: GrowthConfig) -> None:
     """Emit `GROWN` if enough photos have changed since it was last emitted for this dataset.
 
-    Its resource is ``srgan.dataset.<name>``, its payload holds the version and the counts. It is
-    marked after it was emitted: twice is better than never, because a retraining decides by itself.
+    Its resource is ``srgan.dataset.<name>`` (a team's ``srgan.dataset.<team>~<name>``), its payload
+    holds the version and the counts. It is marked after it was emitted: twice is better than never,
+    because a retraining decides by itself.
     """
-    store = open_services().store
+    services = open_services()
+    store = services.store
     changes = growth_since_announced(store, ref)
     if not changes.enough(growth):
         get_run_logger().info(
@@ -170,7 +173,7 @@ def announce_growth(ref: DatasetRef, growth: GrowthConfig) -> None:
     emit_event(
         GROWN,
         resource={
-            "prefect.resource.id": f"srgan.dataset.{ref.dataset}",
+            "prefect.resource.id": f"{DATASET}{services.settings.shared(ref.dataset)}",
             "prefect.resource.name": ref.dataset,
             "srgan.source": ref.source,
         },

@@ -9,6 +9,7 @@
     ├─ StorageError          the operator of the object store, unless it passes
     │  ├─ ConflictError      nobody: read again and decide again
     │  └─ DocumentError      the reader: take the release that wrote it, or make it again
+    │     └─ NewerFormatError *  the reader: take the release that wrote it
     ├─ RegistryError         the caller or the operator of MLflow
     ├─ OrchestratorError     the operator of Prefect
     ├─ StackError            the user of the local stack
@@ -62,6 +63,12 @@ class StorageError(SrganError):
 
 class DocumentError(StorageError):
     """A JSON document in the bucket is damaged or was written by another release."""
+
+
+class NewerFormatError(DocumentError):
+    """A document is whole, and only a newer release can read it."""
+
+    hopeless = True
 
 
 class ConflictError(StorageError):

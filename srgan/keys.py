@@ -330,6 +330,19 @@ def own_prefix(destination: str) -> str:
     return f"{prefix_of(destination)[1]}{OWN}/"
 
 
+# Several teams in one bucket.
+
+team_folder = Folder[str](
+    "teams/{team}",
+    "Everything of one of several teams: all of the above, as in its own bucket.",
+)
+
+
+def prefix_of_team(team: str) -> str:
+    """Beginning of all keys of a team in its bucket; empty if there is only one team."""
+    return f"{team_folder(team)}/" if team else ""
+
+
 MAP: tuple[Key[...], ...] = tuple(each for each in vars().values() if isinstance(each, Key))
 """Every kind of object that this system writes."""
 
@@ -339,9 +352,15 @@ OWN_PREFIXES = tuple(
 """Everything below these prefixes of this system's bucket is its own."""
 
 
-def is_ours(key: str, *, own_bucket: bool) -> bool:
-    """True if this system wrote the object at `key`, so that it is not a user's photo."""
-    return OWN in key.split("/") or (own_bucket and key.startswith(OWN_PREFIXES))
+def is_ours(key: str, *, own_prefix: str | None) -> bool:
+    """True if this system wrote the object at `key`, so that it is not a user's photo.
+
+    `own_prefix` is the team's in its own bucket, where everything of other teams counts as ours
+    too; None in any other bucket.
+    """
+    if OWN in key.split("/"):
+        return True
+    return own_prefix is not None and key.removeprefix(own_prefix).startswith(OWN_PREFIXES)
 
 
 def reference_table() -> str:

@@ -26,6 +26,9 @@ _Page = Annotated[
     BeforeValidator(lambda text: (text or "").rstrip("/") or None),
 ]
 
+_OF = "~"
+"""Between a team and the name of what it has on a shared server; names of models lack it."""
+
 _FOREIGN = ("AWS_", "MLFLOW_", "PREFECT_", "RAY_", "SUPERVISOR_")
 
 
@@ -47,6 +50,9 @@ class Settings(BaseSettings):
     """Data, logs and credentials of the local stack; caches of a node."""
     bucket: str = "srgan"
     """The bucket of everything that srgan writes, except for upscaled photos."""
+    team: str = Field("", pattern="^([a-z0-9][a-z0-9-]{0,30})?$")
+    """One of several teams that share bucket and servers: a-z, 0-9 and -, at most 31. Empty where
+    there is only one."""
     cache_bytes: Bytes = 20 * 2**30
     """Size limit of a node's cache of crop shards, which its training ranks share. A training that
     needs more at a time is refused with both sizes."""
@@ -119,6 +125,15 @@ class Settings(BaseSettings):
         except KeyError:  # a container may run as a number without a name
             user = str(os.getuid())
         return f"{user}@{socket.gethostname()}"
+
+    def shared(self, name: str) -> str:
+        """Return what a server that teams share calls the team's `name`: ``anna~pets-x4``."""
+        return f"{self.team}{_OF}{name}" if self.team else name
+
+    def own(self, shared: str) -> str | None:
+        """Return the team's name of something on a shared server; None if it is another team's."""
+        team, _, name = shared.rpartition(_OF)
+        return name if team == self.team else None
 
     def require(self, field: str) -> str:
         """Return a setting that this process needs; `ConfigError` names the variable if unset."""

@@ -3,6 +3,7 @@
 `services/s3.py` and `services/folder.py` implement `ObjectStore`.
 """
 
+import json
 import os
 import posixpath
 import re
@@ -13,12 +14,13 @@ from typing import BinaryIO, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from srgan.errors import ConfigError, DocumentError, explain
+from srgan.errors import ConfigError, DocumentError, NewerFormatError, explain
 from srgan.refs import to_json
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 _BUCKET = r"[A-Za-z0-9._-]+"
+_FORMAT = re.compile(r"(?P<name>srgan-[a-z-]+)-(?P<number>\d+)")
 _MEND = "go back to the release that wrote it, or make it again"
 
 
@@ -40,6 +42,9 @@ class ObjectStore(Protocol):
     """One bucket. Every method raises `StorageError` naming bucket and key."""
 
     bucket: str
+    prefix: str
+    """Beginning of all keys in the bucket, which no method takes or returns. Empty unless the
+    store is a team's."""
 
     def get(self, key: str) -> bytes:
         """Whole object; a missing key is a `StorageError`."""
@@ -85,7 +90,7 @@ class ObjectStore(Protocol):
         """Write an object to a file, streaming, under a temporary name first."""
 
     def uri(self, key: str) -> str:
-        """``s3://bucket/key``."""
+        """``s3://bucket/key``, with the prefix."""
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -121,7 +126,8 @@ def read_document(
 ) -> DocumentT:
     """Read the value that `write_document` stored at `key`; a missing one is a `StorageError`.
 
-    A document that this release cannot read is a `DocumentError`, which says how to `mend` it.
+    A document that this release cannot read is a `DocumentError`, which says how to `mend` it; a
+    `NewerFormatError` if it is of a later format than this release knows.
     """
     return _parse(store.uri(key), store.get(key), kind, mend)
 
@@ -138,9 +144,40 @@ def _parse(uri: str, body: bytes, kind: type[DocumentT], mend: str) -> DocumentT
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
+        found, known = _format_in(body), kind.model_fields.get("format")
+        if is_newer(found, known.default if known else None):
+            reads = known.default if known else "the first one, which has no name"
+            raise NewerFormatError(
+                f"{uri} has the format {found}, and this release reads {reads}: it was written by "
+                "a newer release; go on with that one"
+            ) from error
         raise DocumentError(
             f"{uri} is damaged or was written by another release ({explain(error)}); {mend}"
         ) from error
+
+
+def is_newer(found: object, known: str | None) -> bool:
+    """Return whether a format is a later one than `known`: ``srgan-crops-2`` is so to ``-1``.
+
+    None stands for the first format of documents that did not name theirs.
+    """
+    later = _FORMAT.fullmatch(found) if isinstance(found, str) else None
+    if later is None:
+        return False
+    if known is None:
+        return int(later["number"]) > 1
+    ours = _FORMAT.fullmatch(known)
+    assert ours is not None, known
+    return later["name"] == ours["name"] and int(later["number"]) > int(ours["number"])
+
+
+def _format_in(body: bytes) -> object:
+    """Format that a document names; None if it names none or cannot be read."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    return document.get("format") if isinstance(document, dict) else None
 
 
 def file_token(status: os.stat_result) -> str:

@@ -72,13 +72,20 @@ def test_a_run_of_a_deployment_is_named_by_what_it_does(
         assert flow.flow_run_name() == name
 
 
-@pytest.mark.parametrize(("set_to", "bucket"), [(None, "srgan"), ("pets", "pets")])
+@pytest.mark.parametrize(
+    ("set_to", "bucket"),
+    [
+        ({}, "srgan"),
+        ({"SRGAN_BUCKET": "pets"}, "pets"),
+        ({"SRGAN_BUCKET": "pets", "SRGAN_TEAM": "anna"}, "pets/teams/anna"),
+    ],
+)
 def test_default_parameters_name_the_bucket_of_the_shell_that_deploys(
-    set_to: str | None, bucket: str, monkeypatch: pytest.MonkeyPatch
+    set_to: dict[str, str], bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SRGAN_BUCKET", raising=False)
-    if set_to:
-        monkeypatch.setenv("SRGAN_BUCKET", set_to)
+    for name, value in set_to.items():
+        monkeypatch.setenv(name, value)
     outputs = dict([run_step("build")])
     assert apply_values(DEPLOYMENTS["watch"]["parameters"], outputs) == {
         "source": f"s3://{bucket}/small/demo",
@@ -114,7 +121,10 @@ def test_schedules_are_there_and_paused_and_keep_their_name() -> None:
 
 def test_revive_is_started_by_events_but_never_by_its_own_runs() -> None:
     (trigger,) = DEPLOYMENTS["revive"]["triggers"]
-    assert trigger["match_related"]["prefect.resource.name"] == "!revive"
+    by_role = {one["prefect.resource.role"]: one for one in trigger["match_related"]}
+    assert by_role["deployment"]["prefect.resource.name"] == "!revive"
+    pool = DEPLOYMENTS["revive"]["work_pool"]["name"]
+    assert by_role["work-pool"]["prefect.resource.name"] == pool
 
 
 def test_new_photos_of_its_dataset_start_retrain_where_somebody_has_enabled_that() -> None:

@@ -72,6 +72,7 @@ KEYS = {
     keys.objects_folder("/mnt/up") + "/ab/abc.json": "/mnt/up/_srgan/objects/ab/abc.json",
     keys.unfinished_folder("/mnt/up") + "/abc": "/mnt/up/_srgan/unfinished/abc",
     keys.lock_key("/mnt/up"): "/mnt/up/_srgan/lock",
+    keys.team_folder("anna") + "/crops/pets/latest.json": "teams/anna/crops/pets/latest.json",
 }
 
 
@@ -123,14 +124,25 @@ def test_own_prefixes_count_at_the_top_of_the_own_bucket_and_records_everywhere(
         "runs/",
         "sets/",
         "studies/",
+        "teams/",
         "weights/",
     }
     for key in KEYS:
-        assert is_ours(key, own_bucket=True), key
-    assert is_ours("photos/_srgan/f-1/samples/000000.png", own_bucket=False)
-    assert not is_ours("mlflow/1/r/artifacts/comparison.png", own_bucket=False)
+        assert is_ours(key, own_prefix=""), key
+    assert is_ours("photos/_srgan/f-1/samples/000000.png", own_prefix=None)
+    assert not is_ours("mlflow/1/r/artifacts/comparison.png", own_prefix=None)
     for key in ("photos/mlflow/a.png", "runs.png", "raw/crops/a.png", "up/a_srgan/b.png"):
-        assert not is_ours(key, own_bucket=True), key
+        assert not is_ours(key, own_prefix=""), key
+
+
+def test_a_team_reads_photos_of_its_own_and_those_beside_all_teams() -> None:
+    own = keys.prefix_of_team("anna")
+    assert own == "teams/anna/"
+    for key in ("teams/anna/raw/a.png", "raw/a.png"):
+        assert not is_ours(key, own_prefix=own), key
+    for key in ("teams/anna/sets/own/photos/p.png", "teams/ben/raw/a.png", "mlflow/1/r/a.png"):
+        assert is_ours(key, own_prefix=own), key
+    assert keys.prefix_of_team("") == ""
 
 
 def test_the_reference_page_has_the_table_of_the_map() -> None:

@@ -48,6 +48,21 @@ def test_a_missing_setting_names_its_variable() -> None:
         Settings(MLFLOW_TRACKING_URI=None).require("mlflow_tracking_uri")
 
 
+@pytest.mark.parametrize("team", ["Anna", "a~b", "a/b", "-a", "a b", "a" * 32])
+def test_what_cannot_be_a_team_is_refused(team: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRGAN_TEAM", team)
+    with pytest.raises(ConfigError, match="SRGAN_TEAM: "):
+        Settings()
+
+
+def test_a_shared_name_is_the_teams_or_nobody_elses() -> None:
+    anna, alone = Settings(team="anna"), Settings(team="")
+    assert (anna.shared("pets"), alone.shared("pets")) == ("anna~pets", "pets")
+    assert (anna.own("anna~pets"), alone.own("pets")) == ("pets", "pets")
+    others = [anna.own("pets"), anna.own("ben~pets"), alone.own("anna~pets")]
+    assert others == [None, None, None]
+
+
 def test_who_acts_is_said_or_the_user_of_the_process_on_its_host(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from srgan.errors import ConflictError, DocumentError, StorageError
+from srgan.errors import ConflictError, DocumentError, NewerFormatError, StorageError
 from srgan.refs import Ref
 from srgan.services.folder import FolderStore
 from srgan.storage import find_document, read_document, write_document
@@ -14,6 +15,10 @@ from srgan.storage import find_document, read_document, write_document
 class Shelf(Ref):
     room: str
     books: int
+
+
+class Labelled(Shelf):
+    format: Literal["srgan-shelf-2"] = "srgan-shelf-2"
 
 
 SHELF = Shelf(room="west", books=3)
@@ -56,6 +61,28 @@ def test_an_unreadable_document_names_the_field(store: FolderStore, key: str) ->
     store.put(key, b'{"room": "west", "shelves": 2}')
     with pytest.raises(DocumentError, match=r"books: Field required; shelves: Extra inputs"):
         read_document(store, key, Shelf)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reads"),
+    [(Shelf, "the first one, which has no name"), (Labelled, "srgan-shelf-2")],
+)
+def test_a_document_of_a_newer_format_names_its_key_and_both_formats(
+    store: FolderStore, key: str, kind: type[Shelf], reads: str
+) -> None:
+    store.put(key, b'{"format": "srgan-shelf-10", "room": "west", "books": 3}')
+    with pytest.raises(
+        NewerFormatError, match=rf"shelf\.json has the format srgan-shelf-10, .* {reads}"
+    ):
+        read_document(store, key, kind)
+
+
+@pytest.mark.parametrize("found", ["srgan-shelf-1", "srgan-rack-3", "shelf", 3, None])
+def test_any_other_format_is_not_called_newer(store: FolderStore, key: str, found: object) -> None:
+    store.put(key, json.dumps({"format": found, "room": "west", "books": 3}).encode())
+    with pytest.raises(DocumentError, match="is damaged or was written by another release") as why:
+        read_document(store, key, Labelled)
+    assert not isinstance(why.value, NewerFormatError)
 
 
 def test_a_document_is_written_on_condition(store: FolderStore, key: str) -> None:

@@ -80,6 +80,21 @@ def test_photos_are_upscaled_in_an_empty_folder(programs: Path, tmp_path: Path) 
         assert large.size == (4 * small.width, 4 * small.height)
 
 
+def test_a_stack_without_its_object_store_names_the_extra(programs: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(programs / "srgan"), "stack", "up"],
+        cwd=tmp_path,
+        env={"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "pip install 'srgan[server]'" in done.stderr
+    assert not (tmp_path / ".srgan").exists(), "nothing was begun"
+
+
 def test_deployments_and_flows_are_found_without_a_checkout(programs: Path, tmp_path: Path) -> None:
     code = (
         "from srgan.stack import environment as e\n"

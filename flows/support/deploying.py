@@ -7,12 +7,17 @@ from pathlib import Path
 
 from prefect.deployments.steps.pull import set_working_directory
 
+from srgan.keys import prefix_of_team
 from srgan.settings import Settings
 
 
-def find_bucket() -> dict[str, str]:
-    """Return the bucket that default parameters name, as ``bucket``; when it is registered."""
-    return {"bucket": Settings().bucket}
+def find_place() -> dict[str, str]:
+    """Return where default parameters have photos, as ``place``; when it is registered.
+
+    It is the bucket's address, or a team's place in it.
+    """
+    settings = Settings()
+    return {"place": f"s3://{settings.bucket}/{prefix_of_team(settings.team)}".rstrip("/")}
 
 
 def enter_checkout() -> dict[str, str]:

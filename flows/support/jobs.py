@@ -57,7 +57,8 @@ def run_job(
     keeps its name is followed.
     """
     logger, store = get_run_logger(), services.store
-    jobs = RayJobs(services.settings.require("ray_address"), warn=logger.warning)
+    settings = services.settings
+    jobs = RayJobs(settings.require("ray_address"), team=settings.team, warn=logger.warning)
     work = _Work(
         stage=stage,
         run=run,

@@ -21,6 +21,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from flows.support.jobs import root_flow_run_id
+from srgan.versions.services import open_services
 
 IfBusy = Literal["wait", "refuse"]
 # Renewed when three quarters are over; the server may be away for the rest.
@@ -31,7 +32,7 @@ _LOCKED = 423
 
 def limit_name(model: str) -> str:
     """Return the name of a model's limit; ``prefect global-concurrency-limit inspect`` shows it."""
-    return f"srgan-retrain-{model}"
+    return f"srgan-retrain-{open_services().settings.shared(model)}"
 
 
 @contextmanager

@@ -95,9 +95,7 @@ def publish_card(services: Services, version: ModelRef, content: Content) -> Non
     log_file(settings, record.mlflow_run, _CARD, card.encode())
     if len(card) > _MAX_DESCRIPTION:
         card = f"{card[: _MAX_DESCRIPTION - 80]}…\n\nThe rest is in the run's `{_CARD}`."
-    mlflow_client(settings).update_model_version(
-        version.name, str(version.version), description=card
-    )
+    services.registry.describe(version, card)
 
 
 def _links(settings: Settings, version: ModelRef, run_id: str | None, root: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ from srgan.config import UpscaleConfig
 from srgan.errors import ImageError
 from srgan.keys import batch_key, own_prefix, plan_key, refused_key, summary_key
 from srgan.refs import ModelRef, Ref, to_json
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, find_document
 
 _MIN_BATCH_BYTES = 2**18
 _BATCH_S = 600.0
@@ -83,9 +83,12 @@ class BulkPlan(Ref):
 
 
 def find_plan(destination: Place, run: str) -> BulkPlan | None:
-    """Find the plan that an earlier attempt of this run wrote."""
-    data = destination.store.find(plan_key(destination.address, run))
-    return None if data is None else BulkPlan.model_validate_json(data)
+    """Find the plan that an earlier attempt of this run wrote.
+
+    `StorageError` if another release wrote it.
+    """
+    key = plan_key(destination.address, run)
+    return find_document(destination.store, key, BulkPlan, mend="start a new run")
 
 
 def name_run(destination: Place, run: str) -> str:

@@ -16,8 +16,8 @@ class Place:
 
     address: str
     store: ObjectStore
-    is_own_bucket: bool = False
-    """True in the project's own bucket, where not every object is a photo."""
+    own_prefix: str | None = None
+    """In the project's own bucket, where not every object is a photo: the team's; else None."""
 
     @property
     def prefix(self) -> str:

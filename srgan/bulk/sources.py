@@ -46,7 +46,7 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
     found = False
     for info in _listing(join, source, key_list):
         name = info.key[len(source_prefix) :]
-        if not is_source(name) or is_ours(info.key, own_bucket=source.is_own_bucket):
+        if not is_source(name) or is_ours(info.key, own_prefix=source.own_prefix):
             continue
         # A folder that cannot be listed may hold photos.
         kind = kind_of(name.rstrip("/") if info.problem else name)

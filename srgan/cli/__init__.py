@@ -12,6 +12,7 @@ import typer
 
 from srgan.cli.blend import blend
 from srgan.cli.console import Commands, complain
+from srgan.cli.deploy import deploy
 from srgan.cli.doctor import doctor
 from srgan.cli.gc import gc
 from srgan.cli.models import models_app
@@ -86,6 +87,6 @@ app.add_typer(models_app, name="models")
 app.add_typer(mos_app, name="mos")
 for verb in (
     *(degrade, upscale, evaluate, import_weights, blend, export),
-    *(trace, gc, recipes, doctor, demo),
+    *(trace, gc, recipes, deploy, doctor, demo),
 ):
     app.command()(verb)

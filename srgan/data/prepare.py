@@ -206,8 +206,8 @@ def folder_of(prefix: str) -> str:
 
 def is_source(info: ObjectInfo, source_store: ObjectStore, store: ObjectStore) -> bool:
     """True unless the object is a folder's marker or was written by this system."""
-    own_bucket = source_store.bucket == store.bucket
-    return not info.key.endswith("/") and not is_ours(info.key, own_bucket=own_bucket)
+    own_prefix = store.prefix if source_store.bucket == store.bucket else None
+    return not info.key.endswith("/") and not is_ours(info.key, own_prefix=own_prefix)
 
 
 def _place(reading: Reading, layout: Layout) -> None:

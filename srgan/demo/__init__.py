@@ -54,7 +54,7 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
         outcome = read_outcome(registry, store, name, model_name(name), pictures)
     except (StoppedByUserError, KeyboardInterrupt):
         console.print(
-            "\nStopped. All finished work is kept: `make demo` goes on from the newest "
+            "\nStopped. All finished work is kept: the same command goes on from the newest "
             "checkpoint.\nThe services still run; `srgan stack down` ends them."
         )
         return _INTERRUPTED

@@ -1,5 +1,8 @@
 """The end of the demo: its results, where they are, and what they mean."""
 
+import shlex
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +87,7 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
     """Print the figures, places, pages, and how to stop."""
     console.print()
     console.print(_table(outcome))
-    settings = stack.settings()
+    settings, program = stack.settings(), _program()
     prefect = settings.prefect_public_url or stack.state.url("prefect")
     mlflow = settings.mlflow_public_url or stack.state.url("mlflow")
     places = {
@@ -95,10 +98,10 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
         "Prefect": f"{prefect}  (flow runs, logs, tables)",
         "MLflow": f"{mlflow}  (curves, pictures, model versions)",
         "Ray": f"{stack.state.url('ray')}  (token: {stack.state.ray_token_path})",
-        "again": "make demo  (repeats only what changed)",
-        "a shell": 'eval "$(.venv/bin/srgan stack env)"',
-        "people": f".venv/bin/{study_command(outcome)}  (in that shell)",
-        "stop": ".venv/bin/srgan stack down",
+        "again": f"{program} demo  (repeats only what changed)",
+        "a shell": f'eval "$({program} stack env)"',
+        "people": f"{study_command(outcome)}  (in that shell)",
+        "stop": f"{program} stack down",
     }
     for name, place in places.items():
         console.print(f"{name:<10}{place}", highlight=False, soft_wrap=True, markup=False)
@@ -110,6 +113,15 @@ def study_command(outcome: Outcome) -> str:
     numbers = dict.fromkeys(filter(None, (outcome.opponent, outcome.newest.version)))
     versions = ",".join(f"models:/{outcome.newest.name}/{number}" for number in numbers)
     return f"srgan mos create {outcome.name} --eval {outcome.name} --methods bicubic,{versions}"
+
+
+def _program() -> str:
+    """How this shell calls this `srgan`: by its name if it is on the PATH, else by its path."""
+    ours, here = Path(sys.executable).with_name("srgan"), Path.cwd()
+    found = shutil.which("srgan")
+    if found is not None and Path(found) == ours:
+        return "srgan"
+    return shlex.quote(str(ours.relative_to(here) if ours.is_relative_to(here) else ours))
 
 
 def _champion(outcome: Outcome) -> str:

@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from srgan.doctor.addresses import reach
 from srgan.doctor.checks import Check, Seen, failed, ok, warning
-from srgan.errors import ConfigError, first_few
+from srgan.errors import first_few
 from srgan.readable import duration
+from srgan.services.deployments import read_project
 from srgan.services.prefect_setup import (
     Deployment,
     read_automations,
@@ -23,13 +22,13 @@ from srgan.services.prefect_setup import (
 from srgan.settings import Settings
 
 _REMEDY = "Set PREFECT_API_URL to the server's API, which ends in /api, and look at its log"
-_DEPLOY = "Register the flows: `srgan stack deploy` here, else `prefect --no-prompt deploy --all`"
+_DEPLOY = "Register the flows: `srgan deploy`"
 _IMPORT_LIMIT_S = 45.0
 
 
 def orchestrator_checks(settings: Settings, checkout: Path, file: Path) -> list[Check]:
     """Return the checks of the Prefect server that `settings` name; see `examine`."""
-    project = read_project(file)
+    project = read_project(file, settings)
     wanted = project["deployments"]
     pools = sorted({each["work_pool"]["name"] for each in wanted})
     check = partial(Check, remedy=_REMEDY, needs=("server",))
@@ -53,15 +52,6 @@ def orchestrator_checks(settings: Settings, checkout: Path, file: Path) -> list[
         check("deployments", lambda: _deployments(project, checkout), remedy=_DEPLOY),
         check("automations", lambda: _automations(wanted), remedy=_DEPLOY),
     ]
-
-
-def read_project(file: Path) -> dict[str, Any]:
-    """Return ``prefect.yaml``; `ConfigError` if the file is damaged."""
-    try:
-        found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
-    return found
 
 
 def _pool(name: str) -> Seen:

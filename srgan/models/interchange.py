@@ -16,6 +16,7 @@ from srgan.models.adopted import KIND, adopt
 from srgan.models.base import Generator
 from srgan.models.build import build_empty_generator
 from srgan.refs import Blend
+from srgan.storage import is_newer
 
 FORMAT = "srgan-generator-1"
 _ALIGNMENT = 8
@@ -75,7 +76,11 @@ def _read_config(metadata: dict[str, str]) -> GeneratorConfig:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"expected a generator of format {FORMAT!r}, got {metadata.get('format')!r}; "
-            "`srgan import-weights FILE` converts files of other programs"
+            + (
+                "a newer release wrote it, so read it with that one"
+                if is_newer(metadata.get("format"), FORMAT)
+                else "`srgan import-weights FILE` converts files of other programs"
+            )
         )
     try:
         return GeneratorConfig.model_validate_json(metadata.get("config", ""))

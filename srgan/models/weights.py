@@ -11,7 +11,7 @@ import re
 from pydantic import Field
 
 from srgan.config.networks import DISTANCES, PUBLISHED_WEIGHTS, FeatureNetwork
-from srgan.errors import CheckpointError, DocumentError
+from srgan.errors import CheckpointError, DocumentError, NewerFormatError
 from srgan.keys import WEIGHTS, mirrored_key, weights_key
 from srgan.refs import Ref
 from srgan.storage import ObjectStore, find_document, write_document
@@ -81,6 +81,8 @@ def find_mirrored(store: ObjectStore, network: FeatureNetwork) -> MirroredWeight
     mend = f"mend it with `srgan weights mirror {network}`"
     try:
         return find_document(store, mirrored_key(network), MirroredWeights, mend=mend)
+    except NewerFormatError:
+        raise  # to mirror again would not mend it
     except DocumentError as error:
         raise CheckpointError(str(error)) from error
 

@@ -26,7 +26,7 @@ from srgan.promotion.log import (
 from srgan.promotion.opinions import OpinionPair, compare_opinions, read_studies
 from srgan.promotion.record import VersionRecord
 from srgan.refs import ModelRef, PromotionDecision
-from srgan.storage import ObjectStore, read_document
+from srgan.storage import ObjectStore, find_document, read_document
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def settle(
     if standing is not None:
         return standing
     key = measure(Comparison(ref, champion, judges, sets))
-    report = Report.model_validate_json(store.get(key))
+    report = read_document(store, key, Report, mend=f"measure {ref.uri} again")
     return decide(
         log,
         ref,
@@ -104,8 +104,8 @@ def recorded_evaluation(store: ObjectStore, challenger: VersionRecord) -> Measur
 
     def find(comparison: Comparison) -> str:
         key, champion = challenger.evaluation, comparison.champion
-        body = store.find(key) if key else None
-        if key and body and comparison.measured_in(Report.model_validate_json(body)):
+        report = find_document(store, key, Report) if key else None
+        if key and report and comparison.measured_in(report):
             return key
         whom = f"champion version {champion.version}" if champion else "bicubic"
         on = "" if challenger.dataset else " --param dataset=NAME"

@@ -20,7 +20,7 @@ from srgan.bulk.run import Place
 from srgan.disk import write_atomically
 from srgan.errors import ClusterError, ConflictError, StorageError
 from srgan.images.entries import NOT_A_FILE, explain
-from srgan.keys import lock_key, objects_folder, unfinished_folder
+from srgan.keys import lock_key, objects_folder, prefix_of_team, unfinished_folder
 from srgan.settings import Settings
 from srgan.storage import ObjectInfo, file_token, is_folder, prefix_of
 
@@ -35,7 +35,7 @@ class FolderStore:
     lead nowhere, pipes, sockets, devices, and folders that must not be listed.
     """
 
-    bucket = ""
+    bucket, prefix = "", ""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -252,8 +252,8 @@ def open_place(settings: Settings, address: str) -> Place:
     # Imports boto3, which costs seconds; who works on folders alone does not pay them.
     from srgan.services.s3 import open_store
 
-    own = bucket == settings.bucket
-    return Place(address, open_store(settings, bucket), is_own_bucket=own)
+    own = prefix_of_team(settings.team) if bucket == settings.bucket else None
+    return Place(address, open_store(settings, bucket), own_prefix=own)
 
 
 def require_visible(place: Place, *, machine: str) -> None:

@@ -54,10 +54,14 @@ def check_name(name: str) -> None:
 
 
 class Registry:
-    """The models of one MLflow server."""
+    """The models of one MLflow server that are the team's, under the names that it gives them.
+
+    On the server, every name of a team's model begins with the team (`Settings.shared`).
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._shared, self._own = settings.shared, settings.own
         self._client = mlflow_client(settings)
 
     def resolve(self, address: str) -> ModelRef:
@@ -76,7 +80,7 @@ class Registry:
                 f"the registry at {self._settings.mlflow_tracking_uri} has no model {name!r} "
                 f"with {what}; look at its Models page, or run the retrain flow"
             )
-        return _record(entry).ref
+        return self._record(entry).ref
 
     def alias(self, name: str, alias: str) -> int | None:
         """Return the version number that an alias names, registered by this project or not."""
@@ -86,53 +90,55 @@ class Registry:
     def aliases(self, name: str) -> dict[str, int]:
         """Return version numbers by alias; empty if the model does not exist."""
         with mlflow_errors(ignore=ABSENT):
-            found = self._client.get_registered_model(name).aliases
+            found = self._client.get_registered_model(self._shared(name)).aliases
             return {alias: int(version) for alias, version in found.items()}
         return {}
 
     def names(self) -> list[str]:
-        """Return the names of all models on the server, sorted."""
+        """Return the names of all models, sorted."""
         search = self._client.search_registered_models
-        return sorted(model.name for model in pages(lambda page: search(page_token=page)))
+        found = (self._own(each.name) for each in pages(lambda page: search(page_token=page)))
+        return sorted(name for name in found if name is not None)
 
     def versions(self, name: str) -> list[VersionRecord]:
         """Return a model's versions that this project registered, oldest first."""
-        found = self._search(f"name='{name}'")
-        return [_record(entry) for entry in found if _RUN_TAG in entry.tags]
+        found = self._search(f"name='{self._shared(name)}'")
+        return [self._record(entry) for entry in found if _RUN_TAG in entry.tags]
 
     def all_versions(self) -> Iterator[VersionRecord]:
         """Yield all versions that this project registered, with their aliases."""
         search = self._client.search_model_versions
         for entry in pages(lambda page: search(page_token=page)):
-            if _RUN_TAG in entry.tags:
-                yield self.record(_record(entry).ref)
+            if _RUN_TAG in entry.tags and self._own(entry.name) is not None:
+                yield self.record(self._record(entry).ref)
 
     def version(self, name: str, version: int) -> ModelRef | None:
         """Return a version by its number; None if it does not exist or was deleted."""
         entry = self._find_version(name, version)
-        return _record(entry).ref if entry else None
+        return self._record(entry).ref if entry else None
 
     def of_run(self, name: str, run: str) -> ModelRef | None:
         """Return the version of a training run or an import; None if it has none.
 
         If two were made at the same moment, the first one stays and the others are deleted.
         """
-        found = self._search(f"name='{name}' and tags.`{_RUN_TAG}`='{run}'")
+        found = self._search(f"name='{self._shared(name)}' and tags.`{_RUN_TAG}`='{run}'")
         for extra in found[1:]:
             with mlflow_errors(ignore=ABSENT):
-                self._client.delete_model_version(name, extra.version)
-        return _record(found[0]).ref if found else None
+                self._client.delete_model_version(extra.name, extra.version)
+        return self._record(found[0]).ref if found else None
 
     def of_weights(self, digest: str) -> ModelRef | None:
         """Return the oldest version, of any model, with these weights; None if there is none."""
         found = self._search(f"tags.`{_WEIGHTS_TAG}`='{digest}'")
-        first = min(found, key=lambda entry: entry.creation_timestamp, default=None)
-        return _record(first).ref if first else None
+        own = (entry for entry in found if self._own(entry.name) is not None)
+        first = min(own, key=lambda entry: entry.creation_timestamp, default=None)
+        return self._record(first).ref if first else None
 
     def record(self, ref: ModelRef) -> VersionRecord:
         """Return everything that is recorded with a version, and its aliases."""
-        entry = self._client.get_model_version(ref.name, str(ref.version))
-        return _record(entry, tuple(entry.aliases))
+        entry = self._client.get_model_version(self._shared(ref.name), str(ref.version))
+        return self._record(entry, tuple(entry.aliases))
 
     def dataset_of(self, ref: ModelRef) -> DatasetRef:
         """Return the dataset version that a model version was trained on.
@@ -171,17 +177,30 @@ class Registry:
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point an alias at a version; the last writer wins, so the promotion log decides."""
-        self._client.set_registered_model_alias(name, alias, str(version))
+        self._client.set_registered_model_alias(self._shared(name), alias, str(version))
 
     def set_tag(self, ref: ModelRef, name: str, value: str) -> None:
         """Set the tag ``srgan.<name>`` of a version."""
-        self._client.set_model_version_tag(ref.name, str(ref.version), f"{TAG_PREFIX}{name}", value)
+        self._client.set_model_version_tag(
+            self._shared(ref.name), str(ref.version), f"{TAG_PREFIX}{name}", value
+        )
+
+    def describe(self, ref: ModelRef, markdown: str) -> None:
+        """Set the description that a version's page shows."""
+        self._client.update_model_version(
+            self._shared(ref.name), str(ref.version), description=markdown
+        )
+
+    def delete(self, ref: ModelRef) -> None:
+        """Delete a version; its MLflow run stays."""
+        self._client.delete_model_version(self._shared(ref.name), str(ref.version))
 
     def load_generator_bytes(self, ref: ModelRef) -> bytes:
         """Download weights and config as safetensors, verified against the version's digest."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        uri = self._client.get_model_version_download_uri(ref.name, str(ref.version))
+        name = self._shared(ref.name)
+        uri = self._client.get_model_version_download_uri(name, str(ref.version))
         repository = get_artifact_repository(
             uri, tracking_uri=self._settings.require("mlflow_tracking_uri")
         )
@@ -204,25 +223,28 @@ class Registry:
 
     def _find_alias(self, name: str, alias: str) -> "ModelVersion | None":
         with mlflow_errors(ignore=NO_ALIAS):
-            return self._client.get_model_version_by_alias(name, alias)
+            return self._client.get_model_version_by_alias(self._shared(name), alias)
         return None
 
     def _find_version(self, name: str, version: int) -> "ModelVersion | None":
         with mlflow_errors(ignore=ABSENT):
-            return self._client.get_model_version(name, str(version))
+            return self._client.get_model_version(self._shared(name), str(version))
         return None
 
-
-def _record(entry: "ModelVersion", aliases: tuple[str, ...] | None = None) -> VersionRecord:
-    return VersionRecord(
-        name=entry.name,
-        version=int(entry.version),
-        tags={
-            name.removeprefix(TAG_PREFIX): value
-            for name, value in entry.tags.items()
-            if name.startswith(TAG_PREFIX)
-        },
-        created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
-        mlflow_run=entry.run_id,
-        aliases=aliases,
-    )
+    def _record(
+        self, entry: "ModelVersion", aliases: tuple[str, ...] | None = None
+    ) -> VersionRecord:
+        name = self._own(entry.name)
+        assert name is not None, f"{entry.name} is another team's"
+        return VersionRecord(
+            name=name,
+            version=int(entry.version),
+            tags={
+                tag.removeprefix(TAG_PREFIX): value
+                for tag, value in entry.tags.items()
+                if tag.startswith(TAG_PREFIX)
+            },
+            created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+            mlflow_run=entry.run_id,
+            aliases=aliases,
+        )

@@ -34,8 +34,8 @@ PRESENT = ("RESOURCE_ALREADY_EXISTS",)
 NO_ALIAS = (*ABSENT, "INVALID_PARAMETER_VALUE")
 """To MLflow, an alias that does not exist is an invalid parameter."""
 
-EXPERIMENT = "srgan"
-"""One experiment for all runs: MLflow nests children below parents only within one."""
+_EXPERIMENT = "srgan"
+"""One experiment for all runs of a team: MLflow nests children below parents only within one."""
 
 _ANSWER_LIMIT_S = 10.0
 _KEY_TAG = "srgan.key"
@@ -132,7 +132,7 @@ def start_run(
     from mlflow.entities import Param
 
     client = mlflow_client(settings)
-    experiment_id = _experiment_id(client, EXPERIMENT)
+    experiment_id = _experiment_id(client, settings)
     run_id = _find_run(client, experiment_id, key)
     if run_id is not None:
         client.update_run(run_id, status="RUNNING")
@@ -154,7 +154,7 @@ def start_run(
 def find_run(settings: Settings, key: str) -> str | None:
     """Return the id of the run that `start_run` made for `key`; None if there is none yet."""
     client = mlflow_client(settings)
-    return _find_run(client, _experiment_id(client, EXPERIMENT), key)
+    return _find_run(client, _experiment_id(client, settings), key)
 
 
 def finish_run(settings: Settings, run_id: str, status: RunStatus) -> None:
@@ -218,7 +218,8 @@ def list_artifacts(settings: Settings) -> str:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     client = mlflow_client(settings)
-    found = client.get_experiment_by_name(EXPERIMENT) or client.search_experiments(max_results=1)[0]
+    own = client.get_experiment_by_name(settings.shared(_EXPERIMENT))
+    found = own or client.search_experiments(max_results=1)[0]
     uri = settings.require("mlflow_tracking_uri")
     get_artifact_repository(found.artifact_location, tracking_uri=uri).list_artifacts()
     return str(found.artifact_location)
@@ -249,7 +250,7 @@ def run_url(settings: Settings, run_id: str) -> str:
 
 def model_url(settings: Settings, name: str, version: int) -> str:
     """Return the address of a model version's page in MLflow's interface."""
-    return f"{_base(settings)}/#/models/{quote(name)}/versions/{version}"
+    return f"{_base(settings)}/#/models/{quote(settings.shared(name))}/versions/{version}"
 
 
 def artifact_url(settings: Settings, run_id: str, path: str) -> str:
@@ -267,7 +268,8 @@ def _base(settings: Settings) -> str:
     return settings.mlflow_public_url or settings.require("mlflow_tracking_uri").rstrip("/")
 
 
-def _experiment_id(client: "MlflowClient", name: str) -> str:
+def _experiment_id(client: "MlflowClient", settings: Settings) -> str:
+    name = settings.shared(_EXPERIMENT)
     found = client.get_experiment_by_name(name)
     if found is None:
         # Another process may create it in between.

@@ -71,6 +71,8 @@ class Node:
 class RayJobs:
     """Jobs of one cluster; their metadata has ``run`` (what one makes) and ``root`` (its flow run).
 
+    Those of a team run with its name in ``SRGAN_TEAM``, because a node that teams share has none.
+
     While the job server does not answer, requests are retried with growing pauses for `patience_s`
     seconds, because a head that restarts must not end a flow. After that, every method raises
     `ClusterError` with the address. `warn` is called at the first failure.
@@ -80,10 +82,12 @@ class RayJobs:
         self,
         address: str,
         *,
+        team: str = "",
         patience_s: float = 300.0,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.address = address
+        self._team = team
         self._patience_s = patience_s
         self._warn = warn
         self._client: JobSubmissionClient | None = None
@@ -99,7 +103,8 @@ class RayJobs:
                 client.submit_job(
                     entrypoint=entrypoint,
                     submission_id=job_id,
-                    metadata=dict(metadata),
+                    metadata={**metadata, **({"team": self._team} if self._team else {})},
+                    runtime_env={"env_vars": {"SRGAN_TEAM": self._team}} if self._team else None,
                     entrypoint_memory=DRIVER_MEMORY_BYTES,
                     entrypoint_resources=_ON_HEAD,
                 )
@@ -131,9 +136,12 @@ class RayJobs:
         return self._ask(_read_nodes)
 
     def active(self, run: str) -> str | None:
-        """Return the id of the oldest active job that makes `run`, for any flow run."""
-        found = (j.job_id for j in self.jobs() if j.active and j.metadata.get("run") == run)
-        return next(found, None)
+        """Return the id of the team's oldest active job that makes `run`, for any flow run."""
+        for job in self.jobs():
+            found = job.metadata.get("run"), job.metadata.get("team", "")
+            if job.active and found == (run, self._team):
+                return job.job_id
+        return None
 
     def others(self, job_id: str) -> str:
         """Name the running jobs beside one, because it may be waiting for one of them."""

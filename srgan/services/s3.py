@@ -23,6 +23,7 @@ from pydantic import SecretStr
 
 from srgan.disk import write_atomically
 from srgan.errors import ConfigError, ConflictError, StorageError
+from srgan.keys import prefix_of_team
 from srgan.settings import Checksums, Settings
 from srgan.storage import ObjectInfo
 
@@ -67,12 +68,13 @@ T = TypeVar("T")
 class S3Store:
     """One bucket. Safe for many threads; a process opens its own."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, prefix: str = "") -> None:
         self._client = client
         self.bucket = bucket
+        self.prefix = prefix
 
     def uri(self, key: str) -> str:
-        return f"s3://{self.bucket}/{key}"
+        return f"s3://{self.bucket}/{self.prefix}{key}"
 
     def get(self, key: str) -> bytes:
         with self._errors(key, "read"):
@@ -115,7 +117,7 @@ class S3Store:
         with self._errors(key, "write", ignore=_LOST | _MISSING if extra else frozenset()):
             answer = self._client.put_object(
                 Bucket=self.bucket,
-                Key=key,
+                Key=self.prefix + key,
                 Body=body,
                 ContentType=content_type,
                 Metadata=sent,
@@ -147,13 +149,13 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=prefix
+            Bucket=self.bucket, Prefix=self.prefix + prefix
         )
         with self._errors(prefix, "list"):
             for page in pages:
                 for entry in page.get("Contents", []):
                     yield ObjectInfo(
-                        entry["Key"],
+                        entry["Key"][len(self.prefix) :],
                         entry["ETag"].strip('"'),
                         entry["Size"],
                         entry["LastModified"].timestamp(),
@@ -161,7 +163,7 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         with self._errors(key, "delete"):
-            self._client.delete_object(Bucket=self.bucket, Key=key)
+            self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
 
     def download(self, key: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +196,9 @@ class S3Store:
         """Read a whole body, again if it breaks off: botocore retries only the request."""
         for attempt in range(1, _BODY_ATTEMPTS + 1):
             try:
-                body = self._client.get_object(Bucket=self.bucket, Key=key, **options)["Body"]
+                body = self._client.get_object(
+                    Bucket=self.bucket, Key=self.prefix + key, **options
+                )["Body"]
                 # `with body` would give the raw stream, which checks neither length nor checksum.
                 with closing(body):
                     return consume(body)
@@ -205,7 +209,7 @@ class S3Store:
 
     def _head(self, key: str) -> Any:
         with self._errors(key, "look up", ignore=_MISSING):
-            return self._client.head_object(Bucket=self.bucket, Key=key)
+            return self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)
         return None
 
     def _token_if_ours(self, key: str, write_id: str) -> str:
@@ -280,8 +284,15 @@ class S3Store:
 
 
 def open_store(settings: Settings, bucket: str | None = None) -> S3Store:
-    """Open the store that `settings` name; `bucket` if it is not the project's own."""
-    return S3Store(_configured_client(settings), bucket or settings.bucket)
+    """Open the store that `settings` name, with the keys of their team.
+
+    With a `bucket`, one for photos: its keys are those of users' addresses, whole, also if it is
+    the project's own bucket.
+    """
+    client = _configured_client(settings)
+    if bucket is not None:
+        return S3Store(client, bucket)
+    return S3Store(client, settings.bucket, prefix_of_team(settings.team))
 
 
 def _configured_client(settings: Settings) -> "S3Client":

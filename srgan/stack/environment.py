@@ -42,6 +42,8 @@ def shell_environment(state: State) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": state.s3_secret_key,
         "AWS_DEFAULT_REGION": "us-east-1",
         "SRGAN_BUCKET": BUCKET,
+        # These services are one person's; a shell may set a team again, to try how it is.
+        "SRGAN_TEAM": "",
         "SRGAN_HOME": str(state.home),
         "PREFECT_API_URL": f"{state.url('prefect')}/api",
         "PREFECT_HOME": str(state.home / "prefect"),
@@ -63,14 +65,19 @@ def shell_environment(state: State) -> dict[str, str]:
     }
 
 
+def search_path() -> str:
+    """Return where the services' programs are looked for: first beside this Python."""
+    programs = str(Path(sys.executable).parent)
+    return os.pathsep.join([programs, inherited_environment().get("PATH", os.defpath)])
+
+
 def service_environment(state: State) -> dict[str, str]:
     """Return the environment of supervisor, and so of every service and job on the Ray node."""
     inherited = inherited_environment()
-    programs = str(Path(sys.executable).parent)
     return {
         **inherited,
         **shell_environment(state),
-        "PATH": os.pathsep.join([programs, inherited.get("PATH", os.defpath)]),
+        "PATH": search_path(),
         "PYTHONUNBUFFERED": "1",
         # By default leases are in memory, and a restarted server would never free taken slots.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASE_STORAGE,

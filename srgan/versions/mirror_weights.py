@@ -10,6 +10,7 @@ import torch
 
 from srgan.config.networks import FEATURE_LAYERS, PUBLISHED_WEIGHTS, FeatureNetwork
 from srgan.errors import CheckpointError, ConfigError, StorageError
+from srgan.keys import WEIGHTS
 from srgan.measure.perceptual import open_distances
 from srgan.models.feature_scale import drawn_pairs, measure_scales
 from srgan.models.features import load_extractor
@@ -61,7 +62,7 @@ def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:
     found = find_mirrored(store, network)
     if found is None:
         raise CheckpointError(
-            f"no weights of {network} are mirrored in s3://{settings.bucket}; get them there with "
+            f"no weights of {network} are mirrored in {store.uri(WEIGHTS)}; get them there with "
             f"`srgan weights mirror {network}`, or name a file: {network}=FILE"
         )
     return read_weights(store, network, found.sha256)

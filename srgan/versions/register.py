@@ -115,7 +115,7 @@ class Registrar(Registry):
             self._client.log_artifacts(run_id, str(model), "model")
         self._ensure_model(name)
         self._client.create_model_version(
-            name,
+            self._shared(name),
             source=f"{self._client.get_run(run_id).info.artifact_uri}/model",
             run_id=run_id,
             tags={f"{TAG_PREFIX}{tag}": value for tag, value in tags.items()},
@@ -148,4 +148,4 @@ class Registrar(Registry):
 
     def _ensure_model(self, name: str) -> None:
         with mlflow_errors(ignore=PRESENT):
-            self._client.create_registered_model(name)
+            self._client.create_registered_model(self._shared(name))

@@ -211,10 +211,10 @@ def test_what_this_system_wrote_into_its_bucket_is_no_source(
     for key in ("mlflow/1/r/artifacts/comparison.png", "photos/mlflow/a.png", "sets/own/p.png"):
         object_store.put(key, b"a")
 
-    def sources(*, is_own_bucket: bool) -> list[str]:
+    def sources(own_prefix: str | None) -> list[str]:
         run = BulkRun(
-            name=f"own bucket {is_own_bucket}",
-            source=Place(f"s3://{object_store.bucket}", object_store, is_own_bucket),
+            name=f"own prefix {own_prefix}",
+            source=Place(f"s3://{object_store.bucket}", object_store, own_prefix),
             destination=Place(str(tmp_path), FolderStore(tmp_path)),
             model=CHAMPION,
             config=UpscaleConfig(),
@@ -222,8 +222,8 @@ def test_what_this_system_wrote_into_its_bucket_is_no_source(
         (items,) = (read_batch(run, number) for number in range(make_plan(run).num_batches))
         return [item.key for item in items]
 
-    assert sources(is_own_bucket=True) == ["photos/mlflow/a.png"]
-    assert len(sources(is_own_bucket=False)) == 3
+    assert sources("") == ["photos/mlflow/a.png"]
+    assert len(sources(None)) == 3
 
 
 def test_folders_of_s3_are_passed_over(object_store: S3Store) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,9 +71,7 @@ def test_the_command_makes_a_study_of_the_newest_version_and_of_what_it_was_comp
     prepared: S3Store, versions: list[ModelRef], tmp_path: Path
 ) -> None:
     hold_out(prepared, "demo")
-    found = re.search(
-        r"\.venv/bin/srgan (mos create .*?)  \(in that shell\)", summary(versions[2], 1)
-    )
+    found = re.search(r"srgan (mos create .*?)  \(in that shell\)", summary(versions[2], 1))
     assert found is not None
     done = srgan(*found[1].split(), home=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -80,6 +79,30 @@ def test_the_command_makes_a_study_of_the_newest_version_and_of_what_it_was_comp
     assert design.method_names == [
         "bicubic", f"{MODEL}/1", f"{MODEL}/3", "nearest", "original"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("executable", "path", "program"),
+    [
+        ("{here}/.venv/bin/python", "/usr/bin", ".venv/bin/srgan"),
+        ("{here}/of wheels/bin/python", "{here}/of wheels/bin", "srgan"),
+        ("/opt/of wheels/bin/python", "/usr/bin", "'/opt/of wheels/bin/srgan'"),
+    ],
+    ids=["a checkout", "on the path", "elsewhere"],
+)
+def test_commands_are_named_as_this_shell_can_call_them(
+    executable: str, path: str, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = Path(executable.format(here=tmp_path)).with_name("srgan")
+    if ours.is_relative_to(tmp_path):
+        ours.parent.mkdir(parents=True)
+        ours.touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", executable.format(here=tmp_path))
+    monkeypatch.setenv("PATH", path.format(here=tmp_path))
+    text = summary(ModelRef(name="pets", version=1, run="r", weights_digest="d"), None)
+    assert f"\nstop      {program} stack down\n" in text
+    assert f'eval "$({program} stack env)"' in text
 
 
 def test_a_first_version_is_judged_beside_bicubic_alone() -> None:

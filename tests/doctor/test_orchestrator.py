@@ -142,7 +142,7 @@ def test_deployments_of_another_checkout_are_named(
     def deployments() -> str:
         found = look(checks(checkout))["deployments"]
         assert found.outcome == "failed"
-        assert "srgan stack deploy" in found.remedy
+        assert "srgan deploy" in found.remedy
         return found.seen
 
     assert deployments() == f"{NAME} is not registered"

@@ -72,7 +72,7 @@ def test_a_service_waits_for_those_that_it_needs() -> None:
 
 def test_the_deployments_are_registered_when_the_worker_has_made_its_pool() -> None:
     deploy = services()["deploy"]
-    assert deploy["command"][-2:] == ["deploy", "--all"]
+    assert deploy["command"] == ["srgan", "deploy"]
     assert deploy["depends_on"].keys() == {"worker"}
 
 

@@ -61,9 +61,9 @@ def test_what_is_copied_passes_dockerignore() -> None:
         assert (ROOT / source).exists(), source
 
 
-def test_the_image_has_the_driver_of_postgresql_and_the_networks_of_the_recipes() -> None:
+def test_the_image_has_the_driver_of_postgresql_the_store_and_the_networks_of_the_recipes() -> None:
     (extras,) = re.findall(r"requirements\.py (.*) >", TEXT)
-    assert set(extras.split()) == {"judge", "postgres", "teacher"}
+    assert set(extras.split()) == {"judge", "postgres", "server", "teacher"}
     script = DOCKERFILE.with_name("requirements.py")
     printed = subprocess.run(
         [sys.executable, str(script), *extras.split()],

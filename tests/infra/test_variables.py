@@ -37,6 +37,7 @@ LEFT_OUT = {
     "SRGAN_CLUSTER_WAIT_S": "the default is more than the autoscaler's idle timeout",
     "SRGAN_LOG_LEVEL": "the default suits",
     "SRGAN_STALL_S": "the default suits",
+    "SRGAN_TEAM": "docs/deploying.md says where several teams set it",
 }
 """Settings that infra/ does not set, and why."""
 

@@ -1,5 +1,6 @@
 """Ray's own client against a job server whose answers each test decides."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,22 @@ def test_a_submitted_job_carries_its_id_entrypoint_and_metadata(server: JobServe
     job = server.jobs["root-stage-1"]
     assert job.entrypoint == "python -m x"
     assert job.metadata == {"run": "r", "root": "root"}
+
+
+def test_jobs_of_a_team_know_it_and_those_of_other_teams_are_not_taken_for_them(
+    server: JobServer,
+) -> None:
+    anna, ben, alone = (RayJobs(server.address, team=team) for team in ("anna", "ben", ""))
+    for number, jobs in enumerate((anna, ben, alone)):
+        jobs.submit(f"job-{number}", "python -m x", {"run": "the same"})
+    sent = [json.loads(body) for body in server.bodies if body]
+    assert [each["runtime_env"] for each in sent] == [
+        {"env_vars": {"SRGAN_TEAM": "anna"}},
+        {"env_vars": {"SRGAN_TEAM": "ben"}},
+        {},
+    ]
+    found = [jobs.active("the same") for jobs in (anna, ben, alone)]
+    assert found == ["job-0", "job-1", "job-2"]
 
 
 def test_a_driver_reserves_memory_of_the_head_and_nothing_else(server: JobServer) -> None:

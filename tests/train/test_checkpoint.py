@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from srgan.errors import CheckpointError, StorageError
+from srgan.errors import CheckpointError, NewerFormatError, StorageError
 from srgan.keys import part_key
 from srgan.refs import to_json
 from srgan.services.s3 import S3Store
@@ -88,6 +88,16 @@ def test_a_damaged_checkpoint_is_passed_over_with_its_reason(
     assert found is not None
     assert found[0].step == 2
     assert newest.key in caplog.text
+
+
+def test_a_checkpoint_of_a_newer_release_is_not_passed_over(object_store: S3Store) -> None:
+    save(object_store, 2, 4)
+    newer = {**json.loads(to_json(manifest(4))), "format": "srgan-checkpoint-2"}
+    object_store.put(manifest(4).key, json.dumps(newer).encode())
+    with pytest.raises(
+        NewerFormatError, match=r"000000004\.json has the format srgan-checkpoint-2"
+    ):
+        newest_checkpoint(object_store, RUN)
 
 
 def test_saving_again_heals_a_damaged_part(object_store: S3Store) -> None:

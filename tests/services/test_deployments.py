@@ -1,0 +1,81 @@
+"""Deployments of several teams on one real Prefect server."""
+
+import os
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_URL
+
+from srgan.errors import ConfigError, OrchestratorError
+from srgan.services.deployments import read_project, register
+from srgan.services.prefect_setup import read_automations, read_deployments
+from srgan.settings import Settings
+from tests.support.checkout import PROJECT, ROOT
+
+ANNA, BEN, ALONE = (Settings(team=team) for team in ("anna", "ben", ""))
+
+SHORT = """
+name: short
+pull:
+  - flows.support.deploying.enter_checkout: {}
+deployments:
+  - name: revive
+    entrypoint: flows/revive.py:revive
+    work_pool: {name: short}
+    triggers:
+      - type: event
+        name: short-revive
+        enabled: true
+        match: {"prefect.resource.id": "prefect.flow-run.*"}
+        match_related:
+          - {"prefect.resource.role": deployment, "prefect.resource.name": "!revive"}
+          - {"prefect.resource.role": work-pool, "prefect.resource.name": short}
+        expect: [prefect.flow-run.Crashed]
+        posture: Reactive
+        threshold: 1
+        parameters: {flow_run_id: "{{ flow_run.id | string }}"}
+"""
+
+
+def test_without_a_team_the_project_is_what_the_file_says() -> None:
+    assert read_project(ROOT / "prefect.yaml", ALONE) == PROJECT
+
+
+def test_deployments_pools_and_automations_of_a_team_begin_with_it() -> None:
+    project = read_project(ROOT / "prefect.yaml", ANNA)
+    plain, named = PROJECT["deployments"], project["deployments"]
+    assert [one["name"] for one in named] == [f"anna~{one['name']}" for one in plain]
+    assert {one["work_pool"]["name"] for one in named} == {"anna~srgan"}
+    triggers = {one["name"]: one for each in named for one in each.get("triggers", [])}
+    assert set(triggers) == {
+        "anna~srgan-watch", "anna~srgan-retrain-when-grown", "anna~srgan-revive"
+    }  # fmt: skip
+    grown = triggers["anna~srgan-retrain-when-grown"]
+    assert grown["match"] == {"prefect.resource.id": "srgan.dataset.anna~demo"}
+    related = triggers["anna~srgan-revive"]["match_related"]
+    assert [one["prefect.resource.name"] for one in related] == ["!anna~revive", "anna~srgan"]
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "prefect.yaml"
+    file.write_text("deployments: [")
+    with pytest.raises(ConfigError, match=r"prefect\.yaml cannot be read"):
+        read_project(file, ALONE)
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_two_teams_register_the_same_flows_beside_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "prefect.yaml"
+    file.write_text(SHORT)
+    environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value())}
+    with pytest.raises(OrchestratorError, match=r"work pool\s+'anna~short'"):
+        register(read_project(file, ANNA), ROOT, environment)
+    for team in (ANNA, BEN):
+        with get_client(sync_client=True) as client:
+            client.create_work_pool(WorkPoolCreate(name=team.shared("short"), type="process"))
+        register(read_project(file, team), ROOT, environment)
+    found = {each.name: each.pool for each in read_deployments() if "short" in each.pool}
+    assert found == {"anna~revive": "anna~short", "ben~revive": "ben~short"}
+    assert {"anna~short-revive", "ben~short-revive"} <= read_automations().keys()
