@@ -14,8 +14,8 @@ from ray.scripts.scripts import cli as ray
 from tests.support.manifests import OVERLAYS, command, pods, services
 from tests.support.mlflow_code import cli as mlflow
 
-NOT_OURS = {"postgres"}
-"""Images that start by themselves."""
+NOT_OURS = {"postgres", "prometheus", "grafana"}
+"""Images of others, whose programs are not installed here."""
 
 
 def all_commands() -> Iterator[tuple[str, list[str]]]:
