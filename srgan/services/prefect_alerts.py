@@ -105,6 +105,10 @@ def _automation(
         automation = AutomationCore.model_validate({**described, "actions": actions})
     except ValidationError as error:
         raise ConfigError(f"{where}: {explain(error)}") from error
+    except TypeError as error:  # Prefect compares `within` before it looks whether it is a time
+        raise ConfigError(
+            f"{where}: a value, such as `within`, has a wrong type: {error}"
+        ) from error
     _refuse_unknown(f"{where}: trigger", described["trigger"], type(automation.trigger))
     for given, action in zip(actions, automation.actions, strict=True):
         _refuse_unknown(f"{where}: {action.type}", given, type(action))

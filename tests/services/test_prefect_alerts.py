@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.events.schemas.automations import AutomationCore
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from srgan.errors import ConfigError, OrchestratorError
@@ -107,7 +108,8 @@ def test_one_that_was_created_twice_by_hand_is_there_once(
 ) -> None:
     apply(tmp_path)
     (found,) = client.read_automations_by_name("apply-both")
-    client.create_automation(found)
+    again = AutomationCore.model_validate(found.model_dump(exclude={"id"}))
+    client.create_automation(again)
     assert len(client.read_automations_by_name("apply-both")) == 2
     apply(tmp_path)
     assert len(client.read_automations_by_name("apply-both")) == 1
