@@ -3,8 +3,8 @@
 Ray exports them beside its own, with ``ray_`` before each name, ``_total`` after that of a counter,
 and further labels, such as ``WorkerId``. Outside of a process of Ray nothing is recorded.
 
-A process sends what it counted every ten seconds, so the last ten seconds of one that Ray kills are
-lost. These are figures to watch; records, results and MLflow have the exact ones.
+A process sends what it counted every ten seconds, so one that dies may take those of the last ten
+with it. These are figures to watch; records, results and MLflow have the exact ones.
 """
 
 import sys

@@ -28,6 +28,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its processes
 
+_OF_RAY = re.compile(r'(?:[A-Z]|otel_)\w+="[^"]*",?')
+"""Labels that Ray adds."""
 PROGRESS = Progress(
     stage="pretrain",
     step=5,
@@ -69,7 +71,7 @@ def exported(address: str, wanted: str, within_s: float = 30) -> str:
         with urllib.request.urlopen(address, timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         ours = [line for line in lines if line.startswith("ray_srgan_")]
-        found = "\n".join(re.sub(r'[A-Z]\w+="[^"]*",?', "", line) for line in ours)
+        found = "\n".join(_OF_RAY.sub("", line) for line in ours)
         return wanted in found
 
     wait_until(look, f"{wanted} at {address}", within_s)
@@ -105,13 +107,14 @@ def test_images_of_a_bulk_run_are_counted_by_outcome_and_reason_and_never_by_key
     cluster: str,
 ) -> None:
     @ray.remote(num_cpus=1)
-    def count() -> None:
-        for number in range(3):
-            ray_metrics.count_image("upscale-1a", record(f"secret/{number}", "done", side=2000))
-        for reason in ("truncated", "truncated", "too_large"):
-            ray_metrics.count_image("upscale-1a", record("secret/bad", "failed", reason))
+    def count(rows: list[Record]) -> None:
+        for row in rows:
+            ray_metrics.count_image("upscale-1a", row)
 
-    ray.get(count.remote())
+    rows = [record(f"secret/{number}", "done", side=2000) for number in range(3)]
+    reasons = ("truncated", "truncated", "too_large")
+    rows += [record("secret/bad", "failed", reason) for reason in reasons]
+    ray.get(count.remote(rows))
     found = exported(cluster, "ray_srgan_bulk_output_megapixels_total")
     run = 'run="upscale-1a"'
     for line in (
