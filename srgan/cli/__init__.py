@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from srgan.cli.alerts import alerts
 from srgan.cli.blend import blend
 from srgan.cli.console import Commands, complain
 from srgan.cli.deploy import deploy
@@ -87,6 +88,6 @@ app.add_typer(models_app, name="models")
 app.add_typer(mos_app, name="mos")
 for verb in (
     *(degrade, upscale, evaluate, import_weights, blend, export),
-    *(trace, gc, recipes, deploy, doctor, demo),
+    *(trace, gc, recipes, deploy, doctor, alerts, demo),
 ):
     app.command()(verb)

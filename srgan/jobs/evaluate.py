@@ -5,7 +5,7 @@ Measures contestants on held-out crops and on evaluation sets.
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from srgan.data.dataset import open_crops
 from srgan.data.shards import ShardCache
@@ -32,6 +32,7 @@ from srgan.promotion.teachers import trained_on_judge, trainings
 from srgan.readable import Countdown
 from srgan.refs import CheckpointRef, EvaluationRef, ModelRef, SetRef, SetResult, to_json
 from srgan.report.costs import counting
+from srgan.services import ray_metrics
 from srgan.services.mlflow_models import Registry
 from srgan.services.mlflow_runs import log_file, log_metrics
 from srgan.services.s3 import S3Store
@@ -75,7 +76,7 @@ def run_evaluation(spec_key: str) -> None:
         for distance in open_distances(network, read_weights(store, network, sha256))
     ]
     distances.append(Naturalness())
-    progress = Countdown(logger.info, "images measured")
+    progress = _progress(spec)
     images = compare(crops, methods, scale=scale, progress=progress, distances=distances)
     trained = trainings(store, spec.contestants)
     report = Report(
@@ -125,7 +126,7 @@ def _on_set(
     """Measure an evaluation set with the same methods and judges, and store its own report."""
     logger.info("evaluation set %s, version %s", ref.name, ref.version)
     originals = SetImages(store, read_set(store, ref.key), spec.dataset.scale)
-    progress = Countdown(logger.info, "images measured")
+    progress = _progress(spec)
     images = compare(
         originals,
         methods,
@@ -145,6 +146,16 @@ def _on_set(
         lr_source=ref.lr_source,
         metrics=report.metrics,
     )
+
+
+def _progress(spec: EvaluateSpec) -> Callable[[int, int], None]:
+    countdown = Countdown(logger.info, "images measured")
+
+    def measured(done: int, total: int) -> None:
+        ray_metrics.EVALUATED_IMAGES.add(run=spec.run)
+        countdown(done, total)
+
+    return measured
 
 
 def _engines(settings: Settings, store: S3Store, spec: EvaluateSpec) -> dict[str, Upscale]:

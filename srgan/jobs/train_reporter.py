@@ -1,4 +1,7 @@
-"""News of a training job from rank 0: logged, in the bucket and in MLflow. None stops training."""
+"""News of a training job from rank 0: logged, in the bucket, in MLflow and for Prometheus.
+
+None of them stops the training.
+"""
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +12,7 @@ from srgan.errors import StorageError
 from srgan.jobs.node import Timeline
 from srgan.keys import progress_key
 from srgan.measure.figures import figure_text
+from srgan.services import ray_metrics
 from srgan.services.metric_log import MetricLog
 from srgan.settings import Settings
 from srgan.storage import ObjectStore, write_document
@@ -36,6 +40,7 @@ class JobReporter:
     ) -> None:
         self._timeline = timeline
         self._store = store
+        self._run = run
         self._key = progress_key(run)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
         self._writing: Future[None] | None = None
@@ -48,6 +53,7 @@ class JobReporter:
 
     def progress(self, progress: Progress) -> None:
         logger.info("%s", progress.line(), extra={"step": progress.step})
+        ray_metrics.show_training(self._run, progress)
         if self._writing is None or self._writing.done():
             self._writing = self._thread.submit(self._write, progress)
         if self._metrics:

@@ -24,6 +24,7 @@ from srgan.jobs.node import connect, start
 from srgan.keys import bulk_job_run
 from srgan.logs import configure
 from srgan.refs import ModelRef
+from srgan.services import ray_metrics
 from srgan.services.folder import open_place, require_visible
 from srgan.settings import Settings
 
@@ -136,12 +137,17 @@ class Bench:
         logger.info("batch %d: %d images with %s", batch, len(items), run.model.uri)
         samples = Samples(self._engine.scale, self._trial)
         progress = BatchProgress(run, batch, items)
+
+        def finished(row: Record) -> None:
+            progress(row)
+            ray_metrics.count_image(bulk_job_run(run.name), row)
+
         work = Batch(
             run,
             self._engine,
             self._decoders.decode,
             num_cpus=self._num_cpus,
-            progress=progress,
+            progress=finished,
             sample=samples,
         )
         rows = work.run(batch, items)

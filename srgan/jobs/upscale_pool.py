@@ -21,6 +21,7 @@ from srgan.jobs.failure import failure_of, unwrapped
 from srgan.jobs.node import Need, Shortage, node_resources, others, uses_gpu
 from srgan.jobs.upscale import UpscaleSpec
 from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
+from srgan.services import ray_metrics
 from srgan.storage import ObjectStore, write_document
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Pool:
         self._start_workers(min(self._spec.config.max_workers, len(self._todo)))
         idle_since, pause_s, shortage = time.monotonic(), _FIRST_NOTE_S, Shortage(self._limit_s)
         while self._working:
+            self._show()
             done, _ = ray.wait(list(self._working), timeout=pause_s)
             for each in done:
                 self._handle(each)
@@ -163,6 +165,11 @@ class Pool:
             json.dumps(report).encode(),
             content_type="application/json",
         )
+
+    def _show(self) -> None:
+        working = sum(batch is not None for _, batch in self._working.values())
+        run = bulk_job_run(self._spec.run)
+        ray_metrics.show_batches(run, waiting=len(self._todo), working=working)
 
     def _say_waiting(self, waited_s: float, shortage: Shortage) -> None:
         """Log what the run waits for; `ClusterError` if the cluster stays too small."""

@@ -48,7 +48,7 @@ class Deployment:
 
 def server_version() -> str:
     """Return the version of the server; `OrchestratorError` if the address is not its API's."""
-    with _asking() as client:
+    with asking() as client:
         return client.api_version()
 
 
@@ -57,7 +57,7 @@ def read_pool(name: str) -> Pool | None:
     from prefect.client.schemas.objects import WorkerStatus
     from prefect.exceptions import ObjectNotFound
 
-    with _asking() as client:
+    with asking() as client:
         try:
             pool = client.read_work_pool(name)
         except ObjectNotFound:
@@ -73,7 +73,7 @@ def read_pool(name: str) -> Pool | None:
 def read_deployments() -> list[Deployment]:
     """Return every deployment of the server."""
     found: list[Any] = []
-    with _asking() as client:
+    with asking() as client:
         while len(page := client.read_deployments(limit=_PAGE, offset=len(found))) == _PAGE:
             found += page
     return [_as_deployment(each) for each in [*found, *page]]
@@ -82,15 +82,15 @@ def read_deployments() -> list[Deployment]:
 def read_automations() -> dict[str, bool]:
     """Return whether each automation is enabled, by its name."""
     found: list[Any] = []
-    with _asking() as client:
+    with asking() as client:
         while len(page := client.read_automations(limit=_PAGE, offset=len(found))) == _PAGE:
             found += page
     return {each.name: each.enabled for each in [*found, *page]}
 
 
 @contextmanager
-def _asking() -> "Iterator[SyncPrefectClient]":
-    """Yield a client; whatever goes wrong is an `OrchestratorError`."""
+def asking() -> "Iterator[SyncPrefectClient]":
+    """Yield a client; what goes wrong at the server is an `OrchestratorError`."""
     from httpx import HTTPError
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectException

@@ -11,6 +11,7 @@ import pytest
 import srgan
 from flows import upscale as module
 from flows.upscale import open_places, plan_run, run_workers, upscale
+from srgan.bulk.records import Record
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, DataError
 from srgan.images import decode
@@ -19,6 +20,7 @@ from srgan.keys import batch_run, failure_key
 from srgan.models.interchange import dump_generator
 from srgan.promotion.decide import promote_by_hand
 from srgan.promotion.log import PromotionLog
+from srgan.services import ray_metrics
 from srgan.services.mlflow_models import CHAMPION
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
@@ -108,6 +110,22 @@ def test_bad_images_fail_the_flow_after_all_others_are_done(
     assert (report.num_skipped, report.num_failed) == (3, 1)
     assert list(report.failures) == ["photos/broken.png"]
     assert bench.artifacts["upscale-failures"][0]["image"] == "photos/broken.png"
+
+
+def test_every_image_is_counted_for_prometheus_under_the_run_of_its_log(
+    bench: Bench, photos: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[str, str, str]] = []
+
+    def count(run: str, row: Record) -> None:
+        counted.append((run, row.outcome, row.reason))
+
+    monkeypatch.setattr(ray_metrics, "count_image", count)
+    bench.store.put("photos/broken.png", b"not a picture")
+    bench.upscale(failure_tolerance=0.25)
+    assert {run for run, _, _ in counted} == set(bench.job_runs)
+    found = sorted((outcome, reason) for _, outcome, reason in counted)
+    assert found == [("done", "")] * 3 + [("failed", "not_an_image")]
 
 
 def test_a_destination_inside_the_source_is_refused_before_the_registry_is_asked(

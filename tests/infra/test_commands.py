@@ -7,8 +7,8 @@ import pytest
 from tests.support.manifests import OVERLAYS, command, pods, services
 from tests.support.programs import understands
 
-NOT_OURS = {"postgres"}
-"""Images that start by themselves."""
+NOT_OURS = {"postgres", "prometheus", "grafana"}
+"""Images of others, whose programs are not installed here."""
 
 
 def all_commands() -> Iterator[tuple[str, list[str]]]:

@@ -108,7 +108,8 @@ def test_drivers_leave_ray_two_gigabytes_of_the_head() -> None:
 
 def test_gpus_are_for_those_who_ask_for_them() -> None:
     with_profiles = {name for name, one in services().items() if "profiles" in one}
-    assert with_profiles == {"ray-gpu"}
+    assert with_profiles == {"ray-gpu", "prometheus", "grafana"}
+    assert services()["ray-gpu"]["profiles"] == ["gpu"]
     (device,) = services()["ray-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
 

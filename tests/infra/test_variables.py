@@ -12,6 +12,11 @@ from tests.support.manifests import DOCKERFILE, OVERLAYS, environment, pods, ser
 
 OWN = {
     "DO_NOT_TRACK": "Prefect and others",
+    "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "Grafana",
+    "GF_ANALYTICS_CHECK_FOR_UPDATES": "Grafana",
+    "GF_ANALYTICS_REPORTING_ENABLED": "Grafana",
+    "GF_AUTH_ANONYMOUS_ENABLED": "Grafana",
+    "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION": "Grafana",
     "HOME": "everything",
     "MLFLOW_BACKEND_STORE_URI": "`mlflow server`",
     "MLFLOW_DATABASE_PASSWORD": "databases.sh",
@@ -70,7 +75,7 @@ def in_use() -> dict[str, str]:
         for name in environment(overlay, one.container)
     }
     for service, one in services().items():
-        found |= dict.fromkeys(one["environment"], f"compose: {service}")
+        found |= dict.fromkeys(one.get("environment", {}), f"compose: {service}")
     (block, *more) = re.findall(r"^ENV (.*?[^\\])$", DOCKERFILE.read_text(), re.M | re.S)
     for each in [block, *more]:
         found |= dict.fromkeys(re.findall(r"(\w+)=", each), "Dockerfile")
