@@ -81,7 +81,7 @@ def study(
     finding = hand_over(design)
     if end.num_judgements:
         report(design, end)
-    show_result(design, end, finding)
+    show_result(design, finding)
     return end
 
 
@@ -245,17 +245,24 @@ def report(design: StudyDesign, end: Closed) -> None:
 
 
 @io_task
-def show_result(design: StudyDesign, end: Closed, finding: str) -> None:
+def show_result(design: StudyDesign, finding: str) -> None:
     """Show opinions and the gate's finding in the log and as an artifact."""
     store = open_services().store
     parts = read_parts(store, design.name)
-    number = sum(part.num_judgements for part in parts)
-    where = f"report: {store.uri(study_report_key(design.name))}" if end.num_judgements else ""
-    title = f"Study {design.name}: {number} ratings by {end.num_raters} raters; {finding}"
+    counts = [part.num_judgements for part in parts if part.num_judgements]
+    title = f"Study {design.name}: {sum(counts)} ratings by {len(counts)} raters; {finding}"
     get_run_logger().info(title)
+    text = [title]
+    if counts:
+        text += [
+            opinions(design, parts).markdown(),
+            f"Everything else: `srgan mos results {design.name}`",
+        ]
+    # There is none of a study without answers, nor of people who have all withdrawn.
+    if store.head(key := study_report_key(design.name)):
+        text.append(f"Report: {store.uri(key)}")
     create_markdown_artifact(
-        f"{title}\n\n{opinions(design, parts).markdown()}\n\n"
-        f"Everything else: `srgan mos results {design.name}`; {where}",
+        "\n\n".join(text),
         key=artifact_key(design.name, "study"),
         description="Mean opinion scores, from 1 (bad) to 5 (excellent)",
     )
@@ -265,7 +272,7 @@ def opinions(design: StudyDesign, parts: list[Part]) -> Table:
     """Make a row for each method, without the raters that screening rejects."""
     judged = judged_columns(design, parts)
     assert isinstance(judged, Columns)  # `plan` asks for ratings
-    found = rating_results(judged).opinions if any(part.num_judgements for part in parts) else {}
+    found = rating_results(judged).opinions
     return Table(
         heads=("method", "MOS", "95 % interval", "images", "raters"),
         rows=tuple(

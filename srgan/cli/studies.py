@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from srgan.studies.design import StudyDesign
     from srgan.studies.parts import Part
 
+_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  # refused as part of links
+
 Study = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study")]
 
 
@@ -107,11 +109,17 @@ def serve(
 ) -> None:
     """Serve a study to its raters until Ctrl-C; prints a link for each rater."""
     from srgan.studies.design import find_end, read_design
-    from srgan.studies.serve import serve_study
+    from srgan.studies.serve import export_rest, serve_study
 
+    if url is None and host in _EVERYWHERE:
+        raise ConfigError(
+            f"--host {host} is every address of this machine and none of a link; add --url with "
+            f"the address that raters reach, such as --url http://NAME:{port}"
+        )
     settings, store = _open()
     design = read_design(store, name)
     if find_end(store, name):
+        export_rest(store, design, settings.home)
         raise ConfigError(f"study {name} is closed; create another one")
     serve_study(store, design, settings, host=host, port=port, public_url=url, say=typer.echo)
 

@@ -1,6 +1,6 @@
 """Methods of a study by what `srgan mos create --methods` takes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -27,7 +27,7 @@ _INTERPOLATIONS = ("bilinear", "bicubic")
 def open_methods(
     given: str, settings: Settings, scale: int, config: SetConfig
 ) -> Iterator[Methods]:
-    """Methods by name, in their order; `ConfigError` for one that is not there or is named twice.
+    """Methods by name, in their order; `ConfigError` for one that is not there or is there twice.
 
     Versions keep their number, also if an alias moves while the study is made.
     """
@@ -45,12 +45,35 @@ def open_methods(
                 source = Method(name=_name(address), source=address)
                 make = _make(address, settings, scale, config)
             method = source.model_copy(update={"name": named}) if has_name else source
-            if not method.name.strip() or method.name.isdecimal():
-                raise ConfigError(f"--methods {part}: a name is text, not a number")
-            if method.name in found:
-                raise ConfigError(f"--methods: {method.name} is there twice; write NAME={address}")
+            _check_name(part, method.name, address)
+            _check_new(part, method, (each for each, _ in found.values()))
             found[method.name] = method, make
         yield found
+
+
+def _check_name(part: str, name: str, address: str) -> None:
+    if not name.strip() or name.isdecimal():
+        raise ConfigError(f"--methods {part}: a name is text, not a number")
+    if name != name.strip():
+        raise ConfigError(f"--methods {part}: leave out the spaces around the name {name!r}")
+    anchors = {LOW_ANCHOR: (LOW_ANCHOR,), REFERENCE: _ORIGINALS}
+    if address not in anchors.get(name, (address,)):
+        raise ConfigError(
+            f"--methods {part}: {name} is the name of an anchor that finds careless raters; "
+            f"write another NAME={address}"
+        )
+
+
+def _check_new(part: str, method: Method, before: Iterable[Method]) -> None:
+    for each in before:
+        if each.name == method.name:
+            raise ConfigError(
+                f"--methods: {method.name} is there twice; write NAME={method.source}"
+            )
+        if method.version and each.version and method.version.uri == each.version.uri:
+            raise ConfigError(
+                f"--methods {part}: {method.version.uri} is there already, as {each.name}"
+            )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from srgan.errors import ConflictError
 from srgan.keys import study_end_key, study_report_key
 from srgan.measure.figures import OPINION, STRENGTH, figure_text, interval_text
 from srgan.measure.intervals import Interval
@@ -34,7 +35,12 @@ def close_study(store: ObjectStore, design: StudyDesign, database: Database) -> 
         num_raters=sum(count > 0 for count in counts),
         num_judgements=sum(counts),
     )
-    write_document(store, study_end_key(design.name), end)
+    try:
+        write_document(store, study_end_key(design.name), end, if_absent=True)
+    except ConflictError:  # another machine, or the server beside `srgan mos close`, was first
+        first = find_end(store, design.name)
+        assert first is not None  # an end is never deleted
+        return first
     return end
 
 
@@ -112,10 +118,16 @@ def note_with_versions(
 
 
 def parts_now(store: ObjectStore, design: StudyDesign, database: Database) -> list[Part]:
-    """Parts of this machine as they are now, and those that other machines have exported."""
-    own = {part.rater: part for part, _ in database.parts()}
-    others = (part for part in read_parts(store, design.name) if part.rater not in own)
-    return sorted([*own.values(), *others], key=lambda each: (each.number, each.rater))
+    """Parts of this machine as they are now, and those that other machines have exported.
+
+    Raters of this machine who have withdrawn are left out, also while their part is in the bucket.
+    """
+    with database.exporting():  # `withdrawn` names them until an export has deleted their part
+        found = {part.rater: part for part in read_parts(store, design.name)}
+        found |= {part.rater: part for part, _ in database.parts()}
+        for rater in database.withdrawn():
+            found.pop(rater, None)
+    return sorted(found.values(), key=lambda each: (each.number, each.rater))
 
 
 class _Judged(NamedTuple):

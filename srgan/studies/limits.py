@@ -1,5 +1,6 @@
 """Limits and headers of every answer of the server."""
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -44,7 +45,8 @@ class SafeHeaders:
 class RateLimit:
     """Lets each key through `burst` times at once, and then `per_s` times a second.
 
-    Keeps the newest 10,000 keys, so that made-up ones cannot fill the memory.
+    Safe for many threads. Keeps the newest 10,000 keys, so that made-up ones cannot fill the
+    memory.
     """
 
     def __init__(
@@ -54,14 +56,16 @@ class RateLimit:
         self._per_s = per_s
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def allows(self, key: str) -> bool:
         """Count one more request of a key; False if it has to wait."""
-        now = self._clock()
-        left, then = self._left.pop(key, (float(self._burst), now))
-        left = min(self._burst, left + (now - then) * self._per_s)
-        is_allowed = left >= 1
-        self._left[key] = (left - is_allowed, now)
-        if len(self._left) > 10_000:
-            self._left.popitem(last=False)
-        return is_allowed
+        with self._lock:
+            now = self._clock()
+            left, then = self._left.pop(key, (float(self._burst), now))
+            left = min(self._burst, left + (now - then) * self._per_s)
+            is_allowed = left >= 1
+            self._left[key] = (left - is_allowed, now)
+            if len(self._left) > 10_000:
+                self._left.popitem(last=False)
+            return is_allowed

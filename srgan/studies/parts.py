@@ -17,7 +17,7 @@ from srgan.keys import part_of_rater_key
 from srgan.mos.columns import Choices, Columns, choice_columns, rating_columns
 from srgan.mos.ratings import Preference, Rating
 from srgan.refs import Ref
-from srgan.storage import ObjectStore, read_document, write_document
+from srgan.storage import ObjectStore, find_document, write_document
 from srgan.studies.design import StudyDesign
 
 if TYPE_CHECKING:
@@ -180,11 +180,12 @@ def try_export(store: ObjectStore, study: str, database: "Database") -> None:
 
 
 def read_parts(store: ObjectStore, study: str) -> list[Part]:
-    """Every rater's part, by number."""
+    """Every rater's part, by number; without those that are deleted while this reads."""
     keys = [info.key for info in store.list(part_of_rater_key.below(study))]
     with ThreadPoolExecutor(_READERS) as pool:
-        parts = list(pool.map(lambda key: read_document(store, key, Part), keys))
-    return sorted(parts, key=lambda each: (each.number, each.rater))
+        parts = pool.map(lambda key: find_document(store, key, Part), keys)
+        found = [part for part in parts if part is not None]
+    return sorted(found, key=lambda each: (each.number, each.rater))
 
 
 def judgements_of(parts: Iterable[Part]) -> list[Rating | Preference]:

@@ -15,7 +15,7 @@ from srgan.settings import Settings
 from srgan.storage import ObjectStore
 from srgan.studies.database import DATABASE, Database
 from srgan.studies.design import StudyDesign
-from srgan.studies.parts import try_export
+from srgan.studies.parts import export_parts, try_export
 from srgan.studies.pictures import fetch_pictures
 from srgan.studies.server import Served, study_app
 from srgan.studies.waiting import try_end
@@ -40,6 +40,16 @@ def open_database(home: Path, design: StudyDesign) -> Database:
             "where `srgan mos serve` runs, with the same SRGAN_HOME"
         )
     return Database(path, design)
+
+
+def export_rest(store: ObjectStore, design: StudyDesign, home: Path) -> None:
+    """Export what a server that was killed here has left: answers, and who has withdrawn."""
+    if (study_folder(home, design.name) / DATABASE).is_file():
+        database = open_database(home, design)
+        try:
+            export_parts(store, design.name, database)
+        finally:
+            database.close_connection()
 
 
 def serve_study(

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import Field
 from starlette.exceptions import HTTPException as StarletteError
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.types import ASGIApp
 
 from srgan.refs import Ref
 from srgan.studies.database import Database, StaleError, UnknownRaterError
@@ -29,6 +30,8 @@ from srgan.studies.parts import Screen
 from srgan.studies.state import State
 from srgan.studies.texts import choose, languages, texts_of
 
+_MAX_TOKEN = 64
+"""Characters; a token has 22, and longer ones are not kept to count their requests."""
 _STATIC = {"study.js": "text/javascript", "study.css": "text/css"}
 
 router = APIRouter()
@@ -72,18 +75,18 @@ class Undone(Ref):
     task: Annotated[str, Field(max_length=40)]
 
 
-def study_app(served: Served) -> FastAPI:
+def study_app(served: Served) -> ASGIApp:
     """The application that serves one study."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.served = served
     app.include_router(router)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
-    app.add_middleware(SafeHeaders)
     app.add_exception_handler(UnknownRaterError, _unknown)
     app.add_exception_handler(StaleError, _stale)
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(StarletteError, _refused)
-    return app
+    # Around everything: as a middleware of the app it would not see the answer to a failure.
+    return SafeHeaders(app)
 
 
 def _served(request: Request) -> Served:
@@ -96,6 +99,8 @@ Opened = Annotated[Served, Depends(_served)]
 
 def _rater(served: Opened, token: str) -> str:
     """The token of a path, within its limit; the database knows whether anybody has it."""
+    if len(token) > _MAX_TOKEN:
+        raise UnknownRaterError
     if not served.rater_limit.allows(token):
         raise HTTPException(429, "too many requests", {"Retry-After": "1"})
     return token

@@ -15,9 +15,10 @@ from srgan.services.mlflow_models import Registry
 from srgan.services.mlflow_runs import mlflow_client
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
+from srgan.studies.close import close_study
 from srgan.studies.database import DATABASE, Database
 from srgan.studies.design import publish_design, read_design
-from srgan.studies.parts import Screen
+from srgan.studies.parts import Screen, read_parts
 from srgan.studies.serve import study_folder
 from tests.support.shelf import MODEL
 from tests.support.studies import SCREEN, design_by_hand, photo_set
@@ -96,6 +97,17 @@ def test_a_study_of_versions_is_closed_and_kept_for_the_gate(
     assert mos("close", "judged")[0] == 0, "a repetition reports again"
 
 
+def test_a_version_under_two_names_is_refused(
+    mos: Callable[..., Printed], versions: list[ModelRef], service_store: S3Store
+) -> None:
+    photo_set(service_store, seeds=(1,), size=(64, 80))
+    uri = versions[0].uri
+    code, _, err = mos("create", "judged", "--eval", "own", "--methods", f"a={uri},b={uri}")
+    assert code == 2
+    assert f"--methods b={uri}: {uri} is there already, as a" in err
+    assert list(service_store.list("studies/")) == []
+
+
 def test_closing_a_study_resumes_the_flow_run_that_waits_for_it(
     mos: Callable[..., Printed], bucket: S3Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -156,6 +168,29 @@ def test_a_study_is_created_rated_listed_analysed_closed_and_exported(
     assert json.loads(mos("results", str(file), "--json")[1])["num_ratings"] == 10
 
 
+def test_who_has_withdrawn_leaves_the_bucket_though_the_server_was_killed_and_the_study_is_closed(
+    mos: Callable[..., Printed], bucket: S3Store
+) -> None:
+    design = design_by_hand(num_images=1)
+    publish_design(bucket, design)
+    rate_all("spring")
+    database = Database(study_folder(Settings().home, "spring") / DATABASE, design)
+    close_study(bucket, design, database)
+    database.withdraw(database.progress()[0].token)  # and the server dies before its next export
+    database.close_connection()
+    assert len(read_parts(bucket, "spring")) == 1
+    code, _, err = mos("serve", "spring")
+    assert (code, "study spring is closed" in err) == (2, True)
+    assert read_parts(bucket, "spring") == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_links_need_an_address_that_raters_can_open(mos: Callable[..., Printed], host: str) -> None:
+    code, _, err = mos("serve", "spring", "--host", host)
+    assert code == 2
+    assert "add --url with the address that raters reach" in err
+
+
 def test_pairs_need_no_anchors(mos: Callable[..., Printed], bucket: S3Store) -> None:
     photo_set(bucket, seeds=(1, 2), size=(64, 80))
     options = ("--judging", "pairs", "--methods", "bicubic,bilinear")
@@ -170,6 +205,9 @@ def test_pairs_need_no_anchors(mos: Callable[..., Printed], bucket: S3Store) -> 
     [
         (("--methods", "bicubic,bicubic"), "bicubic is there twice; write NAME=bicubic"),
         (("--methods", "bicubic,7=bilinear"), "a name is text, not a number"),
+        (("--methods", "bicubic, flat =bilinear"), "leave out the spaces around the name 'flat '"),
+        (("--methods", "original=bilinear"), "original is the name of an anchor"),
+        (("--methods", "nearest=bicubic"), "write another NAME=bicubic"),
         (("--methods", "bicubic,best"), "no model 'best': that file does not exist"),
         (("--methods", "shipped", "--scale", "2"), "has scale 4, the study 2; see --scale"),
         (("--methods", "bicubic", "--screen", "wide"), "expected WIDTHxHEIGHT"),

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.exceptions import Pause
@@ -18,13 +19,13 @@ from prefect.settings import PREFECT_API_URL
 from pydantic import BaseModel
 
 from flows import study as module
-from flows.study import study
+from flows.study import show_result, study
 from srgan.config import DataConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import ConfigError
 from srgan.jobs.study import render_study
 from srgan.jobs.study_report import report_study
-from srgan.keys import spec_key
+from srgan.keys import part_of_rater_key, spec_key, study_report_key
 from srgan.promotion.log import PromotionLog
 from srgan.promotion.opinions import read_studies
 from srgan.refs import ModelRef, to_json
@@ -40,7 +41,7 @@ from srgan.studies.waiting import try_end
 from srgan.versions.services import Services
 from tests.support.photos import dead_leaves
 from tests.support.shelf import MODEL, crown
-from tests.support.studies import SCREEN, photo_set
+from tests.support.studies import SCREEN, design_by_hand, parts_of, photo_set
 from tests.support.versions import DATASET
 
 pytestmark = [
@@ -124,6 +125,11 @@ def rate_all(design: StudyDesign, folder: Path) -> Database:
     return database
 
 
+@flow
+def show(design: StudyDesign) -> None:
+    show_result(design, "fine")
+
+
 def shown() -> str:
     """The newest text of the study's artifact."""
     with get_client(sync_client=True) as client:
@@ -182,7 +188,26 @@ def test_a_study_that_ends_while_the_run_suspends_itself_is_not_waited_for_in_va
     assert run.attempt() == "Resuming"
     assert run.attempt() == "Completed"
     assert "0 ratings by 0 raters; nobody has rated both versions" in shown()
+    assert "srgan mos results" not in shown(), "that would find nothing"
+    assert "eport" not in shown()
     assert len(rendered) == 1, "there is nothing to report"
+
+
+def test_the_result_of_a_study_counts_who_has_not_withdrawn(flow_store: S3Store) -> None:
+    design = design_by_hand()
+    parts = parts_of(design, 4, lambda task, rater: str(1 + len(task.image + task.left) % 5))
+    for part in parts:
+        write_document(flow_store, part_of_rater_key("spring", part.rater), part)
+    flow_store.put(study_report_key("spring"), b"<p>")
+    show(design)
+    assert "Study spring: 72 ratings by 4 raters; fine" in shown()
+    assert "`srgan mos results spring`" in shown()
+    assert f"Report: {flow_store.uri(study_report_key('spring'))}" in shown()
+    for part in parts:
+        flow_store.delete(part_of_rater_key("spring", part.rater))
+    flow_store.delete(study_report_key("spring"))
+    show(design)
+    assert shown() == "Study spring: 0 ratings by 0 raters; fine"
 
 
 def test_what_cannot_be_waited_for_or_compared_is_refused_before_anything_is_rendered(

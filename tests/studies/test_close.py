@@ -1,6 +1,7 @@
 """The end of a study, and what the gate gets of it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,10 +11,12 @@ from srgan.refs import ModelRef
 from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.studies.close import close_study, hand_to_gates, note_with_versions
+from srgan.storage import write_document
+from srgan.studies import close
+from srgan.studies.close import close_study, hand_to_gates, note_with_versions, parts_now
 from srgan.studies.database import Database
-from srgan.studies.design import Method, find_end
-from srgan.studies.parts import Screen, judged_columns, read_parts
+from srgan.studies.design import Closed, Method, find_end
+from srgan.studies.parts import Part, Screen, judged_columns, read_parts
 from tests.support.studies import SCREEN, design_by_hand, parts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -54,6 +57,48 @@ def test_ratings_of_versions_are_kept_with_each_model_under_their_numbers(
     close_study(object_store, design, database)
     assert set(kept) <= set(hand_to_gates(object_store, design, read_parts(object_store, "spring")))
     assert read_studies(object_store, "pets") == kept, "the same raters must not count twice"
+    database.close_connection()
+
+
+def test_a_rater_who_withdraws_while_a_study_is_closed_does_not_count(
+    object_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design = design_by_hand(num_images=1)
+    database = Database(tmp_path / "ratings.sqlite", design)
+    tokens = [database.add_rater() for _ in range(2)]
+    for token in tokens:
+        database.begin(token, "en", Screen.model_validate(SCREEN))
+        state = database.end_training(token)
+        while state.task:
+            state = database.judge(token, state.task.id, "4", 1.0, 1.0)
+    export_and_close = close.export_parts
+
+    def export(store: S3Store, study: str, exported: Database) -> None:
+        export_and_close(store, study, exported)
+        database.withdraw(tokens[0])
+
+    monkeypatch.setattr(close, "export_parts", export)
+    end = close_study(object_store, design, database)
+    assert (end.num_raters, end.num_judgements) == (1, 3)
+    assert [part.number for part in parts_now(object_store, design, database)] == [1]
+    database.close_connection()
+
+
+def test_of_two_who_close_a_study_at_once_the_first_one_counts(
+    object_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    design = design_by_hand(num_images=1)
+    database = Database(tmp_path / "ratings.sqlite", design)
+    first = Closed(closed_at="earlier", num_raters=7, num_judgements=21)
+    count = close.parts_now
+
+    def count_late(*given: Any) -> list[Part]:
+        write_document(object_store, "studies/spring/closed.json", first)
+        return count(*given)
+
+    monkeypatch.setattr(close, "parts_now", count_late)
+    assert close_study(object_store, design, database) == first
+    assert find_end(object_store, "spring") == first
     database.close_connection()
 
 

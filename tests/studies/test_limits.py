@@ -1,5 +1,11 @@
 """How often somebody may ask."""
 
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
 from srgan.studies.limits import RateLimit
 
 
@@ -12,6 +18,22 @@ def test_a_burst_is_let_through_and_then_a_rate() -> None:
     assert [limit.allows("a") for _ in range(2)] == [True, False]
     now[0] = 100.0
     assert [limit.allows("a") for _ in range(5)] == [True, True, True, False, False]
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Threads that take turns all the time, so that a race that there is shows."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_threads_together_get_no_more_than_the_burst(eager_threads: None) -> None:
+    limit = RateLimit(burst=60, per_s=20, clock=lambda: 0.0)
+    with ThreadPoolExecutor(8) as pool:
+        allowed = pool.map(lambda _: sum(limit.allows("a") for _ in range(2000)), range(8))
+        assert sum(allowed) == 60
 
 
 def test_made_up_keys_do_not_fill_the_memory() -> None:

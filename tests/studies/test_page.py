@@ -39,7 +39,11 @@ def test_a_whole_session_by_click_with_a_break_an_undo_and_double_clicks(
             page.wait_for_task("5 of 9")
             tab.click("[data-answer='5']")
     page.wait_for("done")
-    assert scores(ratings) == [1, 2, 3, 4, 5, 5, 2, 3, 4]
+    tab.click("#undo-last")
+    page.wait_for_task("8 of 9")
+    tab.click("[data-answer='1']")
+    page.wait_for("done")
+    assert scores(ratings) == [1, 2, 3, 4, 5, 5, 2, 3, 1]
 
 
 @pytest.mark.slow(group="studies")  # a browser
@@ -73,7 +77,11 @@ def test_a_whole_session_by_keyboard_alone(ratings: Open, tab: Tab) -> None:
         page.wait_for_task(f"{done} of 9")
         tab.press(str(5 - done % 5))
     page.wait_for("done")
-    assert scores(ratings) == [5, 4, 3, 2, 1, 5, 4, 3, 2]
+    tab.press("Backspace")
+    page.wait_for_task("8 of 9")
+    tab.press("1")
+    page.wait_for("done")
+    assert scores(ratings) == [5, 4, 3, 2, 1, 5, 4, 3, 1]
 
 
 @pytest.mark.slow(group="studies")  # a browser
@@ -99,6 +107,43 @@ def test_pairs_by_arrow_keys_and_clicks(pairs: Open, tab: Tab) -> None:
 
 
 @pytest.mark.slow(group="studies")  # a browser
+def test_pairs_stand_beside_each_other_and_are_seen_before_they_are_judged(
+    object_store: S3Store, tmp_path: Path, tab: Tab
+) -> None:
+    study = rendered(object_store, "pairs", size=(540, 640), screen=(640, 540))
+    with served(object_store, study, tmp_path) as (client, database):
+        opened = Open(tmp_path, client, database)
+        page = opened.page(tab)
+        tab.resize(1400, 720)
+        page.open()
+        page.agree_by_click()
+        page.train(["left", "right", "left"])
+        page.wait_for_task("0 of 9")
+        assert tab.run("document.getElementById('small').hidden")
+        for width, height in ((1280, 720), (1280, 1300), (1080, 1920)):
+            tab.resize(width, height)
+            tab.wait(f"innerWidth === {width} && !document.getElementById('small').hidden")
+            tops = tab.run(
+                "[...document.querySelectorAll('#stage img')]"
+                ".map((e) => e.getBoundingClientRect().top)"
+            )
+            assert tops[0] == tops[1], (width, height)
+        tab.resize(1080, 1920)
+        tab.run("present(state.task)")
+        page.wait_for_task("0 of 9")
+        tab.click("[data-answer='right']")
+        tab.wait("document.getElementById('said').textContent.includes('First scroll')")
+        tab.run("document.getElementById('stage').focus()")
+        for _ in range(10):
+            tab.press("ArrowRight")
+        tab.wait("seen.every(isSeen)")
+        assert opened.given == [], "arrows scroll"
+        tab.click("[data-answer='right']")
+        page.wait_for_task("1 of 9")
+        assert [each.choice for each in opened.given] == ["right"]
+
+
+@pytest.mark.slow(group="studies")  # a browser
 def test_a_closed_tab_goes_on_where_it_was_and_a_second_tab_follows(
     ratings: Open, browser: Browser, tab: Tab
 ) -> None:
@@ -115,6 +160,12 @@ def test_a_closed_tab_goes_on_where_it_was_and_a_second_tab_follows(
     other.open()
     other.wait_for("back")
     assert "1 of 9" in other_tab.run("document.getElementById('back').innerText")
+    for zoom, is_told in ((1, False), (1.5, True)):
+        other_tab.run(
+            f"Object.defineProperty(window, 'outerWidth', {{value: {zoom} * innerWidth, "
+            "configurable: true}); watch(); 0"
+        )
+        assert other_tab.run("!document.querySelector('#back .zoomed').hidden") == is_told
     other_tab.click("#back .go-on")
     other.wait_for_task("1 of 9")
     other_tab.press("4")
@@ -167,6 +218,8 @@ def test_a_zoom_hides_the_picture_until_it_is_undone(ratings: Open, tab: Tab) ->
     page.wait_for("zoom")
     tab.press("3")
     assert scores(ratings) == []
+    tab.run("document.querySelector('#answers button').focus()")
+    assert tab.run("document.activeElement.id") == "zoom-title", "nothing behind it is reached"
     tab.resize(1280, 800, 1)
     tab.wait("document.getElementById('zoom').hidden")
     page.wait_for_task("0 of 9")
@@ -228,6 +281,49 @@ def test_the_server_may_go_away_for_a_while(
         page.wait_for_task("1 of 9")
         assert tab.run("document.getElementById('offline').hidden")
         assert scores(opened) == [4]
+
+
+@pytest.mark.slow(group="studies")  # a browser
+def test_an_answer_after_days_and_answers_of_a_proxy_do_not_end_the_page(
+    ratings: Open, tab: Tab
+) -> None:
+    page = ratings.page(tab)
+    page.open()
+    page.agree_by_click()
+    page.train(LESSONS)
+    page.wait_for_task("0 of 9")
+    tab.run("shownAt -= 3 * 86400e3; 0")
+    tab.press("4")
+    page.wait_for_task("1 of 9")
+    assert [each.seconds for each in ratings.given] == [86_400]
+
+    def answer_as(status: int, path: str, body: str = "") -> None:
+        """Have the next request of a path answered so, and the others by the server."""
+        tab.run(
+            "window.kept ||= fetch; window.fetch = (url, ...more) => {"
+            f"if (!url.includes('{path}')) return kept(url, ...more);"
+            f"window.fetch = kept; return Promise.resolve(new Response('{body}', "
+            f"{{status: {status}}})); }}; fetched.clear(); 0"
+        )
+
+    login = "<p>Log in"
+    answers = ((403, "/judge", ""), (200, "/judge", login), (404, "/pictures/", ""))
+    for done, (status, path, body) in enumerate((*answers, (200, "/pictures/", login)), start=1):
+        answer_as(status, path, body)
+        tab.press("3")
+        if done == 3:
+            page.wait_for("rest")
+            tab.click("#rest .go-on")
+        tab.wait("!document.getElementById('offline').hidden")
+        page.wait_for_task(f"{done + 1} of 9")
+        assert tab.run("document.querySelector('#stage img').naturalWidth") == 160, (status, path)
+        assert tab.run("document.getElementById('offline').hidden")
+    answer_as(422, "/judge")
+    tab.press("2")
+    page.wait_for_task("5 of 9")
+    tab.press("2")
+    page.wait_for_task("6 of 9")
+    assert scores(ratings) == [4, 3, 3, 3, 3, 2]
 
 
 @pytest.mark.slow(group="studies")  # a browser

@@ -13,6 +13,7 @@ from srgan.errors import StorageError
 from srgan.mos.columns import choices_of, columns_of
 from srgan.mos.ratings import Preference, Rating
 from srgan.services.s3 import S3Store
+from srgan.storage import ObjectInfo
 from srgan.studies import parts
 from srgan.studies.database import Database
 from srgan.studies.design import Judging
@@ -121,6 +122,25 @@ def test_a_rater_who_withdraws_while_the_part_is_written_is_gone_after_the_same_
     monkeypatch.setattr(parts, "write_document", write_late)
     export_parts(object_store, "spring", database)
     assert exported(object_store) == []
+
+
+def test_a_part_that_is_deleted_while_the_parts_are_read_is_left_out(
+    database: Database, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate(database, 0, 4)
+    rate(database, 1, 5)
+    export_parts(object_store, "spring", database)
+    listed = S3Store.list
+
+    def list_early(store: S3Store, prefix: str) -> Iterator[ObjectInfo]:
+        found = list(listed(store, prefix))
+        if database.progress()[0].done == 1:
+            database.withdraw(database.progress()[0].token)
+            export_parts(object_store, "spring", database)
+        return iter(found)
+
+    monkeypatch.setattr(S3Store, "list", list_early)
+    assert exported(object_store) == [[5]]
 
 
 def test_two_who_export_at_once_do_not_bring_back_who_withdraws(

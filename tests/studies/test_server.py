@@ -113,6 +113,19 @@ def test_every_answer_has_a_strict_policy(server: Server, rater: Rater) -> None:
         assert not re.findall(r"<script(?![^>]*src=)|\son\w+=|\sstyle=|https?://(?!127\.)", text)
 
 
+def test_the_answer_to_a_failure_of_the_server_has_the_policy_too(
+    server: Server, rater: Rater, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(Database, "language_of", fail)
+    answer = rater.client.get(rater.base)
+    assert (answer.status_code, answer.text) == (500, "Internal Server Error")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["cache-control"] == "no-store"
+
+
 def test_the_page_is_in_the_language_of_the_browser_or_the_wanted_one(rater: Rater) -> None:
     client = rater.client
     assert '<html lang="en">' in client.get(rater.base).text
@@ -163,6 +176,14 @@ def test_fast_raters_and_guessed_links_are_slowed_down(tmp_path: Path) -> None:
         assert [each.status_code for each in asked] == [200] * 5 + [429] * 2
         assert asked[-1].headers["retry-after"] == "1"
         assert client.get(other).status_code == 200, "behind the same address"
+
+
+def test_long_made_up_tokens_are_unknown_and_not_kept(tmp_path: Path) -> None:
+    limit = RateLimit(60, 20)
+    with served_unrendered(design_by_hand(), tmp_path, rater_limit=limit) as (client, database):
+        assert client.get(f"/r/{'x' * 60_000}/state").status_code == 404
+        assert client.get(f"/r/{database.progress()[0].token}/state").status_code == 200
+    assert list(map(len, limit._left)) == [22]
 
 
 def test_there_is_no_documentation_of_the_interface_and_no_other_page(rater: Rater) -> None:

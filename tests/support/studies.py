@@ -101,9 +101,14 @@ def makers(*names: str) -> dict[str, tuple[Method, Make]]:
     return {name: (Method(name=name, source=name), known.get(name, darker)) for name in names}
 
 
-def rendered(store: S3Store, judging: Judging = "ratings", **changed: Any) -> StudyDesign:
+def rendered(
+    store: S3Store,
+    judging: Judging = "ratings",
+    size: tuple[int, int] = (120, 160),
+    **changed: Any,
+) -> StudyDesign:
     """A small study in the bucket: three images by nearest, dark and original."""
-    on = photo_set(store)
+    on = photo_set(store, size=size)
     return create_study(
         store,
         asked(judging=judging, **changed),

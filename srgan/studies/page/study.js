@@ -7,7 +7,10 @@ const base = `/r/${words.token}`;
 const isPair = words.judging === "pairs";
 const GRAY_MS = 250; // between pictures, so that they are judged by themselves
 const TOO_EARLY_MS = 300; // a second click on the picture before
+const AGAIN_MS = 1000; // until a picture that was not there is asked for again
 const SECONDS_EACH = 5;
+const LONGEST_S = 86400; // the server takes no longer time for an answer
+const SEEN = 0.9; // of a picture's width and height before it can be judged
 const SECTIONS = ["welcome", "screen", "back", "trained", "judging", "rest", "done", "closed"];
 const KEYS = isPair
   ? { ArrowLeft: "left", ArrowDown: "same", ArrowRight: "right" }
@@ -17,6 +20,7 @@ let state = null; // as the server gave it last
 let examples = []; // of the training round, those that are left
 let shown = null; // the task on the screen; null while there is none
 let shownAt = 0;
+let seen = []; // what has been in view of each picture that is shown, from 0 to 1 of its sides
 let ratio = window.devicePixelRatio; // to which the rater has agreed at the screen check
 const fetched = new Map(); // promises of images by picture id
 
@@ -24,18 +28,20 @@ const find = (id) => document.getElementById(id);
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// Fetch until there is an answer; a lost connection is told and waited for.
-async function persist(path, options) {
+// Fetch and read until the server answers; a lost connection, or a proxy that speaks in the server's
+// place, is told and waited for. `value` is null where the server does not know what is asked for.
+async function persist(path, read, options) {
   for (let wait = 500; ; wait = Math.min(wait * 2, 8000)) {
-    let answer = null;
     try {
-      answer = await fetch(base + path, options);
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // fetch's own kind for no connection
-    }
-    if (answer && answer.status !== 429 && answer.status < 500) {
-      find("offline").hidden = true;
-      return answer;
+      const answer = await fetch(base + path, options);
+      const { ok, status } = answer;
+      if (ok || status === 404 || (options && (status === 409 || status === 422))) {
+        const value = ok ? await read(answer) : null;
+        find("offline").hidden = true;
+        return { status, value };
+      }
+    } catch {
+      // no connection, or it broke off, or this is not what the server sends
     }
     find("offline").hidden = false;
     await sleep(wait);
@@ -48,29 +54,34 @@ async function ask(path, sent) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(sent),
   };
-  const answer = await persist(path, options);
-  if (answer.status === 409) return ask("/state"); // another tab went on
-  if (answer.status === 404) {
+  const { status, value } = await persist(path, (answer) => answer.json(), options);
+  if (status === 404) {
     location.reload(); // shows that the link is not known any more
     return new Promise(() => {});
   }
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return answer.json();
+  return value || ask("/state"); // another tab went on, or the server does not take this
 }
 
 function image(id) {
-  if (!fetched.has(id)) fetched.set(id, load(id));
+  if (!fetched.has(id)) {
+    const loading = load(id);
+    loading.catch(() => fetched.delete(id)); // who wants it later asks again
+    fetched.set(id, loading);
+  }
   return fetched.get(id);
 }
 
 async function load(id) {
-  const answer = await persist(`/pictures/${id}`);
+  const { value } = await persist(`/pictures/${id}`, drawn);
+  if (!value) throw new Error(`there is no picture ${id}`);
+  return value;
+}
+
+async function drawn(answer) {
   const made = new Image();
-  if (answer.ok) {
-    made.src = URL.createObjectURL(await answer.blob());
-    await made.decode();
-    URL.revokeObjectURL(made.src);
-  }
+  made.src = URL.createObjectURL(await answer.blob());
+  await made.decode();
+  URL.revokeObjectURL(made.src);
   return made;
 }
 
@@ -82,7 +93,7 @@ function turnTo(name) {
 }
 
 function notice(text) {
-  find("notice").textContent = text;
+  find("said").textContent = text;
 }
 
 // Show what the server says, with the pages between: welcome back, end of training, break.
@@ -109,11 +120,23 @@ async function present(task) {
   shown = null;
   const stage = find("stage");
   stage.classList.add("still");
-  const pictures = await Promise.all([Promise.all(task.pictures.map(image)), sleep(GRAY_MS)]);
-  if (task !== (examples[0] || state.task)) return; // the state has moved on meanwhile
-  stage.replaceChildren(...pictures[0]);
+  const isCurrent = () => task === (examples[0] || state.task); // or the state has moved on
+  let pictures = [];
+  try {
+    [pictures] = await Promise.all([Promise.all(task.pictures.map(image)), sleep(GRAY_MS)]);
+  } catch {
+    // Another tab has undone the task, or a proxy says that there is no such picture.
+    find("offline").hidden = false;
+    await sleep(AGAIN_MS);
+    if (isCurrent()) follow(await ask("/state"));
+    return;
+  }
+  if (!isCurrent()) return;
+  stage.replaceChildren(...pictures);
+  stage.scrollTo(0, 0);
   const names = isPair ? [words.pictureLeft, words.pictureRight] : [words.picture];
-  pictures[0].forEach((each, index) => (each.alt = names[index]));
+  pictures.forEach((each, index) => (each.alt = names[index]));
+  seen = pictures.map(() => null);
   mark(null);
   tell(task);
   shown = task;
@@ -139,10 +162,12 @@ function tell(task) {
       total: state.examples.length,
     });
   }
-  notice(isTraining ? lesson(task.expected) : "");
+  notice(lesson(task));
 }
 
-function lesson(expected) {
+// The right answer to an example; nothing else has one.
+function lesson({ expected }) {
+  if (!expected) return "";
   if (expected === "left") return words.trainingLeft;
   if (expected === "right") return words.trainingRight;
   const label = document.querySelector(`[data-answer="${expected}"] span`).textContent;
@@ -157,16 +182,48 @@ function fit() {
   for (const each of stage.children) {
     each.style.width = `${shown.width / device}px`;
     each.style.height = `${shown.height / device}px`;
+    each.style.left = each.style.top = "0";
   }
+  find("small").hidden = true; // its line would make the stage smaller
+  const isLarge = isScrolled();
+  find("small").hidden = !isLarge;
   for (const each of stage.children) snap(each);
   // Keys scroll it where it has to be scrolled.
-  const isLarge = stage.scrollWidth > stage.clientWidth || stage.scrollHeight > stage.clientHeight;
   stage.tabIndex = isLarge ? 0 : -1;
-  if (isLarge) notice(words.small);
-  else if (find("notice").textContent === words.small) notice("");
   const isUpright = window.innerHeight > window.innerWidth;
   cover("turn", isTouch() && isUpright && isLarge);
+  look();
 }
+
+function isScrolled() {
+  const stage = find("stage");
+  return stage.scrollWidth > stage.clientWidth || stage.scrollHeight > stage.clientHeight;
+}
+
+// Note what is in view of each picture. Scrolling leaves nothing out between two places.
+function look() {
+  if (!shown || isCovered()) return;
+  const view = find("stage").getBoundingClientRect();
+  [...find("stage").children].forEach((each, index) => {
+    const box = each.getBoundingClientRect();
+    const part = {
+      left: Math.max(view.left - box.left, 0) / box.width,
+      right: Math.min(view.right - box.left, box.width) / box.width,
+      top: Math.max(view.top - box.top, 0) / box.height,
+      bottom: Math.min(view.bottom - box.top, box.height) / box.height,
+    };
+    if (part.left >= part.right || part.top >= part.bottom) return;
+    const { left, right, top, bottom } = seen[index] || part;
+    seen[index] = {
+      left: Math.min(left, part.left),
+      right: Math.max(right, part.right),
+      top: Math.min(top, part.top),
+      bottom: Math.max(bottom, part.bottom),
+    };
+  });
+}
+
+const isSeen = (part) => part && part.right - part.left >= SEEN && part.bottom - part.top >= SEEN;
 
 function snap(element) {
   const device = window.devicePixelRatio;
@@ -188,7 +245,8 @@ function watch() {
   if (judges) fit();
   else cover("turn", false);
   const windowZoom = window.outerWidth / window.innerWidth;
-  find("zoomed").hidden = isTouch() || Math.abs(windowZoom - 1) < 0.1;
+  const isUnzoomed = isTouch() || Math.abs(windowZoom - 1) < 0.1;
+  for (const each of document.querySelectorAll(".zoomed")) each.hidden = isUnzoomed;
   if (!find("screen").hidden) draw();
 }
 
@@ -196,8 +254,12 @@ function cover(name, isWanted) {
   const section = find(name);
   if (section.hidden === !isWanted) return;
   section.hidden = !isWanted;
+  find("judging").inert = isCovered();
   if (isWanted) section.querySelector("h1").focus();
-  else if (shown) shownAt = performance.now();
+  else {
+    find("question").focus();
+    if (shown) shownAt = performance.now();
+  }
 }
 
 const isCovered = () => !find("zoom").hidden || !find("turn").hidden;
@@ -205,6 +267,10 @@ const isCovered = () => !find("zoom").hidden || !find("turn").hidden;
 async function answer(given) {
   const task = shown;
   if (!task || isCovered() || performance.now() - shownAt < TOO_EARLY_MS) return;
+  if (!seen.every(isSeen)) {
+    notice(`${lesson(task)} ${words.unseen}`);
+    return;
+  }
   if (examples.length) {
     if (given !== task.expected) return;
     mark(given);
@@ -222,7 +288,7 @@ async function answer(given) {
   const next = await ask("/judge", {
     task: task.id,
     answer: given,
-    seconds: (performance.now() - shownAt) / 1000,
+    seconds: Math.min((performance.now() - shownAt) / 1000, LONGEST_S),
     pixel_ratio: window.devicePixelRatio,
   });
   if (next.rest) {
@@ -232,7 +298,8 @@ async function answer(given) {
 }
 
 async function undo() {
-  if (!shown || examples.length || !state.undo || isCovered()) return;
+  const isReady = shown || !find("done").hidden;
+  if (!isReady || examples.length || !state.undo || isCovered()) return;
   shown = null;
   const next = await ask("/undo", { task: state.undo });
   follow(next);
@@ -315,19 +382,22 @@ for (const each of document.querySelectorAll(".go-on")) {
     follow(state);
   });
 }
-find("undo").addEventListener("click", undo);
+for (const name of ["undo", "undo-last"]) find(name).addEventListener("click", undo);
+find("stage").addEventListener("scroll", look);
 find("moved").addEventListener("click", () => {
   ratio = window.devicePixelRatio;
   watch();
 });
 
 document.addEventListener("keydown", (event) => {
-  const isOurs = !find("judging").hidden && !event.ctrlKey && !event.altKey && !event.metaKey;
-  if (!isOurs || event.repeat) return;
-  if (event.key in KEYS) {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  const judges = !find("judging").hidden;
+  if (judges && event.key in KEYS) {
+    const scrolls = document.activeElement === find("stage") && isScrolled();
+    if (scrolls && event.key.startsWith("Arrow")) return;
     event.preventDefault(); // arrows scroll
     answer(KEYS[event.key]);
-  } else if (event.key === "Backspace") {
+  } else if (event.key === "Backspace" && (judges || !find("done").hidden)) {
     event.preventDefault();
     undo();
   }
