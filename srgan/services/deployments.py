@@ -39,7 +39,7 @@ def read_project(file: Path, settings: Settings) -> dict[str, Any]:
             trigger["name"] = settings.shared(trigger["name"])
             related = trigger.get("match_related", [])
             for resource in (
-                trigger["match"],
+                trigger.get("match", {}),
                 *([related] if isinstance(related, dict) else related),
             ):
                 _name(resource, settings)

@@ -58,6 +58,14 @@ def test_deployments_pools_and_automations_of_a_team_begin_with_it() -> None:
     assert [one["prefect.resource.name"] for one in related] == ["!anna~revive", "anna~srgan"]
 
 
+def test_a_trigger_that_matches_everything_is_named_too(tmp_path: Path) -> None:
+    file = tmp_path / "prefect.yaml"
+    trigger = "{name: any, type: event}"
+    file.write_text(f"deployments: [{{name: d, work_pool: {{name: p}}, triggers: [{trigger}]}}]")
+    (deployment,) = read_project(file, ANNA)["deployments"]
+    assert deployment["triggers"] == [{"name": "anna~any", "type": "event"}]
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "prefect.yaml"
     file.write_text("deployments: [")
