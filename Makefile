@@ -7,7 +7,9 @@
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
 #   GROUP=bulk                one group of `make test-slow`: training, bulk, retraining, hosts, studies,
-#                             images, parts
+#                             images, image, parts
+#   IMAGE_CACHE=FOLDER        where GROUP=image builds (12 GB), and keeps wheels and a Debian for its
+#                             next run; default: ~/.cache/srgan-image
 #   TRAIN= EVAL=              inputs of `make bench-quality`: a folder of training photos, and one with
 #                             Set5 and Set14. Further ones are optional:
 #   WEIGHTS=squeezenet1_1=F   weights of perceptual networks that no installed package has

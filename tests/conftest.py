@@ -27,7 +27,7 @@ from tests.support.ports import free_ports
 if TYPE_CHECKING:
     from srgan.bulk.decoders import Decoders
 
-SLOW = ("training", "bulk", "retraining", "hosts", "studies", "images", "parts")
+SLOW = ("training", "bulk", "retraining", "hosts", "studies", "images", "image", "parts")
 """Groups of slow tests: `make test-slow GROUP=bulk`."""
 
 

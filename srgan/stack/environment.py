@@ -92,6 +92,7 @@ def service_environment(state: State) -> dict[str, str]:
         # A driver that does not fit the head's memory waits. By default it fails after 15 minutes.
         "RAY_JOB_START_TIMEOUT_SECONDS": str(7 * 24 * 3600),
         "SRGAN_RUNTIME": str(state.runtime),
+        "SRGAN_MLFLOW_DATABASE": f"sqlite:///{state.home}/mlflow/mlflow.db",
         "SRGAN_MLFLOW_ARTIFACTS": f"s3://{BUCKET}/{mlflow_folder()}",
         # So that two training workers fit even on one core.
         "SRGAN_NUM_CPUS": str(max(2, os.cpu_count() or 1)),

@@ -10,7 +10,16 @@ from compose_spec import PyCompose
 from sqlalchemy import make_url
 
 from srgan.keys import mlflow_folder
-from tests.support.manifests import COMPOSE, compose, example_env, optional_env, services
+from tests.support.manifests import (
+    COMPOSE,
+    OVERLAYS,
+    compose,
+    environment,
+    example_env,
+    optional_env,
+    pod,
+    services,
+)
 
 OURS = {"s3", "prefect", "mlflow", "ray", "ray-node", "ray-gpu", "worker", "deploy", "bucket"}
 ONE_SHOT = {"deploy", "bucket"}
@@ -128,3 +137,15 @@ def test_the_drivers_of_the_databases_are_installed() -> None:
         assert address.get_dialect().import_dbapi()
         assert address.password is None, "it comes from PGPASSWORD"
         assert address.host == "postgres"
+
+
+def test_prefects_server_has_time_to_reach_a_busy_database() -> None:
+    containers = [pod(overlay, "Deployment/prefect").container for overlay in OVERLAYS]
+    found = [
+        services()["prefect"]["environment"],
+        *(environment(overlay, one) for overlay, one in zip(OVERLAYS, containers, strict=True)),
+    ]
+    for variables in found:
+        # After the default of 5 s the server answers 500, which Prefect's client does not repeat.
+        assert float(variables["PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT"]) >= 60
+        assert float(variables["PREFECT_SERVER_DATABASE_TIMEOUT"]) >= 60

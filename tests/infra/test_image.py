@@ -77,6 +77,15 @@ def test_the_image_has_the_driver_of_postgresql_the_store_and_the_networks_of_th
     assert any(line.startswith("psycopg") for line in printed)
 
 
+def test_downloaded_wheels_stay_with_the_builder() -> None:
+    steps = [step for step in re.split(r"^(?=[A-Z]+ )", TEXT, flags=re.M) if "pip install" in step]
+    assert len(steps) == 3
+    for step in steps:
+        assert step.startswith("RUN --mount=type=cache,target=/root/.cache/pip "), step
+        assert "--no-cache-dir" not in step
+    assert "PIP_NO_CACHE_DIR" not in TEXT
+
+
 def test_every_index_of_torch_exists() -> None:
     files = ["Makefile", "infra/docker/Dockerfile", "infra/docker/compose.yaml"]
     files += [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")]

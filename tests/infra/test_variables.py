@@ -23,7 +23,6 @@ OWN = {
     "PGDATA": "PostgreSQL",
     "PGPASSWORD": "drivers of PostgreSQL",
     "PIP_DISABLE_PIP_VERSION_CHECK": "pip",
-    "PIP_NO_CACHE_DIR": "pip",
     "POSTGRES_PASSWORD": "PostgreSQL's image",
     "PREFECT_DATABASE_PASSWORD": "databases.sh",
     "PYTHONUNBUFFERED": "Python",

@@ -41,7 +41,9 @@ def why_no_hosts() -> str | None:
     """Say in words what this machine lacks to make hosts; None if it can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "hosts are made of Linux namespaces, which needs root"
-    missing = [name for name in ("ip", "tc", "unshare", "setpriv") if not shutil.which(name)]
+    missing = [
+        name for name in ("ip", "tc", "unshare", "nsenter", "setpriv") if not shutil.which(name)
+    ]
     if missing:
         return f"hosts need the commands {', '.join(missing)} (Debian: iproute2, util-linux)"
     trial = f"{_PREFIX}{os.getpid()}t"
@@ -161,6 +163,21 @@ class Host:
                 if words in " ".join(process.cmdline()):
                     found.append(process.pid)
         return found
+
+    def command(self, *words: str) -> list[str]:
+        """The command that runs another one in the host."""
+        assert self._process is not None, f"{self.name} does not run"
+        shells = psutil.Process(self._process.pid).children()
+        assert shells, f"{self.name} has ended:\n{self.log.read_text(errors='replace')}"
+        return [
+            "nsenter",
+            f"--target={shells[0].pid}",
+            "--net",
+            "--pid",
+            "--mount",
+            "--uts",
+            *words,
+        ]
 
     def _inside(self) -> list[psutil.Process]:
         assert self._process is not None, f"{self.name} does not run"
