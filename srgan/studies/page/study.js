@@ -94,6 +94,7 @@ function turnTo(name) {
 
 function notice(text) {
   find("said").textContent = text;
+  fit(); // another line leaves less to the pictures
 }
 
 // Show what the server says, with the pages between: welcome back, end of training, break.
