@@ -47,7 +47,7 @@ def create(
     ] = REPEATS,
     screen: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Largest picture; default: 960x540, for pairs 640x540"),
+        typer.Option(metavar="WxH", help="Largest picture; default: 960x540, for pairs 624x540"),
     ] = None,
     examples: Annotated[
         str | None,

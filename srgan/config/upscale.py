@@ -58,7 +58,7 @@ class UpscaleConfig(Config):
     only_new: bool = False
     """Leave out what failed before and has not changed; end at once if nothing is left to do."""
 
-    trial: str | None = None
+    trial: str | None = Field(None, exclude_if=lambda version: version is None)
     """Another version of the same scale, such as ``models:/NAME@challenger``. The contact sheet
     shows what it makes of the same images; it writes no output."""
 

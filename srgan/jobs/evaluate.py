@@ -5,7 +5,7 @@ Measures contestants on held-out crops and on evaluation sets.
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from srgan.data.dataset import open_crops
 from srgan.data.shards import ShardCache
@@ -37,7 +37,7 @@ from srgan.services.mlflow_models import Registry
 from srgan.services.mlflow_runs import log_file, log_metrics
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.storage import write_document
+from srgan.storage import read_document, write_document
 from srgan.train.checkpoint import read_generator
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,10 @@ def main(spec_key: str, job_id: str) -> None:
     remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(run_evaluation)
     with counting(store, spec.run, job_id, stage="evaluate", cpus=1, gpus=num_gpus):
         ray.get(remote.remote(spec_key))
+    made = read_document(store, spec.result_key, EvaluationRef)
+    num_images = made.num_images + sum(each.num_images for each in made.sets.values())
+    # At once and not while it measures, which would change the numerics version.
+    ray_metrics.EVALUATED_IMAGES.add(num_images, run=spec.run)
 
 
 def run_evaluation(spec_key: str) -> None:
@@ -76,7 +80,7 @@ def run_evaluation(spec_key: str) -> None:
         for distance in open_distances(network, read_weights(store, network, sha256))
     ]
     distances.append(Naturalness())
-    progress = _progress(spec)
+    progress = Countdown(logger.info, "images measured")
     images = compare(crops, methods, scale=scale, progress=progress, distances=distances)
     trained = trainings(store, spec.contestants)
     report = Report(
@@ -126,7 +130,7 @@ def _on_set(
     """Measure an evaluation set with the same methods and judges, and store its own report."""
     logger.info("evaluation set %s, version %s", ref.name, ref.version)
     originals = SetImages(store, read_set(store, ref.key), spec.dataset.scale)
-    progress = _progress(spec)
+    progress = Countdown(logger.info, "images measured")
     images = compare(
         originals,
         methods,
@@ -146,16 +150,6 @@ def _on_set(
         lr_source=ref.lr_source,
         metrics=report.metrics,
     )
-
-
-def _progress(spec: EvaluateSpec) -> Callable[[int, int], None]:
-    countdown = Countdown(logger.info, "images measured")
-
-    def measured(done: int, total: int) -> None:
-        ray_metrics.EVALUATED_IMAGES.add(run=spec.run)
-        countdown(done, total)
-
-    return measured
 
 
 def _engines(settings: Settings, store: S3Store, spec: EvaluateSpec) -> dict[str, Upscale]:

@@ -265,14 +265,14 @@ def test_the_drift_of_the_champions_last_bulk_run_is_in_the_decision_if_it_may_c
     found = Difference(statistic="noise", sources=9, inputs=1, distance=0.9, chance=0)
     drift = Drift(run="r", source="s3://b/p", num_sources=60, num_inputs=60, differences=(found,))
     keep_drift(pipeline.store, champion, drift)
-    decision = find_reason.fn(pipeline.model, pipeline.prepare(*RAW), tiny())
+    decision = flow(find_reason.fn)(pipeline.model, pipeline.prepare(*RAW), tiny())
     assert decision.sentence.startswith("Nothing new")
     recipe = tiny().model_copy(update={"retrain": RetrainConfig(max_drift=0.5)})
-    decision = find_reason.fn(pipeline.model, pipeline.prepare(*RAW), recipe)
+    decision = flow(find_reason.fn)(pipeline.model, pipeline.prepare(*RAW), recipe)
     assert not decision.train
     assert "noise 0.90, more than 0.5, but there are no other photos" in decision.sentence
     pipeline.dataset_version = "v2"
-    decision = find_reason.fn(pipeline.model, pipeline.prepare(*RAW), recipe)
+    decision = flow(find_reason.fn)(pipeline.model, pipeline.prepare(*RAW), recipe)
     assert decision.train
     assert decision.sentence.endswith("noise 0.90, more than 0.5")
 

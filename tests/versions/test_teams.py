@@ -34,7 +34,7 @@ def test_two_teams_with_the_same_model_do_not_meet(
     teams: dict[str, Settings], service_store: S3Store
 ) -> None:
     made = {}
-    for seed, team in enumerate(("anna", "ben"), start=1):
+    for seed, team in enumerate(("anna", "ben"), start=701):
         registrar = Registrar(teams[team])
         made[team] = registrar.register(MODEL, weights(seed), lineage("run-1", weights(seed)))
     assert {(each.name, each.version) for each in made.values()} == {(MODEL, 1)}
