@@ -77,7 +77,7 @@ def _read_config(metadata: dict[str, str]) -> GeneratorConfig:
         raise CheckpointError(
             f"expected a generator of format {FORMAT!r}, got {metadata.get('format')!r}; "
             + (
-                "a newer release wrote it, so read it with that one"
+                "another release of srgan wrote it, so read it with that one"
                 if metadata.get("format", "").startswith(_OURS)
                 else "`srgan import-weights FILE` converts files of other programs"
             )

@@ -149,8 +149,8 @@ def test_a_config_that_claims_more_than_the_tensors_hold_is_refused_unbuilt(
     ("metadata", "message"),
     [
         ({}, "expected a generator of format 'srgan-generator-1', got None"),
-        ({"format": "srgan-generator-0"}, "got 'srgan-generator-0'; `srgan import-weights"),
-        ({"format": "srgan-generator-2"}, "got 'srgan-generator-2'; a newer release wrote it"),
+        ({"format": "generator-0"}, "got 'generator-0'; `srgan import-weights"),
+        ({"format": "srgan-generator-2"}, "got 'srgan-generator-2'; another release of srgan"),
         ({"format": "srgan-generator-1"}, "config in the file is not valid"),
         (
             {"format": "srgan-generator-1", "config": json.dumps({"kind": "unheard-of"})},
