@@ -30,7 +30,6 @@ ONLY_SPELLED = {
     "mkdir": "a program of every system",
     "openssl": "draws passwords",
     "pgloader": "moves a database",
-    "sed": "a program of every system",
     "tar": "a program of every system",
     "unzip": "a program of every system",
 }

@@ -72,6 +72,7 @@ def _run(
 ) -> None:
     """`prefect deployment run`: a deployment of ours, with parameters that its flow takes."""
     flow, _, deployed = name.partition("/")
+    deployed = deployed.rpartition("~")[2]  # without the name of a team
     assert deployed in DEPLOYMENTS, f"prefect.yaml has no deployment {name}"
     deployment = DEPLOYMENTS[deployed]
     taken = flow_of(deployment)
