@@ -17,6 +17,7 @@ from srgan.report.card import model_card
 from srgan.report.chain import as_svg
 from srgan.report.content import Content
 from srgan.report.page import render
+from srgan.services.mlflow_models import CARD
 from srgan.services.mlflow_runs import (
     artifact_page,
     artifact_url,
@@ -32,8 +33,7 @@ from srgan.versions.retraining_report import collect
 from srgan.versions.services import Services, open_services
 from srgan.versions.trace import trace_version
 
-_PAGE, _CARD, _LINEAGE = "report.html", "model-card.md", "lineage.svg"
-_MAX_DESCRIPTION = 5000  # the column of MLflow's database
+_PAGE, _LINEAGE = "report.html", "lineage.svg"
 
 
 def report(challenger: ModelRef, decision: PromotionDecision) -> None:
@@ -92,9 +92,7 @@ def publish_card(services: Services, version: ModelRef, content: Content) -> Non
     picture = artifact_url(settings, run_id, PICTURE) if run_id else None
     card = model_card(content, picture=picture)
     assert record.mlflow_run is not None  # every version is registered with its run
-    log_file(settings, record.mlflow_run, _CARD, card.encode())
-    if len(card) > _MAX_DESCRIPTION:
-        card = f"{card[: _MAX_DESCRIPTION - 80]}…\n\nThe rest is in the run's `{_CARD}`."
+    log_file(settings, record.mlflow_run, CARD, card.encode())
     services.registry.describe(version, card)
 
 

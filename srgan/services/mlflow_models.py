@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 
+CARD = "model-card.md"
+"""Artifact of a version's run: the whole card."""
+_MAX_DESCRIPTION = 5000
+"""Characters in the column of MLflow's tables. PostgreSQL refuses more, and SQLite does not."""
 _RUN_TAG = f"{TAG_PREFIX}run"
 """Tag of every version that this project registered."""
 _WEIGHTS_TAG = f"{TAG_PREFIX}weights"
@@ -51,6 +55,14 @@ def check_name(name: str) -> None:
             f"{name!r} cannot be a model's name: a letter or digit, then up to 62 of a-z, 0-9, "
             "_, . and -"
         )
+
+
+def description_of(card: str) -> str:
+    """Return what MLflow can store of a card beside the version: the beginning of a long one."""
+    if len(card) <= _MAX_DESCRIPTION:
+        return card
+    end = f"…\n\nThe rest is in the run's `{CARD}`."
+    return card[: _MAX_DESCRIPTION - len(end)] + end
 
 
 class Registry:
@@ -186,9 +198,9 @@ class Registry:
         )
 
     def describe(self, ref: ModelRef, markdown: str) -> None:
-        """Set the description that a version's page shows."""
+        """Set the description that a version's page shows, by the beginning of a long card."""
         self._client.update_model_version(
-            self._shared(ref.name), str(ref.version), description=markdown
+            self._shared(ref.name), str(ref.version), description=description_of(markdown)
         )
 
     def delete(self, ref: ModelRef) -> None:

@@ -9,7 +9,7 @@ from srgan.measure.figures import means_table, trained_on_judge_note
 from srgan.promotion.lineage import ImportLineage, Lineage
 from srgan.promotion.record import TAG_PREFIX
 from srgan.refs import BlendSource, ModelRef
-from srgan.services.mlflow_models import CHALLENGER, Registry, check_name
+from srgan.services.mlflow_models import CARD, CHALLENGER, Registry, check_name, description_of
 from srgan.services.mlflow_runs import (
     PRESENT,
     artifact_url,
@@ -113,13 +113,14 @@ class Registrar(Registry):
             model = Path(directory) / "model"
             save_pyfunc(model, weights)
             self._client.log_artifacts(run_id, str(model), "model")
+        self._client.log_text(run_id, description, CARD)
         self._ensure_model(name)
         self._client.create_model_version(
             self._shared(name),
             source=f"{self._client.get_run(run_id).info.artifact_uri}/model",
             run_id=run_id,
             tags={f"{TAG_PREFIX}{tag}": value for tag, value in tags.items()},
-            description=description,
+            description=description_of(description),
         )
         # Look it up: another process, or this request repeated after a lost answer, may have made
         # a version of the same run, and MLflow cannot write on condition.

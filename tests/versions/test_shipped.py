@@ -1,12 +1,14 @@
 """`import_shipped` on a real registry and a real object store."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from srgan.errors import ConfigError
-from srgan.models.shipped import SHIPPED, read_shipped
+from srgan.models.shipped import SHIPPED, read_shipped, shipped_card
 from srgan.services.mlflow_models import CHALLENGER, CHAMPION
+from srgan.services.mlflow_runs import mlflow_client
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.versions.services import Services
@@ -39,6 +41,21 @@ def test_the_first_champion_of_a_model_is_the_shipped_generator_and_stays_it(
     sharp, entry = import_shipped(services, "shipped:sharp", "day-one")
     assert (sharp.version, entry) == (2, None)
     assert services.champion("day-one") == version
+
+
+def test_a_card_that_is_too_long_for_postgresql_is_whole_beside_the_weights(
+    services: Services, tmp_path: Path
+) -> None:
+    """SQLite, which the tests' MLflow has, would take more than its column says."""
+    version, _ = import_shipped(services, "shipped", "with-a-card")
+    client = mlflow_client(services.settings)
+    shown = client.get_model_version(version.name, str(version.version))
+    whole = shipped_card()
+    assert len(whole) > 5000, "or this test shows nothing"
+    assert len(shown.description) == 5000
+    assert shown.description.endswith("The rest is in the run's `model-card.md`.")
+    kept = client.download_artifacts(shown.run_id, "model-card.md", str(tmp_path))
+    assert Path(kept).read_text(encoding="utf-8") == whole
 
 
 def test_an_unknown_name_is_refused_before_anything_is_registered(services: Services) -> None:
