@@ -15,7 +15,7 @@ import torch
 from benchmarks.quality.photos import claim, hold_out
 from benchmarks.quality.training import Lab, train
 from benchmarks.shipped.photos import credits_table, unpacked
-from benchmarks.shipped.stages import plain, sharp
+from benchmarks.shipped.stages import plain, refined, sharp
 from srgan import models
 from srgan.allocator import use_large_pages
 from srgan.config.networks import PUBLISHED_WEIGHTS, FeatureNetwork
@@ -49,9 +49,9 @@ def main(arguments: list[str]) -> None:
     published = PUBLISHED_WEIGHTS[_TEACHER]
     weights = fetch_named(Settings(), published.source, digest=published.digest)
     lab = Lab(out=options.out, photos=photos, watched=watched, weights={_TEACHER: weights})
-    for contestant in (plain(), sharp()):
+    for contestant in (plain(), refined(), sharp()):
         train(lab, contestant)
-    first, second = (load_generator(lab.generator(each)) for each in (plain(), sharp()))
+    first, second = (load_generator(lab.generator(each)) for each in (refined(), sharp()))
     first.origin, second.origin = "plain", "sharp"
     shipped = (first, blend(first, second, _ALPHA))
     package = Path(models.__file__).parent / "shipped"

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from srgan.settings import Settings
 
 _FULL_BYTES = 2**30
 _LITTLE_MEMORY_BYTES = 2 * 2**30
+_CGROUP = Path("/sys/fs/cgroup")
 _DRIVER = Path("/proc/driver/nvidia/version")
 _IMPORT_LIMIT_S = 60.0
 
@@ -60,12 +62,37 @@ def _disk(settings: Settings) -> Seen:
 
 def _memory() -> Seen:
     memory = psutil.virtual_memory()
-    text = f"{size(memory.available)} of {size(memory.total)} available"
-    if memory.available < _LITTLE_MEMORY_BYTES:
+    total, available = memory.total, memory.available
+    if limit := _number(_CGROUP / "memory.max"):
+        # A container has its own limit, and psutil tells the host's memory.
+        total = min(total, limit)
+        # What the cache of files holds is given back when a program wants it.
+        used = _number(_CGROUP / "memory.current") - _cached()
+        available = min(available, max(limit - used, 0))
+    text = f"{size(available)} of {size(total)} available"
+    if available < _LITTLE_MEMORY_BYTES:
         return warning(
             text, f"End other programs: a worker wants {size(_LITTLE_MEMORY_BYTES)} and more"
         )
     return ok(text)
+
+
+def _number(file: Path) -> int:
+    """Return what a file of the control group says; 0 without such a file or limit (``max``)."""
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _cached() -> int:
+    """Return the bytes of files that the control group could give back at once."""
+    with suppress(OSError):
+        for line in (_CGROUP / "memory.stat").read_text().splitlines():
+            name, _, number = line.partition(" ")
+            if name == "inactive_file":
+                return int(number)
+    return 0
 
 
 def _torch() -> Seen:

@@ -50,6 +50,8 @@ def shell_environment(state: State) -> dict[str, str]:
         # For links that Prefect makes itself: in its notifications and commands.
         **({"PREFECT_UI_URL": public} if public else {}),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # A server whose database is busy answers so; without it a flow ends at once.
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
         "MLFLOW_TRACKING_URI": state.url("mlflow"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # Commands say themselves what they have registered, and where.

@@ -45,6 +45,37 @@ def test_a_full_disk_is_named(
     assert what_to_do in found["disk"].remedy
 
 
+@pytest.fixture(autouse=True)
+def no_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of a control group without limits."""
+    monkeypatch.setattr("srgan.doctor.machine._CGROUP", tmp_path)
+    return tmp_path
+
+
+def test_in_a_container_its_own_limit_of_memory_counts(
+    no_container: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = SimpleNamespace(available=60 * 10**9, total=64 * 10**9)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: host)
+    (no_container / "memory.max").write_text("4000000000\n")
+    (no_container / "memory.current").write_text("3500000000\n")
+    (no_container / "memory.stat").write_text("file 700000000\ninactive_file 500000000\n")
+    found = look(machine_checks(Settings()))
+    assert (found["memory"].outcome, found["memory"].seen) == (
+        "warning",
+        "1.0 GB of 4.0 GB available",
+    )
+
+
+def test_a_container_without_a_limit_has_the_memory_of_its_host(
+    no_container: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = SimpleNamespace(available=60 * 10**9, total=64 * 10**9)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: host)
+    (no_container / "memory.max").write_text("max\n")
+    assert look(machine_checks(Settings()))["memory"].seen == "60 GB of 64 GB available"
+
+
 def test_little_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     little = SimpleNamespace(available=10**9, total=4 * 10**9)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: little)
