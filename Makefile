@@ -30,18 +30,21 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test test-slow lint docs format sbom audit bench bench-quality bench-training bench-upscale clean
+.PHONY: install demo test test-integration test-slow lint docs format sbom audit bench bench-quality bench-training bench-upscale clean
 
 install: $(INSTALLED)
 
 demo: $(INSTALLED)
 	@$(BIN)/srgan demo $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-# Unit tests run in one process while the integration tests wait in the other.
 # Compiled files are kept, whatever the shell says: the tests start many processes.
-test: export PYTHONDONTWRITEBYTECODE =
+test test-integration: export PYTHONDONTWRITEBYTECODE =
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not slow and not integration"
+
+# One process has the whole stack, the other Prefect and MLflow.
+test-integration: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2 -m "not slow and integration"
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m "slow$(if $(GROUP),(group='$(GROUP)'))"

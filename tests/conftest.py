@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SLOW = ("training", "bulk", "retraining", "hosts", "studies", "images", "image", "parts")
 """Groups of slow tests: `make test-slow GROUP=bulk`."""
+SERVERS = ("stack", "prefect_api", "mlflow_settings")
+"""Fixtures that start Prefect, MLflow or everything: `make test-integration` runs who uses them."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,6 +53,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
+    if isinstance(item, pytest.Function) and not set(SERVERS).isdisjoint(item.fixturenames):
+        item.add_marker("integration")
+        if workers.group(item.nodeid) not in workers.SHARED:
+            raise pytest.UsageError(f"{item.nodeid}: name its file in tests/support/workers.py")
     for mark in item.iter_markers("slow"):
         if mark.kwargs.get("group") not in SLOW:
             raise pytest.UsageError(f"{item.nodeid}: slow needs a group: {', '.join(SLOW)}")

@@ -33,7 +33,7 @@ from tests.support.checkout import ROOT
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def services(tmp_path: Path) -> Iterator[Stack]:
     """A stack in a home with a space in its name and too deep for unix sockets."""
     services = Stack(tmp_path / "my home" / ("d" * 100))
     yield services
@@ -197,74 +197,74 @@ def test_a_process_number_that_was_given_to_another_program_is_not_ours() -> Non
     assert not is_alive(impostor)
 
 
-def test_one_service_comes_up_is_used_and_leaves_nothing_behind(stack: Stack) -> None:
-    assert stack.up(("s3",)) == ["s3"]
-    assert stack.up(("s3",)) == []
-    store = open_store(stack.settings())
+def test_one_service_comes_up_is_used_and_leaves_nothing_behind(services: Stack) -> None:
+    assert services.up(("s3",)) == ["s3"]
+    assert services.up(("s3",)) == []
+    store = open_store(services.settings())
     store.put("key", b"value")
-    states = {service.name: service.state for service in stack.status()}
+    states = {service.name: service.state for service in services.status()}
     assert states == {name: "running" if name == "s3" else "stopped" for name in SERVICES}
 
-    ours = find_processes(runtime_folder(stack.home))
+    ours = find_processes(runtime_folder(services.home))
     assert ours
-    assert stack.down() == ["s3"]
+    assert services.down() == ["s3"]
     assert not any(map(is_alive, ours))
-    assert not runtime_folder(stack.home).exists()
-    assert {service.state for service in stack.status()} == {"stopped"}
+    assert not runtime_folder(services.home).exists()
+    assert {service.state for service in services.status()} == {"stopped"}
 
-    stack.up(("s3",))
+    services.up(("s3",))
     assert store.get("key") == b"value"  # same port, same credentials, same data
 
 
-def test_secrets_are_in_no_command_line_and_in_no_log(stack: Stack) -> None:
-    stack.up(("s3",))
-    state = load_state(stack.home)
-    shown = stack.log_tail("s3", 10_000)
-    for process in find_processes(runtime_folder(stack.home)):
+def test_secrets_are_in_no_command_line_and_in_no_log(services: Stack) -> None:
+    services.up(("s3",))
+    state = load_state(services.home)
+    shown = services.log_tail("s3", 10_000)
+    for process in find_processes(runtime_folder(services.home)):
         shown += Path(f"/proc/{process.pid}/cmdline").read_text()
     assert "-s3.port" in shown
     assert state.s3_secret_key not in shown
-    assert mode(stack.log_path("s3")) == 0o600
+    assert mode(services.log_path("s3")) == 0o600
 
 
-def test_a_killed_service_is_started_again(stack: Stack) -> None:
-    stack.up(("s3",))
-    killed = next(service.pid for service in stack.status() if service.name == "s3")
+def test_a_killed_service_is_started_again(services: Stack) -> None:
+    services.up(("s3",))
+    killed = next(service.pid for service in services.status() if service.name == "s3")
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
     deadline = time.monotonic() + 20
-    while (s3 := stack.status()[0]).pid in (killed, None) or s3.state != "running":
+    while (s3 := services.status()[0]).pid in (killed, None) or s3.state != "running":
         assert time.monotonic() < deadline, s3
         time.sleep(0.2)
 
 
-def test_services_that_a_killed_supervisor_left_are_ended_by_down(stack: Stack) -> None:
-    stack.up(("s3",))
-    ours = find_processes(runtime_folder(stack.home))
-    os.kill(int((stack.home / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
-    stack.down()
+def test_services_that_a_killed_supervisor_left_are_ended_by_down(services: Stack) -> None:
+    services.up(("s3",))
+    ours = find_processes(runtime_folder(services.home))
+    os.kill(int((services.home / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+    services.down()
     assert not any(map(is_alive, ours))
 
 
 def test_a_service_that_dies_is_named_with_the_last_lines_of_its_log(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    services: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the port had been taken a moment after the ports were looked at.
     monkeypatch.setattr("srgan.stack.local.replace_taken_ports", lambda state: [])
-    port = create_state(stack.home).ports["s3"]
+    port = create_state(services.home).ports["s3"]
     with (
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(StackError, match=r"s3 died.*s3\.log") as caught,
     ):
-        stack.up(("s3",))
+        services.up(("s3",))
     assert str(port) in str(caught.value).partition("\n")[2]
-    assert stack.up(("s3",)) == ["s3"]
+    assert services.up(("s3",)) == ["s3"]
 
 
-def test_two_commands_on_one_home_do_not_interfere(stack: Stack) -> None:
-    stack.up(("s3",))
-    with stack._locked(), pytest.raises(StackError, match="another `srgan stack` command"):
-        Stack(stack.home).up(("s3",))
+def test_two_commands_on_one_home_do_not_interfere(services: Stack) -> None:
+    services.up(("s3",))
+    with services._locked(), pytest.raises(StackError, match="another `srgan stack` command"):
+        Stack(services.home).up(("s3",))
 
 
 def test_stack_json_can_be_read_by_people(tmp_path: Path) -> None:

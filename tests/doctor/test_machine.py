@@ -73,7 +73,7 @@ def test_a_container_without_a_limit_has_the_memory_of_its_host(
     host = SimpleNamespace(available=60 * 10**9, total=64 * 10**9)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: host)
     (no_container / "memory.max").write_text("max\n")
-    assert look(machine_checks(Settings()))["memory"].seen == "60 GB of 64 GB available"
+    assert look(machine_checks(Settings()))["memory"].seen == "60.0 GB of 64.0 GB available"
 
 
 def test_little_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

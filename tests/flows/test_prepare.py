@@ -83,7 +83,6 @@ def test_the_page_shows_photos_crops_and_version(source: str, object_store: S3St
     assert ref.version in page
 
 
-@pytest.mark.integration
 def test_the_flow_leaves_a_page_and_a_table_of_rejections(
     source: str, object_store: S3Store, prefect_api: None, preparing_here: list[str]
 ) -> None:

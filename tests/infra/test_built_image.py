@@ -18,7 +18,6 @@ from tests.support.postgres import why_no_postgres
 from tests.support.running_compose import RunningCompose, running_compose
 
 pytestmark = [
-    pytest.mark.integration,
     pytest.mark.slow(group="image"),
     pytest.mark.timeout(2 * 3600),
 ]

@@ -24,7 +24,7 @@ from tests.support.running_stack import RunningStack
 from tests.support.training import kill, processes_with
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow(group="image"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow(group="image"), pytest.mark.timeout(1800)]
 
 NUM_PHOTOS = 40
 PASSWORD = "of the tests"

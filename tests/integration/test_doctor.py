@@ -12,8 +12,6 @@ import pytest
 from tests.support.checkout import ROOT
 from tests.support.running_stack import RunningStack
 
-pytestmark = pytest.mark.integration
-
 
 def examine(
     stack: RunningStack, *command: str, expected: int, **changes: str

@@ -8,7 +8,7 @@ from srgan.recipes import tiny
 from tests.support.photos import dead_leaves
 from tests.support.running_stack import RunningStack
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow(group="retraining")]
+pytestmark = pytest.mark.slow(group="retraining")
 
 MODEL = "tuned-x4"
 

@@ -22,7 +22,7 @@ from tests.support.ray_hosts import RayHosts, run_ray_hosts
 from tests.support.training import Training, prepare_leaves
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow(group="hosts"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow(group="hosts"), pytest.mark.timeout(1800)]
 
 STAGE = PretrainConfig.model_validate(
     {**tiny().pretrain.model_dump(), "steps": 600, "checkpoint_every": 20}

@@ -14,8 +14,6 @@ from tests.support.running_stack import Notebook, RunningStack
 from tests.support.training import training_workers
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.integration
-
 # Many more steps than the test lets it make.
 ENDLESS = tiny().model_copy(
     update={"pretrain": tiny().pretrain.model_copy(update={"steps": 10**6, "checkpoint_every": 20})}

@@ -28,7 +28,6 @@ from tests.support.training import (
 from tests.support.waiting import wait_until
 
 pytestmark = [
-    pytest.mark.integration,
     pytest.mark.slow(group="training"),
     pytest.mark.timeout(1200),
 ]

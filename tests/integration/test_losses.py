@@ -16,8 +16,6 @@ from tests.support.photos import dead_leaves
 from tests.support.running_stack import Notebook, RunningStack
 from tests.support.training import Training, kill, prepare_leaves, training_workers
 
-pytestmark = pytest.mark.integration
-
 STAGE = tiny().pretrain.model_copy(update={"steps": 400})
 
 

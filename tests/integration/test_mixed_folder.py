@@ -18,7 +18,6 @@ from tests.support.networks import random_generator
 from tests.support.running_stack import RunningStack
 
 pytestmark = [
-    pytest.mark.integration,
     pytest.mark.slow(group="bulk"),
     pytest.mark.timeout(1200),
     pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic"),

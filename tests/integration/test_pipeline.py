@@ -31,8 +31,6 @@ from tests.support.photos import dead_leaves
 from tests.support.running_stack import Notebook, RunningStack
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.integration
-
 PAIRS = {"hr": "s3://srgan/raw/phone/hr", "lr": "s3://srgan/raw/phone/lr", "crop_size": 64}
 PAIRED_SET = {"source": "s3://srgan/raw/street/hr", "lr": "s3://srgan/raw/street/lr"}
 

@@ -19,7 +19,6 @@ from tests.support.training import kill, processes_with
 from tests.support.waiting import wait_until
 
 pytestmark = [
-    pytest.mark.integration,
     pytest.mark.slow(group="retraining"),
     pytest.mark.timeout(1200),
 ]

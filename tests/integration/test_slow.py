@@ -10,8 +10,6 @@ from tests.support.photos import dead_leaves
 from tests.support.running_stack import RunningStack
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.integration
-
 NUM_PHOTOS = 40
 
 

@@ -18,7 +18,7 @@ from tests.support.studies import Rater, photo_set
 from tests.support.training import kill, processes_with
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow(group="studies")]
+pytestmark = pytest.mark.slow(group="studies")
 
 MODELS = """
 from srgan.settings import Settings

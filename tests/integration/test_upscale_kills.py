@@ -17,7 +17,7 @@ from tests.support.running_stack import RunningStack
 from tests.support.training import kill, object_store_away, processes_with
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow(group="bulk"), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow(group="bulk"), pytest.mark.timeout(1200)]
 
 NUM_PHOTOS = 60
 NUM_BEFORE = 4

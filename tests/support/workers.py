@@ -11,6 +11,8 @@ SHARED = {
     "Prefect and MLflow": (
         "tests/versions/test_delete.py",
         "tests/flows/",
+        "tests/services/test_deployments.py",
+        "tests/services/test_prefect_alerts.py",
         "tests/services/test_prefect_runs.py",
         "tests/doctor/test_orchestrator.py",
         "tests/versions/",
@@ -23,6 +25,8 @@ SHARED = {
         "tests/services/test_metric_log.py",
         "tests/services/test_mlflow_models.py",
         "tests/services/test_mlflow_runs.py",
+        "tests/services/test_strangers.py",
+        "tests/studies/test_close.py",
         "tests/doctor/test_registry.py",
     ),
     "training": ("tests/train/",),
