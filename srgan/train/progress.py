@@ -91,10 +91,13 @@ class Meter:
 
     def add(self, losses: dict[str, Tensor], seconds: float) -> None:
         """Add the losses of one step that took `seconds`. No synchronisation."""
-        values = torch.stack([value.float() for value in losses.values()])
-        skipped = losses["skipped"]
-        if not self._names:
+        starts = not self._names
+        if starts:
             self._names = list(losses)
+        # By name, because steps in which the discriminator learns alone have another order.
+        values = torch.stack([losses[name].float() for name in self._names])
+        skipped = losses["skipped"]
+        if starts:
             # Timed from here on: the first step compiles and chooses kernels, minutes at worst.
             self._recent[0] = (self._read_at + 1, time.perf_counter())
             self._sums = torch.zeros_like(values)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from srgan.errors import TrainingError
 from srgan.train.progress import Meter, Progress
-from tests.support.stages import pretrain, start
+from tests.support.stages import adversarial, pretrain, start, windows
 
 
 def losses(value: float, skipped: float = 0.0) -> dict[str, Tensor]:
@@ -56,6 +56,17 @@ def test_losses_are_means_over_the_interval() -> None:
     assert figures.read(3, 0.0).losses == {"loss": 3.0, "skipped": 0.0}
     figures.add(losses(5.0), 0.1)
     assert figures.read(4, 0.0).losses == {"loss": 5.0, "skipped": 0.0}
+
+
+def test_figures_keep_their_names_when_a_step_gives_them_in_another_order() -> None:
+    stage = start(adversarial(discriminator_warmup=1))
+    figures = Meter(stage, 0)
+    told = [stage.step(windows(stage, step), step) for step in range(2)]
+    assert list(told[0]) != list(told[1]), "the case is gone"
+    for each in told:
+        figures.add(each, 0.1)
+    means = {name: (float(value) + float(told[1][name])) / 2 for name, value in told[0].items()}
+    assert figures.read(2, 0.0).losses == pytest.approx(means)
 
 
 def test_skipped_steps_are_counted_and_stay_out_of_the_means() -> None:
