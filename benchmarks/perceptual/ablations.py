@@ -1,11 +1,16 @@
-"""Print what each option of a GAN stage brings: ``ablations.py PHOTOS SETS WEIGHTS --out FOLDER``.
+"""Print what parts of a GAN stage bring: ``ablations.py PHOTOS SETS WEIGHTS --out FOLDER``.
 
-PHOTOS is a folder to train on, SETS a folder with Set5 and Set14, WEIGHTS SqueezeNet's file. A
-small generator gets 600 steps of L1, then 240 steps of each variant from the same start; a seed
-decides the patches and the discriminator's first weights. The teacher is SqueezeNet, so its
-distance falls by itself; EfficientNet-Lite1 and NIQE have taught nobody. Takes 3 to 6 minutes for
-each variant and seed on one core. Finished ones are kept in FOLDER, so it can be stopped at any
-time. `--only WORD` measures the variants that have the word in their names.
+The parts are the adversarial loss, the grid term and `discriminator_shift`. Options that were
+measured once and not kept are in docs/decisions/0019-options-of-the-gan-that-were-not-kept.md;
+this script does not know them.
+
+PHOTOS is a folder to train on, SETS a folder with Set5 and Set14, WEIGHTS a file of SqueezeNet 1.1,
+such as torchvision's; figures depend on it. A small generator gets 600 steps of L1, then 240 steps
+of each variant from the same start; a seed decides the patches and the discriminator's first
+weights. The teacher is SqueezeNet, so its distance falls by itself; EfficientNet-Lite1 and NIQE
+have taught nobody. Takes 3 to 6 minutes for each variant and seed on one core. Finished ones are
+kept in FOLDER, so it can be stopped at any time. `--only WORD` measures the variants that have the
+word in their names.
 """
 
 import argparse

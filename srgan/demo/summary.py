@@ -18,15 +18,18 @@ from srgan.stack import Stack
 from srgan.storage import ObjectStore, read_document
 from srgan.versions.champion import champion_of
 
-_WHAT_IT_SHOWS = (
-    "The champion of the beginning is the generator that comes with srgan, trained for the highest "
-    "PSNR. The GAN started from it and learned on your machine, for minutes instead of the paper's "
-    "days: its content loss compares features of EfficientNet-Lite0 in place of the paper's VGG, "
-    "and a discriminator pulls its images towards photographs. As in the paper that costs PSNR, "
-    "and the images look sharper: open the picture. EfficientNet-Lite1, another network of the "
-    "teacher's family, which taught neither, decides. NIQE stands beside it: on crops as small as "
-    "these it is noisy. Ask people before you trust a judge: the command above makes a study "
-    "of the held-out photos, and srgan mos serve prints a link for each rater."
+_TRAINING = (
+    "The first champion is the generator that comes with srgan, trained for the highest PSNR. The "
+    "GAN starts from the champion and learns on your machine, for minutes instead of the paper's "
+    "days: its content loss compares features of EfficientNet-Lite0 in place of the paper's VGG. "
+    "On the demo's photographs its discriminator ended hardly surer than a guess. In the paper a "
+    "GAN costs PSNR; the table has what it cost here."
+)
+_JUDGES = (
+    "EfficientNet-Lite1 decides, another network of the teacher's family, which taught neither. "
+    "NIQE stands beside it: on crops as small as these it is noisy. Ask people before you trust a "
+    "judge: the command above makes a study of the held-out photos, and srgan mos serve prints a "
+    "link for each rater."
 )
 
 
@@ -105,7 +108,7 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
     }
     for name, place in places.items():
         console.print(f"{name:<10}{place}", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"\n{_WHAT_IT_SHOWS}")
+    console.print(f"\n{_TRAINING} {_meaning(outcome)} {_JUDGES}", highlight=False)
 
 
 def study_command(outcome: Outcome) -> str:
@@ -113,6 +116,22 @@ def study_command(outcome: Outcome) -> str:
     numbers = dict.fromkeys(filter(None, (outcome.opponent, outcome.newest.version)))
     versions = ",".join(f"models:/{outcome.newest.name}/{number}" for number in numbers)
     return f"srgan mos create {outcome.name} --eval {outcome.name} --methods bicubic,{versions}"
+
+
+def _meaning(outcome: Outcome) -> str:
+    """Say whether the newest version won, and what that does not show."""
+    version = f"Version {outcome.newest.version}"
+    if outcome.newest == outcome.champion:
+        return (
+            f"{version} is the champion; the decision says by which figures. They tell how near "
+            "its images are to the originals for a network. Nobody has said that they look better, "
+            "and the difference may be too small to see: open the picture."
+        )
+    stays = f", and version {outcome.champion.version} stays" if outcome.champion else ""
+    return (
+        f"{version} did not become the champion{stays}; the decision says why. So nothing here "
+        "shows that the GAN's images are better: open the picture and compare."
+    )
 
 
 def _program() -> str:

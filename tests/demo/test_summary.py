@@ -44,14 +44,23 @@ def prepared(
     return object_store
 
 
+def version(number: int) -> ModelRef:
+    return ModelRef(name="pets", version=number, run=f"r{number}", weights_digest=f"d{number}")
+
+
 def summary(newest: ModelRef, opponent: int | None) -> str:
+    """The summary of a demo whose newest version became champion."""
+    return printed(newest, opponent, champion=newest)
+
+
+def printed(newest: ModelRef, opponent: int | None, champion: ModelRef | None) -> str:
     """The summary of a demo that ended with these versions."""
     evaluation = lineage("adversarial-shelf-11", weights(11)).evaluation
     assert isinstance(evaluation, EvaluationRef)
     outcome = Outcome(
         name="demo",
         newest=newest,
-        champion=newest,
+        champion=champion,
         opponent=opponent,
         decision="version 3 is better",
         evaluation=evaluation,
@@ -100,14 +109,45 @@ def test_commands_are_named_as_this_shell_can_call_them(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", executable.format(here=tmp_path))
     monkeypatch.setenv("PATH", path.format(here=tmp_path))
-    text = summary(ModelRef(name="pets", version=1, run="r", weights_digest="d"), None)
+    text = summary(version(1), None)
     assert f"\nstop      {program} stack down\n" in text
     assert f'eval "$({program} stack env)"' in text
 
 
 def test_a_first_version_is_judged_beside_bicubic_alone() -> None:
-    text = summary(ModelRef(name="pets", version=1, run="r", weights_digest="d"), None)
+    text = summary(version(1), None)
     assert "mos create demo --eval demo --methods bicubic,models:/pets/1  (in that shell)" in text
+
+
+def closing_text(champion: ModelRef | None) -> str:
+    """The last paragraph in one line, after version 2 was compared with version 1."""
+    text = printed(version(2), 1, champion)
+    return " ".join(text.rsplit("\n\n", 1)[-1].split())
+
+
+def test_a_promoted_version_is_said_to_be_the_champion_by_its_figures() -> None:
+    text = closing_text(champion=version(2))
+    assert "Version 2 is the champion; the decision says by which figures." in text
+    assert "did not become" not in text
+
+
+def test_a_refused_version_is_not_said_to_be_better() -> None:
+    text = closing_text(champion=version(1))
+    assert "Version 2 did not become the champion, and version 1 stays;" in text
+    assert "nothing here shows that the GAN's images are better" in text
+    assert "is the champion" not in text
+
+
+def test_without_any_champion_none_is_said_to_stay() -> None:
+    text = closing_text(champion=None)
+    assert "Version 2 did not become the champion; the decision says why." in text
+
+
+@pytest.mark.parametrize("champion", [version(2), version(1), None])
+def test_the_end_never_claims_that_images_look_sharper(champion: ModelRef | None) -> None:
+    text = closing_text(champion)
+    assert "Ask people before you trust a judge" in text, "this is the closing text"
+    assert not re.search("sharper|crisper", text)
 
 
 def test_people_judge_on_photos_that_nothing_was_trained_on(prepared: S3Store) -> None:
