@@ -102,8 +102,11 @@ def driver() -> None:
     class Idle:
         """A worker that does nothing."""
 
-        def __init__(self, spec: UpscaleSpec, num_cpus: int = 1) -> None:
-            del spec, num_cpus
+        def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str) -> None:
+            del spec, num_cpus, device
+
+        def where(self) -> str:
+            return "here"
 
         def ready(self) -> None:
             """Answer."""

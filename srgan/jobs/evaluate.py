@@ -11,7 +11,14 @@ from srgan.data.dataset import open_crops
 from srgan.data.shards import ShardCache
 from srgan.inference.engine import Engine
 from srgan.jobs.failure import leaving_failure
-from srgan.jobs.node import Need, node_resources, start, uses_gpu, wait_for_cluster
+from srgan.jobs.node import (
+    Need,
+    node_resources,
+    options_of,
+    start,
+    uses_gpu,
+    wait_for_cluster,
+)
 from srgan.measure.comparison import Distance, Upscale, compare, with_bicubic
 from srgan.measure.evaluation import (
     CHAMPION,
@@ -57,9 +64,9 @@ def main(spec_key: str, job_id: str) -> None:
     def need() -> Need:
         return Need("evaluation", cpus=1, gpus=1 if uses_gpu(spec.gpu, node_resources()) else 0)
 
-    num_gpus = int(wait_for_cluster(need, settings.cluster_wait_s, job_id).gpus)
-    remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(run_evaluation)
-    with counting(store, spec.run, job_id, stage="evaluate", cpus=1, gpus=num_gpus):
+    found = wait_for_cluster(need, settings.cluster_wait_s, job_id)
+    remote = ray.remote(max_retries=2, **options_of(found))(run_evaluation)
+    with counting(store, spec.run, job_id, stage="evaluate", cpus=1, gpus=int(found.gpus)):
         ray.get(remote.remote(spec_key))
     made = read_document(store, spec.result_key, EvaluationRef)
     num_images = made.num_images + sum(each.num_images for each in made.sets.values())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,7 +23,7 @@ from srgan.jobs import autoscaler
 from srgan.keys import run_of
 from srgan.logs import configure
 from srgan.readable import size
-from srgan.services.ray_jobs import RayJobs
+from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, RayJobs
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.version import release_version
@@ -35,6 +35,8 @@ SpecT = TypeVar("SpecT", bound=BaseModel)
 _THIS_CLUSTER = "auto"  # Ray knows by itself which cluster a job belongs to
 _POLL_S = 2.0
 _REPEAT_S = 30.0
+_HEAD = "node:__internal_head__"
+"""Resource that only the head has."""
 
 
 def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, SpecT]:
@@ -122,6 +124,19 @@ def wait_for_cluster(need: Callable[[], Need], limit_s: float, job_id: str) -> N
             return asked
 
 
+def options_of(need: Need) -> dict[str, Any]:
+    """Return Ray's options for one process of a need.
+
+    A process without a GPU sees none: Ray only counts GPUs, and torch takes any that it sees.
+    """
+    options: dict[str, Any] = {"num_cpus": need.cpus, "num_gpus": need.gpus}
+    if need.memory_bytes:
+        options["memory"] = need.memory_bytes
+    if not need.gpus:
+        options["runtime_env"] = {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}
+    return options
+
+
 @contextmanager
 def stated(need: Need) -> Iterator[Callable[[float], bool]]:
     """Keep a placement group within the block; Ray's autoscaler sees it as long as it waits.
@@ -180,6 +195,12 @@ def node_resources() -> list[dict[str, float]]:
 
     nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
     return [node["Resources"] for node in nodes if node["Alive"]]
+
+
+def memory_of(node: Mapping[str, float]) -> int:
+    """Bytes of a node for the work of one job, whose driver takes its part of the head."""
+    memory_bytes = node.get("memory", 0) - DRIVER_MEMORY_BYTES * (_HEAD in node)
+    return max(0, int(memory_bytes))
 
 
 def free_resources() -> dict[str, float]:

@@ -8,7 +8,14 @@ import sys
 
 from srgan.config import Config, Gpu
 from srgan.jobs.failure import leaving_failure
-from srgan.jobs.node import Need, node_resources, start, uses_gpu, wait_for_cluster
+from srgan.jobs.node import (
+    Need,
+    node_resources,
+    options_of,
+    start,
+    uses_gpu,
+    wait_for_cluster,
+)
 from srgan.measure.sets import read_set
 from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
 from srgan.readable import Countdown
@@ -57,8 +64,8 @@ def main(spec_key: str, job_id: str) -> None:
     def need() -> Need:
         return Need("study", cpus=1, gpus=1 if uses_gpu(spec.gpu, node_resources()) else 0)
 
-    num_gpus = int(wait_for_cluster(need, settings.cluster_wait_s, job_id).gpus)
-    remote = ray.remote(num_cpus=1, num_gpus=num_gpus, max_retries=2)(render_study)
+    found = wait_for_cluster(need, settings.cluster_wait_s, job_id)
+    remote = ray.remote(max_retries=2, **options_of(found))(render_study)
     ray.get(remote.remote(spec_key))
 
 

@@ -8,7 +8,7 @@ import sys
 
 from srgan.config import Config
 from srgan.jobs.failure import leaving_failure
-from srgan.jobs.node import Need, start, wait_for_cluster
+from srgan.jobs.node import Need, options_of, start, wait_for_cluster
 from srgan.readable import Countdown
 from srgan.services.mlflow_models import Registry
 from srgan.studies.close import note_with_versions, write_report
@@ -34,8 +34,9 @@ def main(spec_key: str, job_id: str) -> None:
     from srgan.jobs.study_report import report_study
 
     settings, _, _ = start(spec_key, StudyReportSpec)
-    wait_for_cluster(lambda: Need("study", cpus=1), settings.cluster_wait_s, job_id)
-    ray.get(ray.remote(num_cpus=1, max_retries=2)(report_study).remote(spec_key))
+    found = wait_for_cluster(lambda: Need("study", cpus=1), settings.cluster_wait_s, job_id)
+    remote = ray.remote(max_retries=2, **options_of(found))(report_study)
+    ray.get(remote.remote(spec_key))
 
 
 def report_study(spec_key: str) -> None:

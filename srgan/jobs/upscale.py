@@ -1,7 +1,7 @@
 """A bulk run as one Ray job: ``python -m srgan.jobs.upscale <spec_key> <job_id>``.
 
-The job's driver reserves nothing. Its workers are actors that hold a GPU if the cluster has one,
-else CPUs, and do batch after batch with one load of the model.
+The job's driver waits. Its workers are actors that hold CPUs and memory, and a GPU if the cluster
+has one, and do batch after batch with one load of the model.
 
 Torch, Ray and MLflow cost seconds and are imported where they are used: flows import this module
 for `UpscaleSpec`, and the driver only waits.
@@ -11,6 +11,7 @@ import logging
 import socket
 import sys
 import time
+from functools import cached_property
 
 from srgan.allocator import use_large_pages
 from srgan.bulk.plan import find_plan, read_batch
@@ -57,25 +58,28 @@ def main(spec_key: str, job_id: str) -> None:
 
 
 class UpscaleWorker:
-    """An actor, which holds its CPUs or GPU for as long as it lives."""
+    """An actor, which holds what is reserved for it for as long as it lives."""
 
-    def __init__(self, spec: UpscaleSpec, num_cpus: int = 1) -> None:
+    def __init__(self, spec: UpscaleSpec, num_cpus: int = 1, device: str = "cpu") -> None:
+        """`device` is ``cuda`` if a GPU is reserved for it."""
         self._spec = spec
         self._num_cpus = num_cpus
-        self._bench: Bench | None = None
+        self._device = device
+
+    def where(self) -> str:
+        """Answer once the actor has room, with the id of its node."""
+        import ray
+
+        return ray.get_runtime_context().get_node_id()
 
     def ready(self) -> None:
-        """Answer once the actor runs."""
+        """Open the bench; the pool gives no batch to a worker that cannot."""
+        self._bench  # noqa: B018  # opened by the first look
 
     def run(self, batch: int) -> str:
         """Do a batch and return its counts in one line."""
-        began = time.monotonic()
-        if self._bench is None:
-            settings = Settings()
-            configure(settings, sys.stdout, run=bulk_job_run(self._spec.run), stage="upscale")
-            use_large_pages()
-            self._bench = Bench(self._spec, settings, self._num_cpus)
-        counts, seconds = tally(self._bench.upscale(batch)), time.monotonic() - began
+        bench, began = self._bench, time.monotonic()
+        counts, seconds = tally(bench.upscale(batch)), time.monotonic() - began
         return (
             f"batch {batch}: {counts.num_done} done, {counts.num_skipped} skipped, "
             f"{counts.num_failed} failed, {counts.num_passed_over} not photos "
@@ -83,11 +87,18 @@ class UpscaleWorker:
             f"{counts.output_megapixels / seconds:.2f} output megapixels per second"
         )
 
+    @cached_property
+    def _bench(self) -> "Bench":
+        settings = Settings()
+        configure(settings, sys.stdout, run=bulk_job_run(self._spec.run), stage="upscale")
+        use_large_pages()
+        return Bench(self._spec, settings, self._num_cpus, self._device)
+
 
 class Bench:
     """Model, stores and decoders, which a worker opens once for all its batches."""
 
-    def __init__(self, spec: UpscaleSpec, settings: Settings, num_cpus: int) -> None:
+    def __init__(self, spec: UpscaleSpec, settings: Settings, num_cpus: int, device: str) -> None:
         """`ClusterError` if this node does not see the folders of the run."""
         from srgan.bulk.batch import num_readers
         from srgan.bulk.decoders import Decoders
@@ -110,6 +121,7 @@ class Bench:
                 context=config.context,
                 memory_bytes=config.memory_bytes,
                 precision=config.precision,
+                device=device,
                 growth=Sizing(generator.scale, scale=config.scale, size=config.size).growth,
             )
 

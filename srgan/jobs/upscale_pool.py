@@ -3,6 +3,9 @@
 The pool asks Ray for all its workers at once and begins as soon as the first is there. So a busy
 cluster serves the run with what is free, and a cluster that grows by demand sees the demand. What
 the batches that are left do not need, the pool gives back at once, so that the cluster can shrink.
+
+Whatever goes wrong with a worker ends it. Another one starts, because nobody knows in which state a
+process is whose batch failed, and the batch goes to another node if the run has a worker there.
 """
 
 import json
@@ -10,15 +13,23 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
 
 from srgan.config import UpscaleConfig
-from srgan.errors import ClusterError
+from srgan.errors import ClusterError, SrganError
 from srgan.jobs.failure import failure_of, unwrapped
-from srgan.jobs.node import Need, Shortage, node_resources, others, uses_gpu
+from srgan.jobs.node import (
+    Need,
+    Shortage,
+    memory_of,
+    node_resources,
+    options_of,
+    others,
+    uses_gpu,
+)
 from srgan.jobs.upscale import UpscaleSpec
 from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
 from srgan.services import ray_metrics
@@ -26,10 +37,25 @@ from srgan.storage import ObjectStore, write_document
 
 logger = logging.getLogger(__name__)
 
+WAITING_BYTES_PER_CPU = 5 * 2**28
+"""Images that wait in a worker, for each of its CPUs; `UpscaleConfig.memory_bytes` is the rest."""
 _ATTEMPTS = 3
-"""Attempts of a batch, and starts of workers that fail one after the other."""
+"""Attempts of a batch, and of starting workers."""
+_PAUSE_S = 5.0
+"""Before a second attempt; before a third it is twice as long."""
 _FIRST_NOTE_S = 5.0
 _REPEAT_S = 30.0
+
+
+@dataclass
+class _Worker:
+    actor: Any
+    need: Need
+    """What it has asked for."""
+    node: str = ""
+    """Id of its node; empty while it waits for room."""
+    batch: int | None = None
+    """None while it waits or starts."""
 
 
 class Pool:
@@ -39,18 +65,23 @@ class Pool:
         self, spec: UpscaleSpec, worker: type, store: ObjectStore, job_id: str, limit_s: float
     ) -> None:
         """`store` takes the failures of batches; `limit_s` bounds the wait for a larger cluster."""
-        nodes = node_resources()
-        self._use_gpu = uses_gpu(spec.config.gpu, nodes)
-        self._num_cpus = worker_cpus(spec.config, nodes, self._use_gpu)
+        self._use_gpu = uses_gpu(spec.config.gpu, node_resources())
         self._class = worker
         self._spec = spec
         self._store = store
         self._job_id = job_id
         self._limit_s = limit_s
+        self._said: Need | None = None
         self._todo = deque(spec.batches)
+        self._resting: dict[int | None, float] = {}
+        """When a batch that failed may be done again; under None, when workers are started."""
         self._attempts: dict[int, int] = {}
-        self._working: dict[Any, tuple[Any, int | None]] = {}
-        """By what is awaited: a worker, and its batch or None while it starts."""
+        self._failed_on: dict[int, str] = {}
+        """Node on which a batch failed the last time."""
+        self._working: dict[Any, _Worker] = {}
+        """By what is awaited: that a worker has room, that it has started, or its batch."""
+        self._idle: list[_Worker] = []
+        """Kept for batches that rest and failed on other nodes."""
         self._num_ended = 0
         self._num_lost_starts = 0
 
@@ -58,103 +89,202 @@ class Pool:
         """Return when every batch has its records, or a failure that says why not.
 
         `ClusterError` if the cluster is too small for one worker until the time limit, also after
-        it has lost its nodes, or if workers die while they start.
+        it has lost its nodes. If no worker can start, what the last of them raised.
         """
-        self._start_workers(min(self._spec.config.max_workers, len(self._todo)))
-        idle_since, pause_s, shortage = time.monotonic(), _FIRST_NOTE_S, Shortage(self._limit_s)
-        while self._working:
-            self._show()
-            done, _ = ray.wait(list(self._working), timeout=pause_s)
-            for each in done:
-                self._handle(each)
-            if done or any(batch is not None for _, batch in self._working.values()):
-                idle_since, pause_s = time.monotonic(), _FIRST_NOTE_S
-                shortage = Shortage(self._limit_s)
-            else:
+        self._fill()
+        idle_since, note_at, shortage = 0.0, 0.0, Shortage(self._limit_s)
+        has_moved = True
+        while self._working or self._resting:
+            if has_moved or not self._waits():
+                idle_since = time.monotonic()
+                note_at, shortage = idle_since + _FIRST_NOTE_S, Shortage(self._limit_s)
+            elif time.monotonic() >= note_at:
                 self._say_waiting(time.monotonic() - idle_since, shortage)
-                pause_s = _REPEAT_S
+                note_at = time.monotonic() + _REPEAT_S
+            self._show()
+            ended = self._wait(min([note_at, *self._resting.values()]))
+            for each in ended:
+                self._handle(each)
+            self._wake()
+            has_moved = bool(ended)
+        assert not self._todo
+        self._show()
 
-    def _start_workers(self, number: int) -> None:
+    def _waits(self) -> bool:
+        """True if no worker has room."""
+        return bool(self._working) and not any(each.node for each in self._all())
+
+    def _all(self) -> list[_Worker]:
+        return [*self._working.values(), *self._idle]
+
+    def _wait(self, until: float) -> list[Any]:
+        """Wait for the next answer of a worker."""
+        timeout_s = max(0.0, until - time.monotonic())
+        if not self._working:
+            time.sleep(timeout_s)
+            return []
+        done, _ = ray.wait(list(self._working), timeout=timeout_s)
+        return done
+
+    def _fill(self) -> None:
+        """Start as many workers as the batches need that may be done now."""
+        busy = sum(each.batch is not None for each in self._working.values())
+        most = self._spec.config.max_workers - len(self._idle)
+        number = min(most, busy + len(self._todo)) - len(self._working)
+        if number <= 0:
+            return
+        need = self._need()
+        if need != self._said:
+            self._say(need)
         # Ray gives a worker as many torch threads as it reserves CPUs.
-        actor: Any = ray.remote(num_cpus=self._num_cpus, num_gpus=int(self._use_gpu))(self._class)
+        make: Any = ray.remote(**options_of(need))(self._class)
         for _ in range(number):
-            worker = actor.remote(self._spec, self._num_cpus)
-            self._working[worker.ready.remote()] = worker, None
+            actor = make.remote(self._spec, int(need.cpus), "cuda" if need.gpus else "cpu")
+            self._working[actor.where.remote()] = _Worker(actor, need)
 
-    def _stop_waiting(self, number: int) -> None:
-        """Withdraw the demand for so many of the workers that have not begun."""
-        starting = [each for each, (_, batch) in self._working.items() if batch is None]
-        for each in starting[:number]:
-            worker, _ = self._working.pop(each)
-            ray.kill(worker)
+    def _need(self) -> Need:
+        return worker_need(self._spec.config, node_resources(), self._use_gpu)
+
+    def _ask_again(self) -> None:
+        """Ask for the workers that wait for room again, by the nodes that are up now."""
+        self._withdraw(sum(not each.node for each in self._working.values()))
+        self._fill()
+
+    def _withdraw(self, number: int) -> None:
+        """End so many of the workers that have no batch, first those that have no room."""
+        starting = [ref for ref, each in self._working.items() if each.batch is None]
+        starting.sort(key=lambda ref: bool(self._working[ref].node))
+        for ref in starting[:number]:
+            ray.kill(self._working.pop(ref).actor)
 
     def _handle(self, ended: Any) -> None:
-        worker, batch = self._working.pop(ended)
+        worker = self._working.pop(ended)
         try:
-            line = ray.get(ended)
-        except RayActorError as error:
-            self._lose(batch, error)
-            if self._todo:
-                self._start_workers(1)
+            answer = ray.get(ended)
+        except Exception as error:  # of the worker, or Ray's where the worker is lost
+            self._replace(worker, error)
             return
-        except Exception as error:  # what the batch raised; the worker is well
-            self._lose(batch, error)
-        else:
+        if not worker.node:
+            self._begin(worker, answer)
+            return
+        if worker.batch is None:
             self._num_lost_starts = 0
-            if batch is not None:
-                logger.info(line)
-                self._count()
-            elif self._replaced(worker):
-                return
+        else:
+            logger.info(answer)
+            self._count()
         self._give(worker)
 
-    def _give(self, worker: Any) -> None:
-        """Hand out the next batch, and let workers go that will have nothing to do."""
-        if self._todo:
-            batch = self._todo.popleft()
-            self._working[worker.run.remote(batch)] = worker, batch
-        else:
-            ray.kill(worker)
-        waiting = sum(batch is None for _, batch in self._working.values())
-        self._stop_waiting(max(0, waiting - len(self._todo)))
+    def _begin(self, worker: _Worker, node: str) -> None:
+        """Have a worker start that has room, unless its node has more for it than it knew of.
 
-    def _replaced(self, worker: Any) -> bool:
-        """Start a worker, and those that wait with it, again if its node has more CPUs for it.
-
-        Until the first node with GPUs has come, nobody knows how many CPUs it has for each.
+        Until the first node has come that has room for a worker, nobody knows how much.
         """
-        num_cpus = worker_cpus(self._spec.config, node_resources(), self._use_gpu)
-        if num_cpus == self._num_cpus:
-            return False
-        self._num_cpus = num_cpus
-        ray.kill(worker)
-        waiting = sum(batch is None for _, batch in self._working.values())
-        self._stop_waiting(waiting)
-        self._start_workers(waiting + 1)
-        return True
-
-    def _lose(self, batch: int | None, error: Exception) -> None:
-        """Put the batch back to be done next, or write down why it is lost."""
-        cause = unwrapped(error)
-        if batch is None:
-            self._num_lost_starts += 1
-            if self._num_lost_starts == _ATTEMPTS:
-                raise ClusterError(
-                    f"{_ATTEMPTS} workers died while they started: {cause}"
-                ) from error
-            logger.warning("a worker died while it started: %s", cause)
+        need = self._need()
+        if (need.cpus, need.memory_bytes) > (worker.need.cpus, worker.need.memory_bytes):
+            ray.kill(worker.actor)
+            self._ask_again()
             return
+        worker.node = node
+        self._working[worker.actor.ready.remote()] = worker
+
+    def _give(self, worker: _Worker) -> None:
+        """Hand out the next batch, and let workers go that will have nothing to do."""
+        worker.batch = self._next(worker.node)
+        if worker.batch is not None:
+            self._working[worker.actor.run.remote(worker.batch)] = worker
+        elif self._will_need(worker.node):
+            self._idle.append(worker)
+        else:
+            ray.kill(worker.actor)
+        starting = sum(each.batch is None for each in self._working.values())
+        self._withdraw(max(0, starting - len(self._todo)))
+
+    def _next(self, node: str) -> int | None:
+        """Take a batch for a node; one that failed there is left to a worker of another node."""
+        has_others = any(each.node not in ("", node) for each in self._all())
+        for batch in self._todo:
+            if not (has_others and self._failed_on.get(batch) == node):
+                self._todo.remove(batch)
+                return batch
+        return None
+
+    def _will_need(self, node: str) -> bool:
+        """True if a batch rests that failed on another node, and nobody is kept for it."""
+        resting = [batch for batch in self._resting if batch is not None]
+        is_for_it = any(self._failed_on.get(batch) != node for batch in resting)
+        return is_for_it and len(self._idle) < len(resting)
+
+    def _replace(self, worker: _Worker, error: Exception) -> None:
+        """End a worker that failed or is lost, and start another if one is needed."""
+        # Also one that is only out of reach: it would go on, and keep its CPUs and GPU.
+        ray.kill(worker.actor)
+        cause = unwrapped(error)
+        if worker.batch is None:
+            self._lose_start(cause)
+            return
+        self._lose(worker.batch, worker.node, cause)
+        self._num_lost_starts = 0
+        self._fill()
+
+    def _lose_start(self, cause: BaseException) -> None:
+        """Start workers again after a pause; after the last attempt, do with those there are.
+
+        What the worker raised, or a `ClusterError` if it died, if there are none.
+        """
+        if None in self._resting:
+            logger.warning("another worker could not start: %s", cause)
+            return
+        self._num_lost_starts += 1
+        if self._num_lost_starts < _ATTEMPTS and not _is_hopeless(cause):
+            pause_s = self._rest(None, self._num_lost_starts)
+            logger.warning("a worker could not start; again in %.0f s: %s", pause_s, cause)
+            return
+        self._withdraw(sum(not each.node for each in self._working.values()))
+        if left := self._all():
+            text = "a worker could not start; the run goes on with %d: %s"
+            logger.warning(text, len(left), cause)
+        elif isinstance(cause, SrganError):
+            raise cause
+        else:
+            raise ClusterError(f"{_ATTEMPTS} workers could not start: {cause}") from cause
+
+    def _lose(self, batch: int, node: str, cause: BaseException) -> None:
+        """Have the batch done again after a pause, or write down why it is lost."""
         failure = failure_of(cause, self._job_id)
         attempt = self._attempts[batch] = self._attempts.get(batch, 0) + 1
-        if attempt < _ATTEMPTS and not failure.hopeless:
+        if attempt < _ATTEMPTS and not _is_hopeless(cause):
+            self._failed_on[batch] = node
             logger.warning(
-                "batch %d, attempt %d, failed and is done again: %s", batch, attempt, failure
+                "batch %d, attempt %d, failed and is done again in %.0f s: %s",
+                batch,
+                attempt,
+                self._rest(batch, attempt),
+                failure,
             )
-            self._todo.appendleft(batch)
             return
         logger.error("batch %d is lost: %s", batch, failure)
         write_document(self._store, failure_key(batch_run(self._spec.run, batch)), failure)
         self._count()
+
+    def _rest(self, what: int | None, attempt: int) -> float:
+        """Put a batch off, or with None the start of workers; returns the pause in seconds."""
+        pause_s = _PAUSE_S * 2 ** (attempt - 1)
+        self._resting[what] = time.monotonic() + pause_s
+        return pause_s
+
+    def _wake(self) -> None:
+        """Go on with what has rested long enough."""
+        now = time.monotonic()
+        rested = [what for what, at in self._resting.items() if at <= now]
+        for what in rested:
+            del self._resting[what]
+            if what is not None:
+                self._todo.appendleft(what)
+        if rested:
+            for each in list(self._idle):
+                self._idle.remove(each)
+                self._give(each)
+            self._fill()
 
     def _count(self) -> None:
         """Tell the flow that the run gets on, so that it goes on after a lost driver."""
@@ -167,15 +297,51 @@ class Pool:
         )
 
     def _show(self) -> None:
-        working = sum(batch is not None for _, batch in self._working.values())
+        working = sum(each.batch is not None for each in self._working.values())
+        waiting = len(self._todo) + len(self._resting.keys() - {None})
         run = bulk_job_run(self._spec.run)
-        ray_metrics.show_batches(run, waiting=len(self._todo), working=working)
+        ray_metrics.show_batches(run, waiting=waiting, working=working)
+
+    def _say(self, need: Need) -> None:
+        """Log on what the run computes."""
+        self._said = need
+        device = "GPUs" if self._use_gpu else "CPUs"
+        if self._spec.config.gpu == "auto" and not self._use_gpu:
+            device += ", because no node has a GPU (gpu: required waits for one)"
+        most = min(self._spec.config.max_workers, len(self._spec.batches))
+        logger.info("at most %d workers on %s; each takes %s", most, device, need)
 
     def _say_waiting(self, waited_s: float, shortage: Shortage) -> None:
         """Log what the run waits for; `ClusterError` if the cluster stays too small."""
-        need = Need("the run", cpus=self._num_cpus, gpus=int(self._use_gpu))
+        need = self._need()
+        if any(each.need != need for each in self._working.values()):
+            self._ask_again()  # the nodes have changed
         problem = shortage.look(need)
         logger.info("the run waits: %s (%.0f s); %s", problem, waited_s, others(self._job_id))
+
+
+def _is_hopeless(error: BaseException) -> bool:
+    """True for what would fail on every node; what one node of a cluster lacks another may have."""
+    return isinstance(error, SrganError) and error.hopeless and not isinstance(error, ClusterError)
+
+
+def worker_need(config: UpscaleConfig, nodes: Iterable[Mapping[str, float]], use_gpu: bool) -> Need:
+    """Return what a worker reserves, by the resources of the nodes that are up.
+
+    The memory is what it may take. If no node has so much, it is all that one has: most images are
+    smaller. It is none as long as there is no node with the CPUs (and a GPU), because one that is
+    started for the run may have less.
+    """
+    nodes = list(nodes)
+    cpus = worker_cpus(config, nodes, use_gpu)
+    possible = [
+        memory_of(node)
+        for node in nodes
+        if node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= use_gpu
+    ]
+    wanted_bytes = config.memory_bytes + WAITING_BYTES_PER_CPU * cpus
+    memory_bytes = min(wanted_bytes, max(possible, default=0))
+    return Need("the run", cpus=cpus, gpus=int(use_gpu), memory_bytes=memory_bytes)
 
 
 def worker_cpus(config: UpscaleConfig, nodes: Iterable[Mapping[str, float]], use_gpu: bool) -> int:

@@ -140,6 +140,25 @@ def test_a_bulk_run_survives_a_while_without_the_object_store(
     expect_nothing_to_do(stack, model, run)
 
 
+def test_a_bulk_run_that_is_cancelled_leaves_no_process_and_writes_nothing_more(
+    stack: RunningStack, run: BulkRun
+) -> None:
+    run.wait_for_outputs()
+    run.cancel()
+    assert run.wait() == "CANCELLED"
+    wait_until(lambda: run.statuses() == ["STOPPED"], "the job is stopped", 60)
+    wait_until(lambda: not batch_processes(stack), "its driver and its workers have ended", 60)
+    left = outputs(stack.store, run.destination)
+    assert len(left) < NUM_PHOTOS, "it was cancelled in the middle"
+    # `revive` looks at the cancelled run and leaves it as it is.
+    wait_until(lambda: run.says(f"Flow run {run.id}: cancelled"), "revive has looked", 120)
+    assert run.now["state_type"] == "CANCELLED"
+    assert "Revived" not in run.history
+    assert run.statuses() == ["STOPPED"]
+    assert not batch_processes(stack)
+    assert outputs(stack.store, run.destination) == left
+
+
 def expect_whole(
     stack: RunningStack,
     run: BulkRun,

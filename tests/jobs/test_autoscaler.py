@@ -110,7 +110,8 @@ def cluster(
     tmp_path_factory: pytest.TempPathFactory, object_server: Settings
 ) -> Iterator[GrowingCluster]:
     """No workers, but up to two of one CPU, and one of two CPUs and a GPU."""
-    types = {"small": (2, {"CPU": 1}), "large": (1, {"CPU": 2, "GPU": 1})}
+    memory = {"memory": 8 * 2**30}
+    types = {"small": (2, {"CPU": 1, **memory}), "large": (1, {"CPU": 2, "GPU": 1, **memory})}
     with growing_cluster(tmp_path_factory.mktemp("cluster"), object_server, types) as cluster:
         yield cluster
 

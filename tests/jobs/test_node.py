@@ -1,9 +1,11 @@
 """First steps of a job: its spec, other code, a cluster that is too small or busy, timing."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+import ray
 
 from srgan.config import Config, Gpu
 from srgan.errors import ClusterError, ConfigError
@@ -11,6 +13,7 @@ from srgan.jobs import node as ray_node
 from srgan.jobs.node import (
     Need,
     Timeline,
+    options_of,
     others,
     room,
     start,
@@ -69,6 +72,23 @@ def test_a_process_needs_its_resources_on_one_node() -> None:
 def test_a_job_computes_on_gpus_as_its_run_asks(gpu: Gpu, with_gpus: bool, without: bool) -> None:
     assert uses_gpu(gpu, [{"CPU": 4.0}, {"CPU": 4.0, "GPU": 1.0}]) is with_gpus
     assert uses_gpu(gpu, [{"CPU": 4.0}]) is without
+
+
+@pytest.mark.filterwarnings("ignore")  # Ray's own, of its processes
+def test_only_a_task_that_reserves_a_gpu_sees_the_pretended_gpu_of_its_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def seen(need: Need) -> object:
+        task = ray.remote(**options_of(need))(lambda: os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return ray.get(task.remote(), timeout=60)
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        assert seen(Need("task", cpus=1)) == ""
+        assert seen(Need("task", cpus=1, gpus=1)) == "0"
+    finally:
+        ray.shutdown()
 
 
 class Clock:

@@ -1,14 +1,17 @@
 """Workers of a bulk run on a real Ray of two processors: what one loses, another does."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayError
 
+from srgan.bulk import batch as bulk_batch
 from srgan.config import UpscaleConfig
-from srgan.errors import ClusterError
+from srgan.errors import ClusterError, ConfigError, StorageError
 from srgan.jobs import upscale_pool
 from srgan.jobs.failure import Failure
 from srgan.jobs.upscale import UpscaleSpec
@@ -19,6 +22,9 @@ from tests.support.pool_worker import Worker
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its processes
 
+MEMORY_BYTES = 16 * 2**30
+"""Memory that Ray reckons with, whatever this machine has."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
@@ -26,18 +32,30 @@ def cluster() -> Iterator[None]:
         # Nothing listens there. Else a run that waits looks 40 s for this cluster's job server,
         # which it does not have, or finds what another cluster left in /tmp/ray.
         patch.setenv("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:9")
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+        ray.init(
+            address="local",
+            num_cpus=2,
+            num_gpus=1,  # Ray only counts it
+            _memory=MEMORY_BYTES,
+            include_dashboard=False,
+            log_to_driver=False,
+        )
         yield
         ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upscale_pool, "_PAUSE_S", 0.2)
 
 
 def run(
     store: S3Store,
     folder: Path,
     batches: int,
-    plan: dict[int, dict[str, str]],
+    plan: dict[Any, Any],
     name: str = "b",
-    **config: int,
+    **config: object,
 ) -> None:
     (folder / "plan.json").write_text(json.dumps(plan))
     spec = UpscaleSpec(
@@ -45,7 +63,7 @@ def run(
         source="s3://b/photos",
         destination=str(folder),
         model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
-        config=UpscaleConfig.model_validate({"max_workers": 2, **config}),
+        config=UpscaleConfig.model_validate({"max_workers": 2, "gpu": "never", **config}),
         batches=tuple(range(batches)),
         release_version="1",
     )
@@ -55,6 +73,11 @@ def run(
 def attempts(folder: Path) -> dict[int, int]:
     batches = [int(path.name.partition("-")[0]) for path in folder.glob("*-*")]
     return {batch: batches.count(batch) for batch in sorted(set(batches))}
+
+
+def started(folder: Path) -> list[dict[str, Any]]:
+    """What each worker had when it started."""
+    return [json.loads(path.read_text()) for path in folder.glob("started.*")]
 
 
 def failure(store: S3Store, batch: int) -> Failure | None:
@@ -79,6 +102,62 @@ def test_what_one_worker_loses_or_fails_at_is_done_again(
     assert not any(failure(object_store, batch) for batch in range(5))
 
 
+def test_a_batch_that_failed_is_done_again_by_another_process_after_a_pause_that_grows(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    run(object_store, tmp_path, 1, {0: {"0": "fails", "1": "fails"}})
+    files = [tmp_path / f"0-{attempt}" for attempt in range(3)]
+    assert len({path.read_text() for path in files}) == 3
+    first, second, third = (path.stat().st_mtime for path in files)
+    pause_s = upscale_pool._PAUSE_S
+    assert second - first >= pause_s
+    assert third - second >= 2 * pause_s
+
+
+@pytest.mark.parametrize(
+    ("error", "first"),
+    [
+        (OutOfMemoryError("killed by Ray's memory monitor"), "dies"),
+        (ActorUnavailableError("no answer", None), "hangs"),
+    ],
+    ids=["killed for its memory", "out of reach"],
+)
+def test_a_worker_that_ray_takes_for_lost_is_ended_and_its_batch_done_by_another(
+    object_store: S3Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: RayError,
+    first: str,
+) -> None:
+    """The second attempt fails as long as the first worker lives."""
+    lose_first_worker(monkeypatch, error, (tmp_path / "0-0").exists)
+    run(object_store, tmp_path, 2, {0: {"0": first, "1": "is alone"}}, max_workers=1)
+    assert attempts(tmp_path) == {0: 2, 1: 1}
+    assert failure(object_store, 0) is None
+
+
+def lose_first_worker(
+    monkeypatch: pytest.MonkeyPatch, error: RayError, when: Callable[[], bool]
+) -> None:
+    """Have Ray say once that the only worker is lost, as soon as `when` is true."""
+    lost: list[object] = []
+    wait, get = ray.wait, ray.get
+
+    def waiting(refs: list[Any], *, timeout: float) -> object:
+        if lost or not when():
+            return wait(refs, timeout=min(timeout, 0.1))
+        lost.extend(refs)
+        return refs, []
+
+    def getting(ref: object) -> object:
+        if ref in lost:
+            raise error
+        return get(ref)
+
+    monkeypatch.setattr(ray, "wait", waiting)
+    monkeypatch.setattr(ray, "get", getting)
+
+
 @pytest.mark.slow(group="parts")
 def test_a_batch_that_is_lost_leaves_its_reason_and_costs_no_other(
     object_store: S3Store, tmp_path: Path
@@ -93,11 +172,49 @@ def test_a_batch_that_is_lost_leaves_its_reason_and_costs_no_other(
     assert (str(hopeless), hopeless.hopeless) == ("ConfigError: for ever", True)
 
 
+def test_batches_that_fail_on_one_node_are_done_on_another(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    """The good node is busy until the other has failed at both batches that are left."""
+    run(object_store, tmp_path, 3, {"bad": "batches"})
+    assert sorted(attempts(tmp_path).values()) == [1, 2, 2]
+    assert not any(failure(object_store, batch) for batch in range(3))
+
+
+def test_a_run_goes_on_with_the_workers_that_could_start(
+    object_store: S3Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(object_store, tmp_path, 3, {"bad": "start"})
+    assert attempts(tmp_path) == {0: 1, 1: 1, 2: 1}
+    said = [line for line in caplog.messages if "goes on" in line]
+    assert said == [
+        "a worker could not start; the run goes on with 1: node-2 does not see the folder"
+    ]
+    assert len(list(tmp_path.glob("lost.*"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("start", "error", "starts"),
+    [
+        ("sees no folder", ClusterError("node-1 does not see the folder"), 3),
+        ("cannot read", StorageError("away"), 3),
+        ("is hopeless", ConfigError("for ever"), 1),
+    ],
+)
+def test_a_run_whose_workers_cannot_start_ends_with_their_error_and_tries_no_batch(
+    object_store: S3Store, tmp_path: Path, start: str, error: Exception, starts: int
+) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        run(object_store, tmp_path, 2, {"start": start}, max_workers=1)
+    assert len(started(tmp_path)) == starts
+    assert attempts(tmp_path) == {}
+
+
 @pytest.mark.slow(group="parts")  # Ray starts three processes, one after the other
 def test_workers_that_die_while_they_start_end_the_job(
     object_store: S3Store, tmp_path: Path
 ) -> None:
-    with pytest.raises(ClusterError, match="3 workers died while they started"):
+    with pytest.raises(ClusterError, match="3 workers could not start"):
         run(object_store, tmp_path, 2, {}, "stillborn", max_workers=1)
 
 
@@ -107,6 +224,84 @@ def test_a_cluster_that_is_too_small_is_named_after_the_time_limit(
     monkeypatch.setattr(upscale_pool, "_FIRST_NOTE_S", 0.1)
     with pytest.raises(ClusterError, match=r"has 2 CPU, 3 CPU on one node .*SRGAN_CLUSTER_WAIT_S"):
         run(object_store, tmp_path, 2, {}, cpus_per_worker=3)
+
+
+@pytest.mark.parametrize(
+    ("config", "device", "said"),
+    [
+        ({"gpu": "never"}, "cpu", "1 workers on CPUs; each takes 1 CPU + 3.5 GB memory"),
+        (
+            {"gpu": "required"},
+            "cuda",
+            "1 workers on GPUs; each takes 2 CPU + 1 GPU + 4.8 GB memory",
+        ),
+        (
+            {"memory_bytes": "64GiB"},
+            "cpu",
+            "1 workers on CPUs; each takes 1 CPU + 16.1 GB memory",
+        ),
+    ],
+    ids=["without a GPU", "with a GPU", "with more memory than there is"],
+)
+def test_a_worker_has_the_device_and_the_memory_that_the_log_names(
+    object_store: S3Store,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    config: dict[str, object],
+    device: str,
+    said: str,
+) -> None:
+    caplog.set_level("INFO")
+    run(object_store, tmp_path, 1, {}, **config)
+    (worker,) = started(tmp_path)
+    assert worker["device"] == device
+    assert worker.get("GPU", 0) == (device == "cuda")
+    assert said in caplog.messages[0]
+    memory_bytes = upscale_pool.worker_need(
+        UpscaleConfig.model_validate(config), upscale_pool.node_resources(), device == "cuda"
+    ).memory_bytes
+    assert worker["memory"] == memory_bytes
+
+
+def test_a_run_that_finds_no_gpu_says_how_to_wait_for_one(
+    object_store: S3Store,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(upscale_pool, "node_resources", lambda: [{"CPU": 2.0}])
+    run(object_store, tmp_path, 1, {}, gpu="auto")
+    assert "on CPUs, because no node has a GPU (gpu: required waits for one)" in caplog.messages[0]
+
+
+FIRST = {"CPU": 2.0, "GPU": 1.0, "memory": 8 * 2**30}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "starts"),
+    [
+        ([FIRST], [FIRST, {**FIRST, "CPU": 1.0}], 1),
+        ([{"CPU": 2.0}], [FIRST], 2),
+        ([{**FIRST, "memory": 0}], [FIRST], 2),
+    ],
+    ids=["a smaller node joins", "the first with a GPU joins", "its memory is known"],
+)
+def test_a_worker_is_started_again_only_where_there_is_more_for_it(
+    object_store: S3Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: list[dict[str, float]],
+    after: list[dict[str, float]],
+    starts: int,
+) -> None:
+    def nodes() -> list[dict[str, float]]:
+        return after if started(tmp_path) else before
+
+    monkeypatch.setattr(upscale_pool, "node_resources", nodes)
+    run(object_store, tmp_path, 2, {}, gpu="required", max_workers=1)
+    assert len(started(tmp_path)) == starts
+    assert {path.read_text().partition(" with ")[2] for path in tmp_path.glob("*-*")} == {"2 CPUs"}
 
 
 PLAIN, LARGE, SMALL = {"CPU": 64.0}, {"CPU": 32.0, "GPU": 4.0}, {"CPU": 12.0, "GPU": 2.0}
@@ -129,3 +324,37 @@ def test_a_worker_with_a_gpu_has_its_share_of_the_node(
 ) -> None:
     given = UpscaleConfig.model_validate(config)
     assert upscale_pool.worker_cpus(given, nodes, use_gpu) == num_cpus
+
+
+GIB = 2**30
+HEAD = {"node:__internal_head__": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "use_gpu", "memory_bytes"),
+    [
+        ([{"CPU": 2.0, "memory": 16 * GIB}], False, 3.25 * GIB),
+        ([{"CPU": 2.0, "memory": 3 * GIB, **HEAD}], False, 2 * GIB),
+        ([{"CPU": 2.0, "memory": 2 * GIB}, {"CPU": 2.0, "memory": 3 * GIB}], False, 3 * GIB),
+        ([{"CPU": 0.0, "memory": 16 * GIB, **HEAD}], False, 0),
+        ([{"CPU": 8.0, "memory": 64 * GIB}], True, 0),
+        ([{"CPU": 8.0, "GPU": 1.0, "memory": 24 * GIB}], True, 12 * GIB),
+    ],
+    ids=[
+        "what it may take",
+        "all that a laptop has beside the driver",
+        "all that the largest node has",
+        "none before there is a node with CPUs",
+        "none before there is a node with a GPU",
+        "a share for each CPU",
+    ],
+)
+def test_a_worker_reserves_the_memory_that_it_may_take(
+    nodes: list[dict[str, float]], use_gpu: bool, memory_bytes: float
+) -> None:
+    need = upscale_pool.worker_need(UpscaleConfig(), nodes, use_gpu)
+    assert need.memory_bytes == memory_bytes
+
+
+def test_what_waits_in_a_worker_is_what_a_batch_lets_in() -> None:
+    assert upscale_pool.WAITING_BYTES_PER_CPU == bulk_batch._WAITING_BYTES

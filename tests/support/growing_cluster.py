@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
+from ray.autoscaler._private.fake_multi_node.node_provider import FakeMultiNodeProvider
 from ray.util import get_node_ip_address
 
 from srgan.settings import Settings
@@ -40,6 +42,18 @@ _REQUIRED_LISTS = (
     "head_start_ray_commands",
     "worker_start_ray_commands",
 )
+
+
+class FakeNodes(FakeMultiNodeProvider):
+    """Ray's fake nodes, whose types may name memory; each node has that of this machine."""
+
+    def _create_node_with_resources_and_labels(
+        self, node_config: Any, tags: Any, count: Any, resources: dict[str, float], labels: Any
+    ) -> Any:
+        rest = {name: amount for name, amount in resources.items() if name != "memory"}
+        return super()._create_node_with_resources_and_labels(
+            node_config, tags, count, rest, labels
+        )
 
 
 class GrowingCluster:
@@ -104,7 +118,7 @@ def growing_cluster(
         **{key: [] for key in _REQUIRED_LISTS},
         "provider": {
             "type": "external",
-            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+            "module": f"{FakeNodes.__module__}.{FakeNodes.__name__}",
             "use_node_id_as_ip": True,
             "disable_node_updaters": True,
             "disable_launch_config_check": True,

@@ -4,26 +4,56 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
-from srgan.errors import ConfigError
+import psutil
+import ray
+
+from srgan.errors import ClusterError, ConfigError, StorageError
 from srgan.jobs.upscale import UpscaleSpec
+from srgan.stack.processes import is_alive
 
 
 class Worker:
-    """Notes what it does in a folder; `destination` is that folder."""
+    """Notes what it does in a folder; `destination` is that folder.
 
-    def __init__(self, spec: UpscaleSpec, num_cpus: int) -> None:
+    ``plan.json`` there says what happens at each attempt of a batch, and at every ``start``. With
+    ``bad`` in it, the first worker is on a node of its own, and all others are on one where this
+    fails: ``start`` or ``batches``.
+    """
+
+    def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str) -> None:
         self._name = f"{os.getpid()} with {num_cpus} CPUs"
         self._folder = Path(spec.destination)
+        self._plan = json.loads((self._folder / "plan.json").read_text())
+        reserved = ray.get_runtime_context().get_assigned_resources()
+        self._note(f"started.{os.getpid()}", {"device": device, **reserved})
+        self._node = "good" if "bad" not in self._plan or self._is_first() else "bad"
         if spec.run == "stillborn":
             os._exit(1)
 
-    def ready(self) -> None: ...
+    def where(self) -> str:
+        return self._node
+
+    def ready(self) -> None:
+        match self._plan.get("start"), self._plan.get("bad"), self._node:
+            case "sees no folder", _, _:
+                raise ClusterError("node-1 does not see the folder")
+            case "cannot read", _, _:
+                raise StorageError("away")
+            case "is hopeless", _, _:
+                raise ConfigError("for ever")
+            case _, "start", "bad":
+                self._note(f"lost.{os.getpid()}")
+                raise ClusterError("node-2 does not see the folder")
 
     def run(self, batch: int) -> str:
         number = len(list(self._folder.glob(f"{batch}-*")))
         (self._folder / f"{batch}-{number}").write_text(self._name)
-        plan = json.loads((self._folder / "plan.json").read_text()).get(str(batch), {})
+        if self._plan.get("bad") == "batches" and self._node == "bad":
+            self._note(f"bad.{batch}")
+            raise ClusterError("node-2 cannot start a decoder")
+        plan = self._plan.get(str(batch), {})
         time.sleep(0.05)
         match plan.get(str(number)) or plan.get("always"):
             case "dies":
@@ -37,4 +67,41 @@ class Worker:
                 raise RuntimeError("again")
             case "is hopeless":
                 raise ConfigError("for ever")
+            case "is alone":
+                self._wait_for_the_end_of_the_first(batch)
+        if "bad" in self._plan:
+            self._wait_for_the_bad_node()
         return f"batch {batch} done"
+
+    def _is_first(self) -> bool:
+        try:
+            (self._folder / "good").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def _note(self, name: str, note: dict[str, Any] | None = None) -> None:
+        (self._folder / name).write_text(json.dumps(note))
+
+    def _wait_for_the_end_of_the_first(self, batch: int) -> None:
+        pid = int((self._folder / f"{batch}-0").read_text().split()[0])
+        deadline = time.monotonic() + 20
+        while _runs(pid):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"process {pid} is still at work on batch {batch}")
+            time.sleep(0.1)
+
+    def _wait_for_the_bad_node(self) -> None:
+        """Be busy until the other node has failed at all that it can get."""
+        while self._num("bad.*") < 2 and self._num("lost.*") < 3:
+            time.sleep(0.1)
+
+    def _num(self, notes: str) -> int:
+        return len(list(self._folder.glob(notes)))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return is_alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False

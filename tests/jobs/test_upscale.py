@@ -1,0 +1,77 @@
+"""A worker of a bulk run in this process: what it opens before its first batch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from srgan.bulk.plan import make_plan
+from srgan.bulk.run import BulkRun
+from srgan.config import UpscaleConfig
+from srgan.errors import ClusterError
+from srgan.jobs import upscale
+from srgan.jobs.upscale import UpscaleSpec, UpscaleWorker
+from srgan.refs import ModelRef
+from srgan.services import mlflow_models
+from srgan.services.folder import open_place
+from srgan.settings import Settings
+from tests.support.bench import Models
+from tests.support.photos import DrawPhoto
+
+MODEL = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
+
+
+@pytest.fixture
+def spec(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    draw_photo: DrawPhoto,
+    encode_photo: Callable[..., bytes],
+    shared_decoders: None,
+) -> UpscaleSpec:
+    """A run of one photo from one folder to another, and a trial of another version."""
+    settings, models = Settings(home=tmp_path / "home"), Models()
+    monkeypatch.setattr(upscale, "Settings", lambda: settings)
+    monkeypatch.setattr(mlflow_models, "Registry", lambda _: models)
+    for name in ("photos", "large"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "photos/a.png").write_bytes(encode_photo(draw_photo(1, 16, 24)))
+    source, destination = str(tmp_path / "photos"), str(tmp_path / "large")
+    places = open_place(settings, source), open_place(settings, destination)
+    make_plan(BulkRun("b", *places, MODEL, UpscaleConfig()))
+    return UpscaleSpec(
+        run="b",
+        source=source,
+        destination=destination,
+        model=MODEL,
+        config=UpscaleConfig(),
+        trial=MODEL.model_copy(update={"version": 2}),
+        batches=(0,),
+        release_version="1",
+    )
+
+
+def test_a_worker_for_which_no_gpu_is_reserved_computes_on_the_cpu_beside_a_pretended_gpu(
+    spec: UpscaleSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the pretended GPU, of which torch has none, there would be an error."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    worker = UpscaleWorker(spec, 1, "cpu")
+    worker.ready()
+    assert worker.run(0).startswith("batch 0: 1 done")
+    assert (tmp_path / "large/a.png").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_worker_does_not_start_on_the_cpu_if_a_gpu_is_reserved_for_it(spec: UpscaleSpec) -> None:
+    with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|NVIDIA"):
+        UpscaleWorker(spec, 1, "cuda").ready()
+
+
+def test_a_worker_that_does_not_see_a_folder_of_its_run_says_so_before_its_first_batch(
+    spec: UpscaleSpec, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    with pytest.raises(ClusterError, match=f"does not see the folder {tmp_path}/photos"):
+        UpscaleWorker(spec).ready()
