@@ -39,6 +39,7 @@ from srgan.bulk.run import BulkRun, Place
 from srgan.config import UpscaleConfig
 from srgan.demo.photos import shipped_photos
 from srgan.images import Photo
+from srgan.images.codecs.libvips import use_threads
 from srgan.images.files import read_photo
 from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store, open_store
@@ -72,7 +73,7 @@ def main() -> None:
         stack = Stack(Path(folder) / "home")
         try:
             stack.up(("s3",))
-            env = {**os.environ, **stack.env(), "OMP_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1"}
+            env = {**os.environ, **stack.env(), "OMP_NUM_THREADS": "1"}
             for form in options.formats:
                 for size in options.sizes:
                     _lines(options, form, size, env)
@@ -164,6 +165,7 @@ _store: S3Store | None = None
 def _open() -> None:
     global _store  # noqa: PLW0603  # of a process of the pool
     _store = open_store(Settings())
+    use_threads(1)  # as in a batch
 
 
 def _one(key: str, form: str) -> None:

@@ -7,11 +7,22 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import UUID
 
 from prefect import flow, get_run_logger
-from prefect.client.schemas.objects import State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
 from prefect.futures import PrefectFuture, wait
-from prefect.states import Completed
+from prefect.runtime import flow_run as current_flow_run
+from prefect.states import Cancelled, Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
@@ -82,6 +93,8 @@ def upscale(
     if plan_only:
         return show_forecast(preview_run(*places, model, config, manifest))
     run, plan = plan_run(*places, model, config, manifest)
+    if config.only_new:
+        withdraw_waiting()
     if plan.is_nothing_new:
         return Completed(message=f"Nothing is new below {source}: {plan.forecast_text}")
     finished, lost = run_batches(run, plan)
@@ -139,6 +152,31 @@ def plan_run(
             plan = make_plan(run, key_list, sample)
     logger.info("With %s: %s", plan.model.uri, plan.forecast_text)
     return run, plan
+
+
+@io_task
+def withdraw_waiting() -> None:
+    """Cancel the runs that wait to find what this run has found.
+
+    These are runs of its deployment, with its parameters, that were due before it began and have
+    never begun. A limit of the deployment collects them while a long run works.
+    """
+    with get_client(sync_client=True) as client:
+        this = client.read_flow_run(UUID(str(current_flow_run.id)))
+        if this.deployment_id is None:
+            return
+        waiting = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                deployment_id=FlowRunFilterDeploymentId(any_=[this.deployment_id]),
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+                expected_start_time=FlowRunFilterExpectedStartTime(before_=this.start_time),
+                start_time=FlowRunFilterStartTime(is_null_=True),
+            )
+        )
+        for each in waiting:
+            if each.parameters == this.parameters:
+                message = f"Run {this.name} began after this one was due, and does what is new"
+                client.set_flow_run_state(each.id, Cancelled(message=message))
 
 
 @contextmanager
@@ -208,14 +246,10 @@ def run_batches(run: BulkRun, plan: BulkPlan) -> tuple[dict[int, Tally], dict[in
                 else:
                     lost[number] = str(end)
         why = workers.result(raise_on_failure=False)
-    # A later attempt of the workers may have done what an earlier one had lost.
-    for number in list(lost):
-        if (counts := find_tally(run, number)) is not None:
-            finished[number] = counts
-            del lost[number]
-        elif isinstance(why, Exception):
-            lost[number] += f": {why}"
-    return finished, lost
+    done_later = find_done_later(run, list(lost)) if lost else {}
+    cause = f": {why}" if isinstance(why, Exception) else ""
+    lost = {number: text + cause for number, text in lost.items() if number not in done_later}
+    return finished | done_later, lost
 
 
 @io_task(task_run_name="workers")
@@ -288,6 +322,13 @@ def wait_for_records(number: int, run: BulkRun, have_ended: threading.Event) -> 
         if is_last_look:
             raise ClusterError(f"the workers ended without batch {number}")
         have_ended.wait(_LOOK_EVERY_S)
+
+
+@io_task
+def find_done_later(run: BulkRun, lost: list[int]) -> dict[int, Tally]:
+    """Look again for lost batches: a later attempt of the workers may have done them."""
+    found = {number: find_tally(run, number) for number in lost}
+    return {number: counts for number, counts in found.items() if counts is not None}
 
 
 def find_recorded(run: BulkRun) -> set[int]:

@@ -19,6 +19,8 @@ from prefect.events import Event
 from prefect.events.clients import get_events_client
 
 ARRIVED = "srgan.photos.arrived"
+_MOST_BYTES = 2**20
+"""Of a message; a store sends one record or a few, of about a kilobyte each."""
 
 
 def written(message: dict[str, Any]) -> Iterator[str]:
@@ -37,13 +39,19 @@ async def emit(addresses: list[str]) -> None:
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answer 204 when the events are sent, 400 for what is not a notification, else 502."""
+    """Answer 204 when the events are sent, 400 for what is not a notification, else 502.
+
+    A message that is too large gets 413 and is not read.
+    """
 
     def do_POST(self) -> None:
         """Take one message."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
-            addresses = list(written(json.loads(body)))
+            length = int(self.headers.get("Content-Length", 0))
+            if length > _MOST_BYTES:
+                self.send_error(413, f"a message has at most {_MOST_BYTES} bytes")
+                return
+            addresses = list(written(json.loads(self.rfile.read(max(0, length)))))
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             self.send_error(400, f"not a notification of an S3 store: {error!r}")
             return

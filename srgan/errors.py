@@ -6,6 +6,7 @@
     ├─ CheckpointError *     the caller: another checkpoint to start from
     ├─ TrainingError *       the author of the recipe
     ├─ ClusterError *        the operator of the cluster
+    ├─ DeviceError           the operator of the GPU, unless it passes
     ├─ StorageError          the operator of the object store, unless it passes
     │  ├─ ConflictError      nobody: read again and decide again
     │  └─ DocumentError      the reader: take the release that wrote it, or make it again
@@ -93,6 +94,10 @@ class ClusterError(SrganError):
     hopeless = True
 
 
+class DeviceError(SrganError):
+    """A GPU failed, and this process cannot use it any more; another process may."""
+
+
 class OrchestratorError(SrganError):
     """Prefect's server did not answer, or says that something must not happen now."""
 
@@ -126,4 +131,7 @@ def explain(error: "ValidationError", *, name: Callable[[str], str] = str) -> st
 
 
 PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OSError)
-"""Errors that one image can cause: record it and go on with the others. Any other is a bug."""
+"""Errors that one image can cause: record it and go on with the others.
+
+Any other ends the work: a bug, or a `DeviceError`, which a GPU raises as a `RuntimeError`.
+"""

@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from srgan.bulk.decoders import Decode, check_file_size
-from srgan.bulk.in_flight import InFlight, photos_of
+from srgan.bulk.in_flight import InFlight, photos_of, whole_device
 from srgan.bulk.join import Item
 from srgan.bulk.names import SOURCE, origin, rerouted
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
@@ -27,6 +27,7 @@ from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
+from srgan.images.codecs.libvips import use_threads
 from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
 from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
@@ -36,9 +37,11 @@ from srgan.keys import records_key
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
 _WAITING_BYTES = 5 * 2**28
-"""Bound, for each CPU, on decoded and upscaled pixels that wait; a larger image waits alone.
+"""Bound, for each CPU, on photos and results that were let in; a larger image is let in alone.
 
-A phone's photo of 12 megapixels and its result ×4 take 1.1 GiB, so each CPU can encode one.
+A phone's photo of 12 megapixels and its result ×4 take 1.1 GiB, so each CPU can encode one. The
+pixels that a reader has decoded and that are not let in yet come on top: a photo for each reader.
+To count them before they are decoded, a decoder would have to be sent each file twice.
 """
 _CHOICE = 64
 """Images among which the engine chooses those that it computes at once."""
@@ -116,7 +119,11 @@ class Batch:
         progress: Callable[[Record], None] = lambda _: None,
         sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
     ) -> None:
-        """`num_cpus` decides how many images are read and written at once."""
+        """`num_cpus` decides how many images are read and written at once.
+
+        Each is encoded by one thread of this process: the writers are as many as the CPUs.
+        """
+        use_threads(1)
         self._run = run
         self._source = run.source.store
         self._destination = run.destination.store
@@ -142,13 +149,15 @@ class Batch:
             return from_parquet(published, self._destination.uri(key))
         rows = {row.source_key: row for row in self._pass(items)}
         for pause_s in _PAUSES_S:
-            lost = [item for item in items if rows[item.key].error == StorageError.__name__]
+            lost = [item for item in items if _is_lost(rows[item.key])]
             if not lost:
                 break
             if not self._stores_answer(lost[0], key):
                 time.sleep(pause_s)
             rows |= {row.source_key: row for row in self._pass(lost)}
         records = [rows[item.key] for item in items]
+        for record in filter(_is_lost, records):
+            self._progress(record)
         try:
             self._destination.put(key, to_parquet(records), if_absent=True)
         except ConflictError:
@@ -285,7 +294,7 @@ class Batch:
         made: list[Photo] = []
         if len(images) > 1:
             began = time.monotonic()
-            with suppress(*PASSED_BY):
+            with suppress(*PASSED_BY), whole_device():
                 made = self._engine.upscale_photos(photos_of(images))
             for image in images:
                 image.note(upscale_s=(time.monotonic() - began) / len(images))
@@ -296,7 +305,7 @@ class Batch:
         if image.photo is None:
             return
         try:
-            with image.timed("upscale"):
+            with image.timed("upscale"), whole_device():
                 result = result or self._engine.upscale_photo(image.photo)
                 image.output = self._sizing.fitted(result, image.photo)
             self._sample(image.item, image.photo, image.output)
@@ -345,5 +354,11 @@ class Batch:
 
     def _row(self, image: InFlight) -> Record:
         row = image.finished_row()
-        self._progress(row)
+        if not _is_lost(row):
+            self._progress(row)
         return row
+
+
+def _is_lost(row: Record) -> bool:
+    """True if storage failed on a key: it is tried again, and told of when it is given up."""
+    return row.error == StorageError.__name__

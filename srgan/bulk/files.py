@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.forecast import Forecast, Throughput, encoded_bytes, free_bytes, middle, spread
+from srgan.bulk.in_flight import whole_device
 from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, rerouted
 from srgan.bulk.run import Stamp
 from srgan.bulk.sizing import Sizing, target_format
@@ -132,7 +133,8 @@ class FileUpscaler:
 
         Returns where the result is and what it lost; `share` is told how much of the work is done.
         `ImageError` if the photo cannot be read, or its result cannot be written or must not be
-        written over. Most of that is found before the network runs.
+        written over. Most of that is found before the network runs. `DeviceError` if a GPU fails:
+        the next files would fail too.
         """
         if self.keeps(source, target):
             return FileResult(target, kept=True)
@@ -143,9 +145,11 @@ class FileUpscaler:
             target = target.with_name(rerouted(target.name, format))
             if self.keeps(source, target):
                 return FileResult(target, kept=True)
+        with whole_device():
+            result = self.sizing.fitted(self.engine.upscale_photo(photo, share), photo)
         lost = write_photo(
             target,
-            self.sizing.fitted(self.engine.upscale_photo(photo, share), photo),
+            result,
             format=format,
             jpeg_quality=self.jpeg_quality,
             jpeg_subsampling=self.jpeg_subsampling,

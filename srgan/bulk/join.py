@@ -46,8 +46,16 @@ _PASSED_OVER = f"""EXISTS (SELECT 1 FROM record WHERE record.source = source.key
 FAILED = "failed"
 """Output token in the record of a source that failed before, where that is not tried again."""
 
-_FAILED_BEFORE = f"""EXISTS (SELECT 1 FROM record WHERE record.source = source.key
-    AND record.source_token = source.token AND record.output_token = '{FAILED}')"""  # noqa: S608  # constants
+FAILED_ONCE = "failed in "
+"""Begins the output token in the record of a source that a busy node may have failed on; the name
+of the part follows, so that runs are counted."""
+_MOST_RUNS = 3
+"""Runs in which a source has failed when it is left out."""
+
+_FAILED_BEFORE = f"""((SELECT total(iif(record.output_token = '{FAILED}', {_MOST_RUNS},
+        record.output_token GLOB '{FAILED_ONCE}*'))
+    FROM record WHERE record.source = source.key AND record.source_token = source.token)
+    >= {_MOST_RUNS})"""  # noqa: S608  # constants
 
 _UNSETTLED = f"NOT is_other AND NOT {_COVERED} AND NOT {_PASSED_OVER}"
 

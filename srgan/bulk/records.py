@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from srgan.bulk.forecast import Throughput
-from srgan.bulk.join import FAILED, PASSED_OVER
+from srgan.bulk.join import FAILED, FAILED_ONCE, PASSED_OVER
 from srgan.bulk.run import Stamp
 from srgan.errors import DataError
 from srgan.images.statistics import Statistics
@@ -36,6 +36,8 @@ MAX_NAMED = 20
 _MAX_DETAIL_CHARS = 500
 _MAY_PASS = {"missing", "no_space", "storage"}
 """Reasons of failures that lie outside the photo."""
+_MAY_BE_BUSY = {"timed_out", "crashed", "out_of_memory"}
+"""Reasons for which a photo or a busy node may be at fault; several runs tell which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +120,21 @@ def covering(
     """(source key, source token, destination token) of outputs that carry this `stamp`.
 
     What was passed over has no output; its destination token is `PASSED_OVER`. `with_failed` adds
-    what failed because of the photo itself, with the token `FAILED`.
+    what failed because of the photo itself, with the token `FAILED`, and what a busy node may have
+    caused, with `FAILED_ONCE` and the `key` of this part.
     """
     names = ["source_key", "source_token", "destination_token"]
     table = _read(data, key, [*names, "outcome", "reason", "model", "config_digest"])
-    instead = {"passed_over": PASSED_OVER, "failed": FAILED}
     for row in table.to_pylist():
         if (row["model"], row["config_digest"]) != (stamp.model, stamp.config_digest):
             continue
         if row["outcome"] == "failed" and (not with_failed or row["reason"] in _MAY_PASS):
             continue
-        token = instead.get(row["outcome"], row["destination_token"])
+        token = row["destination_token"]
+        if row["outcome"] == "passed_over":
+            token = PASSED_OVER
+        elif row["outcome"] == "failed":
+            token = FAILED_ONCE + key if row["reason"] in _MAY_BE_BUSY else FAILED
         yield row["source_key"], row["source_token"], token
 
 

@@ -64,6 +64,9 @@ class Samples:
         self, trial: Trial, before: Photo, middle: tuple[int, int, int, int]
     ) -> tuple[str, NDArray[np.uint8]]:
         """Caption and picture of the version on trial; black where it fails."""
+        # Imports torch, which flows that only join sheets do without.
+        from srgan.bulk.in_flight import whole_device
+
         top, bottom, left, right = middle
         first, start = max(0, top - _MARGIN), max(0, left - _MARGIN)
         seen = slice(first, bottom + _MARGIN), slice(start, right + _MARGIN)
@@ -71,7 +74,8 @@ class Samples:
         window = Photo(before.pixels[seen], alpha)
         height, width = (bottom - top) * self._scale, (right - left) * self._scale
         try:
-            made = trial.upscale(window).pixels
+            with whole_device():
+                made = trial.upscale(window).pixels
         except PASSED_BY as error:
             return f"{trial.title}: {error}"[:_CAPTION_CHARS], np.zeros((height, width), np.uint8)
         down, across = (top - first) * self._scale, (left - start) * self._scale

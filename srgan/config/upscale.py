@@ -42,7 +42,10 @@ class UpscaleConfig(Config):
     size: Annotated[str, Field(pattern=SIZE_PATTERN)] | None = None
     """Instead of `scale`: ``4096x`` wide, ``x2160`` high, or the largest within ``4096x2160``."""
     memory_bytes: Bytes = 2 * 2**30
-    """Memory of a worker's process, without images that wait: 1.25 GiB for each of its CPUs."""
+    """Memory of a worker's process, without images that wait.
+
+    Those take 1.25 GiB for each of its CPUs, and a decoded photo for each of its readers: CPUs + 2.
+    """
     tile: Positive | None = None
     """Side of a tile in LR pixels, without its context; None: as large as `memory_bytes` allows."""
     context: int | None = Field(None, ge=0)

@@ -49,6 +49,7 @@ _BASE_BYTES = 2**29
 _SHARD_COPIES = 4
 """Two shards that are filled, and one of them twice more while it is stored."""
 _LEAST_PHOTO_BYTES = 2**30
+"""Least memory to ask for, for photos: one of 42 megapixels, or several smaller ones."""
 _SAY_EVERY_S = 5.0
 _HEAD = "node:__internal_head__"
 """Resource that only the head has."""
@@ -151,7 +152,8 @@ def need_of(work: Work, nodes: Iterable[Mapping[str, float]]) -> Need:
     """Return what to reserve, by the resources of each node.
 
     It is the memory for the largest photo that the config allows. If no node has so much, it is
-    all that one has: most photos are smaller.
+    all that one has: most photos are smaller. While no node is up it is the least that is useful,
+    so that an autoscaler may start any node, and then what that one has.
     """
     wanted_bytes = bytes_besides(work) + bytes_for_photos(work)
     # The driver of this job takes its part of the head.
@@ -165,7 +167,8 @@ def need_of(work: Work, nodes: Iterable[Mapping[str, float]]) -> Need:
         for memory, cpus in possible
         if memory > 0
     ]
-    memory_bytes, num_cpus = max(offers, default=(wanted_bytes, 1))
+    least_bytes = bytes_besides(work) + _LEAST_PHOTO_BYTES
+    memory_bytes, num_cpus = max(offers, default=(least_bytes, 1))
     return Need("preparing", cpus=num_cpus, memory_bytes=memory_bytes)
 
 

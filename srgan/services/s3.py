@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 _WRITE_ID = "srgan-write"
 _CHUNK_BYTES = 2**20
 _BODY_ATTEMPTS = 4
+_MOST_CONNECTIONS = 1024
+"""More than any process has threads that use them: a bulk worker has two for each CPU and three, a
+flow three for each worker. They are opened when they are needed; one beyond the bound would be
+closed after each request, at the cost of another TLS handshake."""
 
 # Codes of S3's errors. HEAD has no body, so botocore gives the bare status.
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -335,7 +339,7 @@ def _client(settings: Settings) -> "S3Client":
             retries={"mode": "standard", "total_max_attempts": 5},
             connect_timeout=5,
             read_timeout=60,
-            max_pool_connections=32,
+            max_pool_connections=_MOST_CONNECTIONS,
             # A bucket in the host name needs DNS entries that self-hosted services rarely have.
             s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
             # Some stores keep the framing of a trailing checksum as if it were content.

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import pyvips
+import torch
 
 from srgan.bulk import batch as module
 from srgan.bulk.batch import Batch, MemoryBudget
+from srgan.bulk.progress import BatchProgress
+from srgan.bulk.records import Record
 from srgan.bulk.run import BulkRun, Place
-from srgan.errors import StorageError
+from srgan.errors import DeviceError, StorageError
 from srgan.images import Photo, decode
 from srgan.images.rows import encode_into
 from srgan.inference.engine import Engine
@@ -73,13 +77,21 @@ def test_a_source_deleted_after_planning_is_recorded(object_store: S3Store, engi
     assert (row.outcome, row.reason) == ("failed", "missing")
 
 
-def test_an_image_that_the_engine_fails_on_is_recorded(
-    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80 GiB"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_image_that_the_engine_has_no_memory_for_is_recorded(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, error: RuntimeError
 ) -> None:
     class Small(CountingEngine):
         def upscale_photo(self, photo: Photo) -> Photo:
             if photo.pixels.shape[1] > 8:
-                raise RuntimeError("CUDA out of memory. Tried to allocate 80 GiB")
+                raise error
             return super().upscale_photo(photo)
 
     items = [put(object_store, f"{n}.png", png(draw_photo(1, 8, 8 * n))) for n in (1, 2)]
@@ -101,6 +113,30 @@ def test_a_bug_ends_the_batch_instead_of_blaming_the_images(
     with pytest.raises(AttributeError):
         upscale(object_store, Broken(engine), items)
     assert object_store.find(ROWS) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_pretended_gpu_that_breaks_ends_the_batch_and_another_process_does_the_rest(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, error: RuntimeError
+) -> None:
+    class Broken(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            if self.seen:  # as of a CUDA context: nothing works any more
+                raise error
+            return super().upscale_photo(photo)
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(4)]
+    with pytest.raises(DeviceError, match=r"the GPU failed.*CUDA error"):
+        upscale(object_store, Broken(engine), items)
+    assert object_store.find(ROWS) is None, "no image is to blame"
+    assert {row.outcome for row in upscale(object_store, engine, items)} <= {"done", "skipped"}
 
 
 class Flaky:
@@ -149,6 +185,30 @@ def test_a_key_that_storage_failed_on_gets_further_chances(
     assert slept == [], "the store answers: it is this key"
     assert [row.outcome for row in rows] == ["done", outcome, "done"]
     assert rows[1].reason == reason
+
+
+@pytest.mark.parametrize(("failures", "outcome"), [(2, "done"), (99, "failed")])
+def test_a_key_that_storage_failed_on_counts_once_when_it_is_done_or_given_up(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    caplog: pytest.LogCaptureFixture,
+    failures: int,
+    outcome: str,
+) -> None:
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(3)]
+    run = reading(Flaky(object_store, items[1].key, failures), object_store)
+    progress, told = BatchProgress(run, 0, items), list[Record]()
+
+    def finished(row: Record) -> None:
+        told.append(row)
+        progress(row)
+
+    with caplog.at_level("INFO", "srgan.bulk.progress"):
+        Batch(run, engine, decode, progress=finished).run(0, items)
+    assert sorted(row.source_key for row in told) == [item.key for item in items]
+    assert told[-1].outcome == outcome
+    assert caplog.messages[-1].startswith("batch 0: 3 of 3 images")
 
 
 def test_a_store_that_is_away_is_waited_for(
@@ -247,3 +307,18 @@ def test_each_cpu_holds_one_photo_of_a_phone(
     rows = upscale(object_store, phone, items, num_cpus=num_cpus)
     assert [row.outcome for row in rows] == ["done", "done"]
     assert met[0] is overlap
+
+
+def test_each_image_is_encoded_by_one_thread_because_others_are_encoded_beside_it(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def encoded(*args: object, **options: object) -> tuple[str, ...]:
+        threads.append(pyvips.concurrency_get())
+        return encode_into(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "encode_into", encoded)
+    pyvips.concurrency_set(7)
+    upscale(object_store, engine, [put(object_store, "a.png", png(draw_photo(1, 8, 8)))])
+    assert threads == [1]

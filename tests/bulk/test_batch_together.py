@@ -6,13 +6,14 @@ from queue import SimpleQueue
 
 import numpy as np
 import pytest
+import torch
 
 from srgan.bulk.batch import Batch
 from srgan.bulk.in_flight import InFlight
 from srgan.bulk.join import Item
 from srgan.bulk.run import BulkRun, Place
 from srgan.config import UpscaleConfig
-from srgan.errors import ImageError
+from srgan.errors import DeviceError, ImageError
 from srgan.images import Photo, decode
 from srgan.inference.engine import Engine
 from srgan.models.interpolation import Nearest
@@ -102,6 +103,20 @@ def test_a_bad_image_among_those_at_once_costs_only_itself(run: BulkRun, engine:
             assert image.output is not None
             np.testing.assert_array_equal(image.output.pixels, pixels.repeat(2, 0).repeat(2, 1))
         assert image.row.upscale_s > 0
+
+
+def test_a_pretended_gpu_that_breaks_is_not_tried_with_each_image_alone(
+    run: BulkRun, engine: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(photos: Sequence[Photo]) -> list[Photo]:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(engine, "upscale_photos", broken)
+    photos = [photo_of(8, 8, seed=seed) for seed in range(2)]
+    items = [put(run, f"{index}.png", each) for index, each in enumerate(photos)]
+    with pytest.raises(DeviceError, match="unspecified launch failure"):
+        Batch(run, engine, decode)._upscale_all(in_flight(run, items, list(photos)))
+    assert engine.seen == []
 
 
 def test_a_whole_batch_has_a_row_and_an_output_for_each_key(run: BulkRun, engine: Together) -> None:

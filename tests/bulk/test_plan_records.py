@@ -77,7 +77,7 @@ def test_a_run_for_new_photos_leaves_out_what_failed_until_it_changes(
     put_photos(object_store, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "bad\x07bell.jpg")
     first = plan(object_store)
     (items,) = batches(object_store, first)
-    reasons = ("truncated", "storage", "crashed", "")
+    reasons = ("truncated", "storage", "engine", "")
     rows = [
         replace(row(item, first, ""), outcome="failed" if reason else "done", reason=reason)
         for item, reason in zip(items, reasons, strict=True)
@@ -93,6 +93,23 @@ def test_a_run_for_new_photos_leaves_out_what_failed_until_it_changes(
     newer = CHAMPION.model_copy(update={"version": 2})
     assert plan(object_store, "run4", model=newer, only_new=True).num_todo == 4
     assert plan(object_store, "run5").num_todo == 3, "without the option failed ones are tried too"
+
+
+@pytest.mark.parametrize("reason", ["timed_out", "crashed", "out_of_memory"])
+def test_what_a_busy_node_may_have_failed_on_is_left_out_after_three_runs(
+    object_store: S3Store, reason: str
+) -> None:
+    put_photos(object_store, "a.jpg")
+    for number in range(3):
+        tried = plan(object_store, f"run{number}", only_new=True)
+        (items,) = batches(object_store, tried)
+        failed = replace(row(items[0], tried, ""), outcome="failed", reason=reason)
+        object_store.put(records_key(tried.destination, tried.run, 0), to_parquet([failed]))
+    assert plan(object_store, "run3", only_new=True).is_nothing_new
+    put_photos(object_store, "b.jpg")
+    assert todo(object_store, plan(object_store, "run4", only_new=True)) == ["photos/b.jpg"]
+    object_store.put("photos/a.jpg", b"another picture")
+    assert plan(object_store, "run5", only_new=True).num_todo == 2, "a changed photo is a new one"
 
 
 def test_a_run_for_new_photos_that_finds_none_writes_nothing(object_store: S3Store) -> None:

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
+import torch
 from numpy.typing import NDArray
 
 from srgan.bulk.join import Item
 from srgan.bulk.samples import Samples, Trial
-from srgan.errors import ImageError
+from srgan.errors import DeviceError, ImageError
 from srgan.images import Photo, decode
 from srgan.keys import samples_key
 from srgan.services.s3 import S3Store
@@ -76,3 +78,14 @@ def test_a_version_on_trial_that_fails_costs_nothing_but_its_column(
     _, champion, challenger = columns(object_store, samples)
     np.testing.assert_array_equal(champion, enlarged(before).pixels[72:328, 172:428])
     assert not challenger.any()
+
+
+def test_a_pretended_gpu_that_breaks_under_the_version_on_trial_is_not_its_fault(
+    draw_photo: DrawPhoto,
+) -> None:
+    def broken(photo: Photo) -> Photo:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    before = Photo(draw_photo(1, 200, 300))
+    with pytest.raises(DeviceError, match="device-side assert"):
+        Samples(2, Trial("m/1", "m/2", broken))(ITEM, before, enlarged(before))

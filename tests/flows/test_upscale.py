@@ -11,15 +11,17 @@ import pytest
 import srgan
 from flows import upscale as module
 from flows.upscale import open_places, plan_run, run_workers, upscale
-from srgan.bulk.records import Record
+from srgan.bulk.records import Record, Tally
+from srgan.bulk.run import BulkRun
 from srgan.config import GeneratorConfig, UpscaleConfig
-from srgan.errors import ClusterError, ConfigError, DataError
+from srgan.errors import ClusterError, ConfigError, DataError, StorageError
 from srgan.images import decode
 from srgan.jobs.failure import failure_of
 from srgan.keys import batch_run, failure_key
 from srgan.models.interchange import dump_generator
 from srgan.promotion.decide import promote_by_hand
 from srgan.promotion.log import PromotionLog
+from srgan.refs import UpscaleReport
 from srgan.services import ray_metrics
 from srgan.services.mlflow_models import CHAMPION
 from srgan.services.s3 import S3Store
@@ -250,6 +252,29 @@ def test_the_flow_follows_more_batches_than_it_has_tasks_at_once(
         upscale(bench.uri("photos"), bench.uri("up"), "m", config)
     assert len(outputs(bench.store)) == 4
     assert len(bench.job_runs) == 1, "one job does all batches"
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_moment_without_the_store_after_the_last_batch_costs_nothing(
+    bench: Bench, photos: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(number: int, *_: object) -> Tally:
+        raise ClusterError(f"batch {number} is lost")
+
+    find_tally, is_away = module.find_tally, iter([True])
+
+    def find(run: BulkRun, number: int) -> Tally | None:
+        if next(is_away, False):
+            raise StorageError("connection refused")
+        return find_tally(run, number)
+
+    monkeypatch.setattr(module, "wait_for_records", lose)
+    monkeypatch.setattr(module, "find_tally", find)
+    soon = module.find_done_later.with_options(retry_delay_seconds=0)
+    monkeypatch.setattr(module, "find_done_later", soon)
+    report = upscale(bench.uri("photos"), bench.uri("up"), "m")
+    assert isinstance(report, UpscaleReport)
+    assert report.num_done == 3
 
 
 @pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -16,9 +17,11 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
+from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL
+from prefect.states import AwaitingConcurrencySlot, Crashed, Running, Scheduled
 
 from flows.upscale import upscale
 from srgan.config import UpscaleConfig
@@ -185,6 +188,22 @@ def test_the_messages_of_s3_stores_become_events_about_the_objects_that_were_wri
         assert httpx.post(receiver, content=strange).status_code == 400, strange
 
 
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("ten", 400), ("-1", 400), ("9" * 5000, 400), (str(2**20 + 1), 413)],
+    ids=["not a number", "negative", "endless", "too large"],
+)
+def test_a_message_of_an_impossible_length_is_answered_and_not_read(
+    receiver: str, length: str, status: int
+) -> None:
+    connection = HTTPConnection(httpx.URL(receiver).netloc.decode(), timeout=30)
+    connection.putrequest("POST", "/")
+    connection.putheader("Content-Length", length)
+    connection.endheaders()
+    assert connection.getresponse().status == status
+    connection.close()
+
+
 @pytest.mark.slow(group="parts")
 def test_a_run_for_new_photos_does_them_once_and_leaves_nothing_where_none_is_new(
     bench: Bench, photos: list[str], monkeypatch: pytest.MonkeyPatch
@@ -220,3 +239,48 @@ def test_a_run_for_new_photos_may_come_before_the_first_photo(bench: Bench) -> N
         f"Nothing is new below {bench.uri('photos')}: 0 images to upscale (0.0 kB in 0 batches), "
         "0 done by earlier runs, 0 refused"
     )
+
+
+def test_a_run_for_new_photos_cancels_those_that_wait_to_find_the_same(bench: Bench) -> None:
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    parameters = {
+        "source": bench.uri("photos"),
+        "destination": bench.uri("up"),
+        "model": "m",
+        "config": {"only_new": True},
+    }
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(
+            client.create_flow(upscale), name="waits", parameters=parameters
+        )
+
+        def planned(state: State[None], **others: object) -> UUID:
+            return client.create_flow_run_from_deployment(
+                deployment, parameters={**parameters, **others}, state=state
+            ).id
+
+        runs = {
+            "works": planned(Scheduled(scheduled_time=now - 2 * hour)),
+            "is due": planned(Scheduled(scheduled_time=now - hour)),
+            "waits for its turn": planned(AwaitingConcurrencySlot(scheduled_time=now - hour)),
+            "comes later": planned(Scheduled(scheduled_time=now + hour)),
+            "looks elsewhere": planned(
+                Scheduled(scheduled_time=now - hour), source=bench.uri("others")
+            ),
+            "is put back": planned(Scheduled(scheduled_time=now - hour)),
+        }
+        for state in (Running(), Crashed(), Scheduled(name="Revived")):
+            client.set_flow_run_state(runs["is put back"], state)
+        works = client.read_flow_run(runs["works"])
+        run_flow(upscale, flow_run=works, parameters=parameters, return_type="state")
+        found = {name: client.read_flow_run(run).state for name, run in runs.items()}
+        for run in runs.values():  # or other tests would see them wait
+            client.delete_flow_run(run)
+    assert {name: state and state.name for name, state in found.items()} == {
+        "works": "Completed",
+        "is due": "Cancelled",
+        "waits for its turn": "Cancelled",
+        "comes later": "Scheduled",
+        "looks elsewhere": "Scheduled",
+        "is put back": "Revived",
+    }

@@ -211,7 +211,11 @@ def test_a_small_node_gives_what_it_has_beside_the_driver() -> None:
     )
 
 
-def test_nodes_without_cpus_do_not_count_and_a_cluster_without_others_is_asked_for_all() -> None:
-    work = photos(1_000_000)
-    whole = job.bytes_besides(work) + GIB
-    assert need_of(work, [{**HEAD, "CPU": 0.0}]) == Need("preparing", 1, memory_bytes=whole)
+def test_a_cluster_without_nodes_for_it_is_asked_for_the_least_and_then_for_what_came() -> None:
+    work = photos(200_000_000)
+    head = {**HEAD, "CPU": 0.0}
+    least = Need("preparing", cpus=1, memory_bytes=job.bytes_besides(work) + GIB)
+    assert need_of(work, [head]) == least, "nodes without CPUs do not count"
+    assert need_of(work, []) == least
+    came = {"CPU": 2.0, "memory": 3.0 * GIB}
+    assert need_of(work, [head, came]) == Need("preparing", cpus=2, memory_bytes=3 * GIB)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 
 import pytest
 from pydantic import SecretStr
@@ -305,3 +305,35 @@ def test_a_403_of_a_fake_server_names_the_key_and_the_permissions_that_may_lack(
             list(store.list("p/"))
         with pytest.raises(StorageError, match=r"delete s3://srgan/k: .* need s3:DeleteObject"):
             store.delete("k")
+
+
+class _Together(BaseHTTPRequestHandler):
+    """A store that answers when so many requests are there, and keeps connections open."""
+
+    protocol_version = "HTTP/1.1"
+    meeting: Barrier
+    connections: list[object]
+
+    def setup(self) -> None:
+        self.connections.append(self.client_address)
+        super().setup()
+
+    def do_HEAD(self) -> None:
+        self.meeting.wait(30)
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_every_thread_of_a_worker_with_many_cpus_keeps_its_connection() -> None:
+    num_threads = 2 * 20 + 3
+    handler = type("Together", (_Together,), {"meeting": Barrier(num_threads), "connections": []})
+    with served(handler) as variables, ThreadPoolExecutor(num_threads) as threads:
+        store = open_store(Settings(**variables))
+        for _ in range(3):
+            assert set(threads.map(store.head, map(str, range(num_threads)))) == {None}
+        store._client.close()
+    assert len(handler.connections) == num_threads

@@ -21,6 +21,14 @@ def vips() -> Any:
     return pyvips
 
 
+def use_threads(num_threads: int) -> None:
+    """Have this process compute each image of libvips in so many threads.
+
+    By default one for each CPU of the machine, also if a worker has reserved fewer.
+    """
+    vips().concurrency_set(num_threads)
+
+
 _NOT_A_REASON = "unable to write to memory"
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16}
 
