@@ -341,7 +341,9 @@ def test_the_versions_are_read_in_their_forms() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\+[0-9a-f]{12}", release_version())
 
 
-def test_trainings_of_the_last_release_keep_their_names_and_another_version_is_no_accident() -> None:
+def test_trainings_of_the_last_release_keep_their_names_and_another_version_is_no_accident() -> (
+    None
+):
     assert numerics_version() == RELEASED, (
         "numbers may come out otherwise, so every model of users is trained again: if that is "
         "meant, say so in CHANGELOG.md and write the new version here"
