@@ -28,7 +28,7 @@ def main() -> None:
     asked = {
         node["NodeManagerAddress"]: task.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(has_gpu=node["Resources"].get("GPU", 0) > 0)
+        ).remote(node["Resources"].get("GPU", 0) > 0)
         for node in nodes
         if node["Alive"]
     }

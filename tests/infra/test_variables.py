@@ -108,7 +108,7 @@ def of_prefect() -> set[str]:
 
 
 def places(home: Path) -> dict[str, set[str]]:
-    """What our own processes have in each place: the local stack, compose, and the overlays."""
+    """Variables of our processes in each place: the local stack, compose, and the overlays."""
     of_image = set(of_dockerfile())
     found = {
         COMPOSE: of_image.union(

@@ -1,4 +1,4 @@
-"""What nodes say of themselves to the doctor, on a real Ray whose node claims to have a GPU."""
+"""Answers of nodes to the doctor, on a real Ray whose node claims to have a GPU."""
 
 import json
 from collections.abc import Iterator
