@@ -108,7 +108,7 @@ def _put_back(client: SyncPrefectClient, flow_run_id: UUID, states: list[State])
 def _give_up(client: SyncPrefectClient, flow_run_id: UUID) -> str:
     """Set the run to Failed, not Crashed, because it will not be put back any more.
 
-    This triggers the alert about failed runs (``infra/alerts.yaml``).
+    This triggers the alert about failed runs (``srgan/services/alerts.yaml``).
     """
     message = f"Its process died after it had been put back {_MAX_REVIVALS} times; see its log"
     answer: OrchestrationResult[Any] = client.set_flow_run_state(

@@ -13,6 +13,7 @@
     │     └─ NewerFormatError *  the reader: take the release that wrote it
     ├─ RegistryError         the caller or the operator of MLflow
     ├─ OrchestratorError     the operator of Prefect
+    │  └─ RefusedError       the user of Prefect: PREFECT_API_AUTH_STRING
     ├─ StackError            the user of the local stack
     └─ ImageError            nobody: the image is skipped and recorded
 
@@ -100,6 +101,10 @@ class DeviceError(SrganError):
 
 class OrchestratorError(SrganError):
     """Prefect's server did not answer, or says that something must not happen now."""
+
+
+class RefusedError(OrchestratorError):
+    """Prefect's server wants a password that this process lacks, or has a wrong one of."""
 
 
 class StackError(SrganError):

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
-from urllib.parse import urlsplit
 
 from srgan.settings import Settings
 
@@ -20,6 +19,9 @@ _OURS = ("srgan", "__main__")
 _OF_RECORDS = ("step", "key")
 """Fields that a log call may give in `extra`."""
 _LEVELS = logging.getLevelNamesMapping()
+_LOGIN = re.compile(r"(?<=://)(?:[^/\s:@]*:(\S*)|[^/\s@]*)@")
+"""User and password of an address. Not by `urlsplit`, which gives up on a wrong bracket, and ends a
+password at a slash, which PostgreSQL's drivers take for a part of it."""
 _TEXT = re.compile(rf"\d{{4}}-\d\d-\d\dT[\d:.]+Z ({'|'.join(_LEVELS)})(?: (.*))?")
 
 
@@ -72,11 +74,21 @@ def secrets_of(settings: Settings) -> list[str]:
     return [*found, *filter(None, map(_password, addresses))]
 
 
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """Return the text without the secrets, which errors of libraries may quote."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def without_password(address: str) -> str:
+    """Return the address without the user and password that it may hold, also a damaged one."""
+    return _LOGIN.sub("", address, count=1)
+
+
 def _password(address: str | None) -> str | None:
-    try:
-        return urlsplit(address or "").password
-    except ValueError:
-        return None  # its user says that it is not an address
+    found = _LOGIN.search(address or "")
+    return found[1] if found else None
 
 
 class _Formatter(logging.Formatter):
@@ -85,10 +97,7 @@ class _Formatter(logging.Formatter):
         self._secrets = tuple(secrets)
 
     def hidden(self, text: str) -> str:
-        """The text without secrets, which errors of libraries may quote."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        return hidden(text, self._secrets)
 
 
 class TextFormatter(_Formatter):

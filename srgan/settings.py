@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     cluster_wait_s: float = 300.0
     """How long a job waits for a cluster that is too small before it fails, in seconds. One that is
     busy or grows is waited for without a limit."""
+    gpu: Literal["auto", "never", "required"] = "auto"
+    """Parameter ``gpu`` of deployments, when they are registered. ``required`` is for a cluster
+    that starts its GPUs on demand, where ``auto`` computes on the CPUs that are there."""
     stall_s: float = Field(600.0, gt=0)
     """Report a training that makes no step for this many seconds, with the stack of every rank."""
 

@@ -12,7 +12,7 @@ from prefect.utilities.templating import apply_values
 
 from flows.prepare import GROWN
 from srgan.recipes import tiny
-from tests.support.checkout import DEPLOYMENTS, PROJECT, ROOT, flow_of
+from tests.support.checkout import DEPLOYMENTS, PROJECT, ROOT, defaults_of, flow_of
 
 
 def run_step(kind: str) -> tuple[str, dict[str, str]]:
@@ -34,7 +34,7 @@ def test_a_deployment_is_called_as_its_flow_and_says_what_it_does(name: str) -> 
 @pytest.mark.parametrize("name", sorted(set(DEPLOYMENTS) - {"revive"}))
 def test_the_default_parameters_of_a_deployment_start_its_flow(name: str) -> None:
     deployment = DEPLOYMENTS[name]
-    flow_of(deployment).validate_parameters(deployment["parameters"])
+    flow_of(deployment).validate_parameters(defaults_of(deployment))
     assert deployment["concurrency_limit"] >= 1
 
 
@@ -62,7 +62,7 @@ def test_a_run_of_a_deployment_is_named_by_what_it_does(
     flow = flow_of(DEPLOYMENTS[deployment])
     signature = inspect.signature(flow.fn).parameters
     defaults = {each: parameter.default for each, parameter in signature.items()}
-    parameters = defaults | DEPLOYMENTS[deployment].get("parameters", {}) | given
+    parameters = defaults | defaults_of(DEPLOYMENTS[deployment]) | given
     if isinstance(flow.flow_run_name, str):
         assert flow.flow_run_name.format(**parameters) == name
     else:
@@ -83,7 +83,8 @@ def test_a_run_of_a_deployment_is_named_by_what_it_does(
 def test_default_parameters_name_the_bucket_of_the_shell_that_deploys(
     set_to: dict[str, str], bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SRGAN_BUCKET", raising=False)
+    for name in ("SRGAN_BUCKET", "SRGAN_GPU"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in set_to.items():
         monkeypatch.setenv(name, value)
     outputs = dict([run_step("build")])
@@ -91,10 +92,32 @@ def test_default_parameters_name_the_bucket_of_the_shell_that_deploys(
         "source": f"s3://{bucket}/small/demo",
         "destination": f"s3://{bucket}/upscaled/demo",
         "model": "srgan-demo",
-        "config": {"only_new": True},
+        "config": {"only_new": True, "gpu": "auto"},
     }
     for name, one in DEPLOYMENTS.items():
         assert "{{" not in str(apply_values(one.get("parameters", {}), outputs)), name
+
+
+def test_deployments_that_can_use_gpus_ask_for_them_as_the_shell_that_deploys_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SRGAN_GPU", "required")
+    found = {name: defaults_of(one) for name, one in DEPLOYMENTS.items()}
+    asking = {name for name, one in found.items() if (one | one.get("config", {})).get("gpu")}
+    taking = {name for name, one in DEPLOYMENTS.items() if takes_gpu(flow_of(one))}
+    assert asking == taking
+    assert {(one | one.get("config", {})).get("gpu") for one in found.values()} == {
+        None,
+        "required",
+    }
+
+
+def takes_gpu(flow: Any) -> bool:
+    """Whether a flow has the parameter, or a field of it in its `config`."""
+    signature = inspect.signature(flow.fn).parameters
+    return "gpu" in signature or "gpu" in getattr(
+        signature["config"].annotation if "config" in signature else None, "model_fields", {}
+    )
 
 
 def test_a_run_begins_in_the_folder_of_the_flows_wherever_its_worker_has_them(

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from srgan.logs import JsonFormatter, TextFormatter, configure, parse, secrets_of
+from srgan.logs import (
+    JsonFormatter,
+    TextFormatter,
+    configure,
+    hidden,
+    parse,
+    secrets_of,
+    without_password,
+)
 from srgan.settings import Settings
 from tests.support.commands import SRGAN
 
@@ -102,6 +110,28 @@ def test_secrets_that_an_error_quotes_are_hidden() -> None:
     ):
         line = formatter.format(quoted)
         assert "http://team:***@mlflow:5000, signed with ***" in line
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("http://me:s3cret@mlflow:5000/api", "http://mlflow:5000/api"),
+        ("http://s3cret@mlflow", "http://mlflow"),
+        ("http://me:s3cret@host:port", "http://host:port"),
+        ("http://me:s3cret@[::1", "http://[::1"),
+        ("postgresql+psycopg://me:s3/cr?e@t@db/mlflow", "postgresql+psycopg://db/mlflow"),
+        ("http://mlflow:5000", "http://mlflow:5000"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_password_also_a_damaged_one(
+    address: str, shown: str
+) -> None:
+    assert without_password(address) == shown
+    if ":s3" in address:
+        quoted = hidden(f"cannot parse {address!r}", secrets_of(Settings(RAY_ADDRESS=address)))
+        assert "***" in quoted
+        assert "s3" not in quoted
 
 
 def test_where_logging_is_set_up_already_nothing_changes() -> None:

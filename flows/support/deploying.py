@@ -11,13 +11,15 @@ from srgan.keys import prefix_of_team
 from srgan.settings import Settings
 
 
-def find_place() -> dict[str, str]:
-    """Return where default parameters have photos, as ``place``; when it is registered.
+def find_defaults() -> dict[str, str]:
+    """Return what default parameters take from the settings; when a deployment is registered.
 
-    It is the bucket's address, or a team's place in it.
+    ``place`` is where photos are: the bucket's address, or a team's place in it. ``gpu`` is the
+    parameter of that name.
     """
     settings = Settings()
-    return {"place": f"s3://{settings.bucket}/{prefix_of_team(settings.team)}".rstrip("/")}
+    place = f"s3://{settings.bucket}/{prefix_of_team(settings.team)}".rstrip("/")
+    return {"place": place, "gpu": settings.gpu}
 
 
 def enter_checkout() -> dict[str, str]:

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from srgan.errors import ConfigError
+from srgan.logs import hidden, secrets_of
+from srgan.settings import Settings
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -89,7 +93,15 @@ def _print(text: str, style: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, soft_wrap=True).print(Text(text, style=style))
+    Console(stderr=True, soft_wrap=True).print(Text(hidden(text, _secrets()), style=style))
+
+
+def _secrets() -> list[str]:
+    """Return what an error must not show; empty if the error is that a setting is not valid."""
+    try:
+        return secrets_of(Settings())
+    except ConfigError:
+        return []
 
 
 def print_json(value: Any) -> None:

@@ -16,7 +16,7 @@ def doctor(as_json: AsJson = False) -> None:
     from srgan.stack.environment import CHECKOUT, deployments_file
 
     findings, part = [], ""
-    for each in examine(Settings(), CHECKOUT, deployments_file()):
+    for each in examine(Settings(), CHECKOUT, deployments_file):
         findings.append(each)
         if as_json:
             continue

@@ -1,6 +1,8 @@
 """`srgan doctor`: look at every service and at this machine, and say what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from srgan.doctor.bucket import bucket_checks
@@ -9,18 +11,23 @@ from srgan.doctor.cluster import cluster_checks
 from srgan.doctor.machine import machine_checks
 from srgan.doctor.orchestrator import orchestrator_checks
 from srgan.doctor.registry import registry_checks
+from srgan.logs import hidden, secrets_of
 from srgan.settings import Settings
 
 __all__ = ["Finding", "examine"]
 
 
-def examine(settings: Settings, checkout: Path, file: Path) -> Iterator[Finding]:
-    """Run all checks in order and yield what each found; nothing is raised.
+def examine(settings: Settings, checkout: Path, find_file: Callable[[], Path]) -> Iterator[Finding]:
+    """Run all checks in order and yield what each found, without secrets; nothing is raised.
 
-    `checkout` is the folder with ``flows/``, `file` its ``prefect.yaml``.
+    `checkout` is the folder with ``flows/``, and `find_file` returns its ``prefect.yaml``.
     """
-    yield from run("S3", bucket_checks(settings))
-    yield from run("MLflow", registry_checks(settings))
-    yield from run("Prefect", orchestrator_checks(settings, checkout, file))
-    yield from run("Ray", cluster_checks(settings))
-    yield from run("this machine", machine_checks(settings))
+    secrets = secrets_of(settings)
+    for finding in chain(
+        run("S3", bucket_checks(settings)),
+        run("MLflow", registry_checks(settings)),
+        run("Prefect", orchestrator_checks(settings, checkout, find_file)),
+        run("Ray", cluster_checks(settings)),
+        run("this machine", machine_checks(settings)),
+    ):
+        yield replace(finding, seen=hidden(finding.seen, secrets))

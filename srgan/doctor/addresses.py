@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from srgan.doctor.checks import Seen, failed, ok
+from srgan.logs import without_password
 
 _LIMIT_S = 3.0
 _PORTS = {"http": 80, "https": 443}
@@ -15,6 +16,7 @@ def reach(address: str, variable: str) -> Seen:
 
     Where a proxy stands before the address, it is the proxy that is connected to.
     """
+    shown = without_password(address)
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
@@ -22,10 +24,9 @@ def reach(address: str, variable: str) -> Seen:
         host, port = None, None
     if host is None or port is None:
         return failed(
-            f"{variable} is {address!r}, which is not an HTTP address",
+            f"{variable} is {shown!r}, which is not an HTTP address",
             f"Set {variable} to http://HOST:PORT or https://HOST",
         )
-    shown = without_password(address)
     if (proxy := _proxy(parts.scheme, host)) is not None:
         shown, (host, port) = f"the proxy of {shown}", proxy
     place = f"{host}:{port}"
@@ -46,12 +47,6 @@ def reach(address: str, variable: str) -> Seen:
     except OSError as error:
         return failed(f"{place} cannot be reached: {error}", f"Correct {variable}, or the network")
     return ok(shown)
-
-
-def without_password(address: str) -> str:
-    """The address without the user and password that it may hold."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _proxy(scheme: str, host: str) -> tuple[str, int] | None:

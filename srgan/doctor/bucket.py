@@ -12,6 +12,7 @@ from srgan.doctor.addresses import reach
 from srgan.doctor.checks import Check, Seen, failed, ok, warning
 from srgan.errors import ConflictError
 from srgan.keys import doctor_key
+from srgan.logs import without_password
 from srgan.readable import duration
 from srgan.services.s3 import open_store
 from srgan.settings import Settings
@@ -58,7 +59,11 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 def _clock(endpoint: str) -> Seen:
     """Compare this machine's clock with the store's, by the date of any answer."""
     try:
-        request = urllib.request.build_opener(_Stay).open(endpoint, timeout=_CLOCK_LIMIT_S)
+        request = urllib.request.build_opener(_Stay).open(
+            # urllib takes a user and password for a part of the host's name.
+            without_password(endpoint),
+            timeout=_CLOCK_LIMIT_S,
+        )
     except urllib.error.HTTPError as error:
         request = error  # it wants credentials or redirects; its date is what is asked for
     except OSError as error:  # a store with its own CA, say, which the other checks know

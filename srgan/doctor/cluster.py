@@ -13,10 +13,14 @@ from srgan.version import release_version
 
 _REMEDY = "Set RAY_ADDRESS to Ray's job server (http://HOST:8265), and look whether the head runs"
 _REFUSED = (
-    "Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the token that the cluster was started "
-    "with, or clear both if it has none"
+    "Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the token that the cluster was started with "
+    "(without it, RAY_AUTH_TOKEN_PATH names the token's file); clear all three if it has none"
 )
 _SAME_CODE = "Install the same srgan here and on all Ray nodes (one image for all)"
+_CUDA = (
+    "Give nodes with GPUs a CUDA build of torch that their driver supports (the image built with "
+    "another TORCH_INDEX), or start them with --num-gpus=0"
+)
 _IMPORT_LIMIT_S = 45.0
 _JOB_LIMIT_S = 90.0
 _POLL_S = 0.5
@@ -63,7 +67,7 @@ def _nodes(jobs: RayJobs) -> Seen:
 
 
 def _code(jobs: RayJobs) -> Seen:
-    """Ask every node for its release, by a job that reserves nothing there."""
+    """Ask every node for its release and its GPUs, by a job that reserves nothing there."""
     job_id = f"doctor-{uuid4().hex[:12]}"
     about = {"stage": "doctor", "run": job_id, "root": job_id}
     jobs.submit(job_id, "python -m srgan.jobs.releases", about)
@@ -87,7 +91,14 @@ def _code(jobs: RayJobs) -> Seen:
     if not told:
         return warning(f"the log of job {job_id} cannot be read now", "Ask again")
     ours, releases = release_version(), told[0]["releases"]
+    blind = told[0].get("blind", {})  # a head with older code does not ask
     other = [f"{node} has {release}" for node, release in releases.items() if release != ours]
     if other:
         return failed(f"here is {ours}, but {'; '.join(other)}", _SAME_CODE)
+    if blind:
+        found = [
+            f"{node} has GPUs, which its torch {torch} does not see"
+            for node, torch in blind.items()
+        ]
+        return failed("; ".join(found), _CUDA)
     return ok(f"{ours} here and on {len(releases)} nodes")

@@ -62,18 +62,18 @@ def _disk(settings: Settings) -> Seen:
 
 def _memory() -> Seen:
     memory = psutil.virtual_memory()
-    total, available = memory.total, memory.available
+    total, available, what_to_do = memory.total, memory.available, "End other programs"
     if limit := _number(_CGROUP / "memory.max"):
         # A container has its own limit, and psutil tells the host's memory.
         total = min(total, limit)
         # What the cache of files holds is given back when a program wants it.
         used = _number(_CGROUP / "memory.current") - _cached()
-        available = min(available, max(limit - used, 0))
+        if (left := max(limit - used, 0)) < available:
+            available, what_to_do = left, "Raise the container's limit of memory"
     text = f"{size(available)} of {size(total)} available"
     if available < _LITTLE_MEMORY_BYTES:
-        return warning(
-            text, f"End other programs: a worker wants {size(_LITTLE_MEMORY_BYTES)} and more"
-        )
+        wanted = size(_LITTLE_MEMORY_BYTES)
+        return warning(text, f"{what_to_do}: a worker wants {wanted} and more")
     return ok(text)
 
 

@@ -1,7 +1,7 @@
 """Checks of Prefect: its server, pool and worker, and whether it has this checkout's flows."""
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -9,10 +9,11 @@ from typing import Any
 
 from srgan.doctor.addresses import reach
 from srgan.doctor.checks import Check, Seen, failed, ok, warning
-from srgan.errors import first_few
+from srgan.errors import RefusedError, SrganError, first_few
 from srgan.readable import duration
 from srgan.services.deployments import read_project
 from srgan.services.prefect_setup import (
+    SIGN_IN,
     Deployment,
     read_automations,
     read_deployments,
@@ -22,17 +23,17 @@ from srgan.services.prefect_setup import (
 from srgan.settings import Settings
 
 _REMEDY = "Set PREFECT_API_URL to the server's API, which ends in /api, and look at its log"
+_FILE = "Bring prefect.yaml back as it is in this release, or install srgan again"
 _DEPLOY = "Register the flows: `srgan deploy`"
 _IMPORT_LIMIT_S = 45.0
 
 
-def orchestrator_checks(settings: Settings, checkout: Path, file: Path) -> list[Check]:
+def orchestrator_checks(
+    settings: Settings, checkout: Path, find_file: Callable[[], Path]
+) -> list[Check]:
     """Return the checks of the Prefect server that `settings` name; see `examine`."""
-    project = read_project(file, settings)
-    wanted = project["deployments"]
-    pools = sorted({each["work_pool"]["name"] for each in wanted})
     check = partial(Check, remedy=_REMEDY, needs=("server",))
-    return [
+    first = [
         check(
             "address",
             lambda: reach(settings.require("prefect_api_url"), "PREFECT_API_URL"),
@@ -40,10 +41,21 @@ def orchestrator_checks(settings: Settings, checkout: Path, file: Path) -> list[
         ),
         check(
             "server",
-            lambda: ok(f"Prefect {server_version()}"),
+            _server,
             needs=("address",),
             limit_s=_IMPORT_LIMIT_S,
         ),
+    ]
+    try:
+        project = read_project(find_file(), settings)
+    except SrganError as error:
+        # Without the file nobody knows which pools and deployments there should be.
+        seen = failed(str(error), _FILE)
+        return [*first, check("prefect.yaml", lambda: seen, needs=())]
+    wanted = project["deployments"]
+    pools = sorted({each["work_pool"]["name"] for each in wanted})
+    return [
+        *first,
         *(check(f"pool {name}", partial(_pool, name)) for name in pools),
         *(
             check(f"worker of {name}", partial(_worker, name), needs=(f"pool {name}",))
@@ -52,6 +64,13 @@ def orchestrator_checks(settings: Settings, checkout: Path, file: Path) -> list[
         check("deployments", lambda: _deployments(project, checkout), remedy=_DEPLOY),
         check("automations", lambda: _automations(wanted), remedy=_DEPLOY),
     ]
+
+
+def _server() -> Seen:
+    try:
+        return ok(f"Prefect {server_version()}")
+    except RefusedError:
+        return failed("the server refuses the password (401 Unauthorized)", SIGN_IN)
 
 
 def _pool(name: str) -> Seen:

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from srgan.doctor.addresses import reach, without_password
+from srgan.doctor.addresses import reach
 from srgan.doctor.checks import Check, Seen, ok
+from srgan.logs import without_password
 from srgan.services.mlflow_runs import list_artifacts, mlflow_client
 from srgan.settings import Settings
 
@@ -33,7 +34,7 @@ def _address(settings: Settings) -> Seen:
     address = settings.require("mlflow_tracking_uri")
     if address.startswith(("http:", "https:")):
         return reach(address, "MLFLOW_TRACKING_URI")
-    return ok(f"{address}, which is not a server")
+    return ok(f"{without_password(address)}, which is not a server")
 
 
 def _server(settings: Settings) -> Seen:

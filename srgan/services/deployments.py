@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from srgan.errors import ConfigError, OrchestratorError
+from srgan.services.prefect_setup import SIGN_IN
 from srgan.settings import Settings
 
 DATASET = "srgan.dataset."
@@ -26,9 +27,19 @@ def read_project(file: Path, settings: Settings) -> dict[str, Any]:
     """Return ``prefect.yaml`` with the team's names; `ConfigError` if the file is damaged."""
     try:
         project: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        _name_all(project["deployments"], settings)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
-    for each in project["deployments"]:
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{file} is not a project of Prefect with deployments, each in a pool: {error!r}"
+        ) from error
+    return project
+
+
+def _name_all(deployments: list[dict[str, Any]], settings: Settings) -> None:
+    """Name deployments, pools and triggers as the team's."""
+    for each in deployments:
         each["name"] = settings.shared(each["name"])
         # Copied, because an alias in YAML is the same pool for all.
         each["work_pool"] = {
@@ -43,7 +54,6 @@ def read_project(file: Path, settings: Settings) -> dict[str, Any]:
                 *([related] if isinstance(related, dict) else related),
             ):
                 _name(resource, settings)
-    return project
 
 
 def _name(resource: dict[str, str], settings: Settings) -> None:
@@ -79,4 +89,7 @@ def register(
             check=False,
         )
     if answer.returncode:
-        raise OrchestratorError(f"`prefect deploy --all` failed:\n{answer.stdout[-_SHOWN_CHARS:]}")
+        hint = f"\n{SIGN_IN}" if "401 Unauthorized" in answer.stdout else ""
+        raise OrchestratorError(
+            f"`prefect deploy --all` failed:\n{answer.stdout[-_SHOWN_CHARS:]}{hint}"
+        )

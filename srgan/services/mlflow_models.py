@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from srgan.errors import ConfigError, RegistryError
+from srgan.logs import without_password
 from srgan.promotion.record import TAG_PREFIX, VersionRecord
 from srgan.refs import DatasetRef, ModelRef
 from srgan.services.mlflow_runs import ABSENT, NO_ALIAS, mlflow_client, mlflow_errors, pages
@@ -88,8 +89,9 @@ class Registry:
         entry = self._find_version(name, version) if version else self._find_alias(name, alias)
         if entry is None:
             what = f"version {version}" if version else f"alias {alias!r}"
+            registry = without_password(self._settings.require("mlflow_tracking_uri"))
             raise RegistryError(
-                f"the registry at {self._settings.mlflow_tracking_uri} has no model {name!r} "
+                f"the registry at {registry} has no model {name!r} "
                 f"with {what}; look at its Models page, or run the retrain flow"
             )
         return self._record(entry).ref

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 from pydantic import BaseModel
 
 from srgan.errors import RegistryError
+from srgan.logs import without_password
 from srgan.refs import DatasetRef, to_json
 from srgan.settings import Settings
 
@@ -79,8 +80,9 @@ def mlflow_errors(
             return
         if explain is None:
             raise
+        address = without_password(explain.mlflow_tracking_uri or "")
         raise RegistryError(
-            f"the registry at {explain.mlflow_tracking_uri} gave an error: {error.message}"
+            f"the registry at {address} gave an error: {error.message}"
             f"{f'. {consequence}' if consequence else ''}"
         ) from error
 
@@ -93,13 +95,15 @@ def require_answer(settings: Settings) -> None:
     address = settings.require("mlflow_tracking_uri")
     if not address.startswith(("http://", "https://")):
         return
+    shown = without_password(address)
     try:
-        urllib.request.urlopen(address, timeout=_ANSWER_LIMIT_S).close()  # noqa: S310  # HTTP it is
+        # urllib takes a user and password for a part of the host's name; any answer is enough.
+        urllib.request.urlopen(shown, timeout=_ANSWER_LIMIT_S).close()  # noqa: S310  # HTTP it is
     except urllib.error.HTTPError:
         return  # a server answers; MLflow's client deals with what it says
     except (urllib.error.URLError, OSError) as error:
         raise RegistryError(
-            f"MLflow at {address} does not answer ({error}); see `srgan stack status`, or correct "
+            f"MLflow at {shown} does not answer ({error}); see `srgan stack status`, or correct "
             "MLFLOW_TRACKING_URI"
         ) from error
 
@@ -264,8 +268,9 @@ def artifact_page(settings: Settings, run_id: str, path: str) -> str:
 
 
 def _base(settings: Settings) -> str:
-    """Beginning of every link to MLflow."""
-    return settings.mlflow_public_url or settings.require("mlflow_tracking_uri").rstrip("/")
+    """Beginning of every link to MLflow. People see it, so it has no password."""
+    address = settings.mlflow_public_url or settings.require("mlflow_tracking_uri").rstrip("/")
+    return without_password(address)
 
 
 def _experiment_id(client: "MlflowClient", settings: Settings) -> str:

@@ -8,13 +8,15 @@ from uuid import UUID
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from srgan.errors import ConfigError, OrchestratorError, explain
+from srgan.errors import ConfigError, OrchestratorError, RefusedError, explain
 from srgan.services.prefect_setup import asking
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.events.schemas.automations import AutomationCore
 
+ALERTS = Path(__file__).with_name("alerts.yaml")
+"""Our own alerts, about all runs of the deployments."""
 BLOCK = "srgan-alerts"
 """Name of the notification block, of any type, through which messages go."""
 _PAGE = 200
@@ -51,6 +53,8 @@ def apply_alerts(path: Path) -> Outcome:
             block = _find_block(client)
             wanted = {name: _automation(path, each, block) for name, each in described.items()}
             done = tuple(Applied(name, _apply(client, name, each)) for name, each in wanted.items())
+    except RefusedError:
+        raise
     except OrchestratorError as error:
         raise OrchestratorError(
             f"Prefect's server did not take the alerts: {error}. Is PREFECT_API_URL right and the "

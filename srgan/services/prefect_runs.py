@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from srgan.errors import OrchestratorError
+from srgan.logs import without_password
+from srgan.services.prefect_setup import SIGN_IN, refuses
 from srgan.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,8 +81,9 @@ def _asking(problem: str, consequence: str) -> "Iterator[SyncPrefectClient]":
         with get_client(sync_client=True) as client:
             yield client
     except (HTTPError, PrefectException, OSError, RuntimeError) as error:
+        remedy = SIGN_IN if refuses(error) else "Check PREFECT_API_URL"
         raise OrchestratorError(
-            f"Prefect's server {problem}: {error}. Check PREFECT_API_URL; {consequence}"
+            f"Prefect's server {problem}: {error}. {remedy}; {consequence}"
         ) from error
 
 
@@ -90,7 +93,8 @@ def flow_run_page(settings: Settings, run_id: str) -> str | None:
 
     if settings.prefect_public_url:
         return f"{settings.prefect_public_url}/runs/flow-run/{run_id}"
-    return url_for("flow-run", obj_id=run_id)
+    page = url_for("flow-run", obj_id=run_id)
+    return without_password(page) if page else None
 
 
 def _page(client: Any, offset: int) -> "list[FlowRun]":

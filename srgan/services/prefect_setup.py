@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from srgan.errors import OrchestratorError
+from srgan.errors import OrchestratorError, RefusedError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+SIGN_IN = "Set PREFECT_API_AUTH_STRING to the user:password of Prefect's server"
+"""Advice where the server refuses what this process sends as its password."""
+_UNAUTHORIZED = 401
 _PAGE = 200
 _TIMEOUT_S = 10.0
 
@@ -88,9 +91,19 @@ def read_automations() -> dict[str, bool]:
     return {each.name: each.enabled for each in [*found, *page]}
 
 
+def refuses(error: Exception) -> bool:
+    """Whether an error says that the server wants another password, or one at all."""
+    from httpx import HTTPStatusError
+
+    return isinstance(error, HTTPStatusError) and error.response.status_code == _UNAUTHORIZED
+
+
 @contextmanager
 def asking() -> "Iterator[SyncPrefectClient]":
-    """Yield a client; what goes wrong at the server is an `OrchestratorError`."""
+    """Yield a client; what goes wrong at the server is an `OrchestratorError`.
+
+    It is a `RefusedError` if the server wants a password.
+    """
     from httpx import HTTPError
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectException
@@ -99,6 +112,8 @@ def asking() -> "Iterator[SyncPrefectClient]":
         with get_client({"timeout": _TIMEOUT_S}, sync_client=True) as client:
             yield client
     except (HTTPError, PrefectException, OSError, RuntimeError, ValueError) as error:
+        if refuses(error):
+            raise RefusedError(f"Prefect's server refuses the password. {SIGN_IN}") from error
         # ValueError: an answer that is not JSON, from a server that is not Prefect's.
         raise OrchestratorError(f"{type(error).__name__}: {error}") from error
 

@@ -1,7 +1,8 @@
 """Submit, find and stop jobs on Ray's job server, and retry while it is away.
 
-Ray's client reads ``RAY_AUTH_MODE`` and ``RAY_AUTH_TOKEN_PATH`` itself. Never put secrets into a
-job: entrypoint, metadata and runtime_env stay readable in its record.
+Ray's client reads the token itself: ``RAY_AUTH_MODE``, and ``RAY_AUTH_TOKEN`` or, without that,
+``RAY_AUTH_TOKEN_PATH``. Never put secrets into a job: entrypoint, metadata and runtime_env stay
+readable in its record.
 """
 
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from srgan.errors import ClusterError
+from srgan.logs import without_password
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -87,6 +89,7 @@ class RayJobs:
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.address = address
+        self._shown = without_password(address)
         self._team = team
         self._patience_s = patience_s
         self._warn = warn
@@ -220,12 +223,12 @@ class RayJobs:
                 away_s = time.monotonic() - began
                 if away_s > self._patience_s:
                     raise ClusterError(
-                        f"Ray's job server at {self.address} has not answered for "
+                        f"Ray's job server at {self._shown} has not answered for "
                         f"{away_s:.0f} s. Is RAY_ADDRESS right and the cluster up? {error}"
                     ) from error
                 if not warned:
                     warned = True
-                    self._warn(f"Ray's job server at {self.address} does not answer; asking again")
+                    self._warn(f"Ray's job server at {self._shown} does not answer; asking again")
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
@@ -247,21 +250,22 @@ def _explained(address: str) -> Iterator[None]:
     """Map errors of Ray's client: `ClusterError` if a retry would not help, else `_AwayError`."""
     from ray.exceptions import AuthenticationError, RpcError
 
+    shown = without_password(address)
     try:
         yield
     except AuthenticationError as error:
         raise ClusterError(
-            f"{address} refuses the token: RAY_AUTH_MODE and RAY_AUTH_TOKEN_PATH "
-            f"must be the ones that the cluster was started with"
+            f"{shown} refuses the token: RAY_AUTH_MODE, and RAY_AUTH_TOKEN or else "
+            "RAY_AUTH_TOKEN_PATH, must be those that the cluster was started with"
         ) from error
     except _AnswerError as error:
         if error.status_code < _SERVER_TROUBLE:
-            raise ClusterError(f"{address} refused a request: {error}") from error
+            raise ClusterError(f"{shown} refused a request: {error}") from error
         raise _AwayError(str(error)) from error
     except (RuntimeError, OSError, RpcError) as error:
         # OSError: no answer. RuntimeError: an answer that did not come from a job server.
         # RpcError: the cluster whose job server was to be found is gone.
-        raise _AwayError(str(error)) from error
+        raise _AwayError(str(error).replace(address, shown)) from error
 
 
 def _connect(address: str) -> "JobSubmissionClient":

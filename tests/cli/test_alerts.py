@@ -18,9 +18,16 @@ def test_it_says_what_became_of_each_alert_and_that_nothing_sends_messages(
     server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     applied = (Applied("srgan-silent-run", "as it was"), Applied("srgan-failure", "left out"))
-    monkeypatch.setattr(prefect_alerts, "apply_alerts", lambda _: Outcome(applied, sends=False))
-    done = srgan("alerts", "infra/alerts.yaml")
-    assert done.returncode == 0
+    files: list[Path] = []
+
+    def apply(file: Path) -> Outcome:
+        files.append(file)
+        return Outcome(applied, sends=False)
+
+    monkeypatch.setattr(prefect_alerts, "apply_alerts", apply)
+    done = srgan("alerts")
+    assert srgan("alerts", "mine.yaml").returncode == done.returncode == 0
+    assert files == [prefect_alerts.ALERTS, Path("mine.yaml")]
     assert done.stdout == "as it was  srgan-silent-run\nleft out   srgan-failure\n"
     assert "Prefect has no block named srgan-alerts" in done.stderr
 

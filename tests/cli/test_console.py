@@ -31,6 +31,19 @@ def printed(*arguments: str, columns: int = 80) -> str:
     return CliRunner().invoke(app, arguments, env={"COLUMNS": str(columns)}).output
 
 
+def test_an_error_does_not_show_passwords_and_secret_keys(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:pass-word@db/mlflow")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sEcReT/key")
+    complain("error: the registry at postgresql://me:pass-word@db/mlflow refuses sEcReT/key")
+    expected = "error: the registry at postgresql://me:***@db/mlflow refuses ***\n"
+    assert capsys.readouterr().err == expected
+    monkeypatch.setenv("SRGAN_STALL_S", "soon")
+    complain("error: SRGAN_STALL_S: it is not a number")
+    assert capsys.readouterr().err == "error: SRGAN_STALL_S: it is not a number\n"
+
+
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_help_fits_the_terminal_and_cuts_no_word(columns: int) -> None:
     for words in commands():

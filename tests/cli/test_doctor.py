@@ -7,6 +7,8 @@ import pytest
 
 from srgan import doctor as room
 from srgan.doctor import Finding
+from srgan.doctor.checks import Check, failed
+from srgan.stack import environment
 from tests.support.commands import srgan
 from tests.support.ports import free_ports
 
@@ -48,6 +50,35 @@ def test_the_same_in_json(port: int, tmp_path: Path) -> None:
         "seen": f"nothing listens at 127.0.0.1:{port}",
         "remedy": "Start the service (`srgan stack up` here), or correct AWS_ENDPOINT_URL",
     }
+
+
+@pytest.mark.parametrize("text", ["deployments: [", None])
+def test_a_damaged_or_missing_prefect_yaml_is_one_finding_of_all(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    monkeypatch.setattr(environment, "CHECKOUT", tmp_path)
+    if text:
+        (tmp_path / "prefect.yaml").write_text(text)
+    done = srgan("doctor", "--json", home=tmp_path)
+    assert done.returncode == 1
+    found = {f"{each['part']}: {each['check']}": each for each in json.loads(done.stdout)["checks"]}
+    assert str(tmp_path) in found["Prefect: prefect.yaml"]["seen"]
+    assert {"S3: address", "Prefect: address", "Ray: address"} <= found.keys()
+    assert "this machine: torch" in found
+
+
+def test_a_password_that_a_library_quotes_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "http://me:pass-word@127.0.0.1:9"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+
+    def quote(_: object) -> list[Check]:
+        return [Check("server", lambda: failed(f"no answer from {address}", "Look"), "")]
+
+    for part in ("bucket", "orchestrator", "cluster", "machine"):
+        monkeypatch.setattr(room, f"{part}_checks", lambda *_: [])
+    monkeypatch.setattr(room, "registry_checks", quote)
+    done = srgan("doctor")
+    assert "server: no answer from http://me:***@127.0.0.1:9" in done.stdout
 
 
 def test_warnings_and_what_is_not_checked_do_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,15 @@ def test_what_is_not_an_http_address_is_quoted(address: str) -> None:
     )
 
 
+@pytest.mark.parametrize("place", ["host:port", "[::1", "/api"])
+def test_an_address_that_is_none_is_quoted_without_its_password(place: str) -> None:
+    seen = reach(f"http://me:secret@{place}", "PREFECT_API_URL")
+    assert (seen.outcome, seen.text) == (
+        "failed",
+        f"PREFECT_API_URL is 'http://{place}', which is not an HTTP address",
+    )
+
+
 def test_behind_a_proxy_it_is_the_proxy_that_must_listen(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -133,6 +133,13 @@ def test_a_skewed_clock_of_a_fake_server_is_named(ahead_s: float, outcome: str, 
     assert found["list"].outcome == "ok"
 
 
+def test_the_clock_of_a_fake_server_is_read_past_a_user_and_password_in_its_address() -> None:
+    with fake_store(answering(3630.0)) as settings:
+        endpoint = settings.s3_endpoint_url.replace("//", "//me:secret@")
+        asked = settings.model_copy(update={"s3_endpoint_url": endpoint})
+        assert look(bucket_checks(asked)[:2])["clock"].outcome == "failed"
+
+
 def test_the_clock_of_a_fake_server_that_redirects_is_read_from_the_redirect() -> None:
     class Redirecting(_Answering):
         stored: dict[str, bytes] = {}  # noqa: RUF012  # one test

@@ -27,15 +27,23 @@ def settings(server: JobServer) -> Settings:
     return Settings(RAY_ADDRESS=server.address)
 
 
-def answer(server: JobServer, *, status: str = "SUCCEEDED", log: str = "", **node: str) -> None:
+def answer(
+    server: JobServer,
+    *,
+    status: str = "SUCCEEDED",
+    log: str = "",
+    blind: dict[str, str] | None = None,
+    **node: str,
+) -> None:
     """Let the job that asks the nodes end with what they say."""
-    told = log or json.dumps({"releases": node or {"10.0.0.7": release_version()}})
+    releases = {"releases": node or {"10.0.0.7": release_version()}}
+    told = log or json.dumps(releases | ({} if blind is None else {"blind": blind}))
     server.script = lambda _: ServedJob(["PENDING", "RUNNING", status], f"noise\n{told}\n")
 
 
 def test_a_cluster_with_this_code_passes_and_its_gpus_are_counted(server: JobServer) -> None:
     server.nodes = {"10.0.0.7": {"CPU": 4.0}, "10.0.0.8": {"CPU": 8.0, "GPU": 2.0}}
-    answer(server)
+    answer(server, blind={})
     found = look(cluster_checks(settings(server)))
     assert outcomes(found) == dict.fromkeys(("address", "token", "nodes", "code"), "ok"), found
     assert found["nodes"].seen == "2 nodes with 12 CPUs and 2 GPUs"
@@ -48,7 +56,10 @@ def test_a_wrong_token_is_named(server: JobServer) -> None:
     found = look(cluster_checks(settings(server)))
     assert found["token"].outcome == "failed"
     assert f"{server.address} refuses the token" in found["token"].seen
+    # Compose and Kubernetes set the token itself, which comes before its file.
+    assert "RAY_AUTH_TOKEN to the token" in found["token"].remedy
     assert "RAY_AUTH_TOKEN_PATH" in found["token"].remedy
+    assert "RAY_AUTH_TOKEN or else RAY_AUTH_TOKEN_PATH" in found["token"].seen
     assert (found["nodes"].outcome, found["code"].outcome) == ("not checked", "not checked")
 
 
@@ -60,6 +71,16 @@ def test_nodes_with_other_code_are_named(server: JobServer) -> None:
         f"here is {release_version()}, but 10.0.0.8 has 0.1.0+0123456789ab"
     )
     assert "Install the same srgan" in found["code"].remedy
+
+
+def test_a_node_whose_torch_does_not_see_its_gpus_is_named(server: JobServer) -> None:
+    answer(server, blind={"10.0.0.8": "2.13.0+cpu"})
+    found = look(cluster_checks(settings(server)))["code"]
+    assert (found.outcome, found.seen) == (
+        "failed",
+        "10.0.0.8 has GPUs, which its torch 2.13.0+cpu does not see",
+    )
+    assert "a CUDA build of torch" in found.remedy
 
 
 def test_a_head_without_our_code_is_named(server: JobServer) -> None:

@@ -65,6 +65,21 @@ def test_in_a_container_its_own_limit_of_memory_counts(
         "warning",
         "1.0 GB of 4.0 GB available",
     )
+    assert found["memory"].remedy.startswith("Raise the container's limit of memory: ")
+
+
+def test_a_container_with_room_on_a_full_host_is_not_told_to_grow(
+    no_container: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = SimpleNamespace(available=10**9, total=64 * 10**9)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: host)
+    (no_container / "memory.max").write_text("8000000000\n")
+    (no_container / "memory.current").write_text("500000000\n")
+    found = look(machine_checks(Settings()))["memory"]
+    assert (found.seen, found.remedy.partition(":")[0]) == (
+        "1.0 GB of 8.0 GB available",
+        "End other programs",
+    )
 
 
 def test_a_container_without_a_limit_has_the_memory_of_its_host(
@@ -84,3 +99,4 @@ def test_little_memory_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
         "warning",
         "1.0 GB of 4.0 GB available",
     )
+    assert found["memory"].remedy.startswith("End other programs: ")

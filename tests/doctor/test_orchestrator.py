@@ -10,14 +10,15 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.events.actions import DoNothing
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from srgan.doctor.checks import Check
 from srgan.doctor.orchestrator import orchestrator_checks, parameters_of
-from srgan.errors import ConfigError
+from srgan.errors import StackError
 from srgan.settings import Settings
 from tests.support.checkout import DEPLOYMENTS, ROOT
 from tests.support.findings import look, outcomes
+from tests.support.passwords import password_wanted
 from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -65,7 +66,7 @@ def settings() -> Settings:
 
 
 def checks(checkout: Path, on: Settings | None = None) -> list[Check]:
-    return orchestrator_checks(on or settings(), checkout, checkout / "prefect.yaml")
+    return orchestrator_checks(on or settings(), checkout, lambda: checkout / "prefect.yaml")
 
 
 def make_pool(client: SyncPrefectClient, *, worker: bool = True) -> None:
@@ -172,10 +173,42 @@ def test_an_unreachable_server_is_named_and_nothing_else_is_asked(checkout: Path
     assert {each.outcome for name, each in found.items() if name != "address"} == {"not checked"}
 
 
-def test_a_damaged_prefect_yaml_is_an_error_that_names_it(checkout: Path) -> None:
-    (checkout / "prefect.yaml").write_text("deployments: [")
-    with pytest.raises(ConfigError, match=r"prefect\.yaml cannot be read: "):
-        checks(checkout)
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("deployments: [", "cannot be read: "),
+        ("", "is not a project of Prefect with deployments"),
+        ("deployments: [{name: retrain}]", "is not a project of Prefect with deployments"),
+        (None, "cannot be read: "),
+    ],
+)
+def test_a_damaged_or_missing_prefect_yaml_is_a_finding_beside_the_servers(
+    checkout: Path, text: str | None, problem: str
+) -> None:
+    file = checkout / "prefect.yaml"
+    file.unlink() if text is None else file.write_text(text)
+    found = look(checks(checkout))
+    assert outcomes(found) == {"address": "ok", "server": "ok", "prefect.yaml": "failed"}
+    assert found["prefect.yaml"].seen.startswith(f"{file} {problem}")
+    assert "install srgan again" in found["prefect.yaml"].remedy
+
+
+def test_an_installation_without_prefect_yaml_is_a_finding() -> None:
+    def find() -> Path:
+        raise StackError("there is no prefect.yaml in /opt: install srgan again")
+
+    away = Settings(PREFECT_API_URL="http://127.0.0.1:9/api")
+    found = look(orchestrator_checks(away, ROOT, find))
+    assert found["prefect.yaml"].seen.startswith("there is no prefect.yaml in /opt")
+
+
+def test_a_wrong_password_is_named_and_not_the_address(checkout: Path) -> None:
+    with password_wanted() as address, temporary_settings({PREFECT_API_URL: address}):
+        found = look(checks(checkout, Settings(PREFECT_API_URL=address)))
+    assert (found["address"].outcome, found["server"].outcome) == ("ok", "failed")
+    assert found["server"].seen == "the server refuses the password (401 Unauthorized)"
+    assert found["server"].remedy.startswith("Set PREFECT_API_AUTH_STRING to the user:password")
+    assert found["deployments"].outcome == "not checked"
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)

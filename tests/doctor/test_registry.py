@@ -33,6 +33,15 @@ def test_a_wrong_path_is_named(mlflow_settings: Settings) -> None:
     assert "the root of MLflow's server" in found["server"].remedy
 
 
+def test_a_database_in_place_of_a_server_is_shown_without_its_password() -> None:
+    settings = Settings(MLFLOW_TRACKING_URI="postgresql://me:secret@127.0.0.1:9/mlflow")
+    found = look(registry_checks(settings)[:1])
+    assert (found["address"].outcome, found["address"].seen) == (
+        "ok",
+        "postgresql://127.0.0.1:9/mlflow, which is not a server",
+    )
+
+
 def test_a_missing_variable_is_named() -> None:
     found = look(registry_checks(Settings(MLFLOW_TRACKING_URI=None)))
     assert found["address"].seen.startswith("MLFLOW_TRACKING_URI is not set")

@@ -1,4 +1,4 @@
-"""Alerts of infra/alerts.yaml: automations and block on a real Prefect server, to a receiver."""
+"""Our own alerts: automations and block on a real Prefect server, to a receiver."""
 
 import json
 import re
@@ -29,8 +29,7 @@ from prefect.states import (
 
 from flows import revive as module
 from flows.revive import revive
-from srgan.services.prefect_alerts import BLOCK, apply_alerts
-from tests.support.checkout import ROOT
+from srgan.services.prefect_alerts import ALERTS, BLOCK, apply_alerts
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -38,7 +37,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of the block's own client
 ]
 
-FILE = ROOT / "infra" / "alerts.yaml"
 Messages = list[dict[str, str]]
 
 
@@ -64,10 +62,10 @@ def messages(prefect_api: None) -> Iterator[Messages]:
             json_data={"subject": "{{subject}}", "body": "{{body}}"},
         )
         block_id = block.save(BLOCK, overwrite=True)
-        apply_alerts(FILE)
+        apply_alerts(ALERTS)
         yield received
         # The server is shared, and others' runs would be called silent.
-        for name in (each["name"] for each in yaml.safe_load(FILE.read_text())["automations"]):
+        for name in (each["name"] for each in yaml.safe_load(ALERTS.read_text())["automations"]):
             for automation in client.read_automations_by_name(name):
                 client.delete_automation(automation.id)
         client.delete_block_document(block_id)
@@ -152,7 +150,7 @@ def test_what_is_silent_late_overdue_or_slow_sends_a_message_and_what_is_well_se
     messages: Messages, tmp_path: Path
 ) -> None:
     hasty = tmp_path / "alerts.yaml"
-    hasty.write_text(re.sub(r"within: \d{3,}", "within: 10", FILE.read_text()))
+    hasty.write_text(re.sub(r"within: \d{3,}", "within: 10", ALERTS.read_text()))
     apply_alerts(hasty)
     before = len(messages)
     with get_client(sync_client=True) as client:

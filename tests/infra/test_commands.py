@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.manifests import OVERLAYS, command, pods, services
+from tests.support.manifests import WITH_TEAM, command, pods, services
 from tests.support.programs import understands
 
 NOT_OURS = {"postgres", "prometheus", "grafana"}
@@ -16,7 +16,7 @@ def all_commands() -> Iterator[tuple[str, list[str]]]:
     for service, one in services().items():
         if service not in NOT_OURS:
             yield f"compose: {service}", one["command"]
-    for overlay in OVERLAYS:
+    for overlay in WITH_TEAM:
         for one in pods(overlay):
             where = f"{overlay}: {one.owner}"
             if one.ray_start is not None:

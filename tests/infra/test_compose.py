@@ -10,6 +10,7 @@ from compose_spec import PyCompose
 from sqlalchemy import make_url
 
 from srgan.keys import mlflow_folder
+from tests.support.checkout import ROOT
 from tests.support.manifests import (
     COMPOSE,
     OVERLAYS,
@@ -53,6 +54,12 @@ def test_the_file_fits_the_specification_of_compose() -> None:
     wrong["services"]["s3"]["healthchek"] = {}
     with pytest.raises(ValueError, match="healthchek"):
         PyCompose.from_yaml(yaml.safe_dump(wrong))
+
+
+def test_the_page_says_what_a_docker_host_has_to_have() -> None:
+    page = " ".join((ROOT / "docs" / "deploying.md").read_text().split())
+    total = sum(bytes_of(limits(name)["memory"]) for name in ("ray", "ray-node", "worker"))
+    assert f"limits of {total / 2**30:g} GiB" in page
 
 
 def test_every_variable_comes_from_the_example() -> None:
@@ -146,6 +153,6 @@ def test_prefects_server_has_time_to_reach_a_busy_database() -> None:
         *(environment(overlay, one) for overlay, one in zip(OVERLAYS, containers, strict=True)),
     ]
     for variables in found:
-        # After the default of 5 s the server answers 500, which Prefect's client does not repeat.
+        # After the default of 5 s the server answers 500, and all clients ask again.
         assert float(variables["PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT"]) >= 60
         assert float(variables["PREFECT_SERVER_DATABASE_TIMEOUT"]) >= 60

@@ -77,6 +77,14 @@ def test_the_image_has_the_driver_of_postgresql_the_store_and_the_networks_of_th
     assert any(line.startswith("psycopg") for line in printed)
 
 
+def test_an_image_in_a_registry_names_its_commit() -> None:
+    after = TEXT.index("pip install -c constraints.txt")
+    assert TEXT.index("ARG REVISION=") > after, "a new commit would install gigabytes again"
+    assert 'LABEL org.opencontainers.image.revision="${REVISION}"' in TEXT
+    page = (ROOT / "docs" / "deploying.md").read_text()
+    assert page.count('--build-arg REVISION="$(git rev-parse HEAD)"') == 2
+
+
 def test_downloaded_wheels_stay_with_the_builder() -> None:
     steps = [step for step in re.split(r"^(?=[A-Z]+ )", TEXT, flags=re.M) if "pip install" in step]
     assert len(steps) == 3

@@ -10,12 +10,18 @@ from pydantic.alias_generators import to_camel
 from ray.autoscaler._private.kuberay.autoscaling_config import (
     _derive_autoscaling_config_from_ray_cr,
 )
+from ray.autoscaler.v2.instance_manager.config import NodeTypeConfig
+from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
+from ray.core.generated.autoscaler_pb2 import ResourceRequest, ResourceRequestByCount
 from sqlalchemy import make_url
 
+from srgan.config import DataConfig
+from srgan.jobs.prepare import Photos, need_of
 from srgan.keys import mlflow_folder
 from tests.support.checkout import ROOT
 from tests.support.manifests import (
     OVERLAYS,
+    WITH_TEAM,
     WORKLOADS,
     Pod,
     command,
@@ -31,9 +37,10 @@ VERSION = "1.34"
 
 ALL_PODS = [
     pytest.param(overlay, one, id=f"{overlay}: {one.owner}")
-    for overlay in OVERLAYS
+    for overlay in WITH_TEAM
     for one in pods(overlay)
 ]
+PAGE = " ".join((ROOT / "docs" / "deploying.md").read_text().split())
 
 QUANTITY = {"": 1, "m": 0.001, "Mi": 2**20, "Gi": 2**30}
 
@@ -96,7 +103,7 @@ def shared_memory(one: Pod) -> float:
     return number(volume["emptyDir"]["sizeLimit"])
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", WITH_TEAM)
 def test_every_object_fits_its_schema(overlay: str) -> None:
     for one in rendered(overlay):
         if one["kind"] == "RayCluster":
@@ -118,12 +125,11 @@ def test_a_field_that_kubernetes_does_not_know_is_found() -> None:
         kubernetes_validate.validate(wrong, VERSION, strict=True)
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", WITH_TEAM)
 def test_what_an_object_names_is_there(overlay: str) -> None:
     names = {(one["kind"], one["metadata"]["name"]) for one in rendered(overlay)}
     for one in pods(overlay):
-        if "serviceAccountName" in one.spec:
-            assert ("ServiceAccount", one.spec["serviceAccountName"]) in names, one.owner
+        assert ("ServiceAccount", one.spec["serviceAccountName"]) in names, one.owner
         mounted = {each["name"] for each in one.container.get("volumeMounts", [])}
         for volume in one.spec.get("volumes", []):
             assert volume["name"] in mounted, f"{one.owner} does not use {volume['name']}"
@@ -131,6 +137,13 @@ def test_what_an_object_names_is_there(overlay: str) -> None:
                 assert ("PersistentVolumeClaim", claim["claimName"]) in names
             if config := volume.get("configMap"):
                 assert ("ConfigMap", config["name"]) in names
+
+
+@pytest.mark.parametrize(("overlay", "one"), ALL_PODS)
+def test_images_come_from_a_private_registry_too(overlay: str, one: Pod) -> None:
+    account = find(overlay, "ServiceAccount", one.spec["serviceAccountName"])
+    (secret,) = account["imagePullSecrets"]
+    assert f"create secret docker-registry {secret['name']} " in PAGE
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -200,10 +213,24 @@ def test_a_pod_says_what_it_needs_and_how_it_is_seen_to_work(overlay: str, one: 
                 assert one.container[probe]["httpGet"]["port"] in ports
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_ray_keeps_its_object_store_in_memory_and_within_the_limit(overlay: str) -> None:
+@pytest.mark.parametrize("overlay", WITH_TEAM)
+def test_prefects_server_may_be_away_for_an_hour_before_a_worker_and_its_flows_end(
+    overlay: str,
+) -> None:
+    workers = [one for one in pods(overlay) if one.owner.startswith("Deployment/srgan-worker")]
+    assert len(workers) == 1 + ("team" in overlay)
+    for one in workers:
+        probe = one.container["livenessProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] >= 3600
+    assert "an hour" in PAGE
+
+
+@pytest.mark.parametrize(("overlay", "groups"), [("aws", ["cpu", "gpu"]), ("one-node", ["cpu"])])
+def test_ray_keeps_its_object_store_in_memory_and_within_the_limit(
+    overlay: str, groups: list[str]
+) -> None:
     nodes = [one for one in pods(overlay) if one.ray_start is not None]
-    assert len(nodes) == 2
+    assert [one.owner.rpartition("/")[2] for one in nodes] == ["head", *groups]
     for one in nodes:
         assert one.ray_start is not None
         store = int(one.ray_start["object-store-memory"])
@@ -221,12 +248,91 @@ def test_drivers_leave_ray_two_gigabytes_of_the_head(overlay: str) -> None:
     assert head.ray_start["num-cpus"] == "0"
 
 
-def test_rays_autoscaler_knows_what_a_gpu_node_has() -> None:
+def test_rays_autoscaler_knows_what_a_node_has() -> None:
     config = _derive_autoscaling_config_from_ray_cr(find("aws", "RayCluster", "srgan"))
-    node = config["available_node_types"]["gpu"]
-    assert node["resources"] == {"CPU": 8, "GPU": 1, "memory": 24 * 2**30}
-    assert (node["min_workers"], node["max_workers"]) == (0, 8)
+    gpu, cpu = (config["available_node_types"][name] for name in ("gpu", "cpu"))
+    assert gpu["resources"] == {"CPU": 8, "GPU": 1, "memory": 24 * 2**30}
+    assert cpu["resources"] == {"CPU": 4, "memory": 8 * 2**30}
+    assert (gpu["min_workers"], gpu["max_workers"]) == (0, 8)
+    assert (cpu["min_workers"], cpu["max_workers"]) == (0, 4)
     assert config["idle_timeout_minutes"] == 2
+
+
+def started_for(**demand: float) -> dict[str, int]:
+    """Nodes that Ray's autoscaler starts on the empty cluster of `aws`, by their group."""
+    config = _derive_autoscaling_config_from_ray_cr(find("aws", "RayCluster", "srgan"))
+    types = {
+        name: NodeTypeConfig(
+            name=name,
+            min_worker_nodes=one["min_workers"],
+            max_worker_nodes=one["max_workers"],
+            resources=one["resources"],
+        )
+        for name, one in config["available_node_types"].items()
+        if name != config["head_node_type"]
+    }
+    request = ResourceRequestByCount(request=ResourceRequest(resources_bundle=demand), count=1)
+    asked = SchedulingRequest(
+        disable_launch_config_check=True,
+        node_type_configs=types,
+        max_num_nodes=config["max_workers"],
+        resource_requests=[request],
+    )
+    reply = ResourceDemandScheduler().schedule(asked)
+    assert not reply.infeasible_resource_requests
+    return {each.instance_type: each.count for each in reply.to_launch}
+
+
+def test_work_for_cpus_starts_no_node_with_a_gpu() -> None:
+    work = Photos(source="s3://b/raw", dataset="d", config=DataConfig(scale=4, crop_size=128))
+    preparation = need_of(work, nodes=[])
+    assert started_for(**preparation.bundle) == {"cpu": 1}
+    assert started_for(CPU=1) == {"cpu": 1}
+    assert started_for(CPU=1, GPU=1) == {"gpu": 1}
+
+
+def test_flows_ask_for_gpus_where_ray_starts_them_on_demand() -> None:
+    for overlay, wanted in (("aws", "required"), ("one-node", "auto")):
+        for owner in ("Job/srgan-deploy", "Deployment/srgan-worker"):
+            assert environment(overlay, pod(overlay, owner).container)["SRGAN_GPU"] == wanted
+
+
+def test_the_page_says_what_one_node_has_to_have() -> None:
+    requests, limits = (
+        {
+            name: sum(
+                number(one.container["resources"][kind].get(name, "0"))
+                for one in pods("one-node")
+                if not one.owner.startswith("Job/")
+            )
+            for name in ("cpu", "memory")
+        }
+        for kind in ("requests", "limits")
+    )
+    assert f"{requests['cpu']:g} CPUs and {requests['memory'] / 2**30:g} GiB" in PAGE
+    assert f"limits add up to {limits['memory'] / 2**30:g} GiB" in PAGE
+    claims = [one["spec"] for one in rendered("one-node") if one["kind"] == "PersistentVolumeClaim"]
+    for one in rendered("one-node"):
+        claims += (
+            [each["spec"] for each in one["spec"].get("volumeClaimTemplates", [])]
+            if (one["kind"] == "StatefulSet")
+            else []
+        )
+    total = sum(number(one["resources"]["requests"]["storage"]) for one in claims)
+    assert f"{total / 2**30:g} GiB of volumes" in PAGE
+
+
+def test_the_page_says_what_a_cluster_costs_without_work() -> None:
+    always = [
+        one.container["resources"]["requests"]
+        for one in pods("aws")
+        if one.owner.startswith("Deployment/") or one.owner.endswith("/head")
+    ]
+    always.append(
+        find("aws", "RayCluster", "srgan")["spec"]["autoscalerOptions"]["resources"]["requests"]
+    )
+    cpus, memory = (sum(number(each[name]) for each in always) for name in ("cpu", "memory"))
+    assert f"{cpus:g} CPUs and {memory / 2**30:g} GiB" in PAGE
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

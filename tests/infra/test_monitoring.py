@@ -3,27 +3,29 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import promql_parser
 import pytest
 import yaml
 from promql_parser import VectorSelector
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 from ray.dashboard.modules.reporter.reporter_agent import GPU_TAG_KEYS, METRICS_GAUGES
 
+from srgan.services import prefect_alerts
 from srgan.services.ray_metrics import METRICS
 from tests.support.checkout import DEPLOYMENTS, ROOT
-from tests.support.manifests import COMPOSE, KUBERNETES, find, services
+from tests.support.manifests import COMPOSE, KUBERNETES, find, render, services
 
 COMPONENT = KUBERNETES / "components" / "monitoring"
 DASHBOARD = json.loads((COMPONENT / "dashboard.json").read_text())
 SCRAPED = yaml.safe_load((COMPOSE.parent / "monitoring" / "prometheus.yaml").read_text())
-ALERTS = yaml.safe_load((ROOT / "infra" / "alerts.yaml").read_text())["automations"]
+ALERTS = yaml.safe_load(prefect_alerts.ALERTS.read_text())["automations"]
 PAGE = (ROOT / "docs" / "monitoring.md").read_text()
 
 OURS = {metric.exported: set(metric.labels) for metric in METRICS}
@@ -42,18 +44,9 @@ def objects_of(folder: Path, **more: Any) -> Objects:
     base, component = (os.path.relpath(path, folder) for path in (KUBERNETES / "base", COMPONENT))
     described = {"resources": [base], "components": [component], **more}
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(described))
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("kubectl")), "kustomize", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
     return {
         one["kind"]: one
-        for one in yaml.safe_load_all(done.stdout)
+        for one in render(folder)
         if one["metadata"]["name"] in NAMES or one["kind"] == "PrometheusRule"
     }
 
@@ -61,6 +54,77 @@ def objects_of(folder: Path, **more: Any) -> Objects:
 @pytest.fixture(scope="module")
 def component(tmp_path_factory: pytest.TempPathFactory) -> Objects:
     return objects_of(tmp_path_factory.mktemp("overlay"))
+
+
+class Known(BaseModel):
+    """A part of an object of the Prometheus operator; other fields than its own are refused."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+
+
+class Endpoint(Known):
+    port: str
+    interval: str = Field(pattern=r"^\d+s$")
+    scrape_timeout: str = Field(pattern=r"^\d+s$")
+
+
+class Selector(Known):
+    match_labels: dict[str, str]
+
+
+class PodMonitorSpec(Known):
+    """Fields of ours in a PodMonitor, from the operator's reference (monitoring.coreos.com/v1)."""
+
+    selector: Selector
+    pod_target_labels: list[str]
+    pod_metrics_endpoints: list[Endpoint]
+
+
+class Rule(Known):
+    alert: str
+    expr: str
+    for_: str = Field(alias="for", pattern=r"^\d+[mh]$")
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+
+class Group(Known):
+    name: str
+    rules: list[Rule]
+
+
+class Rules(Known):
+    """The specification of a PrometheusRule, and what Prometheus itself reads as a rule file."""
+
+    groups: list[Group]
+
+
+OF_OPERATOR = {"PodMonitor": PodMonitorSpec, "PrometheusRule": Rules}
+
+
+def test_every_object_fits_its_schema(component: Objects) -> None:
+    assert component.keys() == {*OF_OPERATOR, "NetworkPolicy", "ConfigMap"}
+    for kind, one in component.items():
+        if kind in OF_OPERATOR:
+            assert one.keys() == {"apiVersion", "kind", "metadata", "spec"}
+            assert one["apiVersion"] == "monitoring.coreos.com/v1"
+            OF_OPERATOR[kind].model_validate(one["spec"])
+        else:
+            kubernetes_validate.validate(one, "1.34", strict=True)
+
+
+def test_prometheus_of_compose_reads_the_rules_of_kubernetes(component: Objects) -> None:
+    (mounted,) = (
+        source
+        for source, target, _ in (
+            each.split(":") for each in services()["prometheus"]["volumes"][1:]
+        )
+        if target in SCRAPED["rule_files"]
+    )
+    assert (
+        yaml.safe_load((COMPOSE.parent / mounted).read_text())
+        == (component["PrometheusRule"]["spec"])
+    ), "copy what is below `spec` of the component's alerts.yaml"
 
 
 def queries() -> Iterator[tuple[str, str, str]]:

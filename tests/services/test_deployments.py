@@ -13,6 +13,7 @@ from srgan.services.deployments import read_project, register
 from srgan.services.prefect_setup import read_automations, read_deployments
 from srgan.settings import Settings
 from tests.support.checkout import PROJECT, ROOT
+from tests.support.passwords import password_wanted
 
 ANNA, BEN, ALONE = (Settings(team=team) for team in ("anna", "ben", ""))
 
@@ -66,11 +67,28 @@ def test_a_trigger_that_matches_everything_is_named_too(tmp_path: Path) -> None:
     assert deployment["triggers"] == [{"name": "anna~any", "type": "event"}]
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("deployments: [", "cannot be read"),
+        ("deployments: [{name: retrain, work_pool: srgan}]", "is not a project of Prefect"),
+        ("[]", "is not a project of Prefect"),
+    ],
+)
+def test_a_damaged_file_is_named(text: str, problem: str, tmp_path: Path) -> None:
     file = tmp_path / "prefect.yaml"
-    file.write_text("deployments: [")
-    with pytest.raises(ConfigError, match=r"prefect\.yaml cannot be read"):
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=rf"prefect\.yaml {problem}"):
         read_project(file, ALONE)
+
+
+def test_a_wrong_password_is_named_when_flows_are_registered(tmp_path: Path) -> None:
+    file = tmp_path / "prefect.yaml"
+    file.write_text(SHORT)
+    with password_wanted() as address:
+        environment = {**os.environ, "PREFECT_API_URL": address, "PREFECT_HOME": str(tmp_path)}
+        with pytest.raises(OrchestratorError, match="Set PREFECT_API_AUTH_STRING"):
+            register(read_project(file, ALONE), ROOT, environment)
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -5,8 +5,10 @@ import urllib.request
 
 import pytest
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 
 from srgan.config import PretrainConfig
+from srgan.errors import RegistryError
 from srgan.refs import DatasetRef
 from srgan.services.mlflow_runs import (
     artifact_page,
@@ -16,14 +18,35 @@ from srgan.services.mlflow_runs import (
     log_file,
     log_metrics,
     mlflow_client,
+    mlflow_errors,
     model_url,
     read_curves,
+    require_answer,
     run_url,
     start_run,
     tracked_run,
 )
 from srgan.settings import Settings
+from tests.support.ports import free_ports
 from tests.support.stages import pretrain
+
+
+def test_errors_and_links_do_not_show_the_password_in_the_address(
+    mlflow_settings: Settings,
+) -> None:
+    address = f"http://me:secret@127.0.0.1:{free_ports(1)[0]}"
+    away = Settings(MLFLOW_TRACKING_URI=address)
+    shown = address.replace("me:secret@", "")
+    with pytest.raises(RegistryError, match=f"MLflow at {shown} does not answer"):
+        require_answer(away)
+    with (
+        pytest.raises(RegistryError, match=f"the registry at {shown} gave an error"),
+        mlflow_errors(explain=away),
+    ):
+        raise MlflowException("it is broken")
+    assert artifact_url(away, "r", "p").startswith(f"{shown}/get-artifact?")
+    working = mlflow_settings.require("mlflow_tracking_uri").replace("//", "//me:secret@")
+    require_answer(Settings(MLFLOW_TRACKING_URI=working))
 
 
 def begin(settings: Settings, key: str, parent: str | None = None) -> str:

@@ -9,8 +9,9 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.schemas.automations import AutomationCore
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from srgan.errors import ConfigError, OrchestratorError
+from srgan.errors import ConfigError, OrchestratorError, RefusedError
 from srgan.services.prefect_alerts import BLOCK, Outcome, apply_alerts
+from tests.support.passwords import password_wanted
 from tests.support.ports import free_ports
 
 pytestmark = [
@@ -147,3 +148,13 @@ def test_a_server_that_does_not_answer_is_named_with_what_to_do(tmp_path: Path) 
         pytest.raises(OrchestratorError, match=r"did not take the alerts.*PREFECT_API_URL"),
     ):
         apply(tmp_path)
+
+
+def test_a_wrong_password_is_named_and_not_the_address(tmp_path: Path) -> None:
+    with (
+        password_wanted() as address,
+        temporary_settings({PREFECT_API_URL: address}),
+        pytest.raises(RefusedError, match="Set PREFECT_API_AUTH_STRING") as refused,
+    ):
+        apply(tmp_path)
+    assert "PREFECT_API_URL" not in str(refused.value)

@@ -10,7 +10,9 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Crashed, Pending, Running, Scheduled, Suspended
 
 from srgan.errors import OrchestratorError
-from srgan.services.prefect_runs import resume_flow_run, running_flow_runs
+from srgan.services.prefect_runs import flow_run_page, resume_flow_run, running_flow_runs
+from srgan.settings import Settings
+from tests.support.passwords import password_wanted
 
 
 @flow(name="gc-probe")
@@ -52,6 +54,23 @@ def test_a_server_that_does_not_answer_is_an_error() -> None:
         pytest.raises(OrchestratorError, match="does not resume flow run"),
     ):
         resume_flow_run(str(uuid4()))
+
+
+def test_a_wrong_password_is_named_and_not_the_address() -> None:
+    with (
+        password_wanted() as address,
+        temporary_settings({PREFECT_API_URL: address}),
+        pytest.raises(OrchestratorError, match="Set PREFECT_API_AUTH_STRING") as refused,
+    ):
+        running_flow_runs()
+    assert "PREFECT_API_URL" not in str(refused.value)
+
+
+def test_a_page_of_a_run_does_not_show_the_password_of_the_api() -> None:
+    run_id = str(uuid4())
+    with temporary_settings({PREFECT_API_URL: "http://me:secret@prefect:4200/api"}):
+        page = flow_run_page(Settings(prefect_public_url=None), run_id)
+    assert page == f"http://prefect:4200/runs/flow-run/{run_id}"
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -10,6 +10,7 @@ from srgan.errors import ClusterError
 from srgan.services import ray_jobs
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, RayJobs
 from tests.support.job_server import JobServer, serve
+from tests.support.ports import free_ports
 
 
 @pytest.fixture
@@ -43,6 +44,14 @@ def test_jobs_of_a_team_know_it_and_those_of_other_teams_are_not_taken_for_them(
     ]
     found = [jobs.active("the same") for jobs in (anna, ben, alone)]
     assert found == ["job-0", "job-1", "job-2"]
+
+
+@pytest.mark.usefixtures("server")
+def test_an_error_does_not_show_the_password_in_the_address() -> None:
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    with pytest.raises(ClusterError, match=f"Ray's job server at http://{address}") as away:
+        RayJobs(f"http://me:secret@{address}", patience_s=0.0).jobs()
+    assert "secret" not in str(away.value)
 
 
 def test_a_driver_reserves_memory_of_the_head_and_nothing_else(server: JobServer) -> None:

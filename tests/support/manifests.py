@@ -1,8 +1,10 @@
 """The platform's view of infra/: overlays as kubectl renders them, and the compose file."""
 
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +17,8 @@ from tests.support.checkout import ROOT
 
 KUBERNETES = ROOT / "infra" / "kubernetes"
 OVERLAYS = sorted(path.name for path in (KUBERNETES / "overlays").iterdir())
+WITH_TEAM = [*OVERLAYS, *(f"{overlay} + team" for overlay in OVERLAYS)]
+"""The overlays, and each of them with a second team, `anna`."""
 COMPOSE = ROOT / "infra" / "docker" / "compose.yaml"
 EXAMPLE_ENV = COMPOSE.with_name("example.env")
 DOCKERFILE = COMPOSE.with_name("Dockerfile")
@@ -42,10 +46,24 @@ class Pod:
 
 @cache
 def rendered(overlay: str) -> tuple[dict[str, Any], ...]:
-    """Objects of an overlay, as `kubectl apply -k` would send them."""
+    """Objects of an overlay, as `kubectl apply -k` would send them; of `WITH_TEAM` too."""
+    name, _, team = overlay.partition(" + ")
+    if not team:
+        return render(KUBERNETES / "overlays" / name)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "kubernetes"
+        shutil.copytree(KUBERNETES, copy)
+        file = copy / "overlays" / name / "kustomization.yaml"
+        described = yaml.safe_load(file.read_text())
+        described["resources"].append("../../team")  # as the folder's comment says
+        file.write_text(yaml.safe_dump(described))
+        return render(file.parent)
+
+
+def render(folder: Path) -> tuple[dict[str, Any], ...]:
+    """Objects of a folder with a kustomization."""
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("kubectl")), "kustomize", overlay],
-        cwd=KUBERNETES / "overlays",
+        [str(Path(sys.executable).with_name("kubectl")), "kustomize", str(folder)],
         capture_output=True,
         text=True,
         check=False,

@@ -19,7 +19,7 @@ from ray.scripts.scripts import cli as ray
 from typer.main import get_command
 
 from srgan.cli import app
-from tests.support.checkout import DEPLOYMENTS, ROOT, flow_of
+from tests.support.checkout import DEPLOYMENTS, ROOT, defaults_of, flow_of
 from tests.support.mlflow_code import cli as mlflow
 from tests.support.shell import SUBSTITUTED
 
@@ -82,7 +82,7 @@ def _run(
     values |= json.loads(multiparams or "{}")
     unknown = {*given, *values} - taken.parameters.properties.keys()
     assert not unknown, f"{name} does not take {', '.join(sorted(unknown))}"
-    taken.validate_parameters(deployment.get("parameters", {}) | values)
+    taken.validate_parameters(defaults_of(deployment) | values)
 
 
 def _value(text: str) -> Any:
