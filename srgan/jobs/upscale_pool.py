@@ -268,7 +268,7 @@ class Pool:
 
     def _rest(self, what: int | None, attempt: int) -> float:
         """Put a batch off, or with None the start of workers; returns the pause in seconds."""
-        pause_s = _PAUSE_S * 2 ** (attempt - 1)
+        pause_s = _PAUSE_S * 2.0 ** (attempt - 1)
         self._resting[what] = time.monotonic() + pause_s
         return pause_s
 
