@@ -55,7 +55,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 def pytest_itemcollected(item: pytest.Item) -> None:
     if isinstance(item, pytest.Function) and not set(SERVERS).isdisjoint(item.fixturenames):
         item.add_marker("integration")
-        if workers.group(item.nodeid) not in workers.SHARED:
+        is_slow = item.get_closest_marker("slow") is not None  # runs in one process
+        if not is_slow and workers.group(item.nodeid) not in workers.SHARED:
             raise pytest.UsageError(f"{item.nodeid}: name its file in tests/support/workers.py")
     for mark in item.iter_markers("slow"):
         if mark.kwargs.get("group") not in SLOW:
