@@ -19,6 +19,7 @@ from srgan.config import (
     PretrainConfig,
 )
 from srgan.config.networks import PUBLISHED_WEIGHTS, FeatureNetwork
+from srgan.errors import ConfigError
 from srgan.models.feature_scale import drawn_pairs, measure_scales
 from srgan.models.features import load_extractor
 from srgan.settings import Settings
@@ -101,10 +102,17 @@ def measure_steps(device: torch.device, size: Size) -> None:
 
 
 def stages(size: Size) -> Iterator[tuple[str, PretrainConfig | AdversarialConfig, bytes | None]]:
-    """The paper's two stages: title, config, weights of the network in its content loss."""
+    """The paper's two stages: title, config, weights of the network in its content loss.
+
+    The second one is left out with a printed line if the package with VGG16 is not installed.
+    """
     shared = {"generator": size.generator, "steps": PAPERS_STEPS, "batch_size": size.batch}
     yield "SRResNet-MSE", PretrainConfig.model_validate(shared), None
-    data, content = vgg16()
+    try:
+        data, content = vgg16()
+    except ConfigError as error:
+        print(f"SRGAN-VGG16-53 is left out: {error}", flush=True)
+        return
     gan = {**shared, "content": content, "discriminator": size.discriminator}
     yield "SRGAN-VGG16-53", AdversarialConfig.model_validate(gan), data
 
