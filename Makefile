@@ -19,7 +19,9 @@
 #   EXTRA="TITLE=FILE ..."    generator files as further rows; TAUGHT="TITLE=NETWORK ..." names their
 #                             teachers. The shipped generators are rows by themselves
 #   SEEDS=3 HELD_OUT=30       number of seeds, and of photos for choices
+#   PLANES="niqe ..."         judges to draw PSNR against
 #   OUT= PAGE= STRIPS=        folder of trainings, the page, photos for pictures
+#   OPENING=FILE THREADS=1    Markdown with the page's own title and opening; threads of torch
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -82,7 +84,7 @@ bench-training: $(INSTALLED)
 
 # One script per claim in docs/benchmarks.md.
 bench: bench-training
-	@for script in $(filter-out benchmarks/digests.py benchmarks/on_gpu.py,$(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out benchmarks/digests.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python "$$script" || exit 1; \
 	done
 
@@ -105,7 +107,9 @@ bench-quality: $(INSTALLED)
 		$(foreach each,$(TAUGHT),--taught "$(each)") $(if $(ONLY),--only $(ONLY)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(START),--start "$(START)") \
 		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(HELD_OUT),--held-out $(HELD_OUT)) \
-		$(if $(PAGE),--page "$(PAGE)") $(if $(STRIPS),--strips "$(STRIPS)")
+		$(if $(PAGE),--page "$(PAGE)") $(if $(STRIPS),--strips "$(STRIPS)") \
+		$(if $(PLANES),--planes $(PLANES)) $(if $(OPENING),--opening "$(OPENING)") \
+		$(if $(THREADS),--threads $(THREADS))
 
 # Keeps .srgan: its data, models and credentials are yours.
 clean:

@@ -189,7 +189,10 @@ def srgan_vgg54_x4() -> Recipe:
 
 
 def real_x4() -> Recipe:
-    """Photographs as cameras and web sites leave them, as Real-ESRGAN; for GPUs, needs VGG19."""
+    """Photographs as cameras and web sites leave them, as Real-ESRGAN; for GPUs, needs VGG19.
+
+    Not trained here yet. The weights of pixels and grid are those of smaller trainings.
+    """
     generator = GeneratorConfig(kind="bicubic_resnet", scale=4)
     # Real-ESRGAN's ranges for its crops of 400 pixels, of which patches with their margin have 0.6:
     # so have kernels, and the smallest resized images keep 96 pixels instead of 60.
@@ -229,7 +232,9 @@ def real_x4() -> Recipe:
         adversarial=AdversarialConfig(
             generator=generator,
             steps=100_000,
-            content=_vgg("vgg54"),
+            # Deep features alone let a grid grow. Real-ESRGAN has the L1 of pixels beside them.
+            content=_vgg("vgg54").model_copy(update={"pixel_weight": 1.0}),
+            grid_weight=30.0,
             degradation=degradation,
             learning_rate=LearningRate(peak=1e-4, decay="tenth_at_half"),
             ema_decay=0.999,
@@ -244,7 +249,7 @@ def real_x4() -> Recipe:
 
 
 def _features(network: FeatureNetwork, layer: str) -> FeatureContentConfig:
-    """Content on a layer of a network with the weights that torchvision publishes."""
+    """Content on a layer of a network with the weights that its makers publish."""
     return FeatureContentConfig(
         network=network,
         layer=layer,

@@ -46,8 +46,30 @@ def test_the_papers_variants_have_its_schedule(name: str, loss: str, content: st
     assert named(first.loss) == loss
     assert (second and named(second.content)) == content
     if second:
-        assert (second.steps, second.adversarial_weight) == (200_000, 1e-3)
+        assert (second.steps, second.largest_weight) == (200_000, 1e-3)
         assert (second.learning_rate.peak, second.learning_rate.decay) == (1e-4, "tenth_at_half")
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES.keys() - {each for each, _, _ in PAPER}))
+def test_a_recipe_of_ours_never_learns_from_features_alone(name: str) -> None:
+    """Deep features do not see a fine grid."""
+    stage = get_recipe(name).adversarial
+    assert stage is not None
+    if isinstance(stage.content, FeatureContentConfig):
+        assert stage.content.pixel_weight > 0
+        assert stage.grid_weight > 0
+
+
+def test_a_share_in_a_recipe_as_json_is_not_held_down_by_the_papers_weight() -> None:
+    recipe = get_recipe("real_x4").model_dump(mode="json")
+    recipe["adversarial"]["adversarial_share"] = 0.3
+    found = Recipe.model_validate(recipe).adversarial
+    assert found is not None
+    assert found.largest_weight == 1.0
+    recipe["adversarial"]["adversarial_weight"] = 0.01
+    both = Recipe.model_validate(recipe).adversarial
+    assert both is not None
+    assert both.largest_weight == 0.01
 
 
 def test_only_srresnet_vgg22_has_the_total_variation_of_section_3_4() -> None:

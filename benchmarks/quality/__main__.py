@@ -3,6 +3,7 @@
 import argparse
 import logging
 import math
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,14 +16,20 @@ from benchmarks.quality.plan import Plan, Wish, make_plan
 from benchmarks.quality.timing import StepTimes
 from benchmarks.quality.training import Lab, train
 from benchmarks.quality.writing import Findings, write
+from benchmarks.shipped.stages import TEACHER
 from srgan.allocator import use_large_pages
 from srgan.config.networks import JUDGES, NIQE
 from srgan.errors import ConfigError
+from srgan.models.shipped import SHIPPED
 
 _SETS = ("Set5", "Set14")
 _PAGE = Path("docs/benchmarks/quality.md")
+_OUT = Path(".srgan/quality")
+_OPENING = "# Quality: the paper's Tables 1 and 2, reproduced as far as two cores go"
 _PLANES = ("efficientnet_lite1_distance", NIQE)
 _MOST_SEEDS = 9
+_ADDED = {*(f"{title}={file}" for title, file in SHIPPED.items()), f"shipped:sharp={TEACHER}"}
+"""Further rows, and the teacher of one, that `make bench-quality` adds."""
 
 
 def main(arguments: list[str]) -> None:
@@ -59,6 +66,7 @@ def main(arguments: list[str]) -> None:
         photos=options.train.name,
         left_out=[each.trained for each in seen],
         command=_command(options),
+        opening=options.opening.read_text().strip() if options.opening else _OPENING,
     )
     strips = options.strips or options.eval / _SETS[-1] / ORIGINALS
     write(findings, options.page, planes=options.planes, strips=strips)
@@ -75,16 +83,43 @@ def _train(lab: Lab, plan: Plan, wish: Wish, times: StepTimes) -> None:
 
 
 def _command(options: argparse.Namespace) -> str:
-    """The command without folders, which are others on each machine."""
+    """The command with every variable that was given.
+
+    Files and folders by their names, because they lie elsewhere on each machine. Rows that make
+    adds by itself are left out.
+    """
+    extra, taught = ([_named(each) for each in rows] for rows in (options.extra, options.taught))
     given = {
+        "TRAIN": options.train.name,
+        "EVAL": options.eval.name,
+        "WEIGHTS": " ".join(map(_named, options.weights)),
         "MINUTES": options.minutes and f"{options.minutes:g}",
         "SEEDS": options.seeds,
         "HELD_OUT": options.held_out,
         "START": options.start and options.start.name,
-        "ONLY": f'"{" ".join(options.only)}"' if options.only else None,
+        "ONLY": " ".join(options.only),
+        "EXTRA": " ".join(each for each in extra if each not in _ADDED),
+        "TAUGHT": " ".join(each for each in taught if each not in _ADDED),
+        "PLANES": " ".join(options.planes) if options.planes != _PLANES else None,
+        "OUT": _within(options.out) if options.out != _OUT else None,
+        "PAGE": _within(options.page) if options.page != _PAGE else None,
+        "OPENING": options.opening and options.opening.name,
+        "STRIPS": options.strips and options.strips.name,
+        "THREADS": options.threads,
     }
-    parts = [f"{name}={value}" for name, value in given.items() if value]
+    parts = [f"{name}={shlex.quote(str(value))}" for name, value in given.items() if value]
     return " ".join(["make bench-quality", *parts])
+
+
+def _named(given: str) -> str:
+    """``TITLE=FILE`` without the file's folder."""
+    title, _, file = given.rpartition("=")
+    return f"{title}={Path(file).name}"
+
+
+def _within(path: Path) -> str:
+    """A path in the project as it was given, any other by its name."""
+    return path.name if path.is_absolute() else path.as_posix()
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -99,8 +134,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         metavar="NETWORK=FILE",
         help="weights of a perceptual network, repeatable; default: those of installed packages",
     )
-    add("--out", type=Path, default=Path(".srgan/quality"), help="folder of trainings")
+    add("--out", type=Path, default=_OUT, help="folder of trainings")
     add("--page", type=Path, default=_PAGE, help=f"the page to write; default: {_PAGE}")
+    add(
+        "--opening",
+        type=Path,
+        metavar="FILE",
+        help="Markdown that opens the page in place of its title, with another title",
+    )
     add(
         "--minutes",
         type=_minutes,

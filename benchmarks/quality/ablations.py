@@ -108,7 +108,7 @@ def gan_ablations(
             "content": contents["fire9"]
         },
         "the adversarial term": {"adversarial_weight": 0.0},
-        "the small adversarial weight, the paper's 1e-3 instead": {"adversarial_weight": 1e-3},
+        "the small adversarial weight, the paper's 1e-3 instead": {"adversarial_weight": None},
         "warm-up and cosine, constant instead": {
             "learning_rate": rate.model_copy(update={"warmup_steps": 0, "decay": "none"})
         },

@@ -1,7 +1,7 @@
 """The page's section about the sentence: verdict, statistics, and every comparison."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.quality.claims import SENTENCE, Claims, Difference, seeds_factor
 from srgan.measure.figures import figure_name, figure_text, interval_text
@@ -76,7 +76,8 @@ def _statistics(claims: Claims, num_seeds: int) -> str:
         "cases). A judge that taught one of the two networks, or their start, is left out of their "
         "comparison. The unit is the photo: over photos, the interval of the mean of the "
         f"{claims.num_photos} photos' differences (each the mean over the seeds) covers the choice "
-        f"of photos of this kind. It needs {MIN_PHOTOS} photos, so the sets are taken together. "
+        f"of photos of this kind. It needs {MIN_PHOTOS} photos, so the sets are taken together"
+        f"{_repeated(claims.repeated)}. "
         "Over seeds, the interval of the mean of the seeds' differences (each the mean over the "
         "photos) covers another training. Both are Student's t. A network is called better or "
         "worse only if both intervals lie on one side of zero; all else is open. Either interval "
@@ -90,6 +91,14 @@ def _statistics(claims: Claims, num_seeds: int) -> str:
         "times as large as its standard deviation between seeds. A difference that is real but "
         "smaller stays open. The seeds of a GAN share one start, so another start is not covered."
     )
+
+
+def _repeated(images: Mapping[str, str]) -> str:
+    """Name images that show the picture of another one; "" if none do."""
+    if not images:
+        return ""
+    pairs = ", ".join(f"{image} shows what {picture} shows" for image, picture in images.items())
+    return f" ({pairs}: such images count as one)"
 
 
 def _table(differences: Sequence[Difference], *, with_expected: bool) -> str:

@@ -1,6 +1,7 @@
 """The sentence to prove or refute: differences of networks, their intervals, and the verdict."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -62,7 +63,7 @@ class Difference:
 
     @property
     def counts(self) -> bool:
-        """False for judges that rank nearest above bicubic, against people's ratings."""
+        """False for judges that the gate does not count (`srgan.config.networks.Judge.decides`)."""
         return self.figure not in JUDGES or JUDGES[self.figure].decides
 
 
@@ -77,6 +78,9 @@ class Claims:
     missing: list[str]
     """Titles without which the sentence cannot be tested."""
     num_photos: int
+    """Pictures: images that show the same one count as one."""
+    repeated: Mapping[str, str]
+    """Images that show the picture of an earlier one, both as ``SET/IMAGE``."""
 
     @property
     def number(self) -> int:
@@ -107,8 +111,11 @@ class Claims:
         return [each for each in self.of_sentence if each.one == title and each.counts]
 
 
-def make_claims(rows: Sequence[Row], start: Row | None) -> Claims:
+def make_claims(rows: Sequence[Row], start: Row | None, pictures: Mapping[str, str]) -> Claims:
     """Make the comparisons of the sentence, and of the adversarial term, on all sets together.
+
+    `pictures` is the picture of each image (`photos.pictures_of`), the unit of resampling: two sets
+    may share one.
 
     Bonferroni: with N comparisons each has an interval of 1 − 5 %/N, so that all of them are right
     together in 95 of 100 cases. A judge that taught one of the two is left out. `start` is the one
@@ -132,10 +139,13 @@ def make_claims(rows: Sequence[Row], start: Row | None) -> Claims:
     needed = {title: by_title.get(title) for title in (*CLAIMANTS, RIVAL)} | {"the start": start}
     return Claims(
         confidence=confidence,
-        of_sentence=[each for pair in of_sentence for each in _compare(*pair, confidence)],
-        of_term=[each for pair in of_term for each in _compare(*pair, confidence)],
+        of_sentence=[
+            each for pair in of_sentence for each in _compare(*pair, pictures, confidence)
+        ],
+        of_term=[each for pair in of_term for each in _compare(*pair, pictures, confidence)],
         missing=[title for title, row in needed.items() if row is None],
-        num_photos=sum(len(images) for images in rows[0].seeds[0].values()),
+        num_photos=len(set(pictures.values())),
+        repeated={image: picture for image, picture in pictures.items() if image != picture},
     )
 
 
@@ -153,24 +163,34 @@ def _fair_figures(one: Row, other: Row) -> list[str]:
     return [*judges, "psnr"]
 
 
-def _compare(one: Row, other: Row, confidence: float) -> list[Difference]:
-    return [_difference(one, other, figure, confidence) for figure in _fair_figures(one, other)]
+def _compare(
+    one: Row, other: Row, pictures: Mapping[str, str], confidence: float
+) -> list[Difference]:
+    return [
+        _difference(one, other, figure, pictures, confidence)
+        for figure in _fair_figures(one, other)
+    ]
 
 
-def _difference(one: Row, other: Row, figure: str, confidence: float) -> Difference:
-    """Compare by photo: each photo's mean over the seeds, and each seed's mean over the photos.
+def _difference(
+    one: Row, other: Row, figure: str, pictures: Mapping[str, str], confidence: float
+) -> Difference:
+    """Compare by picture: each one's mean over the seeds, and each seed's mean over the pictures.
 
-    Trainings with the same seed see the same patches, so they are compared with each other.
+    Trainings with the same seed see the same patches, so they are compared with each other. A
+    picture of which there are two images has the mean of both.
     """
     num_seeds = min(len(one.seeds), len(other.seeds))
     by_seed = []
     for seed in range(num_seeds):
         ours, theirs = (_by_photo(row, seed)[figure] for row in (one, other))
-        photos = [name for name in ours if name in theirs]
-        by_seed.append([ours[name] - theirs[name] for name in photos])
+        found: dict[str, list[float]] = {}
+        for image in ours.keys() & theirs.keys():
+            found.setdefault(pictures[image], []).append(ours[image] - theirs[image])
+        by_seed.append([statistics.mean(found[name]) for name in sorted(found)])
     differences = np.array(by_seed)
     mean = float(differences.mean())
-    over_photos = paired_interval(differences.mean(axis=0).tolist(), photos, confidence)
+    over_photos = paired_interval(differences.mean(axis=0).tolist(), sorted(found), confidence)
     return Difference(
         one.title,
         other.title,

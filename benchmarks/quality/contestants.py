@@ -50,7 +50,6 @@ MEASURE = "srgan_mse"
 """Name of the GAN whose minutes all others get."""
 _GAN_BATCH = {"batch_size": 8, "patch_size": 64}
 """Smaller than the paper's 16 × 96², so that a processor makes hundreds of steps in minutes."""
-_PAPERS_WEIGHT = 1e-3
 _PAPERS_VARIATION = 2e-8
 _DECIDING = ("fast", "few_photos", "srgan_", "alone_")
 """Beginnings of the names of networks on which the page rests a claim."""
@@ -151,14 +150,14 @@ def _gans(contents: Contents, start: Contestant | Given) -> Iterator[Contestant]
     """Every content with a discriminator, and alone: the same steps with a weight of 0.
 
     SRGAN-SqueezeNet has pixels beside its features and a small adversarial weight, the others have
-    the paper's content and weight.
+    the paper's content and its weight of 1e-3, the default.
     """
     pixels = {"pixel_weight": PIXEL_WEIGHT}
-    kinds: list[tuple[str, str, ContentLossConfig | None, float]] = [
+    kinds: list[tuple[str, str, ContentLossConfig | None, float | None]] = [
         ("squeezenet", "SqueezeNet", contents.get("fire9"), GAN.adversarial_weight),
-        ("mse", "MSE", MseContentConfig(), _PAPERS_WEIGHT),
-        ("vgg16_22", "VGG16-22", contents.get("vgg22"), _PAPERS_WEIGHT),
-        ("vgg16_53", "VGG16-53", contents.get("vgg53"), _PAPERS_WEIGHT),
+        ("mse", "MSE", MseContentConfig(), None),
+        ("vgg16_22", "VGG16-22", contents.get("vgg22"), None),
+        ("vgg16_53", "VGG16-53", contents.get("vgg53"), None),
     ]
     for name, title, content, weight in kinds:
         if content is None:

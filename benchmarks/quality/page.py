@@ -26,6 +26,8 @@ class Comparison:
     machine: str
     date: str
     command: str
+    opening: str
+    """Markdown before the text that is written, with the page's title."""
     minutes: float | None
     """Minutes of each training; None if the recipes' steps were made."""
     gan_minutes: float
@@ -75,7 +77,7 @@ def write_page(path: Path, comparison: Comparison) -> None:
 def _head(comparison: Comparison) -> str:
     sets = " and ".join(comparison.sets)
     return (
-        "# Quality: the paper's Tables 1 and 2, reproduced as far as two cores go\n\n"
+        f"{comparison.opening}\n\n"
         f"Written by `{comparison.command}` on {comparison.date}, {comparison.machine}. Trained on "
         f"{comparison.num_photos} photos of the folder `{comparison.photos}`"
         f"{_left_out(comparison.left_out)}. Curves and ablations, by which choices are made, are "
@@ -192,8 +194,8 @@ def _judges(panel: Panel) -> str:
     lines = [
         "## The judges\n",
         "What each of them sees and overlooks is [measured](../perceptual.md#what-judges-see). "
-        "Those that rank nearest above bicubic, against the paper's raters, are shown and do not "
-        "count for the sentence.\n",
+        "Those that rank nearest above bicubic, against the paper's raters, or whose ranking was "
+        "never measured here, are shown and do not count for the sentence.\n",
         "| judge | network's weights (SHA-256) | counts |",
         "|---|---|---|",
     ]

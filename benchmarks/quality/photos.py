@@ -1,6 +1,6 @@
 """Photos to train and measure on: crops of a folder, and sets of HR and LR images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from srgan.data.tables import CutPhoto
 from srgan.errors import ConfigError, DataError
 from srgan.images import Photo, pixel_digest
 from srgan.images.files import find_photos, read_photo
-from srgan.images.likeness import look_of
+from srgan.images.likeness import NEAR, bits_apart, look_of, turns_of
 from srgan.images.resample import shrink
 from srgan.measure.overlap import Seen, find_overlap
 from srgan.measure.sets import SetPhoto
@@ -57,6 +57,32 @@ def training_photos(folder: Path, held: Iterable[Pair]) -> tuple[list[Path], lis
     seen = find_overlap(shown, trained)
     names = {each.trained for each in seen}
     return [path for path in photos if path.name not in names], seen
+
+
+def pictures_of(sets: Mapping[str, Sequence[Pair]]) -> dict[str, str]:
+    """Picture that each image shows, as the ``SET/IMAGE`` that shows it first, by ``SET/IMAGE``.
+
+    Two images show one picture if their looks are near, also mirrored or turned. Set5's `head` and
+    Set14's `face` do.
+    """
+    pictures: dict[str, str] = {}
+    looks: dict[str, str] = {}
+    for name, pairs in sets.items():
+        for pair in pairs:
+            image, look = f"{name}/{pair.name}", look_of(pair.hr.rgb)
+            pictures[image] = _nearest(look, looks) or image
+            if look and pictures[image] == image:
+                looks[image] = look
+    return pictures
+
+
+def _nearest(look: str, looks: Mapping[str, str]) -> str | None:
+    """Name of the nearest of `looks`, if it is near enough to show the same picture."""
+    if not look or not looks:
+        return None
+    bits = bits_apart(turns_of(look), list(looks.values())).min(axis=0)
+    nearest = int(bits.argmin())
+    return list(looks)[nearest] if bits[nearest] <= NEAR else None
 
 
 def hold_out(photos: Sequence[Path], count: int) -> tuple[list[Path], list[Pair]]:

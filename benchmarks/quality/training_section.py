@@ -15,21 +15,22 @@ def trainings(found: Sequence[Training]) -> str:
         return ""
     lines = [
         "## How each was trained\n",
-        "| | parameters | steps | s per step | minutes | loss | learning rate | started from | "
-        "D(real) | D(fake) |",
-        "|---|---:|---:|---:|---:|---|---|---|---:|---:|",
+        "| | parameters | steps | patches | s per step | minutes | loss | learning rate | "
+        "started from | D(real) | D(fake) |",
+        "|---|---:|---:|---:|---:|---:|---|---|---|---:|---:|",
     ]
     for each in found:
         stage, start = each.contestant.stage, each.contestant.start
         rate = stage.learning_rate
         lines.append(
             f"| {each.contestant.title} | {each.num_parameters:,} | {stage.steps:,} | "
-            f"{each.step_s:.3f} | {each.minutes:.3g} | {_loss(each)} | "
-            f"{rate.peak:g}, {rate.decay} | "
+            f"{stage.batch_size} of {stage.patch_size}² | {each.step_s:.3f} | "
+            f"{each.minutes:.3g} | {_loss(each)} | {rate.peak:g}, {rate.decay} | "
             f"{start.title if start else '–'} | {_judged([each.judged])} |"
         )
     return "\n".join(lines) + (
-        "\n\nSeconds per step are measured separately, on the idle machine with all its threads. "
+        "\n\nPatches are those of a step, with their side in HR pixels. "
+        "Seconds per step are measured separately, on the idle machine with all its threads. "
         "Minutes are steps × seconds per step, so other work beside the trainings does not count. "
         "SRResNet and the small networks get far less than in their papers: SRResNet's batch norm "
         "needs many more steps than it gets here. D(real) and D(fake) are the discriminator's mean "
@@ -46,11 +47,10 @@ def _loss(training: Training) -> str:
         return text
     if stage.grid_weight:
         text += f" + {stage.grid_weight:g} grid"
-    share = stage.adversarial_share
-    if share is not None and stage.adversarial_weight:
-        most = f"{stage.adversarial_weight:g}"
-        return f"{text} + adversarial, {share:.0%} of that gradient, weight ≤ {most}"
-    return f"{text} + {stage.adversarial_weight:g} adversarial"
+    share, weight = stage.adversarial_share, f"{stage.largest_weight:g}"
+    if share is not None and stage.largest_weight:
+        return f"{text} + adversarial, {share:.0%} of that gradient, weight ≤ {weight}"
+    return f"{text} + {weight} adversarial"
 
 
 def _content(content: Mapping[str, object]) -> str:

@@ -16,7 +16,7 @@ from benchmarks.quality.contestants import Contestant, Given
 from benchmarks.quality.judges import Panel
 from benchmarks.quality.measuring import Method, Row, mean_psnr, method
 from benchmarks.quality.page import Comparison, write_page
-from benchmarks.quality.photos import SCALE, Pair
+from benchmarks.quality.photos import SCALE, Pair, pictures_of
 from benchmarks.quality.plan import Plan, Wish
 from benchmarks.quality.plots import plot_curves, plot_plane
 from benchmarks.quality.results import Measurements, Training, read_ablations, read_gan_ablations
@@ -50,6 +50,8 @@ class Findings:
     left_out: Sequence[str]
     """Photos of it that show an image of the sets."""
     command: str
+    opening: str
+    """Markdown before the page's text, with its title."""
 
     @property
     def trained(self) -> list[list[Contestant]]:
@@ -92,7 +94,7 @@ def write(findings: Findings, page: Path, *, planes: Sequence[str], strips: Path
     ]
     start = _start_row(findings, measurements, trainings)
     rows = _rows(findings, measurements, trainings, start)
-    claims = make_claims(rows, start)
+    claims = make_claims(rows, start, pictures_of(findings.sets))
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for old in (path for pattern in _PICTURES for path in folder.glob(pattern)):
@@ -103,6 +105,7 @@ def write(findings: Findings, page: Path, *, planes: Sequence[str], strips: Path
             machine=_machine(),
             date=time.strftime("%Y-%m-%d"),
             command=findings.command,
+            opening=findings.opening,
             minutes=findings.wish.minutes,
             gan_minutes=plan.minutes,
             panel=panel,
@@ -163,7 +166,7 @@ def _start_row(
 def _start_words(start: Given | None) -> str:
     if start is None:
         return "the first seed of fast"
-    return f"the given generator (`{start.folder.removeprefix('given-')}…`, the row start)"
+    return f"the given generator (`{start.folder.removeprefix('given-')}…`, the row {start.title})"
 
 
 def _plots(

@@ -15,17 +15,16 @@ import torch
 from benchmarks.quality.photos import claim, hold_out
 from benchmarks.quality.training import Lab, train
 from benchmarks.shipped.photos import credits_table, unpacked
-from benchmarks.shipped.stages import plain, refined, sharp
+from benchmarks.shipped.stages import TEACHER, plain, refined, sharp
 from srgan import models
 from srgan.allocator import use_large_pages
-from srgan.config.networks import PUBLISHED_WEIGHTS, FeatureNetwork
+from srgan.config.networks import PUBLISHED_WEIGHTS
 from srgan.models.blending import blend
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.models.shipped import SHIPPED
 from srgan.settings import Settings
 from srgan.versions.mirror_weights import fetch_named
 
-_TEACHER: FeatureNetwork = "efficientnet_lite0"
 _ALPHA = 0.5
 """Share of the GAN's result in ``shipped:sharp``; the rest is its start (Wang et al. 2018, section
 3.4). At 1 EfficientNet-Lite1, which did not teach it, finds it no better than its start."""
@@ -46,9 +45,9 @@ def main(arguments: list[str]) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     photos, watched = hold_out(unpacked(options.packages), _NUM_HELD)
     claim(options.out, photos)
-    published = PUBLISHED_WEIGHTS[_TEACHER]
+    published = PUBLISHED_WEIGHTS[TEACHER]
     weights = fetch_named(Settings(), published.source, digest=published.digest)
-    lab = Lab(out=options.out, photos=photos, watched=watched, weights={_TEACHER: weights})
+    lab = Lab(out=options.out, photos=photos, watched=watched, weights={TEACHER: weights})
     for contestant in (plain(), refined(), sharp()):
         train(lab, contestant)
     first, second = (load_generator(lab.generator(each)) for each in (refined(), sharp()))

@@ -1,27 +1,47 @@
-"""The three trainings of the shipped generators, as the recipes do them."""
+"""The three trainings of the shipped generators.
+
+Their values stand here and not in a recipe, so that the files can be made again after recipes have
+changed.
+"""
 
 from benchmarks.quality.contestants import Contestant
-from srgan.config import DataConfig, LearningRate
-from srgan.recipes import get_recipe
+from srgan.config import (
+    AdversarialConfig,
+    DataConfig,
+    DiscriminatorConfig,
+    FeatureContentConfig,
+    GeneratorConfig,
+    LearningRate,
+    PretrainConfig,
+)
+from srgan.config.networks import PUBLISHED_WEIGHTS, FeatureNetwork
 
+TEACHER: FeatureNetwork = "efficientnet_lite0"
+"""Network that teaches ``shipped:sharp``."""
 _DATA = DataConfig(
     crop_size=192,
     # Cameras' full size is soft: what teaches detail is the same photo at a half to an eighth.
     shrunk=(0.5, 0.35, 0.25, 0.18, 0.125),
     least_detail=8,
 )
-_DEMO, _FEW_PHOTOS = get_recipe("demo"), get_recipe("few_photos_x4")
+_GENERATOR = GeneratorConfig(kind="bicubic_resnet", scale=4, num_blocks=8, num_channels=48)
 
 
 def plain() -> Contestant:
-    """`few_photos_x4` on the generator of the demo, which is half as large."""
-    stage = _FEW_PHOTOS.pretrain.model_copy(
-        update={
-            "generator": _DEMO.pretrain.generator,
-            "steps": 8000,
-            "learning_rate": LearningRate(peak=3e-4, warmup_steps=100, decay="cosine"),
-            "checkpoint_every": 250,
-        }
+    """As the recipe `few_photos_x4`, on a generator of half the size."""
+    stage = PretrainConfig(
+        generator=_GENERATOR,
+        steps=8000,
+        loss="l1",
+        optimizer="muon",
+        learning_rate=LearningRate(peak=3e-4, warmup_steps=100, decay="cosine"),
+        shuffle_colours=True,
+        ema_decay=0.999,
+        gradient_clip=1.0,
+        precision="auto",
+        checkpoint_every=250,
+        validate_every=500,
+        log_every=50,
     )
     return Contestant("plain", "first half", stage, data=_DATA)
 
@@ -34,18 +54,28 @@ def refined() -> Contestant:
 
 
 def sharp() -> Contestant:
-    """The same after the demo's GAN stage, longer and with more of the adversarial loss."""
-    gan = _DEMO.adversarial
-    assert gan is not None
-    stage = gan.model_copy(
-        update={
-            "steps": 400,
-            "adversarial_share": 0.5,
-            "learning_rate": LearningRate(peak=2e-4, warmup_steps=20, decay="cosine"),
-            "ema_decay": 0.99,
-            "checkpoint_every": 50,
-            "validate_every": 100,
-            "log_every": 20,
-        }
+    """The same after a GAN stage as the demo's, longer and with more of the adversarial loss."""
+    stage = AdversarialConfig(
+        generator=_GENERATOR,
+        steps=400,
+        batch_size=8,
+        discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
+        content=FeatureContentConfig(
+            network=TEACHER,
+            layer="block5",
+            feature_scale=1 / 41,
+            weights=PUBLISHED_WEIGHTS[TEACHER].digest,
+            pixel_weight=0.25,
+        ),
+        adversarial_weight=1.0,
+        adversarial_share=0.5,
+        grid_weight=10.0,
+        learning_rate=LearningRate(peak=2e-4, warmup_steps=20, decay="cosine"),
+        ema_decay=0.99,
+        gradient_clip=1.0,
+        precision="auto",
+        checkpoint_every=50,
+        validate_every=100,
+        log_every=20,
     )
     return Contestant("sharp", "shipped:sharp", stage, refined(), _DATA)

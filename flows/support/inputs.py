@@ -3,7 +3,7 @@
 Datasets and evaluation sets are named without a version; here they become the newest one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from prefect import get_run_logger
 
@@ -195,11 +195,14 @@ def check_judges(champion: ModelRef, challenger: ModelRef | Recipe) -> None:
     that has not been trained yet.
     """
     store = open_services().store
+    named: Iterable[str]
     if isinstance(challenger, Recipe):
         who, trained = f"a model of recipe {challenger.name}", training_of_recipe(challenger)
+        named = challenger.gate.judges
     else:
         who, trained = f"version {challenger.version}", training_of(store, challenger)
+        named = JUDGES  # its gate may have named any of them
     before = f"champion version {champion.version} of {champion.name}"
     theirs = training_of(store, champion)
-    fair = fair_judges(find_judges(store), [trained, theirs])
+    fair = fair_judges(find_judges(store), [trained, theirs], named)
     refuse_without_judge({who: trained.beyond_pixels, before: theirs.beyond_pixels}, fair)

@@ -92,8 +92,9 @@ class Judge(NamedTuple):
     needs_original: bool = True
     """True if it measures a distance from the original."""
     decides: bool = True
-    """True if the gate counts it. One that ranks nearest above bicubic, against people's ratings
-    (Ledig et al., Table 2), is only shown beside the others."""
+    """True if the gate counts it without being told to. One that ranks nearest above bicubic,
+    against people's ratings (Ledig et al., Table 2), is only shown beside the others, and so is one
+    whose ranking nobody here has measured."""
 
 
 NIQE = "niqe"
@@ -102,7 +103,8 @@ JUDGES: dict[str, Judge] = {
     "efficientnet_lite1_distance": Judge("EfficientNet-Lite1 distance", "efficientnet_lite1"),
     "efficientnet_lite0_distance": Judge("EfficientNet-Lite0 distance", "efficientnet_lite0"),
     "squeezenet_distance": Judge("SqueezeNet distance", "squeezenet1_1"),
-    "vgg19_distance": Judge("VGG19 distance", "vgg19"),
+    # Its weights were never run here, and its nearest relative VGG16-ST ranks nearest first.
+    "vgg19_distance": Judge("VGG19 distance", "vgg19", decides=False),
     "vgg16_st_distance": Judge("VGG16-ST distance", "vgg16_st", decides=False),
     "alexnet_st_distance": Judge("AlexNet-ST distance", "alexnet_st", decides=False),
     "stlpips_vgg": Judge("ST-LPIPS VGG", "vgg16_st", is_calibrated=True, decides=False),

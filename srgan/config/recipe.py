@@ -18,8 +18,9 @@ class GateConfig(Config):
     sets: tuple[Name, ...] = ()
     """Evaluation sets on each of which the rule must hold, instead of the held-out crops."""
     judges: tuple[Name, ...] = ()
-    """Perceptual figures that judge, such as ``vgg19_distance``; without any, all that were
-    measured. One whose network taught one of the two models never counts."""
+    """Perceptual figures that judge, such as ``squeezenet_distance``; without any, all that were
+    measured and rank images as people do. One whose network taught one of the two models never
+    counts."""
     max_psnr_loss_db: float = Field(3.0, ge=0)
     """Largest loss of PSNR against the champion, for models trained on more than pixels. The
     paper's GAN loses 2.65 dB on Set5 against the network that it starts from (Table 2)."""

@@ -23,6 +23,8 @@ _RUNNING = frozenset(
     }
 )
 """Settings of how often to write, measure and retry; they do not affect the weights."""
+_PAPERS_WEIGHT = 1e-3
+_LARGEST_WEIGHT = 1.0
 
 
 def deciding(config: Mapping[str, object]) -> dict[str, object]:
@@ -87,7 +89,8 @@ class _StageConfig(Config):
     validate_every: Positive = 1000
     """Steps between two validations on the held-out crops."""
     log_every: Positive = 50
-    """Steps between two points of the curves in MLflow."""
+    """Steps between two points of the curves in MLflow. Each checkpoint and each validation is one
+    more."""
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
     min_workers: Positive | None = None
@@ -155,7 +158,8 @@ class FeatureContentConfig(Config):
     network: FeatureNetwork
     """Perceptual network; its weights have to be mirrored (`srgan weights mirror`)."""
     layer: str
-    """After its activation: ``vgg22``, ``vgg54``, …; ``fire5``, …"""
+    """Layer of it, such as ``vgg54``, ``fire9`` or ``block5``: after its activation, if it has one
+    (blocks of EfficientNet-Lite have none)."""
     feature_scale: float = Field(gt=0)
     """Factor on features that brings the loss to the size of the MSE (section 3.2)."""
     weights: str = Field(pattern=r"^[0-9a-f]{8,64}$")
@@ -204,7 +208,7 @@ class PretrainConfig(_StageConfig):
 
 
 class AdversarialConfig(_StageConfig):
-    """SRGAN stage: content loss + `adversarial_weight` × adversarial loss (equation 3)."""
+    """SRGAN stage: content loss + weight × adversarial loss (equation 3)."""
 
     stage: Literal["adversarial"] = "adversarial"
     """The GAN stage."""
@@ -212,12 +216,14 @@ class AdversarialConfig(_StageConfig):
     """Network that tells generated images from photographs."""
     content: ContentLossConfig = MseContentConfig()
     """Content loss of the generator."""
-    adversarial_weight: float = Field(1e-3, ge=0)
-    """With `adversarial_share` the largest weight that a step may use."""
+    adversarial_weight: float | None = Field(None, ge=0)
+    """Weight of the adversarial loss; with `adversarial_share` the largest that a step may use.
+    None: the paper's 1e-3; with `adversarial_share` at most 1."""
     adversarial_share: float | None = Field(None, gt=0)
     """Choose the weight at each step so that the adversarial gradient is this share of the content
     gradient, by their norms at the images (Esser et al. 2021, equation 7, measures it at the last
-    layer). None: `adversarial_weight`, as in the paper."""
+    layer). Leave `adversarial_weight` out: the paper's 1e-3 holds the share at some hundredths.
+    None: `adversarial_weight`, as in the paper."""
     grid_weight: float = Field(0.0, ge=0)
     """Weight of the pattern that repeats every `scale` pixels (`losses.grid_loss`), which content
     on features and a young discriminator both let grow. 0 in the paper."""
@@ -227,13 +233,22 @@ class AdversarialConfig(_StageConfig):
     so it treats the places in a square of 16 pixels differently, and the generator learns a pattern
     that follows them. False in the paper."""
     discriminator_warmup: int = Field(0, ge=0)
-    """First steps in which the discriminator learns alone."""
+    """First steps in which the discriminator learns alone. The generator's learning rate follows
+    its schedule from the step after them."""
     patience: Positive | None = None
     """Validations in a row without a lower perceptual distance that end the stage; None: none do.
     Counts only if a network is mirrored that the stage does not learn from."""
     max_returns: int = Field(2, ge=0)
     """How often the stage may go back to its last good checkpoint, each time at half the learning
-    rate, when an output breaks; at the next time it ends."""
+    rate, when an output breaks; at the next time it ends. A stage none of whose validations passed
+    fails."""
+
+    @property
+    def largest_weight(self) -> float:
+        """Weight of the adversarial loss; with `adversarial_share` the largest of a step."""
+        if self.adversarial_weight is not None:
+            return self.adversarial_weight
+        return _PAPERS_WEIGHT if self.adversarial_share is None else _LARGEST_WEIGHT
 
     @model_validator(mode="after")
     def _check_discriminator_warmup(self) -> Self:

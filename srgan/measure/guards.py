@@ -84,29 +84,39 @@ GUARDS = (
 )
 
 
-def faults(crops: Sequence[tuple[str, Artifacts]]) -> dict[str, str]:
-    """Return a phrase for each guard that some crop does not pass, by the guard's artifact.
+class Fault(NamedTuple):
+    """A guard that some crop did not pass."""
+
+    text: str
+    """The fault in words."""
+    size: float
+    """How bad the worst crop is; above 0, and larger is worse. The artifact's amount in its unit,
+    for a lost contrast 1 / contrast, for values that are not finite the number of crops."""
+
+
+def faults(crops: Sequence[tuple[str, Artifacts]]) -> dict[str, Fault]:
+    """Return the fault of each guard that some crop does not pass, by the guard's artifact.
 
     `crops` are pairs of photo and artifacts.
     """
     finite = [(photo, artifacts) for photo, artifacts in crops if artifacts.finite]
-    found: dict[str, str] = {}
+    found: dict[str, Fault] = {}
     if len(finite) < len(crops):
         photo = next(photo for photo, artifacts in crops if not artifacts.finite)
         count = len(crops) - len(finite)
-        found["finite"] = (
-            f"NaN or infinite values on {count} of {len(crops)} crops, such as {photo}"
+        found["finite"] = Fault(
+            f"NaN or infinite values on {count} of {len(crops)} crops, such as {photo}", count
         )
     for guard in GUARDS:
         values = [(getattr(artifacts, guard.artifact), photo) for photo, artifacts in finite]
         caught = [(value, photo) for value, photo in values if not guard.passes(value)]
         if caught:
             # A low contrast is a fault; the others are faults when far from 0.
-            worst, photo = (min if guard.artifact == "contrast" else max)(
-                caught, key=lambda each: abs(each[0])
-            )
+            is_low = guard.artifact == "contrast"
+            worst, photo = (min if is_low else max)(caught, key=lambda each: abs(each[0]))
+            size = 1 / worst if is_low else abs(worst)
             where = f"on {len(caught)} of {len(crops)} crops, the worst of {photo}"
-            found[guard.artifact] = f"{guard.text.format(worst)} {where}"
+            found[guard.artifact] = Fault(f"{guard.text.format(worst)} {where}", size)
     return found
 
 

@@ -68,7 +68,7 @@ def difference(
 def broken_outputs(report: Report) -> list[Check]:
     """A failed check for each guard that catches an output of the model."""
     crops = [(image.source, image.signs[MODEL]) for image in report.images if image.signs]
-    return [Check(False, fault) for fault in faults(crops).values()]
+    return [Check(False, fault.text) for fault in faults(crops).values()]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from srgan.config import FeatureContentConfig, Recipe
-from srgan.config.networks import JUDGES, FeatureNetwork
+from srgan.config.networks import DISTANCES, JUDGES, FeatureNetwork, deciding_judges
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import MODEL, PRETRAINED
 from srgan.models.weights import GET_A_JUDGE
@@ -77,11 +77,15 @@ def trained_on_judge(
 
 
 def fair_judges(
-    judges: Iterable[FeatureNetwork], compared: Iterable[Training]
+    judges: Iterable[FeatureNetwork], compared: Iterable[Training], named: Iterable[str] = ()
 ) -> list[FeatureNetwork]:
-    """Return the networks that taught none of the compared."""
+    """Return the networks that taught none of the compared and by whose distance the gate decides.
+
+    Those are the ones that count anyway, and those of the judges that it has `named`.
+    """
     taught = frozenset[str]().union(*(one.networks for one in compared))
-    return [network for network in judges if network not in taught]
+    counted = {*deciding_judges(DISTANCES.values()), *named}
+    return [each for each in judges if each not in taught and DISTANCES[each] in counted]
 
 
 def refuse_without_judge(compared: Mapping[str, bool], judges: Sequence[str]) -> None:

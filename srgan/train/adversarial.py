@@ -11,7 +11,7 @@ from srgan.models.discriminator import Discriminator
 from srgan.train import ranks
 from srgan.train.batches import Pairs
 from srgan.train.content import build_content_loss
-from srgan.train.step import Stage
+from srgan.train.step import Stage, learning_rate_at
 from srgan.train.update import Update
 
 _STRIDES = 16
@@ -60,6 +60,17 @@ class Adversarial(Stage):
     def networks(self) -> dict[str, nn.Module]:
         return {**super().networks(), "discriminator": self.discriminator}
 
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of the generator, whose schedule begins with its own first step.
+
+        Before that, the discriminator's, which learns alone.
+        """
+        alone = self.config.discriminator_warmup
+        if step < alone:
+            return self._discriminators_rate(step)
+        schedule = self.config.learning_rate
+        return self.rate * learning_rate_at(schedule, step - alone, self.config.steps - alone)
+
     def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
         for update in self.updates.values():
             update.begin()
@@ -85,12 +96,16 @@ class Adversarial(Stage):
         real, fake = self._judge(hr, hr)
         (real.sum() + fake.sum()).backward()
 
+    def _discriminators_rate(self, step: int) -> float:
+        return super().learning_rate(step)
+
     def _update_discriminator(self, hr: Tensor, sr: Tensor, step: int) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(True)
         with self._autocast():
             real, fake = self._judge(self._shifted(hr, step), self._shifted(sr, step))
         loss = discriminator_loss(real, fake)
-        outcome = self.updates["discriminator"].step(self._weight * loss, self.learning_rate(step))
+        rate = self._discriminators_rate(step)
+        outcome = self.updates["discriminator"].step(self._weight * loss, rate)
         return {
             "discriminator_loss": loss.detach(),
             "discriminator_real": real.detach().sigmoid().mean(),
@@ -183,9 +198,7 @@ class Adversarial(Stage):
             squares = ranks.sum_over_ranks(squares)
         # Without a content gradient the share has no meaning, and is very large.
         ratio = (squares[1] / squares[0].clamp(min=_SMALLEST)).sqrt()
-        weight = torch.full_like(ratio, config.adversarial_weight)
+        weight = torch.full_like(ratio, config.largest_weight)
         if config.adversarial_share is not None:
-            weight = (config.adversarial_share / ratio.clamp(min=_SMALLEST)).clamp(
-                max=config.adversarial_weight
-            )
+            weight = torch.minimum(weight, config.adversarial_share / ratio.clamp(min=_SMALLEST))
         return weight, weight * ratio

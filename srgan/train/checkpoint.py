@@ -76,7 +76,7 @@ class Manifest(Ref):
     @property
     def chosen(self) -> str | None:
         """Why an adversarial stage hands on the checkpoint that it does; None for other stages."""
-        return self.course.chosen(self.step) if self.course else None
+        return self.course.chosen if self.course else None
 
     def ref(self, mlflow_run_id: str | None) -> CheckpointRef:
         """The value that the pipeline passes on."""

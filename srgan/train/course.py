@@ -8,9 +8,15 @@ tell when an output breaks: then the stage goes back and learns more slowly.
 from collections.abc import Mapping
 from typing import Self
 
+from pydantic import Field
+
+from srgan.errors import TrainingError
+from srgan.measure.guards import Fault
 from srgan.refs import Ref
 
 _SLOWER = 0.5
+_WORSE = 1.25
+"""A fault that the start has may become so many times as large without a return."""
 _SURE = 0.999
 """Mean D(real) above this, and D(fake) as far below 1/2: the discriminator is never in doubt."""
 SATURATION = "saturation"
@@ -37,13 +43,16 @@ class Course(Ref):
     from."""
     start: float
     """The judge's distance before the first step; 0 without a judge."""
+    faults_of_start: dict[str, float] = Field(default_factory=dict)
+    """Sizes of the faults that the start has, by guard; no larger ones send the stage back."""
     excused: tuple[str, ...] = ()
-    """Guards that the start does not pass either; they do not send the stage back."""
+    """Guards that a start did not pass, in checkpoints of earlier releases, which did not keep the
+    sizes: they never send the stage back."""
     best_step: int = 0
     """Step of the lowest distance that no guard caught; 0 for the start."""
     best: float
     good_step: int = 0
-    """Newest validated step that no guard caught: where a return leads."""
+    """Newest validated step that no guard caught: where a return leads. 0 for the start."""
     stale: int = 0
     """Validations since the best one."""
     rate: float = 1.0
@@ -54,29 +63,29 @@ class Course(Ref):
 
     @classmethod
     def begin(
-        cls, judge: str | None, metrics: Mapping[str, float], faults: Mapping[str, str]
+        cls, judge: str | None, metrics: Mapping[str, float], faults: Mapping[str, Fault]
     ) -> Self:
         """Begin with the validation before the first step."""
         distance = metrics[judge] if judge else 0.0
-        return cls(judge=judge, start=distance, best=distance, excused=tuple(sorted(faults)))
+        sizes = {name: fault.size for name, fault in faults.items()}
+        return cls(judge=judge, start=distance, best=distance, faults_of_start=sizes)
 
     def after(
         self,
         step: int,
         metrics: Mapping[str, float],
-        faults: Mapping[str, str],
+        faults: Mapping[str, Fault],
         *,
         patience: int | None,
         max_returns: int,
     ) -> "Course":
         """The course after the validation at `step`.
 
-        `faults` has a phrase for each guard that did not pass, by its name. The stage goes back if
-        there is one that the start passed; it ends after `max_returns` of these, or after
+        `faults` are those of the guards that did not pass, by name. The stage goes back if there is
+        one that the start has not, or has less of; it ends after `max_returns` of these, or after
         `patience` validations without a new best.
         """
-        caught = [text for name, text in faults.items() if name not in self.excused]
-        if caught:
+        if caught := [fault.text for name, fault in faults.items() if self._is_new(name, fault)]:
             return self._sent_back(step, "; ".join(caught), max_returns)
         found = self.model_copy(update={"good_step": step})
         if self.judge and metrics[self.judge] < self.best:
@@ -89,6 +98,11 @@ class Course(Ref):
             ended = f"{stale} validations in a row without a lower {self.judge}"
         return found.model_copy(update={"stale": stale, "ended": ended})
 
+    def _is_new(self, guard: str, fault: Fault) -> bool:
+        if guard in self.excused:
+            return False
+        return fault.size > _WORSE * self.faults_of_start.get(guard, 0.0)
+
     def _sent_back(self, step: int, reason: str, max_returns: int) -> "Course":
         if len(self.returns) == max_returns:
             return self.model_copy(
@@ -99,15 +113,27 @@ class Course(Ref):
             update={"returns": (*self.returns, back), "rate": self.rate * _SLOWER}
         )
 
-    def result_step(self, newest: int) -> int:
-        """Step of the checkpoint that the stage hands on; `newest` is its last one."""
-        if self.best_step:
-            return self.best_step
-        return self.good_step or newest
+    @property
+    def result_step(self) -> int:
+        """Step of the checkpoint that the stage hands on; 0 if no validation passed the guards."""
+        return self.best_step or self.good_step
 
-    def chosen(self, newest: int) -> str:
+    def refuse_without_result(self) -> None:
+        """Raise `TrainingError` if no validation of the ended stage passed the guards.
+
+        The start is kept, but handed on it could be promoted as what was to be trained.
+        """
+        if not self.result_step:
+            raise TrainingError(
+                "adversarial: no validation passed the guards, so there is nothing to hand on; the "
+                f"stage ended {self.ended}. Look at the pictures of the validations; lower "
+                "learning_rate.peak or the weight or share of the adversarial loss, validate more "
+                "often, or start from a generator that was pretrained longer"
+            )
+
+    @property
+    def chosen(self) -> str:
         """Why that checkpoint, in one phrase for people."""
-        step = self.result_step(newest)
         returned = "".join(f"; {each.line()}" for each in self.returns)
         ended = f"; ended early, {self.ended}" if self.ended else ""
         if self.best_step:
@@ -116,16 +142,18 @@ class Course(Ref):
             why = f"the newest within the guards: {self.judge} was never below the start's"
         else:
             why = "the newest within the guards: no mirrored network could judge that did not teach"
-        return f"step {step}, {why}{ended}{returned}"
+        return f"step {self.result_step}, {why}{ended}{returned}"
 
 
-def saturation(losses: Mapping[str, float]) -> dict[str, str]:
+def saturation(losses: Mapping[str, float]) -> dict[str, Fault]:
     """The fault of a discriminator that is never in doubt, in the form of `measure.guards.faults`.
 
     `losses` are means over the latest logging interval. The adversarial gradient then says only
-    that an image is false, not what would make it better.
+    that an image is false, not what would make it better. It is not a fault where that gradient has
+    no weight: in a control without it, and as long as the discriminator learns alone.
     """
     real, fake = losses.get("discriminator_real", 0.5), losses.get("discriminator_fake", 0.5)
-    if real <= _SURE or fake >= 1 - _SURE:
+    if not losses.get("adversarial_weight") or real <= _SURE or fake >= 1 - _SURE:
         return {}
-    return {SATURATION: f"the discriminator tells all images apart, D {real:.4f} and {fake:.4f}"}
+    text = f"the discriminator tells all images apart, D {real:.4f} and {fake:.4f}"
+    return {SATURATION: Fault(text, real - fake)}

@@ -4,6 +4,7 @@ import time
 from typing import Protocol
 
 from srgan.config import AdversarialConfig
+from srgan.measure.guards import Fault
 from srgan.train.batches import Batches
 from srgan.train.course import Course, saturation
 from srgan.train.progress import Meter, Reporter
@@ -52,7 +53,7 @@ def run_steps(
     if reporter:
         reporter.begin(start)
     meter = Meter(stage, start)
-    done, losses_of_log = start, {}
+    done = start
     ended = done == config.steps
     while not ended:
         begun = time.perf_counter()
@@ -62,12 +63,13 @@ def run_steps(
         done += 1
         watch.step(done)
         ended = done == config.steps
-        if ended or done % config.log_every == 0:
+        validates = ended or done % config.validate_every == 0
+        saves = validates or done % config.checkpoint_every == 0
+        # Also at each checkpoint, so that a resumed stage decides by means over the same steps.
+        if saves or done % config.log_every == 0:
             progress = meter.read(done, batches.wait_s)  # waits for the device
-            losses_of_log = progress.losses
             if reporter:
                 reporter.progress(progress)
-        validates = ended or done % config.validate_every == 0
         if validates:
             measured = validation.measure(stage.result)
             validated = Validated(done, measured.metrics)
@@ -77,7 +79,7 @@ def run_steps(
                     reporter.picture(name, png, done)
             if course:
                 num_returns = len(course.returns)
-                course = _after(course, stage, validated, measured.faults, losses_of_log)
+                course = _after(course, stage, validated, measured.faults, progress.losses)
                 if len(course.returns) > num_returns:
                     if reporter:
                         reporter.note(done, course.returns[-1].line())
@@ -86,7 +88,7 @@ def run_steps(
                     meter = Meter(stage, done, batches.wait_s)
                     continue
                 ended = ended or course.ended is not None
-        if validates or done % config.checkpoint_every == 0:
+        if saves:
             keeper.save(stage, done, validated, course, final=ended)
     return done, course
 
@@ -95,7 +97,7 @@ def _after(
     course: Course,
     stage: Stage,
     validated: Validated,
-    faults: dict[str, str],
+    faults: dict[str, Fault],
     losses: dict[str, float],
 ) -> Course:
     config = stage.config

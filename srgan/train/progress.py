@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from srgan.config import AdversarialConfig
 from srgan.errors import TrainingError
 from srgan.readable import duration
 from srgan.refs import Ref
@@ -18,6 +19,8 @@ from srgan.train.step import Stage
 
 _MAX_SKIPPED_IN_A_ROW = 20
 _TOLD_WAIT_SHARE = 0.1
+_NEARLY = 0.9
+"""Part of the wished share below which the bound of the weight is told: means are rounded."""
 _NUM_RECENT = 20  # logging intervals from which the remaining time is estimated
 
 
@@ -38,6 +41,8 @@ class Progress(Ref):
     """Share of the time that the rank that waited longest waited for patches."""
     data_wait_s: float = 0.0
     """Seconds that it waited."""
+    missed_share: float | None = None
+    """The `adversarial_share` of the config, if the bound of the weight kept the stage below it."""
     memory_bytes: int
     """Peak of rank 0's process, or of its GPU."""
 
@@ -46,9 +51,14 @@ class Progress(Ref):
         losses = "  ".join(f"{name} {value:.4g}" for name, value in sorted(self.losses.items()))
         waits = self.data_wait_share >= _TOLD_WAIT_SHARE
         waited = f"  waited {self.data_wait_s:.1f} s for patches" if waits else ""
+        bound = (
+            f"  adversarial_weight is at its bound, too small for the share {self.missed_share:g}"
+            if self.missed_share
+            else ""
+        )
         return (
             f"{self.stage} {self.step}/{self.steps}  {self.crops_per_s:.1f} crops/s  "
-            f"{duration(self.eta_s)} left  {losses}{waited}"
+            f"{duration(self.eta_s)} left  {losses}{bound}{waited}"
         )
 
 
@@ -125,9 +135,9 @@ class Meter:
         now = time.perf_counter()
         training_s = self._training_s + now - begun
         self._recent.append((step, now))
-        self._read_at = step
         longest_s = float(summed[len(self._names) :].max())
         progress = self._progress(step, num_steps, totals, training_s, longest_s)
+        self._read_at = step
         self._sums.zero_()
         self._training_s = 0.0
         self._wait_s_before = wait_s
@@ -156,8 +166,22 @@ class Meter:
             losses={name: value for name, value in losses.items() if math.isfinite(value)},
             data_wait_share=min(1.0, wait_s / training_s),
             data_wait_s=wait_s,
+            missed_share=self._missed_share(losses),
             memory_bytes=_peak_memory_bytes(self._stage.device),
         )
+
+    def _missed_share(self, losses: dict[str, float]) -> float | None:
+        """The wished share, if the weights of the interval fell short of it.
+
+        Not told of an interval in which the discriminator learned alone.
+        """
+        config = self._stage.config
+        if not isinstance(config, AdversarialConfig) or config.adversarial_share is None:
+            return None
+        wished = config.adversarial_share
+        if self._read_at < config.discriminator_warmup or not config.largest_weight:
+            return None
+        return wished if losses.get("adversarial_share", wished) < _NEARLY * wished else None
 
     def _give_up(self, step: int) -> None:
         last = dict(zip(self._names, self._last.tolist(), strict=True))

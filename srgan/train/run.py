@@ -79,7 +79,7 @@ def run_stage(
     Every rank calls it and gets the manifest of the checkpoint to hand on: the final one, or the
     best of an adversarial stage (`train.course`). Only rank 0 uses `reporter`. A stage whose final
     checkpoint exists trains nothing. One that makes no step for `stall_s` seconds is reported in
-    the log.
+    the log. `TrainingError` on all ranks if there is nothing to hand on.
     """
     with Watch(store, inputs.run, limit_s=stall_s) as watch:
         return _run_stage(store, inputs, cache, device=device, reporter=reporter, watch=watch)
@@ -109,7 +109,7 @@ def _run_stage(
     # Rank 0 answers after its last write, so the others do not look too early.
     result = _result(store, inputs.run, ranks.from_rank_zero(last), course)
     if reporter and course:
-        reporter.note(last, f"handed on: {course.chosen(last)}")
+        reporter.note(last, f"handed on: {course.chosen}")
     return result
 
 
@@ -274,8 +274,10 @@ class _Keeper:
 
 def _result(store: ObjectStore, run: str, last: int, course: Course | None) -> Manifest:
     """The manifest of the checkpoint to hand on, with the whole course."""
-    step = course.result_step(last) if course else last
-    found = read_manifest(store, checkpoint_key(run, step))
+    if course is None:
+        return read_manifest(store, checkpoint_key(run, last))
+    course.refuse_without_result()
+    found = read_manifest(store, checkpoint_key(run, course.result_step))
     return found.model_copy(update={"course": course})
 
 

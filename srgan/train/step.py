@@ -86,6 +86,7 @@ class Stage(ABC):
         return {"generator": self.generator, **average}
 
     def learning_rate(self, step: int) -> float:
+        """Learning rate of the generator at `step`."""
         return self.rate * learning_rate_at(self.config.learning_rate, step, self.config.steps)
 
     @abstractmethod

@@ -14,7 +14,7 @@ from srgan.config.networks import DISTANCES, MIN_SIDE, FeatureNetwork, deciding_
 from srgan.data.dataset import Crops
 from srgan.degradation import degrade_photo
 from srgan.images import strip
-from srgan.measure.guards import NOT_FINITE, Artifacts, faults, measure_artifacts
+from srgan.measure.guards import NOT_FINITE, Artifacts, Fault, faults, measure_artifacts
 from srgan.measure.metrics import psnr
 from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
@@ -44,8 +44,8 @@ class Measured(NamedTuple):
     """Mean figures of a validation, and what the guards of the promotion gate found."""
 
     metrics: dict[str, float]
-    faults: dict[str, str]
-    """A phrase for each guard that a crop did not pass (`measure.guards.faults`)."""
+    faults: dict[str, Fault]
+    """By the guard that a crop did not pass (`measure.guards.faults`)."""
 
 
 class Validation:

@@ -16,6 +16,7 @@ from srgan.measure.guards import (
     MAX_CHECKERBOARD,
     NOT_FINITE,
     Artifacts,
+    Fault,
     checkerboard,
     faults,
     measure_artifacts,
@@ -120,7 +121,7 @@ BROKEN: list[tuple[Break, str]] = [
 @pytest.mark.parametrize(("broken", "fault"), BROKEN)
 def test_broken_outputs_are_caught_and_named(broken: Break, fault: str) -> None:
     found = faults(artifacts_of(broken)).values()
-    assert any(each.startswith(fault) for each in found), found
+    assert any(each.text.startswith(fault) for each in found), found
 
 
 def test_one_broken_crop_among_many_is_enough_and_its_photo_is_named() -> None:
@@ -128,15 +129,32 @@ def test_one_broken_crop_among_many_is_enough_and_its_photo_is_named() -> None:
     worst = good[0][1].model_copy(update={"brightness_shift": -20.0})
     bad = good[0][1].model_copy(update={"brightness_shift": 9.0})
     (found,) = faults([*good, ("dark.png", worst), ("light.png", bad)]).values()
-    assert found == (
-        "brightness is off by -20.0 levels, more than 8 on 2 of 19 crops, the worst of dark.png"
+    assert found == Fault(
+        "brightness is off by -20.0 levels, more than 8 on 2 of 19 crops, the worst of dark.png",
+        size=20.0,
     )
 
 
 def test_nan_or_infinite_values_are_a_separate_fault() -> None:
     assert faults([("a.png", NOT_FINITE), ("b.png", NOT_FINITE)]) == {
-        "finite": "NaN or infinite values on 2 of 2 crops, such as a.png"
+        "finite": Fault("NaN or infinite values on 2 of 2 crops, such as a.png", size=2)
     }
+
+
+def test_the_worse_a_crop_the_larger_its_fault() -> None:
+    ((_, good), *_) = artifacts_of(lambda image: image.astype(float))
+    for change in (
+        {"contrast": (0.2, 0.1)},
+        {"brightness_shift": (-9.0, 12.0)},
+        {"colour_shift": (6.0, -8.0)},
+        {"checkerboard": (1.6, 3.0)},
+    ):
+        ((name, values),) = change.items()
+        first, second = (
+            faults([("a.png", good.model_copy(update={name: value}))])[name].size
+            for value in values
+        )
+        assert 0 < first < second, name
 
 
 def test_smoothing_a_nearly_flat_crop_does_not_lose_contrast() -> None:

@@ -40,10 +40,11 @@ def test_the_plain_one_is_clearly_above_bicubic_on_a_new_photo(photo: Image) -> 
     assert ours > bicubic + 1.5
 
 
-def test_the_sharp_one_has_more_detail_and_less_psnr(photo: Image) -> None:
+def test_the_sharp_one_has_clearly_more_detail_and_less_psnr(photo: Image) -> None:
     lr = imresize(photo, scale=0.25)
     plain, sharp = (srgan.upscale(lr, name) for name in SHIPPED)
-    assert detail(plain) < detail(sharp) < 1.2 * detail(photo)
+    # 14 % more when it was trained; 5 % can still be seen.
+    assert 1.05 * detail(plain) < detail(sharp) < 1.2 * detail(photo)
     assert psnr(photo, sharp, border=4) < psnr(photo, plain, border=4)
 
 

@@ -11,7 +11,7 @@ from srgan.promotion.teachers import trained_on_judge, training_of_recipe
 from srgan.recipes import RECIPES, get_recipe
 from tests.support.reports import gans, report
 
-SQUEEZENET, VGG = "squeezenet_distance", "vgg19_distance"
+SQUEEZENET, LITE0, VGG = "squeezenet_distance", "efficientnet_lite0_distance", "vgg19_distance"
 DEFAULT_JUDGE: FeatureNetwork = "efficientnet_lite1"
 
 
@@ -118,70 +118,68 @@ def test_a_judge_that_taught_neither_decides_if_there_is_one(taught: str) -> Non
         {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
         {
             SQUEEZENET: {"bicubic": 2.7, "model": 1.0, "champion": 1.3},
-            VGG: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
+            LITE0: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
         },
         trained_on_judge={SQUEEZENET: [taught]},
     )
     verdict = decided(figures, challenger=2, champion=1)
     assert not verdict.promoted
-    assert verdict.reason.startswith(
-        "Version 2 is refused: vgg19_distance 1.4000 is clearly higher"
-    )
+    assert verdict.reason.startswith(f"Version 2 is refused: {LITE0} 1.4000 is clearly higher")
 
 
 @pytest.mark.parametrize(("taught", "promoted"), [([], False), (["champion"], True)])
 def test_a_judge_that_taught_one_of_the_two_does_not_count(
     taught: list[str], promoted: bool
 ) -> None:
-    figures = two_judges(squeezenet=1.4, vgg=1.0, trained_on_judge={SQUEEZENET: taught})
+    figures = two_judges(squeezenet=1.4, lite0=1.0, trained_on_judge={SQUEEZENET: taught})
     assert decided(figures, challenger=2, champion=1).promoted == promoted
 
 
-def two_judges(*, squeezenet: float, vgg: float, **options: object) -> Report:
+def two_judges(*, squeezenet: float, lite0: float, **options: object) -> Report:
     """The model's distances; the champion has 1.3 of both."""
     return gans(
         {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
         {
             SQUEEZENET: {"bicubic": 2.7, "model": squeezenet, "champion": 1.3},
-            VGG: {"bicubic": 2.7, "model": vgg, "champion": 1.3},
+            LITE0: {"bicubic": 2.7, "model": lite0, "champion": 1.3},
         },
         **options,
     )
 
 
 def test_one_of_two_judges_that_sees_a_gain_is_enough_if_the_other_sees_no_loss() -> None:
-    verdict = decided(two_judges(squeezenet=1.0, vgg=1.3), challenger=2, champion=1)
+    verdict = decided(two_judges(squeezenet=1.0, lite0=1.3), challenger=2, champion=1)
     assert verdict.promoted
     assert "squeezenet_distance 1.0000 is lower than champion version 1's 1.3000 (difference " in (
         verdict.reason
     )
     assert "98.75 % interval" in verdict.reason, "two judges share the error"
-    assert "vgg19_distance 1.3000 is not clearly lower" in verdict.reason
+    assert f"{LITE0} 1.3000 is not clearly lower" in verdict.reason
     assert verdict.rule.startswith(
-        "models trained on more than pixels, judged by squeezenet_distance, vgg19_distance, which "
+        f"models trained on more than pixels, judged by {SQUEEZENET}, {LITE0}, which "
         "taught neither: at least one judge finds the model better"
     )
 
 
 def test_a_judge_that_sees_a_loss_refuses_whatever_the_other_sees() -> None:
-    verdict = decided(two_judges(squeezenet=1.0, vgg=1.4), challenger=2, champion=1)
+    verdict = decided(two_judges(squeezenet=1.0, lite0=1.4), challenger=2, champion=1)
     assert not verdict.promoted
-    assert verdict.reason.startswith("Version 2 is refused: vgg19_distance 1.4000 is clearly high")
+    assert verdict.reason.startswith(f"Version 2 is refused: {LITE0} 1.4000 is clearly higher")
     assert "squeezenet_distance" not in verdict.reason
 
 
 def test_judges_that_see_neither_gain_nor_loss_refuse_with_what_each_found() -> None:
-    verdict = decided(two_judges(squeezenet=1.3, vgg=1.3), challenger=2, champion=1)
+    verdict = decided(two_judges(squeezenet=1.3, lite0=1.3), challenger=2, champion=1)
     assert not verdict.promoted
     assert "squeezenet_distance 1.3000 is not clearly lower" in verdict.reason
-    assert "vgg19_distance 1.3000 is not clearly lower" in verdict.reason
+    assert f"{LITE0} 1.3000 is not clearly lower" in verdict.reason
 
 
 def test_the_gate_may_name_its_judges_and_any_perceptual_figure_can_be_one() -> None:
     gate = GateConfig(judges=("niqe",))
     distances = {
         "niqe": {"bicubic": 8.4, "model": 5.1, "champion": 5.6},
-        VGG: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
+        LITE0: {"bicubic": 2.7, "model": 1.4, "champion": 1.3},
     }
     figures = gans({"bicubic": 28.0, "model": 29.4, "champion": 29.4}, distances)
     assert not verdict_of(figures, GateConfig(), challenger=2, champion=1).promoted
@@ -191,10 +189,23 @@ def test_the_gate_may_name_its_judges_and_any_perceptual_figure_can_be_one() -> 
     assert "judged by niqe, which taught neither" in verdict.rule
 
 
+def test_a_judge_whose_ranking_nobody_has_measured_counts_only_if_the_gate_names_it() -> None:
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {
+            SQUEEZENET: {"bicubic": 2.7, "model": 1.3, "champion": 1.3},
+            VGG: {"bicubic": 2.7, "model": 1.0, "champion": 1.3},
+        },
+    )
+    assert not decided(figures, challenger=2, champion=1).promoted
+    gate = GateConfig(judges=(VGG,))
+    assert verdict_of(figures, gate, challenger=2, champion=1).promoted
+
+
 def test_a_judge_that_the_gate_names_and_nobody_measured_is_an_error() -> None:
-    gate = GateConfig(judges=(VGG, "niqe"))
-    figures = gans({"bicubic": 28.0, "model": 29.4}, {VGG: {"bicubic": 2.7, "model": 1.4}})
-    with pytest.raises(ConfigError, match=r"gate\.judges names niqe, .* measured vgg19_distance"):
+    gate = GateConfig(judges=(LITE0, "niqe"))
+    figures = gans({"bicubic": 28.0, "model": 29.4}, {LITE0: {"bicubic": 2.7, "model": 1.4}})
+    with pytest.raises(ConfigError, match=rf"gate\.judges names niqe, .* measured {LITE0}"):
         verdict_of(figures, gate, challenger=2, champion=None)
 
 

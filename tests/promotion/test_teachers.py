@@ -8,6 +8,7 @@ from srgan.errors import ConfigError
 from srgan.models.weights import find_judges, publish_weights
 from srgan.promotion.teachers import (
     Training,
+    fair_judges,
     refuse_without_judge,
     trained_on_judge,
     training_of,
@@ -114,6 +115,15 @@ def test_contestants_that_a_judge_taught_are_listed_by_its_distance() -> None:
     trained = {"model": LEARNED, "champion": LEARNED, "pretrained": Training(beyond_pixels=False)}
     assert trained_on_judge(trained, JUDGES) == {"squeezenet_distance": ["model", "champion"]}
     assert trained_on_judge(trained, {"vgg19": "1" * 64}) == {}
+
+
+def test_a_judge_is_fair_if_it_taught_neither_and_the_gate_counts_or_names_it() -> None:
+    mirrored: list[FeatureNetwork] = ["squeezenet1_1", "vgg19", "efficientnet_lite1"]
+    compared = [LEARNED, Training(beyond_pixels=False)]
+    assert fair_judges(mirrored, compared) == ["efficientnet_lite1"]
+    assert fair_judges(["vgg19"], compared) == []
+    assert fair_judges(["vgg19"], compared, named=["vgg19_distance"]) == ["vgg19"]
+    assert fair_judges(["squeezenet1_1"], compared, named=["squeezenet_distance"]) == []
 
 
 def test_an_unfair_comparison_by_psnr_is_refused_with_the_command() -> None:

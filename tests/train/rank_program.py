@@ -22,6 +22,7 @@ from srgan.train import ranks
 from srgan.train.adversarial import Adversarial
 from srgan.train.run import StageInputs, build_stage, run_stage
 from srgan.train.step import Stage
+from srgan.train.validation import Validation
 from tests.support.stages import (
     BATCH_NORM,
     CPU,
@@ -30,6 +31,7 @@ from tests.support.stages import (
     everything,
     pretrain,
     start,
+    unguarded,
     windows,
 )
 
@@ -143,6 +145,7 @@ def stage_run(
     kill_at: str | None = None,
 ) -> object:
     """The final manifest of a GAN stage, trained from its newest checkpoint if there is one."""
+    Validation.measure = unguarded()
     store: ObjectStore = open_store(Settings())
     if kill_at:
         store = die_at(kill_at, store, last=rank == num_ranks - 1)

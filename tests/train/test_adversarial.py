@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -147,6 +148,19 @@ def test_a_wished_share_chooses_the_weight_of_each_step() -> None:
         assert 0 < float(told["adversarial_weight"]) < 1e6
 
 
+def test_a_share_alone_is_reached_where_the_papers_weight_would_not_allow_it() -> None:
+    told = begin(adversarial_share=0.3).step(windows(begin()), 0)
+    assert float(told["adversarial_share"]) == pytest.approx(0.3, rel=1e-4)
+    assert float(told["adversarial_weight"]) > 1e-3
+    bound = begin(adversarial_share=1e6).step(windows(begin()), 0)
+    assert float(bound["adversarial_weight"]) == 1.0
+
+
+def test_without_weight_and_share_the_weight_is_the_papers() -> None:
+    told = begin().step(windows(begin()), 0)
+    assert float(told["adversarial_weight"]) == pytest.approx(1e-3)
+
+
 def test_the_weight_stays_below_its_bound_whatever_share_is_wished() -> None:
     told = begin(adversarial_share=1e6, adversarial_weight=1e-3).step(windows(begin()), 0)
     assert float(told["adversarial_weight"]) == pytest.approx(1e-3)
@@ -214,6 +228,33 @@ def test_the_discriminator_learns_alone_at_first() -> None:
     later = stage.step(windows(stage, 1), 1)
     assert later.keys() == losses.keys()
     assert any(name.startswith("generator.") for name in differing(everything(stage), before))
+
+
+def test_the_generators_schedule_begins_with_its_own_first_step() -> None:
+    rate = {"peak": 1.0, "warmup_steps": 4, "decay": "tenth_at_half"}
+    stage = begin(steps=20, learning_rate=rate, discriminator_warmup=8)
+    assert [stage.learning_rate(step) for step in (8, 9, 10, 11, 13)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert stage.learning_rate(14) == pytest.approx(0.1), "half of the generator's 12 steps"
+
+
+def test_the_discriminators_schedule_begins_with_the_stage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rate = {"peak": 1e-3, "warmup_steps": 2}
+    stage = begin(learning_rate=rate, discriminator_warmup=2)
+    used: dict[str, list[float]] = {"generator": [], "discriminator": []}
+    for name, update in stage.updates.items():
+        learn = update.step
+
+        def step(loss: torch.Tensor, rate: float, name: str = name, learn: Any = learn) -> Any:
+            used[name].append(rate)
+            return learn(loss, rate)
+
+        monkeypatch.setattr(update, "step", step)
+    for number in range(4):
+        stage.step(windows(stage, number), number)
+    assert used["discriminator"] == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3])
+    assert used["generator"] == pytest.approx([5e-4, 1e-3])
 
 
 def test_a_warm_up_that_leaves_the_generator_no_step_is_refused() -> None:

@@ -4,19 +4,28 @@ from collections.abc import Mapping
 
 import pytest
 
+from srgan.errors import TrainingError
+from srgan.measure.guards import Fault
+from srgan.refs import to_json
 from srgan.train.course import Course, saturation
 
-GRID = {"checkerboard": "a checkerboard of 4.0 levels, more than 3 on 1 of 8 crops"}
+
+def grid(levels: float) -> dict[str, Fault]:
+    text = f"a checkerboard of {levels:.1f} levels, more than 1.5 on 1 of 8 crops"
+    return {"checkerboard": Fault(text, levels)}
 
 
-def begin(judge: str | None = "judge", faults: Mapping[str, str] = {}) -> Course:
+GRID = grid(4.0)
+
+
+def begin(judge: str | None = "judge", faults: Mapping[str, Fault] = {}) -> Course:
     return Course.begin(judge, {"judge": 2.0} if judge else {}, faults)
 
 
 def validated(
     course: Course,
     *distances: float,
-    faults: Mapping[str, str] = {},
+    faults: Mapping[str, Fault] = {},
     patience: int | None = None,
     max_returns: int = 2,
 ) -> Course:
@@ -30,20 +39,20 @@ def validated(
 
 def test_the_lowest_distance_is_handed_on_and_not_the_newest() -> None:
     course = validated(begin(), 1.8, 1.5, 1.9)
-    assert (course.result_step(30), course.stale) == (20, 1)
-    assert course.chosen(30) == ("step 20, lowest judge at a validation, 1.5000 (start 2.0000)")
+    assert (course.result_step, course.stale) == (20, 1)
+    assert course.chosen == "step 20, lowest judge at a validation, 1.5000 (start 2.0000)"
 
 
 def test_the_newest_is_handed_on_if_none_was_better_than_the_start() -> None:
     course = validated(begin(), 2.1, 2.2)
-    assert course.result_step(20) == 20
-    assert "never below the start's" in course.chosen(20)
+    assert course.result_step == 20
+    assert "never below the start's" in course.chosen
 
 
 def test_the_newest_is_handed_on_if_no_network_may_judge() -> None:
     course = validated(begin(judge=None), 0, 0)
-    assert course.result_step(20) == 20
-    assert "no mirrored network" in course.chosen(20)
+    assert course.result_step == 20
+    assert "no mirrored network" in course.chosen
 
 
 def test_a_broken_output_is_never_the_best_and_sends_the_stage_back() -> None:
@@ -52,9 +61,9 @@ def test_a_broken_output_is_never_the_best_and_sends_the_stage_back() -> None:
     assert (course.best_step, course.good_step, course.rate) == (10, 10, 0.5)
     assert course.returns[0].line() == (
         "back from step 20 to 10 at half the learning rate: a checkerboard of 4.0 levels, more "
-        "than 3 on 1 of 8 crops"
+        "than 1.5 on 1 of 8 crops"
     )
-    assert "back from step 20" in course.chosen(30)
+    assert "back from step 20" in course.chosen
 
 
 def test_a_stage_ends_when_it_has_gone_back_often_enough() -> None:
@@ -66,12 +75,48 @@ def test_a_stage_ends_when_it_has_gone_back_often_enough() -> None:
     assert (len(course.returns), course.rate) == (2, 0.25)
     assert course.ended is not None
     assert course.ended.startswith("after 2 returns, at step 20: a checkerboard")
-    assert course.result_step(20) == 10
+    assert course.result_step == 10
 
 
-def test_what_is_wrong_with_the_start_already_sends_nothing_back() -> None:
-    course = begin(faults=GRID).after(10, {"judge": 1.0}, GRID, patience=None, max_returns=2)
-    assert (course.returns, course.best_step) == ((), 10)
+@pytest.mark.parametrize("judge", ["judge", None])
+def test_a_stage_whose_every_validation_broke_has_nothing_to_hand_on(judge: str | None) -> None:
+    course = begin(judge)
+    for step in (10, 10, 10):
+        assert course.ended is None
+        course = course.after(step, {"judge": 1.0}, GRID, patience=None, max_returns=2)
+    assert course.result_step == 0
+    with pytest.raises(TrainingError, match=r"no validation passed.*after 2 returns, at step 10: "):
+        course.refuse_without_result()
+
+
+def test_a_stage_with_one_good_validation_has_something_to_hand_on() -> None:
+    validated(begin(), 2.1).refuse_without_result()
+
+
+@pytest.mark.parametrize(
+    ("levels", "goes_back"), [(1.0, False), (1.6, False), (1.99, False), (2.01, True), (8.0, True)]
+)
+def test_what_is_wrong_with_the_start_may_become_a_quarter_worse(
+    levels: float, goes_back: bool
+) -> None:
+    start = begin(faults=grid(1.6))
+    course = start.after(10, {"judge": 1.0}, grid(levels), patience=None, max_returns=2)
+    assert (len(course.returns), course.best_step) == ((1, 0) if goes_back else (0, 10))
+
+
+def test_a_fault_of_the_start_excuses_no_other() -> None:
+    dark = {"brightness_shift": Fault("brightness is off by -9.0 levels", 9.0)}
+    course = begin(faults=GRID).after(10, {"judge": 1.0}, dark, patience=None, max_returns=2)
+    assert len(course.returns) == 1
+
+
+def test_a_course_goes_on_after_its_json_and_one_of_an_earlier_release_as_it_did() -> None:
+    course = begin(faults=grid(1.6))
+    assert Course.model_validate_json(to_json(course)) == course
+    earlier = Course.model_validate(
+        {"judge": "judge", "start": 2.0, "best": 2.0, "excused": ["checkerboard"]}
+    )
+    assert earlier.after(10, {"judge": 1.0}, GRID, patience=None, max_returns=2).returns == ()
 
 
 @pytest.mark.parametrize(("patience", "ended_after"), [(None, None), (2, 3), (3, None)])
@@ -96,8 +141,9 @@ def test_without_a_judge_patience_ends_nothing() -> None:
     ("real", "fake", "saturated"),
     [(0.9999, 0.0001, True), (0.9999, 0.01, False), (0.98, 0.0001, False), (0.5, 0.5, False)],
 )
-def test_a_discriminator_that_is_never_in_doubt_is_a_fault(
+def test_a_discriminator_that_is_never_in_doubt_is_a_fault_where_its_opinion_counts(
     real: float, fake: float, saturated: bool
 ) -> None:
-    found = saturation({"discriminator_real": real, "discriminator_fake": fake})
-    assert bool(found) == saturated
+    judged = {"discriminator_real": real, "discriminator_fake": fake}
+    assert bool(saturation({**judged, "adversarial_weight": 1e-3})) == saturated
+    assert saturation({**judged, "adversarial_weight": 0.0}) == {}, "a control, or a warm-up"

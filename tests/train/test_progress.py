@@ -145,6 +145,29 @@ def test_the_wait_that_counts_is_that_of_the_rank_that_waited_longest(
     assert figures.read(1, 0.5).data_wait_s == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize(
+    ("reached", "warmup", "told"),
+    [(0.02, 0, True), (0.26, 0, True), (0.3, 0, False), (0.02, 1, False)],
+)
+def test_a_bound_that_keeps_the_adversarial_share_small_is_told(
+    reached: float, warmup: int, told: bool
+) -> None:
+    config = adversarial(steps=1000, adversarial_share=0.3, discriminator_warmup=warmup)
+    figures = Meter(start(config), 0)
+    figures.add({**losses(1.0), "adversarial_share": torch.tensor(reached)}, 0.1)
+    progress = figures.read(1, 0.0)
+    assert progress.missed_share == (0.3 if told else None)
+    words = "adversarial_weight is at its bound, too small for the share 0.3"
+    assert (words in progress.line()) == told
+
+
+def test_a_share_is_not_missed_where_none_is_wished_or_the_weight_is_zero() -> None:
+    for options in ({}, {"adversarial_share": 0.3, "adversarial_weight": 0.0}):
+        figures = Meter(start(adversarial(**options)), 0)
+        figures.add({**losses(1.0), "adversarial_share": torch.tensor(0.0)}, 0.1)
+        assert figures.read(1, 0.0).missed_share is None
+
+
 def test_progress_reads_as_one_line() -> None:
     assert PROGRESS.line() == "pretrain 50/400  26.4 crops/s  3 min 32 s left  loss 0.01234"
 

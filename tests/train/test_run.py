@@ -12,6 +12,7 @@ from srgan.config import AdversarialConfig, DataConfig, PretrainConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.data.shards import ShardCache
 from srgan.errors import CheckpointError, ConfigError, TrainingError
+from srgan.measure.guards import Fault
 from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
 from srgan.refs import CheckpointRef, DatasetRef
@@ -23,7 +24,7 @@ from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
 from srgan.version import reached
 from tests.support.perceptual_weights import drawn_weights
-from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain
+from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain, unguarded
 from tests.support.tracing import PACKAGE, definitions_run
 
 DrawPhoto = Callable[..., NDArray[np.uint8]]
@@ -165,7 +166,7 @@ def test_a_gan_stage_hands_on_the_checkpoint_that_a_network_it_did_not_learn_fro
 
 
 def _breaking_at(step: int, monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
-    """Have the guards find a grid at the validations of the first `times` visits of `step`."""
+    """Have the guards find a grid at the first `times` validations at `step`, and nothing else."""
     measure = Validation.measure
     left = [times]
     calls = {"step": 0}
@@ -178,9 +179,9 @@ def _breaking_at(step: int, monkeypatch: pytest.MonkeyPatch, *, times: int) -> N
     def measured(self: Validation, generator):
         found = measure(self, generator)
         if calls["step"] != step or not left[0]:
-            return found
+            return found._replace(faults={})
         left[0] -= 1
-        return found._replace(faults={"checkerboard": "a grid"})
+        return found._replace(faults={"checkerboard": Fault("a grid", 4.0)})
 
     monkeypatch.setattr(Adversarial, "step", counted)
     monkeypatch.setattr(Validation, "measure", measured)
@@ -212,6 +213,42 @@ def test_a_gan_stage_that_keeps_breaking_ends_and_hands_on_its_last_good_checkpo
     assert again.steps == []
 
 
+def test_a_gan_stage_that_never_passed_its_guards_hands_nothing_on_and_says_why(
+    train, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _breaking_at(4, monkeypatch, times=9)
+    why = r"no validation passed the guards.*ended after 1 returns, at step 4: a grid"
+    for _ in range(2):  # the second time it is finished already
+        notes = Notes()
+        with pytest.raises(TrainingError, match=why):
+            train("one", adversarial(steps=12, max_returns=1), notes)
+        assert not [note for note in notes.notes if "handed on" in note]
+    assert notes.steps == []
+
+
+@pytest.mark.parametrize("stop_at", [5, 6, 10])
+def test_a_stage_decides_by_means_over_the_same_steps_wherever_it_was_killed(
+    train, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    """Checkpoints and validations come between two points of the curves."""
+    seen: list[dict[str, float]] = []
+
+    def noted(losses: dict[str, float]) -> dict[str, Fault]:
+        seen.append(losses)
+        return {}
+
+    monkeypatch.setattr("srgan.train.loop.saturation", noted)
+    config = adversarial(log_every=5, checkpoint_every=3, validate_every=7, steps=14)
+    whole = train("whole", config)
+    expected = list(seen)
+    seen.clear()
+    with pytest.raises(KeyboardInterrupt):
+        train("broken", config, Notes(stop_at))
+    assert train("broken", config).parts == whole.parts
+    assert seen == expected
+    assert all("discriminator_real" in losses for losses in seen)
+
+
 def test_a_stage_that_is_killed_on_its_way_after_a_return_ends_bit_identical(
     train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,8 +269,9 @@ def test_an_untrained_bicubic_network_measures_as_bicubic(train) -> None:
 
 @pytest.mark.parametrize("stop_at", [2, 6, 8])
 def test_an_interrupted_gan_stage_ends_bit_identical_to_an_uninterrupted_one(
-    train, stop_at: int
+    train, stop_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Validation, "measure", unguarded())
     config = adversarial(BATCH_NORM, ema_decay=0.9, gradient_clip=1.0)
     whole = train("whole", config)
     with pytest.raises(KeyboardInterrupt):
@@ -246,8 +284,9 @@ def test_an_interrupted_gan_stage_ends_bit_identical_to_an_uninterrupted_one(
 
 
 def test_an_interrupted_stage_with_pairs_ends_bit_identical_to_an_uninterrupted_one(
-    train, pairs: DatasetRef
+    train, pairs: DatasetRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Validation, "measure", unguarded())
     damage = {"noise_sigma": [5, 9]}
     config = adversarial(BATCH_NORM, pair_share=0.5, degradation=damage, shuffle_colours=True)
     whole = train("whole", config, pairs=pairs)

@@ -12,7 +12,7 @@ from srgan.config.networks import FeatureNetwork
 from srgan.data.crops import join_pair
 from srgan.models.weights import publish_weights
 from srgan.services.s3 import S3Store
-from srgan.train.validation import Validation, build_judge
+from srgan.train.validation import Validation, build_judge, fair_judge
 from tests.support.contents import crops_from
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import CPU, adversarial, pretrain, start
@@ -47,7 +47,20 @@ def test_a_network_that_the_stage_does_not_learn_from_is_preferred(object_store:
     options = {"content": content, "patch_size": 32}
     assert judge_of(object_store, **options) == "squeezenet_distance", "better than none"
     mirror(object_store, "vgg19")
-    assert judge_of(object_store, **options) == "vgg19_distance"
+    assert judge_of(object_store, **options) == "vgg19_distance", "no teacher of it"
+    mirror(object_store, "efficientnet_lite1")
+    assert judge_of(object_store, **options) == "efficientnet_lite1_distance"
+
+
+def test_only_a_judge_that_the_gate_counts_chooses_the_checkpoint(object_store: S3Store) -> None:
+    def chooser() -> str | None:
+        judge = build_judge(object_store, adversarial(), crop_size=64, device=CPU)
+        return fair_judge(judge, adversarial())
+
+    mirror(object_store, "vgg19")
+    assert chooser() is None
+    mirror(object_store, "squeezenet1_1")
+    assert chooser() == "squeezenet_distance"
 
 
 def test_crops_too_small_for_a_network_are_not_judged(object_store: S3Store) -> None:

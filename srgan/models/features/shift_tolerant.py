@@ -19,7 +19,7 @@ _VGG16 = (64, 64, 0, 128, 128, 0, *[256] * 3, 0, *[512] * 3, 0, *[512] * 3)
 
 
 class _Blur(nn.Module):
-    """Blur of each channel with stride 2; (N, C, h, w) → (N, C, h // 2 + 1, w // 2 + 1)."""
+    """Blur of each channel with stride 2: sides of h pixels become (h + 1) // 2 + 1."""
 
     filt: Tensor
 

@@ -1,5 +1,7 @@
 """The sentence: which comparisons are made, their intervals, and what it takes to prove it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,7 +49,12 @@ def claims(vgg: dict[str, float], *, num_seeds: int = 3, num_photos: int = PHOTO
     start = row("start", figures(30, 2), num_photos=num_photos, num_seeds=1)
     others = [row(title, vgg, "vgg16_st", **size) for title in ("SRGAN-VGG16-22", "SRGAN-VGG16-53")]
     rows = [start, row("SRGAN-MSE", figures(30, 2), **size), *others]
-    return make_claims(rows, start)
+    return make_claims(rows, start, own_pictures(num_photos))
+
+
+def own_pictures(num_photos: int = PHOTOS) -> dict[str, str]:
+    """Images that show different pictures."""
+    return {f"Set5/{photo}": f"Set5/{photo}" for photo in range(num_photos)}
 
 
 def of(found: Claims, figure: str) -> list[Difference]:
@@ -93,7 +100,8 @@ def test_one_seed_proves_nothing_and_neither_do_five_photos() -> None:
 
 def test_a_missing_network_leaves_the_sentence_open_and_is_named() -> None:
     start = row("start", figures(30, 2), num_seeds=1)
-    found = make_claims([start, row("SRGAN-VGG16-22", figures(29, 1), "vgg16_st")], start)
+    rows = [start, row("SRGAN-VGG16-22", figures(29, 1), "vgg16_st")]
+    found = make_claims(rows, start, own_pictures())
     assert found.missing == ["SRGAN-VGG16-53", "SRGAN-MSE"]
     assert found.outcome == "open"
     assert "SRGAN-VGG16-53, SRGAN-MSE are missing" in claim_section(found, 3)
@@ -120,10 +128,40 @@ def test_each_interval_is_as_wide_as_the_number_of_comparisons_asks_for() -> Non
     assert "of 99.58 %" in claim_section(found, 3)
 
 
+def test_two_images_of_one_picture_count_as_one() -> None:
+    start = row("start", figures(30, 2), num_seeds=1)
+    rows = [start, row("SRGAN-MSE", figures(29, 1))]
+    for each in rows:  # Set14 has photo 0 of Set5 again, and one more
+        for sets in each.seeds:
+            sets["Set14"] = {"again": sets["Set5"]["0"], "other": sets["Set5"]["7"]}
+    pair = [rows[1], replace(rows[1], title="SRGAN-VGG16-22", seeds=start.seeds * 3)]
+    pictures = own_pictures() | {"Set14/again": "Set5/0", "Set14/other": "Set14/other"}
+    found = make_claims(pair, None, pictures)
+    assert found.num_photos == PHOTOS + 1
+    assert found.repeated == {"Set14/again": "Set5/0"}
+    assert "(Set14/again shows what Set5/0 shows: such images count as one)" in claim_section(
+        found, 3
+    )
+    alone = {name: pictures[name] for name in pictures if name != "Set14/again"}
+    for each in pair:
+        for sets in each.seeds:
+            sets["Set14"].pop("again", None)
+    without = make_claims(pair, None, alone)
+    assert without.of_sentence, "there is something to compare"
+    for one, other in zip(found.of_sentence, without.of_sentence, strict=True):
+        assert one.mean == pytest.approx(other.mean)
+        assert one.over_photos is not None
+        assert other.over_photos is not None
+        assert one.over_photos.low == pytest.approx(other.over_photos.low)
+        assert one.over_seeds is not None
+        assert other.over_seeds is not None
+        assert one.over_seeds.low == pytest.approx(other.over_seeds.low)
+
+
 def test_the_adversarial_term_is_a_comparison_of_its_own() -> None:
     start = row("start", figures(30, 2), num_seeds=1)
     pair = [row("SRGAN-MSE", figures(29, 1)), row("MSE alone", figures(30, 2))]
-    found = make_claims([start, *pair], start)
+    found = make_claims([start, *pair], start, own_pictures())
     assert [each.figure for each in found.of_term] == [JUDGE, TEACHER, SHOWN_ONLY, "psnr"]
     assert found.of_term[0].verdict == "better"
     assert "### What the adversarial term does" in claim_section(found, 3)
@@ -142,7 +180,7 @@ def test_networks_that_do_not_differ_are_seldom_called_different() -> None:
                 for each in values.tolist()
             ]
             by_title[title] = Row(title, seeds)
-        found = make_claims(list(by_title.values()), by_title["start"])
+        found = make_claims(list(by_title.values()), by_title["start"], own_pictures())
         wrong += any(each.verdict != "open" for each in found.of_sentence)
     assert wrong <= 10
 

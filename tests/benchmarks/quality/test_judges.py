@@ -20,11 +20,11 @@ from srgan.models.interchange import dump_generator
 from tests.support.perceptual_weights import drawn_weights
 
 
-def generator_file(path: Path, *, scale: int = 4) -> Path:
+def generator_file(path: Path, *, scale: int = 4, seed: int = 0) -> Path:
     config = GeneratorConfig.model_validate(
         {"kind": "bicubic_resnet", "scale": scale, "num_blocks": 1, "num_channels": 4}
     )
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     path.write_bytes(dump_generator(build_generator(config)))
     return path
 
@@ -72,14 +72,25 @@ def test_a_content_is_as_large_as_the_pixels_mse_on_the_photos_that_it_was_measu
 
 def test_generator_files_become_rows_and_carry_their_teachers(tmp_path: Path) -> None:
     file = generator_file(tmp_path / "x4.safetensors")
+    other = generator_file(tmp_path / "other.safetensors", seed=1)
     found, start = open_extras(
-        [f"plain={file}", f"shipped:sharp={file}"], file, ["shipped:sharp=efficientnet_lite1"]
+        [f"plain={file}", f"shipped:sharp={file}"], other, ["shipped:sharp=efficientnet_lite1"]
     )
     rows = {each.title: each.teachers for each in found}
     assert rows["plain"] == set()
     assert rows["shipped:sharp"] == {"efficientnet_lite1"}
     assert start is not None
-    assert (start.title, start.data) == ("start", file.read_bytes())
+    assert (start.title, start.data) == ("start", other.read_bytes())
+
+
+def test_a_file_that_is_the_start_has_one_row_with_both_titles(tmp_path: Path) -> None:
+    file = generator_file(tmp_path / "x4.safetensors")
+    other = generator_file(tmp_path / "other.safetensors", seed=1)
+    extras = [f"shipped={file}", f"sharp={other}"]
+    found, start = open_extras(extras, file, ["shipped=squeezenet1_1", "sharp=vgg19"])
+    assert start is not None
+    assert (start.title, start.teachers) == ("start, shipped", {"squeezenet1_1"})
+    assert {"shipped", "sharp"} & {each.title for each in found} == {"sharp"}
 
 
 def test_real_esrgan_is_left_out_with_a_line_if_its_package_is_missing(

@@ -49,6 +49,7 @@ def findings(lab: Lab) -> Findings:
         photos="photos",
         left_out=["7.jpg"],
         command="a command",
+        opening="# Ours\n\nSome rows came later.",
     )
 
 
@@ -57,6 +58,8 @@ def test_the_page_has_our_figures_beside_the_papers(lab: Lab, tmp_path: Path) ->
     page = tmp_path / "pages" / "quality.md"
     write(found, page, planes=found.panel.names, strips=tmp_path / "Set5" / "HR")
     text = page.read_text()
+    assert text.startswith("# Ours\n\nSome rows came later.\n\nWritten by `a command` on ")
+    assert re.search(r"\| fast \| [\d,]+ \| 4 \| 2 of 32² \| ", text), "steps, batch and patch"
     bicubic = measure(method(Bicubic(4)), lab.watched, found.panel.distances)
     ours = Row("bicubic", [{"Set5": bicubic}]).figures("Set5")
     assert (

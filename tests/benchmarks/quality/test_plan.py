@@ -72,7 +72,7 @@ def test_every_content_has_a_row_with_the_adversarial_term_and_one_without() -> 
     for name in ("squeezenet", "mse", "vgg16_22", "vgg16_53"):
         against, alone = by_name[f"srgan_{name}"], by_name[f"alone_{name}"]
         assert isinstance(alone.stage, AdversarialConfig)
-        assert alone.stage.adversarial_weight == 0
+        assert alone.stage.largest_weight == 0
         before, after = (each.stage.model_dump() for each in (against, alone))
         assert {key for key in before if before[key] != after[key]} == {"adversarial_weight"}
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.quality.photos import (
@@ -12,10 +14,13 @@ from benchmarks.quality.photos import (
     hold_out,
     open_set,
     open_training_crops,
+    pair_of,
+    pictures_of,
     training_photos,
 )
 from benchmarks.quality.training import CURVE, GENERATOR, Lab, train
 from srgan.errors import ConfigError, DataError
+from srgan.images import Photo
 from tests.support.photos import DrawPhoto
 from tests.support.quality import DATA, SIDE, contestant, gan
 
@@ -78,6 +83,26 @@ def test_photos_that_show_an_evaluation_image_are_not_trained_on(
     photos, seen = training_photos(folder, lab.watched)
     assert photos == lab.photos
     assert [(each.held, each.trained, each.turned) for each in seen] == [("11", "copy.jpg", True)]
+
+
+def test_images_of_two_sets_that_show_one_picture_are_found(draw_photo: DrawPhoto) -> None:
+    def pair(name: str, pixels: NDArray[np.uint8]) -> Pair:
+        return pair_of(name, Photo(pixels=pixels, format="PNG"))
+
+    head, other = (draw_photo(seed, height=SIDE, width=SIDE) for seed in (1, 2))
+    cropped = np.ascontiguousarray(head[2:-2, 2:-2, ::-1][:, ::-1])
+    gray = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    sets = {
+        "Set5": [pair("head", head), pair("gray", gray)],
+        "Set14": [pair("face", cropped), pair("zebra", other), pair("fog", gray)],
+    }
+    assert pictures_of(sets) == {
+        "Set5/head": "Set5/head",
+        "Set5/gray": "Set5/gray",
+        "Set14/face": "Set5/head",
+        "Set14/zebra": "Set14/zebra",
+        "Set14/fog": "Set14/fog",  # flat: nothing tells such pictures apart
+    }
 
 
 def test_choices_are_made_on_photos_that_no_training_sees(lab: Lab) -> None:
