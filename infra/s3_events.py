@@ -20,7 +20,7 @@ from prefect.events.clients import get_events_client
 
 ARRIVED = "srgan.photos.arrived"
 _MOST_BYTES = 2**20
-"""Of a message; a store sends one record or a few, of about a kilobyte each."""
+"""Bound on a message; a store sends one record or a few, of about a kilobyte each."""
 
 
 def written(message: dict[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ import torch
 from benchmarks.quality.photos import claim, hold_out
 from benchmarks.quality.training import Lab, train
 from benchmarks.shipped.photos import credits_table, unpacked
-from benchmarks.shipped.stages import TEACHER, plain, refined, sharp
+from benchmarks.shipped.stages import TEACHER, plain, sharp
 from srgan import models
 from srgan.allocator import use_large_pages
 from srgan.config.networks import PUBLISHED_WEIGHTS
@@ -48,9 +48,9 @@ def main(arguments: list[str]) -> None:
     published = PUBLISHED_WEIGHTS[TEACHER]
     weights = fetch_named(Settings(), published.source, digest=published.digest)
     lab = Lab(out=options.out, photos=photos, watched=watched, weights={TEACHER: weights})
-    for contestant in (plain(), refined(), sharp()):
+    for contestant in (plain(), sharp()):
         train(lab, contestant)
-    first, second = (load_generator(lab.generator(each)) for each in (refined(), sharp()))
+    first, second = (load_generator(lab.generator(each)) for each in (plain(), sharp()))
     first.origin, second.origin = "plain", "sharp"
     shipped = (first, blend(first, second, _ALPHA))
     package = Path(models.__file__).parent / "shipped"

@@ -1,4 +1,4 @@
-"""The three trainings of the shipped generators.
+"""The two trainings of the shipped generators.
 
 Their values stand here and not in a recipe, so that the files can be made again after recipes have
 changed.
@@ -28,7 +28,12 @@ _GENERATOR = GeneratorConfig(kind="bicubic_resnet", scale=4, num_blocks=8, num_c
 
 
 def plain() -> Contestant:
-    """As the recipe `few_photos_x4`, on a generator of half the size."""
+    """As the recipe `few_photos_x4`, on a generator of half the size: the highest PSNR.
+
+    More training from there brought nothing. 5,000 steps again at this rate with other patches:
+    31.17 instead of 31.16 dB on Set5. 1,200 steps with MSE, colours in order and patches of 144:
+    31.17 dB too, 0.01 dB more on Set14.
+    """
     stage = PretrainConfig(
         generator=_GENERATOR,
         steps=8000,
@@ -43,22 +48,16 @@ def plain() -> Contestant:
         validate_every=500,
         log_every=50,
     )
-    return Contestant("plain", "first half", stage, data=_DATA)
-
-
-def refined() -> Contestant:
-    """As many steps again from there, on other patches: the highest PSNR."""
-    first = plain()
-    stage = first.stage.model_copy(update={"seed": 1})
-    return Contestant("refined", "shipped", stage, first, _DATA)
+    return Contestant("plain", "shipped", stage, data=_DATA)
 
 
 def sharp() -> Contestant:
-    """The same after a GAN stage as the demo's, longer and with more of the adversarial loss."""
+    """The same after a GAN stage in which the discriminator learns first, and sees images rolled."""
     stage = AdversarialConfig(
         generator=_GENERATOR,
-        steps=400,
+        steps=900,
         batch_size=8,
+        patch_size=64,
         discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
         content=FeatureContentConfig(
             network=TEACHER,
@@ -69,13 +68,15 @@ def sharp() -> Contestant:
         ),
         adversarial_weight=1.0,
         adversarial_share=0.5,
-        grid_weight=10.0,
-        learning_rate=LearningRate(peak=2e-4, warmup_steps=20, decay="cosine"),
+        grid_weight=30.0,
+        discriminator_shift=True,
+        discriminator_warmup=100,
+        learning_rate=LearningRate(peak=1e-4, warmup_steps=20, decay="cosine"),
         ema_decay=0.99,
         gradient_clip=1.0,
         precision="auto",
-        checkpoint_every=50,
+        checkpoint_every=100,
         validate_every=100,
         log_every=20,
     )
-    return Contestant("sharp", "shipped:sharp", stage, refined(), _DATA)
+    return Contestant("sharp", "shipped:sharp", stage, plain(), _DATA)

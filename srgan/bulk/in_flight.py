@@ -96,7 +96,7 @@ def whole_device() -> Iterator[None]:
 
 
 def _is_of_device(error: RuntimeError) -> bool:
-    # cuBLAS has no class of its own.
+    # cuBLAS has no class for it.
     return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
 
 

@@ -51,7 +51,7 @@ _REPEAT_S = 30.0
 class _Worker:
     actor: Any
     need: Need
-    """What it has asked for."""
+    """Resources that it has asked for."""
     node: str = ""
     """Id of its node; empty while it waits for room."""
     batch: int | None = None

@@ -76,7 +76,7 @@ def attempts(folder: Path) -> dict[int, int]:
 
 
 def started(folder: Path) -> list[dict[str, Any]]:
-    """What each worker had when it started."""
+    """Resources of each worker when it started."""
     return [json.loads(path.read_text()) for path in folder.glob("started.*")]
 
 

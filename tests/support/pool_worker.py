@@ -18,7 +18,7 @@ class Worker:
     """Notes what it does in a folder; `destination` is that folder.
 
     ``plan.json`` there says what happens at each attempt of a batch, and at every ``start``. With
-    ``bad`` in it, the first worker is on a node of its own, and all others are on one where this
+    ``bad`` in it, the first worker is alone on its node, and all others are on one where this
     fails: ``start`` or ``batches``.
     """
 
