@@ -54,7 +54,7 @@ class Step:
 def train(step: Step) -> float:
     return step.take(1.0)
 '''
-RELEASED = "c36bda16f2d9"
+RELEASED = "2e5157eeeca6"
 """Numerics version of the newest entry of CHANGELOG.md."""
 SMALL = {
     "losses.py": LOSSES,

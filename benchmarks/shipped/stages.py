@@ -52,7 +52,7 @@ def plain() -> Contestant:
 
 
 def sharp() -> Contestant:
-    """The same after a GAN stage in which the discriminator learns first, and sees images rolled."""
+    """The same after a GAN stage. Its discriminator learns first, and sees images rolled."""
     stage = AdversarialConfig(
         generator=_GENERATOR,
         steps=900,
