@@ -156,8 +156,6 @@ class Batch:
                 time.sleep(pause_s)
             rows |= {row.source_key: row for row in self._pass(lost)}
         records = [rows[item.key] for item in items]
-        for record in filter(_is_lost, records):
-            self._progress(record)
         try:
             self._destination.put(key, to_parquet(records), if_absent=True)
         except ConflictError:
