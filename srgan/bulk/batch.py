@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from srgan.bulk.decoders import Decode, check_file_size
-from srgan.bulk.in_flight import InFlight, photos_of, whole_device
+from srgan.bulk.in_flight import InFlight, photos_of
 from srgan.bulk.join import Item
 from srgan.bulk.names import SOURCE, origin, rerouted
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
@@ -32,6 +32,7 @@ from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
 from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
 from srgan.images.statistics import statistics_of
+from srgan.inference.device import whole_device
 from srgan.keys import records_key
 
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
@@ -156,6 +157,8 @@ class Batch:
                 time.sleep(pause_s)
             rows |= {row.source_key: row for row in self._pass(lost)}
         records = [rows[item.key] for item in items]
+        for record in filter(_is_lost, records):
+            self._progress(record)
         try:
             self._destination.put(key, to_parquet(records), if_absent=True)
         except ConflictError:

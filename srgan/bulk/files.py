@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.forecast import Forecast, Throughput, encoded_bytes, free_bytes, middle, spread
-from srgan.bulk.in_flight import whole_device
 from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, rerouted
 from srgan.bulk.run import Stamp
 from srgan.bulk.sizing import Sizing, target_format
@@ -28,6 +27,7 @@ from srgan.images.files import (
     write_photo,
 )
 from srgan.images.photo import Photo
+from srgan.inference.device import whole_device
 from srgan.inference.engine import Engine
 from srgan.readable import printable
 from srgan.refs import config_digest

@@ -6,12 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import torch
-
 from srgan.bulk.join import Item
 from srgan.bulk.records import Record
 from srgan.bulk.run import Stamp
-from srgan.errors import PASSED_BY, DeviceError, ImageError, StorageError
+from srgan.errors import PASSED_BY, ImageError, StorageError
 from srgan.images import Photo
 from srgan.inference.memory import is_out_of_memory
 
@@ -78,26 +76,6 @@ class InFlight:
 def photos_of(images: Sequence[InFlight]) -> list[Photo]:
     """Photos of those that have one, in their order."""
     return [image.photo for image in images if image.photo is not None]
-
-
-@contextmanager
-def whole_device() -> Iterator[None]:
-    """Raise a `DeviceError` where a GPU fails for another reason than memory.
-
-    Its context is broken then, and everything that follows in this process would fail too. PyTorch
-    raises a `RuntimeError`, as for an image that is at fault.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if is_out_of_memory(error) or not _is_of_device(error):
-            raise
-        raise DeviceError(f"the GPU failed, this process cannot go on with it: {error}") from error
-
-
-def _is_of_device(error: RuntimeError) -> bool:
-    # cuBLAS has no class for it.
-    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error)
 
 
 def _reason(error: BaseException) -> str:

@@ -65,7 +65,7 @@ class Samples:
     ) -> tuple[str, NDArray[np.uint8]]:
         """Caption and picture of the version on trial; black where it fails."""
         # Imports torch, which flows that only join sheets do without.
-        from srgan.bulk.in_flight import whole_device
+        from srgan.inference.device import whole_device
 
         top, bottom, left, right = middle
         first, start = max(0, top - _MARGIN), max(0, left - _MARGIN)
