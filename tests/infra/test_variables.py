@@ -69,6 +69,7 @@ PARTLY: dict[str, tuple[set[str], str]] = {
     "PREFECT_SERVER_DATABASE_TIMEOUT": (HOSTS, "the stack has SQLite"),
     "PREFECT_API_AUTH_STRING": (set(OVERLAYS), "elsewhere on loopback only"),
     "PREFECT_SERVER_API_AUTH_STRING": (set(OVERLAYS), "elsewhere on loopback only"),
+    "PREFECT_CLIENT_MAX_RETRIES": (HOSTS, "the stack starts its server again within seconds"),
     "PREFECT_SERVER_UI_API_URL": (HOSTS, "the stack's own address is right on its machine"),
     "PREFECT_SERVER_UI_STATIC_DIRECTORY": (HOSTS, "the image's user cannot write to the default"),
     "PREFECT_UI_URL": (HOSTS, "the stack has it with SRGAN_PREFECT_PUBLIC_URL"),
