@@ -1,19 +1,19 @@
 """First steps of a job: its spec, other code, a cluster that is too small or busy, timing."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import ray
 
 from srgan.config import Config, Gpu
 from srgan.errors import ClusterError, ConfigError
+from srgan.jobs import evaluate, study, study_report
 from srgan.jobs import node as ray_node
 from srgan.jobs.node import (
     Need,
     Timeline,
-    options_of,
     others,
     room,
     start,
@@ -74,21 +74,23 @@ def test_a_job_computes_on_gpus_as_its_run_asks(gpu: Gpu, with_gpus: bool, witho
     assert uses_gpu(gpu, [{"CPU": 4.0}]) is without
 
 
-@pytest.mark.filterwarnings("ignore")  # Ray's own, of its processes
-def test_only_a_task_that_reserves_a_gpu_sees_the_pretended_gpu_of_its_node(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("job", [evaluate, study, study_report], ids=lambda job: job.__name__)
+def test_a_job_that_reserves_no_gpu_hides_those_of_its_node(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def seen(need: Need) -> object:
-        task = ray.remote(**options_of(need))(lambda: os.environ.get("CUDA_VISIBLE_DEVICES"))
-        return ray.get(task.remote(), timeout=60)
+    class AskedError(Exception):
+        """Ends the job; its argument are Ray's options."""
 
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
-    try:
-        assert seen(Need("task", cpus=1)) == ""
-        assert seen(Need("task", cpus=1, gpus=1)) == "0"
-    finally:
-        ray.shutdown()
+    def remote(**options: object) -> None:
+        raise AskedError(options)
+
+    monkeypatch.setattr(job, "start", lambda *_: (SimpleNamespace(cluster_wait_s=0), None, None))
+    monkeypatch.setattr(job, "wait_for_cluster", lambda *_: Need("job", cpus=1))
+    monkeypatch.setattr(ray, "remote", remote)
+    with pytest.raises(AskedError) as caught:
+        job.main("spec", "job")
+    (options,) = caught.value.args
+    assert options["runtime_env"] == {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}
 
 
 class Clock:

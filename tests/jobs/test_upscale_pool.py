@@ -32,10 +32,11 @@ def cluster() -> Iterator[None]:
         # Nothing listens there. Else a run that waits looks 40 s for this cluster's job server,
         # which it does not have, or finds what another cluster left in /tmp/ray.
         patch.setenv("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:9")
+        patch.setenv("CUDA_VISIBLE_DEVICES", "0")
         ray.init(
             address="local",
             num_cpus=2,
-            num_gpus=1,  # Ray only counts it
+            num_gpus=1,  # pretended: Ray only counts it
             _memory=MEMORY_BYTES,
             include_dashboard=False,
             log_to_driver=False,
@@ -102,6 +103,7 @@ def test_what_one_worker_loses_or_fails_at_is_done_again(
     assert not any(failure(object_store, batch) for batch in range(5))
 
 
+@pytest.mark.slow(group="parts")
 def test_a_batch_that_failed_is_done_again_by_another_process_after_a_pause_that_grows(
     object_store: S3Store, tmp_path: Path
 ) -> None:
@@ -172,6 +174,7 @@ def test_a_batch_that_is_lost_leaves_its_reason_and_costs_no_other(
     assert (str(hopeless), hopeless.hopeless) == ("ConfigError: for ever", True)
 
 
+@pytest.mark.slow(group="parts")
 def test_batches_that_fail_on_one_node_are_done_on_another(
     object_store: S3Store, tmp_path: Path
 ) -> None:
@@ -181,6 +184,7 @@ def test_batches_that_fail_on_one_node_are_done_on_another(
     assert not any(failure(object_store, batch) for batch in range(3))
 
 
+@pytest.mark.slow(group="parts")
 def test_a_run_goes_on_with_the_workers_that_could_start(
     object_store: S3Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,6 +197,7 @@ def test_a_run_goes_on_with_the_workers_that_could_start(
     assert len(list(tmp_path.glob("lost.*"))) == 3
 
 
+@pytest.mark.slow(group="parts")
 @pytest.mark.parametrize(
     ("start", "error", "starts"),
     [
@@ -255,6 +260,7 @@ def test_a_worker_has_the_device_and_the_memory_that_the_log_names(
     run(object_store, tmp_path, 1, {}, **config)
     (worker,) = started(tmp_path)
     assert worker["device"] == device
+    assert worker["sees"] == ("0" if device == "cuda" else ""), "the pretended GPU of the node"
     assert worker.get("GPU", 0) == (device == "cuda")
     assert said in caplog.messages[0]
     memory_bytes = upscale_pool.worker_need(
@@ -278,6 +284,7 @@ def test_a_run_that_finds_no_gpu_says_how_to_wait_for_one(
 FIRST = {"CPU": 2.0, "GPU": 1.0, "memory": 8 * 2**30}
 
 
+@pytest.mark.slow(group="parts")
 @pytest.mark.parametrize(
     ("before", "after", "starts"),
     [

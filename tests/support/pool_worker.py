@@ -27,7 +27,8 @@ class Worker:
         self._folder = Path(spec.destination)
         self._plan = json.loads((self._folder / "plan.json").read_text())
         reserved = ray.get_runtime_context().get_assigned_resources()
-        self._note(f"started.{os.getpid()}", {"device": device, **reserved})
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
+        self._note(f"started.{os.getpid()}", {"device": device, "sees": gpus, **reserved})
         self._node = "good" if "bad" not in self._plan or self._is_first() else "bad"
         if spec.run == "stillborn":
             os._exit(1)
