@@ -122,7 +122,7 @@ class Batch:
     ) -> None:
         """`num_cpus` decides how many images are read and written at once.
 
-        Each is encoded by one thread of this process: the writers are as many as the CPUs.
+        Each is encoded by one thread of libvips, because there is a writer for each CPU.
         """
         use_threads(1)
         self._run = run
