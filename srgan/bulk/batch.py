@@ -25,6 +25,7 @@ from srgan.bulk.names import SOURCE, origin, rerouted
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing, target_format
+from srgan.config.upscale import WAITING_BYTES_PER_CPU
 from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.codecs.libvips import use_threads
@@ -37,13 +38,6 @@ from srgan.keys import records_key
 
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
-_WAITING_BYTES = 5 * 2**28
-"""Bound, for each CPU, on photos and results that were let in; a larger image is let in alone.
-
-A phone's photo of 12 megapixels and its result ×4 take 1.1 GiB, so each CPU can encode one. The
-pixels that a reader has decoded and that are not let in yet come on top: a photo for each reader.
-To count them before they are decoded, a decoder would have to be sent each file twice.
-"""
 _CHOICE = 64
 """Images among which the engine chooses those that it computes at once."""
 
@@ -178,7 +172,9 @@ class Batch:
     def _pass(self, items: Sequence[Item]) -> list[Record]:
         loaded: SimpleQueue[InFlight] = SimpleQueue()
         finished: SimpleQueue[InFlight] = SimpleQueue()
-        budget = MemoryBudget(_WAITING_BYTES * self._num_cpus)
+        # Photos that readers have decoded and that are not let in yet come on top, one for each. To
+        # count them before they are decoded, a decoder would have to be sent each file twice.
+        budget = MemoryBudget(WAITING_BYTES_PER_CPU * self._num_cpus)
         with (
             ThreadPoolExecutor(num_readers(self._num_cpus), "read") as readers,
             ThreadPoolExecutor(self._num_cpus + 1, "write") as writers,

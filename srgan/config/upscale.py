@@ -10,6 +10,12 @@ from srgan.readable import Bytes
 SIZE_PATTERN = r"^([1-9]\d{0,5}x([1-9]\d{0,5})?|x[1-9]\d{0,5})$"
 """``4096x`` is a width, ``x2160`` a height, ``4096x2160`` a box to fit into."""
 
+WAITING_BYTES_PER_CPU = 5 * 2**28
+"""Images and results that wait in a worker, for each of its CPUs; a larger image waits alone.
+
+A phone's photo of 12 megapixels and its result ×4 take 1.1 GiB, so each CPU can encode one.
+"""
+
 
 class UpscaleConfig(Config):
     """Options of a bulk run."""

@@ -19,6 +19,7 @@ from typing import Any
 import ray
 
 from srgan.config import UpscaleConfig
+from srgan.config.upscale import WAITING_BYTES_PER_CPU
 from srgan.errors import ClusterError, SrganError
 from srgan.jobs.failure import failure_of, unwrapped
 from srgan.jobs.node import (
@@ -37,8 +38,6 @@ from srgan.storage import ObjectStore, write_document
 
 logger = logging.getLogger(__name__)
 
-WAITING_BYTES_PER_CPU = 5 * 2**28
-"""Images that wait in a worker, for each of its CPUs; `UpscaleConfig.memory_bytes` is the rest."""
 _ATTEMPTS = 3
 """Attempts of a batch, and of starting workers."""
 _PAUSE_S = 5.0
@@ -329,8 +328,8 @@ def worker_need(config: UpscaleConfig, nodes: Iterable[Mapping[str, float]], use
     """Return what a worker reserves, by the resources of the nodes that are up.
 
     The memory is what it may take. If no node has so much, it is all that one has: most images are
-    smaller. It is none as long as there is no node with the CPUs (and a GPU), because one that is
-    started for the run may have less.
+    smaller. It is 0 until a node has the CPUs (and a GPU), because one that is started for the run
+    may have less memory.
     """
     nodes = list(nodes)
     cpus = worker_cpus(config, nodes, use_gpu)

@@ -9,7 +9,6 @@ import pytest
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError
 
-from srgan.bulk import batch as bulk_batch
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, StorageError
 from srgan.jobs import upscale_pool
@@ -359,7 +358,3 @@ def test_a_worker_reserves_the_memory_that_it_may_take(
 ) -> None:
     need = upscale_pool.worker_need(UpscaleConfig(), nodes, use_gpu)
     assert need.memory_bytes == memory_bytes
-
-
-def test_what_waits_in_a_worker_is_what_a_batch_lets_in() -> None:
-    assert upscale_pool.WAITING_BYTES_PER_CPU == bulk_batch._WAITING_BYTES
