@@ -253,7 +253,7 @@ def limits(work: Work) -> list[Limit]:
             (c.FLOW_BYTES + work.num_batches * c.FLOW_BYTES_PER_BATCH) / 1e6,
             c.FLOW_MEMORY_BYTES / 1e6,
             "MB",
-            "`batch_bytes`; the limit in `infra/kubernetes/base/worker.yaml`",
+            "`batch_bytes`; the limit in `infra/kubernetes/base/flows/worker.yaml`",
         ),
     ]
     return sorted(found, key=lambda each: -each.share)

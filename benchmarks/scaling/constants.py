@@ -66,7 +66,7 @@ EVENTS_PER_BATCH = Constant(3, f"{_COUNT} following", "2026-11-29")
 """The task that follows it sends them; all go through one open connection."""
 FLOW_BYTES = Constant(423e6, f"{_COUNT} following", "2026-11-29")
 FLOW_BYTES_PER_BATCH = Constant(2927, f"{_COUNT} sizes", "2026-11-29")
-FLOW_MEMORY_BYTES = Constant(4 * 2**30, "infra/kubernetes/base/worker.yaml", "2026-11-29")
+FLOW_MEMORY_BYTES = Constant(4 * 2**30, "infra/kubernetes/base/flows/worker.yaml", "2026-11-29")
 FLOW_DISK_BYTES = Constant(10e9, "assumed", "2026-11-29")
 DRIVER_BYTES = Constant(150e6, "assumed", "2026-11-29")
 DRIVER_BYTES_PER_BATCH = Constant(1e3, "assumed", "2026-11-29")

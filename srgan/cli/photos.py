@@ -81,7 +81,8 @@ def upscale(
         int, typer.Option(min=1, max=100, help="Quality of JPEG, WebP, HEIC and AVIF results")
     ] = 92,
     subsampling: Annotated[
-        Literal["4:4:4", "4:2:2", "4:2:0"], typer.Option(help="Colour subsampling of JPEG results")
+        Literal["4:4:4", "4:2:2", "4:2:0"],
+        typer.Option(help="Colour subsampling of JPEG and AVIF results"),
     ] = "4:4:4",
     compression: Annotated[
         int, typer.Option(min=0, max=9, help="PNG and TIFF results: 0 is fastest, 9 smallest")

@@ -95,7 +95,8 @@ def finding(
             False,
             True,
             f"{_short(figure)} has no interval: it takes finite figures on {MIN_PHOTOS} photos or "
-            f"more, and {num_photos} were measured (more photos, or a larger data.eval_share)",
+            f"more, and {num_photos} were measured (add photos; a larger data.eval_share applies "
+            "to new photos only, or to all under another dataset's name)",
         )
     is_gain, is_loss = (_is_gain(figure, strict), _is_loss(figure, usual))
     better, worse = ("higher", "lower") if rises(figure) else ("lower", "higher")

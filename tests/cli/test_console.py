@@ -12,8 +12,11 @@ from typer.testing import CliRunner
 
 from srgan.cli import app
 from srgan.cli.console import complain, print_json
+from srgan.images import Photo, encode
+from srgan.images.entries import FORMATS
 from srgan.version import release_version
 from tests.support.commands import srgan
+from tests.support.image_files import picture
 from tests.support.terminal import Terminal
 
 
@@ -58,6 +61,18 @@ def test_help_names_every_option_in_full_at_40_columns() -> None:
     text = printed("upscale", "--help", columns=40)
     for name in ("--self-ensemble", "--subsampling", "--precision", "--oversize", "[required]"):
         assert name in text
+
+
+def test_help_names_the_formats_whose_colours_are_subsampled() -> None:
+    photo = Photo(picture())
+
+    def coded(format: str, subsampling: str) -> bytes:
+        return encode(photo, format=format, jpeg_quality=80, jpeg_subsampling=subsampling)
+
+    differ = {each for each in FORMATS.values() if coded(each, "4:4:4") != coded(each, "4:2:0")}
+    assert differ == {"jpeg", "avif"}
+    text = " ".join(printed("upscale", "--help").split())
+    assert "Colour subsampling of JPEG and AVIF results" in text
 
 
 def test_a_list_of_commands_says_their_whole_purpose() -> None:

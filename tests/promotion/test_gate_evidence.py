@@ -193,5 +193,8 @@ def test_five_photos_are_not_enough_evidence() -> None:
     )
     verdict = decided(figures, challenger=2, champion=1)
     assert not verdict.promoted
-    assert "it takes finite figures on 6 photos or more, and 5 were measured" in verdict.reason
+    assert (
+        "it takes finite figures on 6 photos or more, and 5 were measured (add photos; a larger "
+        "data.eval_share applies to new photos only, or to all under another dataset's name)"
+    ) in verdict.reason
     assert verdict.differences == {}
