@@ -92,8 +92,11 @@ class Adversarial(Stage):
 
     def _pass_gradients(self) -> None:
         lr, hr = self._blank()
-        self._generate(lr).sum().backward()
-        real, fake = self._judge(hr, hr)
+        with self._autocast():
+            sr = self._generate(lr)
+        sr.sum().backward()
+        with self._autocast():
+            real, fake = self._judge(hr, hr)
         (real.sum() + fake.sum()).backward()
 
     def _discriminators_rate(self, step: int) -> float:

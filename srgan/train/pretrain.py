@@ -42,4 +42,6 @@ class Pretrain(Stage):
 
     def _pass_gradients(self) -> None:
         lr, _ = self._blank()
-        self._generate(lr).sum().backward()
+        with self._autocast():
+            sr = self._generate(lr)
+        sr.sum().backward()

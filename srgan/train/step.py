@@ -125,7 +125,8 @@ class Stage(ABC):
         DDP learns a static graph in the first backward pass of a process and rearranges its
         buckets after the second. With three or more ranks that changes the order of sums, so a
         resumed run would differ from one that was never interrupted. Two passes that leave
-        nothing behind get this over with.
+        nothing behind get this over with. They compute as a step does, because otherwise they
+        would take more memory, and graphs of their own in a compiled stage.
         """
         if not ranks.sums_depend_on_buckets():
             return
@@ -141,13 +142,15 @@ class Stage(ABC):
         """One backward pass through everything that shares gradients."""
 
     def _blank(self) -> tuple[Tensor, Tensor]:
-        """LR and HR images of this rank's share of a batch, all zero."""
+        """LR and HR images of this rank's share of a batch, all zero, channels last."""
         side, scale = self.config.patch_size, self.config.generator.scale
-        shape = (len(self._share), 3)
-        return (
-            torch.zeros(*shape, side // scale, side // scale, device=self.device),
-            torch.zeros(*shape, side, side, device=self.device),
+        lr, hr = (
+            torch.zeros(len(self._share), 3, length, length, device=self.device).contiguous(
+                memory_format=torch.channels_last
+            )
+            for length in (side // scale, side)
         )
+        return lr, hr
 
     def _compiled(self, network: Network) -> Network:
         """The same module, its forward compiled in place if the config says so.

@@ -4,9 +4,11 @@ import shutil
 
 import pytest
 import torch
+from torch import Tensor
 
 from srgan.config import AdversarialConfig, LearningRate, PretrainConfig
 from srgan.errors import CheckpointError
+from srgan.train import ranks
 from srgan.train.batches import Pairs
 from srgan.train.step import dump_stage, learning_rate_at, load_stage
 from tests.support.stages import (
@@ -74,6 +76,27 @@ def test_a_batch_may_be_pairs_alone(damage: dict[str, object]) -> None:
     )
     losses = stage.step(windows(stage)[:0], 0, pairs)
     assert losses["skipped"] == 0
+
+
+@pytest.mark.parametrize("config", [pretrain(precision="bf16"), adversarial(precision="bf16")])
+def test_the_passes_that_settle_buckets_compute_as_a_step_does(
+    config: PretrainConfig | AdversarialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks, "num_ranks", lambda: 3)
+    seen: list[tuple[object, ...]] = []
+
+    def look(_: object, images: tuple[Tensor, ...]) -> None:
+        seen.extend((each.shape, each.stride(), torch.is_autocast_enabled("cpu")) for each in images)
+
+    stage = start(config)
+    networks = {name: stage.networks()[name] for name in stage.updates}
+    for network in networks.values():
+        network.register_forward_pre_hook(look)
+    stage.step(windows(stage)[: len(stage._share)], 0)
+    of_step, seen = set(seen), []
+    stage.settle_buckets()
+    assert len(seen) == (2 if len(networks) == 1 else 6)
+    assert set(seen) <= of_step
 
 
 def test_the_same_state_has_the_same_bytes() -> None:
