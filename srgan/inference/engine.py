@@ -95,9 +95,11 @@ class Engine:
             generator = folded(generator)
             if computes_bf16(self.device):
                 self._dtype = torch.bfloat16
-        generator = generator.eval().to(self.device)
-        self._reach = reach_of(generator, context)
-        self._generator = generator.to(self._dtype)
+        # Measured on the CPU, so that the context does not depend on the device. A GPU chooses other
+        # algorithms for other sizes, and computes in TF32: their rounding looks like a cut that is
+        # felt everywhere.
+        self._reach = reach_of(generator.eval().to("cpu"), context)
+        self._generator = generator.to(self.device, self._dtype)
         # Convolutions run 1.4 times as fast on the CPU with the channels innermost.
         self._generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         self._bicubic = Bicubic(generator.scale).to(self.device)
