@@ -106,7 +106,9 @@ class Stage(ABC):
             found.append(self.degradation(windows))
         elif len(windows):
             found.append(self.degradation(windows, step=step, first=self._first))
-        lr, hr = (torch.cat(images) for images in zip(*found, strict=True))
+        lr, hr = found[0]
+        if len(found) > 1:  # else there is nothing to join, and a copy would cost
+            lr, hr = (torch.cat(images) for images in zip(*found, strict=True))
         return (
             lr.contiguous(memory_format=torch.channels_last),
             hr.contiguous(memory_format=torch.channels_last),

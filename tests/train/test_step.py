@@ -68,6 +68,12 @@ def test_pairs_come_as_they_are_before_the_images_that_the_stage_makes() -> None
     assert torch.equal(hr, torch.cat([pairs.hr / 127.5 - 1, others[1]]))
 
 
+def test_a_batch_without_pairs_is_not_copied_to_be_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = start(pretrain())
+    monkeypatch.setattr(torch, "cat", lambda _: pytest.fail("a copy of the batch"))
+    assert [len(images) for images in stage._images(windows(stage), 0)] == [4, 4]
+
+
 @pytest.mark.parametrize("damage", [{}, {"second_order": {}}])
 def test_a_batch_may_be_pairs_alone(damage: dict[str, object]) -> None:
     stage = start(pretrain(pair_share=1, degradation=damage))
