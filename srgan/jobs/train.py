@@ -291,6 +291,10 @@ def _fit(
             # id is used once.
             name=job_id,
             storage_path=store.uri(ray_folder(spec.run)),
+            # Ray only counts GPUs: a worker that has reserved none would see all of its node's.
+            worker_runtime_env=None  # type: ignore[call-arg]  # V1
+            if workers.use_gpu
+            else {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}},
             failure_config=FailureConfig(
                 max_failures=spec.stage.max_restarts,
                 controller_failure_limit=_WORKER_START_FAILURES,  # type: ignore[call-arg]  # V1

@@ -1,8 +1,11 @@
 """Driver of a training job: input that it refuses, and the workers that it plans."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import ray.train.torch
 from pydantic import ValidationError
 
 from srgan.config import DataConfig, GeneratorConfig, StageConfig
@@ -10,6 +13,7 @@ from srgan.data.prepare import prepare_dataset
 from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.jobs import node as ray_node
 from srgan.jobs import train as ray_train
+from srgan.jobs.node import Timeline
 from srgan.jobs.train import TrainSpec, Workers, check_inputs, check_workers, plan_workers
 from srgan.refs import CheckpointRef, DatasetRef, to_json
 from srgan.services.s3 import S3Store
@@ -186,6 +190,32 @@ def test_the_device_is_the_one_that_the_run_asks_for() -> None:
     assert plan_workers([plain, large], None, 64, "required") == Workers(4, 4, True)
     assert plan_workers([plain], None, 16, "required") == Workers(1, 1, True)
     assert plan_workers([], 2, 16, "required") == Workers(2, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("use_gpu", "hidden"), [(False, {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}), (True, None)]
+)
+def test_workers_without_a_gpu_see_none(
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: DatasetRef,
+    object_store: S3Store,
+    use_gpu: bool,
+    hidden: dict[str, object] | None,
+) -> None:
+    asked: dict[str, Any] = {}
+
+    class Trainer:
+        def __init__(self, *_: object, **options: object) -> None:
+            asked.update(options)
+
+        def fit(self) -> SimpleNamespace:
+            return SimpleNamespace(return_value={"error": "not trained"})
+
+    monkeypatch.setattr(ray.train, "RunConfig", lambda **options: options)
+    monkeypatch.setattr(ray.train.torch, "TorchTrainer", Trainer)
+    workers = Workers(1, 1, use_gpu)
+    ray_train._fit(spec(pretrain(), dataset), workers, "job", object_store, Timeline())
+    assert asked["run_config"]["worker_runtime_env"] == hidden
 
 
 def test_a_plan_reads_as_words() -> None:
