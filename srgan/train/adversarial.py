@@ -7,7 +7,6 @@ from srgan.config import AdversarialConfig
 from srgan.degradation.chance import Chance
 from srgan.losses import adversarial_loss, discriminator_loss, grid_loss
 from srgan.models.build import build_discriminator
-from srgan.models.discriminator import Discriminator
 from srgan.train import ranks
 from srgan.train.batches import Pairs
 from srgan.train.content import build_content_loss
@@ -26,7 +25,7 @@ class _Judge(nn.Module):
     Two batches, not one of both: batch norm must not mix their statistics.
     """
 
-    def __init__(self, discriminator: Discriminator) -> None:
+    def __init__(self, discriminator: nn.Module) -> None:
         super().__init__()
         self.discriminator = discriminator
 
@@ -54,7 +53,8 @@ class Adversarial(Stage):
         self.updates["discriminator"] = Update(
             self.discriminator, config.gradient_clip, scaled=self._scaled
         )
-        self._judge = ranks.share_gradients(_Judge(self._compiled(self.discriminator)))
+        self._discriminate = self._compiled(self.discriminator)
+        self._judge = ranks.share_gradients(_Judge(self._discriminate))
         self._content = build_content_loss(config, device=device, perceptual=perceptual)
 
     def networks(self) -> dict[str, nn.Module]:
@@ -121,11 +121,11 @@ class Adversarial(Stage):
         """A step of the discriminator alone; the generator keeps weights and statistics."""
         # Not through DDP, which waits for a backward pass after each of its forward passes.
         with torch.no_grad(), self._autocast():
-            sr = self.generator(lr).float()
+            sr = self._compute(lr).float()
         judged = self._update_discriminator(hr, sr, step)
         with torch.no_grad():
             with self._autocast():
-                logits = self.discriminator(self._shifted(sr, step))
+                logits = self._discriminate(self._shifted(sr, step))
             content, adversarial = self._content_of(sr, hr), adversarial_loss(logits)
         self.updates["discriminator"].finish(judged["skipped"])
         self.updates["generator"].finish(torch.ones_like(content))
@@ -152,7 +152,7 @@ class Adversarial(Stage):
         update = self.updates["generator"]
         images = sr.detach().requires_grad_(True)
         with self._autocast():
-            logits = self.discriminator(self._shifted(images, step))
+            logits = self._discriminate(self._shifted(images, step))
         content, adversarial = self._content_of(images, hr), adversarial_loss(logits)
         of_content = update.gradient(content, images)
         of_adversarial = update.gradient(adversarial, images)

@@ -60,7 +60,8 @@ class Stage(ABC):
                 generator, config.gradient_clip, config.optimizer, scaled=self._scaled
             )
         }
-        self._generate = ranks.share_gradients(self._compiled(generator))
+        self._compute = self._compiled(generator)
+        self._generate = ranks.share_gradients(self._compute)
         self._share = share_of(config.batch_size, ranks.rank(), ranks.num_ranks())
         self._first = shares_of(
             config.batch_size, config.num_pairs, ranks.rank(), ranks.num_ranks()
@@ -154,14 +155,17 @@ class Stage(ABC):
         )
         return lr, hr
 
-    def _compiled(self, network: Network) -> Network:
-        """The same module, its forward compiled in place if the config says so.
+    def _compiled(self, network: nn.Module) -> nn.Module:
+        """The network as steps compute it: compiled for their one size if the config says so.
 
-        Before DDP wraps it: gradients are then shared once the whole backward pass is done.
+        `network` itself stays as it is, because validations give it images of other sizes: each
+        would be compiled, or, worse, a slower graph for any size. Before DDP wraps it: gradients
+        are then shared once the whole backward pass is done.
         """
-        if self.config.compile:
-            network.compile()
-        return network
+        if not self.config.compile:
+            return network
+        compiled: nn.Module = torch.compile(network, dynamic=False)
+        return compiled
 
     def _place(self, network: Network) -> Network:
         if self.config.sync_batch_norm:

@@ -1,6 +1,7 @@
 """Behaviour that both stages share, their state as bytes, and learning rates."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -11,8 +12,12 @@ from srgan.errors import CheckpointError
 from srgan.train import ranks
 from srgan.train.batches import Pairs
 from srgan.train.step import dump_stage, learning_rate_at, load_stage
+from srgan.train.validation import Validation
+from tests.support.contents import crops_from
+from tests.support.photos import DrawPhoto
 from tests.support.stages import (
     BATCH_NORM,
+    CPU,
     adversarial,
     differing,
     everything,
@@ -39,6 +44,26 @@ def test_a_compiled_stage_learns_what_one_that_is_not_learns(
         )
     assert compiled.networks().keys() == plain.networks().keys()
     assert dump_stage(compiled).keys() == dump_stage(plain).keys()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # the compiler's
+def test_a_compiled_network_has_one_graph_for_the_one_size_of_its_steps(
+    monkeypatch: pytest.MonkeyPatch, draw_photo: DrawPhoto
+) -> None:
+    graphs: list[list[object]] = []
+
+    def record(graph: torch.fx.GraphModule, inputs: list[object]) -> object:
+        graphs.append(inputs)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=record))
+    stage = start(pretrain(BATCH_NORM, compile=True))
+    stage.step(windows(stage), 0)
+    for step, side in ((1, 24), (2, 32)):
+        Validation(crops_from([draw_photo(step, side, side)]), 2, CPU).measure(stage.result)
+        stage.step(windows(stage, step), step)
+    assert len(graphs) == 1
+    assert not any(isinstance(each, torch.SymInt) for each in graphs[0])
 
 
 def test_a_restored_stage_takes_the_same_next_step_to_the_bit() -> None:
