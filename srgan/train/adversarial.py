@@ -8,7 +8,6 @@ from srgan.degradation.chance import Chance
 from srgan.losses import adversarial_loss, discriminator_loss, grid_loss
 from srgan.models.build import build_discriminator
 from srgan.train import ranks
-from srgan.train.batches import Pairs
 from srgan.train.content import build_content_loss
 from srgan.train.step import Stage, learning_rate_at
 from srgan.train.update import Update
@@ -71,10 +70,7 @@ class Adversarial(Stage):
         schedule = self.config.learning_rate
         return self.rate * learning_rate_at(schedule, step - alone, self.config.steps - alone)
 
-    def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
-        for update in self.updates.values():
-            update.begin()
-        lr, hr = self._images(windows, step, pairs)
+    def _learn(self, lr: Tensor, hr: Tensor, step: int) -> dict[str, Tensor]:
         if step < self.config.discriminator_warmup:
             return self._warm_up(lr, hr, step)
         with self._autocast():

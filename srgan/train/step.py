@@ -2,6 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -90,13 +92,21 @@ class Stage(ABC):
         """Learning rate of the generator at `step`."""
         return self.rate * learning_rate_at(self.config.learning_rate, step, self.config.steps)
 
-    @abstractmethod
     def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
         """One step on this rank's uint8 windows (N, 3, window, window) and pairs.
 
         Returns scalars that stay on the device (reading one would wait for it); ``skipped`` is
         1.0 if nothing was changed because gradients were not finite.
         """
+        for update in self.updates.values():
+            update.begin()
+        lr, hr = self._images(windows, step, pairs)
+        with timed_kernels(self.device):
+            return self._learn(lr, hr, step)
+
+    @abstractmethod
+    def _learn(self, lr: Tensor, hr: Tensor, step: int) -> dict[str, Tensor]:
+        """The part of a `step` that follows when its images are made."""
 
     def _images(
         self, windows: Tensor, step: int, pairs: Pairs | None = None
@@ -173,6 +183,22 @@ class Stage(ABC):
         network.to(self.device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         return network.train()
+
+
+@contextmanager
+def timed_kernels(device: torch.device) -> Iterator[None]:
+    """Let cuDNN time its algorithms for each new shape within this block, and take the fastest.
+
+    Worth it where few shapes come again and again, as those of the networks in a step. Degradations
+    and validations have others. The choice may differ from process to process.
+    """
+    switch = torch.backends.cudnn
+    before = switch.benchmark
+    switch.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        switch.benchmark = before
 
 
 def check_device(config: PretrainConfig | AdversarialConfig, device_type: str) -> None:

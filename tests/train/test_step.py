@@ -130,6 +130,26 @@ def test_the_passes_that_settle_buckets_compute_as_a_step_does(
     assert set(seen) <= of_step
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_cudnn_times_kernels_for_the_networks_of_a_step_on_a_gpu_alone(
+    monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    stage = start(pretrain(precision="fp32"))
+    seen: list[tuple[str, bool]] = []
+
+    def look(name: str) -> None:
+        seen.append((name, torch.backends.cudnn.benchmark))
+
+    monkeypatch.setattr(stage, "device", torch.device(device))
+    stage.degradation.register_forward_hook(lambda *_: look("images"))
+    stage.generator.register_forward_hook(lambda *_: look("forward"))
+    stage.generator.entry.weight.register_hook(lambda _: look("backward"))
+    stage.step(windows(stage), 0)
+    look("after")
+    is_gpu = device == "cuda"
+    assert seen == [("images", False), ("forward", is_gpu), ("backward", is_gpu), ("after", False)]
+
+
 def test_the_same_state_has_the_same_bytes() -> None:
     stage = start(adversarial(ema_decay=0.99))
     stage.step(windows(stage), 0)
