@@ -82,13 +82,20 @@ def largest_tile(available_bytes: int, costs: Costs, reach: Reach) -> int:
     return LEAST_SIDE * count
 
 
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "_ALLOC_FAILED",  # cuBLAS, cuDNN
+    "_ALLOCATION_FAILED",  # cuDNN 9
+    "unable to find an engine",  # cuDNN, if no algorithm gets the memory it needs
+)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """True if an allocation failed: Python's, NumPy's, or torch's on the GPU or the CPU."""
+    """True if an allocation failed: Python's, NumPy's, or torch's or a library's on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(
-        text in str(error) for text in ("can't allocate memory", "out of memory")
-    )
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def _peak(run: Callable[[], object]) -> int:

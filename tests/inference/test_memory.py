@@ -7,6 +7,7 @@ from torch import Tensor
 
 from srgan.config import GeneratorConfig
 from srgan.errors import ConfigError
+from srgan.inference.device import whole_device
 from srgan.inference.engine import Engine
 from srgan.inference.memory import PROCESS_BYTES, Costs, costs_of, is_out_of_memory, largest_tile
 from srgan.inference.reach import Reach
@@ -69,6 +70,37 @@ def test_if_the_smallest_tile_is_too_large_the_error_is_raised() -> None:
     with pytest.raises(RuntimeError, match="memory") as caught:
         Engine(_Hungry(100, "torch"), tile=600, device="cpu").upscale(photo_of(300, 300))
     assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "GET was unable to find an engine to execute this computation",
+        "FIND was unable to find an engine to execute this computation",
+    ],
+)
+def test_what_the_libraries_of_a_gpu_say_counts_as_out_of_memory(text: str) -> None:
+    class Full(_Hungry):
+        def trunk(self, lr: Tensor) -> Tensor:
+            if lr.shape[2] * lr.shape[3] > self.most_pixels:
+                raise RuntimeError(text)
+            return lr
+
+    image = photo_of(620, 500)
+    with whole_device():
+        result = Engine(Full(40_000, ""), tile=600, device="cpu").upscale(image)
+    np.testing.assert_array_equal(result, image.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize(
+    "text", ["CUDA error: an illegal memory access", "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"]
+)
+def test_other_errors_of_a_gpu_do_not(text: str) -> None:
+    assert not is_out_of_memory(RuntimeError(text))
 
 
 def test_other_errors_of_torch_do_not_count_as_out_of_memory() -> None:
