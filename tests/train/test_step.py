@@ -117,7 +117,9 @@ def test_the_passes_that_settle_buckets_compute_as_a_step_does(
     seen: list[tuple[object, ...]] = []
 
     def look(_: object, images: tuple[Tensor, ...]) -> None:
-        seen.extend((each.shape, each.stride(), torch.is_autocast_enabled("cpu")) for each in images)
+        seen.extend(
+            (each.shape, each.stride(), torch.is_autocast_enabled("cpu")) for each in images
+        )
 
     stage = start(config)
     networks = {name: stage.networks()[name] for name in stage.updates}
