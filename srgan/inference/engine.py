@@ -58,9 +58,9 @@ class Engine:
     Results that do not fit into `memory_bytes` until they are encoded go to files in `spool` (by
     default the system's folder of temporary files). `growth` is how many pixels each pixel of a
     result is resampled to afterwards, and counts too. If memory runs out anyway, the tile is halved
-    for this image and some more, and the work goes on. The engine owns the generator: it moves it to `device` (by default CUDA if
-    there is one, else the CPU) and sets it to eval mode. `ConfigError` for a budget smaller than
-    the smallest tile.
+    for this image and some more, and the work goes on. The engine owns the generator: it moves it
+    to `device` (by default CUDA if there is one, else the CPU) and sets it to eval mode.
+    `ConfigError` for a budget smaller than the smallest tile.
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class Engine:
             generator = folded(generator)
             if computes_bf16(self.device):
                 self._dtype = torch.bfloat16
-        # Measured on the CPU, so that the context does not depend on the device. A GPU chooses other
-        # algorithms for other sizes, and computes in TF32: their rounding looks like a cut that is
-        # felt everywhere.
+        # Measured on the CPU, so that the context does not depend on the device. A GPU chooses
+        # other algorithms for other sizes, and computes in TF32: their rounding looks like a cut
+        # that is felt everywhere.
         self._reach = reach_of(generator.eval().to("cpu"), context)
         self._generator = generator.to(self.device, self._dtype)
         # Convolutions run 1.4 times as fast on the CPU with the channels innermost.
