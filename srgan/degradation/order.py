@@ -4,6 +4,7 @@ Wang et al. 2021, Real-ESRGAN (arXiv 2107.10833), section 3 and figure 2.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from srgan.config import RoundConfig, SecondOrderConfig
 from srgan.config.degradation import reach
-from srgan.degradation.chance import Chance, sent
+from srgan.degradation.chance import Chance, Numbers, sent
 from srgan.degradation.jpeg import Jpeg
 from srgan.degradation.kernels import Kernel, draw_kernel, draw_sinc, kernel_weights
 from srgan.degradation.noise import CameraNoise, Noise, draw_grain, draw_noise
@@ -113,9 +114,9 @@ class SecondOrderDegradation(nn.Module):
     """Real-ESRGAN's degradation, drawn for each patch by seed, step and place in the global batch.
 
     Patches go through it one by one, because their sizes on the way differ. All random numbers of a
-    batch are drawn before, and go to the device together. An image that no round has resized comes
-    to LR by MATLAB's bicubic; with everything else left out too, LR is that of the plain
-    `Degradation` to the bit.
+    batch are drawn before, by several threads, and go to the device together. An image that no
+    round has resized comes to LR by MATLAB's bicubic; with everything else left out too, LR is that
+    of the plain `Degradation` to the bit.
     """
 
     def __init__(self, scale: int, config: SecondOrderConfig, *, seed: int) -> None:
@@ -137,14 +138,16 @@ class SecondOrderDegradation(nn.Module):
         """
         # For HR alone, and to check the windows.
         _, hr = self._bicubic(_cut(windows, self.margin - self._bicubic.margin))
-        damages, drawn = [], []
-        for place in range(first, first + len(windows)):
-            chance = Chance(self._seed, step, place)
-            damage = draw_damage(self._config, chance)
-            height, width = (side - 2 * self._unused(damage) for side in windows.shape[2:])
-            damages.append(damage)
-            drawn.append(draw_numbers(damage, (height, width), self._scale, chance))
-        numbers = sent(drawn, windows.device)
+        height, width = windows.shape[2:]
+
+        def draw(place: int) -> tuple[Damage, Numbers]:
+            return self._drawn(Chance(self._seed, step, place), (height, width))
+
+        # Noise costs most of it: NumPy computes that with as many threads as torch would use.
+        with ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="draw") as threads:
+            drawn = list(threads.map(draw, range(first, first + len(windows))))
+        damages = [damage for damage, _ in drawn]
+        numbers = sent([of_one for _, of_one in drawn], windows.device)
         lr = torch.cat(
             [
                 self._degraded(window[None], damage, of_one)
@@ -152,6 +155,12 @@ class SecondOrderDegradation(nn.Module):
             ]
         )
         return lr / 255, hr
+
+    def _drawn(self, chance: Chance, size: tuple[int, int]) -> tuple[Damage, Numbers]:
+        """All that is random about one patch, whose window with its margin has `size`."""
+        damage = draw_damage(self._config, chance)
+        height, width = (side - 2 * self._unused(damage) for side in size)
+        return damage, draw_numbers(damage, (height, width), self._scale, chance)
 
     def _unused(self, damage: Damage) -> int:
         """HR pixels on each side of a window that a damage does not use: most of the margin."""

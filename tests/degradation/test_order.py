@@ -1,5 +1,6 @@
 """Second-order degradation: ranges, branches, margin, and the same patch wherever it is drawn."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +18,14 @@ from srgan.config import (
     RoundConfig,
     SecondOrderConfig,
 )
-from srgan.degradation import build_degradation
+from srgan.degradation import build_degradation, order
 from srgan.degradation.chance import Chance, sent
-from srgan.degradation.order import SecondOrderDegradation, draw_damage, draw_numbers
+from srgan.degradation.order import (
+    Damage,
+    SecondOrderDegradation,
+    draw_damage,
+    draw_numbers,
+)
 from srgan.recipes import get_recipe
 from srgan.resize.tensors import Degradation
 from tests.support.stages import CPU
@@ -99,6 +105,21 @@ def test_the_same_place_of_the_same_step_is_degraded_the_same_on_any_number_of_r
     assert torch.equal(torch.cat(halves), whole)
     assert not torch.equal(degraded(REAL, photos, step=4)[0], whole)
     assert not torch.equal(degraded(REAL, photos[:2], first=2)[0], whole[:2])
+
+
+def test_threads_draw_the_patches_of_a_batch_and_change_nothing(
+    photos: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(len(photos), timeout=60)
+    expected = degraded(REAL, photos)[0]
+
+    def watched(config: SecondOrderConfig, chance: Chance) -> Damage:
+        together.wait()  # breaks if one thread draws two patches one after the other
+        return draw_damage(config, chance)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: len(photos))
+    monkeypatch.setattr(order, "draw_damage", watched)
+    assert torch.equal(degraded(REAL, photos)[0], expected)
 
 
 COPIES = [
