@@ -18,7 +18,7 @@ def pixel_shuffle(features: Tensor, factor: int) -> Tensor:
     torch 2.13 keeps the format on the CPU alone. On a GPU its result has the channels outermost,
     so that the next convolution has to copy all of it, and all that follows is slower.
     """
-    if features.is_cuda and features.is_contiguous(memory_format=torch.channels_last):
+    if features.device.type != "cpu" and features.is_contiguous(memory_format=torch.channels_last):
         return shuffle_innermost(features, factor)
     return F.pixel_shuffle(features, factor)
 

@@ -127,6 +127,8 @@ def test_the_passes_that_settle_buckets_compute_as_a_step_does(
         network.register_forward_pre_hook(look)
     stage.step(windows(stage)[: len(stage._share)], 0)
     of_step, seen = set(seen), []
+    for network in networks.values():
+        network.requires_grad_(True)  # as before the first step
     stage.settle_buckets()
     assert len(seen) == (2 if len(networks) == 1 else 6)
     assert set(seen) <= of_step
