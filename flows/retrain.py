@@ -54,7 +54,7 @@ def retrain(
         dataset: Name under which the photos are prepared.
         model: Name of the registered model.
         recipe: Name of a recipe, or a whole one.
-        num_workers: Training workers; without one, every GPU of the cluster or two CPUs.
+        num_workers: Training workers; without it a GPU for 16 patches of a batch, or two CPUs.
         force: Train without a reason, with another seed than the recipe's.
         policy: When training is worth its cost, and from which weights; without it the recipe's
             `retrain`.

@@ -45,7 +45,7 @@ def train(
         dataset: What `prepare` returned.
         stage: Pretrain or adversarial config.
         init_from: The checkpoint to start from; an adversarial stage needs one.
-        num_workers: Training processes; without it one per GPU, or two on CPUs.
+        num_workers: Training processes; without it a GPU for 16 patches of a batch, or two CPUs.
         force: Train again although a result of the same inputs exists.
         code: Numerics version in the stage's name; without it that of the code that runs. A
             retraining that began under earlier code goes on under its own names.
@@ -82,7 +82,7 @@ def train_recipe(
     Args:
         dataset: Name of a prepared dataset.
         recipe: Name of a recipe, or a whole one.
-        num_workers: Training processes; without it one per GPU, or two on CPUs.
+        num_workers: Training processes; without it a GPU for 16 patches of a batch, or two CPUs.
         force: Train again although results of the same inputs exist.
         gpu: Whether to train on GPUs: if the cluster has any (``auto``), ``required`` or ``never``.
     """

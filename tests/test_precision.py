@@ -12,10 +12,15 @@ from torch.nn import functional as F
 from srgan.config import DegradationConfig, GeneratorConfig
 from srgan.degradation.simple import RealDegradation
 from srgan.inference.engine import Engine
+from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic
 from srgan.precision import ieee_fp32
 from srgan.resize.tensors import Degradation, upsample
+from srgan.train.validation import Validation
+from tests.support.contents import crops_from
+from tests.support.perceptual_weights import drawn_weights
+from tests.support.stages import CPU
 
 
 def in_force() -> tuple[str, str]:
@@ -73,6 +78,17 @@ def upscaled() -> object:
     return engine.upscale(np.zeros((16, 16, 3), np.uint16))
 
 
+def judged() -> object:
+    distance = PerceptualDistance("squeezenet1_1", drawn_weights(), device=CPU)
+    return distance(*np.zeros((2, 40, 40, 3), np.uint8), border=0)
+
+
+def validated() -> object:
+    small = GeneratorConfig(kind="srresnet", scale=2, num_blocks=1, num_channels=4)
+    crops = crops_from([np.zeros((32, 32, 3), np.uint8)])
+    return Validation(crops, 2, CPU).measure(build_generator(small))
+
+
 @pytest.mark.parametrize(
     "compute",
     [
@@ -80,8 +96,13 @@ def upscaled() -> object:
         lambda: Degradation(4)(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)),
         degraded,
         upscaled,
+        judged,
+        validated,
     ],
-    ids=["bicubic", "degradation", "blur, noise and JPEG", "the engine in fp32"],
+    ids=[
+        *("bicubic", "degradation", "blur, noise and JPEG", "the engine in fp32"),
+        *("a judge", "a validation"),
+    ],
 )
 def test_every_convolution_that_must_be_exact_runs_in_ieee_float32(
     compute: Callable[[], object], monkeypatch: pytest.MonkeyPatch

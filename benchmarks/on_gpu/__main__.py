@@ -16,7 +16,8 @@ from typing import TypeVar
 import torch
 
 from benchmarks.on_gpu.communication import measure_communication
-from benchmarks.on_gpu.steps import FULL, TINY, measure_steps
+from benchmarks.on_gpu.photos import measure_photos
+from benchmarks.on_gpu.steps import FULL, TINY, measure_degradations, measure_steps
 from benchmarks.on_gpu.training import cut_photos, measure_feed, train
 from benchmarks.on_gpu.upscaling import measure_fallback, measure_rates, measure_rounding
 from benchmarks.quality.photos import open_set
@@ -41,9 +42,11 @@ def main(arguments: list[str]) -> None:
         crops = _in_time("cutting photos", lambda: cut_photos(options.photos, set5, Path(folder)))
         _in_time("loader", lambda: measure_feed(crops, device, size))
         _in_time("upscaling", lambda: measure_rates(device, size))
+        _in_time("photos", lambda: measure_photos(device, size))
         _in_time("auto against fp32", lambda: measure_rounding(device, set5))
         _in_time("memory fallback", lambda: measure_fallback(device, size))
         _in_time("communication", lambda: measure_communication(device, size))
+        _in_time("degradations", lambda: measure_degradations(device, size))
         _in_time("steps", lambda: measure_steps(device, size))
         left_s = 60 * options.minutes - (time.perf_counter() - begun) - _RESERVE_S
         seconds = _TINY_S if options.tiny else min(_MOST_TRAINING_S, left_s)

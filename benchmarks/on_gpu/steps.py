@@ -7,21 +7,26 @@ VGG19.
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from srgan.config import (
     AdversarialConfig,
+    DegradationConfig,
     DiscriminatorConfig,
     FeatureContentConfig,
     GeneratorConfig,
     PretrainConfig,
 )
 from srgan.config.networks import PUBLISHED_WEIGHTS, FeatureNetwork
+from srgan.degradation import build_degradation
 from srgan.errors import ConfigError
 from srgan.models.feature_scale import drawn_pairs, measure_scales
 from srgan.models.features import load_extractor
+from srgan.recipes import get_recipe
+from srgan.resize.tensors import Degradation
 from srgan.settings import Settings
 from srgan.train.run import build_stage
 from srgan.train.step import Stage
@@ -52,6 +57,8 @@ class Size:
     """Patches of a step that is timed; the paper's 16."""
     large_batch: int
     """Patches of a step in the training."""
+    photos: int
+    """JPEG files of 640×480 pixels that are upscaled."""
     compiles: bool
 
 
@@ -63,6 +70,7 @@ FULL = Size(
     side=1024,
     batch=16,
     large_batch=64,
+    photos=512,
     compiles=True,
 )
 TINY = Size(
@@ -73,6 +81,7 @@ TINY = Size(
     side=320,
     batch=1,
     large_batch=4,
+    photos=1,
     compiles=False,  # minutes on a CPU
 )
 """Shows that the script runs; its figures mean nothing."""
@@ -84,12 +93,7 @@ def measure_steps(device: torch.device, size: Size) -> None:
         for name, changes in SETTINGS.items():
             if changes.get("compile") and not size.compiles:
                 continue
-            stage = build_stage(
-                config.model_copy(update=changes),
-                device=device,
-                initial=None,
-                perceptual=perceptual,
-            )
+            stage = fresh_stage(config.model_copy(update=changes), device, perceptual)
             rate = steps_per_second(stage, device, size)
             crops = rate * stage.config.batch_size
             hours = PAPERS_STEPS / rate / 3600
@@ -99,6 +103,46 @@ def measure_steps(device: torch.device, size: Size) -> None:
                 flush=True,
             )
             del stage
+
+
+def fresh_stage(
+    config: PretrainConfig | AdversarialConfig,
+    device: torch.device,
+    perceptual: bytes | None = None,
+) -> Stage:
+    """Build a stage whose networks are compiled as in a process of their own.
+
+    torch keeps eight graphs of one piece of code; from then on it runs it without compiling.
+    """
+    if config.compile:
+        torch.compiler.reset()
+    return build_stage(config, device=device, initial=None, perceptual=perceptual)
+
+
+def measure_degradations(device: torch.device, size: Size) -> None:
+    """Time how many patches the degradations of `real_x4` make: the GPU waits for them."""
+    config = get_recipe("real_x4").pretrain
+    patch, num = config.patch_size, size.large_batch
+    for title, chosen in (("bicubic", DegradationConfig()), ("real_x4", config.degradation)):
+        degradation = build_degradation(config.generator.scale, chosen, seed=0).to(device)
+        side = patch + 2 * degradation.margin
+        windows = torch.randint(0, 256, (num, 3, side, side), dtype=torch.uint8, device=device)
+
+        def degrade(step: int, made: Any = degradation, windows: Tensor = windows) -> None:
+            if isinstance(made, Degradation):
+                made(windows)
+            else:
+                made(windows, step=step, first=0)
+
+        degrade(0)
+        wait(device)
+        begun, done = time.perf_counter(), 0
+        while time.perf_counter() - begun < size.timed_s:
+            done += 1
+            degrade(done)
+            wait(device)
+        rate = done * num / (time.perf_counter() - begun)
+        print(f"degradation {title}, {num} patches of {patch}²: {rate:.0f} patches/s", flush=True)
 
 
 def stages(size: Size) -> Iterator[tuple[str, PretrainConfig | AdversarialConfig, bytes | None]]:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.on_gpu.steps import PAPERS_STEPS, Size, steps_per_second, wait
+from benchmarks.on_gpu.steps import PAPERS_STEPS, Size, fresh_stage, steps_per_second, wait
 from benchmarks.quality.measuring import mean_psnr
 from benchmarks.quality.photos import Pair, open_training_crops, training_photos
 from srgan.config import DataConfig, LearningRate, PretrainConfig
 from srgan.data.dataset import Crops, Patches
 from srgan.train.batches import Batches
-from srgan.train.run import build_stage
 
 _DATA = DataConfig(crop_size=192, shrunk=(0.8, 0.6), least_detail=8)
 _SIDE = 96
@@ -58,10 +57,10 @@ def train(
         batch_size=size.large_batch,
     )
     begun = time.perf_counter()
-    rate = steps_per_second(build_stage(draft, device=device, initial=None), device, size)
+    rate = steps_per_second(fresh_stage(draft, device), device, size)
     left_s = max(1.0, seconds - (time.perf_counter() - begun))
     config = draft.model_copy(update={"steps": max(10, int(0.9 * left_s * rate))})
-    stage = build_stage(config, device=device, initial=None)
+    stage = fresh_stage(config, device)
     patches = _patches(crops, config.batch_size, stage.window, seed=config.seed)
     begun = time.perf_counter()
     with Batches(patches, device) as batches:

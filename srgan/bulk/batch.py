@@ -303,23 +303,26 @@ class Batch:
             return
         try:
             with image.timed("upscale"), whole_device():
-                result = result or self._engine.upscale_photo(image.photo)
-                image.output = self._sizing.fitted(result, image.photo)
-            self._sample(image.item, image.photo, image.output)
+                image.output = result or self._engine.upscale_photo(image.photo)
+            height, width = image.photo.pixels.shape[:2]
+            if self._sizing.shape(height, width) == image.output.pixels.shape[:2]:
+                self._sample(image.item, image.photo, image.output)
         except PASSED_BY as error:
             image.error = error
-        image.photo = None
 
     def _store(
         self, image: InFlight, budget: MemoryBudget, finished: SimpleQueue[InFlight]
     ) -> None:
         try:
-            if image.output is not None:
+            if image.output is not None and image.photo is not None:
+                # Here, because the device would stand still while the processor resamples.
+                with image.timed("encode"):
+                    image.output = self._sizing.fitted(image.output, image.photo)
                 self._write(image, image.output)
         except BaseException as error:  # as in `_load`
             image.error = error
         finally:
-            image.output = None
+            image.photo = image.output = None
             budget.give_back(image.memory_bytes)
         finished.put(image)
 

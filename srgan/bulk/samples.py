@@ -35,7 +35,10 @@ class Trial:
 
 
 class Samples:
-    """Called with every upscaled image of a batch; keeps the middles of the first few."""
+    """Called with images of a batch and their results; keeps the middles of the first few.
+
+    Results have `scale` times the sides: resized ones would show other details.
+    """
 
     def __init__(self, scale: int, trial: Trial | None = None) -> None:
         self._scale = scale
@@ -43,9 +46,8 @@ class Samples:
         self._rows: list[bytes] = []
 
     def __call__(self, item: Item, before: Photo, after: Photo) -> None:
-        is_resized = after.pixels.shape[0] != before.pixels.shape[0] * self._scale
-        if len(self._rows) == _PER_BATCH or is_resized:
-            return  # resized outputs show other details
+        if len(self._rows) == _PER_BATCH:
+            return
         top, bottom, left, right = _middle(before.pixels.shape, max(1, _SIDE // self._scale))
         lr = to_8_bits(before.pixels[top:bottom, left:right])
         rows, columns = (

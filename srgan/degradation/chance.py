@@ -1,11 +1,15 @@
 """Random numbers that belong to one place of one global batch, on any rank."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+Numbers = Mapping[str, NDArray[np.float32]]
+"""Arrays of one patch or one batch by name."""
 Outcome = TypeVar("Outcome")
 
 
@@ -46,6 +50,21 @@ class Chance:
 def uniform(seed: int, step: int, place: int, count: int) -> NDArray[np.float64]:
     """The first numbers of a `Chance`, in [0, 1)."""
     return Chance(seed, step, place).numbers(count)
+
+
+def sent(drawn: Sequence[Numbers], device: torch.device) -> list[dict[str, Tensor]]:
+    """Copy all that was drawn to the device at once; same names and shapes, views of one tensor.
+
+    A GPU gets it from pinned memory, which torch keeps until the copy is complete, so that this
+    thread does not wait. From other memory it would wait for each array, and for the step before.
+    """
+    arrays = [array for each in drawn for array in each.values()]
+    sizes = [array.size for array in arrays]
+    host = torch.empty(sum(sizes), pin_memory=device.type == "cuda")
+    if arrays:
+        np.concatenate([array.reshape(-1) for array in arrays], out=host.numpy())
+    parts = iter(host.to(device, non_blocking=True).split(sizes))
+    return [{name: next(parts).view(array.shape) for name, array in each.items()} for each in drawn]
 
 
 def as_normal(uniform: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Noise of cameras: Gaussian, or Poisson, which grows with the light; in colour or gray."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from srgan.config import NoiseConfig
 from srgan.degradation.chance import Chance, as_normal
@@ -35,32 +36,49 @@ def draw_noise(config: NoiseConfig, chance: Chance) -> Noise:
     return Noise("poisson", chance.between(*config.poisson_scale), gray)
 
 
-def add_noise(levels: Tensor, noise: Noise, chance: Chance) -> Tensor:
-    """Float (1, 3, H, W) in 0–255 → the same with noise, clamped but not rounded."""
-    height, width = levels.shape[2:]
-    channels = 1 if noise.gray else 3
-    count = channels * height * width
+def draw_grain(noise: Noise, size: tuple[int, int], chance: Chance) -> NDArray[np.float32]:
+    """Numbers (1, 1 or 3, H, W) of each pixel: normal, or places in Poisson's quantiles."""
+    shape = (1, 1 if noise.gray else 3, *size)
+    count = math.prod(shape)
     if noise.kind == "gaussian":
-        drawn = torch.from_numpy(as_normal(chance.numbers(2 * count)))
-        added = drawn.to(levels).view(1, channels, height, width)
+        drawn = as_normal(chance.numbers(2 * count))
     else:
-        light = levels
-        if noise.gray:
-            light = (levels * levels.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
-        light = light.round()
-        numbers = torch.from_numpy(chance.numbers(count)).view(1, channels, height, width)
-        added = poisson(light, numbers.to(levels.device)) - light
-    return (levels + noise.strength * added).clamp(0, 255)
+        drawn = np.floor(chance.numbers(count) * _PLACES)
+    return drawn.astype(np.float32).reshape(shape)
 
 
-def poisson(rates: Tensor, numbers: Tensor) -> Tensor:
-    """Counts of these whole `rates` (0–255), by uniform `numbers` in [0, 1); one shape.
+class CameraNoise(nn.Module):
+    """Adds noise. Its tables are buffers: they go to a GPU once."""
 
-    By inversion at one of 4,096 equally likely places: one look into a table for each pixel.
-    """
-    table = torch.from_numpy(_quantiles()).to(rates.device)
-    places = (numbers * _PLACES).long()
-    return table[rates.long() * _PLACES + places].to(rates)
+    _luma: Tensor
+    _counts: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        luma = torch.tensor(_LUMA).view(1, 3, 1, 1)
+        self.register_buffer("_luma", luma, persistent=False)
+        self.register_buffer("_counts", torch.from_numpy(_quantiles()), persistent=False)
+
+    def forward(self, levels: Tensor, noise: Noise, grain: Tensor) -> Tensor:
+        """Float32 (1, 3, H, W) in 0–255 → the same with noise, clamped but not rounded.
+
+        `grain` is drawn by `draw_grain` for this noise and size.
+        """
+        added = grain
+        if noise.kind == "poisson":
+            light = levels
+            if noise.gray:
+                light = (levels * self._luma).sum(dim=1, keepdim=True)
+            light = light.round()
+            added = self._poisson(light, grain) - light
+        return (levels + noise.strength * added).clamp(0, 255)
+
+    def _poisson(self, rates: Tensor, places: Tensor) -> Tensor:
+        """Counts of these whole `rates` (0–255) at equally likely `places` (0–4095); one shape.
+
+        By inversion: one look into a table for each pixel.
+        """
+        return self._counts[rates.long() * _PLACES + places.long()].float()
 
 
 @cache

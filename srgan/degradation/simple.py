@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from srgan.config import DegradationConfig
-from srgan.degradation.chance import as_normal, uniform
-from srgan.degradation.jpeg import compress
+from srgan.degradation.chance import as_normal, sent, uniform
+from srgan.degradation.jpeg import Jpeg
 from srgan.precision import ieee_fp32
 from srgan.resize.tensors import Degradation
 
@@ -28,6 +28,10 @@ class Draws:
     jpeg_quality: Tensor
     """(N,) whole numbers."""
 
+    def numbers(self) -> dict[str, NDArray[np.float32]]:
+        """The arrays by name."""
+        return {each.name: getattr(self, each.name).numpy() for each in fields(self)}
+
 
 class RealDegradation(nn.Module):
     """Blur, then the bicubic `Degradation`, then noise, then JPEG, each if the config has it.
@@ -39,6 +43,7 @@ class RealDegradation(nn.Module):
     def __init__(self, scale: int, config: DegradationConfig, *, seed: int) -> None:
         super().__init__()
         self._bicubic = Degradation(scale)
+        self._jpeg = Jpeg()
         self._config = config
         self._seed = seed
         self._blur_margin = config.blur_margin(scale)
@@ -55,13 +60,14 @@ class RealDegradation(nn.Module):
         inner = windows[:, :, extra : sides[0] - extra, extra : sides[1] - extra]
         lr, hr = self._bicubic(inner)
         draws = draw(self._config, self._seed, step, range(first, first + len(lr)), lr.shape[1:])
+        (numbers,) = sent([draws.numbers()], lr.device)
         if self._config.blur_sigma:
-            lr, _ = self._bicubic(self._blurred(windows, draws.blur_sigma.to(lr.device)))
+            lr, _ = self._bicubic(self._blurred(windows, numbers["blur_sigma"]))
         levels = (lr * 255).round()
         if self._config.noise_sigma:
-            levels = (levels + draws.noise.to(lr.device)).round().clamp(0, 255)
+            levels = (levels + numbers["noise"]).round().clamp(0, 255)
         if self._config.jpeg_quality:
-            levels = compress(levels, draws.jpeg_quality.to(lr.device))
+            levels = self._jpeg(levels, numbers["jpeg_quality"])
         return levels / 255, hr
 
     def _blurred(self, windows: Tensor, sigma: Tensor) -> Tensor:

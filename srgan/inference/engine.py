@@ -21,6 +21,7 @@ from srgan.inference.memory import (
     MEMORY_BYTES,
     PROBE_SIDE,
     PROCESS_BYTES,
+    TileLimit,
     costs_of,
     is_out_of_memory,
     largest_tile,
@@ -57,9 +58,9 @@ class Engine:
     Results that do not fit into `memory_bytes` until they are encoded go to files in `spool` (by
     default the system's folder of temporary files). `growth` is how many pixels each pixel of a
     result is resampled to afterwards, and counts too. If memory runs out anyway, the tile is halved
-    and the work goes on. The engine owns the generator: it moves it to `device` (by default CUDA if
-    there is one, else the CPU) and sets it to eval mode. `ConfigError` for a budget smaller than
-    the smallest tile.
+    for this image and some more, and the work goes on. The engine owns the generator: it moves it
+    to `device` (by default CUDA if there is one, else the CPU) and sets it to eval mode.
+    `ConfigError` for a budget smaller than the smallest tile.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Engine:
         self.device = torch.device(fallback if device is None else device)
         self.scale = generator.scale
         self._tile = tile
+        self._limit = TileLimit()
         self._context = context
         self._memory_bytes = memory_bytes
         self._spool = spool
@@ -95,9 +97,11 @@ class Engine:
             generator = folded(generator)
             if computes_bf16(self.device):
                 self._dtype = torch.bfloat16
-        generator = generator.eval().to(self.device)
-        self._reach = reach_of(generator, context)
-        self._generator = generator.to(self._dtype)
+        # Measured on the CPU, so that the context does not depend on the device. A GPU chooses
+        # other algorithms for other sizes, and computes in TF32: their rounding looks like a cut
+        # that is felt everywhere.
+        self._reach = reach_of(generator.eval().to("cpu"), context)
+        self._generator = generator.to(self.device, self._dtype)
         # Convolutions run 1.4 times as fast on the CPU with the channels innermost.
         self._generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         self._bicubic = Bicubic(generator.scale).to(self.device)
@@ -266,9 +270,8 @@ class Engine:
         height, width, _ = image.shape
         outgoing = Outgoing(self.device)
         reach = self._reach if generator is self._generator else reach_of(generator)
-        tile = self._tile
-        if tile is None:
-            tile = _evenly(max(height, width), self._tile_for(held_bytes))
+        wanted = self._tile or _evenly(max(height, width), self._tile_for(held_bytes))
+        tile = self._limit.of(wanted)
         row = 0
         while row < height:
             try:
@@ -288,8 +291,9 @@ class Engine:
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or tile <= LEAST_SIDE:
                     raise
-                # Keep the smaller tile, because the next images would run out of memory too.
-                self._tile = tile = max(LEAST_SIDE, tile // 2)
+                # The next images get the smaller tile too, or they would run out of memory.
+                tile = self._limit.halve(tile)
+        self._limit.note_image(wanted)
         outgoing.finish()
 
     def _tile_for(self, held_bytes: int) -> int:
@@ -300,7 +304,10 @@ class Engine:
         budget = self._memory_bytes - PROCESS_BYTES
         available = max(budget - held_bytes, budget // 2) if held_bytes else budget
         if self.device.type == "cuda":
-            available = min(budget, torch.cuda.mem_get_info(self.device)[0])
+            # Free for other processes too, and what torch keeps of its own for the next tile.
+            free = torch.cuda.mem_get_info(self.device)[0]
+            kept = torch.cuda.memory_reserved(self.device)
+            available = min(budget, free + kept - torch.cuda.memory_allocated(self.device))
         least = self._costs.peak_bytes(LEAST_SIDE, self._reach)
         return largest_tile(max(available, min(budget, least)), self._costs, self._reach)
 

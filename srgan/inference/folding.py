@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from srgan.models.base import Generator
+from srgan.models.shuffle import PixelShuffle
 from srgan.models.srresnet import SRResNet
 
 
@@ -56,7 +57,7 @@ def _shuffle_last(network: SRResNet) -> None:
     factor = shuffle.upscale_factor
     stage[1] = nn.Identity()
     network.exit = nn.Sequential(  # type: ignore[assignment]  # computes what the Conv2d did
-        before_shuffle(network.exit, factor), nn.PixelShuffle(factor)
+        before_shuffle(network.exit, factor), PixelShuffle(factor)
     )
 
 

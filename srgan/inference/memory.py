@@ -22,6 +22,7 @@ pixels: 434 MiB with all client libraries of a bulk worker, 277 MiB for `srgan u
 _SLACK = 1.3
 """Factor for memory that kernels allocate besides their tensors or the allocator cannot reuse."""
 _MOST_TILES = 24  # of 144 pixels a side: beyond that, context costs almost nothing
+_UNTIL_LARGER = 32
 PROBE_SIDE = 24
 """Side of the picture that is run to count memory, in LR pixels."""
 
@@ -82,13 +83,49 @@ def largest_tile(available_bytes: int, costs: Costs, reach: Reach) -> int:
     return LEAST_SIDE * count
 
 
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "_ALLOC_FAILED",  # cuBLAS, cuDNN
+    "_ALLOCATION_FAILED",  # cuDNN 9
+    "unable to find an engine",  # cuDNN, if no algorithm gets the memory it needs
+)
+
+
+class TileLimit:
+    """The largest tile that memory allowed lately.
+
+    Memory may have been short because of something else on the device, so the limit doubles again
+    after `_UNTIL_LARGER` images without an error. A tile that is too large then costs its own time.
+    """
+
+    def __init__(self) -> None:
+        self._side: int | None = None
+        self._num_images = 0
+
+    def of(self, tile: int) -> int:
+        """Lower a wanted tile to the limit."""
+        return tile if self._side is None else min(tile, self._side)
+
+    def halve(self, tile: int) -> int:
+        """Half of a tile that memory ran out with: the limit from now on."""
+        self._side, self._num_images = max(LEAST_SIDE, tile // 2), 0
+        return self._side
+
+    def note_image(self, wanted: int) -> None:
+        """Count an image that is done, for which a tile of `wanted` would have been chosen."""
+        self._num_images += 1
+        if self._side is not None and self._num_images >= _UNTIL_LARGER:
+            self._side, self._num_images = 2 * self._side, 0
+            if self._side >= wanted:
+                self._side = None
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """True if an allocation failed: Python's, NumPy's, or torch's on the GPU or the CPU."""
+    """True if an allocation failed: Python's, NumPy's, or torch's or a library's on any device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(
-        text in str(error) for text in ("can't allocate memory", "out of memory")
-    )
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 def _peak(run: Callable[[], object]) -> int:

@@ -56,10 +56,10 @@ class Reach:
 def reach_of(generator: Generator, context: int | None = None) -> Reach:
     """Exact radii of a network, or the context that its weights need if the radius is large.
 
-    The generator must be in fp32 and eval mode: in bf16, rounding errors would hide how far a cut
-    is felt. Costs two or three forward passes of a picture of 32×288 pixels if the radius is large,
-    else nothing. `context` gives the total instead. `ConfigError` for a network of unknown radius
-    that sees too far.
+    The generator must be in fp32, in eval mode and on the CPU: in bf16 or TF32, rounding errors
+    would hide how far a cut is felt. Costs two or three forward passes of a picture of 32×288
+    pixels if the radius is large, else nothing. `context` gives the total instead. `ConfigError`
+    for a network of unknown radius that sees too far.
     """
     exact = Reach(generator.trunk_radius, generator.head_radius)
     if context is not None:
@@ -67,7 +67,7 @@ def reach_of(generator: Generator, context: int | None = None) -> Reach:
         return _split(min(context, exact.total), exact, step)
     if exact.total <= LARGEST_EXACT_RADIUS:
         return exact
-    probe = draw_probe(_HEIGHT, _WIDTH).to(next(generator.parameters()).device)
+    probe = draw_probe(_HEIGHT, _WIDTH)
     whole = _levels(generator, probe)
     for cut, step in ((_CUT_ANYWHERE, 1), (_CUT_AT_WINDOW, WINDOW)):
         difference = _levels(generator, probe[..., cut:]) - whole[..., cut * generator.scale :]

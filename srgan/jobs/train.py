@@ -41,6 +41,7 @@ from srgan.storage import ObjectStore, write_document
 logger = logging.getLogger(__name__)
 
 _CPU_WORKERS = 2
+_LEAST_PATCHES_PER_GPU = 16  # the paper's batch; fewer do not fill a GPU, and more GPUs only talk
 _MAX_CPUS_PER_GPU = 4  # the GPU computes; its worker cuts patches and launches kernels
 _WORKER_START_FAILURES = 10  # of 60 s each; Ray's own default tries for ever and says nothing
 
@@ -70,7 +71,8 @@ class TrainSpec(Config):
     """Dataset of pairs; the stage has one if it has a `pair_share`."""
     init_from: CheckpointRef | None = None
     num_workers: Positive | None = None
-    """None: one per GPU of the cluster, or two on CPUs."""
+    """None: one for each 16 patches of a batch and at most one per GPU of the cluster, or two on
+    CPUs."""
     gpu: Gpu = "auto"
     mlflow_run_id: str | None = None
     numerics_version: str
@@ -204,7 +206,13 @@ def _wait_for_workers(spec: TrainSpec, settings: Settings, job_id: str) -> Worke
 
     def need() -> Need:
         nodes = node_resources()
-        workers = plan_workers(nodes, spec.num_workers, spec.stage.batch_size, spec.gpu)
+        workers = plan_workers(
+            nodes,
+            spec.num_workers,
+            spec.stage.batch_size,
+            spec.gpu,
+            min_workers=spec.stage.min_workers,
+        )
         plans.append(workers)
         return Need(
             what=f"{spec.run} with num_workers {workers.num_workers} ({workers})",
@@ -220,12 +228,18 @@ def _wait_for_workers(spec: TrainSpec, settings: Settings, job_id: str) -> Worke
 
 
 def plan_workers(
-    nodes: Sequence[Mapping[str, float]], num_workers: int | None, batch_size: int, gpu: Gpu
+    nodes: Sequence[Mapping[str, float]],
+    num_workers: int | None,
+    batch_size: int,
+    gpu: Gpu,
+    *,
+    min_workers: int | None = None,
 ) -> Workers:
     """Plan the workers for the nodes that are up, whose resources have Ray's names.
 
-    Without `num_workers` there is one for each GPU that is there (or two on CPUs), or the next
-    smaller number that divides `batch_size`.
+    Without `num_workers` there is one for each 16 patches of a batch (or `min_workers` if that is
+    more), but not more than GPUs that are there; or two on CPUs. It is that number or the next
+    smaller one that divides `batch_size`.
 
     Workers get as many CPUs as still leave every worker a node: Ray would wait without end for
     those that do not fit. A cluster too small for `num_workers` gets a plan with one CPU each,
@@ -233,7 +247,8 @@ def plan_workers(
     """
     use_gpu = uses_gpu(gpu, nodes)
     num_gpus = int(sum(node.get("GPU", 0) for node in nodes))
-    most = max(1, num_gpus) if use_gpu else _CPU_WORKERS
+    useful = max(min_workers or 1, batch_size // _LEAST_PATCHES_PER_GPU)
+    most = max(1, min(num_gpus, useful)) if use_gpu else _CPU_WORKERS
     wanted = num_workers or _largest_divisor(batch_size, most)
     cpus_of_node = int(max((node.get("CPU", 0) for node in nodes), default=1))
     for cpus in range(_MAX_CPUS_PER_GPU if use_gpu else cpus_of_node, 1, -1):
@@ -276,6 +291,10 @@ def _fit(
             # id is used once.
             name=job_id,
             storage_path=store.uri(ray_folder(spec.run)),
+            # Ray only counts GPUs: a worker that has reserved none would see all of its node's.
+            worker_runtime_env=None  # type: ignore[call-arg]  # V1
+            if workers.use_gpu
+            else {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}},
             failure_config=FailureConfig(
                 max_failures=spec.stage.max_restarts,
                 controller_failure_limit=_WORKER_START_FAILURES,  # type: ignore[call-arg]  # V1

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from srgan.errors import CheckpointError, ConfigError
 from srgan.measure.perceptual import image_pair
+from srgan.precision import ieee_fp32
 
 NAME = "lpips"
 MIN_SIDE = 31
@@ -36,6 +37,7 @@ class LPIPS:
         self._metric = _load_metric().to(self._device)
 
     @torch.inference_mode()
+    @ieee_fp32()
     def __call__(self, hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
         """0 for identical images. Both are uint8, (H, W, 3) RGB or (H, W), of the same shape.
 

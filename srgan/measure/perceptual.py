@@ -4,7 +4,8 @@ Zhang et al. 2018 call this the uncalibrated distance of a network. In each laye
 divided by their length at each position, and the squared difference is averaged over the positions;
 the distance is the sum over the layers. A calibrated one (ST-LPIPS, Ghildyal & Liu 2022) weights
 the channels by what it learned from people's judgements. Figures are comparable only within one
-network, one weights file and one definition, so they carry the network's name.
+network, one weights file and one definition, so they carry the network's name. They are computed in
+IEEE float32, because TF32 of a GPU would move them.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from srgan.config.networks import CALIBRATED_DISTANCES, DISTANCES, MIN_SIDE, FeatureNetwork
 from srgan.models.features import load_calibration, load_extractor
+from srgan.precision import ieee_fp32
 
 _LAYERS: dict[FeatureNetwork, tuple[str, ...]] = {
     "efficientnet_lite0": ("block1", "block3", "block5", "block11", "block16"),
@@ -65,6 +67,7 @@ class PerceptualDistance:
             self._weights = [weights.to(self._device) for weights in calibration]
 
     @torch.inference_mode()
+    @ieee_fp32()
     def __call__(self, hr: NDArray[np.uint8], sr: NDArray[np.uint8], *, border: int) -> float:
         """0 for identical images. Both are uint8, (H, W, 3) RGB or (H, W), of the same shape.
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from srgan.config import GeneratorConfig
 from srgan.models.base import Generator
 from srgan.models.interpolation import upsample_bicubic
+from srgan.models.shuffle import pixel_shuffle
 
 _BICUBIC_RADIUS = 2
 
@@ -57,5 +58,5 @@ class BicubicResNet(Generator):
         return features
 
     def head(self, features: Tensor, lr: Tensor) -> Tensor:
-        detail = F.pixel_shuffle(self.exit(features), self.scale)
+        detail = pixel_shuffle(self.exit(features), self.scale)
         return upsample_bicubic(lr, self.scale) + detail.float()

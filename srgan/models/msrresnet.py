@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from srgan.config import GeneratorConfig
 from srgan.models.base import Generator
 from srgan.models.interpolation import upsample_bilinear
+from srgan.models.shuffle import pixel_shuffle
 
 _SLOPE = 0.1
 _HEAD_RADIUS = 2  # two convolutions in HR and one before each shuffle: 2 at each scale
@@ -62,9 +63,9 @@ class MSRResNet(Generator):
         return features
 
     def head(self, features: Tensor, lr: Tensor) -> Tensor:
-        features = F.leaky_relu(F.pixel_shuffle(self.upconv1(features), self._factor), _SLOPE)
+        features = F.leaky_relu(pixel_shuffle(self.upconv1(features), self._factor), _SLOPE)
         if self.upconv2 is not None:
-            features = F.leaky_relu(F.pixel_shuffle(self.upconv2(features), self._factor), _SLOPE)
+            features = F.leaky_relu(pixel_shuffle(self.upconv2(features), self._factor), _SLOPE)
         detail: Tensor = self.conv_last(F.leaky_relu(self.conv_hr(features), _SLOPE))
         # Its images are in [0, 1], ours in [−1, 1].
         return upsample_bilinear(lr, self.scale) + 2 * detail.float()

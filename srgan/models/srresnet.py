@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from srgan.config import GeneratorConfig
 from srgan.models.base import Generator
+from srgan.models.shuffle import PixelShuffle
 
 
 class SharedPReLU(nn.PReLU):
@@ -72,7 +73,7 @@ class _ResidualBlock(nn.Module):
 def _sub_pixel_stage(channels: int, factor: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, channels * factor**2, 3, padding=1),
-        nn.PixelShuffle(factor),
+        PixelShuffle(factor),
         SharedPReLU(),
     )
 

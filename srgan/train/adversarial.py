@@ -7,9 +7,7 @@ from srgan.config import AdversarialConfig
 from srgan.degradation.chance import Chance
 from srgan.losses import adversarial_loss, discriminator_loss, grid_loss
 from srgan.models.build import build_discriminator
-from srgan.models.discriminator import Discriminator
 from srgan.train import ranks
-from srgan.train.batches import Pairs
 from srgan.train.content import build_content_loss
 from srgan.train.step import Stage, learning_rate_at
 from srgan.train.update import Update
@@ -26,7 +24,7 @@ class _Judge(nn.Module):
     Two batches, not one of both: batch norm must not mix their statistics.
     """
 
-    def __init__(self, discriminator: Discriminator) -> None:
+    def __init__(self, discriminator: nn.Module) -> None:
         super().__init__()
         self.discriminator = discriminator
 
@@ -54,7 +52,8 @@ class Adversarial(Stage):
         self.updates["discriminator"] = Update(
             self.discriminator, config.gradient_clip, scaled=self._scaled
         )
-        self._judge = ranks.share_gradients(_Judge(self._compiled(self.discriminator)))
+        self._discriminate = self._compiled(self.discriminator)
+        self._judge = ranks.share_gradients(_Judge(self._discriminate))
         self._content = build_content_loss(config, device=device, perceptual=perceptual)
 
     def networks(self) -> dict[str, nn.Module]:
@@ -71,10 +70,7 @@ class Adversarial(Stage):
         schedule = self.config.learning_rate
         return self.rate * learning_rate_at(schedule, step - alone, self.config.steps - alone)
 
-    def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
-        for update in self.updates.values():
-            update.begin()
-        lr, hr = self._images(windows, step, pairs)
+    def _learn(self, lr: Tensor, hr: Tensor, step: int) -> dict[str, Tensor]:
         if step < self.config.discriminator_warmup:
             return self._warm_up(lr, hr, step)
         with self._autocast():
@@ -92,8 +88,11 @@ class Adversarial(Stage):
 
     def _pass_gradients(self) -> None:
         lr, hr = self._blank()
-        self._generate(lr).sum().backward()
-        real, fake = self._judge(hr, hr)
+        with self._autocast():
+            sr = self._generate(lr)
+        sr.sum().backward()
+        with self._autocast():
+            real, fake = self._judge(hr, hr)
         (real.sum() + fake.sum()).backward()
 
     def _discriminators_rate(self, step: int) -> float:
@@ -118,11 +117,11 @@ class Adversarial(Stage):
         """A step of the discriminator alone; the generator keeps weights and statistics."""
         # Not through DDP, which waits for a backward pass after each of its forward passes.
         with torch.no_grad(), self._autocast():
-            sr = self.generator(lr).float()
+            sr = self._compute(lr).float()
         judged = self._update_discriminator(hr, sr, step)
         with torch.no_grad():
             with self._autocast():
-                logits = self.discriminator(self._shifted(sr, step))
+                logits = self._discriminate(self._shifted(sr, step))
             content, adversarial = self._content_of(sr, hr), adversarial_loss(logits)
         self.updates["discriminator"].finish(judged["skipped"])
         self.updates["generator"].finish(torch.ones_like(content))
@@ -149,7 +148,7 @@ class Adversarial(Stage):
         update = self.updates["generator"]
         images = sr.detach().requires_grad_(True)
         with self._autocast():
-            logits = self.discriminator(self._shifted(images, step))
+            logits = self._discriminate(self._shifted(images, step))
         content, adversarial = self._content_of(images, hr), adversarial_loss(logits)
         of_content = update.gradient(content, images)
         of_adversarial = update.gradient(adversarial, images)

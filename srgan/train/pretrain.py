@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from srgan.config import PretrainConfig
-from srgan.train.batches import Pairs
 from srgan.train.content import build_content_loss
 from srgan.train.step import Stage
 
@@ -23,10 +22,8 @@ class Pretrain(Stage):
         super().__init__(config, device=device, initial=initial)
         self._content = build_content_loss(config, device=device, perceptual=perceptual)
 
-    def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
+    def _learn(self, lr: Tensor, hr: Tensor, step: int) -> dict[str, Tensor]:
         update = self.updates["generator"]
-        update.begin()
-        lr, hr = self._images(windows, step, pairs)
         with self._autocast():
             sr = self._generate(lr)
         loss = self._content(sr.float(), hr)
@@ -42,4 +39,6 @@ class Pretrain(Stage):
 
     def _pass_gradients(self) -> None:
         lr, _ = self._blank()
-        self._generate(lr).sum().backward()
+        with self._autocast():
+            sr = self._generate(lr)
+        sr.sum().backward()

@@ -2,6 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -60,7 +62,8 @@ class Stage(ABC):
                 generator, config.gradient_clip, config.optimizer, scaled=self._scaled
             )
         }
-        self._generate = ranks.share_gradients(self._compiled(generator))
+        self._compute = self._compiled(generator)
+        self._generate = ranks.share_gradients(self._compute)
         self._share = share_of(config.batch_size, ranks.rank(), ranks.num_ranks())
         self._first = shares_of(
             config.batch_size, config.num_pairs, ranks.rank(), ranks.num_ranks()
@@ -89,13 +92,21 @@ class Stage(ABC):
         """Learning rate of the generator at `step`."""
         return self.rate * learning_rate_at(self.config.learning_rate, step, self.config.steps)
 
-    @abstractmethod
     def step(self, windows: Tensor, step: int, pairs: Pairs | None = None) -> dict[str, Tensor]:
         """One step on this rank's uint8 windows (N, 3, window, window) and pairs.
 
         Returns scalars that stay on the device (reading one would wait for it); ``skipped`` is
         1.0 if nothing was changed because gradients were not finite.
         """
+        for update in self.updates.values():
+            update.begin()
+        lr, hr = self._images(windows, step, pairs)
+        with timed_kernels(self.device):
+            return self._learn(lr, hr, step)
+
+    @abstractmethod
+    def _learn(self, lr: Tensor, hr: Tensor, step: int) -> dict[str, Tensor]:
+        """The part of a `step` that follows when its images are made."""
 
     def _images(
         self, windows: Tensor, step: int, pairs: Pairs | None = None
@@ -106,7 +117,9 @@ class Stage(ABC):
             found.append(self.degradation(windows))
         elif len(windows):
             found.append(self.degradation(windows, step=step, first=self._first))
-        lr, hr = (torch.cat(images) for images in zip(*found, strict=True))
+        lr, hr = found[0]
+        if len(found) > 1:  # else there is nothing to join, and a copy would cost
+            lr, hr = (torch.cat(images) for images in zip(*found, strict=True))
         return (
             lr.contiguous(memory_format=torch.channels_last),
             hr.contiguous(memory_format=torch.channels_last),
@@ -125,7 +138,8 @@ class Stage(ABC):
         DDP learns a static graph in the first backward pass of a process and rearranges its
         buckets after the second. With three or more ranks that changes the order of sums, so a
         resumed run would differ from one that was never interrupted. Two passes that leave
-        nothing behind get this over with.
+        nothing behind get this over with. They compute as a step does, because otherwise they
+        would take more memory, and graphs of their own in a compiled stage.
         """
         if not ranks.sums_depend_on_buckets():
             return
@@ -141,22 +155,27 @@ class Stage(ABC):
         """One backward pass through everything that shares gradients."""
 
     def _blank(self) -> tuple[Tensor, Tensor]:
-        """LR and HR images of this rank's share of a batch, all zero."""
+        """LR and HR images of this rank's share of a batch, all zero, channels last."""
         side, scale = self.config.patch_size, self.config.generator.scale
-        shape = (len(self._share), 3)
-        return (
-            torch.zeros(*shape, side // scale, side // scale, device=self.device),
-            torch.zeros(*shape, side, side, device=self.device),
+        lr, hr = (
+            torch.zeros(len(self._share), 3, length, length, device=self.device).contiguous(
+                memory_format=torch.channels_last
+            )
+            for length in (side // scale, side)
         )
+        return lr, hr
 
-    def _compiled(self, network: Network) -> Network:
-        """The same module, its forward compiled in place if the config says so.
+    def _compiled(self, network: nn.Module) -> nn.Module:
+        """The network as steps compute it: compiled for their one size if the config says so.
 
-        Before DDP wraps it: gradients are then shared once the whole backward pass is done.
+        `network` itself stays as it is, because validations give it images of other sizes: each
+        would be compiled, or, worse, a slower graph for any size. Before DDP wraps it: gradients
+        are then shared once the whole backward pass is done.
         """
-        if self.config.compile:
-            network.compile()
-        return network
+        if not self.config.compile:
+            return network
+        compiled: nn.Module = torch.compile(network, dynamic=False)
+        return compiled
 
     def _place(self, network: Network) -> Network:
         if self.config.sync_batch_norm:
@@ -164,6 +183,22 @@ class Stage(ABC):
         network.to(self.device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in stubs
         return network.train()
+
+
+@contextmanager
+def timed_kernels(device: torch.device) -> Iterator[None]:
+    """Let cuDNN time its algorithms for each new shape within this block, and take the fastest.
+
+    Worth it where few shapes come again and again, as those of the networks in a step. Degradations
+    and validations have others. The choice may differ from process to process.
+    """
+    switch = torch.backends.cudnn
+    before = switch.benchmark
+    switch.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        switch.benchmark = before
 
 
 def check_device(config: PretrainConfig | AdversarialConfig, device_type: str) -> None:

@@ -19,6 +19,7 @@ from srgan.measure.metrics import psnr
 from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
 from srgan.models.weights import find_judges, read_weights
+from srgan.precision import ieee_fp32
 from srgan.resize.arrays import imresize
 from srgan.storage import ObjectStore
 from srgan.train import ranks
@@ -51,9 +52,9 @@ class Measured(NamedTuple):
 class Validation:
     """Mean figures of a generator next to bicubic's (border = scale), shared by all ranks.
 
-    The same evenly spread crops every time; measured in float32 whatever the training uses. Their
-    LR images are made by `degradation`, drawn by the pixels of each crop. With `pairs`, a share of
-    the crops is pairs.
+    The same evenly spread crops every time; measured in IEEE float32 whatever the training uses.
+    Their LR images are made by `degradation`, drawn by the pixels of each crop. With `pairs`, a
+    share of the crops is pairs.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class Validation:
         return ranks.sum_over_ranks(rows.to(self._device)).cpu()
 
     @torch.inference_mode()
+    @ieee_fp32()
     def _generate(self, generator: Generator, lr: Image) -> tuple[Image, bool]:
         """LR uint8 (h, w, 3) → SR uint8 (s·h, s·w, 3), and whether all values were finite."""
         pixels = torch.from_numpy(lr).to(self._device).permute(2, 0, 1)[None]

@@ -1,14 +1,17 @@
 """The script for a GPU, run whole on a CPU: every part says what it found."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from benchmarks.on_gpu import __main__ as script
 from benchmarks.on_gpu import steps
 from srgan.config import FeatureContentConfig
+from srgan.errors import ConfigError
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.photos import DrawPhoto
 
@@ -17,10 +20,13 @@ PARTS = [
     r"upscaling 320×320, SRResNet, fp32: \d+\.\d output MP/s",
     r"upscaling 320×320, SRResNet, auto: \d+\.\d output MP/s",
     r"upscaling 320×320, a free network \(nearest\): \d+\.\d output MP/s",
+    r"JPEG files of 640×480 to JPEG, \d+ CPUs: \d+\.\d files/s, \d+\.\d output MP/s",
     r"auto against fp32: (\d+\.\d|inf) dB, the worst photo of Set5 \(10\)",
     r"memory fallback: the tile went from 320 to 160; 0 of 4,915,200 values differ",
     r"gloo, one rank, SRResNet: \d+\.\d MB all-reduced in \d+\.\d\d ms",
     r"gloo, one rank, forward and backward of SRResNet: \d+\.\d\d ms with DDP",
+    r"degradation bicubic, 4 patches of \d+²: \d+ patches/s",
+    r"degradation real_x4, 4 patches of \d+²: \d+ patches/s",
     r"SRResNet-MSE, fp32, batch 1: \d+\.\d steps/s",
     r"SRGAN-VGG16-53, bf16, batch 1: \d+\.\d steps/s",
     r"SRResNet-MSE, \d+ steps of 4 patches in \d+ s .*: \d+\.\d\d dB on Set5",
@@ -48,6 +54,19 @@ def test_every_part_runs_and_says_what_it_found(
     said = capsys.readouterr().out
     for part in PARTS:
         assert re.search(part, said), f"{part} is not in:\n{said}"
+
+
+def test_each_compiled_stage_is_compiled_as_if_it_were_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resets: list[str] = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append("reset"))
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: network)
+    compiled = [changes for changes in steps.SETTINGS.values() if changes.get("compile")]
+    monkeypatch.setattr(steps, "vgg16", lambda: (_ for _ in ()).throw(ConfigError("left out")))
+    size = replace(steps.TINY, compiles=True, warm_s=0.01, timed_s=0.01)
+    steps.measure_steps(torch.device("cpu"), size)
+    assert len(resets) == len(compiled) == 2
 
 
 def test_without_a_gpu_it_says_how_to_try_the_script(capsys: pytest.CaptureFixture[str]) -> None:

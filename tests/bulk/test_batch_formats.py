@@ -1,9 +1,13 @@
 """Format, size and pixels of what a batch writes."""
 
+import threading
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from srgan.bulk.batch import Batch
+from srgan.bulk.sizing import Sizing
 from srgan.errors import ConfigError
 from srgan.images import Photo, decode, encode
 from srgan.inference.engine import Engine
@@ -12,6 +16,7 @@ from srgan.models.interpolation import Nearest
 from srgan.resize.arrays import resample
 from srgan.services.s3 import S3Store
 from tests.support.batches import CountingEngine, png, put, upscale
+from tests.support.bulk_runs import bulk_run
 from tests.support.photos import DrawPhoto
 
 
@@ -161,6 +166,47 @@ def test_another_scale_than_the_models_is_resampled_from_its_result(
     written = decode(object_store.get("up/a.png"), max_pixels=10**6)
     expected = resample(engine.upscale(photo), 60, 99)
     np.testing.assert_array_equal(written.pixels, expected)
+
+
+def test_a_writer_resamples_while_the_device_goes_on_and_its_error_is_that_of_the_image(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    fitted = Sizing.fitted
+
+    def watched(sizing: Sizing, result: Photo, original: Photo) -> Photo:
+        threads.append(threading.current_thread().name)
+        if original.pixels.shape[1] == 9:
+            raise MemoryError
+        return fitted(sizing, result, original)
+
+    monkeypatch.setattr(Sizing, "fitted", watched)
+    items = [put(object_store, f"{side}.png", png(draw_photo(1, 8, side))) for side in (8, 9)]
+    rows = upscale(object_store, engine, items, scale=3)
+    assert [(row.outcome, row.reason) for row in rows] == [
+        ("done", ""),
+        ("failed", "out_of_memory"),
+    ]
+    assert [name.partition("_")[0] for name in threads] == ["write", "write"]
+
+
+@pytest.mark.parametrize(("scale", "shown"), [(3, []), (4, [(32, 32)]), (None, [(32, 32)])])
+def test_samples_show_results_in_the_size_of_the_model_alone(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    scale: int | None,
+    shown: list[tuple[int, int]],
+) -> None:
+    found: list[tuple[int, ...]] = []
+    batch = Batch(
+        bulk_run(object_store, scale=scale),
+        engine,
+        decode,
+        sample=lambda item, before, after: found.append(after.pixels.shape[:2]),
+    )
+    batch.run(0, [put(object_store, "a.png", png(draw_photo(1, 8, 8)))])
+    assert found == shown
 
 
 def test_a_scale_that_the_model_is_not_used_for_ends_the_batch(

@@ -6,14 +6,15 @@ import torch
 
 from srgan.config import NoiseConfig
 from srgan.degradation.chance import Chance
-from srgan.degradation.noise import Noise, add_noise, draw_noise, poisson
+from srgan.degradation.noise import CameraNoise, Noise, draw_grain, draw_noise
 
 SIDE = 64
 
 
 def noise_on(level: float, noise: Noise) -> torch.Tensor:
     flat = torch.full((1, 3, SIDE, SIDE), level)
-    return add_noise(flat, noise, Chance(1, 2, 3)) - flat
+    grain = torch.from_numpy(draw_grain(noise, (SIDE, SIDE), Chance(1, 2, 3)))
+    return CameraNoise()(flat, noise, grain) - flat
 
 
 def test_gaussian_noise_has_its_deviation_whatever_the_light() -> None:
@@ -32,8 +33,9 @@ def test_the_variance_of_poisson_noise_is_proportional_to_the_light() -> None:
 
 
 def test_counts_follow_the_poisson_distribution() -> None:
-    numbers = torch.rand(200_000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    counts = poisson(torch.full((200_000,), 3.0), numbers)
+    noise = Noise("poisson", 1.0, gray=False)
+    grain = torch.from_numpy(draw_grain(noise, (260, 260), Chance(1, 2, 3)))
+    counts = CameraNoise()(torch.full((1, 3, 260, 260), 3.0), noise, grain).flatten()
     found = torch.bincount(counts.long()) / len(counts)
     expected = np.exp(-3) * np.cumprod([1, *(3 / np.arange(1, 8))])
     np.testing.assert_allclose(found[:8], expected, atol=0.004)

@@ -1,6 +1,8 @@
 """Second-order degradation: ranges, branches, margin, and the same patch wherever it is drawn."""
 
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,16 +18,23 @@ from srgan.config import (
     RoundConfig,
     SecondOrderConfig,
 )
-from srgan.degradation import build_degradation
-from srgan.degradation.chance import Chance
-from srgan.degradation.order import SecondOrderDegradation, draw_damage
+from srgan.degradation import build_degradation, order
+from srgan.degradation.chance import Chance, sent
+from srgan.degradation.order import (
+    Damage,
+    SecondOrderDegradation,
+    draw_damage,
+    draw_numbers,
+)
 from srgan.recipes import get_recipe
 from srgan.resize.tensors import Degradation
+from tests.support.stages import CPU
 
 NOTHING = RoundConfig(blur=None, resize=None, noise=None, jpeg_quality=None)
 OFF = SecondOrderConfig(first=NOTHING, second=NOTHING, sinc_chance=0)
 REAL = get_recipe("real_x4").pretrain.degradation.second_order
 assert REAL is not None
+SIMPLE = DegradationConfig(blur_sigma=(0.2, 2), noise_sigma=(1, 8), jpeg_quality=(50, 90))
 PATCH = 32
 
 
@@ -98,6 +107,54 @@ def test_the_same_place_of_the_same_step_is_degraded_the_same_on_any_number_of_r
     assert not torch.equal(degraded(REAL, photos[:2], first=2)[0], whole[:2])
 
 
+def test_threads_draw_the_patches_of_a_batch_and_change_nothing(
+    photos: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(len(photos), timeout=60)
+    expected = degraded(REAL, photos)[0]
+
+    def watched(config: SecondOrderConfig, chance: Chance) -> Damage:
+        together.wait()  # breaks if one thread draws two patches one after the other
+        return draw_damage(config, chance)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: len(photos))
+    monkeypatch.setattr(order, "draw_damage", watched)
+    assert torch.equal(degraded(REAL, photos)[0], expected)
+
+
+COPIES = [
+    *((torch, name) for name in ("from_numpy", "tensor", "as_tensor")),
+    *((Tensor, name) for name in ("to", "new_tensor", "cuda", "item", "tolist", "cpu")),
+]
+
+
+@pytest.mark.parametrize(
+    "config", [DegradationConfig(second_order=REAL), SIMPLE], ids=["real", "simple"]
+)
+def test_a_larger_batch_costs_no_more_copies_to_the_device(
+    config: DegradationConfig, photos: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    degradation = build_degradation(4, config, seed=7)
+    edge = REAL.margin(4) - degradation.margin
+    windows = photos[:, :, edge : photos.shape[2] - edge, edge : photos.shape[3] - edge]
+    called: list[str] = []
+    for owner, name in COPIES:
+        original = getattr(owner, name)
+
+        def counted(*args: Any, _name: str = name, _original: Any = original, **kw: Any) -> Any:
+            called.append(_name)
+            return _original(*args, **kw)
+
+        monkeypatch.setattr(owner, name, counted)
+    counts = []
+    for num in (1, 4):
+        called.clear()
+        degradation(windows[:num], step=3, first=0)
+        counts.append(sorted(called))
+    assert counts[0] == counts[1]
+    assert len(counts[0]) < 10
+
+
 PARTS = {
     "blur": RoundConfig(resize=None, noise=None, jpeg_quality=None),
     "resize": RoundConfig(
@@ -149,10 +206,9 @@ def test_nothing_beyond_the_margin_of_a_patch_is_ever_used(photos: Tensor) -> No
         edge = m - reaches[-1]
         other = 255 - window
         other[:, :, edge:-edge, edge:-edge] = window[:, :, edge:-edge, edge:-edge]
+        (numbers,) = sent([draw_numbers(damage, window.shape[2:], 4, Chance(0, 0, 0))], CPU)
         one, two = (
-            degradation._done(damage, each, Chance(0, 0, 0))[
-                :, :, m // 4 : -m // 4, m // 4 : -m // 4
-            ]
+            degradation._done(damage, each, numbers)[:, :, m // 4 : -m // 4, m // 4 : -m // 4]
             for each in (window, other)
         )
         assert torch.equal(one, two), damage

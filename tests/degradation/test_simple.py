@@ -12,7 +12,7 @@ from torch import Tensor
 
 from srgan.config import DegradationConfig
 from srgan.degradation import build_degradation
-from srgan.degradation.jpeg import compress
+from srgan.degradation.jpeg import Jpeg
 from srgan.degradation.simple import RealDegradation, draw
 from srgan.resize.tensors import Degradation
 from tests.support.stages import pretrain, start, windows
@@ -122,7 +122,7 @@ def test_jpeg_is_libjpegs_within_half_a_level_and_two_for_vivid_colours(
     Image.fromarray(photo).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
     expected = np.asarray(Image.open(buffer)).astype(float)
     image = torch.from_numpy(photo).permute(2, 0, 1)[None].float()
-    found = compress(image, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
+    found = Jpeg()(image, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
     assert np.abs(expected - photo).mean() > 2.5
     assert np.abs(found - expected).mean() < levels
 

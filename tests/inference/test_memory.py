@@ -7,9 +7,11 @@ from torch import Tensor
 
 from srgan.config import GeneratorConfig
 from srgan.errors import ConfigError
+from srgan.inference.device import whole_device
 from srgan.inference.engine import Engine
 from srgan.inference.memory import PROCESS_BYTES, Costs, costs_of, is_out_of_memory, largest_tile
 from srgan.inference.reach import Reach
+from srgan.inference.tiles import LEAST_SIDE
 from srgan.models.base import Generator
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Nearest
@@ -65,10 +67,69 @@ def test_the_next_image_starts_with_the_tile_that_fitted() -> None:
     assert max(hungry.sizes) <= 40_000
 
 
+def test_a_halved_tile_grows_back_when_memory_is_there_again() -> None:
+    hungry = _Hungry(40_000, "torch")
+    engine, image = Engine(hungry, tile=600, device="cpu"), photo_of(500, 500)
+    engine.upscale(image)
+    hungry.most_pixels = 10**6
+    largest = []
+    for _ in range(100):
+        hungry.sizes.clear()
+        engine.upscale(image)
+        largest.append(max(hungry.sizes))
+    assert largest[0] <= 40_000
+    assert largest[-1] == 500 * 500
+    assert largest == sorted(largest)
+    assert largest[20] == largest[0], "not at once: what ran out of memory would do so again"
+
+
+def test_memory_that_torch_keeps_on_a_gpu_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(_Hungry(10**9, "torch"), memory_bytes=2**40, device="cpu")
+    engine.device = torch.device("cuda")
+    held = {"mem_get_info": (2**20, 2**33), "memory_reserved": 2**32, "memory_allocated": 2**20}
+    for name, value in held.items():
+        monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
+    tile = engine._tile_for(1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**32, 2**33))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 2**20)
+    assert tile == engine._tile_for(1) > LEAST_SIDE
+
+
 def test_if_the_smallest_tile_is_too_large_the_error_is_raised() -> None:
     with pytest.raises(RuntimeError, match="memory") as caught:
         Engine(_Hungry(100, "torch"), tile=600, device="cpu").upscale(photo_of(300, 300))
     assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "GET was unable to find an engine to execute this computation",
+        "FIND was unable to find an engine to execute this computation",
+    ],
+)
+def test_what_the_libraries_of_a_gpu_say_counts_as_out_of_memory(text: str) -> None:
+    class Full(_Hungry):
+        def trunk(self, lr: Tensor) -> Tensor:
+            if lr.shape[2] * lr.shape[3] > self.most_pixels:
+                raise RuntimeError(text)
+            return lr
+
+    image = photo_of(620, 500)
+    with whole_device():
+        result = Engine(Full(40_000, ""), tile=600, device="cpu").upscale(image)
+    np.testing.assert_array_equal(result, image.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize(
+    "text", ["CUDA error: an illegal memory access", "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"]
+)
+def test_other_errors_of_a_gpu_do_not(text: str) -> None:
+    assert not is_out_of_memory(RuntimeError(text))
 
 
 def test_other_errors_of_torch_do_not_count_as_out_of_memory() -> None:

@@ -66,6 +66,20 @@ def test_an_effective_radius_smaller_than_the_stated_one_is_found(seen: int) -> 
     assert seen <= total <= 1.15 * (seen + 4) + 4
 
 
+def test_the_context_is_measured_on_the_cpu_whatever_the_device() -> None:
+    places: list[str] = []
+
+    class Watched(_FarSighted):
+        def trunk(self, lr: Tensor) -> Tensor:
+            places.append(lr.device.type)
+            return super().trunk(lr)
+
+    engine = Engine(Watched(30), tile=144, device="meta")
+    assert set(places) == {"cpu"}
+    assert engine._reach == reach_of(_FarSighted(30).eval())
+    assert next(engine._generator.parameters()).device.type == "meta"
+
+
 def test_the_whole_radius_is_taken_if_cuts_are_felt_too_far() -> None:
     assert reach_of(_FarSighted(190).eval()).total == 300
 

@@ -1,8 +1,11 @@
 """Driver of a training job: input that it refuses, and the workers that it plans."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import ray.train.torch
 from pydantic import ValidationError
 
 from srgan.config import DataConfig, GeneratorConfig, StageConfig
@@ -10,6 +13,7 @@ from srgan.data.prepare import prepare_dataset
 from srgan.errors import CheckpointError, ConfigError, DataError
 from srgan.jobs import node as ray_node
 from srgan.jobs import train as ray_train
+from srgan.jobs.node import Timeline
 from srgan.jobs.train import TrainSpec, Workers, check_inputs, check_workers, plan_workers
 from srgan.refs import CheckpointRef, DatasetRef, to_json
 from srgan.services.s3 import S3Store
@@ -163,9 +167,9 @@ def node(cpus: float, gpus: float = 0) -> dict[str, float]:
         ([node(8)], 1, Workers(1, 8, False)),
         ([node(2), node(4)], 2, Workers(2, 2, False)),
         ([node(3), node(3)], 2, Workers(2, 3, False)),
-        ([node(64, 4), node(64, 4)], None, Workers(8, 4, True)),
+        ([node(64, 4), node(64, 4)], 8, Workers(8, 4, True)),
         ([node(64, 4)], 2, Workers(2, 4, True)),
-        ([node(4, 4), node(32)], None, Workers(4, 1, True)),
+        ([node(4, 4), node(32)], 4, Workers(4, 1, True)),
     ],
 )
 def test_all_cpus_are_used_as_far_as_every_worker_finds_a_node(
@@ -183,9 +187,35 @@ def test_more_workers_than_places_are_planned_with_one_cpu_and_make_a_cluster_gr
 def test_the_device_is_the_one_that_the_run_asks_for() -> None:
     large, plain = node(64, 4), node(64)
     assert plan_workers([plain, large], None, 16, "never") == Workers(2, 64, False)
-    assert plan_workers([plain, large], None, 16, "required") == Workers(4, 4, True)
+    assert plan_workers([plain, large], None, 64, "required") == Workers(4, 4, True)
     assert plan_workers([plain], None, 16, "required") == Workers(1, 1, True)
     assert plan_workers([], 2, 16, "required") == Workers(2, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("use_gpu", "hidden"), [(False, {"env_vars": {"CUDA_VISIBLE_DEVICES": ""}}), (True, None)]
+)
+def test_workers_without_a_gpu_see_none(
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: DatasetRef,
+    object_store: S3Store,
+    use_gpu: bool,
+    hidden: dict[str, object] | None,
+) -> None:
+    asked: dict[str, Any] = {}
+
+    class Trainer:
+        def __init__(self, *_: object, **options: object) -> None:
+            asked.update(options)
+
+        def fit(self) -> SimpleNamespace:
+            return SimpleNamespace(return_value={"error": "not trained"})
+
+    monkeypatch.setattr(ray.train, "RunConfig", lambda **options: options)
+    monkeypatch.setattr(ray.train.torch, "TorchTrainer", Trainer)
+    workers = Workers(1, 1, use_gpu)
+    ray_train._fit(spec(pretrain(), dataset), workers, "job", object_store, Timeline())
+    assert asked["run_config"]["worker_runtime_env"] == hidden
 
 
 def test_a_plan_reads_as_words() -> None:
@@ -194,5 +224,21 @@ def test_a_plan_reads_as_words() -> None:
 
 
 def test_unasked_the_workers_are_as_many_as_can_share_the_batch() -> None:
-    assert plan_workers([node(32, 6)], None, 16, "auto").num_workers == 4
-    assert plan_workers([node(64, 24)], None, 16, "auto").num_workers == 16
+    assert plan_workers([node(32, 6)], None, 128, "auto").num_workers == 4
+    assert plan_workers([node(64, 24)], None, 256, "auto").num_workers == 16
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "min_workers", "expected"),
+    [(1, None, 1), (16, None, 1), (48, None, 3), (96, None, 6), (1024, None, 8), (16, 4, 4)],
+)
+def test_unasked_each_gpu_gets_at_least_16_patches(
+    batch_size: int, min_workers: int | None, expected: int
+) -> None:
+    found = plan_workers([node(64, 8)], None, batch_size, "auto", min_workers=min_workers)
+    assert found.num_workers == expected
+
+
+def test_a_minimum_of_workers_above_the_gpus_plans_those_that_are_there() -> None:
+    assert plan_workers([node(64, 2)], None, 64, "auto", min_workers=4) == Workers(2, 4, True)
+    assert plan_workers([node(64)], None, 64, "auto", min_workers=4) == Workers(2, 32, False)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from srgan.errors import CheckpointError, ConfigError
+from srgan.measure import lpips
 from srgan.measure.lpips import LPIPS, MIN_SIDE
 
 Pixels = NDArray[np.uint8]
@@ -46,6 +47,16 @@ def test_weights_that_cannot_be_fetched_are_an_error_that_says_where_they_belong
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(CheckpointError, match=rf"{WEIGHTS} into {tmp_path}/checkpoints"):
         LPIPS(device=CPU)
+
+
+def test_it_is_computed_in_ieee_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Metric(torch.nn.Module):
+        def forward(self, hr: torch.Tensor, sr: torch.Tensor) -> torch.Tensor:
+            assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+            return (hr - sr).mean()
+
+    monkeypatch.setattr(lpips, "_load_metric", Metric)
+    assert LPIPS(device=CPU)(*np.zeros((2, 40, 40, 3), np.uint8), border=0) == 0
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,23 @@
 """Behaviour that both stages share, their state as bytes, and learning rates."""
 
 import shutil
+from functools import partial
 
 import pytest
 import torch
+from torch import Tensor
 
 from srgan.config import AdversarialConfig, LearningRate, PretrainConfig
 from srgan.errors import CheckpointError
+from srgan.train import ranks
 from srgan.train.batches import Pairs
 from srgan.train.step import dump_stage, learning_rate_at, load_stage
+from srgan.train.validation import Validation
+from tests.support.contents import crops_from
+from tests.support.photos import DrawPhoto
 from tests.support.stages import (
     BATCH_NORM,
+    CPU,
     adversarial,
     differing,
     everything,
@@ -37,6 +44,26 @@ def test_a_compiled_stage_learns_what_one_that_is_not_learns(
         )
     assert compiled.networks().keys() == plain.networks().keys()
     assert dump_stage(compiled).keys() == dump_stage(plain).keys()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # the compiler's
+def test_a_compiled_network_has_one_graph_for_the_one_size_of_its_steps(
+    monkeypatch: pytest.MonkeyPatch, draw_photo: DrawPhoto
+) -> None:
+    graphs: list[list[object]] = []
+
+    def record(graph: torch.fx.GraphModule, inputs: list[object]) -> object:
+        graphs.append(inputs)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=record))
+    stage = start(pretrain(BATCH_NORM, compile=True))
+    stage.step(windows(stage), 0)
+    for step, side in ((1, 24), (2, 32)):
+        Validation(crops_from([draw_photo(step, side, side)]), 2, CPU).measure(stage.result)
+        stage.step(windows(stage, step), step)
+    assert len(graphs) == 1
+    assert not any(isinstance(each, torch.SymInt) for each in graphs[0])
 
 
 def test_a_restored_stage_takes_the_same_next_step_to_the_bit() -> None:
@@ -66,6 +93,12 @@ def test_pairs_come_as_they_are_before_the_images_that_the_stage_makes() -> None
     assert torch.equal(hr, torch.cat([pairs.hr / 127.5 - 1, others[1]]))
 
 
+def test_a_batch_without_pairs_is_not_copied_to_be_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = start(pretrain())
+    monkeypatch.setattr(torch, "cat", lambda _: pytest.fail("a copy of the batch"))
+    assert [len(images) for images in stage._images(windows(stage), 0)] == [4, 4]
+
+
 @pytest.mark.parametrize("damage", [{}, {"second_order": {}}])
 def test_a_batch_may_be_pairs_alone(damage: dict[str, object]) -> None:
     stage = start(pretrain(pair_share=1, degradation=damage))
@@ -74,6 +107,51 @@ def test_a_batch_may_be_pairs_alone(damage: dict[str, object]) -> None:
     )
     losses = stage.step(windows(stage)[:0], 0, pairs)
     assert losses["skipped"] == 0
+
+
+@pytest.mark.parametrize("config", [pretrain(precision="bf16"), adversarial(precision="bf16")])
+def test_the_passes_that_settle_buckets_compute_as_a_step_does(
+    config: PretrainConfig | AdversarialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranks, "num_ranks", lambda: 3)
+    seen: list[tuple[object, ...]] = []
+
+    def look(_: object, images: tuple[Tensor, ...]) -> None:
+        seen.extend(
+            (each.shape, each.stride(), torch.is_autocast_enabled("cpu")) for each in images
+        )
+
+    stage = start(config)
+    networks = {name: stage.networks()[name] for name in stage.updates}
+    for network in networks.values():
+        network.register_forward_pre_hook(look)
+    stage.step(windows(stage)[: len(stage._share)], 0)
+    of_step, seen = set(seen), []
+    for network in networks.values():
+        network.requires_grad_(True)  # as before the first step
+    stage.settle_buckets()
+    assert len(seen) == (2 if len(networks) == 1 else 6)
+    assert set(seen) <= of_step
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_cudnn_times_kernels_for_the_networks_of_a_step_on_a_gpu_alone(
+    monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    stage = start(pretrain(precision="fp32"))
+    seen: list[tuple[str, bool]] = []
+
+    def look(name: str) -> None:
+        seen.append((name, torch.backends.cudnn.benchmark))
+
+    monkeypatch.setattr(stage, "device", torch.device(device))
+    stage.degradation.register_forward_hook(lambda *_: look("images"))
+    stage.generator.register_forward_hook(lambda *_: look("forward"))
+    stage.generator.entry.weight.register_hook(lambda _: look("backward"))
+    stage.step(windows(stage), 0)
+    look("after")
+    is_gpu = device == "cuda"
+    assert seen == [("images", False), ("forward", is_gpu), ("backward", is_gpu), ("after", False)]
 
 
 def test_the_same_state_has_the_same_bytes() -> None:
