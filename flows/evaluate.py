@@ -124,7 +124,7 @@ def measure(spec: EvaluateSpec) -> EvaluationRef:
         run_job(
             services=services,
             # With its digest: a retraining may need two, the second with another champion.
-            stage=f"evaluate-{spec.digest[:8]}",
+            label=f"evaluate-{spec.digest[:8]}",
             run=spec.run,
             module="srgan.jobs.evaluate",
             spec=spec.model_copy(update={"mlflow_run_id": run_id}),

@@ -164,7 +164,7 @@ def render(spec: StudySpec) -> StudyDesign:
     run_job(
         services=services,
         # With a digest: an attempt that was put back may find another challenger.
-        stage=f"{spec.run[:14]}",
+        label=f"{spec.run[:14]}",
         run=spec.run,
         module="srgan.jobs.study",
         spec=spec,
@@ -237,7 +237,7 @@ def report(design: StudyDesign, end: Closed) -> None:
     run = f"study-report-{config_digest(design, end)[:_DIGITS]}"
     run_job(
         services=open_services(),
-        stage="study-report",
+        label="study-report",
         run=run,
         module="srgan.jobs.study_report",
         spec=StudyReportSpec(run=run, study=design.name, release_version=release_version()),

@@ -181,7 +181,7 @@ def train_stage(
         )
         run_job(
             services=services,
-            stage=run,
+            label=run,
             run=run,
             module="srgan.jobs.train",
             spec=spec,

@@ -1,6 +1,6 @@
 """Have a Ray job do heavy work: submit, follow, attach again, try again, stop.
 
-Job ids are ``<root flow run>-<stage>-<number>``. They name the root run, because a flow that is put
+Job ids are ``<root flow run>-<label>-<number>``. They name the root run, because a flow that is put
 back gets new runs for its nested flows. The number goes up, because Ray never takes an id twice.
 """
 
@@ -33,7 +33,7 @@ _TAIL_LINES = 30
 def run_job(
     *,
     services: Services,
-    stage: str,
+    label: str,
     run: str,
     module: str,
     spec: BaseModel,
@@ -51,16 +51,18 @@ def run_job(
     `ClusterError` with the last lines of the log; at once if the job left a hopeless failure. If a
     job of this flow run was stopped, this attempt of the flow run does not start it again.
 
-    `supersedes` are prefixes of stages whose runs are named by the code. Jobs that an earlier
-    attempt of this flow run started for them with other code are stopped before one is submitted:
-    their runs are not asked for again, and they hold the GPUs that this one needs. A run that
-    keeps its name is followed.
+    `label` names the job for people, in lines of the log and in its id.
+
+    `supersedes` are the beginnings of labels whose runs are named by the code. Jobs with such
+    labels that an earlier attempt of this flow run started with other code are stopped before one
+    is submitted: their runs are not asked for again, and they hold the GPUs that this one needs. A
+    run that keeps its name is followed.
     """
     logger, store = get_run_logger(), services.store
     settings = services.settings
     jobs = RayJobs(settings.require("ray_address"), team=settings.team, warn=logger.warning)
     work = _Work(
-        stage=stage,
+        label=label,
         run=run,
         module=module,
         spec=spec,
@@ -78,20 +80,20 @@ def run_job(
             jobs,
             job_id,
             store=store,
-            stage=stage,
+            label=label,
             progress_key=progress_key if shows_progress else None,
             attached=attached,
         )
         if status == "SUCCEEDED":
-            logger.info("%s: job %s succeeded", stage, job_id)
+            logger.info("%s: job %s succeeded", label, job_id)
             return
         if status == "STOPPED" and work.owns(job_id):
-            raise ClusterError(f"{stage}: job {job_id} was stopped; start the flow again to go on")
+            raise ClusterError(f"{label}: job {job_id} was stopped; start the flow again to go on")
         failure = read_failure(store, spec_key(run), job_id)
         tail = relevant("\n".join(jobs.tail(job_id, _TAIL_LINES)))
         lines = [parse(line)[1] for line in tail]
         why = str(failure) if failure else "".join(lines[-1:])
-        reason = f"{stage}: job {job_id} ended as {status or 'unknown to the cluster'}"
+        reason = f"{label}: job {job_id} ended as {status or 'unknown to the cluster'}"
         if failure and failure.hopeless:
             raise ClusterError(f"{reason}, and trying again would not help: {failure}")
         # A job that got further than those before it gets all attempts: a week's training may lose
@@ -136,7 +138,7 @@ def stop_jobs(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
 class _Work:
     """One run to make, and the flow run that asks for it."""
 
-    stage: str
+    label: str
     run: str
     module: str
     spec: BaseModel
@@ -155,11 +157,11 @@ class _Work:
         running = self.jobs.active(self.run)
         if running is not None:
             whose = "this flow run" if self.owns(running) else "another flow run"
-            self.say("%s: attaching to job %s, started by %s", self.stage, running, whose)
+            self.say("%s: attaching to job %s, started by %s", self.label, running, whose)
             return running, True
         job_id, finished = self._next_id()
         if finished:
-            self.say("%s: job %s has already finished", self.stage, job_id)
+            self.say("%s: job %s has already finished", self.label, job_id)
             return job_id, True
         self._stop_other_code()
         self._submit(job_id)
@@ -167,9 +169,9 @@ class _Work:
         oldest = self.jobs.active(self.run)
         if oldest is not None and oldest != job_id and not self.owns(oldest):
             self.jobs.stop(job_id)
-            self.say("%s: attaching to job %s, which was a moment faster", self.stage, oldest)
+            self.say("%s: attaching to job %s, which was a moment faster", self.label, oldest)
             return oldest, True
-        self.say("%s: submitted job %s, which makes runs/%s", self.stage, job_id, self.run)
+        self.say("%s: submitted job %s, which makes runs/%s", self.label, job_id, self.run)
         return job_id, False
 
     def _stop_other_code(self) -> None:
@@ -182,7 +184,7 @@ class _Work:
             )
 
         for job_id in self.jobs.stop_all(is_superseded):
-            self.say("%s: stopped job %s, which other code had begun", self.stage, job_id)
+            self.say("%s: stopped job %s, which other code had begun", self.label, job_id)
 
     def _submit(self, job_id: str) -> None:
         key = spec_key(self.run)
@@ -195,7 +197,7 @@ class _Work:
             {
                 "run": self.run,
                 "root": self.root,
-                "stage": self.stage,
+                "stage": self.label,  # so earlier releases called it, whose jobs are found by it
                 "release": release_version(),
             },
         )
@@ -208,7 +210,7 @@ class _Work:
         """
         number = 1
         while True:
-            job_id = f"{self.root}-{self.stage}-{number}"
+            job_id = f"{self.root}-{self.label}-{number}"
             status = self.jobs.status(job_id)
             if status == "SUCCEEDED":
                 return job_id, True

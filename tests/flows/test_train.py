@@ -138,8 +138,8 @@ def test_a_stage_is_trained_by_a_job_under_its_own_mlflow_run(
 ) -> None:
     specs: list[TrainSpec] = []
 
-    def run_job(*, spec: TrainSpec, run: str, stage: str, **_: Any) -> None:
-        assert run == stage == spec.run
+    def run_job(*, spec: TrainSpec, run: str, label: str, **_: Any) -> None:
+        assert run == label == spec.run
         specs.append(spec)
         object_store.put(result_key(run), to_json(RESULT))
 

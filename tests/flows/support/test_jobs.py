@@ -56,7 +56,7 @@ def do_it(
 ) -> None:
     run_job(
         services=open_services(),
-        stage="stage",
+        label="stage",
         run="run",
         module="some.module",
         spec=Spec(),
