@@ -47,7 +47,7 @@ def register(
     dataset: DatasetRef,
     pretrained: CheckpointRef | None = None,
     *,
-    code: str,
+    numerics_version: str,
     recipe: Recipe | None = None,
     reason: str | None = None,
     start: ModelRef | None = None,
@@ -57,7 +57,7 @@ def register(
 
     A run that already has a version keeps it; no second one is made. The bucket holds everything
     that the version is made of before MLflow is asked: where MLflow stays away, `RegistryError`
-    names the command that finishes later. `code` is the numerics version in the names of the
+    names the command that finishes later. `numerics_version` is part of the names of the
     stages, `reason` says why it was trained, `start` is the version that it was fine-tuned from.
     """
     lineage = Lineage(
@@ -69,7 +69,7 @@ def register(
         reason=reason,
         start=start,
         pairs=pairs,
-        numerics_version=code,
+        numerics_version=numerics_version,
     )
     kept = keep(model, lineage)
     try:

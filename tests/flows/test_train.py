@@ -97,12 +97,12 @@ def test_other_code_makes_another_name() -> None:
     assert stage_name(DATASET, STAGE, None, "c") != stage_name(DATASET, STAGE, None, "other")
 
 
-@pytest.mark.parametrize("code", [None, "earlier"])
+@pytest.mark.parametrize("began", [None, "earlier"])
 def test_a_stage_is_named_by_the_code_that_runs_or_by_the_code_that_began(
     tracked: list[dict[str, Any]],
     object_store: S3Store,
     monkeypatch: pytest.MonkeyPatch,
-    code: str | None,
+    began: str | None,
 ) -> None:
     specs: list[TrainSpec] = []
 
@@ -110,11 +110,11 @@ def test_a_stage_is_named_by_the_code_that_runs_or_by_the_code_that_began(
         specs.append(spec)
         object_store.put(result_key(spec.run), to_json(RESULT))
 
-    monkeypatch.setattr(module, "numerics_version", lambda: "now")
+    monkeypatch.setattr(module, "numerics_of_this_code", lambda: "now")
     monkeypatch.setattr(module, "run_job", run_job)
-    module.train.fn(DATASET, STAGE, code=code)
-    assert specs[0].run == stage_name(DATASET, STAGE, None, code or "now")
-    assert specs[0].numerics_version == tracked[0]["params"]["numerics_version"] == (code or "now")
+    module.train.fn(DATASET, STAGE, numerics_version=began)
+    assert specs[0].run == stage_name(DATASET, STAGE, None, began or "now")
+    assert specs[0].numerics_version == tracked[0]["params"]["numerics_version"] == (began or "now")
     assert specs[0].release_version == release_version(), "the nodes run what the flow runs"
 
 

@@ -42,7 +42,7 @@ class Pipeline:
         self.results: list[CheckpointRef] = []
         self.started_from: list[CheckpointRef | None] = []
         self.seeds: list[int] = []
-        self.codes: list[str] = []
+        self.numerics_versions: list[str] = []
         self.pairs: list[DatasetRef | None] = []
         self.devices: list[str] = []
         self.evaluated: list[EvaluateSpec] = []
@@ -68,14 +68,14 @@ class Pipeline:
         stage: PretrainConfig | AdversarialConfig,
         init_from: CheckpointRef | None = None,
         num_workers: int | None = None,
-        code: str = "c",
+        numerics_version: str = "c",
         pairs: DatasetRef | None = None,
         gpu: Gpu = "auto",
     ) -> CheckpointRef:
         self.devices.append(gpu)
         assert init_from or stage.stage == "pretrain"
         self.pairs.append(pairs)
-        self.codes.append(code)
+        self.numerics_versions.append(numerics_version)
         run = f"{stage.stage}-{self.model}-{len(self.trained)}"
         self.trained.append(run)
         self.started_from.append(init_from)

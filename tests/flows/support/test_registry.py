@@ -37,7 +37,12 @@ WEIGHTS = dump_generator(build_generator(tiny().pretrain.generator))
 @flow
 def registering(made: Lineage) -> ModelRef:
     return register(
-        "dying", made.checkpoint, made.evaluation, made.dataset, code="code", recipe=made.recipe
+        "dying",
+        made.checkpoint,
+        made.evaluation,
+        made.dataset,
+        numerics_version="c",
+        recipe=made.recipe,
     )
 
 
