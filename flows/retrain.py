@@ -25,7 +25,7 @@ from flows.support.registry import find_champion, register
 from flows.support.report import report
 from flows.train import as_recipe, train
 from srgan.config import Gpu, Name, Recipe, RetrainConfig, StageConfig
-from srgan.promotion.lineage import start_tags, training_inputs
+from srgan.promotion.lineage import Lineage, start_tags, training_inputs
 from srgan.promotion.reasons import Beginning
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.services.mlflow_runs import tracked_run
@@ -101,18 +101,18 @@ def go_on(
         )
         champion = to_beat(model, result, before)
         evaluation = evaluate(result, data, pretrained, champion, sets, numerics_version, gpu)
-        challenger = register(
-            model,
-            result,
-            evaluation,
-            data,
+        lineage = Lineage(
+            checkpoint=result,
             pretrained=pretrained,
-            numerics_version=numerics_version,
+            dataset=data,
+            evaluation=evaluation,
             recipe=plan,
             reason=begun.reason,
             start=origin,
             pairs=begun.pairs,
+            numerics_version=numerics_version,
         )
+        challenger = register(model, lineage)
         promotion = promote(model, challenger.version, gpu=gpu)
         report(challenger, promotion)
     return challenger

@@ -7,7 +7,7 @@ from prefect.runtime import flow_run
 
 from flows.support.inputs import check_teachers, find_newest, find_pairs
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
-from srgan.config import AdversarialConfig, Gpu, Name, PretrainConfig, Recipe, StageConfig, deciding
+from srgan.config import AdversarialConfig, Gpu, Name, Recipe, StageConfig, deciding
 from srgan.errors import ConfigError, TrainingError
 from srgan.jobs.train import TrainSpec, check_workers
 from srgan.keys import progress_key, result_key
@@ -57,11 +57,19 @@ def train(
     check_workers(stage, num_workers)
     numerics_version = numerics_version or numerics_of_this_code()
     nonce = root_flow_run_id() if force else None
-    run = stage_name(dataset, stage, init_from, numerics_version, nonce=nonce, pairs=pairs)
-    services = open_services()
-    return find_result(services.store, run) or train_stage(
-        services, run, dataset, stage, init_from, num_workers, numerics_version, pairs, gpu
+    spec = TrainSpec(
+        run=stage_name(dataset, stage, init_from, numerics_version, nonce=nonce, pairs=pairs),
+        stage=stage,
+        dataset=dataset,
+        pairs=pairs,
+        init_from=init_from,
+        num_workers=num_workers,
+        gpu=gpu,
+        numerics_version=numerics_version,
+        release_version=release_version(),
     )
+    services = open_services()
+    return find_result(services.store, spec.run) or train_stage(services, spec)
 
 
 def recipe_run_name() -> str:
@@ -144,19 +152,10 @@ def find_result(store: ObjectStore, run: str) -> CheckpointRef | None:
     return result.model_copy(update={"reused": True})
 
 
-def train_stage(
-    services: Services,
-    run: str,
-    dataset: DatasetRef,
-    stage: PretrainConfig | AdversarialConfig,
-    init_from: CheckpointRef | None,
-    num_workers: int | None,
-    numerics_version: str,
-    pairs: DatasetRef | None = None,
-    gpu: Gpu = "auto",
-) -> CheckpointRef:
+def train_stage(services: Services, spec: TrainSpec) -> CheckpointRef:
     """Have a Ray job train the stage, with its own MLflow run."""
     settings, store, logger = services.settings, services.store, get_run_logger()
+    run = spec.run
     logger.info("%s: progress is in %s", run, store.uri(progress_key(run)))
     with tracked_run(
         settings,
@@ -164,28 +163,16 @@ def train_stage(
         key=run,
         parent=find_run(settings, root_flow_run_id()),
         tags={"flow_run": root_flow_run_id()},
-        params=tracked_params(dataset, stage, init_from, numerics_version, pairs),
-        config=stage,
-        dataset=dataset,
+        params=tracked_params(spec),
+        config=spec.stage,
+        dataset=spec.dataset,
     ) as mlflow_run_id:
-        spec = TrainSpec(
-            run=run,
-            stage=stage,
-            dataset=dataset,
-            pairs=pairs,
-            init_from=init_from,
-            num_workers=num_workers,
-            gpu=gpu,
-            mlflow_run_id=mlflow_run_id,
-            numerics_version=numerics_version,
-            release_version=release_version(),
-        )
         run_job(
             services=services,
             label=run,
             run=run,
             module="srgan.jobs.train",
-            spec=spec,
+            spec=spec.model_copy(update={"mlflow_run_id": mlflow_run_id}),
             progress_key=progress_key(run),
             supersedes=("pretrain-", "adversarial-"),
         )
@@ -201,23 +188,18 @@ def train_stage(
     return result
 
 
-def tracked_params(
-    dataset: DatasetRef,
-    stage: PretrainConfig | AdversarialConfig,
-    init_from: CheckpointRef | None,
-    numerics_version: str,
-    pairs: DatasetRef | None = None,
-) -> dict[str, str]:
+def tracked_params(spec: TrainSpec) -> dict[str, str]:
     """Return what MLflow shows as parameters: the stage's flattened config, and its inputs."""
+    dataset, pairs, init_from = spec.dataset, spec.pairs, spec.init_from
     return {
-        **_flat(stage.model_dump(mode="json")),
+        **_flat(spec.stage.model_dump(mode="json")),
         "dataset": dataset.dataset,
         "dataset_version": dataset.version,
         **({"pairs": pairs.dataset, "pairs_version": pairs.version} if pairs else {}),
         "init_from": init_from.run if init_from else "none",
         "init_weights": init_from.digest if init_from else "none",
-        "numerics_version": numerics_version,
-        "release_version": release_version(),
+        "numerics_version": spec.numerics_version,
+        "release_version": spec.release_version,
     }
 
 

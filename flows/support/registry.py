@@ -5,10 +5,9 @@ from prefect.artifacts import create_link_artifact
 
 from flows.support.artifacts import artifact_key
 from flows.support.tasks import io_task
-from srgan.config import Recipe
 from srgan.errors import RegistryError, SrganError
 from srgan.promotion.lineage import Lineage, keep_registration
-from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
+from srgan.refs import ModelRef
 from srgan.services.mlflow_runs import model_url
 from srgan.versions.champion import lost
 from srgan.versions.register import register_version
@@ -40,46 +39,23 @@ def find_champion(model: str) -> ModelRef | None:
     return champion
 
 
-def register(
-    model: str,
-    checkpoint: CheckpointRef,
-    evaluation: EvaluationRef,
-    dataset: DatasetRef,
-    pretrained: CheckpointRef | None = None,
-    *,
-    numerics_version: str,
-    recipe: Recipe | None = None,
-    reason: str | None = None,
-    start: ModelRef | None = None,
-    pairs: DatasetRef | None = None,
-) -> ModelRef:
-    """Make the checkpoint a version of `model` with alias ``challenger``.
+def register(model: str, lineage: Lineage) -> ModelRef:
+    """Make the checkpoint of the lineage a version of `model` with alias ``challenger``.
 
     A run that already has a version keeps it; no second one is made. The bucket holds everything
     that the version is made of before MLflow is asked: where MLflow stays away, `RegistryError`
-    names the command that finishes later. `numerics_version` is part of the names of the
-    stages, `reason` says why it was trained, `start` is the version that it was fine-tuned from.
+    names the command that finishes later.
     """
-    lineage = Lineage(
-        checkpoint=checkpoint,
-        pretrained=pretrained,
-        dataset=dataset,
-        evaluation=evaluation,
-        recipe=recipe,
-        reason=reason,
-        start=start,
-        pairs=pairs,
-        numerics_version=numerics_version,
-    )
     kept = keep(model, lineage)
     try:
         return publish_version(model, lineage)
     except SrganError:
         raise
     except Exception as error:
+        run = lineage.checkpoint.run
         raise RegistryError(
-            f"{checkpoint.run} could not be registered as {model} ({error}). The model is safe in "
-            f"{kept}. When MLflow is back, `srgan models register {checkpoint.run}` finishes that "
+            f"{run} could not be registered as {model} ({error}). The model is safe in "
+            f"{kept}. When MLflow is back, `srgan models register {run}` finishes that "
             "and says how to have the version judged"
         ) from error
 
