@@ -71,15 +71,18 @@ def decide_on(challenger: ModelRef, dataset: str | None, gpu: Gpu) -> Entry:
         check_scales(data.scale, versions)
         return evaluate(challenger, data, record.pretrained, champion, sets, gpu=gpu).key
 
+    log = services.log(challenger.name)
     while True:
+        before = log.champion()
         try:
             return settle(
+                log,
                 services.store,
                 record,
-                lambda log: find_champion(log.model),
                 measure,
+                before=before,
+                champion=find_champion(challenger.name),
                 dataset_version=asked.version if asked else None,
-                by=services.settings.who,
             )
         except ConflictError as error:
             get_run_logger().warning("Another promotion was decided meanwhile: %s", error)

@@ -186,8 +186,16 @@ class Pipeline:
         version = register_version(Settings(), self.store, self.model, lineage)
         registry = Registry(Settings())
         challenger = registry.record(version)
-        entry = settle(self.store, challenger, lambda _: None, lambda _: spec.report_key)
-        publish(registry, PromotionLog(self.store, self.model), entry)
+        log = PromotionLog(self.store, self.model)
+        entry = settle(
+            log,
+            self.store,
+            challenger,
+            lambda _: spec.report_key,
+            before=log.champion(),
+            champion=None,
+        )
+        publish(registry, log, entry)
         assert self.champion() == version.version
         return version
 
