@@ -19,7 +19,7 @@ from pydantic import Field
 from flows.support.artifacts import artifact_key
 from flows.support.inputs import check_scales, find_scale, find_sets
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
-from flows.support.registry import find_champion, find_version
+from flows.support.registry import find_challenger, find_champion
 from flows.support.tasks import io_task
 from srgan.config import Gpu, Name
 from srgan.errors import ConfigError, OrchestratorError, StorageError
@@ -32,7 +32,7 @@ from srgan.mos.results import rating_results
 from srgan.promotion.findings import Opponent, opinion_within
 from srgan.promotion.opinions import compare_opinions, read_studies
 from srgan.refs import ModelRef, SetRef, config_digest
-from srgan.services.mlflow_models import CHALLENGER, CHAMPION
+from srgan.services.mlflow_models import CHAMPION
 from srgan.services.prefect_runs import resume_flow_run
 from srgan.studies.close import hand_to_gates
 from srgan.studies.create import Asked
@@ -113,7 +113,7 @@ def plan(
     """Find what is compared, and refuse what cannot be a study before it costs anything."""
     if enough and enough > raters:
         raise ConfigError(f"enough: {enough} cannot finish, because raters is {raters}")
-    challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
+    challenger = find_challenger(model, version)
     champion = find_champion(model)
     if champion is None or champion.version == challenger.version:
         why = "there is no champion yet" if champion is None else "it is the champion"
@@ -286,7 +286,3 @@ def opinions(design: StudyDesign, parts: list[Part]) -> Table:
             for method, each in found.items()
         ),
     )
-
-
-def _newest(model: str) -> str:
-    return f"models:/{model}@{CHALLENGER}"

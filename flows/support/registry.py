@@ -8,6 +8,7 @@ from flows.support.tasks import io_task
 from srgan.errors import RegistryError, SrganError
 from srgan.promotion.lineage import Lineage, keep_registration
 from srgan.refs import ModelRef
+from srgan.services.mlflow_models import challenger_address
 from srgan.services.mlflow_runs import model_url
 from srgan.versions.champion import lost
 from srgan.versions.register import register_version
@@ -18,6 +19,11 @@ from srgan.versions.services import open_services
 def find_version(address: str) -> ModelRef:
     """Return the version that ``NAME`` (its champion), ``NAME@ALIAS`` or ``NAME/VERSION`` means."""
     return open_services(get_run_logger().warning).version(address)
+
+
+def find_challenger(model: str, version: int | None) -> ModelRef:
+    """Return a version of a model; without a number, its newest challenger."""
+    return find_version(f"models:/{model}/{version}" if version else challenger_address(model))
 
 
 @io_task

@@ -1,16 +1,12 @@
 """`srgan models`: list, compare, promote, roll back and repair registered versions."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from srgan.cli.console import AsJson, Commands, print_json, say, show_tables
 from srgan.cli.services import services_for
 from srgan.errors import ConfigError
-
-if TYPE_CHECKING:
-    from srgan.promotion.record import VersionRecord
-    from srgan.versions.services import Services
 
 models_app = Commands("Versions of registered models, and which of them is champion.")
 
@@ -117,6 +113,7 @@ def promote(
 ) -> None:
     """Make a version champion if the gate agrees on recorded figures; --force skips the gate."""
     from srgan.promotion.decide import promote_by_hand, recorded_evaluation, settle
+    from srgan.services.mlflow_models import challenger_address
     from srgan.versions.champion import publish
 
     if force != bool(reason.strip()):
@@ -125,7 +122,7 @@ def promote(
             "decides"
         )
     with services_for() as services:
-        challenger = _challenger(services, address)
+        challenger = services.find(challenger_address(address))
         log = services.log(challenger.name)
         before = log.champion()
         champion = services.champion(challenger.name)
@@ -241,15 +238,6 @@ def repair(
                 typer.echo(how_lost(name, gone))
                 continue
             typer.echo(moved or f"{name}: alias and log agree")
-
-
-def _challenger(services: "Services", address: str) -> "VersionRecord":
-    """Find the version to promote: a bare name means the newest challenger."""
-    from srgan.services.mlflow_models import CHALLENGER, parse_address
-
-    name, alias, version = parse_address(address)
-    bare = alias is None and version is None
-    return services.find(f"models:/{name}@{CHALLENGER}" if bare else address)
 
 
 def _say(*lines: object) -> None:

@@ -13,7 +13,7 @@ from srgan.keys import OWN, evaluation_key, evaluation_of
 from srgan.measure.figures import means_table
 from srgan.promotion.log import PromotionLog
 from srgan.refs import EvaluationRef, ModelRef
-from srgan.services.mlflow_models import CHALLENGER, CHAMPION, Registry
+from srgan.services.mlflow_models import CHAMPION, Registry, challenger_address
 from srgan.stack import Stack
 from srgan.storage import ObjectStore, read_document
 from srgan.versions.champion import champion_of
@@ -60,7 +60,7 @@ def read_outcome(
     """Collect results from registry and bucket; write the comparison picture to `folder`."""
     log = PromotionLog(store, model)
     champion = champion_of(registry, log, print)
-    newest = registry.resolve(f"models:/{model}@{CHALLENGER}")
+    newest = registry.resolve(challenger_address(model))
     record = registry.record(newest)
     assert record.evaluation  # a retraining made it
     result = evaluation_key(evaluation_of(record.evaluation))

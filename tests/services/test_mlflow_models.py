@@ -76,6 +76,19 @@ def test_what_is_not_an_address_is_refused(mlflow_settings: Settings) -> None:
         Registry(mlflow_settings).resolve("s3://bucket/model")
 
 
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("leaves-x4", "models:/leaves-x4@challenger"),
+        ("models:/leaves-x4", "models:/leaves-x4@challenger"),
+        ("leaves-x4@champion", "leaves-x4@champion"),
+        ("models:/leaves-x4/2", "models:/leaves-x4/2"),
+    ],
+)
+def test_only_a_bare_name_means_the_newest_challenger(address: str, meant: str) -> None:
+    assert challenger_address(address) == meant
+
+
 def test_srgan_load_gives_the_plain_network(mlflow_settings: Settings, champion: ModelRef) -> None:
     network = srgan.load("models:/leaves-x4@champion", mlflow_settings)
     expected = load_generator(weights(1)).state_dict()
