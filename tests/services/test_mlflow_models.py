@@ -20,7 +20,7 @@ from srgan.models.interchange import load_generator
 from srgan.promotion.lineage import training_inputs
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
-from srgan.services.mlflow_models import CHAMPION, Registry
+from srgan.services.mlflow_models import CHAMPION, Registry, challenger_address
 from srgan.services.mlflow_runs import mlflow_client
 from srgan.settings import Settings
 from srgan.versions.register import Registrar
