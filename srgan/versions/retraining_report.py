@@ -17,7 +17,7 @@ from srgan.report.training import CURVES
 from srgan.services.mlflow_runs import find_run, read_curves
 from srgan.services.s3 import S3Store
 from srgan.storage import find_document, read_document
-from srgan.train.checkpoint import checkpoint_keys, read_manifest
+from srgan.train.checkpoint import newest_manifest
 from srgan.versions.services import Services
 from srgan.versions.trace import trace_version
 
@@ -70,7 +70,8 @@ def _details(store: S3Store, key: str) -> Details:
 
 def _stage(services: Services, run: str, costs: list[Cost], flow_run: str) -> TrainedStage:
     settings, store = services.settings, services.store
-    checkpoint = read_manifest(store, checkpoint_keys(store, run)[-1])
+    checkpoint = newest_manifest(store, run)
+    assert checkpoint is not None  # a stage of a version that was just made has one
     mlflow_run = find_run(settings, run)
     jobs = [cost.job for cost in costs if cost.stage == checkpoint.stage]
     return TrainedStage(

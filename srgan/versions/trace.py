@@ -26,8 +26,7 @@ from srgan.services.mlflow_runs import find_run, model_url, run_url
 from srgan.services.s3 import open_store
 from srgan.storage import ObjectStore, is_folder, read_document, split_uri
 from srgan.train.checkpoint import Manifest as Checkpoint
-from srgan.train.checkpoint import checkpoint_keys
-from srgan.train.checkpoint import read_manifest as read_checkpoint
+from srgan.train.checkpoint import newest_manifest
 from srgan.versions.services import Services
 
 _SHOWN_KEYS = 5
@@ -218,9 +217,8 @@ def _stages(services: Services, runs: list[str], kind: str = "trained by run") -
 
 
 def _checkpoint(store: ObjectStore, run: str) -> Checkpoint | None:
-    keys = checkpoint_keys(store, run)
     try:
-        return read_checkpoint(store, keys[-1]) if keys else None
+        return newest_manifest(store, run)
     except CheckpointError:
         return None
 

@@ -15,6 +15,7 @@ from srgan.train.checkpoint import (
     Manifest,
     checkpoint_keys,
     newest_checkpoint,
+    newest_manifest,
     read_generator,
     read_manifest,
     read_parts,
@@ -54,6 +55,18 @@ def test_the_newest_checkpoint_comes_back_with_its_parts(object_store: S3Store) 
     found = newest_checkpoint(object_store, RUN)
     assert found is not None
     assert (found[0].step, found[1]) == (4, parts(4))
+
+
+def test_the_newest_manifest_is_read_without_its_parts_and_is_none_before_the_first(
+    object_store: S3Store,
+) -> None:
+    assert newest_manifest(object_store, RUN) is None
+    save(object_store, 2, 4)
+    for part in manifest(4).parts.values():
+        object_store.delete(part_key(RUN, part.digest))
+    found = newest_manifest(object_store, RUN)
+    assert found is not None
+    assert found.step == 4
 
 
 def test_a_manifest_of_an_earlier_release_is_read(object_store: S3Store) -> None:
