@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import FlowRun, State
@@ -28,6 +29,8 @@ from srgan.version import release_version
 from srgan.versions.services import Services, open_services
 
 _TAIL_LINES = 30
+_MAX_ATTEMPTS = 3
+_PATIENCE_S = 20.0  # with Ray, when a person waits for a cancellation
 
 
 def run_job(
@@ -39,14 +42,13 @@ def run_job(
     spec: BaseModel,
     progress_key: str | None = None,
     shows_progress: bool = True,
-    max_attempts: int = 3,
     supersedes: tuple[str, ...] = (),
 ) -> None:
     """Have ``python -m <module> <key of the spec> <job_id>`` make `run` on the cluster.
 
     Attaches to a pending or running job that makes the same `run`, whichever flow run started it;
     takes the success of an earlier job of this root flow run; otherwise submits one. If a job
-    fails, another one follows. After `max_attempts` jobs that come no further than those before
+    fails, another one follows. After three jobs that come no further than those before
     (by the object at `progress_key`, which is an artifact too if `shows_progress`) it raises
     `ClusterError` with the last lines of the log; at once if the job left a hopeless failure. If a
     job of this flow run was stopped, this attempt of the flow run does not start it again.
@@ -74,7 +76,7 @@ def run_job(
     )
     reason, why, lines = "", "", list[str]()
     failures, best = 0, _step(store, progress_key)
-    while failures < max_attempts:
+    while failures < _MAX_ATTEMPTS:
         job_id, attached = work.attach_or_submit()
         status = follow(
             jobs,
@@ -101,9 +103,9 @@ def run_job(
         step = _step(store, progress_key)
         failures = 1 if step > best else failures + 1
         best = max(best, step)
-        if failures < max_attempts:
+        if failures < _MAX_ATTEMPTS:
             logger.warning("%s; starting the next attempt. %s", reason, why)
-    raise ClusterError("\n".join([f"{reason}, as did {max_attempts} attempts: {why}", *lines]))
+    raise ClusterError("\n".join([f"{reason}, as did {_MAX_ATTEMPTS} attempts: {why}", *lines]))
 
 
 def _step(store: S3Store, progress_key: str | None) -> int:
@@ -128,10 +130,14 @@ def stop_jobs(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     Prefect runs it outside the flow's process, for the root run only, after that process has ended.
     """
     logger = flow_run_logger(flow_run, flow)
-    address = open_services().settings.require("ray_address")
-    jobs = RayJobs(address, patience_s=20.0, warn=logger.warning)
-    stopped = jobs.stop_root(str(flow_run.id))
+    stopped = stop_jobs_of(flow_run.id, logger.warning)
     logger.info("Stopped Ray jobs: %s", ", ".join(stopped) or "none")
+
+
+def stop_jobs_of(flow_run_id: UUID, warn: Callable[[str], None]) -> list[str]:
+    """Stop all Ray jobs of a root flow run and return their ids."""
+    address = open_services().settings.require("ray_address")
+    return RayJobs(address, patience_s=_PATIENCE_S, warn=warn).stop_root(str(flow_run_id))
 
 
 @dataclass(frozen=True)
