@@ -149,6 +149,6 @@ def watching(ray_address: str, store: ObjectStore) -> Iterator[Watch]:
 
 
 def title(name: str) -> str | None:
-    """Put ``pretrain-0123456789abcdef`` or ``publish_version-0c2`` in words; None if it takes no time."""
+    """Put ``pretrain-0123456789abcdef`` or ``upscale-0`` in words; None if it takes no time."""
     known = (name.rpartition("-")[0], name.partition("-")[0])
     return next((_TITLES[word] for word in known if word in _TITLES), None)
