@@ -1,7 +1,7 @@
 """A study: people judge a challenger beside the champion, and the flow run waits for them.
 
 It waits suspended, without a process: workers and Prefect's server may stop and start meanwhile.
-Whoever ends the study resumes the run: its server once enough raters have judged everything, or
+What ends the study resumes the run: its server once enough raters have judged everything, or
 `srgan mos close`. A run that is resumed before the end suspends itself again.
 """
 
@@ -258,7 +258,7 @@ def show_result(design: StudyDesign, finding: str) -> None:
             opinions(design, parts).markdown(),
             f"Everything else: `srgan mos results {design.name}`",
         ]
-    # There is none of a study without answers, nor of people who have all withdrawn.
+    # A study without answers has no report, nor has one whose raters have all withdrawn.
     if store.head(key := study_report_key(design.name)):
         text.append(f"Report: {store.uri(key)}")
     create_markdown_artifact(

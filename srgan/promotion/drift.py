@@ -30,7 +30,7 @@ _FEW = 100
 _MOST_PARTS = 20
 """Parts of a run's records that are read: 100,000 rows at most."""
 _UNSEEN_FROM = 90.0
-"""JPEG quality from which on compression hardly shows; the LR images of photos have none at all."""
+"""JPEG quality from which on compression hardly shows; LR images of photos are uncompressed."""
 _DAMAGE = frozenset({"blur", "noise", "jpeg_quality"})
 _WORDS = {
     "blur": "blur",
