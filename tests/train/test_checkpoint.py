@@ -22,6 +22,7 @@ from srgan.train.checkpoint import (
 )
 from tests.support.checkpoints import RUN, manifest, parts
 from tests.support.stages import adversarial
+from tests.support.stores import Around
 
 GAN = adversarial()
 
@@ -32,22 +33,19 @@ def save(store: S3Store, *steps: int, final: bool = False) -> None:
             writer.save(manifest(step, final=final), parts(step))
 
 
-class Failing:
+class Failing(Around):
     """A real store that refuses to write keys containing `what`, the first `times` times."""
 
     def __init__(self, store: S3Store, what: str, times: int = 10**9) -> None:
-        self._store = store
+        super().__init__(store)
         self._what = what
         self._times = times
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
 
     def put(self, key: str, body: bytes, **options: Mapping[str, str]) -> str:
         if self._what in key and self._times:
             self._times -= 1
             raise StorageError(f"no space for {key}")
-        return self._store.put(key, body, **options)
+        return self.store.put(key, body, **options)
 
 
 def test_the_newest_checkpoint_comes_back_with_its_parts(object_store: S3Store) -> None:
