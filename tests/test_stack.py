@@ -296,10 +296,10 @@ def test_a_home_that_is_packed_and_unpacked_elsewhere_has_its_objects(tmp_path: 
         open_store(stack.settings()).put("key", b"value")
     finally:
         stack.down()
-    subprocess.run(packing.split(), cwd=before, check=True)
+    subprocess.run(packing.split(), cwd=before, check=True, timeout=120)
     (before / "srgan-backup.tar.gz").rename(after / "srgan-backup.tar.gz")
     before.rename(tmp_path / "lost")
-    subprocess.run(unpacking.split(), cwd=after, check=True)
+    subprocess.run(unpacking.split(), cwd=after, check=True, timeout=120)
     stack = Stack(after / ".srgan")
     try:
         stack.up(("s3",))
