@@ -68,14 +68,14 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def imports() -> dict[str, set[str]]:
-    """Modules of the product that each of them imports."""
+    """Other modules of the product that each of them imports; a job may import itself."""
     found = modules()
 
     def module_of(name: str) -> str:
         return name if name in found else name.rpartition(".")[0]
 
     return {
-        module: {module_of(name) for name in imported(path)} & found.keys()
+        module: ({module_of(name) for name in imported(path)} & found.keys()) - {module}
         for module, path in found.items()
     }
 

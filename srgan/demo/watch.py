@@ -37,7 +37,7 @@ _TITLES = {
     "promote": "deciding on the promotion",
     "upscale": "upscaling",
 }
-"""What flows, tasks and jobs do that take time, by their names."""
+"""Activities that take time, in words, by the names of flows, tasks and stages."""
 
 
 @dataclass(frozen=True)
