@@ -23,7 +23,8 @@ from srgan.models.weights import find_judges
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, SetRef
 from srgan.services.mlflow_runs import artifact_url, find_run, run_url, tracked_run
 from srgan.storage import find_document, read_document
-from srgan.version import numerics_version, release_version
+from srgan.version import numerics_version as numerics_of_this_code
+from srgan.version import release_version
 from srgan.versions.services import open_services
 
 
@@ -42,17 +43,17 @@ def evaluate(
     pretrained: CheckpointRef | None = None,
     champion: ModelRef | None = None,
     sets: tuple[SetRef, ...] = (),
-    code: str | None = None,
+    numerics_version: str | None = None,
     gpu: Gpu = "auto",
 ) -> EvaluationRef:
     """Measure a checkpoint on held-out crops and evaluation sets, as one Ray job.
 
     A champion is measured again on the same crops, whatever it was measured on before. An
     evaluation of the same weights, crops and code is reused. A retraining that began under earlier
-    code passes its numerics version as `code`. `gpu` says whether to measure on a GPU: if the
-    cluster has any (``auto``), ``required`` or ``never``.
+    code passes its `numerics_version`. `gpu` says whether to measure on a GPU: if the cluster has
+    any (``auto``), ``required`` or ``never``.
     """
-    spec = plan_evaluation(checkpoint, dataset, pretrained, champion, sets, code)
+    spec = plan_evaluation(checkpoint, dataset, pretrained, champion, sets, numerics_version)
     evaluation = measure(spec.model_copy(update={"gpu": gpu}))
     show_evaluation(spec, evaluation)
     return evaluation
@@ -90,7 +91,7 @@ def plan_evaluation(
     pretrained: CheckpointRef | None,
     champion: ModelRef | None,
     sets: tuple[SetRef, ...],
-    code: str | None,
+    numerics_version: str | None,
 ) -> EvaluateSpec:
     """Name everything that the figures depend on, with the judges that are mirrored now."""
     others = {PRETRAINED: pretrained, CHAMPION: champion}
@@ -99,7 +100,7 @@ def plan_evaluation(
         contestants={MODEL: checkpoint} | {name: ref for name, ref in others.items() if ref},
         judges=find_judges(open_services().store),
         sets=sets,
-        numerics_version=code or numerics_version(),
+        numerics_version=numerics_version or numerics_of_this_code(),
         release_version=release_version(),
     )
 
@@ -124,7 +125,7 @@ def measure(spec: EvaluateSpec) -> EvaluationRef:
         run_job(
             services=services,
             # With its digest: a retraining may need two, the second with another champion.
-            stage=f"evaluate-{spec.digest[:8]}",
+            label=f"evaluate-{spec.digest[:8]}",
             run=spec.run,
             module="srgan.jobs.evaluate",
             spec=spec.model_copy(update={"mlflow_run_id": run_id}),

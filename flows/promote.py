@@ -8,7 +8,7 @@ from flows.evaluate import evaluate
 from flows.support.artifacts import artifact_key
 from flows.support.inputs import check_judges, check_scales, find_dataset, find_sets
 from flows.support.jobs import stop_jobs
-from flows.support.registry import find_champion, find_version
+from flows.support.registry import find_challenger, find_champion
 from flows.support.tasks import io_task
 from srgan.config import Gpu, Name
 from srgan.errors import ConflictError
@@ -16,7 +16,6 @@ from srgan.measure.figures import differences_table, means_table
 from srgan.promotion.decide import Comparison, settle
 from srgan.promotion.log import Entry
 from srgan.refs import ModelRef, PromotionDecision
-from srgan.services.mlflow_models import CHALLENGER
 from srgan.services.mlflow_runs import model_url
 from srgan.versions.champion import publish
 from srgan.versions.services import open_services
@@ -48,7 +47,7 @@ def promote(
             imported version has none and needs it.
         gpu: Whether to measure on a GPU: if there is any (``auto``), ``required`` or ``never``.
     """
-    challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
+    challenger = find_challenger(model, version)
     entry = decide_on(challenger, dataset, gpu)
     point_alias(challenger.name, entry)
     show_decision(challenger, entry)
@@ -71,15 +70,18 @@ def decide_on(challenger: ModelRef, dataset: str | None, gpu: Gpu) -> Entry:
         check_scales(data.scale, versions)
         return evaluate(challenger, data, record.pretrained, champion, sets, gpu=gpu).key
 
+    log = services.log(challenger.name)
     while True:
+        before = log.champion()
         try:
             return settle(
+                log,
                 services.store,
                 record,
-                lambda log: find_champion(log.model),
                 measure,
+                before=before,
+                champion=find_champion(challenger.name),
                 dataset_version=asked.version if asked else None,
-                by=services.settings.who,
             )
         except ConflictError as error:
             get_run_logger().warning("Another promotion was decided meanwhile: %s", error)
@@ -107,7 +109,3 @@ def show_decision(challenger: ModelRef, entry: Entry) -> None:
         key=artifact_key(challenger.name, "decision"),
         description=f"Rule: {entry.rule}",
     )
-
-
-def _newest(model: str) -> str:
-    return f"models:/{model}@{CHALLENGER}"

@@ -25,7 +25,7 @@ from flows.support.registry import find_champion, register
 from flows.support.report import report
 from flows.train import as_recipe, train
 from srgan.config import Gpu, Name, Recipe, RetrainConfig, StageConfig
-from srgan.promotion.lineage import start_tags, training_inputs
+from srgan.promotion.lineage import Lineage, start_tags, training_inputs
 from srgan.promotion.reasons import Beginning
 from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.services.mlflow_runs import tracked_run
@@ -95,22 +95,24 @@ def go_on(
     origin = before if start else None
     with retraining(model, begun, plan, origin):
         stages = reseeded(plan, begun.seed)
-        code = begun.numerics_version
-        result, pretrained = train_stages(data, stages, start, num_workers, code, begun.pairs, gpu)
+        numerics_version = begun.numerics_version
+        result, pretrained = train_stages(
+            data, stages, start, num_workers, numerics_version, begun.pairs, gpu
+        )
         champion = to_beat(model, result, before)
-        evaluation = evaluate(result, data, pretrained, champion, sets, code, gpu)
-        challenger = register(
-            model,
-            result,
-            evaluation,
-            data,
+        evaluation = evaluate(result, data, pretrained, champion, sets, numerics_version, gpu)
+        lineage = Lineage(
+            checkpoint=result,
             pretrained=pretrained,
-            code=code,
+            dataset=data,
+            evaluation=evaluation,
             recipe=plan,
             reason=begun.reason,
             start=origin,
             pairs=begun.pairs,
+            numerics_version=numerics_version,
         )
+        challenger = register(model, lineage)
         promotion = promote(model, challenger.version, gpu=gpu)
         report(challenger, promotion)
     return challenger
@@ -143,19 +145,24 @@ def train_stages(
     recipe: Recipe,
     start: CheckpointRef | None,
     num_workers: int | None,
-    code: str,
+    numerics_version: str,
     pairs: DatasetRef | None = None,
     gpu: Gpu = "auto",
 ) -> tuple[CheckpointRef, CheckpointRef | None]:
     """Return the result, and the pretrained generator if its GAN stage started from one.
 
-    With `start`, only the last stage is trained. `code` is the numerics version in the names of
-    the stages.
+    With `start`, only the last stage is trained. `numerics_version` is part of the stages' names.
     """
 
     def trained(stage: StageConfig, begin: CheckpointRef | None) -> CheckpointRef:
         return train(
-            dataset, stage, begin, num_workers=num_workers, code=code, pairs=pairs, gpu=gpu
+            dataset,
+            stage,
+            begin,
+            num_workers=num_workers,
+            numerics_version=numerics_version,
+            pairs=pairs,
+            gpu=gpu,
         )
 
     if recipe.adversarial is None:

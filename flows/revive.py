@@ -16,10 +16,9 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.states import Cancelled, Failed, Scheduled
 
+from flows.support.jobs import stop_jobs_of
 from flows.support.model_lock import free_lock
 from srgan.errors import ClusterError
-from srgan.services.ray_jobs import RayJobs
-from srgan.versions.services import open_services
 
 _MAX_REVIVALS = 3
 # Name of the states that this flow sets. They stay in the run's history, where they are counted.
@@ -47,12 +46,13 @@ def look_after(client: SyncPrefectClient, run: UUID) -> str:
 
     A cancelled run goes CANCELLING → CRASHED → CANCELLED, so its state alone does not tell.
     """
+    warn = get_run_logger().warning
     # A user's cancel is obeyed before anything is waited for.
-    stopped = _stop_jobs(run) if was_cancelled(_states(client, run)) else None
+    stopped = stop_jobs_of(run, warn) if was_cancelled(_states(client, run)) else None
     states = _settled_states(client, run)
     if not was_cancelled(states):
         return _put_back(client, run, states)
-    stopped = _stop_jobs(run) if stopped is None else stopped
+    stopped = stop_jobs_of(run, warn) if stopped is None else stopped
     return _finish_cancelling(client, run, states[-1], stopped)
 
 
@@ -71,11 +71,6 @@ def num_revivals(states: list[State]) -> int:
 
 def _states(client: SyncPrefectClient, flow_run_id: UUID) -> list[State]:
     return sorted(client.read_flow_run_states(flow_run_id), key=lambda state: state.timestamp)
-
-
-def _stop_jobs(flow_run_id: UUID) -> list[str]:
-    address = open_services().settings.require("ray_address")
-    return RayJobs(address, patience_s=_LIMIT_S).stop_root(str(flow_run_id))
 
 
 def _settled_states(client: SyncPrefectClient, flow_run_id: UUID) -> list[State]:

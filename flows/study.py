@@ -1,7 +1,7 @@
 """A study: people judge a challenger beside the champion, and the flow run waits for them.
 
 It waits suspended, without a process: workers and Prefect's server may stop and start meanwhile.
-Whoever ends the study resumes the run: its server once enough raters have judged everything, or
+What ends the study resumes the run: its server once enough raters have judged everything, or
 `srgan mos close`. A run that is resumed before the end suspends itself again.
 """
 
@@ -19,7 +19,7 @@ from pydantic import Field
 from flows.support.artifacts import artifact_key
 from flows.support.inputs import check_scales, find_scale, find_sets
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
-from flows.support.registry import find_champion, find_version
+from flows.support.registry import find_challenger, find_champion
 from flows.support.tasks import io_task
 from srgan.config import Gpu, Name
 from srgan.errors import ConfigError, OrchestratorError, StorageError
@@ -32,7 +32,7 @@ from srgan.mos.results import rating_results
 from srgan.promotion.findings import Opponent, opinion_within
 from srgan.promotion.opinions import compare_opinions, read_studies
 from srgan.refs import ModelRef, SetRef, config_digest
-from srgan.services.mlflow_models import CHALLENGER, CHAMPION
+from srgan.services.mlflow_models import CHAMPION
 from srgan.services.prefect_runs import resume_flow_run
 from srgan.studies.close import hand_to_gates
 from srgan.studies.create import Asked
@@ -113,7 +113,7 @@ def plan(
     """Find what is compared, and refuse what cannot be a study before it costs anything."""
     if enough and enough > raters:
         raise ConfigError(f"enough: {enough} cannot finish, because raters is {raters}")
-    challenger = find_version(f"models:/{model}/{version}" if version else _newest(model))
+    challenger = find_challenger(model, version)
     champion = find_champion(model)
     if champion is None or champion.version == challenger.version:
         why = "there is no champion yet" if champion is None else "it is the champion"
@@ -164,7 +164,7 @@ def render(spec: StudySpec) -> StudyDesign:
     run_job(
         services=services,
         # With a digest: an attempt that was put back may find another challenger.
-        stage=f"{spec.run[:14]}",
+        label=f"{spec.run[:14]}",
         run=spec.run,
         module="srgan.jobs.study",
         spec=spec,
@@ -237,7 +237,7 @@ def report(design: StudyDesign, end: Closed) -> None:
     run = f"study-report-{config_digest(design, end)[:_DIGITS]}"
     run_job(
         services=open_services(),
-        stage="study-report",
+        label="study-report",
         run=run,
         module="srgan.jobs.study_report",
         spec=StudyReportSpec(run=run, study=design.name, release_version=release_version()),
@@ -258,7 +258,7 @@ def show_result(design: StudyDesign, finding: str) -> None:
             opinions(design, parts).markdown(),
             f"Everything else: `srgan mos results {design.name}`",
         ]
-    # There is none of a study without answers, nor of people who have all withdrawn.
+    # A study without answers has no report, nor has one whose raters have all withdrawn.
     if store.head(key := study_report_key(design.name)):
         text.append(f"Report: {store.uri(key)}")
     create_markdown_artifact(
@@ -286,7 +286,3 @@ def opinions(design: StudyDesign, parts: list[Part]) -> Table:
             for method, each in found.items()
         ),
     )
-
-
-def _newest(model: str) -> str:
-    return f"models:/{model}@{CHALLENGER}"

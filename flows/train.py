@@ -7,7 +7,7 @@ from prefect.runtime import flow_run
 
 from flows.support.inputs import check_teachers, find_newest, find_pairs
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
-from srgan.config import AdversarialConfig, Gpu, Name, PretrainConfig, Recipe, StageConfig, deciding
+from srgan.config import AdversarialConfig, Gpu, Name, Recipe, StageConfig, deciding
 from srgan.errors import ConfigError, TrainingError
 from srgan.jobs.train import TrainSpec, check_workers
 from srgan.keys import progress_key, result_key
@@ -15,7 +15,8 @@ from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, DatasetRef, config_digest
 from srgan.services.mlflow_runs import find_run, tracked_run
 from srgan.storage import ObjectStore, find_document
-from srgan.version import numerics_version, release_version
+from srgan.version import numerics_version as numerics_of_this_code
+from srgan.version import release_version
 from srgan.versions.services import Services, open_services
 
 _DIGITS = 16
@@ -32,7 +33,7 @@ def train(
     init_from: CheckpointRef | None = None,
     num_workers: int | None = None,
     force: bool = False,
-    code: str | None = None,
+    numerics_version: str | None = None,
     pairs: DatasetRef | None = None,
     gpu: Gpu = "auto",
 ) -> CheckpointRef:
@@ -47,20 +48,28 @@ def train(
         init_from: The checkpoint to start from; an adversarial stage needs one.
         num_workers: Training processes; without it a GPU for 16 patches of a batch, or two CPUs.
         force: Train again although a result of the same inputs exists.
-        code: Numerics version in the stage's name; without it that of the code that runs. A
+        numerics_version: Part of the stage's name; without it that of the code that runs. A
             retraining that began under earlier code goes on under its own names.
         pairs: What `prepare_pairs` returned, for a stage with a `pair_share`; others ignore it.
         gpu: Whether to train on GPUs: if the cluster has any (``auto``), ``required`` or ``never``.
     """
     pairs = pairs if stage.num_pairs else None
     check_workers(stage, num_workers)
-    code = code or numerics_version()
+    numerics_version = numerics_version or numerics_of_this_code()
     nonce = root_flow_run_id() if force else None
-    run = stage_name(dataset, stage, init_from, code, nonce=nonce, pairs=pairs)
-    services = open_services()
-    return find_result(services.store, run) or train_stage(
-        services, run, dataset, stage, init_from, num_workers, code, pairs, gpu
+    spec = TrainSpec(
+        run=stage_name(dataset, stage, init_from, numerics_version, nonce=nonce, pairs=pairs),
+        stage=stage,
+        dataset=dataset,
+        pairs=pairs,
+        init_from=init_from,
+        num_workers=num_workers,
+        gpu=gpu,
+        numerics_version=numerics_version,
+        release_version=release_version(),
     )
+    services = open_services()
+    return find_result(services.store, spec.run) or train_stage(services, spec)
 
 
 def recipe_run_name() -> str:
@@ -115,12 +124,12 @@ def stage_name(
     dataset: DatasetRef,
     stage: StageConfig,
     init_from: CheckpointRef | None,
-    code: str,
+    numerics_version: str,
     *,
     nonce: str | None = None,
     pairs: DatasetRef | None = None,
 ) -> str:
-    """``<stage>-<16 hex digits>`` of dataset versions, config, starting weights and code.
+    """``<stage>-<16 hex digits>`` of dataset versions, config, starting weights, numerics version.
 
     The number of workers, their device and settings that do not affect the weights are not part of
     the name: a stage may go on with others.
@@ -130,7 +139,7 @@ def stage_name(
     start = init_from.digest if init_from else None
     decides = deciding(stage.model_dump(mode="json"))
     paired = [pairs.version] if pairs else []
-    name = config_digest(dataset.version, decides, start, code, nonce, *paired)
+    name = config_digest(dataset.version, decides, start, numerics_version, nonce, *paired)
     return f"{stage.stage}-{name[:_DIGITS]}"
 
 
@@ -143,19 +152,10 @@ def find_result(store: ObjectStore, run: str) -> CheckpointRef | None:
     return result.model_copy(update={"reused": True})
 
 
-def train_stage(
-    services: Services,
-    run: str,
-    dataset: DatasetRef,
-    stage: PretrainConfig | AdversarialConfig,
-    init_from: CheckpointRef | None,
-    num_workers: int | None,
-    code: str,
-    pairs: DatasetRef | None = None,
-    gpu: Gpu = "auto",
-) -> CheckpointRef:
+def train_stage(services: Services, spec: TrainSpec) -> CheckpointRef:
     """Have a Ray job train the stage, with its own MLflow run."""
     settings, store, logger = services.settings, services.store, get_run_logger()
+    run = spec.run
     logger.info("%s: progress is in %s", run, store.uri(progress_key(run)))
     with tracked_run(
         settings,
@@ -163,28 +163,16 @@ def train_stage(
         key=run,
         parent=find_run(settings, root_flow_run_id()),
         tags={"flow_run": root_flow_run_id()},
-        params=tracked_params(dataset, stage, init_from, code, pairs),
-        config=stage,
-        dataset=dataset,
+        params=tracked_params(spec),
+        config=spec.stage,
+        dataset=spec.dataset,
     ) as mlflow_run_id:
-        spec = TrainSpec(
-            run=run,
-            stage=stage,
-            dataset=dataset,
-            pairs=pairs,
-            init_from=init_from,
-            num_workers=num_workers,
-            gpu=gpu,
-            mlflow_run_id=mlflow_run_id,
-            numerics_version=code,
-            release_version=release_version(),
-        )
         run_job(
             services=services,
-            stage=run,
+            label=run,
             run=run,
             module="srgan.jobs.train",
-            spec=spec,
+            spec=spec.model_copy(update={"mlflow_run_id": mlflow_run_id}),
             progress_key=progress_key(run),
             supersedes=("pretrain-", "adversarial-"),
         )
@@ -200,23 +188,18 @@ def train_stage(
     return result
 
 
-def tracked_params(
-    dataset: DatasetRef,
-    stage: PretrainConfig | AdversarialConfig,
-    init_from: CheckpointRef | None,
-    code: str,
-    pairs: DatasetRef | None = None,
-) -> dict[str, str]:
+def tracked_params(spec: TrainSpec) -> dict[str, str]:
     """Return what MLflow shows as parameters: the stage's flattened config, and its inputs."""
+    dataset, pairs, init_from = spec.dataset, spec.pairs, spec.init_from
     return {
-        **_flat(stage.model_dump(mode="json")),
+        **_flat(spec.stage.model_dump(mode="json")),
         "dataset": dataset.dataset,
         "dataset_version": dataset.version,
         **({"pairs": pairs.dataset, "pairs_version": pairs.version} if pairs else {}),
         "init_from": init_from.run if init_from else "none",
         "init_weights": init_from.digest if init_from else "none",
-        "numerics_version": code,
-        "release_version": release_version(),
+        "numerics_version": spec.numerics_version,
+        "release_version": spec.release_version,
     }
 
 

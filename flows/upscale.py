@@ -277,7 +277,7 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
     job_run = bulk_job_run(run.name)
     run_job(
         services=services,
-        stage=f"upscale-{run.name[-8:]}",
+        label=f"upscale-{run.name[-8:]}",
         run=job_run,
         module="srgan.jobs.upscale",
         spec=spec,

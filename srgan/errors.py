@@ -104,7 +104,7 @@ class OrchestratorError(SrganError):
 
 
 class RefusedError(OrchestratorError):
-    """Prefect's server wants a password that this process lacks, or has a wrong one of."""
+    """Prefect's server wants a password, and this process has none or a wrong one."""
 
 
 class StackError(SrganError):

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 
 # A name is shown in angle brackets and matches one part of a path, or digits where its template
 # formats a number, unless it is listed here.
-_SHOWN = {"destination": "<destination>/", "evaluation": "<stage>/evaluations/<digest>"}
+_SHOWN = {"destination": "<destination>/", "evaluation": "<run>/evaluations/<digest>"}
 _MATCHES = {
     "destination": "(?:(?P<destination>.*)/)?",  # empty for a whole bucket
     "evaluation": "(?P<evaluation>[^/]+/evaluations/[^/]+)",
@@ -134,7 +134,7 @@ cost_key = Key[str, str](
     "runs/{run}/costs/{job}.json", "CPUs and GPUs that a job reserved, and for how long."
 )
 progress_key = Key[str](
-    "runs/{stage}/progress.json",
+    "runs/{run}/progress.json",
     "How far a stage is, in steps, a bulk run, in batches, or a preparation, in photos.",
 )
 prepared_key = Key[str](
@@ -142,27 +142,25 @@ prepared_key = Key[str](
     "The dataset version or evaluation set that a preparation made; written last.",
 )
 result_key = Key[str](
-    "runs/{stage}/result.json", "The checkpoint that a stage ended with; written last."
+    "runs/{run}/result.json", "The checkpoint that a stage ended with; written last."
 )
 checkpoint_key = Key[str, int](
-    "runs/{stage}/checkpoints/{step:09d}.json",
+    "runs/{run}/checkpoints/{step:09d}.json",
     "The manifest of a checkpoint; written after its parts.",
 )
 part_key = Key[str, str](
-    "runs/{stage}/parts/{sha256}",
+    "runs/{run}/parts/{sha256}",
     "One part of checkpoints, such as the generator or the optimisers.",
 )
 rank_key = Key[str, int](
-    "runs/{stage}/ranks/{rank:d}.json", "The latest heartbeat of a rank, while the stage runs."
+    "runs/{run}/ranks/{rank:d}.json", "The latest heartbeat of a rank, while the stage runs."
 )
-ray_folder = Folder[str]("runs/{stage}/ray", "Files of Ray Train itself.")
+ray_folder = Folder[str]("runs/{run}/ray", "Files of Ray Train itself.")
 registration_key = Key[str, str](
-    "runs/{stage}/registrations/{model}.json",
+    "runs/{run}/registrations/{model}.json",
     "Everything that a model version is made of, before the registry is asked.",
 )
-report_page_key = Key[str, str](
-    "runs/{stage}/reports/{flow_run}.html", "The report of a retraining."
-)
+report_page_key = Key[str, str]("runs/{run}/reports/{flow_run}.html", "The report of a retraining.")
 report_key = Key[str]("runs/{evaluation}/report.json", "Figures of every held-out crop.")
 set_report_key = Key[str, str](
     "runs/{evaluation}/sets/{set_name}.json", "Figures of every image of an evaluation set."
@@ -179,14 +177,14 @@ evaluation_key = Key[str](
 )
 
 
-def evaluation_run(stage: str, digest: str) -> str:
-    """Name of the run that evaluates what `stage` has trained."""
-    return f"{stage}/evaluations/{digest}"
+def evaluation_run(run: str, digest: str) -> str:
+    """Name of the run that evaluates what another `run` has trained."""
+    return f"{run}/evaluations/{digest}"
 
 
-def evaluations_prefix(stage: str) -> str:
-    """Below it are the evaluations of what `stage` has trained."""
-    return RUNS + evaluation_run(stage, "")
+def evaluations_prefix(run: str) -> str:
+    """Below it are the evaluations of what a `run` has trained."""
+    return RUNS + evaluation_run(run, "")
 
 
 def bulk_job_run(bulk_run: str) -> str:
@@ -218,7 +216,7 @@ def run_of(key: str) -> str:
 
 
 def evaluation_of(key: str) -> str:
-    """``<stage>/evaluations/<digest>``, by the key of its report."""
+    """``<run>/evaluations/<digest>``, by the key of its report."""
     return key.removeprefix(RUNS).rpartition("/")[0]
 
 

@@ -3,9 +3,11 @@
 `numerics_version` names stages and evaluations, so it has to change with every number that could
 come out otherwise, and with nothing else. It is a digest of the syntax trees of all definitions
 that the entry points reach, wherever they lie, without docstrings, comments, layout, types of
-arguments, log lines and messages of errors. `decoding_version` is the same of what reads a photo:
-when it changes, datasets read their photos again, and those with the same pixels keep their crops.
-`release_version` is a digest of all our files: flow and Ray nodes must run the same.
+arguments, log lines and messages of errors. `decoding_version` is the same of what reads a photo,
+`pairing_version` of what reads and compares pairs: when it changes, datasets read their photos
+again, and those with the same pixels keep their crops. `release_version` is a digest of all Python
+files of the package, without the flows and the weights that come with it: flow and Ray nodes must
+run the same.
 """
 
 import ast
@@ -183,7 +185,7 @@ class Code:
         return found[0], name
 
     def read(self, key: Key) -> tuple[Definition, list[Key]]:
-        """A definition, and everything that it mentions, be it as the type of an argument."""
+        """A definition, and everything that it mentions, also as the type of an argument."""
         module, name = key
         if name == _WHOLE:
             every = [(module, each) for each in self._module(module).definitions if each]

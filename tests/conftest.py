@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,12 +164,9 @@ def draw_photo() -> DrawPhoto:
 def encode_photo() -> Callable[..., bytes]:
     """`encode_photo(pixels, "PNG")`: an image file of an array."""
 
-    def encode(pixels: NDArray[np.uint8], kind: str = "PNG", **options: object) -> bytes:
-        buffer = BytesIO()
-        Image.fromarray(pixels).save(buffer, kind, **options)
-        return buffer.getvalue()
+    from tests.support.image_files import file
 
-    return encode
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,9 @@ def named(found: Iterator[tuple[str, Command]]) -> list[object]:
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=where) for where, text in blocks("sh")])
 def test_a_block_is_what_a_shell_can_read(text: str) -> None:
-    done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-n"], input=text, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr
 
 

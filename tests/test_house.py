@@ -4,7 +4,10 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
@@ -23,6 +26,14 @@ STARTED_BY_NAME = {
     "srgan.services.served_model": "MLflow runs the copy in a model version",
 }
 """Modules that nothing imports, and what starts them."""
+
+CIRCULAR = {
+    (
+        "srgan.jobs.upscale_pool",
+        "srgan.jobs.upscale",
+    ): "the spec of its job; the job imports the pool late",
+}
+"""Imports that close a circle, and why they may."""
 
 
 def layers() -> list[set[str]]:
@@ -48,13 +59,34 @@ def modules() -> dict[str, Path]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Dotted names that a file imports; a name taken from a package may be a module of it."""
+    """Dotted names that a file imports, anywhere in it, also for types only."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imports() -> dict[str, set[str]]:
+    """Other modules of the product that each of them imports; a job may import itself."""
+    found = modules()
+
+    def module_of(name: str) -> str:
+        return name if name in found else name.rpartition(".")[0]
+
+    return {
+        module: ({module_of(name) for name in imported(path)} & found.keys()) - {module}
+        for module, path in found.items()
+    }
+
+
+def circle(edges: dict[str, set[str]]) -> list[str] | None:
+    """Modules that import each other in turn, the first one also last; None without any."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return None
 
 
 def test_the_drawing_of_the_house_is_what_the_contract_enforces() -> None:
@@ -78,7 +110,7 @@ def test_no_contract_hides_an_edge() -> None:
 
 def test_every_file_is_imported_by_another_or_started_by_name() -> None:
     found = modules()
-    used = {name for path in found.values() for name in imported(path)}
+    used = set().union(*imports().values())
     deployed = set(re.findall(r"entrypoint: (flows/\w+)\.py", (ROOT / "prefect.yaml").read_text()))
     started = STARTED_BY_NAME.keys() | {path.replace("/", ".") for path in deployed}
     packages = {name for name, path in found.items() if path.name == "__init__.py"}
@@ -88,6 +120,30 @@ def test_every_file_is_imported_by_another_or_started_by_name() -> None:
 
 def test_what_is_started_by_name_is_there() -> None:
     assert STARTED_BY_NAME.keys() <= modules().keys()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    edges = imports()
+    assert all(to in edges[importer] for importer, to in CIRCULAR), "an exception nobody needs"
+    closed = circle(
+        {name: {to for to in edges[name] if (name, to) not in CIRCULAR} for name in edges}
+    )
+    assert not closed, " -> ".join(closed)
+
+
+@pytest.mark.parametrize(
+    "line", ["from b import x", "def f():\n    import b", "if TYPE_CHECKING:\n    import b"]
+)
+def test_a_circle_is_found_also_where_an_import_is_lazy_or_for_types(
+    line: str, tmp_path: Path
+) -> None:
+    files = {"a": tmp_path / "a.py", "b": tmp_path / "b.py"}
+    files["a"].write_text(line)
+    files["b"].write_text("from a import y")
+    edges = {name: {each.partition(".")[0] for each in imported(files[name])} for name in files}
+    found = circle(edges)
+    assert found is not None
+    assert set(found) == {"a", "b"}
 
 
 def test_no_module_gives_one_name_two_values() -> None:

@@ -6,16 +6,7 @@ import pytest
 
 from srgan.config import UpscaleConfig
 from srgan.readable import Countdown, duration, parse_size, size
-
-
-class Clock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 def test_durations_are_written_in_two_units() -> None:
@@ -51,7 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_the_time_left_is_reported_every_few_seconds_and_at_the_end(clock: Clock) -> None:
     said: list[str] = []
     countdown = Countdown(said.append, "photos read", every_s=5)
-    clock.now = 100  # a listing, which does not count for the pace
+    clock.now += 100  # a listing, which does not count for the pace
     countdown(0, 1200)
     for done in range(1, 1201):
         clock.now += 1

@@ -17,7 +17,7 @@ import pytest
 
 from srgan.errors import ConfigError, StackError
 from srgan.services.s3 import open_store
-from srgan.stack import SERVICES, Stack
+from srgan.stack import SERVICES, Stack, supervisor
 from srgan.stack.environment import service_environment, shell_environment
 from srgan.stack.processes import end_processes, find_processes, is_alive
 from srgan.stack.state import (
@@ -238,6 +238,18 @@ def test_a_killed_service_is_started_again(services: Stack) -> None:
         time.sleep(0.2)
 
 
+def test_a_supervisor_that_does_not_go_to_the_background_is_given_up_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 60\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(supervisor, "_LAUNCH_LIMIT_S", 0.2)
+    with pytest.raises(StackError, match=r"-m supervisor\.supervisord -c .* has not gone to the"):
+        supervisor.Supervisor(tmp_path).launch(tmp_path / "supervisord.conf", {})
+
+
 def test_services_that_a_killed_supervisor_left_are_ended_by_down(services: Stack) -> None:
     services.up(("s3",))
     ours = find_processes(runtime_folder(services.home))
@@ -284,10 +296,10 @@ def test_a_home_that_is_packed_and_unpacked_elsewhere_has_its_objects(tmp_path: 
         open_store(stack.settings()).put("key", b"value")
     finally:
         stack.down()
-    subprocess.run(packing.split(), cwd=before, check=True)
+    subprocess.run(packing.split(), cwd=before, check=True, timeout=120)
     (before / "srgan-backup.tar.gz").rename(after / "srgan-backup.tar.gz")
     before.rename(tmp_path / "lost")
-    subprocess.run(unpacking.split(), cwd=after, check=True)
+    subprocess.run(unpacking.split(), cwd=after, check=True, timeout=120)
     stack = Stack(after / ".srgan")
     try:
         stack.up(("s3",))

@@ -17,6 +17,19 @@ def test_no_test_imports_from_another_test_or_from_a_conftest() -> None:
     assert not found, "move what they share to tests/support"
 
 
+def test_every_program_that_a_test_waits_for_has_a_time_limit() -> None:
+    found = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for room in ("flows", "srgan", "tests")
+        for file in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "subprocess.run"
+        and not {"timeout", None} & {each.arg for each in node.keywords}
+    ]
+    assert not found, "give it a timeout"
+
+
 def test_the_tests_of_one_service_run_in_one_process_and_begin_first() -> None:
     for path in (path for paths in SHARED.values() for path in paths):
         assert (ROOT / path).exists(), f"{path} has moved: tests/support/workers.py says it"

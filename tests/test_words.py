@@ -32,14 +32,18 @@ PATTERNS = {
     r"(?<![Tt]here )\b(?:is|are|was|were) no (?!longer\b|more\b|less\b|fewer\b)\w+": "say `not a`",
     r"\banew\b": "write `again`",
     r"[,;:] for (?:it|its|they|there|then|nobody|what|else)\b": "write `because`",
-    r"\bwhoever\b": "say who",
+    r"(?i:\bwhoever\b)": "say who",
+    r"\bnone of ours\b": "write `not one of ours`",
+    r"\bthat is none\b": "name what it is",
+    r'(?<!not )\bat all\."""': "leave `at all` out",
     r"\bof (?:its|their|our|your) own\b": "write `its own …`, or leave `own` out",
     r'(?:^|"""|[.;:!?|] |- )Of (?!course\b)': "begin with a verb or a plain noun",
     r'"""What\b': "begin with a verb or a plain noun",
+    r'^"""Who ': "begin with a verb or a plain noun",
 }
 """What is looked for in the text, with the remedy."""
 
-ALLOWED: set[tuple[str, str]] = set()
+ALLOWED: set[tuple[str, str]] = {("srgan/services/prefect_setup.py", 'at all."""')}
 """Paths, and the text found there, where English really wants it."""
 
 
@@ -91,6 +95,11 @@ def test_the_places_exist_and_have_text() -> None:
         "It is drawn anew.",
         "Wait, for it may come back.",
         "It tells whoever asks.",
+        "Whoever asks is told.",
+        "It names\n# none of ours.",
+        "an address that is none",
+        '"""Another password, or one at all."""',
+        '"""Who reaches it."""',
         "a folder of their own",
     ],
 )
@@ -105,6 +114,7 @@ def test_an_accent_is_found(text: str) -> None:
         "A version of the dataset. Of course, for example, for their sake.",
         "What you get depends on it.",
         "for photos, for models and for it",
+        '"""A file is written whole or not at all."""',
     ],
 )
 def test_plain_english_is_left_alone(text: str) -> None:

@@ -34,7 +34,7 @@ def follow(
     job_id: str,
     *,
     store: ObjectStore,
-    stage: str,
+    label: str,
     progress_key: str | None,
     attached: bool,
 ) -> str | None:
@@ -45,7 +45,7 @@ def follow(
     """
     logger = get_run_logger()
     relay = LogRelay(jobs, attached=attached)
-    progress = ProgressBar(store, progress_key, stage) if progress_key else None
+    progress = ProgressBar(store, progress_key, label) if progress_key else None
     shown: str | None = None
     next_note = time.monotonic() + _REPEAT_S
     pause_s = _FIRST_POLL_S
@@ -54,18 +54,18 @@ def follow(
         if job is not None:
             for line in relay.new_lines(job):
                 level, message = parse(line)
-                logger.log(level, "%s: %s", stage, message)
+                logger.log(level, "%s: %s", label, message)
         if progress:
             progress.update()
         if job is None or not job.active:
             return job.status if job else None
         if job.status != shown:
             shown = job.status
-            logger.info("%s: job %s is %s. %s", stage, job_id, shown, job.message)
+            logger.info("%s: job %s is %s. %s", label, job_id, shown, job.message)
         elif shown == "PENDING" and time.monotonic() >= next_note:
             logger.info(
                 "%s: job %s waits until Ray's head has %s of memory to spare for its driver; %s",
-                stage,
+                label,
                 job_id,
                 size(DRIVER_MEMORY_BYTES),
                 jobs.others(job_id),
@@ -140,10 +140,10 @@ def _is_trouble(line: str) -> bool:
 class ProgressBar:
     """A Prefect progress artifact fed by the progress file that a job writes to the bucket."""
 
-    def __init__(self, store: ObjectStore, key: str, stage: str) -> None:
+    def __init__(self, store: ObjectStore, key: str, label: str) -> None:
         self._store = store
         self._key = key
-        self._artifact = ProgressArtifact(stage)
+        self._artifact = ProgressArtifact(label)
         self._step = -1
 
     def update(self) -> None:

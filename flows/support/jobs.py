@@ -1,6 +1,6 @@
 """Have a Ray job do heavy work: submit, follow, attach again, try again, stop.
 
-Job ids are ``<root flow run>-<stage>-<number>``. They name the root run, because a flow that is put
+Job ids are ``<root flow run>-<label>-<number>``. They name the root run, because a flow that is put
 back gets new runs for its nested flows. The number goes up, because Ray never takes an id twice.
 """
 
@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import FlowRun, State
@@ -28,39 +29,42 @@ from srgan.version import release_version
 from srgan.versions.services import Services, open_services
 
 _TAIL_LINES = 30
+_MAX_ATTEMPTS = 3
+_PATIENCE_S = 20.0  # with Ray, when a person waits for a cancellation
 
 
 def run_job(
     *,
     services: Services,
-    stage: str,
+    label: str,
     run: str,
     module: str,
     spec: BaseModel,
     progress_key: str | None = None,
     shows_progress: bool = True,
-    max_attempts: int = 3,
     supersedes: tuple[str, ...] = (),
 ) -> None:
     """Have ``python -m <module> <key of the spec> <job_id>`` make `run` on the cluster.
 
     Attaches to a pending or running job that makes the same `run`, whichever flow run started it;
     takes the success of an earlier job of this root flow run; otherwise submits one. If a job
-    fails, another one follows. After `max_attempts` jobs that come no further than those before
+    fails, another one follows. After three jobs that come no further than those before
     (by the object at `progress_key`, which is an artifact too if `shows_progress`) it raises
     `ClusterError` with the last lines of the log; at once if the job left a hopeless failure. If a
     job of this flow run was stopped, this attempt of the flow run does not start it again.
 
-    `supersedes` are prefixes of stages whose runs are named by the code. Jobs that an earlier
-    attempt of this flow run started for them with other code are stopped before one is submitted:
-    their runs are not asked for again, and they hold the GPUs that this one needs. A run that
-    keeps its name is followed.
+    `label` names the job for people, in lines of the log and in its id.
+
+    `supersedes` are the beginnings of labels whose runs are named by the code. Jobs with such
+    labels that an earlier attempt of this flow run started with other code are stopped before one
+    is submitted: their runs are not asked for again, and they hold the GPUs that this one needs. A
+    run that keeps its name is followed.
     """
     logger, store = get_run_logger(), services.store
     settings = services.settings
     jobs = RayJobs(settings.require("ray_address"), team=settings.team, warn=logger.warning)
     work = _Work(
-        stage=stage,
+        label=label,
         run=run,
         module=module,
         spec=spec,
@@ -72,26 +76,26 @@ def run_job(
     )
     reason, why, lines = "", "", list[str]()
     failures, best = 0, _step(store, progress_key)
-    while failures < max_attempts:
+    while failures < _MAX_ATTEMPTS:
         job_id, attached = work.attach_or_submit()
         status = follow(
             jobs,
             job_id,
             store=store,
-            stage=stage,
+            label=label,
             progress_key=progress_key if shows_progress else None,
             attached=attached,
         )
         if status == "SUCCEEDED":
-            logger.info("%s: job %s succeeded", stage, job_id)
+            logger.info("%s: job %s succeeded", label, job_id)
             return
         if status == "STOPPED" and work.owns(job_id):
-            raise ClusterError(f"{stage}: job {job_id} was stopped; start the flow again to go on")
+            raise ClusterError(f"{label}: job {job_id} was stopped; start the flow again to go on")
         failure = read_failure(store, spec_key(run), job_id)
         tail = relevant("\n".join(jobs.tail(job_id, _TAIL_LINES)))
         lines = [parse(line)[1] for line in tail]
         why = str(failure) if failure else "".join(lines[-1:])
-        reason = f"{stage}: job {job_id} ended as {status or 'unknown to the cluster'}"
+        reason = f"{label}: job {job_id} ended as {status or 'unknown to the cluster'}"
         if failure and failure.hopeless:
             raise ClusterError(f"{reason}, and trying again would not help: {failure}")
         # A job that got further than those before it gets all attempts: a week's training may lose
@@ -99,9 +103,9 @@ def run_job(
         step = _step(store, progress_key)
         failures = 1 if step > best else failures + 1
         best = max(best, step)
-        if failures < max_attempts:
+        if failures < _MAX_ATTEMPTS:
             logger.warning("%s; starting the next attempt. %s", reason, why)
-    raise ClusterError("\n".join([f"{reason}, as did {max_attempts} attempts: {why}", *lines]))
+    raise ClusterError("\n".join([f"{reason}, as did {_MAX_ATTEMPTS} attempts: {why}", *lines]))
 
 
 def _step(store: S3Store, progress_key: str | None) -> int:
@@ -126,17 +130,21 @@ def stop_jobs(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     Prefect runs it outside the flow's process, for the root run only, after that process has ended.
     """
     logger = flow_run_logger(flow_run, flow)
-    address = open_services().settings.require("ray_address")
-    jobs = RayJobs(address, patience_s=20.0, warn=logger.warning)
-    stopped = jobs.stop_root(str(flow_run.id))
+    stopped = stop_jobs_of(flow_run.id, logger.warning)
     logger.info("Stopped Ray jobs: %s", ", ".join(stopped) or "none")
+
+
+def stop_jobs_of(flow_run_id: UUID, warn: Callable[[str], None]) -> list[str]:
+    """Stop all Ray jobs of a root flow run and return their ids."""
+    address = open_services().settings.require("ray_address")
+    return RayJobs(address, patience_s=_PATIENCE_S, warn=warn).stop_root(str(flow_run_id))
 
 
 @dataclass(frozen=True)
 class _Work:
     """One run to make, and the flow run that asks for it."""
 
-    stage: str
+    label: str
     run: str
     module: str
     spec: BaseModel
@@ -155,11 +163,11 @@ class _Work:
         running = self.jobs.active(self.run)
         if running is not None:
             whose = "this flow run" if self.owns(running) else "another flow run"
-            self.say("%s: attaching to job %s, started by %s", self.stage, running, whose)
+            self.say("%s: attaching to job %s, started by %s", self.label, running, whose)
             return running, True
         job_id, finished = self._next_id()
         if finished:
-            self.say("%s: job %s has already finished", self.stage, job_id)
+            self.say("%s: job %s has already finished", self.label, job_id)
             return job_id, True
         self._stop_other_code()
         self._submit(job_id)
@@ -167,9 +175,9 @@ class _Work:
         oldest = self.jobs.active(self.run)
         if oldest is not None and oldest != job_id and not self.owns(oldest):
             self.jobs.stop(job_id)
-            self.say("%s: attaching to job %s, which was a moment faster", self.stage, oldest)
+            self.say("%s: attaching to job %s, which was a moment faster", self.label, oldest)
             return oldest, True
-        self.say("%s: submitted job %s, which makes runs/%s", self.stage, job_id, self.run)
+        self.say("%s: submitted job %s, which makes runs/%s", self.label, job_id, self.run)
         return job_id, False
 
     def _stop_other_code(self) -> None:
@@ -182,7 +190,7 @@ class _Work:
             )
 
         for job_id in self.jobs.stop_all(is_superseded):
-            self.say("%s: stopped job %s, which other code had begun", self.stage, job_id)
+            self.say("%s: stopped job %s, which other code had begun", self.label, job_id)
 
     def _submit(self, job_id: str) -> None:
         key = spec_key(self.run)
@@ -195,7 +203,7 @@ class _Work:
             {
                 "run": self.run,
                 "root": self.root,
-                "stage": self.stage,
+                "stage": self.label,  # so earlier releases called it, whose jobs are found by it
                 "release": release_version(),
             },
         )
@@ -208,7 +216,7 @@ class _Work:
         """
         number = 1
         while True:
-            job_id = f"{self.root}-{self.stage}-{number}"
+            job_id = f"{self.root}-{self.label}-{number}"
             status = self.jobs.status(job_id)
             if status == "SUCCEEDED":
                 return job_id, True

@@ -26,7 +26,7 @@ def have_prepared(work: Work, seen: str, kind: type[MadeT]) -> MadeT:
     run_job(
         services=services,
         # With a digest: a flow run may prepare several datasets, or one again after a change.
-        stage=f"prepare-{name[:8]}",
+        label=f"prepare-{name[:8]}",
         run=run,
         module="srgan.jobs.prepare",
         spec=PrepareSpec(run=run, work=work, release_version=release_version()),

@@ -5,10 +5,10 @@ from prefect.artifacts import create_link_artifact
 
 from flows.support.artifacts import artifact_key
 from flows.support.tasks import io_task
-from srgan.config import Recipe
 from srgan.errors import RegistryError, SrganError
 from srgan.promotion.lineage import Lineage, keep_registration
-from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef
+from srgan.refs import ModelRef
+from srgan.services.mlflow_models import challenger_address
 from srgan.services.mlflow_runs import model_url
 from srgan.versions.champion import lost
 from srgan.versions.register import register_version
@@ -19,6 +19,11 @@ from srgan.versions.services import open_services
 def find_version(address: str) -> ModelRef:
     """Return the version that ``NAME`` (its champion), ``NAME@ALIAS`` or ``NAME/VERSION`` means."""
     return open_services(get_run_logger().warning).version(address)
+
+
+def find_challenger(model: str, version: int | None) -> ModelRef:
+    """Return a version of a model; without a number, its newest challenger."""
+    return find_version(f"models:/{model}/{version}" if version else challenger_address(model))
 
 
 @io_task
@@ -40,46 +45,23 @@ def find_champion(model: str) -> ModelRef | None:
     return champion
 
 
-def register(
-    model: str,
-    checkpoint: CheckpointRef,
-    evaluation: EvaluationRef,
-    dataset: DatasetRef,
-    pretrained: CheckpointRef | None = None,
-    *,
-    code: str,
-    recipe: Recipe | None = None,
-    reason: str | None = None,
-    start: ModelRef | None = None,
-    pairs: DatasetRef | None = None,
-) -> ModelRef:
-    """Make the checkpoint a version of `model` with alias ``challenger``.
+def register(model: str, lineage: Lineage) -> ModelRef:
+    """Make the checkpoint of the lineage a version of `model` with alias ``challenger``.
 
     A run that already has a version keeps it; no second one is made. The bucket holds everything
     that the version is made of before MLflow is asked: where MLflow stays away, `RegistryError`
-    names the command that finishes later. `code` is the numerics version in the names of the
-    stages, `reason` says why it was trained, `start` is the version that it was fine-tuned from.
+    names the command that finishes later.
     """
-    lineage = Lineage(
-        checkpoint=checkpoint,
-        pretrained=pretrained,
-        dataset=dataset,
-        evaluation=evaluation,
-        recipe=recipe,
-        reason=reason,
-        start=start,
-        pairs=pairs,
-        numerics_version=code,
-    )
     kept = keep(model, lineage)
     try:
         return publish_version(model, lineage)
     except SrganError:
         raise
     except Exception as error:
+        run = lineage.checkpoint.run
         raise RegistryError(
-            f"{checkpoint.run} could not be registered as {model} ({error}). The model is safe in "
-            f"{kept}. When MLflow is back, `srgan models register {checkpoint.run}` finishes that "
+            f"{run} could not be registered as {model} ({error}). The model is safe in "
+            f"{kept}. When MLflow is back, `srgan models register {run}` finishes that "
             "and says how to have the version judged"
         ) from error
 

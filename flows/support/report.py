@@ -54,7 +54,7 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
     settings, store = services.settings, services.store
     run_id = find_run(settings, root)
     content = collect(
-        settings,
+        services,
         challenger,
         decision,
         flow_run=root,
@@ -71,7 +71,7 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
             settings,
             run_id,
             _LINEAGE,
-            as_svg(trace_version(settings, challenger), alone=True).encode(),
+            as_svg(trace_version(services, challenger), alone=True).encode(),
         )
         mlflow_client(settings).set_tag(run_id, "srgan.report", uri)
         create_link_artifact(

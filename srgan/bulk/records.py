@@ -3,7 +3,7 @@
 ``<destination>/_srgan/<run>/records/<batch>.parquet`` holds one row for each key that the run had
 to touch. A key that an earlier run's row still covers does not get a new row: the parts of all runs
 together hold at least one row for every key, and a run over a million unchanged keys writes none.
-`batch.py` makes the rows, `plan.py` those of names that cannot be read.
+`in_flight.py` makes the rows, `plan.py` those of names that cannot be read.
 """
 
 from collections import Counter

@@ -33,18 +33,16 @@ def gc(
 ) -> None:
     """List old model versions, runs and dataset versions that nothing needs; delete on request."""
     from srgan.services.prefect_runs import running_flow_runs
-    from srgan.services.s3 import open_store
-    from srgan.settings import Settings
     from srgan.versions.delete import delete as delete_all
     from srgan.versions.delete import plan, refuse_while_busy
+    from srgan.versions.services import open_services
 
-    settings = Settings()
-    settings.require("prefect_api_url")
+    services = open_services(say if as_json else typer.echo)
+    services.settings.require("prefect_api_url")
     running = running_flow_runs()
     if delete:
         refuse_while_busy(running)
-    store = open_store(settings)
-    found = plan(settings, store, running, keep=keep, before=time.time() - older_than * _DAY_S)
+    found = plan(services, running, keep=keep, before=time.time() - older_than * _DAY_S)
     things = [
         *(_Thing("model version", each.name, each.size_bytes) for each in found.versions),
         *(
@@ -55,7 +53,7 @@ def gc(
     if not as_json:
         _list(found, things, delete=delete)
     if delete:
-        delete_all(settings, store, found, say=say if as_json else typer.echo)
+        delete_all(services, found)
     total_bytes = sum(each.size_bytes for each in things)
     if as_json:
         unread = list(found.unread)

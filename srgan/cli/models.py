@@ -1,16 +1,12 @@
 """`srgan models`: list, compare, promote, roll back and repair registered versions."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from srgan.cli.console import AsJson, Commands, print_json, say, show_tables
 from srgan.cli.services import services_for
 from srgan.errors import ConfigError
-
-if TYPE_CHECKING:
-    from srgan.promotion.record import VersionRecord
-    from srgan.versions.services import Services
 
 models_app = Commands("Versions of registered models, and which of them is champion.")
 
@@ -117,7 +113,8 @@ def promote(
 ) -> None:
     """Make a version champion if the gate agrees on recorded figures; --force skips the gate."""
     from srgan.promotion.decide import promote_by_hand, recorded_evaluation, settle
-    from srgan.versions.champion import champion_of, publish
+    from srgan.services.mlflow_models import challenger_address
+    from srgan.versions.champion import publish
 
     if force != bool(reason.strip()):
         raise ConfigError(
@@ -125,29 +122,29 @@ def promote(
             "decides"
         )
     with services_for() as services:
-        challenger = _challenger(services, address)
+        challenger = services.find(challenger_address(address))
         log = services.log(challenger.name)
+        before = log.champion()
+        champion = services.champion(challenger.name)
         if force:
-            before = log.champion()
-            champion_of(services.registry, log, typer.echo)
             entry = promote_by_hand(
                 log, challenger.ref, before, challenger.dataset_version or "", reason.strip()
             )
         else:
             entry = settle(
+                log,
                 services.store,
                 challenger,
-                lambda log: champion_of(services.registry, log, typer.echo),
                 recorded_evaluation(services.store, challenger),
-                by=services.settings.who,
+                before=before,
+                champion=champion,
             )
         _say(entry.decision.reason, publish(services.registry, log, entry))
         # Ask the decision, not today's log: another one may have been made meanwhile.
         if entry.champion != challenger.version:
-            champion = log.champion() or "none"
             typer.echo(
-                f"Champion: {champion}. To promote version {challenger.version} anyway, add "
-                "--force --reason TEXT"
+                f"Champion: {log.champion() or 'none'}. To promote version {challenger.version} "
+                "anyway, add --force --reason TEXT"
             )
             raise typer.Exit(1)
 
@@ -162,13 +159,13 @@ def rollback(
 ) -> None:
     """Go back to a former champion; the gate does not promote rolled back versions again."""
     from srgan.promotion.decide import roll_back, rollback_line
-    from srgan.versions.champion import champion_of, publish
+    from srgan.versions.champion import publish
 
     if not reason.strip():
         raise ConfigError("--reason is empty; say why, it is kept in the log")
     with services_for(model) as services:
         log = services.log(model)
-        champion_of(services.registry, log, typer.echo)
+        services.champion(model)  # ends a promotion that was interrupted
         line = rollback_line(log, to)
         target = services.find(f"models:/{model}/{line[-1]}")
         entry = roll_back(log, target.ref, line, target.dataset_version or "", reason.strip())
@@ -241,15 +238,6 @@ def repair(
                 typer.echo(how_lost(name, gone))
                 continue
             typer.echo(moved or f"{name}: alias and log agree")
-
-
-def _challenger(services: "Services", address: str) -> "VersionRecord":
-    """Find the version to promote: a bare name means the newest challenger."""
-    from srgan.services.mlflow_models import CHALLENGER, parse_address
-
-    name, alias, version = parse_address(address)
-    bare = alias is None and version is None
-    return services.find(f"models:/{name}@{CHALLENGER}" if bare else address)
 
 
 def _say(*lines: object) -> None:

@@ -268,13 +268,15 @@ def named_distances(given: list[str], *, lpips: bool) -> "list[Distance]":
 
 
 def _perceptual_weights(network: "FeatureNetwork", source: str) -> bytes:
+    from srgan.services.s3 import open_store
     from srgan.settings import Settings
     from srgan.versions.mirror_weights import fetch_named, mirrored_weights
 
+    settings = Settings()
     if source:
-        return fetch_named(Settings(), source)
+        return fetch_named(settings, source)
     try:
-        return mirrored_weights(Settings(), network)
+        return mirrored_weights(open_store(settings), network)
     except StorageError as error:
         raise StorageError(f"{error}. Or name a file: --distance {network}=FILE") from error
 

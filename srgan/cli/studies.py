@@ -113,8 +113,8 @@ def serve(
 
     if url is None and host in _EVERYWHERE:
         raise ConfigError(
-            f"--host {host} is every address of this machine and none of a link; add --url with "
-            f"the address that raters reach, such as --url http://NAME:{port}"
+            f"--host {host} is every address of this machine and cannot be part of a link; add "
+            f"--url with the address that raters reach, such as --url http://NAME:{port}"
         )
     settings, store = _open()
     design = read_design(store, name)

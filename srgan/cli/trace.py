@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from srgan.cli.console import AsJson, print_json, say
+from srgan.cli.services import services_for
 from srgan.errors import ConfigError
 from srgan.report.chain import as_svg, as_text
 
@@ -26,25 +27,21 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """Print the chain from an upscaled image to its model, runs, dataset, photos and code."""
-    from srgan.services.mlflow_runs import mlflow_errors, require_answer
-    from srgan.settings import Settings
     from srgan.versions.trace import check_address, source_keys
     from srgan.versions.trace import trace as find
 
-    settings = Settings()
     if svg and not svg.parent.is_dir():
         raise ConfigError(f"--svg {svg}: there is no folder {svg.parent}")
     check_address(address)
-    require_answer(settings)
-    with mlflow_errors(explain=settings):
-        tell = say if as_json else typer.echo
-        chain = find(settings, address, tell)
+    tell = say if as_json else typer.echo
+    with services_for(say=tell) as services:
+        chain = find(services, address)
         if not as_json:
             typer.echo(as_text(chain))
         if svg:
             svg.write_text(as_svg(chain, alone=True), encoding="utf-8")
             tell(f"\ndrawn in {svg}")
-        photos = source_keys(settings, address, tell) if sources else None
+        photos = source_keys(services, address) if sources else None
         if as_json:
             print_json({"chain": chain, "photos": photos})
         elif photos is not None:

@@ -42,14 +42,13 @@ def mirror(
 ) -> None:
     """Copy the weights of a perceptual network into the bucket, where every worker finds them."""
     from srgan.keys import weights_key
-    from srgan.services.s3 import open_store
-    from srgan.settings import Settings
     from srgan.versions.mirror_weights import mirror as mirror_weights
+    from srgan.versions.services import open_services
 
-    settings = Settings()
-    mirrored = mirror_weights(settings, name, source)
+    services = open_services()
+    mirrored = mirror_weights(services, name, source)
     typer.echo(
-        f"{name} is in {open_store(settings).uri(weights_key(mirrored.sha256))}\n"
+        f"{name} is in {services.store.uri(weights_key(mirrored.sha256))}\n"
         f"From {mirrored.source}, licence: {mirrored.licence}\n"
         "A content loss names it by the first digits of its SHA-256; evaluations report its "
         "perceptual distance from now on."

@@ -13,11 +13,9 @@ from srgan.demo.photos import hold_out, photos_in, shipped_photos, small_version
 from srgan.demo.summary import print_summary, read_outcome
 from srgan.demo.watch import StoppedByUserError, watching
 from srgan.errors import StackError
-from srgan.promotion.log import PromotionLog
 from srgan.recipes import demo
-from srgan.services.mlflow_models import Registry
 from srgan.services.prefect_runs import flow_run_page
-from srgan.services.s3 import S3Store, open_store
+from srgan.services.s3 import S3Store
 from srgan.stack import Stack
 from srgan.versions.mirror_weights import mirror
 from srgan.versions.services import Services
@@ -39,19 +37,20 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
     """
     console = Console()
     name = dataset_name(folder)
-    store = open_store(stack.settings())
+    services = Services(stack.settings(), console.print)
+    store = services.store
     try:
         num_photos = _upload(console, store, name, folder)
-        _mirror(console, stack)
-        _register_start(console, stack, model_name(name))
+        _mirror(console, services)
+        _register_start(console, services, model_name(name))
         with console.status("registering the flows with Prefect"):
             stack.deploy()
-        registry, pictures = Registry(stack.settings()), stack.home / "demo"
+        pictures = stack.home / "demo"
         _run(console, stack, store, "retrain/retrain", _retraining(store, name, num_photos))
-        if PromotionLog(store, model_name(name)).champion() is not None:
+        if services.log(model_name(name)).champion() is not None:
             _run(console, stack, store, "upscale/upscale", _upscaling(store, name))
         hold_out(store, name)
-        outcome = read_outcome(registry, store, name, model_name(name), pictures)
+        outcome = read_outcome(services, name, model_name(name), pictures)
     except (StoppedByUserError, KeyboardInterrupt):
         console.print(
             "\nStopped. All finished work is kept: the same command goes on from the newest "
@@ -90,10 +89,10 @@ def _upload(console: Console, store: S3Store, name: str, folder: Path | None) ->
     return len(photos)
 
 
-def _mirror(console: Console, stack: Stack) -> None:
+def _mirror(console: Console, services: Services) -> None:
     """Put the teacher and the judge into the bucket, from their packages; nothing is downloaded."""
     for role, network in (("teacher of the GAN", _TEACHER), ("judge of its images", _JUDGE)):
-        mirrored = mirror(stack.settings(), network)
+        mirrored = mirror(services, network)
         console.print(
             f"{role}: {network}, {mirrored.licence}, from {mirrored.source}",
             highlight=False,
@@ -101,9 +100,8 @@ def _mirror(console: Console, stack: Stack) -> None:
         )
 
 
-def _register_start(console: Console, stack: Stack, model: str) -> None:
+def _register_start(console: Console, services: Services, model: str) -> None:
     """Make the generator that comes with srgan the first champion, from which the GAN starts."""
-    services = Services(stack.settings(), console.print)
     version, _ = import_shipped(services, _START, model)
     console.print(f"start of the GAN: {_START}, registered as {version.uri}", highlight=False)
 

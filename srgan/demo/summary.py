@@ -11,12 +11,11 @@ from rich.table import Table
 
 from srgan.keys import OWN, evaluation_key, evaluation_of
 from srgan.measure.figures import means_table
-from srgan.promotion.log import PromotionLog
 from srgan.refs import EvaluationRef, ModelRef
-from srgan.services.mlflow_models import CHALLENGER, CHAMPION, Registry
+from srgan.services.mlflow_models import CHAMPION, challenger_address
 from srgan.stack import Stack
-from srgan.storage import ObjectStore, read_document
-from srgan.versions.champion import champion_of
+from srgan.storage import read_document
+from srgan.versions.services import Services
 
 _TRAINING = (
     "The first champion is the generator that comes with srgan, trained for the highest PSNR. The "
@@ -54,14 +53,11 @@ class Outcome:
     """S3 address of the upscaled images."""
 
 
-def read_outcome(
-    registry: Registry, store: ObjectStore, name: str, model: str, folder: Path
-) -> Outcome:
+def read_outcome(services: Services, name: str, model: str, folder: Path) -> Outcome:
     """Collect results from registry and bucket; write the comparison picture to `folder`."""
-    log = PromotionLog(store, model)
-    champion = champion_of(registry, log, print)
-    newest = registry.resolve(f"models:/{model}@{CHALLENGER}")
-    record = registry.record(newest)
+    store, champion = services.store, services.champion(model)
+    newest = services.version(challenger_address(model))
+    record = services.registry.record(newest)
     assert record.evaluation  # a retraining made it
     result = evaluation_key(evaluation_of(record.evaluation))
     evaluation = read_document(store, result, EvaluationRef)
@@ -71,7 +67,7 @@ def read_outcome(
     prefix = f"upscaled/{name}"
     keys = [info.key for info in store.list(f"{prefix}/")]
     num_upscaled = sum(OWN not in key.split("/") for key in keys)
-    decisions = (each.decision for each in reversed(log.entries()))
+    decisions = (each.decision for each in reversed(services.log(model).entries()))
     last = next((each for each in decisions if each.challenger == newest.version), None)
     return Outcome(
         name=name,

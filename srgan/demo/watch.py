@@ -33,10 +33,11 @@ _TITLES = {
     "pretrain": "training: generator on pixels",
     "adversarial": "training: generator against discriminator",
     "evaluate": "measuring on the held-out crops",
-    "register": "registering the model",
+    "publish_version": "registering the model",
     "promote": "deciding on the promotion",
     "upscale": "upscaling",
 }
+"""Activities that take time, in words, by the names of flows, tasks and stages."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,6 @@ def watching(ray_address: str, store: ObjectStore) -> Iterator[Watch]:
 
 
 def title(name: str) -> str | None:
-    """Put ``pretrain-0123456789abcdef`` or ``register-0c2`` in words; None if it takes no time."""
+    """Put ``pretrain-0123456789abcdef`` or ``upscale-0`` in words; None if it takes no time."""
     known = (name.rpartition("-")[0], name.partition("-")[0])
     return next((_TITLES[word] for word in known if word in _TITLES), None)

@@ -134,7 +134,7 @@ def plan_files(
 
 
 def file_format(path: Path) -> str | None:
-    """Return the format that the suffix of a photo's file names; None if it names none of ours."""
+    """Return the format that the suffix of a photo's file names; None for any other suffix."""
     return FORMATS.get(path.suffix.lower())
 
 

@@ -157,7 +157,7 @@ def _check_partners(
     unreadable: set[str],
     folders: tuple[Path, Path],
 ) -> None:
-    """Raise `DataError` for stems without a partner, unless an unreadable entry may be it.
+    """Raise `DataError` for stems without a partner, unless an unreadable entry may be the partner.
 
     A photo that cannot be read itself has no partner for that reason, and costs nothing else.
     """

@@ -97,7 +97,7 @@ def read_graph(param: bytes, weights: bytes) -> Graph:
 def config_of(graph: Graph) -> GeneratorConfig:
     """Read kind and sizes of the network from the layers and their shapes.
 
-    `CheckpointError` if it is none of ours; pydantic's ``ValidationError`` if it has a size that
+    `CheckpointError` if it is not one of ours; pydantic's ``ValidationError`` if it has a size that
     ours do not have.
     """
     kinds = {layer.kind for layer in graph.layers}

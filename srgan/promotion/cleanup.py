@@ -28,8 +28,7 @@ from srgan.promotion.lineage import read_registration
 from srgan.promotion.log import PromotionLog, champions
 from srgan.promotion.record import References, VersionRecord
 from srgan.storage import ObjectInfo, ObjectStore
-from srgan.train.checkpoint import checkpoint_keys
-from srgan.train.checkpoint import read_manifest as read_checkpoint
+from srgan.train.checkpoint import newest_manifest
 
 
 @dataclass(frozen=True)
@@ -188,8 +187,8 @@ def _add_origins(store: ObjectStore, needs: _Needs) -> None:
 
 
 def _origin(store: ObjectStore, run: str) -> References:
-    keys = checkpoint_keys(store, run)
-    origin = read_checkpoint(store, keys[-1]).init_run if keys else None
+    newest = newest_manifest(store, run)
+    origin = newest.init_run if newest else None
     return References(frozenset({origin} if origin else ()))
 
 

@@ -57,24 +57,24 @@ Measure = Callable[[Comparison], str]
 
 
 def settle(
+    log: PromotionLog,
     store: ObjectStore,
     challenger: VersionRecord,
-    champion_of: Callable[[PromotionLog], ModelRef | None],
     measure: Measure,
     *,
+    before: int | None,
+    champion: ModelRef | None,
     dataset_version: str | None = None,
-    by: str = "",
 ) -> Entry:
     """Return the decision about a challenger that still stands, or make one and log it.
 
-    `by` is who asked for it. `dataset_version` is set if held-out crops of a particular version
-    were asked for. `ConflictError` if another decision was written meanwhile: the caller decides
-    whether to start again.
+    `before` is the log's champion, and `champion` is that version in the registry; None if it is
+    gone from there. Read `before` first, so that a promotion in between is a conflict and not a
+    champion that is gone. `dataset_version` is set if held-out crops of a particular version were
+    asked for. `ConflictError` if another decision was written meanwhile: the caller decides whether
+    to start again.
     """
-    ref, log = challenger.ref, PromotionLog(store, challenger.name, by=by)
-    # Read first, so that a promotion after this line is a conflict and not a lost champion.
-    before = log.champion()
-    champion = champion_of(log)
+    ref = challenger.ref
     gate, judges = challenger.gate, find_judges(store)
     sets = {name: newest_set(store, name).version for name in gate.sets}
     opinion = _opinion_of(store, ref, champion)

@@ -18,8 +18,7 @@ from srgan.keys import drift_key, records_key
 from srgan.promotion.record import VersionRecord
 from srgan.refs import DatasetRef, ModelRef, Ref
 from srgan.storage import ObjectStore, find_document, write_document
-from srgan.train.checkpoint import checkpoint_keys
-from srgan.train.checkpoint import read_manifest as read_checkpoint
+from srgan.train.checkpoint import newest_manifest
 
 BOUND = 0.5
 """Distance from which the page of a bulk run speaks of drift."""
@@ -31,7 +30,7 @@ _FEW = 100
 _MOST_PARTS = 20
 """Parts of a run's records that are read: 100,000 rows at most."""
 _UNSEEN_FROM = 90.0
-"""JPEG quality from which on compression hardly shows; the LR images of photos have none at all."""
+"""JPEG quality from which on compression hardly shows; LR images of photos are uncompressed."""
 _DAMAGE = frozenset({"blur", "noise", "jpeg_quality"})
 _WORDS = {
     "blur": "blur",
@@ -184,8 +183,6 @@ def _pictures(store: ObjectStore, dataset: DatasetRef) -> Collection[Statistics 
 
 def _draws_damage(store: ObjectStore, run: str) -> bool:
     """Tell whether a training stage draws damage besides bicubic for its LR images."""
-    keys = checkpoint_keys(store, run)
-    if not keys:
-        return False
-    degradation = read_checkpoint(store, keys[-1]).config.get("degradation")
+    newest = newest_manifest(store, run)
+    degradation = newest.config.get("degradation") if newest else None
     return isinstance(degradation, dict) and any(degradation.values())

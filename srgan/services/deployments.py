@@ -21,6 +21,7 @@ DATASET = "srgan.dataset."
 
 _NAME, _ID = "prefect.resource.name", "prefect.resource.id"
 _SHOWN_CHARS = 3000
+_LIMIT_S = 300.0
 
 
 def read_project(file: Path, settings: Settings) -> dict[str, Any]:
@@ -71,23 +72,30 @@ def register(
     """Register the deployments of `read_project` without questions; safe to repeat.
 
     `folder` has ``flows/``; the server is that of the `environment`, by default this process's.
-    `OrchestratorError` with Prefect's words if it fails.
+    `OrchestratorError` with Prefect's words if it fails, or after 5 minutes.
     """
     with tempfile.TemporaryDirectory(prefix="srgan-deploy-") as directory:
         file = Path(directory) / "prefect.yaml"
         file.write_text(yaml.safe_dump(dict(project), sort_keys=False), encoding="utf-8")
         prefect = str(Path(sys.executable).with_name("prefect"))
         command = [prefect, "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
-        answer = subprocess.run(  # noqa: S603 - a fixed command
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        try:
+            answer = subprocess.run(  # noqa: S603 - a fixed command
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+                timeout=_LIMIT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise OrchestratorError(
+                f"`prefect deploy --all` has not ended after {_LIMIT_S:.0f} s; `srgan doctor` "
+                "tells whether Prefect's server answers"
+            ) from error
     if answer.returncode:
         hint = f"\n{SIGN_IN}" if "401 Unauthorized" in answer.stdout else ""
         raise OrchestratorError(

@@ -49,6 +49,12 @@ def parse_address(address: str) -> tuple[str, str | None, int | None]:
     return name, alias, int(version) if version else None
 
 
+def challenger_address(address: str) -> str:
+    """Return an address in which a bare name means the newest challenger, not the champion."""
+    name, alias, version = parse_address(address)
+    return f"models:/{name}@{CHALLENGER}" if alias is None and version is None else address
+
+
 def check_name(name: str) -> None:
     """Raise `ConfigError` if this cannot be the name of a model."""
     if not re.fullmatch(_NAME, name):

@@ -32,6 +32,7 @@ supervisor of the job 140. The driver of an evaluation has 344 MiB, that of a bu
 _ON_HEAD = {"node:__internal_head__": 0.001}
 
 _REQUEST_TIMEOUT_S = 30.0
+_STOP_LIMIT_S = 25.0
 _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 15.0
 _MOST_NODES = 10_000  # by default Ray's server lists 100, the dead ones among them
@@ -180,18 +181,18 @@ class RayJobs:
         """Ask Ray to end a job (SIGTERM, then SIGKILL); return before it has ended."""
         self._ask(lambda client: client.stop_job(job_id))
 
-    def stop_root(self, root: str, *, limit_s: float = 25.0) -> list[str]:
+    def stop_root(self, root: str) -> list[str]:
         """Stop every job of a root flow run, wait for their end and return their ids."""
-        return self.stop_all(lambda job: job.metadata.get("root") == root, limit_s=limit_s)
+        return self.stop_all(lambda job: job.metadata.get("root") == root)
 
-    def stop_all(self, chosen: Callable[[Job], bool], *, limit_s: float = 25.0) -> list[str]:
+    def stop_all(self, chosen: Callable[[Job], bool]) -> list[str]:
         """Stop every active job that is `chosen`, wait for their end and return their ids.
 
-        Ray ends a job that waits for memory of the head when its turn comes, so after `limit_s`
+        Ray ends a job that waits for memory of the head when its turn comes, so after 25
         seconds those are left to it. `ClusterError` with those that still run by then.
         """
         stopped: list[str] = []
-        deadline = time.monotonic() + limit_s
+        deadline = time.monotonic() + _STOP_LIMIT_S
         # Look once more after the last has ended: a new job may have been on its way to the server.
         while left := [job for job in self.jobs() if job.active and chosen(job)]:
             for job in left:
@@ -201,7 +202,9 @@ class RayJobs:
             if time.monotonic() > deadline:
                 running = [job.job_id for job in left if job.status == "RUNNING"]
                 if running:
-                    raise ClusterError(f"did not stop within {limit_s:.0f} s: {', '.join(running)}")
+                    raise ClusterError(
+                        f"did not stop within {_STOP_LIMIT_S:.0f} s: {', '.join(running)}"
+                    )
                 break
             time.sleep(1.0)
         return stopped

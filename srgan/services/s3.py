@@ -313,7 +313,7 @@ def _configured_client(settings: Settings) -> "S3Client":
             f"AWS_PROFILE: {error}; name a profile of ~/.aws/config or ~/.aws/credentials, or "
             "unset AWS_PROFILE"
         ) from error
-    # ValueError is botocore's for an address that is none.
+    # ValueError is botocore's for an invalid address.
     except (BotoCoreError, ValueError) as error:
         raise ConfigError(
             f"S3 cannot be reached with these settings: {str(error).rstrip('.')}. Look at the "

@@ -15,6 +15,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 from srgan.errors import StackError
 
 _START_S = 15.0
+_LAUNCH_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,22 @@ class Supervisor:
 
     def launch(self, config: Path, environment: Mapping[str, str]) -> None:
         """Start the daemon and wait until it answers; it starts no service by itself."""
-        answer = subprocess.run(  # noqa: S603 - a fixed command
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
+        try:
+            answer = subprocess.run(  # noqa: S603 - a fixed command
+                command,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_LAUNCH_LIMIT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise StackError(
+                f"`{' '.join(command)}` has not gone to the background after "
+                f"{_LAUNCH_LIMIT_S:.0f} s"
+            ) from error
         if answer.returncode:
             raise StackError(f"supervisord did not start: {(answer.stdout + answer.stderr)[-800:]}")
         deadline = time.monotonic() + _START_S

@@ -18,8 +18,9 @@ from srgan.settings import Settings
 from srgan.storage import ObjectStore, write_document
 from srgan.studies.database import Database
 from srgan.studies.design import Closed, StudyDesign, find_end
+from srgan.studies.exporting import export_parts
 from srgan.studies.figures import ensure_figures
-from srgan.studies.parts import Part, export_parts, judged_columns, judgements_of, read_parts
+from srgan.studies.parts import Part, judged_columns, judgements_of, read_parts
 from srgan.studies.report import study_content
 
 

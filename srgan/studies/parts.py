@@ -3,27 +3,20 @@
 A part is whole and replaces the one before, so that an export that is repeated doubles nothing.
 """
 
-import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from srgan.errors import StorageError
 from srgan.keys import part_of_rater_key
 from srgan.mos.columns import Choices, Columns, choice_columns, rating_columns
 from srgan.mos.ratings import Preference, Rating
 from srgan.refs import Ref
-from srgan.storage import ObjectStore, find_document, write_document
+from srgan.storage import ObjectStore, find_document
 from srgan.studies.design import StudyDesign
-
-if TYPE_CHECKING:
-    from srgan.studies.database import Database
-
-logger = logging.getLogger(__name__)
 
 _READERS = 8
 
@@ -154,29 +147,6 @@ def preference_of(row: sqlite3.Row) -> Preference:
         seconds=row["seconds"],
         repeat=bool(row["repeat"]),
     )
-
-
-def export_parts(store: ObjectStore, study: str, database: "Database") -> None:
-    """Write the parts that have changed, and delete those of raters who have withdrawn.
-
-    Safe to repeat, and to call beside a server that exports too. Deletion comes after writing, so
-    that a part that was read before its rater withdrew does not stay.
-    """
-    with database.exporting():
-        for part, revision in database.parts(changed=True):
-            write_document(store, part_of_rater_key(study, part.rater), part)
-            database.note_exported(part, revision)
-        for rater in database.withdrawn():
-            store.delete(part_of_rater_key(study, rater))
-            database.note_deleted(rater)
-
-
-def try_export(store: ObjectStore, study: str, database: "Database") -> None:
-    """`export_parts`; a store that does not answer is a warning, and the next call tries again."""
-    try:
-        export_parts(store, study, database)
-    except StorageError as error:
-        logger.warning("the ratings are safe on this disk, but not exported yet: %s", error)
 
 
 def read_parts(store: ObjectStore, study: str) -> list[Part]:

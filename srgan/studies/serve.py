@@ -15,7 +15,7 @@ from srgan.settings import Settings
 from srgan.storage import ObjectStore
 from srgan.studies.database import DATABASE, Database
 from srgan.studies.design import StudyDesign
-from srgan.studies.parts import export_parts, try_export
+from srgan.studies.exporting import export_parts, try_export
 from srgan.studies.pictures import fetch_pictures
 from srgan.studies.server import Served, study_app
 from srgan.studies.waiting import try_end

@@ -1,8 +1,8 @@
 """The end of a study by itself, and the flow run that waits for it.
 
 The design says how many raters are enough, and which flow run waits: it is suspended, so there is
-no process of it. Whoever closes the study resumes it. It looks for the end by itself, so resuming
-it too early or twice does no harm.
+no process of it. The process that closes the study resumes it. It looks for the end by itself, so
+resuming it too early or twice does no harm.
 """
 
 import logging

@@ -116,6 +116,15 @@ def read_manifest(store: ObjectStore, key: str) -> Manifest:
     return manifest
 
 
+def newest_manifest(store: ObjectStore, run: str) -> Manifest | None:
+    """Manifest of a run's newest checkpoint, whose parts are not read; None without a checkpoint.
+
+    A malformed one is a `CheckpointError`.
+    """
+    keys = checkpoint_keys(store, run)
+    return read_manifest(store, keys[-1]) if keys else None
+
+
 def read_part(store: ObjectStore, run: str, part: Part) -> bytes:
     """One part, verified; missing or altered bytes are a `CheckpointError`."""
     key = part_key(run, part.digest)

@@ -1,20 +1,19 @@
 """Find and delete old versions and their data, unless the registry or Prefect needs them."""
 
 import json
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from srgan.errors import ConfigError, OrchestratorError, RegistryError
 from srgan.keys import batches_prefix, registration_key, spec_key
 from srgan.promotion.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
-from srgan.promotion.log import PromotionLog
 from srgan.promotion.record import VersionRecord
-from srgan.services.mlflow_models import Registry, parse_address
+from srgan.services.mlflow_models import parse_address
 from srgan.services.mlflow_runs import mlflow_client, mlflow_errors
 from srgan.services.prefect_runs import Running
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
+from srgan.versions.services import Services
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,16 +23,15 @@ _HARMLESS = {"upscale", "revive"}
 """Flows whose new objects never look unused while they run."""
 
 
-def plan(
-    settings: Settings, store: ObjectStore, running: list[Running], *, keep: int, before: float
-) -> Plan:
+def plan(services: Services, running: list[Running], *, keep: int, before: float) -> Plan:
     """Plan what can be deleted now; `RegistryError` if MLflow does not answer."""
+    settings, store = services.settings, services.store
     rules = Rules(keep=keep, before=before, in_use=_used_by(store, running))
     with _asking(settings):
         client = mlflow_client(settings)
         versions = [
             Version(record, _size_bytes(client, str(record.mlflow_run), _MODEL_FOLDER))
-            for record in Registry(settings).all_versions()
+            for record in services.registry.all_versions()
         ]
     return plan_cleanup(store, versions, rules)
 
@@ -49,14 +47,10 @@ def refuse_while_busy(running: list[Running]) -> None:
         )
 
 
-def delete(
-    settings: Settings,
-    store: ObjectStore,
-    found: Plan,
-    say: Callable[[str], None] = lambda _: None,
-) -> None:
+def delete(services: Services, found: Plan) -> None:
     """Delete what `plan` found. A version that has got an alias since then stays with its data."""
-    client, registry = mlflow_client(settings), Registry(settings)
+    settings, store, registry = services.settings, services.store, services.registry
+    client = mlflow_client(settings)
     for version in found.versions:
         with _asking(settings):
             record = registry.record(version.record.ref)
@@ -68,14 +62,14 @@ def delete(
                 )
             _delete_files(client, settings, record)
             registry.delete(record.ref)
-        PromotionLog(store, record.name, by=settings.who).note_deletion(record.ref)
+        services.log(record.name).note_deletion(record.ref)
         # Otherwise its run would look as if it still waited for the registry.
         store.delete(registration_key(record.run, record.name))
-        say(f"deleted {version.name}")
+        services.say(f"deleted {version.name}")
     for each in found.waste:
         for key in each.keys:
             store.delete(key)
-        say(f"deleted {each.kind} {each.name}")
+        services.say(f"deleted {each.kind} {each.name}")
 
 
 def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str, int]]:

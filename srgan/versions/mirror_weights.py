@@ -23,7 +23,8 @@ from srgan.models.weights import (
 )
 from srgan.services.s3 import open_store
 from srgan.settings import Settings
-from srgan.storage import split_uri
+from srgan.storage import ObjectStore, split_uri
+from srgan.versions.services import Services
 
 _PACKAGED = "pypi:"
 _TIMEOUT_S = 60.0
@@ -31,7 +32,7 @@ _MAX_BYTES = 2 * 2**30  # VGG19 with its classifier has 0.55 GB
 
 
 def mirror(
-    settings: Settings, network: FeatureNetwork, source: str | None = None
+    services: Services, network: FeatureNetwork, source: str | None = None
 ) -> MirroredWeights:
     """Read weights from an https URL, an S3 URI or a file and publish them in the bucket.
 
@@ -43,22 +44,21 @@ def mirror(
     published = PUBLISHED_WEIGHTS[network]
     digest = "" if source else published.digest
     source = source or published.source
-    data = fetch_named(settings, source, digest=digest)
+    data = fetch_named(services.settings, source, digest=digest)
     try:
         extractor = load_extractor(data, network, FEATURE_LAYERS[network])
         open_distances(network, data, device=torch.device("cpu"))
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from error
     scales = measure_scales(extractor, drawn_pairs())
-    return publish_weights(open_store(settings), network, data, source, scales)
+    return publish_weights(services.store, network, data, source, scales)
 
 
-def mirrored_weights(settings: Settings, network: FeatureNetwork) -> bytes:
+def mirrored_weights(store: ObjectStore, network: FeatureNetwork) -> bytes:
     """Return the bucket's weights of a network, verified.
 
     `CheckpointError` with the command that gets them there if the bucket has none.
     """
-    store = open_store(settings)
     found = find_mirrored(store, network)
     if found is None:
         raise CheckpointError(

@@ -14,17 +14,16 @@ from srgan.report.chain import as_svg
 from srgan.report.content import Content, TrainedStage
 from srgan.report.costs import Cost, read_costs
 from srgan.report.training import CURVES
-from srgan.services.mlflow_models import Registry
 from srgan.services.mlflow_runs import find_run, read_curves
-from srgan.services.s3 import S3Store, open_store
-from srgan.settings import Settings
+from srgan.services.s3 import S3Store
 from srgan.storage import find_document, read_document
-from srgan.train.checkpoint import checkpoint_keys, read_manifest
+from srgan.train.checkpoint import newest_manifest
+from srgan.versions.services import Services
 from srgan.versions.trace import trace_version
 
 
 def collect(
-    settings: Settings,
+    services: Services,
     version: ModelRef,
     decision: PromotionDecision,
     *,
@@ -33,9 +32,9 @@ def collect(
     links: Mapping[str, str],
 ) -> Content:
     """Collect the decision about a version and the evidence for it; compute nothing."""
-    store = open_store(settings)
-    evidence = _evidence(store, decision)
-    record = Registry(settings).record(version)
+    store = services.store
+    evidence = _evidence(services.log(decision.model), decision)
+    record = services.registry.record(version)
     evaluation = evidence.evaluation or record.evaluation
     assert evaluation is not None  # a version that a retraining made has one
     report = read_document(store, evaluation, Report)
@@ -47,33 +46,32 @@ def collect(
         evidence=evidence,
         made_at=moment(datetime.now(UTC)),
         evaluation=report,
-        stages=[_stage(settings, store, run, costs, flow_run) for run in runs],
+        stages=[_stage(services, run, costs, flow_run) for run in runs],
         details=_details(store, details_key(evaluation_run)),
         licence=report.dataset.licence,
-        photos=_photos(settings, store, version.name, decision.champion_before, report.dataset),
+        photos=_photos(services, version.name, decision.champion_before, report.dataset),
         costs=costs,
         flow_run=flow_run,
         elapsed_s=elapsed_s,
         links=links,
-        lineage=as_svg(trace_version(settings, version), alone=False),
+        lineage=as_svg(trace_version(services, version), alone=False),
         pairs=record.pairs,
     )
 
 
-def _evidence(store: S3Store, decision: PromotionDecision) -> Evidence:
+def _evidence(log: PromotionLog, decision: PromotionDecision) -> Evidence:
     """Return the evidence of the log's entry that holds the decision."""
-    entries = PromotionLog(store, decision.model).entries()
-    return next(each for each in reversed(entries) if each.decision == decision)
+    return next(each for each in reversed(log.entries()) if each.decision == decision)
 
 
 def _details(store: S3Store, key: str) -> Details:
     return find_document(store, key, Details) or Details(details=[])
 
 
-def _stage(
-    settings: Settings, store: S3Store, run: str, costs: list[Cost], flow_run: str
-) -> TrainedStage:
-    checkpoint = read_manifest(store, checkpoint_keys(store, run)[-1])
+def _stage(services: Services, run: str, costs: list[Cost], flow_run: str) -> TrainedStage:
+    settings, store = services.settings, services.store
+    checkpoint = newest_manifest(store, run)
+    assert checkpoint is not None  # a stage of a version that was just made has one
     mlflow_run = find_run(settings, run)
     jobs = [cost.job for cost in costs if cost.stage == checkpoint.stage]
     return TrainedStage(
@@ -88,12 +86,11 @@ def _stage(
 
 
 def _photos(
-    settings: Settings, store: S3Store, model: str, champion: int | None, now: DatasetRef
+    services: Services, model: str, champion: int | None, now: DatasetRef
 ) -> PhotoChanges | None:
     """Return what changed since the photos that the previous champion was trained on."""
     if champion is None:
         return None
-    registry = Registry(settings)
-    before = registry.record(registry.resolve(f"models:/{model}/{champion}")).dataset
+    before = services.find(f"models:/{model}/{champion}").dataset
     # An imported champion has no dataset.
-    return changes_since(store, before.key, now.key) if before else None
+    return changes_since(services.store, before.key, now.key) if before else None

@@ -24,7 +24,7 @@ class Services:
 
     settings: Settings
     say: Say
-    """Told about an alias that was corrected."""
+    """Told what was done besides: an alias that was corrected, something that was deleted."""
 
     @cached_property
     def store(self) -> S3Store:

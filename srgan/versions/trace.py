@@ -21,21 +21,19 @@ from srgan.keys import (
 from srgan.measure.figures import TITLES, figure_name, figure_text, in_order
 from srgan.refs import BlendSource, DatasetRef, ModelRef
 from srgan.report.chain import Node
-from srgan.services.mlflow_models import Registry, parse_address
+from srgan.services.mlflow_models import parse_address
 from srgan.services.mlflow_runs import find_run, model_url, run_url
 from srgan.services.s3 import open_store
-from srgan.settings import Settings
 from srgan.storage import ObjectStore, is_folder, read_document, split_uri
 from srgan.train.checkpoint import Manifest as Checkpoint
-from srgan.train.checkpoint import checkpoint_keys
-from srgan.train.checkpoint import read_manifest as read_checkpoint
-from srgan.versions.champion import Say, find_version
+from srgan.train.checkpoint import newest_manifest
+from srgan.versions.services import Services
 
 _SHOWN_KEYS = 5
 _MODEL = "srgan-model"
 
 
-def trace(settings: Settings, address: str, say: Say) -> Node:
+def trace(services: Services, address: str) -> Node:
     """Return the chain of an upscaled image (``s3://BUCKET/KEY``) or of a model version.
 
     `StorageError` if there is no such object, `DataError` if it was not upscaled by this project,
@@ -43,9 +41,9 @@ def trace(settings: Settings, address: str, say: Say) -> Node:
     """
     check_address(address)
     if address.startswith("s3://"):
-        return _image(settings, address)
-    version = find_version(Registry(settings), open_store(settings), address, say)
-    return _version(settings, version, uses=_uses(settings, version))
+        return _image(services, address)
+    version = services.version(address)
+    return _version(services, version, uses=_uses(services.store, version))
 
 
 def check_address(address: str) -> None:
@@ -59,39 +57,38 @@ def check_address(address: str) -> None:
         raise ConfigError(f"{error}, or s3://BUCKET/KEY of an upscaled image") from error
 
 
-def trace_version(settings: Settings, version: ModelRef) -> Node:
+def trace_version(services: Services, version: ModelRef) -> Node:
     """Return the chain of what a model version was made of, without what used it."""
-    return _version(settings, version, uses=())
+    return _version(services, version, uses=())
 
 
-def source_keys(settings: Settings, address: str, say: Say) -> list[str]:
+def source_keys(services: Services, address: str) -> list[str]:
     """Return the addresses of all photos that a version, or an image's model, was trained on.
 
     The LR photos of pairs are left out; they have the names of the HR photos.
     """
-    registry, store = Registry(settings), open_store(settings)
     if address.startswith("s3://"):
-        version, _ = _made_with(settings, *split_uri(address))
+        version, _ = _made_with(services, *split_uri(address))
     else:
-        version = find_version(registry, store, address, say)
-    pairs = registry.record(version).pairs
+        version = services.version(address)
+    pairs = services.registry.record(version).pairs
     keys = []
-    for dataset in (registry.dataset_of(version), *([pairs] if pairs else [])):
+    for dataset in (services.registry.dataset_of(version), *([pairs] if pairs else [])):
         bucket = split_uri(dataset.source)[0]
-        sources = read_sources(store, read_manifest(store, dataset.key))
+        sources = read_sources(services.store, read_manifest(services.store, dataset.key))
         keys += [f"s3://{bucket}/{source.key}" for source in sources if source.pixels]
     return keys
 
 
-def _image(settings: Settings, uri: str) -> Node:
+def _image(services: Services, uri: str) -> Node:
     bucket, key = split_uri(uri)
-    version, metadata = _made_with(settings, bucket, key)
+    version, metadata = _made_with(services, bucket, key)
     facts = {
         "source": unquote(metadata["srgan-source"]),
         "its token": metadata["srgan-source-token"],
         "settings": metadata["srgan-config"],
     }
-    if found := _bulk_run(open_store(settings, bucket), key, metadata):
+    if found := _bulk_run(open_store(services.settings, bucket), key, metadata):
         plan, record = found
         facts |= {
             "source": record.source_key
@@ -101,12 +98,12 @@ def _image(settings: Settings, uri: str) -> Node:
             "planned": _time(plan.created_at),
             "format": f"{plan.config.output_format}, precision {plan.config.precision}",
         }
-    return Node("upscaled image", uri, facts, (_version(settings, version, uses=()),))
+    return Node("upscaled image", uri, facts, (_version(services, version, uses=()),))
 
 
-def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dict[str, str]]:
+def _made_with(services: Services, bucket: str, key: str) -> tuple[ModelRef, dict[str, str]]:
     """Return the version that made an object, and the metadata that says so."""
-    store = open_store(settings, bucket)
+    store = open_store(services.settings, bucket)
     metadata = store.metadata(key)
     stamp = metadata.get(_MODEL)
     if stamp is None:
@@ -117,7 +114,7 @@ def _made_with(settings: Settings, bucket: str, key: str) -> tuple[ModelRef, dic
         )
     address, _, digest = stamp.rpartition("@")
     try:
-        version = Registry(settings).resolve(f"models:/{address}")
+        version = services.registry.resolve(f"models:/{address}")
     except (ConfigError, RegistryError) as error:
         raise RegistryError(
             f"{store.uri(key)} was made with models:/{address}, weights {digest}…, and {error}"
@@ -150,8 +147,8 @@ def _bulk_run(
     return None
 
 
-def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -> Node:
-    record = Registry(settings).record(version)
+def _version(services: Services, version: ModelRef, *, uses: tuple[Node, ...]) -> Node:
+    store, record = services.store, services.registry.record(version)
     facts = {
         "aliases": ", ".join(record.aliases or ()) or "none",
         "registered": _time(record.created.timestamp()),
@@ -167,37 +164,37 @@ def _version(settings: Settings, version: ModelRef, *, uses: tuple[Node, ...]) -
             for who in TITLES
             if who in version.metrics
         },
-        "evaluation": _uri(settings, record.evaluation),
+        "evaluation": store.uri(record.evaluation) if record.evaluation else "",
         "report": record.report,
         "imported": record.source_file,
         "blended": str(record.blend or ""),
-        "page": model_url(settings, version.name, version.version),
+        "page": model_url(services.settings, version.name, version.version),
     }
     stages = [run for run in (version.run, version.pretrained_run) if run]
-    origins = [] if record.is_imported else [_stages(settings, stages)]
+    origins = [] if record.is_imported else [_stages(services, stages)]
     if record.dataset is not None:
-        origins.append(_dataset(settings, record.dataset))
+        origins.append(_dataset(store, record.dataset))
     if record.pairs is not None:
-        origins.append(_dataset(settings, record.pairs))
+        origins.append(_dataset(store, record.pairs))
     if record.blend is not None:
-        origins += [_source(settings, source) for source in record.blend.sources]
+        origins += [_source(services, source) for source in record.blend.sources]
     return Node("model version", version.uri, _filled(facts), (*origins, *uses))
 
 
-def _source(settings: Settings, source: BlendSource) -> Node:
+def _source(services: Services, source: BlendSource) -> Node:
     """Return the chain of one of the two generators of a blend, as far as it is known."""
     name, _, number = parse_address(source.model) if source.runs else ("", None, None)
-    version = Registry(settings).version(name, number) if number else None
+    version = services.registry.version(name, number) if number else None
     if version is None:
         facts = {"weights": source.weights, "runs": ", ".join(source.runs)}
         return Node("blended from", source.model, _filled(facts))
-    return replace(_version(settings, version, uses=()), kind="blended from version")
+    return replace(_version(services, version, uses=()), kind="blended from version")
 
 
-def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -> Node:
+def _stages(services: Services, runs: list[str], kind: str = "trained by run") -> Node:
     """Return the node of a training stage, and below it the stage that it started from."""
     run, *earlier = runs
-    store = open_store(settings)
+    settings, store = services.settings, services.store
     checkpoint = _checkpoint(store, run)
     mlflow_run = find_run(settings, run)
     facts = {"page": run_url(settings, mlflow_run) if mlflow_run else ""}
@@ -215,20 +212,18 @@ def _stages(settings: Settings, runs: list[str], kind: str = "trained by run") -
             "pairs": checkpoint.pairs_version or "",
             "checkpoint": store.uri(checkpoint.key),
         }
-    below = (_stages(settings, earlier, "started from run"),) if earlier else ()
+    below = (_stages(services, earlier, "started from run"),) if earlier else ()
     return Node(kind, run, _filled(facts), below)
 
 
 def _checkpoint(store: ObjectStore, run: str) -> Checkpoint | None:
-    keys = checkpoint_keys(store, run)
     try:
-        return read_checkpoint(store, keys[-1]) if keys else None
+        return newest_manifest(store, run)
     except CheckpointError:
         return None
 
 
-def _dataset(settings: Settings, dataset: DatasetRef) -> Node:
-    store = open_store(settings)
+def _dataset(store: ObjectStore, dataset: DatasetRef) -> Node:
     facts = {
         "source": dataset.source,
         "lr": dataset.lr_source or "",
@@ -248,7 +243,7 @@ def _dataset(settings: Settings, dataset: DatasetRef) -> Node:
     return Node(kind, f"{dataset.dataset}, version {dataset.version}", _filled(facts))
 
 
-def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:
+def _uses(store: ObjectStore, version: ModelRef) -> tuple[Node, ...]:
     """Return the bulk runs that used a version, by their specs."""
     return tuple(
         Node(
@@ -256,7 +251,7 @@ def _uses(settings: Settings, version: ModelRef) -> tuple[Node, ...]:
             str(spec["run"]),
             {"source": str(spec["source"]), "destination": str(spec["destination"])},
         )
-        for spec in _bulk_specs(open_store(settings))
+        for spec in _bulk_specs(store)
         if (spec["model"]["name"], spec["model"]["version"]) == (version.name, version.version)
     )
 
@@ -272,10 +267,6 @@ def _figures(figures: Mapping[str, float]) -> str:
     return ", ".join(
         f"{figure_name(each)} {figure_text(each, figures[each])}" for each in in_order(figures)
     )
-
-
-def _uri(settings: Settings, key: str | None) -> str:
-    return open_store(settings).uri(key) if key else ""
 
 
 def _filled(facts: Mapping[str, str | None]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Failures in a batch: of images, storage, the engine and memory."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +22,7 @@ from srgan.storage import ObjectInfo
 from tests.support.batches import ROWS, CountingEngine, png, put, upscale
 from tests.support.bulk_runs import bulk_run
 from tests.support.photos import DrawPhoto
+from tests.support.stores import Around
 
 
 def test_bad_images_are_recorded_with_their_reason(
@@ -139,23 +139,19 @@ def test_a_pretended_gpu_that_breaks_ends_the_batch_and_another_process_does_the
     assert {row.outcome for row in upscale(object_store, engine, items)} <= {"done", "skipped"}
 
 
-class Flaky:
+class Flaky(Around):
     """A real store whose reads of one key fail the first few times."""
 
     def __init__(self, store: S3Store, key: str, failures: int) -> None:
-        self._store = store
+        super().__init__(store)
         self._key = key
         self._failures = failures
-        self.bucket = store.bucket
 
     def find(self, key: str) -> bytes | None:
         if key == self._key and self._failures:
             self._failures -= 1
             raise StorageError(f"cannot read {key}: connection reset")
-        return self._store.find(key)
-
-    def __getattr__(self, name: str) -> Callable[..., object]:
-        return getattr(self._store, name)  # type: ignore[no-any-return]  # passes through
+        return self.store.find(key)
 
 
 def reading(source: Flaky, store: S3Store) -> BulkRun:

@@ -54,7 +54,9 @@ def files_of(title: str) -> list[bytes]:
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
 def test_a_format_comes_out_as_the_docs_say(row: list[str]) -> None:
     title, example, result, name = row
-    for data in files_of(title):
+    files = files_of(title)
+    assert files
+    for data in files:
         photo = decode(data, max_pixels=100_000)
         format = target_format(photo, photo.format, "refuse", Sizing(2))
         assert result == ("animated " if result.startswith("animated") else "") + TITLES[format]

@@ -1,6 +1,6 @@
 """A bulk run over files made to break it: each ends as an image or as a recorded failure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -20,6 +20,7 @@ from srgan.storage import ObjectInfo
 from tests.support.bulk_runs import bulk_run
 from tests.support.hostile import HOSTILE_NAMES, corpus
 from tests.support.memory import forget_peak, memory_bytes
+from tests.support.stores import Around
 
 SCALE = 2
 MAX_PIXELS = 1_000_000
@@ -36,27 +37,23 @@ def engine() -> Engine:
     return Engine(build_generator(config), tile=128)
 
 
-class StoreWithAnyName:
+class StoreWithAnyName(Around):
     """The real store; keys that only other S3 stores allow are copies of one of its keys."""
 
     def __init__(self, store: S3Store, copied: str, keys: list[str]) -> None:
-        self._store = store
+        super().__init__(store)
         self._copied = copied
         self._keys = keys
-        self.bucket = store.bucket
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        yield from self._store.list(prefix)
-        info = self._store.head(self._copied)
+        yield from self.store.list(prefix)
+        info = self.store.head(self._copied)
         assert info is not None
         for key in self._keys:
             yield ObjectInfo(key, info.token, info.size_bytes)
 
     def find(self, key: str) -> bytes | None:
-        return self._store.find(self._copied if key in self._keys else key)
-
-    def __getattr__(self, name: str) -> Callable[..., object]:
-        return getattr(self._store, name)  # type: ignore[no-any-return]  # passes through
+        return self.store.find(self._copied if key in self._keys else key)
 
 
 def run(source: object, store: S3Store, engine: Engine, decoders: Decoders) -> list[Record]:

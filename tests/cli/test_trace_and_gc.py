@@ -9,6 +9,7 @@ import pytest
 from srgan.cli import app
 from srgan.promotion.cleanup import Plan, Waste
 from srgan.report.chain import Node
+from srgan.versions.services import Services
 from tests.support.commands import srgan
 
 AWAY = "http://127.0.0.1:9"
@@ -67,8 +68,8 @@ def test_a_trace_in_json_is_the_chain_and_the_photos_and_nothing_else(
 ) -> None:
     chain = Node("model", "models:/a/1", {"recipe": "demo"}, (Node("code", "1a2b"),))
 
-    def find(settings: object, address: str, say: Callable[[str], None]) -> Node:
-        say("the alias was left behind")
+    def find(services: Services, address: str) -> Node:
+        services.say("the alias was left behind")
         return chain
 
     monkeypatch.setattr("srgan.services.mlflow_runs.require_answer", lambda settings: None)
@@ -97,7 +98,6 @@ def test_a_clean_up_in_json_lists_what_goes_and_what_stays(
     plan = Plan((), (waste,), {"models:/a/1": "champion"}, ("MLflow is away",))
     monkeypatch.setenv("PREFECT_API_URL", AWAY)
     monkeypatch.setattr("srgan.services.prefect_runs.running_flow_runs", list)
-    monkeypatch.setattr("srgan.services.s3.open_store", lambda settings: None)
     monkeypatch.setattr("srgan.versions.delete.plan", lambda *_, **__: plan)
     assert answer("gc")[0] == {
         "deleted": False,

@@ -18,6 +18,7 @@ from srgan.errors import StorageError
 from srgan.keys import shard_key
 from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
+from tests.support.stores import Around
 from tests.support.workshop import Workshop
 
 BATCH = 4
@@ -25,18 +26,15 @@ CACHE_BYTES = 16 * 25_000
 """Room for 16 of the workshop's shards."""
 
 
-class Gate:
+class Gate(Around):
     """A store whose downloads pass when the test says so, and fail when it says so."""
 
     def __init__(self, store: S3Store) -> None:
-        self._store = store
+        super().__init__(store)
         self.passes: Callable[[str], bool] = lambda key: True
         self.failures: list[str] = []
         self.asked: list[str] = []
         self.opened = threading.Event()
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
 
     def download(self, key: str, path: Path) -> None:
         self.asked.append(key)
@@ -44,7 +42,7 @@ class Gate:
             assert self.opened.wait(30)
         if self.failures:
             raise StorageError(self.failures.pop())
-        self._store.download(key, path)
+        self.store.download(key, path)
 
 
 @pytest.fixture

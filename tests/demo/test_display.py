@@ -1,9 +1,14 @@
 """Progress that the demo shows while it waits."""
 
 import io
+from importlib import import_module
+from pkgutil import walk_packages
 
+from prefect import Flow, Task
 from rich.console import Console
 
+import flows
+from srgan.demo import watch
 from srgan.demo.display import LineDisplay, LiveDisplay, open_display
 from srgan.demo.watch import Moment, moment_of, title
 
@@ -35,7 +40,15 @@ def test_names_of_jobs_and_tasks_become_words() -> None:
     assert title("upscale-0a1b2c3d-000001") == title("upscale-0") == "upscaling"
     assert title("prepare-0a1b2c3d") == "cutting the photos into crops"
     assert title("find_changes-5f2") == "looking for new photos"
+    assert title("publish_version-0c2") == "registering the model"
     assert title("find_champion-000") is None
+
+
+def test_every_name_that_is_put_in_words_is_that_of_a_flow_a_task_or_a_stage() -> None:
+    modules = [import_module(each.name) for each in walk_packages(flows.__path__, "flows.")]
+    things = [thing for module in modules for thing in vars(module).values()]
+    names = {thing.name for thing in things if isinstance(thing, Flow | Task)}
+    assert watch._TITLES.keys() <= names | {"pretrain", "adversarial"}
 
 
 def test_progress_of_a_stage_has_losses_and_that_of_others_counts_batches_or_photos() -> None:

@@ -165,7 +165,7 @@ def test_a_model_of_pixels_is_fine_tuned_by_its_only_stage(pipeline: Pipeline) -
     data = pipeline.prepare("s3://b/raw", "leaves", tiny().data)
     start = pipeline.train(data, tiny().pretrain)
     recipe = tiny().model_copy(update={"adversarial": None})
-    result, pretrained = train_stages(data, recipe, start, num_workers=1, code="c")
+    result, pretrained = train_stages(data, recipe, start, num_workers=1, numerics_version="c")
     assert pipeline.started_from[1] == start
     assert (result.stage, pretrained) == ("pretrain", None)
 
@@ -173,7 +173,7 @@ def test_a_model_of_pixels_is_fine_tuned_by_its_only_stage(pipeline: Pipeline) -
 def test_all_stages_of_a_retraining_get_the_pairs_that_it_began_with(pipeline: Pipeline) -> None:
     data = pipeline.prepare("s3://b/raw", "leaves", tiny().data)
     pairs = data.model_copy(update={"dataset": "phone", "lr_source": "s3://b/lr"})
-    train_stages(data, tiny(), None, num_workers=1, code="c", pairs=pairs)
+    train_stages(data, tiny(), None, num_workers=1, numerics_version="c", pairs=pairs)
     assert pipeline.pairs == [pairs, pairs]
 
 
@@ -226,7 +226,7 @@ def test_a_run_that_is_put_back_under_other_code_goes_on_under_the_names_that_it
             pipeline.retrain()
     monkeypatch.setattr(beginning_module, "numerics_version", lambda: "now")
     challenger = pipeline.retrain().result()
-    assert pipeline.codes == ["earlier"] * 4, "both stages of both attempts"
+    assert pipeline.numerics_versions == ["earlier"] * 4, "both stages of both attempts"
     assert [spec.numerics_version for spec in pipeline.evaluated][:1] == ["earlier"]
     tags = Registry(Settings()).record(challenger).tags
     assert tags["numerics_version"] == "earlier"

@@ -34,6 +34,9 @@ DATASET = DatasetRef(
     num_rejected=0,
     num_read=4,
 )
+SPEC = TrainSpec(
+    run="pretrain-0", stage=STAGE, dataset=DATASET, numerics_version="c", release_version="0.1.0+c"
+)
 RESULT = CheckpointRef(
     run="pretrain-0",
     stage="pretrain",
@@ -97,12 +100,12 @@ def test_other_code_makes_another_name() -> None:
     assert stage_name(DATASET, STAGE, None, "c") != stage_name(DATASET, STAGE, None, "other")
 
 
-@pytest.mark.parametrize("code", [None, "earlier"])
+@pytest.mark.parametrize("began", [None, "earlier"])
 def test_a_stage_is_named_by_the_code_that_runs_or_by_the_code_that_began(
     tracked: list[dict[str, Any]],
     object_store: S3Store,
     monkeypatch: pytest.MonkeyPatch,
-    code: str | None,
+    began: str | None,
 ) -> None:
     specs: list[TrainSpec] = []
 
@@ -110,11 +113,11 @@ def test_a_stage_is_named_by_the_code_that_runs_or_by_the_code_that_began(
         specs.append(spec)
         object_store.put(result_key(spec.run), to_json(RESULT))
 
-    monkeypatch.setattr(module, "numerics_version", lambda: "now")
+    monkeypatch.setattr(module, "numerics_of_this_code", lambda: "now")
     monkeypatch.setattr(module, "run_job", run_job)
-    module.train.fn(DATASET, STAGE, code=code)
-    assert specs[0].run == stage_name(DATASET, STAGE, None, code or "now")
-    assert specs[0].numerics_version == tracked[0]["params"]["numerics_version"] == (code or "now")
+    module.train.fn(DATASET, STAGE, numerics_version=began)
+    assert specs[0].run == stage_name(DATASET, STAGE, None, began or "now")
+    assert specs[0].numerics_version == tracked[0]["params"]["numerics_version"] == (began or "now")
     assert specs[0].release_version == release_version(), "the nodes run what the flow runs"
 
 
@@ -138,14 +141,14 @@ def test_a_stage_is_trained_by_a_job_under_its_own_mlflow_run(
 ) -> None:
     specs: list[TrainSpec] = []
 
-    def run_job(*, spec: TrainSpec, run: str, stage: str, **_: Any) -> None:
-        assert run == stage == spec.run
+    def run_job(*, spec: TrainSpec, run: str, label: str, **_: Any) -> None:
+        assert run == label == spec.run
         specs.append(spec)
         object_store.put(result_key(run), to_json(RESULT))
 
     monkeypatch.setattr(module, "run_job", run_job)
     result = train_stage(
-        open_services(), "pretrain-0", DATASET, STAGE, None, 2, "c", gpu="required"
+        open_services(), SPEC.model_copy(update={"num_workers": 2, "gpu": "required"})
     )
     assert result == RESULT
     assert (specs[0].mlflow_run_id, specs[0].num_workers) == ("mlflow-run", 2)
@@ -168,7 +171,7 @@ def test_a_job_without_a_result_is_an_error_that_names_the_key(
 ) -> None:
     monkeypatch.setattr(module, "run_job", lambda **_: None)
     with pytest.raises(TrainingError, match=r"runs/pretrain-0/result\.json"):
-        train_stage(open_services(), "pretrain-0", DATASET, STAGE, None, None, "c")
+        train_stage(open_services(), SPEC)
 
 
 def test_a_failed_job_fails_the_stage(
@@ -179,11 +182,11 @@ def test_a_failed_job_fails_the_stage(
 
     monkeypatch.setattr(module, "run_job", run_job)
     with pytest.raises(ClusterError, match="three attempts"):
-        train_stage(open_services(), "pretrain-0", DATASET, STAGE, None, None, "c")
+        train_stage(open_services(), SPEC)
 
 
 def test_mlflow_shows_the_config_flat_and_what_went_in() -> None:
-    params = tracked_params(DATASET, STAGE, None, "c")
+    params = tracked_params(SPEC)
     assert params["generator.num_blocks"] == "2"
     assert params["dataset_version"] == DATASET.version
     assert params["init_from"] == "none"

@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, decode_in_8_bits, encode
-from tests.support.image_files import exif, picture, png, png_chunk, srgb_profile
+from srgan.images import Photo, decode_in_8_bits, encode
+from tests.support.image_files import exif, picture, png, png_chunk, read, srgb_profile
 
 Deep = NDArray[np.uint16]
 
@@ -29,10 +29,6 @@ def vips_image(values: Deep, kind: str) -> Any:
     height, width, num_channels = values.shape
     image = pyvips.Image.new_from_memory(values.tobytes(), width, height, num_channels, "ushort")
     return image.copy(interpretation=kind)
-
-
-def read(data: bytes, max_pixels: int = 10_000) -> Photo:
-    return decode(data, max_pixels=max_pixels)
 
 
 @st.composite

@@ -11,15 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, decode_in_8_bits, encode
+from srgan.images import Photo, decode_in_8_bits, encode
 from srgan.images.encode import check_writable, own_format
-from tests.support.image_files import exif, file, picture, png_chunk, srgb_profile
+from tests.support.image_files import exif, file, picture, png_chunk, read, srgb_profile
 
 FRAMES = [np.ascontiguousarray(np.roll(picture(), 8 * n, axis=1)) for n in range(4)]
-
-
-def read(data: bytes, max_pixels: int = 100_000) -> Photo:
-    return decode(data, max_pixels=max_pixels)
 
 
 def images(photo: Photo) -> list[Photo]:

@@ -68,7 +68,9 @@ def test_every_variable_comes_from_the_example() -> None:
 
 
 def test_what_keeps_running_is_seen_to_work() -> None:
-    for name in services().keys() - ONE_SHOT:
+    lasting = services().keys() - ONE_SHOT
+    assert lasting
+    for name in lasting:
         assert services()[name]["healthcheck"]["test"][0] == "CMD", name
         assert services()[name]["restart"] == "unless-stopped", name
 
@@ -79,11 +81,16 @@ def test_what_ends_is_tried_again_only_if_it_fails() -> None:
 
 
 def test_a_service_waits_for_those_that_it_needs() -> None:
-    for name, service in services().items():
-        for needed, waits in service.get("depends_on", {}).items():
-            one_shot = needed in ONE_SHOT
-            wanted = "service_completed_successfully" if one_shot else "service_healthy"
-            assert waits == {"condition": wanted}, f"{name} needs {needed}"
+    found = [
+        (name, *need)
+        for name, service in services().items()
+        for need in service.get("depends_on", {}).items()
+    ]
+    assert found
+    for name, needed, waits in found:
+        one_shot = needed in ONE_SHOT
+        wanted = "service_completed_successfully" if one_shot else "service_healthy"
+        assert waits == {"condition": wanted}, f"{name} needs {needed}"
 
 
 def test_the_deployments_are_registered_when_the_worker_has_made_its_pool() -> None:
@@ -93,9 +100,10 @@ def test_the_deployments_are_registered_when_the_worker_has_made_its_pool() -> N
 
 
 def test_ports_are_open_on_loopback_only() -> None:
-    for name, service in services().items():
-        for port in service.get("ports", []):
-            assert port.startswith("127.0.0.1:"), name
+    found = [(name, port) for name, each in services().items() for port in each.get("ports", [])]
+    assert found
+    for name, port in found:
+        assert port.startswith("127.0.0.1:"), name
 
 
 def test_flows_and_nodes_run_one_image() -> None:

@@ -26,7 +26,11 @@ def test_hadolint_finds_nothing_but_what_is_waived() -> None:
     hadolint = str(Path(sys.executable).with_name("hadolint"))
     ignored = [f"--ignore={rule}" for rule in WAIVED]
     found = subprocess.run(
-        [hadolint, *ignored, str(DOCKERFILE)], capture_output=True, text=True, check=False
+        [hadolint, *ignored, str(DOCKERFILE)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert found.returncode == 0, found.stdout + found.stderr
 
@@ -71,6 +75,7 @@ def test_the_image_has_the_driver_of_postgresql_the_store_and_the_networks_of_th
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     ).stdout.splitlines()
     assert set(PROJECT["dependencies"]) < set(printed)
     assert not [line for line in printed if line.startswith("srgan")], "it is not installed yet"

@@ -148,6 +148,7 @@ def test_images_come_from_a_private_registry_too(overlay: str, one: Pod) -> None
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_services_and_budgets_find_their_pods(overlay: str) -> None:
+    assert {"Service", "PodDisruptionBudget"} <= {one["kind"] for one in rendered(overlay)}
     for one in rendered(overlay):
         if one["kind"] == "Service":
             wanted = one["spec"]["selector"]

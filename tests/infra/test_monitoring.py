@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -127,17 +126,21 @@ def test_prometheus_of_compose_reads_the_rules_of_kubernetes(component: Objects)
     ), "copy what is below `spec` of the component's alerts.yaml"
 
 
-def queries() -> Iterator[tuple[str, str, str]]:
+def queries() -> list[tuple[str, str, str]]:
     """Title of each panel, a query of it as Grafana sends it, and its legend."""
-    for panel in DASHBOARD["panels"]:
-        for target in panel.get("targets", []):
-            sent = target["expr"].replace("$__rate_interval", "1m")
-            yield panel["title"], sent, target["legendFormat"]
+    found = [
+        (panel["title"], target["expr"].replace("$__rate_interval", "1m"), target["legendFormat"])
+        for panel in DASHBOARD["panels"]
+        for target in panel.get("targets", [])
+    ]
+    assert found
+    return found
 
 
 def rules(component: Objects) -> list[dict[str, Any]]:
     """Rules of the only group."""
     (group,) = component["PrometheusRule"]["spec"]["groups"]
+    assert group["rules"]
     return group["rules"]
 
 

@@ -4,7 +4,6 @@
 """
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
@@ -105,8 +104,13 @@ def start(stack: RunningStack, deployment: str, folder: Path) -> str:
     return str(made["id"])
 
 
+def newest_state(stack: RunningStack, run: str) -> dict[str, str]:
+    found: dict[str, str] = stack.prefect("GET", f"/flow_runs/{run}")["state"]
+    return found
+
+
 def state(stack: RunningStack, run: str) -> str:
-    return str(stack.prefect("GET", f"/flow_runs/{run}")["state"]["name"])
+    return newest_state(stack, run)["name"]
 
 
 def begun(folder: Path, run: str) -> bool:
@@ -135,7 +139,9 @@ def test_the_second_run_of_a_deployment_waits_until_the_first_one_has_ended(
     servers: RunningStack, held: str, tmp_path: Path
 ) -> None:
     first, second = hold_the_turn(servers, held, tmp_path)
-    time.sleep(40)  # the waiting run asks again every 30 seconds
+    refused = newest_state(servers, second)["id"]
+    wait_until(lambda: newest_state(servers, second)["id"] != refused, "it asks again", 120)
+    assert state(servers, second) == "AwaitingConcurrencySlot"
     assert not begun(tmp_path / "second", second)
     finish(servers, tmp_path / "first", first)
     wait_until(lambda: begun(tmp_path / "second", second), "the second run begins", 120)

@@ -29,6 +29,8 @@ def test_the_tools_are_not_installed_beside_what_they_list() -> None:
 
 
 def test_the_script_is_one_that_a_shell_reads_and_may_run() -> None:
-    done = subprocess.run(["bash", "-n", SCRIPT], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-n", SCRIPT], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert SCRIPT.stat().st_mode & 0o111

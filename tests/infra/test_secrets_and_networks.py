@@ -54,7 +54,7 @@ REACH = {
     "StatefulSet/postgres": {"Deployment/prefect", "Deployment/mlflow"},
     "RayCluster/srgan/head": {WORKER, *RAY},
 }
-"""Who reaches each of them."""
+"""Components that reach each of them."""
 
 
 def secrets_of(overlay: str, one: Pod) -> set[str]:

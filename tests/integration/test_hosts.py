@@ -4,9 +4,8 @@
 """
 
 import re
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from srgan.recipes import tiny
 from srgan.refs import DatasetRef
 from srgan.train.checkpoint import read_manifest
 from tests.support.bulk_flows import expect_whole, outputs, register_model
+from tests.support.flow_process import FlowProcess
 from tests.support.hosts import why_no_hosts
 from tests.support.photos import dead_leaves
 from tests.support.ray_hosts import RayHosts, run_ray_hosts
@@ -36,7 +36,7 @@ TRAINING, BULK = "ray::RayTrainWorker", "ray::UpscaleWorker"
 BOTH = ["node-1", "node-2"]
 
 
-class Bulk:
+class Bulk(FlowProcess):
     """The flow `upscale` in its own process, with a worker for each node."""
 
     def __init__(
@@ -51,7 +51,6 @@ class Bulk:
     ) -> None:
         self._hosts = hosts
         self.destination = destination
-        self._log = folder / "flow.log"
         bucket = hosts.store.bucket
         code = (
             "from flows.upscale import upscale\n"
@@ -59,12 +58,7 @@ class Bulk:
             f"upscale('s3://{bucket}/{source}', 's3://{bucket}/{destination}', {model!r},"
             f" UpscaleConfig(batch_bytes=100_000, precision='fp32', max_workers={max_workers}))"
         )
-        self._flow: subprocess.Popen[bytes] = hosts.start_python(code, self._log)
-
-    @property
-    def text(self) -> str:
-        """The flow's log so far."""
-        return self._log.read_text(errors="replace")
+        super().__init__(hosts, code, folder / "flow.log")
 
     def wait_for(self, num: int) -> dict[str, tuple[str, str]]:
         """Wait for a number of outputs; what there is by then."""
@@ -74,33 +68,15 @@ class Bulk:
             found.update(outputs(self._hosts.store, self.destination))
             return len(found) >= num
 
-        self._wait(are_there, f"{num} outputs")
+        self.wait(are_there, f"{num} outputs", 400)
         return found
 
     def wait_for_workers(self) -> None:
         """Wait until there is one on each node."""
-        self._wait(lambda: self._hosts.where(BULK) == BOTH, "a worker on each node")
-
-    def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait while the flow lives; the failure shows its log."""
-        try:
-            wait_until(lambda: condition() or self._flow.poll() is not None, what, 400)
-        except AssertionError as error:
-            raise AssertionError(f"{error}:\n{self.text[-6000:]}") from error
-        assert condition(), f"the flow ended before {what}:\n{self.text[-6000:]}"
+        self.wait(lambda: self._hosts.where(BULK) == BOTH, "a worker on each node", 400)
 
     def finish(self) -> None:
-        """Wait for the end, which has to be a good one."""
-        try:
-            code = self._flow.wait(timeout=600)
-        except subprocess.TimeoutExpired as error:
-            raise AssertionError(self.text[-6000:]) from error
-        assert code == 0, self.text[-6000:]
-
-    def close(self) -> None:
-        """End the flow if it has not ended."""
-        self._flow.kill()
-        self._flow.wait()
+        self.wait_for_end(600)
 
 
 @pytest.fixture(scope="module")

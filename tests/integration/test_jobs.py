@@ -66,7 +66,7 @@ def test_a_hopeless_failure_on_the_cluster_ends_the_flow_after_one_job(
         "class Spec(Config): pass\n"
         "@flow\n"
         "def refused():\n"
-        "    run_job(services=open_services(), stage='refused', run='refused',\n"
+        "    run_job(services=open_services(), label='refused', run='refused',\n"
         "            module='srgan.jobs.upscale', spec=Spec())\n"
         "try:\n"
         "    refused()\n"

@@ -25,6 +25,7 @@ from srgan.report.chain import as_text
 from srgan.resize.arrays import imresize
 from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store
+from srgan.versions.services import Services
 from srgan.versions.trace import trace
 from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
@@ -289,7 +290,7 @@ def _records(stack: RunningStack) -> dict[str, tuple[str, str | None]]:
 def test_an_upscaled_image_is_traced_to_its_photo_its_model_and_the_report_of_the_retraining(
     upscaled: RunningStack,
 ) -> None:
-    chain = as_text(trace(upscaled.stack.settings(), "s3://srgan/large/a.png", print))
+    chain = as_text(trace(Services(upscaled.stack.settings(), print), "s3://srgan/large/a.png"))
     assert "s3://srgan/raw/small/a.png" in chain
     assert "model version: models:/leaves-x4/1" in chain
     assert "trained on dataset: leaves, version" in chain

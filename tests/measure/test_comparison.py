@@ -12,7 +12,7 @@ from srgan.measure.evaluation import BICUBIC, means
 from srgan.measure.guards import NOT_FINITE
 from srgan.measure.metrics import psnr, ssim
 from srgan.resize.arrays import imresize
-from tests.support.contents import crops_from, nearest
+from tests.support.contents import crops_from, gives_nan, nearest
 
 SCALE = 4
 Pixels = NDArray[np.uint8]
@@ -106,10 +106,6 @@ def test_every_crop_has_the_artifacts_that_the_guards_look_at(
     assert found.signs.keys() == {BICUBIC, "model"}
     assert abs(found.signs[BICUBIC].brightness_shift) < 1
     assert found.signs["model"].brightness_shift < -20
-
-
-def gives_nan(lr: Pixels) -> Pixels:
-    raise ImageError("not_finite", "all NaN")
 
 
 def test_an_output_of_nan_has_nan_figures(

@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from srgan.errors import ImageError
 from srgan.measure.comparison import compare, with_bicubic
 from srgan.measure.pictures import Detail, Details, comparison_picture, most_different
-from tests.support.contents import Pixels, Roughness, crops_from, crops_of, nearest
+from tests.support.contents import (
+    Pixels,
+    Roughness,
+    crops_from,
+    crops_of,
+    gives_nan,
+    nearest,
+)
 
 SCALE = 4
 
@@ -33,10 +39,6 @@ def test_the_picture_shows_the_window_with_the_strongest_edges() -> None:
     picture = comparison_picture(crops_from([hr]), with_bicubic({}, SCALE), scale=SCALE)
     original = np.asarray(Image.open(io.BytesIO(picture)).convert("L"))[-256:, -256:]
     assert (original == 255).sum() == (30 * 4) ** 2, "the square should be shown whole, enlarged"
-
-
-def gives_nan(lr: Pixels) -> Pixels:
-    raise ImageError("not_finite", "all NaN")
 
 
 def test_an_output_of_nan_is_black_in_the_picture(draw_photo: Callable[..., Pixels]) -> None:

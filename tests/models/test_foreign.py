@@ -15,7 +15,7 @@ from srgan.errors import CheckpointError
 from srgan.models import foreign
 from srgan.models.foreign import read_import
 from srgan.models.interchange import dump_generator, load_generator
-from tests.support.networks import random_generator
+from tests.support.networks import Bomb, random_generator
 
 MSRRESNET = random_generator(GeneratorConfig(kind="msrresnet", num_blocks=2, num_channels=4))
 RRDBNET = random_generator(GeneratorConfig(kind="rrdbnet", num_blocks=2, num_channels=4))
@@ -342,13 +342,8 @@ def test_the_extra_that_reads_more_networks_is_named_after_what_was_found(
         read_import(saved({"a": torch.zeros(1)}))
 
 
-class _Bomb:
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return (pytest.fail, ("the file was unpickled",))
-
-
 @pytest.mark.parametrize(
-    "value", [_Bomb(), COMMON, {"state_dict": COMMON.state_dict(), "b": _Bomb()}]
+    "value", [Bomb(), COMMON, {"state_dict": COMMON.state_dict(), "b": Bomb()}]
 )
 def test_a_file_that_would_run_code_is_refused_and_not_run(value: object) -> None:
     with pytest.raises(

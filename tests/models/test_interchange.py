@@ -1,6 +1,5 @@
 import json
 import pickle
-from typing import Any
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError
 from srgan.models.interchange import dump_generator, load_generator
 from srgan.models.interpolation import Bicubic
-from tests.support.networks import random_generator
+from tests.support.networks import Bomb, random_generator
 
 CONFIG = GeneratorConfig(kind="srresnet", scale=2, num_blocks=1, num_channels=4)
 
@@ -78,17 +77,12 @@ def test_interpolation_cannot_be_saved() -> None:
         dump_generator(Bicubic(4))
 
 
-class _Bomb:
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return (pytest.fail, ("the file was unpickled",))
-
-
 @pytest.mark.parametrize(
     "data",
     [
         b"",
         b"text",
-        pickle.dumps(_Bomb()),
+        pickle.dumps(Bomb()),
         b"\xff" * 64,
         dump_generator(random_generator(CONFIG))[:-1],
         dump_generator(random_generator(CONFIG))[:20],

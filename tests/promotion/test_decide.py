@@ -5,10 +5,16 @@ from datetime import UTC, datetime
 import pytest
 
 from srgan.errors import ConfigError, ConflictError
-from srgan.promotion.decide import Comparison, promote_by_hand, recorded_evaluation, settle
-from srgan.promotion.log import PromotionLog
+from srgan.promotion.decide import (
+    Comparison,
+    Measure,
+    promote_by_hand,
+    recorded_evaluation,
+    settle,
+)
+from srgan.promotion.log import Entry, PromotionLog
 from srgan.promotion.record import VersionRecord
-from srgan.refs import ModelRef, to_json
+from srgan.refs import to_json
 from srgan.services.s3 import S3Store
 from tests.support.reports import report
 
@@ -31,28 +37,30 @@ class Measuring:
         return "report.json"
 
 
-def champion(log: PromotionLog) -> ModelRef | None:
-    """Return the log's champion, as if the registry still had it."""
-    number = log.champion()
-    return None if number is None else record(number).ref
+def settled(store: S3Store, challenger: VersionRecord, measure: Measure) -> Entry:
+    """Decide about a challenger; the registry has every champion of the log."""
+    log = PromotionLog(store, "m")
+    before = log.champion()
+    champion = None if before is None else record(before).ref
+    return settle(log, store, challenger, measure, before=before, champion=champion)
 
 
 def test_a_first_version_is_measured_against_bicubic_and_decided_on_once(
     object_store: S3Store,
 ) -> None:
     measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.5})
-    entry = settle(object_store, record(1), champion, measure)
+    entry = settled(object_store, record(1), measure)
     assert entry.champion == 1
     assert entry.evaluation == "report.json"
     assert [each.champion for each in measure.asked] == [None]
-    assert settle(object_store, record(1), champion, measure) == entry, "it stands"
+    assert settled(object_store, record(1), measure) == entry, "it stands"
     assert len(measure.asked) == 1
 
 
 def test_the_champion_of_the_log_is_the_opponent(object_store: S3Store) -> None:
     promote_by_hand(PromotionLog(object_store, "m"), record(1).ref, None, "v1", "first")
     measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.2, "champion": 28.5})
-    entry = settle(object_store, record(2), champion, measure)
+    entry = settled(object_store, record(2), measure)
     assert not entry.decision.promoted
     assert [each.champion for each in measure.asked] == [record(1).ref]
 
@@ -60,9 +68,10 @@ def test_the_champion_of_the_log_is_the_opponent(object_store: S3Store) -> None:
 def test_a_champion_that_is_gone_from_the_registry_is_named_and_replaced(
     object_store: S3Store,
 ) -> None:
-    promote_by_hand(PromotionLog(object_store, "m"), record(1).ref, None, "v1", "first")
+    log = PromotionLog(object_store, "m")
+    promote_by_hand(log, record(1).ref, None, "v1", "first")
     measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.5})
-    entry = settle(object_store, record(2), lambda log: None, measure)
+    entry = settle(log, object_store, record(2), measure, before=log.champion(), champion=None)
     assert (entry.champion, entry.decision.champion_before) == (2, 1)
     assert "Champion version 1 is gone from the registry" in entry.decision.reason
 
@@ -76,8 +85,19 @@ def test_another_decision_while_it_is_measured_is_a_conflict(object_store: S3Sto
         return measure(comparison)
 
     with pytest.raises(ConflictError, match="champion of m is version 3 by now"):
-        settle(object_store, record(1), champion, overtaken)
+        settled(object_store, record(1), overtaken)
     assert log.champion() == 3
+
+
+def test_a_first_champion_while_the_registry_is_asked_is_a_conflict(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    measure = Measuring(object_store, {"bicubic": 28.0, "model": 28.5})
+    before = log.champion()
+    promote_by_hand(log, record(3).ref, None, "v1", "meanwhile")
+    with pytest.raises(ConflictError, match="champion of m is version 3 by now"):
+        settle(log, object_store, record(1), measure, before=before, champion=None)
 
 
 def test_a_recorded_evaluation_decides_only_if_it_compares_exactly_these_two(
@@ -85,13 +105,11 @@ def test_a_recorded_evaluation_decides_only_if_it_compares_exactly_these_two(
 ) -> None:
     Measuring(object_store, {"bicubic": 28.0, "model": 28.5}, model="1")
     challenger = record(1, evaluation="report.json")
-    entry = settle(
-        object_store, challenger, champion, recorded_evaluation(object_store, challenger)
-    )
+    entry = settled(object_store, challenger, recorded_evaluation(object_store, challenger))
     assert entry.champion == 1
     other = record(2, evaluation="report.json")
     with pytest.raises(
         ConfigError, match=r"compares models:/m/2 with champion version 1 .* measur"
     ):
-        settle(object_store, other, champion, recorded_evaluation(object_store, other))
+        settled(object_store, other, recorded_evaluation(object_store, other))
     assert PromotionLog(object_store, "m").champion() == 1

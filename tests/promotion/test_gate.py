@@ -5,16 +5,12 @@ import math
 import pytest
 
 from srgan.config import GateConfig
-from srgan.measure.evaluation import Figures, Report, means
+from srgan.measure.evaluation import Figures, means
 from srgan.measure.guards import NOT_FINITE
-from srgan.promotion.gate import Verdict, verdict_of
-from tests.support.reports import GOOD, gans, pixels, report
+from srgan.promotion.gate import verdict_of
+from tests.support.reports import GOOD, decided, gans, pixels, report
 
 SQUEEZENET = "squeezenet_distance"
-
-
-def decided(report: Report, *, challenger: int, champion: int | None) -> Verdict:
-    return verdict_of(report, GateConfig(), challenger=challenger, champion=champion)
 
 
 def test_a_model_that_beats_bicubic_becomes_the_first_champion() -> None:

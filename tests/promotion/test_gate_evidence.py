@@ -10,14 +10,10 @@ from srgan.config import GateConfig
 from srgan.measure.evaluation import Figures, ImageFigures, Report, means
 from srgan.measure.intervals import CONFIDENCE, half_width
 from srgan.promotion.findings import confidence_of
-from srgan.promotion.gate import Verdict, verdict_of
-from tests.support.reports import GOOD, gans, pixels
+from srgan.promotion.gate import verdict_of
+from tests.support.reports import GOOD, decided, gans, pixels
 
 SQUEEZENET, LITE1 = "squeezenet_distance", "efficientnet_lite1_distance"
-
-
-def decided(report: Report, *, challenger: int, champion: int | None) -> Verdict:
-    return verdict_of(report, GateConfig(), challenger=challenger, champion=champion)
 
 
 @pytest.mark.parametrize(("jitter", "last"), [(0.02, 9), (0.03, 3)])

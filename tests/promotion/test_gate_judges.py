@@ -6,17 +6,13 @@ from srgan.config import GateConfig
 from srgan.config.networks import DISTANCES, FeatureNetwork
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import Report
-from srgan.promotion.gate import Verdict, verdict_of
+from srgan.promotion.gate import verdict_of
 from srgan.promotion.teachers import trained_on_judge, training_of_recipe
 from srgan.recipes import RECIPES, get_recipe
-from tests.support.reports import gans, report
+from tests.support.reports import decided, gans, report
 
 SQUEEZENET, LITE0, VGG = "squeezenet_distance", "efficientnet_lite0_distance", "vgg19_distance"
 DEFAULT_JUDGE: FeatureNetwork = "efficientnet_lite1"
-
-
-def decided(report: Report, *, challenger: int, champion: int | None) -> Verdict:
-    return verdict_of(report, GateConfig(), challenger=challenger, champion=champion)
 
 
 def test_a_gan_of_lower_psnr_wins_by_its_perceptual_distance() -> None:

@@ -1,6 +1,7 @@
 """Deployments of several teams on one real Prefect server."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL
 
 from srgan.errors import ConfigError, OrchestratorError
+from srgan.services import deployments
 from srgan.services.deployments import read_project, register
 from srgan.services.prefect_setup import read_automations, read_deployments
 from srgan.settings import Settings
@@ -89,6 +91,18 @@ def test_a_wrong_password_is_named_when_flows_are_registered(tmp_path: Path) -> 
         environment = {**os.environ, "PREFECT_API_URL": address, "PREFECT_HOME": str(tmp_path)}
         with pytest.raises(OrchestratorError, match="Set PREFECT_API_AUTH_STRING"):
             register(read_project(file, ALONE), ROOT, environment)
+
+
+def test_a_registration_that_does_not_end_is_given_up_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "prefect"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(deployments, "_LIMIT_S", 0.2)
+    with pytest.raises(OrchestratorError, match="`prefect deploy --all` has not ended after 0 s"):
+        register({}, tmp_path)
 
 
 @pytest.mark.usefixtures("prefect_api")

@@ -20,7 +20,7 @@ from srgan.models.interchange import load_generator
 from srgan.promotion.lineage import training_inputs
 from srgan.recipes import tiny
 from srgan.refs import ModelRef
-from srgan.services.mlflow_models import CHAMPION, Registry
+from srgan.services.mlflow_models import CHAMPION, Registry, challenger_address
 from srgan.services.mlflow_runs import mlflow_client
 from srgan.settings import Settings
 from srgan.versions.register import Registrar
@@ -74,6 +74,19 @@ def test_what_is_not_there_is_named(mlflow_settings: Settings, address: str) -> 
 def test_what_is_not_an_address_is_refused(mlflow_settings: Settings) -> None:
     with pytest.raises(ConfigError, match="is not a model's address; expected"):
         Registry(mlflow_settings).resolve("s3://bucket/model")
+
+
+@pytest.mark.parametrize(
+    ("address", "meant"),
+    [
+        ("leaves-x4", "models:/leaves-x4@challenger"),
+        ("models:/leaves-x4", "models:/leaves-x4@challenger"),
+        ("leaves-x4@champion", "leaves-x4@champion"),
+        ("models:/leaves-x4/2", "models:/leaves-x4/2"),
+    ],
+)
+def test_only_a_bare_name_means_the_newest_challenger(address: str, meant: str) -> None:
+    assert challenger_address(address) == meant
 
 
 def test_srgan_load_gives_the_plain_network(mlflow_settings: Settings, champion: ModelRef) -> None:

@@ -99,14 +99,15 @@ def test_stopping_a_root_stops_its_jobs_and_no_others(server: JobServer) -> None
 
 
 def test_a_job_that_runs_on_is_an_error_and_one_that_waits_to_start_is_left_to_ray(
-    server: JobServer,
+    server: JobServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ray_jobs, "_STOP_LIMIT_S", 0.1)
     server.put("waits", "PENDING", root="mine").stops = False
     jobs = RayJobs(server.address)
-    assert jobs.stop_root("mine", limit_s=0.1) == ["waits"]
+    assert jobs.stop_root("mine") == ["waits"]
     server.put("runs", "RUNNING", root="mine").stops = False
     with pytest.raises(ClusterError, match=r"did not stop within 0 s: runs$"):
-        jobs.stop_root("mine", limit_s=0.1)
+        jobs.stop_root("mine")
 
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again_and_that_is_said(

@@ -164,7 +164,9 @@ def test_outside_of_a_process_of_ray_nothing_is_recorded_and_ray_is_not_imported
         "assert ray_metrics._recorder.cache_info().currsize == 0\n"
         "print('ray' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
     assert done.stdout == "False\n"
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import venv
@@ -29,6 +28,7 @@ from srgan.settings import Settings
 from srgan.versions.register import Registrar
 from tests.support.ports import free_ports
 from tests.support.versions import lineage, weights
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow(group="parts"),
@@ -168,12 +168,17 @@ def test_mlflow_models_serve_answers_a_photo_over_http(
 
 
 def wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    limit = time.monotonic() + _LIMIT_S
-    while True:
+    """Wait until the server answers; a failure shows its log."""
+
+    def answers() -> bool:
         try:
             with urllib.request.urlopen(address, timeout=5):
-                return
+                return True
         except (urllib.error.URLError, OSError):
-            if server.poll() is not None or time.monotonic() > limit:
-                raise AssertionError(log.read_text(errors="replace")[-3000:]) from None
-            time.sleep(0.3)
+            return False
+
+    try:
+        wait_until(lambda: answers() or server.poll() is not None, "the server answers", _LIMIT_S)
+        assert server.poll() is None, "the server has ended"
+    except AssertionError as error:
+        raise AssertionError(f"{error}:\n{log.read_text(errors='replace')[-3000:]}") from error

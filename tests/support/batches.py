@@ -1,10 +1,6 @@
 """Batches of a bulk run on a real object store."""
 
 from collections.abc import Sequence
-from io import BytesIO
-
-import numpy as np
-from PIL import Image
 
 from srgan.bulk.batch import Batch
 from srgan.bulk.join import Item
@@ -13,7 +9,9 @@ from srgan.images import Photo, decode
 from srgan.inference.engine import Engine
 from srgan.services.s3 import S3Store
 from tests.support.bulk_runs import bulk_run
+from tests.support.image_files import file
 
+png = file
 ROWS = "up/_srgan/run/records/000000.parquet"
 
 
@@ -37,12 +35,6 @@ class CountingEngine:
 
     def held_bytes(self, photo: Photo) -> int:
         return self._engine.held_bytes(photo)
-
-
-def png(pixels: np.ndarray, kind: str = "PNG", **options: object) -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def put(store: S3Store, name: str, data: bytes) -> Item:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.data.dataset import Crops
+from srgan.errors import ImageError
 from srgan.measure.comparison import compare, with_bicubic
 from srgan.measure.evaluation import Report, means
 from srgan.measure.pictures import most_different
@@ -41,6 +42,11 @@ class Roughness:
 
 def nearest(lr: Pixels) -> Pixels:
     return lr.repeat(4, axis=0).repeat(4, axis=1)
+
+
+def gives_nan(lr: Pixels) -> Pixels:
+    """A method whose output is not finite, as the engine says it."""
+    raise ImageError("not_finite", "all NaN")
 
 
 def darker(lr: Pixels) -> Pixels:

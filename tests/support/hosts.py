@@ -52,7 +52,7 @@ def why_no_hosts() -> str | None:
         ["ip", "link", "add", trial, "type", "bridge"],
         ["ip", "link", "delete", trial],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = _run(command)
         if done.returncode:
             return f"this machine does not let root make hosts: {done.stderr.strip()}"
     return None
@@ -90,7 +90,7 @@ class Network:
         _ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
         _ip("link", "set", port, "master", self.name, "up")
         delay = ["tc", "qdisc", "add", "dev", port, "root", "netem", "delay", _LATENCY]
-        done = subprocess.run(delay, capture_output=True, check=False)
+        done = _run(delay)
         self.has_latency = done.returncode == 0
 
 
@@ -141,7 +141,7 @@ class Host:
         if self._process is None:
             return
         inside = self._inside()
-        subprocess.run(["ip", "link", "delete", self._port], capture_output=True, check=False)
+        _run(["ip", "link", "delete", self._port])
         self._process.kill()
         self._process.wait()
         self._process = None
@@ -184,8 +184,12 @@ class Host:
         return psutil.Process(self._process.pid).children(recursive=True)
 
 
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+
 def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    done = _run(["ip", *arguments])
     assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr}"
 
 
@@ -194,4 +198,4 @@ def _sweep() -> None:
     for device in Path("/sys/class/net").glob(f"{_PREFIX}*"):
         number = re.fullmatch(rf"{_PREFIX}(\d+).*", device.name)
         if number and not Path(f"/proc/{number[1]}").exists():
-            subprocess.run(["ip", "link", "delete", device.name], capture_output=True, check=False)
+            _run(["ip", "link", "delete", device.name])

@@ -177,7 +177,11 @@ def _debootstrap(folder: Path) -> None:
 def _pip_configuration() -> str:
     """This machine's own settings of pip, from its files and variables, as one file."""
     shown = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], text=True, capture_output=True, check=True
+        [sys.executable, "-m", "pip", "config", "list"],
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=120,
     ).stdout
     settings = re.findall(r"^[\w:]+\.([\w-]+)=(.*)$", shown, re.M)
     lines = {name: str(ast.literal_eval(value)).replace("\n", " ") for name, value in settings}
@@ -196,5 +200,5 @@ def _remove(folder: Path) -> None:
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for mount in reversed(mounts):
         if Path(mount).is_relative_to(folder):
-            subprocess.run(["umount", "--lazy", mount], check=True)
+            subprocess.run(["umount", "--lazy", mount], check=True, timeout=60)
     shutil.rmtree(folder, ignore_errors=True)

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pillow_heif
+import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from srgan.images import Photo, encode
+from srgan.errors import ImageError
+from srgan.images import Photo, decode, encode
 
+LIMIT = 100_000
+"""Pixels that a file of the tests may have; all have less."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
@@ -22,7 +26,19 @@ def picture(height: int = 40, width: int = 56) -> NDArray[np.uint8]:
     return np.dstack([y * 255 // height, x * 255 // width, (x + y) % 64 + 60]).astype(np.uint8)
 
 
-def file(pixels: NDArray[Any] | Image.Image, kind: str, **options: Any) -> bytes:
+def read(data: bytes, max_pixels: int = LIMIT) -> Photo:
+    return decode(data, max_pixels=max_pixels)
+
+
+def reason(data: bytes, max_pixels: int = LIMIT) -> str:
+    """Why a file is refused, which it has to be."""
+    with pytest.raises(ImageError) as caught:
+        decode(data, max_pixels=max_pixels)
+    return caught.value.reason
+
+
+def file(pixels: NDArray[Any] | Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """An image file of these pixels."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     target = io.BytesIO()
     image.save(target, kind, **options)

@@ -71,7 +71,9 @@ def render(folder: Path) -> tuple[dict[str, Any], ...]:
     )
     assert done.returncode == 0, done.stderr
     assert not done.stderr, f"kustomize warns: {done.stderr}"
-    return tuple(yaml.safe_load_all(done.stdout))
+    found = tuple(yaml.safe_load_all(done.stdout))
+    assert found, f"{folder} makes nothing"
+    return found
 
 
 def find(overlay: str, kind: str, name: str) -> dict[str, Any]:
@@ -84,8 +86,14 @@ def find(overlay: str, kind: str, name: str) -> dict[str, Any]:
     return one
 
 
-def pods(overlay: str) -> Iterator[Pod]:
-    """Every kind of pod that an overlay starts."""
+def pods(overlay: str) -> list[Pod]:
+    """Every kind of pod that an overlay starts, which is at least one."""
+    found = list(_pods(overlay))
+    assert found, f"{overlay} starts nothing"
+    return found
+
+
+def _pods(overlay: str) -> Iterator[Pod]:
     for one in rendered(overlay):
         name = f"{one['kind']}/{one['metadata']['name']}"
         if one["kind"] in WORKLOADS:
@@ -178,8 +186,10 @@ def compose() -> dict[str, Any]:
 
 
 def services() -> dict[str, dict[str, Any]]:
-    """Services of the compose file."""
-    return compose()["services"]
+    """Services of the compose file, which has at least one."""
+    found: dict[str, dict[str, Any]] = compose()["services"]
+    assert found
+    return found
 
 
 def _substituted(text: str, variables: dict[str, str]) -> str:

@@ -1,5 +1,8 @@
 """Small generators with weights that matter, for the tests of everything that runs them."""
 
+from typing import Any
+
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -46,3 +49,10 @@ class Recorder(Generator):
     def head(self, features: Tensor, lr: Tensor) -> Tensor:
         self.results.append(self.inner.head(features, lr))
         return self.results[-1]
+
+
+class Bomb:
+    """Fails the test that unpickles it, which would run code of its file."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (pytest.fail, ("the file was unpickled",))

@@ -42,7 +42,7 @@ class Pipeline:
         self.results: list[CheckpointRef] = []
         self.started_from: list[CheckpointRef | None] = []
         self.seeds: list[int] = []
-        self.codes: list[str] = []
+        self.numerics_versions: list[str] = []
         self.pairs: list[DatasetRef | None] = []
         self.devices: list[str] = []
         self.evaluated: list[EvaluateSpec] = []
@@ -68,14 +68,14 @@ class Pipeline:
         stage: PretrainConfig | AdversarialConfig,
         init_from: CheckpointRef | None = None,
         num_workers: int | None = None,
-        code: str = "c",
+        numerics_version: str = "c",
         pairs: DatasetRef | None = None,
         gpu: Gpu = "auto",
     ) -> CheckpointRef:
         self.devices.append(gpu)
         assert init_from or stage.stage == "pretrain"
         self.pairs.append(pairs)
-        self.codes.append(code)
+        self.numerics_versions.append(numerics_version)
         run = f"{stage.stage}-{self.model}-{len(self.trained)}"
         self.trained.append(run)
         self.started_from.append(init_from)
@@ -186,8 +186,16 @@ class Pipeline:
         version = register_version(Settings(), self.store, self.model, lineage)
         registry = Registry(Settings())
         challenger = registry.record(version)
-        entry = settle(self.store, challenger, lambda _: None, lambda _: spec.report_key)
-        publish(registry, PromotionLog(self.store, self.model), entry)
+        log = PromotionLog(self.store, self.model)
+        entry = settle(
+            log,
+            self.store,
+            challenger,
+            lambda _: spec.report_key,
+            before=log.champion(),
+            champion=None,
+        )
+        publish(registry, log, entry)
         assert self.champion() == version.version
         return version
 

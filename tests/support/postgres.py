@@ -94,7 +94,9 @@ def run_postgres(password: str) -> Iterator[int]:
     try:
         ready = [f"{programs()}/pg_isready", "--host=127.0.0.1", f"--port={port}", "--quiet"]
         wait_until(
-            lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL answers", 60
+            lambda: subprocess.run(ready, check=False, timeout=30).returncode == 0,
+            "PostgreSQL answers",
+            60,
         )
         yield port
     finally:

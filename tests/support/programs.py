@@ -118,7 +118,11 @@ def _weed(arguments: list[str], _: str | None) -> None:
 def _options_of_weed() -> set[str]:
     """Names of the options that `weed mini` has, and those before `mini`."""
     shown = subprocess.run(
-        [_beside_python("weed"), "help", "mini"], capture_output=True, text=True, check=False
+        [_beside_python("weed"), "help", "mini"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     return {*re.findall(r"^ +-(\S+)", shown.stdout + shown.stderr, re.M), "logtostderr"}
 

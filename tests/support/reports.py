@@ -1,8 +1,10 @@
 """Reports of evaluations with the figures that a test asks for."""
 
+from srgan.config import GateConfig
 from srgan.config.networks import DISTANCES
 from srgan.measure.evaluation import Figures, ImageFigures, Report, means
 from srgan.measure.guards import Artifacts
+from srgan.promotion.gate import Verdict, verdict_of
 from srgan.refs import DatasetRef
 
 GOOD = Artifacts(
@@ -56,6 +58,11 @@ def report(
         means=means(images),
         images=images,
     )
+
+
+def decided(report: Report, *, challenger: int, champion: int | None) -> Verdict:
+    """The verdict of the default rules."""
+    return verdict_of(report, GateConfig(), challenger=challenger, champion=champion)
 
 
 def pixels(**psnr: float) -> Report:

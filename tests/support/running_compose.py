@@ -116,7 +116,9 @@ class Container:
         """A home as the image has it, which is also where volumes are, and an empty ``/tmp``."""
         self._root.mkdir()
         home = str(self._image.root) + self._image.environment["HOME"]
-        subprocess.run(["cp", "--archive", home, self.host.folder / "home"], check=True)
+        subprocess.run(
+            ["cp", "--archive", home, self.host.folder / "home"], check=True, timeout=120
+        )
         (self.host.folder / "tmp").mkdir()
         (self.host.folder / "tmp").chmod(0o1777)
 

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from srgan.stack.processes import find_processes
 from srgan.stack.state import runtime_folder
 from srgan.stack.supervisor import Supervisor
 from srgan.train.checkpoint import checkpoint_keys
+from tests.support.flow_process import FlowProcess
 from tests.support.photos import dead_leaves
 from tests.support.ports import closed_door
 from tests.support.running_stack import RunningStack, Shell
@@ -30,7 +30,7 @@ def prepare_leaves(stack: Shell, dataset: str, first_seed: int) -> DatasetRef:
     return prepare_dataset(stack.store, f"raw/{dataset}", stack.store, dataset, tiny().data)
 
 
-class Training:
+class Training(FlowProcess):
     """The `train` flow of one stage, under its own run name."""
 
     def __init__(
@@ -43,7 +43,6 @@ class Training:
         num_workers: int = 2,
     ) -> None:
         self._stack = stack
-        self._log = log
         self.num_workers = num_workers
         code = (
             "from flows.train import train\n"
@@ -54,33 +53,16 @@ class Training:
             f"result = train(ref, stage, num_workers={num_workers}, force=True)\n"
             "print('RESULT', result.model_dump_json())"
         )
-        self._flow: subprocess.Popen[bytes] = stack.start_python(code, log)
-
-    @property
-    def text(self) -> str:
-        """The flow's log so far."""
-        return self._log.read_text(errors="replace")
-
-    @property
-    def runs(self) -> bool:
-        return self._flow.poll() is None
+        super().__init__(stack, code, log)
 
     def wait_for(self, pattern: str, timeout_s: float = 240) -> None:
         """Wait for a line of the flow's log."""
-        self._wait(lambda: re.search(pattern, self.text) is not None, pattern, timeout_s)
+        self.wait(lambda: re.search(pattern, self.text) is not None, pattern, timeout_s)
 
     def wait_for_checkpoint(self) -> None:
         """Wait until there is something to go on from."""
         self.wait_for(r"runs/(pretrain-[0-9a-f]{16})/progress")
-        self._wait(lambda: bool(self.checkpoints()), "the first checkpoint", 240)
-
-    def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
-        """Wait while the flow lives; the failure shows its log."""
-        try:
-            wait_until(lambda: condition() or not self.runs, what, timeout_s)
-        except AssertionError as error:
-            raise AssertionError(f"{error}:\n{self.text[-6000:]}") from error
-        assert condition(), f"the flow ended before {what}:\n{self.text[-6000:]}"
+        self.wait(lambda: bool(self.checkpoints()), "the first checkpoint", 240)
 
     def checkpoints(self) -> list[str]:
         """Keys of the checkpoints that there are."""
@@ -90,22 +72,13 @@ class Training:
 
     def finish(self, timeout_s: float = 400) -> CheckpointRef:
         """The result of the flow; every process of the job must have ended soon after it."""
-        try:
-            code = self._flow.wait(timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise AssertionError(self.text[-6000:]) from error
-        assert code == 0, self.text[-6000:]
+        self.wait_for_end(timeout_s)
         wait_until(lambda: not job_processes(self._stack), "no process of the job is left", 60)
         return CheckpointRef.model_validate_json(_result(self.text))
 
     def resumed_at(self) -> list[int]:
         """Steps that the stage went on from, in turn."""
         return [int(step) for step in re.findall(r"resuming \S+ at step (\d+)", self.text)]
-
-    def close(self) -> None:
-        """End the flow if it has not ended."""
-        self._flow.kill()
-        self._flow.wait()
 
 
 def kill(pids: list[int]) -> None:

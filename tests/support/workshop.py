@@ -1,7 +1,7 @@
 """Photos to prepare, and stores that say what was asked of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ from srgan.data.shards import ShardCache
 from srgan.data.tables import Split
 from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
+from tests.support.stores import Around
 
 CONFIG = DataConfig(scale=4, crop_size=32, eval_share=0.3, shard_bytes=8 * 32 * 32 * 3)
 
 Prepare = Callable[..., DatasetRef]
 
 
-@dataclass
-class Asked:
+class Asked(Around):
     """A store that notes which keys were read and written."""
 
-    store: S3Store
-    read: list[str] = field(default_factory=list)
-    written: list[str] = field(default_factory=list)
+    def __init__(self, store: S3Store) -> None:
+        super().__init__(store)
+        self.read: list[str] = []
+        self.written: list[str] = []
 
     def find(self, key: str) -> bytes | None:
         self.read.append(key)
@@ -40,9 +41,6 @@ class Asked:
     def put(self, key: str, body: bytes, **options: Any) -> str:
         self.written.append(key)
         return self.store.put(key, body, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.store, name)
 
 
 @dataclass

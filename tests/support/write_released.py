@@ -276,15 +276,15 @@ def write_at(commit: str, file: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder) / "checkout"
         git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "-q", "--detach", str(there), commit], check=True)
+        subprocess.run([*git, "add", "-q", "--detach", str(there), commit], check=True, timeout=120)
         try:
             if not (there / HERE).exists():
                 shutil.copy(ROOT / HERE, there / HERE)
             program = [sys.executable, "-m", "tests.support.write_released", str(file.resolve())]
             environment = {**os.environ, "PYTHONPATH": str(there)}
-            subprocess.run(program, cwd=there, env=environment, check=True)
+            subprocess.run(program, cwd=there, env=environment, check=True, timeout=1200)
         finally:
-            subprocess.run([*git, "remove", "--force", str(there)], check=True)
+            subprocess.run([*git, "remove", "--force", str(there)], check=True, timeout=120)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from tests.support.stages import (
     unguarded,
     windows,
 )
+from tests.support.stores import Around
 
 NUM_STEPS = 3
 STALL_S = 4.0
@@ -208,20 +209,17 @@ def die_at(point: str, store: S3Store, *, last: bool) -> ObjectStore:
     return store
 
 
-class _FatalStore:
+class _FatalStore(Around):
     """A real store whose user is killed at its first access of a kind."""
 
     def __init__(self, store: S3Store, point: str) -> None:
-        self._store = store
+        super().__init__(store)
         self._point = point
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
 
     def put(self, key: str, body: bytes, **options: str) -> str:
         if self._point == "before manifest 4" and key.endswith("4.json"):
             os.kill(os.getpid(), signal.SIGKILL)
-        token = self._store.put(key, body, **options)
+        token = self.store.put(key, body, **options)
         if self._point == "after the first part" and "/parts/" in key:
             os.kill(os.getpid(), signal.SIGKILL)
         return token
@@ -229,7 +227,7 @@ class _FatalStore:
     def delete(self, key: str) -> None:
         if self._point == "before old ones are deleted":
             os.kill(os.getpid(), signal.SIGKILL)
-        self._store.delete(key)
+        self.store.delete(key)
 
 
 SCENARIOS: dict[str, Callable[..., object]] = {

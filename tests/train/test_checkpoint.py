@@ -15,12 +15,14 @@ from srgan.train.checkpoint import (
     Manifest,
     checkpoint_keys,
     newest_checkpoint,
+    newest_manifest,
     read_generator,
     read_manifest,
     read_parts,
 )
 from tests.support.checkpoints import RUN, manifest, parts
 from tests.support.stages import adversarial
+from tests.support.stores import Around
 
 GAN = adversarial()
 
@@ -31,22 +33,19 @@ def save(store: S3Store, *steps: int, final: bool = False) -> None:
             writer.save(manifest(step, final=final), parts(step))
 
 
-class Failing:
+class Failing(Around):
     """A real store that refuses to write keys containing `what`, the first `times` times."""
 
     def __init__(self, store: S3Store, what: str, times: int = 10**9) -> None:
-        self._store = store
+        super().__init__(store)
         self._what = what
         self._times = times
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
 
     def put(self, key: str, body: bytes, **options: Mapping[str, str]) -> str:
         if self._what in key and self._times:
             self._times -= 1
             raise StorageError(f"no space for {key}")
-        return self._store.put(key, body, **options)
+        return self.store.put(key, body, **options)
 
 
 def test_the_newest_checkpoint_comes_back_with_its_parts(object_store: S3Store) -> None:
@@ -54,6 +53,18 @@ def test_the_newest_checkpoint_comes_back_with_its_parts(object_store: S3Store) 
     found = newest_checkpoint(object_store, RUN)
     assert found is not None
     assert (found[0].step, found[1]) == (4, parts(4))
+
+
+def test_the_newest_manifest_is_read_without_its_parts_and_is_none_before_the_first(
+    object_store: S3Store,
+) -> None:
+    assert newest_manifest(object_store, RUN) is None
+    save(object_store, 2, 4)
+    for part in manifest(4).parts.values():
+        object_store.delete(part_key(RUN, part.digest))
+    found = newest_manifest(object_store, RUN)
+    assert found is not None
+    assert found.step == 4
 
 
 def test_a_manifest_of_an_earlier_release_is_read(object_store: S3Store) -> None:

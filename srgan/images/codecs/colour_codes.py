@@ -34,7 +34,9 @@ Matrix = NDArray[np.float64]
 
 
 def profile_of(primaries: int, transfer: int) -> bytes | None:
-    """Make the profile of RGB with these codes; None if it would say sRGB, as does none at all.
+    """Make the profile of RGB with these codes.
+
+    None if that is sRGB, which a file without a profile means anyway.
 
     The transfer functions of television count as that of sRGB, as in browsers; so do unknown codes.
     `ImageError` (``unsupported``) for HDR, whose brightness no profile tells.

@@ -51,16 +51,13 @@ def server(
         yield running
 
 
-def do_it(
-    max_attempts: int = 3, progress_key: str | None = None, supersedes: tuple[str, ...] = ()
-) -> None:
+def do_it(progress_key: str | None = None, supersedes: tuple[str, ...] = ()) -> None:
     run_job(
         services=open_services(),
-        stage="stage",
+        label="stage",
         run="run",
         module="some.module",
         spec=Spec(),
-        max_attempts=max_attempts,
         progress_key=progress_key,
         supersedes=supersedes,
     )
@@ -171,7 +168,7 @@ def test_used_ids_do_not_count_as_jobs_of_this_attempt(server: JobServer) -> Non
     for number, status in enumerate(("FAILED", "STOPPED", "FAILED"), 1):
         server.put(f"root-stage-{number}", status, run="run", root="root")
     server.script = lambda _: ends("SUCCEEDED")
-    do_it(max_attempts=1)
+    do_it()
     assert list(server.jobs)[-1] == "root-stage-4"
 
 
@@ -180,8 +177,8 @@ def test_attempts_end_with_an_error_that_shows_the_last_lines_of_the_log(
 ) -> None:
     server.script = lambda _: ends("FAILED", log="earlier\nRuntimeError: no space left\n")
     with pytest.raises(ClusterError, match="no space left"):
-        do_it(max_attempts=2)
-    assert list(server.jobs) == ["root-stage-1", "root-stage-2"]
+        do_it()
+    assert list(server.jobs) == ["root-stage-1", "root-stage-2", "root-stage-3"]
 
 
 def test_attempts_that_get_further_are_not_counted_and_those_that_do_not_are(
@@ -199,7 +196,7 @@ def test_attempts_that_get_further_are_not_counted_and_those_that_do_not_are(
 
     server.script = script
     with pytest.raises(ClusterError):
-        do_it(max_attempts=3, progress_key="runs/run/progress.json")
+        do_it(progress_key="runs/run/progress.json")
     assert len(server.jobs) == 5
 
 
@@ -225,9 +222,9 @@ def test_an_error_that_may_pass_is_said_and_tried_again(
     server: JobServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.script = fails(OSError("no space left"), log="a line\n")
-    with pytest.raises(ClusterError, match="as did 2 attempts: OSError: no space left\na line"):
-        do_it(max_attempts=2)
-    assert list(server.jobs) == ["root-stage-1", "root-stage-2"]
+    with pytest.raises(ClusterError, match="as did 3 attempts: OSError: no space left\na line"):
+        do_it()
+    assert list(server.jobs) == ["root-stage-1", "root-stage-2", "root-stage-3"]
     assert "starting the next attempt. OSError: no space left" in caplog.text
 
 

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, decode_in_8_bits, encode
+from srgan.images import Photo, decode_in_8_bits, encode
 from srgan.images.boxes import Declared
 from srgan.images.photo import luma
-from tests.support.image_files import exif, file, picture, srgb_profile
+from tests.support.image_files import LIMIT, exif, file, picture, read, reason, srgb_profile
 
 KINDS = ("heic", "avif")
-LIMIT = 100_000
 LEVEL = 257
 """Levels of 16 bits for one of 8."""
 
@@ -41,16 +40,6 @@ def avif(pixels: NDArray[Any], **options: Any) -> bytes:
 
 def small(kind: str, **options: Any) -> bytes:
     return heic(picture(), **options) if kind == "heic" else avif(picture(), **options)
-
-
-def read(data: bytes) -> Photo:
-    return decode(data, max_pixels=LIMIT)
-
-
-def reason(data: bytes, max_pixels: int = LIMIT) -> str:
-    with pytest.raises(ImageError) as caught:
-        decode(data, max_pixels=max_pixels)
-    return caught.value.reason
 
 
 def difference(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -10,9 +10,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from srgan.images import Photo, decode, encode
+from srgan.images import encode
 from srgan.images.codecs.icc import from_ink
-from tests.support.image_files import file, picture, srgb_profile
+from tests.support.image_files import file, picture, read, srgb_profile
 
 Ink = NDArray[np.uint8]
 
@@ -40,10 +40,6 @@ def ink() -> Ink:
 def as_image(values: Ink) -> Image.Image:
     height, width = values.shape[:2]
     return Image.frombytes("CMYK", (width, height), values.tobytes())
-
-
-def read(data: bytes) -> Photo:
-    return decode(data, max_pixels=10_000)
 
 
 def tiff(values: NDArray[np.uint8 | np.uint16], profile: bytes | None, kind: str) -> bytes:

@@ -10,13 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, decode_in_8_bits
-from tests.support.image_files import exif, file, picture, srgb_profile
+from srgan.images import decode_in_8_bits
+from tests.support.image_files import LIMIT, exif, file, picture, read, reason, srgb_profile
 
 imagecodecs = pytest.importorskip("imagecodecs")
 pillow_jxl = pytest.importorskip("pillow_jxl")
-
-LIMIT = 100_000
 
 
 def encoded(pixels: NDArray[Any], **options: Any) -> bytes:
@@ -26,16 +24,6 @@ def encoded(pixels: NDArray[Any], **options: Any) -> bytes:
 
 def by_plugin(pixels: NDArray[Any], **options: Any) -> bytes:
     return file(pixels, "jxl", **{"lossless": True, "effort": 1, "num_threads": 0, **options})
-
-
-def read(data: bytes) -> Photo:
-    return decode(data, max_pixels=LIMIT)
-
-
-def reason(data: bytes, max_pixels: int = LIMIT) -> str:
-    with pytest.raises(ImageError) as caught:
-        decode(data, max_pixels=max_pixels)
-    return caught.value.reason
 
 
 @pytest.mark.parametrize("depth", [8, 10, 16])

@@ -8,13 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, decode_in_8_bits
+from srgan.images import decode_in_8_bits
 from srgan.images.metadata import exif_block
-from tests.support.image_files import dng, file, picture
+from tests.support.image_files import LIMIT, dng, file, picture, read, reason
 
 pytest.importorskip("rawpy")
-
-LIMIT = 100_000
 
 
 def linear() -> NDArray[np.uint16]:
@@ -27,16 +25,6 @@ def in_srgb() -> NDArray[np.float64]:
     share = linear() / 65_535
     curved = np.where(share <= 0.0031308, share * 12.92, 1.055 * share ** (1 / 2.4) - 0.055)
     return np.asarray(curved * 65_535)
-
-
-def read(data: bytes) -> Photo:
-    return decode(data, max_pixels=LIMIT)
-
-
-def reason(data: bytes, max_pixels: int = LIMIT) -> str:
-    with pytest.raises(ImageError) as caught:
-        decode(data, max_pixels=max_pixels)
-    return caught.value.reason
 
 
 def test_a_raw_file_is_developed_to_16_bits_of_srgb_in_its_own_brightness() -> None:

@@ -10,15 +10,10 @@ import tifffile
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode
-from tests.support.image_files import file, picture
+from tests.support.image_files import file, picture, read
 from tests.support.tiffs import by_hand, channels, written
 
 JPEG = {258: (8, 8, 8), 259: 7, 277: 3}
-
-
-def read(data: bytes) -> Photo:
-    return decode(data, max_pixels=10_000)
 
 
 @pytest.mark.parametrize("tile", [None, (16, 16)])

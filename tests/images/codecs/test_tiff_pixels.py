@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode, decode_in_8_bits
-from tests.support.image_files import file, picture
+from srgan.images import decode, decode_in_8_bits
+from tests.support.image_files import file, picture, read
 from tests.support.tiffs import Values, by_hand, channels, written
 
 HEIGHT, WIDTH = 20, 28
@@ -98,10 +98,6 @@ def drawn_file(layout: Layout, compression: str | None, *, predicted: bool) -> t
         **options,
     )
     return data, shown
-
-
-def read(data: bytes) -> Photo:
-    return decode(data, max_pixels=10_000)
 
 
 def check(layout: Layout, compression: str | None, *, predicted: bool) -> None:

@@ -10,15 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srgan.errors import ImageError
-from srgan.images import Photo, decode
 from srgan.images.codecs.tiff_values import COMPRESSIONS
 from tests.support.checkout import ROOT
-from tests.support.image_files import picture
+from tests.support.image_files import picture, read
 from tests.support.tiffs import Values, written
-
-
-def read(data: bytes, max_pixels: int = 10_000) -> Photo:
-    return decode(data, max_pixels=max_pixels)
 
 
 def planes() -> Values:

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image, ImageOps
 from PIL.ExifTags import IFD, Base
 
-from srgan.images import Photo, decode, encode
+from srgan.images import encode
 from srgan.images.metadata.directories import read_block
 from srgan.images.metadata.exif_block import resolution
 from tests.support.image_files import (
@@ -27,12 +27,9 @@ from tests.support.image_files import (
     picture,
     png,
     png_chunk,
+    read,
     srgb_profile,
 )
-
-
-def read(data: bytes) -> Photo:
-    return decode(data, max_pixels=10_000)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
