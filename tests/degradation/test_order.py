@@ -110,7 +110,7 @@ def test_the_same_place_of_the_same_step_is_degraded_the_same_on_any_number_of_r
 def test_threads_draw_the_patches_of_a_batch_and_change_nothing(
     photos: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = threading.Barrier(len(photos), timeout=60)
+    together = threading.Barrier(len(photos), timeout=20)
     expected = degraded(REAL, photos)[0]
 
     def watched(config: SecondOrderConfig, chance: Chance) -> Damage:
