@@ -23,7 +23,7 @@ from srgan.jobs import autoscaler
 from srgan.keys import run_of
 from srgan.logs import configure
 from srgan.readable import size
-from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, RayJobs
+from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, HEAD, RayJobs
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.version import release_version
@@ -35,8 +35,6 @@ SpecT = TypeVar("SpecT", bound=BaseModel)
 _THIS_CLUSTER = "auto"  # Ray knows by itself which cluster a job belongs to
 _POLL_S = 2.0
 _REPEAT_S = 30.0
-_HEAD = "node:__internal_head__"
-"""Resource that only the head has."""
 
 
 def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, SpecT]:
@@ -199,7 +197,7 @@ def node_resources() -> list[dict[str, float]]:
 
 def memory_of(node: Mapping[str, float]) -> int:
     """Bytes of a node for the work of one job, whose driver takes its part of the head."""
-    memory_bytes = node.get("memory", 0) - DRIVER_MEMORY_BYTES * (_HEAD in node)
+    memory_bytes = node.get("memory", 0) - DRIVER_MEMORY_BYTES * (HEAD in node)
     return max(0, int(memory_bytes))
 
 

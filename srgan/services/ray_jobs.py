@@ -27,9 +27,12 @@ supervisor of the job 140. The driver of an evaluation has 344 MiB, that of a bu
 (2026-11-29, Ray 2.60, torch 2.13 for CPUs).
 """
 
-# Ray starts a driver that reserves something on any node, unless it needs this, which only the head
-# has. A head stays while nodes with GPUs come and go, and a lost driver is a lost job.
-_ON_HEAD = {"node:__internal_head__": 0.001}
+HEAD = "node:__internal_head__"
+"""Resource that only the head has, 1 of it."""
+
+# Ray starts a driver that reserves something on any node, unless it needs this. A head stays while
+# nodes with GPUs come and go, and a lost driver is a lost job.
+_ON_HEAD = {HEAD: 0.001}
 
 _REQUEST_TIMEOUT_S = 30.0
 _FIRST_PAUSE_S = 0.5
