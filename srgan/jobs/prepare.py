@@ -27,7 +27,14 @@ from srgan.data.prepare import (
 from srgan.data.reading import BYTES_PER_PIXEL, Reader
 from srgan.errors import StorageError
 from srgan.jobs.failure import leaving_failure
-from srgan.jobs.node import Need, memory_of, node_resources, start, wait_for_cluster
+from srgan.jobs.node import (
+    Need,
+    memory_of,
+    node_resources,
+    options_of,
+    start,
+    wait_for_cluster,
+)
 from srgan.keys import prepared_key, progress_key
 from srgan.measure.sets import prepare_paired_set, prepare_set
 from srgan.readable import Countdown
@@ -137,9 +144,8 @@ def main(spec_key: str, job_id: str) -> None:
     found = wait_for_cluster(
         lambda: need_of(spec.work, node_resources()), settings.cluster_wait_s, job_id
     )
-    cpus, memory_bytes = int(found.cpus), found.memory_bytes
-    remote = ray.remote(num_cpus=cpus, memory=memory_bytes, max_retries=2)(run_preparation)
-    ray.get(remote.remote(spec_key, cpus, memory_bytes))
+    remote = ray.remote(max_retries=2, **options_of(found))(run_preparation)
+    ray.get(remote.remote(spec_key, int(found.cpus), found.memory_bytes))
 
 
 def need_of(work: Work, nodes: Iterable[Mapping[str, float]]) -> Need:
