@@ -23,7 +23,7 @@ from srgan.jobs import autoscaler
 from srgan.keys import run_of
 from srgan.logs import configure
 from srgan.readable import size
-from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, HEAD, RayJobs
+from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, DRIVER_SHARE, HEAD, RayJobs
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.version import release_version
@@ -195,10 +195,24 @@ def node_resources() -> list[dict[str, float]]:
     return [node["Resources"] for node in nodes if node["Alive"]]
 
 
-def memory_of(node: Mapping[str, float]) -> int:
-    """Bytes of a node for the work of one job, whose driver takes its part of the head."""
-    memory_bytes = node.get("memory", 0) - DRIVER_MEMORY_BYTES * (HEAD in node)
-    return max(0, int(memory_bytes))
+def memory_of(node: Mapping[str, float], num_drivers: int = 1, least_bytes: int = 0) -> int:
+    """Bytes of a node for the work of one job; the drivers that run take their part of the head.
+
+    With less than `least_bytes` a job cannot work, so it asks for them, if the node has so much
+    beside its own driver, and waits until others have ended.
+    """
+    all_bytes, driver_bytes = int(node.get("memory", 0)), DRIVER_MEMORY_BYTES * (HEAD in node)
+    left, most = (max(0, all_bytes - number * driver_bytes) for number in (num_drivers, 1))
+    return max(left, min(least_bytes, most))
+
+
+def count_drivers() -> int:
+    """Count the drivers on the head, this one among them.
+
+    Two jobs that begin at once on a small node would otherwise both wait for the memory of the
+    other's driver, for ever.
+    """
+    return max(1, round((1 - free_resources().get(HEAD, 1)) / DRIVER_SHARE))
 
 
 def free_resources() -> dict[str, float]:

@@ -29,6 +29,7 @@ from srgan.errors import StorageError
 from srgan.jobs.failure import leaving_failure
 from srgan.jobs.node import (
     Need,
+    count_drivers,
     memory_of,
     node_resources,
     options_of,
@@ -142,26 +143,30 @@ def main(spec_key: str, job_id: str) -> None:
 
     settings, _, spec = start(spec_key, PrepareSpec)
     found = wait_for_cluster(
-        lambda: need_of(spec.work, node_resources()), settings.cluster_wait_s, job_id
+        lambda: need_of(spec.work, node_resources(), count_drivers()),
+        settings.cluster_wait_s,
+        job_id,
     )
     remote = ray.remote(max_retries=2, **options_of(found))(run_preparation)
     ray.get(remote.remote(spec_key, int(found.cpus), found.memory_bytes))
 
 
-def need_of(work: Work, nodes: Iterable[Mapping[str, float]]) -> Need:
-    """Return what to reserve, by the resources of each node.
+def need_of(work: Work, nodes: Iterable[Mapping[str, float]], num_drivers: int = 1) -> Need:
+    """Return what to reserve, by the resources of each node and the drivers that run.
 
     It is the memory for the largest photo that the config allows. If no node has so much, it is
     all that one has: most photos are smaller. While no node is up it is the least that is useful,
     so that an autoscaler may start any node, and then what that one has.
     """
-    wanted_bytes = bytes_besides(work) + bytes_for_photos(work)
-    offers = [
-        (min(wanted_bytes, memory_of(node)), min(int(node["CPU"]), _MOST_CPUS))
+    besides_bytes = bytes_besides(work)
+    wanted_bytes = besides_bytes + bytes_for_photos(work)
+    possible = [
+        (memory_of(node, num_drivers, besides_bytes), min(int(node["CPU"]), _MOST_CPUS))
         for node in nodes
-        if node.get("CPU", 0) >= 1 and memory_of(node)
+        if node.get("CPU", 0) >= 1
     ]
-    least_bytes = bytes_besides(work) + _LEAST_PHOTO_BYTES
+    offers = [(min(wanted_bytes, memory), cpus) for memory, cpus in possible if memory]
+    least_bytes = besides_bytes + _LEAST_PHOTO_BYTES
     memory_bytes, num_cpus = max(offers, default=(least_bytes, 1))
     return Need("preparing", cpus=num_cpus, memory_bytes=memory_bytes)
 

@@ -12,26 +12,24 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 
-from srgan.config import UpscaleConfig
-from srgan.config.upscale import WAITING_BYTES_PER_CPU
 from srgan.errors import ClusterError, SrganError
 from srgan.jobs.failure import failure_of, unwrapped
 from srgan.jobs.node import (
     Need,
     Shortage,
-    memory_of,
+    count_drivers,
     node_resources,
     options_of,
     others,
     uses_gpu,
 )
 from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_need import worker_need
 from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
 from srgan.services import ray_metrics
 from srgan.storage import ObjectStore, write_document
@@ -138,11 +136,13 @@ class Pool:
         # Ray gives a worker as many torch threads as it reserves CPUs.
         make: Any = ray.remote(**options_of(need))(self._class)
         for _ in range(number):
-            actor = make.remote(self._spec, int(need.cpus), "cuda" if need.gpus else "cpu")
+            device = "cuda" if need.gpus else "cpu"
+            actor = make.remote(self._spec, int(need.cpus), device, need.memory_bytes)
             self._working[actor.where.remote()] = _Worker(actor, need)
 
     def _need(self) -> Need:
-        return worker_need(self._spec.config, node_resources(), self._use_gpu)
+        nodes, drivers = node_resources(), count_drivers()
+        return worker_need(self._spec.config, nodes, self._use_gpu, drivers)
 
     def _ask_again(self) -> None:
         """Ask for the workers that wait for room again, by the nodes that are up now."""
@@ -174,12 +174,13 @@ class Pool:
         self._give(worker)
 
     def _begin(self, worker: _Worker, node: str) -> None:
-        """Have a worker start that has room, unless its node has more for it than it knew of.
+        """Have a worker start that has room, unless it has asked before there was a node to fit.
 
-        Until the first node has come that has room for a worker, nobody knows how much.
+        Until then nobody knows how much memory, nor how many CPUs, a node has for it. What it
+        reserves is enough otherwise, also if larger nodes have come, or drivers have gone.
         """
         need = self._need()
-        if (need.cpus, need.memory_bytes) > (worker.need.cpus, worker.need.memory_bytes):
+        if need.cpus > worker.need.cpus or (need.memory_bytes and not worker.need.memory_bytes):
             ray.kill(worker.actor)
             self._ask_again()
             return
@@ -322,34 +323,3 @@ class Pool:
 def _is_hopeless(error: BaseException) -> bool:
     """True for what would fail on every node; what one node of a cluster lacks another may have."""
     return isinstance(error, SrganError) and error.hopeless and not isinstance(error, ClusterError)
-
-
-def worker_need(config: UpscaleConfig, nodes: Iterable[Mapping[str, float]], use_gpu: bool) -> Need:
-    """Return what a worker reserves, by the resources of the nodes that are up.
-
-    The memory is what it may take. If no node has so much, it is all that one has: most images are
-    smaller. It is 0 until a node has the CPUs (and a GPU), because one that is started for the run
-    may have less memory.
-    """
-    nodes = list(nodes)
-    cpus = worker_cpus(config, nodes, use_gpu)
-    possible = [
-        memory_of(node)
-        for node in nodes
-        if node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= use_gpu
-    ]
-    wanted_bytes = config.memory_bytes + WAITING_BYTES_PER_CPU * cpus
-    memory_bytes = min(wanted_bytes, max(possible, default=0))
-    return Need("the run", cpus=cpus, gpus=int(use_gpu), memory_bytes=memory_bytes)
-
-
-def worker_cpus(config: UpscaleConfig, nodes: Iterable[Mapping[str, float]], use_gpu: bool) -> int:
-    """CPUs of one worker, by the resources of the nodes that are up.
-
-    The CPUs of a node with GPUs are shared by its GPUs, so that decoding and encoding keep up; a
-    worker without a GPU has one CPU. `config.cpus_per_worker` decides otherwise.
-    """
-    if config.cpus_per_worker or not use_gpu:
-        return config.cpus_per_worker or 1
-    shares = [node.get("CPU", 1) // node["GPU"] for node in nodes if node.get("GPU", 0) >= 1]
-    return int(max(1, min(shares, default=1)))

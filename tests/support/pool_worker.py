@@ -22,13 +22,14 @@ class Worker:
     fails: ``start`` or ``batches``.
     """
 
-    def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str) -> None:
+    def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str, memory_bytes: int) -> None:
         self._name = f"{os.getpid()} with {num_cpus} CPUs"
         self._folder = Path(spec.destination)
         self._plan = json.loads((self._folder / "plan.json").read_text())
         reserved = ray.get_runtime_context().get_assigned_resources()
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
-        self._note(f"started.{os.getpid()}", {"device": device, "sees": gpus, **reserved})
+        told = {"device": device, "told": memory_bytes, "sees": gpus}
+        self._note(f"started.{os.getpid()}", {**told, **reserved})
         self._node = "good" if "bad" not in self._plan or self._is_first() else "bad"
         if spec.run == "stillborn":
             os._exit(1)
