@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -187,12 +187,15 @@ class Shortage:
         return f"the cluster is too small: {problem}"
 
 
-def node_resources() -> list[dict[str, float]]:
-    """Return all resources of each node that is up, by Ray's names (``CPU``, ``GPU``)."""
+def node_resources(without: Collection[str] = ()) -> list[dict[str, float]]:
+    """Return all resources of each node that is up, by Ray's names (``CPU``, ``GPU``).
+
+    Nodes whose ids are in `without` are left out.
+    """
     import ray
 
     nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
-    return [node["Resources"] for node in nodes if node["Alive"]]
+    return [node["Resources"] for node in nodes if node["Alive"] and node["NodeID"] not in without]
 
 
 def memory_of(node: Mapping[str, float], num_drivers: int = 1, least_bytes: int = 0) -> int:

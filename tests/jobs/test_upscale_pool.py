@@ -187,19 +187,6 @@ def test_batches_that_fail_on_one_node_are_done_on_another(
 
 
 @pytest.mark.slow(group="parts")
-def test_a_run_goes_on_with_the_workers_that_could_start(
-    object_store: S3Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    run(object_store, tmp_path, 3, {"bad": "start"})
-    assert attempts(tmp_path) == {0: 1, 1: 1, 2: 1}
-    said = [line for line in caplog.messages if "goes on" in line]
-    assert said == [
-        "a worker could not start; the run goes on with 1: node-2 does not see the folder"
-    ]
-    assert len(list(tmp_path.glob("lost.*"))) == 3
-
-
-@pytest.mark.slow(group="parts")
 @pytest.mark.parametrize(
     ("start", "error", "starts"),
     [
