@@ -9,7 +9,6 @@ process is whose batch failed, and the batch goes to another node if the run has
 node on which a worker could not start gets none for a while, each time for longer.
 """
 
-import json
 import logging
 import time
 from collections import deque
@@ -33,9 +32,10 @@ from srgan.jobs.node import (
 )
 from srgan.jobs.upscale import UpscaleSpec
 from srgan.jobs.upscale_need import worker_need
-from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
+from srgan.jobs.upscale_news import News
+from srgan.keys import bulk_job_run
 from srgan.services import ray_metrics
-from srgan.storage import ObjectStore, write_document
+from srgan.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +66,11 @@ class Pool:
     def __init__(
         self, spec: UpscaleSpec, worker: type, store: ObjectStore, job_id: str, limit_s: float
     ) -> None:
-        """`store` takes the failures of batches; `limit_s` bounds the wait for a larger cluster."""
+        """`store` takes the news of the run; `limit_s` bounds the wait for a larger cluster."""
         self._use_gpu = uses_gpu(spec.config.gpu, node_resources())
         self._class = worker
         self._spec = spec
-        self._store = store
+        self._news = News(spec, store)
         self._job_id = job_id
         self._limit_s = limit_s
         self._said: Need | None = None
@@ -85,7 +85,6 @@ class Pool:
         """By what is awaited: that a worker has room, that it has started, or its batch."""
         self._idle: list[_Worker] = []
         """Kept for batches that rest and failed on other nodes."""
-        self._num_ended = 0
         self._lost_starts: dict[str, int] = {}
         """By node; forgotten when a worker has started there."""
         self._well_at = 0.0
@@ -96,6 +95,7 @@ class Pool:
 
         `ClusterError` if the cluster is too small for one worker until the time limit, also after
         it has lost its nodes. If no worker can start until then, what the last of them raised.
+        `StorageError` if the failure of a batch cannot be written.
         """
         self._well_at = time.monotonic()
         self._fill()
@@ -115,8 +115,10 @@ class Pool:
             for each in ended:
                 self._handle(each)
             self._wake()
+            self._news.write_failures()
             has_moved = bool(ended)
         self._show()
+        self._news.close()
 
     def _waits(self) -> bool:
         """True if no worker has room, and no node rests."""
@@ -198,7 +200,7 @@ class Pool:
                 self._lost_starts.pop(node, None)
         else:
             logger.info(answer)
-            self._count()
+            self._news.done()
         self._give(worker)
 
     def _begin(self, worker: _Worker, node: str) -> None:
@@ -308,8 +310,7 @@ class Pool:
             )
             return
         logger.error("batch %d is lost: %s", batch, failure)
-        write_document(self._store, failure_key(batch_run(self._spec.run, batch)), failure)
-        self._count()
+        self._news.lost(batch, failure)
 
     def _rest(self, what: int | str, attempt: int) -> float:
         """Put a batch off, or workers on a node; returns the pause in seconds."""
@@ -333,16 +334,6 @@ class Pool:
                 self._ask_again()
             else:
                 self._fill()
-
-    def _count(self) -> None:
-        """Tell the flow that the run gets on, so that it goes on after a lost driver."""
-        self._num_ended += 1
-        report = {"step": self._num_ended, "steps": len(self._spec.batches)}
-        self._store.put(
-            progress_key(bulk_job_run(self._spec.run)),
-            json.dumps(report).encode(),
-            content_type="application/json",
-        )
 
     def _show(self) -> None:
         working = sum(each.batch is not None for each in self._working.values())

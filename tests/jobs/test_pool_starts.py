@@ -1,5 +1,6 @@
 """Where a bulk run has its workers, on a pretended Ray: bad, late and small nodes, a lost store."""
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -199,3 +200,44 @@ def test_workers_that_have_room_begin_although_a_larger_node_joins(
     run(store, batches=1, max_workers=1)
     assert ray.batches == [(0, "small")]
     assert killed == [small], "when its batch was done"
+
+
+def test_progress_that_cannot_be_written_ends_no_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ray = pretend(monkeypatch, node("good"))
+    store.is_away = lambda key: key.endswith("progress.json")
+    run(store)
+    assert len(ray.batches) == 6
+    assert "the store is away" in caplog.text
+
+
+def lose_the_first(batch: int) -> None:
+    if batch == 0:
+        raise ConfigError("for ever")
+
+
+@pytest.mark.parametrize("away_s", [10, 30], ids=["while others work", "after the last"])
+def test_why_a_batch_is_lost_is_written_when_the_store_is_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch, away_s: float
+) -> None:
+    ray = pretend(monkeypatch, node("good"))
+
+    ray.batch = lose_the_first
+    store.is_away = lambda key: key.endswith("failure.json") and ray.monotonic() < away_s
+    run(store, batches=15)
+    found = json.loads(store.objects["runs/upscale-b/000000/failure.json"])
+    assert found["message"] == "for ever"
+    assert json.loads(store.objects["runs/upscale-b/progress.json"])["step"] == 15
+
+
+def test_a_store_that_stays_away_ends_the_run_after_its_last_batch(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pretend(monkeypatch, node("good"))
+    ray.batch = lose_the_first
+    store.is_away = lambda key: key.endswith("failure.json")
+    with pytest.raises(StorageError, match="the store is away"):
+        run(store)
+    assert len(ray.batches) == 5
+    assert ray.monotonic() < 120

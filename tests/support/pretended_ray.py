@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from srgan.jobs import node as ray_node
-from srgan.jobs import upscale_pool
+from srgan.jobs import upscale_news, upscale_pool
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, DRIVER_SHARE, HEAD
 
 LONGEST_S = 3 * 3600.0
@@ -166,8 +166,9 @@ class PretendedRay:
 def pretend(monkeypatch: pytest.MonkeyPatch, *nodes: Node) -> PretendedRay:
     """Replace Ray and time for the pool."""
     found = PretendedRay(*nodes)
-    for module in (upscale_pool, ray_node):
+    for module in (upscale_pool, upscale_news, ray_node):
         monkeypatch.setattr(module, "time", found)
+    for module in (upscale_pool, ray_node):
         monkeypatch.setattr(module, "node_resources", found.node_resources)
         monkeypatch.setattr(module, "others", lambda _: "nothing else")
     monkeypatch.setattr(upscale_pool, "ray", found)
