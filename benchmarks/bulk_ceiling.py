@@ -37,6 +37,7 @@ from srgan.bulk.join import Item
 from srgan.bulk.records import Tally, tally
 from srgan.bulk.run import BulkRun, Place
 from srgan.config import UpscaleConfig
+from srgan.config.upscale import WAITING_BYTES_PER_CPU
 from srgan.demo.photos import shipped_photos
 from srgan.images import Photo
 from srgan.images.codecs.libvips import use_threads
@@ -119,7 +120,13 @@ def _compare(options: argparse.Namespace, form: str, size: str) -> dict[str, obj
         for number in range(options.rounds + 1):
             rate = _bare(pool, items, form)
             run = _run(store, f"{form}-{size}-{cpus}-{number}", form)
-            work = Batch(run, Free(), decoders.decode, num_cpus=cpus)
+            work = Batch(
+                run,
+                Free(),
+                decoders.decode,
+                num_cpus=cpus,
+                waiting_bytes=WAITING_BYTES_PER_CPU * cpus,
+            )
             begun = time.perf_counter()
             rows = work.run(0, [_into(item, run, form) for item in items])
             seconds = time.perf_counter() - begun

@@ -111,11 +111,13 @@ class Batch:
         decode: Decode,
         *,
         num_cpus: int = 1,
+        waiting_bytes: int = WAITING_BYTES_PER_CPU,
         progress: Callable[[Record], None] = lambda _: None,
         sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
     ) -> None:
         """`num_cpus` decides how many images are read and written at once.
 
+        Those that wait, and their results, take `waiting_bytes`; one that needs more waits alone.
         Each is encoded by one thread of libvips, because there is a writer for each CPU.
         """
         use_threads(1)
@@ -125,6 +127,7 @@ class Batch:
         self._engine = engine
         self._decode = decode
         self._num_cpus = num_cpus
+        self._waiting_bytes = waiting_bytes
         self._stamp = run.stamp
         self._config = run.config
         self._sizing = Sizing(engine.scale, scale=run.config.scale, size=run.config.size)
@@ -174,7 +177,7 @@ class Batch:
         finished: SimpleQueue[InFlight] = SimpleQueue()
         # Photos that readers have decoded and that are not let in yet come on top, one for each. To
         # count them before they are decoded, a decoder would have to be sent each file twice.
-        budget = MemoryBudget(WAITING_BYTES_PER_CPU * self._num_cpus)
+        budget = MemoryBudget(self._waiting_bytes)
         with (
             ThreadPoolExecutor(num_readers(self._num_cpus), "read") as readers,
             ThreadPoolExecutor(self._num_cpus + 1, "write") as writers,

@@ -11,7 +11,7 @@ SIZE_PATTERN = r"^([1-9]\d{0,5}x([1-9]\d{0,5})?|x[1-9]\d{0,5})$"
 """``4096x`` is a width, ``x2160`` a height, ``4096x2160`` a box to fit into."""
 
 WAITING_BYTES_PER_CPU = 5 * 2**28
-"""Images and results that wait in a worker, for each of its CPUs; a larger image waits alone.
+"""Most images and results that wait in a worker, for each of its CPUs; a larger one waits alone.
 
 A phone's photo of 12 megapixels and its result ×4 take 1.1 GiB, so each CPU can encode one.
 """
@@ -50,7 +50,8 @@ class UpscaleConfig(Config):
     memory_bytes: Bytes = 2 * 2**30
     """Memory of a worker's process, without images that wait.
 
-    Those take 1.25 GiB for each of its CPUs, and a decoded photo for each of its readers: CPUs + 2.
+    Those take up to 1.25 GiB for each of its CPUs, less where the node has less, and a decoded
+    photo for each of its readers: CPUs + 2.
     """
     tile: Positive | None = None
     """Side of a tile in LR pixels, without its context; None: as large as `memory_bytes` allows."""
@@ -70,6 +71,14 @@ class UpscaleConfig(Config):
     trial: str | None = Field(None, exclude_if=lambda version: version is None)
     """Another version of the same scale, such as ``models:/NAME@challenger``. The contact sheet
     shows what it makes of the same images; it writes no output."""
+
+    def worker_bytes(self, num_cpus: int) -> int:
+        """Memory that a worker reserves where there is enough: the most that it takes."""
+        return self.memory_bytes + WAITING_BYTES_PER_CPU * num_cpus
+
+    def waiting_bytes(self, reserved_bytes: int) -> int:
+        """What is left for images that wait in a worker; with 0 it has one image at a time."""
+        return max(0, reserved_bytes - self.memory_bytes)
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

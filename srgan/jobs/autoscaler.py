@@ -7,6 +7,8 @@ Without it nothing is known but the nodes that are up.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from srgan.services.ray_jobs import HEAD
+
 _TIMEOUT_S = 10
 
 
@@ -64,5 +66,5 @@ def _is_at_work(node: Any) -> bool:
     """Tell a node that the autoscaler has started, and that it may end later, from all others."""
     from ray.core.generated.autoscaler_pb2 import RUNNING  # type: ignore[attr-defined]  # likewise
 
-    is_head = "node:__internal_head__" in node.total_resources
+    is_head = HEAD in node.total_resources
     return bool(node.ray_node_type_name) and not is_head and node.status == RUNNING

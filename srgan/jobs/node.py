@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,7 +23,7 @@ from srgan.jobs import autoscaler
 from srgan.keys import run_of
 from srgan.logs import configure
 from srgan.readable import size
-from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, RayJobs
+from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, DRIVER_SHARE, HEAD, RayJobs
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.version import release_version
@@ -35,8 +35,6 @@ SpecT = TypeVar("SpecT", bound=BaseModel)
 _THIS_CLUSTER = "auto"  # Ray knows by itself which cluster a job belongs to
 _POLL_S = 2.0
 _REPEAT_S = 30.0
-_HEAD = "node:__internal_head__"
-"""Resource that only the head has."""
 
 
 def start(spec_key: str, spec_type: type[SpecT]) -> tuple[Settings, S3Store, SpecT]:
@@ -189,18 +187,35 @@ class Shortage:
         return f"the cluster is too small: {problem}"
 
 
-def node_resources() -> list[dict[str, float]]:
-    """Return all resources of each node that is up, by Ray's names (``CPU``, ``GPU``)."""
+def node_resources(without: Collection[str] = ()) -> list[dict[str, float]]:
+    """Return all resources of each node that is up, by Ray's names (``CPU``, ``GPU``).
+
+    Nodes whose ids are in `without` are left out.
+    """
     import ray
 
     nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
-    return [node["Resources"] for node in nodes if node["Alive"]]
+    return [node["Resources"] for node in nodes if node["Alive"] and node["NodeID"] not in without]
 
 
-def memory_of(node: Mapping[str, float]) -> int:
-    """Bytes of a node for the work of one job, whose driver takes its part of the head."""
-    memory_bytes = node.get("memory", 0) - DRIVER_MEMORY_BYTES * (_HEAD in node)
-    return max(0, int(memory_bytes))
+def memory_of(node: Mapping[str, float], num_drivers: int = 1, least_bytes: int = 0) -> int:
+    """Bytes of a node for the work of one job; the drivers that run take their part of the head.
+
+    With less than `least_bytes` a job cannot work, so it asks for them, if the node has so much
+    beside its own driver, and waits until others have ended.
+    """
+    all_bytes, driver_bytes = int(node.get("memory", 0)), DRIVER_MEMORY_BYTES * (HEAD in node)
+    left, most = (max(0, all_bytes - number * driver_bytes) for number in (num_drivers, 1))
+    return max(left, min(least_bytes, most))
+
+
+def count_drivers() -> int:
+    """Count the drivers on the head, this one among them.
+
+    Two jobs that begin at once on a small node would otherwise both wait for the memory of the
+    other's driver, for ever.
+    """
+    return max(1, round((1 - free_resources().get(HEAD, 1)) / DRIVER_SHARE))
 
 
 def free_resources() -> dict[str, float]:

@@ -27,12 +27,19 @@ from srgan.data.prepare import (
 from srgan.data.reading import BYTES_PER_PIXEL, Reader
 from srgan.errors import StorageError
 from srgan.jobs.failure import leaving_failure
-from srgan.jobs.node import Need, start, wait_for_cluster
+from srgan.jobs.node import (
+    Need,
+    count_drivers,
+    memory_of,
+    node_resources,
+    options_of,
+    start,
+    wait_for_cluster,
+)
 from srgan.keys import prepared_key, progress_key
 from srgan.measure.sets import prepare_paired_set, prepare_set
 from srgan.readable import Countdown
 from srgan.refs import DatasetRef, SetRef
-from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.storage import split_uri, write_document
@@ -51,8 +58,6 @@ _SHARD_COPIES = 4
 _LEAST_PHOTO_BYTES = 2**30
 """Least memory to ask for, for photos: one of 42 megapixels, or several smaller ones."""
 _SAY_EVERY_S = 5.0
-_HEAD = "node:__internal_head__"
-"""Resource that only the head has."""
 
 
 class Photos(Config):
@@ -137,37 +142,31 @@ def main(spec_key: str, job_id: str) -> None:
     from srgan.jobs.prepare import run_preparation
 
     settings, _, spec = start(spec_key, PrepareSpec)
-
-    def need() -> Need:
-        nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's, untyped
-        return need_of(spec.work, [node["Resources"] for node in nodes if node["Alive"]])
-
-    found = wait_for_cluster(need, settings.cluster_wait_s, job_id)
-    cpus, memory_bytes = int(found.cpus), found.memory_bytes
-    remote = ray.remote(num_cpus=cpus, memory=memory_bytes, max_retries=2)(run_preparation)
-    ray.get(remote.remote(spec_key, cpus, memory_bytes))
+    found = wait_for_cluster(
+        lambda: need_of(spec.work, node_resources(), count_drivers()),
+        settings.cluster_wait_s,
+        job_id,
+    )
+    remote = ray.remote(max_retries=2, **options_of(found))(run_preparation)
+    ray.get(remote.remote(spec_key, int(found.cpus), found.memory_bytes))
 
 
-def need_of(work: Work, nodes: Iterable[Mapping[str, float]]) -> Need:
-    """Return what to reserve, by the resources of each node.
+def need_of(work: Work, nodes: Iterable[Mapping[str, float]], num_drivers: int = 1) -> Need:
+    """Return what to reserve, by the resources of each node and the drivers that run.
 
     It is the memory for the largest photo that the config allows. If no node has so much, it is
     all that one has: most photos are smaller. While no node is up it is the least that is useful,
     so that an autoscaler may start any node, and then what that one has.
     """
-    wanted_bytes = bytes_besides(work) + bytes_for_photos(work)
-    # The driver of this job takes its part of the head.
+    besides_bytes = bytes_besides(work)
+    wanted_bytes = besides_bytes + bytes_for_photos(work)
     possible = [
-        (node["memory"] - DRIVER_MEMORY_BYTES * (_HEAD in node), node["CPU"])
+        (memory_of(node, num_drivers, besides_bytes), min(int(node["CPU"]), _MOST_CPUS))
         for node in nodes
-        if node.get("CPU", 0) >= 1 and "memory" in node
+        if node.get("CPU", 0) >= 1
     ]
-    offers = [
-        (min(wanted_bytes, int(memory)), min(int(cpus), _MOST_CPUS))
-        for memory, cpus in possible
-        if memory > 0
-    ]
-    least_bytes = bytes_besides(work) + _LEAST_PHOTO_BYTES
+    offers = [(min(wanted_bytes, memory), cpus) for memory, cpus in possible if memory]
+    least_bytes = besides_bytes + _LEAST_PHOTO_BYTES
     memory_bytes, num_cpus = max(offers, default=(least_bytes, 1))
     return Need("preparing", cpus=num_cpus, memory_bytes=memory_bytes)
 

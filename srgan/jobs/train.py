@@ -326,8 +326,9 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
     configure(settings, sys.stdout, run=spec.run, stage=spec.stage.stage, rank=str(ranks.rank()))
     store = open_store(settings)
     timeline.end("imports")
+    device = get_device()
     reporter = (
-        JobReporter(settings, store, spec.run, spec.mlflow_run_id, timeline)
+        JobReporter(settings, store, spec.run, spec.mlflow_run_id, timeline, device.type)
         if ranks.rank() == 0
         else None
     )
@@ -346,7 +347,7 @@ def train_worker(config: dict[str, Any]) -> dict[str, str]:
             store,
             inputs,
             cache,
-            device=get_device(),
+            device=device,
             reporter=reporter,
             stall_s=settings.stall_s,
         )

@@ -37,7 +37,10 @@ class JobReporter:
         run: str,
         mlflow_run_id: str | None,
         timeline: Timeline,
+        device: str = "cpu",
     ) -> None:
+        """`device` is the type of the device that the stage computes on."""
+        self._device = device
         self._timeline = timeline
         self._store = store
         self._run = run
@@ -64,7 +67,8 @@ class JobReporter:
                 "data_wait_s": progress.data_wait_s,
                 "memory_bytes": float(progress.memory_bytes),
             }
-            self._metrics.log(progress.step, {**progress.losses, **figures, **system_metrics()})
+            figures |= system_metrics(self._device)
+            self._metrics.log(progress.step, {**progress.losses, **figures})
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
         figures = "  ".join(
@@ -97,10 +101,12 @@ class JobReporter:
             logger.warning("progress could not be written: %s", error)
 
 
-def system_metrics() -> dict[str, float]:
+def system_metrics(device: str) -> dict[str, float]:
     """Return the load of this machine and its GPU, under the names of MLflow's own collector.
 
-    The CPU's load is the mean since this thread's previous call of `psutil.cpu_percent`.
+    A training on the CPU does not ask for a GPU, because the question alone takes some hundred
+    megabytes of it. The CPU's load is the mean since this thread's previous call of
+    `psutil.cpu_percent`.
     """
     import torch
 
@@ -110,7 +116,7 @@ def system_metrics() -> dict[str, float]:
         "system/system_memory_usage_megabytes": (memory.total - memory.available) / _MEGABYTE,
         "system/system_memory_usage_percentage": memory.percent,
     }
-    if torch.cuda.is_available():
+    if device == "cuda":
         free, total = torch.cuda.mem_get_info()
         found |= {
             "system/gpu_0_memory_usage_megabytes": (total - free) / _MEGABYTE,

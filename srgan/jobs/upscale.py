@@ -60,11 +60,14 @@ def main(spec_key: str, job_id: str) -> None:
 class UpscaleWorker:
     """An actor, which holds what is reserved for it for as long as it lives."""
 
-    def __init__(self, spec: UpscaleSpec, num_cpus: int = 1, device: str = "cpu") -> None:
-        """`device` is ``cuda`` if a GPU is reserved for it."""
+    def __init__(
+        self, spec: UpscaleSpec, num_cpus: int = 1, device: str = "cpu", memory_bytes: int = 0
+    ) -> None:
+        """`device` is ``cuda`` if a GPU is reserved for it; `memory_bytes` are reserved for it."""
         self._spec = spec
         self._num_cpus = num_cpus
         self._device = device
+        self._memory_bytes = memory_bytes
 
     def where(self) -> str:
         """Answer once the actor has room, with the id of its node."""
@@ -92,13 +95,20 @@ class UpscaleWorker:
         settings = Settings()
         configure(settings, sys.stdout, run=bulk_job_run(self._spec.run), stage="upscale")
         use_large_pages()
-        return Bench(self._spec, settings, self._num_cpus, self._device)
+        return Bench(self._spec, settings, self._num_cpus, self._device, self._memory_bytes)
 
 
 class Bench:
     """Model, stores and decoders, which a worker opens once for all its batches."""
 
-    def __init__(self, spec: UpscaleSpec, settings: Settings, num_cpus: int, device: str) -> None:
+    def __init__(
+        self,
+        spec: UpscaleSpec,
+        settings: Settings,
+        num_cpus: int,
+        device: str,
+        memory_bytes: int,
+    ) -> None:
         """`ClusterError` if this node does not see the folders of the run."""
         from srgan.bulk.batch import num_readers
         from srgan.bulk.decoders import Decoders
@@ -112,6 +122,7 @@ class Bench:
         self._run = _opened(spec, settings)
         self._num_cpus = num_cpus
         config, registry = spec.config, Registry(settings)
+        self._waiting_bytes = config.waiting_bytes(memory_bytes)
 
         def engine_of(model: ModelRef) -> Engine:
             generator = load_generator(registry.load_generator_bytes(model))
@@ -159,6 +170,7 @@ class Bench:
             self._engine,
             self._decoders.decode,
             num_cpus=self._num_cpus,
+            waiting_bytes=self._waiting_bytes,
             progress=finished,
             sample=samples,
         )

@@ -5,43 +5,46 @@ cluster serves the run with what is free, and a cluster that grows by demand see
 the batches that are left do not need, the pool gives back at once, so that the cluster can shrink.
 
 Whatever goes wrong with a worker ends it. Another one starts, because nobody knows in which state a
-process is whose batch failed, and the batch goes to another node if the run has a worker there.
+process is whose batch failed, and the batch goes to another node if the run has a worker there. A
+node on which a worker could not start gets none for a while, each time for longer.
 """
 
-import json
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 
-from srgan.config import UpscaleConfig
-from srgan.config.upscale import WAITING_BYTES_PER_CPU
 from srgan.errors import ClusterError, SrganError
+from srgan.jobs.autoscaler import outlook
 from srgan.jobs.failure import failure_of, unwrapped
 from srgan.jobs.node import (
     Need,
     Shortage,
-    memory_of,
+    count_drivers,
     node_resources,
     options_of,
     others,
+    room,
     uses_gpu,
 )
 from srgan.jobs.upscale import UpscaleSpec
-from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
+from srgan.jobs.upscale_need import worker_need
+from srgan.jobs.upscale_news import News
+from srgan.keys import bulk_job_run
 from srgan.services import ray_metrics
-from srgan.storage import ObjectStore, write_document
+from srgan.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 """Attempts of a batch, and of starting workers."""
 _PAUSE_S = 5.0
-"""Before a second attempt; before a third it is twice as long."""
+"""Before a second attempt; before each further one it is twice as long."""
+_NODE_LABEL = "ray.io/node-id"
+"""Ray's own label of each node."""
 _FIRST_NOTE_S = 5.0
 _REPEAT_S = 30.0
 
@@ -63,17 +66,18 @@ class Pool:
     def __init__(
         self, spec: UpscaleSpec, worker: type, store: ObjectStore, job_id: str, limit_s: float
     ) -> None:
-        """`store` takes the failures of batches; `limit_s` bounds the wait for a larger cluster."""
+        """`store` takes the news of the run; `limit_s` bounds the wait for a larger cluster."""
         self._use_gpu = uses_gpu(spec.config.gpu, node_resources())
         self._class = worker
         self._spec = spec
-        self._store = store
+        self._news = News(spec, store)
         self._job_id = job_id
         self._limit_s = limit_s
         self._said: Need | None = None
         self._todo = deque(spec.batches)
-        self._resting: dict[int | None, float] = {}
-        """When a batch that failed may be done again; under None, when workers are started."""
+        self._resting: dict[int | str, float] = {}
+        """When a batch that failed may be done again, and when a node on which a worker could not
+        start may have one again, by its id, which is empty if the worker died before it knew it."""
         self._attempts: dict[int, int] = {}
         self._failed_on: dict[int, str] = {}
         """Node on which a batch failed the last time."""
@@ -81,37 +85,55 @@ class Pool:
         """By what is awaited: that a worker has room, that it has started, or its batch."""
         self._idle: list[_Worker] = []
         """Kept for batches that rest and failed on other nodes."""
-        self._num_ended = 0
-        self._num_lost_starts = 0
+        self._lost_starts: dict[str, int] = {}
+        """By node; forgotten when a worker has started there."""
+        self._well_at = 0.0
+        """When the run last had a worker that had started, or when it began."""
 
     def run(self) -> None:
         """Return when every batch has its records, or a failure that says why not.
 
         `ClusterError` if the cluster is too small for one worker until the time limit, also after
-        it has lost its nodes. If no worker can start, what the last of them raised.
+        it has lost its nodes. If no worker can start until then, what the last of them raised.
+        `StorageError` if the failure of a batch cannot be written.
         """
+        self._well_at = time.monotonic()
         self._fill()
         idle_since, note_at, shortage = 0.0, 0.0, Shortage(self._limit_s)
         has_moved = True
-        while self._working or self._resting:
+        while self._working or self._todo or self._resting_batches():
             if has_moved or not self._waits():
                 idle_since = time.monotonic()
                 note_at, shortage = idle_since + _FIRST_NOTE_S, Shortage(self._limit_s)
             elif time.monotonic() >= note_at:
                 self._say_waiting(time.monotonic() - idle_since, shortage)
                 note_at = time.monotonic() + _REPEAT_S
+            if self._has_started():
+                self._well_at = time.monotonic()
             self._show()
             ended = self._wait(min([note_at, *self._resting.values()]))
             for each in ended:
                 self._handle(each)
             self._wake()
+            self._news.write_failures()
             has_moved = bool(ended)
-        assert not self._todo
         self._show()
+        self._news.close()
 
     def _waits(self) -> bool:
-        """True if no worker has room."""
-        return bool(self._working) and not any(each.node for each in self._all())
+        """True if no worker has room, and no node rests."""
+        has_room = any(each.node for each in self._all())
+        return bool(self._working) and not has_room and not self._resting_nodes()
+
+    def _has_started(self) -> bool:
+        """True if a worker works, or could."""
+        return bool(self._idle) or any(each.batch is not None for each in self._working.values())
+
+    def _resting_batches(self) -> list[int]:
+        return [each for each in self._resting if isinstance(each, int)]
+
+    def _resting_nodes(self) -> list[str]:
+        return [each for each in self._resting if isinstance(each, str)]
 
     def _all(self) -> list[_Worker]:
         return [*self._working.values(), *self._idle]
@@ -136,16 +158,23 @@ class Pool:
         if need != self._said:
             self._say(need)
         # Ray gives a worker as many torch threads as it reserves CPUs.
-        make: Any = ray.remote(**options_of(need))(self._class)
+        make: Any = ray.remote(**options_of(need), **self._elsewhere())(self._class)
         for _ in range(number):
-            actor = make.remote(self._spec, int(need.cpus), "cuda" if need.gpus else "cpu")
+            device = "cuda" if need.gpus else "cpu"
+            actor = make.remote(self._spec, int(need.cpus), device, need.memory_bytes)
             self._working[actor.where.remote()] = _Worker(actor, need)
 
+    def _elsewhere(self) -> dict[str, Any]:
+        """Ray's option that keeps workers off the nodes that rest."""
+        nodes = ",".join(filter(None, self._resting_nodes()))
+        return {"label_selector": {_NODE_LABEL: f"!in({nodes})"}} if nodes else {}
+
     def _need(self) -> Need:
-        return worker_need(self._spec.config, node_resources(), self._use_gpu)
+        nodes, drivers = node_resources(), count_drivers()
+        return worker_need(self._spec.config, nodes, self._use_gpu, drivers)
 
     def _ask_again(self) -> None:
-        """Ask for the workers that wait for room again, by the nodes that are up now."""
+        """Ask for the workers that wait for room again, by the nodes that may have them now."""
         self._withdraw(sum(not each.node for each in self._working.values()))
         self._fill()
 
@@ -167,19 +196,21 @@ class Pool:
             self._begin(worker, answer)
             return
         if worker.batch is None:
-            self._num_lost_starts = 0
+            for node in (worker.node, ""):
+                self._lost_starts.pop(node, None)
         else:
             logger.info(answer)
-            self._count()
+            self._news.done()
         self._give(worker)
 
     def _begin(self, worker: _Worker, node: str) -> None:
-        """Have a worker start that has room, unless its node has more for it than it knew of.
+        """Have a worker start that has room, unless it has asked before there was a node to fit.
 
-        Until the first node has come that has room for a worker, nobody knows how much.
+        Until then nobody knows how much memory, nor how many CPUs, a node has for it. What it
+        reserves is enough otherwise, also if larger nodes have come, or drivers have gone.
         """
         need = self._need()
-        if (need.cpus, need.memory_bytes) > (worker.need.cpus, worker.need.memory_bytes):
+        if need.cpus > worker.need.cpus or (need.memory_bytes and not worker.need.memory_bytes):
             ray.kill(worker.actor)
             self._ask_again()
             return
@@ -209,7 +240,7 @@ class Pool:
 
     def _will_need(self, node: str) -> bool:
         """True if a batch rests that failed on another node, and nobody is kept for it."""
-        resting = [batch for batch in self._resting if batch is not None]
+        resting = self._resting_batches()
         is_for_it = any(self._failed_on.get(batch) != node for batch in resting)
         return is_for_it and len(self._idle) < len(resting)
 
@@ -219,33 +250,50 @@ class Pool:
         ray.kill(worker.actor)
         cause = unwrapped(error)
         if worker.batch is None:
-            self._lose_start(cause)
+            self._lose_start(worker.node, cause)
             return
         self._lose(worker.batch, worker.node, cause)
-        self._num_lost_starts = 0
         self._fill()
 
-    def _lose_start(self, cause: BaseException) -> None:
-        """Start workers again after a pause; after the last attempt, do with those there are.
+    def _lose_start(self, node: str, cause: BaseException) -> None:
+        """Keep workers off a node for a while, and ask for them elsewhere meanwhile.
 
-        What the worker raised, or a `ClusterError` if it died, if there are none.
+        What the worker raised, or a `ClusterError` if it died, if there is nothing to hope for.
         """
-        if None in self._resting:
-            logger.warning("another worker could not start: %s", cause)
-            return
-        self._num_lost_starts += 1
-        if self._num_lost_starts < _ATTEMPTS and not _is_hopeless(cause):
-            pause_s = self._rest(None, self._num_lost_starts)
-            logger.warning("a worker could not start; again in %.0f s: %s", pause_s, cause)
-            return
-        self._withdraw(sum(not each.node for each in self._working.values()))
-        if left := self._all():
+        if _is_hopeless(cause):
+            self._withdraw(sum(not each.node for each in self._working.values()))
+            if not self._all():
+                raise cause
             text = "a worker could not start; the run goes on with %d: %s"
-            logger.warning(text, len(left), cause)
-        elif isinstance(cause, SrganError):
-            raise cause
+            logger.warning(text, len(self._all()), cause)
+            return
+        if node in self._resting:  # because of another worker
+            logger.warning("another worker could not start: %s", cause)
         else:
-            raise ClusterError(f"{_ATTEMPTS} workers could not start: {cause}") from cause
+            number = self._lost_starts[node] = self._lost_starts.get(node, 0) + 1
+            if number >= _ATTEMPTS and self._is_last(node):
+                if isinstance(cause, SrganError):
+                    raise cause
+                raise ClusterError(f"{number} workers could not start: {cause}") from cause
+            pause_s = self._rest(node, number)
+            text = "a worker could not start; its node gets another in %.0f s: %s"
+            logger.warning(text, pause_s, cause)
+        if node:
+            self._ask_again()
+
+    def _is_last(self, node: str) -> bool:
+        """True if the run has a worker nowhere else, and no other node could have one.
+
+        Until the time limit is over, nodes may be on their way; longer if an autoscaler starts
+        them.
+        """
+        if self._has_started() or any(each.node not in ("", node) for each in self._all()):
+            return False
+        if time.monotonic() - self._well_at < self._limit_s:
+            return False
+        bundle = self._need().bundle
+        elsewhere = node_resources([node, *self._resting_nodes()])
+        return not node or (room(elsewhere, bundle) == 0 and outlook(bundle) is None)
 
     def _lose(self, batch: int, node: str, cause: BaseException) -> None:
         """Have the batch done again after a pause, or write down why it is lost."""
@@ -262,11 +310,10 @@ class Pool:
             )
             return
         logger.error("batch %d is lost: %s", batch, failure)
-        write_document(self._store, failure_key(batch_run(self._spec.run, batch)), failure)
-        self._count()
+        self._news.lost(batch, failure)
 
-    def _rest(self, what: int | None, attempt: int) -> float:
-        """Put a batch off, or with None the start of workers; returns the pause in seconds."""
+    def _rest(self, what: int | str, attempt: int) -> float:
+        """Put a batch off, or workers on a node; returns the pause in seconds."""
         pause_s = _PAUSE_S * 2.0 ** (attempt - 1)
         self._resting[what] = time.monotonic() + pause_s
         return pause_s
@@ -277,27 +324,20 @@ class Pool:
         rested = [what for what, at in self._resting.items() if at <= now]
         for what in rested:
             del self._resting[what]
-            if what is not None:
+            if isinstance(what, int):
                 self._todo.appendleft(what)
         if rested:
             for each in list(self._idle):
                 self._idle.remove(each)
                 self._give(each)
-            self._fill()
-
-    def _count(self) -> None:
-        """Tell the flow that the run gets on, so that it goes on after a lost driver."""
-        self._num_ended += 1
-        report = {"step": self._num_ended, "steps": len(self._spec.batches)}
-        self._store.put(
-            progress_key(bulk_job_run(self._spec.run)),
-            json.dumps(report).encode(),
-            content_type="application/json",
-        )
+            if any(isinstance(what, str) for what in rested):
+                self._ask_again()
+            else:
+                self._fill()
 
     def _show(self) -> None:
         working = sum(each.batch is not None for each in self._working.values())
-        waiting = len(self._todo) + len(self._resting.keys() - {None})
+        waiting = len(self._todo) + len(self._resting_batches())
         run = bulk_job_run(self._spec.run)
         ray_metrics.show_batches(run, waiting=waiting, working=working)
 
@@ -322,34 +362,3 @@ class Pool:
 def _is_hopeless(error: BaseException) -> bool:
     """True for what would fail on every node; what one node of a cluster lacks another may have."""
     return isinstance(error, SrganError) and error.hopeless and not isinstance(error, ClusterError)
-
-
-def worker_need(config: UpscaleConfig, nodes: Iterable[Mapping[str, float]], use_gpu: bool) -> Need:
-    """Return what a worker reserves, by the resources of the nodes that are up.
-
-    The memory is what it may take. If no node has so much, it is all that one has: most images are
-    smaller. It is 0 until a node has the CPUs (and a GPU), because one that is started for the run
-    may have less memory.
-    """
-    nodes = list(nodes)
-    cpus = worker_cpus(config, nodes, use_gpu)
-    possible = [
-        memory_of(node)
-        for node in nodes
-        if node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= use_gpu
-    ]
-    wanted_bytes = config.memory_bytes + WAITING_BYTES_PER_CPU * cpus
-    memory_bytes = min(wanted_bytes, max(possible, default=0))
-    return Need("the run", cpus=cpus, gpus=int(use_gpu), memory_bytes=memory_bytes)
-
-
-def worker_cpus(config: UpscaleConfig, nodes: Iterable[Mapping[str, float]], use_gpu: bool) -> int:
-    """CPUs of one worker, by the resources of the nodes that are up.
-
-    The CPUs of a node with GPUs are shared by its GPUs, so that decoding and encoding keep up; a
-    worker without a GPU has one CPU. `config.cpus_per_worker` decides otherwise.
-    """
-    if config.cpus_per_worker or not use_gpu:
-        return config.cpus_per_worker or 1
-    shares = [node.get("CPU", 1) // node["GPU"] for node in nodes if node.get("GPU", 0) >= 1]
-    return int(max(1, min(shares, default=1)))

@@ -27,9 +27,15 @@ supervisor of the job 140. The driver of an evaluation has 344 MiB, that of a bu
 (2026-11-29, Ray 2.60, torch 2.13 for CPUs).
 """
 
-# Ray starts a driver that reserves something on any node, unless it needs this, which only the head
-# has. A head stays while nodes with GPUs come and go, and a lost driver is a lost job.
-_ON_HEAD = {"node:__internal_head__": 0.001}
+HEAD = "node:__internal_head__"
+"""Resource that only the head has, 1 of it."""
+
+DRIVER_SHARE = 0.001
+"""Part of it that a driver reserves.
+
+Ray starts a driver that reserves something on any node, unless it needs this. A head stays while
+nodes with GPUs come and go, and a lost driver is a lost job.
+"""
 
 _REQUEST_TIMEOUT_S = 30.0
 _STOP_LIMIT_S = 25.0
@@ -110,7 +116,7 @@ class RayJobs:
                     metadata={**metadata, **({"team": self._team} if self._team else {})},
                     runtime_env={"env_vars": {"SRGAN_TEAM": self._team}} if self._team else None,
                     entrypoint_memory=DRIVER_MEMORY_BYTES,
-                    entrypoint_resources=_ON_HEAD,
+                    entrypoint_resources={HEAD: DRIVER_SHARE},
                 )
             except _AnswerError:
                 # If the answer to the first request got lost, the repeated one is refused with the

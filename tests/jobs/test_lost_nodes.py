@@ -1,4 +1,4 @@
-"""A bulk run on a Ray cluster that loses the only node with CPUs."""
+"""A bulk run on a Ray cluster that loses the only node with CPUs, or whose first one is bad."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -73,9 +74,13 @@ def num_cpus() -> float:
     return float(ray.cluster_resources().get("CPU", 0))
 
 
-def pool(store: S3Store, folder: Path, limit_s: float) -> Pool:
-    """A run of two batches, of which the first hangs at its first attempt."""
-    (folder / "plan.json").write_text(json.dumps({"0": {"0": "hangs"}}))
+HANGS = {"0": {"0": "hangs"}}
+"""What happens at the first attempt of the first batch."""
+
+
+def pool(store: S3Store, folder: Path, limit_s: float, plan: dict[str, Any] = HANGS) -> Pool:
+    """A run of two batches."""
+    (folder / "plan.json").write_text(json.dumps(plan))
     spec = UpscaleSpec(
         run="b",
         source="s3://b/photos",
@@ -99,6 +104,22 @@ def test_a_run_that_has_lost_its_only_node_goes_on_when_another_joins(
         nodes.enter_context(node(tmp_path / "second.log"))
         running.result(timeout=120)
     assert sorted(path.name for path in tmp_path.glob("?-?")) == ["0-0", "0-1", "1-0"]
+
+
+def test_a_run_whose_first_node_is_bad_has_its_workers_on_another_that_joins(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    wait_until(lambda: num_cpus() == 0, "the nodes of other tests are gone")
+    with ThreadPoolExecutor(1) as thread, node(tmp_path / "bad.log"), ExitStack() as nodes:
+        wait_until(lambda: num_cpus() == 1, "the node joins")
+        (bad,) = (
+            each["NodeID"] for each in ray.nodes() if each["Alive"] and "CPU" in each["Resources"]
+        )
+        running = thread.submit(pool(object_store, tmp_path, 120, {"blind": bad}).run)
+        wait_until(lambda: any(tmp_path.glob("lost.*")), "a worker fails there")
+        nodes.enter_context(node(tmp_path / "good.log"))
+        running.result(timeout=120)
+    assert sorted(path.name for path in tmp_path.glob("?-?")) == ["0-0", "1-0"]
 
 
 def test_the_time_limit_begins_when_the_node_is_lost(

@@ -9,7 +9,7 @@ import ray
 
 from srgan.config import Config, Gpu
 from srgan.errors import ClusterError, ConfigError
-from srgan.jobs import evaluate, study, study_report
+from srgan.jobs import evaluate, prepare, study, study_report
 from srgan.jobs import node as ray_node
 from srgan.jobs.node import (
     Need,
@@ -74,7 +74,9 @@ def test_a_job_computes_on_gpus_as_its_run_asks(gpu: Gpu, with_gpus: bool, witho
     assert uses_gpu(gpu, [{"CPU": 4.0}]) is without
 
 
-@pytest.mark.parametrize("job", [evaluate, study, study_report], ids=lambda job: job.__name__)
+@pytest.mark.parametrize(
+    "job", [evaluate, prepare, study, study_report], ids=lambda job: job.__name__
+)
 def test_a_job_that_reserves_no_gpu_hides_those_of_its_node(
     job: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

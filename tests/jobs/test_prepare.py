@@ -211,6 +211,13 @@ def test_a_small_node_gives_what_it_has_beside_the_driver() -> None:
     )
 
 
+def test_jobs_that_begin_together_on_a_small_head_leave_each_others_drivers_their_memory() -> None:
+    work = photos(200_000_000)
+    head = {**HEAD, "memory": 5.0 * GIB}
+    reserved = [need_of(work, [head], drivers).memory_bytes for drivers in (1, 2, 3, 9)]
+    assert reserved == [4 * GIB, 3 * GIB, 2 * GIB, job.bytes_besides(work)]
+
+
 def test_a_cluster_without_nodes_for_it_is_asked_for_the_least_and_then_for_what_came() -> None:
     work = photos(200_000_000)
     head = {**HEAD, "CPU": 0.0}

@@ -3,10 +3,13 @@
 import json
 import logging
 import re
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from srgan.errors import StorageError
+from srgan.jobs import train_reporter
 from srgan.jobs.node import Timeline
 from srgan.jobs.train_reporter import JobReporter, system_metrics
 from srgan.keys import progress_key
@@ -78,8 +81,28 @@ def test_a_store_that_refuses_the_progress_does_not_stop_the_training(
     assert "no space for runs/run/progress.json" in caplog.text
 
 
+def test_a_training_on_the_cpu_does_not_touch_the_gpu_that_it_sees(
+    s3_settings: Settings, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def memory() -> tuple[int, int]:
+        asked.append("GPU 0")
+        return 1, 4
+
+    log = SimpleNamespace(log=lambda *_: None, close=lambda: None)
+    monkeypatch.setattr(train_reporter, "MetricLog", lambda *_: log)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
+    for device, gpus in (("cpu", []), ("cuda", ["GPU 0"])):
+        reporter = JobReporter(s3_settings, object_store, "run", "1", Timeline(), device)
+        reporter.progress(PROGRESS)
+        reporter.close()
+        assert asked == gpus
+
+
 def test_the_machine_tells_its_load() -> None:
-    found = system_metrics()
+    found = system_metrics("cpu")
     assert 0 <= found["system/cpu_utilization_percentage"] <= 100
     assert 0 < found["system/system_memory_usage_percentage"] <= 100
     assert found["system/system_memory_usage_megabytes"] > 100

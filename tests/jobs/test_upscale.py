@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from srgan.bulk import batch
+from srgan.bulk.batch import MemoryBudget
 from srgan.bulk.plan import make_plan
 from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
@@ -61,6 +63,23 @@ def test_a_worker_for_which_no_gpu_is_reserved_computes_on_the_cpu_beside_a_pret
     worker.ready()
     assert worker.run(0).startswith("batch 0: 1 done")
     assert (tmp_path / "large/a.png").exists()
+
+
+@pytest.mark.parametrize(("reserved", "waiting"), [(1, 0), (2, 0), (2.5, 0.5), (12, 10)])
+def test_as_much_waits_in_a_worker_as_is_reserved_beside_its_process(
+    spec: UpscaleSpec, monkeypatch: pytest.MonkeyPatch, reserved: float, waiting: float
+) -> None:
+    budgets: list[int] = []
+
+    class Budget(MemoryBudget):
+        def __init__(self, budget_bytes: int) -> None:
+            budgets.append(budget_bytes)
+            super().__init__(budget_bytes)
+
+    monkeypatch.setattr(batch, "MemoryBudget", Budget)
+    worker = UpscaleWorker(spec, 1, "cpu", int(reserved * 2**30))
+    assert worker.run(0).startswith("batch 0: 1 done"), "also if nothing may wait"
+    assert budgets == [waiting * 2**30]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError
+from ray.util import placement_group, remove_placement_group
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, StorageError
 from srgan.jobs import upscale_pool
 from srgan.jobs.failure import Failure
+from srgan.jobs.node import count_drivers
 from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_need import worker_need
 from srgan.jobs.upscale_pool import Pool
 from srgan.refs import ModelRef
+from srgan.services.ray_jobs import DRIVER_SHARE, HEAD
 from srgan.services.s3 import S3Store
 from tests.support.pool_worker import Worker
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its processes
 
@@ -182,19 +187,6 @@ def test_batches_that_fail_on_one_node_are_done_on_another(
 
 
 @pytest.mark.slow(group="parts")
-def test_a_run_goes_on_with_the_workers_that_could_start(
-    object_store: S3Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    run(object_store, tmp_path, 3, {"bad": "start"})
-    assert attempts(tmp_path) == {0: 1, 1: 1, 2: 1}
-    said = [line for line in caplog.messages if "goes on" in line]
-    assert said == [
-        "a worker could not start; the run goes on with 1: node-2 does not see the folder"
-    ]
-    assert len(list(tmp_path.glob("lost.*"))) == 3
-
-
-@pytest.mark.slow(group="parts")
 @pytest.mark.parametrize(
     ("start", "error", "starts"),
     [
@@ -260,10 +252,18 @@ def test_a_worker_has_the_device_and_the_memory_that_the_log_names(
     assert worker["sees"] == ("0" if device == "cuda" else ""), "the pretended GPU of the node"
     assert worker.get("GPU", 0) == (device == "cuda")
     assert said in caplog.messages[0]
-    memory_bytes = upscale_pool.worker_need(
+    memory_bytes = worker_need(
         UpscaleConfig.model_validate(config), upscale_pool.node_resources(), device == "cuda"
     ).memory_bytes
-    assert worker["memory"] == memory_bytes
+    assert worker["memory"] == worker["told"] == memory_bytes
+
+
+def test_drivers_are_counted_by_what_they_reserve_of_the_head() -> None:
+    assert count_drivers() == 1, "the one that counts"
+    group = placement_group([{HEAD: DRIVER_SHARE}] * 3)
+    wait_until(lambda: count_drivers() == 3, "Ray tells of three drivers")
+    remove_placement_group(group)
+    wait_until(lambda: count_drivers() == 1, "they are gone")
 
 
 def test_a_run_that_finds_no_gpu_says_how_to_wait_for_one(
@@ -306,55 +306,3 @@ def test_a_worker_is_started_again_only_where_there_is_more_for_it(
     run(object_store, tmp_path, 2, {}, gpu="required", max_workers=1)
     assert len(started(tmp_path)) == starts
     assert {path.read_text().partition(" with ")[2] for path in tmp_path.glob("*-*")} == {"2 CPUs"}
-
-
-PLAIN, LARGE, SMALL = {"CPU": 64.0}, {"CPU": 32.0, "GPU": 4.0}, {"CPU": 12.0, "GPU": 2.0}
-
-
-@pytest.mark.parametrize(
-    ("config", "nodes", "use_gpu", "num_cpus"),
-    [
-        ({}, [PLAIN], False, 1),
-        ({"cpus_per_worker": 3}, [PLAIN], False, 3),
-        ({}, [PLAIN, LARGE], True, 8),
-        ({}, [PLAIN, LARGE], False, 1),
-        ({}, [LARGE, SMALL], True, 6),
-        ({"cpus_per_worker": 2}, [LARGE], True, 2),
-        ({}, [PLAIN], True, 1),
-    ],
-)
-def test_a_worker_with_a_gpu_has_its_share_of_the_node(
-    config: dict[str, object], nodes: list[dict[str, float]], use_gpu: bool, num_cpus: int
-) -> None:
-    given = UpscaleConfig.model_validate(config)
-    assert upscale_pool.worker_cpus(given, nodes, use_gpu) == num_cpus
-
-
-GIB = 2**30
-HEAD = {"node:__internal_head__": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("nodes", "use_gpu", "memory_bytes"),
-    [
-        ([{"CPU": 2.0, "memory": 16 * GIB}], False, 3.25 * GIB),
-        ([{"CPU": 2.0, "memory": 3 * GIB, **HEAD}], False, 2 * GIB),
-        ([{"CPU": 2.0, "memory": 2 * GIB}, {"CPU": 2.0, "memory": 3 * GIB}], False, 3 * GIB),
-        ([{"CPU": 0.0, "memory": 16 * GIB, **HEAD}], False, 0),
-        ([{"CPU": 8.0, "memory": 64 * GIB}], True, 0),
-        ([{"CPU": 8.0, "GPU": 1.0, "memory": 24 * GIB}], True, 12 * GIB),
-    ],
-    ids=[
-        "what it may take",
-        "all that a laptop has beside the driver",
-        "all that the largest node has",
-        "none before there is a node with CPUs",
-        "none before there is a node with a GPU",
-        "a share for each CPU",
-    ],
-)
-def test_a_worker_reserves_the_memory_that_it_may_take(
-    nodes: list[dict[str, float]], use_gpu: bool, memory_bytes: float
-) -> None:
-    need = upscale_pool.worker_need(UpscaleConfig(), nodes, use_gpu)
-    assert need.memory_bytes == memory_bytes

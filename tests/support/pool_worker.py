@@ -17,19 +17,22 @@ from srgan.stack.processes import is_alive
 class Worker:
     """Notes what it does in a folder; `destination` is that folder.
 
-    ``plan.json`` there says what happens at each attempt of a batch, and at every ``start``. With
-    ``bad`` in it, the first worker is alone on its node, and all others are on one where this
-    fails: ``start`` or ``batches``.
+    ``plan.json`` there says what happens at each attempt of a batch, and at every ``start``. A
+    worker cannot start on the node that is ``blind``. With ``bad`` in it, the first worker is alone
+    on its node, and all others are on one where this fails: ``batches``.
     """
 
-    def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str) -> None:
+    def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str, memory_bytes: int) -> None:
         self._name = f"{os.getpid()} with {num_cpus} CPUs"
         self._folder = Path(spec.destination)
         self._plan = json.loads((self._folder / "plan.json").read_text())
         reserved = ray.get_runtime_context().get_assigned_resources()
         gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
-        self._note(f"started.{os.getpid()}", {"device": device, "sees": gpus, **reserved})
-        self._node = "good" if "bad" not in self._plan or self._is_first() else "bad"
+        told = {"device": device, "told": memory_bytes, "sees": gpus}
+        self._note(f"started.{os.getpid()}", {**told, **reserved})
+        self._node = ray.get_runtime_context().get_node_id()
+        if "bad" in self._plan:
+            self._node = "good" if self._is_first() else "bad"
         if spec.run == "stillborn":
             os._exit(1)
 
@@ -37,16 +40,16 @@ class Worker:
         return self._node
 
     def ready(self) -> None:
-        match self._plan.get("start"), self._plan.get("bad"), self._node:
-            case "sees no folder", _, _:
+        if self._plan.get("blind") == self._node:
+            self._note(f"lost.{os.getpid()}")
+            raise ClusterError("node-2 does not see the folder")
+        match self._plan.get("start"):
+            case "sees no folder":
                 raise ClusterError("node-1 does not see the folder")
-            case "cannot read", _, _:
+            case "cannot read":
                 raise StorageError("away")
-            case "is hopeless", _, _:
+            case "is hopeless":
                 raise ConfigError("for ever")
-            case _, "start", "bad":
-                self._note(f"lost.{os.getpid()}")
-                raise ClusterError("node-2 does not see the folder")
 
     def run(self, batch: int) -> str:
         number = len(list(self._folder.glob(f"{batch}-*")))
@@ -94,11 +97,8 @@ class Worker:
 
     def _wait_for_the_bad_node(self) -> None:
         """Be busy until the other node has failed at all that it can get."""
-        while self._num("bad.*") < 2 and self._num("lost.*") < 3:
+        while len(list(self._folder.glob("bad.*"))) < 2:
             time.sleep(0.1)
-
-    def _num(self, notes: str) -> int:
-        return len(list(self._folder.glob(notes)))
 
 
 def _runs(pid: int) -> bool:

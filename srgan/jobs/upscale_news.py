@@ -1,0 +1,72 @@
+"""News of a bulk run for its flow: how far it is, and why batches are lost.
+
+The workers go on while the store is away, because that costs them no batch either.
+"""
+
+import json
+import logging
+import time
+
+from srgan.errors import StorageError
+from srgan.jobs.failure import Failure
+from srgan.jobs.upscale import UpscaleSpec
+from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
+from srgan.storage import ObjectStore, write_document
+
+logger = logging.getLogger(__name__)
+
+_PAUSE_S = 5.0
+"""Before the store is asked again."""
+_LIMIT_S = 60.0
+"""For what is still to be written at the end."""
+
+
+class News:
+    """Counts the batches that have ended, and writes down why some are lost."""
+
+    def __init__(self, spec: UpscaleSpec, store: ObjectStore) -> None:
+        self._spec = spec
+        self._store = store
+        self._num_ended = 0
+        self._unwritten: dict[int, Failure] = {}
+        """Why batches are lost, until the store has taken it."""
+        self._write_at = 0.0
+
+    def done(self) -> None:
+        """Tell the flow that the run gets on, so that it goes on after a lost driver."""
+        self._num_ended += 1
+        report = {"step": self._num_ended, "steps": len(self._spec.batches)}
+        key = progress_key(bulk_job_run(self._spec.run))
+        try:
+            self._store.put(key, json.dumps(report).encode(), content_type="application/json")
+        except StorageError as error:  # the next report may be taken
+            logger.warning("progress could not be written: %s", error)
+
+    def lost(self, batch: int, failure: Failure) -> None:
+        """Tell the flow why a batch has no records."""
+        self._unwritten[batch] = failure
+        self.write_failures()
+        self.done()
+
+    def write_failures(self) -> StorageError | None:
+        """Write what the store has not taken yet; return what it says if it still does not."""
+        if time.monotonic() < self._write_at:
+            return None
+        for batch, failure in list(self._unwritten.items()):
+            try:
+                write_document(self._store, failure_key(batch_run(self._spec.run, batch)), failure)
+            except StorageError as error:
+                logger.warning("why batch %d is lost could not be written yet: %s", batch, error)
+                self._write_at = time.monotonic() + _PAUSE_S
+                return error
+            del self._unwritten[batch]
+        return None
+
+    def close(self) -> None:
+        """Wait for the store; `StorageError` after a while, for another attempt of the job."""
+        end = time.monotonic() + _LIMIT_S
+        while self._unwritten:
+            time.sleep(max(0.0, self._write_at - time.monotonic()))
+            error = self.write_failures()
+            if error and time.monotonic() >= end:
+                raise error
