@@ -19,9 +19,14 @@ _OURS = ("srgan", "__main__")
 _OF_RECORDS = ("step", "key")
 """Fields that a log call may give in `extra`."""
 _LEVELS = logging.getLevelNamesMapping()
-_LOGIN = re.compile(r"(?<=://)(?:[^/\s:@]*:(\S*)|[^/\s@]*)@")
-"""User and password of an address. Not by `urlsplit`, which gives up on a wrong bracket, and ends a
-password at a slash, which PostgreSQL's drivers take for a part of it."""
+_WEB_LOGIN = re.compile(r"(?<=://)(?:[^/\s:@[]*:([^/?#\s]*)|[^/?#\s@]*)@")
+"""User and password of an address of the web, up to its path. Not by `urlsplit`, which gives up on
+a wrong bracket."""
+_WEB_PORT = re.compile(r"https?://[^/\s:@[]*:\d+[/?#]", re.IGNORECASE)
+"""Begins an address of the web whose first colon is that of a port."""
+_LOGIN = re.compile(r"(?<=://)(?:[^/\s:@[]*:(\S*)|[^/\s@]*)@")
+"""The same of any other address, also a damaged one: PostgreSQL's drivers take a slash for a part
+of the password."""
 _TEXT = re.compile(rf"\d{{4}}-\d\d-\d\dT[\d:.]+Z ({'|'.join(_LEVELS)})(?: (.*))?")
 
 
@@ -83,11 +88,12 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
 
 def without_password(address: str) -> str:
     """Return the address without the user and password that it may hold, also a damaged one."""
-    return _LOGIN.sub("", address, count=1)
+    found = _login(address)
+    return address[: found.start()] + address[found.end() :] if found else address
 
 
 def _password(address: str | None) -> str | None:
-    found = _LOGIN.search(address or "")
+    found = _login(address or "")
     return found[1] if found else None
 
 
@@ -112,6 +118,15 @@ class TextFormatter(_Formatter):
 
 
 class JsonFormatter(_Formatter):
+def _login(address: str) -> re.Match[str] | None:
+    if address.lower().startswith(("http://", "https://")):
+        if found := _WEB_LOGIN.search(address):
+            return found
+        if _WEB_PORT.match(address):
+            return None
+    return _LOGIN.search(address)
+
+
     """One JSON object in a line: time, level, logger, message, and the fields that are known."""
 
     def __init__(self, secrets: Iterable[str], fields: Mapping[str, str]) -> None:

@@ -122,6 +122,11 @@ def test_secrets_that_an_error_quotes_are_hidden() -> None:
         ("postgresql+psycopg://me:s3/cr?e@t@db/mlflow", "postgresql+psycopg://db/mlflow"),
         ("http://mlflow:5000", "http://mlflow:5000"),
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("http://me:s3cret@mlflow:5000/team@x", "http://mlflow:5000/team@x"),
+        ("http://me:s3/cr?et@mlflow", "http://mlflow"),
+        ("http://mlflow:5000/team@x", "http://mlflow:5000/team@x"),
+        ("https://mlflow/a:b@x", "https://mlflow/a:b@x"),
+        ("http://[::1]:5000/team@x", "http://[::1]:5000/team@x"),
     ],
 )
 def test_an_address_is_shown_without_its_password_also_a_damaged_one(
