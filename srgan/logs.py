@@ -7,11 +7,12 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
+from srgan.errors import ConfigError
 from srgan.settings import Settings
 
 _OURS = ("srgan", "__main__")
@@ -79,11 +80,31 @@ def secrets_of(settings: Settings) -> list[str]:
     return [*found, *filter(None, map(_password, addresses))]
 
 
+def own_secrets() -> list[str]:
+    """Return those of this process's settings; empty where a setting is not valid."""
+    try:
+        return secrets_of(Settings())
+    except ConfigError:
+        return []
+
+
 def hidden(text: str, secrets: Iterable[str]) -> str:
     """Return the text without the secrets, which errors of libraries may quote."""
     for secret in secrets:
         text = text.replace(secret, "***")
     return text
+
+
+def hide_in(error: BaseException, secrets: Collection[str]) -> None:
+    """Take the secrets out of an error's text, and of those behind it, before they are shown."""
+    chain = [error]
+    for each in chain:
+        each.args = tuple(
+            hidden(arg, secrets) if isinstance(arg, str) else arg for arg in each.args
+        )
+        behind = each.__cause__ or each.__context__
+        if behind is not None and behind not in chain:
+            chain.append(behind)
 
 
 def without_password(address: str) -> str:
@@ -95,6 +116,15 @@ def without_password(address: str) -> str:
 def _password(address: str | None) -> str | None:
     found = _login(address or "")
     return found[1] if found else None
+
+
+def _login(address: str) -> re.Match[str] | None:
+    if address.lower().startswith(("http://", "https://")):
+        if found := _WEB_LOGIN.search(address):
+            return found
+        if _WEB_PORT.match(address):
+            return None
+    return _LOGIN.search(address)
 
 
 class _Formatter(logging.Formatter):
@@ -118,15 +148,6 @@ class TextFormatter(_Formatter):
 
 
 class JsonFormatter(_Formatter):
-def _login(address: str) -> re.Match[str] | None:
-    if address.lower().startswith(("http://", "https://")):
-        if found := _WEB_LOGIN.search(address):
-            return found
-        if _WEB_PORT.match(address):
-            return None
-    return _LOGIN.search(address)
-
-
     """One JSON object in a line: time, level, logger, message, and the fields that are known."""
 
     def __init__(self, secrets: Iterable[str], fields: Mapping[str, str]) -> None:
