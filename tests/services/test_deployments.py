@@ -1,6 +1,7 @@
 """Deployments of several teams on one real Prefect server."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.settings import PREFECT_API_URL
 
 from srgan.errors import ConfigError, OrchestratorError
+from srgan.services import deployments as module
 from srgan.services.deployments import read_project, register
 from srgan.services.prefect_setup import read_automations, read_deployments
 from srgan.settings import Settings
@@ -89,6 +91,19 @@ def test_a_wrong_password_is_named_when_flows_are_registered(tmp_path: Path) -> 
         environment = {**os.environ, "PREFECT_API_URL": address, "PREFECT_HOME": str(tmp_path)}
         with pytest.raises(OrchestratorError, match="Set PREFECT_API_AUTH_STRING"):
             register(read_project(file, ALONE), ROOT, environment)
+
+
+def test_a_password_is_hidden_before_the_output_of_a_failed_command_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://me:pass-word@prefect:4200/api")
+    output = "http://me:pass-word@prefect " + "x" * (module._SHOWN_CHARS - len("word@prefect "))
+    answer = subprocess.CompletedProcess([], 1, stdout=output)
+    monkeypatch.setattr(module.subprocess, "run", lambda *_, **__: answer)
+    with pytest.raises(OrchestratorError) as caught:
+        register({"deployments": []}, ROOT)
+    assert "***@prefect" in str(caught.value)
+    assert "word" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("prefect_api")
