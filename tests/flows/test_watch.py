@@ -188,6 +188,9 @@ def test_the_messages_of_s3_stores_become_events_about_the_objects_that_were_wri
         assert httpx.post(receiver, content=strange).status_code == 400, strange
 
 
+    answer = httpx.post(receiver, content=b"\x80 what nobody else should read")
+    assert answer.reason_phrase == "not a notification of an S3 store: UnicodeDecodeError"
+    assert "nobody" not in answer.text
 @pytest.mark.parametrize(
     ("length", "status"),
     [("ten", 400), ("-1", 400), ("9" * 5000, 400), (str(2**20 + 1), 413)],
