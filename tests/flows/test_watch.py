@@ -127,7 +127,7 @@ def test_photos_start_a_run_only_where_somebody_has_enabled_that_and_many_start_
         "source": "s3://pets/small/demo",
         "destination": "s3://pets/upscaled/demo",
         "model": "srgan-demo",
-        "config": {"only_new": True},
+        "config": {"only_new": True, "gpu": "auto"},
     }
     wait = timedelta(seconds=300)
     assert run.expected_start_time is not None
