@@ -60,7 +60,7 @@ def main(spec_key: str, job_id: str) -> None:
 class UpscaleWorker:
     """An actor, which holds what is reserved for it for as long as it lives."""
 
-    def __init__(self, spec: UpscaleSpec, num_cpus: int = 1, device: str = "cpu") -> None:
+    def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str) -> None:
         """`device` is ``cuda`` if a GPU is reserved for it."""
         self._spec = spec
         self._num_cpus = num_cpus

@@ -74,4 +74,4 @@ def test_a_worker_that_does_not_see_a_folder_of_its_run_says_so_before_its_first
 ) -> None:
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     with pytest.raises(ClusterError, match=f"does not see the folder {tmp_path}/photos"):
-        UpscaleWorker(spec).ready()
+        UpscaleWorker(spec, 1, "cpu").ready()
