@@ -82,6 +82,7 @@ def go_on(
 ) -> ModelRef:
     """Go from the beginning to the decision about a new version; nothing is done twice."""
     data, before = begun.dataset, begun.champion
+    check_named_judges(plan)
     if before is not None:
         check_judges(before, plan)
         check_scales(data.scale, [before])
@@ -91,7 +92,6 @@ def go_on(
     sets = find_sets(plan.gate.sets, data.scale, datasets=trained_on, models=models)
     start = find_start(plan, before)
     check_teachers(plan)
-    check_named_judges(plan)
     origin = before if start else None
     with retraining(model, begun, plan, origin):
         stages = reseeded(plan, begun.seed)

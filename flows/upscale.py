@@ -93,15 +93,16 @@ def upscale(
     if plan_only:
         return show_forecast(preview_run(*places, model, config, manifest))
     run, plan = plan_run(*places, model, config, manifest)
-    if config.only_new:
-        withdraw_waiting()
     if plan.is_nothing_new:
+        withdraw_waiting()
         return Completed(message=f"Nothing is new below {source}: {plan.forecast_text}")
     finished, lost = run_batches(run, plan)
     report, summary = publish_summary(run, plan, finished, lost)
     show_samples(run)
     show_drift(run)
     check(summary, config.failure_tolerance)
+    if config.only_new and not lost:
+        withdraw_waiting()
     return report
 
 
@@ -154,12 +155,22 @@ def plan_run(
     return run, plan
 
 
-@io_task
 def withdraw_waiting() -> None:
-    """Cancel the runs that wait to find what this run has found.
+    """Cancel the runs that wait to do what this run has done; a warning if that fails.
 
-    These are runs of its deployment, with its parameters, that were due before it began and have
-    never begun. A limit of the deployment collects them while a long run works.
+    Not before it is done: if this run fails, one of them does it.
+    """
+    state = cancel_waiting(return_state=True)
+    if state.is_failed():
+        get_run_logger().warning("Runs that wait list everything once more: %s", state.message)
+
+
+@io_task
+def cancel_waiting() -> None:
+    """Cancel the runs of this deployment with these parameters that wait since before this one.
+
+    They were due before it began, and have never begun. A limit of the deployment collects them
+    while a long run works.
     """
     with get_client(sync_client=True) as client:
         this = client.read_flow_run(UUID(str(current_flow_run.id)))

@@ -53,7 +53,8 @@ class Receiver(BaseHTTPRequestHandler):
                 return
             addresses = list(written(json.loads(self.rfile.read(max(0, length)))))
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            self.send_error(400, f"not a notification of an S3 store: {error!r}")
+            # Its words could be the whole message, which does not belong into a line of a header.
+            self.send_error(400, f"not a notification of an S3 store: {type(error).__name__}")
             return
         try:
             asyncio.run(emit(addresses))

@@ -7,11 +7,12 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
+from srgan.errors import ConfigError
 from srgan.settings import Settings
 
 _OURS = ("srgan", "__main__")
@@ -19,9 +20,14 @@ _OURS = ("srgan", "__main__")
 _OF_RECORDS = ("step", "key")
 """Fields that a log call may give in `extra`."""
 _LEVELS = logging.getLevelNamesMapping()
-_LOGIN = re.compile(r"(?<=://)(?:[^/\s:@]*:(\S*)|[^/\s@]*)@")
-"""User and password of an address. Not by `urlsplit`, which gives up on a wrong bracket, and ends a
-password at a slash, which PostgreSQL's drivers take for a part of it."""
+_WEB_LOGIN = re.compile(r"(?<=://)(?:[^/\s:@[]*:([^/?#\s]*)|[^/?#\s@]*)@")
+"""User and password of an address of the web, up to its path. Not by `urlsplit`, which gives up on
+a wrong bracket."""
+_WEB_PORT = re.compile(r"https?://[^/\s:@[]*:\d+[/?#]", re.IGNORECASE)
+"""Begins an address of the web whose first colon is that of a port."""
+_LOGIN = re.compile(r"(?<=://)(?:[^/\s:@[]*:(\S*)|[^/\s@]*)@")
+"""The same of any other address, also a damaged one: PostgreSQL's drivers take a slash for a part
+of the password."""
 _TEXT = re.compile(rf"\d{{4}}-\d\d-\d\dT[\d:.]+Z ({'|'.join(_LEVELS)})(?: (.*))?")
 
 
@@ -74,6 +80,14 @@ def secrets_of(settings: Settings) -> list[str]:
     return [*found, *filter(None, map(_password, addresses))]
 
 
+def own_secrets() -> list[str]:
+    """Return those of this process's settings; empty where a setting is not valid."""
+    try:
+        return secrets_of(Settings())
+    except ConfigError:
+        return []
+
+
 def hidden(text: str, secrets: Iterable[str]) -> str:
     """Return the text without the secrets, which errors of libraries may quote."""
     for secret in secrets:
@@ -81,14 +95,36 @@ def hidden(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
+def hide_in(error: BaseException, secrets: Collection[str]) -> None:
+    """Take the secrets out of an error's text, and of those behind it, before they are shown."""
+    chain = [error]
+    for each in chain:
+        each.args = tuple(
+            hidden(arg, secrets) if isinstance(arg, str) else arg for arg in each.args
+        )
+        behind = each.__cause__ or each.__context__
+        if behind is not None and behind not in chain:
+            chain.append(behind)
+
+
 def without_password(address: str) -> str:
     """Return the address without the user and password that it may hold, also a damaged one."""
-    return _LOGIN.sub("", address, count=1)
+    found = _login(address)
+    return address[: found.start()] + address[found.end() :] if found else address
 
 
 def _password(address: str | None) -> str | None:
-    found = _LOGIN.search(address or "")
+    found = _login(address or "")
     return found[1] if found else None
+
+
+def _login(address: str) -> re.Match[str] | None:
+    if address.lower().startswith(("http://", "https://")):
+        if found := _WEB_LOGIN.search(address):
+            return found
+        if _WEB_PORT.match(address):
+            return None
+    return _LOGIN.search(address)
 
 
 class _Formatter(logging.Formatter):

@@ -15,6 +15,7 @@ from srgan.logs import (
     TextFormatter,
     configure,
     hidden,
+    hide_in,
     parse,
     secrets_of,
     without_password,
@@ -121,6 +122,11 @@ def test_secrets_that_an_error_quotes_are_hidden() -> None:
         ("http://me:s3cret@[::1", "http://[::1"),
         ("postgresql+psycopg://me:s3/cr?e@t@db/mlflow", "postgresql+psycopg://db/mlflow"),
         ("http://mlflow:5000", "http://mlflow:5000"),
+        ("http://me:s3cret@mlflow:5000/team@x", "http://mlflow:5000/team@x"),
+        ("http://me:s3/cr?et@mlflow", "http://mlflow"),
+        ("http://mlflow:5000/team@x", "http://mlflow:5000/team@x"),
+        ("https://mlflow/a:b@x", "https://mlflow/a:b@x"),
+        ("http://[::1]:5000/team@x", "http://[::1]:5000/team@x"),
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
     ],
 )
@@ -132,6 +138,18 @@ def test_an_address_is_shown_without_its_password_also_a_damaged_one(
         quoted = hidden(f"cannot parse {address!r}", secrets_of(Settings(RAY_ADDRESS=address)))
         assert "***" in quoted
         assert "s3" not in quoted
+
+
+def test_a_part_of_a_path_is_not_a_secret() -> None:
+    assert secrets_of(Settings(MLFLOW_TRACKING_URI="http://mlflow:5000/team@x")) == []
+
+
+def test_secrets_are_taken_out_of_an_error_and_of_those_behind_it() -> None:
+    behind, error = ValueError("pass-word", 5), OSError("no answer from http://me:pass-word@host")
+    error.__cause__, behind.__context__ = behind, error
+    hide_in(error, ["pass-word"])
+    assert str(error) == "no answer from http://me:***@host"
+    assert behind.args == ("***", 5)
 
 
 def test_where_logging_is_set_up_already_nothing_changes() -> None:

@@ -3,7 +3,7 @@
 Datasets and evaluation sets are named without a version; here they become the newest one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from prefect import get_run_logger
 
@@ -194,15 +194,16 @@ def check_judges(champion: ModelRef, challenger: ModelRef | Recipe) -> None:
     `ConfigError` names the command that gets a perceptual network. The challenger may be a recipe
     that has not been trained yet.
     """
-    store = open_services().store
-    named: Iterable[str]
+    services = open_services()
+    store = services.store
     if isinstance(challenger, Recipe):
         who, trained = f"a model of recipe {challenger.name}", training_of_recipe(challenger)
-        named = challenger.gate.judges
+        gate = challenger.gate
     else:
         who, trained = f"version {challenger.version}", training_of(store, challenger)
-        named = JUDGES  # its gate may have named any of them
+        gate = services.registry.record(challenger).gate
     before = f"champion version {champion.version} of {champion.name}"
     theirs = training_of(store, champion)
-    fair = fair_judges(find_judges(store), [trained, theirs], named)
-    refuse_without_judge({who: trained.beyond_pixels, before: theirs.beyond_pixels}, fair)
+    fair = fair_judges(find_judges(store), [trained, theirs], gate.judges)
+    beyond = {who: trained.beyond_pixels, before: theirs.beyond_pixels}
+    refuse_without_judge(beyond, fair, gate.judges)

@@ -1,6 +1,7 @@
 """The decorator of all tasks, which only read and write services."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import ParamSpec, TypeVar, overload
 
 from prefect import task
@@ -9,6 +10,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from srgan.errors import SrganError, StorageError
+from srgan.logs import hide_in, own_secrets
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +30,8 @@ def io_task(
 ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
     """Make a task of a function that may run twice: it is tried again and never cached.
 
-    Without `NO_CACHE` Prefect hashes the parameters, among them open stores.
+    Without `NO_CACHE` Prefect hashes the parameters, among them open stores. Prefect keeps what it
+    raises, where everybody can read it: MLflow's errors quote an address with its password.
     """
     decorate = task(
         task_run_name=task_run_name,
@@ -37,7 +40,23 @@ def io_task(
         retry_delay_seconds=list(IO_RETRIES),
         retry_condition_fn=may_pass,
     )
-    return decorate(function) if function else decorate
+
+    def made(function: Callable[P, R]) -> Task[P, R]:
+        return decorate(_hiding(function))
+
+    return made(function) if function else made
+
+
+def _hiding(function: Callable[P, R]) -> Callable[P, R]:
+    @wraps(function)
+    def call(*given: P.args, **named: P.kwargs) -> R:
+        try:
+            return function(*given, **named)
+        except Exception as error:
+            hide_in(error, own_secrets())
+            raise
+
+    return call
 
 
 def may_pass(_task: Task[..., object], _run: TaskRun, state: State[object]) -> bool:

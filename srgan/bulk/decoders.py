@@ -5,6 +5,7 @@ decoded in child processes (`decoder_process`) that know none of this process's 
 bound on its memory, each image a time limit.
 """
 
+import errno
 import signal
 import subprocess
 import sys
@@ -173,7 +174,12 @@ class _Decoder:
         process = self._sent(request, data)
         late = threading.Event()
         watch = threading.Timer(self._limit_s, _kill_late, (process, late))
-        watch.start()
+        try:
+            watch.start()
+        except RuntimeError as error:  # Python's, where the system has not a thread left
+            process.kill()  # or the next image would get the answer to this one
+            process.wait()
+            raise OSError(errno.EAGAIN, str(error)) from error
         try:
             return read(_pipe(process.stdout))
         except EOFError as error:

@@ -1,5 +1,6 @@
 """An image of a batch between its stages, and the row that it becomes."""
 
+import errno
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from srgan.bulk.records import Record
 from srgan.bulk.run import Stamp
 from srgan.errors import PASSED_BY, ImageError, StorageError
 from srgan.images import Photo
+from srgan.inference.device import is_of_device
 from srgan.inference.memory import is_out_of_memory
 
 
@@ -85,4 +87,7 @@ def _reason(error: BaseException) -> str:
         return "storage"
     if is_out_of_memory(error):
         return "out_of_memory"
-    return "engine"
+    if isinstance(error, OSError):
+        # Such as too many processes or open files on the node, where an image begins or ends.
+        return "no_space" if error.errno == errno.ENOSPC else "system"
+    return "gpu" if is_of_device(error) else "engine"

@@ -36,7 +36,7 @@ MAX_NAMED = 20
 _MAX_DETAIL_CHARS = 500
 _MAY_PASS = {"missing", "no_space", "storage"}
 """Reasons of failures that lie outside the photo."""
-_MAY_BE_BUSY = {"timed_out", "crashed", "out_of_memory"}
+_MAY_BE_BUSY = {"timed_out", "crashed", "out_of_memory", "gpu", "system"}
 """Reasons for which a photo or a busy node may be at fault; several runs tell which."""
 
 

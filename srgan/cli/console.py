@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from srgan.errors import ConfigError
-from srgan.logs import hidden, secrets_of
-from srgan.settings import Settings
+from srgan.logs import hidden, own_secrets
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -93,15 +91,7 @@ def _print(text: str, style: str) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True, soft_wrap=True).print(Text(hidden(text, _secrets()), style=style))
-
-
-def _secrets() -> list[str]:
-    """Return what an error must not show; empty if the error is that a setting is not valid."""
-    try:
-        return secrets_of(Settings())
-    except ConfigError:
-        return []
+    Console(stderr=True, soft_wrap=True).print(Text(hidden(text, own_secrets()), style=style))
 
 
 def print_json(value: Any) -> None:

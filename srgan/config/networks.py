@@ -1,6 +1,6 @@
 """Perceptual networks: their layers, published weights, feature scales, and judges on them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 FeatureNetwork = Literal[
@@ -121,6 +121,11 @@ CALIBRATED_DISTANCES: dict[FeatureNetwork, str] = {
     each.network: name for name, each in JUDGES.items() if each.network and each.is_calibrated
 }
 """The same of the networks whose file calibrates a second one."""
+
+
+def counted_judges(fair: Collection[str], named: Sequence[str]) -> list[str]:
+    """Judges by which a gate decides, of those that are fair: the `named` ones, if it names any."""
+    return [name for name in named if name in fair] if named else deciding_judges(fair)
 
 
 def deciding_judges(figures: Iterable[str]) -> list[str]:

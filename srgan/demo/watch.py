@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -71,7 +71,12 @@ class Watch:
         Ctrl-C cancels the run, waits for its end and raises `StoppedByUserError`.
         """
         target = self._client.read_deployment_by_name(deployment)
-        run = self._client.create_flow_run_from_deployment(target.id, parameters=parameters)
+        run = self._client.create_flow_run_from_deployment(
+            target.id,
+            parameters=parameters,
+            # Prefect's client repeats a request whose answer was lost or a 500.
+            idempotency_key=uuid4().hex,
+        )
         try:
             while run.state is None or not run.state.is_final():
                 if moment := self._look(run):

@@ -1,7 +1,6 @@
 """`srgan doctor`: look at every service and at this machine, and say what to do."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from srgan.doctor.cluster import cluster_checks
 from srgan.doctor.machine import machine_checks
 from srgan.doctor.orchestrator import orchestrator_checks
 from srgan.doctor.registry import registry_checks
-from srgan.logs import hidden, secrets_of
+from srgan.logs import secrets_of
 from srgan.settings import Settings
 
 __all__ = ["Finding", "examine"]
@@ -23,11 +22,10 @@ def examine(settings: Settings, checkout: Path, find_file: Callable[[], Path]) -
     `checkout` is the folder with ``flows/``, and `find_file` returns its ``prefect.yaml``.
     """
     secrets = secrets_of(settings)
-    for finding in chain(
-        run("S3", bucket_checks(settings)),
-        run("MLflow", registry_checks(settings)),
-        run("Prefect", orchestrator_checks(settings, checkout, find_file)),
-        run("Ray", cluster_checks(settings)),
-        run("this machine", machine_checks(settings)),
-    ):
-        yield replace(finding, seen=hidden(finding.seen, secrets))
+    return chain(
+        run("S3", bucket_checks(settings), secrets),
+        run("MLflow", registry_checks(settings), secrets),
+        run("Prefect", orchestrator_checks(settings, checkout, find_file), secrets),
+        run("Ray", cluster_checks(settings), secrets),
+        run("this machine", machine_checks(settings), secrets),
+    )

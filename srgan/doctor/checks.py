@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Literal
 
 from srgan.errors import SrganError
+from srgan.logs import hidden
 
 Outcome = Literal["ok", "warning", "failed", "not checked"]
 
@@ -62,18 +63,22 @@ class Finding:
     remedy: str
 
 
-def run(part: str, checks: Sequence[Check]) -> Iterator[Finding]:
-    """Yield a finding for each check, in order; nothing that a check raises comes through."""
+def run(part: str, checks: Sequence[Check], secrets: Sequence[str] = ()) -> Iterator[Finding]:
+    """Yield a finding for each check, in order, without secrets.
+
+    Nothing that a check raises comes through.
+    """
     bad: set[str] = set()
     for check in checks:
         missing = [name for name in check.needs if name in bad]
-        seen = skipped(f"needs {', '.join(missing)}") if missing else _look(check)
+        seen = skipped(f"needs {', '.join(missing)}") if missing else _look(check, secrets)
         if seen.outcome in ("failed", "not checked"):
             bad.add(check.name)
-        yield Finding(part, check.name, seen.outcome, seen.text, seen.remedy)
+        text = hidden(seen.text, secrets)
+        yield Finding(part, check.name, seen.outcome, text, seen.remedy)
 
 
-def _look(check: Check) -> Seen:
+def _look(check: Check, secrets: Sequence[str]) -> Seen:
     answer: SimpleQueue[Seen] = SimpleQueue()
 
     def look() -> None:
@@ -83,7 +88,7 @@ def _look(check: Check) -> Seen:
             answer.put(failed(str(error), check.remedy))
         except Exception as error:
             # Whatever a library raises about a broken service is a finding too.
-            text = " ".join(str(error).split())[:500]
+            text = " ".join(hidden(str(error), secrets).split())[:500]
             answer.put(failed(f"{type(error).__name__}: {text}", check.remedy))
 
     # A thread, because no library here can be stopped from outside; one that hangs ends with the

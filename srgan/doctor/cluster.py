@@ -21,6 +21,7 @@ _CUDA = (
     "Give nodes with GPUs a CUDA build of torch that their driver supports (the image built with "
     "another TORCH_INDEX), or start them with --num-gpus=0"
 )
+_UNWELL = "Look at these nodes: how busy they are, and what `python -c 'import torch'` says there"
 _IMPORT_LIMIT_S = 45.0
 _JOB_LIMIT_S = 90.0
 _POLL_S = 0.5
@@ -91,10 +92,14 @@ def _code(jobs: RayJobs) -> Seen:
     if not told:
         return warning(f"the log of job {job_id} cannot be read now", "Ask again")
     ours, releases = release_version(), told[0]["releases"]
-    blind = told[0].get("blind", {})  # a head with older code does not ask
+    # A head with older code does not ask for everything.
+    blind, unwell = told[0].get("blind", {}), told[0].get("unwell", {})
     other = [f"{node} has {release}" for node, release in releases.items() if release != ours]
     if other:
         return failed(f"here is {ours}, but {'; '.join(other)}", _SAME_CODE)
+    if unwell:
+        found = [f"{node}: {problem}" for node, problem in unwell.items()]
+        return failed("; ".join(found), _UNWELL)
     if blind:
         found = [
             f"{node} has GPUs, which its torch {torch} does not see"

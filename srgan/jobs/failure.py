@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from srgan.errors import SrganError
 from srgan.keys import failure_key, run_of
+from srgan.logs import hidden, own_secrets
 from srgan.services.s3 import open_store
 from srgan.settings import Settings
 from srgan.storage import ObjectStore, write_document
@@ -63,11 +64,11 @@ def leaving_failure(spec_key: str, job_id: str) -> Iterator[None]:
 
 
 def failure_of(error: BaseException, job_id: str) -> Failure:
-    """Describe an error that is free of Ray's wrappers."""
+    """Describe an error that is free of Ray's wrappers, without secrets that it quotes."""
     return Failure(
         job=job_id,
         error=type(error).__name__,
-        message=str(error)[:_LONGEST_MESSAGE],
+        message=hidden(str(error), own_secrets())[:_LONGEST_MESSAGE],
         hopeless=_is_hopeless(error),
         failed_at=datetime.now(UTC),
     )

@@ -1,18 +1,21 @@
 """Print each node's release as one line of JSON: ``python -m srgan.jobs.releases``.
 
 `srgan doctor` submits it. What it prints is ``{"releases": {"10.0.0.7": "0.1.0+…"}, "blind":
-{"10.0.0.7": "2.13.0+cpu"}}``: a node without our code has the error in place of its release, and
-``blind`` has the version of torch of each node with GPUs that it does not see.
+{"10.0.0.7": "2.13.0+cpu"}, "unwell": {"10.0.0.8": "torch fails: …"}}``. A node without our code has
+the error in place of its release. Of nodes with GPUs ``blind`` has the version of a torch that does
+not see them. ``unwell`` says what is wrong with nodes that do not answer or whose torch fails.
 """
 
 import json
 import os
 import subprocess
 import sys
+import time
 
 from srgan.jobs.node import connect
 
 _LIMIT_S = 60.0
+"""For all nodes together: `srgan doctor` gives the job half a minute more, to start too."""
 _LOOK_LIMIT_S = 45.0
 _LOOK = "import torch; print(torch.__version__, torch.cuda.is_available())"
 
@@ -32,28 +35,43 @@ def main() -> None:
         for node in nodes
         if node["Alive"]
     }
-    releases, blind = {}, {}
+    told: dict[str, dict[str, str]] = {"releases": {}, "blind": {}, "unwell": {}}
+    deadline = time.monotonic() + _LIMIT_S
     for address, answer in asked.items():
         try:
-            releases[address], torch = ray.get(answer, timeout=_LIMIT_S)
+            found = ray.get(answer, timeout=max(0.0, deadline - time.monotonic()))
+        except ray.exceptions.GetTimeoutError:
+            found = {"unwell": f"no answer within {_LIMIT_S:g} s"}
         except Exception as error:
-            # Whatever keeps a node from answering is the answer.
-            releases[address], torch = str(error).strip().splitlines()[-1], None
-        if torch:
-            blind[address] = torch
-    told = json.dumps({"releases": releases, "blind": blind})
-    print(told, flush=True)  # noqa: T201  # read from the job's log
+            # Whatever else keeps a node from answering is the answer.
+            found = {"releases": str(error).strip().splitlines()[-1]}
+        for what, text in found.items():
+            told[what][address] = text
+    print(json.dumps(told), flush=True)  # noqa: T201  # read from the job's log
 
 
-def look(has_gpu: bool) -> tuple[str, str | None]:
-    """Return the release here, and the version of torch if the node has GPUs it does not see."""
+def look(has_gpu: bool) -> dict[str, str]:
+    """Return what this node has to tell, by the part of the answer that it belongs to."""
     from srgan.version import release_version
 
-    return release_version(), blind_torch() if has_gpu else None
+    found = {"releases": release_version()}
+    try:
+        if has_gpu and (torch := blind_torch()):
+            found["blind"] = torch
+    except subprocess.TimeoutExpired:
+        found["unwell"] = f"torch is not imported within {_LOOK_LIMIT_S:g} s"
+    except subprocess.CalledProcessError as error:
+        # A process that a signal ended says nothing.
+        last = [str(error), *error.stderr.strip().splitlines()][-1]
+        found["unwell"] = f"torch fails: {last}"
+    return found
 
 
 def blind_torch() -> str | None:
-    """Return the version of torch if it sees no GPU on this machine; None if it sees one."""
+    """Return the version of torch if it sees no GPU on this machine; None if it sees one.
+
+    `subprocess.SubprocessError` if it cannot be imported, or not in time.
+    """
     # Another process: Ray hides GPUs from a task that reserves none, and torch would stay in this
     # one, with a context on the GPU.
     seeing = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}

@@ -60,9 +60,7 @@ def main(spec_key: str, job_id: str) -> None:
 class UpscaleWorker:
     """An actor, which holds what is reserved for it for as long as it lives."""
 
-    def __init__(
-        self, spec: UpscaleSpec, num_cpus: int = 1, device: str = "cpu", memory_bytes: int = 0
-    ) -> None:
+    def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str, memory_bytes: int) -> None:
         """`device` is ``cuda`` if a GPU is reserved for it; `memory_bytes` are reserved for it."""
         self._spec = spec
         self._num_cpus = num_cpus

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from srgan.config import GateConfig
-from srgan.config.networks import deciding_judges
+from srgan.config.networks import counted_judges
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Report
 from srgan.measure.figures import PIXEL_FIGURES, rises
@@ -80,7 +80,9 @@ def verdict_of(
     beyond = {MODEL, opponent.name} & set(report.beyond_pixels)
     if beyond and champion is not None and not _judges(report, gate, opponent):
         compared = {MODEL: f"version {challenger}", CHAMPION: f"champion version {champion}"}
-        refuse_without_judge({words: name in beyond for name, words in compared.items()}, [])
+        refuse_without_judge(
+            {words: name in beyond for name, words in compared.items()}, [], gate.judges
+        )
     rule, checks = _checks(report, gate, opponent, attempt)
     if sets:
         rule = f"on each of the evaluation sets {', '.join(sets)}: {rule}"
@@ -174,9 +176,7 @@ def _judges(report: Report, gate: GateConfig, opponent: Opponent) -> list[str]:
         )
     compared = {MODEL, opponent.name}
     fair = [name for name in measured if not compared & set(report.trained_on_judge.get(name, ()))]
-    if gate.judges:
-        return [name for name in gate.judges if name in fair]
-    return deciding_judges(fair)
+    return counted_judges(fair, gate.judges)
 
 
 def _champion(version: int) -> Opponent:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from srgan.config import FeatureContentConfig, Recipe
-from srgan.config.networks import DISTANCES, JUDGES, FeatureNetwork, deciding_judges
+from srgan.config.networks import JUDGES, FeatureNetwork, counted_judges
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import MODEL, PRETRAINED
 from srgan.models.weights import GET_A_JUDGE
@@ -77,32 +77,42 @@ def trained_on_judge(
 
 
 def fair_judges(
-    judges: Iterable[FeatureNetwork], compared: Iterable[Training], named: Iterable[str] = ()
-) -> list[FeatureNetwork]:
-    """Return the networks that taught none of the compared and by whose distance the gate decides.
+    mirrored: Iterable[FeatureNetwork], compared: Iterable[Training], named: Sequence[str] = ()
+) -> list[str]:
+    """Return the judges by which a gate will decide that has `named` these, or none.
 
-    Those are the ones that count anyway, and those of the judges that it has `named`.
+    They are measured with the networks that are `mirrored`, and taught none of the compared.
     """
     taught = frozenset[str]().union(*(one.networks for one in compared))
-    counted = {*deciding_judges(DISTANCES.values()), *named}
-    return [each for each in judges if each not in taught and DISTANCES[each] in counted]
+    networks = {None, *mirrored} - taught
+    fair = [name for name, judge in JUDGES.items() if judge.network in networks]
+    return counted_judges(fair, named)
 
 
-def refuse_without_judge(compared: Mapping[str, bool], judges: Sequence[str]) -> None:
+def refuse_without_judge(
+    compared: Mapping[str, bool], judges: Sequence[str], named: Sequence[str] = ()
+) -> None:
     """Raise `ConfigError` if there is only PSNR to compare models that were trained on more.
 
     `compared` tells for each model whether it was trained beyond pixels; its keys are the words
-    for the models in the message. `judges` are those that taught neither.
+    for the models in the message. `judges` are those that taught neither, and that the gate has
+    `named` if it names any.
     """
     beyond = [who for who, is_beyond in compared.items() if is_beyond]
-    if beyond and not judges:
-        raise ConfigError(
-            f"{' and '.join(compared)} cannot be compared: PSNR alone is not fair to a model "
-            f"trained on more than pixels (here {' and '.join(beyond)}: a GAN stage, a feature "
-            "loss, or training elsewhere), and no perceptual network that taught neither is in the "
-            f"bucket. Get one there with {GET_A_JUDGE}, or another network if that one taught, "
-            "then start again"
-        )
+    if not beyond or judges:
+        return
+    lack = (
+        f"of the judges that gate.judges names ({', '.join(named)}) there is none that taught "
+        "neither and whose network is in the bucket. Name another there, or none, then start again"
+        if named
+        else "no perceptual network that taught neither is in the bucket. Get one there with "
+        f"{GET_A_JUDGE}, or another network if that one taught, then start again"
+    )
+    raise ConfigError(
+        f"{' and '.join(compared)} cannot be compared: PSNR alone is not fair to a model "
+        f"trained on more than pixels (here {' and '.join(beyond)}: a GAN stage, a feature "
+        f"loss, or training elsewhere), and {lack}"
+    )
 
 
 def _finished_stage(store: ObjectStore, run: str) -> Training:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from srgan.errors import ConfigError, OrchestratorError
+from srgan.logs import hidden, own_secrets
 from srgan.services.prefect_setup import SIGN_IN
 from srgan.settings import Settings
 
@@ -98,6 +99,6 @@ def register(
             ) from error
     if answer.returncode:
         hint = f"\n{SIGN_IN}" if "401 Unauthorized" in answer.stdout else ""
-        raise OrchestratorError(
-            f"`prefect deploy --all` failed:\n{answer.stdout[-_SHOWN_CHARS:]}{hint}"
-        )
+        # Hidden before it is cut, or the rest of a password could stand where it begins.
+        shown = hidden(answer.stdout, own_secrets())[-_SHOWN_CHARS:]
+        raise OrchestratorError(f"`prefect deploy --all` failed:\n{shown}{hint}")

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from pydantic import BaseModel
 
 from srgan.errors import RegistryError
-from srgan.logs import without_password
+from srgan.logs import hide_in, own_secrets, secrets_of, without_password
 from srgan.refs import DatasetRef, to_json
 from srgan.settings import Settings
 
@@ -62,11 +62,11 @@ def mlflow_errors(
     explain: Settings | None = None,
     consequence: str = "",
 ) -> Iterator[None]:
-    """Decide what an error of MLflow means. By default it is raised as it is; flows try again.
+    """Decide what an error of MLflow means. By default it is raised; flows try again.
 
     Codes in `ignore` end the block silently. With `warn`, the error becomes a log line that begins
     so. With `explain`, for people at a terminal, it becomes a `RegistryError` with the server's
-    address and the `consequence`.
+    address and the `consequence`. MLflow's words may quote its address, but not with its password.
     """
     from mlflow.exceptions import MlflowException
 
@@ -75,6 +75,7 @@ def mlflow_errors(
     except MlflowException as error:
         if error.error_code in ignore:
             return
+        hide_in(error, secrets_of(explain) if explain else own_secrets())
         if warn:
             logger.warning("%s: %s", warn, error)
             return
@@ -82,7 +83,7 @@ def mlflow_errors(
             raise
         address = without_password(explain.mlflow_tracking_uri or "")
         raise RegistryError(
-            f"the registry at {address} gave an error: {error.message}"
+            f"the registry at {address} gave an error: {error}"
             f"{f'. {consequence}' if consequence else ''}"
         ) from error
 
@@ -182,11 +183,12 @@ def tracked_run(
 
     `config` becomes the run's artifact ``config.json``, `dataset` its input.
     """
-    run_id = start_run(settings, name=name, key=key, parent=parent, params=params, tags=tags)
-    if config:
-        log_file(settings, run_id, "config.json", to_json(config))
-    if dataset:
-        _log_dataset(settings, run_id, dataset)
+    with mlflow_errors():
+        run_id = start_run(settings, name=name, key=key, parent=parent, params=params, tags=tags)
+        if config:
+            log_file(settings, run_id, "config.json", to_json(config))
+        if dataset:
+            _log_dataset(settings, run_id, dataset)
     try:
         yield run_id
     except BaseException as error:
@@ -196,7 +198,8 @@ def tracked_run(
         with mlflow_errors(warn=f"MLflow run {run_id} was not ended as {status}"):
             finish_run(settings, run_id, status)
         raise
-    finish_run(settings, run_id, "FINISHED")
+    with mlflow_errors():
+        finish_run(settings, run_id, "FINISHED")
 
 
 def log_metrics(settings: Settings, run_id: str, values: Mapping[str, float]) -> None:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from srgan.errors import OrchestratorError
+from srgan.errors import OrchestratorError, RefusedError
 from srgan.logs import without_password
-from srgan.services.prefect_setup import SIGN_IN, refuses
+from srgan.services.prefect_setup import asking
 from srgan.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,18 +72,15 @@ def resume_flow_run(run_id: str) -> bool:
 
 @contextmanager
 def _asking(problem: str, consequence: str) -> "Iterator[SyncPrefectClient]":
-    """A client of Prefect's server, whose errors become an `OrchestratorError`."""
-    from httpx import HTTPError
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import PrefectException
-
+    """A client whose errors say what does not work, and what that means for people."""
     try:
-        with get_client(sync_client=True) as client:
+        with asking(timeout_s=None) as client:
             yield client
-    except (HTTPError, PrefectException, OSError, RuntimeError) as error:
-        remedy = SIGN_IN if refuses(error) else "Check PREFECT_API_URL"
+    except RefusedError as error:
+        raise RefusedError(f"{error}; {consequence}") from error
+    except OrchestratorError as error:
         raise OrchestratorError(
-            f"Prefect's server {problem}: {error}. {remedy}; {consequence}"
+            f"Prefect's server {problem}: {error}. Check PREFECT_API_URL; {consequence}"
         ) from error
 
 

@@ -91,28 +91,23 @@ def read_automations() -> dict[str, bool]:
     return {each.name: each.enabled for each in [*found, *page]}
 
 
-def refuses(error: Exception) -> bool:
-    """Whether an error says that the server wants another password, or one at all."""
-    from httpx import HTTPStatusError
-
-    return isinstance(error, HTTPStatusError) and error.response.status_code == _UNAUTHORIZED
-
-
 @contextmanager
-def asking() -> "Iterator[SyncPrefectClient]":
+def asking(*, timeout_s: float | None = _TIMEOUT_S) -> "Iterator[SyncPrefectClient]":
     """Yield a client; what goes wrong at the server is an `OrchestratorError`.
 
-    It is a `RefusedError` if the server wants a password.
+    It is a `RefusedError` if the server wants a password. With None, Prefect's own timeout counts.
     """
-    from httpx import HTTPError
+    from httpx import HTTPError, HTTPStatusError
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectException
 
     try:
-        with get_client({"timeout": _TIMEOUT_S}, sync_client=True) as client:
+        options = None if timeout_s is None else {"timeout": timeout_s}
+        with get_client(options, sync_client=True) as client:
             yield client
     except (HTTPError, PrefectException, OSError, RuntimeError, ValueError) as error:
-        if refuses(error):
+        is_status = isinstance(error, HTTPStatusError)
+        if is_status and error.response.status_code == _UNAUTHORIZED:
             raise RefusedError(f"Prefect's server refuses the password. {SIGN_IN}") from error
         # ValueError: an answer that is not JSON, from a server that is not Prefect's.
         raise OrchestratorError(f"{type(error).__name__}: {error}") from error

@@ -1,5 +1,6 @@
 """Failures in a batch: of images, storage, the engine and memory."""
 
+import errno
 import threading
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from srgan.services.s3 import S3Store
 from srgan.storage import ObjectInfo
 from tests.support.batches import ROWS, CountingEngine, png, put, upscale
 from tests.support.bulk_runs import bulk_run
+from tests.support.gpus import pretend_gpu
 from tests.support.photos import DrawPhoto
 from tests.support.stores import Around
 
@@ -120,12 +122,19 @@ def test_a_bug_ends_the_batch_instead_of_blaming_the_images(
     [
         torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
         RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(...)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=lambda error: str(error)[:20],
 )
 def test_a_pretended_gpu_that_breaks_ends_the_batch_and_another_process_does_the_rest(
-    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, error: RuntimeError
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    monkeypatch: pytest.MonkeyPatch,
+    error: RuntimeError,
 ) -> None:
+    pretend_gpu(monkeypatch, broken=True)
+
     class Broken(CountingEngine):
         def upscale_photo(self, photo: Photo) -> Photo:
             if self.seen:  # as of a CUDA context: nothing works any more
@@ -133,10 +142,59 @@ def test_a_pretended_gpu_that_breaks_ends_the_batch_and_another_process_does_the
             return super().upscale_photo(photo)
 
     items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(4)]
-    with pytest.raises(DeviceError, match=r"the GPU failed.*CUDA error"):
+    with pytest.raises(DeviceError, match=r"the GPU failed.*(CUDA|cuDNN) error"):
         upscale(object_store, Broken(engine), items)
     assert object_store.find(ROWS) is None, "no image is to blame"
     assert {row.outcome for row in upscale(object_store, engine, items)} <= {"done", "skipped"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: invalid configuration argument"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
+        RuntimeError("cuDNN Frontend error: [cudnn_frontend] Error: No valid engine configs"),
+    ],
+    ids=lambda error: str(error)[:20],
+)
+def test_what_a_pretended_gpu_refuses_and_works_on_costs_one_image(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    monkeypatch: pytest.MonkeyPatch,
+    error: RuntimeError,
+) -> None:
+    pretend_gpu(monkeypatch, broken=False)
+
+    class Refuses(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            if photo.pixels.shape[1] == 16:
+                raise error
+            return super().upscale_photo(photo)
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(1, 8, 8 * n))) for n in (1, 2, 3)]
+    rows = upscale(object_store, Refuses(engine), items)
+    assert [(row.outcome, row.reason) for row in rows] == [
+        ("done", ""),
+        ("failed", "gpu"),
+        ("done", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(errno.EAGAIN, "system"), (errno.EMFILE, "system"), (errno.ENOSPC, "no_space")],
+)
+def test_what_the_system_refuses_is_not_taken_for_a_failure_of_the_network(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, code: int, reason: str
+) -> None:
+    class Full(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            raise OSError(code, errno.errorcode[code])
+
+    items = [put(object_store, "a.png", png(draw_photo(1, 8, 8)))]
+    (row,) = upscale(object_store, Full(engine), items)
+    assert (row.outcome, row.reason) == ("failed", reason)
 
 
 class Flaky(Around):

@@ -20,6 +20,7 @@ from srgan.models.interpolation import Nearest
 from srgan.services.folder import FolderStore
 from tests.support.batches import CountingEngine, png
 from tests.support.bulk_runs import CHAMPION
+from tests.support.gpus import pretend_gpu
 from tests.support.pixels import Pixels, photo_of
 
 WHITE = np.full((8, 8, 3), 255, np.uint8)
@@ -111,6 +112,7 @@ def test_a_pretended_gpu_that_breaks_is_not_tried_with_each_image_alone(
     def broken(photos: Sequence[Photo]) -> list[Photo]:
         raise torch.AcceleratorError("CUDA error: unspecified launch failure")
 
+    pretend_gpu(monkeypatch, broken=True)
     monkeypatch.setattr(engine, "upscale_photos", broken)
     photos = [photo_of(8, 8, seed=seed) for seed in range(2)]
     items = [put(run, f"{index}.png", each) for index, each in enumerate(photos)]

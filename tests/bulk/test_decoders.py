@@ -173,6 +173,24 @@ def test_a_decoder_that_does_not_start_ends_the_batch(
         decoders.decode(small, max_pixels=PLENTY)
 
 
+def test_an_image_that_no_thread_could_watch_does_not_answer_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+    decoders: Decoders,
+    small: bytes,
+    draw_photo: DrawPhoto,
+    encode_photo: EncodePhoto,
+) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module.threading.Timer, "start", refuse)
+        with pytest.raises(OSError, match="new thread"):
+            decoders.decode(small, max_pixels=PLENTY)
+    other = encode_photo(draw_photo(1, 10, 12))
+    assert decoders.decode(other, max_pixels=PLENTY).pixels.shape == (10, 12, 3)
+
+
 def test_a_decoder_that_died_between_two_images_costs_none(
     decoders: Decoders, small: bytes
 ) -> None:

@@ -95,7 +95,7 @@ def test_a_run_for_new_photos_leaves_out_what_failed_until_it_changes(
     assert plan(object_store, "run5").num_todo == 3, "without the option failed ones are tried too"
 
 
-@pytest.mark.parametrize("reason", ["timed_out", "crashed", "out_of_memory"])
+@pytest.mark.parametrize("reason", ["timed_out", "crashed", "out_of_memory", "gpu", "system"])
 def test_what_a_busy_node_may_have_failed_on_is_left_out_after_three_runs(
     object_store: S3Store, reason: str
 ) -> None:

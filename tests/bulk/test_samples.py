@@ -14,6 +14,7 @@ from srgan.images import Photo, decode
 from srgan.keys import samples_key
 from srgan.services.s3 import S3Store
 from tests.support.bulk_runs import bulk_run
+from tests.support.gpus import pretend_gpu
 from tests.support.photos import DrawPhoto
 
 ITEM = Item(key="photos/a.png", token="t", size_bytes=1, output="up/a.png")
@@ -81,8 +82,10 @@ def test_a_version_on_trial_that_fails_costs_nothing_but_its_column(
 
 
 def test_a_pretended_gpu_that_breaks_under_the_version_on_trial_is_not_its_fault(
-    draw_photo: DrawPhoto,
+    draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pretend_gpu(monkeypatch, broken=True)
+
     def broken(photo: Photo) -> Photo:
         raise torch.AcceleratorError("CUDA error: device-side assert triggered")
 

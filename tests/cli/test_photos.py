@@ -24,6 +24,7 @@ from srgan.models.interchange import dump_generator
 from srgan.models.interpolation import Bicubic
 from srgan.resize.arrays import imresize
 from tests.support.commands import srgan
+from tests.support.gpus import pretend_gpu
 from tests.support.networks import MSRRESNET, random_generator
 from tests.support.photos import image
 
@@ -190,6 +191,26 @@ def test_a_damaged_photo_is_named_and_the_others_are_done(photos: Path, tmp_path
     assert f"{photos / 'bad.png'}: not_an_image" in done.stderr
     assert "1 of 3 photos could not be used" in done.stderr
     assert {path.name for path in (tmp_path / "small").iterdir()} == {"one.png", "two.bmp"}
+
+
+def test_a_pretended_gpu_that_breaks_ends_the_command_with_a_message(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_gpu(monkeypatch, broken=True)
+    monkeypatch.setattr(decoders, "Decoders", Decoders)  # not those that other tests share
+    tried: list[object] = []
+
+    def broken(engine: Engine, photo: object, share: object) -> None:
+        tried.append(photo)
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(Engine, "upscale_photo", broken)
+    ended = srgan("upscale", str(photos), str(tmp_path / "to"), "--model", "bicubic")
+    assert (ended.returncode, len(tried)) == (1, 1), "the next photo would fail too"
+    assert ended.stderr.splitlines()[-1] == (
+        "error: the GPU failed, this process cannot go on with it: "
+        "CUDA error: unspecified launch failure"
+    )
 
 
 def test_a_photo_that_kills_the_decoder_costs_no_other(

@@ -3,7 +3,7 @@
 import time
 from threading import Event
 
-from srgan.doctor.checks import Check, ok, warning
+from srgan.doctor.checks import Check, ok, run, warning
 from srgan.errors import StorageError
 from tests.support.findings import look, outcomes
 
@@ -50,6 +50,14 @@ def test_whatever_is_raised_is_a_finding_in_one_line_with_what_to_do() -> None:
     )
     assert found["theirs"].seen == "ZeroDivisionError: of a library"
     assert found["theirs"].remedy == "and this"
+
+
+def test_a_password_is_hidden_before_a_long_error_is_cut() -> None:
+    def quotes() -> None:
+        raise ValueError("x" * 496 + " pass-word")
+
+    (found,) = run("part", [Check("quotes", quotes, "")], ["pass-word"])  # type: ignore[arg-type]
+    assert found.seen.endswith("x ***"), found.seen[-20:]
 
 
 def test_a_check_that_does_not_return_fails_at_its_limit() -> None:

@@ -33,11 +33,13 @@ def answer(
     status: str = "SUCCEEDED",
     log: str = "",
     blind: dict[str, str] | None = None,
+    unwell: dict[str, str] | None = None,
     **node: str,
 ) -> None:
     """Let the job that asks the nodes end with what they say."""
     releases = {"releases": node or {"10.0.0.7": release_version()}}
-    told = log or json.dumps(releases | ({} if blind is None else {"blind": blind}))
+    others = {"blind": blind, "unwell": unwell}
+    told = log or json.dumps(releases | {key: each for key, each in others.items() if each})
     server.script = lambda _: ServedJob(["PENDING", "RUNNING", status], f"noise\n{told}\n")
 
 
@@ -81,6 +83,22 @@ def test_a_node_whose_torch_does_not_see_its_gpus_is_named(server: JobServer) ->
         "10.0.0.8 has GPUs, which its torch 2.13.0+cpu does not see",
     )
     assert "a CUDA build of torch" in found.remedy
+
+
+def test_nodes_that_do_not_answer_or_whose_torch_fails_are_named_with_what_to_do(
+    server: JobServer,
+) -> None:
+    answer(
+        server,
+        blind={"10.0.0.9": "2.13.0+cpu"},
+        unwell={"10.0.0.7": "torch fails: ImportError: x", "10.0.0.8": "no answer within 60 s"},
+    )
+    found = look(cluster_checks(settings(server)))["code"]
+    assert (found.outcome, found.seen) == (
+        "failed",
+        "10.0.0.7: torch fails: ImportError: x; 10.0.0.8: no answer within 60 s",
+    )
+    assert "Look at these nodes" in found.remedy
 
 
 def test_a_head_without_our_code_is_named(server: JobServer) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from itertools import count
@@ -23,9 +24,10 @@ from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL
 from prefect.states import AwaitingConcurrencySlot, Crashed, Running, Scheduled
 
+from flows import upscale as upscale_module
 from flows.upscale import upscale
 from srgan.config import UpscaleConfig
-from srgan.errors import DataError
+from srgan.errors import DataError, OrchestratorError
 from tests.support.bench import Bench, outputs
 from tests.support.checkout import DEPLOYMENTS, ROOT
 from tests.support.ports import free_ports
@@ -127,7 +129,7 @@ def test_photos_start_a_run_only_where_somebody_has_enabled_that_and_many_start_
         "source": "s3://pets/small/demo",
         "destination": "s3://pets/upscaled/demo",
         "model": "srgan-demo",
-        "config": {"only_new": True},
+        "config": {"only_new": True, "gpu": "auto"},
     }
     wait = timedelta(seconds=300)
     assert run.expected_start_time is not None
@@ -186,6 +188,9 @@ def test_the_messages_of_s3_stores_become_events_about_the_objects_that_were_wri
     assert len(runs(witness)) == seen + 2
     for strange in (b"hello", b"[]", b"{}", json.dumps({"Records": [{}]}).encode()):
         assert httpx.post(receiver, content=strange).status_code == 400, strange
+    answer = httpx.post(receiver, content=b"\x80 what nobody else should read")
+    assert answer.reason_phrase == "not a notification of an S3 store: UnicodeDecodeError"
+    assert "nobody" not in answer.text
 
 
 @pytest.mark.parametrize(
@@ -239,6 +244,55 @@ def test_a_run_for_new_photos_may_come_before_the_first_photo(bench: Bench) -> N
         f"Nothing is new below {bench.uri('photos')}: 0 images to upscale (0.0 kB in 0 batches), "
         "0 done by earlier runs, 0 refused"
     )
+
+
+@contextmanager
+def two_due(bench: Bench) -> Iterator[tuple[FlowRun, FlowRun]]:
+    """Two equal runs of one deployment that were due an hour ago."""
+    parameters = {
+        "source": bench.uri("photos"),
+        "destination": bench.uri("up"),
+        "model": "m",
+        "config": {"only_new": True},
+    }
+    due: State[None] = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(hours=1))
+    with get_client(sync_client=True) as client:
+        made = client.create_deployment(client.create_flow(upscale), name="due")
+        first, second = (
+            client.create_flow_run_from_deployment(made, parameters=parameters, state=due)
+            for _ in range(2)
+        )
+        yield first, second
+        for run in (first, second):  # or other tests would see them wait
+            client.delete_flow_run(run.id)
+
+
+def state_of(run: FlowRun) -> str | None:
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(run.id).state
+    return state.name if state else None
+
+
+def test_a_run_for_new_photos_that_fails_leaves_those_that_wait(bench: Bench) -> None:
+    bench.store.put("photos/bad.png", b"no picture")
+    with two_due(bench) as (works, waits):
+        run_flow(upscale, flow_run=works, parameters=works.parameters, return_type="state")
+        assert (state_of(works), state_of(waits)) == ("Failed", "Scheduled")
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_run_for_new_photos_that_cannot_cancel_those_that_wait_warns_and_succeeds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(**_: object) -> object:
+        raise OrchestratorError("Prefect is away")
+
+    monkeypatch.setattr(upscale_module, "get_client", away)
+    with two_due(bench) as (works, waits):
+        run_flow(upscale, flow_run=works, parameters=works.parameters, return_type="state")
+        assert (state_of(works), state_of(waits)) == ("Completed", "Scheduled")
+    assert len(outputs(bench.store)) == 3
+    assert "Runs that wait list everything once more" in caplog.text
 
 
 def test_a_run_for_new_photos_cancels_those_that_wait_to_find_the_same(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import runpy
 import sys
 
 import pytest
+from mlflow.exceptions import MlflowException
 from ray.exceptions import RayTaskError
 from ray.train import ControllerError, WorkerGroupError
 
@@ -51,6 +52,26 @@ def test_class_message_and_job_of_an_error_lie_beside_the_spec(object_store: S3S
     assert failure is not None
     assert str(failure) == "DataError: 2 training crops, batch_size 8"
     assert failure.hopeless
+
+
+def test_a_password_that_a_library_quotes_is_not_written_down(
+    object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://team:pass-word@mlflow:5000")
+    fail(MlflowException("API request to http://team:pass-word@mlflow:5000/api failed"))
+    failure = read_failure(object_store, SPEC, "job-1")
+    assert failure is not None
+    assert failure.message == "API request to http://team:***@mlflow:5000/api failed"
+
+
+def test_where_a_setting_is_not_valid_the_failure_is_written_down_all_the_same(
+    object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRGAN_LOG_LEVEL", "loud")
+    fail(ConfigError("SRGAN_LOG_LEVEL: loud"))
+    failure = read_failure(object_store, SPEC, "job-1")
+    assert failure is not None
+    assert failure.message == "SRGAN_LOG_LEVEL: loud"
 
 
 def test_an_error_that_may_pass_is_not_hopeless(object_store: S3Store) -> None:

@@ -59,7 +59,7 @@ def test_a_worker_for_which_no_gpu_is_reserved_computes_on_the_cpu_beside_a_pret
 ) -> None:
     """With the pretended GPU, of which torch has none, there would be an error."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    worker = UpscaleWorker(spec, 1, "cpu")
+    worker = UpscaleWorker(spec, 1, "cpu", 0)
     worker.ready()
     assert worker.run(0).startswith("batch 0: 1 done")
     assert (tmp_path / "large/a.png").exists()
@@ -85,7 +85,7 @@ def test_as_much_waits_in_a_worker_as_is_reserved_beside_its_process(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_worker_does_not_start_on_the_cpu_if_a_gpu_is_reserved_for_it(spec: UpscaleSpec) -> None:
     with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|NVIDIA"):
-        UpscaleWorker(spec, 1, "cuda").ready()
+        UpscaleWorker(spec, 1, "cuda", 0).ready()
 
 
 def test_a_worker_that_does_not_see_a_folder_of_its_run_says_so_before_its_first_batch(
@@ -93,4 +93,4 @@ def test_a_worker_that_does_not_see_a_folder_of_its_run_says_so_before_its_first
 ) -> None:
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     with pytest.raises(ClusterError, match=f"does not see the folder {tmp_path}/photos"):
-        UpscaleWorker(spec).ready()
+        UpscaleWorker(spec, 1, "cpu", 0).ready()

@@ -2,10 +2,11 @@
 
 import pytest
 
-from srgan.config import AdversarialConfig, FeatureContentConfig, PretrainConfig
-from srgan.config.networks import FeatureNetwork
+from srgan.config import AdversarialConfig, FeatureContentConfig, GateConfig, PretrainConfig
+from srgan.config.networks import DISTANCES, FeatureNetwork
 from srgan.errors import ConfigError
 from srgan.models.weights import find_judges, publish_weights
+from srgan.promotion.gate import verdict_of
 from srgan.promotion.teachers import (
     Training,
     fair_judges,
@@ -20,6 +21,7 @@ from srgan.refs import CheckpointRef, ModelRef
 from srgan.services.s3 import S3Store
 from srgan.train.checkpoint import CheckpointWriter, Manifest, read_manifest
 from tests.support.checkpoints import manifest, parts
+from tests.support.reports import gans
 from tests.support.stages import adversarial, pretrain
 
 FEATURES = FeatureContentConfig(
@@ -120,19 +122,54 @@ def test_contestants_that_a_judge_taught_are_listed_by_its_distance() -> None:
 def test_a_judge_is_fair_if_it_taught_neither_and_the_gate_counts_or_names_it() -> None:
     mirrored: list[FeatureNetwork] = ["squeezenet1_1", "vgg19", "efficientnet_lite1"]
     compared = [LEARNED, Training(beyond_pixels=False)]
-    assert fair_judges(mirrored, compared) == ["efficientnet_lite1"]
-    assert fair_judges(["vgg19"], compared) == []
-    assert fair_judges(["vgg19"], compared, named=["vgg19_distance"]) == ["vgg19"]
+    assert fair_judges(mirrored, compared) == ["efficientnet_lite1_distance", "niqe"]
+    assert fair_judges(["vgg19"], compared) == [], "NIQE does not decide alone"
+    assert fair_judges(["vgg19"], compared, named=["vgg19_distance"]) == ["vgg19_distance"]
+    assert fair_judges(["vgg16_st"], compared, named=["stlpips_vgg"]) == ["stlpips_vgg"]
+    assert fair_judges([], compared, named=["niqe"]) == ["niqe"]
     assert fair_judges(["squeezenet1_1"], compared, named=["squeezenet_distance"]) == []
+    assert fair_judges([], compared, named=["vgg19_distance"]) == []
+
+
+def test_where_the_gate_names_judges_no_other_counts() -> None:
+    mirrored: list[FeatureNetwork] = ["squeezenet1_1", "efficientnet_lite1"]
+    assert fair_judges(mirrored, [LEARNED], named=["squeezenet_distance"]) == []
+
+
+@pytest.mark.parametrize("named", [(), ("niqe",), ("squeezenet_distance",), ("vgg19_distance",)])
+@pytest.mark.parametrize("mirrored", [(), ("squeezenet1_1",), ("efficientnet_lite1", "vgg19")])
+def test_before_the_training_the_judges_are_those_of_the_gate(
+    named: tuple[str, ...], mirrored: tuple[FeatureNetwork, ...]
+) -> None:
+    measured = {
+        DISTANCES[each]: {"bicubic": 2.7, "model": 1.0, "champion": 1.3} for each in mirrored
+    }
+    figures = gans(
+        {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
+        {**measured, "niqe": {"bicubic": 8.4, "model": 5.1, "champion": 5.6}},
+        trained_on_judge=trained_on_judge({"model": LEARNED}, dict.fromkeys(mirrored, "0" * 64)),
+    )
+    try:
+        verdict = verdict_of(figures, GateConfig(judges=named), challenger=2, champion=1)
+        judged = verdict.rule.partition("judged by ")[2].partition(", which")[0].split(", ")
+    except ConfigError:
+        judged = []
+    assert sorted(fair_judges(mirrored, [LEARNED, LEARNED], named)) == sorted(judged)
 
 
 def test_an_unfair_comparison_by_psnr_is_refused_with_the_command() -> None:
     with pytest.raises(ConfigError, match="version 2 and version 1 cannot be compared") as caught:
-        refuse_without_judge({"version 2": True, "version 1": False}, {})
+        refuse_without_judge({"version 2": True, "version 1": False}, [])
     assert "here version 2" in str(caught.value)
     assert "`srgan weights mirror efficientnet_lite1`" in str(caught.value)
 
 
+def test_judges_that_the_gate_names_are_named_where_none_of_them_is_fair() -> None:
+    with pytest.raises(ConfigError, match=r"gate\.judges names \(squeezenet_distance\)") as caught:
+        refuse_without_judge({"version 2": True, "version 1": False}, [], ["squeezenet_distance"])
+    assert "srgan weights mirror" not in str(caught.value), "another network would not help"
+
+
 def test_a_comparison_is_allowed_with_a_judge_or_between_models_trained_on_pixels() -> None:
-    refuse_without_judge({"version 2": True, "version 1": True}, JUDGES)
-    refuse_without_judge({"version 2": False, "version 1": False}, {})
+    refuse_without_judge({"version 2": True, "version 1": True}, ["niqe"])
+    refuse_without_judge({"version 2": False, "version 1": False}, [])

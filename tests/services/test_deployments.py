@@ -1,6 +1,7 @@
 """Deployments of several teams on one real Prefect server."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -103,6 +104,21 @@ def test_a_registration_that_does_not_end_is_given_up_and_named(
     monkeypatch.setattr(deployments, "_LIMIT_S", 0.2)
     with pytest.raises(OrchestratorError, match="`prefect deploy --all` has not ended after 0 s"):
         register({}, tmp_path)
+
+
+def test_a_password_is_hidden_before_the_output_of_a_failed_command_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://me:pass-word@prefect:4200/api")
+    output = "http://me:pass-word@prefect " + "x" * (
+        deployments._SHOWN_CHARS - len("word@prefect ")
+    )
+    answer = subprocess.CompletedProcess([], 1, stdout=output)
+    monkeypatch.setattr(deployments.subprocess, "run", lambda *_, **__: answer)
+    with pytest.raises(OrchestratorError) as caught:
+        register({"deployments": []}, ROOT)
+    assert "***@prefect" in str(caught.value)
+    assert "word" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("prefect_api")

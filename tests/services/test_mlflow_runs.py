@@ -45,8 +45,33 @@ def test_errors_and_links_do_not_show_the_password_in_the_address(
     ):
         raise MlflowException("it is broken")
     assert artifact_url(away, "r", "p").startswith(f"{shown}/get-artifact?")
-    working = mlflow_settings.require("mlflow_tracking_uri").replace("//", "//me:secret@")
-    require_answer(Settings(MLFLOW_TRACKING_URI=working))
+    plain = mlflow_settings.require("mlflow_tracking_uri")
+    require_answer(Settings(MLFLOW_TRACKING_URI=plain.replace("//", "//me:secret@")))
+    require_answer(Settings(MLFLOW_TRACKING_URI=f"{plain}/team@x"))
+
+
+def test_an_error_of_mlflow_does_not_quote_the_password_in_its_address(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = f"http://me:pass-word@127.0.0.1:{free_ports(1)[0]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = Settings()
+    with pytest.raises(MlflowException, match="API request to http") as raised, mlflow_errors():
+        mlflow_client(away).get_run("r")
+    with pytest.raises(RegistryError) as explained, mlflow_errors(explain=away):
+        mlflow_client(away).get_run("r")
+    with mlflow_errors(warn="not ended"):
+        mlflow_client(away).get_run("r")
+    with (
+        pytest.raises(MlflowException) as tracked,
+        tracked_run(away, name="n", key="k", parent=None, params={}),
+    ):
+        pass
+    told = [str(each.value) for each in (raised, explained, tracked)]
+    for text in (*told, caplog.text):
+        assert "me:***@127.0.0.1" in text
+        assert "pass-word" not in text
 
 
 def begin(settings: Settings, key: str, parent: str | None = None) -> str:

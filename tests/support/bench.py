@@ -74,7 +74,7 @@ class Bench:
         assert isinstance(spec, UpscaleSpec)
         self.job_runs.append(run)
         sent = UpscaleSpec.model_validate_json(spec.model_dump_json())
-        alone = worker.UpscaleWorker(sent)
+        alone = worker.UpscaleWorker(sent, 1, "cpu", 0)
         for number in sent.batches:
             alone.run(number)
 
@@ -119,7 +119,7 @@ class Bench:
             batches=(number,),
             release_version="1",
         )
-        worker.UpscaleWorker(spec).run(number)
+        worker.UpscaleWorker(spec, 1, "cpu", 0).run(number)
 
     def follow(self, number: int, run: BulkRun) -> Tally:
         """Return what is known of a batch when the workers have ended."""

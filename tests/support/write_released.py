@@ -226,7 +226,7 @@ def write_bulk_runs(store: S3Store) -> None:
         batches=(0,),
         release_version=release_version(),
     )
-    print(UpscaleWorker(spec).run(0))
+    print(UpscaleWorker(spec, 1, "cpu", 0).run(0))
     key = records_key(done.destination.address, done.name, 0)
     rows = from_parquet(store.get(key), key)
     write_summary(done, summarise(plan, {0: tally(rows)}, {}))

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from flows.support import inputs
 from srgan.config import DataConfig, GateConfig, Recipe, SetConfig
+from srgan.config.networks import FeatureNetwork
 from srgan.data.pairs import Prefix, prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import ConfigError, DataError
 from srgan.measure.sets import prepare_paired_set
 from srgan.models.weights import publish_weights
-from srgan.recipes import tiny
+from srgan.promotion.teachers import training_of_recipe
+from srgan.recipes import get_recipe, tiny
+from srgan.refs import ModelRef
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
 
@@ -93,3 +96,33 @@ def test_judges_that_could_not_be_measured_are_refused_before_the_training(store
         inputs.check_named_judges.fn(judged_by("niqe", "vgg19_distance"))
     publish_weights(store, "vgg19", b"weights", "here")
     inputs.check_named_judges.fn(judged_by("vgg19_distance"))
+
+
+CHAMPION = ModelRef(name="m", version=1, run="unknown", weights_digest="ab" * 32)
+"""Trained elsewhere, so beyond pixels."""
+
+
+def test_a_judge_that_the_gate_names_and_that_taught_is_found_before_the_training(
+    store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks: list[FeatureNetwork] = ["efficientnet_lite0", "efficientnet_lite1"]
+    for network in networks:
+        publish_weights(store, network, b"weights", "here")
+    taught = get_recipe("demo")  # by EfficientNet-Lite0
+    inputs.check_judges.fn(CHAMPION, taught)
+    gate = GateConfig(judges=("efficientnet_lite0_distance",))
+    problem = r"gate\.judges names \(efficientnet_lite0_distance\)"
+    with pytest.raises(ConfigError, match=problem):
+        inputs.check_judges.fn(CHAMPION, taught.model_copy(update={"gate": gate}))
+    # The same of a version, which has its gate with it.
+    monkeypatch.setattr(inputs, "training_of", lambda *_: training_of_recipe(taught))
+    registry = SimpleNamespace(record=lambda _: SimpleNamespace(gate=gate))
+    services = SimpleNamespace(store=store, registry=registry)
+    monkeypatch.setattr(inputs, "open_services", lambda: services)
+    with pytest.raises(ConfigError, match=f"version 2 and champion version 1 of m .*{problem}"):
+        inputs.check_judges.fn(CHAMPION, CHAMPION.model_copy(update={"version": 2}))
+
+
+def test_niqe_may_judge_alone_where_nothing_is_mirrored(store: S3Store) -> None:
+    recipe = tiny().model_copy(update={"gate": GateConfig(judges=("niqe",))})
+    inputs.check_judges.fn(CHAMPION, recipe)

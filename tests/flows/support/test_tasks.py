@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 from prefect.tasks import Task
@@ -45,6 +46,19 @@ def test_every_task_is_tried_again_and_never_cached() -> None:
         if (each.cache_policy, each.retry_condition_fn) != (NO_CACHE, may_pass) or not each.retries
     ]
     assert not other, "tasks without @io_task"
+
+
+def test_the_error_of_a_task_is_kept_without_the_password_that_it_quotes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://team:pass-word@mlflow:5000")
+
+    @io_task
+    def ask() -> None:
+        raise MlflowException("no answer from http://team:pass-word@mlflow:5000/api")
+
+    with pytest.raises(MlflowException, match=r"from http://team:\*\*\*@mlflow:5000/api"):
+        ask.fn()
 
 
 def test_a_task_keeps_its_name_and_may_have_one_for_each_run() -> None:
