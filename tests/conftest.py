@@ -26,7 +26,17 @@ from tests.support.ports import free_ports
 if TYPE_CHECKING:
     from srgan.bulk.decoders import Decoders
 
-SLOW = ("training", "bulk", "retraining", "hosts", "studies", "images", "image", "parts")
+SLOW = (
+    "training",
+    "bulk",
+    "retraining",
+    "hosts",
+    "hosts-bulk",
+    "studies",
+    "images",
+    "image",
+    "parts",
+)
 """Groups of slow tests: `make test-slow GROUP=bulk`."""
 SERVERS = ("stack", "prefect_api", "mlflow_settings")
 """Fixtures that start Prefect, MLflow or everything: `make test-integration` runs who uses them."""

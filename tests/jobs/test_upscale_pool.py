@@ -120,6 +120,7 @@ def test_a_batch_that_failed_is_done_again_by_another_process_after_a_pause_that
     assert third - second >= 2 * pause_s
 
 
+@pytest.mark.slow(group="parts")
 def test_a_worker_that_rays_memory_monitor_has_killed_costs_one_attempt_of_one_batch(
     object_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +138,7 @@ def test_a_worker_that_rays_memory_monitor_has_killed_costs_one_attempt_of_one_b
     assert failure(object_store, 0) is None
 
 
+@pytest.mark.slow(group="parts")
 def test_a_worker_that_is_out_of_reach_is_ended_before_another_does_its_batch(
     object_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
