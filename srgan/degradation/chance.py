@@ -63,7 +63,7 @@ def sent(drawn: Sequence[Numbers], device: torch.device) -> list[dict[str, Tenso
     host = torch.empty(sum(sizes), pin_memory=device.type == "cuda")
     if arrays:
         np.concatenate([array.reshape(-1) for array in arrays], out=host.numpy())
-    parts = iter(host.to(device, non_blocking=True).split(sizes))
+    parts = iter(torch.split(host.to(device, non_blocking=True), sizes))
     return [{name: next(parts).view(array.shape) for name, array in each.items()} for each in drawn]
 
 

@@ -106,8 +106,8 @@ def asking(*, timeout_s: float | None = _TIMEOUT_S) -> "Iterator[SyncPrefectClie
         with get_client(options, sync_client=True) as client:
             yield client
     except (HTTPError, PrefectException, OSError, RuntimeError, ValueError) as error:
-        is_status = isinstance(error, HTTPStatusError)
-        if is_status and error.response.status_code == _UNAUTHORIZED:
+        status = error.response.status_code if isinstance(error, HTTPStatusError) else None
+        if status == _UNAUTHORIZED:
             raise RefusedError(f"Prefect's server refuses the password. {SIGN_IN}") from error
         # ValueError: an answer that is not JSON, from a server that is not Prefect's.
         raise OrchestratorError(f"{type(error).__name__}: {error}") from error

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
@@ -174,8 +174,7 @@ class Stage(ABC):
         """
         if not self.config.compile:
             return network
-        compiled: nn.Module = torch.compile(network, dynamic=False)
-        return compiled
+        return cast(nn.Module, torch.compile(network, dynamic=False))
 
     def _place(self, network: Network) -> Network:
         if self.config.sync_batch_norm:
