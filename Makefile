@@ -6,8 +6,8 @@
 #                             https://download.pytorch.org/whl/cu130  (CUDA; or cu126, cu132)
 #                             default: PyPI's build of constraints.txt's version
 #   PHOTOS=~/Pictures         your own photos for `make demo`
-#   GROUP=bulk                one group of `make test-slow`: training, bulk, retraining, hosts, hosts-bulk,
-#                             studies, images, image, parts
+#   GROUP=bulk                one group of `make test-slow`: training, bulk, retraining, nodes, hosts,
+#                             hosts-bulk, studies, images, image, parts
 #   IMAGE_CACHE=FOLDER        where GROUP=image builds (12 GB), and keeps wheels and a Debian for its
 #                             next run; default: ~/.cache/srgan-image
 #   TRAIN= EVAL=              inputs of `make bench-quality`: a folder of training photos, and one with

@@ -30,6 +30,7 @@ SLOW = (
     "training",
     "bulk",
     "retraining",
+    "nodes",
     "hosts",
     "hosts-bulk",
     "studies",

@@ -24,8 +24,8 @@ from tests.support.training import Training, prepare_leaves
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(1800)
-trainings = pytest.mark.slow(group="hosts")
-bulk_runs = pytest.mark.slow(group="hosts-bulk")
+hosts_group = pytest.mark.slow(group="hosts")
+hosts_bulk_group = pytest.mark.slow(group="hosts-bulk")
 
 STAGE = PretrainConfig.model_validate(
     {**tiny().pretrain.model_dump(), "steps": 600, "checkpoint_every": 20}
@@ -151,12 +151,12 @@ def all_nodes(hosts: RayHosts) -> Iterator[None]:
     hosts.wait_for_nodes()
 
 
-@trainings
+@hosts_group
 def test_a_training_shares_its_gradients_between_two_hosts(undisturbed_weights: str) -> None:
     assert undisturbed_weights
 
 
-@trainings
+@hosts_group
 def test_a_training_goes_on_when_a_lost_host_has_joined_again(
     hosts: RayHosts, dataset: DatasetRef, undisturbed_weights: str, tmp_path: Path
 ) -> None:
@@ -171,7 +171,7 @@ def test_a_training_goes_on_when_a_lost_host_has_joined_again(
     assert training.resumed_at()[0] > 0
 
 
-@bulk_runs
+@hosts_bulk_group
 def test_a_bulk_run_has_a_worker_on_each_host(
     undisturbed: tuple[dict[str, str], float],
 ) -> None:
@@ -179,7 +179,7 @@ def test_a_bulk_run_has_a_worker_on_each_host(
     assert len(set(digests.values())) == NUM_PHOTOS
 
 
-@bulk_runs
+@hosts_bulk_group
 def test_a_bulk_run_does_every_image_once_although_a_host_is_lost_and_joins_again(
     hosts: RayHosts, model: str, undisturbed: tuple[dict[str, str], float], tmp_path: Path
 ) -> None:
@@ -197,7 +197,7 @@ def test_a_bulk_run_does_every_image_once_although_a_host_is_lost_and_joins_agai
     expect_whole(hosts.store, bulk.destination, before, expected)
 
 
-@bulk_runs
+@hosts_bulk_group
 def test_a_bulk_run_does_every_image_once_although_a_link_fails_for_a_moment(
     hosts: RayHosts, model: str, undisturbed: tuple[dict[str, str], float], tmp_path: Path
 ) -> None:
@@ -216,7 +216,7 @@ def test_a_bulk_run_does_every_image_once_although_a_link_fails_for_a_moment(
     expect_whole(hosts.store, bulk.destination, before, undisturbed[0])
 
 
-@bulk_runs
+@hosts_bulk_group
 def test_a_bulk_run_does_every_image_once_although_the_head_restarts(
     hosts: RayHosts, model: str, undisturbed: tuple[dict[str, str], float], tmp_path: Path
 ) -> None:
@@ -236,7 +236,7 @@ def test_a_bulk_run_does_every_image_once_although_the_head_restarts(
     assert re.search("ended as unknown to the cluster; starting the next attempt", bulk.text)
 
 
-@bulk_runs
+@hosts_bulk_group
 def test_throughput_of_two_hosts_is_printed_over_that_of_one(
     hosts: RayHosts, model: str, undisturbed: tuple[dict[str, str], float], tmp_path: Path
 ) -> None:

@@ -27,10 +27,9 @@ from tests.support.training import (
 )
 from tests.support.waiting import wait_until
 
-pytestmark = [
-    pytest.mark.slow(group="training"),
-    pytest.mark.timeout(1200),
-]
+pytestmark = pytest.mark.timeout(1200)
+training_group = pytest.mark.slow(group="training")
+nodes_group = pytest.mark.slow(group="nodes")
 
 STAGE = PretrainConfig.model_validate(
     {**tiny().pretrain.model_dump(), "steps": 600, "checkpoint_every": 20}
@@ -65,6 +64,7 @@ def training(stack: RunningStack, dataset: DatasetRef, tmp_path: Path) -> Iterat
         training.close()
 
 
+@training_group
 def test_a_stage_survives_the_loss_of_all_its_workers(
     stack: RunningStack, training: Training, undisturbed: str
 ) -> None:
@@ -75,6 +75,7 @@ def test_a_stage_survives_the_loss_of_all_its_workers(
     assert training.resumed_at()[0] > 0
 
 
+@training_group
 def test_a_stage_survives_the_loss_of_the_ray_head(
     stack: RunningStack, training: Training, undisturbed: str
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_stage_survives_the_loss_of_the_ray_head(
     assert "starting the next attempt" in training.text
 
 
+@training_group
 def test_a_stage_survives_a_while_without_the_object_store(
     stack: RunningStack, training: Training, undisturbed: str
 ) -> None:
@@ -94,6 +96,7 @@ def test_a_stage_survives_a_while_without_the_object_store(
     assert training.finish().digest == undisturbed
 
 
+@nodes_group
 def test_a_stage_waits_for_a_second_node_when_it_has_lost_one(
     stack: RunningStack, dataset: DatasetRef, tmp_path: Path
 ) -> None:
@@ -118,6 +121,7 @@ def test_a_stage_waits_for_a_second_node_when_it_has_lost_one(
     assert training.resumed_at()[0] > 0
 
 
+@nodes_group
 def test_an_elastic_stage_goes_on_with_the_node_that_is_left(
     stack: RunningStack, dataset: DatasetRef, tmp_path: Path
 ) -> None:
@@ -139,6 +143,7 @@ def test_an_elastic_stage_goes_on_with_the_node_that_is_left(
     assert read_manifest(stack.store, result.key).num_ranks == 2
 
 
+@training_group
 def test_a_run_needs_one_job_although_its_prefect_worker_is_killed(
     stack: RunningStack, dataset: DatasetRef
 ) -> None:

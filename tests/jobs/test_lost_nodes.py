@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Ray's own, of its processes
-    pytest.mark.slow(group="bulk"),
+    pytest.mark.slow(group="nodes"),
 ]
 
 
