@@ -1,7 +1,7 @@
 """Training and bulk runs on several hosts: links are cut and mended, the head restarts.
 
-`make test-slow GROUP=hosts` and `GROUP=hosts-bulk`, as root. The hosts have latency where the kernel
-has ``netem``.
+`make test-slow GROUP=hosts` and `GROUP=hosts-bulk`, as root. The hosts have latency where the
+kernel has ``netem``.
 """
 
 import re
