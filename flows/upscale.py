@@ -46,7 +46,7 @@ from srgan.bulk.summary import check
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError, DataError, StorageError
 from srgan.jobs.failure import Failure
-from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.keys import (
     batch_run,
     batches_prefix,

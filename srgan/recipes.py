@@ -105,7 +105,7 @@ def tiny() -> Recipe:
 
 
 def fast_x4() -> Recipe:
-    """An hour on two cores: better than ESPCN's paper, then a GAN on SqueezeNet's features."""
+    """An hour on two cores: better than ESPCN's paper, then a GAN on EfficientNet-Lite0."""
     generator = GeneratorConfig(kind="bicubic_resnet", scale=4, num_blocks=10, num_channels=64)
     return Recipe(
         name="fast_x4",
@@ -123,22 +123,29 @@ def fast_x4() -> Recipe:
             validate_every=500,
             log_every=50,
         ),
+        # Measured on the shipped generator, which is of this kind: lower by judges that did not
+        # teach, at a loss of 0.02 dB (`shipped:sharp`'s card).
         adversarial=AdversarialConfig(
             generator=generator,
             steps=300,
+            batch_size=8,
+            patch_size=64,
             discriminator=DiscriminatorConfig(num_channels=32, dense_size=256),
-            # Features do not see a fine grid: without pixels it grows with every step.
-            content=_features("squeezenet1_1", "fire9").model_copy(update={"pixel_weight": 1.0}),
-            # After a few hundred steps a discriminator knows little: with the paper's 1e-3 it
-            # drives the images away from the photos' features instead of towards them.
-            adversarial_weight=1e-4,
+            # Features hardly see a fine grid: without pixels it grows with every step.
+            content=_features("efficientnet_lite0", "block5").model_copy(
+                update={"pixel_weight": 1.0}
+            ),
+            # With 0.5, more steps and fewer pixels EfficientNet-Lite1 turned against it on the way.
+            adversarial_share=0.1,
             grid_weight=30.0,
+            discriminator_shift=True,
+            discriminator_warmup=100,
             learning_rate=LearningRate(peak=1e-4, warmup_steps=20, decay="cosine"),
             ema_decay=0.99,
             gradient_clip=1.0,
             precision="auto",
             checkpoint_every=100,
-            validate_every=200,
+            validate_every=100,
             log_every=20,
         ),
     )

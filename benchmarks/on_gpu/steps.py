@@ -110,7 +110,7 @@ def fresh_stage(
     device: torch.device,
     perceptual: bytes | None = None,
 ) -> Stage:
-    """Build a stage whose networks are compiled as in a process of their own.
+    """Build a stage whose networks are compiled as in a fresh process.
 
     torch keeps eight graphs of one piece of code; from then on it runs it without compiling.
     """

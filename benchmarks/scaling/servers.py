@@ -18,7 +18,7 @@ from srgan.bulk.plan import BulkPlan
 from srgan.bulk.records import Tally, to_parquet
 from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
-from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.keys import records_key
 from srgan.refs import DatasetRef
 from srgan.services.s3 import open_store

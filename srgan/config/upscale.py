@@ -78,7 +78,7 @@ class UpscaleConfig(Config):
         return self.memory_bytes + WAITING_BYTES_PER_CPU * num_cpus
 
     def waiting_bytes(self, reserved_bytes: int) -> int:
-        """What is left for images that wait in a worker; with 0 it has one image at a time."""
+        """Memory for images that wait in a worker; with 0 it has one image at a time."""
         return max(0, reserved_bytes - self.memory_bytes)
 
     @model_validator(mode="after")

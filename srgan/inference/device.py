@@ -9,7 +9,7 @@ from srgan.errors import DeviceError
 from srgan.inference.memory import is_out_of_memory
 
 _BEGINNINGS = ("CUDA error", "cuDNN error", "cuDNN Frontend error")
-"""Of errors that have no class: those of cuBLAS begin as CUDA's."""
+"""Texts with which errors without a class begin; those of cuBLAS begin as CUDA's."""
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def whole_device() -> Iterator[None]:
 
 
 def is_of_device(error: BaseException) -> bool:
-    """True for an error of the GPU or its libraries, whoever is at fault."""
+    """True for an error of the GPU or its libraries, also if the image is at fault."""
     return isinstance(error, torch.AcceleratorError) or (
         isinstance(error, RuntimeError) and any(text in str(error) for text in _BEGINNINGS)
     )

@@ -304,7 +304,7 @@ class Engine:
         budget = self._memory_bytes - PROCESS_BYTES
         available = max(budget - held_bytes, budget // 2) if held_bytes else budget
         if self.device.type == "cuda":
-            # Free for other processes too, and what torch keeps of its own for the next tile.
+            # Free for other processes too, and what torch keeps for the next tile.
             free = torch.cuda.mem_get_info(self.device)[0]
             kept = torch.cuda.memory_reserved(self.device)
             available = min(budget, free + kept - torch.cuda.memory_allocated(self.device))

@@ -2,8 +2,8 @@
 
 `srgan doctor` submits it. What it prints is ``{"releases": {"10.0.0.7": "0.1.0+…"}, "blind":
 {"10.0.0.7": "2.13.0+cpu"}, "unwell": {"10.0.0.8": "torch fails: …"}}``. A node without our code has
-the error in place of its release. Of nodes with GPUs ``blind`` has the version of a torch that does
-not see them. ``unwell`` says what is wrong with nodes that do not answer or whose torch fails.
+the error in place of its release. ``blind`` has the version of torch on nodes whose GPUs torch does
+not see. ``unwell`` says what is wrong with nodes that do not answer or whose torch fails.
 """
 
 import json

@@ -3,8 +3,8 @@
 The job's driver waits. Its workers are actors that hold CPUs and memory, and a GPU if the cluster
 has one, and do batch after batch with one load of the model.
 
-Torch, Ray and MLflow cost seconds and are imported where they are used: flows import this module
-for `UpscaleSpec`, and the driver only waits.
+Torch, Ray and MLflow cost seconds and are imported where they are used, because the driver only
+waits.
 """
 
 import logging
@@ -18,10 +18,10 @@ from srgan.bulk.plan import find_plan, read_batch
 from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record, tally
 from srgan.bulk.run import BulkRun
-from srgan.config import Config, UpscaleConfig
 from srgan.errors import ClusterError, ConfigError
 from srgan.jobs.failure import leaving_failure
 from srgan.jobs.node import connect, start
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.keys import bulk_job_run
 from srgan.logs import configure
 from srgan.refs import ModelRef
@@ -30,22 +30,6 @@ from srgan.services.folder import open_place, require_visible
 from srgan.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-
-class UpscaleSpec(Config):
-    """A bulk run whose plan lies below its destination."""
-
-    run: str
-    source: str
-    destination: str
-    model: ModelRef
-    """Version that the run began with, even if the champion has changed since."""
-    config: UpscaleConfig
-    trial: ModelRef | None = None
-    """Version that upscales the samples too."""
-    batches: tuple[int, ...]
-    """Numbers of the batches that had no records when the job was submitted."""
-    release_version: str
 
 
 def main(spec_key: str, job_id: str) -> None:

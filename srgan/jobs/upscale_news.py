@@ -9,7 +9,7 @@ import time
 
 from srgan.errors import StorageError
 from srgan.jobs.failure import Failure
-from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
 from srgan.storage import ObjectStore, write_document
 

@@ -30,9 +30,9 @@ from srgan.jobs.node import (
     room,
     uses_gpu,
 )
-from srgan.jobs.upscale import UpscaleSpec
 from srgan.jobs.upscale_need import worker_need
 from srgan.jobs.upscale_news import News
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.keys import bulk_job_run
 from srgan.services import ray_metrics
 from srgan.storage import ObjectStore

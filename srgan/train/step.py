@@ -139,7 +139,7 @@ class Stage(ABC):
         buckets after the second. With three or more ranks that changes the order of sums, so a
         resumed run would differ from one that was never interrupted. Two passes that leave
         nothing behind get this over with. They compute as a step does, because otherwise they
-        would take more memory, and graphs of their own in a compiled stage.
+        would take more memory, and further graphs in a compiled stage.
         """
         if not ranks.sums_depend_on_buckets():
             return

@@ -1,4 +1,4 @@
-"""What was drawn on its way to the device: one copy, from pinned memory for a GPU."""
+"""Drawn numbers on their way to the device: one copy, from pinned memory for a GPU."""
 
 from typing import Any
 

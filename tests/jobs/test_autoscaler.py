@@ -19,7 +19,7 @@ from srgan.data.prepare import prepare_dataset
 from srgan.jobs import autoscaler
 from srgan.jobs.autoscaler import outlook
 from srgan.jobs.train import TrainSpec
-from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.keys import result_key, spec_key
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, ModelRef, to_json
@@ -142,7 +142,7 @@ def upscale(cluster: GrowingCluster, store: S3Store, folder: Path, **config: obj
     store.put(key, to_json(spec))
     code = (
         "from srgan.jobs.node import connect, start\n"
-        "from srgan.jobs.upscale import UpscaleSpec\n"
+        "from srgan.jobs.upscale_spec import UpscaleSpec\n"
         "from srgan.jobs.upscale_pool import Pool\n"
         "from tests.support.pool_worker import Worker\n"
         f"settings, store, spec = start({key!r}, UpscaleSpec)\n"

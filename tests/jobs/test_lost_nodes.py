@@ -18,8 +18,8 @@ import ray
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError
 from srgan.jobs import upscale_pool
-from srgan.jobs.upscale import UpscaleSpec
 from srgan.jobs.upscale_pool import Pool
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store
 from tests.support.checkout import ROOT
@@ -75,7 +75,7 @@ def num_cpus() -> float:
 
 
 HANGS = {"0": {"0": "hangs"}}
-"""What happens at the first attempt of the first batch."""
+"""Behaviour at the first attempt of the first batch."""
 
 
 def pool(store: S3Store, folder: Path, limit_s: float, plan: dict[str, Any] = HANGS) -> Pool:

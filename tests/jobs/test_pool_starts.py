@@ -9,8 +9,9 @@ import pytest
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, StorageError
 from srgan.jobs import upscale_pool
-from srgan.jobs.upscale import UpscaleSpec, UpscaleWorker
+from srgan.jobs.upscale import UpscaleWorker
 from srgan.jobs.upscale_pool import Pool
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.refs import ModelRef
 from srgan.services.ray_jobs import HEAD
 from tests.support.pretended_ray import Node, PretendedRay, pretend

@@ -13,7 +13,8 @@ from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError
 from srgan.jobs import upscale
-from srgan.jobs.upscale import UpscaleSpec, UpscaleWorker
+from srgan.jobs.upscale import UpscaleWorker
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.refs import ModelRef
 from srgan.services import mlflow_models
 from srgan.services.folder import open_place

@@ -1,4 +1,4 @@
-"""What a worker of a bulk run reserves, by the nodes that are up."""
+"""Reservation of a bulk run's worker, by the nodes that are up."""
 
 import pytest
 

@@ -15,9 +15,9 @@ from srgan.errors import ClusterError, ConfigError, StorageError
 from srgan.jobs import upscale_pool
 from srgan.jobs.failure import Failure
 from srgan.jobs.node import count_drivers
-from srgan.jobs.upscale import UpscaleSpec
 from srgan.jobs.upscale_need import worker_need
 from srgan.jobs.upscale_pool import Pool
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.refs import ModelRef
 from srgan.services.ray_jobs import DRIVER_SHARE, HEAD
 from srgan.services.s3 import S3Store

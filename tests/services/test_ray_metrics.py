@@ -16,8 +16,8 @@ from srgan.bulk.records import Record
 from srgan.config import UpscaleConfig
 from srgan.jobs.node import Timeline
 from srgan.jobs.train_reporter import JobReporter
-from srgan.jobs.upscale import UpscaleSpec
 from srgan.jobs.upscale_pool import Pool
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.refs import ModelRef
 from srgan.services import ray_metrics
 from srgan.services.s3 import S3Store

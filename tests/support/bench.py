@@ -17,7 +17,7 @@ from srgan.bulk.run import BulkRun
 from srgan.bulk.summary import check
 from srgan.config import GeneratorConfig, UpscaleConfig
 from srgan.jobs import upscale as worker
-from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator
 from srgan.promotion.record import VersionRecord

@@ -10,7 +10,7 @@ import psutil
 import ray
 
 from srgan.errors import ClusterError, ConfigError, StorageError
-from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.stack.processes import is_alive
 
 

@@ -1,4 +1,4 @@
-"""Ray as the pool of a bulk run sees it: nodes that join at their times, on a clock of its own."""
+"""Ray as the pool of a bulk run sees it: nodes that join at their times, on its own clock."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Actor:
 
     @property
     def resources(self) -> dict[str, float]:
-        """What it takes of its node."""
+        """Resources that it takes of its node."""
         found = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
         return {name: self.options.get(option, 0) for name, option in found.items()}
 

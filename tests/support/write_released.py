@@ -25,7 +25,8 @@ from srgan.data.changes import mark_announced
 from srgan.data.prepare import prepare_dataset
 from srgan.data.shards import ShardCache
 from srgan.jobs.evaluate import run_evaluation
-from srgan.jobs.upscale import UpscaleSpec, UpscaleWorker
+from srgan.jobs.upscale import UpscaleWorker
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.keys import (
     part_of_rater_key,
     records_key,

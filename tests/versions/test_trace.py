@@ -15,7 +15,7 @@ from srgan.data.prepare import prepare_dataset
 from srgan.errors import ConfigError, DataError, RegistryError, StorageError
 from srgan.images import decode
 from srgan.inference.engine import Engine
-from srgan.jobs.upscale import UpscaleSpec
+from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.models.blending import blend
 from srgan.models.build import build_generator
 from srgan.models.interchange import dump_generator, load_generator
