@@ -139,10 +139,8 @@ def make_claims(rows: Sequence[Row], start: Row | None, pictures: Mapping[str, s
     needed = {title: by_title.get(title) for title in (*CLAIMANTS, RIVAL)} | {"the start": start}
     return Claims(
         confidence=confidence,
-        of_sentence=[
-            each for pair in of_sentence for each in _compare(*pair, pictures, confidence)
-        ],
-        of_term=[each for pair in of_term for each in _compare(*pair, pictures, confidence)],
+        of_sentence=[each for pair in of_sentence for each in compare(*pair, pictures, confidence)],
+        of_term=[each for pair in of_term for each in compare(*pair, pictures, confidence)],
         missing=[title for title, row in needed.items() if row is None],
         num_photos=len(set(pictures.values())),
         repeated={image: picture for image, picture in pictures.items() if image != picture},
@@ -163,7 +161,7 @@ def _fair_figures(one: Row, other: Row) -> list[str]:
     return [*judges, "psnr"]
 
 
-def _compare(
+def compare(
     one: Row, other: Row, pictures: Mapping[str, str], confidence: float
 ) -> list[Difference]:
     return [
