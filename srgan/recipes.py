@@ -123,8 +123,7 @@ def fast_x4() -> Recipe:
             validate_every=500,
             log_every=50,
         ),
-        # Measured on the shipped generator, which is of this kind: lower by judges that did not
-        # teach, at a loss of 0.02 dB (`shipped:sharp`'s card).
+        # Measured on the shipped generator, which is of this kind: docs/perceptual.md.
         adversarial=AdversarialConfig(
             generator=generator,
             steps=300,
@@ -135,7 +134,7 @@ def fast_x4() -> Recipe:
             content=_features("efficientnet_lite0", "block5").model_copy(
                 update={"pixel_weight": 1.0}
             ),
-            # With 0.5, more steps and fewer pixels EfficientNet-Lite1 turned against it on the way.
+            # With 0.5, fewer pixels and 900 steps images are crisper, and farther from originals.
             adversarial_share=0.1,
             grid_weight=30.0,
             discriminator_shift=True,
