@@ -116,9 +116,9 @@ def test_a_clean_up_in_json_lists_what_goes_and_what_stays(
     }
     deleted: list[Plan] = []
 
-    def delete(settings: object, store: object, found: Plan, say: Callable[[str], None]) -> None:
+    def delete(services: Services, found: Plan) -> None:
         deleted.append(found)
-        say("deleted run pretrain-1")
+        services.say("deleted run pretrain-1")
 
     monkeypatch.setattr("srgan.versions.delete.delete", delete)
     found, said = answer("gc", "--delete")
