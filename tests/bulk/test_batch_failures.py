@@ -274,7 +274,7 @@ def test_a_store_that_is_away_is_waited_for(
         def head(self, key: str) -> ObjectInfo | None:
             if self._failures:
                 raise StorageError(f"cannot look up {key}: connection refused")
-            return self._store.head(key)
+            return self.store.head(key)
 
     slept: list[float] = []
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from srgan.bulk.batch import Batch
 from srgan.bulk.join import Item
 from srgan.bulk.records import Record
+from srgan.config.upscale import WAITING_BYTES_PER_CPU
 from srgan.images import Photo, decode
 from srgan.inference.engine import Engine
 from srgan.services.s3 import S3Store
@@ -56,5 +57,6 @@ def upscale(
         engine,  # type: ignore[arg-type]  # tests pass their own engines
         decode,
         num_cpus=num_cpus,
+        waiting_bytes=num_cpus * WAITING_BYTES_PER_CPU,
     )
     return batch.run(0, items)
