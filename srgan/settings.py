@@ -15,13 +15,6 @@ from srgan.readable import Bytes
 Checksums = Literal["when_supported", "when_required"]
 """When botocore adds its own checksums, or checks them."""
 
-Gpu = Literal["auto", "never", "required"]
-"""``auto``: a job computes on GPUs if the cluster has any when it starts, else on CPUs alone.
-
-``required``: it waits for GPUs, also of nodes that the cluster starts on demand. ``never``: it
-leaves them to others.
-"""
-
 _Checksums = Annotated[Checksums | None, BeforeValidator(lambda text: (text or "").lower() or None)]
 
 _Level = Annotated[
@@ -66,7 +59,7 @@ class Settings(BaseSettings):
     cluster_wait_s: float = 300.0
     """How long a job waits for a cluster that is too small before it fails, in seconds. One that is
     busy or grows is waited for without a limit."""
-    gpu: Gpu = "auto"
+    gpu: Literal["auto", "never", "required"] = "auto"
     """Parameter ``gpu`` of deployments, when they are registered. ``required`` is for a cluster
     that starts its GPUs on demand, where ``auto`` computes on the CPUs that are there."""
     stall_s: float = Field(600.0, gt=0)

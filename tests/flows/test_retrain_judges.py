@@ -11,7 +11,7 @@ from srgan.config import (
 from srgan.errors import CheckpointError, ConfigError
 from srgan.models.weights import publish_weights
 from srgan.promotion.log import PromotionLog
-from srgan.recipes import tiny
+from srgan.recipes import get_recipe, tiny
 from srgan.services.mlflow_models import Registry
 from srgan.settings import Settings
 from tests.support.pipeline import Pipeline
@@ -41,7 +41,7 @@ def test_without_a_judge_nothing_is_trained_against_a_gan_that_is_champion(
 
 
 def test_without_the_teacher_of_a_content_loss_nothing_is_trained(pipeline: Pipeline) -> None:
-    state = pipeline.retrain("demo")
+    state = pipeline.retrain(get_recipe("demo").model_copy(update={"gate": GateConfig()}))
     with pytest.raises(CheckpointError, match="`srgan weights mirror efficientnet_lite0`"):
         state.result()
     assert pipeline.trained == []
