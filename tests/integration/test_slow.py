@@ -32,7 +32,7 @@ def test_more_workers_than_the_cluster_has_is_said_at_once_and_ends_at_the_limit
     logs = stack.newest_logs("train")
     assert "the cluster is too small" in logs, logs
     assert "num_workers 8" in logs, logs
-    assert "8 are needed" in logs, logs
+    assert "8 × (1 CPU) are needed" in logs, logs
 
 
 @pytest.mark.slow(group="bulk")
