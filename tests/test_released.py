@@ -26,6 +26,7 @@ from srgan.measure.pictures import Details
 from srgan.measure.sets import SetImages, newest_set, read_set
 from srgan.models.weights import find_mirrored
 from srgan.mos.results import RatingResults, results_of
+from srgan.progress import StageProgress
 from srgan.promotion.decide import read_set_reports
 from srgan.promotion.lineage import read_registration
 from srgan.promotion.log import PromotionLog
@@ -39,7 +40,6 @@ from srgan.studies.figures import find_figures
 from srgan.studies.parts import judged_columns, read_parts
 from srgan.train.checkpoint import newest_checkpoint
 from srgan.train.checkpoint import read_manifest as read_checkpoint
-from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from tests.support.photos import dead_leaves
 from tests.support.released import fill
@@ -161,7 +161,7 @@ class Begun:
     def begin(self, step: int) -> None:
         self.at.append(step)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: StageProgress) -> None:
         pass
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:

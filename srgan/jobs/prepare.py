@@ -4,7 +4,6 @@ The job's driver only waits. One task reads the photos, has other processes deco
 reserves the memory for all of that.
 """
 
-import json
 import logging
 import sys
 import time
@@ -36,8 +35,9 @@ from srgan.jobs.node import (
     start,
     wait_for_cluster,
 )
-from srgan.keys import prepared_key, progress_key
+from srgan.keys import prepared_key
 from srgan.measure.sets import prepare_paired_set, prepare_set
+from srgan.progress import Progress, write_progress
 from srgan.readable import Countdown
 from srgan.refs import DatasetRef, SetRef
 from srgan.services.s3 import S3Store, open_store
@@ -242,7 +242,7 @@ class _Progress:
 
     def __init__(self, store: S3Store, run: str, what: str) -> None:
         self._store = store
-        self._key = progress_key(run)
+        self._run = run
         self._say = Countdown(logger.info, what, _SAY_EVERY_S)
         self._began = self._told = time.monotonic()
 
@@ -253,9 +253,9 @@ class _Progress:
             return
         self._told = now
         left_s = (now - self._began) / done * (total - done) if done else None
-        report = {"step": done, "steps": total, "eta_s": left_s, "what": "photos"}
+        progress = Progress(step=done, steps=total, eta_s=left_s, what="photos")
         with suppress(StorageError):  # only a display; the result is what counts
-            self._store.put(self._key, json.dumps(report).encode(), content_type="application/json")
+            write_progress(self._store, self._run, progress)
 
 
 def _open(settings: Settings, address: str) -> Prefix:

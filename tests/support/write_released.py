@@ -39,6 +39,7 @@ from srgan.measure.evaluation import EvaluateSpec, Report
 from srgan.measure.sets import EvaluationSet
 from srgan.models.interchange import dump_generator
 from srgan.models.weights import publish_weights
+from srgan.progress import StageProgress
 from srgan.promotion.decide import decide, promote_by_hand
 from srgan.promotion.lineage import keep_registration
 from srgan.promotion.log import PromotionLog
@@ -53,7 +54,6 @@ from srgan.studies.design import Closed
 from srgan.studies.figures import ensure_figures
 from srgan.studies.parts import judgements_of
 from srgan.train.checkpoint import Manifest
-from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from srgan.version import release_version
 from tests.support.bulk_runs import CHAMPION, bulk_run
@@ -78,7 +78,7 @@ class Quiet:
     def begin(self, step: int) -> None:
         pass
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: StageProgress) -> None:
         if progress.step == self._stop_at:
             raise KeyboardInterrupt
 

@@ -15,11 +15,11 @@ from srgan.errors import CheckpointError, ConfigError, TrainingError
 from srgan.measure.guards import Fault
 from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
+from srgan.progress import StageProgress
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.services.s3 import S3Store
 from srgan.train.adversarial import Adversarial
 from srgan.train.checkpoint import Manifest, checkpoint_keys, read_generator, read_manifest
-from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
 from srgan.version import reached
@@ -45,7 +45,7 @@ class Notes:
     def begin(self, step: int) -> None:
         self.begun_at.append(step)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: StageProgress) -> None:
         self.steps.append(progress.step)
         self.rates.append(progress.learning_rate)
         if progress.step == self._stop_at:
