@@ -40,7 +40,7 @@ from srgan.bulk.join import Item
 from srgan.bulk.names import check_prefixes
 from srgan.bulk.plan import BulkPlan, find_plan, make_plan, name_run, preview
 from srgan.bulk.records import Tally, from_parquet, tally
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.bulk.sources import KeyList, check_kind
 from srgan.bulk.summary import check
 from srgan.config import UpscaleConfig
@@ -57,7 +57,7 @@ from srgan.keys import (
 from srgan.refs import UpscaleReport, config_digest
 from srgan.services.folder import open_place, require_visible
 from srgan.services.s3 import open_store
-from srgan.storage import find_document, is_folder, split_uri
+from srgan.storage import Place, find_document, is_folder, split_uri
 from srgan.version import release_version
 from srgan.versions.services import Services, open_services
 

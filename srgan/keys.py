@@ -350,7 +350,7 @@ OWN_PREFIXES = tuple(
 """Everything below these prefixes of this system's bucket is its own."""
 
 
-def is_ours(key: str, *, own_prefix: str | None) -> bool:
+def is_ours(key: str, *, own_prefix: str | None = None) -> bool:
     """True if this system wrote the object at `key`, so that it is not a user's photo.
 
     `own_prefix` is the team's in its own bucket, where everything of other teams counts as ours

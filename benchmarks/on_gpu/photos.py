@@ -12,7 +12,7 @@ from benchmarks.on_gpu.steps import Size
 from benchmarks.quality.photos import SCALE
 from srgan.bulk.batch import Batch
 from srgan.bulk.join import Item
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
 from srgan.images import Photo, decode, encode
 from srgan.inference.engine import Engine
@@ -20,6 +20,7 @@ from srgan.inference.reach import draw_probe
 from srgan.models.build import build_generator
 from srgan.refs import ModelRef
 from srgan.services.folder import FolderStore
+from srgan.storage import Place
 
 _HEIGHT, _WIDTH = 480, 640
 _MODEL = ModelRef(name="drawn", version=1, run="drawn", weights_digest="0" * 64)

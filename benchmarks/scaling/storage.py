@@ -22,7 +22,7 @@ from srgan.bulk.join import Item, Join
 from srgan.bulk.plan import _ITEMS, make_plan, read_batch
 from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record, tally, to_parquet
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.bulk.samples import Samples
 from srgan.config import UpscaleConfig
 from srgan.demo.photos import shipped_photos
@@ -32,7 +32,7 @@ from srgan.keys import MAP
 from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 
 MODEL = ModelRef(name="counted", version=1, run="none", weights_digest="ab" * 32)
 PER_BATCH = 250

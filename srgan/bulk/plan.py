@@ -26,13 +26,13 @@ from srgan.bulk.records import (
     throughput,
     to_parquet,
 )
-from srgan.bulk.run import BulkRun, Place, Stamp, stamp_of
+from srgan.bulk.run import BulkRun, Stamp, stamp_of
 from srgan.bulk.sources import KeyList, list_sources
 from srgan.config import UpscaleConfig
 from srgan.errors import ImageError
 from srgan.keys import batch_key, own_prefix, plan_key, refused_key, summary_key
 from srgan.refs import ModelRef, Ref, to_json
-from srgan.storage import ObjectInfo, find_document
+from srgan.storage import ObjectInfo, Place, find_document
 
 _MIN_BATCH_BYTES = 2**18
 _BATCH_S = 600.0

@@ -7,22 +7,7 @@ from dataclasses import dataclass
 
 from srgan.config import UpscaleConfig
 from srgan.refs import ModelRef, config_digest
-from srgan.storage import ObjectStore, prefix_of
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """``s3://BUCKET/PREFIX`` or a folder, with its store open."""
-
-    address: str
-    store: ObjectStore
-    own_prefix: str | None = None
-    """In the project's own bucket, where not every object is a photo: the team's; else None."""
-
-    @property
-    def prefix(self) -> str:
-        """Beginning of all keys below the address."""
-        return prefix_of(self.address)[1]
+from srgan.storage import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,10 @@ from srgan.data.prepare import (
     describe,
     digest_of_objects,
     first_keys,
-    folder_of,
-    list_sources,
     publish,
     refuse_tiny,
     rejected,
+    some_sources,
     why_rejected,
 )
 from srgan.data.reading import Progress, Reader, counted, silent
@@ -37,27 +36,7 @@ from srgan.images import Photo, pixel_digest
 from srgan.images.entries import stem_of
 from srgan.images.statistics import statistics_of
 from srgan.refs import DatasetRef, digest
-from srgan.storage import ObjectInfo, ObjectStore
-
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """A prefix of photos in a bucket."""
-
-    store: ObjectStore
-    path: str
-
-    @property
-    def uri(self) -> str:
-        return self.store.uri(folder_of(self.path))
-
-    def by_stem(self, own: ObjectStore) -> dict[str, list[ObjectInfo]]:
-        """List the user's objects by their name in both folders; `DataError` if there are none."""
-        prefix = folder_of(self.path)
-        found = defaultdict[str, list[ObjectInfo]](list)
-        for info in list_sources(self.store, prefix, own):
-            found[stem_of(info.key.removeprefix(prefix))].append(info)
-        return dict(found)
+from srgan.storage import ObjectInfo, ObjectStore, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +67,8 @@ class Reading:
 class PairListing:
     """Pairs below two prefixes, and which of them have to be read for the next version."""
 
-    hr: Prefix
-    lr: Prefix
+    hr: Place
+    lr: Place
     store: ObjectStore
     dataset: str
     config: DataConfig
@@ -153,13 +132,13 @@ class PairListing:
 
 
 def list_pairs(
-    hr: Prefix, lr: Prefix, store: ObjectStore, dataset: str, config: DataConfig
+    hr: Place, lr: Place, store: ObjectStore, dataset: str, config: DataConfig
 ) -> PairListing:
     """Match the objects in two folders and compare them with the newest version.
 
     `DataError` if a folder is empty; `ConfigError` like `prepare_pairs`.
     """
-    pairs, lonely = match(hr, lr, store)
+    pairs, lonely = match(hr, lr)
     previous = read_previous(store, dataset, hr.store.bucket, config, lr.store.bucket)
     known = {
         pair.hr.key: source
@@ -180,8 +159,8 @@ def list_pairs(
 
 
 def prepare_pairs(
-    hr: Prefix,
-    lr: Prefix,
+    hr: Place,
+    lr: Place,
     store: ObjectStore,
     dataset: str,
     config: DataConfig,
@@ -203,14 +182,14 @@ def prepare_pairs(
     return listing.cut(reader, progress, licence)
 
 
-def match(hr: Prefix, lr: Prefix, store: ObjectStore) -> tuple[list[Pair], list[Source]]:
+def match(hr: Place, lr: Place) -> tuple[list[Pair], list[Source]]:
     """Match objects by name; return the pairs, and those without one partner with the reason.
 
     `ConfigError` if one folder lies in the other; `DataError` if one holds no photos.
     """
     if hr.uri.startswith(lr.uri) or lr.uri.startswith(hr.uri):
         raise ConfigError(f"HR {hr.uri} and LR {lr.uri} lie in each other; give two folders")
-    larger, smaller = hr.by_stem(store), lr.by_stem(store)
+    larger, smaller = _by_stem(hr), _by_stem(lr)
     pairs: list[Pair] = []
     lonely: list[Source] = []
     for stem in sorted(larger.keys() | smaller.keys()):
@@ -221,6 +200,14 @@ def match(hr: Prefix, lr: Prefix, store: ObjectStore) -> tuple[list[Pair], list[
         lonely += _lonely(ours, theirs, f"LR photo below {lr.uri}", stem)
         lonely += _lonely(theirs, ours, f"HR photo below {hr.uri}", stem)
     return pairs, lonely
+
+
+def _by_stem(place: Place) -> dict[str, list[ObjectInfo]]:
+    """List the user's objects by their name in both folders; `DataError` if there are none."""
+    found = defaultdict[str, list[ObjectInfo]](list)
+    for info in some_sources(place):
+        found[stem_of(info.key.removeprefix(place.prefix))].append(info)
+    return dict(found)
 
 
 def _lonely(

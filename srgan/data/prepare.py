@@ -26,7 +26,7 @@ from srgan.images import Photo, pixel_digest
 from srgan.images.statistics import statistics_of
 from srgan.keys import is_ours
 from srgan.refs import DatasetRef
-from srgan.storage import ObjectInfo, ObjectStore
+from srgan.storage import ObjectInfo, ObjectStore, Place
 
 _DETAIL_LENGTH = 200
 
@@ -43,8 +43,7 @@ class Reading:
 class Listing:
     """Photos below a prefix, and which of them have to be read for the next version."""
 
-    source: ObjectStore
-    uri: str
+    source: Place
     store: ObjectStore
     dataset: str
     config: DataConfig
@@ -66,7 +65,7 @@ class Listing:
         licence: str | None = None,
     ) -> DatasetRef:
         """Read what has changed and publish the version; see `prepare_dataset`."""
-        config, uri = self.config, self.uri
+        config, uri = self.config, self.source.uri
         attempt = Attempt(self.store, self.dataset, config, self.previous, self.known, source=uri)
         self._read(attempt, reader, progress)
         sources, layout = attempt.outcomes(), attempt.layout
@@ -86,7 +85,7 @@ class Listing:
 
         reader.read(
             attempt.rest(self.changed, lambda info: (info.key, info.token)),
-            lambda info: [(self.source, info)],
+            lambda info: [(self.source.store, info)],
             make,
             use,
             max_pixels=self.config.max_pixels,
@@ -94,20 +93,12 @@ class Listing:
         )
 
 
-def list_photos(
-    source_store: ObjectStore,
-    source_prefix: str,
-    store: ObjectStore,
-    dataset: str,
-    config: DataConfig,
-) -> Listing:
-    """Compare the objects below a prefix with the newest version; `DataError` if there are none."""
-    prefix = folder_of(source_prefix)
-    objects = list_sources(source_store, prefix, store)
-    previous = read_previous(store, dataset, source_store.bucket, config)
+def list_photos(source: Place, store: ObjectStore, dataset: str, config: DataConfig) -> Listing:
+    """Compare a user's objects with the newest version; `DataError` if there are none."""
+    objects = some_sources(source)
+    previous = read_previous(store, dataset, source.store.bucket, config)
     return Listing(
-        source=source_store,
-        uri=source_store.uri(prefix),
+        source=source,
         store=store,
         dataset=dataset,
         config=config,
@@ -118,8 +109,7 @@ def list_photos(
 
 
 def prepare_dataset(
-    source_store: ObjectStore,
-    source_prefix: str,
+    source: Place,
     store: ObjectStore,
     dataset: str,
     config: DataConfig,
@@ -127,7 +117,7 @@ def prepare_dataset(
     licence: str | None = None,
     reader: Reader = Reader(),  # noqa: B008  # frozen
 ) -> DatasetRef:
-    """Bring `dataset` up to date with the photos below `source_prefix`.
+    """Bring `dataset` up to date with the photos below `source`.
 
     Without a `licence` the version keeps the previous one's.
 
@@ -135,7 +125,7 @@ def prepare_dataset(
     counts; `ConflictError` when somebody else published a version meanwhile; `StorageError` when
     a store fails. The previous version stays as it was in each case.
     """
-    listing = list_photos(source_store, source_prefix, store, dataset, config)
+    listing = list_photos(source, store, dataset, config)
     return listing.cut(reader, progress, licence)
 
 
@@ -184,30 +174,26 @@ def publish(
     return manifest
 
 
-def list_sources(source_store: ObjectStore, prefix: str, store: ObjectStore) -> list[ObjectInfo]:
-    """List a user's objects below a prefix by key; `DataError` if there are none."""
-    found = (info for info in source_store.list(prefix) if is_source(info, source_store, store))
-    objects = sorted(found, key=lambda info: info.key)
-    if not objects:
-        uri = source_store.uri(prefix)
-        raise DataError(f"{uri} holds no photos; upload some, or correct the address")
-    return objects
+def list_sources(place: Place) -> list[ObjectInfo]:
+    """List a user's objects by key, without markers of folders and what this system wrote."""
+    found = (
+        info
+        for info in place.store.list(place.prefix)
+        if not info.key.endswith("/") and not is_ours(info.key, own_prefix=place.own_prefix)
+    )
+    return sorted(found, key=lambda info: info.key)
+
+
+def some_sources(place: Place) -> list[ObjectInfo]:
+    """List a user's objects by key; `DataError` if there are none."""
+    if objects := list_sources(place):
+        return objects
+    raise DataError(f"{place.uri} holds no photos; upload some, or correct the address")
 
 
 def count_reasons(sources: Iterable[Source]) -> dict[str, int]:
     """Count rejected sources by reason, most frequent first."""
     return dict(Counter(source.reason for source in sources if source.reason).most_common())
-
-
-def folder_of(prefix: str) -> str:
-    """``raw/pets`` → ``raw/pets/``, so that ``raw/pets-2`` is not below it."""
-    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
-
-
-def is_source(info: ObjectInfo, source_store: ObjectStore, store: ObjectStore) -> bool:
-    """True unless the object is a folder's marker or was written by this system."""
-    own_prefix = store.prefix if source_store.bucket == store.bucket else None
-    return not info.key.endswith("/") and not is_ours(info.key, own_prefix=own_prefix)
 
 
 def _place(reading: Reading, layout: Layout) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from srgan.keys import OWN, evaluation_key, evaluation_of
+from srgan.keys import evaluation_key, evaluation_of, is_ours
 from srgan.measure.figures import means_table
 from srgan.refs import EvaluationRef, ModelRef
 from srgan.services.mlflow_models import CHAMPION, challenger_address
@@ -66,7 +66,7 @@ def read_outcome(services: Services, name: str, model: str, folder: Path) -> Out
     store.download(evaluation.picture_key, picture)
     prefix = f"upscaled/{name}"
     keys = [info.key for info in store.list(f"{prefix}/")]
-    num_upscaled = sum(OWN not in key.split("/") for key in keys)
+    num_upscaled = sum(not is_ours(key) for key in keys)
     decisions = (each.decision for each in reversed(services.log(model).entries()))
     last = next((each for each in decisions if each.challenger == newest.version), None)
     return Outcome(

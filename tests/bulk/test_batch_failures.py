@@ -13,13 +13,13 @@ from srgan.bulk import batch as module
 from srgan.bulk.batch import Batch, MemoryBudget
 from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.errors import DeviceError, StorageError
 from srgan.images import Photo, decode
 from srgan.images.rows import encode_into
 from srgan.inference.engine import Engine
 from srgan.services.s3 import S3Store
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 from tests.support.batches import ROWS, CountingEngine, png, put, upscale
 from tests.support.bulk_runs import bulk_run
 from tests.support.gpus import pretend_gpu

@@ -11,13 +11,14 @@ import torch
 from srgan.bulk.batch import Batch
 from srgan.bulk.in_flight import InFlight
 from srgan.bulk.join import Item
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
 from srgan.errors import DeviceError, ImageError
 from srgan.images import Photo, decode
 from srgan.inference.engine import Engine
 from srgan.models.interpolation import Nearest
 from srgan.services.folder import FolderStore
+from srgan.storage import Place
 from tests.support.batches import CountingEngine, png
 from tests.support.bulk_runs import CHAMPION
 from tests.support.gpus import pretend_gpu

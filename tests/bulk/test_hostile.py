@@ -10,13 +10,12 @@ from srgan.bulk.batch import Batch, num_readers
 from srgan.bulk.decoders import Decoders
 from srgan.bulk.plan import make_plan, read_batch
 from srgan.bulk.records import Record, from_parquet
-from srgan.bulk.run import Place
 from srgan.config import GeneratorConfig
 from srgan.images import decode
 from srgan.inference.engine import Engine
 from srgan.models.build import build_generator
 from srgan.services.s3 import S3Store
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 from tests.support.bulk_runs import bulk_run
 from tests.support.hostile import HOSTILE_NAMES, corpus
 from tests.support.memory import forget_peak, memory_bytes

@@ -11,7 +11,7 @@ from PIL import Image
 from srgan.bulk.batch import Batch
 from srgan.bulk.plan import BulkPlan, make_plan, read_batch
 from srgan.bulk.records import Record, Tally, from_parquet, tally, to_parquet
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.bulk.sources import KeyList
 from srgan.bulk.summary import Summary, check, others, summarise
 from srgan.config import UpscaleConfig
@@ -22,6 +22,7 @@ from srgan.images.files import read_photo
 from srgan.inference.engine import Engine
 from srgan.models.interpolation import Nearest
 from srgan.services.folder import FolderStore
+from srgan.storage import Place
 from tests.support.bulk_runs import CHAMPION
 from tests.support.entries import forbid
 

@@ -24,6 +24,7 @@ from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.studies.design import read_design
 from tests.support.commands import srgan
+from tests.support.places import place
 from tests.support.shelf import MODEL
 from tests.support.versions import lineage, weights
 
@@ -40,7 +41,7 @@ def prepared(
     for seed in range(8):
         object_store.put(f"raw/demo/trip/{seed}.png", encode_photo(draw_photo(seed)))
     data = DataConfig(scale=4, crop_size=32, eval_share=0.4)
-    prepare_dataset(object_store, "raw/demo", object_store, "demo", data)
+    prepare_dataset(place(object_store, "raw/demo"), object_store, "demo", data)
     return object_store
 
 

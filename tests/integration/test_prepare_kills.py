@@ -14,6 +14,7 @@ from srgan.data.prepare import prepare_dataset
 from srgan.keys import shard_key
 from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.running_stack import RunningStack
 from tests.support.training import kill, processes_with
 from tests.support.waiting import wait_until
@@ -59,7 +60,7 @@ def undisturbed(stack: RunningStack) -> Manifest:
     """The photos in the bucket, and the version that nothing happens to."""
     for seed in range(NUM_PHOTOS):
         stack.store.put(f"raw/disturbed/{seed:02d}.png", dead_leaves(seed + 300, 500, 600))
-    prepare_dataset(stack.store, "raw/disturbed", stack.store, "undisturbed", DATA)
+    prepare_dataset(place(stack.store, "raw/disturbed"), stack.store, "undisturbed", DATA)
     return newest(stack, "undisturbed")
 
 

@@ -60,6 +60,7 @@ from tests.support.bulk_runs import CHAMPION, bulk_run
 from tests.support.networks import random_generator
 from tests.support.object_server import run_object_server
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.stages import CPU, PLAIN, adversarial, pretrain
 from tests.support.studies import asked, makers, parts_of, photo_set
 from tests.support.versions import lineage, weights
@@ -121,8 +122,8 @@ def write_datasets(store: S3Store) -> DatasetRef:
         store.put(f"raw/leaves/{seed}.png", dead_leaves(seed, 64, 96))
     config = DataConfig(scale=2, crop_size=32, eval_share=0.3)
     packed = config.model_copy(update={"compress": True})
-    prepare_dataset(store, "raw/leaves", store, "packed", packed)
-    dataset = prepare_dataset(store, "raw/leaves", store, "leaves", config)
+    prepare_dataset(place(store, "raw/leaves"), store, "packed", packed)
+    dataset = prepare_dataset(place(store, "raw/leaves"), store, "leaves", config)
     mark_announced(store, dataset)
     return dataset
 

@@ -24,6 +24,7 @@ from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
 from srgan.version import reached
 from tests.support.perceptual_weights import drawn_weights
+from tests.support.places import place
 from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain, unguarded
 from tests.support.tracing import PACKAGE, definitions_run
 
@@ -308,7 +309,7 @@ def scattered(
     for seed in range(20):
         object_store.put(f"many/{seed}.png", encode_photo(draw_photo(seed, 64, 96)))
     config = DataConfig(scale=2, crop_size=32, eval_share=0.1, shard_bytes=4 * 32 * 32 * 3)
-    return prepare_dataset(object_store, "many", object_store, "scattered", config)
+    return prepare_dataset(place(object_store, "many"), object_store, "scattered", config)
 
 
 def test_a_stage_on_a_dataset_larger_than_its_cache_resumes_bit_identical(
