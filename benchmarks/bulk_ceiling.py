@@ -31,7 +31,7 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image
 
-from srgan.bulk.batch import Batch, num_readers
+from srgan.bulk.batch import BatchPipeline, num_readers
 from srgan.bulk.decoders import Decoders
 from srgan.bulk.join import Item
 from srgan.bulk.records import Tally, tally
@@ -121,7 +121,7 @@ def _compare(options: argparse.Namespace, form: str, size: str) -> dict[str, obj
         for number in range(options.rounds + 1):
             rate = _bare(pool, items, form)
             run = _run(store, f"{form}-{size}-{cpus}-{number}", form)
-            work = Batch(
+            work = BatchPipeline(
                 run,
                 Free(),
                 decoders.decode,

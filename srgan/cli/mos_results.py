@@ -11,7 +11,7 @@ from srgan.errors import ConfigError
 from srgan.readable import moment
 
 if TYPE_CHECKING:
-    from srgan.mos.agreement import Measured
+    from srgan.mos.agreement import FigureValues
     from srgan.mos.columns import Choices, Columns
     from srgan.mos.results import Results
     from srgan.services.s3 import S3Store
@@ -25,7 +25,7 @@ class Judged:
 
     title: str
     columns: "Columns | Choices"
-    measured: "Measured" = field(default_factory=dict)
+    measured: "FigureValues" = field(default_factory=dict)
     """Figures of a closed study's pictures."""
     study: "tuple[S3Store, StudyDesign, Sequence[Part]] | None" = None
     """None for a file."""

@@ -29,7 +29,7 @@ from srgan.data.prepare import (
     some_sources,
     why_rejected,
 )
-from srgan.data.reading import Progress, Reader, counted, silent
+from srgan.data.reading import OnProgress, PhotoReader, counted, silent
 from srgan.data.tables import Source
 from srgan.errors import ConfigError, DataError, ImageError
 from srgan.images import Photo, pixel_digest
@@ -53,7 +53,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PairReading:
     """Outcome of one pair."""
 
     source: Source
@@ -86,8 +86,8 @@ class PairListing:
 
     def cut(
         self,
-        reader: Reader = Reader(),  # noqa: B008  # frozen
-        progress: Progress = silent,
+        reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
+        progress: OnProgress = silent,
         licence: str | None = None,
     ) -> DatasetRef:
         """Read what has changed and publish the version; see `prepare_pairs`."""
@@ -110,14 +110,14 @@ class PairListing:
         attempt.forget()
         return made.ref(len(self.changed))
 
-    def _read(self, attempt: Attempt, reader: Reader, progress: Progress) -> None:
+    def _read(self, attempt: Attempt, reader: PhotoReader, progress: OnProgress) -> None:
         def files_of(pair: Pair) -> list[tuple[ObjectStore, ObjectInfo]]:
             return [(self.hr.store, pair.hr), (self.lr.store, pair.lr)]
 
-        def make(pair: Pair, files: Sequence[bytes]) -> Reading:
+        def make(pair: Pair, files: Sequence[bytes]) -> PairReading:
             return _reading(pair, files[0], files[1], self.config, reader)
 
-        def use(reading: Reading) -> None:
+        def use(reading: PairReading) -> None:
             _place(reading, attempt.layout)
             attempt.add(reading.source)
 
@@ -164,9 +164,9 @@ def prepare_pairs(
     store: ObjectStore,
     dataset: str,
     config: DataConfig,
-    progress: Progress = silent,
+    progress: OnProgress = silent,
     licence: str | None = None,
-    reader: Reader = Reader(),  # noqa: B008  # frozen
+    reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
 ) -> DatasetRef:
     """Bring the dataset of pairs up to date with the photos in two folders.
 
@@ -223,20 +223,20 @@ def _lonely(
 
 
 def _reading(
-    pair: Pair, larger: bytes, smaller: bytes, config: DataConfig, reader: Reader
-) -> Reading:
+    pair: Pair, larger: bytes, smaller: bytes, config: DataConfig, reader: PhotoReader
+) -> PairReading:
     """Decode and compare the two files of a pair."""
     decode = partial(reader.decode, max_pixels=config.max_pixels)
     check = partial(refuse_tiny, config=config)
     try:
         hr, lr = compared(pair, larger, smaller, decode, check, config.scale)
     except ImageError as error:
-        return Reading(rejected(pair.hr.key, pair.token, error))
+        return PairReading(rejected(pair.hr.key, pair.token, error))
     hr_pixels = pixel_digest(hr)
     pixels = digest([hr_pixels, pixel_digest(lr)])
     statistics = statistics_of(lr.pixels, file=smaller)
     source = Source(pair.hr.key, pair.token, pixels=pixels, statistics=statistics)
-    return Reading(source, hr_pixels, hr.rgb, lr.rgb)
+    return PairReading(source, hr_pixels, hr.rgb, lr.rgb)
 
 
 def compared(
@@ -269,7 +269,7 @@ def _decode(data: bytes, info: ObjectInfo, decode: Callable[[bytes], Photo]) -> 
         raise ImageError(error.reason, f"{info.key}: {error.detail}") from error
 
 
-def _place(reading: Reading, layout: Layout) -> None:
+def _place(reading: PairReading, layout: Layout) -> None:
     pixels = reading.source.pixels
     if pixels is None or reading.hr is None or reading.lr is None or layout.has(pixels):
         return

@@ -2,7 +2,7 @@
 
 Only changes cost: an object with the same change token as in the previous version is not read
 again, a photo with known pixels is not cut again. Memory holds two shards, the photos in work
-(`Reader`), and about half a kilobyte per photo.
+(`PhotoReader`), and about half a kilobyte per photo.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from srgan.data.attempt import Attempt
 from srgan.data.crops import assign
 from srgan.data.layout import Layout
 from srgan.data.manifest import Manifest, Previous, put_table, read_previous, reading_version
-from srgan.data.reading import Progress, Reader, counted, silent
+from srgan.data.reading import OnProgress, PhotoReader, counted, silent
 from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
 from srgan.errors import DataError, ImageError
 from srgan.images import Photo, pixel_digest
@@ -60,8 +60,8 @@ class Listing:
 
     def cut(
         self,
-        reader: Reader = Reader(),  # noqa: B008  # frozen
-        progress: Progress = silent,
+        reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
+        progress: OnProgress = silent,
         licence: str | None = None,
     ) -> DatasetRef:
         """Read what has changed and publish the version; see `prepare_dataset`."""
@@ -75,7 +75,7 @@ class Listing:
         attempt.forget()
         return made.ref(len(self.changed))
 
-    def _read(self, attempt: Attempt, reader: Reader, progress: Progress) -> None:
+    def _read(self, attempt: Attempt, reader: PhotoReader, progress: OnProgress) -> None:
         def make(info: ObjectInfo, files: Sequence[bytes]) -> Reading:
             return _reading(info, files[0], self.config, reader)
 
@@ -113,9 +113,9 @@ def prepare_dataset(
     store: ObjectStore,
     dataset: str,
     config: DataConfig,
-    progress: Progress = silent,
+    progress: OnProgress = silent,
     licence: str | None = None,
-    reader: Reader = Reader(),  # noqa: B008  # frozen
+    reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
 ) -> DatasetRef:
     """Bring `dataset` up to date with the photos below `source`.
 
@@ -137,7 +137,7 @@ def digest_of_objects(objects: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-def _reading(info: ObjectInfo, data: bytes, config: DataConfig, reader: Reader) -> Reading:
+def _reading(info: ObjectInfo, data: bytes, config: DataConfig, reader: PhotoReader) -> Reading:
     try:
         photo = reader.decode(data, max_pixels=config.max_pixels)
         refuse_tiny(photo, config)

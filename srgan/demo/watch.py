@@ -54,7 +54,7 @@ class StoppedByUserError(Exception):
     """The user pressed Ctrl-C; the run has been cancelled."""
 
 
-class Watch:
+class RunWatch:
     """One flow run of a deployment on the local stack."""
 
     def __init__(self, client: SyncPrefectClient, jobs: RayJobs, store: ObjectStore) -> None:
@@ -144,10 +144,10 @@ def moment_of(doing: str, progress: Progress) -> Moment:
 
 
 @contextmanager
-def watching(ray_address: str, store: ObjectStore) -> Iterator[Watch]:
-    """Open a `Watch` on the Prefect server that the environment names."""
+def watching(ray_address: str, store: ObjectStore) -> Iterator[RunWatch]:
+    """Open a `RunWatch` on the Prefect server that the environment names."""
     with get_client(sync_client=True) as client:
-        yield Watch(client, RayJobs(ray_address), store)
+        yield RunWatch(client, RayJobs(ray_address), store)
 
 
 def title(name: str) -> str | None:

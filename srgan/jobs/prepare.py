@@ -22,7 +22,7 @@ from srgan.data.prepare import (
     prepare_dataset,
     some_sources,
 )
-from srgan.data.reading import BYTES_PER_PIXEL, Reader
+from srgan.data.reading import BYTES_PER_PIXEL, PhotoReader
 from srgan.errors import StorageError
 from srgan.jobs.failure import leaving_failure
 from srgan.jobs.node import (
@@ -186,7 +186,7 @@ def run_preparation(spec_key: str, num_cpus: int, memory_bytes: int) -> None:
 
     settings, store, spec = start(spec_key, PrepareSpec)
     with Decoders(num_cpus, limit_s=_DECODE_LIMIT_S) as decoders:
-        reader = Reader(
+        reader = PhotoReader(
             decode=decoders.decode_in_8_bits,
             measure=decoders.declared_pixels,
             memory_bytes=memory_bytes - bytes_besides(spec.work),
@@ -196,7 +196,7 @@ def run_preparation(spec_key: str, num_cpus: int, memory_bytes: int) -> None:
 
 
 def prepared(
-    spec: PrepareSpec, settings: Settings, store: S3Store, reader: Reader
+    spec: PrepareSpec, settings: Settings, store: S3Store, reader: PhotoReader
 ) -> DatasetRef | SetRef:
     """Do the work of a spec."""
     match spec.work:

@@ -17,7 +17,7 @@ from srgan.data.crops import windows
 from srgan.data.manifest import move_pointer, read_pointer
 from srgan.data.pairs import Pair, compared, match
 from srgan.data.prepare import list_sources
-from srgan.data.reading import Progress, Reader, silent
+from srgan.data.reading import OnProgress, PhotoReader, silent
 from srgan.errors import ConfigError, ConflictError, DataError, ImageError, StorageError
 from srgan.images import Photo, decode_in_8_bits, encode, pixel_digest
 from srgan.images.likeness import look_of
@@ -210,8 +210,8 @@ def prepare_set(
     store: ObjectStore,
     name: str,
     config: SetConfig,
-    progress: Progress = silent,
-    reader: Reader = Reader(),  # noqa: B008  # frozen
+    progress: OnProgress = silent,
+    reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
 ) -> EvaluationSet:
     """Copy the photos below `source` and publish them as a version.
 
@@ -272,8 +272,8 @@ def prepare_paired_set(
     store: ObjectStore,
     name: str,
     config: SetConfig,
-    progress: Progress = silent,
-    reader: Reader = Reader(),  # noqa: B008  # frozen
+    progress: OnProgress = silent,
+    reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
 ) -> EvaluationSet:
     """Copy pairs of HR and LR photos, matched and compared as those of `data.pairs`.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from srgan.mos.columns import Choices, Columns, Index, Numbers, means, paired
+from srgan.mos.columns import Choices, Columns, Index, Reals, means, paired
 from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
 
 MIN_SECONDS = 0.5
@@ -133,7 +133,7 @@ def _repeats(ratings: Columns) -> Signs:
             )
 
 
-def _kappa(pairs: Numbers) -> float:
+def _kappa(pairs: Reals) -> float:
     """Cohen's kappa with linear weights of scores, shape (n, 2): 1 − observed/expected."""
     first, second = pairs[:, 0], pairs[:, 1]
     by_chance = np.abs(first[:, None] - second[None, :]).mean()
@@ -167,7 +167,7 @@ def _disagreement(ratings: Columns) -> Signs:
         left = left.only(left.rater != worst)
 
 
-def _agreement(ratings: Columns) -> Numbers:
+def _agreement(ratings: Columns) -> Reals:
     """Correlation of each rater with the mean of the others, shape (raters,); NaN for too few."""
     stimulus, rater, score = ratings.stimulus, ratings.rater, ratings.score
     others = np.bincount(stimulus, minlength=ratings.num_stimuli)[stimulus] - 1
@@ -215,7 +215,7 @@ def _outliers(ratings: Columns) -> Signs:
             )
 
 
-def _variances(values: Numbers, group: Index, num_groups: int) -> Numbers:
+def _variances(values: Reals, group: Index, num_groups: int) -> Reals:
     """Variance of the values of each group, divided by n − 1; NaN with fewer than two."""
     counts = np.bincount(group, minlength=num_groups)
     deviation = values - means(values, group, num_groups)[group]

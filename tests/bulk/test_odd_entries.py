@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.plan import BulkPlan, make_plan, read_batch
 from srgan.bulk.records import Record, Tally, from_parquet, tally, to_parquet
 from srgan.bulk.run import BulkRun
@@ -58,7 +58,7 @@ def upscale(source: Path, name: str = "run") -> tuple[BulkPlan, Summary, dict[st
     """Plan and do a run; its summary, and the rows by path below the source."""
     run = run_of(source, name)
     plan = make_plan(run)
-    batch = Batch(run, Engine(Nearest(2)), decode)
+    batch = BatchPipeline(run, Engine(Nearest(2)), decode)
     rows = {
         number: batch.run(number, read_batch(run, number)) for number in range(plan.num_batches)
     }

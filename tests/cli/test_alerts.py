@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from srgan.services import prefect_alerts
-from srgan.services.prefect_alerts import Applied, Outcome
+from srgan.services.prefect_alerts import Applied, AppliedAlerts
 from tests.support.commands import srgan
 
 
@@ -20,9 +20,9 @@ def test_it_says_what_became_of_each_alert_and_that_nothing_sends_messages(
     applied = (Applied("srgan-silent-run", "as it was"), Applied("srgan-failure", "left out"))
     files: list[Path] = []
 
-    def apply(file: Path) -> Outcome:
+    def apply(file: Path) -> AppliedAlerts:
         files.append(file)
-        return Outcome(applied, sends=False)
+        return AppliedAlerts(applied, sends=False)
 
     monkeypatch.setattr(prefect_alerts, "apply_alerts", apply)
     done = srgan("alerts")

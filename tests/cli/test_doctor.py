@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from srgan import doctor as room
-from srgan.doctor import Finding
+from srgan.doctor import Diagnosis
 from srgan.doctor.checks import Check, failed
 from srgan.stack import environment
 from tests.support.commands import srgan
@@ -83,8 +83,8 @@ def test_a_password_that_a_library_quotes_is_hidden(monkeypatch: pytest.MonkeyPa
 
 def test_warnings_and_what_is_not_checked_do_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = [
-        Finding("S3", "clock", "warning", "slow", "wait"),
-        Finding("Prefect", "deployments", "not checked", "no prefect.yaml", ""),
+        Diagnosis("S3", "clock", "warning", "slow", "wait"),
+        Diagnosis("Prefect", "deployments", "not checked", "no prefect.yaml", ""),
     ]
     monkeypatch.setattr(room, "examine", lambda *_: iter(findings))
     done = srgan("doctor")

@@ -16,7 +16,7 @@ from srgan.config import DataConfig
 from srgan.data.manifest import read_latest, read_photos
 from srgan.data.prepare import prepare_dataset
 from srgan.demo.photos import hold_out
-from srgan.demo.summary import Outcome, print_summary
+from srgan.demo.summary import DemoResults, print_summary
 from srgan.measure.overlap import find_overlap
 from srgan.measure.sets import newest_set
 from srgan.refs import EvaluationRef, ModelRef
@@ -58,7 +58,7 @@ def printed(newest: ModelRef, opponent: int | None, champion: ModelRef | None) -
     """The summary of a demo that ended with these versions."""
     evaluation = lineage("adversarial-shelf-11", weights(11)).evaluation
     assert isinstance(evaluation, EvaluationRef)
-    outcome = Outcome(
+    outcome = DemoResults(
         name="demo",
         newest=newest,
         champion=champion,

@@ -14,7 +14,7 @@ from srgan.config import DataConfig, SetConfig
 from srgan.data.manifest import read_manifest, read_sources
 from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import list_photos, prepare_dataset
-from srgan.data.reading import BYTES_PER_PIXEL, Reader
+from srgan.data.reading import BYTES_PER_PIXEL, PhotoReader
 from srgan.errors import ImageError
 from srgan.images import Photo
 from srgan.jobs import prepare as job
@@ -179,7 +179,7 @@ def test_six_large_photos_take_the_memory_of_one(object_store: S3Store, side: in
     with Decoders(2) as decoders:
         budget = side * side * BYTES_PER_PIXEL
         ref = listing.cut(
-            Reader(decoders.decode_in_8_bits, decoders.declared_pixels, memory_bytes=budget)
+            PhotoReader(decoders.decode_in_8_bits, decoders.declared_pixels, memory_bytes=budget)
         )
         children = [memory_bytes("VmHWM", pid) for pid in decoders.pids()]
     assert ref.num_train_photos + ref.num_eval_photos == 6

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.plan import make_plan, read_batch
 from srgan.bulk.run import BulkRun
 from srgan.config import DataConfig, UpscaleConfig
@@ -22,7 +22,7 @@ from srgan.models.interchange import dump_generator, load_generator
 from srgan.promotion.lineage import ImportLineage, Lineage
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, to_json
-from srgan.report.chain import Node, as_text
+from srgan.report.chain import Link, as_text
 from srgan.services.mlflow_models import CHAMPION
 from srgan.services.mlflow_runs import mlflow_client, tracked_run
 from srgan.services.s3 import S3Store
@@ -151,10 +151,10 @@ def upscale(store: S3Store, run: BulkRun) -> None:
         release_version="1",
     )
     store.put(f"runs/upscale-{run.name}/spec.json", to_json(spec))
-    Batch(run, Engine(GENERATOR, tile=64), decode).run(0, read_batch(run, 0))
+    BatchPipeline(run, Engine(GENERATOR, tile=64), decode).run(0, read_batch(run, 0))
 
 
-def by_kind(chain: Node) -> dict[str, Node]:
+def by_kind(chain: Link) -> dict[str, Link]:
     return {node.kind: node for _, node in chain.walk()}
 
 
