@@ -50,7 +50,7 @@ DECIDES_NOTHING = {
     "manifest:read_photos": _STORED,
     "EvaluationSet": _STORED,
     "read_set": _STORED,
-    "checkpoint:Manifest": _STORED,
+    "CheckpointManifest": _STORED,
     "checkpoint:read_manifest": _STORED,
     "checkpoint_keys": _STORED,
     "newest_checkpoint": _STORED,

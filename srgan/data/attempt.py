@@ -17,7 +17,7 @@ from srgan.data.layout import Layout
 from srgan.data.manifest import Previous, Shard, intact, put_table, reading_version
 from srgan.data.tables import (
     CutPhoto,
-    Source,
+    SourceObject,
     dump_photos,
     dump_sources,
     load_photos,
@@ -64,7 +64,7 @@ class Begun:
     """Photos by pixels, all of whose crops are stored."""
     parts: Mapping[str, CutPhoto] = field(default_factory=dict)
     """Photos by pixels, of which the first crops are stored."""
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, SourceObject] = field(default_factory=dict)
     """Outcomes by key. Their photos are among `photos` or in the version before."""
 
 
@@ -77,7 +77,7 @@ class Attempt:
         dataset: str,
         config: DataConfig,
         previous: Previous,
-        known: Iterable[Source],
+        known: Iterable[SourceObject],
         *,
         source: str,
         lr_source: str | None = None,
@@ -97,7 +97,7 @@ class Attempt:
             store, dataset, config, previous, self._begun, pairs=lr_source is not None
         )
         self._known = list(known)
-        self._read: list[Source] = []
+        self._read: list[SourceObject] = []
         self._keep(self._known)
         self._save_at = time.monotonic() + _SAVE_EVERY_S
 
@@ -117,7 +117,7 @@ class Attempt:
             logger.info("an attempt that was ended has stored %d of %d", num_stored, len(items))
         return rest
 
-    def add(self, source: Source) -> None:
+    def add(self, source: SourceObject) -> None:
         """Note the outcome of an item whose crops are placed, and save if it is time."""
         self._read.append(source)
         began = time.monotonic()
@@ -126,7 +126,7 @@ class Attempt:
             ended = time.monotonic()
             self._save_at = ended + max(_SAVE_EVERY_S, (ended - began) / _MOST_TIME)
 
-    def outcomes(self) -> list[Source]:
+    def outcomes(self) -> list[SourceObject]:
         """Outcome of every object, sorted by key."""
         return sorted([*self._known, *self._read], key=lambda source: source.key)
 
@@ -134,7 +134,7 @@ class Attempt:
         """Leave nothing to go on with: the version is published."""
         self._store.delete(begun_dataset_key(self._dataset))
 
-    def _keep(self, sources: Iterable[Source]) -> None:
+    def _keep(self, sources: Iterable[SourceObject]) -> None:
         self.layout.keep(source.pixels for source in sources if source.pixels)
 
     def _save(self) -> None:

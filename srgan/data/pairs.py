@@ -30,7 +30,7 @@ from srgan.data.prepare import (
     why_rejected,
 )
 from srgan.data.reading import OnProgress, PhotoReader, counted, silent
-from srgan.data.tables import Source
+from srgan.data.tables import SourceObject
 from srgan.errors import ConfigError, DataError, ImageError
 from srgan.images import Photo, pixel_digest
 from srgan.images.entries import stem_of
@@ -56,7 +56,7 @@ class Pair:
 class PairReading:
     """Outcome of one pair."""
 
-    source: Source
+    source: SourceObject
     hr_pixels: str = ""
     hr: NDArray[np.uint8] | None = None
     lr: NDArray[np.uint8] | None = None
@@ -74,7 +74,7 @@ class PairListing:
     config: DataConfig
     previous: Previous
     num_pairs: int
-    known: Sequence[Source]
+    known: Sequence[SourceObject]
     """Outcomes of the pairs that have not changed, and of the objects that are not in a pair."""
     changed: Sequence[Pair]
     """Pairs to be read, sorted by name."""
@@ -182,7 +182,7 @@ def prepare_pairs(
     return listing.cut(reader, progress, licence)
 
 
-def match(hr: Place, lr: Place) -> tuple[list[Pair], list[Source]]:
+def match(hr: Place, lr: Place) -> tuple[list[Pair], list[SourceObject]]:
     """Match objects by name; return the pairs, and those without one partner with the reason.
 
     `ConfigError` if one folder lies in the other; `DataError` if one holds no photos.
@@ -191,7 +191,7 @@ def match(hr: Place, lr: Place) -> tuple[list[Pair], list[Source]]:
         raise ConfigError(f"HR {hr.uri} and LR {lr.uri} lie in each other; give two folders")
     larger, smaller = _by_stem(hr), _by_stem(lr)
     pairs: list[Pair] = []
-    lonely: list[Source] = []
+    lonely: list[SourceObject] = []
     for stem in sorted(larger.keys() | smaller.keys()):
         ours, theirs = larger.get(stem, []), smaller.get(stem, [])
         if len(ours) == len(theirs) == 1:
@@ -212,7 +212,7 @@ def _by_stem(place: Place) -> dict[str, list[ObjectInfo]]:
 
 def _lonely(
     ours: Sequence[ObjectInfo], theirs: Sequence[ObjectInfo], wanted: str, stem: str
-) -> list[Source]:
+) -> list[SourceObject]:
     """Reject objects that have no partner, or more than one."""
     if not theirs:
         error = ImageError("no_partner", f"there is no {wanted} that is called {stem}")
@@ -235,7 +235,7 @@ def _reading(
     hr_pixels = pixel_digest(hr)
     pixels = digest([hr_pixels, pixel_digest(lr)])
     statistics = statistics_of(lr.pixels, file=smaller)
-    source = Source(pair.hr.key, pair.token, pixels=pixels, statistics=statistics)
+    source = SourceObject(pair.hr.key, pair.token, pixels=pixels, statistics=statistics)
     return PairReading(source, hr_pixels, hr.rgb, lr.rgb)
 
 

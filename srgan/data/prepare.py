@@ -18,9 +18,9 @@ from srgan.data import manifest as manifests
 from srgan.data.attempt import Attempt
 from srgan.data.crops import assign
 from srgan.data.layout import Layout
-from srgan.data.manifest import Manifest, Previous, put_table, read_previous, reading_version
+from srgan.data.manifest import DatasetManifest, Previous, put_table, read_previous, reading_version
 from srgan.data.reading import OnProgress, PhotoReader, counted, silent
-from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
+from srgan.data.tables import CutPhoto, SourceObject, dump_photos, dump_sources
 from srgan.errors import DataError, ImageError
 from srgan.images import Photo, pixel_digest
 from srgan.images.statistics import statistics_of
@@ -35,7 +35,7 @@ _DETAIL_LENGTH = 200
 class Reading:
     """Outcome of one object; `rgb` is uint8 (H, W, 3), or None if it was rejected."""
 
-    source: Source
+    source: SourceObject
     rgb: NDArray[np.uint8] | None
 
 
@@ -48,7 +48,7 @@ class Listing:
     dataset: str
     config: DataConfig
     previous: Previous
-    known: Sequence[Source]
+    known: Sequence[SourceObject]
     """Outcomes of the objects that have not changed."""
     changed: Sequence[ObjectInfo]
     """Objects to be read, sorted by key."""
@@ -103,7 +103,7 @@ def list_photos(source: Place, store: ObjectStore, dataset: str, config: DataCon
         dataset=dataset,
         config=config,
         previous=previous,
-        known=[source for info in objects if (source := previous.source(info)) is not None],
+        known=[row for info in objects if (row := previous.source(info)) is not None],
         changed=[info for info in objects if previous.source(info) is None],
     )
 
@@ -144,7 +144,7 @@ def _reading(info: ObjectInfo, data: bytes, config: DataConfig, reader: PhotoRea
     except ImageError as error:
         return Reading(rejected(info.key, info.token, error), None)
     statistics = statistics_of(photo.pixels, scale=config.scale)
-    source = Source(info.key, info.token, pixels=pixel_digest(photo), statistics=statistics)
+    source = SourceObject(info.key, info.token, pixels=pixel_digest(photo), statistics=statistics)
     return Reading(source, photo.rgb)
 
 
@@ -155,14 +155,14 @@ def refuse_tiny(photo: Photo, config: DataConfig) -> None:
         raise ImageError("tiny", f"{width} × {height} holds no crop of {config.crop_size} pixels")
 
 
-def rejected(key: str, token: str, error: ImageError) -> Source:
+def rejected(key: str, token: str, error: ImageError) -> SourceObject:
     """Outcome of an object that cannot be used."""
-    return Source(key, token, reason=error.reason, detail=error.detail[:_DETAIL_LENGTH])
+    return SourceObject(key, token, reason=error.reason, detail=error.detail[:_DETAIL_LENGTH])
 
 
 def publish(
-    store: ObjectStore, manifest: Manifest, previous: Previous, licence: str | None
-) -> Manifest:
+    store: ObjectStore, manifest: DatasetManifest, previous: Previous, licence: str | None
+) -> DatasetManifest:
     """Publish a version unless it is there already; without a licence it keeps the previous one's.
 
     `ConflictError` if somebody else published a version meanwhile.
@@ -191,7 +191,7 @@ def some_sources(place: Place) -> list[ObjectInfo]:
     raise DataError(f"{place.uri} holds no photos; upload some, or correct the address")
 
 
-def count_reasons(sources: Iterable[Source]) -> dict[str, int]:
+def count_reasons(sources: Iterable[SourceObject]) -> dict[str, int]:
     """Count rejected sources by reason, most frequent first."""
     return dict(Counter(source.reason for source in sources if source.reason).most_common())
 
@@ -207,7 +207,7 @@ def _place(reading: Reading, layout: Layout) -> None:
 
 
 def _split(
-    sources: list[Source], layout: Layout, previous: Previous, config: DataConfig, uri: str
+    sources: list[SourceObject], layout: Layout, previous: Previous, config: DataConfig, uri: str
 ) -> list[CutPhoto]:
     """Every photo once, with its side and the key of its first source, sorted by pixels."""
     names = first_keys(sources)
@@ -220,7 +220,7 @@ def _split(
     ]
 
 
-def first_keys(sources: Iterable[Source]) -> dict[str, str]:
+def first_keys(sources: Iterable[SourceObject]) -> dict[str, str]:
     """Key of the first source of each photo, by its pixels; `sources` are sorted by key."""
     names: dict[str, str] = {}
     for source in sources:
@@ -229,7 +229,7 @@ def first_keys(sources: Iterable[Source]) -> dict[str, str]:
     return names
 
 
-def _too_few(num_photos: int, sources: list[Source], uri: str) -> str:
+def _too_few(num_photos: int, sources: list[SourceObject], uri: str) -> str:
     duplicates = sum(1 for source in sources if source.pixels) - num_photos
     return (
         f"{num_photos} usable {'photo' if num_photos == 1 else 'photos'} among "
@@ -238,7 +238,7 @@ def _too_few(num_photos: int, sources: list[Source], uri: str) -> str:
     )
 
 
-def why_rejected(sources: Iterable[Source]) -> str:
+def why_rejected(sources: Iterable[SourceObject]) -> str:
     """Say how many sources were rejected for which reasons, with an example."""
     bad = [source for source in sources if source.reason]
     reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(bad).items())
@@ -251,18 +251,18 @@ def describe(
     dataset: str,
     uri: str,
     config: DataConfig,
-    sources: list[Source],
+    sources: list[SourceObject],
     photos: list[CutPhoto],
     layout: Layout,
     lr_uri: str | None = None,
-) -> Manifest:
+) -> DatasetManifest:
     """Store the tables of a version and return its manifest; `lr_uri` makes it one of pairs."""
     num_photos, num_crops = Counter[str](), Counter[str]()
     for photo in photos:
         num_photos[photo.split] += 1
         num_crops[photo.split] += sum(span.num_crops for span in photo.spans)
     num_usable = sum(1 for source in sources if source.pixels)
-    return Manifest(
+    return DatasetManifest(
         dataset=dataset,
         version=manifests.content_version(config, photos),
         source=uri,

@@ -25,8 +25,7 @@ from srgan.services.mlflow_models import parse_address
 from srgan.services.mlflow_runs import find_run, model_url, run_url
 from srgan.services.s3 import open_store
 from srgan.storage import ObjectStore, is_folder, read_document, split_uri
-from srgan.train.checkpoint import Manifest as Checkpoint
-from srgan.train.checkpoint import newest_manifest
+from srgan.train.checkpoint import CheckpointManifest, newest_manifest
 from srgan.versions.services import Services
 
 _SHOWN_KEYS = 5
@@ -216,7 +215,7 @@ def _stages(services: Services, runs: list[str], kind: str = "trained by run") -
     return Link(kind, run, _filled(facts), below)
 
 
-def _checkpoint(store: ObjectStore, run: str) -> Checkpoint | None:
+def _checkpoint(store: ObjectStore, run: str) -> CheckpointManifest | None:
     try:
         return newest_manifest(store, run)
     except CheckpointError:

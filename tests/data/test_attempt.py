@@ -6,7 +6,7 @@ import pytest
 
 from srgan.config import DataConfig
 from srgan.data import attempt
-from srgan.data.manifest import Manifest, read_latest
+from srgan.data.manifest import DatasetManifest, read_latest
 from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.keys import begun_dataset_key
@@ -43,14 +43,14 @@ def end_attempt(workshop: Workshop, num_photos: int, config: DataConfig = CONFIG
         )
 
 
-def newest(workshop: Workshop, dataset: str) -> Manifest:
+def newest(workshop: Workshop, dataset: str) -> DatasetManifest:
     """The newest version, shards and tables included, under one name."""
     manifest, _ = read_latest(workshop.store, dataset)
     assert manifest is not None
     return manifest.model_copy(update={"dataset": "pets"})
 
 
-def made_alone(workshop: Workshop) -> Manifest:
+def made_alone(workshop: Workshop) -> DatasetManifest:
     """The version that one attempt makes; nothing of it is left to others."""
     prepare_dataset(place(workshop.store, "raw"), workshop.store, "alone", CONFIG)
     return newest(workshop, "alone")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from srgan.config import DataConfig
-from srgan.data.manifest import Manifest, read_latest
+from srgan.data.manifest import DatasetManifest, read_latest
 from srgan.data.prepare import prepare_dataset
 from srgan.keys import shard_key
 from tests.support.flow_runs import Run
@@ -56,7 +56,7 @@ class Preparing(Run):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(stack: RunningStack) -> Manifest:
+def undisturbed(stack: RunningStack) -> DatasetManifest:
     """The photos in the bucket, and the version that nothing happens to."""
     for seed in range(NUM_PHOTOS):
         stack.store.put(f"raw/disturbed/{seed:02d}.png", dead_leaves(seed + 300, 500, 600))
@@ -66,7 +66,7 @@ def undisturbed(stack: RunningStack) -> Manifest:
 
 @pytest.fixture
 def run(
-    stack: RunningStack, undisturbed: Manifest, request: pytest.FixtureRequest
+    stack: RunningStack, undisturbed: DatasetManifest, request: pytest.FixtureRequest
 ) -> Iterator[Preparing]:
     run = Preparing(stack, request.node.callspec.id if hasattr(request.node, "callspec") else "c")
     try:
@@ -76,7 +76,7 @@ def run(
         run.close()
 
 
-def newest(stack: RunningStack, dataset: str) -> Manifest:
+def newest(stack: RunningStack, dataset: str) -> DatasetManifest:
     manifest, _ = read_latest(stack.store, dataset)
     assert manifest is not None
     return manifest.model_copy(update={"dataset": "any"})
@@ -98,7 +98,7 @@ def flow(stack: RunningStack, run: Preparing) -> list[int]:
 def test_a_preparation_survives_the_loss_of_its(
     stack: RunningStack,
     run: Preparing,
-    undisturbed: Manifest,
+    undisturbed: DatasetManifest,
     victims: Callable[[RunningStack, Preparing], list[int]],
 ) -> None:
     kill(victims(stack, run))

@@ -53,7 +53,7 @@ from srgan.studies.create import create_study
 from srgan.studies.design import Closed
 from srgan.studies.figures import ensure_figures
 from srgan.studies.parts import judgements_of
-from srgan.train.checkpoint import Manifest
+from srgan.train.checkpoint import CheckpointManifest
 from srgan.train.run import StageInputs, run_stage
 from srgan.version import release_version
 from tests.support.bulk_runs import CHAMPION, bulk_run
@@ -137,7 +137,7 @@ def write_stages(store: S3Store, dataset: DatasetRef, folder: Path) -> Checkpoin
         config: PretrainConfig | AdversarialConfig,
         init_from: CheckpointRef | None,
         stop_at: int | None,
-    ) -> Manifest:
+    ) -> CheckpointManifest:
         inputs = StageInputs(
             run=name,
             config=config,

@@ -19,7 +19,12 @@ from srgan.progress import StageProgress
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.services.s3 import S3Store
 from srgan.train.adversarial import Adversarial
-from srgan.train.checkpoint import Manifest, checkpoint_keys, read_generator, read_manifest
+from srgan.train.checkpoint import (
+    CheckpointManifest,
+    checkpoint_keys,
+    read_generator,
+    read_manifest,
+)
 from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
 from srgan.version import reached
@@ -74,7 +79,7 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
         reporter: Notes | None = None,
         init_from: CheckpointRef | None = None,
         pairs: DatasetRef | None = None,
-    ) -> Manifest:
+    ) -> CheckpointManifest:
         inputs = StageInputs(
             run=name,
             config=config,
@@ -317,7 +322,9 @@ def test_a_stage_on_a_dataset_larger_than_its_cache_resumes_bit_identical(
 ) -> None:
     shard_bytes = 4 * 32 * 32 * 3 + 128
 
-    def train(run: str, reporter: Notes | None = None, *, shards: int = 16, **options) -> Manifest:
+    def train(
+        run: str, reporter: Notes | None = None, *, shards: int = 16, **options
+    ) -> CheckpointManifest:
         cache = ShardCache(object_store, tmp_path / run, shards * shard_bytes)
         config = pretrain(BATCH_NORM, steps=40, log_every=10, checkpoint_every=10, **options)
         inputs = StageInputs(

@@ -28,7 +28,7 @@ from srgan.services.mlflow_runs import mlflow_client, tracked_run
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.storage import Place
-from srgan.train.checkpoint import CheckpointWriter, Manifest, read_manifest
+from srgan.train.checkpoint import CheckpointManifest, CheckpointWriter, read_manifest
 from srgan.versions.register import Registrar
 from srgan.versions.services import Services
 from srgan.versions.trace import source_keys, trace
@@ -58,7 +58,7 @@ def services(settings: Settings) -> Services:
 def trained(settings: Settings, store: S3Store, run: str, dataset: DatasetRef) -> CheckpointRef:
     """A finished stage: its MLflow run and its checkpoint."""
     stage = tiny().pretrain
-    manifest = Manifest(
+    manifest = CheckpointManifest(
         run=run,
         stage="pretrain",
         step=stage.steps,
