@@ -10,7 +10,7 @@ from srgan.cli.progress import ProgressBar
 from srgan.cli.services import services_for
 from srgan.disk import write_atomically
 from srgan.errors import ConfigError, DataError
-from srgan.studies.defaults import BREAK_AFTER, RATERS, REPEATS, SCREENS, SEED
+from srgan.studies.design import BREAK_AFTER, RATERS, REPEATS, SCREENS, SEED
 
 if TYPE_CHECKING:
     from srgan.services.s3 import S3Store

@@ -5,11 +5,10 @@ from types import MappingProxyType
 import numpy as np
 
 from srgan.mos.agreement import Agreement, FigureValues, agreement
-from srgan.mos.choice_screening import screen_choices
 from srgan.mos.columns import Choices, Columns, means
 from srgan.mos.preferences import Strength, compared
 from srgan.mos.scores import Contrast, Opinion, contrasts, opinions_of
-from srgan.mos.screening import Reasons, screen
+from srgan.mos.screening import Reasons, screen, screen_choices
 from srgan.mos.subjects import model_subjects
 from srgan.refs import Ref
 

@@ -21,7 +21,7 @@ from srgan.studies.database import DATABASE, Database
 from srgan.studies.design import Judging, Method, StudyDesign, StudyImage
 from srgan.studies.limits import RateLimit
 from srgan.studies.parts import Answers, Part, Screen
-from srgan.studies.pictures import fetch_pictures
+from srgan.studies.serve import fetch_pictures
 from srgan.studies.server import Served, study_app
 from srgan.studies.tasks import Task, rating_tasks
 from tests.support.photos import dead_leaves
