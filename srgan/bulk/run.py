@@ -5,9 +5,31 @@ Each process opens it once and passes it down.
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict
+
 from srgan.config import UpscaleConfig
 from srgan.refs import ModelRef, config_digest
 from srgan.storage import Place
+
+
+class UsedModel(BaseModel):
+    """The version that a bulk run used."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    version: int
+
+
+class BulkUse(BaseModel):
+    """Fields of the spec of any bulk run, of this release or another, that say what it used."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run: str
+    source: str
+    destination: str
+    model: UsedModel
 
 
 @dataclass(frozen=True, slots=True)

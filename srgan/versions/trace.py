@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from srgan.bulk.plan import BulkPlan
 from srgan.bulk.records import Record, from_parquet
+from srgan.bulk.run import BulkUse
 from srgan.data.manifest import read_manifest, read_sources
 from srgan.errors import CheckpointError, ConfigError, DataError, RegistryError, StorageError
 from srgan.keys import (
@@ -247,19 +248,19 @@ def _uses(store: ObjectStore, version: ModelRef) -> tuple[Link, ...]:
     return tuple(
         Link(
             "used by bulk run",
-            str(spec["run"]),
-            {"source": str(spec["source"]), "destination": str(spec["destination"])},
+            use.run,
+            {"source": use.source, "destination": use.destination},
         )
-        for spec in _bulk_specs(store)
-        if (spec["model"]["name"], spec["model"]["version"]) == (version.name, version.version)
+        for use in _bulk_uses(store)
+        if (use.model.name, use.model.version) == (version.name, version.version)
     )
 
 
-def _bulk_specs(store: ObjectStore) -> Iterator[dict[str, dict[str, object]]]:
+def _bulk_uses(store: ObjectStore) -> Iterator[BulkUse]:
     # Earlier releases wrote a spec for each batch instead of one for the run.
     for key in sorted(info.key for info in store.list(batches_prefix())):
         if (names := spec_key.names(key)) and batch_of(names["run"]) in (None, 0):
-            yield json.loads(store.get(key))
+            yield read_document(store, key, BulkUse)
 
 
 def _figures(figures: Mapping[str, float]) -> str:
