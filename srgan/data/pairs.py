@@ -20,10 +20,8 @@ from srgan.data.attempt import Attempt
 from srgan.data.layout import Layout
 from srgan.data.manifest import Previous, read_previous
 from srgan.data.prepare import (
-    describe,
     digest_of_objects,
     first_keys,
-    publish,
     refuse_tiny,
     rejected,
     some_sources,
@@ -105,10 +103,7 @@ class PairListing:
             )
         photos = [replace(layout.photo(pixels), name=names[pixels]) for pixels in sorted(names)]
         photos = layout.finish(photos)
-        manifest = describe(self.store, self.dataset, hr, config, sources, photos, layout, lr)
-        made = publish(self.store, manifest, self.previous, licence)
-        attempt.forget()
-        return made.ref(len(self.changed))
+        return attempt.publish(photos, licence).ref(len(self.changed))
 
     def _read(self, attempt: Attempt, reader: PhotoReader, progress: OnProgress) -> None:
         def files_of(pair: Pair) -> list[tuple[ObjectStore, ObjectInfo]]:

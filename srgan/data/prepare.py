@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
-from srgan.data import manifest as manifests
 from srgan.data.attempt import Attempt
 from srgan.data.crops import assign
 from srgan.data.layout import Layout
-from srgan.data.manifest import DatasetManifest, Previous, put_table, read_previous, reading_version
+from srgan.data.manifest import Previous, read_previous
 from srgan.data.reading import OnProgress, PhotoReader, counted, silent
-from srgan.data.tables import CutPhoto, SourceObject, dump_photos, dump_sources
+from srgan.data.tables import CutPhoto, SourceObject
 from srgan.errors import DataError, ImageError
 from srgan.images import Photo, pixel_digest
 from srgan.images.statistics import statistics_of
@@ -70,10 +69,7 @@ class Listing:
         self._read(attempt, reader, progress)
         sources, layout = attempt.outcomes(), attempt.layout
         photos = layout.finish(_split(sources, layout, self.previous, config, uri))
-        manifest = describe(self.store, self.dataset, uri, config, sources, photos, layout)
-        made = publish(self.store, manifest, self.previous, licence)
-        attempt.forget()
-        return made.ref(len(self.changed))
+        return attempt.publish(photos, licence).ref(len(self.changed))
 
     def _read(self, attempt: Attempt, reader: PhotoReader, progress: OnProgress) -> None:
         def make(info: ObjectInfo, files: Sequence[bytes]) -> Reading:
@@ -160,20 +156,6 @@ def rejected(key: str, token: str, error: ImageError) -> SourceObject:
     return SourceObject(key, token, reason=error.reason, detail=error.detail[:_DETAIL_LENGTH])
 
 
-def publish(
-    store: ObjectStore, manifest: DatasetManifest, previous: Previous, licence: str | None
-) -> DatasetManifest:
-    """Publish a version unless it is there already; without a licence it keeps the previous one's.
-
-    `ConflictError` if somebody else published a version meanwhile.
-    """
-    kept = previous.manifest.licence if previous.manifest else None
-    manifest = manifest.model_copy(update={"licence": licence or kept})
-    if manifest != previous.manifest:
-        manifests.publish(store, manifest, previous.token)
-    return manifest
-
-
 def list_sources(place: Place) -> list[ObjectInfo]:
     """List a user's objects by key, without markers of folders and what this system wrote."""
     found = (
@@ -244,38 +226,3 @@ def why_rejected(sources: Iterable[SourceObject]) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(bad).items())
     example = f" (for example {bad[0].key}: {bad[0].detail})" if bad else ""
     return f"rejected: {reasons or 'none'}{example}"
-
-
-def describe(
-    store: ObjectStore,
-    dataset: str,
-    uri: str,
-    config: DataConfig,
-    sources: list[SourceObject],
-    photos: list[CutPhoto],
-    layout: Layout,
-    lr_uri: str | None = None,
-) -> DatasetManifest:
-    """Store the tables of a version and return its manifest; `lr_uri` makes it one of pairs."""
-    num_photos, num_crops = Counter[str](), Counter[str]()
-    for photo in photos:
-        num_photos[photo.split] += 1
-        num_crops[photo.split] += sum(span.num_crops for span in photo.spans)
-    num_usable = sum(1 for source in sources if source.pixels)
-    return DatasetManifest(
-        dataset=dataset,
-        version=manifests.content_version(config, photos),
-        source=uri,
-        config=config,
-        shards=layout.shards(photos),
-        sources_table=put_table(store, dataset, dump_sources(sources)),
-        photos_table=put_table(store, dataset, dump_photos(photos)),
-        num_train_crops=num_crops["train"],
-        num_eval_crops=num_crops["eval"],
-        num_train_photos=num_photos["train"],
-        num_eval_photos=num_photos["eval"],
-        num_duplicates=num_usable - len(photos),
-        num_rejected=len(sources) - num_usable,
-        decoding=reading_version(lr_uri),
-        lr_source=lr_uri,
-    )
