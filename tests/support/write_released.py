@@ -40,7 +40,7 @@ from srgan.measure.sets import EvaluationSet
 from srgan.models.interchange import dump_generator
 from srgan.models.weights import publish_weights
 from srgan.progress import StageProgress
-from srgan.promotion.decide import decide, promote_by_hand
+from srgan.promotion.decide import Reports, decide, promote_by_hand
 from srgan.promotion.lineage import keep_registration
 from srgan.promotion.log import PromotionLog
 from srgan.promotion.opinions import keep_study
@@ -188,7 +188,7 @@ def write_decisions(
     on_set = set_report_key(report_key.removeprefix("runs/").rpartition("/")[0], "own")
     sets = {"own": read_document(store, on_set, Report)}
     log = PromotionLog(store, MODEL, by="anna@lab")
-    entry = decide(log, first, None, report, GateConfig(), sets, evaluation=report_key)
+    entry = decide(log, first, None, Reports(report, sets, report_key), GateConfig())
     promote_by_hand(log, second, entry.champion, dataset.version, "it is sharper")
     log.note_deletion(first)
 
