@@ -22,6 +22,7 @@ from srgan.jobs.failure import read_failure
 from srgan.keys import job_key, spec_key
 from srgan.logs import parse
 from srgan.progress import find_progress
+from srgan.readable import Say
 from srgan.refs import to_json
 from srgan.services.ray_jobs import Job, RayJobs
 from srgan.services.s3 import S3Store
@@ -132,7 +133,7 @@ def stop_jobs(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     logger.info("Stopped Ray jobs: %s", ", ".join(stopped) or "none")
 
 
-def stop_jobs_of(flow_run_id: UUID, warn: Callable[[str], None]) -> list[str]:
+def stop_jobs_of(flow_run_id: UUID, warn: Say) -> list[str]:
     """Stop all Ray jobs of a root flow run and return their ids."""
     address = open_services().settings.require("ray_address")
     return RayJobs(address, patience_s=_PATIENCE_S, warn=warn).stop_root(str(flow_run_id))

@@ -4,12 +4,13 @@ import fcntl
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from srgan.errors import ConfigError, StackError
+from srgan.readable import Say
 from srgan.services.deployments import read_project, register
 from srgan.settings import Settings
 from srgan.stack import environment, health, processes
@@ -36,8 +37,6 @@ SERVICES = tuple(_STARTS_AFTER)
 _STOP_ORDER = (("worker", "ray"), ("prefect", "mlflow"), ("s3",))
 _START_LIMIT_S = 180.0
 _STOPPED = ProgramState("STOPPED", None, 0)
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

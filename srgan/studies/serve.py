@@ -14,7 +14,7 @@ from pathlib import Path
 from srgan.disk import write_atomically
 from srgan.errors import ConfigError, StorageError
 from srgan.keys import study_picture_key
-from srgan.readable import Countdown
+from srgan.readable import Countdown, Say
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 from srgan.studies.database import DATABASE, Database
@@ -65,7 +65,7 @@ def serve_study(
     host: str,
     port: int,
     public_url: str | None,
-    say: Callable[[str], object],
+    say: Say,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `ConfigError` if another process serves the study here."""
     import uvicorn
