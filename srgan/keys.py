@@ -323,11 +323,6 @@ unfinished_folder = Folder[str](
 lock_key = Key[str]("{destination}_srgan/lock", "On a disk: held while writing on a condition.")
 
 
-def own_prefix(destination: str) -> str:
-    """Below it are the records of bulk runs into a destination."""
-    return f"{prefix_of(destination)[1]}{OWN}/"
-
-
 # Several teams in one bucket.
 
 team_folder = Folder[str](
