@@ -31,11 +31,11 @@ import pyvips
 from numpy.typing import NDArray
 from PIL import Image
 
-from srgan.bulk.batch import Batch, num_readers
+from srgan.bulk.batch import BatchPipeline, num_readers
 from srgan.bulk.decoders import Decoders
 from srgan.bulk.join import Item
 from srgan.bulk.records import Tally, tally
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
 from srgan.config.upscale import WAITING_BYTES_PER_CPU
 from srgan.demo.photos import shipped_photos
@@ -46,6 +46,7 @@ from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
 from srgan.stack import Stack
+from srgan.storage import Place
 
 SCALE = 4
 FORMATS = ("jpeg", "png", "webp", "tiff")
@@ -120,7 +121,7 @@ def _compare(options: argparse.Namespace, form: str, size: str) -> dict[str, obj
         for number in range(options.rounds + 1):
             rate = _bare(pool, items, form)
             run = _run(store, f"{form}-{size}-{cpus}-{number}", form)
-            work = Batch(
+            work = BatchPipeline(
                 run,
                 Free(),
                 decoders.decode,

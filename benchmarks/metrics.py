@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 
 from srgan.bulk.records import Record
+from srgan.progress import StageProgress
 from srgan.services import ray_metrics
-from srgan.train.progress import Progress
 
 ROUNDS, CALLS = 5, 2000
 ROW = Record("k", "t", 1, "m", "c", "done", width=4000, height=3000)
-PROGRESS = Progress(
+PROGRESS = StageProgress(
     stage="adversarial",
     step=50,
     steps=1000,
@@ -22,6 +22,8 @@ PROGRESS = Progress(
     learning_rate=1e-4,
     losses={"content": 0.1, "adversarial": 0.7, "discriminator": 0.7, "skipped": 0.0},
     data_wait_share=0.0,
+    data_wait_s=0.0,
+    missed_share=None,
     memory_bytes=1,
 )
 

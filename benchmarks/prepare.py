@@ -23,10 +23,10 @@ from srgan.bulk.decoders import Decoders
 from srgan.config import DataConfig
 from srgan.data.crops import cut, training_crops
 from srgan.data.prepare import list_photos
-from srgan.data.reading import BYTES_PER_PIXEL, Reader
+from srgan.data.reading import BYTES_PER_PIXEL, PhotoReader
 from srgan.images import decode_in_8_bits, pixel_digest
 from srgan.images.likeness import look_of
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 
 UNBOUNDED = 2**50
 NUM_PHOTOS = 6
@@ -108,10 +108,10 @@ def prepare(side: int, bytes_in_work: int) -> None:
         data = encoded(drawn(side, side, number), "JPEG", quality=90)
         store.put(f"raw/{number}.jpg", data)
     reset_peak_mb()
-    # It has the methods that this needs.
-    listing = list_photos(store, "raw", store, "large", DataConfig())  # type: ignore[arg-type]
+    raw = Place("s3://memory/raw", store)  # type: ignore[arg-type]  # it has the methods needed
+    listing = list_photos(raw, store, "large", DataConfig())  # type: ignore[arg-type]
     with Decoders(4) as decoders:
-        listing.cut(Reader(decoders.decode_in_8_bits, decoders.declared_pixels, bytes_in_work))
+        listing.cut(PhotoReader(decoders.decode_in_8_bits, decoders.declared_pixels, bytes_in_work))
         here = peak_mb()
         there = [peak_mb(pid) for pid in decoders.pids()]
     others = " + ".join(f"{each:.0f}" for each in there)

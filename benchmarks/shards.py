@@ -2,7 +2,7 @@
 
 Bytes against those of the bare ``.npy``, and megabytes of crops per second of CPU time for packing
 and unpacking (the best of rounds), on crops of the photographs of the demo or of a folder.
-`srgan.data.packing` and `data.compress` rest on it. Crops do not overlap here: those of small
+`srgan.data.shards` and `data.compress` rest on it. Crops do not overlap here: those of small
 photographs do in a dataset, and zstd finds what they share.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from srgan.data.packing import pack, unpack
+from srgan.data.shards import pack, unpack
 from srgan.demo.photos import shipped_photos
 from srgan.images.codecs.libvips import vips
 from srgan.images.files import find_photos, read_photo

@@ -27,12 +27,12 @@ import numpy as np
 
 from srgan.bulk.plan import make_plan
 from srgan.bulk.records import Record, to_parquet
-from srgan.bulk.run import BulkRun, Place, stamp_of
+from srgan.bulk.run import BulkRun, stamp_of
 from srgan.config import UpscaleConfig
 from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store, open_store
 from srgan.stack import Stack
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 
 MODEL = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
 CONFIG = UpscaleConfig()

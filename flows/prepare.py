@@ -10,9 +10,9 @@ from flows.support.preparing import have_prepared
 from flows.support.tasks import io_task
 from srgan.config import DataConfig, GrowthConfig, Name
 from srgan.data.changes import growth_since_announced, mark_announced
-from srgan.data.manifest import Manifest, read_latest, read_manifest, read_sources
+from srgan.data.manifest import DatasetManifest, read_latest, read_manifest, read_sources
 from srgan.data.prepare import count_reasons
-from srgan.data.tables import Source
+from srgan.data.tables import SourceObject
 from srgan.jobs.prepare import Pairs, Photos
 from srgan.readable import size
 from srgan.refs import DatasetRef
@@ -101,7 +101,7 @@ def show_dataset(ref: DatasetRef, before: str | None) -> None:
 
 
 def summary_line(
-    ref: DatasetRef, before: str | None, manifest: Manifest, sources: list[Source]
+    ref: DatasetRef, before: str | None, manifest: DatasetManifest, sources: list[SourceObject]
 ) -> str:
     """Say in one line of the log what was read and what is there now."""
     version = ref.version[:12]
@@ -121,7 +121,7 @@ def summary_line(
     )
 
 
-def _reasons(sources: list[Source]) -> str:
+def _reasons(sources: list[SourceObject]) -> str:
     reasons = count_reasons(sources)
     if not reasons:
         return "none rejected"
@@ -129,7 +129,7 @@ def _reasons(sources: list[Source]) -> str:
     return f"{sum(reasons.values())} rejected ({listed})"
 
 
-def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> str:
+def summary_page(ref: DatasetRef, manifest: DatasetManifest, sources: list[SourceObject]) -> str:
     """Make a Markdown page about a version."""
     num_bytes = sum(shard.size_bytes for shard in manifest.shards)
     crop_size = manifest.config.crop_size
@@ -144,8 +144,8 @@ def summary_page(ref: DatasetRef, manifest: Manifest, sources: list[Source]) -> 
         ("Not usable", _reasons(sources)),
         ("Objects read this time", f"{ref.num_read} of {len(sources)}"),
         ("Version", f"`{ref.version}`"),
-        ("Manifest", f"`{ref.key}`"),
-        ("Source", f"`{ref.source}`"),
+        ("DatasetManifest", f"`{ref.key}`"),
+        ("SourceObject", f"`{ref.source}`"),
         ("Licence", ref.licence or "not stated"),
     ]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)

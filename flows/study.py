@@ -36,8 +36,18 @@ from srgan.services.mlflow_models import CHAMPION
 from srgan.services.prefect_runs import resume_flow_run
 from srgan.studies.close import hand_to_gates
 from srgan.studies.create import Asked
-from srgan.studies.defaults import BREAK_AFTER, RATERS, REPEATS, SCREENS, SEED
-from srgan.studies.design import Closed, StudyDesign, find_design, find_end, read_design
+from srgan.studies.design import (
+    BREAK_AFTER,
+    RATERS,
+    REPEATS,
+    SCREENS,
+    SEED,
+    Closed,
+    StudyDesign,
+    find_design,
+    find_end,
+    read_design,
+)
 from srgan.studies.parts import Part, judged_columns, read_parts
 from srgan.version import release_version
 from srgan.versions.services import open_services

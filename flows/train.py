@@ -173,7 +173,7 @@ def train_stage(services: Services, spec: TrainSpec) -> CheckpointRef:
             run=run,
             module="srgan.jobs.train",
             spec=spec.model_copy(update={"mlflow_run_id": mlflow_run_id}),
-            progress_key=progress_key(run),
+            shows_progress=True,
             supersedes=("pretrain-", "adversarial-"),
         )
         result = find_document(store, result_key(run), CheckpointRef)

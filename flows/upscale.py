@@ -40,7 +40,7 @@ from srgan.bulk.join import Item
 from srgan.bulk.names import check_prefixes
 from srgan.bulk.plan import BulkPlan, find_plan, make_plan, name_run, preview
 from srgan.bulk.records import Tally, from_parquet, tally
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.bulk.sources import KeyList, check_kind
 from srgan.bulk.summary import check
 from srgan.config import UpscaleConfig
@@ -52,13 +52,12 @@ from srgan.keys import (
     batches_prefix,
     bulk_job_run,
     failure_key,
-    progress_key,
     records_key,
 )
 from srgan.refs import UpscaleReport, config_digest
 from srgan.services.folder import open_place, require_visible
 from srgan.services.s3 import open_store
-from srgan.storage import is_folder, split_uri
+from srgan.storage import Place, find_document, is_folder, split_uri
 from srgan.version import release_version
 from srgan.versions.services import Services, open_services
 
@@ -292,7 +291,6 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
         run=job_run,
         module="srgan.jobs.upscale",
         spec=spec,
-        progress_key=progress_key(job_run),
         shows_progress=False,  # `RunProgressBar` knows more
     )
 
@@ -325,8 +323,8 @@ def wait_for_records(number: int, run: BulkRun, have_ended: threading.Event) -> 
         try:
             if (counts := find_tally(run, number)) is not None:
                 return counts
-            if (found := services.store.find(failure)) is not None:
-                raise ClusterError(f"batch {number} is lost: {Failure.model_validate_json(found)}")
+            if (found := find_document(services.store, failure, Failure)) is not None:
+                raise ClusterError(f"batch {number} is lost: {found}")
         except StorageError:
             if is_last_look:
                 raise

@@ -323,11 +323,6 @@ unfinished_folder = Folder[str](
 lock_key = Key[str]("{destination}_srgan/lock", "On a disk: held while writing on a condition.")
 
 
-def own_prefix(destination: str) -> str:
-    """Below it are the records of bulk runs into a destination."""
-    return f"{prefix_of(destination)[1]}{OWN}/"
-
-
 # Several teams in one bucket.
 
 team_folder = Folder[str](
@@ -350,7 +345,7 @@ OWN_PREFIXES = tuple(
 """Everything below these prefixes of this system's bucket is its own."""
 
 
-def is_ours(key: str, *, own_prefix: str | None) -> bool:
+def is_ours(key: str, *, own_prefix: str | None = None) -> bool:
     """True if this system wrote the object at `key`, so that it is not a user's photo.
 
     `own_prefix` is the team's in its own bucket, where everything of other teams counts as ours

@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ByteSize, Field, TypeAdapter, ValidationError
 
+Say = Callable[[str], object]
+"""Tells people a line: `print`, a method of a logger, a display's."""
+
 _UNITS = ("kB", "MB", "GB", "TB")
 
 
@@ -82,7 +85,7 @@ class Countdown:
     it reports nothing.
     """
 
-    def __init__(self, say: Callable[[str], object], what: str, every_s: float = 5.0) -> None:
+    def __init__(self, say: Say, what: str, every_s: float = 5.0) -> None:
         self._say = say
         self._what = what
         self._every_s = every_s

@@ -3,9 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
+
+Gpu = Literal["auto", "never", "required"]
+"""``auto``: a job computes on GPUs if the cluster has any when it starts, else on CPUs alone.
+
+``required``: it waits for GPUs, also of nodes that the cluster starts on demand. ``never``: it
+leaves them to others.
+"""
 
 
 def digest(value: object) -> str:

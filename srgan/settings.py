@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from srgan.errors import ConfigError, explain
 from srgan.readable import Bytes
+from srgan.refs import Gpu
 
 Checksums = Literal["when_supported", "when_required"]
 """When botocore adds its own checksums, or checks them."""
@@ -59,7 +60,7 @@ class Settings(BaseSettings):
     cluster_wait_s: float = 300.0
     """How long a job waits for a cluster that is too small before it fails, in seconds. One that is
     busy or grows is waited for without a limit."""
-    gpu: Literal["auto", "never", "required"] = "auto"
+    gpu: Gpu = "auto"
     """Parameter ``gpu`` of deployments, when they are registered. ``required`` is for a cluster
     that starts its GPUs on demand, where ``auto`` computes on the CPUs that are there."""
     stall_s: float = Field(600.0, gt=0)

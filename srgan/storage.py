@@ -93,6 +93,26 @@ class ObjectStore(Protocol):
         """``s3://bucket/key``, with the prefix."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """``s3://BUCKET/PREFIX`` or a folder, with its store open."""
+
+    address: str
+    store: ObjectStore
+    own_prefix: str | None = None
+    """In the project's own bucket, where not every object is a photo: the team's; else None."""
+
+    @property
+    def prefix(self) -> str:
+        """Beginning of all keys below the address."""
+        return prefix_of(self.address)[1]
+
+    @property
+    def uri(self) -> str:
+        """The address with a slash at its end."""
+        return self.store.uri(self.prefix)
+
+
 def split_uri(uri: str) -> tuple[str, str]:
     """``s3://bucket/some/prefix`` → ``("bucket", "some/prefix")``; otherwise `ConfigError`."""
     # By hand: in a URL ``?`` and ``#`` end the path, in a key they are ordinary characters.

@@ -50,7 +50,7 @@ DECIDES_NOTHING = {
     "manifest:read_photos": _STORED,
     "EvaluationSet": _STORED,
     "read_set": _STORED,
-    "checkpoint:Manifest": _STORED,
+    "CheckpointManifest": _STORED,
     "checkpoint:read_manifest": _STORED,
     "checkpoint_keys": _STORED,
     "newest_checkpoint": _STORED,
@@ -80,7 +80,7 @@ When in doubt leave it out of this list: to train again without need costs hours
 model for a new one costs trust.
 """
 
-Key = tuple[str, str]
+QualifiedName = tuple[str, str]
 """Module and name of a definition; the name is ``*`` for a whole module and empty for the
 statements that a module runs when it is imported."""
 
@@ -125,11 +125,11 @@ class Definition:
 
     text: str
     """Their syntax trees, without what decides nothing."""
-    uses: frozenset[tuple[str, Key]]
+    uses: frozenset[tuple[str, QualifiedName]]
     """Names in the text, and the definitions of ours that they mean."""
 
 
-def digest_of(found: dict[Key, Definition]) -> str:
+def digest_of(found: dict[QualifiedName, Definition]) -> str:
     """Digest of definitions and of who uses which; neither modules nor files are part of it."""
     texts = {key: hashlib.sha256(each.text.encode()).hexdigest() for key, each in found.items()}
     described = {
@@ -140,10 +140,12 @@ def digest_of(found: dict[Key, Definition]) -> str:
     return hashlib.sha256("\n".join(sorted(described)).encode()).hexdigest()[:_DIGITS]
 
 
-def reached(package: Path, entry_points: tuple[str, ...] = ENTRY_POINTS) -> dict[Key, Definition]:
+def reached(
+    package: Path, entry_points: tuple[str, ...] = ENTRY_POINTS
+) -> dict[QualifiedName, Definition]:
     """All definitions that the entry points of a package reach, through names and through types."""
     code = Code(package)
-    found: dict[Key, Definition] = {}
+    found: dict[QualifiedName, Definition] = {}
     waiting = [code.find(name) for name in entry_points]
     while waiting:
         key = waiting.pop()
@@ -154,7 +156,7 @@ def reached(package: Path, entry_points: tuple[str, ...] = ENTRY_POINTS) -> dict
     return found
 
 
-def is_cut_off(key: Key) -> bool:
+def is_cut_off(key: QualifiedName) -> bool:
     """Whether a definition is on the list of what decides nothing."""
     file, name = key[0].rpartition(".")[2], key[1]
     return not DECIDES_NOTHING.keys().isdisjoint((name, f"{file}:{name}", f"{file}:*"))
@@ -163,7 +165,7 @@ def is_cut_off(key: Key) -> bool:
 @dataclass
 class _Module:
     definitions: dict[str, list[ast.stmt]] = field(default_factory=lambda: {_EFFECTS: []})
-    imports: dict[str, Key] = field(default_factory=dict)
+    imports: dict[str, QualifiedName] = field(default_factory=dict)
 
 
 class Code:
@@ -176,7 +178,7 @@ class Code:
         }
         self._modules: dict[str, _Module] = {}
 
-    def find(self, name: str) -> Key:
+    def find(self, name: str) -> QualifiedName:
         """The function or class of that name; `LookupError` unless there is exactly one."""
         pattern = re.compile(rf"^(?:def|class) {name}\b", re.MULTILINE)
         found = [module for module, text in self._sources.items() if pattern.search(text)]
@@ -184,7 +186,7 @@ class Code:
             raise LookupError(f"{name} of srgan/version.py is defined in: {found or 'no module'}")
         return found[0], name
 
-    def read(self, key: Key) -> tuple[Definition, list[Key]]:
+    def read(self, key: QualifiedName) -> tuple[Definition, list[QualifiedName]]:
         """A definition, and everything that it mentions, also as the type of an argument."""
         module, name = key
         if name == _WHOLE:
@@ -194,11 +196,11 @@ class Code:
         text = reader.text(self.statements(key))
         return Definition(text, frozenset(reader.uses)), reader.mentions
 
-    def statements(self, key: Key) -> list[ast.stmt]:
+    def statements(self, key: QualifiedName) -> list[ast.stmt]:
         """The trees of a definition."""
         return self._module(key[0]).definitions[key[1]]
 
-    def resolve(self, module: str, name: str) -> Key | None:
+    def resolve(self, module: str, name: str) -> QualifiedName | None:
         """Resolve a name at the top of a module; None if it is not ours."""
         if module in self._sources:
             here = self._module(module)
@@ -208,7 +210,7 @@ class Code:
                 return self.follow(here.imports[name])
         return (f"{module}.{name}", _WHOLE) if f"{module}.{name}" in self._sources else None
 
-    def follow(self, imported: Key) -> Key | None:
+    def follow(self, imported: QualifiedName) -> QualifiedName | None:
         """Resolve an import."""
         module, name = imported
         if name == _WHOLE:
@@ -250,7 +252,7 @@ def _register(statement: ast.stmt, module: _Module) -> None:
         module.definitions.setdefault(name, []).append(statement)
 
 
-def _imported(statement: ast.Import | ast.ImportFrom) -> dict[str, Key]:
+def _imported(statement: ast.Import | ast.ImportFrom) -> dict[str, QualifiedName]:
     if isinstance(statement, ast.ImportFrom):
         source = statement.module or ""
         return {each.asname or each.name: (source, each.name) for each in statement.names}
@@ -269,11 +271,11 @@ class _Reader:
     def __init__(self, code: Code, module: str) -> None:
         self._code = code
         self._module = module
-        self._imports: dict[str, Key] = {}
+        self._imports: dict[str, QualifiedName] = {}
         """Those within functions."""
         self._in_class = False
-        self.uses: set[tuple[str, Key]] = set()
-        self.mentions: list[Key] = []
+        self.uses: set[tuple[str, QualifiedName]] = set()
+        self.mentions: list[QualifiedName] = []
 
     def text(self, node: object) -> str:
         """A node, or a list of them; empty for a statement that decides nothing."""
@@ -324,7 +326,7 @@ class _Reader:
         self._in_class = outside
         return text
 
-    def _named(self, name: str, meant: Key | None) -> str:
+    def _named(self, name: str, meant: QualifiedName | None) -> str:
         if meant is not None:
             self.uses.add((name, meant))
             self.mentions.append(meant)
@@ -338,7 +340,7 @@ class _Reader:
             elif (meant := self._resolve(node)) is not None:
                 self.mentions.append(meant)
 
-    def _resolve(self, node: ast.AST) -> Key | None:
+    def _resolve(self, node: ast.AST) -> QualifiedName | None:
         """Resolve a name, or an attribute of a module; None if it is not ours."""
         match node:
             case ast.Name():

@@ -108,7 +108,7 @@ def test_the_keys_that_begin_with_the_same_names_have_one_prefix() -> None:
     assert keys.checkpoint_key.below("gan-1") == "runs/gan-1/checkpoints/"
     assert keys.samples_key.below(UP, "f-1") == "up/_srgan/f-1/samples/"
     assert keys.samples_key.below("s3://b", "f-1") == "_srgan/f-1/samples/"
-    assert keys.plan_key.below("/mnt/up") == keys.own_prefix("/mnt/up") == "/mnt/up/_srgan/"
+    assert keys.plan_key.below("/mnt/up") == "/mnt/up/_srgan/"
     assert keys.evaluation_key(keys.evaluation_run("gan-1", "d1")).startswith(
         keys.evaluations_prefix("gan-1")
     )

@@ -12,6 +12,7 @@ from srgan.services.s3 import S3Store
 from srgan.storage import ObjectInfo
 from srgan.train.checkpoint import checkpoint_keys
 from tests.support.photos import DrawPhoto
+from tests.support.places import place
 
 DATA = DataConfig(scale=4, crop_size=32, eval_share=0.3)
 
@@ -63,7 +64,7 @@ def test_the_same_photos_make_the_same_dataset(
         object_store.put(f"raw/{name}.png", encode_photo(draw_photo(min(seed, 3), 64, 64)))
 
     def prepare(dataset: str) -> tuple[DatasetRef, list[bytes]]:
-        made = prepare_dataset(object_store, "raw", object_store, dataset, DATA)
+        made = prepare_dataset(place(object_store, "raw"), object_store, dataset, DATA)
         keys = sorted(info.key for info in object_store.list(f"crops/{dataset}/"))
         return made, [
             object_store.get(key) for key in keys if "/shards/" in key or "/tables/" in key

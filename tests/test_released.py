@@ -12,7 +12,6 @@ import pytest
 
 from srgan import keys
 from srgan.bulk.plan import find_plan
-from srgan.bulk.run import Place
 from srgan.config import AdversarialConfig
 from srgan.data.changes import growth_since_announced
 from srgan.data.dataset import open_crops
@@ -26,6 +25,7 @@ from srgan.measure.pictures import Details
 from srgan.measure.sets import SetImages, newest_set, read_set
 from srgan.models.weights import find_mirrored
 from srgan.mos.results import RatingResults, results_of
+from srgan.progress import StageProgress
 from srgan.promotion.decide import read_set_reports
 from srgan.promotion.lineage import read_registration
 from srgan.promotion.log import PromotionLog
@@ -33,15 +33,15 @@ from srgan.promotion.opinions import read_studies
 from srgan.promotion.reasons import read_beginning
 from srgan.refs import CheckpointRef, EvaluationRef
 from srgan.services.s3 import S3Store
-from srgan.storage import read_document
+from srgan.storage import Place, read_document
 from srgan.studies.design import find_end, read_design
 from srgan.studies.figures import find_figures
 from srgan.studies.parts import judged_columns, read_parts
 from srgan.train.checkpoint import newest_checkpoint
 from srgan.train.checkpoint import read_manifest as read_checkpoint
-from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.released import fill
 from tests.support.stages import CPU
 
@@ -137,7 +137,7 @@ def test_a_dataset_is_read_and_takes_a_new_photo(
     assert (len(crops["train"]), len(crops["eval"])) == counts
     assert crops["train"][0].shape == (32, 32, 3)
     bucket.put("raw/leaves/new.png", dead_leaves(99, 64, 96))
-    grown = prepare_dataset(bucket, "raw/leaves", bucket, name, manifest.config)
+    grown = prepare_dataset(place(bucket, "raw/leaves"), bucket, name, manifest.config)
     num_photos = ref.num_train_photos + ref.num_eval_photos
     assert grown.num_train_photos + grown.num_eval_photos == num_photos + 1
 
@@ -161,7 +161,7 @@ class Begun:
     def begin(self, step: int) -> None:
         self.at.append(step)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: StageProgress) -> None:
         pass
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from srgan.version import (
     DECIDES_NOTHING,
     Code,
-    Key,
+    QualifiedName,
     decoding_version,
     digest_of,
     is_cut_off,
@@ -205,7 +205,7 @@ class _Bare(ast.NodeTransformer):
 
 
 @pytest.fixture(scope="module")
-def found() -> set[Key]:
+def found() -> set[QualifiedName]:
     return set(reached(PACKAGE))
 
 
@@ -239,12 +239,14 @@ def found() -> set[Key]:
         "Engine",
     ],
 )
-def test_what_decides_numbers_is_part_of_the_version(found: set[Key], definition: str) -> None:
+def test_what_decides_numbers_is_part_of_the_version(
+    found: set[QualifiedName], definition: str
+) -> None:
     assert definition in {name for _, name in found}
 
 
 def test_every_number_and_operator_of_every_definition_is_part_of_the_version(
-    found: set[Key],
+    found: set[QualifiedName],
 ) -> None:
     """Each gets its own mark, and the mark must come out."""
     code = Code(PACKAGE)
@@ -311,7 +313,7 @@ def _mark(node: ast.expr, number: int) -> str:
     return mark
 
 
-def test_everything_cut_off_exists_once_and_is_reached(found: set[Key]) -> None:
+def test_everything_cut_off_exists_once_and_is_reached(found: set[QualifiedName]) -> None:
     code = Code(PACKAGE)
     used = {
         target

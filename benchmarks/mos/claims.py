@@ -7,8 +7,8 @@ from itertools import combinations, count
 import numpy as np
 
 from benchmarks.mos.crowd import CARELESS, PAPER, Crowd, choose, columns, study
-from srgan.mos.columns import Numbers, choices_of, columns_of
-from srgan.mos.next_pair import Pair, PairChooser
+from srgan.mos.columns import Reals, choices_of, columns_of
+from srgan.mos.next_pair import PairChooser, StimulusPair
 from srgan.mos.preferences import add_choice, compared, empty_tally, fit
 from srgan.mos.ratings import Preference
 from srgan.mos.scores import contrasts, opinions_of
@@ -150,7 +150,7 @@ def errors_of_stimuli(
     return _root_mean_square(plain), _root_mean_square(modelled)
 
 
-def strengths_drawn(rng: np.random.Generator, num_methods: int) -> Numbers:
+def strengths_drawn(rng: np.random.Generator, num_methods: int) -> Reals:
     """Draw strengths over a range of 12, as between the paper's anchors, with the mean 0."""
     drawn = rng.uniform(-6, 6, num_methods)
     return np.asarray(drawn - drawn.mean())
@@ -158,7 +158,7 @@ def strengths_drawn(rng: np.random.Generator, num_methods: int) -> Numbers:
 
 def errors_by_choices(
     active: bool, num_choices: int, *, num_methods: int = 12, num_studies: int = 20, every: int = 20
-) -> tuple[Numbers, Numbers]:
+) -> tuple[Reals, Reals]:
     """Simulate studies of pairs; return errors after each `every` choices.
 
     The root mean square error of the strengths, and the share of pairs of methods in the wrong
@@ -190,7 +190,7 @@ def errors_by_choices(
     return np.mean(errors, axis=0), np.mean(swapped, axis=0)
 
 
-def share_needed(random: Numbers, active: Numbers) -> float:
+def share_needed(random: Reals, active: Reals) -> float:
     """Choices after which the active error is as small as the random one at the end, as a share."""
     reached = np.flatnonzero(active <= random[-1])
     return float((reached[0] + 1) / len(random)) if len(reached) else float("inf")
@@ -211,11 +211,11 @@ def paper_study() -> dict[str, tuple[float, float]]:
     }
 
 
-def _root_mean_square(errors: Sequence[Numbers]) -> float:
+def _root_mean_square(errors: Sequence[Reals]) -> float:
     return float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
 
 
-_Pairs = Generator[Pair, Preference | None, None]
+_Pairs = Generator[StimulusPair, Preference | None, None]
 """Pairs to be shown; takes the choice that was made."""
 
 
@@ -232,4 +232,4 @@ def _active(methods: Sequence[str], images: Sequence[str], seed: int) -> _Pairs:
 def _random(methods: Sequence[str], images: Sequence[str], rng: np.random.Generator) -> _Pairs:
     while True:
         left, right = rng.choice(len(methods), 2, replace=False)
-        yield Pair(str(rng.choice(images)), methods[left], methods[right])
+        yield StimulusPair(str(rng.choice(images)), methods[left], methods[right])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from srgan.mos.columns import Columns, Numbers
+from srgan.mos.columns import Columns, Reals
 from srgan.mos.ratings import LOW_ANCHOR, REFERENCE, Preference, Rating
 
 RANDOM, SAME, REVERSED, FAST, HALF = "random", "same", "reversed", "fast", "half"
@@ -48,10 +48,10 @@ class Crowd:
     """Smallest and largest noise of a rater; uniform between them."""
 
     @property
-    def quality(self) -> Numbers:
+    def quality(self) -> Reals:
         return np.array(list(self.methods.values()))
 
-    def truths(self) -> Numbers:
+    def truths(self) -> Reals:
         """Mean opinion score of each method over all images and people, to ±0.001."""
         rng, num = np.random.default_rng(0), 1_000_000
         others = rng.normal(0, np.hypot(self.images, self.images_of_methods), num)
@@ -59,13 +59,13 @@ class Crowd:
         others += rng.normal(0, 1, num) * rng.uniform(*self.noise, num)
         return np.array([_scores(each + others).mean() for each in self.quality])
 
-    def stimuli(self, rng: np.random.Generator, num_images: int) -> Numbers:
+    def stimuli(self, rng: np.random.Generator, num_images: int) -> Reals:
         """Draw the quality of each image of each method, shape (images, methods)."""
         image = rng.normal(0, self.images, (num_images, 1))
         suits = rng.normal(0, self.images_of_methods, (num_images, len(self.methods)))
         return np.asarray(self.quality + image + suits)
 
-    def seen(self, stimuli: Numbers) -> Numbers:
+    def seen(self, stimuli: Reals) -> Reals:
         """Mean score of all people of each stimulus, in the shape of `stimuli`."""
         rng = np.random.default_rng(0)
         people = rng.normal(0, np.hypot(self.bias, self.taste), 4000)
@@ -75,8 +75,8 @@ class Crowd:
         )
 
     def rate(
-        self, rng: np.random.Generator, stimuli: Numbers, num_raters: int, num_times: int = 1
-    ) -> Numbers:
+        self, rng: np.random.Generator, stimuli: Reals, num_raters: int, num_times: int = 1
+    ) -> Reals:
         """Draw scores of honest raters, shape (times, raters, images, methods)."""
         bias = rng.normal(0, self.bias, (num_raters, 1, 1))
         taste = rng.normal(0, self.taste, (num_raters, 1, stimuli.shape[1]))
@@ -85,7 +85,7 @@ class Crowd:
         return _scores(stimuli + bias + taste + noise * rng.normal(0, 1, shape))
 
 
-def columns(scores: Numbers, methods: Sequence[str]) -> Columns:
+def columns(scores: Reals, methods: Sequence[str]) -> Columns:
     """Return scores, shape (raters, images, methods), as ratings; NaN was not rated."""
     rater, image, method = np.nonzero(np.isfinite(scores))
     num_raters, num_images, _ = scores.shape
@@ -153,7 +153,7 @@ def choose(
     )
 
 
-def _carelessly(rng: np.random.Generator, kind: str, scores: Numbers) -> Numbers:
+def _carelessly(rng: np.random.Generator, kind: str, scores: Reals) -> Reals:
     anything = rng.integers(1, 6, scores.shape)
     if kind in (RANDOM, FAST):
         return anything.astype(np.float64)
@@ -164,5 +164,5 @@ def _carelessly(rng: np.random.Generator, kind: str, scores: Numbers) -> Numbers
     return 6 - scores if kind == REVERSED else scores
 
 
-def _scores(values: Numbers) -> Numbers:
+def _scores(values: Reals) -> Reals:
     return np.clip(np.rint(values), 1, 5)

@@ -10,9 +10,9 @@ import torch
 
 from benchmarks.on_gpu.steps import Size
 from benchmarks.quality.photos import SCALE
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.join import Item
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
 from srgan.images import Photo, decode, encode
 from srgan.inference.engine import Engine
@@ -20,6 +20,7 @@ from srgan.inference.reach import draw_probe
 from srgan.models.build import build_generator
 from srgan.refs import ModelRef
 from srgan.services.folder import FolderStore
+from srgan.storage import Place
 
 _HEIGHT, _WIDTH = 480, 640
 _MODEL = ModelRef(name="drawn", version=1, run="drawn", weights_digest="0" * 64)
@@ -40,7 +41,7 @@ def measure_photos(device: torch.device, size: Size) -> None:
             items.append(Item(key=key, token=token, size_bytes=len(data), output=output))
         run = BulkRun("photos", source, destination, _MODEL, UpscaleConfig())
         begun = time.perf_counter()
-        rows = Batch(run, engine, decode, num_cpus=num_cpus).run(0, items)
+        rows = BatchPipeline(run, engine, decode, num_cpus=num_cpus).run(0, items)
         took = time.perf_counter() - begun
     assert {row.outcome for row in rows} == {"done"}, rows[0]
     computed = sum(row.upscale_s for row in rows)

@@ -16,7 +16,7 @@ from srgan.images import Photo, pixel_digest
 from srgan.images.files import find_photos, read_photo
 from srgan.images.likeness import NEAR, bits_apart, look_of, turns_of
 from srgan.images.resample import shrink
-from srgan.measure.overlap import Seen, find_overlap
+from srgan.measure.overlap import SharedScene, find_overlap
 from srgan.measure.sets import SetPhoto
 from srgan.refs import digest
 
@@ -35,7 +35,7 @@ class Pair:
     lr: Photo
 
 
-def training_photos(folder: Path, held: Iterable[Pair]) -> tuple[list[Path], list[Seen]]:
+def training_photos(folder: Path, held: Iterable[Pair]) -> tuple[list[Path], list[SharedScene]]:
     """Split a folder into photos for training and those that show an evaluation image."""
     photos = list(find_photos(folder).values())
     trained = []

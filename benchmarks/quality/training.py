@@ -17,11 +17,11 @@ from srgan.disk import write_atomically
 from srgan.errors import ConfigError
 from srgan.models.base import Generator
 from srgan.models.interchange import dump_generator
+from srgan.progress import StageProgress
 from srgan.train.batches import Batches
 from srgan.train.content import feature_content
 from srgan.train.course import Course
 from srgan.train.loop import run_steps
-from srgan.train.progress import Progress
 from srgan.train.run import build_stage
 from srgan.train.step import Stage, dump_stage, load_stage
 from srgan.train.validation import Measured, Validated
@@ -137,7 +137,7 @@ class _Journal:
     def begin(self, step: int) -> None:
         """Do nothing."""
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: StageProgress) -> None:
         logger.info("%s: %s", self._name, progress.line())
         self._judged = [progress.losses[name] for name in _JUDGED if name in progress.losses]
 

@@ -16,14 +16,14 @@ from PIL import Image
 
 from benchmarks.bulk_ceiling import FORMATS, Free
 from benchmarks.png import enlarged
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.decoders import Decode, Decoders
 from srgan.bulk.join import Item, Join
 from srgan.bulk.plan import _ITEMS, make_plan, read_batch
 from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record, tally, to_parquet
-from srgan.bulk.run import BulkRun, Place
-from srgan.bulk.samples import Samples
+from srgan.bulk.run import BulkRun
+from srgan.bulk.samples import BatchSamples
 from srgan.config import UpscaleConfig
 from srgan.demo.photos import shipped_photos
 from srgan.images import Photo, decode
@@ -32,7 +32,7 @@ from srgan.keys import MAP
 from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 
 MODEL = ModelRef(name="counted", version=1, run="none", weights_digest="ab" * 32)
 PER_BATCH = 250
@@ -78,8 +78,8 @@ def counted_runs(store: S3Store, decode: Decode) -> Iterator[tuple[str, Counts, 
 def _do_batch(run: BulkRun, number: int, decode: Decode) -> None:
     """Do what a worker does."""
     items = read_batch(run, number)
-    samples, progress = Samples(Free.scale), BatchProgress(run, number, items)
-    Batch(run, Free(), decode, progress=progress, sample=samples).run(number, items)
+    samples, progress = BatchSamples(Free.scale), BatchProgress(run, number, items)
+    BatchPipeline(run, Free(), decode, progress=progress, sample=samples).run(number, items)
     samples.publish(run, number)
 
 

@@ -1,6 +1,5 @@
 """Follow a Ray job and show its state, log lines and progress in the flow run."""
 
-import json
 import re
 import time
 
@@ -9,6 +8,7 @@ from prefect import get_run_logger
 from flows.support.artifacts import ProgressArtifact
 from srgan.errors import StorageError
 from srgan.logs import parse
+from srgan.progress import find_progress
 from srgan.readable import duration, size
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, Job, RayJobs
 from srgan.storage import ObjectStore
@@ -33,9 +33,8 @@ def follow(
     jobs: RayJobs,
     job_id: str,
     *,
-    store: ObjectStore,
     label: str,
-    progress_key: str | None,
+    bar: "JobProgressBar | None",
     attached: bool,
 ) -> str | None:
     """Show a job in the log of the current flow or task run until it ends; return its last status.
@@ -45,7 +44,6 @@ def follow(
     """
     logger = get_run_logger()
     relay = LogRelay(jobs, attached=attached)
-    progress = ProgressBar(store, progress_key, label) if progress_key else None
     shown: str | None = None
     next_note = time.monotonic() + _REPEAT_S
     pause_s = _FIRST_POLL_S
@@ -55,8 +53,8 @@ def follow(
             for line in relay.new_lines(job):
                 level, message = parse(line)
                 logger.log(level, "%s: %s", label, message)
-        if progress:
-            progress.update()
+        if bar:
+            bar.update()
         if job is None or not job.active:
             return job.status if job else None
         if job.status != shown:
@@ -137,28 +135,25 @@ def _is_trouble(line: str) -> bool:
     return any(word in line for word in ("ERROR", "WARNING", "Error", "failed", "Failure"))
 
 
-class ProgressBar:
-    """A Prefect progress artifact fed by the progress file that a job writes to the bucket."""
+class JobProgressBar:
+    """A Prefect progress artifact fed by the progress that a job writes to the bucket."""
 
-    def __init__(self, store: ObjectStore, key: str, label: str) -> None:
+    def __init__(self, store: ObjectStore, run: str, label: str) -> None:
         self._store = store
-        self._key = key
+        self._run = run
         self._artifact = ProgressArtifact(label)
         self._step = -1
 
     def update(self) -> None:
-        """Show the newest progress, once the file is there."""
+        """Show the newest progress, once there is any."""
         try:
-            found = self._store.find(self._key)
+            found = find_progress(self._store, self._run)
         except StorageError:
             return  # only a display; the job reports its own errors
-        if found is None:
+        if found is None or found.step == self._step:
             return
-        report = json.loads(found)
-        step, steps = int(report["step"]), int(report["steps"])
-        if step == self._step:
-            return
-        self._step = step
-        eta_s = report.get("eta_s")
-        left = "" if eta_s is None else f", {duration(eta_s)} left"
-        self._artifact.show(100 * step / max(steps, 1), f"step {step} of {steps}{left}")
+        self._step = found.step
+        left = "" if found.eta_s is None else f", {duration(found.eta_s)} left"
+        self._artifact.show(
+            100 * found.step / max(found.steps, 1), f"step {found.step} of {found.steps}{left}"
+        )

@@ -4,7 +4,6 @@ Job ids are ``<root flow run>-<label>-<number>``. They name the root run, becaus
 back gets new runs for its nested flows. The number goes up, because Ray never takes an id twice.
 """
 
-import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +16,13 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.runtime import flow_run as current_flow_run
 from pydantic import BaseModel
 
-from flows.support.following import follow, relevant
+from flows.support.following import JobProgressBar, follow, relevant
 from srgan.errors import ClusterError
 from srgan.jobs.failure import read_failure
 from srgan.keys import job_key, spec_key
 from srgan.logs import parse
+from srgan.progress import find_progress
+from srgan.readable import Say
 from srgan.refs import to_json
 from srgan.services.ray_jobs import Job, RayJobs
 from srgan.services.s3 import S3Store
@@ -40,8 +41,7 @@ def run_job(
     run: str,
     module: str,
     spec: BaseModel,
-    progress_key: str | None = None,
-    shows_progress: bool = True,
+    shows_progress: bool = False,
     supersedes: tuple[str, ...] = (),
 ) -> None:
     """Have ``python -m <module> <key of the spec> <job_id>`` make `run` on the cluster.
@@ -49,7 +49,7 @@ def run_job(
     Attaches to a pending or running job that makes the same `run`, whichever flow run started it;
     takes the success of an earlier job of this root flow run; otherwise submits one. If a job
     fails, another one follows. After three jobs that come no further than those before
-    (by the object at `progress_key`, which is an artifact too if `shows_progress`) it raises
+    (by the progress of the run, which is an artifact too if `shows_progress`) it raises
     `ClusterError` with the last lines of the log; at once if the job left a hopeless failure. If a
     job of this flow run was stopped, this attempt of the flow run does not start it again.
 
@@ -75,15 +75,14 @@ def run_job(
         say=logger.info,
     )
     reason, why, lines = "", "", list[str]()
-    failures, best = 0, _step(store, progress_key)
+    failures, best = 0, _step(store, run)
     while failures < _MAX_ATTEMPTS:
         job_id, attached = work.attach_or_submit()
         status = follow(
             jobs,
             job_id,
-            store=store,
             label=label,
-            progress_key=progress_key if shows_progress else None,
+            bar=JobProgressBar(store, run, label) if shows_progress else None,
             attached=attached,
         )
         if status == "SUCCEEDED":
@@ -100,7 +99,7 @@ def run_job(
             raise ClusterError(f"{reason}, and trying again would not help: {failure}")
         # A job that got further than those before it gets all attempts: a week's training may lose
         # its driver more than three times.
-        step = _step(store, progress_key)
+        step = _step(store, run)
         failures = 1 if step > best else failures + 1
         best = max(best, step)
         if failures < _MAX_ATTEMPTS:
@@ -108,10 +107,10 @@ def run_job(
     raise ClusterError("\n".join([f"{reason}, as did {_MAX_ATTEMPTS} attempts: {why}", *lines]))
 
 
-def _step(store: S3Store, progress_key: str | None) -> int:
+def _step(store: S3Store, run: str) -> int:
     """Return how far any job has come with a run; -1 if that is not known."""
-    found = store.find(progress_key) if progress_key else None
-    return int(json.loads(found)["step"]) if found else -1
+    found = find_progress(store, run)
+    return found.step if found else -1
 
 
 def root_flow_run_id() -> str:
@@ -134,7 +133,7 @@ def stop_jobs(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
     logger.info("Stopped Ray jobs: %s", ", ".join(stopped) or "none")
 
 
-def stop_jobs_of(flow_run_id: UUID, warn: Callable[[str], None]) -> list[str]:
+def stop_jobs_of(flow_run_id: UUID, warn: Say) -> list[str]:
     """Stop all Ray jobs of a root flow run and return their ids."""
     address = open_services().settings.require("ray_address")
     return RayJobs(address, patience_s=_PATIENCE_S, warn=warn).stop_root(str(flow_run_id))

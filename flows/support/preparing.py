@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from flows.support.jobs import run_job
 from srgan.jobs.prepare import PrepareSpec, Work
-from srgan.keys import prepared_key, progress_key
+from srgan.keys import prepared_key
 from srgan.refs import DatasetRef, SetRef, config_digest
 from srgan.storage import read_document
 from srgan.version import release_version
@@ -30,6 +30,6 @@ def have_prepared(work: Work, seen: str, kind: type[MadeT]) -> MadeT:
         run=run,
         module="srgan.jobs.prepare",
         spec=PrepareSpec(run=run, work=work, release_version=release_version()),
-        progress_key=progress_key(run),
+        shows_progress=True,
     )
     return read_document(services.store, prepared_key(run), kind)

@@ -101,7 +101,7 @@ class MemoryBudget:
         return not self._taken_bytes or self._taken_bytes + size_bytes <= self._budget_bytes
 
 
-class Batch:
+class BatchPipeline:
     """The stages of one batch and what they share."""
 
     def __init__(

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from srgan.bulk.run import Stamp
 from srgan.errors import ConfigError, ImageError
 from srgan.images.entries import FOREIGN, INSTEAD
-from srgan.keys import OWN
+from srgan.keys import OWN, is_ours
 from srgan.refs import digest
 from srgan.storage import is_folder, prefix_of
 
@@ -40,7 +40,7 @@ def check_prefixes(source: str, destination: str) -> None:
     source_bucket, source_prefix = _real_prefix_of(source)
     bucket, prefix = _real_prefix_of(destination)
     for uri, path in ((source, source_prefix), (destination, prefix)):
-        if OWN in path.split("/"):
+        if is_ours(path):
             raise ConfigError(
                 f"{uri} lies inside {OWN}/, which holds the records of upscaling runs; "
                 "choose another place"
@@ -55,14 +55,6 @@ def check_prefixes(source: str, destination: str) -> None:
 def _real_prefix_of(address: str) -> tuple[str, str]:
     bucket, prefix = prefix_of(address)
     return bucket, prefix_of(os.path.realpath(prefix))[1] if is_folder(address) else prefix
-
-
-def is_source(name: str) -> bool:
-    """True if a relative path below the source prefix is a user's object.
-
-    Records of earlier runs are not, nor is the marker that S3 consoles write for the prefix.
-    """
-    return OWN not in name.split("/") and name != ""
 
 
 def output_name(name: str, output_format: OutputFormat) -> str:

@@ -26,13 +26,13 @@ from srgan.bulk.records import (
     throughput,
     to_parquet,
 )
-from srgan.bulk.run import BulkRun, Place, Stamp, stamp_of
+from srgan.bulk.run import BulkRun, Stamp, stamp_of
 from srgan.bulk.sources import KeyList, list_sources
 from srgan.config import UpscaleConfig
 from srgan.errors import ImageError
-from srgan.keys import batch_key, own_prefix, plan_key, refused_key, summary_key
+from srgan.keys import batch_key, is_ours, plan_key, refused_key, summary_key
 from srgan.refs import ModelRef, Ref, to_json
-from srgan.storage import ObjectInfo, find_document
+from srgan.storage import ObjectInfo, Place, find_document
 
 _MIN_BATCH_BYTES = 2**18
 _BATCH_S = 600.0
@@ -190,14 +190,14 @@ def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample |
 
 def _list_outputs(join: Join, run: BulkRun) -> Throughput:
     """Add outputs and records; return what earlier runs took, with the same stamp if any had it."""
-    store, stamp, own = run.destination.store, run.stamp, own_prefix(run.destination.address)
+    store, stamp, own = run.destination.store, run.stamp, plan_key.below(run.destination.address)
     # Parts of refused sources tell only what failed.
     number = r"(refused-)?\d+" if run.config.only_new else r"\d+"
     part = re.compile(re.escape(own) + rf"[^/]+/records/{number}\.parquet")
     same = Throughput(measured_on="earlier runs with this model and these settings")
     others = Throughput(measured_on="earlier runs with other models or settings")
     for info in store.list(run.destination.prefix):
-        if not info.key.startswith(own):
+        if not is_ours(info.key):
             join.add_output(info)
         elif part.fullmatch(info.key):
             data, uri = store.get(info.key), store.uri(info.key)

@@ -10,7 +10,8 @@ from srgan.bulk.records import Record
 from srgan.bulk.run import BulkRun
 from srgan.errors import StorageError
 from srgan.keys import batch_progress_key
-from srgan.refs import Sums, to_json
+from srgan.refs import Sums
+from srgan.storage import find_document, write_document
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class BatchProgress:
             left_s,
         )
         with suppress(StorageError):  # only a display; the records are what counts
-            self._store.put(self._key, to_json(now), content_type="application/json")
+            write_document(self._store, self._key, now)
 
 
 class RunProgress:
@@ -95,6 +96,6 @@ class RunProgress:
 
     def _read(self, keys: Iterable[str]) -> Finished:
         for key in keys:
-            if (found := self._run.destination.store.find(key)) is not None:
-                self._parts[key] = Finished.model_validate_json(found)
+            if (found := find_document(self._run.destination.store, key, Finished)) is not None:
+                self._parts[key] = found
         return sum(self._parts.values(), Finished())

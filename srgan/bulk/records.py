@@ -25,7 +25,7 @@ from srgan.errors import DataError
 from srgan.images.statistics import Statistics
 from srgan.refs import Sums
 
-Outcome = Literal["done", "skipped", "failed", "passed_over"]
+RecordOutcome = Literal["done", "skipped", "failed", "passed_over"]
 
 LOST_SEP = "; "
 NOT_A_PHOTO = "not_a_photo"
@@ -51,7 +51,7 @@ class Record:
     model: str
     """`Stamp.model`: name, version and weights."""
     config_digest: str
-    outcome: Outcome
+    outcome: RecordOutcome
     """``skipped``: the output was already there, whole, from the same source, model and config.
 
     ``passed_over``: it is not a photo by its name or its first bytes.

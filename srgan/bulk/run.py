@@ -5,24 +5,31 @@ Each process opens it once and passes it down.
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict
+
 from srgan.config import UpscaleConfig
 from srgan.refs import ModelRef, config_digest
-from srgan.storage import ObjectStore, prefix_of
+from srgan.storage import Place
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """``s3://BUCKET/PREFIX`` or a folder, with its store open."""
+class UsedModel(BaseModel):
+    """The version that a bulk run used."""
 
-    address: str
-    store: ObjectStore
-    own_prefix: str | None = None
-    """In the project's own bucket, where not every object is a photo: the team's; else None."""
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
-    @property
-    def prefix(self) -> str:
-        """Beginning of all keys below the address."""
-        return prefix_of(self.address)[1]
+    name: str
+    version: int
+
+
+class BulkUse(BaseModel):
+    """Fields of the spec of any bulk run, of this release or another, that say what it used."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run: str
+    source: str
+    destination: str
+    model: UsedModel
 
 
 @dataclass(frozen=True, slots=True)

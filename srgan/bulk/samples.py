@@ -34,7 +34,7 @@ class Trial:
     upscale: Callable[[Photo], Photo]
 
 
-class Samples:
+class BatchSamples:
     """Called with images of a batch and their results; keeps the middles of the first few.
 
     Results have `scale` times the sides: resized ones would show other details.

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from srgan.bulk.join import Join
-from srgan.bulk.names import is_foreign, is_source, output_key
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.names import is_foreign, output_key
+from srgan.bulk.run import BulkRun
 from srgan.errors import ConfigError, DataError, ImageError
 from srgan.images.entries import NOT_A_FILE, kind_of
 from srgan.keys import is_ours
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 
 _COLUMN = "key"
 _ROWS = 10_000
@@ -46,7 +46,8 @@ def list_sources(join: Join, run: BulkRun, key_list: KeyList | None) -> None:
     found = False
     for info in _listing(join, source, key_list):
         name = info.key[len(source_prefix) :]
-        if not is_source(name) or is_ours(info.key, own_prefix=source.own_prefix):
+        # S3 consoles write a marker for the prefix itself.
+        if not name or is_ours(info.key, own_prefix=source.own_prefix):
             continue
         # A folder that cannot be listed may hold photos.
         kind = kind_of(name.rstrip("/") if info.problem else name)

@@ -10,17 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from srgan.cli.alerts import alerts
 from srgan.cli.blend import blend
 from srgan.cli.console import Commands, complain
-from srgan.cli.deploy import deploy
-from srgan.cli.doctor import doctor
-from srgan.cli.gc import gc
 from srgan.cli.models import models_app
 from srgan.cli.mos import mos_app
 from srgan.cli.photos import degrade, evaluate, upscale
+from srgan.cli.setup import alerts, deploy, doctor
 from srgan.cli.stack import demo, stack_app
-from srgan.cli.trace import trace
+from srgan.cli.versions import gc, trace
 from srgan.cli.weights import export, import_weights, weights_app
 from srgan.errors import ConfigError, SrganError
 from srgan.logs import configure

@@ -10,7 +10,7 @@ from srgan.errors import ConfigError
 
 models_app = Commands("Versions of registered models, and which of them is champion.")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A registered model")]
+ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="A registered model")]
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the promotion log")
 ]
@@ -151,7 +151,7 @@ def promote(
 
 @models_app.command()
 def rollback(
-    model: Name,
+    model: ModelArgument,
     reason: Reason,
     to: Annotated[
         int | None, typer.Option(metavar="N", help="A former champion; default: the previous one")

@@ -24,15 +24,19 @@ if TYPE_CHECKING:
     from srgan.config.networks import FeatureNetwork
     from srgan.measure.comparison import Distance
 
-Source = Annotated[Path, typer.Argument(metavar="SRC", help="A photo, or a folder of photos")]
-Destination = Annotated[Path, typer.Argument(metavar="DST", help="Folder (or file) of results")]
+SourceArgument = Annotated[
+    Path, typer.Argument(metavar="SRC", help="A photo, or a folder of photos")
+]
+DestinationArgument = Annotated[
+    Path, typer.Argument(metavar="DST", help="Folder (or file) of results")
+]
 
 _DEFAULT_SCALE = 4
 
 
 def degrade(
-    source: Source,
-    destination: Destination,
+    source: SourceArgument,
+    destination: DestinationArgument,
     scale: Annotated[int, typer.Option(min=2, help="How many times smaller")] = _DEFAULT_SCALE,
 ) -> None:
     """Shrink photos as published benchmarks do: bicubic, identical to MATLAB's imresize."""
@@ -48,8 +52,8 @@ def degrade(
 
 
 def upscale(
-    source: Source,
-    destination: Destination,
+    source: SourceArgument,
+    destination: DestinationArgument,
     model: Annotated[
         str,
         typer.Option(

@@ -1,21 +1,20 @@
 """The services that commands about registered models talk to."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
 from srgan.errors import ConflictError, RegistryError
+from srgan.readable import Say
 
 if TYPE_CHECKING:
     from srgan.versions.services import Services
 
 
 @contextmanager
-def services_for(
-    model: str | None = None, *, say: Callable[[str], None] = typer.echo
-) -> Iterator["Services"]:
+def services_for(model: str | None = None, *, say: Say = typer.echo) -> Iterator["Services"]:
     """Store and registry; what MLflow raises inside is a message that names its address.
 
     `say` gets lines about what they notice, such as an alias that was left behind.

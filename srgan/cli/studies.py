@@ -10,7 +10,7 @@ from srgan.cli.progress import ProgressBar
 from srgan.cli.services import services_for
 from srgan.disk import write_atomically
 from srgan.errors import ConfigError, DataError
-from srgan.studies.defaults import BREAK_AFTER, RATERS, REPEATS, SCREENS, SEED
+from srgan.studies.design import BREAK_AFTER, RATERS, REPEATS, SCREENS, SEED
 
 if TYPE_CHECKING:
     from srgan.services.s3 import S3Store
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104  # refused as part of links
 
-Study = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study")]
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study")]
 
 
 def create(
@@ -97,7 +97,7 @@ def create(
 
 
 def serve(
-    name: Study,
+    name: StudyArgument,
     host: Annotated[
         str, typer.Option(help="Address to listen on; other than loopback, others reach it")
     ] = "127.0.0.1",
@@ -149,7 +149,7 @@ def list_studies(as_json: AsJson = False) -> None:
     print_json({"studies": rows}) if as_json else show_tables(studies_table(rows))
 
 
-def close(name: Study) -> None:
+def close(name: StudyArgument) -> None:
     """Refuse further answers, hand ratings of versions to the gate of their models, and report.
 
     The report lies in the bucket and, for versions of models, in MLflow, where their scores become
@@ -192,7 +192,7 @@ def close(name: Study) -> None:
 
 
 def export(
-    name: Study,
+    name: StudyArgument,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="To write: .csv, .parquet, or .json for SUREAL")
     ],

@@ -1,6 +1,6 @@
 """Frozen run configs. Unknown keys and contradictions are refused at submit."""
 
-from srgan.config.base import Config, Gpu, Name, Positive, Scale
+from srgan.config.base import Config, Name, Positive, Scale
 from srgan.config.data import DataConfig, SetConfig
 from srgan.config.degradation import (
     DegradationConfig,
@@ -23,6 +23,7 @@ from srgan.config.stages import (
     deciding,
 )
 from srgan.config.upscale import UpscaleConfig
+from srgan.refs import Gpu
 
 __all__ = [
     "AdversarialConfig",

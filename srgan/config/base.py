@@ -8,12 +8,6 @@ Positive = Annotated[int, Field(gt=0)]
 Scale = Literal[2, 3, 4, 8]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 """Names of datasets, recipes and models: they become keys in the bucket."""
-Gpu = Literal["auto", "never", "required"]
-"""``auto``: a job computes on GPUs if the cluster has any when it starts, else on CPUs alone.
-
-``required``: it waits for GPUs, also of nodes that the cluster starts on demand. ``never``: it
-leaves them to others.
-"""
 
 
 class Config(BaseModel):

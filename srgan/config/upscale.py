@@ -4,8 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, model_validator
 
-from srgan.config.base import Config, Gpu, Positive
+from srgan.config.base import Config, Positive
 from srgan.readable import Bytes
+from srgan.refs import Gpu
 
 SIZE_PATTERN = r"^([1-9]\d{0,5}x([1-9]\d{0,5})?|x[1-9]\d{0,5})$"
 """``4096x`` is a width, ``x2160`` a height, ``4096x2160`` a box to fit into."""

@@ -8,16 +8,18 @@ leaves out what is stored of them, so it fills the same shards as an attempt tha
 import hashlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from srgan.config import DataConfig
+from srgan.data import manifest as manifests
 from srgan.data.layout import Layout
-from srgan.data.manifest import Previous, Shard, intact, put_table, reading_version
+from srgan.data.manifest import DatasetManifest, Previous, Shard, intact, put_table, reading_version
 from srgan.data.tables import (
     CutPhoto,
-    Source,
+    SourceObject,
     dump_photos,
     dump_sources,
     load_photos,
@@ -64,7 +66,7 @@ class Begun:
     """Photos by pixels, all of whose crops are stored."""
     parts: Mapping[str, CutPhoto] = field(default_factory=dict)
     """Photos by pixels, of which the first crops are stored."""
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, SourceObject] = field(default_factory=dict)
     """Outcomes by key. Their photos are among `photos` or in the version before."""
 
 
@@ -77,7 +79,7 @@ class Attempt:
         dataset: str,
         config: DataConfig,
         previous: Previous,
-        known: Iterable[Source],
+        known: Iterable[SourceObject],
         *,
         source: str,
         lr_source: str | None = None,
@@ -85,7 +87,7 @@ class Attempt:
         """Go on with what an attempt of the same origin has left; `known` has not changed."""
         self._store = store
         self._dataset = dataset
-        self._published = previous.photos
+        self._previous = previous
         self._origin = _Origin(
             source=source,
             lr_source=lr_source,
@@ -97,7 +99,7 @@ class Attempt:
             store, dataset, config, previous, self._begun, pairs=lr_source is not None
         )
         self._known = list(known)
-        self._read: list[Source] = []
+        self._read: list[SourceObject] = []
         self._keep(self._known)
         self._save_at = time.monotonic() + _SAVE_EVERY_S
 
@@ -117,7 +119,7 @@ class Attempt:
             logger.info("an attempt that was ended has stored %d of %d", num_stored, len(items))
         return rest
 
-    def add(self, source: Source) -> None:
+    def add(self, source: SourceObject) -> None:
         """Note the outcome of an item whose crops are placed, and save if it is time."""
         self._read.append(source)
         began = time.monotonic()
@@ -126,15 +128,51 @@ class Attempt:
             ended = time.monotonic()
             self._save_at = ended + max(_SAVE_EVERY_S, (ended - began) / _MOST_TIME)
 
-    def outcomes(self) -> list[Source]:
+    def outcomes(self) -> list[SourceObject]:
         """Outcome of every object, sorted by key."""
         return sorted([*self._known, *self._read], key=lambda source: source.key)
 
-    def forget(self) -> None:
-        """Leave nothing to go on with: the version is published."""
-        self._store.delete(begun_dataset_key(self._dataset))
+    def publish(self, photos: list[CutPhoto], licence: str | None) -> DatasetManifest:
+        """Publish the version of these photos unless it is there already, and end the attempt.
 
-    def _keep(self, sources: Iterable[Source]) -> None:
+        Without a licence it keeps the previous one's. `ConflictError` if somebody else published a
+        version meanwhile.
+        """
+        previous = self._previous.manifest
+        kept = previous.licence if previous else None
+        manifest = self._manifest(photos).model_copy(update={"licence": licence or kept})
+        if manifest != previous:
+            manifests.publish(self._store, manifest, self._previous.token)
+        self._store.delete(begun_dataset_key(self._dataset))
+        return manifest
+
+    def _manifest(self, photos: list[CutPhoto]) -> DatasetManifest:
+        """Store the tables of the version of these photos and return its manifest."""
+        num_photos, num_crops = Counter[str](), Counter[str]()
+        for photo in photos:
+            num_photos[photo.split] += 1
+            num_crops[photo.split] += sum(span.num_crops for span in photo.spans)
+        sources, origin = self.outcomes(), self._origin
+        num_usable = sum(1 for source in sources if source.pixels)
+        return DatasetManifest(
+            dataset=self._dataset,
+            version=manifests.content_version(origin.config, photos),
+            source=origin.source,
+            config=origin.config,
+            shards=self.layout.shards(photos),
+            sources_table=put_table(self._store, self._dataset, dump_sources(sources)),
+            photos_table=put_table(self._store, self._dataset, dump_photos(photos)),
+            num_train_crops=num_crops["train"],
+            num_eval_crops=num_crops["eval"],
+            num_train_photos=num_photos["train"],
+            num_eval_photos=num_photos["eval"],
+            num_duplicates=num_usable - len(photos),
+            num_rejected=len(sources) - num_usable,
+            decoding=origin.decoding,
+            lr_source=origin.lr_source,
+        )
+
+    def _keep(self, sources: Iterable[SourceObject]) -> None:
         self.layout.keep(source.pixels for source in sources if source.pixels)
 
     def _save(self) -> None:
@@ -144,7 +182,7 @@ class Attempt:
             for source in self._read
             if not source.pixels
             or source.pixels in begun.photos
-            or source.pixels in self._published
+            or source.pixels in self._previous.photos
         )
         photos = [*begun.photos.values(), *begun.parts.values()]
         document = _Document(

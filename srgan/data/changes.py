@@ -1,7 +1,7 @@
 """Photos that differ between two versions of a dataset."""
 
 from srgan.config import GrowthConfig
-from srgan.data.manifest import Manifest, cutting, read_manifest, read_sources
+from srgan.data.manifest import DatasetManifest, cutting, read_manifest, read_sources
 from srgan.errors import DocumentError
 from srgan.keys import announced_key, dataset_version_key, table_key
 from srgan.refs import DatasetRef, Ref
@@ -52,7 +52,7 @@ def changes_since(store: ObjectStore, key: str, now_key: str) -> PhotoChanges | 
     nothing can be counted.
     """
     try:
-        before = find_document(store, key, Manifest)
+        before = find_document(store, key, DatasetManifest)
     except DocumentError:
         return None
     if before is None or not store.head(table_key(before.dataset, before.sources_table)):
@@ -99,7 +99,7 @@ def _first_keys(pixels_of: dict[str, str]) -> dict[str, str]:
     return first
 
 
-def _pixels(store: ObjectStore, manifest: Manifest) -> dict[str, str]:
+def _pixels(store: ObjectStore, manifest: DatasetManifest) -> dict[str, str]:
     return {source.key: source.pixels for source in read_sources(store, manifest) if source.pixels}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from srgan.config import DataConfig
-from srgan.data.tables import CutPhoto, Source, Split, load_photos, load_sources
+from srgan.data.tables import CutPhoto, SourceObject, Split, load_photos, load_sources
 from srgan.errors import ConfigError, ConflictError, StorageError
 from srgan.keys import (
     dataset_version_key,
@@ -49,7 +49,7 @@ class Shard(Ref):
         return key(dataset, self.sha256)
 
 
-class Manifest(Ref):
+class DatasetManifest(Ref):
     """One version of a dataset."""
 
     format: Literal["srgan-crops-1"] = "srgan-crops-1"
@@ -112,9 +112,9 @@ def cutting(config: DataConfig) -> dict[str, object]:
     return config.model_dump(include={"crop_size", "scale", "shrunk", "least_detail"})
 
 
-def read_manifest(store: ObjectStore, key: str) -> Manifest:
+def read_manifest(store: ObjectStore, key: str) -> DatasetManifest:
     """The manifest at `key`; a missing or unreadable one is a `StorageError`."""
-    return read_document(store, key, Manifest, mend="prepare the dataset again")
+    return read_document(store, key, DatasetManifest, mend="prepare the dataset again")
 
 
 class _Pointer(Ref):
@@ -139,7 +139,7 @@ def move_pointer(store: ObjectStore, key: str, version: str, token: str | None) 
     write_document(store, key, pointer, if_absent=token is None, if_token=token)
 
 
-def read_latest(store: ObjectStore, dataset: str) -> tuple[Manifest | None, str | None]:
+def read_latest(store: ObjectStore, dataset: str) -> tuple[DatasetManifest | None, str | None]:
     """The newest version of a dataset and the change token of its pointer, or (None, None)."""
     version, token = read_pointer(store, newest_dataset_key(dataset))
     if version is None:
@@ -147,12 +147,12 @@ def read_latest(store: ObjectStore, dataset: str) -> tuple[Manifest | None, str 
     return read_manifest(store, dataset_version_key(dataset, version)), token
 
 
-def read_sources(store: ObjectStore, manifest: Manifest) -> list[Source]:
+def read_sources(store: ObjectStore, manifest: DatasetManifest) -> list[SourceObject]:
     """Outcome of each source object, sorted by key."""
     return load_sources(_table(store, manifest.dataset, manifest.sources_table))
 
 
-def read_photos(store: ObjectStore, manifest: Manifest) -> list[CutPhoto]:
+def read_photos(store: ObjectStore, manifest: DatasetManifest) -> list[CutPhoto]:
     """Place of each photo's crops, sorted by the digest of the pixels."""
     return load_photos(_table(store, manifest.dataset, manifest.photos_table))
 
@@ -171,7 +171,7 @@ def put_table(store: ObjectStore, dataset: str, data: bytes) -> str:
     return put_once(store, lambda sha256: table_key(dataset, sha256), data)
 
 
-def publish(store: ObjectStore, manifest: Manifest, token: str | None) -> None:
+def publish(store: ObjectStore, manifest: DatasetManifest, token: str | None) -> None:
     """Write the manifest, then move the pointer from where `token` saw it (None: nowhere)."""
     write_document(store, manifest.key, manifest)
     try:
@@ -198,18 +198,18 @@ def _table(store: ObjectStore, dataset: str, sha256: str) -> bytes:
 class Previous:
     """Reusable parts of the previous version; empty if there is none or it was cut differently."""
 
-    manifest: Manifest | None = None
+    manifest: DatasetManifest | None = None
     token: str | None = None
     """Change token of the pointer to it."""
     shards: dict[str, Shard] = field(default_factory=dict)
     photos: dict[str, CutPhoto] = field(default_factory=dict)
     """Photos by pixels; only those whose shards are all still there."""
-    sources: dict[str, Source] = field(default_factory=dict)
+    sources: dict[str, SourceObject] = field(default_factory=dict)
     """Sources by key; only those that need no second reading unless they change."""
     splits: dict[str, Split] = field(default_factory=dict)
     """Side of each photo, by pixels."""
 
-    def source(self, info: ObjectInfo) -> Source | None:
+    def source(self, info: ObjectInfo) -> SourceObject | None:
         """The row of an object that has not changed, or None if it must be read."""
         source = self.sources.get(info.key)
         return source if source is not None and source.token == info.token else None
@@ -256,7 +256,7 @@ def read_previous(
     return Previous(manifest, token, shards, photos, sources, splits)
 
 
-def _is_settled(source: Source, photos: Mapping[str, CutPhoto]) -> bool:
+def _is_settled(source: SourceObject, photos: Mapping[str, CutPhoto]) -> bool:
     """True if an object need not be read again unless it changes."""
     if source.pixels is None:
         return source.reason not in _MACHINES_FAULT

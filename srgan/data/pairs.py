@@ -20,44 +20,21 @@ from srgan.data.attempt import Attempt
 from srgan.data.layout import Layout
 from srgan.data.manifest import Previous, read_previous
 from srgan.data.prepare import (
-    describe,
     digest_of_objects,
     first_keys,
-    folder_of,
-    list_sources,
-    publish,
     refuse_tiny,
     rejected,
+    some_sources,
     why_rejected,
 )
-from srgan.data.reading import Progress, Reader, counted, silent
-from srgan.data.tables import Source
+from srgan.data.reading import OnProgress, PhotoReader, counted, silent
+from srgan.data.tables import SourceObject
 from srgan.errors import ConfigError, DataError, ImageError
 from srgan.images import Photo, pixel_digest
 from srgan.images.entries import stem_of
 from srgan.images.statistics import statistics_of
 from srgan.refs import DatasetRef, digest
-from srgan.storage import ObjectInfo, ObjectStore
-
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """A prefix of photos in a bucket."""
-
-    store: ObjectStore
-    path: str
-
-    @property
-    def uri(self) -> str:
-        return self.store.uri(folder_of(self.path))
-
-    def by_stem(self, own: ObjectStore) -> dict[str, list[ObjectInfo]]:
-        """List the user's objects by their name in both folders; `DataError` if there are none."""
-        prefix = folder_of(self.path)
-        found = defaultdict[str, list[ObjectInfo]](list)
-        for info in list_sources(self.store, prefix, own):
-            found[stem_of(info.key.removeprefix(prefix))].append(info)
-        return dict(found)
+from srgan.storage import ObjectInfo, ObjectStore, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +51,10 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PairReading:
     """Outcome of one pair."""
 
-    source: Source
+    source: SourceObject
     hr_pixels: str = ""
     hr: NDArray[np.uint8] | None = None
     lr: NDArray[np.uint8] | None = None
@@ -88,14 +65,14 @@ class Reading:
 class PairListing:
     """Pairs below two prefixes, and which of them have to be read for the next version."""
 
-    hr: Prefix
-    lr: Prefix
+    hr: Place
+    lr: Place
     store: ObjectStore
     dataset: str
     config: DataConfig
     previous: Previous
     num_pairs: int
-    known: Sequence[Source]
+    known: Sequence[SourceObject]
     """Outcomes of the pairs that have not changed, and of the objects that are not in a pair."""
     changed: Sequence[Pair]
     """Pairs to be read, sorted by name."""
@@ -107,8 +84,8 @@ class PairListing:
 
     def cut(
         self,
-        reader: Reader = Reader(),  # noqa: B008  # frozen
-        progress: Progress = silent,
+        reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
+        progress: OnProgress = silent,
         licence: str | None = None,
     ) -> DatasetRef:
         """Read what has changed and publish the version; see `prepare_pairs`."""
@@ -126,19 +103,16 @@ class PairListing:
             )
         photos = [replace(layout.photo(pixels), name=names[pixels]) for pixels in sorted(names)]
         photos = layout.finish(photos)
-        manifest = describe(self.store, self.dataset, hr, config, sources, photos, layout, lr)
-        made = publish(self.store, manifest, self.previous, licence)
-        attempt.forget()
-        return made.ref(len(self.changed))
+        return attempt.publish(photos, licence).ref(len(self.changed))
 
-    def _read(self, attempt: Attempt, reader: Reader, progress: Progress) -> None:
+    def _read(self, attempt: Attempt, reader: PhotoReader, progress: OnProgress) -> None:
         def files_of(pair: Pair) -> list[tuple[ObjectStore, ObjectInfo]]:
             return [(self.hr.store, pair.hr), (self.lr.store, pair.lr)]
 
-        def make(pair: Pair, files: Sequence[bytes]) -> Reading:
+        def make(pair: Pair, files: Sequence[bytes]) -> PairReading:
             return _reading(pair, files[0], files[1], self.config, reader)
 
-        def use(reading: Reading) -> None:
+        def use(reading: PairReading) -> None:
             _place(reading, attempt.layout)
             attempt.add(reading.source)
 
@@ -153,13 +127,13 @@ class PairListing:
 
 
 def list_pairs(
-    hr: Prefix, lr: Prefix, store: ObjectStore, dataset: str, config: DataConfig
+    hr: Place, lr: Place, store: ObjectStore, dataset: str, config: DataConfig
 ) -> PairListing:
     """Match the objects in two folders and compare them with the newest version.
 
     `DataError` if a folder is empty; `ConfigError` like `prepare_pairs`.
     """
-    pairs, lonely = match(hr, lr, store)
+    pairs, lonely = match(hr, lr)
     previous = read_previous(store, dataset, hr.store.bucket, config, lr.store.bucket)
     known = {
         pair.hr.key: source
@@ -180,14 +154,14 @@ def list_pairs(
 
 
 def prepare_pairs(
-    hr: Prefix,
-    lr: Prefix,
+    hr: Place,
+    lr: Place,
     store: ObjectStore,
     dataset: str,
     config: DataConfig,
-    progress: Progress = silent,
+    progress: OnProgress = silent,
     licence: str | None = None,
-    reader: Reader = Reader(),  # noqa: B008  # frozen
+    reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
 ) -> DatasetRef:
     """Bring the dataset of pairs up to date with the photos in two folders.
 
@@ -203,16 +177,16 @@ def prepare_pairs(
     return listing.cut(reader, progress, licence)
 
 
-def match(hr: Prefix, lr: Prefix, store: ObjectStore) -> tuple[list[Pair], list[Source]]:
+def match(hr: Place, lr: Place) -> tuple[list[Pair], list[SourceObject]]:
     """Match objects by name; return the pairs, and those without one partner with the reason.
 
     `ConfigError` if one folder lies in the other; `DataError` if one holds no photos.
     """
     if hr.uri.startswith(lr.uri) or lr.uri.startswith(hr.uri):
         raise ConfigError(f"HR {hr.uri} and LR {lr.uri} lie in each other; give two folders")
-    larger, smaller = hr.by_stem(store), lr.by_stem(store)
+    larger, smaller = _by_stem(hr), _by_stem(lr)
     pairs: list[Pair] = []
-    lonely: list[Source] = []
+    lonely: list[SourceObject] = []
     for stem in sorted(larger.keys() | smaller.keys()):
         ours, theirs = larger.get(stem, []), smaller.get(stem, [])
         if len(ours) == len(theirs) == 1:
@@ -223,9 +197,17 @@ def match(hr: Prefix, lr: Prefix, store: ObjectStore) -> tuple[list[Pair], list[
     return pairs, lonely
 
 
+def _by_stem(place: Place) -> dict[str, list[ObjectInfo]]:
+    """List the user's objects by their name in both folders; `DataError` if there are none."""
+    found = defaultdict[str, list[ObjectInfo]](list)
+    for info in some_sources(place):
+        found[stem_of(info.key.removeprefix(place.prefix))].append(info)
+    return dict(found)
+
+
 def _lonely(
     ours: Sequence[ObjectInfo], theirs: Sequence[ObjectInfo], wanted: str, stem: str
-) -> list[Source]:
+) -> list[SourceObject]:
     """Reject objects that have no partner, or more than one."""
     if not theirs:
         error = ImageError("no_partner", f"there is no {wanted} that is called {stem}")
@@ -236,20 +218,20 @@ def _lonely(
 
 
 def _reading(
-    pair: Pair, larger: bytes, smaller: bytes, config: DataConfig, reader: Reader
-) -> Reading:
+    pair: Pair, larger: bytes, smaller: bytes, config: DataConfig, reader: PhotoReader
+) -> PairReading:
     """Decode and compare the two files of a pair."""
     decode = partial(reader.decode, max_pixels=config.max_pixels)
     check = partial(refuse_tiny, config=config)
     try:
         hr, lr = compared(pair, larger, smaller, decode, check, config.scale)
     except ImageError as error:
-        return Reading(rejected(pair.hr.key, pair.token, error))
+        return PairReading(rejected(pair.hr.key, pair.token, error))
     hr_pixels = pixel_digest(hr)
     pixels = digest([hr_pixels, pixel_digest(lr)])
     statistics = statistics_of(lr.pixels, file=smaller)
-    source = Source(pair.hr.key, pair.token, pixels=pixels, statistics=statistics)
-    return Reading(source, hr_pixels, hr.rgb, lr.rgb)
+    source = SourceObject(pair.hr.key, pair.token, pixels=pixels, statistics=statistics)
+    return PairReading(source, hr_pixels, hr.rgb, lr.rgb)
 
 
 def compared(
@@ -282,7 +264,7 @@ def _decode(data: bytes, info: ObjectInfo, decode: Callable[[bytes], Photo]) -> 
         raise ImageError(error.reason, f"{info.key}: {error.detail}") from error
 
 
-def _place(reading: Reading, layout: Layout) -> None:
+def _place(reading: PairReading, layout: Layout) -> None:
     pixels = reading.source.pixels
     if pixels is None or reading.hr is None or reading.lr is None or layout.has(pixels):
         return

@@ -2,7 +2,7 @@
 
 Only changes cost: an object with the same change token as in the previous version is not read
 again, a photo with known pixels is not cut again. Memory holds two shards, the photos in work
-(`Reader`), and about half a kilobyte per photo.
+(`PhotoReader`), and about half a kilobyte per photo.
 """
 
 import hashlib
@@ -14,19 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
-from srgan.data import manifest as manifests
 from srgan.data.attempt import Attempt
 from srgan.data.crops import assign
 from srgan.data.layout import Layout
-from srgan.data.manifest import Manifest, Previous, put_table, read_previous, reading_version
-from srgan.data.reading import Progress, Reader, counted, silent
-from srgan.data.tables import CutPhoto, Source, dump_photos, dump_sources
+from srgan.data.manifest import Previous, read_previous
+from srgan.data.reading import OnProgress, PhotoReader, counted, silent
+from srgan.data.tables import CutPhoto, SourceObject
 from srgan.errors import DataError, ImageError
 from srgan.images import Photo, pixel_digest
 from srgan.images.statistics import statistics_of
 from srgan.keys import is_ours
 from srgan.refs import DatasetRef
-from srgan.storage import ObjectInfo, ObjectStore
+from srgan.storage import ObjectInfo, ObjectStore, Place
 
 _DETAIL_LENGTH = 200
 
@@ -35,7 +34,7 @@ _DETAIL_LENGTH = 200
 class Reading:
     """Outcome of one object; `rgb` is uint8 (H, W, 3), or None if it was rejected."""
 
-    source: Source
+    source: SourceObject
     rgb: NDArray[np.uint8] | None
 
 
@@ -43,13 +42,12 @@ class Reading:
 class Listing:
     """Photos below a prefix, and which of them have to be read for the next version."""
 
-    source: ObjectStore
-    uri: str
+    source: Place
     store: ObjectStore
     dataset: str
     config: DataConfig
     previous: Previous
-    known: Sequence[Source]
+    known: Sequence[SourceObject]
     """Outcomes of the objects that have not changed."""
     changed: Sequence[ObjectInfo]
     """Objects to be read, sorted by key."""
@@ -61,22 +59,19 @@ class Listing:
 
     def cut(
         self,
-        reader: Reader = Reader(),  # noqa: B008  # frozen
-        progress: Progress = silent,
+        reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
+        progress: OnProgress = silent,
         licence: str | None = None,
     ) -> DatasetRef:
         """Read what has changed and publish the version; see `prepare_dataset`."""
-        config, uri = self.config, self.uri
+        config, uri = self.config, self.source.uri
         attempt = Attempt(self.store, self.dataset, config, self.previous, self.known, source=uri)
         self._read(attempt, reader, progress)
         sources, layout = attempt.outcomes(), attempt.layout
         photos = layout.finish(_split(sources, layout, self.previous, config, uri))
-        manifest = describe(self.store, self.dataset, uri, config, sources, photos, layout)
-        made = publish(self.store, manifest, self.previous, licence)
-        attempt.forget()
-        return made.ref(len(self.changed))
+        return attempt.publish(photos, licence).ref(len(self.changed))
 
-    def _read(self, attempt: Attempt, reader: Reader, progress: Progress) -> None:
+    def _read(self, attempt: Attempt, reader: PhotoReader, progress: OnProgress) -> None:
         def make(info: ObjectInfo, files: Sequence[bytes]) -> Reading:
             return _reading(info, files[0], self.config, reader)
 
@@ -86,7 +81,7 @@ class Listing:
 
         reader.read(
             attempt.rest(self.changed, lambda info: (info.key, info.token)),
-            lambda info: [(self.source, info)],
+            lambda info: [(self.source.store, info)],
             make,
             use,
             max_pixels=self.config.max_pixels,
@@ -94,40 +89,31 @@ class Listing:
         )
 
 
-def list_photos(
-    source_store: ObjectStore,
-    source_prefix: str,
-    store: ObjectStore,
-    dataset: str,
-    config: DataConfig,
-) -> Listing:
-    """Compare the objects below a prefix with the newest version; `DataError` if there are none."""
-    prefix = folder_of(source_prefix)
-    objects = list_sources(source_store, prefix, store)
-    previous = read_previous(store, dataset, source_store.bucket, config)
+def list_photos(source: Place, store: ObjectStore, dataset: str, config: DataConfig) -> Listing:
+    """Compare a user's objects with the newest version; `DataError` if there are none."""
+    objects = some_sources(source)
+    previous = read_previous(store, dataset, source.store.bucket, config)
     return Listing(
-        source=source_store,
-        uri=source_store.uri(prefix),
+        source=source,
         store=store,
         dataset=dataset,
         config=config,
         previous=previous,
-        known=[source for info in objects if (source := previous.source(info)) is not None],
+        known=[row for info in objects if (row := previous.source(info)) is not None],
         changed=[info for info in objects if previous.source(info) is None],
     )
 
 
 def prepare_dataset(
-    source_store: ObjectStore,
-    source_prefix: str,
+    source: Place,
     store: ObjectStore,
     dataset: str,
     config: DataConfig,
-    progress: Progress = silent,
+    progress: OnProgress = silent,
     licence: str | None = None,
-    reader: Reader = Reader(),  # noqa: B008  # frozen
+    reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
 ) -> DatasetRef:
-    """Bring `dataset` up to date with the photos below `source_prefix`.
+    """Bring `dataset` up to date with the photos below `source`.
 
     Without a `licence` the version keeps the previous one's.
 
@@ -135,7 +121,7 @@ def prepare_dataset(
     counts; `ConflictError` when somebody else published a version meanwhile; `StorageError` when
     a store fails. The previous version stays as it was in each case.
     """
-    listing = list_photos(source_store, source_prefix, store, dataset, config)
+    listing = list_photos(source, store, dataset, config)
     return listing.cut(reader, progress, licence)
 
 
@@ -147,14 +133,14 @@ def digest_of_objects(objects: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-def _reading(info: ObjectInfo, data: bytes, config: DataConfig, reader: Reader) -> Reading:
+def _reading(info: ObjectInfo, data: bytes, config: DataConfig, reader: PhotoReader) -> Reading:
     try:
         photo = reader.decode(data, max_pixels=config.max_pixels)
         refuse_tiny(photo, config)
     except ImageError as error:
         return Reading(rejected(info.key, info.token, error), None)
     statistics = statistics_of(photo.pixels, scale=config.scale)
-    source = Source(info.key, info.token, pixels=pixel_digest(photo), statistics=statistics)
+    source = SourceObject(info.key, info.token, pixels=pixel_digest(photo), statistics=statistics)
     return Reading(source, photo.rgb)
 
 
@@ -165,49 +151,31 @@ def refuse_tiny(photo: Photo, config: DataConfig) -> None:
         raise ImageError("tiny", f"{width} × {height} holds no crop of {config.crop_size} pixels")
 
 
-def rejected(key: str, token: str, error: ImageError) -> Source:
+def rejected(key: str, token: str, error: ImageError) -> SourceObject:
     """Outcome of an object that cannot be used."""
-    return Source(key, token, reason=error.reason, detail=error.detail[:_DETAIL_LENGTH])
+    return SourceObject(key, token, reason=error.reason, detail=error.detail[:_DETAIL_LENGTH])
 
 
-def publish(
-    store: ObjectStore, manifest: Manifest, previous: Previous, licence: str | None
-) -> Manifest:
-    """Publish a version unless it is there already; without a licence it keeps the previous one's.
-
-    `ConflictError` if somebody else published a version meanwhile.
-    """
-    kept = previous.manifest.licence if previous.manifest else None
-    manifest = manifest.model_copy(update={"licence": licence or kept})
-    if manifest != previous.manifest:
-        manifests.publish(store, manifest, previous.token)
-    return manifest
+def list_sources(place: Place) -> list[ObjectInfo]:
+    """List a user's objects by key, without markers of folders and what this system wrote."""
+    found = (
+        info
+        for info in place.store.list(place.prefix)
+        if not info.key.endswith("/") and not is_ours(info.key, own_prefix=place.own_prefix)
+    )
+    return sorted(found, key=lambda info: info.key)
 
 
-def list_sources(source_store: ObjectStore, prefix: str, store: ObjectStore) -> list[ObjectInfo]:
-    """List a user's objects below a prefix by key; `DataError` if there are none."""
-    found = (info for info in source_store.list(prefix) if is_source(info, source_store, store))
-    objects = sorted(found, key=lambda info: info.key)
-    if not objects:
-        uri = source_store.uri(prefix)
-        raise DataError(f"{uri} holds no photos; upload some, or correct the address")
-    return objects
+def some_sources(place: Place) -> list[ObjectInfo]:
+    """List a user's objects by key; `DataError` if there are none."""
+    if objects := list_sources(place):
+        return objects
+    raise DataError(f"{place.uri} holds no photos; upload some, or correct the address")
 
 
-def count_reasons(sources: Iterable[Source]) -> dict[str, int]:
+def count_reasons(sources: Iterable[SourceObject]) -> dict[str, int]:
     """Count rejected sources by reason, most frequent first."""
     return dict(Counter(source.reason for source in sources if source.reason).most_common())
-
-
-def folder_of(prefix: str) -> str:
-    """``raw/pets`` → ``raw/pets/``, so that ``raw/pets-2`` is not below it."""
-    return prefix if not prefix or prefix.endswith("/") else prefix + "/"
-
-
-def is_source(info: ObjectInfo, source_store: ObjectStore, store: ObjectStore) -> bool:
-    """True unless the object is a folder's marker or was written by this system."""
-    own_prefix = store.prefix if source_store.bucket == store.bucket else None
-    return not info.key.endswith("/") and not is_ours(info.key, own_prefix=own_prefix)
 
 
 def _place(reading: Reading, layout: Layout) -> None:
@@ -221,7 +189,7 @@ def _place(reading: Reading, layout: Layout) -> None:
 
 
 def _split(
-    sources: list[Source], layout: Layout, previous: Previous, config: DataConfig, uri: str
+    sources: list[SourceObject], layout: Layout, previous: Previous, config: DataConfig, uri: str
 ) -> list[CutPhoto]:
     """Every photo once, with its side and the key of its first source, sorted by pixels."""
     names = first_keys(sources)
@@ -234,7 +202,7 @@ def _split(
     ]
 
 
-def first_keys(sources: Iterable[Source]) -> dict[str, str]:
+def first_keys(sources: Iterable[SourceObject]) -> dict[str, str]:
     """Key of the first source of each photo, by its pixels; `sources` are sorted by key."""
     names: dict[str, str] = {}
     for source in sources:
@@ -243,7 +211,7 @@ def first_keys(sources: Iterable[Source]) -> dict[str, str]:
     return names
 
 
-def _too_few(num_photos: int, sources: list[Source], uri: str) -> str:
+def _too_few(num_photos: int, sources: list[SourceObject], uri: str) -> str:
     duplicates = sum(1 for source in sources if source.pixels) - num_photos
     return (
         f"{num_photos} usable {'photo' if num_photos == 1 else 'photos'} among "
@@ -252,44 +220,9 @@ def _too_few(num_photos: int, sources: list[Source], uri: str) -> str:
     )
 
 
-def why_rejected(sources: Iterable[Source]) -> str:
+def why_rejected(sources: Iterable[SourceObject]) -> str:
     """Say how many sources were rejected for which reasons, with an example."""
     bad = [source for source in sources if source.reason]
     reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(bad).items())
     example = f" (for example {bad[0].key}: {bad[0].detail})" if bad else ""
     return f"rejected: {reasons or 'none'}{example}"
-
-
-def describe(
-    store: ObjectStore,
-    dataset: str,
-    uri: str,
-    config: DataConfig,
-    sources: list[Source],
-    photos: list[CutPhoto],
-    layout: Layout,
-    lr_uri: str | None = None,
-) -> Manifest:
-    """Store the tables of a version and return its manifest; `lr_uri` makes it one of pairs."""
-    num_photos, num_crops = Counter[str](), Counter[str]()
-    for photo in photos:
-        num_photos[photo.split] += 1
-        num_crops[photo.split] += sum(span.num_crops for span in photo.spans)
-    num_usable = sum(1 for source in sources if source.pixels)
-    return Manifest(
-        dataset=dataset,
-        version=manifests.content_version(config, photos),
-        source=uri,
-        config=config,
-        shards=layout.shards(photos),
-        sources_table=put_table(store, dataset, dump_sources(sources)),
-        photos_table=put_table(store, dataset, dump_photos(photos)),
-        num_train_crops=num_crops["train"],
-        num_eval_crops=num_crops["eval"],
-        num_train_photos=num_photos["train"],
-        num_eval_photos=num_photos["eval"],
-        num_duplicates=num_usable - len(photos),
-        num_rejected=len(sources) - num_usable,
-        decoding=reading_version(lr_uri),
-        lr_source=lr_uri,
-    )

@@ -31,7 +31,7 @@ _FETCHED_SHARE = 4
 
 Files = Sequence[tuple[ObjectStore, ObjectInfo]]
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with the number of items that are done, and with the number of all."""
 
 
@@ -39,19 +39,19 @@ def silent(done: int, total: int) -> None:
     """Tell nobody of the progress."""
 
 
-def counted(progress: Progress, num_items: int) -> Progress:
+def counted(progress: OnProgress, num_items: int) -> OnProgress:
     """Count those of `num_items` that need not be read as done."""
     return lambda done, total: progress(num_items - total + done, num_items)
 
 
-class Decode(Protocol):
+class DecodeIn8Bits(Protocol):
     """`srgan.images.decode_in_8_bits`, or the same in another process."""
 
     def __call__(self, data: bytes, *, max_pixels: int) -> Photo:
         """Return the photo, or raise an `ImageError` with the reason."""
 
 
-class Measure(Protocol):
+class CountPixels(Protocol):
     """`srgan.images.declared_pixels`, or the same in another process."""
 
     def __call__(self, data: bytes, *, max_pixels: int) -> int:
@@ -68,11 +68,11 @@ class _Fetched(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class PhotoReader:
     """How photos are read: by which decoder, within which memory."""
 
-    decode: Decode = decode_in_8_bits
-    measure: Measure = declared_pixels
+    decode: DecodeIn8Bits = decode_in_8_bits
+    measure: CountPixels = declared_pixels
     memory_bytes: int = 2**32
     """For files and pixels that are in work. A photo that needs more is read alone."""
 
@@ -84,7 +84,7 @@ class Reader:
         use: Callable[[R], None],
         *,
         max_pixels: int,
-        progress: Progress = silent,
+        progress: OnProgress = silent,
     ) -> None:
         """Have `make` make something of each item and the bytes of its files, and `use` use it.
 

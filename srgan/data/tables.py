@@ -23,7 +23,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceObject:
     """One source object: either its photo or the reason why it was rejected."""
 
     key: str
@@ -83,14 +83,14 @@ _PHOTOS = pa.schema(
 )
 
 
-def dump_sources(sources: Iterable[Source]) -> bytes:
+def dump_sources(sources: Iterable[SourceObject]) -> bytes:
     """Parquet, one row per source object."""
     return _dump((asdict(source) for source in sources), _SOURCES)
 
 
-def load_sources(data: bytes) -> list[Source]:
+def load_sources(data: bytes) -> list[SourceObject]:
     return [
-        Source(**{**row, "statistics": Statistics(**each) if each else None})
+        SourceObject(**{**row, "statistics": Statistics(**each) if each else None})
         for row in _rows(data)
         for each in [row.get("statistics")]
     ]

@@ -14,7 +14,7 @@ from srgan.images.entries import FORMATS
 from srgan.keys import newest_set_key
 from srgan.measure.sets import prepare_set
 from srgan.resize.arrays import imresize
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, Place
 
 # Only photographs; somebody has looked at each. The right one of the stereo pair is left out:
 # images of one scene on both sides of the split would flatter the figures. The gray ones are there
@@ -144,4 +144,4 @@ def hold_out(store: ObjectStore, name: str) -> None:
     synced = sync(store, prefix, bodies)
     is_new = store.head(newest_set_key(name)) is None
     if is_new or synced.num_uploaded or synced.num_removed:
-        prepare_set(store, prefix, store, name, SetConfig())
+        prepare_set(Place(f"s3://{store.bucket}/{prefix}", store), store, name, SetConfig())

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from srgan.keys import OWN, evaluation_key, evaluation_of
+from srgan.keys import evaluation_key, evaluation_of, is_ours
 from srgan.measure.figures import means_table
 from srgan.refs import EvaluationRef, ModelRef
 from srgan.services.mlflow_models import CHAMPION, challenger_address
@@ -33,7 +33,7 @@ _JUDGES = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DemoResults:
     """Results that the demo shows at its end."""
 
     name: str
@@ -53,7 +53,7 @@ class Outcome:
     """S3 address of the upscaled images."""
 
 
-def read_outcome(services: Services, name: str, model: str, folder: Path) -> Outcome:
+def read_outcome(services: Services, name: str, model: str, folder: Path) -> DemoResults:
     """Collect results from registry and bucket; write the comparison picture to `folder`."""
     store, champion = services.store, services.champion(model)
     newest = services.version(challenger_address(model))
@@ -66,10 +66,10 @@ def read_outcome(services: Services, name: str, model: str, folder: Path) -> Out
     store.download(evaluation.picture_key, picture)
     prefix = f"upscaled/{name}"
     keys = [info.key for info in store.list(f"{prefix}/")]
-    num_upscaled = sum(OWN not in key.split("/") for key in keys)
+    num_upscaled = sum(not is_ours(key) for key in keys)
     decisions = (each.decision for each in reversed(services.log(model).entries()))
     last = next((each for each in decisions if each.challenger == newest.version), None)
-    return Outcome(
+    return DemoResults(
         name=name,
         newest=newest,
         champion=champion,
@@ -82,7 +82,7 @@ def read_outcome(services: Services, name: str, model: str, folder: Path) -> Out
     )
 
 
-def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
+def print_summary(console: Console, stack: Stack, outcome: DemoResults) -> None:
     """Print the figures, places, pages, and how to stop."""
     console.print()
     console.print(_table(outcome))
@@ -107,14 +107,14 @@ def print_summary(console: Console, stack: Stack, outcome: Outcome) -> None:
     console.print(f"\n{_TRAINING} {_meaning(outcome)} {_JUDGES}", highlight=False)
 
 
-def study_command(outcome: Outcome) -> str:
+def study_command(outcome: DemoResults) -> str:
     """The command that makes a study of the newest version and of what it was compared with."""
     numbers = dict.fromkeys(filter(None, (outcome.opponent, outcome.newest.version)))
     versions = ",".join(f"models:/{outcome.newest.name}/{number}" for number in numbers)
     return f"srgan mos create {outcome.name} --eval {outcome.name} --methods bicubic,{versions}"
 
 
-def _meaning(outcome: Outcome) -> str:
+def _meaning(outcome: DemoResults) -> str:
     """Say whether the newest version won, and what that does not show."""
     version = f"Version {outcome.newest.version}"
     if outcome.newest == outcome.champion:
@@ -139,14 +139,14 @@ def _program() -> str:
     return shlex.quote(str(ours.relative_to(here) if ours.is_relative_to(here) else ours))
 
 
-def _champion(outcome: Outcome) -> str:
+def _champion(outcome: DemoResults) -> str:
     if outcome.champion is None:
         return f"none: the gate refused {outcome.newest.uri}, so nothing was upscaled with it"
     name, version = outcome.champion.name, outcome.champion.version
     return f"models:/{name}@{CHAMPION}  (version {version})"
 
 
-def _table(outcome: Outcome) -> Table:
+def _table(outcome: DemoResults) -> Table:
     evaluation = outcome.evaluation
     means = means_table(evaluation.metrics, evaluation.trained_on_judge)
     table = Table(f"{evaluation.num_images} held-out crops, ×4")

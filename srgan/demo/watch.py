@@ -1,6 +1,5 @@
 """Start a deployment and follow its run: activity, progress, end."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from prefect.client.schemas.sorting import TaskRunSort
 from prefect.states import Cancelling
 
 from srgan.errors import StorageError
-from srgan.keys import progress_key
+from srgan.progress import Progress, StageProgress, find_progress
 from srgan.readable import duration
 from srgan.services.ray_jobs import Job, RayJobs
 from srgan.storage import ObjectStore
@@ -55,7 +54,7 @@ class StoppedByUserError(Exception):
     """The user pressed Ctrl-C; the run has been cancelled."""
 
 
-class Watch:
+class RunWatch:
     """One flow run of a deployment on the local stack."""
 
     def __init__(self, client: SyncPrefectClient, jobs: RayJobs, store: ObjectStore) -> None:
@@ -103,12 +102,12 @@ class Watch:
         stage = job.metadata.get("stage", "")
         doing = title(stage) or stage
         try:
-            found = self._store.find(progress_key(job.metadata["run"]))
+            found = find_progress(self._store, job.metadata["run"])
         except StorageError:
             found = None
         if found is None:
             return Moment(doing, detail="starting")
-        return moment_of(doing, json.loads(found))
+        return moment_of(doing, found)
 
     def _running_task(self, run_id: UUID) -> str | None:
         running = self._client.read_task_runs(
@@ -132,25 +131,23 @@ class Watch:
             time.sleep(_POLL_S)
 
 
-def moment_of(doing: str, progress: dict[str, Any]) -> Moment:
+def moment_of(doing: str, progress: Progress) -> Moment:
     """Describe what a stage has written of its steps, or another job of its batches or photos."""
-    step, steps = progress["step"], progress["steps"]
-    if "losses" not in progress:
-        return Moment(doing, step, steps, progress.get("what", "batches"))
+    step, steps = progress.step, progress.steps
+    if not isinstance(progress, StageProgress):
+        return Moment(doing, step, steps, progress.what)
     # Norms and shares of skipped steps are for MLflow's curves.
-    shown = {k: v for k, v in sorted(progress["losses"].items()) if k.endswith("loss")}
+    shown = {k: v for k, v in sorted(progress.losses.items()) if k.endswith("loss")}
     losses = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-    left = duration(progress["eta_s"])
-    return Moment(
-        doing, step, steps, f"{left} left  {progress['crops_per_s']:.0f} crops/s  {losses}"
-    )
+    left = duration(progress.eta_s)
+    return Moment(doing, step, steps, f"{left} left  {progress.crops_per_s:.0f} crops/s  {losses}")
 
 
 @contextmanager
-def watching(ray_address: str, store: ObjectStore) -> Iterator[Watch]:
-    """Open a `Watch` on the Prefect server that the environment names."""
+def watching(ray_address: str, store: ObjectStore) -> Iterator[RunWatch]:
+    """Open a `RunWatch` on the Prefect server that the environment names."""
     with get_client(sync_client=True) as client:
-        yield Watch(client, RayJobs(ray_address), store)
+        yield RunWatch(client, RayJobs(ray_address), store)
 
 
 def title(name: str) -> str | None:

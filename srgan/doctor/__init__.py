@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from srgan.doctor.bucket import bucket_checks
-from srgan.doctor.checks import Finding, run
+from srgan.doctor.checks import Diagnosis, run
 from srgan.doctor.cluster import cluster_checks
 from srgan.doctor.machine import machine_checks
 from srgan.doctor.orchestrator import orchestrator_checks
@@ -13,10 +13,12 @@ from srgan.doctor.registry import registry_checks
 from srgan.logs import secrets_of
 from srgan.settings import Settings
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Diagnosis", "examine"]
 
 
-def examine(settings: Settings, checkout: Path, find_file: Callable[[], Path]) -> Iterator[Finding]:
+def examine(
+    settings: Settings, checkout: Path, find_file: Callable[[], Path]
+) -> Iterator[Diagnosis]:
     """Run all checks in order and yield what each found, without secrets; nothing is raised.
 
     `checkout` is the folder with ``flows/``, and `find_file` returns its ``prefect.yaml``.

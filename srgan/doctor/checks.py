@@ -10,14 +10,14 @@ from typing import Literal
 from srgan.errors import SrganError
 from srgan.logs import hidden
 
-Outcome = Literal["ok", "warning", "failed", "not checked"]
+CheckOutcome = Literal["ok", "warning", "failed", "not checked"]
 
 
 @dataclass(frozen=True)
 class Seen:
     """Answer of a check."""
 
-    outcome: Outcome
+    outcome: CheckOutcome
     text: str
     remedy: str = ""
     """Advice; empty if all is well."""
@@ -53,17 +53,17 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line of the doctor's report."""
 
     part: str
     check: str
-    outcome: Outcome
+    outcome: CheckOutcome
     seen: str
     remedy: str
 
 
-def run(part: str, checks: Sequence[Check], secrets: Sequence[str] = ()) -> Iterator[Finding]:
+def run(part: str, checks: Sequence[Check], secrets: Sequence[str] = ()) -> Iterator[Diagnosis]:
     """Yield a finding for each check, in order, without secrets.
 
     Nothing that a check raises comes through.
@@ -75,7 +75,7 @@ def run(part: str, checks: Sequence[Check], secrets: Sequence[str] = ()) -> Iter
         if seen.outcome in ("failed", "not checked"):
             bad.add(check.name)
         text = hidden(seen.text, secrets)
-        yield Finding(part, check.name, seen.outcome, text, seen.remedy)
+        yield Diagnosis(part, check.name, seen.outcome, text, seen.remedy)
 
 
 def _look(check: Check, secrets: Sequence[str]) -> Seen:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from srgan.errors import ImageError
 from srgan.images.containers import recognise
-from srgan.keys import OWN
+from srgan.keys import is_ours
 from srgan.readable import printable
 
 FORMATS = {
@@ -131,7 +131,7 @@ def look_through(folder: Path) -> Entries:
             continue
         try:
             if not name or stat.S_ISDIR(path.lstat().st_mode):
-                found = (Path(each) for each in os.scandir(path) if each.name != OWN)
+                found = (Path(each) for each in os.scandir(path) if not is_ours(each.name))
                 waiting += sorted(found, reverse=True)
             elif _is_photo(path):
                 photos.append(path)

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from srgan.errors import SrganError
+from srgan.errors import DocumentError, SrganError
 from srgan.keys import failure_key, run_of
 from srgan.logs import hidden, own_secrets
 from srgan.services.s3 import open_store
 from srgan.settings import Settings
-from srgan.storage import ObjectStore, write_document
+from srgan.storage import ObjectStore, find_document, write_document
 
 logger = logging.getLogger(__name__)
 
@@ -76,14 +76,11 @@ def failure_of(error: BaseException, job_id: str) -> Failure:
 
 def read_failure(store: ObjectStore, spec_key: str, job_id: str) -> Failure | None:
     """Return why this very job failed; None if it left nothing that can be read."""
-    found = store.find(failure_key(run_of(spec_key)))
-    if found is None:
-        return None
     try:
-        failure = Failure.model_validate_json(found)
-    except ValidationError:
+        failure = find_document(store, failure_key(run_of(spec_key)), Failure)
+    except DocumentError:
         return None
-    return failure if failure.job == job_id else None
+    return failure if failure and failure.job == job_id else None
 
 
 def unwrapped(error: BaseException) -> BaseException:

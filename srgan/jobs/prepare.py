@@ -4,7 +4,6 @@ The job's driver only waits. One task reads the photos, has other processes deco
 reserves the memory for all of that.
 """
 
-import json
 import logging
 import sys
 import time
@@ -15,16 +14,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from srgan.config import Config, DataConfig, Name, Scale, SetConfig
-from srgan.data.pairs import PairListing, Prefix, list_pairs, match, prepare_pairs
+from srgan.data.pairs import PairListing, list_pairs, match, prepare_pairs
 from srgan.data.prepare import (
     Listing,
     digest_of_objects,
-    folder_of,
     list_photos,
-    list_sources,
     prepare_dataset,
+    some_sources,
 )
-from srgan.data.reading import BYTES_PER_PIXEL, Reader
+from srgan.data.reading import BYTES_PER_PIXEL, PhotoReader
 from srgan.errors import StorageError
 from srgan.jobs.failure import leaving_failure
 from srgan.jobs.node import (
@@ -36,13 +34,15 @@ from srgan.jobs.node import (
     start,
     wait_for_cluster,
 )
-from srgan.keys import prepared_key, progress_key
+from srgan.keys import prepared_key
 from srgan.measure.sets import prepare_paired_set, prepare_set
+from srgan.progress import Progress, write_progress
 from srgan.readable import Countdown
 from srgan.refs import DatasetRef, SetRef
-from srgan.services.s3 import S3Store, open_store
+from srgan.services.folder import open_place
+from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.storage import split_uri, write_document
+from srgan.storage import Place, split_uri, write_document
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +71,7 @@ class Photos(Config):
 
     def listing(self, settings: Settings, store: S3Store) -> Listing:
         """Find what has to be read; errors are those of `list_photos`."""
-        source = _open(settings, self.source)
-        return list_photos(source.store, source.path, store, self.dataset, self.config)
+        return list_photos(_open(settings, self.source), store, self.dataset, self.config)
 
 
 class Pairs(Config):
@@ -101,8 +100,7 @@ class SetPhotos(Config):
 
     def digest(self, settings: Settings, store: S3Store) -> str:
         """Digest of the objects below the prefix; `DataError` if there are none."""
-        source = _open(settings, self.source)
-        objects = list_sources(source.store, folder_of(source.path), store)
+        objects = some_sources(_open(settings, self.source))
         return digest_of_objects((info.key, info.token) for info in objects)
 
 
@@ -118,7 +116,7 @@ class SetPairs(Config):
 
     def digest(self, settings: Settings, store: S3Store) -> str:
         """Digest of the objects below both prefixes; errors are those of `match`."""
-        pairs, lonely = match(_open(settings, self.hr), _open(settings, self.lr), store)
+        pairs, lonely = match(_open(settings, self.hr), _open(settings, self.lr))
         both = [(pair.hr.key, pair.token) for pair in pairs]
         return digest_of_objects([*both, *((each.key, each.token) for each in lonely)])
 
@@ -188,7 +186,7 @@ def run_preparation(spec_key: str, num_cpus: int, memory_bytes: int) -> None:
 
     settings, store, spec = start(spec_key, PrepareSpec)
     with Decoders(num_cpus, limit_s=_DECODE_LIMIT_S) as decoders:
-        reader = Reader(
+        reader = PhotoReader(
             decode=decoders.decode_in_8_bits,
             measure=decoders.declared_pixels,
             memory_bytes=memory_bytes - bytes_besides(spec.work),
@@ -198,7 +196,7 @@ def run_preparation(spec_key: str, num_cpus: int, memory_bytes: int) -> None:
 
 
 def prepared(
-    spec: PrepareSpec, settings: Settings, store: S3Store, reader: Reader
+    spec: PrepareSpec, settings: Settings, store: S3Store, reader: PhotoReader
 ) -> DatasetRef | SetRef:
     """Do the work of a spec."""
     match spec.work:
@@ -206,8 +204,7 @@ def prepared(
             source = _open(settings, work.source)
             progress = _Progress(store, spec.run, "new or changed photos read")
             return prepare_dataset(
-                source.store,
-                source.path,
+                source,
                 store,
                 work.dataset,
                 work.config,
@@ -224,9 +221,7 @@ def prepared(
         case SetPhotos() as work:
             source = _open(settings, work.source)
             progress = _Progress(store, spec.run, "photos read")
-            made = prepare_set(
-                source.store, source.path, store, work.name, work.config, progress, reader
-            )
+            made = prepare_set(source, store, work.name, work.config, progress, reader)
             return made.ref
         case SetPairs() as work:
             hr, lr = _open(settings, work.hr), _open(settings, work.lr)
@@ -242,7 +237,7 @@ class _Progress:
 
     def __init__(self, store: S3Store, run: str, what: str) -> None:
         self._store = store
-        self._key = progress_key(run)
+        self._run = run
         self._say = Countdown(logger.info, what, _SAY_EVERY_S)
         self._began = self._told = time.monotonic()
 
@@ -253,14 +248,15 @@ class _Progress:
             return
         self._told = now
         left_s = (now - self._began) / done * (total - done) if done else None
-        report = {"step": done, "steps": total, "eta_s": left_s, "what": "photos"}
+        progress = Progress(step=done, steps=total, eta_s=left_s, what="photos")
         with suppress(StorageError):  # only a display; the result is what counts
-            self._store.put(self._key, json.dumps(report).encode(), content_type="application/json")
+            write_progress(self._store, self._run, progress)
 
 
-def _open(settings: Settings, address: str) -> Prefix:
-    bucket, path = split_uri(address)
-    return Prefix(open_store(settings, bucket), path)
+def _open(settings: Settings, address: str) -> Place:
+    """Open a prefix of a bucket; `ConfigError` for anything else, also a folder."""
+    split_uri(address)
+    return open_place(settings, address)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,12 @@ import psutil
 
 from srgan.errors import StorageError
 from srgan.jobs.node import Timeline
-from srgan.keys import progress_key
 from srgan.measure.figures import figure_text
+from srgan.progress import StageProgress, write_progress
 from srgan.services import ray_metrics
 from srgan.services.metric_log import MetricLog
 from srgan.settings import Settings
-from srgan.storage import ObjectStore, write_document
-from srgan.train.progress import Progress
+from srgan.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,6 @@ class JobReporter:
         self._timeline = timeline
         self._store = store
         self._run = run
-        self._key = progress_key(run)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress")
         self._writing: Future[None] | None = None
         self._metrics = MetricLog(settings, mlflow_run_id) if mlflow_run_id else None
@@ -54,7 +52,7 @@ class JobReporter:
         self._timeline.end("stage and data")
         logger.info("ready for step %d after %s", step, self._timeline.line(), extra={"step": step})
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: StageProgress) -> None:
         logger.info("%s", progress.line(), extra={"step": progress.step})
         ray_metrics.show_training(self._run, progress)
         if self._writing is None or self._writing.done():
@@ -94,9 +92,9 @@ class JobReporter:
         if self._metrics:
             self._metrics.close()
 
-    def _write(self, progress: Progress) -> None:
+    def _write(self, progress: StageProgress) -> None:
         try:
-            write_document(self._store, self._key, progress)
+            write_progress(self._store, self._run, progress)
         except StorageError as error:
             logger.warning("progress could not be written: %s", error)
 

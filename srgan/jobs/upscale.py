@@ -134,20 +134,20 @@ class Bench:
 
     def upscale(self, batch: int) -> list[Record]:
         """Do a batch and return its rows."""
-        from srgan.bulk.batch import Batch
-        from srgan.bulk.samples import Samples
+        from srgan.bulk.batch import BatchPipeline
+        from srgan.bulk.samples import BatchSamples
 
         run = self._run
         items = read_batch(run, batch)
         logger.info("batch %d: %d images with %s", batch, len(items), run.model.uri)
-        samples = Samples(self._engine.scale, self._trial)
+        samples = BatchSamples(self._engine.scale, self._trial)
         progress = BatchProgress(run, batch, items)
 
         def finished(row: Record) -> None:
             progress(row)
             ray_metrics.count_image(bulk_job_run(run.name), row)
 
-        work = Batch(
+        work = BatchPipeline(
             run,
             self._engine,
             self._decoders.decode,

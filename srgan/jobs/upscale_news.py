@@ -3,14 +3,14 @@
 The workers go on while the store is away, because that costs them no batch either.
 """
 
-import json
 import logging
 import time
 
 from srgan.errors import StorageError
 from srgan.jobs.failure import Failure
 from srgan.jobs.upscale_spec import UpscaleSpec
-from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
+from srgan.keys import batch_run, bulk_job_run, failure_key
+from srgan.progress import Progress, write_progress
 from srgan.storage import ObjectStore, write_document
 
 logger = logging.getLogger(__name__)
@@ -35,10 +35,9 @@ class News:
     def done(self) -> None:
         """Tell the flow that the run gets on, so that it goes on after a lost driver."""
         self._num_ended += 1
-        report = {"step": self._num_ended, "steps": len(self._spec.batches)}
-        key = progress_key(bulk_job_run(self._spec.run))
+        progress = Progress(step=self._num_ended, steps=len(self._spec.batches))
         try:
-            self._store.put(key, json.dumps(report).encode(), content_type="application/json")
+            write_progress(self._store, bulk_job_run(self._spec.run), progress)
         except StorageError as error:  # the next report may be taken
             logger.warning("progress could not be written: %s", error)
 

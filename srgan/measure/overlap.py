@@ -19,7 +19,7 @@ _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
-class Seen:
+class SharedScene:
     """A photo of an evaluation set and the training photo that shows the same scene."""
 
     held: str
@@ -58,13 +58,17 @@ def refuse_overlap(
     return blind
 
 
-def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[Seen]:
+def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[SharedScene]:
     """Return the nearest training photo of each photo of a set, if it is too near.
 
     All eight flips and quarter turns are compared, because training draws from all of them.
     """
     names = {photo.picture: photo.name for photo in trained}
-    found = [Seen(photo.name, names[photo.pixels], None) for photo in held if photo.pixels in names]
+    found = [
+        SharedScene(photo.name, names[photo.pixels], None)
+        for photo in held
+        if photo.pixels in names
+    ]
     mine = [photo for photo in held if photo.look and photo.pixels not in names]
     theirs = [photo for photo in trained if photo.look]
     looks = [photo.look for photo in theirs if photo.look]
@@ -77,11 +81,11 @@ def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[
             turn, number = divmod(nearest, len(looks))
             if bits[nearest] <= NEAR:
                 name, differing = theirs[number].name, int(bits[nearest])
-                found.append(Seen(photo.name, name, differing, turned=turn > 0))
+                found.append(SharedScene(photo.name, name, differing, turned=turn > 0))
     return found
 
 
-def _refusal(each: EvaluationSet, dataset: DatasetRef, pairs: Sequence[Seen]) -> str:
+def _refusal(each: EvaluationSet, dataset: DatasetRef, pairs: Sequence[SharedScene]) -> str:
     named = "; ".join(str(pair) for pair in pairs[:_MAX_NAMED])
     more = f"; and {len(pairs) - _MAX_NAMED} more" if len(pairs) > _MAX_NAMED else ""
     return (

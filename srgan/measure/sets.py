@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from srgan.config import DegradationConfig, SetConfig
 from srgan.data.crops import windows
 from srgan.data.manifest import move_pointer, read_pointer
-from srgan.data.pairs import Pair, Prefix, compared, match
-from srgan.data.prepare import folder_of, is_source
-from srgan.data.reading import Progress, Reader, silent
+from srgan.data.pairs import Pair, compared, match
+from srgan.data.prepare import list_sources
+from srgan.data.reading import OnProgress, PhotoReader, silent
 from srgan.errors import ConfigError, ConflictError, DataError, ImageError, StorageError
 from srgan.images import Photo, decode_in_8_bits, encode, pixel_digest
 from srgan.images.likeness import look_of
 from srgan.keys import newest_set_key, set_photo_key, set_version_key
 from srgan.measure.comparison import as_rgb
 from srgan.refs import Ref, SetRef, digest
-from srgan.storage import ObjectInfo, ObjectStore, read_document, write_document
+from srgan.storage import ObjectInfo, ObjectStore, Place, read_document, write_document
 
 Pixels = NDArray[np.uint8]
 
@@ -206,23 +206,19 @@ def _places(photo: SetPhoto, config: SetConfig, scale: int) -> list[tuple[int, i
 
 
 def prepare_set(
-    source_store: ObjectStore,
-    source_prefix: str,
+    source: Place,
     store: ObjectStore,
     name: str,
     config: SetConfig,
-    progress: Progress = silent,
-    reader: Reader = Reader(),  # noqa: B008  # frozen
+    progress: OnProgress = silent,
+    reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
 ) -> EvaluationSet:
-    """Copy the photos below `source_prefix` and publish them as a version.
+    """Copy the photos below `source` and publish them as a version.
 
     The same photos make the same version. `DataError` with an example if no photo is usable. When
     this raises, the set stays as it was.
     """
-    prefix = folder_of(source_prefix)
-    uri = source_store.uri(prefix)
-    found = (info for info in source_store.list(prefix) if is_source(info, source_store, store))
-    objects = sorted(found, key=lambda info: info.key)
+    objects = list_sources(source)
     photos: dict[str, SetPhoto] = {}
     rejected: dict[str, str] = {}
 
@@ -244,7 +240,7 @@ def prepare_set(
 
     reader.read(
         objects,
-        lambda info: [(source_store, info)],
+        lambda info: [(source.store, info)],
         make,
         use,
         max_pixels=config.max_pixels,
@@ -252,14 +248,14 @@ def prepare_set(
     )
     if not photos:
         raise DataError(
-            f"no photo among {len(objects)} objects below {uri} is usable as evaluation set "
+            f"no photo among {len(objects)} objects below {source.uri} is usable as evaluation set "
             f"{name!r}{_example(rejected)}"
         )
     listed = tuple(photos[pixels] for pixels in sorted(photos))
     made = EvaluationSet(
         name=name,
         version=set_version(config, listed),
-        source=uri,
+        source=source.uri,
         config=config,
         photos=listed,
         rejected=rejected,
@@ -270,14 +266,14 @@ def prepare_set(
 
 
 def prepare_paired_set(
-    hr: Prefix,
-    lr: Prefix,
+    hr: Place,
+    lr: Place,
     scale: int,
     store: ObjectStore,
     name: str,
     config: SetConfig,
-    progress: Progress = silent,
-    reader: Reader = Reader(),  # noqa: B008  # frozen
+    progress: OnProgress = silent,
+    reader: PhotoReader = PhotoReader(),  # noqa: B008  # frozen
 ) -> EvaluationSet:
     """Copy pairs of HR and LR photos, matched and compared as those of `data.pairs`.
 
@@ -286,7 +282,7 @@ def prepare_paired_set(
     the set stays as it was.
     """
     _check_config(config, scale)
-    pairs, lonely = match(hr, lr, store)
+    pairs, lonely = match(hr, lr)
     rejected = {each.key: f"{each.reason}: {each.detail}" for each in lonely}
     photos: dict[tuple[str, str], SetPhoto] = {}
     num_usable = 0

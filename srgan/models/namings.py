@@ -11,7 +11,7 @@ from torch import Tensor
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError, explain, first_few
 
-State = Mapping[str, Tensor]
+StateDict = Mapping[str, Tensor]
 
 _OTHERS = "the extra spandrel reads others: pip install -e '.[spandrel]'"
 
@@ -23,7 +23,7 @@ class Naming:
     title: str
     mark: str
     """A key that only this naming has."""
-    sizes: Callable[[State], dict[str, object]]
+    sizes: Callable[[StateDict], dict[str, object]]
     """Reads scale, blocks and channels from the shapes."""
     renames: tuple[tuple[str, str], ...] = ()
     """Patterns of our keys and their replacements; the first match counts. ``{blocks}`` stands for
@@ -31,7 +31,7 @@ class Naming:
     unit_range: bool = False
     """True if its last layer makes images in [0, 1]; ours makes them in [−1, 1]."""
 
-    def config(self, state: State) -> GeneratorConfig:
+    def config(self, state: StateDict) -> GeneratorConfig:
         """Read the config of the generator from its tensors, or raise a `CheckpointError`."""
         try:
             return GeneratorConfig.model_validate(self.sizes(state))
@@ -59,7 +59,7 @@ def recognise(keys: Collection[str]) -> Naming:
     raise CheckpointError(f"unknown keys: {shown}; networks that can be loaded: {known}; {_OTHERS}")
 
 
-def _srresnet(state: State) -> dict[str, object]:
+def _srresnet(state: StateDict) -> dict[str, object]:
     channels = _width(state, "conv1.0.weight")
     stages = _numbered(state, r"upsampling\.(\d+)\.upsample_block\.0\.weight")
     return {
@@ -70,7 +70,7 @@ def _srresnet(state: State) -> dict[str, object]:
     }
 
 
-def _msrresnet(state: State) -> dict[str, object]:
+def _msrresnet(state: StateDict) -> dict[str, object]:
     channels = _width(state, "conv_first.weight")
     stages = [name for name in ("upconv1.weight", "upconv2.weight") if name in state]
     return {
@@ -81,7 +81,7 @@ def _msrresnet(state: State) -> dict[str, object]:
     }
 
 
-def _rrdbnet(state: State) -> dict[str, object]:
+def _rrdbnet(state: StateDict) -> dict[str, object]:
     # Real-ESRGAN's ×2 and ×1 fold 2×2 and 4×4 pixels into the channels of a ×4 network.
     folded = {12: 2, 48: 1}.get(_width(state, "conv_first.weight", axis=1), 4)
     return {
@@ -94,7 +94,7 @@ def _rrdbnet(state: State) -> dict[str, object]:
     }
 
 
-def _old_rrdbnet(state: State) -> dict[str, object]:
+def _old_rrdbnet(state: StateDict) -> dict[str, object]:
     # model.0 is the first layer; from model.2 on there is one convolution for each doubling, then
     # two more. Between them lie layers without weights, which are counted.
     layers = _numbered(state, r"model\.\d+\.weight")
@@ -106,7 +106,7 @@ def _old_rrdbnet(state: State) -> dict[str, object]:
     }
 
 
-def _srvgg(state: State) -> dict[str, object]:
+def _srvgg(state: StateDict) -> dict[str, object]:
     convolutions = [
         name for name in _numbered(state, r"body\.\d+\.weight") if state[name].ndim == 4
     ]
@@ -119,11 +119,11 @@ def _srvgg(state: State) -> dict[str, object]:
     }
 
 
-def _numbered(state: State, pattern: str) -> list[str]:
+def _numbered(state: StateDict, pattern: str) -> list[str]:
     return sorted(name for name in state if re.fullmatch(pattern, name))
 
 
-def _width(state: State, name: str, axis: int = 0) -> int:
+def _width(state: StateDict, name: str, axis: int = 0) -> int:
     """Return the output (or input) channels of a convolution."""
     if name not in state:
         raise CheckpointError(f"{name} is missing")
@@ -132,7 +132,7 @@ def _width(state: State, name: str, axis: int = 0) -> int:
     return state[name].shape[axis]
 
 
-def _factor(state: State, name: str, channels: int) -> int:
+def _factor(state: StateDict, name: str, channels: int) -> int:
     """Return the factor of the pixel shuffle that follows a convolution."""
     return math.isqrt(_width(state, name) // max(1, channels))
 

@@ -9,10 +9,10 @@ import numpy as np
 from srgan.errors import DataError
 from srgan.measure.figures import rises
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval, quantile
-from srgan.mos.columns import Columns, Numbers, means, ranks
+from srgan.mos.columns import Columns, Reals, means, ranks
 from srgan.refs import Ref
 
-Measured = Mapping[str, Mapping[tuple[str, str], float]]
+FigureValues = Mapping[str, Mapping[tuple[str, str], float]]
 """Values by figure, and by method and image."""
 
 _MIN_STIMULI = 6
@@ -35,7 +35,7 @@ class Agreement(Ref):
     """Images of methods that were both measured and rated."""
 
 
-def agreement(ratings: Columns, measured: Measured) -> dict[str, Agreement]:
+def agreement(ratings: Columns, measured: FigureValues) -> dict[str, Agreement]:
     """Correlate each figure with the mean opinion scores of the same images, over all of them.
 
     Figures that are not finite (PSNR of the original) are left out with their images. A figure
@@ -86,7 +86,7 @@ def parse_measured(name: str, data: bytes) -> dict[str, dict[tuple[str, str], fl
     return found
 
 
-def _agreement(ratings: Columns, value: Numbers) -> Agreement:
+def _agreement(ratings: Columns, value: Reals) -> Agreement:
     from scipy.stats import kendalltau  # a second, and most commands need none
 
     scores = _Scores(ratings, value)
@@ -107,7 +107,7 @@ def _agreement(ratings: Columns, value: Numbers) -> Agreement:
 class _Scores:
     """Mean opinion scores of stimuli, with and without parts of the images and of the raters."""
 
-    def __init__(self, ratings: Columns, value: Numbers) -> None:
+    def __init__(self, ratings: Columns, value: Reals) -> None:
         self._value = value
         # Only those who rated: leaving out somebody who did not would change nothing.
         raters, rater = np.unique(ratings.rater, return_inverse=True)
@@ -122,7 +122,7 @@ class _Scores:
         self._sums = np.bincount(cell, ratings.score, shape[0] * shape[1]).reshape(shape)
         self._counts = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
 
-    def correlation(self, of: Callable[[Numbers, Numbers], float]) -> tuple[float, Interval | None]:
+    def correlation(self, of: Callable[[Reals, Reals], float]) -> tuple[float, Interval | None]:
         """Return the correlation and its interval for other images and other people.
 
         The interval is a two-way jackknife on Fisher's scale: the variance when one part of the
@@ -148,9 +148,7 @@ class _Scores:
         return found, Interval(mean=found, low=float(low), high=float(high))
 
 
-def _ranked(
-    of: Callable[[Numbers, Numbers], float], sums: Numbers, counts: Numbers, value: Numbers
-) -> float:
+def _ranked(of: Callable[[Reals, Reals], float], sums: Reals, counts: Reals, value: Reals) -> float:
     chosen = (counts > 0) & np.isfinite(value)
     figures, scores = value[chosen], sums[chosen] / counts[chosen]
     # Without one part all may be the same, which ranks nothing.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from srgan.mos.ratings import ANCHORS, Preference, Rating, photo_of
 
 Index = NDArray[np.intp]
-Numbers = NDArray[np.float64]
+Reals = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 LEFT, RIGHT, SAME = range(3)
@@ -28,7 +28,7 @@ class _Judged:
     """Anchors first, then names, then versions."""
     rater: Index
     image: Index
-    seconds: Numbers
+    seconds: Reals
     """Time to the answer; NaN if it was not measured."""
     repeat: Flags
     """True if the same was asked before. Repeats are for screening alone."""
@@ -74,7 +74,7 @@ class Columns(_Judged):
     """
 
     method: Index
-    score: Numbers
+    score: Reals
     """1 to 5."""
 
     @property
@@ -187,14 +187,14 @@ def place_of(method: str) -> tuple[int, int, str]:
     return (2, int(method), "") if method.isdecimal() else (1, 0, method)
 
 
-def means(values: Numbers, group: Index, num_groups: int) -> Numbers:
+def means(values: Reals, group: Index, num_groups: int) -> Reals:
     """Mean of the values, shape (n,), of each group, shape (num_groups,); NaN for an empty one."""
     counts = np.bincount(group, minlength=num_groups)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.bincount(group, values, num_groups) / counts)
 
 
-def ranks(values: Numbers) -> Numbers:
+def ranks(values: Reals) -> Reals:
     """Ranks from 1; equal values share the mean of theirs."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((counts.cumsum() - (counts - 1) / 2)[place])
@@ -205,7 +205,7 @@ def by_method(ratings: Columns) -> list[Columns]:
     return [ratings.only(ratings.method == code) for code in range(len(ratings.methods))]
 
 
-def paired(one: Columns, other: Columns) -> tuple[Numbers, Index, Index]:
+def paired(one: Columns, other: Columns) -> tuple[Reals, Index, Index]:
     """Scores of one method minus those of another, with image and rater; shape (n,) each.
 
     Takes ratings of a study without repeats, by `by_method`.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from srgan.mos.columns import Numbers
+from srgan.mos.columns import Reals
 from srgan.mos.preferences import Fit, add_choice, empty_tally, fit, pairs_of
 from srgan.mos.ratings import Preference
 
@@ -20,7 +20,7 @@ _NEAR_BEST = 0.9
 get different pairs, and nobody can guess the next one."""
 
 
-class Pair(NamedTuple):
+class StimulusPair(NamedTuple):
     """Two methods' images of one photo to be shown side by side."""
 
     image: str
@@ -56,7 +56,7 @@ class PairChooser:
             self._count(each, -1)
         self._fit = fit(self._tally, self._fit.parameters)
 
-    def next(self, rater: str) -> Pair | None:
+    def next(self, rater: str) -> StimulusPair | None:
         """Return a pair that this rater has not judged; None if they have judged all.
 
         It draws one of the pairs of methods that tell nearly the most, then takes a photo on which
@@ -78,7 +78,7 @@ class PairChooser:
         fewest = np.flatnonzero(shown == shown.min())
         image = open_images[drawn][int(self._random.choice(fewest))]
         left, right = (a, b) if self._random.random() < 0.5 else (b, a)
-        return Pair(self._images[image], self._methods[left], self._methods[right])
+        return StimulusPair(self._images[image], self._methods[left], self._methods[right])
 
     def _count(self, each: Preference, by: int) -> None:
         """Count a choice (`by` 1) or a choice less (`by` −1)."""
@@ -95,7 +95,7 @@ class PairChooser:
             seen.discard(place)
 
 
-def information_gain(found: Fit) -> Numbers:
+def information_gain(found: Fit) -> Reals:
     """Expected information of the answer to each pair about the strengths, in nats, shape (k, k).
 
     It is the entropy of the answer less what of it stays if the difference were known: a pair that
@@ -116,5 +116,5 @@ def information_gain(found: Fit) -> Numbers:
     return np.where(np.eye(num_methods, dtype=bool), 0, np.maximum(gain, 0))
 
 
-def _entropy(chance: Numbers) -> Numbers:
+def _entropy(chance: Reals) -> Reals:
     return np.asarray(-(chance * np.log(np.maximum(chance, 1e-300))).sum(axis=0))

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval, quantile
-from srgan.mos.columns import LEFT, OUTCOMES, RIGHT, SAME, Choices, Index, Numbers
+from srgan.mos.columns import LEFT, OUTCOMES, RIGHT, SAME, Choices, Index, Reals
 from srgan.mos.scores import Contrast, holm
 from srgan.refs import Ref
 
@@ -35,12 +35,12 @@ class Strength(Ref):
 
 
 @dataclass(frozen=True)
-class Tally:
+class ChoiceCounts:
     """Choices between k methods."""
 
-    wins: Numbers
+    wins: Reals
     """How often the method of the row was better than the one of the column, shape (k, k)."""
-    ties: Numbers
+    ties: Reals
     """How often they were the same, shape (k, k), symmetric."""
 
 
@@ -48,29 +48,29 @@ class Tally:
 class Fit:
     """The most likely parameters: k strengths with mean 0, then the logarithm of τ."""
 
-    parameters: Numbers
-    covariance: Numbers
+    parameters: Reals
+    covariance: Reals
     """Inverse of the information, shape (k + 1, k + 1)."""
 
 
-def empty_tally(num_methods: int) -> Tally:
-    return Tally(*np.zeros((2, num_methods, num_methods)))
+def empty_tally(num_methods: int) -> ChoiceCounts:
+    return ChoiceCounts(*np.zeros((2, num_methods, num_methods)))
 
 
-def add_choice(tally: Tally, left: int, right: int, choice: str, by: int = 1) -> None:
+def add_choice(tally: ChoiceCounts, left: int, right: int, choice: str, by: int = 1) -> None:
     """Count one choice between two methods, in place; with `by` −1 take it back."""
     one, other, outcome = (np.array([each]) for each in (left, right, OUTCOMES.index(choice)))
     _add(tally, one, other, outcome, by)
 
 
-def tally_of(choices: Choices) -> Tally:
+def tally_of(choices: Choices) -> ChoiceCounts:
     """Count choices."""
     tally = empty_tally(len(choices.methods))
     _add(tally, choices.left, choices.right, choices.outcome)
     return tally
 
 
-def fit(tally: Tally, start: Numbers | None = None) -> Fit:
+def fit(tally: ChoiceCounts, start: Reals | None = None) -> Fit:
     """Maximise the likelihood by Newton's method, which it suits: it has one maximum."""
     first, second, design = _design(len(tally.wins))
     counts = np.stack(
@@ -96,7 +96,7 @@ def fit(tally: Tally, start: Numbers | None = None) -> Fit:
     return Fit(at, np.linalg.inv(information))
 
 
-def probabilities(parameters: Numbers, design: Numbers) -> Numbers:
+def probabilities(parameters: Reals, design: Reals) -> Reals:
     """Chances of first, second and same for each pair, shape (pairs, 3)."""
     logits = design @ parameters
     odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -160,7 +160,7 @@ def pairs_of(num_methods: int) -> tuple[Index, Index]:
     return first, second
 
 
-def _design(num_methods: int) -> tuple[Index, Index, Numbers]:
+def _design(num_methods: int) -> tuple[Index, Index, Reals]:
     """Return the pairs, and what each outcome's logit takes of each parameter."""
     first, second = pairs_of(num_methods)
     place = np.arange(len(first))
@@ -172,14 +172,14 @@ def _design(num_methods: int) -> tuple[Index, Index, Numbers]:
     return first, second, design
 
 
-def _objective(at: Numbers, design: Numbers, counts: Numbers) -> float:
+def _objective(at: Reals, design: Reals, counts: Reals) -> float:
     logits = design @ at
     top = logits.max(axis=1, keepdims=True)
     log_chance = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
     return float((counts * log_chance).sum() - _PRIOR_PRECISION / 2 * (at**2).sum())
 
 
-def _add(tally: Tally, left: Index, right: Index, outcome: Index, by: int = 1) -> None:
+def _add(tally: ChoiceCounts, left: Index, right: Index, outcome: Index, by: int = 1) -> None:
     """Count choices of shape (n,), in place; each as `by`."""
     for one, other, code in ((left, right, LEFT), (right, left, RIGHT)):
         np.add.at(tally.wins, (one[outcome == code], other[outcome == code]), by)
@@ -190,26 +190,26 @@ def _add(tally: Tally, left: Index, right: Index, outcome: Index, by: int = 1) -
 class _Spread:
     """Covariances of the parameters, shape (k + 1, k + 1), for other photos and other people."""
 
-    by_photo: Numbers
-    by_rater: Numbers
-    by_choice: Numbers
+    by_photo: Reals
+    by_rater: Reals
+    by_choice: Reals
     """Noise of single choices, which is part of both."""
-    of_model: Numbers
+    of_model: Reals
     """The least that it can be: choices are independent and follow the model exactly."""
     freedom: int
 
-    def interval(self, value: float, weights: Numbers) -> Interval:
+    def interval(self, value: float, weights: Reals) -> Interval:
         """95 % interval of a weighted sum of parameters, which is `value`."""
         half = quantile(self.freedom, CONFIDENCE) * self._error(weights)
         return Interval(mean=value, low=value - half, high=value + half)
 
-    def p(self, value: float, weights: Numbers) -> float:
+    def p(self, value: float, weights: Reals) -> float:
         """Two-sided p-value of the weighted sum against 0."""
         from scipy.special import stdtr  # half a second
 
         return float(2 * stdtr(self.freedom, -abs(value) / self._error(weights)))
 
-    def _error(self, weights: Numbers) -> float:
+    def _error(self, weights: Reals) -> float:
         """Standard error, not below that of the model.
 
         Choices that are all the same have no residuals, which is not certainty.
@@ -251,7 +251,7 @@ def _spread(choices: Choices, found: Fit) -> _Spread | None:
     return _Spread(by_photo, by_rater, by_choice, bread, min(len(photos), len(raters)) - 1)
 
 
-def _between(score: Numbers, group: Index) -> Numbers:
+def _between(score: Reals, group: Index) -> Reals:
     """Variance of the summed scores, shape (n, k), if only the groups are independent."""
     num = int(group.max()) + 1
     sums = np.zeros((num, score.shape[1]))

@@ -29,7 +29,7 @@ def _name_of(method: object) -> object:
     return str(int(text)) if isinstance(text, str) and text.isdecimal() else text
 
 
-Method = Annotated[str, BeforeValidator(_name_of), Field(min_length=1)]
+MethodName = Annotated[str, BeforeValidator(_name_of), Field(min_length=1)]
 """Number of a version, one of `ANCHORS`, or any other name."""
 
 
@@ -57,7 +57,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Rating(Ref):
     """One person's rating of one image that one method made."""
 
-    method: Annotated[Method, Field(validation_alias=AliasChoices("method", "version"))]
+    method: Annotated[MethodName, Field(validation_alias=AliasChoices("method", "version"))]
     image: Annotated[str, Field(min_length=1)]
     rater: Annotated[str, Field(min_length=1)]
     score: Annotated[int, Field(ge=1, le=5)]
@@ -75,8 +75,8 @@ class Preference(Ref):
 
     image: Annotated[str, Field(min_length=1)]
     rater: Annotated[str, Field(min_length=1)]
-    left: Method
-    right: Method
+    left: MethodName
+    right: MethodName
     choice: Literal["left", "right", "same"]
     """The better one, or ``same``."""
     seconds: Seconds | None = None

@@ -4,12 +4,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from srgan.mos.agreement import Agreement, Measured, agreement
-from srgan.mos.choice_screening import screen_choices
+from srgan.mos.agreement import Agreement, FigureValues, agreement
 from srgan.mos.columns import Choices, Columns, means
 from srgan.mos.preferences import Strength, compared
 from srgan.mos.scores import Contrast, Opinion, contrasts, opinions_of
-from srgan.mos.screening import Reasons, screen
+from srgan.mos.screening import Reasons, screen, screen_choices
 from srgan.mos.subjects import model_subjects
 from srgan.refs import Ref
 
@@ -62,14 +61,16 @@ class PreferenceResults(Ref):
 Results = RatingResults | PreferenceResults
 
 
-def results_of(judged: Columns | Choices, measured: Measured = MappingProxyType({})) -> Results:
+def results_of(judged: Columns | Choices, measured: FigureValues = MappingProxyType({})) -> Results:
     """Analyse judgements of either kind."""
     if isinstance(judged, Columns):
         return rating_results(judged, measured)
     return preference_results(judged)
 
 
-def rating_results(ratings: Columns, measured: Measured = MappingProxyType({})) -> RatingResults:
+def rating_results(
+    ratings: Columns, measured: FigureValues = MappingProxyType({})
+) -> RatingResults:
     """Analyse ratings; `measured` has the figures of the images by figure, method and image."""
     rejected = screen(ratings)
     everybody = ratings.first

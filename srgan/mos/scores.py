@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from srgan.measure.intervals import Interval, crossed_interval
-from srgan.mos.columns import Columns, Numbers, by_method, columns_of, means, paired, ranks
+from srgan.mos.columns import Columns, Reals, by_method, columns_of, means, paired, ranks
 from srgan.mos.ratings import Rating
 from srgan.refs import Ref
 
@@ -104,7 +104,7 @@ def _on_scale(found: Interval | None) -> Interval | None:
     return Interval(mean=found.mean, low=max(1.0, found.low), high=min(5.0, found.high))
 
 
-def _wilcoxon(of_photo: Numbers) -> float:
+def _wilcoxon(of_photo: Reals) -> float:
     """Return the two-sided p-value of mean differences, NaN for photos without one."""
     from scipy.stats import wilcoxon  # a second, and most commands need no test
 
@@ -116,7 +116,7 @@ def _wilcoxon(of_photo: Numbers) -> float:
     return float(wilcoxon(known).pvalue)
 
 
-def _signed_ranks(differences: Numbers) -> float:
+def _signed_ranks(differences: Reals) -> float:
     """The same, exactly and also with ties, by all 2ⁿ ways to give n differences their signs.
 
     SciPy does it too, in Python, which takes a second for each pair of methods.

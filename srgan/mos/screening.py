@@ -9,7 +9,19 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from srgan.mos.columns import Choices, Columns, Index, Numbers, means, paired
+from srgan.mos.columns import (
+    LEFT,
+    OUTCOMES,
+    RIGHT,
+    SAME,
+    Choices,
+    Columns,
+    Index,
+    Reals,
+    means,
+    paired,
+)
+from srgan.mos.preferences import fit, tally_of
 from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
 
 MIN_SECONDS = 0.5
@@ -38,6 +50,13 @@ _MIN_RATINGS = 10
 MIN_REPEATS = 10
 _MIN_ANCHORS = 4
 
+MIN_SHARE_ABOVE_CHANCE = 0.5
+"""How far above one half a rater agrees with the others on clear pairs, as a share of the median
+rater's."""
+_CLEAR = 1.0
+"""Difference of strengths at which 73 % of those who choose agree."""
+_MIN_CHOICES = 15
+
 Reasons = dict[str, tuple[str, ...]]
 """Rejected raters, each with the reasons."""
 Signs = Iterator[tuple[str, str]]
@@ -50,9 +69,9 @@ def screen(ratings: Columns) -> Reasons:
     Takes repeats too.
     """
     first = ratings.first
-    return gathered(
-        too_fast(ratings),
-        straight_lines(ratings, ratings.score.astype(np.intp), ("0", "1", "2", "3", "4", "5")),
+    return _gathered(
+        _too_fast(ratings),
+        _straight_lines(ratings, ratings.score.astype(np.intp), ("0", "1", "2", "3", "4", "5")),
         _anchors(first),
         _repeats(ratings),
         _disagreement(first),
@@ -60,7 +79,7 @@ def screen(ratings: Columns) -> Reasons:
     )
 
 
-def gathered(*signs: Signs) -> Reasons:
+def _gathered(*signs: Signs) -> Reasons:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for sign in signs:
         for rater, reason in sign:
@@ -68,7 +87,7 @@ def gathered(*signs: Signs) -> Reasons:
     return {rater: tuple(found[rater]) for rater in sorted(found)}
 
 
-def too_fast(judged: Columns | Choices) -> Signs:
+def _too_fast(judged: Columns | Choices) -> Signs:
     measured = np.isfinite(judged.seconds)
     for code in np.unique(judged.rater[measured]):
         times = judged.seconds[measured & (judged.rater == code)]
@@ -79,7 +98,7 @@ def too_fast(judged: Columns | Choices) -> Signs:
             )
 
 
-def straight_lines(judged: Columns | Choices, answer: Index, words: Sequence[str]) -> Signs:
+def _straight_lines(judged: Columns | Choices, answer: Index, words: Sequence[str]) -> Signs:
     """One answer nearly always, where most raters have several; `words` names the answers."""
     num = len(judged.raters), len(words)
     counts = np.bincount(judged.rater * num[1] + answer, minlength=num[0] * num[1]).reshape(num)
@@ -133,7 +152,7 @@ def _repeats(ratings: Columns) -> Signs:
             )
 
 
-def _kappa(pairs: Numbers) -> float:
+def _kappa(pairs: Reals) -> float:
     """Cohen's kappa with linear weights of scores, shape (n, 2): 1 − observed/expected."""
     first, second = pairs[:, 0], pairs[:, 1]
     by_chance = np.abs(first[:, None] - second[None, :]).mean()
@@ -167,7 +186,7 @@ def _disagreement(ratings: Columns) -> Signs:
         left = left.only(left.rater != worst)
 
 
-def _agreement(ratings: Columns) -> Numbers:
+def _agreement(ratings: Columns) -> Reals:
     """Correlation of each rater with the mean of the others, shape (raters,); NaN for too few."""
     stimulus, rater, score = ratings.stimulus, ratings.rater, ratings.score
     others = np.bincount(stimulus, minlength=ratings.num_stimuli)[stimulus] - 1
@@ -215,9 +234,74 @@ def _outliers(ratings: Columns) -> Signs:
             )
 
 
-def _variances(values: Numbers, group: Index, num_groups: int) -> Numbers:
+def _variances(values: Reals, group: Index, num_groups: int) -> Reals:
     """Variance of the values of each group, divided by n − 1; NaN with fewer than two."""
     counts = np.bincount(group, minlength=num_groups)
     deviation = values - means(values, group, num_groups)[group]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.bincount(group, deviation**2, num_groups) / (counts - 1))
+
+
+def screen_choices(choices: Choices) -> Reasons:
+    """Return the raters whose choices should not count, with every reason found.
+
+    Takes repeats too.
+    """
+    return _gathered(
+        _too_fast(choices),
+        _straight_lines(choices, choices.outcome, OUTCOMES),
+        _choice_repeats(choices),
+        _choice_disagreement(choices),
+    )
+
+
+def _choice_repeats(choices: Choices) -> Signs:
+    """The second choice between two images says little about the first."""
+    num_methods = len(choices.methods)
+    low, high = np.minimum(choices.left, choices.right), np.maximum(choices.left, choices.right)
+    pair = (choices.image * num_methods + low) * num_methods + high
+    cell = choices.rater * (len(choices.images) * num_methods**2) + pair
+    better = np.where(choices.outcome == LEFT, choices.left, choices.right)
+    # 1 for the method with the lower code and −1 for the other, because sides may have changed.
+    sign = np.where(choices.outcome == SAME, 0, np.where(better == low, 1, -1))
+    _, one, again = np.intersect1d(
+        np.where(choices.repeat, -1, cell),
+        np.where(choices.repeat, cell, -2),
+        return_indices=True,
+    )
+    for code in np.unique(choices.rater[one]):
+        mine = choices.rater[one] == code
+        first, second = sign[one][mine], sign[again][mine]
+        same = int((first == second).sum())
+        by_chance = float((first[:, None] == second[None, :]).mean())
+        if len(first) < MIN_REPEATS or by_chance == 1:
+            continue
+        kappa = (same / len(first) - by_chance) / (1 - by_chance)
+        if kappa < MIN_CONSISTENCY:
+            yield (
+                choices.raters[code],
+                f"repeats: {same} of {len(first)} pairs shown twice got the same answer, "
+                f"kappa {kappa:.2f}".replace("-", "−"),
+            )
+
+
+def _choice_disagreement(choices: Choices) -> Signs:
+    """On pairs that the strengths of all raters make clear, the choices are near chance."""
+    theta = fit(tally_of(choices)).parameters[:-1]
+    ahead = theta[choices.left] - theta[choices.right]
+    clear = choices.only((np.abs(ahead) >= _CLEAR) & (choices.outcome != SAME))
+    expected = np.where(theta[clear.left] > theta[clear.right], LEFT, RIGHT)
+    num = len(choices.raters)
+    counts = np.bincount(clear.rater, minlength=num)
+    agreed = np.bincount(clear.rater, clear.outcome == expected, num)
+    shares = {code: agreed[code] / counts[code] for code in np.flatnonzero(counts >= _MIN_CHOICES)}
+    if len(shares) < MIN_RATERS:
+        return
+    median = float(np.median(list(shares.values())))
+    for code, share in shares.items():
+        if share < 0.5 + MIN_SHARE_ABOVE_CHANCE * (median - 0.5):
+            yield (
+                choices.raters[code],
+                f"disagreement: {share:.0%} of the choices on clear pairs are those of the "
+                f"others, {median:.0%} for the median rater",
+            )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from srgan.mos.columns import Columns, Numbers, means
+from srgan.mos.columns import Columns, Reals, means
 
 _LEAST_INCONSISTENCY = 12**-0.5
 """Standard deviation of rounding to whole scores. A five-point scale does not show a smaller one,
@@ -22,11 +22,11 @@ _MAX_ROUNDS = 1000
 class Subjects:
     """Maximum-likelihood estimates: a rating is quality + bias + inconsistency · N(0, 1)."""
 
-    quality: Numbers
+    quality: Reals
     """Quality of each stimulus, shape (images · methods,), in scores; NaN without ratings."""
-    bias: Numbers
+    bias: Reals
     """How much higher each rater scores than the mean rater, shape (raters,)."""
-    inconsistency: Numbers
+    inconsistency: Reals
     """Standard deviation of each rater's noise, shape (raters,); at least 0.29."""
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from srgan.data.manifest import Manifest, read_latest, read_manifest
+from srgan.data.manifest import DatasetManifest, read_latest, read_manifest
 from srgan.errors import SrganError
 from srgan.keys import (
     BATCH,
@@ -194,9 +194,9 @@ def _origin(store: ObjectStore, run: str) -> References:
 
 def _datasets(
     store: ObjectStore, needs: _Needs, rules: Rules
-) -> tuple[list[Waste], dict[str, list[Manifest]]]:
+) -> tuple[list[Waste], dict[str, list[DatasetManifest]]]:
     """Find dataset versions that can go, and by dataset the manifests of those that stay."""
-    waste, kept = list[Waste](), defaultdict[str, list[Manifest]](list)
+    waste, kept = list[Waste](), defaultdict[str, list[DatasetManifest]](list)
     newest: dict[str, str | None] = {}
     for dataset, info in _below(store, CROPS):
         kept[dataset]  # without any version a dataset may still have shards
@@ -223,7 +223,7 @@ def _datasets(
 
 
 def _shards(
-    store: ObjectStore, manifests: Mapping[str, Sequence[Manifest]], rules: Rules
+    store: ObjectStore, manifests: Mapping[str, Sequence[DatasetManifest]], rules: Rules
 ) -> list[Waste]:
     """Find content-addressed parts of datasets that no remaining version names."""
     waste = []

@@ -5,8 +5,7 @@ refuses it when another one was written meanwhile.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 from srgan.config import GateConfig
 from srgan.config.networks import FeatureNetwork
@@ -52,6 +51,17 @@ class Comparison:
         return same_two and report.judges == self.judges and same_sets
 
 
+@dataclass(frozen=True)
+class Reports:
+    """Everything that was measured for one decision."""
+
+    report: Report
+    on_sets: Mapping[str, Report] = field(default_factory=dict)
+    """Reports on the evaluation sets that were measured with it, by name."""
+    key: str = ""
+    """Key of `report`; it becomes part of the log's entry."""
+
+
 Measure = Callable[[Comparison], str]
 """Returns the key of a report about the two, or raises if it cannot get one."""
 
@@ -83,17 +93,9 @@ def settle(
         return standing
     key = measure(Comparison(ref, champion, judges, sets))
     report = read_document(store, key, Report, mend=f"measure {ref.uri} again")
-    return decide(
-        log,
-        ref,
-        champion,
-        report,
-        gate,
-        read_set_reports(store, report),
-        opinion,
-        evaluation=key,
-        lost=None if champion else before,
-    )
+    reports = Reports(report, read_set_reports(store, report), key)
+    lost = None if champion else before
+    return decide(log, ref, champion, reports, gate, opinion, lost=lost)
 
 
 def recorded_evaluation(store: ObjectStore, challenger: VersionRecord) -> Measure:
@@ -123,20 +125,18 @@ def decide(
     log: PromotionLog,
     challenger: ModelRef,
     champion: ModelRef | None,
-    report: Report,
+    reports: Reports,
     gate: GateConfig,
-    sets: Mapping[str, Report] = MappingProxyType({}),
     opinion: OpinionPair | None = None,
     *,
-    evaluation: str = "",
     lost: int | None = None,
 ) -> Entry:
     """Let the gate decide and log it; `ConflictError` if another decision was written first.
 
-    `sets` are the reports on evaluation sets that belong to `report`, by name; `opinion` is what
-    people think of the two; `evaluation` is the key of `report`. `lost` is the log's champion if
-    the registry no longer has it, so that there is none to compare with.
+    `opinion` is what people think of the two. `lost` is the log's champion if the registry no
+    longer has it, so that there is none to compare with.
     """
+    report, sets = reports.report, reports.on_sets
     before = champion.version if champion else None
     attempt = log.next_attempt()
     verdict = verdict_of(
@@ -163,7 +163,7 @@ def decide(
         run=challenger.run,
         weights_digest=challenger.weights_digest,
         dataset_version=report.dataset.version,
-        evaluation=evaluation,
+        evaluation=reports.key,
         metrics=report.metrics,
         trained_on_judge=report.trained_on_judge,
         judges=report.judges,

@@ -32,7 +32,7 @@ class Opponent:
 
 
 @dataclass(frozen=True)
-class Check:
+class GateCheck:
     """One demand of a rule."""
 
     holds: bool
@@ -65,10 +65,10 @@ def difference(
     return paired_interval(values, [image.source for image in images], confidence)
 
 
-def broken_outputs(report: Report) -> list[Check]:
+def broken_outputs(report: Report) -> list[GateCheck]:
     """A failed check for each guard that catches an output of the model."""
     crops = [(image.source, image.signs[MODEL]) for image in report.images if image.signs]
-    return [Check(False, fault.text) for fault in faults(crops).values()]
+    return [GateCheck(False, fault.text) for fault in faults(crops).values()]
 
 
 @dataclass(frozen=True)
@@ -127,47 +127,47 @@ def _short(figure: str) -> str:
     return "PSNR" if figure == "psnr" else figure
 
 
-def psnr_within(report: Report, opponent: Opponent, margin_db: float) -> Check:
+def psnr_within(report: Report, opponent: Opponent, margin_db: float) -> GateCheck:
     """Mean PSNR is at most `margin_db` below the opponent's."""
     mine, theirs = _psnr(report, opponent)
     holds = mine >= round(theirs - margin_db, _DIGITS)
     below = f"more than {margin_db:.2f} dB below" if margin_db else "worse than"
-    return Check(
+    return GateCheck(
         holds,
         f"{mine:.3f} dB PSNR is {'not ' if holds else ''}{below} {opponent.whose} {theirs:.3f} dB",
     )
 
 
-def no_photo_worse(report: Report, distance: str, ratio: float) -> Check:
+def no_photo_worse(report: Report, distance: str, ratio: float) -> GateCheck:
     """No photo's mean distance over its crops is more than `ratio` times bicubic's."""
     mine, bicubic = (_by_photo(report, name, distance) for name in (MODEL, BICUBIC))
     # Not `>`, because a NaN must fail the check.
     worse = {photo for photo, value in mine.items() if not value <= ratio * bicubic[photo]}
     if not worse:
-        return Check(True, f"no photo's {distance} is more than {ratio:g} times bicubic's")
+        return GateCheck(True, f"no photo's {distance} is more than {ratio:g} times bicubic's")
     worst = max(worse, key=lambda photo: mine[photo] / bicubic[photo] if bicubic[photo] else 0)
-    return Check(
+    return GateCheck(
         False,
         f"{distance} is more than {ratio:g} times bicubic's on {len(worse)} of {len(mine)} photos, "
         f"the worst {worst} with {mine[worst]:.4f} against {bicubic[worst]:.4f}",
     )
 
 
-def opinion_within(found: OpinionPair, opponent: Opponent, max_loss: float) -> Check:
+def opinion_within(found: OpinionPair, opponent: Opponent, max_loss: float) -> GateCheck:
     """The interval of mean opinion scores rules out a loss of more than `max_loss`."""
     people = f"{found.num_raters} raters on {found.num_images} images"
     if found.num_rejected:
         people += f" without {found.num_rejected} that screening rejected"
     interval = found.difference
     if interval is None:
-        return Check(
+        return GateCheck(
             True,
             f"mean opinion scores do not count yet: both versions were rated by {people}, and it "
             f"takes {MIN_RATERS} raters and {MIN_PHOTOS} images",
         )
     holds = interval.low >= -max_loss
     verb = "is not" if holds else "is" if interval.high < -max_loss else "may be"
-    return Check(
+    return GateCheck(
         holds,
         f"mean opinion score {found.challenger:.2f} {verb} more than {max_loss:.2f} below "
         f"{opponent.whose} {found.champion:.2f} ({people}, 95 % interval of the difference "

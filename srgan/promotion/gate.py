@@ -20,7 +20,7 @@ from srgan.measure.figures import PIXEL_FIGURES, rises
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval
 from srgan.models.weights import GET_A_JUDGE
 from srgan.promotion.findings import (
-    Check,
+    GateCheck,
     Opponent,
     broken_outputs,
     difference,
@@ -89,7 +89,7 @@ def verdict_of(
         checks = broken_outputs(report)
         for name, each in sets.items():
             checks += [
-                Check(check.holds, f"on {name} {check.text}")
+                GateCheck(check.holds, f"on {name} {check.text}")
                 for check in _checks(each, gate, opponent, attempt)[1]
             ]
     if opinion is not None:
@@ -152,7 +152,7 @@ def _opinion_rule(gate: GateConfig) -> str:
 
 def _checks(
     report: Report, gate: GateConfig, opponent: Opponent, attempt: int
-) -> tuple[str, list[Check]]:
+) -> tuple[str, list[GateCheck]]:
     """Return the rule that fits the two models, in words, and its checks on one report."""
     if not {MODEL, opponent.name} & set(report.beyond_pixels):
         rule, checks = _PIXEL_RULE, _pixel_checks(report, opponent, attempt)
@@ -183,9 +183,9 @@ def _champion(version: int) -> Opponent:
     return Opponent(CHAMPION, f"champion version {version}'s")
 
 
-def _pixel_checks(report: Report, opponent: Opponent, attempt: int) -> list[Check]:
+def _pixel_checks(report: Report, opponent: Opponent, attempt: int) -> list[GateCheck]:
     return [
-        Check(found.is_gain, found.text)
+        GateCheck(found.is_gain, found.text)
         for each in dict.fromkeys([_BICUBIC, opponent])
         for found in [finding(report, "psnr", each, attempt)]
     ]
@@ -193,13 +193,13 @@ def _pixel_checks(report: Report, opponent: Opponent, attempt: int) -> list[Chec
 
 def _perceptual_checks(
     report: Report, gate: GateConfig, opponent: Opponent, judges: Sequence[str], attempt: int
-) -> list[Check]:
+) -> list[GateCheck]:
     found = [finding(report, name, opponent, attempt, len(judges)) for name in judges]
     # Each judge that refuses is a separate reason; one of the others has to see a gain.
-    checks = [Check(False, each.text) for each in found if each.refuses]
+    checks = [GateCheck(False, each.text) for each in found if each.refuses]
     if others := [each for each in found if not each.refuses]:
         gained = any(each.is_gain for each in others)
-        checks.append(Check(gained, "; ".join(each.text for each in others)))
+        checks.append(GateCheck(gained, "; ".join(each.text for each in others)))
     if opponent != _BICUBIC:
         checks.append(psnr_within(report, opponent, gate.max_psnr_loss_db))
     checks.append(psnr_within(report, _BICUBIC, gate.max_psnr_below_bicubic_db))
@@ -207,20 +207,23 @@ def _perceptual_checks(
     return checks + [no_photo_worse(report, name, gate.max_distance_ratio) for name in falling]
 
 
-def _floor_checks(report: Report, gate: GateConfig) -> list[Check]:
+def _floor_checks(report: Report, gate: GateConfig) -> list[GateCheck]:
     nothing = (
         "nothing perceptual was measured by a network that did not teach it; get one, such as "
         f"with {GET_A_JUDGE}"
     )
     floor = psnr_within(report, _BICUBIC, gate.max_psnr_below_bicubic_db)
-    return [Check(True, nothing), Check(floor.holds, f"held against the floor alone, {floor.text}")]
+    return [
+        GateCheck(True, nothing),
+        GateCheck(floor.holds, f"held against the floor alone, {floor.text}"),
+    ]
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def _sentence(checks: Sequence[Check], *, challenger: int, champion: int | None) -> str:
+def _sentence(checks: Sequence[GateCheck], *, challenger: int, champion: int | None) -> str:
     failed = [check.text for check in checks if not check.holds]
     if failed:
         return f"Version {challenger} is refused: {'; '.join(failed)}."

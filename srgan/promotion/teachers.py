@@ -10,7 +10,7 @@ from srgan.measure.evaluation import MODEL, PRETRAINED
 from srgan.models.weights import GET_A_JUDGE
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.storage import ObjectStore
-from srgan.train.checkpoint import Manifest, checkpoint_keys, read_manifest
+from srgan.train.checkpoint import CheckpointManifest, checkpoint_keys, read_manifest
 
 
 @dataclass(frozen=True)
@@ -122,14 +122,14 @@ def _finished_stage(store: ObjectStore, run: str) -> Training:
     return _history(store, read_manifest(store, keys[-1]))
 
 
-def _history(store: ObjectStore, manifest: Manifest) -> Training:
+def _history(store: ObjectStore, manifest: CheckpointManifest) -> Training:
     """Training of a stage and of all stages before it, back to random weights."""
     if manifest.init_run is None:
         return _stage(manifest)
     return _together([_stage(manifest), _finished_stage(store, manifest.init_run)])
 
 
-def _stage(manifest: Manifest) -> Training:
+def _stage(manifest: CheckpointManifest) -> Training:
     losses = (manifest.config.get("content"), manifest.config.get("loss"))
     networks = {loss["network"] for loss in losses if isinstance(loss, dict) and "network" in loss}
     return Training(manifest.stage == "adversarial" or bool(networks), frozenset(networks))

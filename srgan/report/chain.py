@@ -26,29 +26,29 @@ text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; fill
 
 
 @dataclass(frozen=True)
-class Node:
+class Link:
     """One thing in the chain."""
 
     kind: str
     """Kind of the node, seen from its parent: ``trained on dataset``."""
     title: str
     facts: Mapping[str, str] = field(default_factory=dict)
-    origins: tuple["Node", ...] = ()
+    origins: tuple["Link", ...] = ()
     """Origins of the node, then its uses."""
 
-    def walk(self, depth: int = 0) -> Iterator[tuple[int, "Node"]]:
+    def walk(self, depth: int = 0) -> Iterator[tuple[int, "Link"]]:
         """Yield the node and everything below it, with the depth of each."""
         yield depth, self
         for origin in self.origins:
             yield from origin.walk(depth + 1)
 
 
-def as_text(node: Node) -> str:
+def as_text(node: Link) -> str:
     """Draw an indented tree for a terminal; nothing is shortened."""
     return "\n".join(_lines(node, "", ""))
 
 
-def _lines(node: Node, first: str, rest: str) -> Iterator[str]:
+def _lines(node: Link, first: str, rest: str) -> Iterator[str]:
     yield f"{first}{node.kind}: {node.title}"
     below = "│  " if node.origins else "   "
     width = max(map(len, node.facts), default=0)
@@ -61,7 +61,7 @@ def _lines(node: Node, first: str, rest: str) -> Iterator[str]:
         )
 
 
-def as_svg(node: Node, *, alone: bool) -> str:
+def as_svg(node: Link, *, alone: bool) -> str:
     """Draw the same tree as boxes. `alone` adds colours, for a file apart from the page."""
     boxes, tops = [], list[tuple[int, float]]()
     top = 2.0
@@ -84,7 +84,7 @@ def as_svg(node: Node, *, alone: bool) -> str:
     )
 
 
-def _box(node: Node, left: int, top: float, height: float) -> str:
+def _box(node: Link, left: int, top: float, height: float) -> str:
     width = _WIDTH - left - 2
     room = int((width - 2 * _PAD) / _CHAR)
     x, y = left + _PAD, top + _PAD + 10

@@ -16,13 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from srgan.bulk.run import Place
 from srgan.disk import write_atomically
 from srgan.errors import ClusterError, ConflictError, StorageError
 from srgan.images.entries import NOT_A_FILE, explain
 from srgan.keys import lock_key, objects_folder, prefix_of_team, unfinished_folder
 from srgan.settings import Settings
-from srgan.storage import ObjectInfo, file_token, is_folder, prefix_of
+from srgan.storage import ObjectInfo, Place, file_token, is_folder, prefix_of
 
 _UNUSABLE = ("", ".", "..")
 

@@ -32,7 +32,7 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AppliedAlerts:
     """All automations of the file, and whether messages can be sent."""
 
     automations: tuple[Applied, ...]
@@ -40,7 +40,7 @@ class Outcome:
     """False if there is no block, and nothing of the file sends a message."""
 
 
-def apply_alerts(path: Path) -> Outcome:
+def apply_alerts(path: Path) -> AppliedAlerts:
     """Create or change the automations that a file describes, found by their names.
 
     One that is as the file says is left alone, because a changed one counts its time again from the
@@ -60,7 +60,7 @@ def apply_alerts(path: Path) -> Outcome:
             f"Prefect's server did not take the alerts: {error}. Is PREFECT_API_URL right and the "
             "server up? Then repeat the command"
         ) from error
-    return Outcome(done, sends=block is not None)
+    return AppliedAlerts(done, sends=block is not None)
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Pool:
+class WorkPool:
     """A work pool and its workers."""
 
     name: str
@@ -55,7 +55,7 @@ def server_version() -> str:
         return client.api_version()
 
 
-def read_pool(name: str) -> Pool | None:
+def read_pool(name: str) -> WorkPool | None:
     """Return a pool with its workers; None if there is none of that name."""
     from prefect.client.schemas.objects import WorkerStatus
     from prefect.exceptions import ObjectNotFound
@@ -70,7 +70,7 @@ def read_pool(name: str) -> Pool | None:
         Worker(each.name, each.status == WorkerStatus.ONLINE, each.last_heartbeat_time)
         for each in workers
     )
-    return Pool(name, pool.type, pool.is_paused, tuple(found))
+    return WorkPool(name, pool.type, pool.is_paused, tuple(found))
 
 
 def read_deployments() -> list[Deployment]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from srgan.errors import ClusterError
 from srgan.logs import without_password
+from srgan.readable import Say
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -93,7 +94,7 @@ class RayJobs:
         *,
         team: str = "",
         patience_s: float = 300.0,
-        warn: Callable[[str], None] = lambda _: None,
+        warn: Say = lambda _: None,
     ) -> None:
         self.address = address
         self._shown = without_password(address)

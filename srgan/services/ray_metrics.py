@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from srgan.bulk.records import Record
-    from srgan.train.progress import Progress
+    from srgan.progress import StageProgress
 
 
 _REPEAT_S = 5.0
@@ -103,7 +103,7 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def show_training(run: str, progress: "Progress") -> None:
+def show_training(run: str, progress: "StageProgress") -> None:
     """Export the progress of a training stage."""
     stage = progress.stage
     TRAIN_CROPS_PER_SECOND.set(progress.crops_per_s, run=run, stage=stage)

@@ -9,7 +9,7 @@ from pathlib import Path
 from srgan.errors import StackError
 from srgan.keys import mlflow_folder
 from srgan.settings import Settings, inherited_environment
-from srgan.stack.state import State
+from srgan.stack.state import StackState
 
 BUCKET = "srgan"
 POOL = "srgan"
@@ -31,7 +31,7 @@ def deployments_file() -> Path:
     return found[0]
 
 
-def shell_environment(state: State) -> dict[str, str]:
+def shell_environment(state: StackState) -> dict[str, str]:
     """Return variables with which flows, `prefect`, `mlflow` and `ray job` find the services."""
     # Otherwise a company's proxy would be asked for 127.0.0.1.
     direct = _without_proxy(inherited_environment())
@@ -73,7 +73,7 @@ def search_path() -> str:
     return os.pathsep.join([programs, inherited_environment().get("PATH", os.defpath)])
 
 
-def service_environment(state: State) -> dict[str, str]:
+def service_environment(state: StackState) -> dict[str, str]:
     """Return the environment of supervisor, and so of every service and job on the Ray node."""
     inherited = inherited_environment()
     return {

@@ -6,14 +6,14 @@ import urllib.request
 from typing import Any
 
 from srgan.stack.environment import POOL
-from srgan.stack.state import State
+from srgan.stack.state import StackState
 
 _TIMEOUT_S = 3.0
 # No proxy: all of these are on loopback.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def answers(service: str, state: State) -> bool:
+def answers(service: str, state: StackState) -> bool:
     """Return True if `service` works now; False if its answer is refused or late."""
     probe = {
         "s3": _s3_answers,
@@ -28,7 +28,7 @@ def answers(service: str, state: State) -> bool:
         return False
 
 
-def _s3_answers(state: State) -> bool:
+def _s3_answers(state: StackState) -> bool:
     """True if it asks for credentials, and the volumes behind it are known.
 
     After a restart it answers before its objects can be read.
@@ -44,15 +44,15 @@ def _s3_answers(state: State) -> bool:
     return False
 
 
-def _prefect_answers(state: State) -> bool:
+def _prefect_answers(state: StackState) -> bool:
     return json.loads(_get(state.url("prefect") + "/api/health")) is True
 
 
-def _mlflow_answers(state: State) -> bool:
+def _mlflow_answers(state: StackState) -> bool:
     return _get(state.url("mlflow") + "/health") == b"OK"
 
 
-def _ray_answers(state: State) -> bool:
+def _ray_answers(state: StackState) -> bool:
     """True if the job server takes our token, and there is a node to give jobs to.
 
     On a busy machine the server is up long before the node.
@@ -64,7 +64,7 @@ def _ray_answers(state: State) -> bool:
     return isinstance(jobs, list) and bool(alive)
 
 
-def _worker_answers(state: State) -> bool:
+def _worker_answers(state: StackState) -> bool:
     """True if it says that it polls, and the server knows it."""
     _get(state.url("worker") + "/health")
     workers = _post(f"{state.url('prefect')}/api/work_pools/{POOL}/workers/filter", {})

@@ -4,17 +4,18 @@ import fcntl
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from srgan.errors import ConfigError, StackError
+from srgan.readable import Say
 from srgan.services.deployments import read_project, register
 from srgan.settings import Settings
 from srgan.stack import environment, health, processes
 from srgan.stack.state import (
-    State,
+    StackState,
     create_runtime,
     create_state,
     load_state,
@@ -37,8 +38,6 @@ _STOP_ORDER = (("worker", "ray"), ("prefect", "mlflow"), ("s3",))
 _START_LIMIT_S = 180.0
 _STOPPED = ProgramState("STOPPED", None, 0)
 
-Report = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class ServiceStatus:
@@ -60,12 +59,12 @@ class Stack:
         self._supervisor = Supervisor(runtime_folder(self.home))
 
     @property
-    def state(self) -> State:
+    def state(self) -> StackState:
         """Return ports and credentials; `StackError` before the first `up`."""
         return load_state(self.home)
 
     def up(
-        self, services: tuple[str, ...] = SERVICES, *, report: Report = lambda line: None
+        self, services: tuple[str, ...] = SERVICES, *, report: Say = lambda line: None
     ) -> list[str]:
         """Start what does not run, wait until all of `services` answer, return those started.
 
@@ -149,7 +148,7 @@ class Stack:
         except FileNotFoundError:
             return ""
 
-    def _launch(self, current: State, report: Report) -> State:
+    def _launch(self, current: StackState, report: Say) -> StackState:
         left = processes.find_processes(current.runtime)
         if left:
             report(f"ending {len(left)} processes that a killed supervisor left behind")
@@ -163,7 +162,7 @@ class Stack:
         self._supervisor.launch(config, environment.service_environment(current))
         return current
 
-    def _start(self, services: tuple[str, ...], current: State, report: Report) -> list[str]:
+    def _start(self, services: tuple[str, ...], current: StackState, report: Say) -> list[str]:
         before = self._supervisor.programs()
         pending = [name for name in SERVICES if name in services]
         started: list[str] = []
@@ -202,7 +201,7 @@ class Stack:
         tail = self.log_tail(name) or "(empty)"
         return f"{name} {what}; the last lines of {self.log_path(name)}:\n{tail}"
 
-    def _status(self, name: str, program: ProgramState, current: State) -> ServiceStatus:
+    def _status(self, name: str, program: ProgramState, current: StackState) -> ServiceStatus:
         if program.is_dead:
             word = "failed"
         elif not program.is_up:

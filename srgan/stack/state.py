@@ -25,7 +25,7 @@ PORT_NAMES = (
 
 
 @dataclass(frozen=True)
-class State:
+class StackState:
     """Values that all `srgan stack` commands on one home must agree on."""
 
     home: Path
@@ -37,7 +37,7 @@ class State:
     ray_token_path: Path
 
     def __repr__(self) -> str:
-        return f"State(home={str(self.home)!r})"
+        return f"StackState(home={str(self.home)!r})"
 
     def url(self, port_name: str) -> str:
         return f"http://127.0.0.1:{self.ports[port_name]}"
@@ -49,12 +49,12 @@ def runtime_folder(home: Path) -> Path:
     return Path("/tmp") / f"srgan-{os.getuid()}-{name}"  # noqa: S108 - mode and owner are checked
 
 
-def load_state(home: Path) -> State:
+def load_state(home: Path) -> StackState:
     """Read the state of a home; `StackError` if its stack was never up."""
     try:
         ports = json.loads((home / "stack.json").read_text())["ports"]
         keys = json.loads((home / "credentials.json").read_text())
-        return State(
+        return StackState(
             home=home,
             runtime=runtime_folder(home),
             ports={name: int(ports[name]) for name in PORT_NAMES},
@@ -73,7 +73,7 @@ def load_state(home: Path) -> State:
         ) from error
 
 
-def create_state(home: Path) -> State:
+def create_state(home: Path) -> StackState:
     """Make what is missing in `home`; keep the rest."""
     for folder in (home, home / "logs", home / "s3", home / "mlflow", home / "prefect"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def create_state(home: Path) -> State:
     return load_state(home)
 
 
-def replace_taken_ports(state: State) -> list[str]:
+def replace_taken_ports(state: StackState) -> list[str]:
     """Replace remembered ports that other programs now listen on; return their names."""
     taken = [name for name, port in state.ports.items() if not is_free(port)]
     if taken:
@@ -100,7 +100,7 @@ def replace_taken_ports(state: State) -> list[str]:
     return taken
 
 
-def create_runtime(state: State) -> None:
+def create_runtime(state: StackState) -> None:
     """Make the short folder; refuse one that somebody else made under its name."""
     state.runtime.mkdir(mode=0o700, exist_ok=True)
     info = state.runtime.lstat()

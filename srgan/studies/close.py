@@ -131,7 +131,7 @@ def parts_now(store: ObjectStore, design: StudyDesign, database: Database) -> li
     return sorted(found.values(), key=lambda each: (each.number, each.rater))
 
 
-class _Judged(NamedTuple):
+class _Verdict(NamedTuple):
     """Verdict of people on one method."""
 
     figure: str
@@ -158,13 +158,13 @@ class _Judged(NamedTuple):
         return f"{text} by {self.num_raters} raters"
 
 
-def _judged(found: Results, method: str) -> _Judged | None:
+def _judged(found: Results, method: str) -> _Verdict | None:
     """The verdict on a method; None if nobody judged it."""
     if isinstance(found, RatingResults):
         if (opinion := found.opinions.get(method)) is None:
             return None
-        return _Judged(OPINION, opinion.mean, opinion.interval, opinion.num_raters)
+        return _Verdict(OPINION, opinion.mean, opinion.interval, opinion.num_raters)
     if (strength := found.strengths.get(method)) is None:
         return None
     num_raters = found.num_raters - len(found.rejected)
-    return _Judged(STRENGTH, strength.strength, strength.interval, num_raters)
+    return _Verdict(STRENGTH, strength.strength, strength.interval, num_raters)

@@ -19,7 +19,7 @@ from srgan.errors import ConfigError
 from srgan.studies.design import StudyDesign
 from srgan.studies.parts import Part, Screen, answers_of, preference_of
 from srgan.studies.sqlite import Sqlite
-from srgan.studies.state import Progress, Shown, State
+from srgan.studies.state import RaterProgress, RaterState, Shown
 from srgan.studies.tasks import PairTasks, Task, examples_of, num_tasks, rating_tasks
 
 DATABASE = "ratings.sqlite"
@@ -100,10 +100,10 @@ class Database:
         with self._changing():
             return self._add_rater()
 
-    def progress(self) -> list[Progress]:
+    def progress(self) -> list[RaterProgress]:
         """Every link, by number."""
         return [
-            Progress(
+            RaterProgress(
                 number=row["number"],
                 token=row["token"],
                 began=row["began_at"] is not None,
@@ -127,12 +127,12 @@ class Database:
         language: str | None = self._rater(token)["language"]
         return language
 
-    def state(self, token: str) -> State:
+    def state(self, token: str) -> RaterState:
         """Where a rater is. `UnknownRaterError`, here and below, for a token that nobody has."""
         with self._changing():
             return self._state(self._rater(token))
 
-    def begin(self, token: str, language: str, screen: Screen) -> State:
+    def begin(self, token: str, language: str, screen: Screen) -> RaterState:
         """Note that the rater has agreed and has done the screen check."""
         with self._changing():
             rater = self._rater(token)
@@ -144,7 +144,7 @@ class Database:
             )
             return self._state(self._rater(token))
 
-    def end_training(self, token: str) -> State:
+    def end_training(self, token: str) -> RaterState:
         with self._changing():
             rater = self._rater(token)
             self._require_open()
@@ -155,7 +155,7 @@ class Database:
 
     def judge(
         self, token: str, task: str, answer: str, seconds: float, pixel_ratio: float
-    ) -> State:
+    ) -> RaterState:
         """Store an answer once and return what comes next.
 
         A repetition changes nothing, even with another answer: the first one counts, for instance
@@ -184,7 +184,7 @@ class Database:
             rest = state.step == "judging" and state.done % self._design.break_after == 0
             return state.model_copy(update={"rest": rest})
 
-    def undo(self, token: str, task: str) -> State:
+    def undo(self, token: str, task: str) -> RaterState:
         """Take back the last answer, which `task` must be; a repetition changes nothing."""
         with self._changing():
             rater = self._rater(token)
@@ -273,24 +273,24 @@ class Database:
 
     # Tasks, inside a transaction.
 
-    def _state(self, rater: sqlite3.Row) -> State:
+    def _state(self, rater: sqlite3.Row) -> RaterState:
         done, total = self._done(rater["id"]), num_tasks(self._design)
         counts: dict[str, Any] = {"done": done, "total": total}
         if self._is_closed():
-            return State(step="closed", **counts)
+            return RaterState(step="closed", **counts)
         if rater["began_at"] is None:
-            return State(step="welcome", **counts)
+            return RaterState(step="welcome", **counts)
         if rater["trained_at"] is None:
-            return State(step="training", examples=self._training(rater["id"]), **counts)
+            return RaterState(step="training", examples=self._training(rater["id"]), **counts)
         if done:
             query = "SELECT id FROM tasks WHERE rater = ? AND position = ?"
             counts["undo"] = self._sql.value(query, rater["id"], done - 1)
         if done == total:
-            return State(step="done", **counts)
+            return RaterState(step="done", **counts)
         task = self._shown(rater, done)
         has_next = self._design.judging == "ratings" and done + 1 < total
         following = self._shown(rater, done + 1) if has_next else None
-        return State(step="judging", task=task, next=following, **counts)
+        return RaterState(step="judging", task=task, next=following, **counts)
 
     def _training(self, rater: str) -> tuple[Shown, ...]:
         found = []

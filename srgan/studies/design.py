@@ -18,6 +18,14 @@ from srgan.storage import ObjectStore, find_document, read_document, write_docum
 Judging = Literal["ratings", "pairs"]
 """``ratings``: one picture at a time from 1 to 5; ``pairs``: which of two pictures is better."""
 
+# Defaults, the same for the command and the flow.
+SCREENS = {"ratings": (960, 540), "pairs": (624, 540)}
+"""Largest picture, width and height, by the way of judging."""
+RATERS = 24
+REPEATS = 0.05
+BREAK_AFTER = 100
+SEED = 0
+
 _NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
 
 

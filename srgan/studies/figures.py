@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from srgan.keys import study_figures_key, study_picture_key
 from srgan.measure.figures import in_order
-from srgan.mos.agreement import Measured, parse_measured
+from srgan.mos.agreement import FigureValues, parse_measured
 from srgan.mos.ratings import REFERENCE
 from srgan.storage import ObjectStore
 from srgan.studies.design import StudyDesign, StudyImage
@@ -23,7 +23,7 @@ Pixels = NDArray[np.uint8]
 
 def ensure_figures(
     store: ObjectStore, design: StudyDesign, progress: Callable[[int, int], object]
-) -> Measured:
+) -> FigureValues:
     """Measure the pictures of a study of ratings, unless it was done; nothing for pairs.
 
     PSNR, SSIM, NIQE and the distances of each network that is mirrored, within a border of as many
@@ -46,7 +46,7 @@ def ensure_figures(
     return find_figures(store, design.name)
 
 
-def find_figures(store: ObjectStore, study: str) -> Measured:
+def find_figures(store: ObjectStore, study: str) -> FigureValues:
     """Read the figures of a study; nothing if they were not measured yet."""
     data = store.find(study_figures_key(study))
     return {} if data is None else parse_measured(study_figures_key(study), data)

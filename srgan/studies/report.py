@@ -7,7 +7,7 @@ import numpy as np
 
 from srgan.measure.figures import OPINION, figure_text
 from srgan.measure.pictures import base64_png, densest_window, variance_over
-from srgan.mos.columns import LEFT, SAME, Choices, Columns, Numbers
+from srgan.mos.columns import LEFT, SAME, Choices, Columns, Reals
 from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
 from srgan.mos.results import Results
 from srgan.readable import moment
@@ -50,7 +50,7 @@ def study_content(
     )
 
 
-def _judged_by_image(judged: Columns | Choices) -> Numbers:
+def _judged_by_image(judged: Columns | Choices) -> Reals:
     """Mean score, or share of comparisons in which it was better, shape (images, methods).
 
     NaN for what nobody judged.
@@ -67,14 +67,14 @@ def _judged_by_image(judged: Columns | Choices) -> Numbers:
     return np.asarray(found.reshape(num_images, num_methods))
 
 
-def _wins(judged: Choices) -> Numbers:
+def _wins(judged: Choices) -> Reals:
     """1 where the left one was better, then 1 where the right one was, shape (2n,)."""
     left = judged.outcome == LEFT
     right = ~left & (judged.outcome != SAME)
     return np.concatenate([left, right]).astype(np.float64)
 
 
-def _most_different(judged: Columns | Choices, shares: Numbers) -> list[str]:
+def _most_different(judged: Columns | Choices, shares: Reals) -> list[str]:
     """Images on which people's judgements of the methods are furthest apart, without the anchors.
 
     Anchors count where nothing else is judged.
@@ -87,7 +87,7 @@ def _most_different(judged: Columns | Choices, shares: Numbers) -> list[str]:
     return [judged.images[code] for code in ranked[:_NUM_IMAGES] if known[code]]
 
 
-def _said(judged: Columns | Choices, shares: Numbers, image: str) -> dict[str, str]:
+def _said(judged: Columns | Choices, shares: Reals, image: str) -> dict[str, str]:
     """How people judged each method's picture of an image, in a few words."""
     found = {}
     row = shares[judged.images.index(image)]

@@ -1,26 +1,31 @@
 """Serve a study until the process is ended: database, pictures, export and web server together."""
 
 import fcntl
+import hashlib
 import logging
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srgan.errors import ConfigError
-from srgan.readable import Countdown
+from srgan.disk import write_atomically
+from srgan.errors import ConfigError, StorageError
+from srgan.keys import study_picture_key
+from srgan.readable import Countdown, Say
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 from srgan.studies.database import DATABASE, Database
 from srgan.studies.design import StudyDesign
 from srgan.studies.exporting import export_parts, try_export
-from srgan.studies.pictures import fetch_pictures
 from srgan.studies.server import Served, study_app
 from srgan.studies.waiting import try_end
 
 logger = logging.getLogger(__name__)
+
+_READERS = 8
 
 EXPORT_S = 15.0
 """Time between exports: as much is at most missing in the bucket if this disk is lost."""
@@ -60,7 +65,7 @@ def serve_study(
     host: str,
     port: int,
     public_url: str | None,
-    say: Callable[[str], object],
+    say: Say,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `ConfigError` if another process serves the study here."""
     import uvicorn
@@ -139,3 +144,30 @@ def _exporting(
         ended.set()
         thread.join()
         try_export(store, design.name, database)
+
+
+def fetch_pictures(
+    store: ObjectStore,
+    design: StudyDesign,
+    folder: Path,
+    progress: Callable[[int, int], object],
+) -> None:
+    """Download the pictures that are not in `folder` yet; `StorageError` for an altered one.
+
+    A picture gets its name there once its bytes are checked, so one that is there is the right one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = sorted(set(design.pictures))
+    missing = [each for each in wanted if not (folder / each).is_file()]
+
+    def fetch(sha256: str) -> None:
+        key = study_picture_key(design.name, sha256)
+        data = store.get(key)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise StorageError(f"{store.uri(key)} was altered; create the study again")
+        with write_atomically(folder / sha256) as draft:
+            draft.write_bytes(data)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        for done, _ in enumerate(pool.map(fetch, missing), start=1):
+            progress(done, len(missing))

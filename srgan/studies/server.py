@@ -27,7 +27,7 @@ from srgan.studies.database import Database, StaleError, UnknownRaterError
 from srgan.studies.design import StudyDesign
 from srgan.studies.limits import MAX_BODY_BYTES, RateLimit, SafeHeaders
 from srgan.studies.parts import Screen
-from srgan.studies.state import State
+from srgan.studies.state import RaterState
 from srgan.studies.texts import choose, languages, texts_of
 
 _MAX_TOKEN = 64
@@ -52,7 +52,7 @@ class Served:
     stranger_limit: RateLimit = field(default_factory=lambda: RateLimit(burst=20, per_s=0.5))
 
 
-class Beginning(Ref):
+class Consent(Ref):
     """A rater's agreement."""
 
     agreed: Literal[True]
@@ -136,7 +136,7 @@ def rater_page(request: Request, served: Opened, token: Rater, lang: str | None 
 
 
 @router.get("/r/{token}/state")
-def state(served: Opened, token: Rater) -> State:
+def state(served: Opened, token: Rater) -> RaterState:
     return served.database.state(token)
 
 
@@ -150,24 +150,24 @@ def picture(served: Opened, token: Rater, picture: str) -> Response:
 
 
 @router.post("/r/{token}/begin")
-def begin(served: Opened, token: Rater, given: Beginning) -> State:
+def begin(served: Opened, token: Rater, given: Consent) -> RaterState:
     return served.database.begin(token, choose(given.language, ""), given.screen)
 
 
 @router.post("/r/{token}/trained")
-def trained(served: Opened, token: Rater) -> State:
+def trained(served: Opened, token: Rater) -> RaterState:
     return served.database.end_training(token)
 
 
 @router.post("/r/{token}/judge")
-def judge(served: Opened, token: Rater, given: Answer) -> State:
+def judge(served: Opened, token: Rater, given: Answer) -> RaterState:
     if given.answer.isdecimal() != (served.design.judging == "ratings"):
         raise HTTPException(422, f"this is a study of {served.design.judging}")
     return served.database.judge(token, given.task, given.answer, given.seconds, given.pixel_ratio)
 
 
 @router.post("/r/{token}/undo")
-def undo(served: Opened, token: Rater, given: Undone) -> State:
+def undo(served: Opened, token: Rater, given: Undone) -> RaterState:
     return served.database.undo(token, given.task)
 
 

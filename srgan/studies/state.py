@@ -19,7 +19,7 @@ class Shown(Ref):
     """The right answer to an example; None in the study itself."""
 
 
-class State(Ref):
+class RaterState(Ref):
     """Where a rater is; the page shows exactly this."""
 
     step: Step
@@ -36,7 +36,7 @@ class State(Ref):
     """True if a break is due before the next task."""
 
 
-class Progress(Ref):
+class RaterProgress(Ref):
     """A line of the administrator's page."""
 
     number: int

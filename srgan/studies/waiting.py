@@ -6,9 +6,9 @@ resuming it too early or twice does no harm.
 """
 
 import logging
-from collections.abc import Callable
 
 from srgan.errors import OrchestratorError, StorageError
+from srgan.readable import Say
 from srgan.settings import Settings
 from srgan.storage import ObjectStore
 from srgan.studies.close import close_study
@@ -41,7 +41,7 @@ def try_end(
         return False
 
 
-def resume_waiting(design: StudyDesign, settings: Settings, say: Callable[[str], object]) -> bool:
+def resume_waiting(design: StudyDesign, settings: Settings, say: Say) -> bool:
     """Resume the flow run that waits for a closed study; False if it is not suspended yet.
 
     Without PREFECT_API_URL nobody can be asked: `say` gets a line about that.

@@ -23,7 +23,7 @@ _FIRST_PAUSE_S = 0.5
 _MAX_PAUSE_S = 15.0
 
 
-class Part(Ref):
+class CheckpointPart(Ref):
     """One content-addressed object of a checkpoint."""
 
     digest: str
@@ -31,7 +31,7 @@ class Part(Ref):
     size_bytes: int
 
 
-class Manifest(Ref):
+class CheckpointManifest(Ref):
     """One complete checkpoint; written after all its parts."""
 
     format: Literal["srgan-checkpoint-1"] = "srgan-checkpoint-1"
@@ -60,7 +60,7 @@ class Manifest(Ref):
     """Latest validation."""
     validated_at: int = 0
     """Step of that validation; if it is `step`, the figures are those of these weights."""
-    parts: dict[str, Part]
+    parts: dict[str, CheckpointPart]
     course: Course | None = None
     """Way of an adversarial stage up to here."""
 
@@ -69,7 +69,7 @@ class Manifest(Ref):
         return checkpoint_key(self.run, self.step)
 
     @property
-    def weights(self) -> Part:
+    def weights(self) -> CheckpointPart:
         """The generator that evaluation and upscaling use: the average if there is one."""
         return self.parts.get("ema") or self.parts["generator"]
 
@@ -98,13 +98,13 @@ def checkpoint_keys(store: ObjectStore, run: str) -> list[str]:
     return sorted(info.key for info in store.list(checkpoint_key.below(run)))
 
 
-def read_manifest(store: ObjectStore, key: str) -> Manifest:
+def read_manifest(store: ObjectStore, key: str) -> CheckpointManifest:
     """Manifest at `key`; a missing or malformed one is a `CheckpointError`.
 
     `NewerFormatError` for one of a newer release.
     """
     try:
-        manifest = find_document(store, key, Manifest)
+        manifest = find_document(store, key, CheckpointManifest)
     except NewerFormatError:
         raise  # it is whole; to skip it as a damaged one would train its steps again
     except DocumentError as error:
@@ -116,7 +116,7 @@ def read_manifest(store: ObjectStore, key: str) -> Manifest:
     return manifest
 
 
-def newest_manifest(store: ObjectStore, run: str) -> Manifest | None:
+def newest_manifest(store: ObjectStore, run: str) -> CheckpointManifest | None:
     """Manifest of a run's newest checkpoint, whose parts are not read; None without a checkpoint.
 
     A malformed one is a `CheckpointError`.
@@ -125,7 +125,7 @@ def newest_manifest(store: ObjectStore, run: str) -> Manifest | None:
     return read_manifest(store, keys[-1]) if keys else None
 
 
-def read_part(store: ObjectStore, run: str, part: Part) -> bytes:
+def read_part(store: ObjectStore, run: str, part: CheckpointPart) -> bytes:
     """One part, verified; missing or altered bytes are a `CheckpointError`."""
     key = part_key(run, part.digest)
     body = store.find(key)
@@ -140,7 +140,7 @@ def read_part(store: ObjectStore, run: str, part: Part) -> bytes:
     return body
 
 
-def read_parts(store: ObjectStore, manifest: Manifest) -> dict[str, bytes]:
+def read_parts(store: ObjectStore, manifest: CheckpointManifest) -> dict[str, bytes]:
     """All parts of a checkpoint by name, verified."""
     return {name: read_part(store, manifest.run, part) for name, part in manifest.parts.items()}
 
@@ -158,7 +158,9 @@ def read_generator(store: ObjectStore, ref: CheckpointRef) -> bytes:
     return read_part(store, manifest.run, manifest.weights)
 
 
-def newest_checkpoint(store: ObjectStore, run: str) -> tuple[Manifest, dict[str, bytes]] | None:
+def newest_checkpoint(
+    store: ObjectStore, run: str
+) -> tuple[CheckpointManifest, dict[str, bytes]] | None:
     """The newest intact checkpoint of a run, with its parts; None if there is none.
 
     Damaged ones are skipped with a warning. A failing object store is a `StorageError`: it says
@@ -173,7 +175,7 @@ def newest_checkpoint(store: ObjectStore, run: str) -> tuple[Manifest, dict[str,
     return None
 
 
-def best_checkpoint(manifests: Iterable[Manifest]) -> Manifest | None:
+def best_checkpoint(manifests: Iterable[CheckpointManifest]) -> CheckpointManifest | None:
     """The checkpoint of a run with the best validation; None if that cannot be told.
 
     A stage that learns from pixels only is judged by PSNR, an adversarial one by its course. One
@@ -196,7 +198,7 @@ def best_checkpoint(manifests: Iterable[Manifest]) -> Manifest | None:
     return min(comparable, key=lambda each: each.metrics[name])
 
 
-def _learns_pixels(manifest: Manifest) -> bool:
+def _learns_pixels(manifest: CheckpointManifest) -> bool:
     return manifest.stage == "pretrain" and isinstance(manifest.config.get("loss"), str)
 
 
@@ -223,12 +225,12 @@ class CheckpointWriter:
         self._keep_last = keep_last
         self._keep_every = keep_every
         self._patience_s = patience_s
-        self._known: dict[str, Manifest] = {}
+        self._known: dict[str, CheckpointManifest] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
         self._missed = False
 
-    def save(self, manifest: Manifest, parts: dict[str, bytes]) -> None:
+    def save(self, manifest: CheckpointManifest, parts: dict[str, bytes]) -> None:
         """Start writing; fills in `manifest.parts`. Waits for the checkpoint before it."""
         self._finish_writing(required=self._missed)
         self._writing = self._thread.submit(self._write, manifest, parts)
@@ -268,9 +270,9 @@ class CheckpointWriter:
         self._missed = error is not None
         self._writing = None
 
-    def _write(self, manifest: Manifest, parts: dict[str, bytes]) -> None:
+    def _write(self, manifest: CheckpointManifest, parts: dict[str, bytes]) -> None:
         described = {
-            name: Part(digest=hashlib.sha256(body).hexdigest(), size_bytes=len(body))
+            name: CheckpointPart(digest=hashlib.sha256(body).hexdigest(), size_bytes=len(body))
             for name, body in parts.items()
         }
         manifest = manifest.model_copy(update={"parts": described})
@@ -294,7 +296,7 @@ class CheckpointWriter:
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
 
-    def _delete_old(self, newest: Manifest) -> None:
+    def _delete_old(self, newest: CheckpointManifest) -> None:
         """Delete checkpoints that need not be kept, manifests before their parts."""
         keys = checkpoint_keys(self._store, newest.run)
         self._learn(keys)

@@ -1,4 +1,4 @@
-"""Progress of a running stage: figures at each logging interval, pictures at each validation."""
+"""Measure the progress of a running stage, and tell it to a reporter."""
 
 import math
 import resource
@@ -12,54 +12,14 @@ from torch import Tensor
 
 from srgan.config import AdversarialConfig
 from srgan.errors import TrainingError
-from srgan.readable import duration
-from srgan.refs import Ref
+from srgan.progress import StageProgress
 from srgan.train import ranks
 from srgan.train.step import Stage
 
 _MAX_SKIPPED_IN_A_ROW = 20
-_TOLD_WAIT_SHARE = 0.1
 _NEARLY = 0.9
 """Part of the wished share below which the bound of the weight is told: means are rounded."""
 _NUM_RECENT = 20  # logging intervals from which the remaining time is estimated
-
-
-class Progress(Ref):
-    """Progress of a stage; means over the latest logging interval."""
-
-    stage: str
-    step: int
-    steps: int
-    crops_per_s: float
-    """HR patches per second over all ranks, without validation and checkpoints."""
-    eta_s: float
-    """Seconds to the end at the recent pace, validation and checkpoints included."""
-    learning_rate: float
-    losses: dict[str, float]
-    """Means over ranks and steps; non-finite ones are left out."""
-    data_wait_share: float
-    """Share of the time that the rank that waited longest waited for patches."""
-    data_wait_s: float = 0.0
-    """Seconds that it waited."""
-    missed_share: float | None = None
-    """The `adversarial_share` of the config, if the bound of the weight kept the stage below it."""
-    memory_bytes: int
-    """Peak of rank 0's process, or of its GPU."""
-
-    def line(self) -> str:
-        """One line for people."""
-        losses = "  ".join(f"{name} {value:.4g}" for name, value in sorted(self.losses.items()))
-        waits = self.data_wait_share >= _TOLD_WAIT_SHARE
-        waited = f"  waited {self.data_wait_s:.1f} s for patches" if waits else ""
-        bound = (
-            f"  adversarial_weight is at its bound, too small for the share {self.missed_share:g}"
-            if self.missed_share
-            else ""
-        )
-        return (
-            f"{self.stage} {self.step}/{self.steps}  {self.crops_per_s:.1f} crops/s  "
-            f"{duration(self.eta_s)} left  {losses}{bound}{waited}"
-        )
 
 
 class Reporter(Protocol):
@@ -68,7 +28,7 @@ class Reporter(Protocol):
     def begin(self, step: int) -> None:
         """Called before the first step, `step`."""
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: StageProgress) -> None:
         """Called at each logging interval."""
 
     def validation(self, step: int, metrics: dict[str, float]) -> None:
@@ -118,7 +78,7 @@ class Meter:
         self._last = values
         self._training_s += seconds
 
-    def read(self, step: int, wait_s: float) -> Progress:
+    def read(self, step: int, wait_s: float) -> StageProgress:
         """Means since the last call; waits for the device and all ranks.
 
         `TrainingError` on all ranks when too many steps in a row were skipped.
@@ -145,7 +105,7 @@ class Meter:
 
     def _progress(
         self, step: int, num_steps: int, totals: dict[str, float], training_s: float, wait_s: float
-    ) -> Progress:
+    ) -> StageProgress:
         config = self._stage.config
         num_skipped = totals.pop("skipped")
         num_good = num_steps - num_skipped
@@ -156,7 +116,7 @@ class Meter:
             pace_s = (last_time - first_time) / (last_step - first_step)
         else:  # read after the very first step
             pace_s = last_time - self._began
-        return Progress(
+        return StageProgress(
             stage=config.stage,
             step=step,
             steps=config.steps,

@@ -26,8 +26,8 @@ from srgan.train import ranks
 from srgan.train.adversarial import Adversarial
 from srgan.train.batches import Batches
 from srgan.train.checkpoint import (
+    CheckpointManifest,
     CheckpointWriter,
-    Manifest,
     newest_checkpoint,
     read_generator,
     read_manifest,
@@ -73,7 +73,7 @@ def run_stage(
     device: torch.device,
     reporter: Reporter | None,
     stall_s: float,
-) -> Manifest:
+) -> CheckpointManifest:
     """Train to the end, from the newest intact checkpoint if there is one.
 
     Every rank calls it and gets the manifest of the checkpoint to hand on: the final one, or the
@@ -93,7 +93,7 @@ def _run_stage(
     device: torch.device,
     reporter: Reporter | None,
     watch: Watch,
-) -> Manifest:
+) -> CheckpointManifest:
     config = inputs.config
     initial = read_generator(store, inputs.init_from) if inputs.init_from else None
     perceptual = read_perceptual(store, config)
@@ -118,7 +118,7 @@ def _train(
     inputs: StageInputs,
     stage: Stage,
     data: "_Data",
-    found: Manifest | None,
+    found: CheckpointManifest | None,
     *,
     device: torch.device,
     reporter: Reporter | None,
@@ -272,7 +272,7 @@ class _Keeper:
         return Validated(manifest.validated_at, manifest.metrics)
 
 
-def _result(store: ObjectStore, run: str, last: int, course: Course | None) -> Manifest:
+def _result(store: ObjectStore, run: str, last: int, course: Course | None) -> CheckpointManifest:
     """The manifest of the checkpoint to hand on, with the whole course."""
     if course is None:
         return read_manifest(store, checkpoint_key(run, last))
@@ -303,9 +303,9 @@ def build_stage(
 
 def _manifest(
     inputs: StageInputs, step: int, validated: Validated, course: Course | None, *, final: bool
-) -> Manifest:
+) -> CheckpointManifest:
     config = inputs.config
-    return Manifest(
+    return CheckpointManifest(
         run=inputs.run,
         stage=config.stage,
         step=step,
@@ -326,7 +326,7 @@ def _manifest(
     )
 
 
-def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> Manifest | None:
+def _resume(store: ObjectStore, inputs: StageInputs, stage: Stage) -> CheckpointManifest | None:
     """Load the newest checkpoint, if any; all ranks load the one of rank 0."""
     key: str | None = None
     if ranks.rank() == 0:

@@ -5,7 +5,7 @@ from srgan.errors import CheckpointError
 from srgan.models.interchange import load_generator
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.storage import ObjectStore
-from srgan.train.checkpoint import CheckpointWriter, Manifest
+from srgan.train.checkpoint import CheckpointManifest, CheckpointWriter
 
 STAGE = "registered"
 _DIGITS = 16
@@ -28,7 +28,7 @@ def publish_start(
             "its weights do not fit. Set retrain.start to scratch, or use a recipe with that "
             "generator"
         )
-    manifest = Manifest(
+    manifest = CheckpointManifest(
         run=f"{STAGE}-{version.weights_digest[:_DIGITS]}",
         stage=STAGE,
         step=0,

@@ -4,17 +4,14 @@ Code that can read the bucket asks here. Code that has only MLflow's address (`s
 strangers with ``models:/NAME@champion``) gets the alias, which every call here corrects.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from srgan.errors import RegistryError
 from srgan.promotion.log import Entry, PromotionLog, decision_tags
+from srgan.readable import Say
 from srgan.refs import ModelRef
 from srgan.services.mlflow_models import CHAMPION, Registry, parse_address
 from srgan.storage import ObjectStore
-
-Say = Callable[[str], object]
-"""Callback that is told about a corrected alias."""
 
 
 @dataclass(frozen=True)

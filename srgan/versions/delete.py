@@ -1,9 +1,9 @@
 """Find and delete old versions and their data, unless the registry or Prefect needs them."""
 
-import json
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+from srgan.bulk.run import BulkUse
 from srgan.errors import ConfigError, OrchestratorError, RegistryError
 from srgan.keys import batches_prefix, registration_key, spec_key
 from srgan.promotion.cleanup import Plan, Rules, Version, last_champions, needed, plan_cleanup
@@ -12,7 +12,7 @@ from srgan.services.mlflow_models import parse_address
 from srgan.services.mlflow_runs import mlflow_client, mlflow_errors
 from srgan.services.prefect_runs import Running
 from srgan.settings import Settings
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, read_document
 from srgan.versions.services import Services
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str,
     for run in (run for run in running if run.flow == "upscale"):
         for info in store.list(batches_prefix(run.run_id)):
             if spec_key.names(info.key):
-                model = json.loads(store.get(info.key))["model"]
-                used.add((str(model["name"]), int(model["version"])))
+                model = read_document(store, info.key, BulkUse).model
+                used.add((model.name, model.version))
         try:
             name, _, number = parse_address(str(run.parameters.get("model", "")))
         except ConfigError:

@@ -6,11 +6,12 @@ from functools import cached_property
 
 from srgan.promotion.log import PromotionLog
 from srgan.promotion.record import VersionRecord
+from srgan.readable import Say
 from srgan.refs import ModelRef
 from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store, open_store
 from srgan.settings import Settings
-from srgan.versions.champion import Say, champion_of, find_version
+from srgan.versions.champion import champion_of, find_version
 
 logger = logging.getLogger(__name__)
 

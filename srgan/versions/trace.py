@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from srgan.bulk.plan import BulkPlan
 from srgan.bulk.records import Record, from_parquet
+from srgan.bulk.run import BulkUse
 from srgan.data.manifest import read_manifest, read_sources
 from srgan.errors import CheckpointError, ConfigError, DataError, RegistryError, StorageError
 from srgan.keys import (
@@ -20,20 +21,19 @@ from srgan.keys import (
 )
 from srgan.measure.figures import TITLES, figure_name, figure_text, in_order
 from srgan.refs import BlendSource, DatasetRef, ModelRef
-from srgan.report.chain import Node
+from srgan.report.chain import Link
 from srgan.services.mlflow_models import parse_address
 from srgan.services.mlflow_runs import find_run, model_url, run_url
 from srgan.services.s3 import open_store
 from srgan.storage import ObjectStore, is_folder, read_document, split_uri
-from srgan.train.checkpoint import Manifest as Checkpoint
-from srgan.train.checkpoint import newest_manifest
+from srgan.train.checkpoint import CheckpointManifest, newest_manifest
 from srgan.versions.services import Services
 
 _SHOWN_KEYS = 5
 _MODEL = "srgan-model"
 
 
-def trace(services: Services, address: str) -> Node:
+def trace(services: Services, address: str) -> Link:
     """Return the chain of an upscaled image (``s3://BUCKET/KEY``) or of a model version.
 
     `StorageError` if there is no such object, `DataError` if it was not upscaled by this project,
@@ -57,7 +57,7 @@ def check_address(address: str) -> None:
         raise ConfigError(f"{error}, or s3://BUCKET/KEY of an upscaled image") from error
 
 
-def trace_version(services: Services, version: ModelRef) -> Node:
+def trace_version(services: Services, version: ModelRef) -> Link:
     """Return the chain of what a model version was made of, without what used it."""
     return _version(services, version, uses=())
 
@@ -80,7 +80,7 @@ def source_keys(services: Services, address: str) -> list[str]:
     return keys
 
 
-def _image(services: Services, uri: str) -> Node:
+def _image(services: Services, uri: str) -> Link:
     bucket, key = split_uri(uri)
     version, metadata = _made_with(services, bucket, key)
     facts = {
@@ -98,7 +98,7 @@ def _image(services: Services, uri: str) -> Node:
             "planned": _time(plan.created_at),
             "format": f"{plan.config.output_format}, precision {plan.config.precision}",
         }
-    return Node("upscaled image", uri, facts, (_version(services, version, uses=()),))
+    return Link("upscaled image", uri, facts, (_version(services, version, uses=()),))
 
 
 def _made_with(services: Services, bucket: str, key: str) -> tuple[ModelRef, dict[str, str]]:
@@ -147,7 +147,7 @@ def _bulk_run(
     return None
 
 
-def _version(services: Services, version: ModelRef, *, uses: tuple[Node, ...]) -> Node:
+def _version(services: Services, version: ModelRef, *, uses: tuple[Link, ...]) -> Link:
     store, record = services.store, services.registry.record(version)
     facts = {
         "aliases": ", ".join(record.aliases or ()) or "none",
@@ -178,20 +178,20 @@ def _version(services: Services, version: ModelRef, *, uses: tuple[Node, ...]) -
         origins.append(_dataset(store, record.pairs))
     if record.blend is not None:
         origins += [_source(services, source) for source in record.blend.sources]
-    return Node("model version", version.uri, _filled(facts), (*origins, *uses))
+    return Link("model version", version.uri, _filled(facts), (*origins, *uses))
 
 
-def _source(services: Services, source: BlendSource) -> Node:
+def _source(services: Services, source: BlendSource) -> Link:
     """Return the chain of one of the two generators of a blend, as far as it is known."""
     name, _, number = parse_address(source.model) if source.runs else ("", None, None)
     version = services.registry.version(name, number) if number else None
     if version is None:
         facts = {"weights": source.weights, "runs": ", ".join(source.runs)}
-        return Node("blended from", source.model, _filled(facts))
+        return Link("blended from", source.model, _filled(facts))
     return replace(_version(services, version, uses=()), kind="blended from version")
 
 
-def _stages(services: Services, runs: list[str], kind: str = "trained by run") -> Node:
+def _stages(services: Services, runs: list[str], kind: str = "trained by run") -> Link:
     """Return the node of a training stage, and below it the stage that it started from."""
     run, *earlier = runs
     settings, store = services.settings, services.store
@@ -213,17 +213,17 @@ def _stages(services: Services, runs: list[str], kind: str = "trained by run") -
             "checkpoint": store.uri(checkpoint.key),
         }
     below = (_stages(services, earlier, "started from run"),) if earlier else ()
-    return Node(kind, run, _filled(facts), below)
+    return Link(kind, run, _filled(facts), below)
 
 
-def _checkpoint(store: ObjectStore, run: str) -> Checkpoint | None:
+def _checkpoint(store: ObjectStore, run: str) -> CheckpointManifest | None:
     try:
         return newest_manifest(store, run)
     except CheckpointError:
         return None
 
 
-def _dataset(store: ObjectStore, dataset: DatasetRef) -> Node:
+def _dataset(store: ObjectStore, dataset: DatasetRef) -> Link:
     facts = {
         "source": dataset.source,
         "lr": dataset.lr_source or "",
@@ -240,27 +240,27 @@ def _dataset(store: ObjectStore, dataset: DatasetRef) -> Node:
         more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
         facts["sources"] = ", ".join(keys[:_SHOWN_KEYS]) + more
     kind = "trained on dataset" if dataset.lr_source is None else "trained on pairs"
-    return Node(kind, f"{dataset.dataset}, version {dataset.version}", _filled(facts))
+    return Link(kind, f"{dataset.dataset}, version {dataset.version}", _filled(facts))
 
 
-def _uses(store: ObjectStore, version: ModelRef) -> tuple[Node, ...]:
+def _uses(store: ObjectStore, version: ModelRef) -> tuple[Link, ...]:
     """Return the bulk runs that used a version, by their specs."""
     return tuple(
-        Node(
+        Link(
             "used by bulk run",
-            str(spec["run"]),
-            {"source": str(spec["source"]), "destination": str(spec["destination"])},
+            use.run,
+            {"source": use.source, "destination": use.destination},
         )
-        for spec in _bulk_specs(store)
-        if (spec["model"]["name"], spec["model"]["version"]) == (version.name, version.version)
+        for use in _bulk_uses(store)
+        if (use.model.name, use.model.version) == (version.name, version.version)
     )
 
 
-def _bulk_specs(store: ObjectStore) -> Iterator[dict[str, dict[str, object]]]:
+def _bulk_uses(store: ObjectStore) -> Iterator[BulkUse]:
     # Earlier releases wrote a spec for each batch instead of one for the run.
     for key in sorted(info.key for info in store.list(batches_prefix())):
         if (names := spec_key.names(key)) and batch_of(names["run"]) in (None, 0):
-            yield json.loads(store.get(key))
+            yield read_document(store, key, BulkUse)
 
 
 def _figures(figures: Mapping[str, float]) -> str:

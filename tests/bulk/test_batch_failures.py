@@ -10,16 +10,16 @@ import pyvips
 import torch
 
 from srgan.bulk import batch as module
-from srgan.bulk.batch import Batch, MemoryBudget
+from srgan.bulk.batch import BatchPipeline, MemoryBudget
 from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.errors import DeviceError, StorageError
 from srgan.images import Photo, decode
 from srgan.images.rows import encode_into
 from srgan.inference.engine import Engine
 from srgan.services.s3 import S3Store
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 from tests.support.batches import ROWS, CountingEngine, png, put, upscale
 from tests.support.bulk_runs import bulk_run
 from tests.support.gpus import pretend_gpu
@@ -232,7 +232,7 @@ def test_a_key_that_storage_failed_on_gets_further_chances(
 ) -> None:
     items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(3)]
     flaky = Flaky(object_store, items[1].key, failures)
-    batch = Batch(reading(flaky, object_store), engine, decode)
+    batch = BatchPipeline(reading(flaky, object_store), engine, decode)
     slept: list[float] = []
     monkeypatch.setattr(module.time, "sleep", slept.append)
     rows = batch.run(0, items)
@@ -259,7 +259,7 @@ def test_a_key_that_storage_failed_on_counts_once_when_it_is_done_or_given_up(
         progress(row)
 
     with caplog.at_level("INFO", "srgan.bulk.progress"):
-        Batch(run, engine, decode, progress=finished).run(0, items)
+        BatchPipeline(run, engine, decode, progress=finished).run(0, items)
     assert sorted(row.source_key for row in told) == [item.key for item in items]
     assert told[-1].outcome == outcome
     assert caplog.messages[-1].startswith("batch 0: 3 of 3 images")
@@ -284,7 +284,7 @@ def test_a_store_that_is_away_is_waited_for(
 
     monkeypatch.setattr(module.time, "sleep", sleep)
     away = Away(object_store, item.key, 3)
-    (row,) = Batch(reading(away, object_store), engine, decode).run(0, [item])
+    (row,) = BatchPipeline(reading(away, object_store), engine, decode).run(0, [item])
     assert (row.outcome, slept) == ("done", [1.0])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.sizing import Sizing
 from srgan.errors import ConfigError
 from srgan.images import Photo, decode, encode
@@ -199,7 +199,7 @@ def test_samples_show_results_in_the_size_of_the_model_alone(
     shown: list[tuple[int, int]],
 ) -> None:
     found: list[tuple[int, ...]] = []
-    batch = Batch(
+    batch = BatchPipeline(
         bulk_run(object_store, scale=scale),
         engine,
         decode,

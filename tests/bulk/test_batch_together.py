@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.in_flight import InFlight
 from srgan.bulk.join import Item
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
 from srgan.errors import DeviceError, ImageError
 from srgan.images import Photo, decode
 from srgan.inference.engine import Engine
 from srgan.models.interpolation import Nearest
 from srgan.services.folder import FolderStore
+from srgan.storage import Place
 from tests.support.batches import CountingEngine, png
 from tests.support.bulk_runs import CHAMPION
 from tests.support.gpus import pretend_gpu
@@ -85,7 +86,7 @@ def test_images_that_are_loaded_go_together_and_what_has_no_pixels_goes_first(
     loaded: SimpleQueue[InFlight] = SimpleQueue()
     for image in images:
         loaded.put(image)
-    groups = Batch(run, engine, decode)._groups(loaded, len(images))
+    groups = BatchPipeline(run, engine, decode)._groups(loaded, len(images))
     found = [[images.index(image) for image in group] for group in groups]
     assert found == [[2], [0, 3, 5], [1, 4]]
 
@@ -94,7 +95,7 @@ def test_a_bad_image_among_those_at_once_costs_only_itself(run: BulkRun, engine:
     photos = [photo_of(8, 8, seed=0), WHITE, photo_of(8, 8, seed=2)]
     items = [put(run, f"{index}.png", each) for index, each in enumerate(photos)]
     images = in_flight(run, items, list(photos))
-    Batch(run, engine, decode)._upscale_all(images)
+    BatchPipeline(run, engine, decode)._upscale_all(images)
     assert engine.sizes == [3]
     for image, pixels in zip(images, photos, strict=True):
         if pixels is WHITE:
@@ -117,7 +118,7 @@ def test_a_pretended_gpu_that_breaks_is_not_tried_with_each_image_alone(
     photos = [photo_of(8, 8, seed=seed) for seed in range(2)]
     items = [put(run, f"{index}.png", each) for index, each in enumerate(photos)]
     with pytest.raises(DeviceError, match="unspecified launch failure"):
-        Batch(run, engine, decode)._upscale_all(in_flight(run, items, list(photos)))
+        BatchPipeline(run, engine, decode)._upscale_all(in_flight(run, items, list(photos)))
     assert engine.seen == []
 
 
@@ -127,7 +128,7 @@ def test_a_whole_batch_has_a_row_and_an_output_for_each_key(run: BulkRun, engine
     }
     photos |= {"10.png": None, "20.png": WHITE}
     items = [put(run, name, pixels) for name, pixels in photos.items()]
-    rows = Batch(run, engine, decode, num_cpus=2).run(0, items)
+    rows = BatchPipeline(run, engine, decode, num_cpus=2).run(0, items)
     assert [row.source_key for row in rows] == [item.key for item in items]
     for row, pixels in zip(rows, photos.values(), strict=True):
         if pixels is None or pixels is WHITE:

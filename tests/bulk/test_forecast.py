@@ -10,12 +10,13 @@ import pytest
 from srgan.bulk.forecast import Forecast, measure_some
 from srgan.bulk.plan import Sample, make_plan, preview
 from srgan.bulk.records import Record, to_parquet
-from srgan.bulk.run import BulkRun, Place, stamp_of
+from srgan.bulk.run import BulkRun, stamp_of
 from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError
 from srgan.images import decode
 from srgan.refs import ModelRef
 from srgan.services.folder import FolderStore
+from srgan.storage import Place
 from tests.support.bulk_runs import CHAMPION
 from tests.support.photos import DrawPhoto
 

@@ -6,17 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from srgan.bulk.batch import Batch, num_readers
+from srgan.bulk.batch import BatchPipeline, num_readers
 from srgan.bulk.decoders import Decoders
 from srgan.bulk.plan import make_plan, read_batch
 from srgan.bulk.records import Record, from_parquet
-from srgan.bulk.run import Place
 from srgan.config import GeneratorConfig
 from srgan.images import decode
 from srgan.inference.engine import Engine
 from srgan.models.build import build_generator
 from srgan.services.s3 import S3Store
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 from tests.support.bulk_runs import bulk_run
 from tests.support.hostile import HOSTILE_NAMES, corpus
 from tests.support.memory import forget_peak, memory_bytes
@@ -60,7 +59,7 @@ def run(source: object, store: S3Store, engine: Engine, decoders: Decoders) -> l
     """Plan and run, as flow and worker would; return the rows of all parts."""
     place = Place(store.uri("photos"), source)  # type: ignore[arg-type]  # passes through
     this = replace(bulk_run(store, max_pixels=MAX_PIXELS), source=place)
-    batch = Batch(this, engine, decoders.decode)
+    batch = BatchPipeline(this, engine, decoders.decode)
     for number in range(make_plan(this).num_batches):
         batch.run(number, read_batch(this, number))
     parts = [info.key for info in store.list("up/_srgan/run/records/")]

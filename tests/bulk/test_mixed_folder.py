@@ -2,7 +2,7 @@
 
 import pytest
 
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.plan import make_plan, read_batch
 from srgan.bulk.records import tally
 from srgan.bulk.summary import Summary, check, summarise
@@ -29,7 +29,7 @@ def upscale(store: S3Store, folder: dict[str, Entry], name: str) -> tuple[Summar
         store.put(f"photos/{entry}", folder[entry].data)
     run = bulk_run(store, name)
     plan = make_plan(run)
-    batch = Batch(run, Engine(Nearest(SCALE)), decode)
+    batch = BatchPipeline(run, Engine(Nearest(SCALE)), decode)
     finished = {
         number: tally(batch.run(number, read_batch(run, number)))
         for number in range(plan.num_batches)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from srgan.bulk.names import check_prefixes, is_source, output_key, output_name
+from srgan.bulk.names import check_prefixes, output_key, output_name
 from srgan.errors import ConfigError, ImageError
 from srgan.services.s3 import S3Store
 from srgan.storage import prefix_of
@@ -103,8 +103,3 @@ def test_an_output_name_too_long_for_a_disk_is_refused() -> None:
     ):
         with pytest.raises(ImageError, match="name longer than a disk's 255 bytes"):
             output_key("/up/", name, format, oversize)  # type: ignore[arg-type]  # strings
-
-
-def test_the_marker_of_the_prefix_and_records_are_no_sources() -> None:
-    names = ["a.jpg", "", "_srgan/run/plan.json", "deep/_srgan/x.parquet"]
-    assert [name for name in names if is_source(name)] == ["a.jpg"]

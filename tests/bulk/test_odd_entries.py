@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.plan import BulkPlan, make_plan, read_batch
 from srgan.bulk.records import Record, Tally, from_parquet, tally, to_parquet
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.bulk.sources import KeyList
 from srgan.bulk.summary import Summary, check, others, summarise
 from srgan.config import UpscaleConfig
@@ -22,6 +22,7 @@ from srgan.images.files import read_photo
 from srgan.inference.engine import Engine
 from srgan.models.interpolation import Nearest
 from srgan.services.folder import FolderStore
+from srgan.storage import Place
 from tests.support.bulk_runs import CHAMPION
 from tests.support.entries import forbid
 
@@ -57,7 +58,7 @@ def upscale(source: Path, name: str = "run") -> tuple[BulkPlan, Summary, dict[st
     """Plan and do a run; its summary, and the rows by path below the source."""
     run = run_of(source, name)
     plan = make_plan(run)
-    batch = Batch(run, Engine(Nearest(2)), decode)
+    batch = BatchPipeline(run, Engine(Nearest(2)), decode)
     rows = {
         number: batch.run(number, read_batch(run, number)) for number in range(plan.num_batches)
     }

@@ -7,13 +7,13 @@ import pytest
 
 from srgan.bulk.plan import BulkPlan, find_plan, make_plan, name_run, read_batch
 from srgan.bulk.records import from_parquet
-from srgan.bulk.run import BulkRun, Place, stamp_of
+from srgan.bulk.run import BulkRun, stamp_of
 from srgan.bulk.sources import KeyList
 from srgan.config import UpscaleConfig
 from srgan.errors import ConfigError, DataError
 from srgan.services.folder import FolderStore
 from srgan.services.s3 import S3Store
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 from tests.support.bulk_runs import CHAMPION
 from tests.support.plans import batches, finish, plan, put_photos, todo
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from srgan.bulk.join import Item
-from srgan.bulk.samples import Samples, Trial
+from srgan.bulk.samples import BatchSamples, Trial
 from srgan.errors import DeviceError, ImageError
 from srgan.images import Photo, decode
 from srgan.keys import samples_key
@@ -31,7 +31,7 @@ def inverted(photo: Photo) -> Photo:
     return replace(large, pixels=255 - large.pixels)
 
 
-def columns(store: S3Store, samples: Samples) -> list[NDArray[np.uint8]]:
+def columns(store: S3Store, samples: BatchSamples) -> list[NDArray[np.uint8]]:
     run = bulk_run(store)
     samples.publish(run, 0)
     key = samples_key(run.destination.address, run.name, 0)
@@ -44,7 +44,7 @@ def test_the_middle_of_an_image_is_shown_before_and_after(
     object_store: S3Store, draw_photo: DrawPhoto
 ) -> None:
     before = Photo(draw_photo(1, 200, 300))
-    samples = Samples(2)
+    samples = BatchSamples(2)
     samples(ITEM, before, enlarged(before))
     _, after = columns(object_store, samples)
     np.testing.assert_array_equal(after, enlarged(before).pixels[72:328, 172:428])
@@ -60,7 +60,7 @@ def test_a_version_on_trial_has_a_column_of_the_same_middle_and_sees_what_is_aro
         seen.append(photo.pixels.shape)
         return inverted(photo)
 
-    samples = Samples(2, Trial("m/1", "m/2", tried))
+    samples = BatchSamples(2, Trial("m/1", "m/2", tried))
     samples(ITEM, before, enlarged(before))
     _, champion, challenger = columns(object_store, samples)
     np.testing.assert_array_equal(challenger, 255 - champion)
@@ -74,7 +74,7 @@ def test_a_version_on_trial_that_fails_costs_nothing_but_its_column(
         raise ImageError("not_finite", "values that are not finite")
 
     before = Photo(draw_photo(1, 200, 300))
-    samples = Samples(2, Trial("m/1", "m/2", broken))
+    samples = BatchSamples(2, Trial("m/1", "m/2", broken))
     samples(ITEM, before, enlarged(before))
     _, champion, challenger = columns(object_store, samples)
     np.testing.assert_array_equal(champion, enlarged(before).pixels[72:328, 172:428])
@@ -91,4 +91,4 @@ def test_a_pretended_gpu_that_breaks_under_the_version_on_trial_is_not_its_fault
 
     before = Photo(draw_photo(1, 200, 300))
     with pytest.raises(DeviceError, match="device-side assert"):
-        Samples(2, Trial("m/1", "m/2", broken))(ITEM, before, enlarged(before))
+        BatchSamples(2, Trial("m/1", "m/2", broken))(ITEM, before, enlarged(before))

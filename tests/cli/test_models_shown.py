@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from srgan.config import GateConfig
-from srgan.promotion.decide import decide
+from srgan.promotion.decide import Reports, decide
 from srgan.promotion.log import PromotionLog
 from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store
@@ -63,7 +63,7 @@ def test_lists_say_who_is_champion_and_what_became_of_the_others(
     first, second, third = versions
     crown(log, first)
     found = measured(store, second, first, {"bicubic": 28, "model": 28.2, "champion": 28.5})
-    decide(log, second, first, found, GateConfig())
+    decide(log, second, first, Reports(found), GateConfig())
     crown(log, third)
     models("rollback", MODEL, "--reason", "x")
     lines = [line for line in models("list", MODEL).out.splitlines() if "adversarial" not in line]

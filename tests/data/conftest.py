@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from srgan.data.prepare import prepare_dataset
 from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
+from tests.support.places import place
 from tests.support.workshop import CONFIG, Prepare, Workshop
 
 
@@ -37,6 +38,6 @@ def prepare(
         for seed in seeds:
             object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed)))
         config = CONFIG.model_copy(update=options)
-        return prepare_dataset(object_store, "raw", object_store, "pets", config)
+        return prepare_dataset(place(object_store, "raw"), object_store, "pets", config)
 
     return prepared

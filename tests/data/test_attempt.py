@@ -6,11 +6,12 @@ import pytest
 
 from srgan.config import DataConfig
 from srgan.data import attempt
-from srgan.data.manifest import Manifest, read_latest
-from srgan.data.pairs import Prefix, prepare_pairs
+from srgan.data.manifest import DatasetManifest, read_latest
+from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.keys import begun_dataset_key
 from srgan.resize.arrays import imresize
+from tests.support.places import place
 from tests.support.workshop import CONFIG, Asked, Workshop
 
 NUM_PHOTOS = 12
@@ -38,20 +39,20 @@ def ended_after(num_photos: int) -> Any:
 def end_attempt(workshop: Workshop, num_photos: int, config: DataConfig = CONFIG) -> None:
     with pytest.raises(LostNodeError):
         prepare_dataset(
-            workshop.store, "raw", workshop.store, "pets", config, ended_after(num_photos)
+            place(workshop.store, "raw"), workshop.store, "pets", config, ended_after(num_photos)
         )
 
 
-def newest(workshop: Workshop, dataset: str) -> Manifest:
+def newest(workshop: Workshop, dataset: str) -> DatasetManifest:
     """The newest version, shards and tables included, under one name."""
     manifest, _ = read_latest(workshop.store, dataset)
     assert manifest is not None
     return manifest.model_copy(update={"dataset": "pets"})
 
 
-def made_alone(workshop: Workshop) -> Manifest:
+def made_alone(workshop: Workshop) -> DatasetManifest:
     """The version that one attempt makes; nothing of it is left to others."""
-    prepare_dataset(workshop.store, "raw", workshop.store, "alone", CONFIG)
+    prepare_dataset(place(workshop.store, "raw"), workshop.store, "alone", CONFIG)
     return newest(workshop, "alone")
 
 
@@ -90,7 +91,11 @@ def test_what_is_stored_counts_as_done(workshop: Workshop) -> None:
     end_attempt(workshop, 9)
     calls: list[tuple[int, int]] = []
     prepare_dataset(
-        workshop.store, "raw", workshop.store, "pets", CONFIG, lambda *call: calls.append(call)
+        place(workshop.store, "raw"),
+        workshop.store,
+        "pets",
+        CONFIG,
+        lambda *call: calls.append(call),
     )
     first, last = calls[0], calls[-1]
     assert first[0] >= 7
@@ -141,11 +146,11 @@ def test_pairs_go_on_too(workshop: Workshop) -> None:
         hr = workshop.draw(seed)
         workshop.store.put(f"hr/{seed}.png", workshop.encode(hr))
         workshop.store.put(f"lr/{seed}.png", workshop.encode(imresize(hr, scale=1 / 4)))
-    hr, lr = Prefix(workshop.store, "hr"), Prefix(workshop.store, "lr")
+    hr, lr = place(workshop.store, "hr"), place(workshop.store, "lr")
     prepare_pairs(hr, lr, workshop.store, "alone", CONFIG)
     with pytest.raises(LostNodeError):
         prepare_pairs(hr, lr, workshop.store, "pets", CONFIG, ended_after(4))
     source = Asked(workshop.store)
-    prepare_pairs(Prefix(source, "hr"), lr, workshop.store, "pets", CONFIG)  # type: ignore[arg-type]
+    prepare_pairs(place(source, "hr"), lr, workshop.store, "pets", CONFIG)  # type: ignore[arg-type]
     assert newest(workshop, "pets") == newest(workshop, "alone")
     assert len(source.read) < 6

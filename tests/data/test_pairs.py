@@ -11,7 +11,7 @@ from srgan.config import DataConfig
 from srgan.data.crops import cut
 from srgan.data.dataset import Crops, open_crops
 from srgan.data.manifest import read_manifest, read_photos, read_sources
-from srgan.data.pairs import Prefix, prepare_pairs
+from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.data.shards import ShardCache
 from srgan.errors import ConfigError, DataError
@@ -20,6 +20,7 @@ from srgan.images.statistics import statistics_of
 from srgan.refs import DatasetRef
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
+from tests.support.places import place
 from tests.support.workshop import Asked
 
 Pixels = NDArray[np.uint8]
@@ -46,7 +47,7 @@ class Shop:
 
     def prepare(self, source: object = None, **change: object) -> DatasetRef:
         store = source or self.store
-        hr, lr = Prefix(store, "hr"), Prefix(store, "lr/")  # type: ignore[arg-type]  # quacks alike
+        hr, lr = place(store, "hr"), place(store, "lr/")  # type: ignore[arg-type]  # quacks alike
         config = CONFIG.model_copy(update=change)
         return prepare_pairs(hr, lr, self.store, "real", config)
 
@@ -141,7 +142,7 @@ def test_without_a_usable_pair_the_error_counts_the_reasons(shop: Shop) -> None:
         shop.prepare()
     with pytest.raises(DataError, match=r"nowhere/ holds no photos"):
         prepare_pairs(
-            Prefix(shop.store, "hr"), Prefix(shop.store, "nowhere"), shop.store, "real", CONFIG
+            place(shop.store, "hr"), place(shop.store, "nowhere"), shop.store, "real", CONFIG
         )
 
 
@@ -177,18 +178,16 @@ def test_photos_and_pairs_are_not_mixed_under_one_name(shop: Shop) -> None:
     shop.upload(1, 2)
     shop.prepare()
     with pytest.raises(ConfigError, match="'real' holds pairs; give the photos without LR another"):
-        prepare_dataset(shop.store, "hr", shop.store, "real", CONFIG)
-    prepare_dataset(shop.store, "hr", shop.store, "plain", CONFIG)
+        prepare_dataset(place(shop.store, "hr"), shop.store, "real", CONFIG)
+    prepare_dataset(place(shop.store, "hr"), shop.store, "plain", CONFIG)
     with pytest.raises(
         ConfigError, match="'plain' holds photos without LR; give the pairs another"
     ):
-        prepare_pairs(
-            Prefix(shop.store, "hr"), Prefix(shop.store, "lr"), shop.store, "plain", CONFIG
-        )
+        prepare_pairs(place(shop.store, "hr"), place(shop.store, "lr"), shop.store, "plain", CONFIG)
 
 
 def test_prefixes_that_lie_in_each_other_are_refused(shop: Shop) -> None:
     with pytest.raises(ConfigError, match="lie in each other"):
         prepare_pairs(
-            Prefix(shop.store, "hr"), Prefix(shop.store, "hr/lr"), shop.store, "real", CONFIG
+            place(shop.store, "hr"), place(shop.store, "hr/lr"), shop.store, "real", CONFIG
         )

@@ -23,6 +23,7 @@ from srgan.images.statistics import Statistics, statistics_of
 from srgan.keys import OWN_PREFIXES, newest_dataset_key
 from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
+from tests.support.places import place
 from tests.support.workshop import CONFIG, Asked, Workshop
 
 
@@ -63,7 +64,7 @@ def test_the_second_time_nothing_is_read_and_nothing_written(workshop: Workshop)
     workshop.store.put("raw/notes.txt", b"no photo")
     first = workshop.prepare()
     source, store = Asked(workshop.store), Asked(workshop.store)
-    second = prepare_dataset(source, "raw/", store, "pets", CONFIG)
+    second = prepare_dataset(place(source, "raw/"), store, "pets", CONFIG)
 
     assert second == first.model_copy(update={"num_read": 0})
     assert source.read == []
@@ -181,7 +182,7 @@ def test_a_renamed_photo_is_not_cut_again(workshop: Workshop) -> None:
     workshop.store.put("raw/new name.png", workshop.store.get("raw/004.png"))
     workshop.store.delete("raw/004.png")
     store = Asked(workshop.store)
-    second = prepare_dataset(workshop.store, "raw", store, "pets", CONFIG)
+    second = prepare_dataset(place(workshop.store, "raw"), store, "pets", CONFIG)
 
     assert second.version == first.version
     assert not [key for key in store.written if "/shards/" in key]
@@ -256,7 +257,7 @@ def test_an_object_that_the_system_wrote_is_not_a_source(workshop: Workshop) -> 
         workshop.store.put(key, photo)
     ref = workshop.prepare()
     assert ref.num_read == 2
-    whole = prepare_dataset(workshop.store, "", workshop.store, "all", CONFIG)
+    whole = prepare_dataset(place(workshop.store, ""), workshop.store, "all", CONFIG)
     assert whole.num_read == 3  # raw/000, raw/001 and rawer/mlflow/p
 
 
@@ -309,7 +310,7 @@ def test_an_interrupted_version_is_invisible(workshop: Workshop, at: str) -> Non
     store = _Interrupted(workshop.store._client, workshop.store.bucket)
     store.at = at
     with pytest.raises(StorageError, match="no more"):
-        prepare_dataset(workshop.store, "raw", store, "pets", CONFIG)
+        prepare_dataset(place(workshop.store, "raw"), store, "pets", CONFIG)
 
     manifest, _ = read_latest(workshop.store, "pets")
     assert manifest is not None
@@ -328,7 +329,7 @@ def test_the_later_of_two_preparations_at_once_is_told_to_start_again(workshop: 
             workshop.prepare()
 
     with pytest.raises(ConflictError, match=r"another version of dataset 'pets'.*prepare it again"):
-        prepare_dataset(workshop.store, "raw", workshop.store, "pets", CONFIG, overtake)
+        prepare_dataset(place(workshop.store, "raw"), workshop.store, "pets", CONFIG, overtake)
     assert workshop.prepare().num_read == 0
 
 
@@ -338,7 +339,7 @@ def test_an_object_deleted_meanwhile_is_not_an_error(workshop: Workshop) -> None
     def delete(done: int, total: int) -> None:
         workshop.store.delete("raw/011.png")
 
-    ref = prepare_dataset(workshop.store, "raw", workshop.store, "pets", CONFIG, delete)
+    ref = prepare_dataset(place(workshop.store, "raw"), workshop.store, "pets", CONFIG, delete)
     assert ref.num_train_photos + ref.num_eval_photos == 11
 
 
@@ -346,7 +347,11 @@ def test_progress_counts_what_is_read(workshop: Workshop) -> None:
     workshop.upload(*range(4))
     calls: list[tuple[int, int]] = []
     prepare_dataset(
-        workshop.store, "raw", workshop.store, "pets", CONFIG, lambda *call: calls.append(call)
+        place(workshop.store, "raw"),
+        workshop.store,
+        "pets",
+        CONFIG,
+        lambda *call: calls.append(call),
     )
     assert calls == [(done, 4) for done in range(5)]
 
@@ -354,7 +359,7 @@ def test_progress_counts_what_is_read(workshop: Workshop) -> None:
 def test_a_licence_is_recorded_and_kept_without_a_new_version(workshop: Workshop) -> None:
     def prepare(licence: str | None = None) -> DatasetRef:
         return prepare_dataset(
-            workshop.store, "raw/", workshop.store, "pets", CONFIG, licence=licence
+            place(workshop.store, "raw/"), workshop.store, "pets", CONFIG, licence=licence
         )
 
     workshop.upload(*range(4))

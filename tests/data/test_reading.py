@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from srgan.data.reading import BYTES_PER_PIXEL, Reader, counted
+from srgan.data.reading import BYTES_PER_PIXEL, PhotoReader, counted
 from srgan.errors import ImageError, StorageError
 from srgan.images import Photo
 from srgan.storage import ObjectInfo
@@ -62,7 +62,7 @@ class Bench:
                 with self.lock:
                     self.held -= result
 
-        reader = Reader(decode=self.decode, measure=self.measure, memory_bytes=BUDGET)
+        reader = PhotoReader(decode=self.decode, measure=self.measure, memory_bytes=BUDGET)
         infos = [ObjectInfo(key, "t", len(key)) for key in keys]
         reader.read(infos, lambda info: [(self, info)], make, use, max_pixels=10**6)  # type: ignore[list-item]
         return used
@@ -110,7 +110,7 @@ def test_pixels_are_gone_before_the_ones_behind_them_are_decoded() -> None:
         return pixels
 
     bench = Bench()
-    reader = Reader(decode=bench.decode, measure=bench.measure, memory_bytes=BUDGET)
+    reader = PhotoReader(decode=bench.decode, measure=bench.measure, memory_bytes=BUDGET)
     infos = [ObjectInfo("9000", "t", 4)] * 5
     reader.read(
         infos,

@@ -11,6 +11,7 @@ import flows
 from srgan.demo import watch
 from srgan.demo.display import LineDisplay, LiveDisplay, open_display
 from srgan.demo.watch import Moment, moment_of, title
+from srgan.progress import Progress, StageProgress
 
 
 def test_a_pipe_gets_one_line_per_activity_and_no_control_characters() -> None:
@@ -52,16 +53,23 @@ def test_every_name_that_is_put_in_words_is_that_of_a_flow_a_task_or_a_stage() -
 
 
 def test_progress_of_a_stage_has_losses_and_that_of_others_counts_batches_or_photos() -> None:
-    stage = {
-        "step": 5,
-        "steps": 80,
-        "eta_s": 63,
-        "crops_per_s": 9.4,
-        "losses": {"loss": 0.5, "norm": 1},
-    }
+    stage = StageProgress(
+        stage="pretrain",
+        step=5,
+        steps=80,
+        eta_s=63,
+        crops_per_s=9.4,
+        learning_rate=1e-4,
+        losses={"loss": 0.5, "norm": 1},
+        data_wait_share=0.0,
+        data_wait_s=0.0,
+        missed_share=None,
+        memory_bytes=0,
+    )
     assert moment_of("training", stage) == Moment(
         "training", 5, 80, "1 min 03 s left  9 crops/s  loss 0.5"
     )
-    assert moment_of("upscaling", {"step": 1, "steps": 4}) == Moment("upscaling", 1, 4, "batches")
-    photos = {"step": 2, "steps": 6, "eta_s": 4.0, "what": "photos"}
+    batches = Progress(step=1, steps=4)
+    assert moment_of("upscaling", batches) == Moment("upscaling", 1, 4, "batches")
+    photos = Progress(step=2, steps=6, eta_s=4.0, what="photos")
     assert moment_of("cutting", photos) == Moment("cutting", 2, 6, "photos")

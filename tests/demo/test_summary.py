@@ -16,7 +16,7 @@ from srgan.config import DataConfig
 from srgan.data.manifest import read_latest, read_photos
 from srgan.data.prepare import prepare_dataset
 from srgan.demo.photos import hold_out
-from srgan.demo.summary import Outcome, print_summary
+from srgan.demo.summary import DemoResults, print_summary
 from srgan.measure.overlap import find_overlap
 from srgan.measure.sets import newest_set
 from srgan.refs import EvaluationRef, ModelRef
@@ -24,6 +24,7 @@ from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.studies.design import read_design
 from tests.support.commands import srgan
+from tests.support.places import place
 from tests.support.shelf import MODEL
 from tests.support.versions import lineage, weights
 
@@ -40,7 +41,7 @@ def prepared(
     for seed in range(8):
         object_store.put(f"raw/demo/trip/{seed}.png", encode_photo(draw_photo(seed)))
     data = DataConfig(scale=4, crop_size=32, eval_share=0.4)
-    prepare_dataset(object_store, "raw/demo", object_store, "demo", data)
+    prepare_dataset(place(object_store, "raw/demo"), object_store, "demo", data)
     return object_store
 
 
@@ -57,7 +58,7 @@ def printed(newest: ModelRef, opponent: int | None, champion: ModelRef | None) -
     """The summary of a demo that ended with these versions."""
     evaluation = lineage("adversarial-shelf-11", weights(11)).evaluation
     assert isinstance(evaluation, EvaluationRef)
-    outcome = Outcome(
+    outcome = DemoResults(
         name="demo",
         newest=newest,
         champion=champion,

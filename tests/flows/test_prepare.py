@@ -16,6 +16,7 @@ from srgan.data.prepare import prepare_dataset
 from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
+from tests.support.places import place
 
 _DATA = DataConfig(crop_size=32, shard_bytes=2**20)
 
@@ -44,7 +45,7 @@ def source(
 
 
 def _cut(store: S3Store) -> DatasetRef:
-    return prepare_dataset(store, "raw", store, "pets", _DATA)
+    return prepare_dataset(place(store, "raw"), store, "pets", _DATA)
 
 
 def _line(store: S3Store, ref: DatasetRef, before: str | None) -> str:

@@ -21,6 +21,7 @@ from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from tests.support.pipeline import Pipeline
+from tests.support.places import place
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
@@ -57,7 +58,7 @@ def measuring(
     photos("raw/leaves", *range(8))
 
     def prepare(source: str, dataset: str, data: DataConfig) -> DatasetRef:
-        return prepare_dataset(pipeline.store, "raw/leaves", pipeline.store, dataset, DATA)
+        return prepare_dataset(place(pipeline.store, "raw/leaves"), pipeline.store, dataset, DATA)
 
     def run_job(*, spec: EvaluateSpec, **options: Any) -> None:
         pipeline.run_job(spec=spec, **options)
@@ -82,7 +83,7 @@ def measuring(
 
 
 def make_set(store: S3Store) -> str:
-    return prepare_set(store, "raw/own", store, "own", SetConfig()).version
+    return prepare_set(place(store, "raw/own"), store, "own", SetConfig()).version
 
 
 def test_a_set_that_shows_a_training_photo_fails_the_retraining_before_it_trains(

@@ -40,6 +40,7 @@ from srgan.studies.parts import Screen
 from srgan.studies.waiting import try_end
 from srgan.versions.services import Services
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.shelf import MODEL, crown
 from tests.support.studies import SCREEN, design_by_hand, parts_of, photo_set
 from tests.support.versions import DATASET
@@ -65,7 +66,7 @@ def rendered(
     for seed in range(8):
         flow_store.put(f"raw/leaves/{seed}.png", dead_leaves(seed, 64, 64))
     data = DataConfig(scale=4, crop_size=32, eval_share=0.3)
-    trained_on = prepare_dataset(flow_store, "raw/leaves", flow_store, "leaves", data)
+    trained_on = prepare_dataset(place(flow_store, "raw/leaves"), flow_store, "leaves", data)
     flow_store.put(DATASET.key, flow_store.get(trained_on.key))
     photo_set(flow_store, seeds=(11, 12, 13, 14, 15, 16), size=(64, 80))
     runs: list[str] = []

@@ -30,6 +30,7 @@ from srgan.promotion.drift import find_drift
 from srgan.refs import UpscaleReport
 from tests.support.bench import Bench, outputs
 from tests.support.photos import DrawPhoto
+from tests.support.places import place
 
 
 def test_a_plan_is_shown_and_nothing_is_written(bench: Bench, photos: list[str]) -> None:
@@ -100,7 +101,7 @@ def test_sources_that_are_unlike_the_training_photos_are_shown_and_kept_as_drift
         dark = (draw_photo(100 + number, 20, 24) // 8).astype(np.uint8)
         bench.store.put(f"photos/{number}.png", encode_photo(dark))
     config = DataConfig(scale=2, crop_size=32)
-    dataset = prepare_dataset(bench.store, "raw", bench.store, "pets", config)
+    dataset = prepare_dataset(place(bench.store, "raw"), bench.store, "pets", config)
     bench.models.tags = {"run": "r", "dataset_ref": dataset.model_dump_json()}
     run, _ = bench.plan()
     bench.batch(0, run)

@@ -13,7 +13,7 @@ import pytest
 
 from srgan.recipes import tiny
 from srgan.stack import Stack, environment
-from srgan.stack.state import State
+from srgan.stack.state import StackState
 from tests.support.checkout import ROOT
 from tests.support.flow_runs import Run
 from tests.support.manifests import services
@@ -50,7 +50,7 @@ def servers(postgres: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     stack = Stack(tmp_path_factory.mktemp("stack"))
     whole = environment.service_environment
 
-    def on_postgres(state: State) -> dict[str, str]:
+    def on_postgres(state: StackState) -> dict[str, str]:
         return {**whole(state), **addresses(postgres)}
 
     with pytest.MonkeyPatch.context() as patch:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from srgan.stack import Stack, environment
-from srgan.stack.state import State
+from srgan.stack.state import StackState
 from tests.support.running_stack import Notebook, RunningStack
 
 # Half of the server's work: tests read no task runs and no past events, and nothing is scheduled.
@@ -19,7 +19,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     services = Stack(tmp_path_factory.mktemp("stack"))
     whole = environment.service_environment
 
-    def service_environment(state: State) -> dict[str, str]:
+    def service_environment(state: StackState) -> dict[str, str]:
         return {**whole(state), **LESS_WORK}
 
     with pytest.MonkeyPatch.context() as patch:

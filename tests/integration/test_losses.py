@@ -13,6 +13,7 @@ from srgan.data.manifest import read_manifest, read_sources
 from srgan.data.prepare import prepare_dataset
 from srgan.recipes import tiny
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.running_stack import Notebook, RunningStack
 from tests.support.training import Training, kill, prepare_leaves, training_workers
 
@@ -26,7 +27,7 @@ def test_a_poisoned_source_costs_only_its_bad_images_and_each_has_its_reason(
         stack.store.put(f"raw/poisoned/{name}", body)
     for seed in range(2):
         stack.store.put(f"raw/poisoned/good-{seed}.png", dead_leaves(seed))
-    ref = prepare_dataset(stack.store, "raw/poisoned", stack.store, "poisoned", tiny().data)
+    ref = prepare_dataset(place(stack.store, "raw/poisoned"), stack.store, "poisoned", tiny().data)
     rows = read_sources(stack.store, read_manifest(stack.store, ref.key))
     reasons = {row.key.rpartition("/")[2]: row.reason for row in rows}
     rejected = {name: reason for name, reason in reasons.items() if name in _REASONS}

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from srgan.config import GateConfig, Recipe
-from srgan.data.prepare import is_source
+from srgan.data.prepare import list_sources
 from srgan.keys import MAP
 from srgan.measure.metrics import psnr
 from srgan.measure.sets import newest_set
@@ -29,6 +29,7 @@ from srgan.versions.services import Services
 from srgan.versions.trace import trace
 from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.running_stack import Notebook, RunningStack
 from tests.support.waiting import wait_until
 
@@ -222,7 +223,7 @@ def test_nothing_that_retraining_and_bulk_run_left_in_the_bucket_is_a_source(
 ) -> None:
     store = upscaled.store
     left = [info for info in store.list("") if not info.key.startswith(("raw/", "bulk/"))]
-    taken = {info.key for info in left if is_source(info, store, store)}
+    taken = {info.key for info in list_sources(place(store, ""))} & {info.key for info in left}
     outputs = {key for key in taken if "srgan-source" in store.metadata(key)}
     assert {"large/a.png", "large/deep/b.png", "large/deep/er/ünï.png"} <= outputs
     assert taken == outputs

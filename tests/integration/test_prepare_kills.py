@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from srgan.config import DataConfig
-from srgan.data.manifest import Manifest, read_latest
+from srgan.data.manifest import DatasetManifest, read_latest
 from srgan.data.prepare import prepare_dataset
 from srgan.keys import shard_key
 from tests.support.flow_runs import Run
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.running_stack import RunningStack
 from tests.support.training import kill, processes_with
 from tests.support.waiting import wait_until
@@ -55,17 +56,17 @@ class Preparing(Run):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(stack: RunningStack) -> Manifest:
+def undisturbed(stack: RunningStack) -> DatasetManifest:
     """The photos in the bucket, and the version that nothing happens to."""
     for seed in range(NUM_PHOTOS):
         stack.store.put(f"raw/disturbed/{seed:02d}.png", dead_leaves(seed + 300, 500, 600))
-    prepare_dataset(stack.store, "raw/disturbed", stack.store, "undisturbed", DATA)
+    prepare_dataset(place(stack.store, "raw/disturbed"), stack.store, "undisturbed", DATA)
     return newest(stack, "undisturbed")
 
 
 @pytest.fixture
 def run(
-    stack: RunningStack, undisturbed: Manifest, request: pytest.FixtureRequest
+    stack: RunningStack, undisturbed: DatasetManifest, request: pytest.FixtureRequest
 ) -> Iterator[Preparing]:
     run = Preparing(stack, request.node.callspec.id if hasattr(request.node, "callspec") else "c")
     try:
@@ -75,7 +76,7 @@ def run(
         run.close()
 
 
-def newest(stack: RunningStack, dataset: str) -> Manifest:
+def newest(stack: RunningStack, dataset: str) -> DatasetManifest:
     manifest, _ = read_latest(stack.store, dataset)
     assert manifest is not None
     return manifest.model_copy(update={"dataset": "any"})
@@ -97,7 +98,7 @@ def flow(stack: RunningStack, run: Preparing) -> list[int]:
 def test_a_preparation_survives_the_loss_of_its(
     stack: RunningStack,
     run: Preparing,
-    undisturbed: Manifest,
+    undisturbed: DatasetManifest,
     victims: Callable[[RunningStack, Preparing], list[int]],
 ) -> None:
     kill(victims(stack, run))

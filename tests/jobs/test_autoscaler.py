@@ -28,6 +28,7 @@ from srgan.settings import Settings
 from srgan.version import release_version
 from tests.support.growing_cluster import GrowingCluster, growing_cluster
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.waiting import wait_until
 
 PAIR = {"CPU": 2.0, "GPU": 1.0}
@@ -197,7 +198,7 @@ def test_a_training_grows_a_cluster_from_zero_and_lets_it_shrink(
     spec = TrainSpec(
         run="pretrain-grows",
         stage=recipe.pretrain,
-        dataset=prepare_dataset(object_store, "raw", object_store, "leaves", recipe.data),
+        dataset=prepare_dataset(place(object_store, "raw"), object_store, "leaves", recipe.data),
         num_workers=2,
         gpu="never",
         numerics_version="c",

@@ -15,7 +15,6 @@ from srgan.config import (
     SecondOrderConfig,
     SetConfig,
 )
-from srgan.data.pairs import Prefix
 from srgan.data.prepare import prepare_dataset
 from srgan.jobs import evaluate as ray_evaluate
 from srgan.keys import spec_key
@@ -36,6 +35,7 @@ from srgan.train.checkpoint import CheckpointWriter, read_manifest
 from srgan.version import reached
 from tests.support.checkpoints import manifest
 from tests.support.perceptual_weights import drawn_weights
+from tests.support.places import place
 from tests.support.stages import PLAIN
 from tests.support.tracing import PACKAGE, definitions_run
 
@@ -63,7 +63,7 @@ def evaluate(
     for seed in range(4):
         object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed, 64, 64)))
     config = DataConfig(scale=2, crop_size=32, eval_share=0.3)
-    dataset = prepare_dataset(object_store, "raw", object_store, "drawn", config)
+    dataset = prepare_dataset(place(object_store, "raw"), object_store, "drawn", config)
 
     def run(gain: float = 1.0, sets: tuple[SetRef, ...] = ()) -> tuple[EvaluationRef, Report]:
         spec = EvaluateSpec(
@@ -98,7 +98,7 @@ def test_whatever_runs_in_an_evaluation_is_part_of_the_numerics_version_or_cut_o
     publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
     degradation = DegradationConfig(second_order=SecondOrderConfig())
     config = SetConfig(crop_size=64, degradation=degradation)
-    made = prepare_set(object_store, "raw", object_store, "street", config)
+    made = prepare_set(place(object_store, "raw"), object_store, "street", config)
     with definitions_run(set(reached(PACKAGE))) as others:
         evaluate(sets=(made.ref,))
     assert others == set()
@@ -161,7 +161,9 @@ def test_each_evaluation_set_is_measured_and_has_its_own_report(
             photo = encode_photo(draw_photo(seed, *size))
             object_store.put(f"eval/{name}/{seed}.png", photo)
     sets = [
-        prepare_set(object_store, f"eval/{name}", object_store, name, SetConfig(crop_size=crop)).ref
+        prepare_set(
+            place(object_store, f"eval/{name}"), object_store, name, SetConfig(crop_size=crop)
+        ).ref
         for name, crop in (("odd", None), ("even", 32))
     ]
     result, report = evaluate(sets=tuple(sets))
@@ -187,7 +189,7 @@ def test_the_photos_of_a_set_of_pairs_are_compared_with_their_enlarged_lr_photos
     lr = (imresize(hr, scale=0.5) * 0.9).astype(np.uint8)
     object_store.put("eval/hr/20.png", encode_photo(hr))
     object_store.put("eval/lr/20.png", encode_photo(lr))
-    folders = Prefix(object_store, "eval/hr"), Prefix(object_store, "eval/lr")
+    folders = place(object_store, "eval/hr"), place(object_store, "eval/lr")
     made = prepare_paired_set(*folders, 2, object_store, "phone", SetConfig())
     _, report = evaluate(gain=0.0, sets=(made.ref,))
     (image,) = read_set_reports(object_store, report)["phone"].images

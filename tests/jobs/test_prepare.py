@@ -12,9 +12,9 @@ from PIL import Image
 from srgan.bulk.decoders import Decoders
 from srgan.config import DataConfig, SetConfig
 from srgan.data.manifest import read_manifest, read_sources
-from srgan.data.pairs import Prefix, prepare_pairs
+from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import list_photos, prepare_dataset
-from srgan.data.reading import BYTES_PER_PIXEL, Reader
+from srgan.data.reading import BYTES_PER_PIXEL, PhotoReader
 from srgan.errors import ImageError
 from srgan.images import Photo
 from srgan.jobs import prepare as job
@@ -29,6 +29,7 @@ from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from tests.support.memory import forget_peak, memory_bytes
 from tests.support.photos import DrawPhoto
+from tests.support.places import place
 from tests.support.workshop import Asked
 
 DATA = DataConfig(crop_size=32, eval_share=0.3, shard_bytes=8 * 32 * 32 * 3)
@@ -68,7 +69,7 @@ def test_a_job_makes_the_version_that_is_made_without_one(
     object_store.put("raw/cut.jpg", whole[: len(whole) // 2])
     object_store.put("raw/notes.txt", b"no photo")
     object_store.put("raw/tiny.png", encode_photo(draw_photo(1, 20, 20)))
-    here = prepare_dataset(object_store, "raw", object_store, "here", DATA, licence="CC0")
+    here = prepare_dataset(place(object_store, "raw"), object_store, "here", DATA, licence="CC0")
     made = run(Photos(source=object_store.uri("raw"), dataset="pets", config=DATA, licence="CC0"))
     ref = DatasetRef.model_validate_json(made)
     same = {"dataset": "here", "key": here.key}
@@ -88,7 +89,7 @@ def test_a_job_makes_the_same_pairs(
         hr = draw_photo(seed)
         object_store.put(f"hr/{seed}.png", encode_photo(hr))
         object_store.put(f"lr/{seed}.png", encode_photo(imresize(hr, scale=1 / 4)))
-    hr, lr = Prefix(object_store, "hr"), Prefix(object_store, "lr")
+    hr, lr = place(object_store, "hr"), place(object_store, "lr")
     here = prepare_pairs(hr, lr, object_store, "here", DATA)
     made = run(Pairs(hr=hr.uri, lr=lr.uri, dataset="phone", config=DATA))
     ref = DatasetRef.model_validate_json(made)
@@ -100,7 +101,7 @@ def test_a_job_makes_the_same_evaluation_set(
 ) -> None:
     for seed in range(2):
         object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed)))
-    here = prepare_set(object_store, "raw", object_store, "here", SetConfig())
+    here = prepare_set(place(object_store, "raw"), object_store, "here", SetConfig())
     made = run(SetPhotos(source=object_store.uri("raw"), name="street", config=SetConfig()))
     assert SetRef.model_validate_json(made).version == here.version
 
@@ -172,13 +173,13 @@ def test_six_large_photos_take_the_memory_of_one(object_store: S3Store, side: in
     del pixels, data
     config = DataConfig(shard_bytes=2**23)
     store = Discarding(object_store)
-    listing = list_photos(object_store, "raw", store, "large", config)  # type: ignore[arg-type]
+    listing = list_photos(place(object_store, "raw"), store, "large", config)  # type: ignore[arg-type]
     forget_peak()
     before = memory_bytes("VmRSS")
     with Decoders(2) as decoders:
         budget = side * side * BYTES_PER_PIXEL
         ref = listing.cut(
-            Reader(decoders.decode_in_8_bits, decoders.declared_pixels, memory_bytes=budget)
+            PhotoReader(decoders.decode_in_8_bits, decoders.declared_pixels, memory_bytes=budget)
         )
         children = [memory_bytes("VmHWM", pid) for pid in decoders.pids()]
     assert ref.num_train_photos + ref.num_eval_photos == 6

@@ -21,6 +21,7 @@ from srgan.settings import Settings
 from srgan.train.checkpoint import CheckpointWriter, read_manifest
 from srgan.version import release_version
 from tests.support.checkpoints import manifest, parts
+from tests.support.places import place
 from tests.support.stages import BATCH_NORM, PLAIN, adversarial, pretrain
 
 
@@ -31,7 +32,7 @@ def dataset(
     for seed in range(4):
         object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed, 64, 64)))
     config = DataConfig(scale=2, crop_size=32, eval_share=0.3)
-    return prepare_dataset(object_store, "raw", object_store, "drawn", config)
+    return prepare_dataset(place(object_store, "raw"), object_store, "drawn", config)
 
 
 def spec(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from srgan.config import DataConfig, SetConfig
 from srgan.data.manifest import publish, put_table, read_latest, read_manifest, read_photos
-from srgan.data.pairs import Prefix, prepare_pairs
+from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.data.tables import dump_photos
 from srgan.errors import DataError
@@ -20,6 +20,7 @@ from srgan.measure.sets import EvaluationSet, prepare_set
 from srgan.refs import DatasetRef
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
+from tests.support.places import place
 
 Pixels = NDArray[np.uint8]
 
@@ -32,7 +33,7 @@ def dataset(
     for seed in range(10):
         object_store.put(f"raw/pets/{seed}.png", encode_photo(draw_photo(seed, 96, 128)))
     config = DataConfig(scale=4, crop_size=32, eval_share=0.3)
-    return prepare_dataset(object_store, "raw/pets", object_store, "pets", config)
+    return prepare_dataset(place(object_store, "raw/pets"), object_store, "pets", config)
 
 
 def photo_of_side(store: S3Store, dataset: DatasetRef, split: str) -> str:
@@ -44,7 +45,7 @@ def photo_of_side(store: S3Store, dataset: DatasetRef, split: str) -> str:
 def set_of(store: S3Store, *files: bytes) -> EvaluationSet:
     for number, data in enumerate(files):
         store.put(f"raw/set/{number}.png", data)
-    return prepare_set(store, "raw/set", store, "own", SetConfig())
+    return prepare_set(place(store, "raw/set"), store, "own", SetConfig())
 
 
 def as_small_jpeg(data: bytes) -> bytes:
@@ -141,7 +142,7 @@ def test_a_set_that_shows_the_hr_photo_of_a_pair_is_refused(
         hr = draw_photo(seed, 96, 128)
         object_store.put(f"raw/hr/{seed}.png", encode_photo(hr))
         object_store.put(f"raw/lr/{seed}.png", encode_photo(imresize(hr, scale=0.25)))
-    folders = Prefix(object_store, "raw/hr"), Prefix(object_store, "raw/lr")
+    folders = place(object_store, "raw/hr"), place(object_store, "raw/lr")
     config = DataConfig(scale=4, crop_size=32)
     pairs = prepare_pairs(*folders, object_store, "phone", config)
     own = set_of(object_store, encode_photo(draw_photo(1, 96, 128)))

@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from srgan.config import DegradationConfig, SetConfig
-from srgan.data.pairs import Prefix
 from srgan.errors import ConfigError, DataError, StorageError
 from srgan.keys import set_photo_key
 from srgan.measure.sets import (
@@ -20,6 +19,7 @@ from srgan.measure.sets import (
 )
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
+from tests.support.places import place
 
 Pixels = NDArray[np.uint8]
 
@@ -46,7 +46,7 @@ class Shop:
             self.store.put(f"lr/town/{seed}.bmp", self.encode(small, "BMP"))
 
     def prepare(self, scale: int = 4, **config: Any) -> EvaluationSet:
-        folders = Prefix(self.store, "hr"), Prefix(self.store, "lr")
+        folders = place(self.store, "hr"), place(self.store, "lr")
         return prepare_paired_set(*folders, scale, self.store, "phone", SetConfig(**config))
 
 
@@ -133,7 +133,7 @@ def test_the_same_pairs_make_the_same_version_and_other_lr_photos_another(shop: 
     assert second.version != first.version
     shop.store.put("lr/again.png", shop.encode(imresize(shop.hr(1), scale=1 / 4)))
     assert len(shop.prepare().photos) == 3, "one photo may have several LR photos"
-    plain = prepare_set(shop.store, "hr", shop.store, "plain", SetConfig())
+    plain = prepare_set(place(shop.store, "hr"), shop.store, "plain", SetConfig())
     assert {photo.pixels for photo in plain.photos} == {photo.pixels for photo in first.photos}
     assert plain.version != first.version
 
@@ -144,7 +144,7 @@ def test_a_config_that_does_not_fit_pairs_is_refused(shop: Shop) -> None:
         shop.prepare(degradation=DegradationConfig(noise_sigma=(1, 2)))
     with pytest.raises(ConfigError, match=r"config\.crop_size 66 is not divisible by scale 4"):
         shop.prepare(crop_size=66)
-    folders = Prefix(shop.store, "hr"), Prefix(shop.store, "hr/town")
+    folders = place(shop.store, "hr"), place(shop.store, "hr/town")
     with pytest.raises(ConfigError, match="lie in each other"):
         prepare_paired_set(*folders, 4, shop.store, "phone", SetConfig())
 

@@ -15,6 +15,7 @@ from srgan.keys import set_photo_key
 from srgan.measure.sets import EvaluationSet, SetImages, newest_set, prepare_set, read_set
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
+from tests.support.places import place
 
 Pixels = NDArray[np.uint8]
 
@@ -38,7 +39,7 @@ def upload(
 
 
 def make(store: S3Store, **config: Any) -> EvaluationSet:
-    return prepare_set(store, "raw/own", store, "own", SetConfig(**config))
+    return prepare_set(place(store, "raw/own"), store, "own", SetConfig(**config))
 
 
 def test_whole_photos_lose_only_what_the_scale_does_not_divide(
@@ -126,9 +127,9 @@ def test_images_of_a_degraded_set_do_not_depend_on_the_other_photos(
     upload(2, 3)
     among = SetImages(object_store, make(object_store, **noisy), 4)
     first = among.names.index("raw/own/1.png")
-    for place in range(len(alone)):
-        np.testing.assert_array_equal(alone.lr(place), among.lr(first + place))
-    crops = [alone.lr(place) for place in range(2)]
+    for at in range(len(alone)):
+        np.testing.assert_array_equal(alone.lr(at), among.lr(first + at))
+    crops = [alone.lr(at) for at in range(2)]
     assert crops[0] is not None
     assert crops[1] is not None
     noise = [crop - imresize(alone[i], scale=1 / 4).astype(float) for i, crop in enumerate(crops)]

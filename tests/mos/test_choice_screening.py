@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.mos.crowd import choose
-from srgan.mos.choice_screening import screen_choices
 from srgan.mos.columns import choices_of
 from srgan.mos.ratings import Preference
+from srgan.mos.screening import screen_choices
 
 TRUTH = {"a": 2.0, "b": 0.7, "c": -0.7, "d": -2.0}
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from benchmarks.mos.claims import errors_by_choices, share_needed
-from srgan.mos.next_pair import Pair, PairChooser, information_gain
+from srgan.mos.next_pair import PairChooser, StimulusPair, information_gain
 from srgan.mos.preferences import add_choice, empty_tally, fit
 from srgan.mos.ratings import Preference
 
 METHODS, IMAGES = ["a", "b", "c"], ["x", "y"]
 
 
-def answer(pair: Pair, rater: str, choice: str) -> Preference:
+def answer(pair: StimulusPair, rater: str, choice: str) -> Preference:
     return Preference.model_validate({**pair._asdict(), "rater": rater, "choice": choice})
 
 
@@ -32,7 +32,7 @@ def test_a_pair_that_is_decided_is_not_asked_again_soon() -> None:
     chooser = PairChooser(METHODS, images, seed=1)
     # a is far better than both, and b and c are about equal.
     chooser.add(
-        answer(Pair(image, *pair), f"rater {n}", choice)
+        answer(StimulusPair(image, *pair), f"rater {n}", choice)
         for n, image in enumerate(images)
         for pair, choice in ((("a", "b"), "left"), (("c", "a"), "right"))
     )
@@ -97,7 +97,11 @@ def test_the_next_pair_takes_milliseconds_after_ten_thousand_choices() -> None:
     rng = np.random.default_rng(5)
     chooser = PairChooser(methods, images, seed=5)
     chooser.add(
-        answer(Pair(str(rng.choice(images)), *rng.choice(methods, 2, replace=False)), "ann", "left")
+        answer(
+            StimulusPair(str(rng.choice(images)), *rng.choice(methods, 2, replace=False)),
+            "ann",
+            "left",
+        )
         for _ in range(10_000)
     )
     start = time.perf_counter()

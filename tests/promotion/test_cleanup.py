@@ -16,6 +16,7 @@ from srgan.promotion.record import VersionRecord
 from srgan.refs import DatasetRef, PromotionDecision, to_json
 from srgan.services.s3 import S3Store
 from tests.support.checkpoints import manifest
+from tests.support.places import place
 from tests.support.versions import lineage
 
 ALL_OLD = Rules(keep=1, before=time.time() + 3600)
@@ -63,7 +64,7 @@ def prepare(
             object_store.delete(info.key)
         for seed in seeds:
             object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed, 64, 64)))
-        return prepare_dataset(object_store, "raw", object_store, dataset, DATA)
+        return prepare_dataset(place(object_store, "raw"), object_store, dataset, DATA)
 
     return run
 

@@ -19,7 +19,7 @@ from srgan.promotion.teachers import (
 from srgan.recipes import get_recipe
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.services.s3 import S3Store
-from srgan.train.checkpoint import CheckpointWriter, Manifest, read_manifest
+from srgan.train.checkpoint import CheckpointManifest, CheckpointWriter, read_manifest
 from tests.support.checkpoints import manifest, parts
 from tests.support.reports import gans
 from tests.support.stages import adversarial, pretrain
@@ -31,7 +31,7 @@ JUDGES: dict[FeatureNetwork, str] = {"squeezenet1_1": "0" * 64, "vgg19": "1" * 6
 
 
 def save(store: S3Store, run: str, config: PretrainConfig | AdversarialConfig) -> CheckpointRef:
-    saved: Manifest = manifest(8, final=True).model_copy(
+    saved: CheckpointManifest = manifest(8, final=True).model_copy(
         update={"run": run, "stage": config.stage, "config": config.model_dump(mode="json")}
     )
     with CheckpointWriter(store) as writer:

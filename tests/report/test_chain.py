@@ -3,15 +3,15 @@
 import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
 
-from srgan.report.chain import Node, as_svg, as_text
+from srgan.report.chain import Link, as_svg, as_text
 
-CHAIN = Node(
+CHAIN = Link(
     "upscaled image",
     "s3://b/<a>.png",
     {"source": "s3://b/raw.png"},
     (
-        Node("model version", "models:/m/1", {"weights": "0" * 300}, (Node("dataset", "d"),)),
-        Node("run", "r"),
+        Link("model version", "models:/m/1", {"weights": "0" * 300}, (Link("dataset", "d"),)),
+        Link("run", "r"),
     ),
 )
 

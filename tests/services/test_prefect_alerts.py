@@ -10,7 +10,7 @@ from prefect.events.schemas.automations import AutomationCore
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from srgan.errors import ConfigError, OrchestratorError, RefusedError
-from srgan.services.prefect_alerts import BLOCK, Outcome, apply_alerts
+from srgan.services.prefect_alerts import BLOCK, AppliedAlerts, apply_alerts
 from tests.support.passwords import password_wanted
 from tests.support.ports import free_ports
 
@@ -64,13 +64,13 @@ def block(client: SyncPrefectClient) -> Iterator[None]:
     client.delete_block_document(block_id)
 
 
-def apply(tmp_path: Path, text: str = TEXT) -> Outcome:
+def apply(tmp_path: Path, text: str = TEXT) -> AppliedAlerts:
     file = tmp_path / "alerts.yaml"
     file.write_text(text)
     return apply_alerts(file)
 
 
-def outcomes(done: Outcome) -> dict[str, str]:
+def outcomes(done: AppliedAlerts) -> dict[str, str]:
     return {each.name: each.outcome for each in done.automations}
 
 

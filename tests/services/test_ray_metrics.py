@@ -18,11 +18,11 @@ from srgan.jobs.node import Timeline
 from srgan.jobs.train_reporter import JobReporter
 from srgan.jobs.upscale_pool import Pool
 from srgan.jobs.upscale_spec import UpscaleSpec
+from srgan.progress import StageProgress
 from srgan.refs import ModelRef
 from srgan.services import ray_metrics
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.train.progress import Progress
 from tests.support.pool_worker import Worker
 from tests.support.waiting import wait_until
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its processes
 
 _OF_RAY = re.compile(r'(?:[A-Z]|otel_)\w+="[^"]*",?')
 """Labels that Ray adds."""
-PROGRESS = Progress(
+PROGRESS = StageProgress(
     stage="pretrain",
     step=5,
     steps=60,
@@ -39,6 +39,8 @@ PROGRESS = Progress(
     learning_rate=1e-3,
     losses={"content": 0.25, "skipped": 0.0},
     data_wait_share=0.125,
+    data_wait_s=0.0,
+    missed_share=None,
     memory_bytes=1,
 )
 

@@ -14,6 +14,7 @@ from srgan.measure.sets import prepare_set
 from srgan.services.s3 import S3Store
 from srgan.studies.create import Subject, create_study
 from srgan.studies.design import StudyDesign, read_design
+from tests.support.places import place
 from tests.support.studies import asked, makers, photo_set, rendered
 
 
@@ -90,7 +91,7 @@ def test_where_only_the_low_anchor_differs_is_not_where_the_methods_differ(
     file = io.BytesIO()
     Image.fromarray(photo).save(file, "PNG")
     object_store.put("raw/own/1.png", file.getvalue())
-    on = prepare_set(object_store, "raw/own", object_store, "own", SetConfig())
+    on = prepare_set(place(object_store, "raw/own"), object_store, "own", SetConfig())
 
     def spotted(subject: Subject) -> np.ndarray:
         result = subject.hr.copy()

@@ -15,7 +15,7 @@ from srgan.studies import database as database_module
 from srgan.studies.database import Database, StaleError, UnknownRaterError
 from srgan.studies.design import StudyDesign
 from srgan.studies.parts import Screen
-from srgan.studies.state import State
+from srgan.studies.state import RaterState
 from srgan.studies.tasks import PairTasks
 from tests.support.studies import SCREEN, design_by_hand
 
@@ -36,12 +36,12 @@ def token(database: Database) -> str:
     return token
 
 
-def start(database: Database, token: str) -> State:
+def start(database: Database, token: str) -> RaterState:
     database.begin(token, "en", Screen.model_validate(SCREEN))
     return database.end_training(token)
 
 
-def judge(database: Database, token: str, answer: str = "3", task: str | None = None) -> State:
+def judge(database: Database, token: str, answer: str = "3", task: str | None = None) -> RaterState:
     if task is None:
         current = database.state(token).task
         assert current is not None

@@ -8,7 +8,7 @@ import pytest
 from srgan.studies.database import Database
 from srgan.studies.parts import Screen
 from srgan.studies.sqlite import Sqlite
-from srgan.studies.state import State
+from srgan.studies.state import RaterState
 from tests.support.studies import SCREEN, design_by_hand
 
 OTHERS = 200
@@ -55,7 +55,7 @@ def work(database: Database, token: str) -> dict[str, int]:
     return found
 
 
-def _answer(state: State) -> str:
+def _answer(state: RaterState) -> str:
     assert state.task is not None
     return "3" if len(state.task.pictures) == 1 else "left"
 

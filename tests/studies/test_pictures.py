@@ -9,9 +9,9 @@ import pytest
 from srgan.errors import StorageError
 from srgan.keys import study_picture_key
 from srgan.services.s3 import S3Store
-from srgan.studies import pictures
+from srgan.studies import serve
 from srgan.studies.design import StudyDesign
-from srgan.studies.pictures import fetch_pictures
+from srgan.studies.serve import fetch_pictures
 from tests.support.studies import design_by_hand
 
 
@@ -56,7 +56,7 @@ def test_an_altered_picture_is_refused_also_after_a_server_that_died_before_it_h
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pictures, "hashlib", SimpleNamespace(sha256=die))
+        patch.setattr(serve, "hashlib", SimpleNamespace(sha256=die))
         with pytest.raises(KeyboardInterrupt):
             fetch(object_store, study, tmp_path)
     with pytest.raises(StorageError, match=f"{key} was altered; create the study again"):

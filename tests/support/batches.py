@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.join import Item
 from srgan.bulk.records import Record
 from srgan.config.upscale import WAITING_BYTES_PER_CPU
@@ -52,7 +52,7 @@ def upscale(
     num_cpus: int = 1,
     **config: object,
 ) -> list[Record]:
-    batch = Batch(
+    batch = BatchPipeline(
         bulk_run(store, run, **config),
         engine,  # type: ignore[arg-type]  # tests pass their own engines
         decode,

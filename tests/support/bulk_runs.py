@@ -1,10 +1,10 @@
 """Bulk runs whose stores are open already."""
 
 from srgan.bulk.plan import BulkPlan
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
 from srgan.refs import ModelRef
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, Place
 
 CHAMPION = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
 

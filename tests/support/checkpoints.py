@@ -1,7 +1,7 @@
 """Manifests and parts of checkpoints that no training wrote."""
 
 from srgan.config import AdversarialConfig, PretrainConfig
-from srgan.train.checkpoint import Manifest
+from srgan.train.checkpoint import CheckpointManifest
 from tests.support.stages import PLAIN, pretrain
 
 RUN = "pretrain-0123"
@@ -15,8 +15,8 @@ def manifest(
     stage: PretrainConfig | AdversarialConfig = STAGE,
     metrics: dict[str, float] | None = None,
     validated_at: int | None = None,
-) -> Manifest:
-    return Manifest(
+) -> CheckpointManifest:
+    return CheckpointManifest(
         run=RUN,
         stage=stage.stage,
         step=step,

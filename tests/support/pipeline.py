@@ -23,7 +23,7 @@ from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.storage import read_document
-from srgan.train.checkpoint import CheckpointWriter, Manifest
+from srgan.train.checkpoint import CheckpointManifest, CheckpointWriter
 from srgan.version import numerics_version, release_version
 from srgan.versions.champion import publish
 from srgan.versions.register import register_version
@@ -81,7 +81,7 @@ class Pipeline:
         self.started_from.append(init_from)
         self.seeds.append(stage.seed)
         torch.manual_seed(len(self.trained))
-        manifest = Manifest(
+        manifest = CheckpointManifest(
             run=run,
             stage=stage.stage,
             step=stage.steps,

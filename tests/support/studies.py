@@ -21,10 +21,11 @@ from srgan.studies.database import DATABASE, Database
 from srgan.studies.design import Judging, Method, StudyDesign, StudyImage
 from srgan.studies.limits import RateLimit
 from srgan.studies.parts import Answers, Part, Screen
-from srgan.studies.pictures import fetch_pictures
+from srgan.studies.serve import fetch_pictures
 from srgan.studies.server import Served, study_app
 from srgan.studies.tasks import Task, rating_tasks
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.ports import free_ports
 
 SCREEN = {
@@ -75,7 +76,7 @@ def photo_set(
     """An evaluation set of drawn photos."""
     for seed in seeds:
         store.put(f"raw/own/{seed}.png", dead_leaves(seed, *size))
-    return prepare_set(store, "raw/own", store, "own", SetConfig())
+    return prepare_set(place(store, "raw/own"), store, "own", SetConfig())
 
 
 def asked(name: str = "spring", judging: Judging = "ratings", **changed: Any) -> Asked:

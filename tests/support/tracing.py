@@ -8,18 +8,18 @@ from pathlib import Path
 from types import FrameType
 
 import srgan
-from srgan.version import Key, is_cut_off
+from srgan.version import QualifiedName, is_cut_off
 
 PACKAGE = Path(srgan.__file__).parent
 
 
 @contextmanager
-def definitions_run(known: set[Key]) -> Iterator[set[Key]]:
+def definitions_run(known: set[QualifiedName]) -> Iterator[set[QualifiedName]]:
     """Functions and classes at the top of a module that run within the block, all threads included.
 
     Without those `known`, those that are cut off from the numerics version, and what these call.
     """
-    found: set[Key] = set()
+    found: set[QualifiedName] = set()
 
     # Returns nothing, so that no lines are traced: that would cost minutes.
     def note(frame: FrameType, event: str, _: object) -> None:
@@ -43,7 +43,7 @@ def definitions_run(known: set[Key]) -> Iterator[set[Key]]:
         threading.settrace(None)  # type: ignore[arg-type]  # None ends it
 
 
-def _definition(frame: FrameType) -> Key | None:
+def _definition(frame: FrameType) -> QualifiedName | None:
     code = frame.f_code
     name = code.co_qualname.partition(".")[0]
     if not code.co_filename.startswith(f"{PACKAGE}/") or name.startswith("<"):

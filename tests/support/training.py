@@ -18,6 +18,7 @@ from srgan.stack.supervisor import Supervisor
 from srgan.train.checkpoint import checkpoint_keys
 from tests.support.flow_process import FlowProcess
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.ports import closed_door
 from tests.support.running_stack import RunningStack, Shell
 from tests.support.waiting import wait_until
@@ -27,7 +28,7 @@ def prepare_leaves(stack: Shell, dataset: str, first_seed: int) -> DatasetRef:
     """Six drawn photos as a dataset of the tiny recipe."""
     for seed in range(6):
         stack.store.put(f"raw/{dataset}/{seed}.png", dead_leaves(seed + first_seed))
-    return prepare_dataset(stack.store, f"raw/{dataset}", stack.store, dataset, tiny().data)
+    return prepare_dataset(place(stack.store, f"raw/{dataset}"), stack.store, dataset, tiny().data)
 
 
 class Training(FlowProcess):

@@ -15,6 +15,7 @@ from srgan.data.shards import ShardCache
 from srgan.data.tables import Split
 from srgan.refs import DatasetRef
 from srgan.services.s3 import S3Store
+from tests.support.places import place
 from tests.support.stores import Around
 
 CONFIG = DataConfig(scale=4, crop_size=32, eval_share=0.3, shard_bytes=8 * 32 * 32 * 3)
@@ -59,7 +60,7 @@ class Workshop:
 
     def prepare(self, config: DataConfig = CONFIG, source: Any = None, **change: Any) -> DatasetRef:
         config = config.model_copy(update=change)
-        return prepare_dataset(source or self.store, "raw", self.store, "pets", config)
+        return prepare_dataset(place(source or self.store, "raw"), self.store, "pets", config)
 
     def crops(self, ref: DatasetRef, split: Split) -> Crops:
         return open_crops(self.store, ref, split, ShardCache(self.store, self.home, 2**30))

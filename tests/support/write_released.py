@@ -39,7 +39,8 @@ from srgan.measure.evaluation import EvaluateSpec, Report
 from srgan.measure.sets import EvaluationSet
 from srgan.models.interchange import dump_generator
 from srgan.models.weights import publish_weights
-from srgan.promotion.decide import decide, promote_by_hand
+from srgan.progress import StageProgress
+from srgan.promotion.decide import Reports, decide, promote_by_hand
 from srgan.promotion.lineage import keep_registration
 from srgan.promotion.log import PromotionLog
 from srgan.promotion.opinions import keep_study
@@ -52,14 +53,14 @@ from srgan.studies.create import create_study
 from srgan.studies.design import Closed
 from srgan.studies.figures import ensure_figures
 from srgan.studies.parts import judgements_of
-from srgan.train.checkpoint import Manifest
-from srgan.train.progress import Progress
+from srgan.train.checkpoint import CheckpointManifest
 from srgan.train.run import StageInputs, run_stage
 from srgan.version import release_version
 from tests.support.bulk_runs import CHAMPION, bulk_run
 from tests.support.networks import random_generator
 from tests.support.object_server import run_object_server
 from tests.support.photos import dead_leaves
+from tests.support.places import place
 from tests.support.stages import CPU, PLAIN, adversarial, pretrain
 from tests.support.studies import asked, makers, parts_of, photo_set
 from tests.support.versions import lineage, weights
@@ -78,7 +79,7 @@ class Quiet:
     def begin(self, step: int) -> None:
         pass
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: StageProgress) -> None:
         if progress.step == self._stop_at:
             raise KeyboardInterrupt
 
@@ -121,8 +122,8 @@ def write_datasets(store: S3Store) -> DatasetRef:
         store.put(f"raw/leaves/{seed}.png", dead_leaves(seed, 64, 96))
     config = DataConfig(scale=2, crop_size=32, eval_share=0.3)
     packed = config.model_copy(update={"compress": True})
-    prepare_dataset(store, "raw/leaves", store, "packed", packed)
-    dataset = prepare_dataset(store, "raw/leaves", store, "leaves", config)
+    prepare_dataset(place(store, "raw/leaves"), store, "packed", packed)
+    dataset = prepare_dataset(place(store, "raw/leaves"), store, "leaves", config)
     mark_announced(store, dataset)
     return dataset
 
@@ -136,7 +137,7 @@ def write_stages(store: S3Store, dataset: DatasetRef, folder: Path) -> Checkpoin
         config: PretrainConfig | AdversarialConfig,
         init_from: CheckpointRef | None,
         stop_at: int | None,
-    ) -> Manifest:
+    ) -> CheckpointManifest:
         inputs = StageInputs(
             run=name,
             config=config,
@@ -187,7 +188,7 @@ def write_decisions(
     on_set = set_report_key(report_key.removeprefix("runs/").rpartition("/")[0], "own")
     sets = {"own": read_document(store, on_set, Report)}
     log = PromotionLog(store, MODEL, by="anna@lab")
-    entry = decide(log, first, None, report, GateConfig(), sets, evaluation=report_key)
+    entry = decide(log, first, None, Reports(report, sets, report_key), GateConfig())
     promote_by_hand(log, second, entry.champion, dataset.version, "it is sharper")
     log.note_deletion(first)
 

@@ -7,11 +7,12 @@ import pytest
 from numpy.typing import NDArray
 
 from srgan.config import DataConfig
-from srgan.data.pairs import Prefix, prepare_pairs
+from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.refs import DatasetRef
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
+from tests.support.places import place
 
 DrawPhoto = Callable[..., NDArray[np.uint8]]
 
@@ -24,7 +25,7 @@ def dataset(
     for seed in range(8):
         object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed, 64, 96)))
     config = DataConfig(scale=2, crop_size=32, eval_share=0.3, shard_bytes=2**20)
-    return prepare_dataset(object_store, "raw", object_store, "drawn", config)
+    return prepare_dataset(place(object_store, "raw"), object_store, "drawn", config)
 
 
 @pytest.fixture
@@ -38,5 +39,5 @@ def pairs(
         object_store.put(f"hr/{seed}.png", encode_photo(hr))
         object_store.put(f"lr/{seed}.png", encode_photo(lr))
     config = DataConfig(scale=2, crop_size=32)
-    folders = Prefix(object_store, "hr"), Prefix(object_store, "lr")
+    folders = place(object_store, "hr"), place(object_store, "lr")
     return prepare_pairs(*folders, object_store, "photographed", config)

@@ -11,8 +11,8 @@ from srgan.keys import part_key
 from srgan.refs import to_json
 from srgan.services.s3 import S3Store
 from srgan.train.checkpoint import (
+    CheckpointManifest,
     CheckpointWriter,
-    Manifest,
     checkpoint_keys,
     newest_checkpoint,
     newest_manifest,
@@ -169,7 +169,7 @@ def kept_steps(store: S3Store) -> list[int]:
     return [read_manifest(store, key).step for key in checkpoint_keys(store, RUN)]
 
 
-def save_measured(store: S3Store, *manifests: Manifest, **options: int) -> list[int]:
+def save_measured(store: S3Store, *manifests: CheckpointManifest, **options: int) -> list[int]:
     """Steps of the checkpoints that are left after saving these."""
     with CheckpointWriter(store, keep_last=1, **options) as writer:
         for each in manifests:

@@ -7,26 +7,13 @@ import torch
 from torch import Tensor
 
 from srgan.errors import TrainingError
-from srgan.train.progress import Meter, Progress
+from srgan.train.progress import Meter
 from tests.support.clock import Clock
 from tests.support.stages import adversarial, pretrain, start, windows
 
 
 def losses(value: float, skipped: float = 0.0) -> dict[str, Tensor]:
     return {"loss": torch.tensor(value), "skipped": torch.tensor(skipped)}
-
-
-PROGRESS = Progress(
-    stage="pretrain",
-    step=50,
-    steps=400,
-    crops_per_s=26.44,
-    eta_s=212.0,
-    learning_rate=1e-4,
-    losses={"loss": 0.01234},
-    data_wait_share=0.0,
-    memory_bytes=0,
-)
 
 
 @pytest.fixture
@@ -157,12 +144,3 @@ def test_a_share_is_not_missed_where_none_is_wished_or_the_weight_is_zero() -> N
         figures = Meter(start(adversarial(**options)), 0)
         figures.add({**losses(1.0), "adversarial_share": torch.tensor(0.0)}, 0.1)
         assert figures.read(1, 0.0).missed_share is None
-
-
-def test_progress_reads_as_one_line() -> None:
-    assert PROGRESS.line() == "pretrain 50/400  26.4 crops/s  3 min 32 s left  loss 0.01234"
-
-
-def test_the_line_tells_when_training_waits_for_patches() -> None:
-    waits = PROGRESS.model_copy(update={"data_wait_share": 0.4, "data_wait_s": 12.34})
-    assert waits.line() == f"{PROGRESS.line()}  waited 12.3 s for patches"

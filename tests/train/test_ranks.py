@@ -18,7 +18,7 @@ from srgan.refs import DatasetRef, to_json
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.train.adversarial import Adversarial
-from srgan.train.checkpoint import Manifest
+from srgan.train.checkpoint import CheckpointManifest
 from tests.support.stages import start, windows
 from tests.train.rank_program import (
     NUM_STEPS,
@@ -208,10 +208,14 @@ def environment(
 
 
 @pytest.fixture
-def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Manifest | None]:
+def stage_run(
+    tmp_path: Path, environment: dict[str, str]
+) -> Callable[..., CheckpointManifest | None]:
     """`stage_run(run, num_ranks)`: a GAN stage to its end, or with `kill_at` to that point."""
 
-    def whole_stage(name: str, num_ranks: int, kill_at: str | None = None) -> Manifest | None:
+    def whole_stage(
+        name: str, num_ranks: int, kill_at: str | None = None
+    ) -> CheckpointManifest | None:
         (tmp_path / "run").write_text(name)
         options = {"num_ranks": num_ranks}
         if kill_at:
@@ -222,7 +226,7 @@ def stage_run(tmp_path: Path, environment: dict[str, str]) -> Callable[..., Mani
             return None
         found = run_ranks("stage_run", tmp_path, environment, **options)
         assert found == [found[0]] * num_ranks, "all ranks must return the same final checkpoint"
-        return Manifest.model_validate_json(found[0])
+        return CheckpointManifest.model_validate_json(found[0])
 
     return whole_stage
 

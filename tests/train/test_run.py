@@ -15,15 +15,21 @@ from srgan.errors import CheckpointError, ConfigError, TrainingError
 from srgan.measure.guards import Fault
 from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
+from srgan.progress import StageProgress
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.services.s3 import S3Store
 from srgan.train.adversarial import Adversarial
-from srgan.train.checkpoint import Manifest, checkpoint_keys, read_generator, read_manifest
-from srgan.train.progress import Progress
+from srgan.train.checkpoint import (
+    CheckpointManifest,
+    checkpoint_keys,
+    read_generator,
+    read_manifest,
+)
 from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
 from srgan.version import reached
 from tests.support.perceptual_weights import drawn_weights
+from tests.support.places import place
 from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain, unguarded
 from tests.support.tracing import PACKAGE, definitions_run
 
@@ -45,7 +51,7 @@ class Notes:
     def begin(self, step: int) -> None:
         self.begun_at.append(step)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: StageProgress) -> None:
         self.steps.append(progress.step)
         self.rates.append(progress.learning_rate)
         if progress.step == self._stop_at:
@@ -73,7 +79,7 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
         reporter: Notes | None = None,
         init_from: CheckpointRef | None = None,
         pairs: DatasetRef | None = None,
-    ) -> Manifest:
+    ) -> CheckpointManifest:
         inputs = StageInputs(
             run=name,
             config=config,
@@ -308,7 +314,7 @@ def scattered(
     for seed in range(20):
         object_store.put(f"many/{seed}.png", encode_photo(draw_photo(seed, 64, 96)))
     config = DataConfig(scale=2, crop_size=32, eval_share=0.1, shard_bytes=4 * 32 * 32 * 3)
-    return prepare_dataset(object_store, "many", object_store, "scattered", config)
+    return prepare_dataset(place(object_store, "many"), object_store, "scattered", config)
 
 
 def test_a_stage_on_a_dataset_larger_than_its_cache_resumes_bit_identical(
@@ -316,7 +322,9 @@ def test_a_stage_on_a_dataset_larger_than_its_cache_resumes_bit_identical(
 ) -> None:
     shard_bytes = 4 * 32 * 32 * 3 + 128
 
-    def train(run: str, reporter: Notes | None = None, *, shards: int = 16, **options) -> Manifest:
+    def train(
+        run: str, reporter: Notes | None = None, *, shards: int = 16, **options
+    ) -> CheckpointManifest:
         cache = ShardCache(object_store, tmp_path / run, shards * shard_bytes)
         config = pretrain(BATCH_NORM, steps=40, log_every=10, checkpoint_every=10, **options)
         inputs = StageInputs(

@@ -12,7 +12,12 @@ from srgan.models.interchange import dump_generator
 from srgan.promotion.teachers import Training, training_of
 from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store
-from srgan.train.checkpoint import CheckpointWriter, Manifest, read_generator, read_manifest
+from srgan.train.checkpoint import (
+    CheckpointManifest,
+    CheckpointWriter,
+    read_generator,
+    read_manifest,
+)
 from srgan.train.starting import publish_start
 from tests.support.checkpoints import manifest, parts
 from tests.support.stages import PLAIN, pretrain
@@ -76,7 +81,7 @@ def save(
     config: dict[str, object] | None = None,
     *,
     first_run: str | None = None,
-) -> Manifest:
+) -> CheckpointManifest:
     """The final checkpoint of a stage."""
     made = manifest(8, final=True).model_copy(
         update={

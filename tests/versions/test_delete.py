@@ -81,8 +81,13 @@ def test_a_version_that_a_batch_of_a_running_bulk_run_uses_stays(
     services: Services, object_store: S3Store, versions: list[ModelRef]
 ) -> None:
     model = versions[2].name
-    spec = json.dumps({"model": {"name": model, "version": 3}}).encode()
-    object_store.put("runs/upscale-f00-12345678/spec.json", spec)
+    spec: dict[str, object] = {
+        "run": "f00-12345678",
+        "source": "s3://b/photos",
+        "destination": "s3://b/up",
+    }
+    spec |= {"model": {"name": model, "version": 3, "run": "r"}, "workers": 7}
+    object_store.put("runs/upscale-f00-12345678/spec.json", json.dumps(spec).encode())
     by_name = Running("upscale", "f00", "n", {"model": model})
     assert numbers(find(services, model, by_name)) == {2}
     assert numbers(find(services, model)) == {2, 3}

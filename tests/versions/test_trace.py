@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from srgan.bulk.batch import Batch
+from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.plan import make_plan, read_batch
-from srgan.bulk.run import BulkRun, Place
+from srgan.bulk.run import BulkRun
 from srgan.config import DataConfig, UpscaleConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import ConfigError, DataError, RegistryError, StorageError
@@ -22,16 +22,18 @@ from srgan.models.interchange import dump_generator, load_generator
 from srgan.promotion.lineage import ImportLineage, Lineage
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, to_json
-from srgan.report.chain import Node, as_text
+from srgan.report.chain import Link, as_text
 from srgan.services.mlflow_models import CHAMPION
 from srgan.services.mlflow_runs import mlflow_client, tracked_run
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
-from srgan.train.checkpoint import CheckpointWriter, Manifest, read_manifest
+from srgan.storage import Place
+from srgan.train.checkpoint import CheckpointManifest, CheckpointWriter, read_manifest
 from srgan.versions.register import Registrar
 from srgan.versions.services import Services
 from srgan.versions.trace import source_keys, trace
 from tests.support.networks import random_generator
+from tests.support.places import place
 from tests.support.versions import DATASET
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -56,7 +58,7 @@ def services(settings: Settings) -> Services:
 def trained(settings: Settings, store: S3Store, run: str, dataset: DatasetRef) -> CheckpointRef:
     """A finished stage: its MLflow run and its checkpoint."""
     stage = tiny().pretrain
-    manifest = Manifest(
+    manifest = CheckpointManifest(
         run=run,
         stage="pretrain",
         step=stage.steps,
@@ -118,7 +120,9 @@ def upscaled(
     for seed in range(8):
         object_store.put(f"raw/{seed}.png", encode_photo(draw_photo(seed, 64, 64)))
     data = DataConfig(scale=4, crop_size=32, eval_share=0.3)
-    dataset = prepare_dataset(object_store, "raw", object_store, "drawn", data, licence="CC0")
+    dataset = prepare_dataset(
+        place(object_store, "raw"), object_store, "drawn", data, licence="CC0"
+    )
     name = f"t{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}"
     version = registered(settings, object_store, dataset, name)
     object_store.put("small/é a.png", encode_photo(draw_photo(9, 12, 12)))
@@ -147,10 +151,10 @@ def upscale(store: S3Store, run: BulkRun) -> None:
         release_version="1",
     )
     store.put(f"runs/upscale-{run.name}/spec.json", to_json(spec))
-    Batch(run, Engine(GENERATOR, tile=64), decode).run(0, read_batch(run, 0))
+    BatchPipeline(run, Engine(GENERATOR, tile=64), decode).run(0, read_batch(run, 0))
 
 
-def by_kind(chain: Node) -> dict[str, Node]:
+def by_kind(chain: Link) -> dict[str, Link]:
     return {node.kind: node for _, node in chain.walk()}
 
 

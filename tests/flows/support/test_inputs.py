@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flows.support import inputs
 from srgan.config import DataConfig, GateConfig, Recipe, SetConfig
 from srgan.config.networks import FeatureNetwork
-from srgan.data.pairs import Prefix, prepare_pairs
+from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.errors import ConfigError, DataError
 from srgan.measure.sets import prepare_paired_set
@@ -20,6 +20,7 @@ from srgan.recipes import get_recipe, tiny
 from srgan.refs import ModelRef
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
+from tests.support.places import place
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def store(
 
 
 def cut(store: S3Store, crop_size: int = 64) -> None:
-    folders = Prefix(store, "hr"), Prefix(store, "lr")
+    folders = place(store, "hr"), place(store, "lr")
     prepare_pairs(*folders, store, "phone", DataConfig(scale=4, crop_size=crop_size))
 
 
@@ -67,7 +68,7 @@ def test_pairs_that_do_not_fit_the_recipe_are_refused_before_anything_trains(
     with pytest.raises(ConfigError, match=r"patch_size 48 exceeds the crops of 'phone', 32"):
         inputs.find_pairs.fn(paired())
     photos = paired().model_copy(update={"pairs": "plain"})
-    prepare_dataset(store, "hr", store, "plain", DataConfig(scale=4, crop_size=64))
+    prepare_dataset(place(store, "hr"), store, "plain", DataConfig(scale=4, crop_size=64))
     with pytest.raises(ConfigError, match="pairs: dataset 'plain' holds photos without LR"):
         inputs.find_pairs.fn(photos)
     larger = paired().model_copy(update={"data": DataConfig(scale=2, crop_size=64)})
@@ -78,7 +79,7 @@ def test_pairs_that_do_not_fit_the_recipe_are_refused_before_anything_trains(
 def test_an_evaluation_set_of_pairs_of_another_scale_is_refused_before_anything_trains(
     store: S3Store,
 ) -> None:
-    folders = Prefix(store, "hr"), Prefix(store, "lr")
+    folders = place(store, "hr"), place(store, "lr")
     made = prepare_paired_set(*folders, 4, store, "phone", SetConfig())
     assert inputs.find_sets.fn(("phone",), 4) == (made.ref,)
     with pytest.raises(ConfigError, match=r"'phone' holds pairs of scale 4, and .* at scale 2"):

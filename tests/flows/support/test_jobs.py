@@ -51,14 +51,14 @@ def server(
         yield running
 
 
-def do_it(progress_key: str | None = None, supersedes: tuple[str, ...] = ()) -> None:
+def do_it(shows_progress: bool = False, supersedes: tuple[str, ...] = ()) -> None:
     run_job(
         services=open_services(),
         label="stage",
         run="run",
         module="some.module",
         spec=Spec(),
-        progress_key=progress_key,
+        shows_progress=shows_progress,
         supersedes=supersedes,
     )
 
@@ -185,7 +185,7 @@ def test_attempts_that_get_further_are_not_counted_and_those_that_do_not_are(
     server: JobServer, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each number is the step at which a job dies; the last two come no further."""
-    monkeypatch.setattr(following.ProgressBar, "update", lambda _: None)  # wants a flow run
+    monkeypatch.setattr(following.JobProgressBar, "update", lambda _: None)  # wants a flow run
     steps = iter([100, 200, 300, 250, 300])
 
     def script(_: str) -> ServedJob:
@@ -196,7 +196,7 @@ def test_attempts_that_get_further_are_not_counted_and_those_that_do_not_are(
 
     server.script = script
     with pytest.raises(ClusterError):
-        do_it(progress_key="runs/run/progress.json")
+        do_it(shows_progress=True)
     assert len(server.jobs) == 5
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from srgan.cli import app
 from srgan.promotion.cleanup import Plan, Waste
-from srgan.report.chain import Node
+from srgan.report.chain import Link
 from srgan.versions.services import Services
 from tests.support.commands import srgan
 
@@ -66,9 +66,9 @@ def answer(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[object, st
 def test_a_trace_in_json_is_the_chain_and_the_photos_and_nothing_else(
     answer: Callable[..., tuple[object, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chain = Node("model", "models:/a/1", {"recipe": "demo"}, (Node("code", "1a2b"),))
+    chain = Link("model", "models:/a/1", {"recipe": "demo"}, (Link("code", "1a2b"),))
 
-    def find(services: Services, address: str) -> Node:
+    def find(services: Services, address: str) -> Link:
         services.say("the alias was left behind")
         return chain
 

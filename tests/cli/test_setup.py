@@ -1,4 +1,4 @@
-"""`srgan doctor` where nothing answers: every line says what to do, and none is a traceback."""
+"""Commands that set services up and check them."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,47 @@ from pathlib import Path
 import pytest
 
 from srgan import doctor as room
-from srgan.doctor import Finding
+from srgan.doctor import Diagnosis
 from srgan.doctor.checks import Check, failed
+from srgan.services import prefect_alerts
+from srgan.services.prefect_alerts import Applied, AppliedAlerts
 from srgan.stack import environment
 from tests.support.commands import srgan
 from tests.support.ports import free_ports
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+
+
+def test_it_says_what_became_of_each_alert_and_that_nothing_sends_messages(
+    server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied = (Applied("srgan-silent-run", "as it was"), Applied("srgan-failure", "left out"))
+    files: list[Path] = []
+
+    def apply(file: Path) -> AppliedAlerts:
+        files.append(file)
+        return AppliedAlerts(applied, sends=False)
+
+    monkeypatch.setattr(prefect_alerts, "apply_alerts", apply)
+    done = srgan("alerts")
+    assert srgan("alerts", "mine.yaml").returncode == done.returncode == 0
+    assert files == [prefect_alerts.ALERTS, Path("mine.yaml")]
+    assert done.stdout == "as it was  srgan-silent-run\nleft out   srgan-failure\n"
+    assert "Prefect has no block named srgan-alerts" in done.stderr
+
+
+def test_without_an_address_of_prefect_nothing_is_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Prefect itself would start a server for it, which ends with the command.
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    done = srgan("alerts", str(tmp_path / "alerts.yaml"))
+    assert done.returncode == 2
+    assert "PREFECT_API_URL is not set" in done.stderr
+
 
 PARTS = ["S3", "MLflow", "Prefect", "Ray", "this machine"]
 
@@ -83,8 +119,8 @@ def test_a_password_that_a_library_quotes_is_hidden(monkeypatch: pytest.MonkeyPa
 
 def test_warnings_and_what_is_not_checked_do_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = [
-        Finding("S3", "clock", "warning", "slow", "wait"),
-        Finding("Prefect", "deployments", "not checked", "no prefect.yaml", ""),
+        Diagnosis("S3", "clock", "warning", "slow", "wait"),
+        Diagnosis("Prefect", "deployments", "not checked", "no prefect.yaml", ""),
     ]
     monkeypatch.setattr(room, "examine", lambda *_: iter(findings))
     done = srgan("doctor")
