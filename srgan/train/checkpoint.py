@@ -208,7 +208,8 @@ class CheckpointWriter:
 
     A context: leaving it waits for the last checkpoint. An object store that fails is asked again
     for `patience_s` while training goes on. A checkpoint that still cannot be written is logged,
-    because it costs only steps; the second in a row, and the final one, end the training.
+    because it costs only steps; the second in a row, the final one, and one that the course of an
+    adversarial stage names (as its best, or to go back to) end the training.
     """
 
     def __init__(
@@ -227,10 +228,13 @@ class CheckpointWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
         self._missed = False
+        self._named = False  # by its course: without it the stage could hand nothing on
 
     def save(self, manifest: Manifest, parts: dict[str, bytes]) -> None:
         """Start writing; fills in `manifest.parts`. Waits for the checkpoint before it."""
-        self._finish_writing(required=self._missed)
+        self._finish_writing(required=self._missed or self._named)
+        course = manifest.course
+        self._named = course is not None and manifest.step in (course.best_step, course.good_step)
         self._writing = self._thread.submit(self._write, manifest, parts)
         if manifest.final:
             self._finish_writing(required=True)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,27 @@ from numpy.typing import NDArray
 from srgan.config import AdversarialConfig, DataConfig, PretrainConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.data.shards import ShardCache
-from srgan.errors import CheckpointError, ConfigError, TrainingError
+from srgan.errors import CheckpointError, ConfigError, StorageError, TrainingError
 from srgan.measure.guards import Fault
 from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
 from srgan.refs import CheckpointRef, DatasetRef
 from srgan.services.s3 import S3Store
 from srgan.train.adversarial import Adversarial
-from srgan.train.checkpoint import Manifest, checkpoint_keys, read_generator, read_manifest
+from srgan.train.checkpoint import (
+    CheckpointWriter,
+    Manifest,
+    checkpoint_keys,
+    read_generator,
+    read_manifest,
+)
 from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
 from srgan.version import reached
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain, unguarded
+from tests.support.stores import Around, Failing
 from tests.support.tracing import PACKAGE, definitions_run
 
 DrawPhoto = Callable[..., NDArray[np.uint8]]
@@ -73,6 +81,7 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
         reporter: Notes | None = None,
         init_from: CheckpointRef | None = None,
         pairs: DatasetRef | None = None,
+        store: Around | None = None,
     ) -> Manifest:
         inputs = StageInputs(
             run=name,
@@ -83,7 +92,9 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
             numerics_version="c",
             release_version="c",
         )
-        return run_stage(object_store, inputs, cache, device=CPU, reporter=reporter, stall_s=600)
+        return run_stage(
+            store or object_store, inputs, cache, device=CPU, reporter=reporter, stall_s=600
+        )
 
     return run
 
@@ -224,6 +235,26 @@ def test_a_gan_stage_that_never_passed_its_guards_hands_nothing_on_and_says_why(
             train("one", adversarial(steps=12, max_returns=1), notes)
         assert not [note for note in notes.notes if "handed on" in note]
     assert notes.steps == []
+
+
+@pytest.mark.parametrize("options", [{"max_returns": 0}, {"checkpoint_every": 6}])
+def test_a_gan_stage_whose_good_checkpoint_could_not_be_written_ends_as_an_undisturbed_one(
+    train, object_store: S3Store, monkeypatch: pytest.MonkeyPatch, options: dict[str, int]
+) -> None:
+    """Handed on in the one case, gone back to in the other."""
+    config = adversarial(BATCH_NORM, steps=12, **options)
+    _breaking_at(8, monkeypatch, times=1)
+    whole = train("whole", config)
+    monkeypatch.undo()
+    _breaking_at(8, monkeypatch, times=1)
+    writer = partial(CheckpointWriter, patience_s=0)
+    monkeypatch.setattr("srgan.train.run.CheckpointWriter", writer)
+    with pytest.raises(StorageError, match="000000004"):
+        train("broken", config, store=Failing(object_store, "000000004.json"))
+    monkeypatch.undo()
+    _breaking_at(8, monkeypatch, times=1)
+    resumed = train("broken", config)
+    assert (resumed.parts, resumed.course) == (whole.parts, whole.course)
 
 
 @pytest.mark.parametrize("stop_at", [5, 6, 10])
