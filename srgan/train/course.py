@@ -48,6 +48,8 @@ class Course(Ref):
     excused: tuple[str, ...] = ()
     """Guards that a start did not pass, in checkpoints of earlier releases, which did not keep the
     sizes: they never send the stage back."""
+    first: int = 0
+    """Last step in which the discriminator learns alone: validations up to it measure the start."""
     best_step: int = 0
     """Step of the lowest distance that no guard caught; 0 for the start."""
     best: float
@@ -63,12 +65,17 @@ class Course(Ref):
 
     @classmethod
     def begin(
-        cls, judge: str | None, metrics: Mapping[str, float], faults: Mapping[str, Fault]
+        cls,
+        judge: str | None,
+        metrics: Mapping[str, float],
+        faults: Mapping[str, Fault],
+        *,
+        first: int,
     ) -> Self:
         """Begin with the validation before the first step."""
         distance = metrics[judge] if judge else 0.0
         sizes = {name: fault.size for name, fault in faults.items()}
-        return cls(judge=judge, start=distance, best=distance, faults_of_start=sizes)
+        return cls(judge=judge, start=distance, best=distance, faults_of_start=sizes, first=first)
 
     def after(
         self,
@@ -83,8 +90,11 @@ class Course(Ref):
 
         `faults` are those of the guards that did not pass, by name. The stage goes back if there is
         one that the start has not, or has less of; it ends after `max_returns` of these, or after
-        `patience` validations without a new best.
+        `patience` validations without a new best. A validation up to the step `first` decides
+        nothing, because the generator is still the start.
         """
+        if step <= self.first:
+            return self.model_copy(update={"good_step": step})
         if caught := [fault.text for name, fault in faults.items() if self._is_new(name, fault)]:
             return self._sent_back(step, "; ".join(caught), max_returns)
         found = self.model_copy(update={"good_step": step})
@@ -115,8 +125,11 @@ class Course(Ref):
 
     @property
     def result_step(self) -> int:
-        """Step of the checkpoint that the stage hands on; 0 if no validation passed the guards."""
-        return self.best_step or self.good_step
+        """Step of the checkpoint that the stage hands on; 0 if no validation passed the guards.
+
+        Never one up to the step `first`: it holds the start.
+        """
+        return self.best_step or (self.good_step if self.good_step > self.first else 0)
 
     def refuse_without_result(self) -> None:
         """Raise `TrainingError` if no validation of the ended stage passed the guards.
@@ -124,9 +137,10 @@ class Course(Ref):
         The start is kept, but handed on it could be promoted as what was to be trained.
         """
         if not self.result_step:
+            alone = f" after the discriminator's {self.first} steps alone" if self.first else ""
             raise TrainingError(
-                "adversarial: no validation passed the guards, so there is nothing to hand on; the "
-                f"stage ended {self.ended}. Look at the pictures of the validations; lower "
+                f"adversarial: no validation{alone} passed the guards, so there is nothing to hand "
+                f"on; the stage ended {self.ended}. Look at the pictures of the validations; lower "
                 "learning_rate.peak or the weight or share of the adversarial loss, validate more "
                 "often, or start from a generator that was pretrained longer"
             )

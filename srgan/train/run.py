@@ -152,7 +152,12 @@ def _train(
         if isinstance(config, AdversarialConfig) and course is None:
             measured = validation.measure(stage.result)
             validated = Validated(0, measured.metrics)
-            course = Course.begin(fair_judge(judge, config), measured.metrics, measured.faults)
+            course = Course.begin(
+                fair_judge(judge, config),
+                measured.metrics,
+                measured.faults,
+                first=config.discriminator_warmup,
+            )
             keeper.save(stage, 0, validated, course, final=False)
         return run_steps(
             stage,

@@ -18,8 +18,8 @@ def grid(levels: float) -> dict[str, Fault]:
 GRID = grid(4.0)
 
 
-def begin(judge: str | None = "judge", faults: Mapping[str, Fault] = {}) -> Course:
-    return Course.begin(judge, {"judge": 2.0} if judge else {}, faults)
+def begin(judge: str | None = "judge", faults: Mapping[str, Fault] = {}, first: int = 0) -> Course:
+    return Course.begin(judge, {"judge": 2.0} if judge else {}, faults, first=first)
 
 
 def validated(
@@ -91,6 +91,32 @@ def test_a_stage_whose_every_validation_broke_has_nothing_to_hand_on(judge: str 
 
 def test_a_stage_with_one_good_validation_has_something_to_hand_on() -> None:
     validated(begin(), 2.1).refuse_without_result()
+
+
+@pytest.mark.parametrize("judge", ["judge", None])
+def test_a_copy_of_the_start_is_gone_back_to_and_never_handed_on(judge: str | None) -> None:
+    course = validated(begin(judge, first=10), 2.0)
+    assert course.good_step == 10
+    for _ in range(3):
+        assert course.ended is None
+        course = course.after(20, {"judge": 1.0}, GRID, patience=None, max_returns=2)
+    assert [each.to for each in course.returns] == [10, 10]
+    assert course.result_step == 0
+    why = r"no validation after the discriminator's 10 steps alone passed.*at step 20: a checkerb"
+    with pytest.raises(TrainingError, match=why):
+        course.refuse_without_result()
+    again = validated(begin(judge, first=10), 2.0, 2.1)
+    again.refuse_without_result()
+    assert again.result_step == 20
+
+
+def test_validations_of_the_start_do_not_use_up_patience_and_are_never_the_best() -> None:
+    """On a GPU rounding makes the start's distance a little lower or higher each time."""
+    course = validated(begin(first=20), 1.9999, 2.0001, patience=1)
+    assert (course.stale, course.best_step, course.ended) == (0, 0, None)
+    course = course.after(30, {"judge": 2.1}, {}, patience=1, max_returns=2)
+    assert course.ended == "1 validations in a row without a lower judge"
+    assert course.result_step == 30
 
 
 @pytest.mark.parametrize(

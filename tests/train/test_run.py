@@ -257,6 +257,19 @@ def test_a_gan_stage_whose_good_checkpoint_could_not_be_written_ends_as_an_undis
     assert (resumed.parts, resumed.course) == (whole.parts, whole.course)
 
 
+def test_a_gan_stage_that_breaks_after_its_discriminators_warm_up_does_not_hand_on_its_start(
+    train, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    _breaking_at(8, monkeypatch, times=9)
+    config = adversarial(steps=12, discriminator_warmup=4, patience=1, max_returns=1)
+    notes = Notes()
+    with pytest.raises(TrainingError, match=r"no validation.*ended after 1 returns, at step 8"):
+        train("one", config, notes)
+    assert notes.steps == [2, 4, 6, 8, 6, 8]
+    assert notes.notes == ["back from step 8 to 4 at half the learning rate: a grid"]
+
+
 @pytest.mark.parametrize("stop_at", [5, 6, 10])
 def test_a_stage_decides_by_means_over_the_same_steps_wherever_it_was_killed(
     train, monkeypatch: pytest.MonkeyPatch, stop_at: int
