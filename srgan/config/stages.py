@@ -89,8 +89,8 @@ class _StageConfig(Config):
     validate_every: Positive = 1000
     """Steps between two validations on the held-out crops."""
     log_every: Positive = 50
-    """Steps between two points of the curves in MLflow. Each checkpoint and each validation is one
-    more."""
+    """Steps between two points of the curves in MLflow. Each checkpoint, each validation and the
+    end of `discriminator_warmup` is one more."""
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
     min_workers: Positive | None = None

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from srgan.errors import TrainingError
 from srgan.measure.guards import Fault
-from srgan.refs import Ref
+from srgan.refs import Ref, Sums
 
 _SLOWER = 0.5
 _WORSE = 1.25
@@ -33,6 +33,16 @@ class Return(Ref):
     def line(self) -> str:
         """One line for people."""
         return f"back from step {self.step} to {self.to} at half the learning rate: {self.reason}"
+
+
+class Opinions(Sums):
+    """Opinions of the discriminator on the images of some steps."""
+
+    steps: int = 0
+    real: float = 0.0
+    """Sum over the steps of mean D(real)."""
+    fake: float = 0.0
+    """The same of D(fake)."""
 
 
 class Course(Ref):
@@ -57,6 +67,9 @@ class Course(Ref):
     """Newest validated step that no guard caught: where a return leads. 0 for the start."""
     stale: int = 0
     """Validations since the best one."""
+    opinions: Opinions = Opinions()
+    """Those since the latest validation, of steps in which they counted: not of skipped ones, nor
+    where the adversarial loss had no weight."""
     rate: float = 1.0
     """Factor on all learning rates."""
     returns: tuple[Return, ...] = ()
@@ -77,6 +90,18 @@ class Course(Ref):
         sizes = {name: fault.size for name, fault in faults.items()}
         return cls(judge=judge, start=distance, best=distance, faults_of_start=sizes, first=first)
 
+    def heard(self, losses: Mapping[str, float], num_steps: int) -> "Course":
+        """The course after `num_steps` more steps, of which `losses` are the means."""
+        num_good = round(num_steps * (1 - losses["skipped"]))
+        if not num_good or not losses["adversarial_weight"]:
+            return self
+        more = Opinions(
+            steps=num_good,
+            real=num_good * losses["discriminator_real"],
+            fake=num_good * losses["discriminator_fake"],
+        )
+        return self.model_copy(update={"opinions": self.opinions + more})
+
     def after(
         self,
         step: int,
@@ -93,11 +118,12 @@ class Course(Ref):
         `patience` validations without a new best. A validation up to the step `first` decides
         nothing, because the generator is still the start.
         """
+        since = self.model_copy(update={"opinions": Opinions()})
         if step <= self.first:
-            return self.model_copy(update={"good_step": step})
+            return since.model_copy(update={"good_step": step})
         if caught := [fault.text for name, fault in faults.items() if self._is_new(name, fault)]:
-            return self._sent_back(step, "; ".join(caught), max_returns)
-        found = self.model_copy(update={"good_step": step})
+            return since._sent_back(step, "; ".join(caught), max_returns)
+        found = since.model_copy(update={"good_step": step})
         if self.judge and metrics[self.judge] < self.best:
             return found.model_copy(
                 update={"best_step": step, "best": metrics[self.judge], "stale": 0}
@@ -159,15 +185,17 @@ class Course(Ref):
         return f"step {self.result_step}, {why}{ended}{returned}"
 
 
-def saturation(losses: Mapping[str, float]) -> dict[str, Fault]:
+def saturation(opinions: Opinions) -> dict[str, Fault]:
     """The fault of a discriminator that is never in doubt, in the form of `measure.guards.faults`.
 
-    `losses` are means over the latest logging interval. The adversarial gradient then says only
-    that an image is false, not what would make it better. It is not a fault where that gradient has
-    no weight: in a control without it, and as long as the discriminator learns alone.
+    `opinions` are those of all steps since the latest validation. The adversarial gradient then
+    says only that an image is false, not what would make it better. It is not a fault where that
+    gradient has no weight: in a control without it, and as long as the discriminator learns alone.
     """
-    real, fake = losses.get("discriminator_real", 0.5), losses.get("discriminator_fake", 0.5)
-    if not losses.get("adversarial_weight") or real <= _SURE or fake >= 1 - _SURE:
+    if not opinions.steps:
+        return {}
+    real, fake = opinions.real / opinions.steps, opinions.fake / opinions.steps
+    if real <= _SURE or fake >= 1 - _SURE:
         return {}
     text = f"the discriminator tells all images apart, D {real:.4f} and {fake:.4f}"
     return {SATURATION: Fault(text, real - fake)}

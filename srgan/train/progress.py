@@ -93,7 +93,8 @@ class Meter:
         self._names: list[str] = []
         self._sums = self._last = torch.zeros(0)
         self._skipped_in_a_row = torch.zeros((), device=stage.device)
-        self._read_at = start
+        self.read_at = start
+        """Steps done at the latest call of `read`."""
         self._began = time.perf_counter()
         self._recent = deque([(start, self._began)], maxlen=_NUM_RECENT + 1)
         self._training_s = 0.0
@@ -109,7 +110,7 @@ class Meter:
         skipped = losses["skipped"]
         if starts:
             # Timed from here on: the first step compiles and chooses kernels, minutes at worst.
-            self._recent[0] = (self._read_at + 1, time.perf_counter())
+            self._recent[0] = (self.read_at + 1, time.perf_counter())
             self._sums = torch.zeros_like(values)
         self._sums += torch.where(skipped.bool(), torch.zeros_like(values), values)
         # `where` zeroed this step's own mark together with its losses.
@@ -124,7 +125,7 @@ class Meter:
         `TrainingError` on all ranks when too many steps in a row were skipped.
         """
         begun = time.perf_counter()
-        num_steps = step - self._read_at
+        num_steps = step - self.read_at
         waited = torch.zeros(ranks.num_ranks(), device=self._sums.device)
         waited[ranks.rank()] = wait_s - self._wait_s_before
         summed = ranks.sum_over_ranks(torch.cat([self._sums, waited]))
@@ -137,7 +138,7 @@ class Meter:
         self._recent.append((step, now))
         longest_s = float(summed[len(self._names) :].max())
         progress = self._progress(step, num_steps, totals, training_s, longest_s)
-        self._read_at = step
+        self.read_at = step
         self._sums.zero_()
         self._training_s = 0.0
         self._wait_s_before = wait_s
@@ -179,7 +180,7 @@ class Meter:
         if not isinstance(config, AdversarialConfig) or config.adversarial_share is None:
             return None
         wished = config.adversarial_share
-        if self._read_at < config.discriminator_warmup or not config.largest_weight:
+        if self.read_at < config.discriminator_warmup or not config.largest_weight:
             return None
         return wished if losses.get("adversarial_share", wished) < _NEARLY * wished else None
 

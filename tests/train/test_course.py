@@ -163,6 +163,16 @@ def test_without_a_judge_patience_ends_nothing() -> None:
     assert validated(begin(judge=None), 0, 0, 0, patience=1).ended is None
 
 
+def means(real: float, fake: float, weight: float = 1e-3, skipped: float = 0.0) -> dict[str, float]:
+    """Figures of an interval."""
+    return {
+        "discriminator_real": real,
+        "discriminator_fake": fake,
+        "adversarial_weight": weight,
+        "skipped": skipped,
+    }
+
+
 @pytest.mark.parametrize(
     ("real", "fake", "saturated"),
     [(0.9999, 0.0001, True), (0.9999, 0.01, False), (0.98, 0.0001, False), (0.5, 0.5, False)],
@@ -170,6 +180,20 @@ def test_without_a_judge_patience_ends_nothing() -> None:
 def test_a_discriminator_that_is_never_in_doubt_is_a_fault_where_its_opinion_counts(
     real: float, fake: float, saturated: bool
 ) -> None:
-    judged = {"discriminator_real": real, "discriminator_fake": fake}
-    assert bool(saturation({**judged, "adversarial_weight": 1e-3})) == saturated
-    assert saturation({**judged, "adversarial_weight": 0.0}) == {}, "a control, or a warm-up"
+    assert bool(saturation(begin().heard(means(real, fake), 10).opinions)) == saturated
+    without = begin().heard(means(real, fake, weight=0.0), 10)
+    assert saturation(without.opinions) == {}, "a control, or a warm-up"
+
+
+def test_all_steps_since_the_latest_validation_that_were_not_skipped_count_alike() -> None:
+    course = begin().heard(means(0.5, 0.25, skipped=0.5), 4).heard({"skipped": 1.0}, 3)
+    course = course.heard(means(1.0, 0.0), 6)
+    opinions = course.opinions
+    assert opinions.steps == 8
+    assert (opinions.real / 8, opinions.fake / 8) == pytest.approx((0.875, 0.0625))
+    assert Course.model_validate_json(to_json(course)) == course
+    for faults in ({}, GRID):
+        after = course.after(10, {"judge": 1.0}, faults, patience=None, max_returns=2)
+        assert after.opinions.steps == 0
+    warming = begin(first=10).heard(means(1.0, 0.0), 6)
+    assert validated(warming, 2.0).opinions.steps == 0

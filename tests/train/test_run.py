@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from srgan.config import AdversarialConfig, DataConfig, PretrainConfig
@@ -26,6 +27,7 @@ from srgan.train.checkpoint import (
     read_generator,
     read_manifest,
 )
+from srgan.train.course import Opinions
 from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
@@ -270,27 +272,49 @@ def test_a_gan_stage_that_breaks_after_its_discriminators_warm_up_does_not_hand_
     assert notes.notes == ["back from step 8 to 4 at half the learning rate: a grid"]
 
 
-@pytest.mark.parametrize("stop_at", [5, 6, 10])
-def test_a_stage_decides_by_means_over_the_same_steps_wherever_it_was_killed(
-    train, monkeypatch: pytest.MonkeyPatch, stop_at: int
+def test_a_stage_judges_its_discriminator_by_the_same_steps_however_it_is_watched_and_killed(
+    train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Checkpoints and validations come between two points of the curves."""
-    seen: list[dict[str, float]] = []
+    """Where curves have points and when checkpoints are written is not part of its name."""
+    monkeypatch.setattr(Validation, "measure", unguarded())
+    seen: list[tuple[int, float, float]] = []
 
-    def noted(losses: dict[str, float]) -> dict[str, Fault]:
-        seen.append(losses)
+    def noted(opinions: Opinions) -> dict[str, Fault]:
+        steps = opinions.steps
+        seen.append((steps, opinions.real / steps, opinions.fake / steps))
         return {}
 
     monkeypatch.setattr("srgan.train.loop.saturation", noted)
-    config = adversarial(log_every=5, checkpoint_every=3, validate_every=7, steps=14)
-    whole = train("whole", config)
+    config = adversarial(validate_every=7, steps=14, discriminator_warmup=2)
+    whole = train("whole", config.model_copy(update={"log_every": 1, "checkpoint_every": 100}))
     expected = list(seen)
-    seen.clear()
-    with pytest.raises(KeyboardInterrupt):
-        train("broken", config, Notes(stop_at))
-    assert train("broken", config).parts == whole.parts
-    assert seen == expected
-    assert all("discriminator_real" in losses for losses in seen)
+    assert [steps for steps, _, _ in expected] == [5, 7], "not those of the discriminator alone"
+    for log_every, checkpoint_every, stop_at in ((1, 3, 5), (5, 3, 6), (5, 100, 10), (1, 100, 9)):
+        seen.clear()
+        every = {"log_every": log_every, "checkpoint_every": checkpoint_every}
+        run, watched = f"broken-{stop_at}", config.model_copy(update=every)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, watched, Notes(stop_at))
+        resumed = train(run, watched)
+        assert (resumed.parts, resumed.course) == (whole.parts, whole.course)
+        assert np.array(seen) == pytest.approx(np.array(expected), abs=1e-6), every
+
+
+@pytest.mark.parametrize("log_every", [1, 7])
+def test_a_discriminator_that_is_sure_of_the_last_step_alone_sends_no_stage_back(
+    train, monkeypatch: pytest.MonkeyPatch, log_every: int
+) -> None:
+    monkeypatch.setattr(Validation, "measure", unguarded())
+    learn = Adversarial.step
+
+    def sure(self: Adversarial, windows, at: int, pairs):
+        opinions = {"discriminator_real": 1.0, "discriminator_fake": 0.0} if at == 6 else {}
+        learned = learn(self, windows, at, pairs)
+        return learned | {name: torch.tensor(value) for name, value in opinions.items()}
+
+    monkeypatch.setattr(Adversarial, "step", sure)
+    result = train("one", adversarial(steps=7, validate_every=7, log_every=log_every))
+    assert result.course.returns == ()
 
 
 def test_a_stage_that_is_killed_on_its_way_after_a_return_ends_bit_identical(
