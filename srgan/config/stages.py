@@ -237,7 +237,8 @@ class AdversarialConfig(_StageConfig):
     its schedule from the step after them."""
     patience: Positive | None = None
     """Validations in a row without a lower perceptual distance that end the stage; None: none do.
-    Counts only if a network is mirrored that the stage does not learn from."""
+    Counts only if a network is mirrored that taught neither the stage nor its start, and from the
+    end of `discriminator_warmup`."""
     max_returns: int = Field(2, ge=0)
     """How often the stage may go back to its last good checkpoint, each time at half the learning
     rate, when an output breaks; at the next time it ends. A stage none of whose validations passed

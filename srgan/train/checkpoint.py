@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, Self
 
@@ -123,6 +123,18 @@ def newest_manifest(store: ObjectStore, run: str) -> Manifest | None:
     """
     keys = checkpoint_keys(store, run)
     return read_manifest(store, keys[-1]) if keys else None
+
+
+def history_of(store: ObjectStore, ref: CheckpointRef) -> Iterator[Manifest]:
+    """Manifests of the stage that made a checkpoint and of those before it, the newest first.
+
+    It ends at random weights, or at a run that is not there: weights of others, a deleted run.
+    """
+    manifest: Manifest | None = read_manifest(store, ref.key)
+    while manifest is not None:
+        yield manifest
+        before = manifest.init_run
+        manifest = newest_manifest(store, before) if before else None
 
 
 def read_part(store: ObjectStore, run: str, part: Part) -> bytes:

@@ -49,8 +49,8 @@ class Course(Ref):
     """State of an adversarial stage on its way, part of the manifest of every checkpoint."""
 
     judge: str | None
-    """The distance that decides; None if no network is mirrored that the stage does not learn
-    from."""
+    """The distance that decides; None if no network is mirrored that taught neither the stage nor
+    its start."""
     start: float
     """The judge's distance before the first step; 0 without a judge."""
     faults_of_start: dict[str, float] = Field(default_factory=dict)

@@ -259,6 +259,27 @@ def test_a_gan_stage_whose_good_checkpoint_could_not_be_written_ends_as_an_undis
     assert (resumed.parts, resumed.course) == (whole.parts, whole.course)
 
 
+def test_a_network_that_taught_the_start_of_a_gan_stage_does_not_choose_its_checkpoint(
+    train, object_store: S3Store
+) -> None:
+    mirrored = publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    features = {
+        "kind": "features",
+        "network": "squeezenet1_1",
+        "layer": "fire2",
+        "feature_scale": 0.1,
+        "weights": mirrored.sha256,
+    }
+    shared = {"patch_size": 24, "steps": 2, "batch_size": 2}
+    taught = train("taught", pretrain(loss=features, **shared)).ref(None)
+    alone = train("alone", pretrain(**shared)).ref(None)
+    judges = [
+        train(f"gan-{start.run}", adversarial(**shared), init_from=start).course.judge
+        for start in (taught, alone)
+    ]
+    assert judges == [None, "squeezenet_distance"]
+
+
 def test_a_gan_stage_that_breaks_after_its_discriminators_warm_up_does_not_hand_on_its_start(
     train, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
