@@ -42,7 +42,7 @@ class LearningRate(Config):
     peak: float = Field(1e-4, gt=0)
     """Learning rate after the warm-up."""
     warmup_steps: int = Field(0, ge=0)
-    """First steps, in which the rate rises from 0 to its peak."""
+    """First steps, in which the rate rises from 0 to its peak; fewer than a network learns."""
     decay: Literal["none", "tenth_at_half", "cosine"] = "none"
     """``tenth_at_half`` is the paper's GAN schedule: 1e-4, then 1e-5 for the second half."""
 
@@ -257,6 +257,13 @@ class AdversarialConfig(_StageConfig):
             raise ValueError(
                 f"discriminator_warmup {self.discriminator_warmup} leaves the generator none of "
                 f"{self.steps} steps"
+            )
+        own, warmup = self.steps - self.discriminator_warmup, self.learning_rate.warmup_steps
+        if warmup >= own:
+            raise ValueError(
+                f"learning_rate.warmup_steps {warmup} leaves none of the generator's {own} steps: "
+                f"in the first {self.discriminator_warmup} of {self.steps} steps "
+                "(discriminator_warmup) it does not learn"
             )
         return self
 

@@ -1,8 +1,8 @@
 """The course of an adversarial stage: its best checkpoint, its returns, and when it has enough.
 
 PSNR falls from the first step of a GAN on and its losses say little, so a perceptual network that
-the stage does not learn from decides which checkpoint is the best. The guards of the promotion gate
-tell when an output breaks: then the stage goes back and learns more slowly.
+taught neither the stage nor its start decides which checkpoint is the best. The guards of the
+promotion gate tell when an output breaks: then the stage goes back and learns more slowly.
 """
 
 from collections.abc import Mapping
