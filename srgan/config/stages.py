@@ -42,7 +42,7 @@ class LearningRate(Config):
     peak: float = Field(1e-4, gt=0)
     """Learning rate after the warm-up."""
     warmup_steps: int = Field(0, ge=0)
-    """First steps, in which the rate rises from 0 to its peak."""
+    """First steps, in which the rate rises from 0 to its peak; fewer than a network learns."""
     decay: Literal["none", "tenth_at_half", "cosine"] = "none"
     """``tenth_at_half`` is the paper's GAN schedule: 1e-4, then 1e-5 for the second half."""
 
@@ -89,8 +89,8 @@ class _StageConfig(Config):
     validate_every: Positive = 1000
     """Steps between two validations on the held-out crops."""
     log_every: Positive = 50
-    """Steps between two points of the curves in MLflow. Each checkpoint and each validation is one
-    more."""
+    """Steps between two points of the curves in MLflow. Each checkpoint, each validation and the
+    end of `discriminator_warmup` is one more."""
     max_restarts: int = Field(3, ge=0)
     """How often lost workers are replaced within one job."""
     min_workers: Positive | None = None
@@ -237,7 +237,8 @@ class AdversarialConfig(_StageConfig):
     its schedule from the step after them."""
     patience: Positive | None = None
     """Validations in a row without a lower perceptual distance that end the stage; None: none do.
-    Counts only if a network is mirrored that the stage does not learn from."""
+    Counts only if a network is mirrored that taught neither the stage nor its start, and from the
+    end of `discriminator_warmup`."""
     max_returns: int = Field(2, ge=0)
     """How often the stage may go back to its last good checkpoint, each time at half the learning
     rate, when an output breaks; at the next time it ends. A stage none of whose validations passed
@@ -256,6 +257,13 @@ class AdversarialConfig(_StageConfig):
             raise ValueError(
                 f"discriminator_warmup {self.discriminator_warmup} leaves the generator none of "
                 f"{self.steps} steps"
+            )
+        own, warmup = self.steps - self.discriminator_warmup, self.learning_rate.warmup_steps
+        if warmup >= own:
+            raise ValueError(
+                f"learning_rate.warmup_steps {warmup} leaves none of the generator's {own} steps: "
+                f"in the first {self.discriminator_warmup} of {self.steps} steps "
+                "(discriminator_warmup) it does not learn"
             )
         return self
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, Self
 
@@ -125,6 +125,18 @@ def newest_manifest(store: ObjectStore, run: str) -> CheckpointManifest | None:
     return read_manifest(store, keys[-1]) if keys else None
 
 
+def history_of(store: ObjectStore, ref: CheckpointRef) -> Iterator[CheckpointManifest]:
+    """Manifests of the stage that made a checkpoint and of those before it, the newest first.
+
+    It ends at random weights, or at a run that is not there: weights of others, a deleted run.
+    """
+    manifest: CheckpointManifest | None = read_manifest(store, ref.key)
+    while manifest is not None:
+        yield manifest
+        before = manifest.init_run
+        manifest = newest_manifest(store, before) if before else None
+
+
 def read_part(store: ObjectStore, run: str, part: CheckpointPart) -> bytes:
     """One part, verified; missing or altered bytes are a `CheckpointError`."""
     key = part_key(run, part.digest)
@@ -210,7 +222,8 @@ class CheckpointWriter:
 
     A context: leaving it waits for the last checkpoint. An object store that fails is asked again
     for `patience_s` while training goes on. A checkpoint that still cannot be written is logged,
-    because it costs only steps; the second in a row, and the final one, end the training.
+    because it costs only steps; the second in a row, the final one, and one that the course of an
+    adversarial stage names (as its best, or to go back to) end the training.
     """
 
     def __init__(
@@ -229,10 +242,13 @@ class CheckpointWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
         self._missed = False
+        self._named = False  # by its course: without it the stage could hand nothing on
 
     def save(self, manifest: CheckpointManifest, parts: dict[str, bytes]) -> None:
         """Start writing; fills in `manifest.parts`. Waits for the checkpoint before it."""
-        self._finish_writing(required=self._missed)
+        self._finish_writing(required=self._missed or self._named)
+        course = manifest.course
+        self._named = course is not None and manifest.step in (course.best_step, course.good_step)
         self._writing = self._thread.submit(self._write, manifest, parts)
         if manifest.final:
             self._finish_writing(required=True)

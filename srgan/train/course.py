@@ -1,8 +1,8 @@
 """The course of an adversarial stage: its best checkpoint, its returns, and when it has enough.
 
 PSNR falls from the first step of a GAN on and its losses say little, so a perceptual network that
-the stage does not learn from decides which checkpoint is the best. The guards of the promotion gate
-tell when an output breaks: then the stage goes back and learns more slowly.
+taught neither the stage nor its start decides which checkpoint is the best. The guards of the
+promotion gate tell when an output breaks: then the stage goes back and learns more slowly.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from srgan.errors import TrainingError
 from srgan.measure.guards import Fault
-from srgan.refs import Ref
+from srgan.refs import Ref, Sums
 
 _SLOWER = 0.5
 _WORSE = 1.25
@@ -35,12 +35,22 @@ class Return(Ref):
         return f"back from step {self.step} to {self.to} at half the learning rate: {self.reason}"
 
 
+class Opinions(Sums):
+    """Opinions of the discriminator on the images of some steps."""
+
+    steps: int = 0
+    real: float = 0.0
+    """Sum over the steps of mean D(real)."""
+    fake: float = 0.0
+    """The same of D(fake)."""
+
+
 class Course(Ref):
     """State of an adversarial stage on its way, part of the manifest of every checkpoint."""
 
     judge: str | None
-    """The distance that decides; None if no network is mirrored that the stage does not learn
-    from."""
+    """The distance that decides; None if no network is mirrored that taught neither the stage nor
+    its start."""
     start: float
     """The judge's distance before the first step; 0 without a judge."""
     faults_of_start: dict[str, float] = Field(default_factory=dict)
@@ -48,6 +58,8 @@ class Course(Ref):
     excused: tuple[str, ...] = ()
     """Guards that a start did not pass, in checkpoints of earlier releases, which did not keep the
     sizes: they never send the stage back."""
+    first: int = 0
+    """Last step in which the discriminator learns alone: validations up to it measure the start."""
     best_step: int = 0
     """Step of the lowest distance that no guard caught; 0 for the start."""
     best: float
@@ -55,6 +67,9 @@ class Course(Ref):
     """Newest validated step that no guard caught: where a return leads. 0 for the start."""
     stale: int = 0
     """Validations since the best one."""
+    opinions: Opinions = Opinions()
+    """Those since the latest validation, of steps in which they counted: not of skipped ones, nor
+    where the adversarial loss had no weight."""
     rate: float = 1.0
     """Factor on all learning rates."""
     returns: tuple[Return, ...] = ()
@@ -63,12 +78,29 @@ class Course(Ref):
 
     @classmethod
     def begin(
-        cls, judge: str | None, metrics: Mapping[str, float], faults: Mapping[str, Fault]
+        cls,
+        judge: str | None,
+        metrics: Mapping[str, float],
+        faults: Mapping[str, Fault],
+        *,
+        first: int,
     ) -> Self:
         """Begin with the validation before the first step."""
         distance = metrics[judge] if judge else 0.0
         sizes = {name: fault.size for name, fault in faults.items()}
-        return cls(judge=judge, start=distance, best=distance, faults_of_start=sizes)
+        return cls(judge=judge, start=distance, best=distance, faults_of_start=sizes, first=first)
+
+    def heard(self, losses: Mapping[str, float], num_steps: int) -> "Course":
+        """The course after `num_steps` more steps, of which `losses` are the means."""
+        num_good = round(num_steps * (1 - losses["skipped"]))
+        if not num_good or not losses["adversarial_weight"]:
+            return self
+        more = Opinions(
+            steps=num_good,
+            real=num_good * losses["discriminator_real"],
+            fake=num_good * losses["discriminator_fake"],
+        )
+        return self.model_copy(update={"opinions": self.opinions + more})
 
     def after(
         self,
@@ -83,11 +115,15 @@ class Course(Ref):
 
         `faults` are those of the guards that did not pass, by name. The stage goes back if there is
         one that the start has not, or has less of; it ends after `max_returns` of these, or after
-        `patience` validations without a new best.
+        `patience` validations without a new best. A validation up to the step `first` decides
+        nothing, because the generator is still the start.
         """
+        since = self.model_copy(update={"opinions": Opinions()})
+        if step <= self.first:
+            return since.model_copy(update={"good_step": step})
         if caught := [fault.text for name, fault in faults.items() if self._is_new(name, fault)]:
-            return self._sent_back(step, "; ".join(caught), max_returns)
-        found = self.model_copy(update={"good_step": step})
+            return since._sent_back(step, "; ".join(caught), max_returns)
+        found = since.model_copy(update={"good_step": step})
         if self.judge and metrics[self.judge] < self.best:
             return found.model_copy(
                 update={"best_step": step, "best": metrics[self.judge], "stale": 0}
@@ -115,8 +151,11 @@ class Course(Ref):
 
     @property
     def result_step(self) -> int:
-        """Step of the checkpoint that the stage hands on; 0 if no validation passed the guards."""
-        return self.best_step or self.good_step
+        """Step of the checkpoint that the stage hands on; 0 if no validation passed the guards.
+
+        Never one up to the step `first`: it holds the start.
+        """
+        return self.best_step or (self.good_step if self.good_step > self.first else 0)
 
     def refuse_without_result(self) -> None:
         """Raise `TrainingError` if no validation of the ended stage passed the guards.
@@ -124,9 +163,10 @@ class Course(Ref):
         The start is kept, but handed on it could be promoted as what was to be trained.
         """
         if not self.result_step:
+            alone = f" after the discriminator's {self.first} steps alone" if self.first else ""
             raise TrainingError(
-                "adversarial: no validation passed the guards, so there is nothing to hand on; the "
-                f"stage ended {self.ended}. Look at the pictures of the validations; lower "
+                f"adversarial: no validation{alone} passed the guards, so there is nothing to hand "
+                f"on; the stage ended {self.ended}. Look at the pictures of the validations; lower "
                 "learning_rate.peak or the weight or share of the adversarial loss, validate more "
                 "often, or start from a generator that was pretrained longer"
             )
@@ -145,15 +185,17 @@ class Course(Ref):
         return f"step {self.result_step}, {why}{ended}{returned}"
 
 
-def saturation(losses: Mapping[str, float]) -> dict[str, Fault]:
+def saturation(opinions: Opinions) -> dict[str, Fault]:
     """The fault of a discriminator that is never in doubt, in the form of `measure.guards.faults`.
 
-    `losses` are means over the latest logging interval. The adversarial gradient then says only
-    that an image is false, not what would make it better. It is not a fault where that gradient has
-    no weight: in a control without it, and as long as the discriminator learns alone.
+    `opinions` are those of all steps since the latest validation. The adversarial gradient then
+    says only that an image is false, not what would make it better. It is not a fault where that
+    gradient has no weight: in a control without it, and as long as the discriminator learns alone.
     """
-    real, fake = losses.get("discriminator_real", 0.5), losses.get("discriminator_fake", 0.5)
-    if not losses.get("adversarial_weight") or real <= _SURE or fake >= 1 - _SURE:
+    if not opinions.steps:
+        return {}
+    real, fake = opinions.real / opinions.steps, opinions.fake / opinions.steps
+    if real <= _SURE or fake >= 1 - _SURE:
         return {}
     text = f"the discriminator tells all images apart, D {real:.4f} and {fake:.4f}"
     return {SATURATION: Fault(text, real - fake)}

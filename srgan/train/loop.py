@@ -52,6 +52,7 @@ def run_steps(
     config = stage.config
     if reporter:
         reporter.begin(start)
+    alone = config.discriminator_warmup if isinstance(config, AdversarialConfig) else 0
     meter = Meter(stage, start)
     done = start
     ended = done == config.steps
@@ -65,11 +66,15 @@ def run_steps(
         ended = done == config.steps
         validates = ended or done % config.validate_every == 0
         saves = validates or done % config.checkpoint_every == 0
-        # Also at each checkpoint, so that a resumed stage decides by means over the same steps.
-        if saves or done % config.log_every == 0:
+        # At each checkpoint, which holds what the course heard, and before the generator's first
+        # step, because opinions count from then on.
+        if saves or done == alone or done % config.log_every == 0:
+            num_steps = done - meter.read_at
             progress = meter.read(done, batches.wait_s)  # waits for the device
             if reporter:
                 reporter.progress(progress)
+            if course:
+                course = course.heard(progress.losses, num_steps)
         if validates:
             measured = validation.measure(stage.result)
             validated = Validated(done, measured.metrics)
@@ -79,7 +84,7 @@ def run_steps(
                     reporter.picture(name, png, done)
             if course:
                 num_returns = len(course.returns)
-                course = _after(course, stage, validated, measured.faults, progress.losses)
+                course = _after(course, stage, validated, measured.faults)
                 if len(course.returns) > num_returns:
                     if reporter:
                         reporter.note(done, course.returns[-1].line())
@@ -93,19 +98,13 @@ def run_steps(
     return done, course
 
 
-def _after(
-    course: Course,
-    stage: Stage,
-    validated: Validated,
-    faults: dict[str, Fault],
-    losses: dict[str, float],
-) -> Course:
+def _after(course: Course, stage: Stage, validated: Validated, faults: dict[str, Fault]) -> Course:
     config = stage.config
     assert isinstance(config, AdversarialConfig)  # no other stage has a course
     return course.after(
         validated.step,
         validated.metrics,
-        faults | saturation(losses),
+        faults | saturation(course.opinions),
         patience=config.patience,
         max_returns=config.max_returns,
     )

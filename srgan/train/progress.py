@@ -51,9 +51,10 @@ class Meter:
         """`wait_s` seconds of waiting for patches were before the start."""
         self._stage = stage
         self._names: list[str] = []
-        self._sums = self._last = torch.zeros(0)
-        self._skipped_in_a_row = torch.zeros((), device=stage.device)
-        self._read_at = start
+        self._sums = self._last_skipped = torch.zeros(0)
+        self._skipped_in_a_row = self._most_in_a_row = torch.zeros((), device=stage.device)
+        self.read_at = start
+        """Steps done at the latest call of `read`."""
         self._began = time.perf_counter()
         self._recent = deque([(start, self._began)], maxlen=_NUM_RECENT + 1)
         self._training_s = 0.0
@@ -69,35 +70,39 @@ class Meter:
         skipped = losses["skipped"]
         if starts:
             # Timed from here on: the first step compiles and chooses kernels, minutes at worst.
-            self._recent[0] = (self._read_at + 1, time.perf_counter())
+            self._recent[0] = (self.read_at + 1, time.perf_counter())
             self._sums = torch.zeros_like(values)
+            self._last_skipped = torch.zeros_like(values)
         self._sums += torch.where(skipped.bool(), torch.zeros_like(values), values)
         # `where` zeroed this step's own mark together with its losses.
         self._sums[self._names.index("skipped")] += skipped
         self._skipped_in_a_row = (self._skipped_in_a_row + 1) * skipped
-        self._last = values
+        self._most_in_a_row = torch.maximum(self._most_in_a_row, self._skipped_in_a_row)
+        self._last_skipped = torch.where(skipped.bool(), values, self._last_skipped)
         self._training_s += seconds
 
     def read(self, step: int, wait_s: float) -> StageProgress:
         """Means since the last call; waits for the device and all ranks.
 
-        `TrainingError` on all ranks when too many steps in a row were skipped.
+        `TrainingError` on all ranks when too many steps in a row were skipped, wherever between two
+        calls.
         """
         begun = time.perf_counter()
-        num_steps = step - self._read_at
+        num_steps = step - self.read_at
         waited = torch.zeros(ranks.num_ranks(), device=self._sums.device)
         waited[ranks.rank()] = wait_s - self._wait_s_before
         summed = ranks.sum_over_ranks(torch.cat([self._sums, waited]))
         sums = summed[: len(self._names)] / ranks.num_ranks()
         totals = dict(zip(self._names, sums.tolist(), strict=True))
-        if self._skipped_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
+        if self._most_in_a_row >= _MAX_SKIPPED_IN_A_ROW:
             self._give_up(step)
         now = time.perf_counter()
         training_s = self._training_s + now - begun
         self._recent.append((step, now))
         longest_s = float(summed[len(self._names) :].max())
         progress = self._progress(step, num_steps, totals, training_s, longest_s)
-        self._read_at = step
+        self.read_at = step
+        self._most_in_a_row = self._skipped_in_a_row
         self._sums.zero_()
         self._training_s = 0.0
         self._wait_s_before = wait_s
@@ -139,17 +144,17 @@ class Meter:
         if not isinstance(config, AdversarialConfig) or config.adversarial_share is None:
             return None
         wished = config.adversarial_share
-        if self._read_at < config.discriminator_warmup or not config.largest_weight:
+        if self.read_at < config.discriminator_warmup or not config.largest_weight:
             return None
         return wished if losses.get("adversarial_share", wished) < _NEARLY * wished else None
 
     def _give_up(self, step: int) -> None:
-        last = dict(zip(self._names, self._last.tolist(), strict=True))
+        last = dict(zip(self._names, self._last_skipped.tolist(), strict=True))
         losses = ", ".join(f"{name} {value:.4g}" for name, value in last.items())
         raise TrainingError(
-            f"{self._stage.config.stage}: gradients were not finite in the last "
-            f"{int(self._skipped_in_a_row)} steps before step {step} ({losses}). The last "
-            "checkpoint is good; lower learning_rate.peak or set gradient_clip"
+            f"{self._stage.config.stage}: gradients were not finite in {int(self._most_in_a_row)} "
+            f"steps in a row before step {step} (the last of them: {losses}). The last checkpoint "
+            "is good; lower learning_rate.peak or set gradient_clip"
         )
 
 

@@ -41,7 +41,7 @@ from srgan.train.progress import Reporter
 from srgan.train.samples import degraded_samples
 from srgan.train.stall import Watch
 from srgan.train.step import Stage, dump_stage, load_stage
-from srgan.train.validation import Validated, Validation, build_judge, fair_judge
+from srgan.train.validation import Validated, Validation, build_judge, fair_judge, teachers_of
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,8 @@ def _train(
     if found:
         start, course = found.step, found.course
         validated = Validated(found.validated_at, found.metrics)
-    judge = build_judge(store, config, crop_size=data.crop_size, device=device)
+    teachers = teachers_of(store, config, inputs.init_from)
+    judge = build_judge(store, config, teachers, course, crop_size=data.crop_size, device=device)
     validation = Validation(
         data.held_out,
         config.generator.scale,
@@ -152,7 +153,8 @@ def _train(
         if isinstance(config, AdversarialConfig) and course is None:
             measured = validation.measure(stage.result)
             validated = Validated(0, measured.metrics)
-            course = Course.begin(fair_judge(judge, config), measured.metrics, measured.faults)
+            fair, alone = fair_judge(judge, teachers), config.discriminator_warmup
+            course = Course.begin(fair, measured.metrics, measured.faults, first=alone)
             keeper.save(stage, 0, validated, course, final=False)
         return run_steps(
             stage,

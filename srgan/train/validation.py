@@ -1,7 +1,7 @@
 """Figures and pictures on a fixed choice of held-out crops, during training, and their judge."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +20,13 @@ from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.base import Generator
 from srgan.models.weights import find_judges, read_weights
 from srgan.precision import ieee_fp32
+from srgan.refs import CheckpointRef
 from srgan.resize.arrays import imresize
 from srgan.storage import ObjectStore
 from srgan.train import ranks
+from srgan.train.checkpoint import history_of
 from srgan.train.content import feature_content
+from srgan.train.course import Course
 
 _NUM_CROPS = 32
 _NUM_PICTURES = 3
@@ -183,12 +186,29 @@ def _spread(crops: Crops, most: int) -> list[tuple[Crops, int]]:
     return [(crops, int(index)) for index in places.round()]
 
 
-def fair_judge(
-    judge: PerceptualDistance | None, config: PretrainConfig | AdversarialConfig
-) -> str | None:
-    """Name of the judge's distance, if the gate counts it and it does not teach this stage."""
+def teachers_of(
+    store: ObjectStore,
+    config: PretrainConfig | AdversarialConfig,
+    init_from: CheckpointRef | None,
+) -> frozenset[str]:
+    """Perceptual networks that teach a stage, or taught the generator that it starts from.
+
+    Every rank must call it, because rank 0 looks.
+    """
     content = feature_content(config)
-    if judge is None or (content and DISTANCES[content.network] == judge.name):
+    found = {content.network} if content else set[str]()
+    for manifest in history_of(store, init_from) if init_from and ranks.rank() == 0 else ():
+        losses = (manifest.config.get("content"), manifest.config.get("loss"))
+        found |= {
+            each["network"] for each in losses if isinstance(each, dict) and "network" in each
+        }
+    return ranks.from_rank_zero(frozenset(found))
+
+
+def fair_judge(judge: PerceptualDistance | None, teachers: Collection[str]) -> str | None:
+    """Name of the judge's distance, if the gate counts it and it is not one of the teachers'."""
+    taught = {name for network, name in DISTANCES.items() if network in teachers}
+    if judge is None or judge.name in taught:
         return None
     return judge.name if deciding_judges([judge.name]) else None
 
@@ -196,18 +216,22 @@ def fair_judge(
 def build_judge(
     store: ObjectStore,
     config: PretrainConfig | AdversarialConfig,
+    teachers: Collection[str],
+    course: Course | None = None,
     *,
     crop_size: int,
     device: torch.device,
 ) -> PerceptualDistance | None:
-    """Pick a mirrored network, preferring one that the stage is not trained on; None if there is
+    """Pick a mirrored network, preferring one that is not among the teachers; None if there is
     none, or if crops leave it nothing to see.
 
-    Every rank must call it, because rank 0 looks for all of them.
+    A stage on its way keeps the judge of its course. Every rank must call it, because rank 0 looks
+    for all of them.
     """
     if crop_size - 2 * config.generator.scale < MIN_SIDE:
         return None
-    found = ranks.from_rank_zero(_choose(store, config) if ranks.rank() == 0 else None)
+    kept = course.judge if course else None
+    found = ranks.from_rank_zero(_choose(store, teachers, kept) if ranks.rank() == 0 else None)
     if found is None:
         return None
     network, sha256 = found
@@ -215,9 +239,10 @@ def build_judge(
 
 
 def _choose(
-    store: ObjectStore, config: PretrainConfig | AdversarialConfig
+    store: ObjectStore, teachers: Collection[str], kept: str | None
 ) -> tuple[FeatureNetwork, str] | None:
-    content = feature_content(config)
-    learned = content.network if content else None
-    mirrored = sorted(find_judges(store).items(), key=lambda each: each[0] == learned)
+    mirrored = sorted(
+        find_judges(store).items(),
+        key=lambda each: (DISTANCES[each[0]] != kept, each[0] in teachers),
+    )
     return mirrored[0] if mirrored else None

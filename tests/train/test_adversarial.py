@@ -260,3 +260,14 @@ def test_the_discriminators_schedule_begins_with_the_stage(
 def test_a_warm_up_that_leaves_the_generator_no_step_is_refused() -> None:
     with pytest.raises(ValueError, match="discriminator_warmup 8 leaves the generator none of 8"):
         adversarial(discriminator_warmup=8)
+
+
+@pytest.mark.parametrize(("warmup", "alone"), [(150, 200), (100, 200)])
+def test_a_warm_up_of_the_learning_rate_that_leaves_the_generator_no_step_is_refused(
+    warmup: int, alone: int
+) -> None:
+    rate = {"peak": 1e-4, "warmup_steps": warmup}
+    why = f"learning_rate.warmup_steps {warmup} leaves none of the generator's 100 steps"
+    with pytest.raises(ValueError, match=why):
+        adversarial(steps=300, discriminator_warmup=alone, learning_rate=rate)
+    adversarial(steps=300, discriminator_warmup=alone - 51, learning_rate=rate)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Mapping
 
 import pytest
 
@@ -20,9 +19,10 @@ from srgan.train.checkpoint import (
     read_manifest,
     read_parts,
 )
+from srgan.train.course import Course
 from tests.support.checkpoints import RUN, manifest, parts
 from tests.support.stages import adversarial
-from tests.support.stores import Around
+from tests.support.stores import Failing
 
 GAN = adversarial()
 
@@ -31,21 +31,6 @@ def save(store: S3Store, *steps: int, final: bool = False) -> None:
     with CheckpointWriter(store) as writer:
         for step in steps:
             writer.save(manifest(step, final=final), parts(step))
-
-
-class Failing(Around):
-    """A real store that refuses to write keys containing `what`, the first `times` times."""
-
-    def __init__(self, store: S3Store, what: str, times: int = 10**9) -> None:
-        super().__init__(store)
-        self._what = what
-        self._times = times
-
-    def put(self, key: str, body: bytes, **options: Mapping[str, str]) -> str:
-        if self._what in key and self._times:
-            self._times -= 1
-            raise StorageError(f"no space for {key}")
-        return self.store.put(key, body, **options)
 
 
 def test_the_newest_checkpoint_comes_back_with_its_parts(object_store: S3Store) -> None:
@@ -152,6 +137,30 @@ def test_one_missed_checkpoint_is_logged_and_the_second_in_a_row_ends_the_traini
         assert "training goes on" in caplog.text
         with pytest.raises(StorageError, match="000000004"):
             writer.save(manifest(6), parts(6))
+
+
+@pytest.mark.parametrize(("best", "good"), [(2, 2), (0, 2)])
+def test_a_missed_checkpoint_that_its_course_names_ends_the_training_at_the_next(
+    object_store: S3Store, best: int, good: int
+) -> None:
+    named = Course(judge="judge", start=2.0, best=1.5, best_step=best, good_step=good)
+    failing = Failing(object_store, "000000002.json")
+    with CheckpointWriter(failing, patience_s=0) as writer:
+        writer.save(manifest(2).model_copy(update={"course": named}), parts(2))
+        with pytest.raises(StorageError, match="000000002"):
+            writer.save(manifest(4).model_copy(update={"course": named}), parts(4))
+    assert newest_checkpoint(object_store, RUN) is None, "a later one would name a missing one"
+
+
+def test_a_missed_checkpoint_between_those_that_its_course_names_costs_only_steps(
+    object_store: S3Store,
+) -> None:
+    named = Course(judge="judge", start=2.0, best=1.5, best_step=2, good_step=4)
+    failing = Failing(object_store, "000000006.json")
+    with CheckpointWriter(failing, patience_s=0) as writer:
+        for step in (6, 8):
+            writer.save(manifest(step).model_copy(update={"course": named}), parts(step))
+    assert kept_steps(object_store) == [8]
 
 
 def test_a_final_checkpoint_that_cannot_be_written_ends_the_training(

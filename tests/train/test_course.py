@@ -18,8 +18,8 @@ def grid(levels: float) -> dict[str, Fault]:
 GRID = grid(4.0)
 
 
-def begin(judge: str | None = "judge", faults: Mapping[str, Fault] = {}) -> Course:
-    return Course.begin(judge, {"judge": 2.0} if judge else {}, faults)
+def begin(judge: str | None = "judge", faults: Mapping[str, Fault] = {}, first: int = 0) -> Course:
+    return Course.begin(judge, {"judge": 2.0} if judge else {}, faults, first=first)
 
 
 def validated(
@@ -93,6 +93,32 @@ def test_a_stage_with_one_good_validation_has_something_to_hand_on() -> None:
     validated(begin(), 2.1).refuse_without_result()
 
 
+@pytest.mark.parametrize("judge", ["judge", None])
+def test_a_copy_of_the_start_is_gone_back_to_and_never_handed_on(judge: str | None) -> None:
+    course = validated(begin(judge, first=10), 2.0)
+    assert course.good_step == 10
+    for _ in range(3):
+        assert course.ended is None
+        course = course.after(20, {"judge": 1.0}, GRID, patience=None, max_returns=2)
+    assert [each.to for each in course.returns] == [10, 10]
+    assert course.result_step == 0
+    why = r"no validation after the discriminator's 10 steps alone passed.*at step 20: a checkerb"
+    with pytest.raises(TrainingError, match=why):
+        course.refuse_without_result()
+    again = validated(begin(judge, first=10), 2.0, 2.1)
+    again.refuse_without_result()
+    assert again.result_step == 20
+
+
+def test_validations_of_the_start_do_not_use_up_patience_and_are_never_the_best() -> None:
+    """On a GPU rounding makes the start's distance a little lower or higher each time."""
+    course = validated(begin(first=20), 1.9999, 2.0001, patience=1)
+    assert (course.stale, course.best_step, course.ended) == (0, 0, None)
+    course = course.after(30, {"judge": 2.1}, {}, patience=1, max_returns=2)
+    assert course.ended == "1 validations in a row without a lower judge"
+    assert course.result_step == 30
+
+
 @pytest.mark.parametrize(
     ("levels", "goes_back"), [(1.0, False), (1.6, False), (1.99, False), (2.01, True), (8.0, True)]
 )
@@ -137,6 +163,16 @@ def test_without_a_judge_patience_ends_nothing() -> None:
     assert validated(begin(judge=None), 0, 0, 0, patience=1).ended is None
 
 
+def means(real: float, fake: float, weight: float = 1e-3, skipped: float = 0.0) -> dict[str, float]:
+    """Figures of an interval."""
+    return {
+        "discriminator_real": real,
+        "discriminator_fake": fake,
+        "adversarial_weight": weight,
+        "skipped": skipped,
+    }
+
+
 @pytest.mark.parametrize(
     ("real", "fake", "saturated"),
     [(0.9999, 0.0001, True), (0.9999, 0.01, False), (0.98, 0.0001, False), (0.5, 0.5, False)],
@@ -144,6 +180,20 @@ def test_without_a_judge_patience_ends_nothing() -> None:
 def test_a_discriminator_that_is_never_in_doubt_is_a_fault_where_its_opinion_counts(
     real: float, fake: float, saturated: bool
 ) -> None:
-    judged = {"discriminator_real": real, "discriminator_fake": fake}
-    assert bool(saturation({**judged, "adversarial_weight": 1e-3})) == saturated
-    assert saturation({**judged, "adversarial_weight": 0.0}) == {}, "a control, or a warm-up"
+    assert bool(saturation(begin().heard(means(real, fake), 10).opinions)) == saturated
+    without = begin().heard(means(real, fake, weight=0.0), 10)
+    assert saturation(without.opinions) == {}, "a control, or a warm-up"
+
+
+def test_all_steps_since_the_latest_validation_that_were_not_skipped_count_alike() -> None:
+    course = begin().heard(means(0.5, 0.25, skipped=0.5), 4).heard({"skipped": 1.0}, 3)
+    course = course.heard(means(1.0, 0.0), 6)
+    opinions = course.opinions
+    assert opinions.steps == 8
+    assert (opinions.real / 8, opinions.fake / 8) == pytest.approx((0.875, 0.0625))
+    assert Course.model_validate_json(to_json(course)) == course
+    for faults in ({}, GRID):
+        after = course.after(10, {"judge": 1.0}, faults, patience=None, max_returns=2)
+        assert after.opinions.steps == 0
+    warming = begin(first=10).heard(means(1.0, 0.0), 6)
+    assert validated(warming, 2.0).opinions.steps == 0

@@ -65,8 +65,24 @@ def test_twenty_skipped_steps_in_a_row_end_the_training_naming_step_and_losses()
     figures.add(losses(1.0), 0.1)
     for _ in range(20):
         figures.add(losses(math.nan, skipped=1.0), 0.1)
-    with pytest.raises(TrainingError, match=r"pretrain.*20 steps before step 21 \(loss nan"):
+    with pytest.raises(
+        TrainingError, match=r"20 steps in a row before step 21 \(the last of them: loss nan"
+    ):
         figures.read(21, 0.0)
+
+
+@pytest.mark.parametrize("read_after", [None, 20, 28])
+def test_a_good_step_before_the_figures_are_read_hides_no_row_of_skipped_ones(
+    read_after: int | None,
+) -> None:
+    figures = meter()
+    for step in range(10, 49):
+        skipped = step < 35
+        figures.add(losses(math.nan if skipped else 1.0, float(skipped)), 0.1)
+        if step == read_after:
+            figures.read(step, 0.0)
+    with pytest.raises(TrainingError, match=r"25 steps in a row before step 50 .*: loss nan"):
+        figures.read(50, 0.0)
 
 
 def test_one_good_step_among_the_skipped_ones_lets_the_training_go_on() -> None:

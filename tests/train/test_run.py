@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from srgan.config import AdversarialConfig, DataConfig, PretrainConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.data.shards import ShardCache
-from srgan.errors import CheckpointError, ConfigError, TrainingError
+from srgan.errors import CheckpointError, ConfigError, StorageError, TrainingError
 from srgan.measure.guards import Fault
 from srgan.models.interchange import load_generator
 from srgan.models.weights import publish_weights
@@ -21,16 +23,20 @@ from srgan.services.s3 import S3Store
 from srgan.train.adversarial import Adversarial
 from srgan.train.checkpoint import (
     CheckpointManifest,
+    CheckpointWriter,
     checkpoint_keys,
     read_generator,
     read_manifest,
 )
+from srgan.train.course import Opinions
+from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
 from srgan.version import reached
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.places import place
 from tests.support.stages import BATCH_NORM, CPU, adversarial, pretrain, unguarded
+from tests.support.stores import Around, Failing
 from tests.support.tracing import PACKAGE, definitions_run
 
 DrawPhoto = Callable[..., NDArray[np.uint8]]
@@ -79,6 +85,7 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
         reporter: Notes | None = None,
         init_from: CheckpointRef | None = None,
         pairs: DatasetRef | None = None,
+        store: Around | None = None,
     ) -> CheckpointManifest:
         inputs = StageInputs(
             run=name,
@@ -89,7 +96,9 @@ def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
             numerics_version="c",
             release_version="c",
         )
-        return run_stage(object_store, inputs, cache, device=CPU, reporter=reporter, stall_s=600)
+        return run_stage(
+            store or object_store, inputs, cache, device=CPU, reporter=reporter, stall_s=600
+        )
 
     return run
 
@@ -232,27 +241,103 @@ def test_a_gan_stage_that_never_passed_its_guards_hands_nothing_on_and_says_why(
     assert notes.steps == []
 
 
-@pytest.mark.parametrize("stop_at", [5, 6, 10])
-def test_a_stage_decides_by_means_over_the_same_steps_wherever_it_was_killed(
-    train, monkeypatch: pytest.MonkeyPatch, stop_at: int
+@pytest.mark.parametrize("options", [{"max_returns": 0}, {"checkpoint_every": 6}])
+def test_a_gan_stage_whose_good_checkpoint_could_not_be_written_ends_as_an_undisturbed_one(
+    train, object_store: S3Store, monkeypatch: pytest.MonkeyPatch, options: dict[str, int]
 ) -> None:
-    """Checkpoints and validations come between two points of the curves."""
-    seen: list[dict[str, float]] = []
+    """Handed on in the one case, gone back to in the other."""
+    config = adversarial(BATCH_NORM, steps=12, **options)
+    _breaking_at(8, monkeypatch, times=1)
+    whole = train("whole", config)
+    monkeypatch.undo()
+    _breaking_at(8, monkeypatch, times=1)
+    writer = partial(CheckpointWriter, patience_s=0)
+    monkeypatch.setattr("srgan.train.run.CheckpointWriter", writer)
+    with pytest.raises(StorageError, match="000000004"):
+        train("broken", config, store=Failing(object_store, "000000004.json"))
+    monkeypatch.undo()
+    _breaking_at(8, monkeypatch, times=1)
+    resumed = train("broken", config)
+    assert (resumed.parts, resumed.course) == (whole.parts, whole.course)
 
-    def noted(losses: dict[str, float]) -> dict[str, Fault]:
-        seen.append(losses)
+
+def test_a_network_that_taught_the_start_of_a_gan_stage_does_not_choose_its_checkpoint(
+    train, object_store: S3Store
+) -> None:
+    mirrored = publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    features = {
+        "kind": "features",
+        "network": "squeezenet1_1",
+        "layer": "fire2",
+        "feature_scale": 0.1,
+        "weights": mirrored.sha256,
+    }
+    shared = {"patch_size": 24, "steps": 2, "batch_size": 2}
+    taught = train("taught", pretrain(loss=features, **shared)).ref(None)
+    alone = train("alone", pretrain(**shared)).ref(None)
+    judges = [
+        train(f"gan-{start.run}", adversarial(**shared), init_from=start).course.judge
+        for start in (taught, alone)
+    ]
+    assert judges == [None, "squeezenet_distance"]
+
+
+def test_a_gan_stage_that_breaks_after_its_discriminators_warm_up_does_not_hand_on_its_start(
+    train, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    _breaking_at(8, monkeypatch, times=9)
+    config = adversarial(steps=12, discriminator_warmup=4, patience=1, max_returns=1)
+    notes = Notes()
+    with pytest.raises(TrainingError, match=r"no validation.*ended after 1 returns, at step 8"):
+        train("one", config, notes)
+    assert notes.steps == [2, 4, 6, 8, 6, 8]
+    assert notes.notes == ["back from step 8 to 4 at half the learning rate: a grid"]
+
+
+def test_a_stage_judges_its_discriminator_by_the_same_steps_however_it_is_watched_and_killed(
+    train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where curves have points and when checkpoints are written is not part of its name."""
+    monkeypatch.setattr(Validation, "measure", unguarded())
+    seen: list[tuple[int, float, float]] = []
+
+    def noted(opinions: Opinions) -> dict[str, Fault]:
+        steps = opinions.steps
+        seen.append((steps, opinions.real / steps, opinions.fake / steps))
         return {}
 
     monkeypatch.setattr("srgan.train.loop.saturation", noted)
-    config = adversarial(log_every=5, checkpoint_every=3, validate_every=7, steps=14)
-    whole = train("whole", config)
+    config = adversarial(validate_every=7, steps=14, discriminator_warmup=2)
+    whole = train("whole", config.model_copy(update={"log_every": 1, "checkpoint_every": 100}))
     expected = list(seen)
-    seen.clear()
-    with pytest.raises(KeyboardInterrupt):
-        train("broken", config, Notes(stop_at))
-    assert train("broken", config).parts == whole.parts
-    assert seen == expected
-    assert all("discriminator_real" in losses for losses in seen)
+    assert [steps for steps, _, _ in expected] == [5, 7], "not those of the discriminator alone"
+    for log_every, checkpoint_every, stop_at in ((1, 3, 5), (5, 3, 6), (5, 100, 10), (1, 100, 9)):
+        seen.clear()
+        every = {"log_every": log_every, "checkpoint_every": checkpoint_every}
+        run, watched = f"broken-{stop_at}", config.model_copy(update=every)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, watched, Notes(stop_at))
+        resumed = train(run, watched)
+        assert (resumed.parts, resumed.course) == (whole.parts, whole.course)
+        assert np.array(seen) == pytest.approx(np.array(expected), abs=1e-6), every
+
+
+@pytest.mark.parametrize("log_every", [1, 7])
+def test_a_discriminator_that_is_sure_of_the_last_step_alone_sends_no_stage_back(
+    train, monkeypatch: pytest.MonkeyPatch, log_every: int
+) -> None:
+    monkeypatch.setattr(Validation, "measure", unguarded())
+    learn = Adversarial.step
+
+    def sure(self: Adversarial, windows, at: int, pairs):
+        opinions = {"discriminator_real": 1.0, "discriminator_fake": 0.0} if at == 6 else {}
+        learned = learn(self, windows, at, pairs)
+        return learned | {name: torch.tensor(value) for name, value in opinions.items()}
+
+    monkeypatch.setattr(Adversarial, "step", sure)
+    result = train("one", adversarial(steps=7, validate_every=7, log_every=log_every))
+    assert result.course.returns == ()
 
 
 def test_a_stage_that_is_killed_on_its_way_after_a_return_ends_bit_identical(

@@ -7,12 +7,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from srgan.config import DegradationConfig, FeatureContentConfig
+from srgan.config import DegradationConfig, FeatureContentConfig, PretrainConfig
 from srgan.config.networks import FeatureNetwork
 from srgan.data.crops import join_pair
+from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.weights import publish_weights
+from srgan.refs import CheckpointRef
 from srgan.services.s3 import S3Store
-from srgan.train.validation import Validation, build_judge, fair_judge
+from srgan.train.checkpoint import CheckpointWriter, read_manifest
+from srgan.train.course import Course
+from srgan.train.validation import Validation, build_judge, fair_judge, teachers_of
+from tests.support.checkpoints import manifest, parts
 from tests.support.contents import crops_from
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import CPU, adversarial, pretrain, start
@@ -26,8 +31,19 @@ def mirror(store: S3Store, network: FeatureNetwork) -> str:
 
 
 def judge_of(store: S3Store, crop_size: int = 64, **options: object) -> str | None:
-    judge = build_judge(store, adversarial(**options), crop_size=crop_size, device=CPU)
+    config = adversarial(**options)
+    teachers = teachers_of(store, config, None)
+    judge = build_judge(store, config, teachers, crop_size=crop_size, device=CPU)
     return judge.name if judge else None
+
+
+def saved(store: S3Store, run: str, config: PretrainConfig, before: str | None) -> CheckpointRef:
+    """The checkpoint of a stage that started from the run before it."""
+    changes = {"run": run, "config": config.model_dump(mode="json"), "init_run": before}
+    made = manifest(8, final=True).model_copy(update=changes)
+    with CheckpointWriter(store) as writer:
+        writer.save(made, parts(8))
+    return read_manifest(store, made.key).ref(None)
 
 
 def test_no_network_judges_if_none_is_mirrored(object_store: S3Store) -> None:
@@ -54,13 +70,39 @@ def test_a_network_that_the_stage_does_not_learn_from_is_preferred(object_store:
 
 def test_only_a_judge_that_the_gate_counts_chooses_the_checkpoint(object_store: S3Store) -> None:
     def chooser() -> str | None:
-        judge = build_judge(object_store, adversarial(), crop_size=64, device=CPU)
-        return fair_judge(judge, adversarial())
+        judge = build_judge(object_store, adversarial(), (), crop_size=64, device=CPU)
+        return fair_judge(judge, ())
 
     mirror(object_store, "vgg19")
     assert chooser() is None
     mirror(object_store, "squeezenet1_1")
     assert chooser() == "squeezenet_distance"
+
+
+def test_a_network_that_taught_the_start_or_what_came_before_it_does_not_choose(
+    object_store: S3Store,
+) -> None:
+    learned = FeatureContentConfig(
+        network="squeezenet1_1", layer="fire5", feature_scale=1.0, weights="0" * 64
+    )
+    saved(object_store, "first", pretrain(loss=learned, patch_size=32), before="deleted")
+    start = saved(object_store, "second", pretrain(), before="first")
+    config = adversarial()
+    teachers = teachers_of(object_store, config, start)
+    assert (teachers, teachers_of(object_store, config, None)) == ({"squeezenet1_1"}, set())
+
+    def judge(course: Course | None = None) -> PerceptualDistance:
+        found = build_judge(object_store, config, teachers, course, crop_size=64, device=CPU)
+        assert found is not None
+        return found
+
+    mirror(object_store, "squeezenet1_1")
+    assert judge().name == "squeezenet_distance", "better than none, to look at"
+    assert fair_judge(judge(), teachers) is None
+    mirror(object_store, "efficientnet_lite1")
+    assert fair_judge(judge(), teachers) == "efficientnet_lite1_distance"
+    begun = Course(judge="squeezenet_distance", start=2.0, best=2.0)
+    assert judge(begun).name == "squeezenet_distance", "its other distances are of that network"
 
 
 def test_crops_too_small_for_a_network_are_not_judged(object_store: S3Store) -> None:
