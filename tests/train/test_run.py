@@ -29,7 +29,6 @@ from srgan.train.checkpoint import (
     read_manifest,
 )
 from srgan.train.course import Opinions
-from srgan.train.progress import Progress
 from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
 from srgan.version import reached
