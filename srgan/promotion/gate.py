@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from srgan.config import GateConfig
-from srgan.config.networks import counted_judges
+from srgan.config.networks import JUDGES, NIQE, counted_judges
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Report
-from srgan.measure.figures import PIXEL_FIGURES, rises
+from srgan.measure.figures import PIXEL_FIGURES
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval
+from srgan.measure.niqe import ENOUGH_BLOCKS, num_blocks
 from srgan.models.weights import GET_A_JUDGE
 from srgan.promotion.findings import (
     Check,
@@ -166,7 +167,10 @@ def _checks(
 
 
 def _judges(report: Report, gate: GateConfig, opponent: Opponent) -> list[str]:
-    """Figures that judge: those that the gate names, or all that decide; none that taught one."""
+    """Figures that judge: those that the gate names, or all that decide; none that taught one.
+
+    Unless the gate names it, NIQE judges only images of `ENOUGH_BLOCKS` blocks.
+    """
     measured = [name for name in report.means[MODEL].flat if name not in PIXEL_FIGURES]
     if missing := [name for name in gate.judges if name not in measured]:
         raise ConfigError(
@@ -176,7 +180,15 @@ def _judges(report: Report, gate: GateConfig, opponent: Opponent) -> list[str]:
         )
     compared = {MODEL, opponent.name}
     fair = [name for name in measured if not compared & set(report.trained_on_judge.get(name, ()))]
+    if not gate.judges and not _niqe_means_something(report):
+        fair = [name for name in fair if name != NIQE]
     return counted_judges(fair, gate.judges)
+
+
+def _niqe_means_something(report: Report) -> bool:
+    """Look whether each image holds enough of its blocks, as whole photos do and crops do not."""
+    sizes = [image.size for image in report.images]
+    return all(size and num_blocks(*size, border=report.scale) >= ENOUGH_BLOCKS for size in sizes)
 
 
 def _champion(version: int) -> Opponent:
@@ -203,8 +215,10 @@ def _perceptual_checks(
     if opponent != _BICUBIC:
         checks.append(psnr_within(report, opponent, gate.max_psnr_loss_db))
     checks.append(psnr_within(report, _BICUBIC, gate.max_psnr_below_bicubic_db))
-    falling = [name for name in judges if not rises(name)]
-    return checks + [no_photo_worse(report, name, gate.max_distance_ratio) for name in falling]
+    # Only a distance from the original has an end at 0: of NIQE an original may have 2.5 times
+    # bicubic's on one photo.
+    distances = [name for name in judges if JUDGES[name].needs_original]
+    return checks + [no_photo_worse(report, name, gate.max_distance_ratio) for name in distances]
 
 
 def _floor_checks(report: Report, gate: GateConfig) -> list[Check]:
