@@ -3,9 +3,10 @@
 `verdict_of` picks the rule that fits the two models and checks each of its demands in one report,
 or in the report on each evaluation set.
 
-A gain counts when its whole interval is a gain. The newer of two equal models is promoted in at
-most 2.5 % of all cases, however many judges there are and however often a model is trained again
-until a promotion: see `findings.confidence_of`.
+A gain counts when its whole interval is a gain, and when signs by chance hardly ever make as much.
+The newer of two equal models is promoted in at most 2.5 % of all cases, however their differences
+are spread around 0, however many judges there are and however often a model is trained again until
+a promotion: see `findings.confidence_of`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -117,7 +118,8 @@ def differences(report: Report, opponent: Opponent) -> dict[str, Interval]:
 
 _GUARDED = "no guard finds a broken output"
 _SHARED = (
-    "the interval of a gain has 1 / (k · (k + 1)) of 5 % error at attempt k against this champion"
+    "the interval of a gain, and the chance that signs make one, have 1 / (k · (k + 1)) of 5 % "
+    "error at attempt k against this champion"
 )
 _PIXEL_RULE = (
     "models trained on pixels alone: PSNR (Y) better than the champion's and than bicubic's, each "

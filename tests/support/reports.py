@@ -18,7 +18,7 @@ def report(
     *,
     beyond_pixels: list[str] | None = None,
     trained_on_judge: dict[str, list[str]] | None = None,
-    num_photos: int = 6,
+    num_photos: int = 8,
     jitter: float = 0.0,
     artifacts: Artifacts = GOOD,
     size: tuple[int, int] | None = None,
