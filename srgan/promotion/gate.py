@@ -67,8 +67,8 @@ def verdict_of(
 
     Without `sets` the held-out crops of `report` decide. With them the rule has to hold on each
     evaluation set, and on the held-out crops no output may be broken. If people have rated both
-    versions, their `opinion` counts too. `attempt` is 1 plus the number of refusals since the
-    champion became champion.
+    versions, their `opinion` counts too. `attempt` is 1 plus the number of the gate's
+    earlier decisions against this champion.
 
     Models trained on pixels alone are compared by PSNR. If one of the two was trained on more, the
     judges decide: the perceptual figures of the report, or those of them that the gate names, and
