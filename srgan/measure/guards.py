@@ -20,8 +20,8 @@ Levels = Pixels | NDArray[np.floating]
 # Full-range BT.601: rows give Y, Cb and Cr in levels of 255.
 _YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 _CONTRAST_FLOOR = 1.0
-# A block that a change of sign cuts in half reads nothing. Of signs that change every 32 pixels a
-# quarter of such blocks are whole wherever the changes lie; of blocks of 32 pixels hardly any is.
+# A block that a change of sign cuts in half reads nothing. If the sign changes every 32 pixels, a
+# quarter of such blocks are whole wherever the changes lie; blocks of 32 pixels may all be cut.
 _BLOCK = 16
 
 

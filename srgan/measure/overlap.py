@@ -87,7 +87,7 @@ def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[
 
 @dataclass(frozen=True)
 class Training:
-    """What one training learned from."""
+    """Photos and pairs that one training learned from."""
 
     dataset: DatasetRef
     pairs: DatasetRef | None = None
