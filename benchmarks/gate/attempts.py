@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def promoted(kind: str, num_photos: int, *, signs: bool) -> str:
-    """Count chains with a promotion: one judge, other photos at each attempt, never a difference."""
+    """Count chains with a promotion: one judge, other photos each time, never a difference."""
     rng = np.random.default_rng(num_photos)
     won, shown = np.zeros(_CHAINS, bool), []
     for attempt in range(1, max(_SHOWN) + 1):
