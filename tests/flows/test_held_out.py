@@ -59,7 +59,7 @@ def test_the_same_photos_under_another_name_are_refused_and_another_model_is_not
     trained, evaluated = len(over_photos.trained), len(over_photos.evaluated)
     source = "s3://srgan-test/raw"
     state = retrain_module.retrain(
-        source, "cats", over_photos.model, holding_out(0.5), return_state=True
+        source, "cats", over_photos.model, holding_out(0.5), force=True, return_state=True
     )
     with pytest.raises(DataError, match=LEARNED):
         state.result()
