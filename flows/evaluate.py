@@ -5,7 +5,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.runtime import flow_run
 
 from flows.support.artifacts import artifact_key
-from flows.support.inputs import check_scales, find_dataset, find_sets, named_sets
+from flows.support.inputs import check_held_out, check_scales, find_dataset, find_sets, named_sets
 from flows.support.jobs import root_flow_run_id, run_job, stop_jobs
 from flows.support.registry import find_champion, find_version
 from flows.support.tasks import io_task
@@ -81,6 +81,7 @@ def evaluate_model(
     names = named_sets(version) if sets is None else sets
     chosen = find_sets(names, data.scale, models=compared)
     check_scales(data.scale, compared)
+    check_held_out(data, compared, decides=False)
     return evaluate(version, data, champion=champion, sets=chosen, gpu=gpu)
 
 

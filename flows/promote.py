@@ -6,7 +6,13 @@ from prefect.runtime import flow_run
 
 from flows.evaluate import evaluate
 from flows.support.artifacts import artifact_key
-from flows.support.inputs import check_judges, check_scales, find_dataset, find_sets
+from flows.support.inputs import (
+    check_held_out,
+    check_judges,
+    check_scales,
+    find_dataset,
+    find_sets,
+)
 from flows.support.jobs import stop_jobs
 from flows.support.registry import find_challenger, find_champion
 from flows.support.tasks import io_task
@@ -68,6 +74,7 @@ def decide_on(challenger: ModelRef, dataset: str | None, gpu: Gpu) -> Entry:
         if champion is not None:
             check_judges(champion, challenger)
         check_scales(data.scale, versions)
+        check_held_out(data, versions, decides=not record.gate.sets)
         return evaluate(challenger, data, record.pretrained, champion, sets, gpu=gpu).key
 
     log = services.log(challenger.name)

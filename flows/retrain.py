@@ -12,6 +12,7 @@ from flows.prepare import prepare
 from flows.promote import promote
 from flows.support.beginning import begin, find_beginning, find_reason, find_start
 from flows.support.inputs import (
+    check_held_out,
     check_judges,
     check_named_judges,
     check_scales,
@@ -86,6 +87,7 @@ def go_on(
     if before is not None:
         check_judges(before, plan)
         check_scales(data.scale, [before])
+        check_held_out(data, [before], decides=not plan.gate.sets)
     # Before training, because a set that shows training photos would make it a waste.
     trained_on = [data, *([begun.pairs] if begun.pairs else [])]
     models = [before] if before else []

@@ -68,7 +68,7 @@ def demo() -> Recipe:
             validate_every=40,
             log_every=5,
         ),
-        # A crop of 128 pixels holds one block of NIQE, which takes about twenty to mean something.
+        # No other judge here, so that the gate decides by the same one whatever else is mirrored.
         gate=GateConfig(judges=("efficientnet_lite1_distance",)),
     )
 

@@ -38,8 +38,13 @@ def _curves(out: Path) -> None:
     plots.opinions(out / "opinions.svg")
     plots.adversarial(out / "adversarial.svg")
     plots.evidence(out / "evidence.svg")
-    for photos in (6, 20, 100):
-        gains = ", ".join(f"{plots.needed_gain(attempt, photos):.2f}" for attempt in (1, 5, 20))
+    for photos in (10, 20, 100):
+        gains = ", ".join(
+            f"{plots.needed_gain(attempt, photos):.2f}"
+            if plots.enough_photos(attempt, photos)
+            else "too few"
+            for attempt in (1, 5, 20)
+        )
         print(f"gain at attempts 1, 5 and 20 with {photos} photos: {gains} deviations")
 
 

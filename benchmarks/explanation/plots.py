@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.quality.paper import TABLES
 from benchmarks.quality.plots import METADATA, STYLE
-from srgan.measure.intervals import quantile
+from srgan.measure.intervals import fewest_photos, quantile
 from srgan.promotion.findings import confidence_of
 
 _SIZE = (8.6, 3.6)
@@ -104,13 +104,14 @@ def evidence(path: Path) -> None:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=_SIZE, layout="constrained")
         axes = figure.subplots()
-        for photos in (6, 10, 20, 50, 100):
-            gains = [needed_gain(attempt, photos) for attempt in _ATTEMPTS]
-            axes.plot(list(_ATTEMPTS), gains, marker=".", label=f"{photos} photos")
+        for photos in (7, 10, 20, 50, 100):
+            attempts = [each for each in _ATTEMPTS if enough_photos(each, photos)]
+            gains = [needed_gain(attempt, photos) for attempt in attempts]
+            axes.plot(attempts, gains, marker=".", label=f"{photos} photos")
         axes.set(
             xlabel="attempt against the same champion",
             ylabel="gain in standard deviations",
-            ylim=(0, 4.6),
+            ylim=(0, 1.5),
             xticks=[1, 5, 10, 15, 20],
         )
         axes.legend(frameon=False)
@@ -120,6 +121,11 @@ def evidence(path: Path) -> None:
 def needed_gain(attempt: int, num_photos: int) -> float:
     """The least mean gain whose whole interval lies above 0, in standard deviations."""
     return float(quantile(num_photos - 1, confidence_of(attempt)) / num_photos**0.5)
+
+
+def enough_photos(attempt: int, num_photos: int) -> bool:
+    """Whether so many photos can be a gain at all, if all of them are."""
+    return num_photos >= fewest_photos((1 - confidence_of(attempt)) / 2)
 
 
 def _two(path: Path, draw: Callable[[Axes, Axes], None]) -> None:

@@ -51,7 +51,12 @@ def outputs(hr: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         "grid of 2 levels": bicubic + 2 * grid,
         "local grid of 2 levels": bicubic + 2 * local,
         "local grid of 8 levels": bicubic + 8 * local,
-        "local grid of 8 levels, 4 pixels off": bicubic + 8 * np.roll(local, (4, 4), (0, 1)),
+        **{
+            f"local grid of {levels} levels, {off} pixels off": bicubic
+            + levels * np.roll(local, (off, off), (0, 1))
+            for levels in (2, 8)
+            for off in (4, 8, 12, 16)
+        },
     }
 
 

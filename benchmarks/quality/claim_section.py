@@ -72,16 +72,18 @@ def _statistics(claims: Claims, num_seeds: int) -> str:
     percent = f"{100 * claims.confidence:.4g} %"
     text = (
         f"**What the intervals say.** This page makes {claims.number} comparisons, so each "
-        f"interval is of {percent} (Bonferroni: all of them together are right in 95 of 100 "
+        f"interval is of {percent} (Bonferroni: all their verdicts together are right in 95 of 100 "
         "cases). A judge that taught one of the two networks, or their start, is left out of their "
         "comparison. The unit is the photo: over photos, the interval of the mean of the "
         f"{claims.num_photos} photos' differences (each the mean over the seeds) covers the choice "
         f"of photos of this kind. It needs {MIN_PHOTOS} photos, so the sets are taken together"
         f"{_repeated(claims.repeated)}. "
         "Over seeds, the interval of the mean of the seeds' differences (each the mean over the "
-        "photos) covers another training. Both are Student's t. A network is called better or "
-        "worse only if both intervals lie on one side of zero; all else is open. Either interval "
-        "covers one kind of chance while the other is held."
+        "photos) covers another training. Either covers one kind of chance while the other is "
+        "held. The interval over both has the sum of their variances. All are Student's t, "
+        "that over both with the degrees of freedom of the fewer. A network is "
+        "called better or worse only if the interval over both lies on one side of zero; all else "
+        "is open."
     )
     if num_seeds < 2:
         return text + " One seed has no interval, so here everything is open."
@@ -104,11 +106,12 @@ def _repeated(images: Mapping[str, str]) -> str:
 def _table(differences: Sequence[Difference], *, with_expected: bool) -> str:
     if not differences:
         return ""
-    heads = ["network", "against", "figure", "difference", "over photos", "over seeds", "verdict"]
+    heads = ["network", "against", "figure", "difference", "over photos", "over seeds"]
+    heads += ["over both", "verdict"]
     heads += ["the sentence says"] * with_expected
     lines = [
         f"| {' | '.join(heads)} |",
-        "|---|---|---|---:|---:|---:|---" + "|---" * with_expected + "|",
+        "|---|---|---|---:|---:|---:|---:|---" + "|---" * with_expected + "|",
     ]
     for each in differences:
         cells = [
@@ -118,6 +121,7 @@ def _table(differences: Sequence[Difference], *, with_expected: bool) -> str:
             figure_text(each.figure, each.mean, signed=True),
             interval_text(each.figure, each.over_photos),
             interval_text(each.figure, each.over_seeds),
+            interval_text(each.figure, each.over_both),
             each.verdict,
         ]
         cells += [each.expected] * with_expected

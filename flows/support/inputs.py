@@ -13,7 +13,7 @@ from srgan.config.networks import JUDGES
 from srgan.data.manifest import read_latest, read_manifest
 from srgan.errors import ConfigError, DataError
 from srgan.keys import WEIGHTS
-from srgan.measure.overlap import refuse_overlap
+from srgan.measure.overlap import Training, find_learned, refuse_overlap
 from srgan.measure.sets import newest_set, refuse_scale
 from srgan.models.weights import find_judges, find_mirrored, find_weights
 from srgan.promotion.teachers import (
@@ -157,6 +157,35 @@ def _scale(registry: Registry, version: ModelRef) -> int:
     from srgan.models.interchange import load_generator
 
     return load_generator(registry.load_generator_bytes(version)).scale
+
+
+@io_task
+def check_held_out(data: DatasetRef, versions: Sequence[ModelRef], *, decides: bool) -> None:
+    """Look for held-out photos of `data` that one of the versions has learned.
+
+    Those flatter it. `DataError` if they decide about a promotion, a warning if they are only
+    shown. What imported models were trained on is not known.
+    """
+    services = open_services()
+    for version in versions:
+        records, gone = services.registry.ancestry(version)
+        trainings = [Training(each.dataset, each.pairs) for each in records if each.dataset]
+        learned, lost = find_learned(services.store, data, trainings)
+        for unknown in ([gone] if gone else []) + [f"dataset {each.dataset}" for each in lost]:
+            get_run_logger().warning(
+                "%s was made from %s, which is gone: whether it was trained on photos that dataset "
+                "%s holds out cannot be checked",
+                *(version.uri, unknown, data.dataset),
+            )
+        if not learned:
+            continue
+        found = "; ".join(each.by(version.uri) for each in learned)
+        if decides:
+            raise DataError(
+                f"{found}. It would be measured on what it learned. Keep the dataset's name, begin "
+                "another model, or decide on evaluation sets (gate.sets)"
+            )
+        get_run_logger().warning("%s. Its figures on these photos are too good", found)
 
 
 @io_task

@@ -19,8 +19,8 @@ class GateConfig(Config):
     """Evaluation sets on each of which the rule must hold, instead of the held-out crops."""
     judges: tuple[Name, ...] = ()
     """Perceptual figures that judge, such as ``squeezenet_distance``; without any, all that were
-    measured and rank images as people do. One whose network taught one of the two models never
-    counts."""
+    measured and rank images as people do, NIQE only on images of 20 of its blocks. One whose
+    network taught one of the two models never counts."""
     max_psnr_loss_db: float = Field(3.0, ge=0)
     """Largest loss of PSNR against the champion, for models trained on more than pixels. The
     paper's GAN loses 2.65 dB on Set5 against the network that it starts from (Table 2)."""
@@ -30,7 +30,8 @@ class GateConfig(Config):
     """Loss of mean opinion score against the champion that the interval of people's ratings must
     rule out. The paper's SRGAN and SRResNet are 0.74 apart on Set14 (Table 2)."""
     max_distance_ratio: float = Field(1.5, ge=1)
-    """Largest ratio of a photo's perceptual distance, the mean over its crops, to bicubic's."""
+    """Largest ratio of a photo's perceptual distance, the mean over its crops, to bicubic's. NIQE
+    is not a distance from the original and has no such limit."""
 
 
 class GrowthConfig(Config):

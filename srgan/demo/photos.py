@@ -18,7 +18,7 @@ from srgan.storage import ObjectStore, Place
 
 # Only photographs; somebody has looked at each. The right one of the stereo pair is left out:
 # images of one scene on both sides of the split would flatter the figures. The gray ones are there
-# because the gate needs six held-out photos.
+# because the gate needs seven held-out photos.
 _SHIPPED = {
     "skimage/data": (
         "astronaut.png",

@@ -87,6 +87,7 @@ def compare(
             found = ImageFigures(
                 source=crops.names[index],
                 crop=index,
+                size=(hr.shape[0], hr.shape[1]),
                 figures={name: _figures(hr, sr, scale, distances) for name, sr in outputs.items()},
                 signs={name: _artifacts(hr, sr, bicubic, scale) for name, sr in outputs.items()},
             )

@@ -108,6 +108,8 @@ class ImageFigures(Ref):
     """Key of the photo that the crop was cut from."""
     crop: int
     """Index among the held-out crops of the dataset version or the images of the set."""
+    size: tuple[int, int] | None = None
+    """Height and width in pixels; None in reports of releases before 2026-11-30."""
     figures: dict[str, Figures]
     signs: dict[str, Artifacts] = Field(default_factory=dict)
     """Artifacts of each method's output. Stored reports call them signs."""

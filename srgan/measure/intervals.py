@@ -6,6 +6,7 @@ resemble each other and are not independent evidence. An interval covers the cho
 this kind and nothing else: neither another training seed nor another kind of photo.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,9 @@ MIN_RATERS = 3
 """Raters that an interval of opinions needs at least."""
 _ROUNDING = 1 / 12
 """Variance of rounding to whole scores, which equal scores do not show."""
+_EXACT = 20
+"""Most photos whose choices of signs are all counted: a million."""
+_MIN_DRAWS, _DRAWS_AT_ONCE = 2**14, 2**14
 
 
 class Interval(Ref):
@@ -35,19 +39,53 @@ def paired_interval(
 ) -> Interval | None:
     """Interval of the mean over photos of `differences`; `photos` names the photo of each crop.
 
-    Student's t on the photos' means over their crops, so a photo of many crops counts as one of
-    few. It is exact for normal differences. Differences of two equal models are symmetric, and for
-    these the error is at most the stated one in simulations from 6 photos on, also with heavy
-    tails. None with fewer than `MIN_PHOTOS` photos or a difference that is not finite.
+    Student's t on the photos' means. It is exact for normal differences, and errs less often than
+    stated with heavy tails. With light tails and few photos it errs more often, above all at a high
+    confidence: 99.83 % become 98.2 % for 6 photos whose differences have two humps. `sign_flip_p`
+    does not. None with fewer than `MIN_PHOTOS` photos or a difference that is not finite.
     """
-    values = np.asarray(differences, np.float64)
-    assert values.shape == (len(photos),), f"{len(values)} differences of {len(photos)} crops"
-    names, photo_of = np.unique(np.asarray(photos), return_inverse=True)
-    if len(names) < MIN_PHOTOS or not np.isfinite(values).all():
+    means = photo_means(differences, photos)
+    if len(means) < MIN_PHOTOS or not np.isfinite(means).all():
         return None
-    means = np.bincount(photo_of, values) / np.bincount(photo_of)
     mean, half = float(means.mean()), float(half_width(means, confidence))
     return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+def photo_means(differences: Sequence[float], photos: Sequence[str]) -> NDArray[np.float64]:
+    """Mean of each photo over its crops, so that one of many crops counts as one of few."""
+    values = np.asarray(differences, np.float64)
+    assert values.shape == (len(photos),), f"{len(values)} differences of {len(photos)} crops"
+    _, photo_of = np.unique(np.asarray(photos), return_inverse=True)
+    return np.asarray(np.bincount(photo_of, values) / np.bincount(photo_of))
+
+
+def sign_flip_p(means: NDArray[np.float64], error: float) -> float:
+    """One-sided p-value of the photos' finite `means` being above 0 (Fisher's randomization test).
+
+    Differences of two equal models are as often positive as negative, photo by photo. So it is the
+    share of all choices of their signs whose sum is at least the one that was found, and holds for
+    every symmetric distribution and any number of photos. It is counted for up to 20 photos. With
+    more it is drawn, by a fixed seed and at least 10 / `error` times: `error` is what it may be.
+    """
+    # A sum is at least as large where what changes its sign adds up to 0 or less.
+    slack = 1e-12 * float(np.abs(means).sum())
+    if len(means) <= _EXACT:
+        sums = np.zeros(1)
+        for value in means:
+            sums = np.concatenate([sums, sums + value])
+        return float((sums <= slack).mean())
+    rng = np.random.default_rng(len(means))
+    draws = max(_MIN_DRAWS, int(10 / error))
+    found = 1  # the choice of signs that was found
+    for first in range(0, draws, _DRAWS_AT_ONCE):
+        flipped = rng.integers(0, 2, (min(_DRAWS_AT_ONCE, draws - first), len(means)), np.int8)
+        found += int((flipped @ means <= slack).sum())
+    return found / (draws + 1)
+
+
+def fewest_photos(error: float) -> int:
+    """Fewest photos that can have a `sign_flip_p` of at most `error`: all of them are a gain."""
+    return max(MIN_PHOTOS, math.ceil(-math.log2(error)))
 
 
 def half_width(means: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:

@@ -26,6 +26,9 @@ Pixels = NDArray[np.uint8]
 _Floats = NDArray[np.float64]
 
 BLOCK = 96
+ENOUGH_BLOCKS = 20
+"""Blocks that an image holds at least where its NIQE means something. The covariance of fewer is
+hardly known: of crops of 192 pixels an original may have 2.5 times the NIQE of bicubic's image."""
 _REACH, _SIGMA = 3, 7 / 6  # of the local mean
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))  # neighbours whose products are looked at
 _SMALLEST = 1e-12  # keeps flat blocks finite
@@ -42,8 +45,8 @@ class Naturalness:
     def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float:
         """NIQE of `sr`, uint8 (H, W, 3) RGB or (H, W), without `border` pixels on each side.
 
-        `ValueError` for an image of less than `BLOCK` pixels a side. On fewer than about 20 blocks
-        it is noisy: only means over many images say something.
+        `ValueError` for an image of less than `BLOCK` pixels a side. On fewer than `ENOUGH_BLOCKS`
+        it is noisy, and often higher for an original than for bicubic's image.
         """
         height, width = sr.shape[:2]
         mean, covariance = statistics_of(
@@ -53,6 +56,11 @@ class Naturalness:
         away = typical_mean - mean
         spread = np.linalg.pinv((typical_covariance + covariance) / 2)
         return float(np.sqrt(away @ spread @ away))
+
+
+def num_blocks(height: int, width: int, *, border: int) -> int:
+    """Return how many whole blocks an image holds within its border."""
+    return max(height - 2 * border, 0) // BLOCK * (max(width - 2 * border, 0) // BLOCK)
 
 
 def block_features(image: Pixels, *, least_sharpness: float = 0.0) -> _Floats:

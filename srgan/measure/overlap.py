@@ -1,17 +1,21 @@
-"""Find photos of evaluation sets that a model was trained on: equal pixels or near-duplicates."""
+"""Find photos that a model is measured on and was trained on.
+
+Photos of evaluation sets are compared by their pixels and their looks, held-out photos of a dataset
+by their pixels: near-duplicates lie on both sides of most datasets.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from srgan.data.manifest import read_manifest, read_photos
+from srgan.data.manifest import DatasetManifest, read_manifest, read_photos
 from srgan.data.tables import CutPhoto
 from srgan.errors import DataError
 from srgan.images.likeness import NEAR, bits_apart, turns_of
 from srgan.measure.sets import EvaluationSet, SetPhoto
 from srgan.refs import DatasetRef
-from srgan.storage import ObjectStore
+from srgan.storage import ObjectStore, find_document
 
 _MAX_NAMED = 5
 _AT_ONCE = 16
@@ -83,6 +87,80 @@ def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[
                 name, differing = theirs[number].name, int(bits[nearest])
                 found.append(SharedScene(photo.name, name, differing, turned=turn > 0))
     return found
+
+
+@dataclass(frozen=True)
+class Training:
+    """Photos and pairs that one training learned from."""
+
+    dataset: DatasetRef
+    pairs: DatasetRef | None = None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Held-out photos of a dataset version that were trained on as part of another version."""
+
+    data: DatasetRef
+    num_held: int
+    """Held-out photos of `data` in all."""
+    photos: tuple[str, ...]
+    """Keys of those among them that were trained on."""
+    origin: DatasetRef
+    """The dataset version that they were trained on in."""
+
+    def by(self, model: str) -> str:
+        """Say in words that `model` has learned them."""
+        named = ", ".join(self.photos[:_MAX_NAMED])
+        more = len(self.photos) - _MAX_NAMED
+        return (
+            f"{len(self.photos)} of {self.num_held} photos that dataset {_version(self.data)} "
+            f"holds out were trained on by {model} (dataset {_version(self.origin)}): {named}"
+            f"{f' and {more} more' if more > 0 else ''}"
+        )
+
+
+def find_learned(
+    store: ObjectStore, data: DatasetRef, trainings: Iterable[Training]
+) -> tuple[list[Learned], list[DatasetRef]]:
+    """Find held-out photos of `data` whose very pixels one of the trainings has learned.
+
+    A training learns from no pair that shows what its own dataset holds out. The second value are
+    dataset versions that are gone, so that nothing is known of them.
+    """
+    found: list[Learned] = []
+    gone: list[DatasetRef] = []
+    held: dict[str, str] | None = None
+    for training in trainings:
+        if training.dataset.key == data.key:
+            continue
+        photos = _photos(store, training.dataset)
+        if photos is None:
+            gone.append(training.dataset)
+            continue
+        pairs = _photos(store, training.pairs) if training.pairs else []
+        if pairs is None:
+            assert training.pairs is not None
+            gone.append(training.pairs)
+        if held is None:
+            now = read_photos(store, read_manifest(store, data.key))
+            held = {photo.picture: photo.name for photo in now if photo.split == "eval"}
+        learned = {photo.picture for photo in photos if photo.split == "train"}
+        of_pairs = {photo.picture for photo in pairs or []} - learned
+        of_pairs -= {photo.picture for photo in photos if photo.split == "eval"}
+        for origin, pictures in ((training.dataset, learned), (training.pairs, of_pairs)):
+            if origin and (seen := sorted(name for each, name in held.items() if each in pictures)):
+                found.append(Learned(data, len(held), tuple(seen), origin))
+    return found, gone
+
+
+def _photos(store: ObjectStore, dataset: DatasetRef) -> list[CutPhoto] | None:
+    manifest = find_document(store, dataset.key, DatasetManifest)
+    return None if manifest is None else read_photos(store, manifest)
+
+
+def _version(dataset: DatasetRef) -> str:
+    return f"{dataset.dataset} version {dataset.version[:12]}"
 
 
 def _refusal(each: EvaluationSet, dataset: DatasetRef, pairs: Sequence[SharedScene]) -> str:

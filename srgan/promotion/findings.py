@@ -12,13 +12,20 @@ from srgan.measure.intervals import (
     MIN_PHOTOS,
     MIN_RATERS,
     Interval,
+    fewest_photos,
     paired_interval,
+    photo_means,
+    sign_flip_p,
 )
 from srgan.promotion.opinions import OpinionPair
 
 # PSNR is compared at the precision at which it is shown, so that the sentence of a decision
 # never reads "31.050 dB is worse than 31.050 dB".
 _DIGITS = 3
+_MORE_PHOTOS = (
+    "add photos; a larger data.eval_share applies to new photos only, or to all under another "
+    "dataset's name"
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,9 @@ def confidence_of(attempt: int, num_judges: int = 1) -> float:
     and half of that errs towards a promotion. Judges of whom one is enough share it equally
     (Bonferroni; for one success out of several, Holm's procedure is the same). The price: attempt 1
     with one judge needs an interval of 97.5 %, attempt 10 one of 99.95 %.
+
+    Student's t keeps to that for about normal differences. So a gain also needs a `sign_flip_p` of
+    at most half of that error, which holds for every symmetric distribution.
     """
     assert attempt >= 1, attempt
     assert num_judges >= 1, num_judges
@@ -57,12 +67,17 @@ def difference(
     report: Report, figure: str, opponent: Opponent, confidence: float
 ) -> Interval | None:
     """Model minus opponent; PSNR without the images that are left out of its means."""
+    return paired_interval(*_differences(report, figure, opponent), confidence)
+
+
+def _differences(report: Report, figure: str, opponent: Opponent) -> tuple[list[float], list[str]]:
+    """Model minus opponent on each image, and the images' photos."""
     images = [each for each in report.images if figure != "psnr" or not has_exact(each)]
     values = [
         image.figures[MODEL].flat[figure] - image.figures[opponent.name].flat[figure]
         for image in images
     ]
-    return paired_interval(values, [image.source for image in images], confidence)
+    return values, [image.source for image in images]
 
 
 def broken_outputs(report: Report) -> list[GateCheck]:
@@ -91,14 +106,16 @@ def finding(
     usual = difference(report, figure, opponent, CONFIDENCE)
     if strict is None or usual is None:
         num_photos = len({image.source for image in report.images})
+        few = fewest_photos((1 - confidence) / 2)
         return Finding(
             False,
             True,
             f"{_short(figure)} has no interval: it takes finite figures on {MIN_PHOTOS} photos or "
-            f"more, and {num_photos} were measured (add photos; a larger data.eval_share applies "
-            "to new photos only, or to all under another dataset's name)",
+            f"more, for a gain on {few}, and {num_photos} were measured ({_MORE_PHOTOS})",
         )
     is_gain, is_loss = (_is_gain(figure, strict), _is_loss(figure, usual))
+    doubt = _doubt(report, figure, opponent, confidence) if is_gain else ""
+    is_gain = is_gain and not doubt
     better, worse = ("higher", "lower") if rises(figure) else ("lower", "higher")
     word = f"clearly {worse}" if is_loss else better if is_gain else f"not clearly {better}"
     shown, percent = (usual, CONFIDENCE) if is_loss else (strict, confidence)
@@ -111,7 +128,25 @@ def finding(
         is_loss,
         f"{_short(figure)} {mine} is {word} than {opponent.whose} {theirs} (difference over photos "
         f"{figure_text(figure, shown.mean, signed=True)}, {100 * percent:.6g} % interval "
-        f"{interval_text(figure, shown)}{tries})",
+        f"{interval_text(figure, shown)}{tries}{doubt})",
+    )
+
+
+def _doubt(report: Report, figure: str, opponent: Opponent, confidence: float) -> str:
+    """Say why signs may have made a gain by chance, or how many photos exclude it; "" if not."""
+    means = photo_means(*_differences(report, figure, opponent))
+    error = (1 - confidence) / 2
+    found = sign_flip_p(means if rises(figure) else -means, error)
+    if found <= error:
+        return ""
+    if (few := fewest_photos(error)) > len(means):
+        return (
+            f"; to be a gain it takes {few} photos or more, and {len(means)} were measured: "
+            f"{_MORE_PHOTOS}"
+        )
+    return (
+        f"; of equal models {100 * found:.3g} % show as much by the signs of their differences, "
+        f"and at most {100 * error:.3g} % may"
     )
 
 

@@ -3,9 +3,10 @@
 `verdict_of` picks the rule that fits the two models and checks each of its demands in one report,
 or in the report on each evaluation set.
 
-A gain counts when its whole interval is a gain. The newer of two equal models is promoted in at
-most 2.5 % of all cases, however many judges there are and however often a model is trained again
-until a promotion: see `findings.confidence_of`.
+A gain counts when its whole interval is a gain, and when signs by chance hardly ever make as much.
+The newer of two equal models is promoted in at most 2.5 % of all cases, however their differences
+are spread around 0, however many judges there are and however often a model is trained again until
+a promotion: see `findings.confidence_of`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from srgan.config import GateConfig
-from srgan.config.networks import counted_judges
+from srgan.config.networks import JUDGES, NIQE, counted_judges
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Report
-from srgan.measure.figures import PIXEL_FIGURES, rises
+from srgan.measure.figures import PIXEL_FIGURES
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval
+from srgan.measure.niqe import ENOUGH_BLOCKS, num_blocks
 from srgan.models.weights import GET_A_JUDGE
 from srgan.promotion.findings import (
     GateCheck,
@@ -65,8 +67,8 @@ def verdict_of(
 
     Without `sets` the held-out crops of `report` decide. With them the rule has to hold on each
     evaluation set, and on the held-out crops no output may be broken. If people have rated both
-    versions, their `opinion` counts too. `attempt` is 1 plus the number of refusals since the
-    champion became champion.
+    versions, their `opinion` counts too. `attempt` is 1 plus the number of the gate's
+    earlier decisions against this champion.
 
     Models trained on pixels alone are compared by PSNR. If one of the two was trained on more, the
     judges decide: the perceptual figures of the report, or those of them that the gate names, and
@@ -116,7 +118,8 @@ def differences(report: Report, opponent: Opponent) -> dict[str, Interval]:
 
 _GUARDED = "no guard finds a broken output"
 _SHARED = (
-    "the interval of a gain has 1 / (k · (k + 1)) of 5 % error at attempt k against this champion"
+    "the interval of a gain, and the chance that signs make one, have 1 / (k · (k + 1)) of 5 % "
+    "error at attempt k against this champion"
 )
 _PIXEL_RULE = (
     "models trained on pixels alone: PSNR (Y) better than the champion's and than bicubic's, each "
@@ -166,7 +169,10 @@ def _checks(
 
 
 def _judges(report: Report, gate: GateConfig, opponent: Opponent) -> list[str]:
-    """Figures that judge: those that the gate names, or all that decide; none that taught one."""
+    """Figures that judge: those that the gate names, or all that decide; none that taught one.
+
+    Unless the gate names it, NIQE judges only images of `ENOUGH_BLOCKS` blocks.
+    """
     measured = [name for name in report.means[MODEL].flat if name not in PIXEL_FIGURES]
     if missing := [name for name in gate.judges if name not in measured]:
         raise ConfigError(
@@ -176,7 +182,15 @@ def _judges(report: Report, gate: GateConfig, opponent: Opponent) -> list[str]:
         )
     compared = {MODEL, opponent.name}
     fair = [name for name in measured if not compared & set(report.trained_on_judge.get(name, ()))]
+    if not gate.judges and not _niqe_means_something(report):
+        fair = [name for name in fair if name != NIQE]
     return counted_judges(fair, gate.judges)
+
+
+def _niqe_means_something(report: Report) -> bool:
+    """Look whether each image holds enough of its blocks, as whole photos do and crops do not."""
+    sizes = [image.size for image in report.images]
+    return all(size and num_blocks(*size, border=report.scale) >= ENOUGH_BLOCKS for size in sizes)
 
 
 def _champion(version: int) -> Opponent:
@@ -203,8 +217,10 @@ def _perceptual_checks(
     if opponent != _BICUBIC:
         checks.append(psnr_within(report, opponent, gate.max_psnr_loss_db))
     checks.append(psnr_within(report, _BICUBIC, gate.max_psnr_below_bicubic_db))
-    falling = [name for name in judges if not rises(name)]
-    return checks + [no_photo_worse(report, name, gate.max_distance_ratio) for name in falling]
+    # Only a distance from the original has an end at 0: of NIQE an original may have 2.5 times
+    # bicubic's on one photo.
+    distances = [name for name in judges if JUDGES[name].needs_original]
+    return checks + [no_photo_worse(report, name, gate.max_distance_ratio) for name in distances]
 
 
 def _floor_checks(report: Report, gate: GateConfig) -> list[GateCheck]:

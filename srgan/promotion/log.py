@@ -149,13 +149,19 @@ class PromotionLog:
         return entries[-1].champion if entries else None
 
     def next_attempt(self) -> int:
-        """Return 1 plus the number of refusals since the present champion became champion."""
-        attempt = 1
-        for entry in reversed(self.entries()):
-            if entry.decision.promoted:
-                break
-            attempt += 1
-        return attempt
+        """Return 1 plus the number of the gate's decisions against the present champion.
+
+        Those of all its reigns: after a rollback the looks are spent that were taken before, also
+        the one that promoted its successor.
+        """
+        entries = self.entries()
+        champion = entries[-1].champion if entries else None
+        spent = [
+            entry
+            for entry in entries
+            if entry.hand is None and entry.decision.champion_before == champion
+        ]
+        return 1 + len(spent)
 
     def last_promotion(self) -> Entry | None:
         """Return the decision that made the present champion."""

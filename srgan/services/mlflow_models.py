@@ -177,15 +177,24 @@ class Registry:
     def datasets_of(self, ref: ModelRef) -> tuple[list[DatasetRef], str | None]:
         """Return the dataset versions of a version and of those that it was made from.
 
-        It was fine-tuned from one, or blended of two. Imported versions have none. If an earlier
-        version was deleted, nothing behind it is known: its address is the second value.
+        Imported versions have none. The second value is that of `ancestry`.
         """
-        found: list[DatasetRef] = []
+        records, gone = self.ancestry(ref)
+        both = [each for record in records for each in (record.dataset, record.pairs)]
+        return [each for each in both if each], gone
+
+    def ancestry(self, ref: ModelRef) -> tuple[list[VersionRecord], str | None]:
+        """Return the records of a version and of those that it was made from.
+
+        It was fine-tuned from one, or blended of two. If an earlier version was deleted, nothing
+        behind it is known: its address is the second value.
+        """
+        found: list[VersionRecord] = []
         gone: str | None = None
         waiting = [ref]
         while waiting:
             record = self.record(waiting.pop())
-            found += [each for each in (record.dataset, record.pairs) if each]
+            found.append(record)
             for address in record.made_from:
                 name, _, number = parse_address(address)
                 version = self.version(name, number) if number else None

@@ -19,7 +19,7 @@ def test_a_champion_is_fine_tuned_when_photos_have_come_and_the_version_says_fro
     upload(stack, range(8))
     first = retrain(stack)
     assert (first["start"], first["version"]) == ("scratch", 1)
-    # By hand, because the gate takes six held-out photos to decide.
+    # By hand, because the gate takes seven held-out photos to decide.
     crowned = stack.run(
         *("srgan", "models", "promote", f"{MODEL}/1", "--force", "--reason", "a first champion")
     )

@@ -90,6 +90,13 @@ def test_nothing_to_compare_on_is_an_error() -> None:
         compare(crops_from([black, black]), with_bicubic({}, 4), scale=4, progress=ignore)
 
 
+def test_each_image_says_how_large_it_is(draw_photo: Callable[..., Pixels]) -> None:
+    crops = crops_from([draw_photo(1, 64, 48)])
+    (image,) = compare(crops, with_bicubic({}, SCALE), scale=SCALE, progress=ignore)
+    assert image.size == crops[0].shape[:2]
+    assert set(image.size) == {64, 48}
+
+
 def test_all_images_have_the_same_weight_in_the_mean(draw_photo: Callable[..., Pixels]) -> None:
     crops = crops_from([draw_photo(seed, 64, 64) for seed in range(2)])
     images = compare(crops, with_bicubic({}, SCALE), scale=SCALE, progress=ignore)

@@ -1,5 +1,7 @@
 """Confidence intervals: known cases, what counts as evidence, and how often they are wrong."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -110,6 +112,45 @@ def test_of_equal_models_one_is_clearly_better_in_at_most_3_percent_of_20000_tri
     half = intervals.half_width(means, 0.95)
     assert (means.mean(axis=1) + half < 0).mean() <= 0.03, "clearly lower"
     assert (means.mean(axis=1) - half > 0).mean() <= 0.03, "clearly higher"
+
+
+def every_choice(values: NDArray[np.float64]) -> float:
+    """Share of all choices of signs with a mean of at least that of `values`."""
+    signs = np.array(list(product([-1, 1], repeat=len(values))))
+    return float(((signs * np.abs(values)).mean(axis=1) >= values.mean() - 1e-12).mean())
+
+
+@pytest.mark.parametrize("num_photos", [1, 6, 11])
+@pytest.mark.parametrize("shift", [-0.4, 0.0, 0.8])
+def test_the_p_value_of_signs_counts_every_choice_of_them(num_photos: int, shift: float) -> None:
+    values = np.random.default_rng(num_photos).normal(shift, 1, num_photos)
+    assert intervals.sign_flip_p(values, 0.01) == every_choice(values)
+
+
+def test_a_gain_on_all_photos_has_the_least_p_value_and_equal_photos_tie() -> None:
+    assert intervals.sign_flip_p(np.array([0.1] * 7), 0.0125) == 2**-7
+    assert intervals.sign_flip_p(np.array([0.1, 0.2, 0.3, 0.0]), 0.01) == 2 / 16
+    assert intervals.sign_flip_p(np.array([1.0, -1.0]), 0.01) == 3 / 4
+    assert intervals.sign_flip_p(np.array([0.1, 0.2, -0.3]), 0.01) == 5 / 8, "0.1 + 0.2 is 0.3"
+
+
+@pytest.mark.parametrize(("error", "few"), [(0.0125, 7), (0.025 / 110, 13), (0.1, 6), (2**-9, 9)])
+def test_so_many_photos_can_have_a_p_value_of_that(error: float, few: int) -> None:
+    assert intervals.fewest_photos(error) == few
+    assert intervals.sign_flip_p(np.ones(few), error) <= error
+
+
+def test_drawn_signs_agree_with_all_of_them_and_are_the_same_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = np.random.default_rng(9).normal(0.4, 1, 18)
+    exact = intervals.sign_flip_p(values, 0.001)
+    monkeypatch.setattr(intervals, "_EXACT", 17)
+    drawn = intervals.sign_flip_p(values, 0.001)
+    assert drawn == pytest.approx(exact, rel=0.1)
+    assert drawn != exact
+    assert intervals.sign_flip_p(values, 0.001) == drawn
+    assert intervals.sign_flip_p(np.ones(18), 1e-5) < 1e-5, "so many are drawn that it can be shown"
 
 
 def ratings(images: int, raters: int, of_image: float, of_rater: float) -> tuple[list[float], ...]:

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from srgan.measure.niqe import Naturalness, block_features, statistics_of
+from srgan.measure.niqe import (
+    ENOUGH_BLOCKS,
+    Naturalness,
+    block_features,
+    num_blocks,
+    statistics_of,
+)
 from srgan.resize.arrays import imresize
 
 Pixels = NDArray[np.uint8]
@@ -34,6 +40,20 @@ def test_a_photo_is_more_natural_than_bicubic_and_bicubic_than_nearest(photo: Pi
     lr = imresize(photo, scale=1 / 4)
     bicubic, nearest = imresize(lr, scale=4), lr.repeat(4, axis=0).repeat(4, axis=1)
     assert niqe(photo) < niqe(bicubic) < niqe(nearest)
+
+
+def test_an_original_may_have_more_than_twice_the_niqe_of_bicubic_where_blocks_are_few() -> None:
+    data = pytest.importorskip("skimage.data")
+    coffee = np.ascontiguousarray(data.coffee()[52:244, :192])
+    assert num_blocks(*coffee.shape[:2], border=4) == 1 < ENOUGH_BLOCKS
+    bicubic = imresize(imresize(coffee, scale=1 / 4), scale=4)
+    assert niqe(coffee) > 2 * niqe(bicubic)
+
+
+def test_blocks_are_whole_ones_within_the_border() -> None:
+    assert num_blocks(200, 296, border=4) == 2 * 3
+    assert num_blocks(199, 295, border=4) == 1 * 2
+    assert num_blocks(7, 7, border=4) == 0
 
 
 def test_a_grid_and_a_blur_are_unnatural(photo: Pixels) -> None:

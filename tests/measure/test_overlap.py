@@ -1,4 +1,4 @@
-"""A model is not measured on photos that it was trained on, nor on near-duplicates."""
+"""A model is not measured on what it was trained on: photos of sets, and held-out photos."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.data.tables import dump_photos
 from srgan.errors import DataError
-from srgan.measure.overlap import refuse_overlap
+from srgan.measure.overlap import Training, find_learned, refuse_overlap
 from srgan.measure.sets import EvaluationSet, prepare_set
 from srgan.refs import DatasetRef
 from srgan.resize.arrays import imresize
@@ -149,3 +149,89 @@ def test_a_set_that_shows_the_hr_photo_of_a_pair_is_refused(
     found = r"raw/set/0.png and raw/hr/1.png \(the same pixels\).* run prepare-pairs again"
     with pytest.raises(DataError, match=found):
         refuse_overlap(object_store, [own], [pairs])
+
+
+def prepared(store: S3Store, name: str, share: float, prefix: str = "raw/pets") -> DatasetRef:
+    config = DataConfig(scale=4, crop_size=32, eval_share=share)
+    return prepare_dataset(store, prefix, store, name, config)
+
+
+def of_side(store: S3Store, dataset: DatasetRef, split: str) -> set[str]:
+    photos = read_photos(store, read_manifest(store, dataset.key))
+    return {photo.name for photo in photos if photo.split == split}
+
+
+def test_photos_held_out_under_another_name_and_trained_on_under_the_first_are_found(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    other = prepared(object_store, "cats", 0.7)
+    (learned,), gone = find_learned(object_store, other, [Training(dataset)])
+    held = of_side(object_store, other, "eval")
+    assert set(learned.photos) == held & of_side(object_store, dataset, "train")
+    assert 0 < len(learned.photos) < learned.num_held == len(held)
+    assert (learned.origin, gone) == (dataset, [])
+    text = learned.by("models:/pets/3")
+    assert text.startswith(
+        f"{len(learned.photos)} of {len(held)} photos that dataset cats version "
+        f"{other.version[:12]} holds out were trained on by models:/pets/3 (dataset pets version "
+        f"{dataset.version[:12]}): raw/pets/"
+    )
+
+
+def test_a_photo_keeps_its_side_under_the_same_name_whatever_the_share(
+    object_store: S3Store,
+    dataset: DatasetRef,
+    draw_photo: Callable[..., Pixels],
+    encode_photo: Callable[..., bytes],
+) -> None:
+    for seed in range(50, 56):
+        object_store.put(f"raw/pets/{seed}.png", encode_photo(draw_photo(seed, 96, 128)))
+    larger = prepared(object_store, "pets", 0.9)
+    assert larger.key != dataset.key
+    assert of_side(object_store, larger, "eval") > of_side(object_store, dataset, "eval")
+    assert find_learned(object_store, larger, [Training(dataset)]) == ([], [])
+
+
+def test_a_trained_photo_that_was_removed_and_comes_back_as_held_out_is_found(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    trained = of_side(object_store, dataset, "train")
+    larger = of_side(object_store, prepared(object_store, "probe", 0.9), "eval")
+    name = min(trained & larger)
+    data = object_store.get(name)
+    object_store.delete(name)
+    prepared(object_store, "pets", 0.3)
+    object_store.put(name, data)
+    again = prepared(object_store, "pets", 0.9)
+    (learned,), _ = find_learned(object_store, again, [Training(dataset)])
+    assert learned.photos == (name,)
+
+
+def test_pairs_count_but_for_those_that_the_training_left_out(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    mine = [of_side(object_store, dataset, split) for split in ("eval", "train")]
+    for number, name in enumerate([min(mine[0]), *sorted(mine[1])[:2]]):
+        hr = np.asarray(Image.open(BytesIO(object_store.get(name))))
+        buffer = BytesIO()
+        Image.fromarray(imresize(hr, scale=0.25)).save(buffer, "PNG")
+        object_store.put(f"raw/hr/{number}.png", object_store.get(name))
+        object_store.put(f"raw/lr/{number}.png", buffer.getvalue())
+    folders = place(object_store, "raw/hr"), place(object_store, "raw/lr")
+    pairs = prepare_pairs(*folders, object_store, "phone", DataConfig(scale=4, crop_size=32))
+    both = Training(dataset, pairs)
+    assert find_learned(object_store, dataset, [both]) == ([], []), "the training held them out"
+    shown = min(mine[0])
+    one = prepared(object_store, "one", 0.5, prefix="raw/hr")
+    held = {object_store.get(name) for name in of_side(object_store, one, "eval")}
+    found, _ = find_learned(object_store, one, [Training(dataset, pairs)])
+    learned = {object_store.get(name) for each in found for name in each.photos}
+    assert learned == held - {object_store.get(shown)}
+
+
+def test_a_dataset_version_that_is_gone_is_named(
+    object_store: S3Store, dataset: DatasetRef
+) -> None:
+    other = prepared(object_store, "cats", 0.7)
+    object_store.delete(dataset.key)
+    assert find_learned(object_store, other, [Training(dataset)]) == ([], [dataset])

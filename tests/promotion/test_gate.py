@@ -75,7 +75,7 @@ def test_outputs_with_nan_or_infinite_values_are_refused() -> None:
     verdict = decided(found.model_copy(update={"images": images}), challenger=1, champion=None)
     assert not verdict.promoted
     assert verdict.reason == (
-        "Version 1 is refused: NaN or infinite values on 12 of 12 crops, such as 0.png."
+        "Version 1 is refused: NaN or infinite values on 16 of 16 crops, such as 0.png."
     )
 
 
@@ -123,7 +123,7 @@ def test_a_single_photo_far_worse_than_bicubic_is_refused_and_named() -> None:
     ]
     verdict = decided(found.model_copy(update={"images": images}), challenger=2, champion=1)
     assert verdict.reason == (
-        "Version 2 is refused: squeezenet_distance is more than 1.5 times bicubic's on 1 of 6 "
+        "Version 2 is refused: squeezenet_distance is more than 1.5 times bicubic's on 1 of 8 "
         "photos, the worst 3.png with 1.6000 against 1.0000."
     )
 

@@ -5,7 +5,8 @@ import pytest
 from srgan.config import GateConfig
 from srgan.config.networks import DISTANCES, FeatureNetwork
 from srgan.errors import ConfigError
-from srgan.measure.evaluation import Report
+from srgan.measure.evaluation import Report, means
+from srgan.measure.niqe import BLOCK
 from srgan.promotion.gate import verdict_of
 from srgan.promotion.teachers import trained_on_judge, training_of_recipe
 from srgan.recipes import RECIPES, get_recipe
@@ -185,6 +186,67 @@ def test_the_gate_may_name_its_judges_and_any_perceptual_figure_can_be_one() -> 
     assert "judged by niqe, which taught neither" in verdict.rule
 
 
+WHOLE, CROP = (1024, 768), (256, 256)
+"""Sizes: 80 blocks of NIQE within the border of a whole photo, 4 within that of a crop."""
+
+
+@pytest.mark.parametrize(("size", "promoted"), [(CROP, True), (None, True), (WHOLE, False)])
+def test_niqe_decides_by_itself_only_where_images_hold_twenty_of_its_blocks(
+    size: tuple[int, int] | None, promoted: bool
+) -> None:
+    distances = {
+        "niqe": {"bicubic": 8.4, "model": 5.6, "champion": 5.1},
+        LITE0: {"bicubic": 2.7, "model": 1.2, "champion": 1.3},
+    }
+    psnr = {"bicubic": 28.0, "model": 29.4, "champion": 29.4}
+    verdict = decided(gans(psnr, distances, size=size), challenger=2, champion=1)
+    assert verdict.promoted == promoted
+    assert ("niqe" in verdict.rule) != promoted
+    named = GateConfig(judges=(LITE0, "niqe"))
+    figures = gans(psnr, distances, size=size)
+    assert not verdict_of(figures, named, challenger=2, champion=1).promoted
+
+
+def test_one_small_image_among_whole_photos_leaves_niqe_out() -> None:
+    distances = {
+        "niqe": {"bicubic": 8.4, "model": 5.6, "champion": 5.1},
+        LITE0: {"bicubic": 2.7, "model": 1.2, "champion": 1.3},
+    }
+    figures = gans({"bicubic": 28.0, "model": 29.4, "champion": 29.4}, distances, size=WHOLE)
+    small = figures.images[3].model_copy(update={"size": (391, 488)})  # 3 × 5 blocks
+    images = [*figures.images[:3], small, *figures.images[4:]]
+    mixed = figures.model_copy(update={"images": images})
+    assert decided(mixed, challenger=2, champion=1).promoted
+
+
+def test_a_photo_whose_original_has_a_higher_niqe_than_bicubic_does_not_refuse() -> None:
+    """As an original has on some photos: 1.5 times bicubic's is a limit for distances."""
+    distances = {
+        "niqe": {"bicubic": 8.4, "model": 5.1, "champion": 5.6},
+        LITE0: {"bicubic": 2.7, "model": 1.2, "champion": 1.3},
+    }
+    figures = gans({"bicubic": 28.0, "model": 29.4, "champion": 29.4}, distances, size=WHOLE)
+    images = list(figures.images)
+    for crop in (0, 1):
+        found = images[crop].figures
+        far = {"bicubic": 4.0, "model": 10.0, "champion": 10.5}
+        images[crop] = images[crop].model_copy(
+            update={
+                "figures": {
+                    name: each.model_copy(
+                        update={"distances": {**each.distances, "niqe": far[name]}}
+                    )
+                    for name, each in found.items()
+                }
+            }
+        )
+    odd = figures.model_copy(update={"images": images, "means": means(images)})
+    verdict = decided(odd, challenger=2, champion=1)
+    assert verdict.promoted, verdict.reason
+    assert "judged by niqe" in verdict.rule
+    assert f"no photo's {LITE0} is more than 1.5 times bicubic's" in verdict.reason
+
+
 def test_a_judge_whose_ranking_nobody_has_measured_counts_only_if_the_gate_names_it() -> None:
     figures = gans(
         {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
@@ -254,3 +316,24 @@ def test_the_default_judge_of_a_recipe_did_not_teach_it_and_its_teacher_does_not
     expected = f"{DISTANCES[DEFAULT_JUDGE]}, which taught neither" if training.beyond_pixels else ""
     assert judges.startswith(expected), verdict.rule
     assert bool(judges) == training.beyond_pixels
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_niqe_does_not_decide_on_the_crops_of_a_recipe_that_hold_less_than_twenty_blocks(
+    name: str,
+) -> None:
+    recipe = get_recipe(name)
+    side = recipe.data.crop_size
+    assert ((side - 2 * recipe.data.scale) // BLOCK) ** 2 < 20, "larger crops may be judged by it"
+    figures = report(
+        {"bicubic": 28.0, "model": 29.0},
+        {
+            "niqe": {"bicubic": 5.0, "model": 8.0},
+            DISTANCES[DEFAULT_JUDGE]: {"bicubic": 2.7, "model": 1.0},
+        },
+        beyond_pixels=["model"],
+        size=(side, side),
+    )
+    verdict = verdict_of(figures, recipe.gate, challenger=1, champion=None)
+    assert verdict.promoted, verdict.reason
+    assert "niqe" not in verdict.rule

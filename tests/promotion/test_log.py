@@ -124,7 +124,24 @@ def test_a_refusal_no_longer_holds_when_an_evaluation_set_has_another_version(
     assert log.standing(2, JUDGES, {"set5": "s1"}) is None, "it was measured without that set"
 
 
-def test_attempts_are_counted_from_the_last_promotion_on(object_store: S3Store) -> None:
+def test_after_a_rollback_the_attempts_against_the_old_champion_are_still_spent(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    for version in (2, 3, 4):
+        decide(log, version, 1, promoted=False)
+    decide(log, 5, 1, promoted=True)
+    assert log.next_attempt() == 1, "nobody has challenged the new champion"
+    decide(log, 6, 5, promoted=False)
+    assert log.next_attempt() == 2
+    roll_back(log, 5, 1, (5,))
+    assert log.next_attempt() == 5, "three refusals and the promotion of its successor"
+    decide(log, 7, 1, promoted=False)
+    assert log.next_attempt() == 6
+
+
+def test_attempts_are_counted_by_champion(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
     assert log.next_attempt() == 1
     decide(log, 1, None, promoted=False)

@@ -147,6 +147,7 @@ def test_before_the_training_the_judges_are_those_of_the_gate(
     figures = gans(
         {"bicubic": 28.0, "model": 29.4, "champion": 29.4},
         {**measured, "niqe": {"bicubic": 8.4, "model": 5.1, "champion": 5.6}},
+        size=(1024, 768),
         trained_on_judge=trained_on_judge({"model": LEARNED}, dict.fromkeys(mirrored, "0" * 64)),
     )
     try:

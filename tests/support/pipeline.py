@@ -130,7 +130,7 @@ class Pipeline:
             for name in ["bicubic", *spec.contestants]
         }
         images = [
-            ImageFigures(source=f"{photo}.png", crop=photo, figures=figures) for photo in range(6)
+            ImageFigures(source=f"{photo}.png", crop=photo, figures=figures) for photo in range(8)
         ]
         trained = trainings(self.store, spec.contestants)
         report = Report(
@@ -148,7 +148,7 @@ class Pipeline:
             run=spec.contestants["model"].run,
             key=spec.report_key,
             picture_key=spec.picture_key,
-            num_images=6,
+            num_images=8,
             metrics=report.metrics,
             dataset_version=spec.dataset.version,
             mlflow_run_id=spec.mlflow_run_id,

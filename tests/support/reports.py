@@ -18,9 +18,10 @@ def report(
     *,
     beyond_pixels: list[str] | None = None,
     trained_on_judge: dict[str, list[str]] | None = None,
-    num_photos: int = 6,
+    num_photos: int = 8,
     jitter: float = 0.0,
     artifacts: Artifacts = GOOD,
+    size: tuple[int, int] | None = None,
 ) -> Report:
     """An evaluation of two crops of each photo; `distances` by network, then by contestant.
 
@@ -41,6 +42,7 @@ def report(
         ImageFigures(
             source=f"{photo}.png",
             crop=2 * photo + crop,
+            size=size,
             figures={name: figures(name, photo) for name in psnr},
             signs=dict.fromkeys(psnr, GOOD) | {"model": artifacts},
         )

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.quality.claim_section import claim_section
-from benchmarks.quality.claims import Claims, Difference, make_claims, seeds_factor
+from benchmarks.quality.claims import Claims, Difference, compare, make_claims, seeds_factor
 from benchmarks.quality.measuring import Row
 from srgan.config.networks import FeatureNetwork
 from srgan.measure.intervals import half_width
@@ -92,6 +93,7 @@ def test_one_seed_proves_nothing_and_neither_do_five_photos() -> None:
     single = claims(figures(29, 1), num_seeds=1)
     assert single.outcome == "open"
     assert {each.over_seeds for each in single.of_sentence} == {None}
+    assert {each.over_both for each in single.of_sentence} == {None}
     assert "everything is open" in claim_section(single, 1)
     few = claims(figures(29, 1), num_photos=5)
     assert few.outcome == "open"
@@ -175,14 +177,38 @@ def test_networks_that_do_not_differ_are_seldom_called_different() -> None:
         by_title = {}
         for title in ("start", "SRGAN-MSE", "SRGAN-VGG16-22"):
             values = 2 + random.standard_normal((3, 1)) + random.standard_normal((3, PHOTOS))
-            seeds = [
-                {"Set5": {str(photo): {"psnr": v, JUDGE: v} for photo, v in enumerate(each)}}
-                for each in values.tolist()
-            ]
-            by_title[title] = Row(title, seeds)
+            by_title[title] = measured(title, values)
         found = make_claims(list(by_title.values()), by_title["start"], own_pictures())
         wrong += any(each.verdict != "open" for each in found.of_sentence)
     assert wrong <= 10
+
+
+@pytest.mark.parametrize("num_seeds", [3, 10])
+def test_one_comparison_errs_in_at_most_6_percent_where_photos_and_seeds_differ_by_chance(
+    num_seeds: int,
+) -> None:
+    """Two intervals of 95 % that must both exclude zero err in 10 % of them with 10 seeds."""
+    random = np.random.default_rng(num_seeds)
+    wrong = 0
+    num_trials, num_photos = 1000, 18
+    pictures = own_pictures(num_photos)
+    for _ in range(num_trials):
+        by_seed = random.standard_normal((num_seeds, 1)) * num_seeds**0.5
+        by_photo = random.standard_normal(num_photos) * num_photos**0.5
+        one = measured("one", by_seed + by_photo)
+        other = measured("other", np.zeros((num_seeds, num_photos)))
+        (*_, found) = compare(one, other, pictures, 0.95)
+        wrong += found.verdict != "open"
+    assert 0 < wrong / num_trials <= 0.06
+
+
+def measured(title: str, values: NDArray[np.float64]) -> Row:
+    """A network with these values of (seeds, photos) by PSNR and a judge."""
+    seeds = [
+        {"Set5": {str(photo): {"psnr": v, JUDGE: v} for photo, v in enumerate(each)}}
+        for each in values.tolist()
+    ]
+    return Row(title, seeds)
 
 
 def test_the_page_says_how_large_a_difference_three_seeds_can_show() -> None:

@@ -1,5 +1,7 @@
 """Inputs that fit a recipe, and those that do not: pairs, judges, evaluation sets."""
 
+import logging
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -17,7 +19,7 @@ from srgan.measure.sets import prepare_paired_set
 from srgan.models.weights import publish_weights
 from srgan.promotion.teachers import training_of_recipe
 from srgan.recipes import get_recipe, tiny
-from srgan.refs import ModelRef
+from srgan.refs import DatasetRef, ModelRef
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
 from tests.support.places import place
@@ -127,3 +129,41 @@ def test_a_judge_that_the_gate_names_and_that_taught_is_found_before_the_trainin
 def test_niqe_may_judge_alone_where_nothing_is_mirrored(store: S3Store) -> None:
     recipe = tiny().model_copy(update={"gate": GateConfig(judges=("niqe",))})
     inputs.check_judges.fn(CHAMPION, recipe)
+
+
+def test_held_out_photos_that_a_version_has_learned_are_refused_or_told_if_sets_decide(
+    store: S3Store,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    draw_photo: Callable[..., NDArray[np.uint8]],
+    encode_photo: Callable[..., bytes],
+) -> None:
+    for seed in range(2, 8):
+        store.put(f"hr/{seed}.png", encode_photo(draw_photo(seed, 96, 128)))
+
+    def prepared(name: str, share: float) -> DatasetRef:
+        config = DataConfig(scale=4, crop_size=32, eval_share=share)
+        return prepare_dataset(store, "hr", store, name, config)
+
+    first, other = prepared("pets", 0.1), prepared("cats", 0.5)
+    ancestors: list[str] = []
+
+    def ancestry(ref: ModelRef) -> tuple[list[SimpleNamespace], str | None]:
+        imported = SimpleNamespace(dataset=None, pairs=None)
+        trained = SimpleNamespace(dataset=first, pairs=None)
+        return [imported, trained], ancestors[0] if ancestors else None
+
+    services = SimpleNamespace(store=store, registry=SimpleNamespace(ancestry=ancestry))
+    monkeypatch.setattr(inputs, "open_services", lambda: services)
+    monkeypatch.setattr(inputs, "get_run_logger", lambda: logging.getLogger("flow-run"))
+    inputs.check_held_out.fn(first, [CHAMPION], decides=True)
+    found = r"photos that dataset cats version \w+ holds out were trained on by models:/m/1"
+    with pytest.raises(DataError, match=rf"{found} .*begin another model, or decide on .*sets\)"):
+        inputs.check_held_out.fn(other, [CHAMPION], decides=True)
+    assert not caplog.records
+    inputs.check_held_out.fn(other, [CHAMPION], decides=False)
+    assert re.search(found, caplog.text)
+    ancestors.append("models:/m/7")
+    caplog.clear()
+    inputs.check_held_out.fn(first, [CHAMPION], decides=True)
+    assert "models:/m/1 was made from models:/m/7, which is gone: whether" in caplog.text
