@@ -11,22 +11,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict
 from io import BytesIO
 from itertools import zip_longest
 from queue import SimpleQueue
 from typing import Protocol
 
+from srgan.bulk.attempt import Attempt
 from srgan.bulk.decoders import Decode, check_file_size
-from srgan.bulk.in_flight import InFlight, photos_of
+from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
 from srgan.bulk.join import Item
 from srgan.bulk.names import SOURCE, origin, rerouted
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.config.upscale import WAITING_BYTES_PER_CPU
-from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
+from srgan.errors import ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.codecs.libvips import use_threads
 from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
@@ -114,8 +114,12 @@ class Batch:
         waiting_bytes: int = WAITING_BYTES_PER_CPU,
         progress: Callable[[Record], None] = lambda _: None,
         sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
+        attempt: Attempt = Attempt(),  # noqa: B008  # frozen
+        in_work: Callable[[str], None] | None = None,
     ) -> None:
         """`num_cpus` decides how many images are read and written at once.
+
+        `in_work` is told the key of each image before it is read, if they go one at a time.
 
         Those that wait, and their results, take `waiting_bytes`; one that needs more waits alone.
         Each is encoded by one thread of libvips, because there is a writer for each CPU.
@@ -133,6 +137,8 @@ class Batch:
         self._sizing = Sizing(engine.scale, scale=run.config.scale, size=run.config.size)
         self._progress = progress
         self._sample = sample
+        self._attempt = attempt
+        self._in_work = in_work
 
     def run(self, number: int, items: Sequence[Item]) -> list[Record]:
         """Upscale every item and publish the rows as those of batch `number`; rows in key order.
@@ -177,7 +183,7 @@ class Batch:
         finished: SimpleQueue[InFlight] = SimpleQueue()
         # Photos that readers have decoded and that are not let in yet come on top, one for each. To
         # count them before they are decoded, a decoder would have to be sent each file twice.
-        budget = MemoryBudget(self._waiting_bytes)
+        budget = MemoryBudget(0 if self._attempt.is_alone else self._waiting_bytes)
         with (
             ThreadPoolExecutor(num_readers(self._num_cpus), "read") as readers,
             ThreadPoolExecutor(self._num_cpus + 1, "write") as writers,
@@ -207,6 +213,7 @@ class Batch:
             if self._passes_over(image.item):
                 image.note(outcome="passed_over", destination_key="", reason=NOT_A_PHOTO)
             elif not self._is_there(image):
+                self._begin(image, budget)
                 check_file_size(image.item.size_bytes, self._config.max_pixels)
                 with image.timed("read"):
                     data = self._source.find(image.item.key)
@@ -219,11 +226,25 @@ class Batch:
                 self._measure(image, photo, data)
                 if self._is_wanted(image, photo):
                     image.photo = photo
-                    image.memory_bytes = self._engine.held_bytes(photo)
-                    budget.take(image.memory_bytes)
+                    if not self._attempt.is_alone:
+                        image.memory_bytes = self._engine.held_bytes(photo)
+                        budget.take(image.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
             image.photo, image.error = None, error
         loaded.put(image)
+
+    def _begin(self, image: InFlight, budget: MemoryBudget) -> None:
+        """Refuse an image that ends its process; wait until no other is in work if it goes alone.
+
+        Outputs that are there do not wait, because only looking for them is safe.
+        """
+        if image.item.key in self._attempt.killers:
+            raise ImageError("crashed", "the worker's process ended with only this image in work")
+        if self._attempt.is_alone:
+            image.memory_bytes = 1  # a budget of 0 lets one in at a time, until its bytes are back
+            budget.take(image.memory_bytes)
+            if self._in_work:
+                self._in_work(image.item.key)
 
     def _passes_over(self, item: Item) -> bool:
         """True if the name says nothing and the first bytes are not those of a photo."""
@@ -294,8 +315,12 @@ class Batch:
         made: list[Photo] = []
         if len(images) > 1:
             began = time.monotonic()
-            with suppress(*PASSED_BY), whole_device():
-                made = self._engine.upscale_photos(photos_of(images))
+            try:
+                with whole_device():
+                    made = self._engine.upscale_photos(photos_of(images))
+            except Exception as error:
+                if not self._is_of_image(error):
+                    raise
             for image in images:
                 image.note(upscale_s=(time.monotonic() - began) / len(images))
         for image, result in zip_longest(images, made):
@@ -310,8 +335,13 @@ class Batch:
             height, width = image.photo.pixels.shape[:2]
             if self._sizing.shape(height, width) == image.output.pixels.shape[:2]:
                 self._sample(image.item, image.photo, image.output)
-        except PASSED_BY as error:
+        except Exception as error:
+            if not self._is_of_image(error):
+                raise
             image.error = error
+
+    def _is_of_image(self, error: Exception) -> bool:
+        return is_of_image(error, is_last=self._attempt.is_last)
 
     def _store(
         self, image: InFlight, budget: MemoryBudget, finished: SimpleQueue[InFlight]
@@ -356,7 +386,7 @@ class Batch:
         image.note(width=width, height=height, lost=LOST_SEP.join(lost))
 
     def _row(self, image: InFlight) -> Record:
-        row = image.finished_row()
+        row = image.finished_row(is_last=self._attempt.is_last)
         if not _is_lost(row):
             self._progress(row)
         return row

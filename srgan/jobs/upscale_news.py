@@ -7,10 +7,11 @@ import json
 import logging
 import time
 
+from srgan.bulk.attempt import Attempt
 from srgan.errors import StorageError
 from srgan.jobs.failure import Failure
 from srgan.jobs.upscale_spec import UpscaleSpec
-from srgan.keys import batch_run, bulk_job_run, failure_key, progress_key
+from srgan.keys import batch_run, bulk_job_run, failure_key, in_work_key, progress_key
 from srgan.storage import ObjectStore, write_document
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,20 @@ class News:
         self.write_failures()
         self.done()
 
+    def in_work(self, batch: int, attempt: Attempt) -> str | None:
+        """Return the key that an attempt had in work when its process ended; None if it is unknown.
+
+        A note of another attempt is not believed: what that one had in work is not to blame.
+        """
+        try:
+            found = self._store.find(in_work_key(batch_run(self._spec.run, batch)))
+        except StorageError as error:
+            logger.warning("what batch %d had in work could not be read: %s", batch, error)
+            return None
+        note = json.loads(found) if found else {}
+        is_of_it = (note.get("job"), note.get("attempt")) == (attempt.job, attempt.number)
+        return str(note["key"]) if is_of_it else None
+
     def write_failures(self) -> StorageError | None:
         """Write what the store has not taken yet; return what it says if it still does not."""
         if time.monotonic() < self._write_at:
@@ -70,3 +85,13 @@ class News:
             error = self.write_failures()
             if error and time.monotonic() >= end:
                 raise error
+
+
+def note_in_work(store: ObjectStore, run: str, batch: int, attempt: Attempt, key: str) -> None:
+    """Write which photo an attempt is about to do alone, for the case that its process ends."""
+    note = {"key": key, "job": attempt.job, "attempt": attempt.number}
+    body, where = json.dumps(note).encode(), in_work_key(batch_run(run, batch))
+    try:
+        store.put(where, body, content_type="application/json")
+    except StorageError as error:  # the photo can be done without it
+        logger.warning("that %r is in work could not be written: %s", key, error)

@@ -11,12 +11,14 @@ node on which a worker could not start gets none for a while, each time for long
 
 import logging
 import time
-from collections import deque
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
+from srgan.bulk.attempt import Attempt
 from srgan.errors import ClusterError, SrganError
 from srgan.jobs.autoscaler import outlook
 from srgan.jobs.failure import failure_of, unwrapped
@@ -43,6 +45,8 @@ _ATTEMPTS = 3
 """Attempts of a batch, and of starting workers."""
 _PAUSE_S = 5.0
 """Before a second attempt; before each further one it is twice as long."""
+_MOST_KILLERS = 10
+"""Images of a batch that are named because they end processes; each gives it another attempt."""
 _NODE_LABEL = "ray.io/node-id"
 """Ray's own label of each node."""
 _FIRST_NOTE_S = 5.0
@@ -58,6 +62,25 @@ class _Worker:
     """Id of its node; empty while it waits for room."""
     batch: int | None = None
     """None while it waits or starts."""
+
+
+@dataclass
+class _Past:
+    """The attempts at a batch so far."""
+
+    number: int = 0
+    node: str = ""
+    """Node on which the last one failed."""
+    is_fatal: bool = False
+    """True once a process has ended in the middle of the batch."""
+    killers: list[str] = field(default_factory=list)
+    """Keys of images that were alone in work when a process ended."""
+
+    def next(self, job_id: str) -> Attempt:
+        """Return how the next attempt goes."""
+        number = self.number + 1
+        is_last = number >= _ATTEMPTS
+        return Attempt(number, is_last, self.is_fatal, tuple(self.killers), job_id)
 
 
 class Pool:
@@ -78,9 +101,7 @@ class Pool:
         self._resting: dict[int | str, float] = {}
         """When a batch that failed may be done again, and when a node on which a worker could not
         start may have one again, by its id, which is empty if the worker died before it knew it."""
-        self._attempts: dict[int, int] = {}
-        self._failed_on: dict[int, str] = {}
-        """Node on which a batch failed the last time."""
+        self._past: defaultdict[int, _Past] = defaultdict(_Past)
         self._working: dict[Any, _Worker] = {}
         """By what is awaited: that a worker has room, that it has started, or its batch."""
         self._idle: list[_Worker] = []
@@ -221,7 +242,8 @@ class Pool:
         """Hand out the next batch, and let workers go that will have nothing to do."""
         worker.batch = self._next(worker.node)
         if worker.batch is not None:
-            self._working[worker.actor.run.remote(worker.batch)] = worker
+            attempt = self._past[worker.batch].next(self._job_id)
+            self._working[worker.actor.run.remote(worker.batch, attempt)] = worker
         elif self._will_need(worker.node):
             self._idle.append(worker)
         else:
@@ -233,7 +255,7 @@ class Pool:
         """Take a batch for a node; one that failed there is left to a worker of another node."""
         has_others = any(each.node not in ("", node) for each in self._all())
         for batch in self._todo:
-            if not (has_others and self._failed_on.get(batch) == node):
+            if not (has_others and self._past[batch].node == node):
                 self._todo.remove(batch)
                 return batch
         return None
@@ -241,7 +263,7 @@ class Pool:
     def _will_need(self, node: str) -> bool:
         """True if a batch rests that failed on another node, and nobody is kept for it."""
         resting = self._resting_batches()
-        is_for_it = any(self._failed_on.get(batch) != node for batch in resting)
+        is_for_it = any(self._past[batch].node != node for batch in resting)
         return is_for_it and len(self._idle) < len(resting)
 
     def _replace(self, worker: _Worker, error: Exception) -> None:
@@ -252,7 +274,9 @@ class Pool:
         if worker.batch is None:
             self._lose_start(worker.node, cause)
             return
-        self._lose(worker.batch, worker.node, cause)
+        # A worker that raises still lives; of any other only Ray tells.
+        has_died = isinstance(error, RayError) and not isinstance(error, RayTaskError)
+        self._lose(worker.batch, worker.node, cause, has_died)
         self._fill()
 
     def _lose_start(self, node: str, cause: BaseException) -> None:
@@ -295,17 +319,23 @@ class Pool:
         elsewhere = node_resources([node, *self._resting_nodes()])
         return not node or (room(elsewhere, bundle) == 0 and outlook(bundle) is None)
 
-    def _lose(self, batch: int, node: str, cause: BaseException) -> None:
+    def _lose(self, batch: int, node: str, cause: BaseException, has_died: bool) -> None:
         """Have the batch done again after a pause, or write down why it is lost."""
-        failure = failure_of(cause, self._job_id)
-        attempt = self._attempts[batch] = self._attempts.get(batch, 0) + 1
-        if attempt < _ATTEMPTS and not _is_hopeless(cause):
-            self._failed_on[batch] = node
+        failure, past = failure_of(cause, self._job_id), self._past[batch]
+        attempt = past.next(self._job_id)
+        past.number, past.node, past.is_fatal = attempt.number, node, past.is_fatal or has_died
+        if has_died and attempt.is_alone and (key := self._news.in_work(batch, attempt)):
+            past.killers.append(key)
+            message = f"{failure.message} (with only {key!r} in work)"
+            failure = failure.model_copy(update={"message": message})
+        # An attempt that has named an image has brought the batch on.
+        num_failed = past.number - min(len(past.killers), _MOST_KILLERS)
+        if num_failed < _ATTEMPTS and not _is_hopeless(cause):
             logger.warning(
                 "batch %d, attempt %d, failed and is done again in %.0f s: %s",
                 batch,
-                attempt,
-                self._rest(batch, attempt),
+                past.number,
+                self._rest(batch, num_failed),
                 failure,
             )
             return

@@ -1,8 +1,12 @@
 """Failures in a batch: of images, storage, the engine and memory."""
 
 import errno
+import struct
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -10,11 +14,12 @@ import pyvips
 import torch
 
 from srgan.bulk import batch as module
+from srgan.bulk.attempt import Attempt
 from srgan.bulk.batch import Batch, MemoryBudget
 from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record
 from srgan.bulk.run import BulkRun, Place
-from srgan.errors import DeviceError, StorageError
+from srgan.errors import ClusterError, DeviceError, StorageError
 from srgan.images import Photo, decode
 from srgan.images.rows import encode_into
 from srgan.inference.engine import Engine
@@ -115,6 +120,91 @@ def test_a_bug_ends_the_batch_instead_of_blaming_the_images(
     with pytest.raises(AttributeError):
         upscale(object_store, Broken(engine), items)
     assert object_store.find(ROWS) is None
+
+
+def test_what_no_image_should_cause_costs_only_its_image_at_the_last_attempt(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [put(object_store, f"{n:02}.png", png(draw_photo(n, 8, 8))) for n in range(60)]
+    items[10] = put(object_store, "10.png", png(draw_photo(10, 8, 12)))
+
+    def encoded(file: BytesIO, photo: Photo, **options: object) -> tuple[str, ...]:
+        if photo.pixels.shape[1] == 12 * engine.scale:
+            raise struct.error("argument out of range")
+        return encode_into(file, photo, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "encode_into", encoded)
+    for _ in range(2):
+        with pytest.raises(struct.error):
+            upscale(object_store, engine, items)
+    rows = upscale(object_store, engine, items, attempt=Attempt(3, is_last=True))
+    assert Counter(row.outcome in ("done", "skipped") for row in rows) == {True: 59, False: 1}
+    assert (rows[10].source_key, rows[10].outcome) == ("photos/10.png", "failed")
+    assert (rows[10].error, rows[10].reason, rows[10].detail) == (
+        "error",
+        "crashed",
+        "argument out of range",
+    )
+
+
+@pytest.mark.parametrize("where", ["in one go", "by itself"])
+def test_at_the_last_attempt_a_bug_in_the_network_costs_only_the_images_it_meets(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, where: str
+) -> None:
+    class Broken(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            if photo.pixels.shape[1] == 12 and where == "by itself":
+                raise AttributeError("no such thing")
+            return super().upscale_photo(photo)
+
+        def upscale_photos(self, photos: Sequence[Photo]) -> list[Photo]:
+            raise AttributeError("no such thing")
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8 + n % 3 * 2))) for n in range(6)]
+    rows = upscale(object_store, Broken(engine), items, attempt=Attempt(3, is_last=True))
+    failed = [row.source_key for row in rows if row.outcome == "failed"]
+    assert failed == ([] if where == "in one go" else ["photos/2.png", "photos/5.png"])
+
+
+@pytest.mark.parametrize("error", [DeviceError("the GPU is gone"), ClusterError("no decoder")])
+def test_what_a_node_is_to_blame_for_ends_also_the_last_attempt(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, error: Exception
+) -> None:
+    class Broken(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            raise error
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(3)]
+    with pytest.raises(type(error)):
+        upscale(object_store, Broken(engine), items, attempt=Attempt(3, is_last=True))
+    assert object_store.find(ROWS) is None
+
+
+def test_images_that_go_alone_are_named_before_they_are_read_and_killers_are_left_out(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(8)]
+    upscale(object_store, engine, items[:2], run="earlier")
+    told = list[str]()
+
+    class Alone(CountingEngine):
+        """Notes what is named while an image is computed."""
+
+        def upscale_photo(self, photo: Photo) -> Photo:
+            self.seen.append((len(told),))
+            return self._engine.upscale_photo(photo)
+
+    alone = Alone(engine)
+    attempt = Attempt(2, is_alone=True, killers=("photos/4.png",))
+    rows = upscale(object_store, alone, items, num_cpus=2, attempt=attempt, in_work=told.append)
+    outcomes = [row.outcome for row in rows]
+    assert outcomes == ["skipped", "skipped", "done", "done", "failed", "done", "done", "done"]
+    assert (rows[4].reason, rows[4].detail) == (
+        "crashed",
+        "the worker's process ended with only this image in work",
+    )
+    assert sorted(told) == [f"photos/{n}.png" for n in (2, 3, 5, 6, 7)]
+    assert alone.seen == [(1,), (2,), (3,), (4,), (5,)], "the next is named when one is stored"
 
 
 @pytest.mark.parametrize(

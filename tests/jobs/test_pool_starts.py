@@ -1,59 +1,21 @@
 """Where a bulk run has its workers, on a pretended Ray: bad, late and small nodes, a lost store."""
 
 import json
-from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
-from srgan.config import UpscaleConfig
+from srgan.bulk.attempt import Attempt
 from srgan.errors import ClusterError, ConfigError, StorageError
 from srgan.jobs import upscale_pool
-from srgan.jobs.upscale import UpscaleWorker
-from srgan.jobs.upscale_pool import Pool
-from srgan.jobs.upscale_spec import UpscaleSpec
-from srgan.refs import ModelRef
 from srgan.services.ray_jobs import HEAD
 from tests.support.pretended_ray import Node, PretendedRay, pretend
-
-GIB = 2**30
-LIMIT_S = 300.0
-
-
-class Store:
-    """Keeps what is put, and is away for some keys."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.is_away: Callable[[str], bool] = lambda key: False
-
-    def put(self, key: str, body: bytes, **_: object) -> str:
-        if self.is_away(key):
-            raise StorageError(f"{key}: the store is away")
-        self.objects[key] = body
-        return "token"
+from tests.support.pretended_runs import GIB, LIMIT_S, Store, node, run
 
 
 @pytest.fixture
 def store() -> Store:
     return Store()
-
-
-def run(store: Store, batches: int = 6, **config: object) -> None:
-    spec = UpscaleSpec(
-        run="b",
-        source="/photos",
-        destination="/large",
-        model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
-        config=UpscaleConfig.model_validate({"max_workers": 4, "gpu": "never", **config}),
-        batches=tuple(range(batches)),
-        release_version="1",
-    )
-    Pool(spec, UpscaleWorker, store, "job", LIMIT_S).run()  # type: ignore[arg-type]  # only puts
-
-
-def node(name: str, cpus: float = 1, joins_at: float = 0.0) -> Node:
-    return Node(name, {"CPU": cpus, "memory": 16.0 * GIB}, joins_at)
 
 
 def head(memory: float) -> Node:
@@ -213,7 +175,7 @@ def test_progress_that_cannot_be_written_ends_no_run(
     assert "the store is away" in caplog.text
 
 
-def lose_the_first(batch: int) -> None:
+def lose_the_first(batch: int, node: str, attempt: Attempt) -> None:
     if batch == 0:
         raise ConfigError("for ever")
 

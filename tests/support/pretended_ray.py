@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from srgan.bulk.attempt import Attempt
 from srgan.jobs import node as ray_node
 from srgan.jobs import upscale_news, upscale_pool
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, DRIVER_SHARE, HEAD
@@ -58,6 +59,7 @@ class _Call:
     actor: Actor
     name: str
     batch: int | None = None
+    attempt: Attempt = Attempt()  # noqa: RUF009  # frozen
     due: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +80,8 @@ class PretendedRay:
         """When each driver begins; it takes its memory of the head if that is free."""
         self.start: Callable[[str], object] = lambda node: None
         """Called when a worker starts on a node; raises what ends it."""
-        self.batch: Callable[[int], object] = lambda number: None
+        self.batch: Callable[[int, str, Attempt], object] = lambda number, node, attempt: None
+        """Called when a batch ends on a node; raises what it fails by."""
         self.log: list[tuple[float, str]] = []
         """When workers began to start, and on which nodes."""
         self.batches: list[tuple[int, str]] = []
@@ -121,7 +124,7 @@ class PretendedRay:
             self.log.append((self._now, name))
             self.start(name)
         if call.batch is not None:
-            self.batch(call.batch)
+            self.batch(call.batch, name, call.attempt)
             self.batches.append((call.batch, name))
         return name
 
