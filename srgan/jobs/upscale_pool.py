@@ -20,7 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from srgan.bulk.attempt import Attempt
 from srgan.errors import ClusterError, SrganError
-from srgan.jobs.autoscaler import outlook
+from srgan.jobs.autoscaler import is_starting
 from srgan.jobs.failure import failure_of, unwrapped
 from srgan.jobs.node import (
     Need,
@@ -308,8 +308,8 @@ class Pool:
     def _is_last(self, node: str) -> bool:
         """True if the run has a worker nowhere else, and no other node could have one.
 
-        Until the time limit is over, nodes may be on their way; longer if an autoscaler starts
-        them.
+        Until the time limit is over, nodes may be on their way; longer only while an autoscaler
+        starts some.
         """
         if self._has_started() or any(each.node not in ("", node) for each in self._all()):
             return False
@@ -317,7 +317,7 @@ class Pool:
             return False
         bundle = self._need().bundle
         elsewhere = node_resources([node, *self._resting_nodes()])
-        return not node or (room(elsewhere, bundle) == 0 and outlook(bundle) is None)
+        return not node or (room(elsewhere, bundle) == 0 and not is_starting())
 
     def _lose(self, batch: int, node: str, cause: BaseException, has_died: bool) -> None:
         """Have the batch done again after a pause, or write down why it is lost."""

@@ -4,10 +4,16 @@ import json
 from itertools import pairwise
 
 import pytest
+from ray.core.generated.autoscaler_pb2 import (  # type: ignore[attr-defined]  # made by protobuf
+    GetClusterStatusReply,
+    NodeState,
+    NodeStatus,
+)
 
 from srgan.bulk.attempt import Attempt
 from srgan.errors import ClusterError, ConfigError, StorageError
-from srgan.jobs import upscale_pool
+from srgan.jobs import autoscaler, upscale_pool
+from srgan.jobs.autoscaler import is_starting, outlook
 from srgan.services.ray_jobs import HEAD
 from tests.support.pretended_ray import Node, PretendedRay, pretend
 from tests.support.pretended_runs import GIB, LIMIT_S, Store, node, run
@@ -98,10 +104,28 @@ def test_a_run_waits_for_nodes_that_the_autoscaler_starts_after_the_time_limit(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = pretend(monkeypatch, node("bad"), node("good", joins_at=1000))
-    monkeypatch.setattr(upscale_pool, "outlook", lambda _: "its autoscaler starts nodes")
+    monkeypatch.setattr(upscale_pool, "is_starting", lambda: ray.monotonic() < 1000)
     blind(ray, "bad")
     run(store)
     assert {name for _, name in ray.batches} == {"good"}
+
+
+def test_an_autoscaler_that_starts_nothing_does_not_keep_a_run_that_can_start_nowhere(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has answered, so it is there; nothing waits, and the bad node is one that it started."""
+    reply = GetClusterStatusReply()
+    reply.autoscaling_state.autoscaler_state_version = 1
+    started = NodeState(ray_node_type_name="small", status=NodeStatus.RUNNING)
+    reply.cluster_resource_state.node_states.append(started)
+    ray = pretend(monkeypatch, node("bad"))
+    monkeypatch.setattr(autoscaler, "_cluster_state", lambda: reply)
+    monkeypatch.setattr(autoscaler, "outlook", outlook)
+    monkeypatch.setattr(upscale_pool, "is_starting", is_starting)
+    blind(ray, "bad")
+    with pytest.raises(ClusterError, match="bad does not see the folder"):
+        run(store)
+    assert LIMIT_S <= ray.monotonic() <= 1.5 * LIMIT_S
 
 
 def test_what_would_fail_on_every_node_ends_the_run_at_once(

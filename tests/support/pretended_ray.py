@@ -175,7 +175,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *nodes: Node) -> PretendedRay:
         monkeypatch.setattr(module, "node_resources", found.node_resources)
         monkeypatch.setattr(module, "others", lambda _: "nothing else")
     monkeypatch.setattr(upscale_pool, "ray", found)
-    monkeypatch.setattr(upscale_pool, "outlook", lambda _: None)
+    monkeypatch.setattr(upscale_pool, "is_starting", lambda: False)
     monkeypatch.setattr(ray_node, "free_resources", found.free_resources)
     monkeypatch.setattr(ray_node.autoscaler, "outlook", lambda _: None)
     return found
