@@ -94,7 +94,7 @@ class Bench:
         device: str,
         memory_bytes: int,
     ) -> None:
-        """`ClusterError` if this node does not see the folders of the run."""
+        """`ClusterError` if this node does not see the folders of the run, or starts no decoder."""
         from srgan.bulk.batch import num_readers
         from srgan.bulk.decoders import Decoders
         from srgan.bulk.samples import Trial
@@ -135,6 +135,7 @@ class Bench:
             self._trial = Trial(mine, other, tried.upscale_photo)
         # Its processes end with the worker, because their pipes close.
         self._decoders = Decoders(num_readers(num_cpus)).__enter__()
+        self._decoders.start_one()
 
     def upscale(self, batch: int, attempt: Attempt) -> list[Record]:
         """Do a batch and return its rows."""

@@ -6,14 +6,15 @@ the batches that are left do not need, the pool gives back at once, so that the 
 
 Whatever goes wrong with a worker ends it. Another one starts, because nobody knows in which state a
 process is whose batch failed, and the batch goes to another node if the run has a worker there. A
-node on which a worker could not start gets none for a while, each time for longer.
+node on which a worker could not start, or failed at a batch, gets none for a while, each time for
+longer until a batch is done there.
 """
 
 import logging
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -41,10 +42,14 @@ from srgan.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _ATTEMPTS = 3
 """Attempts of a batch, and of starting workers."""
 _PAUSE_S = 5.0
 """Before a second attempt; before each further one it is twice as long."""
+_LONGEST_PAUSE_S = 300.0
+"""Before a node is tried again."""
 _MOST_KILLERS = 10
 """Images of a batch that are named because they end processes; each gives it another attempt."""
 _NODE_LABEL = "ray.io/node-id"
@@ -69,8 +74,8 @@ class _Past:
     """The attempts at a batch so far."""
 
     number: int = 0
-    node: str = ""
-    """Node on which the last one failed."""
+    nodes: set[str] = field(default_factory=set)
+    """Nodes on which it failed."""
     is_fatal: bool = False
     """True once a process has ended in the middle of the batch."""
     killers: list[str] = field(default_factory=list)
@@ -98,16 +103,19 @@ class Pool:
         self._limit_s = limit_s
         self._said: Need | None = None
         self._todo = deque(spec.batches)
-        self._resting: dict[int | str, float] = {}
-        """When a batch that failed may be done again, and when a node on which a worker could not
-        start may have one again, by its id, which is empty if the worker died before it knew it."""
+        self._resting: dict[int, float] = {}
+        """When a batch that failed may be done again."""
+        self._resting_nodes: dict[str, float] = {}
+        """When a node on which workers failed may have one again, by its id, which is empty if a
+        worker died before it knew it."""
         self._past: defaultdict[int, _Past] = defaultdict(_Past)
         self._working: dict[Any, _Worker] = {}
         """By what is awaited: that a worker has room, that it has started, or its batch."""
         self._idle: list[_Worker] = []
         """Kept for batches that rest and failed on other nodes."""
-        self._lost_starts: dict[str, int] = {}
-        """By node; forgotten when a worker has started there."""
+        self._failures: dict[str, int] = {}
+        """Starts and batches that failed on a node, one for each time that it was put to rest;
+        forgotten when a batch is done there. A start proves little: what fails may come later."""
         self._well_at = 0.0
         """When the run last had a worker that had started, or when it began."""
 
@@ -122,7 +130,7 @@ class Pool:
         self._fill()
         idle_since, note_at, shortage = 0.0, 0.0, Shortage(self._limit_s)
         has_moved = True
-        while self._working or self._todo or self._resting_batches():
+        while self._working or self._todo or self._resting:
             if has_moved or not self._waits():
                 idle_since = time.monotonic()
                 note_at, shortage = idle_since + _FIRST_NOTE_S, Shortage(self._limit_s)
@@ -132,7 +140,9 @@ class Pool:
             if self._has_started():
                 self._well_at = time.monotonic()
             self._show()
-            ended = self._wait(min([note_at, *self._resting.values()]))
+            ended = self._wait(
+                min([note_at, *self._resting.values(), *self._resting_nodes.values()])
+            )
             for each in ended:
                 self._handle(each)
             self._wake()
@@ -144,17 +154,11 @@ class Pool:
     def _waits(self) -> bool:
         """True if no worker has room, and no node rests."""
         has_room = any(each.node for each in self._all())
-        return bool(self._working) and not has_room and not self._resting_nodes()
+        return bool(self._working) and not has_room and not self._resting_nodes
 
     def _has_started(self) -> bool:
         """True if a worker works, or could."""
         return bool(self._idle) or any(each.batch is not None for each in self._working.values())
-
-    def _resting_batches(self) -> list[int]:
-        return [each for each in self._resting if isinstance(each, int)]
-
-    def _resting_nodes(self) -> list[str]:
-        return [each for each in self._resting if isinstance(each, str)]
 
     def _all(self) -> list[_Worker]:
         return [*self._working.values(), *self._idle]
@@ -187,7 +191,7 @@ class Pool:
 
     def _elsewhere(self) -> dict[str, Any]:
         """Ray's option that keeps workers off the nodes that rest."""
-        nodes = ",".join(filter(None, self._resting_nodes()))
+        nodes = ",".join(filter(None, self._resting_nodes))
         return {"label_selector": {_NODE_LABEL: f"!in({nodes})"}} if nodes else {}
 
     def _need(self) -> Need:
@@ -216,12 +220,11 @@ class Pool:
         if not worker.node:
             self._begin(worker, answer)
             return
-        if worker.batch is None:
-            for node in (worker.node, ""):
-                self._lost_starts.pop(node, None)
-        else:
+        if worker.batch is not None:
             logger.info(answer)
             self._news.done()
+            for node in (worker.node, ""):
+                self._failures.pop(node, None)
         self._give(worker)
 
     def _begin(self, worker: _Worker, node: str) -> None:
@@ -252,19 +255,19 @@ class Pool:
         self._withdraw(max(0, starting - len(self._todo)))
 
     def _next(self, node: str) -> int | None:
-        """Take a batch for a node; one that failed there is left to a worker of another node."""
-        has_others = any(each.node not in ("", node) for each in self._all())
+        """Take a batch for a node; one that failed there is left to workers of other nodes."""
+        nodes = {each.node for each in self._all()} - {""}
         for batch in self._todo:
-            if not (has_others and self._past[batch].node == node):
+            failed_on = self._past[batch].nodes
+            if node not in failed_on or nodes <= failed_on:
                 self._todo.remove(batch)
                 return batch
         return None
 
     def _will_need(self, node: str) -> bool:
-        """True if a batch rests that failed on another node, and nobody is kept for it."""
-        resting = self._resting_batches()
-        is_for_it = any(self._past[batch].node != node for batch in resting)
-        return is_for_it and len(self._idle) < len(resting)
+        """True if a batch rests that has not failed on this node, and nobody is kept for it."""
+        is_for_it = any(node not in self._past[batch].nodes for batch in self._resting)
+        return is_for_it and len(self._idle) < len(self._resting)
 
     def _replace(self, worker: _Worker, error: Exception) -> None:
         """End a worker that failed or is lost, and start another if one is needed."""
@@ -277,6 +280,8 @@ class Pool:
         # A worker that raises still lives; of any other only Ray tells.
         has_died = isinstance(error, RayError) and not isinstance(error, RayTaskError)
         self._lose(worker.batch, worker.node, cause, has_died)
+        if not _is_hopeless(cause):
+            self._doubt(worker.node)
         self._fill()
 
     def _lose_start(self, node: str, cause: BaseException) -> None:
@@ -291,18 +296,31 @@ class Pool:
             text = "a worker could not start; the run goes on with %d: %s"
             logger.warning(text, len(self._all()), cause)
             return
-        if node in self._resting:  # because of another worker
+        if node in self._resting_nodes:  # because of another worker
             logger.warning("another worker could not start: %s", cause)
         else:
-            number = self._lost_starts[node] = self._lost_starts.get(node, 0) + 1
+            number = self._failures.get(node, 0) + 1
             if number >= _ATTEMPTS and self._is_last(node):
                 if isinstance(cause, SrganError):
                     raise cause
                 raise ClusterError(f"{number} workers could not start: {cause}") from cause
-            pause_s = self._rest(node, number)
+            pause_s = self._rest(node)
             text = "a worker could not start; its node gets another in %.0f s: %s"
             logger.warning(text, pause_s, cause)
         if node:
+            self._ask_again()
+
+    def _doubt(self, node: str) -> None:
+        """Keep workers off a node on which a batch failed, for a while; those that work go on.
+
+        Else a node whose workers start and fail at every batch would take one after the other, each
+        sooner than a good node takes its next. An image that is bad does not put a healthy node to
+        rest for long: the first batch that is done there ends the doubt, at the latest the third
+        attempt at this one, which records the image. Meanwhile the pause is that of the batch.
+        """
+        if node not in self._resting_nodes:
+            pause_s = self._rest(node)
+            logger.warning("node %s, where it failed, gets no worker for %.0f s", node, pause_s)
             self._ask_again()
 
     def _is_last(self, node: str) -> bool:
@@ -316,14 +334,15 @@ class Pool:
         if time.monotonic() - self._well_at < self._limit_s:
             return False
         bundle = self._need().bundle
-        elsewhere = node_resources([node, *self._resting_nodes()])
+        elsewhere = node_resources([node, *self._resting_nodes])
         return not node or (room(elsewhere, bundle) == 0 and not is_starting())
 
     def _lose(self, batch: int, node: str, cause: BaseException, has_died: bool) -> None:
         """Have the batch done again after a pause, or write down why it is lost."""
         failure, past = failure_of(cause, self._job_id), self._past[batch]
         attempt = past.next(self._job_id)
-        past.number, past.node, past.is_fatal = attempt.number, node, past.is_fatal or has_died
+        past.number, past.is_fatal = attempt.number, past.is_fatal or has_died
+        past.nodes.add(node)
         if has_died and attempt.is_alone and (key := self._news.in_work(batch, attempt)):
             past.killers.append(key)
             message = f"{failure.message} (with only {key!r} in work)"
@@ -331,43 +350,37 @@ class Pool:
         # An attempt that has named an image has brought the batch on.
         num_failed = past.number - min(len(past.killers), _MOST_KILLERS)
         if num_failed < _ATTEMPTS and not _is_hopeless(cause):
-            logger.warning(
-                "batch %d, attempt %d, failed and is done again in %.0f s: %s",
-                batch,
-                past.number,
-                self._rest(batch, num_failed),
-                failure,
-            )
+            pause_s = _pause_s(num_failed)
+            self._resting[batch] = time.monotonic() + pause_s
+            text = "batch %d, attempt %d, failed and is done again in %.0f s: %s"
+            logger.warning(text, batch, past.number, pause_s, failure)
             return
         logger.error("batch %d is lost: %s", batch, failure)
         self._news.lost(batch, failure)
 
-    def _rest(self, what: int | str, attempt: int) -> float:
-        """Put a batch off, or workers on a node; returns the pause in seconds."""
-        pause_s = _PAUSE_S * 2.0 ** (attempt - 1)
-        self._resting[what] = time.monotonic() + pause_s
+    def _rest(self, node: str) -> float:
+        """Keep workers off a node once more; returns for how many seconds."""
+        number = self._failures[node] = self._failures.get(node, 0) + 1
+        pause_s = _pause_s(number)
+        self._resting_nodes[node] = time.monotonic() + pause_s
         return pause_s
 
     def _wake(self) -> None:
         """Go on with what has rested long enough."""
-        now = time.monotonic()
-        rested = [what for what, at in self._resting.items() if at <= now]
-        for what in rested:
-            del self._resting[what]
-            if isinstance(what, int):
-                self._todo.appendleft(what)
-        if rested:
+        batches, nodes = _rested(self._resting), _rested(self._resting_nodes)
+        self._todo.extendleft(batches)
+        if batches or nodes:
             for each in list(self._idle):
                 self._idle.remove(each)
                 self._give(each)
-            if any(isinstance(what, str) for what in rested):
-                self._ask_again()
-            else:
-                self._fill()
+        if nodes:
+            self._ask_again()
+        elif batches:
+            self._fill()
 
     def _show(self) -> None:
         working = sum(each.batch is not None for each in self._working.values())
-        waiting = len(self._todo) + len(self._resting_batches())
+        waiting = len(self._todo) + len(self._resting)
         run = bulk_job_run(self._spec.run)
         ray_metrics.show_batches(run, waiting=waiting, working=working)
 
@@ -392,3 +405,16 @@ class Pool:
 def _is_hopeless(error: BaseException) -> bool:
     """True for what would fail on every node; what one node of a cluster lacks another may have."""
     return isinstance(error, SrganError) and error.hopeless and not isinstance(error, ClusterError)
+
+
+def _pause_s(number: int) -> float:
+    """Seconds before another try, after so many that failed."""
+    return float(min(_PAUSE_S * 2.0 ** (number - 1), _LONGEST_PAUSE_S))
+
+
+def _rested(resting: dict[T, float]) -> list[T]:
+    """Take out what has rested long enough."""
+    found = [what for what, at in resting.items() if at <= time.monotonic()]
+    for what in found:
+        del resting[what]
+    return found

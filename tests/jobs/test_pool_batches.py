@@ -1,11 +1,13 @@
 """Batches of a bulk run that fail, on a pretended Ray: images that end processes, bad nodes."""
 
 import json
+from collections import Counter
 
 import pytest
 from ray.exceptions import RayActorError
 
 from srgan.bulk.attempt import Attempt
+from srgan.errors import ClusterError
 from srgan.jobs.upscale_news import note_in_work
 from tests.support.pretended_ray import PretendedRay, pretend
 from tests.support.pretended_runs import Store, node, run
@@ -116,3 +118,69 @@ def test_an_error_that_a_worker_lives_on_from_does_not_slow_the_next_attempt_dow
         (3, True, False),
     ]
     assert ray.batches == [(0, "first")]
+
+
+def failing_on(ray: PretendedRay, *names: str) -> Counter[str]:
+    """Have workers start on these nodes and fail there at every batch; counts these attempts."""
+    ray.start_s, ray.batch_s = 10.0, 14.0
+    tried = Counter[str]()
+
+    def batch(number: int, node: str, attempt: Attempt) -> None:
+        if node in names:
+            tried[node] += 1
+            raise ClusterError(f"{node} cannot start a decoder")
+
+    ray.batch = batch
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "batches"), [(2, 1, 200), (2, 2, 200), (14, 2, 500), (14, 4, 500)]
+)
+def test_nodes_that_fail_at_every_batch_lose_none_and_are_kept_off(
+    store: Store, monkeypatch: pytest.MonkeyPatch, good: int, bad: int, batches: int
+) -> None:
+    nodes = [node(f"good-{n}") for n in range(good)] + [node(f"bad-{n}") for n in range(bad)]
+    ray = pretend(monkeypatch, *nodes)
+    tried = failing_on(ray, *[f"bad-{n}" for n in range(bad)])
+    run(store, batches=batches, max_workers=good + bad)
+    assert sorted(number for number, _ in ray.batches) == list(range(batches))
+    assert len(tried) == bad
+    assert max(tried.values()) <= 12
+
+
+def test_a_batch_is_not_given_to_a_node_where_it_has_failed_while_there_are_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pretend(monkeypatch, *[node(f"node-{n}") for n in range(3)])
+    ray.start_s, ray.batch_s = 10.0, 14.0
+    tried: dict[int, list[str]] = {number: [] for number in range(0, 60, 5)}
+
+    def batch(number: int, node: str, attempt: Attempt) -> None:
+        if number in tried:
+            tried[number].append(node)
+            if not attempt.is_last:
+                raise ValueError
+
+    ray.batch = batch
+    run(store, batches=80)
+    names = ["node-0", "node-1", "node-2"]
+    assert {number: sorted(nodes) for number, nodes in tried.items()} == dict.fromkeys(tried, names)
+
+
+@pytest.mark.parametrize("names", [("only",), ("first", "second")])
+def test_images_that_are_bad_in_every_batch_keep_no_healthy_node_off_for_long(
+    store: Store, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    ray = pretend(monkeypatch, *map(node, names))
+    ray.start_s, ray.batch_s = 10.0, 14.0
+
+    def batch(number: int, node: str, attempt: Attempt) -> None:
+        if not attempt.is_last:
+            raise ValueError
+
+    ray.batch = batch
+    run(store, batches=20)
+    assert len(ray.batches) == 20
+    least_s = 20 * 3 * (10.0 + 14.0) / len(names)
+    assert ray.monotonic() < 3 * least_s

@@ -75,6 +75,22 @@ def test_a_node_is_tried_again_after_pauses_that_grow_and_has_workers_when_it_is
     assert [name for _, name in ray.batches].count("late") > 20
 
 
+def test_a_node_that_is_mended_late_has_a_worker_within_five_minutes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pretend(monkeypatch, node("good"), node("late"))
+    ray.batch_s = 14.0
+
+    def start(name: str) -> None:
+        if name == "late" and ray.monotonic() < 1500:
+            raise StorageError("away")
+
+    ray.start = start
+    run(store, batches=200, max_workers=2)
+    assert ray.log[-1][1] == "late"
+    assert 1500 <= ray.log[-1][0] <= 1500 + 302
+
+
 def test_while_a_node_rests_other_workers_that_fail_there_cost_no_attempt(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,6 +10,7 @@ import torch
 from srgan.bulk import batch
 from srgan.bulk.attempt import Attempt
 from srgan.bulk.batch import MemoryBudget
+from srgan.bulk.decoders import Decoders
 from srgan.bulk.plan import make_plan
 from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
@@ -107,4 +108,15 @@ def test_a_worker_that_does_not_see_a_folder_of_its_run_says_so_before_its_first
 ) -> None:
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     with pytest.raises(ClusterError, match=f"does not see the folder {tmp_path}/photos"):
+        UpscaleWorker(spec, 1, "cpu", 0).ready()
+
+
+def test_a_worker_that_cannot_start_a_decoder_says_so_before_its_first_batch(
+    spec: UpscaleSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_one(_: Decoders) -> None:
+        raise ClusterError("the decoder ended while it started")
+
+    monkeypatch.setattr(Decoders, "start_one", start_one)
+    with pytest.raises(ClusterError, match="ended while it started"):
         UpscaleWorker(spec, 1, "cpu", 0).ready()

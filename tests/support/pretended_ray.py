@@ -27,7 +27,7 @@ class Node:
 
 @dataclass(eq=False)
 class Actor:
-    """A worker that waits for room or has it; what a batch would do, it has done a second later."""
+    """A worker that waits for room or has it."""
 
     options: dict[str, Any]
     given: tuple[Any, ...]
@@ -63,7 +63,8 @@ class _Call:
     due: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.due = self.actor.ray.monotonic() + 1.0
+        ray = self.actor.ray
+        self.due = ray.monotonic() + (ray.start_s if self.name == "ready" else ray.batch_s)
 
     def is_done(self) -> bool:
         if self.name == "where":
@@ -78,6 +79,8 @@ class PretendedRay:
         self.nodes = nodes
         self.drivers_at = [0.0]
         """When each driver begins; it takes its memory of the head if that is free."""
+        self.start_s = self.batch_s = 1.0
+        """Seconds that a worker takes to start, and for a batch."""
         self.start: Callable[[str], object] = lambda node: None
         """Called when a worker starts on a node; raises what ends it."""
         self.batch: Callable[[int, str, Attempt], object] = lambda number, node, attempt: None
