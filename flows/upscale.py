@@ -271,10 +271,16 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
     batches = tuple(number for number in range(num_batches) if number not in recorded)
     if not batches:
         return
-    # An earlier attempt of this flow run may have lost some.
-    for info in list(services.store.list(batches_prefix(run.name))):
-        if failure_key.names(info.key):
-            services.store.delete(info.key)
+
+    def forget_lost() -> None:
+        """Delete why earlier jobs lost batches, which the next job does again.
+
+        Not before one is submitted: a job that still runs does no batch again that it has lost.
+        """
+        for info in list(services.store.list(batches_prefix(run.name))):
+            if failure_key.names(info.key):
+                services.store.delete(info.key)
+
     spec = UpscaleSpec(
         run=run.name,
         source=run.source.address,
@@ -294,6 +300,8 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
         spec=spec,
         progress_key=progress_key(job_run),
         shows_progress=False,  # `RunProgressBar` knows more
+        takes_success=False,  # a job that has lost batches succeeds
+        before_submit=forget_lost,
     )
 
 
