@@ -289,6 +289,7 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
         config=run.config,
         trial=run.trial,
         batches=batches,
+        num_batches=num_batches,
         release_version=release_version(),
     )
     job_run = bulk_job_run(run.name)

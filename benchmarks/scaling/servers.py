@@ -129,6 +129,7 @@ def driver() -> None:
             model=MODEL,
             config=UpscaleConfig(),
             batches=tuple(range(count)),
+            num_batches=count,
             release_version="1",
         )
         before, begun = reset_peak_mb(), time.monotonic()

@@ -28,7 +28,8 @@ class News:
     def __init__(self, spec: UpscaleSpec, store: ObjectStore) -> None:
         self._spec = spec
         self._store = store
-        self._num_ended = 0
+        # Of the run, not of this job: a later job has fewer batches, and has still got further.
+        self._num_ended = spec.num_batches - len(spec.batches)
         self._unwritten: dict[int, Failure] = {}
         """Why batches are lost, until the store has taken it."""
         self._write_at = 0.0
@@ -36,7 +37,7 @@ class News:
     def done(self) -> None:
         """Tell the flow that the run gets on, so that it goes on after a lost driver."""
         self._num_ended += 1
-        report = {"step": self._num_ended, "steps": len(self._spec.batches)}
+        report = {"step": self._num_ended, "steps": self._spec.num_batches}
         key = progress_key(bulk_job_run(self._spec.run))
         try:
             self._store.put(key, json.dumps(report).encode(), content_type="application/json")

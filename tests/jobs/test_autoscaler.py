@@ -151,6 +151,7 @@ def upscale(cluster: GrowingCluster, store: S3Store, folder: Path, **config: obj
         model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
         config=UpscaleConfig.model_validate(config),
         batches=tuple(range(6)),
+        num_batches=6,
         release_version=release_version(),
     )
     key = spec_key("upscale-grows")

@@ -55,6 +55,7 @@ def spec(
         config=UpscaleConfig(),
         trial=MODEL.model_copy(update={"version": 2}),
         batches=(0,),
+        num_batches=1,
         release_version="1",
     )
 

@@ -70,6 +70,7 @@ def run(
         model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
         config=UpscaleConfig.model_validate({"max_workers": 2, "gpu": "never", **config}),
         batches=tuple(range(batches)),
+        num_batches=batches,
         release_version="1",
     )
     Pool(spec, Worker, store, "root-1", 0.0).run()

@@ -127,6 +127,7 @@ class Bench:
             model=run.model,
             config=run.config,
             batches=(number,),
+            num_batches=1,
             release_version="1",
         )
         worker.UpscaleWorker(spec, 1, "cpu", 0).run(number)

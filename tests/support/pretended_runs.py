@@ -41,6 +41,7 @@ def run(store: Store, batches: int = 6, **config: object) -> None:
         model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
         config=UpscaleConfig.model_validate({"max_workers": 4, "gpu": "never", **config}),
         batches=tuple(range(batches)),
+        num_batches=batches,
         release_version="1",
     )
     Pool(spec, UpscaleWorker, store, "job", LIMIT_S).run()  # type: ignore[arg-type]  # a part of it
