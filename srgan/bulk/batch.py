@@ -22,6 +22,7 @@ from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
 from srgan.bulk.join import Item
 from srgan.bulk.names import SOURCE, origin, rerouted
+from srgan.bulk.progress import Finished
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing, target_format
@@ -34,7 +35,8 @@ from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
 from srgan.images.statistics import statistics_of
 from srgan.inference.device import whole_device
-from srgan.keys import records_key
+from srgan.keys import batch_progress_key, records_key
+from srgan.refs import to_json
 
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
@@ -144,21 +146,31 @@ class Batch:
         """Upscale every item and publish the rows as those of batch `number`; rows in key order.
 
         Rows that are already published are returned as they are. Keys whose storage failed are
-        tried again at the end, with growing pauses while the store is away, so that a minute of
-        that costs no image. `StorageError` when the rows themselves cannot be written.
+        tried again at the end, with growing pauses while a store is away or takes nothing, so that
+        a minute of that costs no image. `StorageError` when the rows themselves cannot be written.
         """
         key = records_key(self._run.destination.address, self._run.name, number)
         published = self._destination.find(key)
         if published is not None:
             return from_parquet(published, self._destination.uri(key))
-        rows = {row.source_key: row for row in self._pass(items)}
-        for pause_s in _PAUSES_S:
+        made = self._pass(items)
+        rows = {row.source_key: row for row in made}
+        for turn, pause_s in enumerate(_PAUSES_S):
             lost = [item for item in items if _is_lost(rows[item.key])]
             if not lost:
                 break
-            if not self._stores_answer(lost[0], key):
+            refuses = _is_refused(made)
+            if refuses or not self._stores_answer(lost[0], number):
                 time.sleep(pause_s)
-            rows |= {row.source_key: row for row in self._pass(lost)}
+                if not self._stores_answer(lost[0], number):
+                    continue
+            # A disk that is nearly full takes what is small, and no output. To compute all images
+            # again would cost hours, so one tells whether outputs are taken, each time another.
+            first = turn % len(lost)
+            made = self._pass([lost.pop(first)]) if refuses else []
+            if not _is_refused(made):
+                made += self._pass(lost)
+            rows |= {row.source_key: row for row in made}
         records = [rows[item.key] for item in items]
         for record in filter(_is_lost, records):
             self._progress(record)
@@ -169,11 +181,15 @@ class Batch:
             return from_parquet(self._destination.get(key), key)
         return records
 
-    def _stores_answer(self, item: Item, key: str) -> bool:
-        """True if waiting is useless because only single keys cannot be read or written."""
+    def _stores_answer(self, item: Item, number: int) -> bool:
+        """True if the source answers and the destination takes what is small.
+
+        Then waiting is useless, unless it takes no outputs: single keys cannot be read or written.
+        """
+        key = batch_progress_key(self._run.destination.address, self._run.name, number)
         try:
             self._source.head(item.key)
-            self._destination.head(key)
+            self._destination.put(key, self._destination.find(key) or to_json(Finished()))
         except StorageError:
             return False
         return True
@@ -390,6 +406,12 @@ class Batch:
         if not _is_lost(row):
             self._progress(row)
         return row
+
+
+def _is_refused(rows: Sequence[Record]) -> bool:
+    """True if images of a pass were computed, and none of their outputs could be written."""
+    computed = [row for row in rows if row.upscale_s]
+    return bool(computed) and all(map(_is_lost, computed))
 
 
 def _is_lost(row: Record) -> bool:

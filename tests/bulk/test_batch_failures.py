@@ -375,7 +375,58 @@ def test_a_store_that_is_away_is_waited_for(
     monkeypatch.setattr(module.time, "sleep", sleep)
     away = Away(object_store, item.key, 3)
     (row,) = Batch(reading(away, object_store), engine, decode).run(0, [item])
-    assert (row.outcome, slept) == ("done", [1.0])
+    assert (row.outcome, slept) == ("done", [1.0, 5.0])
+
+
+class TakesNoOutputs(Around):
+    """A destination that takes only objects of the run itself; `takes` more of others, then all."""
+
+    def __init__(self, store: S3Store, *, refuses: int, all_keys: bool = False) -> None:
+        super().__init__(store)
+        self.refuses = refuses
+        self.all_keys = all_keys
+
+    def put(self, key: str, body: object, **options: object) -> str:
+        if self.refuses and (self.all_keys or "_srgan/" not in key):
+            raise StorageError(f"cannot write {key}: no space left")
+        return str(self.store.put(key, body, **options))  # type: ignore[arg-type]  # passes through
+
+
+@pytest.mark.parametrize(
+    ("pauses", "all_keys", "outcomes", "computed"),
+    [
+        (0, False, {"done"}, [1, 1, 1, 1]),
+        (2, False, {"done"}, [2, 2, 2, 3]),
+        (99, False, {"failed"}, [2, 2, 2, 2]),
+        (2, True, {"done"}, [2, 2, 2, 2]),
+    ],
+    ids=["never", "outputs for a while", "outputs for good", "anything for a while"],
+)
+def test_a_store_that_takes_no_outputs_is_waited_for_and_not_computed_for(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    monkeypatch: pytest.MonkeyPatch,
+    pauses: int,
+    all_keys: bool,
+    outcomes: set[str],
+    computed: list[int],
+) -> None:
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8 + n))) for n in range(4)]
+    store = TakesNoOutputs(object_store, refuses=pauses, all_keys=all_keys)
+    counting, slept = CountingEngine(engine), list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        store.refuses -= 1
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    place = Place(object_store.uri("up"), store)  # type: ignore[arg-type]  # passes through
+    run = replace(bulk_run(object_store), destination=place)
+    rows = Batch(run, counting, decode).run(0, items)
+    assert {row.outcome for row in rows} == outcomes
+    assert slept == [1.0, 5.0, 15.0, 30.0][:pauses]
+    assert sorted(Counter(counting.seen).values()) == computed
 
 
 def test_the_budget_bounds_what_is_taken_and_lets_giants_in_alone() -> None:
