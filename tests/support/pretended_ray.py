@@ -9,7 +9,7 @@ import pytest
 
 from srgan.bulk.attempt import Attempt
 from srgan.jobs import node as ray_node
-from srgan.jobs import upscale_news, upscale_pool
+from srgan.jobs import upscale_batches, upscale_news, upscale_pool
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, DRIVER_SHARE, HEAD
 
 LONGEST_S = 3 * 3600.0
@@ -172,7 +172,7 @@ class PretendedRay:
 def pretend(monkeypatch: pytest.MonkeyPatch, *nodes: Node) -> PretendedRay:
     """Replace Ray and time for the pool."""
     found = PretendedRay(*nodes)
-    for module in (upscale_pool, upscale_news, ray_node):
+    for module in (upscale_pool, upscale_batches, upscale_news, ray_node):
         monkeypatch.setattr(module, "time", found)
     for module in (upscale_pool, ray_node):
         monkeypatch.setattr(module, "node_resources", found.node_resources)
