@@ -28,7 +28,7 @@ class News:
     def __init__(self, spec: UpscaleSpec, store: ObjectStore) -> None:
         self._spec = spec
         self._store = store
-        # Of the run, not of this job: a later job has fewer batches, and has still got further.
+        # Batches of the whole run: a later job has fewer, and has still got further.
         self._num_ended = spec.num_batches - len(spec.batches)
         self._unwritten: dict[int, Failure] = {}
         """Why batches are lost, until the store has taken it."""
