@@ -237,25 +237,29 @@ def run_batches(run: BulkRun, plan: BulkPlan) -> tuple[dict[int, Tally], dict[in
     with limit as runner:
         workers = runner.submit(run_workers, {"run": run, "num_batches": plan.num_batches})
         progress = RunProgressBar(run, plan)
-        while True:
-            for number in islice(numbers, _FOLLOWED * run.config.max_workers - len(following)):
-                parameters = {"number": number, "run": run, "num_batches": plan.num_batches}
-                following[number] = runner.submit(
-                    follow_batch, {**parameters, "have_ended": have_ended}
-                )
-            if not following:
-                break
-            waited = [*following.values(), *([] if have_ended.is_set() else [workers])]
-            done = wait(waited, timeout=_LOOK_EVERY_S).done
-            if workers in done:
-                have_ended.set()
-            progress.update(following)
-            for number in [number for number, future in following.items() if future in done]:
-                end = following.pop(number).result(raise_on_failure=False)
-                if isinstance(end, Tally):
-                    finished[number] = end
-                else:
-                    lost[number] = str(end)
+        try:
+            while True:
+                for number in islice(numbers, _FOLLOWED * run.config.max_workers - len(following)):
+                    parameters = {"number": number, "run": run, "num_batches": plan.num_batches}
+                    following[number] = runner.submit(
+                        follow_batch, {**parameters, "have_ended": have_ended}
+                    )
+                if not following:
+                    break
+                waited = [*following.values(), *([] if have_ended.is_set() else [workers])]
+                done = wait(waited, timeout=_LOOK_EVERY_S).done
+                if workers in done:
+                    have_ended.set()
+                progress.update(following)
+                for number in [number for number, future in following.items() if future in done]:
+                    end = following.pop(number).result(raise_on_failure=False)
+                    if isinstance(end, Tally):
+                        finished[number] = end
+                    else:
+                        lost[number] = str(end)
+        finally:
+            # Also after an error: the runner's end waits for its threads, and they for this.
+            have_ended.set()
         why = workers.result(raise_on_failure=False)
     done_later = find_done_later(run, list(lost)) if lost else {}
     cause = f": {why}" if isinstance(why, Exception) else ""
