@@ -13,7 +13,7 @@ longer until a batch is done there.
 |---|---|---|---|
 | waiting | asked for room | its node | starting, or it asks again for what nodes have now |
 | starting | room on a node | that it is ready | working; idle, ended if no batch is for it |
-| working | a batch | the batch | working; idle, ended if no batch is for it |
+| working | a batch | the end of the batch | working; idle, ended if no batch is for it |
 | idle | nothing to do | nothing | working, when a batch has rested that failed elsewhere |
 
 From each state it ends when it fails or is lost.
