@@ -236,25 +236,29 @@ def run_batches(run: BulkRun, plan: BulkPlan) -> tuple[dict[int, Tally], dict[in
     with limit as runner:
         workers = runner.submit(run_workers, {"run": run, "num_batches": plan.num_batches})
         progress = RunProgressBar(run, plan)
-        while True:
-            for number in islice(numbers, _FOLLOWED * run.config.max_workers - len(following)):
-                parameters = {"number": number, "run": run, "num_batches": plan.num_batches}
-                following[number] = runner.submit(
-                    follow_batch, {**parameters, "have_ended": have_ended}
-                )
-            if not following:
-                break
-            waited = [*following.values(), *([] if have_ended.is_set() else [workers])]
-            done = wait(waited, timeout=_LOOK_EVERY_S).done
-            if workers in done:
-                have_ended.set()
-            progress.update(following)
-            for number in [number for number, future in following.items() if future in done]:
-                end = following.pop(number).result(raise_on_failure=False)
-                if isinstance(end, Tally):
-                    finished[number] = end
-                else:
-                    lost[number] = str(end)
+        try:
+            while True:
+                for number in islice(numbers, _FOLLOWED * run.config.max_workers - len(following)):
+                    parameters = {"number": number, "run": run, "num_batches": plan.num_batches}
+                    following[number] = runner.submit(
+                        follow_batch, {**parameters, "have_ended": have_ended}
+                    )
+                if not following:
+                    break
+                waited = [*following.values(), *([] if have_ended.is_set() else [workers])]
+                done = wait(waited, timeout=_LOOK_EVERY_S).done
+                if workers in done:
+                    have_ended.set()
+                progress.update(following)
+                for number in [number for number, future in following.items() if future in done]:
+                    end = following.pop(number).result(raise_on_failure=False)
+                    if isinstance(end, Tally):
+                        finished[number] = end
+                    else:
+                        lost[number] = str(end)
+        finally:
+            # Also after an error: the runner's end waits for its threads, and they for this.
+            have_ended.set()
         why = workers.result(raise_on_failure=False)
     done_later = find_done_later(run, list(lost)) if lost else {}
     cause = f": {why}" if isinstance(why, Exception) else ""
@@ -270,10 +274,16 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
     batches = tuple(number for number in range(num_batches) if number not in recorded)
     if not batches:
         return
-    # An earlier attempt of this flow run may have lost some.
-    for info in list(services.store.list(batches_prefix(run.name))):
-        if failure_key.names(info.key):
-            services.store.delete(info.key)
+
+    def forget_lost() -> None:
+        """Delete why earlier jobs lost batches, which the next job does again.
+
+        Not before one is submitted: a job that still runs does no batch again that it has lost.
+        """
+        for info in list(services.store.list(batches_prefix(run.name))):
+            if failure_key.names(info.key):
+                services.store.delete(info.key)
+
     spec = UpscaleSpec(
         run=run.name,
         source=run.source.address,
@@ -282,6 +292,7 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
         config=run.config,
         trial=run.trial,
         batches=batches,
+        num_batches=num_batches,
         release_version=release_version(),
     )
     job_run = bulk_job_run(run.name)
@@ -292,6 +303,8 @@ def run_workers(run: BulkRun, num_batches: int) -> None:
         module="srgan.jobs.upscale",
         spec=spec,
         shows_progress=False,  # `RunProgressBar` knows more
+        takes_success=False,  # a job that has lost batches succeeds
+        before_submit=forget_lost,
     )
 
 

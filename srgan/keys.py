@@ -130,6 +130,11 @@ failure_key = Key[str](
 job_key = Key[str, str](
     "runs/{run}/jobs/{job}", "Empty: this job id has been used, and Ray must not see it again."
 )
+in_work_key = Key[str](
+    "runs/{run}/in-work.json",
+    "The photo that a batch has in work, where photos go one at a time because a process has ended "
+    "in the middle of it.",
+)
 cost_key = Key[str, str](
     "runs/{run}/costs/{job}.json", "CPUs and GPUs that a job reserved, and for how long."
 )

@@ -32,6 +32,7 @@ KEYS = {
     keys.spec_key(keys.evaluation_run("gan-1", "d1")): "runs/gan-1/evaluations/d1/spec.json",
     keys.spec_key(keys.batch_run("f-1", 3)): "runs/upscale-f-1/000003/spec.json",
     keys.job_key("pretrain-1", "root-pretrain-1-1"): "runs/pretrain-1/jobs/root-pretrain-1-1",
+    keys.in_work_key("upscale-1/000003"): "runs/upscale-1/000003/in-work.json",
     keys.cost_key("pretrain-1", "root-1"): "runs/pretrain-1/costs/root-1.json",
     keys.progress_key("pretrain-1"): "runs/pretrain-1/progress.json",
     keys.result_key("pretrain-1"): "runs/pretrain-1/result.json",

@@ -97,13 +97,14 @@ def driver() -> None:
     """Print time and memory of a driver whose workers do nothing."""
     import ray
 
+    from srgan.bulk.attempt import Attempt
     from srgan.jobs.upscale_pool import Pool
 
     class Idle:
         """A worker that does nothing."""
 
-        def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str) -> None:
-            del spec, num_cpus, device
+        def __init__(self, spec: UpscaleSpec, num_cpus: int, device: str, memory: int) -> None:
+            del spec, num_cpus, device, memory
 
         def where(self) -> str:
             return "here"
@@ -111,7 +112,8 @@ def driver() -> None:
         def ready(self) -> None:
             """Answer."""
 
-        def run(self, batch: int) -> str:
+        def run(self, batch: int, attempt: Attempt) -> str:
+            del attempt
             return f"batch {batch}: {PER_BATCH} done, 0 skipped, 0 failed, 0 not photos"
 
     settings = Settings()
@@ -127,6 +129,7 @@ def driver() -> None:
             model=MODEL,
             config=UpscaleConfig(),
             batches=tuple(range(count)),
+            num_batches=count,
             release_version="1",
         )
         before, begun = reset_peak_mb(), time.monotonic()

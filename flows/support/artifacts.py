@@ -3,7 +3,10 @@
 import re
 from uuid import UUID
 
+from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from srgan.logs import hidden, own_secrets
 
 
 def artifact_key(name: str, what: str) -> str:
@@ -19,8 +22,17 @@ class ProgressArtifact:
         self._made: UUID | None = None
 
     def show(self, percent: float, text: str) -> None:
-        """Show a share of the work, at most 100 %, and a text."""
-        percent = min(100.0, percent)
+        """Show a share of the work, at most 100 %, and a text; a warning if Prefect takes neither.
+
+        It is only a display: the work goes on where Prefect's server does not answer.
+        """
+        try:
+            self._show(min(100.0, percent), text)
+        except Exception as error:  # Prefect's and httpx's, which have no class in common
+            found = hidden(f"{type(error).__name__}: {error}", own_secrets())
+            get_run_logger().warning("Progress could not be shown: %s", found)
+
+    def _show(self, percent: float, text: str) -> None:
         if self._made is None:
             made = create_progress_artifact(percent, key=self._key, description=text)
             assert isinstance(made, UUID)

@@ -43,6 +43,8 @@ def run_job(
     spec: BaseModel,
     shows_progress: bool = False,
     supersedes: tuple[str, ...] = (),
+    takes_success: bool = True,
+    before_submit: Callable[[], None] = lambda: None,
 ) -> None:
     """Have ``python -m <module> <key of the spec> <job_id>`` make `run` on the cluster.
 
@@ -59,6 +61,10 @@ def run_job(
     labels that an earlier attempt of this flow run started with other code are stopped before one
     is submitted: their runs are not asked for again, and they hold the GPUs that this one needs. A
     run that keeps its name is followed.
+
+    `takes_success` is False where a job may succeed and leave something to do: what the caller asks
+    for is what earlier jobs left, so their success says nothing about it. `before_submit` is called
+    before each job is submitted, and not where one is attached to.
     """
     logger, store = get_run_logger(), services.store
     settings = services.settings
@@ -70,6 +76,8 @@ def run_job(
         spec=spec,
         root=root_flow_run_id(),
         supersedes=supersedes,
+        takes_success=takes_success,
+        before_submit=before_submit,
         jobs=jobs,
         store=store,
         say=logger.info,
@@ -149,6 +157,8 @@ class _Work:
     spec: BaseModel
     root: str
     supersedes: tuple[str, ...]
+    takes_success: bool
+    before_submit: Callable[[], None]
     jobs: RayJobs
     store: S3Store
     say: Callable[..., None]
@@ -169,6 +179,7 @@ class _Work:
             self.say("%s: job %s has already finished", self.label, job_id)
             return job_id, True
         self._stop_other_code()
+        self.before_submit()
         self._submit(job_id)
         # Two flow runs may have looked at the same moment: both keep the oldest job.
         oldest = self.jobs.active(self.run)
@@ -208,7 +219,7 @@ class _Work:
         )
 
     def _next_id(self) -> tuple[str, bool]:
-        """Return the first id that was never used, or one that has succeeded (and True).
+        """Return the first id that was never used, or one whose success is taken (and True).
 
         A cluster whose head was restarted has forgotten its ids, but Ray Train still finds what it
         stored under one and would not start afresh, so the bucket remembers them too.
@@ -217,7 +228,7 @@ class _Work:
         while True:
             job_id = f"{self.root}-{self.label}-{number}"
             status = self.jobs.status(job_id)
-            if status == "SUCCEEDED":
+            if status == "SUCCEEDED" and self.takes_success:
                 return job_id, True
             if status is None and self.store.head(job_key(self.run, job_id)) is None:
                 return job_id, False

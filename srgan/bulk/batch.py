@@ -11,22 +11,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict
 from io import BytesIO
 from itertools import zip_longest
 from queue import SimpleQueue
 from typing import Protocol
 
+from srgan.bulk.attempt import Attempt
 from srgan.bulk.decoders import Decode, check_file_size
-from srgan.bulk.in_flight import InFlight, photos_of
+from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
 from srgan.bulk.join import Item
 from srgan.bulk.names import SOURCE, origin, rerouted
+from srgan.bulk.progress import Finished
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.config.upscale import WAITING_BYTES_PER_CPU
-from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
+from srgan.errors import ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.codecs.libvips import use_threads
 from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
@@ -34,7 +35,8 @@ from srgan.images.rows import encode_into
 from srgan.images.spool import SpooledPhoto
 from srgan.images.statistics import statistics_of
 from srgan.inference.device import whole_device
-from srgan.keys import records_key
+from srgan.keys import batch_progress_key, records_key
+from srgan.refs import to_json
 
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
@@ -114,8 +116,12 @@ class BatchPipeline:
         waiting_bytes: int = WAITING_BYTES_PER_CPU,
         progress: Callable[[Record], None] = lambda _: None,
         sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
+        attempt: Attempt = Attempt(),  # noqa: B008  # frozen
+        in_work: Callable[[str], None] | None = None,
     ) -> None:
         """`num_cpus` decides how many images are read and written at once.
+
+        `in_work` is told the key of each image before it is read, if they go one at a time.
 
         Those that wait, and their results, take `waiting_bytes`; one that needs more waits alone.
         Each is encoded by one thread of libvips, because there is a writer for each CPU.
@@ -133,26 +139,38 @@ class BatchPipeline:
         self._sizing = Sizing(engine.scale, scale=run.config.scale, size=run.config.size)
         self._progress = progress
         self._sample = sample
+        self._attempt = attempt
+        self._in_work = in_work
 
     def run(self, number: int, items: Sequence[Item]) -> list[Record]:
         """Upscale every item and publish the rows as those of batch `number`; rows in key order.
 
         Rows that are already published are returned as they are. Keys whose storage failed are
-        tried again at the end, with growing pauses while the store is away, so that a minute of
-        that costs no image. `StorageError` when the rows themselves cannot be written.
+        tried again at the end, with growing pauses while a store is away or takes nothing, so that
+        a minute of that costs no image. `StorageError` when the rows themselves cannot be written.
         """
         key = records_key(self._run.destination.address, self._run.name, number)
         published = self._destination.find(key)
         if published is not None:
             return from_parquet(published, self._destination.uri(key))
-        rows = {row.source_key: row for row in self._pass(items)}
-        for pause_s in _PAUSES_S:
+        made = self._pass(items)
+        rows = {row.source_key: row for row in made}
+        for turn, pause_s in enumerate(_PAUSES_S):
             lost = [item for item in items if _is_lost(rows[item.key])]
             if not lost:
                 break
-            if not self._stores_answer(lost[0], key):
+            refuses = _is_refused(made)
+            if refuses or not self._stores_answer(lost[0], number):
                 time.sleep(pause_s)
-            rows |= {row.source_key: row for row in self._pass(lost)}
+                if not self._stores_answer(lost[0], number):
+                    continue
+            # A disk that is nearly full takes what is small, and no output. To compute all images
+            # again would cost hours, so one tells whether outputs are taken, each time another.
+            first = turn % len(lost)
+            made = self._pass([lost.pop(first)]) if refuses else []
+            if not _is_refused(made):
+                made += self._pass(lost)
+            rows |= {row.source_key: row for row in made}
         records = [rows[item.key] for item in items]
         for record in filter(_is_lost, records):
             self._progress(record)
@@ -163,11 +181,15 @@ class BatchPipeline:
             return from_parquet(self._destination.get(key), key)
         return records
 
-    def _stores_answer(self, item: Item, key: str) -> bool:
-        """True if waiting is useless because only single keys cannot be read or written."""
+    def _stores_answer(self, item: Item, number: int) -> bool:
+        """True if the source answers and the destination takes what is small.
+
+        Then waiting is useless, unless it takes no outputs: single keys cannot be read or written.
+        """
+        key = batch_progress_key(self._run.destination.address, self._run.name, number)
         try:
             self._source.head(item.key)
-            self._destination.head(key)
+            self._destination.put(key, self._destination.find(key) or to_json(Finished()))
         except StorageError:
             return False
         return True
@@ -177,7 +199,7 @@ class BatchPipeline:
         finished: SimpleQueue[InFlight] = SimpleQueue()
         # Photos that readers have decoded and that are not let in yet come on top, one for each. To
         # count them before they are decoded, a decoder would have to be sent each file twice.
-        budget = MemoryBudget(self._waiting_bytes)
+        budget = MemoryBudget(0 if self._attempt.is_alone else self._waiting_bytes)
         with (
             ThreadPoolExecutor(num_readers(self._num_cpus), "read") as readers,
             ThreadPoolExecutor(self._num_cpus + 1, "write") as writers,
@@ -207,6 +229,7 @@ class BatchPipeline:
             if self._passes_over(image.item):
                 image.note(outcome="passed_over", destination_key="", reason=NOT_A_PHOTO)
             elif not self._is_there(image):
+                self._begin(image, budget)
                 check_file_size(image.item.size_bytes, self._config.max_pixels)
                 with image.timed("read"):
                     data = self._source.find(image.item.key)
@@ -219,11 +242,25 @@ class BatchPipeline:
                 self._measure(image, photo, data)
                 if self._is_wanted(image, photo):
                     image.photo = photo
-                    image.memory_bytes = self._engine.held_bytes(photo)
-                    budget.take(image.memory_bytes)
+                    if not self._attempt.is_alone:
+                        image.memory_bytes = self._engine.held_bytes(photo)
+                        budget.take(image.memory_bytes)
         except BaseException as error:  # handed to the thread that makes the row or raises it
             image.photo, image.error = None, error
         loaded.put(image)
+
+    def _begin(self, image: InFlight, budget: MemoryBudget) -> None:
+        """Refuse an image that ends its process; wait until no other is in work if it goes alone.
+
+        Outputs that are there do not wait, because only looking for them is safe.
+        """
+        if image.item.key in self._attempt.killers:
+            raise ImageError("crashed", "the worker's process ended with only this image in work")
+        if self._attempt.is_alone:
+            image.memory_bytes = 1  # a budget of 0 lets one in at a time, until its bytes are back
+            budget.take(image.memory_bytes)
+            if self._in_work:
+                self._in_work(image.item.key)
 
     def _passes_over(self, item: Item) -> bool:
         """True if the name says nothing and the first bytes are not those of a photo."""
@@ -294,8 +331,12 @@ class BatchPipeline:
         made: list[Photo] = []
         if len(images) > 1:
             began = time.monotonic()
-            with suppress(*PASSED_BY), whole_device():
-                made = self._engine.upscale_photos(photos_of(images))
+            try:
+                with whole_device():
+                    made = self._engine.upscale_photos(photos_of(images))
+            except Exception as error:
+                if not self._is_of_image(error):
+                    raise
             for image in images:
                 image.note(upscale_s=(time.monotonic() - began) / len(images))
         for image, result in zip_longest(images, made):
@@ -310,8 +351,13 @@ class BatchPipeline:
             height, width = image.photo.pixels.shape[:2]
             if self._sizing.shape(height, width) == image.output.pixels.shape[:2]:
                 self._sample(image.item, image.photo, image.output)
-        except PASSED_BY as error:
+        except Exception as error:
+            if not self._is_of_image(error):
+                raise
             image.error = error
+
+    def _is_of_image(self, error: Exception) -> bool:
+        return is_of_image(error, is_last=self._attempt.is_last)
 
     def _store(
         self, image: InFlight, budget: MemoryBudget, finished: SimpleQueue[InFlight]
@@ -356,10 +402,16 @@ class BatchPipeline:
         image.note(width=width, height=height, lost=LOST_SEP.join(lost))
 
     def _row(self, image: InFlight) -> Record:
-        row = image.finished_row()
+        row = image.finished_row(is_last=self._attempt.is_last)
         if not _is_lost(row):
             self._progress(row)
         return row
+
+
+def _is_refused(rows: Sequence[Record]) -> bool:
+    """True if images of a pass were computed, and none of their outputs could be written."""
+    computed = [row for row in rows if row.upscale_s]
+    return bool(computed) and all(map(_is_lost, computed))
 
 
 def _is_lost(row: Record) -> bool:

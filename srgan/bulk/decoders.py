@@ -115,6 +115,11 @@ class Decoders:
         with self._lent() as decoder:
             return decoder.declared_pixels(data, max_pixels)
 
+    def start_one(self) -> None:
+        """Start a process before the first image comes; `ClusterError` if this node cannot."""
+        with self._lent() as decoder:
+            decoder.start()
+
     def close(self) -> None:
         """End the processes, even while they work."""
         for each in self._all:
@@ -149,6 +154,9 @@ class _Decoder:
     def pid(self) -> int | None:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
+
+    def start(self) -> None:
+        self._alive()
 
     def photo(self, wanted: Wanted, data: bytes, max_pixels: int, salvage: bool) -> Photo:
         request = self._request(wanted, data, max_pixels, salvage)

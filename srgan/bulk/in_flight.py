@@ -10,7 +10,7 @@ from typing import Any, Self
 from srgan.bulk.join import Item
 from srgan.bulk.records import Record
 from srgan.bulk.run import Stamp
-from srgan.errors import PASSED_BY, ImageError, StorageError
+from srgan.errors import PASSED_BY, ImageError, SrganError, StorageError
 from srgan.images import Photo
 from srgan.inference.device import is_of_device
 from srgan.inference.memory import is_out_of_memory
@@ -59,12 +59,12 @@ class InFlight:
             column = f"{stage}_s"
             self.note(**{column: getattr(self.row, column) + time.monotonic() - began})
 
-    def finished_row(self) -> Record:
+    def finished_row(self, *, is_last: bool = False) -> Record:
         """The row; an error that is not of this image alone is raised, to end the batch."""
         error = self.error
         if error is None:
             return self.row
-        if not isinstance(error, PASSED_BY):
+        if not is_of_image(error, is_last=is_last):
             raise error
         return replace(
             self.row,
@@ -73,6 +73,17 @@ class InFlight:
             reason=_reason(error),
             detail=error.detail if isinstance(error, ImageError) else str(error),
         )
+
+
+def is_of_image(error: BaseException, *, is_last: bool) -> bool:
+    """True for an error that costs one image; any other ends the attempt at its batch.
+
+    Where it is the last attempt, also what no image should cause, such as a bug. Our own errors
+    say who is at fault: what a GPU, a cluster or a config is to blame for, no image is.
+    """
+    if isinstance(error, PASSED_BY):
+        return True
+    return is_last and isinstance(error, Exception) and not isinstance(error, SrganError)
 
 
 def photos_of(images: Sequence[InFlight]) -> list[Photo]:
@@ -90,4 +101,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError):
         # Such as too many processes or open files on the node, where an image begins or ends.
         return "no_space" if error.errno == errno.ENOSPC else "system"
+    if not isinstance(error, PASSED_BY):
+        return "crashed"
     return "gpu" if is_of_device(error) else "engine"

@@ -42,6 +42,15 @@ def outlook(bundle: Mapping[str, float]) -> str | None:
     return f"its autoscaler starts {', '.join(starting) or 'nodes'}{''.join(failed)}"
 
 
+def is_starting() -> bool:
+    """True while the autoscaler starts nodes: it has asked for some that are not up yet.
+
+    Unlike `outlook` it does not depend on a demand, so it can be asked when nothing waits.
+    """
+    scaling = _cluster_state().autoscaling_state
+    return bool(scaling.pending_instance_requests or scaling.pending_instances)
+
+
 def _cluster_state() -> Any:
     """Ask the head what waits, and what the autoscaler has last said about it."""
     import ray

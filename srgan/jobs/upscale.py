@@ -14,6 +14,7 @@ import time
 from functools import cached_property
 
 from srgan.allocator import use_large_pages
+from srgan.bulk.attempt import Attempt
 from srgan.bulk.plan import find_plan, read_batch
 from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record, tally
@@ -21,12 +22,14 @@ from srgan.bulk.run import BulkRun
 from srgan.errors import ClusterError, ConfigError
 from srgan.jobs.failure import leaving_failure
 from srgan.jobs.node import connect, start
+from srgan.jobs.upscale_news import note_in_work
 from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.keys import bulk_job_run
 from srgan.logs import configure
 from srgan.refs import ModelRef
 from srgan.services import ray_metrics
 from srgan.services.folder import open_place, require_visible
+from srgan.services.s3 import open_store
 from srgan.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -61,10 +64,10 @@ class UpscaleWorker:
         """Open the bench; the pool gives no batch to a worker that cannot."""
         self._bench  # noqa: B018  # opened by the first look
 
-    def run(self, batch: int) -> str:
+    def run(self, batch: int, attempt: Attempt = Attempt()) -> str:  # noqa: B008  # frozen
         """Do a batch and return its counts in one line."""
         bench, began = self._bench, time.monotonic()
-        counts, seconds = tally(bench.upscale(batch)), time.monotonic() - began
+        counts, seconds = tally(bench.upscale(batch, attempt)), time.monotonic() - began
         return (
             f"batch {batch}: {counts.num_done} done, {counts.num_skipped} skipped, "
             f"{counts.num_failed} failed, {counts.num_passed_over} not photos "
@@ -91,7 +94,7 @@ class Bench:
         device: str,
         memory_bytes: int,
     ) -> None:
-        """`ClusterError` if this node does not see the folders of the run."""
+        """`ClusterError` if this node does not see the folders of the run, or starts no decoder."""
         from srgan.bulk.batch import num_readers
         from srgan.bulk.decoders import Decoders
         from srgan.bulk.samples import Trial
@@ -102,6 +105,7 @@ class Bench:
         from srgan.services.mlflow_models import Registry
 
         self._run = _opened(spec, settings)
+        self._settings = settings
         self._num_cpus = num_cpus
         config, registry = spec.config, Registry(settings)
         self._waiting_bytes = config.waiting_bytes(memory_bytes)
@@ -131,8 +135,9 @@ class Bench:
             self._trial = Trial(mine, other, tried.upscale_photo)
         # Its processes end with the worker, because their pipes close.
         self._decoders = Decoders(num_readers(num_cpus)).__enter__()
+        self._decoders.start_one()
 
-    def upscale(self, batch: int) -> list[Record]:
+    def upscale(self, batch: int, attempt: Attempt) -> list[Record]:
         """Do a batch and return its rows."""
         from srgan.bulk.batch import BatchPipeline
         from srgan.bulk.samples import BatchSamples
@@ -147,6 +152,9 @@ class Bench:
             progress(row)
             ray_metrics.count_image(bulk_job_run(run.name), row)
 
+        def note(key: str) -> None:
+            note_in_work(open_store(self._settings), run.name, batch, attempt, key)
+
         work = BatchPipeline(
             run,
             self._engine,
@@ -155,6 +163,8 @@ class Bench:
             waiting_bytes=self._waiting_bytes,
             progress=finished,
             sample=samples,
+            attempt=attempt,
+            in_work=note,
         )
         rows = work.run(batch, items)
         samples.publish(run, batch)

@@ -3,13 +3,15 @@
 The workers go on while the store is away, because that costs them no batch either.
 """
 
+import json
 import logging
 import time
 
+from srgan.bulk.attempt import Attempt
 from srgan.errors import StorageError
 from srgan.jobs.failure import Failure
 from srgan.jobs.upscale_spec import UpscaleSpec
-from srgan.keys import batch_run, bulk_job_run, failure_key
+from srgan.keys import batch_run, bulk_job_run, failure_key, in_work_key
 from srgan.progress import Progress, write_progress
 from srgan.storage import ObjectStore, write_document
 
@@ -27,7 +29,8 @@ class News:
     def __init__(self, spec: UpscaleSpec, store: ObjectStore) -> None:
         self._spec = spec
         self._store = store
-        self._num_ended = 0
+        # Batches of the whole run: a later job has fewer, and has still got further.
+        self._num_ended = spec.num_batches - len(spec.batches)
         self._unwritten: dict[int, Failure] = {}
         """Why batches are lost, until the store has taken it."""
         self._write_at = 0.0
@@ -35,7 +38,7 @@ class News:
     def done(self) -> None:
         """Tell the flow that the run gets on, so that it goes on after a lost driver."""
         self._num_ended += 1
-        progress = Progress(step=self._num_ended, steps=len(self._spec.batches))
+        progress = Progress(step=self._num_ended, steps=self._spec.num_batches)
         try:
             write_progress(self._store, bulk_job_run(self._spec.run), progress)
         except StorageError as error:  # the next report may be taken
@@ -46,6 +49,20 @@ class News:
         self._unwritten[batch] = failure
         self.write_failures()
         self.done()
+
+    def in_work(self, batch: int, attempt: Attempt) -> str | None:
+        """Return the key that an attempt had in work when its process ended; None if it is unknown.
+
+        A note of another attempt is not believed: what that one had in work is not to blame.
+        """
+        try:
+            found = self._store.find(in_work_key(batch_run(self._spec.run, batch)))
+        except StorageError as error:
+            logger.warning("what batch %d had in work could not be read: %s", batch, error)
+            return None
+        note = json.loads(found) if found else {}
+        is_of_it = (note.get("job"), note.get("attempt")) == (attempt.job, attempt.number)
+        return str(note["key"]) if is_of_it else None
 
     def write_failures(self) -> StorageError | None:
         """Write what the store has not taken yet; return what it says if it still does not."""
@@ -69,3 +86,13 @@ class News:
             error = self.write_failures()
             if error and time.monotonic() >= end:
                 raise error
+
+
+def note_in_work(store: ObjectStore, run: str, batch: int, attempt: Attempt, key: str) -> None:
+    """Write which photo an attempt is about to do alone, for the case that its process ends."""
+    note = {"key": key, "job": attempt.job, "attempt": attempt.number}
+    body, where = json.dumps(note).encode(), in_work_key(batch_run(run, batch))
+    try:
+        store.put(where, body, content_type="application/json")
+    except StorageError as error:  # the photo can be done without it
+        logger.warning("that %r is in work could not be written: %s", key, error)

@@ -6,20 +6,30 @@ the batches that are left do not need, the pool gives back at once, so that the 
 
 Whatever goes wrong with a worker ends it. Another one starts, because nobody knows in which state a
 process is whose batch failed, and the batch goes to another node if the run has a worker there. A
-node on which a worker could not start gets none for a while, each time for longer.
+node on which a worker could not start, or failed at a batch, gets none for a while, each time for
+longer until a batch is done there.
+
+| a worker is | and has | what is awaited of it | what follows |
+|---|---|---|---|
+| waiting | asked for room | its node | starting, or it asks again for what nodes have now |
+| starting | room on a node | that it is ready | working; idle, ended if no batch is for it |
+| working | a batch | the end of the batch | working; idle, ended if no batch is for it |
+| idle | nothing to do | nothing | working, when a batch has rested that failed elsewhere |
+
+From each state it ends when it fails or is lost.
 """
 
 import logging
 import time
-from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
 from srgan.errors import ClusterError, SrganError
-from srgan.jobs.autoscaler import outlook
-from srgan.jobs.failure import failure_of, unwrapped
+from srgan.jobs.autoscaler import is_starting
+from srgan.jobs.failure import unwrapped
 from srgan.jobs.node import (
     Need,
     Shortage,
@@ -30,6 +40,7 @@ from srgan.jobs.node import (
     room,
     uses_gpu,
 )
+from srgan.jobs.upscale_batches import ATTEMPTS, Batches, is_hopeless, pause_after, rested
 from srgan.jobs.upscale_need import worker_need
 from srgan.jobs.upscale_news import News
 from srgan.jobs.upscale_spec import UpscaleSpec
@@ -39,10 +50,6 @@ from srgan.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 
-_ATTEMPTS = 3
-"""Attempts of a batch, and of starting workers."""
-_PAUSE_S = 5.0
-"""Before a second attempt; before each further one it is twice as long."""
 _NODE_LABEL = "ray.io/node-id"
 """Ray's own label of each node."""
 _FIRST_NOTE_S = 5.0
@@ -54,10 +61,11 @@ class _Worker:
     actor: Any
     need: Need
     """Resources that it has asked for."""
+    state: Literal["waiting", "starting", "working", "idle"] = "waiting"
     node: str = ""
-    """Id of its node; empty while it waits for room."""
-    batch: int | None = None
-    """None while it waits or starts."""
+    """Id of its node; empty while it waits."""
+    batch: int = -1
+    """Number of the batch while it works."""
 
 
 class Pool:
@@ -74,19 +82,17 @@ class Pool:
         self._job_id = job_id
         self._limit_s = limit_s
         self._said: Need | None = None
-        self._todo = deque(spec.batches)
-        self._resting: dict[int | str, float] = {}
-        """When a batch that failed may be done again, and when a node on which a worker could not
-        start may have one again, by its id, which is empty if the worker died before it knew it."""
-        self._attempts: dict[int, int] = {}
-        self._failed_on: dict[int, str] = {}
-        """Node on which a batch failed the last time."""
-        self._working: dict[Any, _Worker] = {}
-        """By what is awaited: that a worker has room, that it has started, or its batch."""
+        self._batches = Batches(spec, self._news, job_id)
+        self._resting_nodes: dict[str, float] = {}
+        """When a node on which workers failed may have one again, by its id, which is empty if a
+        worker died before it knew it."""
+        self._awaited: dict[Any, _Worker] = {}
+        """Workers that are not idle, by what is awaited of them."""
         self._idle: list[_Worker] = []
-        """Kept for batches that rest and failed on other nodes."""
-        self._lost_starts: dict[str, int] = {}
-        """By node; forgotten when a worker has started there."""
+        """Kept for batches that rest and failed on other nodes only."""
+        self._failures: dict[str, int] = {}
+        """Starts and batches that failed on a node, one for each time that it was put to rest;
+        forgotten when a batch is done there. A start proves little: what fails may come later."""
         self._well_at = 0.0
         """When the run last had a worker that had started, or when it began."""
 
@@ -101,7 +107,7 @@ class Pool:
         self._fill()
         idle_since, note_at, shortage = 0.0, 0.0, Shortage(self._limit_s)
         has_moved = True
-        while self._working or self._todo or self._resting_batches():
+        while self._awaited or self._batches.are_left:
             if has_moved or not self._waits():
                 idle_since = time.monotonic()
                 note_at, shortage = idle_since + _FIRST_NOTE_S, Shortage(self._limit_s)
@@ -111,7 +117,8 @@ class Pool:
             if self._has_started():
                 self._well_at = time.monotonic()
             self._show()
-            ended = self._wait(min([note_at, *self._resting.values()]))
+            times = [*self._batches.resting.values(), *self._resting_nodes.values()]
+            ended = self._wait(min([note_at, *times]))
             for each in ended:
                 self._handle(each)
             self._wake()
@@ -122,36 +129,33 @@ class Pool:
 
     def _waits(self) -> bool:
         """True if no worker has room, and no node rests."""
-        has_room = any(each.node for each in self._all())
-        return bool(self._working) and not has_room and not self._resting_nodes()
+        are_waiting = all(each.state == "waiting" for each in self._all())
+        return bool(self._awaited) and are_waiting and not self._resting_nodes
 
     def _has_started(self) -> bool:
         """True if a worker works, or could."""
-        return bool(self._idle) or any(each.batch is not None for each in self._working.values())
-
-    def _resting_batches(self) -> list[int]:
-        return [each for each in self._resting if isinstance(each, int)]
-
-    def _resting_nodes(self) -> list[str]:
-        return [each for each in self._resting if isinstance(each, str)]
+        return any(each.state in ("working", "idle") for each in self._all())
 
     def _all(self) -> list[_Worker]:
-        return [*self._working.values(), *self._idle]
+        return [*self._awaited.values(), *self._idle]
+
+    def _count(self, *states: str) -> int:
+        return sum(each.state in states for each in self._all())
 
     def _wait(self, until: float) -> list[Any]:
         """Wait for the next answer of a worker."""
         timeout_s = max(0.0, until - time.monotonic())
-        if not self._working:
+        if not self._awaited:
             time.sleep(timeout_s)
             return []
-        done, _ = ray.wait(list(self._working), timeout=timeout_s)
+        done, _ = ray.wait(list(self._awaited), timeout=timeout_s)
         return done
 
     def _fill(self) -> None:
         """Start as many workers as the batches need that may be done now."""
-        busy = sum(each.batch is not None for each in self._working.values())
+        busy = self._count("working")
         most = self._spec.config.max_workers - len(self._idle)
-        number = min(most, busy + len(self._todo)) - len(self._working)
+        number = min(most, busy + len(self._batches.todo)) - len(self._awaited)
         if number <= 0:
             return
         need = self._need()
@@ -162,11 +166,11 @@ class Pool:
         for _ in range(number):
             device = "cuda" if need.gpus else "cpu"
             actor = make.remote(self._spec, int(need.cpus), device, need.memory_bytes)
-            self._working[actor.where.remote()] = _Worker(actor, need)
+            self._awaited[actor.where.remote()] = _Worker(actor, need)
 
     def _elsewhere(self) -> dict[str, Any]:
         """Ray's option that keeps workers off the nodes that rest."""
-        nodes = ",".join(filter(None, self._resting_nodes()))
+        nodes = ",".join(filter(None, self._resting_nodes))
         return {"label_selector": {_NODE_LABEL: f"!in({nodes})"}} if nodes else {}
 
     def _need(self) -> Need:
@@ -175,33 +179,35 @@ class Pool:
 
     def _ask_again(self) -> None:
         """Ask for the workers that wait for room again, by the nodes that may have them now."""
-        self._withdraw(sum(not each.node for each in self._working.values()))
+        self._withdraw(self._count("waiting"))
         self._fill()
 
     def _withdraw(self, number: int) -> None:
-        """End so many of the workers that have no batch, first those that have no room."""
-        starting = [ref for ref, each in self._working.items() if each.batch is None]
-        starting.sort(key=lambda ref: bool(self._working[ref].node))
-        for ref in starting[:number]:
-            ray.kill(self._working.pop(ref).actor)
+        """End so many of the workers that wait or start, first those that wait."""
+        states = {ref: each.state for ref, each in self._awaited.items()}
+        waiting = [ref for ref, state in states.items() if state == "waiting"]
+        starting = [ref for ref, state in states.items() if state == "starting"]
+        for ref in (waiting + starting)[:number]:
+            ray.kill(self._awaited.pop(ref).actor)
 
     def _handle(self, ended: Any) -> None:
-        worker = self._working.pop(ended)
+        worker = self._awaited.pop(ended)
         try:
             answer = ray.get(ended)
         except Exception as error:  # of the worker, or Ray's where the worker is lost
             self._replace(worker, error)
             return
-        if not worker.node:
-            self._begin(worker, answer)
-            return
-        if worker.batch is None:
-            for node in (worker.node, ""):
-                self._lost_starts.pop(node, None)
-        else:
-            logger.info(answer)
-            self._news.done()
-        self._give(worker)
+        match worker.state:
+            case "waiting":
+                self._begin(worker, answer)
+            case "starting":
+                self._give(worker)
+            case "working":
+                logger.info(answer)
+                self._news.done()
+                for node in (worker.node, ""):
+                    self._failures.pop(node, None)
+                self._give(worker)
 
     def _begin(self, worker: _Worker, node: str) -> None:
         """Have a worker start that has room, unless it has asked before there was a node to fit.
@@ -214,45 +220,36 @@ class Pool:
             ray.kill(worker.actor)
             self._ask_again()
             return
-        worker.node = node
-        self._working[worker.actor.ready.remote()] = worker
+        worker.state, worker.node = "starting", node
+        self._awaited[worker.actor.ready.remote()] = worker
 
     def _give(self, worker: _Worker) -> None:
         """Hand out the next batch, and let workers go that will have nothing to do."""
-        worker.batch = self._next(worker.node)
-        if worker.batch is not None:
-            self._working[worker.actor.run.remote(worker.batch)] = worker
-        elif self._will_need(worker.node):
+        batch = self._batches.next(worker.node, {each.node for each in self._all()} - {""})
+        if batch is not None:
+            worker.state, worker.batch = "working", batch
+            attempt = self._batches.attempt(batch)
+            self._awaited[worker.actor.run.remote(batch, attempt)] = worker
+        elif self._batches.will_need(worker.node, len(self._idle)):
+            worker.state = "idle"
             self._idle.append(worker)
         else:
             ray.kill(worker.actor)
-        starting = sum(each.batch is None for each in self._working.values())
-        self._withdraw(max(0, starting - len(self._todo)))
-
-    def _next(self, node: str) -> int | None:
-        """Take a batch for a node; one that failed there is left to a worker of another node."""
-        has_others = any(each.node not in ("", node) for each in self._all())
-        for batch in self._todo:
-            if not (has_others and self._failed_on.get(batch) == node):
-                self._todo.remove(batch)
-                return batch
-        return None
-
-    def _will_need(self, node: str) -> bool:
-        """True if a batch rests that failed on another node, and nobody is kept for it."""
-        resting = self._resting_batches()
-        is_for_it = any(self._failed_on.get(batch) != node for batch in resting)
-        return is_for_it and len(self._idle) < len(resting)
+        self._withdraw(max(0, self._count("waiting", "starting") - len(self._batches.todo)))
 
     def _replace(self, worker: _Worker, error: Exception) -> None:
         """End a worker that failed or is lost, and start another if one is needed."""
         # Also one that is only out of reach: it would go on, and keep its CPUs and GPU.
         ray.kill(worker.actor)
         cause = unwrapped(error)
-        if worker.batch is None:
+        if worker.state != "working":
             self._lose_start(worker.node, cause)
             return
-        self._lose(worker.batch, worker.node, cause)
+        # A worker that raises still lives; of any other only Ray tells.
+        has_died = isinstance(error, RayError) and not isinstance(error, RayTaskError)
+        self._batches.lose(worker.batch, worker.node, cause, has_died)
+        if not is_hopeless(cause):
+            self._doubt(worker.node)
         self._fill()
 
     def _lose_start(self, node: str, cause: BaseException) -> None:
@@ -260,86 +257,77 @@ class Pool:
 
         What the worker raised, or a `ClusterError` if it died, if there is nothing to hope for.
         """
-        if _is_hopeless(cause):
-            self._withdraw(sum(not each.node for each in self._working.values()))
+        if is_hopeless(cause):
+            self._withdraw(self._count("waiting"))
             if not self._all():
                 raise cause
             text = "a worker could not start; the run goes on with %d: %s"
             logger.warning(text, len(self._all()), cause)
             return
-        if node in self._resting:  # because of another worker
+        if node in self._resting_nodes:  # because of another worker
             logger.warning("another worker could not start: %s", cause)
         else:
-            number = self._lost_starts[node] = self._lost_starts.get(node, 0) + 1
-            if number >= _ATTEMPTS and self._is_last(node):
+            number = self._failures.get(node, 0) + 1
+            if number >= ATTEMPTS and self._is_last(node):
                 if isinstance(cause, SrganError):
                     raise cause
                 raise ClusterError(f"{number} workers could not start: {cause}") from cause
-            pause_s = self._rest(node, number)
+            pause_s = self._rest(node)
             text = "a worker could not start; its node gets another in %.0f s: %s"
             logger.warning(text, pause_s, cause)
         if node:
             self._ask_again()
 
+    def _doubt(self, node: str) -> None:
+        """Keep workers off a node on which a batch failed, for a while; those that work go on.
+
+        Else a node whose workers start and fail at every batch would take one after the other, each
+        sooner than a good node takes its next. An image that is bad does not put a healthy node to
+        rest for long: the first batch that is done there ends the doubt, at the latest the third
+        attempt at this one, which records the image. Meanwhile the pause is that of the batch.
+        """
+        if node not in self._resting_nodes:
+            pause_s = self._rest(node)
+            logger.warning("node %s, where it failed, gets no worker for %.0f s", node, pause_s)
+            self._ask_again()
+
     def _is_last(self, node: str) -> bool:
         """True if the run has a worker nowhere else, and no other node could have one.
 
-        Until the time limit is over, nodes may be on their way; longer if an autoscaler starts
-        them.
+        Until the time limit is over, nodes may be on their way; longer only while an autoscaler
+        starts some.
         """
         if self._has_started() or any(each.node not in ("", node) for each in self._all()):
             return False
         if time.monotonic() - self._well_at < self._limit_s:
             return False
         bundle = self._need().bundle
-        elsewhere = node_resources([node, *self._resting_nodes()])
-        return not node or (room(elsewhere, bundle) == 0 and outlook(bundle) is None)
+        elsewhere = node_resources([node, *self._resting_nodes])
+        return not node or (room(elsewhere, bundle) == 0 and not is_starting())
 
-    def _lose(self, batch: int, node: str, cause: BaseException) -> None:
-        """Have the batch done again after a pause, or write down why it is lost."""
-        failure = failure_of(cause, self._job_id)
-        attempt = self._attempts[batch] = self._attempts.get(batch, 0) + 1
-        if attempt < _ATTEMPTS and not _is_hopeless(cause):
-            self._failed_on[batch] = node
-            logger.warning(
-                "batch %d, attempt %d, failed and is done again in %.0f s: %s",
-                batch,
-                attempt,
-                self._rest(batch, attempt),
-                failure,
-            )
-            return
-        logger.error("batch %d is lost: %s", batch, failure)
-        self._news.lost(batch, failure)
-
-    def _rest(self, what: int | str, attempt: int) -> float:
-        """Put a batch off, or workers on a node; returns the pause in seconds."""
-        pause_s = _PAUSE_S * 2.0 ** (attempt - 1)
-        self._resting[what] = time.monotonic() + pause_s
+    def _rest(self, node: str) -> float:
+        """Keep workers off a node once more; returns for how many seconds."""
+        number = self._failures[node] = self._failures.get(node, 0) + 1
+        pause_s = pause_after(number)
+        self._resting_nodes[node] = time.monotonic() + pause_s
         return pause_s
 
     def _wake(self) -> None:
         """Go on with what has rested long enough."""
-        now = time.monotonic()
-        rested = [what for what, at in self._resting.items() if at <= now]
-        for what in rested:
-            del self._resting[what]
-            if isinstance(what, int):
-                self._todo.appendleft(what)
-        if rested:
+        batches, nodes = self._batches.wake(), rested(self._resting_nodes)
+        if batches or nodes:
             for each in list(self._idle):
                 self._idle.remove(each)
                 self._give(each)
-            if any(isinstance(what, str) for what in rested):
-                self._ask_again()
-            else:
-                self._fill()
+        if nodes:
+            self._ask_again()
+        elif batches:
+            self._fill()
 
     def _show(self) -> None:
-        working = sum(each.batch is not None for each in self._working.values())
-        waiting = len(self._todo) + len(self._resting_batches())
+        waiting = len(self._batches.todo) + len(self._batches.resting)
         run = bulk_job_run(self._spec.run)
-        ray_metrics.show_batches(run, waiting=waiting, working=working)
+        ray_metrics.show_batches(run, waiting=waiting, working=self._count("working"))
 
     def _say(self, need: Need) -> None:
         """Log on what the run computes."""
@@ -353,12 +341,7 @@ class Pool:
     def _say_waiting(self, waited_s: float, shortage: Shortage) -> None:
         """Log what the run waits for; `ClusterError` if the cluster stays too small."""
         need = self._need()
-        if any(each.need != need for each in self._working.values()):
+        if any(each.need != need for each in self._awaited.values()):
             self._ask_again()  # the nodes have changed
         problem = shortage.look(need)
         logger.info("the run waits: %s (%.0f s); %s", problem, waited_s, others(self._job_id))
-
-
-def _is_hopeless(error: BaseException) -> bool:
-    """True for what would fail on every node; what one node of a cluster lacks another may have."""
-    return isinstance(error, SrganError) and error.hopeless and not isinstance(error, ClusterError)

@@ -17,4 +17,6 @@ class UpscaleSpec(Config):
     """Version that upscales the samples too."""
     batches: tuple[int, ...]
     """Numbers of the batches that had no records when the job was submitted."""
+    num_batches: int
+    """Number of all batches of the run."""
     release_version: str

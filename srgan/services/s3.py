@@ -3,8 +3,9 @@
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
 _WRITE_ID = "srgan-write"
 _CHUNK_BYTES = 2**20
+_LARGEST_PUT_BYTES = 2**30
+"""Objects that are larger are sent in parts: S3 takes at most 5 GiB in one request. A part that
+breaks off is repeated alone."""
+_PART_BYTES = 2**27
+"""Held in memory. S3 takes 10,000 parts, so an object may have 1.2 TiB."""
 _BODY_ATTEMPTS = 4
 _MOST_CONNECTIONS = 1024
 """More than any process has threads that use them: a bulk worker has two for each CPU and three, a
@@ -42,6 +48,7 @@ closed after each request, at the cost of another TLS handshake."""
 # Codes of S3's errors. HEAD has no body, so botocore gives the bare status.
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 _LOST = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
+_NO_UPLOAD = frozenset({"NoSuchUpload"})
 _EMPTY = frozenset({"416", "InvalidRange"})
 _NO_BUCKET = frozenset({"404", "NoSuchBucket"})
 _BUCKET_EXISTS = frozenset({"BucketAlreadyOwnedByYou", "BucketAlreadyExists"})
@@ -110,29 +117,63 @@ class S3Store:
         if_absent: bool = False,
         if_token: str | None = None,
     ) -> str:
-        extra: dict[str, Any] = {}
-        sent = dict(metadata or {})
+        condition: dict[str, Any] = {}
         if if_absent or if_token is not None:
-            sent[_WRITE_ID] = uuid.uuid4().hex
-            extra = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": f'"{if_token}"'}
+            condition = {"IfNoneMatch": "*"} if if_absent else {"IfMatch": f'"{if_token}"'}
         size_bytes, md5 = _measure(body)
-        token = None
+        is_large = size_bytes > _LARGEST_PUT_BYTES
+        sent = dict(metadata or {})
+        if condition or is_large:
+            sent[_WRITE_ID] = uuid.uuid4().hex
+        content: dict[str, Any] = {"ContentType": content_type, "Metadata": sent}
         # If-Match on a key that is gone answers 404: somebody deleted it, so this write lost.
-        with self._errors(key, "write", ignore=_LOST | _MISSING if extra else frozenset()):
-            answer = self._client.put_object(
-                Bucket=self.bucket,
-                Key=self.prefix + key,
-                Body=body,
-                ContentType=content_type,
-                Metadata=sent,
-                **extra,
-            )
-            token = answer["ETag"].strip('"')
+        ignore = _LOST | _MISSING if condition else frozenset[str]()
+        token = None
+        with self._errors(key, "write", ignore=ignore | _NO_UPLOAD if is_large else ignore):
+            if is_large:
+                token = self._put_parts(key, body, content, condition)
+            else:
+                where: dict[str, Any] = {"Bucket": self.bucket, "Key": self.prefix + key}
+                answer = self._client.put_object(**where, Body=body, **content, **condition)
+                token = answer["ETag"].strip('"')
         if token is None:
             token = self._token_if_ours(key, sent[_WRITE_ID])
         if token != md5:
             self._check_size(key, token, size_bytes)
         return token
+
+    def _put_parts(
+        self,
+        key: str,
+        body: bytes | BinaryIO,
+        content: Mapping[str, Any],
+        condition: Mapping[str, Any],
+    ) -> str:
+        """Write an object in parts and return its token; nothing is seen of it before its end."""
+        file = BytesIO(body) if isinstance(body, bytes) else body
+        upload: dict[str, Any] = {"Bucket": self.bucket, "Key": self.prefix + key}
+        # AWS wants to know beforehand which checksum botocore gives to each part.
+        config: Any = self._client.meta.config
+        has_sums = config.request_checksum_calculation == "when_supported"
+        sums: dict[str, Any] = {"ChecksumAlgorithm": "CRC32"} if has_sums else {}
+        created = self._client.create_multipart_upload(**upload, **content, **sums)
+        upload["UploadId"] = created["UploadId"]
+        parts: list[Any] = []
+        try:
+            while chunk := file.read(_PART_BYTES):
+                number = len(parts) + 1
+                answer = self._client.upload_part(**upload, PartNumber=number, Body=chunk)
+                proof = {k: v for k, v in answer.items() if k in ("ETag", "ChecksumCRC32")}
+                parts.append({"PartNumber": number, **proof})
+            whole = self._client.complete_multipart_upload(
+                **upload, MultipartUpload={"Parts": parts}, **condition
+            )
+        except BaseException:
+            # Parts without an end are kept, and paid for, for ever.
+            with suppress(BotoCoreError, ClientError):
+                self._client.abort_multipart_upload(**upload)
+            raise
+        return whole["ETag"].strip('"')
 
     def head(self, key: str) -> ObjectInfo | None:
         answer = self._head(key)
@@ -219,7 +260,8 @@ class S3Store:
     def _token_if_ours(self, key: str, write_id: str) -> str:
         """Return the token if a lost conditional write is this one, or raise `ConflictError`.
 
-        botocore repeats a write after a lost answer; the repetition then loses to the first.
+        botocore repeats a write after a lost answer; the repetition then loses to the first, and
+        that of the end of an upload in parts does not find the upload any more.
         """
         answer = self._head(key)
         if answer is not None and answer["Metadata"].get(_WRITE_ID) == write_id:

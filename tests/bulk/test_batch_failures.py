@@ -1,8 +1,12 @@
 """Failures in a batch: of images, storage, the engine and memory."""
 
 import errno
+import struct
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -10,11 +14,12 @@ import pyvips
 import torch
 
 from srgan.bulk import batch as module
+from srgan.bulk.attempt import Attempt
 from srgan.bulk.batch import BatchPipeline, MemoryBudget
 from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record
 from srgan.bulk.run import BulkRun
-from srgan.errors import DeviceError, StorageError
+from srgan.errors import ClusterError, DeviceError, StorageError
 from srgan.images import Photo, decode
 from srgan.images.rows import encode_into
 from srgan.inference.engine import Engine
@@ -115,6 +120,91 @@ def test_a_bug_ends_the_batch_instead_of_blaming_the_images(
     with pytest.raises(AttributeError):
         upscale(object_store, Broken(engine), items)
     assert object_store.find(ROWS) is None
+
+
+def test_what_no_image_should_cause_costs_only_its_image_at_the_last_attempt(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [put(object_store, f"{n:02}.png", png(draw_photo(n, 8, 8))) for n in range(60)]
+    items[10] = put(object_store, "10.png", png(draw_photo(10, 8, 12)))
+
+    def encoded(file: BytesIO, photo: Photo, **options: object) -> tuple[str, ...]:
+        if photo.pixels.shape[1] == 12 * engine.scale:
+            raise struct.error("argument out of range")
+        return encode_into(file, photo, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "encode_into", encoded)
+    for _ in range(2):
+        with pytest.raises(struct.error):
+            upscale(object_store, engine, items)
+    rows = upscale(object_store, engine, items, attempt=Attempt(3, is_last=True))
+    assert Counter(row.outcome in ("done", "skipped") for row in rows) == {True: 59, False: 1}
+    assert (rows[10].source_key, rows[10].outcome) == ("photos/10.png", "failed")
+    assert (rows[10].error, rows[10].reason, rows[10].detail) == (
+        "error",
+        "crashed",
+        "argument out of range",
+    )
+
+
+@pytest.mark.parametrize("where", ["in one go", "by itself"])
+def test_at_the_last_attempt_a_bug_in_the_network_costs_only_the_images_it_meets(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, where: str
+) -> None:
+    class Broken(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            if photo.pixels.shape[1] == 12 and where == "by itself":
+                raise AttributeError("no such thing")
+            return super().upscale_photo(photo)
+
+        def upscale_photos(self, photos: Sequence[Photo]) -> list[Photo]:
+            raise AttributeError("no such thing")
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8 + n % 3 * 2))) for n in range(6)]
+    rows = upscale(object_store, Broken(engine), items, attempt=Attempt(3, is_last=True))
+    failed = [row.source_key for row in rows if row.outcome == "failed"]
+    assert failed == ([] if where == "in one go" else ["photos/2.png", "photos/5.png"])
+
+
+@pytest.mark.parametrize("error", [DeviceError("the GPU is gone"), ClusterError("no decoder")])
+def test_what_a_node_is_to_blame_for_ends_also_the_last_attempt(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, error: Exception
+) -> None:
+    class Broken(CountingEngine):
+        def upscale_photo(self, photo: Photo) -> Photo:
+            raise error
+
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(3)]
+    with pytest.raises(type(error)):
+        upscale(object_store, Broken(engine), items, attempt=Attempt(3, is_last=True))
+    assert object_store.find(ROWS) is None
+
+
+def test_images_that_go_alone_are_named_before_they_are_read_and_killers_are_left_out(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(8)]
+    upscale(object_store, engine, items[:2], run="earlier")
+    told = list[str]()
+
+    class Alone(CountingEngine):
+        """Notes what is named while an image is computed."""
+
+        def upscale_photo(self, photo: Photo) -> Photo:
+            self.seen.append((len(told),))
+            return self._engine.upscale_photo(photo)
+
+    alone = Alone(engine)
+    attempt = Attempt(2, is_alone=True, killers=("photos/4.png",))
+    rows = upscale(object_store, alone, items, num_cpus=2, attempt=attempt, in_work=told.append)
+    outcomes = [row.outcome for row in rows]
+    assert outcomes == ["skipped", "skipped", "done", "done", "failed", "done", "done", "done"]
+    assert (rows[4].reason, rows[4].detail) == (
+        "crashed",
+        "the worker's process ended with only this image in work",
+    )
+    assert sorted(told) == [f"photos/{n}.png" for n in (2, 3, 5, 6, 7)]
+    assert alone.seen == [(1,), (2,), (3,), (4,), (5,)], "the next is named when one is stored"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +375,58 @@ def test_a_store_that_is_away_is_waited_for(
     monkeypatch.setattr(module.time, "sleep", sleep)
     away = Away(object_store, item.key, 3)
     (row,) = BatchPipeline(reading(away, object_store), engine, decode).run(0, [item])
-    assert (row.outcome, slept) == ("done", [1.0])
+    assert (row.outcome, slept) == ("done", [1.0, 5.0])
+
+
+class TakesNoOutputs(Around):
+    """A destination that takes only objects of the run itself; `takes` more of others, then all."""
+
+    def __init__(self, store: S3Store, *, refuses: int, all_keys: bool = False) -> None:
+        super().__init__(store)
+        self.refuses = refuses
+        self.all_keys = all_keys
+
+    def put(self, key: str, body: object, **options: object) -> str:
+        if self.refuses and (self.all_keys or "_srgan/" not in key):
+            raise StorageError(f"cannot write {key}: no space left")
+        return str(self.store.put(key, body, **options))  # type: ignore[arg-type]  # passes through
+
+
+@pytest.mark.parametrize(
+    ("pauses", "all_keys", "outcomes", "computed"),
+    [
+        (0, False, {"done"}, [1, 1, 1, 1]),
+        (2, False, {"done"}, [2, 2, 2, 3]),
+        (99, False, {"failed"}, [2, 2, 2, 2]),
+        (2, True, {"done"}, [2, 2, 2, 2]),
+    ],
+    ids=["never", "outputs for a while", "outputs for good", "anything for a while"],
+)
+def test_a_store_that_takes_no_outputs_is_waited_for_and_not_computed_for(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    monkeypatch: pytest.MonkeyPatch,
+    pauses: int,
+    all_keys: bool,
+    outcomes: set[str],
+    computed: list[int],
+) -> None:
+    items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8 + n))) for n in range(4)]
+    store = TakesNoOutputs(object_store, refuses=pauses, all_keys=all_keys)
+    counting, slept = CountingEngine(engine), list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        store.refuses -= 1
+
+    monkeypatch.setattr(module.time, "sleep", sleep)
+    place = Place(object_store.uri("up"), store)  # type: ignore[arg-type]  # passes through
+    run = replace(bulk_run(object_store), destination=place)
+    rows = BatchPipeline(run, counting, decode).run(0, items)
+    assert {row.outcome for row in rows} == outcomes
+    assert slept == [1.0, 5.0, 15.0, 30.0][:pauses]
+    assert sorted(Counter(counting.seen).values()) == computed
 
 
 def test_the_budget_bounds_what_is_taken_and_lets_giants_in_alone() -> None:

@@ -311,3 +311,20 @@ def test_answers_follow_each_other_in_the_pipe(draw_photo: DrawPhoto) -> None:
     np.testing.assert_array_equal(read_answer(pipe, PLENTY).pixels, photo.pixels)
     with pytest.raises(EOFError):
         read_answer(pipe, PLENTY)
+
+
+def test_one_process_can_be_started_before_the_first_image() -> None:
+    with Decoders(3) as decoders:
+        assert not decoders.pids()
+        decoders.start_one()
+        (pid,) = decoders.pids()
+        decoders.start_one()
+        assert decoders.pids() == [pid]
+
+
+def test_a_node_that_cannot_start_a_decoder_says_so_before_the_first_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_CODE", "raise SystemExit(3)")
+    with Decoders(3) as decoders, pytest.raises(ClusterError, match="with status 3"):
+        decoders.start_one()

@@ -17,7 +17,7 @@ from ray.core.generated.autoscaler_pb2 import (  # type: ignore[attr-defined]  #
 from srgan.config import UpscaleConfig
 from srgan.data.prepare import prepare_dataset
 from srgan.jobs import autoscaler
-from srgan.jobs.autoscaler import outlook
+from srgan.jobs.autoscaler import is_starting, outlook
 from srgan.jobs.train import TrainSpec
 from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.keys import result_key, spec_key
@@ -69,6 +69,21 @@ def test_nodes_that_are_started_are_named(reply: GetClusterStatusReply) -> None:
     reply.autoscaling_state.pending_instance_requests.append(pending)
     reply.autoscaling_state.pending_instances.add(ray_node_type_name="small")
     assert outlook(PAIR) == "its autoscaler starts 3 large, 1 small"
+
+
+def test_only_nodes_that_are_on_their_way_are_being_started(reply: GetClusterStatusReply) -> None:
+    assert not is_starting(), "although a demand waits"
+    failed = FailedInstanceRequest(ray_node_type_name="large", reason="no quota")
+    reply.autoscaling_state.failed_instance_requests.append(failed)
+    assert not is_starting()
+    reply.autoscaling_state.pending_instances.add(ray_node_type_name="small")
+    assert is_starting()
+    reply.autoscaling_state.ClearField("pending_instances")
+    pending = PendingInstanceRequest(ray_node_type_name="large", count=3)
+    reply.autoscaling_state.pending_instance_requests.append(pending)
+    assert is_starting()
+    reply.ClearField("autoscaling_state")
+    assert not is_starting()
 
 
 def test_a_node_that_could_not_be_started_is_named_with_the_reason(
@@ -137,6 +152,7 @@ def upscale(cluster: GrowingCluster, store: S3Store, folder: Path, **config: obj
         model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
         config=UpscaleConfig.model_validate(config),
         batches=tuple(range(6)),
+        num_batches=6,
         release_version=release_version(),
     )
     key = spec_key("upscale-grows")

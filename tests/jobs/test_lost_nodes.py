@@ -88,6 +88,7 @@ def pool(store: S3Store, folder: Path, limit_s: float, plan: dict[str, Any] = HA
         model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
         config=UpscaleConfig(max_workers=1),
         batches=(0, 1),
+        num_batches=2,
         release_version="1",
     )
     return Pool(spec, Worker, store, "root-1", limit_s)

@@ -1,59 +1,27 @@
 """Where a bulk run has its workers, on a pretended Ray: bad, late and small nodes, a lost store."""
 
 import json
-from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+from ray.core.generated.autoscaler_pb2 import (  # type: ignore[attr-defined]  # made by protobuf
+    GetClusterStatusReply,
+    NodeState,
+    NodeStatus,
+)
 
-from srgan.config import UpscaleConfig
+from srgan.bulk.attempt import Attempt
 from srgan.errors import ClusterError, ConfigError, StorageError
-from srgan.jobs import upscale_pool
-from srgan.jobs.upscale import UpscaleWorker
-from srgan.jobs.upscale_pool import Pool
-from srgan.jobs.upscale_spec import UpscaleSpec
-from srgan.refs import ModelRef
+from srgan.jobs import autoscaler, upscale_pool
+from srgan.jobs.autoscaler import is_starting, outlook
 from srgan.services.ray_jobs import HEAD
 from tests.support.pretended_ray import Node, PretendedRay, pretend
-
-GIB = 2**30
-LIMIT_S = 300.0
-
-
-class Store:
-    """Keeps what is put, and is away for some keys."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.is_away: Callable[[str], bool] = lambda key: False
-
-    def put(self, key: str, body: bytes, **_: object) -> str:
-        if self.is_away(key):
-            raise StorageError(f"{key}: the store is away")
-        self.objects[key] = body
-        return "token"
+from tests.support.pretended_runs import GIB, LIMIT_S, Store, node, run
 
 
 @pytest.fixture
 def store() -> Store:
     return Store()
-
-
-def run(store: Store, batches: int = 6, **config: object) -> None:
-    spec = UpscaleSpec(
-        run="b",
-        source="/photos",
-        destination="/large",
-        model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
-        config=UpscaleConfig.model_validate({"max_workers": 4, "gpu": "never", **config}),
-        batches=tuple(range(batches)),
-        release_version="1",
-    )
-    Pool(spec, UpscaleWorker, store, "job", LIMIT_S).run()  # type: ignore[arg-type]  # only puts
-
-
-def node(name: str, cpus: float = 1, joins_at: float = 0.0) -> Node:
-    return Node(name, {"CPU": cpus, "memory": 16.0 * GIB}, joins_at)
 
 
 def head(memory: float) -> Node:
@@ -107,6 +75,22 @@ def test_a_node_is_tried_again_after_pauses_that_grow_and_has_workers_when_it_is
     assert [name for _, name in ray.batches].count("late") > 20
 
 
+def test_a_node_that_is_mended_late_has_a_worker_within_five_minutes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = pretend(monkeypatch, node("good"), node("late"))
+    ray.batch_s = 14.0
+
+    def start(name: str) -> None:
+        if name == "late" and ray.monotonic() < 1500:
+            raise StorageError("away")
+
+    ray.start = start
+    run(store, batches=200, max_workers=2)
+    assert ray.log[-1][1] == "late"
+    assert 1500 <= ray.log[-1][0] <= 1500 + 302
+
+
 def test_while_a_node_rests_other_workers_that_fail_there_cost_no_attempt(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -136,10 +120,28 @@ def test_a_run_waits_for_nodes_that_the_autoscaler_starts_after_the_time_limit(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = pretend(monkeypatch, node("bad"), node("good", joins_at=1000))
-    monkeypatch.setattr(upscale_pool, "outlook", lambda _: "its autoscaler starts nodes")
+    monkeypatch.setattr(upscale_pool, "is_starting", lambda: ray.monotonic() < 1000)
     blind(ray, "bad")
     run(store)
     assert {name for _, name in ray.batches} == {"good"}
+
+
+def test_an_autoscaler_that_starts_nothing_does_not_keep_a_run_that_can_start_nowhere(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has answered, so it is there; nothing waits, and the bad node is one that it started."""
+    reply = GetClusterStatusReply()
+    reply.autoscaling_state.autoscaler_state_version = 1
+    started = NodeState(ray_node_type_name="small", status=NodeStatus.RUNNING)
+    reply.cluster_resource_state.node_states.append(started)
+    ray = pretend(monkeypatch, node("bad"))
+    monkeypatch.setattr(autoscaler, "_cluster_state", lambda: reply)
+    monkeypatch.setattr(autoscaler, "outlook", outlook)
+    monkeypatch.setattr(upscale_pool, "is_starting", is_starting)
+    blind(ray, "bad")
+    with pytest.raises(ClusterError, match="bad does not see the folder"):
+        run(store)
+    assert LIMIT_S <= ray.monotonic() <= 1.5 * LIMIT_S
 
 
 def test_what_would_fail_on_every_node_ends_the_run_at_once(
@@ -213,7 +215,7 @@ def test_progress_that_cannot_be_written_ends_no_run(
     assert "the store is away" in caplog.text
 
 
-def lose_the_first(batch: int) -> None:
+def lose_the_first(batch: int, node: str, attempt: Attempt) -> None:
     if batch == 0:
         raise ConfigError("for ever")
 

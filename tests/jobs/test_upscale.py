@@ -1,5 +1,6 @@
 """A worker of a bulk run in this process: what it opens before its first batch."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 import torch
 
 from srgan.bulk import batch
+from srgan.bulk.attempt import Attempt
 from srgan.bulk.batch import MemoryBudget
+from srgan.bulk.decoders import Decoders
 from srgan.bulk.plan import make_plan
 from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
@@ -18,6 +21,7 @@ from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.refs import ModelRef
 from srgan.services import mlflow_models
 from srgan.services.folder import open_place
+from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from tests.support.bench import Models
 from tests.support.photos import DrawPhoto
@@ -51,6 +55,7 @@ def spec(
         config=UpscaleConfig(),
         trial=MODEL.model_copy(update={"version": 2}),
         batches=(0,),
+        num_batches=1,
         release_version="1",
     )
 
@@ -64,6 +69,16 @@ def test_a_worker_for_which_no_gpu_is_reserved_computes_on_the_cpu_beside_a_pret
     worker.ready()
     assert worker.run(0).startswith("batch 0: 1 done")
     assert (tmp_path / "large/a.png").exists()
+
+
+def test_a_worker_notes_which_photo_it_does_alone(
+    spec: UpscaleSpec, monkeypatch: pytest.MonkeyPatch, object_store: S3Store
+) -> None:
+    monkeypatch.setattr(upscale, "open_store", lambda _: object_store)
+    worker = UpscaleWorker(spec, 1, "cpu", 0)
+    assert worker.run(0, Attempt(2, is_alone=True, job="root-1")).startswith("batch 0: 1 done")
+    note = json.loads(object_store.get("runs/upscale-b/000000/in-work.json"))
+    assert note == {"key": f"{spec.source}/a.png", "job": "root-1", "attempt": 2}
 
 
 @pytest.mark.parametrize(("reserved", "waiting"), [(1, 0), (2, 0), (2.5, 0.5), (12, 10)])
@@ -94,4 +109,15 @@ def test_a_worker_that_does_not_see_a_folder_of_its_run_says_so_before_its_first
 ) -> None:
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     with pytest.raises(ClusterError, match=f"does not see the folder {tmp_path}/photos"):
+        UpscaleWorker(spec, 1, "cpu", 0).ready()
+
+
+def test_a_worker_that_cannot_start_a_decoder_says_so_before_its_first_batch(
+    spec: UpscaleSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_one(_: Decoders) -> None:
+        raise ClusterError("the decoder ended while it started")
+
+    monkeypatch.setattr(Decoders, "start_one", start_one)
+    with pytest.raises(ClusterError, match="ended while it started"):
         UpscaleWorker(spec, 1, "cpu", 0).ready()

@@ -12,7 +12,7 @@ from ray.util import placement_group, remove_placement_group
 
 from srgan.config import UpscaleConfig
 from srgan.errors import ClusterError, ConfigError, StorageError
-from srgan.jobs import upscale_pool
+from srgan.jobs import upscale_batches, upscale_pool
 from srgan.jobs.failure import Failure
 from srgan.jobs.node import count_drivers
 from srgan.jobs.upscale_need import worker_need
@@ -51,7 +51,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upscale_pool, "_PAUSE_S", 0.2)
+    monkeypatch.setattr(upscale_batches, "_PAUSE_S", 0.2)
 
 
 def run(
@@ -70,6 +70,7 @@ def run(
         model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
         config=UpscaleConfig.model_validate({"max_workers": 2, "gpu": "never", **config}),
         batches=tuple(range(batches)),
+        num_batches=batches,
         release_version="1",
     )
     Pool(spec, Worker, store, "root-1", 0.0).run()
@@ -115,7 +116,7 @@ def test_a_batch_that_failed_is_done_again_by_another_process_after_a_pause_that
     files = [tmp_path / f"0-{attempt}" for attempt in range(3)]
     assert len({path.read_text() for path in files}) == 3
     first, second, third = (path.stat().st_mtime for path in files)
-    pause_s = upscale_pool._PAUSE_S
+    pause_s = upscale_batches._PAUSE_S
     assert second - first >= pause_s
     assert third - second >= 2 * pause_s
 

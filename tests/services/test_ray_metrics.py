@@ -140,6 +140,7 @@ def test_a_run_shows_its_queue_to_the_end(
         model=ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32),
         config=UpscaleConfig(max_workers=1),
         batches=tuple(range(3)),
+        num_batches=3,
         release_version="1",
     )
     Pool(spec, Worker, object_store, "root-1", 0.0).run()

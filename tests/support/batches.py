@@ -1,7 +1,8 @@
 """Batches of a bulk run on a real object store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from srgan.bulk.attempt import Attempt
 from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.join import Item
 from srgan.bulk.records import Record
@@ -50,6 +51,8 @@ def upscale(
     run: str = "run",
     *,
     num_cpus: int = 1,
+    attempt: Attempt = Attempt(),  # noqa: B008  # frozen
+    in_work: Callable[[str], None] | None = None,
     **config: object,
 ) -> list[Record]:
     batch = BatchPipeline(
@@ -58,5 +61,7 @@ def upscale(
         decode,
         num_cpus=num_cpus,
         waiting_bytes=num_cpus * WAITING_BYTES_PER_CPU,
+        attempt=attempt,
+        in_work=in_work,
     )
     return batch.run(0, items)

@@ -1,6 +1,7 @@
 """The bulk flow in one process: its calls, on a real object store and engine, without a cluster."""
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import torch
@@ -69,9 +70,18 @@ class Bench:
     def uri(self, prefix: str) -> str:
         return self.store.uri(prefix)
 
-    def run_job(self, *, run: str, module: str, spec: BaseModel, **_: object) -> None:
+    def run_job(
+        self,
+        *,
+        run: str,
+        module: str,
+        spec: BaseModel,
+        before_submit: Callable[[], None],
+        **_: object,
+    ) -> None:
         assert module == "srgan.jobs.upscale"
         assert isinstance(spec, UpscaleSpec)
+        before_submit()
         self.job_runs.append(run)
         sent = UpscaleSpec.model_validate_json(spec.model_dump_json())
         alone = worker.UpscaleWorker(sent, 1, "cpu", 0)
@@ -117,6 +127,7 @@ class Bench:
             model=run.model,
             config=run.config,
             batches=(number,),
+            num_batches=1,
             release_version="1",
         )
         worker.UpscaleWorker(spec, 1, "cpu", 0).run(number)

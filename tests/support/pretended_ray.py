@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from srgan.bulk.attempt import Attempt
 from srgan.jobs import node as ray_node
-from srgan.jobs import upscale_news, upscale_pool
+from srgan.jobs import upscale_batches, upscale_news, upscale_pool
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, DRIVER_SHARE, HEAD
 
 LONGEST_S = 3 * 3600.0
@@ -26,7 +27,7 @@ class Node:
 
 @dataclass(eq=False)
 class Actor:
-    """A worker that waits for room or has it; what a batch would do, it has done a second later."""
+    """A worker that waits for room or has it."""
 
     options: dict[str, Any]
     given: tuple[Any, ...]
@@ -58,10 +59,12 @@ class _Call:
     actor: Actor
     name: str
     batch: int | None = None
+    attempt: Attempt = Attempt()  # noqa: RUF009  # frozen
     due: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.due = self.actor.ray.monotonic() + 1.0
+        ray = self.actor.ray
+        self.due = ray.monotonic() + (ray.start_s if self.name == "ready" else ray.batch_s)
 
     def is_done(self) -> bool:
         if self.name == "where":
@@ -76,9 +79,12 @@ class PretendedRay:
         self.nodes = nodes
         self.drivers_at = [0.0]
         """When each driver begins; it takes its memory of the head if that is free."""
+        self.start_s = self.batch_s = 1.0
+        """Seconds that a worker takes to start, and for a batch."""
         self.start: Callable[[str], object] = lambda node: None
         """Called when a worker starts on a node; raises what ends it."""
-        self.batch: Callable[[int], object] = lambda number: None
+        self.batch: Callable[[int, str, Attempt], object] = lambda number, node, attempt: None
+        """Called when a batch ends on a node; raises what it fails by."""
         self.log: list[tuple[float, str]] = []
         """When workers began to start, and on which nodes."""
         self.batches: list[tuple[int, str]] = []
@@ -121,7 +127,7 @@ class PretendedRay:
             self.log.append((self._now, name))
             self.start(name)
         if call.batch is not None:
-            self.batch(call.batch)
+            self.batch(call.batch, name, call.attempt)
             self.batches.append((call.batch, name))
         return name
 
@@ -166,13 +172,13 @@ class PretendedRay:
 def pretend(monkeypatch: pytest.MonkeyPatch, *nodes: Node) -> PretendedRay:
     """Replace Ray and time for the pool."""
     found = PretendedRay(*nodes)
-    for module in (upscale_pool, upscale_news, ray_node):
+    for module in (upscale_pool, upscale_batches, upscale_news, ray_node):
         monkeypatch.setattr(module, "time", found)
     for module in (upscale_pool, ray_node):
         monkeypatch.setattr(module, "node_resources", found.node_resources)
         monkeypatch.setattr(module, "others", lambda _: "nothing else")
     monkeypatch.setattr(upscale_pool, "ray", found)
-    monkeypatch.setattr(upscale_pool, "outlook", lambda _: None)
+    monkeypatch.setattr(upscale_pool, "is_starting", lambda: False)
     monkeypatch.setattr(ray_node, "free_resources", found.free_resources)
     monkeypatch.setattr(ray_node.autoscaler, "outlook", lambda _: None)
     return found

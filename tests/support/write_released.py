@@ -226,6 +226,7 @@ def write_bulk_runs(store: S3Store) -> None:
         model=CHAMPION,
         config=done.config,
         batches=(0,),
+        num_batches=1,
         release_version=release_version(),
     )
     print(UpscaleWorker(spec, 1, "cpu", 0).run(0))
