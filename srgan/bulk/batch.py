@@ -16,7 +16,7 @@ from dataclasses import asdict
 from io import BytesIO
 from itertools import zip_longest
 from queue import SimpleQueue
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.in_flight import InFlight, photos_of
@@ -242,6 +242,7 @@ class Batch:
         """
         key = image.row.destination_key
         info = self._destination.head(key)
+        image.replaces = None if info is None else info.token
         if info is None:
             return False
         found = self._destination.metadata(key)
@@ -345,15 +346,36 @@ class Batch:
                 num_bytes = file.tell()
                 file.seek(0)
             with image.timed("write"):
-                token = self._destination.put(
-                    image.row.destination_key,
-                    file,
-                    metadata=origin(image.item.key, image.item.token, self._stamp),
-                    content_type=f"image/{image.format}",
-                )
+                token = self._put(image, file)
+        if token is None:
+            return
         height, width = photo.pixels.shape[:2]
         image.note(outcome="done", destination_token=token, destination_bytes=num_bytes)
         image.note(width=width, height=height, lost=LOST_SEP.join(lost))
+
+    def _put(self, image: InFlight, file: BinaryIO) -> str | None:
+        """Store an output and return its change token; None if another run has made it meanwhile.
+
+        Written on the condition that `_is_there` still holds, at no further request: two sources
+        of a batch may turn out to have one output, and people write below a destination too.
+        `ImageError` (``occupied``) if somebody else's object is there now.
+        """
+        key = image.row.destination_key
+        try:
+            return self._destination.put(
+                key,
+                file,
+                metadata=origin(image.item.key, image.item.token, self._stamp),
+                content_type=f"image/{image.format}",
+                if_absent=image.replaces is None,
+                if_token=image.replaces,
+            )
+        except ConflictError as error:
+            if self._is_there(image):
+                return None
+            # Deleted again, or of another model's run: a `StorageError`, so it is tried again.
+            uri = self._destination.uri(key)
+            raise StorageError(f"{uri} has changed while it was written") from error
 
     def _row(self, image: InFlight) -> Record:
         row = image.finished_row()
