@@ -21,7 +21,7 @@ from typing import BinaryIO, Protocol
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.in_flight import InFlight, photos_of
 from srgan.bulk.join import Item
-from srgan.bulk.names import SOURCE, origin, rerouted
+from srgan.bulk.names import SOURCE, SOURCE_BUCKET, origin, rerouted
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing, target_format
@@ -245,9 +245,11 @@ class Batch:
         image.replaces = None if info is None else info.token
         if info is None:
             return False
-        found = self._destination.metadata(key)
-        wanted = origin(image.item.key, image.item.token, self._stamp)
-        if found.get(SOURCE) != wanted[SOURCE]:
+        # Outputs of earlier releases, and of files, do not name a bucket.
+        bucket = {SOURCE_BUCKET: self._source.bucket}
+        found = bucket | self._destination.metadata(key)
+        wanted = bucket | self._origin(image)
+        if any(found.get(name) != wanted[name] for name in (SOURCE, SOURCE_BUCKET)):
             raise ImageError(
                 "occupied",
                 f"{self._destination.uri(key)} exists and was not made from this source; move "
@@ -257,6 +259,10 @@ class Batch:
             return False
         image.note(destination_token=info.token, destination_bytes=info.size_bytes)
         return True
+
+    def _origin(self, image: InFlight) -> dict[str, str]:
+        item = image.item
+        return origin(self._source.bucket, item.key, item.token, self._stamp)
 
     def _measure(self, image: InFlight, photo: Photo, data: bytes) -> None:
         """Note the statistics of a source, unless it is too small for them."""
@@ -365,7 +371,7 @@ class Batch:
             return self._destination.put(
                 key,
                 file,
-                metadata=origin(image.item.key, image.item.token, self._stamp),
+                metadata=self._origin(image),
                 content_type=f"image/{image.format}",
                 if_absent=image.replaces is None,
                 if_token=image.replaces,

@@ -22,6 +22,7 @@ from srgan.services.s3 import S3Store
 from srgan.storage import ObjectInfo
 from tests.support.batches import ROWS, CountingEngine, png, put, upscale
 from tests.support.bulk_runs import CHAMPION, bulk_run
+from tests.support.object_server import empty_bucket
 from tests.support.photos import DrawPhoto
 
 
@@ -211,12 +212,53 @@ def test_a_new_image_costs_one_look_one_read_and_one_write(
     assert asked == ["HeadObject", "GetObject", "PutObject"]
 
 
+def test_sources_of_one_key_in_two_buckets_do_not_replace_each_others_output(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    other = S3Store(object_store._client, f"{object_store.bucket}-2")
+    other.ensure_bucket()
+    run = bulk_run(object_store)
+    elsewhere = replace(run, name="other", source=Place(other.uri("photos"), other))
+    try:
+        items = [put(store, "a.png", png(draw_photo(1, 8, 8))) for store in (object_store, other)]
+        done = Batch(run, engine, decode).run(0, items[:1])
+        again = Batch(elsewhere, engine, decode).run(0, items[1:])
+        newer = put(other, "a.png", png(draw_photo(2, 8, 8)))
+        changed = Batch(replace(elsewhere, name="third"), engine, decode).run(0, [newer])
+    finally:
+        empty_bucket(other)
+    assert [(row.outcome, row.reason) for row in (*done, *again, *changed)] == [
+        ("done", ""),
+        ("failed", "occupied"),
+        ("failed", "occupied"),
+    ]
+    found = object_store.head("up/a.png")
+    assert found is not None
+    assert found.token == done[0].destination_token
+
+
+def test_an_output_of_a_release_that_did_not_name_buckets_is_recognised(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    items = [put(object_store, f"{name}.png", png(draw_photo(1, 8, 8))) for name in "ab"]
+    upscale(object_store, engine, items)
+    for name in "ab":
+        kept = object_store.metadata(f"up/{name}.png")
+        del kept["srgan-source-bucket"]
+        object_store.put(f"up/{name}.png", object_store.get(f"up/{name}.png"), metadata=kept)
+    items[1] = put(object_store, "b.png", png(draw_photo(2, 8, 8)))
+    rows = upscale(object_store, engine, items, "again")
+    assert [row.outcome for row in rows] == ["skipped", "done"]
+    assert object_store.metadata("up/b.png")["srgan-source-bucket"] == object_store.bucket
+
+
 def test_an_output_says_in_ascii_what_it_was_made_from(
     object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
 ) -> None:
     item = put(object_store, "ä b.png", png(draw_photo(1, 16, 16)))
     upscale(object_store, engine, [item])
     assert object_store.metadata("up/ä b.png") == {
+        "srgan-source-bucket": object_store.bucket,
         "srgan-source": "photos/%C3%A4%20b.png",
         "srgan-source-token": item.token,
         "srgan-model": "m/1@abababababababab",
