@@ -141,31 +141,39 @@ def test_a_batch_is_about_ten_minutes_of_what_earlier_runs_took(object_store: S3
 
 
 def test_an_output_of_another_format_than_its_source_covers_it(object_store: S3Store) -> None:
-    put_photos(object_store, "a.gif", "b.nef", "c.jpg")
+    put_photos(object_store, "a.gif", "b.nef", "c.jpg", "d", "e.png")
     made = plan(object_store)
     (items,) = batches(object_store, made)
-    ends = (".webp", ".png", ".png")
+    ends = (".webp", ".png", ".png", ".png", ".tif")
     rows = []
     for item, end in zip(items, ends, strict=True):
         moved = item.model_copy(update={"output": item.output + end})
         rows.append(row(moved, made, object_store.put(moved.output, b"x")))
     object_store.put(records_key(made.destination, made.run, 0), to_parquet(rows))
-    assert plan(object_store, "run2").num_todo == 1, "a JPEG keeps its format"
+    again = plan(object_store, "run2")
+    assert todo(object_store, again) == ["photos/e.png"], "nothing becomes a TIFF by itself"
 
 
 @pytest.mark.parametrize(
-    ("oversize", "num_todo"), [("png", 0), ("tiff", 1), ("refuse", 1)], ids=str
+    ("first", "suffix", "then", "num_todo"),
+    [
+        ("png", ".png", "png", 0),
+        ("png", ".png", "tiff", 0),
+        ("png", ".png", "refuse", 0),
+        ("tiff", ".tif", "tiff", 0),
+        ("tiff", ".tif", "refuse", 1),
+    ],
 )
-def test_a_rerouted_output_covers_its_source_as_long_as_it_would_go_there(
-    object_store: S3Store, oversize: str, num_todo: int
+def test_a_png_covers_its_source_with_any_option_and_a_tiff_as_long_as_it_would_go_there(
+    object_store: S3Store, first: str, suffix: str, then: str, num_todo: int
 ) -> None:
     put_photos(object_store, "a.webp", "b.webp")
-    made = plan(object_store, oversize="png")
+    made = plan(object_store, oversize=first)
     ((a, b),) = batches(object_store, made)
-    rerouted = a.model_copy(update={"output": a.output + ".png"})
+    rerouted = a.model_copy(update={"output": a.output + suffix})
     rows = [row(item, made, object_store.put(item.output, b"x")) for item in (rerouted, b)]
     object_store.put(records_key(made.destination, made.run, 0), to_parquet(rows))
-    again = plan(object_store, "run2", oversize=oversize)
+    again = plan(object_store, "run2", oversize=then)
     assert (again.num_todo, again.num_covered) == (num_todo, 2 - num_todo)
 
 
