@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import BytesIO
 from itertools import zip_longest
 from queue import SimpleQueue
@@ -385,6 +385,8 @@ class Batch:
 
     def _row(self, image: InFlight) -> Record:
         row = image.finished_row()
+        if row.outcome == "failed":
+            row = replace(row, limits=self._run.limits)
         if not _is_lost(row):
             self._progress(row)
         return row
