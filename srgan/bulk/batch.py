@@ -11,17 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import BytesIO
 from itertools import zip_longest
 from queue import SimpleQueue
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from srgan.bulk.attempt import Attempt
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
 from srgan.bulk.join import Item
-from srgan.bulk.names import SOURCE, origin, rerouted
+from srgan.bulk.names import SOURCE, SOURCE_BUCKET, origin, rerouted
 from srgan.bulk.progress import Finished
 from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun
@@ -279,11 +279,14 @@ class BatchPipeline:
         """
         key = image.row.destination_key
         info = self._destination.head(key)
+        image.replaces = None if info is None else info.token
         if info is None:
             return False
-        found = self._destination.metadata(key)
-        wanted = origin(image.item.key, image.item.token, self._stamp)
-        if found.get(SOURCE) != wanted[SOURCE]:
+        # Outputs of earlier releases, and of files, do not name a bucket.
+        bucket = {SOURCE_BUCKET: self._source.bucket}
+        found = bucket | self._destination.metadata(key)
+        wanted = bucket | self._origin(image)
+        if any(found.get(name) != wanted[name] for name in (SOURCE, SOURCE_BUCKET)):
             raise ImageError(
                 "occupied",
                 f"{self._destination.uri(key)} exists and was not made from this source; move "
@@ -293,6 +296,10 @@ class BatchPipeline:
             return False
         image.note(destination_token=info.token, destination_bytes=info.size_bytes)
         return True
+
+    def _origin(self, image: InFlight) -> dict[str, str]:
+        item = image.item
+        return origin(self._source.bucket, item.key, item.token, self._stamp)
 
     def _measure(self, image: InFlight, photo: Photo, data: bytes) -> None:
         """Note the statistics of a source, unless it is too small for them."""
@@ -391,18 +398,41 @@ class BatchPipeline:
                 num_bytes = file.tell()
                 file.seek(0)
             with image.timed("write"):
-                token = self._destination.put(
-                    image.row.destination_key,
-                    file,
-                    metadata=origin(image.item.key, image.item.token, self._stamp),
-                    content_type=f"image/{image.format}",
-                )
+                token = self._put(image, file)
+        if token is None:
+            return
         height, width = photo.pixels.shape[:2]
         image.note(outcome="done", destination_token=token, destination_bytes=num_bytes)
         image.note(width=width, height=height, lost=LOST_SEP.join(lost))
 
+    def _put(self, image: InFlight, file: BinaryIO) -> str | None:
+        """Store an output and return its change token; None if another run has made it meanwhile.
+
+        Written on the condition that `_is_there` still holds, at no further request: two sources
+        of a batch may turn out to have one output, and people write below a destination too.
+        `ImageError` (``occupied``) if somebody else's object is there now.
+        """
+        key = image.row.destination_key
+        try:
+            return self._destination.put(
+                key,
+                file,
+                metadata=self._origin(image),
+                content_type=f"image/{image.format}",
+                if_absent=image.replaces is None,
+                if_token=image.replaces,
+            )
+        except ConflictError as error:
+            if self._is_there(image):
+                return None
+            # Deleted again, or of another model's run: a `StorageError`, so it is tried again.
+            uri = self._destination.uri(key)
+            raise StorageError(f"{uri} has changed while it was written") from error
+
     def _row(self, image: InFlight) -> Record:
         row = image.finished_row(is_last=self._attempt.is_last)
+        if row.outcome == "failed":
+            row = replace(row, limits=self._run.limits)
         if not _is_lost(row):
             self._progress(row)
         return row

@@ -103,7 +103,7 @@ class Existing:
         return mark if mark.get(_TOKEN) == file_token(target.stat()) else {}
 
     def _origin(self, source: Path) -> dict[str, str]:
-        return origin(printable(_absolute(source)), file_token(source.stat()), self.stamp)
+        return origin("", printable(_absolute(source)), file_token(source.stat()), self.stamp)
 
 
 def _absolute(path: Path) -> str:

@@ -26,6 +26,8 @@ class InFlight:
     photo: Photo | None = None
     format: str = ""
     output: Photo | None = None
+    replaces: str | None = None
+    """Change token of the object that the output replaces; None if there was none."""
     memory_bytes: int = 0
     error: BaseException | None = None
 

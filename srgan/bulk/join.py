@@ -29,9 +29,8 @@ CREATE TABLE record (source TEXT, source_token TEXT, output_token TEXT,
     PRIMARY KEY (source, source_token, output_token)) WITHOUT ROWID;
 """
 
-_STILL, _ANIMATION = INSTEAD
-# Any name may be that of an animation: PNG has them too.
-_ELSEWHERE = f"source.output || iif(is_foreign, '{_STILL}', ''), source.output || '{_ANIMATION}'"
+# Whatever the name says, the content may be of a format that cannot be written.
+_ELSEWHERE = ", ".join(f"source.output || '{suffix}'" for suffix in INSTEAD)
 
 _COVERED = f"""EXISTS (SELECT 1 FROM record JOIN output ON output.token = record.output_token
     WHERE record.source = source.key AND record.source_token = source.token

@@ -20,6 +20,8 @@ Oversize = Literal["refuse", "png", "tiff"]
 
 SOURCE, SOURCE_TOKEN = "srgan-source", "srgan-source-token"
 """Names in the metadata of an output: its source's key, and that one's change token."""
+SOURCE_BUCKET = "srgan-source-bucket"
+"""The source's bucket. A file has none: its key is its whole path, the same on all machines."""
 
 _IMAGE_SUFFIXES = {
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".hif", ".jpe", ".jpeg", ".jpg", ".png"),
@@ -116,9 +118,13 @@ def metadata_key(key: str) -> str:
     return encoded if len(encoded) <= _MAX_METADATA_CHARS else f"sha256:{digest(key)}"
 
 
-def origin(key: str, token: str, stamp: Stamp) -> dict[str, str]:
-    """Metadata of an output: the source that it was made of, and the stamp."""
+def origin(bucket: str, key: str, token: str, stamp: Stamp) -> dict[str, str]:
+    """Metadata of an output: the source that it was made of, and the stamp.
+
+    `bucket` is empty for a file, and then left out.
+    """
     return {
+        **({SOURCE_BUCKET: bucket} if bucket else {}),
         SOURCE: metadata_key(key),
         SOURCE_TOKEN: token,
         "srgan-model": stamp.model,

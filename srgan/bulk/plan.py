@@ -191,6 +191,7 @@ def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample |
 def _list_outputs(join: Join, run: BulkRun) -> Throughput:
     """Add outputs and records; return what earlier runs took, with the same stamp if any had it."""
     store, stamp, own = run.destination.store, run.stamp, plan_key.below(run.destination.address)
+    limits = run.limits if run.config.only_new else None
     # Parts of refused sources tell only what failed.
     number = r"(refused-)?\d+" if run.config.only_new else r"\d+"
     part = re.compile(re.escape(own) + rf"[^/]+/records/{number}\.parquet")
@@ -201,7 +202,7 @@ def _list_outputs(join: Join, run: BulkRun) -> Throughput:
             join.add_output(info)
         elif part.fullmatch(info.key):
             data, uri = store.get(info.key), store.uri(info.key)
-            join.add_records(covering(data, uri, stamp, with_failed=run.config.only_new))
+            join.add_records(covering(data, uri, stamp, failed_within=limits))
             same += throughput(data, uri, stamp)
             others += throughput(data, uri)
     return same if same.source_bytes else others
@@ -242,7 +243,7 @@ def _batches(items: Iterator[Item], weight: int, num_batches: int) -> Iterator[t
 
 def _record_refused(join: Join, run: BulkRun) -> Tally:
     total = Tally()
-    rows = (_refusal(info, problem, run.stamp) for info, problem in join.refused())
+    rows = (_refusal(info, problem, run) for info, problem in join.refused())
     number = 0
     while part := list(islice(rows, _MAX_BATCH_KEYS)):
         key = refused_key(run.destination.address, run.name, number)
@@ -252,7 +253,8 @@ def _record_refused(join: Join, run: BulkRun) -> Tally:
     return total
 
 
-def _refusal(info: ObjectInfo, problem: str, stamp: Stamp) -> Record:
+def _refusal(info: ObjectInfo, problem: str, run: BulkRun) -> Record:
+    stamp = run.stamp
     reason, _, detail = problem.partition(": ")
     return Record(
         source_key=info.key,
@@ -264,4 +266,5 @@ def _refusal(info: ObjectInfo, problem: str, stamp: Stamp) -> Record:
         error=ImageError.__name__,
         reason=reason,
         detail=detail,
+        limits=run.limits,
     )

@@ -64,6 +64,8 @@ class Record:
     reason: str = ""
     """Short stable name of the failure, such as ``truncated``."""
     detail: str = ""
+    limits: str = ""
+    """`BulkRun.limits` of a failed key: with others it may not fail. Empty for the defaults."""
     lost: str = ""
     """Names of what the source has and the output does not, separated by ``; ``."""
     blur: float = 0.0
@@ -86,7 +88,7 @@ class Record:
 
 _TYPES: dict[Any, Any] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 _STATISTICS = [f.name for f in fields(Statistics)]
-_LATER = {"lost": "", **dict.fromkeys(_STATISTICS, 0.0)}
+_LATER = {"limits": "", "lost": "", **dict.fromkeys(_STATISTICS, 0.0)}
 """Columns that parts of earlier releases do not have, and what stands for them."""
 _SCHEMA = pa.schema(
     [pa.field(f.name, _TYPES.get(f.type, pa.string()), nullable=False) for f in fields(Record)]
@@ -115,20 +117,22 @@ def from_parquet(data: bytes, key: str) -> list[Record]:
 
 
 def covering(
-    data: bytes, key: str, stamp: Stamp, *, with_failed: bool = False
+    data: bytes, key: str, stamp: Stamp, *, failed_within: str | None = None
 ) -> Iterator[tuple[str, str, str]]:
     """(source key, source token, destination token) of outputs that carry this `stamp`.
 
-    What was passed over has no output; its destination token is `PASSED_OVER`. `with_failed` adds
-    what failed because of the photo itself, with the token `FAILED`, and what a busy node may have
-    caused, with `FAILED_ONCE` and the `key` of this part.
+    What was passed over has no output; its destination token is `PASSED_OVER`. `failed_within`
+    (`BulkRun.limits`) adds what failed within these limits because of the photo itself, with the
+    token `FAILED`, and what a busy node may have caused, with `FAILED_ONCE` and the `key` of this
+    part.
     """
     names = ["source_key", "source_token", "destination_token"]
-    table = _read(data, key, [*names, "outcome", "reason", "model", "config_digest"])
+    table = _read(data, key, [*names, "outcome", "reason", "limits", "model", "config_digest"])
     for row in table.to_pylist():
         if (row["model"], row["config_digest"]) != (stamp.model, stamp.config_digest):
             continue
-        if row["outcome"] == "failed" and (not with_failed or row["reason"] in _MAY_PASS):
+        may_differ = row["limits"] != failed_within or row["reason"] in _MAY_PASS
+        if row["outcome"] == "failed" and may_differ:
             continue
         token = row["destination_token"]
         if row["outcome"] == "passed_over":

@@ -11,6 +11,9 @@ from srgan.config import UpscaleConfig
 from srgan.refs import ModelRef, config_digest
 from srgan.storage import Place
 
+_LIMITS = ("max_pixels", "memory_bytes", "oversize", "salvage")
+"""Settings that decide whether a source fails, and not what its output is."""
+
 
 class UsedModel(BaseModel):
     """The version that a bulk run used."""
@@ -57,6 +60,14 @@ class BulkRun:
     def stamp(self) -> Stamp:
         """The stamp of all outputs of the run."""
         return stamp_of(self.model, self.config)
+
+    @property
+    def limits(self) -> str:
+        """Digest of the settings within which sources fail; empty if all are at their defaults."""
+        default = UpscaleConfig()
+        limits = {name: getattr(self.config, name) for name in _LIMITS}
+        changed = {name: value for name, value in limits.items() if value != getattr(default, name)}
+        return config_digest(changed) if changed else ""
 
 
 def stamp_of(model: ModelRef, config: UpscaleConfig) -> Stamp:

@@ -67,7 +67,8 @@ class UpscaleConfig(Config):
     failure_tolerance: float = Field(0.0, ge=0, le=1)
     """Share of failed images up to which the flow still ends as Completed."""
     only_new: bool = False
-    """Leave out what failed before and has not changed; end at once if nothing is left to do."""
+    """Leave out what failed before with the same limits and has not changed; end at once if nothing
+    is left to do."""
 
     trial: str | None = Field(None, exclude_if=lambda version: version is None)
     """Another version of the same scale, such as ``models:/NAME@challenger``. The contact sheet

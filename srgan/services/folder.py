@@ -4,15 +4,17 @@ Keys are absolute paths, so that they mean the same to every machine that sees t
 cannot hold the metadata of objects, so it lies below ``<folder>/_srgan/objects/``.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +26,8 @@ from srgan.settings import Settings
 from srgan.storage import ObjectInfo, Place, file_token, is_folder, prefix_of
 
 _UNUSABLE = ("", ".", "..")
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}
+"""Errors of `os.link` on disks without hard links, such as FAT and some shares."""
 
 
 class FolderStore:
@@ -86,28 +90,35 @@ class FolderStore:
                         shutil.copyfileobj(body, file)
                     file.flush()
                     os.fsync(file.fileno())
+                # The system's own stamps have steps of milliseconds, in which two writers meet.
+                os.utime(unfinished, ns=(time.time_ns(), time.time_ns()))
                 token = file_token(unfinished.stat())
-                with self._locked(wanted=if_absent or if_token is not None):
-                    if if_absent or if_token is not None:
-                        self._expect(key, if_token)
-                    if metadata:
-                        self.describe(key, unfinished, metadata)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    unfinished.replace(target)
+                before = _token(target)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if metadata:
+                    self.describe(key, unfinished, metadata)
+                try:
+                    self._publish(key, unfinished, if_absent=if_absent, if_token=if_token)
+                except (OSError, StorageError):
+                    if _token(target) != token:
+                        self._description(key, token).unlink(missing_ok=True)
+                    raise
+                if before is not None:
+                    self._forget(key, before)
             finally:
                 unfinished.unlink(missing_ok=True)
         return token
 
     def describe(self, key: str, file: Path, metadata: Mapping[str, str]) -> None:
-        """Store metadata for the moment when `file` is renamed to `key`; until then it is ignored.
+        """Store metadata for the moment when `file` is renamed to `key`.
 
-        It names the token that the object will have then.
+        It lies under the token that the object will have then, so the metadata of the object that
+        is there until then stays, and writers of one key do not meet.
         """
-        path = self._description(key)
+        path = self._description(key, file_token(file.stat()))
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path) as draft:
-            found = {"token": file_token(file.stat()), "metadata": dict(metadata)}
-            draft.write_text(json.dumps(found))
+            draft.write_text(json.dumps({"metadata": dict(metadata)}))
 
     def head(self, key: str) -> ObjectInfo | None:
         with self._naming(key, "look up"):
@@ -115,14 +126,14 @@ class FolderStore:
 
     def metadata(self, key: str) -> dict[str, str]:
         info = self.head(key)
-        if info is None:
-            raise StorageError(f"{key} does not exist")
-        with self._naming(key, "look up"):
-            try:
-                described = json.loads(self._description(key).read_bytes())
-            except FileNotFoundError:
-                return {}
-        return dict(described["metadata"]) if described["token"] == info.token else {}
+        while info is not None:
+            with self._naming(key, "look up"):
+                found = self._described(key, info.token)
+            again = info if found else self.head(key)
+            if again == info:
+                return found
+            info = again  # replaced in between, and the description with it
+        raise StorageError(f"{key} does not exist")
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder, _, _ = prefix.rpartition("/")
@@ -132,9 +143,12 @@ class FolderStore:
                     yield info
 
     def delete(self, key: str) -> None:
+        path = self._path(key)
         with self._naming(key, "delete"):
-            self._path(key).unlink(missing_ok=True)
-            self._description(key).unlink(missing_ok=True)
+            before = _token(path)
+            path.unlink(missing_ok=True)
+            if before is not None:
+                self._forget(key, before)
 
     def download(self, key: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,9 +166,55 @@ class FolderStore:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / uuid.uuid4().hex
 
-    def _description(self, key: str) -> Path:
+    def _description(self, key: str, token: str = "") -> Path:
+        """Path of the metadata of an object; without a token, that of earlier releases."""
         name = hashlib.sha256(os.fsencode(key.removeprefix(self._below))).hexdigest()
-        return self._objects / name[:2] / f"{name}.json"
+        return self._objects / name[:2] / (f"{name}.{token}.json" if token else f"{name}.json")
+
+    def _described(self, key: str, token: str) -> dict[str, str]:
+        """Metadata of the object that has this token; empty without any."""
+        with suppress(FileNotFoundError):
+            return dict(json.loads(self._description(key, token).read_bytes())["metadata"])
+        with suppress(FileNotFoundError):
+            described = json.loads(self._description(key).read_bytes())
+            return dict(described["metadata"]) if described["token"] == token else {}
+        return {}
+
+    def _forget(self, key: str, token: str) -> None:
+        """Delete the metadata of an object that is not there any more."""
+        self._description(key, token).unlink(missing_ok=True)
+        self._description(key).unlink(missing_ok=True)
+
+    def _publish(
+        self, key: str, unfinished: Path, *, if_absent: bool, if_token: str | None
+    ) -> None:
+        if if_absent:
+            self._create(key, unfinished)
+        elif if_token is not None:
+            self._exchange(key, unfinished, if_token)
+        else:
+            unfinished.replace(self._path(key))
+
+    def _create(self, key: str, unfinished: Path) -> None:
+        """Give a file its name unless there is something of that name, without a lock."""
+        try:
+            os.link(unfinished, self._path(key))
+        except FileExistsError:
+            self._expect(key, None)
+            raise  # a folder, pipe or device, or deleted again
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            self._exchange(key, unfinished, None)
+
+    def _exchange(self, key: str, unfinished: Path, token: str | None) -> None:
+        """Replace the file that has this token. One at a time, because no disk does it at once."""
+        lock = Path(lock_key(self._below))
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._expect(key, token)
+            unfinished.replace(self._path(key))
 
     def _expect(self, key: str, token: str | None) -> None:
         info = _info(key, self._path(key))
@@ -188,18 +248,6 @@ class FolderStore:
                     yield info
 
     @contextmanager
-    def _locked(self, *, wanted: bool) -> Iterator[None]:
-        """Serialise conditional writes; other writes do not need the lock."""
-        if not wanted:
-            yield
-            return
-        lock = Path(lock_key(self._below))
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-    @contextmanager
     def _naming(self, key: str, verb: str) -> Iterator[None]:
         try:
             yield
@@ -222,6 +270,14 @@ def _info(key: str, path: Path) -> ObjectInfo | None:
             raise StorageError(f"{key} is a link to a file that is not there") from None
         return None
     return _regular(key, status)
+
+
+def _token(path: Path) -> str | None:
+    """Change token of what is there; None if nothing is."""
+    try:
+        return file_token(path.stat())
+    except OSError:
+        return None
 
 
 def _regular(key: str, status: os.stat_result) -> ObjectInfo | None:

@@ -149,7 +149,11 @@ class S3Store:
         content: Mapping[str, Any],
         condition: Mapping[str, Any],
     ) -> str:
-        """Write an object in parts and return its token; nothing is seen of it before its end."""
+        """Write an object in parts and return its token; nothing is seen of it before its end.
+
+        AWS holds the condition when it joins the parts. SeaweedFS looks at it shortly before, so of
+        two writers at the same moment both may win there, and the later one's object stays.
+        """
         file = BytesIO(body) if isinstance(body, bytes) else body
         upload: dict[str, Any] = {"Bucket": self.bucket, "Key": self.prefix + key}
         # AWS wants to know beforehand which checksum botocore gives to each part.

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from srgan.bulk.batch import BatchPipeline
+from srgan.bulk.plan import make_plan, read_batch
 from srgan.bulk.sizing import Sizing
 from srgan.errors import ConfigError
 from srgan.images import Photo, decode, encode
@@ -143,6 +144,20 @@ def test_what_cannot_be_written_in_its_own_format_is_a_png_or_an_animated_webp(
     assert formats == ["png", "webp", "webp", "avif"]
     again = upscale(object_store, engine, items, run="run2")
     assert {row.outcome for row in again} == {"skipped"}
+
+
+def test_a_photo_whose_name_does_not_tell_its_format_is_not_new_for_ever(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    still = png(draw_photo(1, 16, 24), "GIF")
+    for name in ("a.jpg", "b"):
+        put(object_store, name, still)
+    run = bulk_run(object_store, only_new=True)
+    made = make_plan(run)
+    rows = BatchPipeline(run, engine, decode).run(0, read_batch(run, 0))
+    assert [row.destination_key for row in rows] == ["up/a.jpg.png", "up/b.png"]
+    again = make_plan(bulk_run(object_store, "again", only_new=True))
+    assert (made.num_todo, again.num_todo, again.is_nothing_new) == (2, 0, True)
 
 
 def test_a_target_size_is_reached_and_one_out_of_reach_recorded(

@@ -1,6 +1,11 @@
 """A folder keeps the promises of an object store."""
 
+import errno
+import hashlib
+import itertools
+import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -63,7 +68,11 @@ def test_metadata_of_a_file_that_somebody_replaced_is_gone(store: FolderStore, b
     assert changed.token != token
 
 
-def test_metadata_of_a_write_that_was_killed_before_its_end_counts_for_nothing(
+def descriptions(base: str) -> list[Path]:
+    return [path for path in Path(base, "_srgan", "objects").rglob("*") if path.is_file()]
+
+
+def test_a_write_that_was_killed_before_its_end_leaves_the_metadata_of_the_old_file(
     store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = f"{base}/a"
@@ -75,11 +84,93 @@ def test_metadata_of_a_write_that_was_killed_before_its_end_counts_for_nothing(
             raise KeyboardInterrupt
         return replace(path, target)
 
-    monkeypatch.setattr(Path, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        store.put(key, b"second", metadata={"colour": "blue"})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.put(key, b"second", metadata={"colour": "blue"})
     assert store.get(key) == b"first"
-    assert store.metadata(key) == {}
+    assert store.metadata(key) == {"colour": "red"}
+    store.put(key, b"third", metadata={"colour": "green"})
+    assert store.metadata(key) == {"colour": "green"}
+
+
+def test_of_two_writes_at_once_the_metadata_is_that_of_the_later_one(
+    store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"{base}/a"
+    store.put(key, b"first", metadata={"colour": "red"})
+    replace, others = Path.replace, FolderStore(Path(base))
+
+    def overtaken(path: Path, target: Path) -> Path:
+        if str(target) == key:
+            monkeypatch.undo()
+            others.put(key, b"other", metadata={"colour": "blue"})
+            assert others.metadata(key) == {"colour": "blue"}
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", overtaken)
+    token = store.put(key, b"third", metadata={"colour": "green"})
+    assert store.get(key) == b"third"
+    assert store.metadata(key) == {"colour": "green"}
+    info = store.head(key)
+    assert info is not None
+    assert info.token == token
+
+
+def test_metadata_of_a_file_that_is_replaced_meanwhile_is_that_of_the_new_one(
+    store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"{base}/a"
+    store.put(key, b"first", metadata={"colour": "red"})
+    described = FolderStore._described
+
+    def late(asked: FolderStore, key: str, token: str) -> dict[str, str]:
+        monkeypatch.undo()
+        store.put(key, b"second", metadata={"colour": "blue"})
+        return described(asked, key, token)
+
+    monkeypatch.setattr(FolderStore, "_described", late)
+    assert store.metadata(key) == {"colour": "blue"}
+
+
+def test_metadata_of_what_is_gone_or_never_came_is_deleted(store: FolderStore, base: str) -> None:
+    key = f"{base}/a"
+    for number in range(3):
+        store.put(key, f"{number}".encode(), metadata={"number": f"{number}"})
+    assert len(descriptions(base)) == 1
+    with pytest.raises(ConflictError):
+        store.put(key, b"x", metadata={"number": "4"}, if_absent=True)
+    with pytest.raises(ConflictError):
+        store.put(key, b"x", metadata={"number": "4"}, if_token="another")
+    assert store.metadata(key) == {"number": "2"}
+    assert len(descriptions(base)) == 1
+    store.delete(key)
+    assert descriptions(base) == []
+
+
+def test_metadata_that_an_earlier_release_wrote_is_read_and_replaced(
+    store: FolderStore, base: str
+) -> None:
+    key = f"{base}/a"
+    token = store.put(key, b"first")
+    name = hashlib.sha256(b"a").hexdigest()
+    earlier = Path(base, "_srgan", "objects", name[:2], f"{name}.json")
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text(json.dumps({"token": token, "metadata": {"colour": "red"}}))
+    assert store.metadata(key) == {"colour": "red"}
+    store.put(key, b"second", metadata={"colour": "blue"})
+    assert store.metadata(key) == {"colour": "blue"}
+    assert not earlier.exists()
+
+
+def test_tokens_tell_files_apart_that_were_written_in_one_step_of_the_systems_stamps(
+    store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", itertools.count(10**18).__next__)
+    tokens = [store.put(f"{base}/a", b"same size") for _ in range(2)]
+    stamps = [int(token.partition("-")[0], 16) - 10**18 for token in tokens]
+    assert stamps == sorted({*stamps})
+    assert max(stamps) < 10
 
 
 @pytest.mark.parametrize("name", ["../a", "b/../../a", "/etc/passwd", "a//b", "./a", ""])
@@ -145,7 +236,17 @@ def test_a_name_that_is_not_utf8_gets_a_backslash_that_no_output_may_have(
     assert [info.key for info in store.list(f"{base}/")] == [f"{base}/\\xff.png"]
 
 
-def test_of_eight_writers_exactly_one_creates_a_file(store: FolderStore, base: str) -> None:
+@pytest.mark.parametrize("code", [0, errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_of_eight_writers_exactly_one_creates_a_file(
+    store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    if code:  # a disk without hard links
+
+        def refuse(*_: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "link", refuse)
+
     def create(_: int) -> bool:
         try:
             store.put(f"{base}/log", b"same body", if_absent=True)
@@ -155,6 +256,29 @@ def test_of_eight_writers_exactly_one_creates_a_file(store: FolderStore, base: s
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(create, range(8))) == 1
+
+
+def test_a_file_that_appears_is_not_replaced_by_one_that_was_to_be_new(
+    store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def late(unfinished: Path, target: Path) -> None:
+        Path(target).write_bytes(b"copied by somebody")
+        link(unfinished, target)
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(ConflictError, match="somebody else wrote it first"):
+        store.put(f"{base}/a", b"ours", if_absent=True)
+    assert store.get(f"{base}/a") == b"copied by somebody"
+
+
+def test_a_new_file_of_the_name_of_a_folder_is_an_error_that_names_it(
+    store: FolderStore, base: str
+) -> None:
+    store.put(f"{base}/a/b", b"")
+    with pytest.raises(StorageError, match=r"cannot write .*folder/a: File exists"):
+        store.put(f"{base}/a", b"", if_absent=True)
 
 
 def test_a_file_moves_only_from_the_token_that_was_read(store: FolderStore, base: str) -> None:
