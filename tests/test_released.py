@@ -90,6 +90,7 @@ PASSING = {
     keys.rank_key: "while a stage runs",
     keys.batch_key: "a part of its plan, which is read first",
     keys.batch_progress_key: "for displays, while a batch is made",
+    keys.in_work_key: "for the next attempt of the same job",
     keys.summary_key: "for people",
     keys.drift_key: "the next bulk run of the version measures it again",
 }

@@ -153,7 +153,7 @@ def test_a_set_that_shows_the_hr_photo_of_a_pair_is_refused(
 
 def prepared(store: S3Store, name: str, share: float, prefix: str = "raw/pets") -> DatasetRef:
     config = DataConfig(scale=4, crop_size=32, eval_share=share)
-    return prepare_dataset(store, prefix, store, name, config)
+    return prepare_dataset(place(store, prefix), store, name, config)
 
 
 def of_side(store: S3Store, dataset: DatasetRef, split: str) -> set[str]:

@@ -143,7 +143,7 @@ def test_held_out_photos_that_a_version_has_learned_are_refused_or_told_if_sets_
 
     def prepared(name: str, share: float) -> DatasetRef:
         config = DataConfig(scale=4, crop_size=32, eval_share=share)
-        return prepare_dataset(store, "hr", store, name, config)
+        return prepare_dataset(place(store, "hr"), store, name, config)
 
     first, other = prepared("pets", 0.1), prepared("cats", 0.5)
     ancestors: list[str] = []
