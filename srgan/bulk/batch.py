@@ -6,6 +6,7 @@ published when all of them are. Killed at any time and run again, a batch recogn
 outputs by their metadata.
 """
 
+import logging
 import tempfile
 import threading
 import time
@@ -35,6 +36,8 @@ from srgan.images.spool import SpooledPhoto
 from srgan.images.statistics import statistics_of
 from srgan.inference.device import whole_device
 from srgan.keys import records_key
+
+_log = logging.getLogger(__name__)
 
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
@@ -315,10 +318,15 @@ class Batch:
             with image.timed("upscale"), whole_device():
                 image.output = result or self._engine.upscale_photo(image.photo)
             height, width = image.photo.pixels.shape[:2]
-            if self._sizing.shape(height, width) == image.output.pixels.shape[:2]:
-                self._sample(image.item, image.photo, image.output)
+            is_shown = self._sizing.shape(height, width) == image.output.pixels.shape[:2]
         except PASSED_BY as error:
             image.error = error
+            return
+        if is_shown:
+            try:
+                self._sample(image.item, image.photo, image.output)
+            except PASSED_BY as error:
+                _log.warning("%s is not on the contact sheet: %s", image.item.key, error)
 
     def _store(
         self, image: InFlight, budget: MemoryBudget, finished: SimpleQueue[InFlight]
