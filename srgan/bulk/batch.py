@@ -6,6 +6,7 @@ published when all of them are. Killed at any time and run again, a batch recogn
 outputs by their metadata.
 """
 
+import logging
 import tempfile
 import threading
 import time
@@ -19,7 +20,7 @@ from typing import BinaryIO, Protocol
 
 from srgan.bulk.attempt import Attempt
 from srgan.bulk.decoders import Decode, check_file_size
-from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
+from srgan.bulk.in_flight import PASSED_BY, InFlight, is_of_image, photos_of
 from srgan.bulk.join import Item
 from srgan.bulk.names import SOURCE, SOURCE_BUCKET, origin, rerouted
 from srgan.bulk.progress import Finished
@@ -37,6 +38,8 @@ from srgan.images.statistics import statistics_of
 from srgan.inference.device import whole_device
 from srgan.keys import batch_progress_key, records_key
 from srgan.refs import to_json
+
+logger = logging.getLogger(__name__)
 
 _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
@@ -356,12 +359,17 @@ class BatchPipeline:
             with image.timed("upscale"), whole_device():
                 image.output = result or self._engine.upscale_photo(image.photo)
             height, width = image.photo.pixels.shape[:2]
-            if self._sizing.shape(height, width) == image.output.pixels.shape[:2]:
-                self._sample(image.item, image.photo, image.output)
+            is_shown = self._sizing.shape(height, width) == image.output.pixels.shape[:2]
         except Exception as error:
             if not self._is_of_image(error):
                 raise
             image.error = error
+            return
+        if is_shown:
+            try:
+                self._sample(image.item, image.photo, image.output)
+            except PASSED_BY as error:
+                logger.warning("%s is not on the contact sheet: %s", image.item.key, error)
 
     def _is_of_image(self, error: Exception) -> bool:
         return is_of_image(error, is_last=self._attempt.is_last)

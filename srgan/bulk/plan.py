@@ -30,11 +30,13 @@ from srgan.bulk.run import BulkRun, Stamp, stamp_of
 from srgan.bulk.sources import KeyList, list_sources
 from srgan.config import UpscaleConfig
 from srgan.errors import ImageError
-from srgan.keys import batch_key, is_ours, plan_key, refused_key, summary_key
+from srgan.keys import batch_key, is_ours, plan_key, refused_key, summary_key, unfinished_folder
 from srgan.refs import ModelRef, Ref, to_json
-from srgan.storage import ObjectInfo, Place, find_document
+from srgan.storage import ObjectInfo, Place, find_document, is_folder
 
 _MIN_BATCH_BYTES = 2**18
+_UNFINISHED_S = 86_400.0
+"""Age at which nobody writes to an unfinished file any more."""
 _BATCH_S = 600.0
 _LEAST_MEASURED_S = 10.0
 """Less is mostly the first image, for which kernels are compiled."""
@@ -116,6 +118,7 @@ def make_plan(
     nothing, and then writes nothing.
     """
     store, destination = run.destination.store, run.destination.address
+    _sweep(run.destination)
     with Join(reroute_suffix(run.config.oversize)) as join:
         forecast = _survey(join, run, key_list, sample)
         num_batches = 0
@@ -157,6 +160,16 @@ def read_batch(run: BulkRun, batch: int) -> tuple[Item, ...]:
     """Read the sources of one batch, in the order of keys."""
     key = batch_key(run.destination.address, run.name, batch)
     return _ITEMS.validate_json(run.destination.store.get(key))
+
+
+def _sweep(destination: Place) -> None:
+    """Delete what killed workers left unfinished in a folder; other runs are writing there too."""
+    if not is_folder(destination.address):
+        return
+    store = destination.store
+    for info in store.list(f"{unfinished_folder(destination.prefix)}/"):
+        if info.written_at < time.time() - _UNFINISHED_S:
+            store.delete(info.key)
 
 
 def _survey(join: Join, run: BulkRun, key_list: KeyList | None, sample: Sample | None) -> Forecast:

@@ -4,6 +4,7 @@ Everything besides the pixels is taken from a one-pixel photo that `encode` writ
 same metadata. libvips compresses the pixels.
 """
 
+import errno
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, BinaryIO
@@ -50,7 +51,8 @@ def encode_into(
     JPEG and WebP (it subsamples colours in both directions or not at all: 4:2:2 becomes 4:4:4).
     Returns the names of what the photo's own file had and this one does not.
 
-    Raises what `encode` raises, and ``no_space`` if the disk is full.
+    Raises what `encode` raises, ``no_space`` if the disk or its quota is full, and ``system`` if
+    the system or the encoder refuses anything else.
     """
     check_writable(photo, format, *photo.pixels.shape[:2])
     photo = held(photo, format)
@@ -67,7 +69,8 @@ def encode_into(
         else:
             file.write(encode(photo, **options))
     except OSError as error:
-        raise ImageError("no_space", f"the result could not be written: {error}") from error
+        reason = "no_space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "system"
+        raise ImageError(reason, f"the result could not be written: {error}") from error
     return all_lost(photo)
 
 

@@ -117,8 +117,12 @@ class FolderStore:
         """
         path = self._description(key, file_token(file.stat()))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(path) as draft:
+        draft = self._unfinished()
+        try:
             draft.write_text(json.dumps({"metadata": dict(metadata)}))
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def head(self, key: str) -> ObjectInfo | None:
         with self._naming(key, "look up"):
@@ -282,7 +286,9 @@ def _token(path: Path) -> str | None:
 
 def _regular(key: str, status: os.stat_result) -> ObjectInfo | None:
     is_file = stat.S_ISREG(status.st_mode)
-    return ObjectInfo(key, file_token(status), status.st_size) if is_file else None
+    if not is_file:
+        return None
+    return ObjectInfo(key, file_token(status), status.st_size, status.st_mtime)
 
 
 def _listed(path: Path) -> ObjectInfo | None:

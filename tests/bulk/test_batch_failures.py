@@ -287,6 +287,21 @@ def test_what_the_system_refuses_is_not_taken_for_a_failure_of_the_network(
     assert (row.outcome, row.reason) == ("failed", reason)
 
 
+def test_a_photo_that_the_contact_sheet_cannot_show_is_done_all_the_same(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError("no room for a caption")
+
+    batch = BatchPipeline(bulk_run(object_store), engine, decode, sample=refuse)
+    (row,) = batch.run(0, [put(object_store, "a.png", png(draw_photo(1, 8, 8)))])
+    assert (row.outcome, row.reason) == ("done", "")
+    assert "photos/a.png is not on the contact sheet: no room for a caption" in caplog.text
+
+
 class Flaky(Around):
     """A real store whose reads of one key fail the first few times."""
 

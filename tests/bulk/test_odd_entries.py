@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from srgan.bulk.batch import BatchPipeline
-from srgan.bulk.plan import BulkPlan, make_plan, read_batch
+from srgan.bulk.plan import BulkPlan, make_plan, preview, read_batch
 from srgan.bulk.records import Record, Tally, from_parquet, tally, to_parquet
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sources import KeyList
@@ -99,6 +100,19 @@ def test_a_second_run_has_nothing_to_do_and_counts_the_same(source: Path) -> Non
     assert (again.counts.num_skipped, again.num_keys) == (3, 3)
     assert again.counts.num_passed_over == first.counts.num_passed_over
     check(again, failure_tolerance=0)
+
+
+def test_a_plan_deletes_what_killed_workers_left_a_day_ago_and_nothing_fresh(source: Path) -> None:
+    unfinished = run_of(source).destination.prefix + "_srgan/unfinished"
+    Path(unfinished).mkdir(parents=True)
+    for name, age_s in (("old", 90_000), ("fresh", 80_000)):
+        path = Path(unfinished, name)
+        path.write_bytes(b"half an image")
+        os.utime(path, (time.time() - age_s, time.time() - age_s))
+    preview(run_of(source))
+    assert {path.name for path in Path(unfinished).iterdir()} == {"old", "fresh"}
+    upscale(source)
+    assert {path.name for path in Path(unfinished).iterdir()} == {"fresh"}
 
 
 def test_a_folder_of_nothing_but_unknown_files_that_are_not_photos_is_done(tmp_path: Path) -> None:

@@ -280,3 +280,23 @@ def test_a_full_disk_is_named_as_the_reason(kind: str, room_bytes: int, tmp_path
     photo = on_disk(replace(PHOTOS["colour"], pixels=noise), tmp_path)
     with pytest.raises(ImageError, match=r"no_space: .*No space left on device"):
         encode_into(FullDisk(room_bytes), photo, format=kind, jpeg_quality=90)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.ENOSPC, "no_space"),
+        (errno.EDQUOT, "no_space"),
+        (errno.EMFILE, "system"),
+        (None, "system"),
+    ],
+)
+def test_only_a_full_disk_is_called_so(code: int | None, reason: str) -> None:
+    class Refusing(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(code, "it said") if code else OSError("encoder error -2")
+
+    photo = Photo(np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(ImageError, match=rf"^{reason}: the result could not be written") as caught:
+        encode_into(Refusing(), photo, format="png", jpeg_quality=90)
+    assert caught.value.reason == reason

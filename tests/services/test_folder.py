@@ -148,6 +148,19 @@ def test_metadata_of_what_is_gone_or_never_came_is_deleted(store: FolderStore, b
     assert descriptions(base) == []
 
 
+def test_a_kill_leaves_unfinished_files_in_their_own_folder_alone(
+    store: FolderStore, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, *_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    monkeypatch.setattr(Path, "unlink", killed)  # nothing is cleaned up either
+    with pytest.raises(KeyboardInterrupt):
+        store.put(f"{base}/a", b"body", metadata={"colour": "red"})
+    assert {str(Path(name).parent) for name in files(Path(base))} == {"_srgan/unfinished"}
+
+
 def test_metadata_that_an_earlier_release_wrote_is_read_and_replaced(
     store: FolderStore, base: str
 ) -> None:
