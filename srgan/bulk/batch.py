@@ -20,7 +20,7 @@ from typing import BinaryIO, Protocol
 
 from srgan.bulk.attempt import Attempt
 from srgan.bulk.decoders import Decode, check_file_size
-from srgan.bulk.in_flight import PASSED_BY, InFlight, is_of_image, photos_of
+from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
 from srgan.bulk.join import Item
 from srgan.bulk.names import SOURCE, SOURCE_BUCKET, origin, rerouted
 from srgan.bulk.progress import Finished
@@ -28,7 +28,7 @@ from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_p
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.config.upscale import WAITING_BYTES_PER_CPU
-from srgan.errors import ConflictError, ImageError, StorageError
+from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.codecs.libvips import use_threads
 from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
