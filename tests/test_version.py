@@ -54,7 +54,7 @@ class Step:
 def train(step: Step) -> float:
     return step.take(1.0)
 '''
-RELEASED = "f08470a2e6f5"
+RELEASED = "74003832b75c"
 """Numerics version of the newest entry of CHANGELOG.md."""
 SMALL = {
     "losses.py": LOSSES,

@@ -1,6 +1,5 @@
 """An image of a batch between its stages, and the row that it becomes."""
 
-import errno
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any, Self
 from srgan.bulk.join import Item
 from srgan.bulk.records import Record
 from srgan.bulk.run import Stamp
+from srgan.disk import reason_of
 from srgan.errors import PASSED_BY, ImageError, SrganError, StorageError
 from srgan.images import Photo
 from srgan.inference.device import is_of_device
@@ -101,8 +101,7 @@ def _reason(error: BaseException) -> str:
     if is_out_of_memory(error):
         return "out_of_memory"
     if isinstance(error, OSError):
-        # Such as too many processes or open files on the node, where an image begins or ends.
-        return "no_space" if error.errno == errno.ENOSPC else "system"
+        return reason_of(error)
     if not isinstance(error, PASSED_BY):
         return "crashed"
     return "gpu" if is_of_device(error) else "engine"

@@ -4,7 +4,6 @@ Everything besides the pixels is taken from a one-pixel photo that `encode` writ
 same metadata. libvips compresses the pixels.
 """
 
-import errno
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, BinaryIO
@@ -12,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from srgan.disk import reason_of
 from srgan.errors import ImageError
 from srgan.images.codecs.libvips import vips
 from srgan.images.codecs.png import FILTER
@@ -69,8 +69,7 @@ def encode_into(
         else:
             file.write(encode(photo, **options))
     except OSError as error:
-        reason = "no_space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "system"
-        raise ImageError(reason, f"the result could not be written: {error}") from error
+        raise ImageError(reason_of(error), f"the result could not be written: {error}") from error
     return all_lost(photo)
 
 

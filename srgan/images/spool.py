@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from srgan.disk import reason_of
 from srgan.errors import ImageError
 from srgan.images.photo import Photo
 
@@ -57,7 +58,7 @@ class Plane:
             for number, part in enumerate(parts):
                 self._write(part.reshape(-1).view(np.uint8).data, first + number * stride)
         except OSError as error:
-            raise ImageError("no_space", f"{_named(self.folder)}: {error}") from error
+            raise ImageError(reason_of(error), f"{_named(self.folder)}: {error}") from error
 
     def read(self, rows: slice) -> NDArray[Any]:
         """Copy some rows (h, W, C) or (h, W) into memory."""

@@ -273,7 +273,12 @@ def test_what_a_pretended_gpu_refuses_and_works_on_costs_one_image(
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [(errno.EAGAIN, "system"), (errno.EMFILE, "system"), (errno.ENOSPC, "no_space")],
+    [
+        (errno.EAGAIN, "system"),
+        (errno.EMFILE, "system"),
+        (errno.ENOSPC, "no_space"),
+        (errno.EDQUOT, "no_space"),
+    ],
 )
 def test_what_the_system_refuses_is_not_taken_for_a_failure_of_the_network(
     object_store: S3Store, engine: Engine, draw_photo: DrawPhoto, code: int, reason: str
