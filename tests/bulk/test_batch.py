@@ -13,13 +13,12 @@ from PIL import Image
 
 from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.records import from_parquet
-from srgan.bulk.run import Place
 from srgan.images import Photo, decode
 from srgan.images.statistics import Statistics, statistics_of
 from srgan.inference.engine import Engine
 from srgan.services.folder import FolderStore
 from srgan.services.s3 import S3Store
-from srgan.storage import ObjectInfo
+from srgan.storage import ObjectInfo, Place
 from tests.support.batches import ROWS, CountingEngine, png, put, upscale
 from tests.support.bulk_runs import CHAMPION, bulk_run
 from tests.support.object_server import empty_bucket

@@ -16,6 +16,7 @@ from srgan.errors import DataError
 from srgan.recipes import tiny
 from srgan.refs import DatasetRef
 from tests.support.pipeline import Pipeline
+from tests.support.places import place
 
 pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
@@ -39,7 +40,7 @@ def over_photos(
 
     def prepare(source: str, dataset: str, data: DataConfig) -> DatasetRef:
         prefix = PurePosixPath(source).name
-        return prepare_dataset(pipeline.store, prefix, pipeline.store, dataset, data)
+        return prepare_dataset(place(pipeline.store, prefix), pipeline.store, dataset, data)
 
     monkeypatch.setattr(pipeline, "prepare", prepare)
     monkeypatch.setattr(retrain_module, "prepare", prepare)

@@ -148,6 +148,7 @@ def upscale(store: S3Store, run: BulkRun) -> None:
         model=run.model,
         config=run.config,
         batches=(0,),
+        num_batches=1,
         release_version="1",
     )
     store.put(f"runs/upscale-{run.name}/spec.json", to_json(spec))
