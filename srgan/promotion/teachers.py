@@ -10,7 +10,7 @@ from srgan.measure.evaluation import MODEL, PRETRAINED
 from srgan.models.weights import GET_A_JUDGE
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.storage import ObjectStore
-from srgan.train.checkpoint import CheckpointManifest, checkpoint_keys, read_manifest
+from srgan.train.checkpoint import CheckpointManifest, newest_manifest, read_manifest
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,8 @@ def refuse_without_judge(
 
 
 def _finished_stage(store: ObjectStore, run: str) -> Training:
-    keys = checkpoint_keys(store, run)
-    if not keys:
-        return Training(beyond_pixels=True)
-    return _history(store, read_manifest(store, keys[-1]))
+    newest = newest_manifest(store, run)
+    return Training(beyond_pixels=True) if newest is None else _history(store, newest)
 
 
 def _history(store: ObjectStore, manifest: CheckpointManifest) -> Training:
