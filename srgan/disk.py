@@ -1,11 +1,9 @@
-"""The local disk: atomic writes, and what its errors mean for an image."""
+"""Write files on the local disk atomically."""
 
-import errno
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 
 @contextmanager
@@ -21,11 +19,3 @@ def write_atomically(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def reason_of(error: OSError) -> Literal["no_space", "system"]:
-    """Reason of an image that `error` cost: ``no_space`` if the disk or its quota is full.
-
-    Else ``system``, such as too many processes or open files.
-    """
-    return "no_space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "system"

@@ -21,8 +21,9 @@ A star marks a `hopeless` error: the job would fail in the same way again. Any o
 or not, may be a lost node or a full disk, which another attempt can cure.
 """
 
+import errno
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -140,3 +141,11 @@ PASSED_BY = (ImageError, StorageError, MemoryError, RuntimeError, ValueError, OS
 
 Any other ends the work: a bug, or a `DeviceError`, which a GPU raises as a `RuntimeError`.
 """
+
+
+def reason_of(error: OSError) -> Literal["no_space", "system"]:
+    """Reason of an image that `error` cost: ``no_space`` if the disk or its quota is full.
+
+    Else ``system``, such as too many processes or open files.
+    """
+    return "no_space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "system"

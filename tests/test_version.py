@@ -54,7 +54,7 @@ class Step:
 def train(step: Step) -> float:
     return step.take(1.0)
 '''
-RELEASED = "0d5624b50a25"
+RELEASED = "61039f7caddb"
 """Numerics version of the newest entry of CHANGELOG.md."""
 SMALL = {
     "losses.py": LOSSES,

@@ -19,6 +19,9 @@ HELD = """
 import subprocess, sys, time
 from pathlib import Path
 
+import pytest
+
+@pytest.mark.slow(group="parts")  # those that use servers name their file otherwise
 def test_that_is_held(FIXTURES):
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
     subprocess.Popen(sleeper, start_new_session=True)
@@ -37,7 +40,7 @@ def held_run(folder: Path, fixtures: str, *options: str) -> Iterator[subprocess.
             [
                 *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "pyproject.toml"),
                 *(f"--rootdir={ROOT}", f"--basetemp={folder / 'temp'}"),
-                *("-p", "tests.conftest", *options, str(folder / "test_held.py")),
+                *("-m", "slow", "-p", "tests.conftest", *options, str(folder / "test_held.py")),
             ],
             cwd=ROOT,
             stdout=log,

@@ -9,8 +9,7 @@ from typing import Any, Self
 from srgan.bulk.join import Item
 from srgan.bulk.records import Record
 from srgan.bulk.run import Stamp
-from srgan.disk import reason_of
-from srgan.errors import PASSED_BY, ImageError, SrganError, StorageError
+from srgan.errors import PASSED_BY, ImageError, SrganError, StorageError, reason_of
 from srgan.images import Photo
 from srgan.inference.device import is_of_device
 from srgan.inference.memory import is_out_of_memory

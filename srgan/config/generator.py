@@ -9,6 +9,7 @@ from srgan.config.base import Config, Positive, Scale
 _SIZES = {
     "srresnet": (16, 64),
     "bicubic_resnet": (16, 64),
+    "bicubic_span": (6, 48),
     "srcnn": (1, 64),
     "fsrcnn": (4, 56),
     "espcn": (1, 64),
@@ -40,6 +41,7 @@ class GeneratorConfig(Config):
     kind: Literal[
         "srresnet",
         "bicubic_resnet",
+        "bicubic_span",
         "srcnn",
         "fsrcnn",
         "espcn",
@@ -49,6 +51,7 @@ class GeneratorConfig(Config):
         "spandrel",
     ] = "srresnet"
     """``srresnet``: the paper's. ``bicubic_resnet``: no batch norm, a residual over bicubic.
+    ``bicubic_span``: the same with SPAN's blocks.
     ``srcnn``, ``fsrcnn``, ``espcn``: luma only, in one size. ``msrresnet``: SRResNet without batch
     norm over bilinear. ``rrdbnet``: ESRGAN's and Real-ESRGAN's. ``srvgg``: Real-ESRGAN's small one,
     also called Compact. ``spandrel``: imported weights of another architecture, not trained."""

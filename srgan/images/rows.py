@@ -11,8 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.disk import reason_of
-from srgan.errors import ImageError
+from srgan.errors import ImageError, reason_of
 from srgan.images.codecs.libvips import vips
 from srgan.images.codecs.png import FILTER
 from srgan.images.codecs.tiff import write_tiff

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from srgan.disk import reason_of
-from srgan.errors import ImageError
+from srgan.errors import ImageError, reason_of
 from srgan.images.photo import Photo
 
 _MIB = 2**20

@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 from srgan.config import DiscriminatorConfig, GeneratorConfig
 from srgan.models.base import Generator
 from srgan.models.bicubic_resnet import BicubicResNet
+from srgan.models.bicubic_span import BicubicSPAN
 from srgan.models.discriminator import Discriminator
 from srgan.models.luma import ESPCN, FSRCNN, SRCNN
 from srgan.models.msrresnet import MSRResNet
@@ -19,6 +20,7 @@ from srgan.models.srvgg import SRVGG
 _GENERATORS: dict[str, Callable[[GeneratorConfig], Generator]] = {
     "srresnet": SRResNet,
     "bicubic_resnet": BicubicResNet,
+    "bicubic_span": BicubicSPAN,
     "srcnn": SRCNN,
     "fsrcnn": FSRCNN,
     "espcn": ESPCN,

@@ -24,6 +24,7 @@ from flows.support.beginning import find_reason
 from srgan.config import RetrainConfig
 from srgan.errors import CheckpointError
 from srgan.measure.evaluation import EvaluateSpec
+from srgan.models.weights import publish_weights
 from srgan.promotion.drift import Difference, Drift, keep_drift
 from srgan.promotion.log import PromotionLog
 from srgan.recipes import tiny
@@ -155,6 +156,7 @@ def test_fine_tuning_begins_from_scratch_and_goes_on_with_the_same_network_only(
     first = pipeline.retrain(policy=FINE_TUNED).result()
     assert pipeline.started_from[0] is None
     assert Registry(Settings()).record(first).start == "scratch"
+    publish_weights(pipeline.store, "efficientnet_lite1", b"weights", "here")  # its judge
     state = pipeline.retrain("demo", policy=FINE_TUNED)
     with pytest.raises(CheckpointError, match=r"2 blocks and 16 channels.*8 blocks and 48 channe"):
         state.result()

@@ -40,6 +40,7 @@ OTHERS = [
         {"kind": "msrresnet", "scale": 4, "num_blocks": 1, "num_channels": 8},
         {"kind": "rrdbnet", "scale": 4, "num_blocks": 1, "num_channels": 8},
         {"kind": "srvgg", "scale": 3, "num_blocks": 2, "num_channels": 8},
+        {"kind": "bicubic_span", "scale": 4, "num_blocks": 2, "num_channels": 8},
     )
 ]
 GENERATORS = [SRRESNET, NARROW, THREE, FAST, *OTHERS, Nearest(2), Bilinear(3), Bicubic(4)]

@@ -11,6 +11,7 @@ from srgan.config import GeneratorConfig
     [
         ("srresnet", (16, 64)),
         ("bicubic_resnet", (16, 64)),
+        ("bicubic_span", (6, 48)),
         ("srcnn", (1, 64)),
         ("fsrcnn", (4, 56)),
         ("espcn", (1, 64)),

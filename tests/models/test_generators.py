@@ -8,7 +8,6 @@ from torch import nn
 
 from srgan.config import GeneratorConfig, Scale
 from srgan.models.base import Generator
-from srgan.models.bicubic_resnet import BicubicResNet
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic, Bilinear, Nearest
 from srgan.models.srresnet import SharedPReLU, SRResNet
@@ -26,7 +25,7 @@ def num_parameters(network: nn.Module) -> int:
 def every_generator() -> list[Generator]:
     learned = [
         random_generator(GeneratorConfig(kind=kind, scale=scale, num_blocks=2, num_channels=6))
-        for kind in ("srresnet", "bicubic_resnet")
+        for kind in ("srresnet", "bicubic_resnet", "bicubic_span")
         for scale in SCALES
     ]
     learned += [
@@ -69,6 +68,25 @@ IDS = [repr_of(generator) for generator in GENERATORS]
 )
 def test_srresnet_has_the_papers_number_of_parameters(scale: Scale, expected: int) -> None:
     assert num_parameters(SRResNet(GeneratorConfig(scale=scale))) == expected
+
+
+def test_bicubic_span_has_the_stated_number_of_parameters() -> None:
+    config = GeneratorConfig(kind="bicubic_span", num_blocks=4, num_channels=48)
+    assert num_parameters(build_generator(config)) == 301_584
+
+
+def test_the_attention_of_span_has_no_parameters_and_damps_weak_features() -> None:
+    """Worked out by hand with convolutions that pass one value on: O = SiLU(SiLU(x))."""
+    net = build_generator(GeneratorConfig(kind="bicubic_span", num_blocks=1, num_channels=1))
+    block = net.blocks[0]  # type: ignore[index]  # a ModuleList
+    for convolution in (block.conv1, block.conv2, block.conv3):
+        nn.init.dirac_(convolution.weight)
+        nn.init.zeros_(convolution.bias)
+    features, first = block(torch.tensor([0.0, 0.1, 3.0]).view(1, 1, 1, 3))
+    torch.testing.assert_close(first.flatten(), torch.tensor([0.0, 0.1, 3.0]))
+    torch.testing.assert_close(
+        features.flatten(), torch.tensor([0.0, 0.00085480, 2.49306]), rtol=1e-4, atol=1e-7
+    )
 
 
 def test_srresnet_x4_has_1547350_parameters() -> None:
@@ -156,7 +174,12 @@ def reach_of(generator: Generator, *, head_alone: bool) -> int:
 @pytest.mark.parametrize("generator", GENERATORS, ids=IDS)
 def test_nothing_beyond_the_stated_radius_reaches_the_output(generator: Generator) -> None:
     # One more than needed if bicubic reaches further than the convolution of the head.
-    convolution = {"BicubicResNet": 1, "ESPCN": 1, "FSRCNN": 2 if generator.scale == 2 else 1}
+    convolution = {
+        "BicubicResNet": 1,
+        "BicubicSPAN": 1,
+        "ESPCN": 1,
+        "FSRCNN": 2 if generator.scale == 2 else 1,
+    }
     slack = generator.head_radius - convolution.get(type(generator).__name__, generator.head_radius)
     assert reach_of(generator, head_alone=False) == generator.radius - slack
 
@@ -170,17 +193,23 @@ def test_srresnet_of_the_paper_reaches_40_pixels() -> None:
     assert SRResNet(GeneratorConfig()).radius == 40
 
 
+@pytest.mark.parametrize("kind", ["bicubic_resnet", "bicubic_span"])
 @pytest.mark.parametrize("scale", SCALES)
-def test_an_untrained_bicubic_resnet_is_bicubic(scale: Scale) -> None:
-    net = BicubicResNet(GeneratorConfig(kind="bicubic_resnet", scale=scale, num_blocks=2))
+def test_an_untrained_residual_over_bicubic_is_bicubic(kind: str, scale: Scale) -> None:
+    net = build_generator(
+        GeneratorConfig.model_validate({"kind": kind, "scale": scale, "num_blocks": 2})
+    )
     lr = torch.rand(2, 3, 9, 4)
     assert torch.equal(net(lr), Bicubic(scale)(lr))
     assert torch.equal(net(lr), 2 * upsample(lr, scale) - 1)
 
 
-def test_every_weight_of_a_bicubic_resnet_learns_after_its_first_step() -> None:
+@pytest.mark.parametrize("kind", ["bicubic_resnet", "bicubic_span"])
+def test_every_weight_of_a_residual_over_bicubic_learns_after_its_first_step(kind: str) -> None:
     torch.manual_seed(0)
-    net = BicubicResNet(GeneratorConfig(kind="bicubic_resnet", num_blocks=2, num_channels=8))
+    net = build_generator(
+        GeneratorConfig.model_validate({"kind": kind, "num_blocks": 2, "num_channels": 8})
+    )
     lr, hr = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 32, 32)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     for _ in range(2):

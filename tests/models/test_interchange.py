@@ -31,7 +31,7 @@ def with_metadata(**metadata: str) -> bytes:
     return save(load(dump_generator(random_generator(CONFIG))), metadata)
 
 
-@pytest.mark.parametrize("kind", ["srresnet", "bicubic_resnet"])
+@pytest.mark.parametrize("kind", ["srresnet", "bicubic_resnet", "bicubic_span"])
 def test_a_loaded_generator_computes_what_the_saved_one_did(kind: str) -> None:
     config = GeneratorConfig.model_validate({"kind": kind, "num_blocks": 2, "num_channels": 8})
     saved = random_generator(config)

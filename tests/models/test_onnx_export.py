@@ -32,6 +32,7 @@ CONFIGS = [
     for kind, scales, size in (
         ("srresnet", (2, 3, 4, 8), SMALL),
         ("bicubic_resnet", (2, 3, 4, 8), SMALL),
+        ("bicubic_span", (2, 4), SMALL),
         ("srcnn", (2, 3, 4), {}),
         ("fsrcnn", (2, 3, 4), {}),
         ("espcn", (2, 3, 4), {}),
