@@ -124,7 +124,7 @@ def needed_gain(attempt: int, num_photos: int) -> float:
 
 
 def enough_photos(attempt: int, num_photos: int) -> bool:
-    """Whether so many photos can be a gain at all, if all of them are."""
+    """True if a gain can be shown with this many photos, when each of them gains."""
     return num_photos >= fewest_photos((1 - confidence_of(attempt)) / 2)
 
 

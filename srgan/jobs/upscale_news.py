@@ -89,7 +89,7 @@ class News:
 
 
 def note_in_work(store: ObjectStore, run: str, batch: int, attempt: Attempt, key: str) -> None:
-    """Write which photo an attempt is about to do alone, for the case that its process ends."""
+    """Write which photo an attempt is about to do alone; read if its process ends at it."""
     note = {"key": key, "job": attempt.job, "attempt": attempt.number}
     body, where = json.dumps(note).encode(), in_work_key(batch_run(run, batch))
     try:
