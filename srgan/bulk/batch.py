@@ -7,24 +7,23 @@ outputs by their metadata.
 """
 
 import logging
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from io import BytesIO
 from itertools import zip_longest
 from queue import SimpleQueue
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from srgan.bulk.attempt import Attempt
 from srgan.bulk.decoders import Decode, check_file_size
 from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
 from srgan.bulk.join import Item
-from srgan.bulk.names import SOURCE, SOURCE_BUCKET, origin, rerouted
+from srgan.bulk.names import rerouted
+from srgan.bulk.outputs import Outputs
 from srgan.bulk.progress import Finished
-from srgan.bulk.records import LOST_SEP, NOT_A_PHOTO, Record, from_parquet, to_parquet
+from srgan.bulk.records import NOT_A_PHOTO, Record, from_parquet, to_parquet
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.config.upscale import WAITING_BYTES_PER_CPU
@@ -32,8 +31,6 @@ from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.codecs.libvips import use_threads
 from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
-from srgan.images.rows import encode_into
-from srgan.images.spool import SpooledPhoto
 from srgan.images.statistics import statistics_of
 from srgan.inference.device import whole_device
 from srgan.keys import batch_progress_key, records_key
@@ -137,7 +134,7 @@ class BatchPipeline:
         self._decode = decode
         self._num_cpus = num_cpus
         self._waiting_bytes = waiting_bytes
-        self._stamp = run.stamp
+        self._outputs = Outputs(run)
         self._config = run.config
         self._sizing = Sizing(engine.scale, scale=run.config.scale, size=run.config.size)
         self._progress = progress
@@ -209,7 +206,7 @@ class BatchPipeline:
         ):
             try:
                 for item in items:
-                    image = InFlight.of(item, self._stamp)
+                    image = InFlight.of(item, self._run.stamp)
                     readers.submit(self._load, image, budget, loaded)
                 rows: list[Record] = []
                 for images in self._groups(loaded, len(items)):
@@ -231,7 +228,7 @@ class BatchPipeline:
         try:
             if self._passes_over(image.item):
                 image.note(outcome="passed_over", destination_key="", reason=NOT_A_PHOTO)
-            elif not self._is_there(image):
+            elif not self._outputs.is_there(image):
                 self._begin(image, budget)
                 check_file_size(image.item.size_bytes, self._config.max_pixels)
                 with image.timed("read"):
@@ -274,36 +271,6 @@ class BatchPipeline:
         beginning = self._source.beginning(item.key, BEGINNING_BYTES)
         return beginning is not None and not holds_photo(beginning)
 
-    def _is_there(self, image: InFlight) -> bool:
-        """True if an attempt that was killed, or a run without records, made the output.
-
-        `ImageError` (``occupied``) for an object that was not made from this source: it may be
-        somebody's only copy.
-        """
-        key = image.row.destination_key
-        info = self._destination.head(key)
-        image.replaces = None if info is None else info.token
-        if info is None:
-            return False
-        # Outputs of earlier releases, and of files, do not name a bucket.
-        bucket = {SOURCE_BUCKET: self._source.bucket}
-        found = bucket | self._destination.metadata(key)
-        wanted = bucket | self._origin(image)
-        if any(found.get(name) != wanted[name] for name in (SOURCE, SOURCE_BUCKET)):
-            raise ImageError(
-                "occupied",
-                f"{self._destination.uri(key)} exists and was not made from this source; move "
-                "it away, or choose another destination",
-            )
-        if not wanted.items() <= found.items():
-            return False
-        image.note(destination_token=info.token, destination_bytes=info.size_bytes)
-        return True
-
-    def _origin(self, image: InFlight) -> dict[str, str]:
-        item = image.item
-        return origin(self._source.bucket, item.key, item.token, self._stamp)
-
     def _measure(self, image: InFlight, photo: Photo, data: bytes) -> None:
         """Note the statistics of a source, unless it is too small for them."""
         found = statistics_of(photo.pixels, file=data)
@@ -318,7 +285,7 @@ class BatchPipeline:
         if image.format == wanted:
             return True
         image.note(destination_key=rerouted(image.item.output, image.format))
-        return not self._is_there(image)
+        return not self._outputs.is_there(image)
 
     def _groups(self, loaded: SimpleQueue[InFlight], num_images: int) -> Iterator[list[InFlight]]:
         """Images as they are loaded. What is loaded while others are computed may go together."""
@@ -382,60 +349,13 @@ class BatchPipeline:
                 # Here, because the device would stand still while the processor resamples.
                 with image.timed("encode"):
                     image.output = self._sizing.fitted(image.output, image.photo)
-                self._write(image, image.output)
+                self._outputs.write(image, image.output)
         except BaseException as error:  # as in `_load`
             image.error = error
         finally:
             image.photo = image.output = None
             budget.give_back(image.memory_bytes)
         finished.put(image)
-
-    def _write(self, image: InFlight, photo: Photo) -> None:
-        # If the pixels are in a file, the encoded output goes to one too.
-        on_disk = isinstance(photo, SpooledPhoto)
-        with tempfile.TemporaryFile() if on_disk else BytesIO() as file:
-            with image.timed("encode"):
-                lost = encode_into(
-                    file,
-                    photo,
-                    format=image.format,
-                    jpeg_quality=self._config.jpeg_quality,
-                    jpeg_subsampling=self._config.jpeg_subsampling,
-                    compression=self._config.compression,
-                )
-                num_bytes = file.tell()
-                file.seek(0)
-            with image.timed("write"):
-                token = self._put(image, file)
-        if token is None:
-            return
-        height, width = photo.pixels.shape[:2]
-        image.note(outcome="done", destination_token=token, destination_bytes=num_bytes)
-        image.note(width=width, height=height, lost=LOST_SEP.join(lost))
-
-    def _put(self, image: InFlight, file: BinaryIO) -> str | None:
-        """Store an output and return its change token; None if another run has made it meanwhile.
-
-        Written on the condition that `_is_there` still holds, at no further request: two sources
-        of a batch may turn out to have one output, and people write below a destination too.
-        `ImageError` (``occupied``) if somebody else's object is there now.
-        """
-        key = image.row.destination_key
-        try:
-            return self._destination.put(
-                key,
-                file,
-                metadata=self._origin(image),
-                content_type=f"image/{image.format}",
-                if_absent=image.replaces is None,
-                if_token=image.replaces,
-            )
-        except ConflictError as error:
-            if self._is_there(image):
-                return None
-            # Deleted again, or of another model's run: a `StorageError`, so it is tried again.
-            uri = self._destination.uri(key)
-            raise StorageError(f"{uri} has changed while it was written") from error
 
     def _row(self, image: InFlight) -> Record:
         row = image.finished_row(is_last=self._attempt.is_last)

@@ -17,50 +17,55 @@ from srgan.storage import ObjectInfo
 
 _CACHE_KIB = 20 * 1024
 
-_TABLES = """
-PRAGMA journal_mode = OFF;
-PRAGMA synchronous = OFF;
-CREATE TABLE source (key TEXT PRIMARY KEY, token TEXT, bytes INTEGER, output TEXT, problem TEXT,
-    is_other INTEGER DEFAULT 0, is_foreign INTEGER DEFAULT 0) WITHOUT ROWID;
-CREATE UNIQUE INDEX one_source_per_output ON source (output);
-CREATE TABLE wanted (key TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE output (key TEXT PRIMARY KEY, token TEXT) WITHOUT ROWID;
-CREATE TABLE record (source TEXT, source_token TEXT, output_token TEXT,
-    PRIMARY KEY (source, source_token, output_token)) WITHOUT ROWID;
-"""
-
-# Whatever the name says, the content may be of a format that cannot be written.
-_ELSEWHERE = ", ".join(f"source.output || '{suffix}'" for suffix in INSTEAD)
-
-_COVERED = f"""EXISTS (SELECT 1 FROM record JOIN output ON output.token = record.output_token
-    WHERE record.source = source.key AND record.source_token = source.token
-      AND output.key IN (source.output, source.output || :suffix, {_ELSEWHERE}))"""  # noqa: S608  # constants
-
 PASSED_OVER = "passed_over"
 """Output token in the record of a source that is not a photo."""
-
-_PASSED_OVER = f"""EXISTS (SELECT 1 FROM record WHERE record.source = source.key
-    AND record.source_token = source.token AND record.output_token = '{PASSED_OVER}')"""  # noqa: S608  # constants
-
 FAILED = "failed"
 """Output token in the record of a source that failed before, where that is not tried again."""
-
 FAILED_ONCE = "failed in "
 """Begins the output token in the record of a source that a busy node may have failed on; the name
 of the part follows, so that runs are counted."""
 _MOST_RUNS = 3
 """Runs in which a source has failed when it is left out."""
 
-_FAILED_BEFORE = f"""((SELECT total(iif(record.output_token = '{FAILED}', {_MOST_RUNS},
-        record.output_token GLOB '{FAILED_ONCE}*'))
-    FROM record WHERE record.source = source.key AND record.source_token = source.token)
-    >= {_MOST_RUNS})"""  # noqa: S608  # constants
+_SCHEMA = f"""
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+PRAGMA cache_size = -{_CACHE_KIB};
 
-_UNSETTLED = f"NOT is_other AND NOT {_COVERED} AND NOT {_PASSED_OVER}"
+CREATE TABLE wanted (key TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE output (key TEXT PRIMARY KEY, token TEXT) WITHOUT ROWID;
+CREATE TABLE record (source TEXT, source_token TEXT, output_token TEXT,
+    PRIMARY KEY (source, source_token, output_token)) WITHOUT ROWID;
 
-_TODO = f"output IS NOT NULL AND {_UNSETTLED} AND NOT {_FAILED_BEFORE}"
+-- kind: 'photo', 'foreign' (a photo of a format that cannot be written), 'bad' (its problem is
+-- known without reading it) or 'other' (not a photo by its name).
+CREATE TABLE source (key TEXT PRIMARY KEY, token TEXT, bytes INTEGER, kind TEXT, output TEXT,
+    problem TEXT) WITHOUT ROWID;
+CREATE UNIQUE INDEX one_source_per_output ON source (output);
 
-_REFUSED = f"problem IS NOT NULL AND NOT {_FAILED_BEFORE}"
+-- What may have been appended to an output's key.
+CREATE TABLE suffix (text TEXT PRIMARY KEY) WITHOUT ROWID;
+
+CREATE VIEW judged AS SELECT key, token, bytes, output, problem, CASE
+    WHEN kind = 'other' OR EXISTS (
+        SELECT 1 FROM record WHERE record.source = source.key
+        AND record.source_token = source.token AND output_token = '{PASSED_OVER}'
+    ) THEN 'passed over'
+    -- Made from this source, unchanged, and its output is still the object at the output's key.
+    WHEN EXISTS (
+        SELECT 1 FROM record CROSS JOIN suffix CROSS JOIN output
+        WHERE record.source = source.key AND record.source_token = source.token
+        AND output.key = source.output || suffix.text AND output.token = record.output_token
+    ) THEN 'covered'
+    WHEN {_MOST_RUNS} <= (
+        SELECT total(iif(output_token = '{FAILED}', {_MOST_RUNS},
+            output_token GLOB '{FAILED_ONCE}*'))
+        FROM record WHERE record.source = source.key AND record.source_token = source.token
+    ) THEN 'failed before'
+    WHEN kind = 'bad' THEN 'refused'
+    ELSE 'to do' END AS state
+FROM source;
+"""  # noqa: S608  # constants
 
 
 class Item(Ref):
@@ -78,11 +83,12 @@ class Join:
 
     def __init__(self, reroute_suffix: str = "") -> None:
         """`reroute_suffix` is appended to outputs that are too large for their format."""
-        self._suffix = {"suffix": reroute_suffix}
+        self._reroute_suffix = reroute_suffix
         # The empty name is a private file that spills to disk; a crash does not leave it behind.
         self._database = sqlite3.connect("")
-        self._database.executescript(_TABLES)
-        self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self._database.executescript(_SCHEMA)
+        suffixes = {"", reroute_suffix, *INSTEAD}
+        self._database.executemany("INSERT INTO suffix VALUES (?)", ((each,) for each in suffixes))
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +118,7 @@ class Join:
     def refuse_missing(self, problem: str) -> None:
         """Record every wanted source that was not added as failed."""
         self._database.execute(
-            "INSERT INTO source SELECT key, '', 0, NULL, ?, 0, 0 FROM wanted "
+            "INSERT INTO source SELECT key, '', 0, 'bad', NULL, ? FROM wanted "
             "WHERE key NOT IN (SELECT key FROM source)",
             (problem,),
         )
@@ -122,9 +128,10 @@ class Join:
 
         `is_foreign`: its format cannot be written, so a suffix is appended to its output.
         """
-        row = (source.key, source.token, source.size_bytes, output, None, is_foreign)
+        kind = "foreign" if is_foreign else "photo"
+        row = (source.key, source.token, source.size_bytes, kind, output)
         try:
-            self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, 0, ?)", row)
+            self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, NULL)", row)
         except sqlite3.IntegrityError as error:
             (other,) = self._database.execute(
                 "SELECT key FROM source WHERE output = ?", (output,)
@@ -138,13 +145,13 @@ class Join:
         """`ConfigError` if an output of another format could be written over another's."""
         too_large = ("too large for its format", "or set oversize to 'refuse'")
         foreign = ("of a format that cannot be written", "or choose an output_format")
-        ways = [(self._suffix["suffix"], False, too_large)]
+        ways = [(self._reroute_suffix, False, too_large)]
         ways += [(suffix, True, foreign) for suffix in INSTEAD]
         for suffix, only_foreign, (why, remedy) in ways:
             clash = self._database.execute(
                 "SELECT one.key, other.key, other.output FROM source AS one JOIN source AS other "
                 "ON other.output = one.output || :suffix "
-                "WHERE :suffix != '' AND one.is_foreign >= :only_foreign",
+                "WHERE :suffix != '' AND (one.kind = 'foreign' OR NOT :only_foreign)",
                 {"suffix": suffix, "only_foreign": only_foreign},
             ).fetchone()
             if clash is not None:
@@ -156,13 +163,13 @@ class Join:
 
     def refuse_source(self, source: ObjectInfo, problem: str) -> None:
         """Add a source that is recorded as failed without being read."""
-        row = (source.key, source.token, source.size_bytes, None, problem)
-        self._database.execute("INSERT INTO source VALUES (?, ?, ?, ?, ?, 0, 0)", row)
+        row = (source.key, source.token, source.size_bytes, problem)
+        self._database.execute("INSERT INTO source VALUES (?, ?, ?, 'bad', NULL, ?)", row)
 
     def pass_over(self, source: ObjectInfo) -> None:
         """Add a source that is not a photo by its name."""
         row = (source.key, source.token, source.size_bytes)
-        self._database.execute("INSERT INTO source VALUES (?, ?, ?, NULL, NULL, 1, 0)", row)
+        self._database.execute("INSERT INTO source VALUES (?, ?, ?, 'other', NULL, NULL)", row)
 
     def add_output(self, output: ObjectInfo) -> None:
         """Add an object of the destination."""
@@ -176,58 +183,35 @@ class Join:
         """Count all sources, sources to upscale, and their bytes."""
         (total,) = self._database.execute("SELECT count(*) FROM source").fetchone()
         todo, size = self._database.execute(
-            f"SELECT count(*), coalesce(sum(bytes), 0) FROM source "  # noqa: S608  # constants
-            f"WHERE {_TODO}",
-            self._suffix,
+            "SELECT count(*), coalesce(sum(bytes), 0) FROM judged WHERE state = 'to do'"
         ).fetchone()
         return total, todo, size
 
     def count_refused(self) -> int:
         """Count sources that are recorded as failed without being read."""
-        query = f"SELECT count(*) FROM source WHERE {_REFUSED}"  # noqa: S608  # constants
-        (refused,) = self._database.execute(query).fetchone()
-        return int(refused)
+        return self._count("refused")
 
     def count_failed_before(self) -> int:
         """Count sources that are left out because they failed in an earlier run."""
-        (failed,) = self._database.execute(
-            f"SELECT count(*) FROM source "  # noqa: S608  # constants
-            f"WHERE {_UNSETTLED} AND {_FAILED_BEFORE}",
-            self._suffix,
-        ).fetchone()
-        return int(failed)
+        return self._count("failed before")
 
     def passed_over(self, num_keys: int) -> tuple[int, tuple[str, ...]]:
         """Count sources that are known not to be photos, and give the first few of their keys."""
-        where = f"is_other OR {_PASSED_OVER}"
-        (count,) = self._database.execute(
-            f"SELECT count(*) FROM source WHERE {where}"  # noqa: S608  # constants
-        ).fetchone()
         rows = self._database.execute(
-            f"SELECT key FROM source WHERE {where} ORDER BY key LIMIT ?",  # noqa: S608  # constants
-            (num_keys,),
+            "SELECT key FROM judged WHERE state = 'passed over' ORDER BY key LIMIT ?", (num_keys,)
         )
-        return count, tuple(key for (key,) in rows)
+        return self._count("passed over"), tuple(key for (key,) in rows)
 
     def bytes_above(self, largest: int) -> int:
         """Sum the bytes of sources to upscale that are larger than `largest` bytes."""
-        (size,) = self._database.execute(
-            f"SELECT coalesce(sum(bytes), 0) FROM source "  # noqa: S608  # constants
-            f"WHERE bytes > :largest AND {_TODO}",
-            self._suffix | {"largest": largest},
-        ).fetchone()
+        query = "SELECT coalesce(sum(bytes), 0) FROM judged WHERE bytes > ? AND state = 'to do'"
+        (size,) = self._database.execute(query, (largest,)).fetchone()
         return int(size)
 
     def todo(self) -> Iterator[Item]:
-        """Sources that no record covers, in the order of keys.
-
-        A record covers a source if it was made from this source, unchanged, and its output is still
-        the object at the output's key.
-        """
+        """Sources that no record covers, in the order of keys."""
         rows = self._database.execute(
-            f"SELECT key, token, bytes, output FROM source "  # noqa: S608  # constants
-            f"WHERE {_TODO} ORDER BY key",
-            self._suffix,
+            "SELECT key, token, bytes, output FROM judged WHERE state = 'to do' ORDER BY key"
         )
         for key, token, size, output in rows:
             yield Item(key=key, token=token, size_bytes=size, output=output)
@@ -235,8 +219,12 @@ class Join:
     def refused(self) -> Iterator[tuple[ObjectInfo, str]]:
         """Refused sources with their problem, in the order of keys."""
         rows = self._database.execute(
-            f"SELECT key, token, bytes, problem FROM source "  # noqa: S608  # constants
-            f"WHERE {_REFUSED} ORDER BY key"
+            "SELECT key, token, bytes, problem FROM judged WHERE state = 'refused' ORDER BY key"
         )
         for key, token, size, problem in rows:
             yield ObjectInfo(key, token, size), problem
+
+    def _count(self, state: str) -> int:
+        query = "SELECT count(*) FROM judged WHERE state = ?"
+        (count,) = self._database.execute(query, (state,)).fetchone()
+        return int(count)
