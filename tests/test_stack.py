@@ -151,6 +151,17 @@ def test_prefects_own_links_have_the_public_address(
     assert environment["PREFECT_UI_URL"] == "https://prefect.example"
 
 
+def test_only_prefects_own_pages_may_ask_its_api_in_a_browser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, variable = create_state(tmp_path), "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
+    own = [state.url("prefect"), f"http://localhost:{state.ports['prefect']}"]
+    assert service_environment(state)[variable].split(",") == own
+    monkeypatch.setenv("SRGAN_PREFECT_PUBLIC_URL", "https://imaging.example:8443/prefect")
+    public = "https://imaging.example:8443"
+    assert service_environment(state)[variable].split(",") == [*own, public]
+
+
 def test_no_proxy_at_all_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     assert shell_environment(create_state(tmp_path))["no_proxy"] == "*"

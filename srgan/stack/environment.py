@@ -5,6 +5,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from srgan.errors import StackError
 from srgan.keys import mlflow_folder
@@ -83,6 +84,7 @@ def service_environment(state: StackState) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         # By default leases are in memory, and a restarted server would never free taken slots.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASE_STORAGE,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_own_pages(state)),
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1",
         "PREFECT_WORKER_WEBSERVER_PORT": str(state.ports["worker"]),
@@ -100,6 +102,22 @@ def service_environment(state: StackState) -> dict[str, str]:
         "SRGAN_NUM_CPUS": str(max(2, os.cpu_count() or 1)),
         **{f"SRGAN_PORT_{name.upper()}": str(port) for name, port in state.ports.items()},
     }
+
+
+def _own_pages(state: StackState) -> list[str]:
+    """Return the origins of Prefect's own pages, as people open them.
+
+    By default pages of any origin may speak to Prefect's API, and so have the worker run code.
+    """
+    port = state.ports["prefect"]
+    public = Settings().prefect_public_url
+    address = urlsplit(public or state.url("prefect"))
+    pages = [
+        state.url("prefect"),
+        f"http://localhost:{port}",
+        f"{address.scheme}://{address.netloc}",
+    ]
+    return list(dict.fromkeys(pages))
 
 
 def _without_proxy(inherited: Mapping[str, str]) -> str:

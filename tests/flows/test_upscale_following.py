@@ -36,12 +36,14 @@ def test_a_flow_that_fails_while_it_follows_a_job_that_fails_too_ends(
     bench: Bench, photos: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[bool] = []
+    broken = threading.Event()
 
     class Bar:
         def __init__(self, *_: object) -> None:
             pass
 
         def update(self, _: object) -> None:
+            broken.set()
             raise RuntimeError("a bug in the display")
 
     def follow(number: int, run: BulkRun, have_ended: threading.Event) -> Tally:
@@ -49,6 +51,7 @@ def test_a_flow_that_fails_while_it_follows_a_job_that_fails_too_ends(
         raise ClusterError("the workers ended")
 
     def fail(**_: object) -> None:
+        assert broken.wait(30), "the flow fails first"
         raise ClusterError("the job failed")
 
     monkeypatch.setattr(module, "RunProgressBar", Bar)

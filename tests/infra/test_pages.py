@@ -64,6 +64,17 @@ def test_the_browser_asks_prefects_public_address(overlay: str) -> None:
     assert server["PREFECT_UI_URL"] == worker["PREFECT_UI_URL"] == public
 
 
+@pytest.mark.parametrize("place", [*OVERLAYS, "compose"])
+def test_only_prefects_own_pages_may_ask_its_api_in_a_browser(place: str) -> None:
+    if place == "compose":
+        server = services()["prefect"]["environment"]
+    else:
+        server = environment(place, pod(place, "Deployment/prefect").container)
+    origins = split(server["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"])
+    assert {server["PREFECT_UI_URL"], "http://localhost:4200"} <= set(origins)
+    assert all(urlsplit(each).netloc and "*" not in each for each in origins)
+
+
 def test_the_browser_asks_the_port_that_compose_publishes() -> None:
     server = services()["prefect"]["environment"]
     assert server["PREFECT_SERVER_UI_API_URL"] == "http://127.0.0.1:4200/api"

@@ -267,6 +267,22 @@ def test_no_generated_secret_is_anywhere_but_in_the_credentials(upscaled: Runnin
         assert secret not in jobs, f"{name} is in the job records or the bucket"
 
 
+@pytest.mark.parametrize(("origin", "status"), [("http://evil.example", 400), (None, 200)])
+def test_pages_of_others_may_not_ask_prefects_api_in_a_browser(
+    upscaled: RunningStack, origin: str | None, status: int
+) -> None:
+    api = upscaled.stack.env()["PREFECT_API_URL"]
+    own = api.removesuffix("/api")
+    asked = {
+        "Origin": origin or own,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    answer = httpx.options(f"{api}/deployments/", headers=asked, timeout=30, trust_env=False)
+    assert answer.status_code == status
+    assert answer.headers.get("Access-Control-Allow-Origin") == (None if origin else own)
+
+
 def _files_of_the_stack(home: Path) -> list[Path]:
     folders = [home, Path(os.path.realpath(home / "run"))]
     return [path for folder in folders for path in folder.rglob("*") if path.is_file()]

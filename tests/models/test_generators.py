@@ -89,6 +89,21 @@ def test_the_attention_of_span_has_no_parameters_and_damps_weak_features() -> No
     )
 
 
+def test_span_joins_its_entry_its_end_its_first_block_and_the_last_blocks_first_convolution() -> (
+    None
+):
+    """Figure 2 of Wan et al. 2024, with the network's own convolutions."""
+    net = build_generator(GeneratorConfig(kind="bicubic_span", num_blocks=3, num_channels=4))
+    lr = torch.rand(1, 3, 7, 9)
+    entry = net.entry(lr)  # type: ignore[operator]  # modules of `BicubicSPAN`
+    features, of_blocks = entry, []
+    for block in net.blocks:  # type: ignore[union-attr]  # as above
+        features, first = block(features)
+        of_blocks.append((features, first))
+    joined = [entry, net.last(features), of_blocks[0][0], of_blocks[-1][1]]  # type: ignore[operator]
+    torch.testing.assert_close(net.trunk(lr), net.join(torch.cat(joined, 1)))  # type: ignore[operator]
+
+
 def test_srresnet_x4_has_1547350_parameters() -> None:
     assert num_parameters(build_generator(GeneratorConfig())) == 1_547_350
 

@@ -171,6 +171,8 @@ def test_metadata_that_an_earlier_release_wrote_is_read_and_replaced(
     earlier.parent.mkdir(parents=True)
     earlier.write_text(json.dumps({"token": token, "metadata": {"colour": "red"}}))
     assert store.metadata(key) == {"colour": "red"}
+    Path(key).write_bytes(b"somebody's")
+    assert store.metadata(key) == {}, "it is that of the file which was there before"
     store.put(key, b"second", metadata={"colour": "blue"})
     assert store.metadata(key) == {"colour": "blue"}
     assert not earlier.exists()
