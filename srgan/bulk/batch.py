@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from srgan.bulk.attempt import Attempt
-from srgan.bulk.decoders import Decode, check_file_size
+from srgan.bulk.decoders import Decode
 from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
 from srgan.bulk.join import Item
 from srgan.bulk.names import rerouted
@@ -31,6 +31,7 @@ from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.codecs.libvips import use_threads
 from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
+from srgan.images.file_size import check_file_size
 from srgan.images.statistics import statistics_of
 from srgan.inference.device import whole_device
 from srgan.keys import batch_progress_key, records_key

@@ -26,7 +26,6 @@ from srgan.bulk.decoder_process import (
 )
 from srgan.errors import ClusterError, ImageError
 from srgan.images import Photo
-from srgan.readable import size
 from srgan.settings import inherited_environment
 
 DECODE_LIMIT_S = 60.0
@@ -36,10 +35,6 @@ _SMALL_PIXELS = 16_000_000
 _BYTES_PER_PIXEL = 40
 """More than any format takes at its peak (AVIF of 10 bits with alpha 37, most 14–25)."""
 _SPARE_BYTES = 256 * 2**20
-_FILE_PIXEL_BYTES = 8
-"""RGB with alpha in 16 bits, not compressed; other formats that are read take less."""
-_FILE_SPARE_BYTES = 64 * 2**20
-"""For what lies beside the pixels: profile, EXIF, texts, previews."""
 _ORPHAN_S = 10
 _STOP_S = 5.0
 _PIPE_BYTES = 2**20
@@ -53,22 +48,6 @@ class Decode(Protocol):
 
     def __call__(self, data: bytes, *, max_pixels: int, salvage: bool) -> Photo:
         """Return the photo, or raise an `ImageError` with the reason."""
-
-
-def largest_bytes(max_pixels: int) -> int:
-    """Size of the largest file whose image could still have `max_pixels`."""
-    return _FILE_PIXEL_BYTES * max_pixels + _FILE_SPARE_BYTES
-
-
-def check_file_size(size_bytes: int, max_pixels: int) -> None:
-    """Refuse a file before it is read: `ImageError` (``too_large``)."""
-    largest = largest_bytes(max_pixels)
-    if size_bytes > largest:
-        raise ImageError(
-            "too_large",
-            f"the file has {size(size_bytes)}, but an image of max_pixels {max_pixels} has at "
-            f"most {size(largest)}; it was not read",
-        )
 
 
 class Decoders:

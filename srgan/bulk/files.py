@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.bulk.decoders import Decode, check_file_size
+from srgan.bulk.decoders import Decode
 from srgan.bulk.forecast import Forecast, Throughput, encoded_bytes, free_bytes, middle, spread
 from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, rerouted
 from srgan.bulk.run import Stamp
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import ImageError
+from srgan.images.file_size import check_file_size
 from srgan.images.files import (
     MAX_PIXELS,
     FilePlan,

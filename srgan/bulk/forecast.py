@@ -8,13 +8,14 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from srgan.bulk.decoders import Decode, largest_bytes
+from srgan.bulk.decoders import Decode
 from srgan.bulk.join import Item
 from srgan.bulk.run import BulkRun
 from srgan.bulk.sizing import Sizing
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, encode
 from srgan.images.encode import own_format
+from srgan.images.file_size import largest_bytes
 from srgan.images.photo import to_8_bits
 from srgan.readable import duration, size
 from srgan.refs import Ref, Sums

@@ -221,7 +221,7 @@ def _reading(
     pair: Pair, larger: bytes, smaller: bytes, config: DataConfig, reader: PhotoReader
 ) -> PairReading:
     """Decode and compare the two files of a pair."""
-    decode = partial(reader.decode, max_pixels=config.max_pixels)
+    decode = partial(reader.photo, max_pixels=config.max_pixels)
     check = partial(refuse_tiny, config=config)
     try:
         hr, lr = compared(pair, larger, smaller, decode, check, config.scale)
@@ -238,7 +238,7 @@ def compared(
     pair: Pair,
     larger: bytes,
     smaller: bytes,
-    decode: Callable[[bytes], Photo],
+    decode: Callable[[ObjectInfo, bytes], Photo],
     check: Callable[[Photo], None],
     scale: int,
 ) -> tuple[Photo, Photo]:
@@ -247,7 +247,7 @@ def compared(
     `ImageError`, which names the file, if one cannot be decoded, `check` refuses HR, or both do not
     show the same in the sizes that `scale` asks for.
     """
-    hr, lr = _decode(larger, pair.hr, decode), _decode(smaller, pair.lr, decode)
+    hr, lr = _decode(pair.hr, larger, decode), _decode(pair.lr, smaller, decode)
     check(hr)
     try:
         check_alignment(hr.rgb, lr.rgb, scale)
@@ -256,10 +256,10 @@ def compared(
     return hr, lr
 
 
-def _decode(data: bytes, info: ObjectInfo, decode: Callable[[bytes], Photo]) -> Photo:
+def _decode(info: ObjectInfo, data: bytes, decode: Callable[[ObjectInfo, bytes], Photo]) -> Photo:
     """Decode one of the two; the error says which."""
     try:
-        return decode(data)
+        return decode(info, data)
     except ImageError as error:
         raise ImageError(error.reason, f"{info.key}: {error.detail}") from error
 

@@ -135,7 +135,7 @@ def digest_of_objects(objects: Iterable[tuple[str, str]]) -> str:
 
 def _reading(info: ObjectInfo, data: bytes, config: DataConfig, reader: PhotoReader) -> Reading:
     try:
-        photo = reader.decode(data, max_pixels=config.max_pixels)
+        photo = reader.photo(info, data, max_pixels=config.max_pixels)
         refuse_tiny(photo, config)
     except ImageError as error:
         return Reading(rejected(info.key, info.token, error), None)

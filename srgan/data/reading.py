@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from srgan.errors import ImageError
 from srgan.images import Photo, declared_pixels, decode_in_8_bits
+from srgan.images.file_size import check_file_size, largest_bytes
 from srgan.storage import ObjectInfo, ObjectStore
 
 T = TypeVar("T")
@@ -88,6 +89,8 @@ class PhotoReader:
     ) -> None:
         """Have `make` make something of each item and the bytes of its files, and `use` use it.
 
+        A file that is too large for any photo of `max_pixels` is not read, so its bytes are empty;
+        `photo` says so of it.
         `make` is called in several threads, `use` here and in the order of the items. An item of
         which a file was deleted since it was listed is passed over. Errors of the object store are
         raised, because a source that cannot be reached is not a bad photo. What `use` gets counts
@@ -100,6 +103,11 @@ class PhotoReader:
                 use(result)
             del result  # or its pixels would stay while the next ones are decoded
             progress(next(numbers), len(items))
+
+    def photo(self, info: ObjectInfo, data: bytes, *, max_pixels: int) -> Photo:
+        """Decode a file of an item; `ImageError` says why it is not a photo that can be used."""
+        check_file_size(info.size_bytes, max_pixels)
+        return self.decode(data, max_pixels=max_pixels)
 
     def _results(
         self,
@@ -134,7 +142,9 @@ class PhotoReader:
         files: list[bytes] = []
         memory_bytes = 0
         for store, info in files_of(item):
-            data = store.find(info.key)
+            # A film or an archive beside the photos may be larger than the memory.
+            is_photo = info.size_bytes <= largest_bytes(max_pixels)
+            data = store.find(info.key) if is_photo else b""
             if data is None:
                 return _Fetched(item, None, 0)
             files.append(data)

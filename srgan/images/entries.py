@@ -8,6 +8,7 @@ a failure. The first bytes decide about any other name.
 import errno
 import os
 import stat
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -99,9 +100,14 @@ def holds_photo(beginning: bytes) -> bool:
 
 
 def stem_of(name: str) -> str:
-    """Relative path without the suffix of a photo; any other suffix is part of the stem."""
+    """Relative path without the suffix of a photo; any other suffix is part of the stem.
+
+    In Unicode's composed form (NFC), because older disks of macOS decompose the names of files: an
+    ``é`` of theirs looks like any other and is two characters.
+    """
     path = PurePosixPath(name)
-    return str(path.with_suffix("")) if kind_of(path.name) == "photo" else name
+    stem = str(path.with_suffix("")) if kind_of(path.name) == "photo" else name
+    return unicodedata.normalize("NFC", stem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,7 @@ def prepare_set(
 
     def make(info: ObjectInfo, files: Sequence[bytes]) -> tuple[str, Photo | ImageError]:
         try:
-            photo = reader.decode(files[0], max_pixels=config.max_pixels)
+            photo = reader.photo(info, files[0], max_pixels=config.max_pixels)
             _refuse_size(photo, config)
         except ImageError as error:
             return info.key, error
@@ -288,7 +288,7 @@ def prepare_paired_set(
     num_usable = 0
 
     def make(pair: Pair, files: Sequence[bytes]) -> tuple[str, tuple[Photo, Photo] | ImageError]:
-        decode = partial(reader.decode, max_pixels=config.max_pixels)
+        decode = partial(reader.photo, max_pixels=config.max_pixels)
         check = partial(_refuse_size, config=config)
         try:
             return pair.hr.key, compared(pair, files[0], files[1], decode, check, scale)

@@ -98,6 +98,16 @@ def test_the_statistics_of_a_pair_are_those_of_its_lr_photo_and_file(shop: Shop)
     assert qualities == [pytest.approx(50, abs=1), 100]
 
 
+def test_a_name_is_the_same_in_either_form_of_unicode(shop: Shop) -> None:
+    shop.upload(1, 2)
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    shop.store.put(f"hr/town/{decomposed}.png", shop.encode(shop.hr(3)))
+    shop.store.put(f"lr/town/{composed}.png", shop.encode(imresize(shop.hr(3), scale=0.5)))
+    ref = shop.prepare()
+    assert shop.reasons(ref) == {}
+    assert ref.num_train_photos == 3
+
+
 def test_a_photo_without_its_partner_is_rejected_on_either_side(shop: Shop) -> None:
     shop.upload(1, 2, 3, 4)
     shop.store.delete("lr/town/1.bmp")

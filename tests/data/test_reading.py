@@ -46,13 +46,13 @@ class Bench:
         time.sleep(0.002 if num_pixels > 500 else 0)
         return Photo(np.zeros((num_pixels, 1), np.uint8))
 
-    def read(self, *keys: str) -> list[int | str]:
+    def read(self, *keys: str, size_bytes: int | None = None) -> list[int | str]:
         """Read files and return what was used, in that order."""
         used: list[int | str] = []
 
         def make(info: ObjectInfo, files: Sequence[bytes]) -> int | str:
             try:
-                return self.decode(files[0], max_pixels=10**6).num_pixels
+                return reader.photo(info, files[0], max_pixels=10**6).num_pixels
             except ImageError as error:
                 return error.reason
 
@@ -63,9 +63,15 @@ class Bench:
                     self.held -= result
 
         reader = PhotoReader(decode=self.decode, measure=self.measure, memory_bytes=BUDGET)
-        infos = [ObjectInfo(key, "t", len(key)) for key in keys]
+        infos = [ObjectInfo(key, "t", size_bytes or len(key)) for key in keys]
         reader.read(infos, lambda info: [(self, info)], make, use, max_pixels=10**6)  # type: ignore[list-item]
         return used
+
+
+def test_a_file_larger_than_any_photo_within_the_limit_is_not_read() -> None:
+    most = 8 * 10**6 + 64 * 2**20
+    assert Bench().read("900", size_bytes=most) == [900]
+    assert Bench().read("unreachable", size_bytes=most + 1) == ["too_large"]
 
 
 def test_results_come_in_the_order_of_the_items_whatever_takes_long() -> None:
