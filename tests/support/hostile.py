@@ -224,6 +224,18 @@ def _huge_text(random: Random) -> bytes:
     return _png((4, 4), 8, 2, texts[int(random.integers(len(texts)))], rows=(b"\0" * 13) * 4)
 
 
+def _hostile_xmp(random: Random) -> bytes:
+    """Tags that are opened and never closed, or thousands of prefixes for one namespace."""
+    prefixes = (b" xmlns:p%d='http://ns.adobe.com/xmp/note/'" % n for n in range(5000))
+    packets = [
+        b"<xmpNote:HasExtendedXMP>" * 20_000,
+        b"<x HasExtendedXMP=''%b/>" % b"".join(prefixes),
+    ]
+    packet = packets[int(random.integers(len(packets)))]
+    text = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)
+    return _png((4, 4), 8, 2, text, rows=(b"\0" * 13) * 4)
+
+
 def _thread(random: Random) -> bytes:
     """One pixel wide (or high) and a hundred thousand long."""
     size = (1, 100_000) if random.integers(2) else (100_000, 1)
@@ -256,6 +268,7 @@ _MADE: dict[str, Callable[[Random], bytes]] = {
     "palette": _palette,
     "broken-profile": _broken_profile,
     "huge-text": _huge_text,
+    "hostile-xmp": _hostile_xmp,
     "looping-tiff": _looping_tiff,
     "animated": _animated,
     "thread": _thread,

@@ -5,7 +5,7 @@ question marks for letters beyond ASCII. Maker notes do not survive, because
 they hold offsets that only the camera's maker knows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ _OF_BYTES = (BYTE, UNDEFINED, LONG)
 _TEXT_IN_16_BITS = b"UNICODE\x00"
 _FINEST = 10_000
 """Denominator of fractions that are written."""
+_WORD, _ENTRY_BYTES = 4, 12
+"""Bytes of a value within an entry of a block, and of an entry."""
 
 Order = Literal["little", "big"]
 
@@ -194,17 +196,37 @@ class _Reader:
         return int.from_bytes(self._data[at : at + size], self._order)
 
 
-def shortened(directory: Directory, is_short: Callable[[Directory], bool]) -> list[int]:
-    """Delete the largest tags until `is_short`, also of inner directories; return their numbers."""
+def shortened(directory: Directory, most_bytes: int) -> list[int]:
+    """Delete the largest tags, also of inner directories, until a block takes `most_bytes`.
+
+    Returns their numbers. The block is written once, because it may have tens of thousands.
+    """
+    left_bytes = len(write_block(directory))
     deleted = []
-    while directory and not is_short(directory):
-        inner, number = directory, _largest(directory)
-        while not isinstance(values := inner[number].values, bytes) and values:
-            inner, number = values, _largest(values)
+    for values, number, inner in sorted(_leaves(directory), key=lambda leaf: -len(leaf[0])):
+        if left_bytes <= most_bytes:
+            break
+        beside = len(values) + len(values) % 2 if len(values) > _WORD else 0
+        left_bytes -= _ENTRY_BYTES + beside
         del inner[number]
         deleted.append(number)
+    _drop_empty(directory)
     return deleted
 
 
-def _largest(directory: Directory) -> int:
-    return max(directory, key=lambda number: directory[number].size_bytes)
+def _leaves(directory: Directory) -> Iterator[tuple[bytes, int, Directory]]:
+    """Yield the bytes of each tag, its number and the directory that it is in."""
+    for number, tag in directory.items():
+        if isinstance(tag.values, bytes):
+            yield tag.values, number, directory
+        else:
+            yield from _leaves(tag.values)
+
+
+def _drop_empty(directory: Directory) -> None:
+    """Delete inner directories without a tag."""
+    for number, tag in list(directory.items()):
+        if not isinstance(tag.values, bytes):
+            _drop_empty(tag.values)
+            if not tag.values:
+                del directory[number]
