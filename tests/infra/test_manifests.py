@@ -102,7 +102,7 @@ def shared_memory(one: Pod) -> float:
 
 
 def empty_folder(one: Pod, path: str) -> dict[str, str]:
-    """What is mounted there, empty when the pod starts."""
+    """The volume that is mounted there, empty when the pod starts."""
     (mount,) = (each["name"] for each in one.container["volumeMounts"] if each["mountPath"] == path)
     (volume,) = (each for each in one.spec["volumes"] if each["name"] == mount)
     found: dict[str, str] = volume["emptyDir"]

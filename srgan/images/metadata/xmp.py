@@ -41,7 +41,7 @@ _NAMESPACES = {
 }
 _LARGEST = 2**20
 _MOST_PREFIXES = 8
-"""Of one namespace. A change searches the packet for each; nobody who means well declares two."""
+"""Most of one namespace; a change searches the packet for each. Honest packets declare one."""
 _DECLARED = re.compile(rb"\sxmlns(?::([^\s=]+))?\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 """Prefix, empty for the default, and namespace in double or in single quotes."""
 
