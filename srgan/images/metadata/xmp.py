@@ -72,10 +72,7 @@ def of_one_image(packet: bytes) -> bytes:
 
 def without_extension(packet: bytes) -> bytes:
     """Drop the pointer to a second packet, which only JPEG can hold."""
-    for tag in _written(packet, _EXTENSION):
-        packet = re.sub(rb"\s%b\s*=\s*(\"[^\"<]*\"|'[^'<]*')" % tag, b"", packet)
-        packet = _without_elements(re.sub(rb"<%b(\s[^<>]*)?/>" % tag, b"", packet), tag)
-    return packet
+    return _without(packet, _EXTENSION)
 
 
 def with_size(packet: bytes, height: int, width: int) -> bytes:
@@ -109,7 +106,7 @@ def _without(packet: bytes, *names: str) -> bytes:
         for tag in _written(packet, name):
             packet = re.sub(rb"\s%b\s*=\s*(\"[^\"<]*\"|'[^'<]*')" % tag, b"", packet)
             packet = re.sub(rb"<%b(\s[^<>]*)?/>" % tag, b"", packet)
-            packet = re.sub(rb"<%b(\s[^<>]*)?>.*?</%b\s*>" % (tag, tag), b"", packet, flags=re.S)
+            packet = _without_elements(packet, tag)
     return packet
 
 
@@ -128,9 +125,12 @@ def _without_elements(packet: bytes, tag: bytes) -> bytes:
 
 
 def _written(packet: bytes, name: str) -> list[bytes]:
-    """List the ways, as patterns, in which a packet may write a name that is in it."""
+    """List the ways, as patterns, in which a packet may write a name that is in it.
+
+    None if the packet is not usable: it stays as it is, and no file is written with it.
+    """
     prefix, _, local = name.partition(":")
-    if local.encode() not in packet:
+    if local.encode() not in packet or not is_usable(packet):
         return []
     declared = [(found[1] or b"", found[2] or found[3]) for found in _DECLARED.finditer(packet)]
     prefixes = {each for each, namespace in declared if namespace == _NAMESPACES[prefix]}

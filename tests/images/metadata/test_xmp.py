@@ -64,6 +64,7 @@ def test_a_packet_of_any_bytes_is_bounded_work() -> None:
     assert re.sub(rb"\d", b"", xmp.upright(odd)) == re.sub(rb"\d", b"", odd)
 
 
+TURNED = b"<x tiff:Orientation='6'/>"
 NOTE = "http://ns.adobe.com/xmp/note/"
 
 
@@ -87,6 +88,10 @@ def test_elements_that_are_not_closed_take_no_longer_than_others() -> None:
     began = time.process_time()
     assert xmp.without_extension(closed + opened * 20_000) == opened * 20_000
     assert xmp.without_extension(closed * 20_000) == b""
+    previews = b"<xmp:Thumbnails>" * 20_000
+    assert xmp.without_thumbnails(previews) == previews
+    videos = b"<GCamera:MotionPhoto>" * 20_000
+    assert xmp.of_one_image(videos) == videos
     assert time.process_time() - began < 4
 
 
@@ -95,5 +100,8 @@ def test_packets_that_would_take_long_to_change_are_not_usable() -> None:
     others = "".join(f" xmlns:p{n}='urn:{n}'" for n in range(1000))
     assert not xmp.is_usable(f"<x{declared}/>".encode())
     assert not xmp.is_usable(b"<x/>" + b" " * 2**20)
+    for packet in (f"<x{declared} p1:HasExtendedXMP='1'/>".encode(), TURNED + b" " * 2**20):
+        assert xmp.upright(xmp.without_extension(packet)) == packet, "it stays as it is"
+    assert xmp.upright(TURNED) != TURNED
     assert xmp.is_usable(f"<x{others} xmlns:a='{NOTE}' xmlns:b='{NOTE}'/>".encode())
     assert xmp.is_usable(f"<x xmlns:a='{NOTE}'/>".encode() * 1000), "declared again and again"
