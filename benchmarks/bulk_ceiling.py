@@ -158,6 +158,9 @@ class Free:
     def held_bytes(self, photo: Photo) -> int:
         return (1 + 2 * SCALE**2) * photo.num_bytes
 
+    def is_spooled(self, photo: Photo) -> bool:
+        return False
+
 
 def _bare(pool: ProcessPoolExecutor, items: Sequence[Item], form: str) -> float:
     """Images per second of the bare loop."""

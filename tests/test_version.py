@@ -54,7 +54,7 @@ class Step:
 def train(step: Step) -> float:
     return step.take(1.0)
 '''
-RELEASED = "61039f7caddb"
+RELEASED = "36d9606915c0"
 """Numerics version of the newest entry of CHANGELOG.md."""
 SMALL = {
     "losses.py": LOSSES,

@@ -7,7 +7,6 @@ outputs by their metadata.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from queue import SimpleQueue
 from typing import Protocol
 
 from srgan.bulk.attempt import Attempt
+from srgan.bulk.budgets import Budget
 from srgan.bulk.decoders import Decode
 from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
 from srgan.bulk.join import Item
@@ -43,6 +43,16 @@ _PAUSES_S = (1.0, 5.0, 15.0, 30.0)
 """Before keys whose storage failed are tried again; the client itself repeats for seconds."""
 _CHOICE = 64
 """Images among which the engine chooses those that it computes at once."""
+SPOOLED_BYTES_PER_CPU = 5 * 2**28
+"""Most bytes of results that are on the disk in a worker, for each of its CPUs; a larger one is
+there alone.
+
+A GPU computes faster than CPUs encode, so that without a bound most of a batch would lie there.
+The result ×4 of a phone's photo of 12 megapixels and the file that is made of it take 1.1 GiB, so
+each CPU can encode one, and with 8 CPUs the next one is computed meanwhile.
+"""
+_SPOOLED_COPIES = 2
+"""Copies of a result on the disk: its pixels, and those in another size or the encoded file."""
 
 
 def num_readers(num_cpus: int) -> int:
@@ -67,41 +77,8 @@ class Upscaler(Protocol):
     def held_bytes(self, photo: Photo) -> int:
         """Memory that a photo and its result take until the result is encoded."""
 
-
-class MemoryBudget:
-    """Lets images in while their bytes fit into a budget.
-
-    An image larger than the budget waits until it is alone, so that it is not refused for ever.
-    """
-
-    def __init__(self, budget_bytes: int) -> None:
-        self._budget_bytes = budget_bytes
-        self._taken_bytes = 0
-        self._closed = False
-        self._changed = threading.Condition()
-
-    def take(self, size_bytes: int) -> None:
-        """Wait for room; `RuntimeError` once the budget is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._has_room(size_bytes))
-            if self._closed:
-                raise RuntimeError("the batch has ended")
-            self._taken_bytes += size_bytes
-
-    def give_back(self, size_bytes: int) -> None:
-        """Make room for others."""
-        with self._changed:
-            self._taken_bytes -= size_bytes
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Wake every waiting thread with an error, because nobody makes room any more."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _has_room(self, size_bytes: int) -> bool:
-        return not self._taken_bytes or self._taken_bytes + size_bytes <= self._budget_bytes
+    def is_spooled(self, photo: Photo) -> bool:
+        """True if the result of a photo goes to the disk."""
 
 
 class BatchPipeline:
@@ -125,6 +102,7 @@ class BatchPipeline:
         `in_work` is told the key of each image before it is read, if they go one at a time.
 
         Those that wait, and their results, take `waiting_bytes`; one that needs more waits alone.
+        Results on the disk take `SPOOLED_BYTES_PER_CPU` there.
         Each is encoded by one thread of libvips, because there is a writer for each CPU.
         """
         use_threads(1)
@@ -135,6 +113,7 @@ class BatchPipeline:
         self._decode = decode
         self._num_cpus = num_cpus
         self._waiting_bytes = waiting_bytes
+        self._disk = Budget(SPOOLED_BYTES_PER_CPU * num_cpus)
         self._outputs = Outputs(run)
         self._config = run.config
         self._sizing = Sizing(engine.scale, scale=run.config.scale, size=run.config.size)
@@ -200,7 +179,7 @@ class BatchPipeline:
         finished: SimpleQueue[InFlight] = SimpleQueue()
         # Photos that readers have decoded and that are not let in yet come on top, one for each. To
         # count them before they are decoded, a decoder would have to be sent each file twice.
-        budget = MemoryBudget(0 if self._attempt.is_alone else self._waiting_bytes)
+        budget = Budget(0 if self._attempt.is_alone else self._waiting_bytes)
         with (
             ThreadPoolExecutor(num_readers(self._num_cpus), "read") as readers,
             ThreadPoolExecutor(self._num_cpus + 1, "write") as writers,
@@ -211,8 +190,8 @@ class BatchPipeline:
                     readers.submit(self._load, image, budget, loaded)
                 rows: list[Record] = []
                 for images in self._groups(loaded, len(items)):
-                    self._upscale_all(images)
-                    for image in images:
+                    # One by one: the next may wait until this one is no longer on the disk.
+                    for image in self._upscaled(images):
                         writers.submit(self._store, image, budget, finished)
                     while not finished.empty():
                         rows.append(self._row(finished.get()))
@@ -225,7 +204,7 @@ class BatchPipeline:
                 writers.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _load(self, image: InFlight, budget: MemoryBudget, loaded: SimpleQueue[InFlight]) -> None:
+    def _load(self, image: InFlight, budget: Budget, loaded: SimpleQueue[InFlight]) -> None:
         try:
             if self._passes_over(image.item):
                 image.note(outcome="passed_over", destination_key="", reason=NOT_A_PHOTO)
@@ -250,7 +229,7 @@ class BatchPipeline:
             image.photo, image.error = None, error
         loaded.put(image)
 
-    def _begin(self, image: InFlight, budget: MemoryBudget) -> None:
+    def _begin(self, image: InFlight, budget: Budget) -> None:
         """Refuse an image that ends its process; wait until no other is in work if it goes alone.
 
         Outputs that are there do not wait, because only looking for them is safe.
@@ -304,7 +283,7 @@ class BatchPipeline:
                 yield [waiting[index] for index in chosen]
                 waiting = [each for index, each in enumerate(waiting) if index not in chosen]
 
-    def _upscale_all(self, images: list[InFlight]) -> None:
+    def _upscaled(self, images: list[InFlight]) -> Iterator[InFlight]:
         """Upscale images at once, or one after the other, so that a bad one costs only itself."""
         made: list[Photo] = []
         if len(images) > 1:
@@ -318,16 +297,14 @@ class BatchPipeline:
             for image in images:
                 image.note(upscale_s=(time.monotonic() - began) / len(images))
         for image, result in zip_longest(images, made):
-            self._upscale(image, result)
+            if image.photo is not None:
+                self._upscale(image, image.photo, result)
+            yield image
 
-    def _upscale(self, image: InFlight, result: Photo | None) -> None:
-        if image.photo is None:
-            return
+    def _upscale(self, image: InFlight, photo: Photo, result: Photo | None) -> None:
         try:
-            with image.timed("upscale"), whole_device():
-                image.output = result or self._engine.upscale_photo(image.photo)
-            height, width = image.photo.pixels.shape[:2]
-            is_shown = self._sizing.shape(height, width) == image.output.pixels.shape[:2]
+            image.output = result or self._computed(image, photo)
+            is_shown = self._sizing.shape(*photo.pixels.shape[:2]) == image.output.pixels.shape[:2]
         except Exception as error:
             if not self._is_of_image(error):
                 raise
@@ -335,16 +312,37 @@ class BatchPipeline:
             return
         if is_shown:
             try:
-                self._sample(image.item, image.photo, image.output)
+                self._sample(image.item, photo, image.output)
             except PASSED_BY as error:
                 logger.warning("%s is not on the contact sheet: %s", image.item.key, error)
+
+    def _computed(self, image: InFlight, photo: Photo) -> Photo:
+        """Upscale one photo, after waiting for its part of the disk if its result goes there."""
+        is_shared = False
+        if self._engine.is_spooled(photo):
+            pixel_bytes = sum(page.num_bytes for page in (photo, *photo.pages))
+            result_bytes = self._sizing.growth * self._engine.scale**2 * pixel_bytes
+            image.spooled_bytes = int(_SPOOLED_COPIES * result_bytes)
+            is_shared = self._disk.take(image.spooled_bytes)
+        try:
+            return self._computed_now(image, photo)
+        except ImageError as error:
+            if not is_shared or error.reason != "no_space":
+                raise
+        # The disk is smaller than what is let in. It has room again when the others are written.
+        self._disk.give_back(image.spooled_bytes)
+        self._disk.wait_until_free()
+        self._disk.take(image.spooled_bytes)
+        return self._computed_now(image, photo)
+
+    def _computed_now(self, image: InFlight, photo: Photo) -> Photo:
+        with image.timed("upscale"), whole_device():
+            return self._engine.upscale_photo(photo)
 
     def _is_of_image(self, error: Exception) -> bool:
         return is_of_image(error, is_last=self._attempt.is_last)
 
-    def _store(
-        self, image: InFlight, budget: MemoryBudget, finished: SimpleQueue[InFlight]
-    ) -> None:
+    def _store(self, image: InFlight, budget: Budget, finished: SimpleQueue[InFlight]) -> None:
         try:
             if image.output is not None and image.photo is not None:
                 # Here, because the device would stand still while the processor resamples.
@@ -356,6 +354,7 @@ class BatchPipeline:
         finally:
             image.photo = image.output = None
             budget.give_back(image.memory_bytes)
+            self._disk.give_back(image.spooled_bytes)
         finished.put(image)
 
     def _row(self, image: InFlight) -> Record:

@@ -22,6 +22,7 @@ READY = b"+"
 """The first byte that a process sends."""
 _LENGTH_BYTES = 4
 _MAX_HEADER_BYTES = 2**24
+"""For 10,000 pages (`images.decode`) and three times as much. It takes 20 times the memory here."""
 _TYPES = ("|u1", "<u2")
 
 Wanted = Literal["photo", "8 bits", "pixels"]
@@ -77,7 +78,9 @@ def _found(request: Request, data: bytes) -> Photo | int:
         case "photo":
             return decode(data, max_pixels=request.max_pixels, salvage=request.salvage)
         case "8 bits":
-            return decode_in_8_bits(data, max_pixels=request.max_pixels)
+            photo = decode_in_8_bits(data, max_pixels=request.max_pixels)
+            # Trainings and evaluation sets read no metadata, so it cannot be too much for the pipe.
+            return Photo(photo.pixels, photo.alpha, photo.format, photo.bit_depth)
         case "pixels":
             return declared_pixels(data, max_pixels=request.max_pixels)
 
@@ -121,9 +124,18 @@ def read_request(pipe: IO[bytes]) -> tuple[Request, bytes]:
 
 
 def write_photo(pipe: IO[bytes], photo: Photo) -> None:
-    """Answer with a photo: a header of types and shapes, then arrays and byte strings in order."""
+    """Answer with a photo: a header of types and shapes, then arrays and byte strings in order.
+
+    With an error instead if the header would be longer than the parent reads.
+    """
     parts: list[Any] = []
-    _write_header(pipe, {"photo": _described(photo, parts)})
+    header = _packed({"photo": _described(photo, parts)})
+    if len(header) > _LENGTH_BYTES + _MAX_HEADER_BYTES:
+        num_parts = len(parts) - len(photo.pages) - 1
+        detail = f"its metadata has {num_parts:,} parts; write it again without its texts"
+        write_error(pipe, ImageError("too_large", detail))
+        return
+    pipe.write(header)
     for part in parts:
         pipe.write(part)
     pipe.flush()
@@ -144,35 +156,41 @@ def read_pixels(pipe: IO[bytes]) -> int:
     """Read the number of pixels that a header declares; errors are those of `read_answer`."""
     number = _answer_header(pipe).get("pixels")
     if not isinstance(number, int) or number < 0:
-        raise _NonsenseError("its answer is not a number of pixels")
+        raise NonsenseError("not a number of pixels")
     return number
 
 
 def read_answer(pipe: IO[bytes], limit_bytes: int) -> Photo:
     """Read the photo that the decoder made.
 
-    `ImageError` if the decoder sent one, `EOFError` if it ended in the middle, `RuntimeError` if
+    `ImageError` if the decoder sent one, `EOFError` if it ended in the middle, `NonsenseError` if
     its answer makes no sense.
     """
     header = _answer_header(pipe)
     try:
         photo = _rebuilt(header["photo"], pipe, limit_bytes)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _NonsenseError(f"its answer makes no sense: {error}") from error
+    except _SENSELESS as error:
+        raise NonsenseError(f"nonsense: {error}") from error
     if not isinstance(photo, Photo):
-        raise _NonsenseError("its answer is not a photo")
+        raise NonsenseError("not a photo")
     return photo
 
 
 def _answer_header(pipe: IO[bytes]) -> dict[str, Any]:
     header = _read_header(pipe)
     if "reason" in header:
-        raise ImageError(str(header["reason"]), str(header["detail"]))
+        raise ImageError(str(header["reason"]), str(header.get("detail")))
     return header
 
 
-class _NonsenseError(RuntimeError):
+class NonsenseError(Exception):
     """Ends the process, because what it says next cannot be trusted."""
+
+
+_SENSELESS = (
+    *(AttributeError, KeyError, TypeError, ValueError, OverflowError),
+    RecursionError,  # lists in lists in lists
+)
 
 
 def _described(value: object, parts: list[Any]) -> Any:
@@ -216,17 +234,25 @@ def _bounded(size_bytes: int, limit_bytes: int) -> int:
 
 
 def _write_header(pipe: IO[bytes], header: dict[str, Any]) -> None:
+    pipe.write(_packed(header))
+
+
+def _packed(header: dict[str, Any]) -> bytes:
     text = json.dumps(header).encode()
-    pipe.write(len(text).to_bytes(_LENGTH_BYTES, "big") + text)
+    return len(text).to_bytes(_LENGTH_BYTES, "big") + text
 
 
 def _read_header(pipe: IO[bytes]) -> dict[str, Any]:
     length = int.from_bytes(_read(pipe, _LENGTH_BYTES), "big")
     if length > _MAX_HEADER_BYTES:
-        raise _NonsenseError(f"a header of {length} bytes")
-    header = json.loads(_read(pipe, length))
+        raise NonsenseError(f"a header of {length} bytes")
+    text = _read(pipe, length)
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NonsenseError(f"a header that is not JSON: {error}") from error
     if not isinstance(header, dict):
-        raise _NonsenseError(f"a header of type {type(header).__name__}")
+        raise NonsenseError(f"a header of type {type(header).__name__}")
     return header
 
 

@@ -18,6 +18,7 @@ from typing import IO, Protocol, Self, TypeVar
 
 from srgan.bulk.decoder_process import (
     READY,
+    NonsenseError,
     Request,
     Wanted,
     read_answer,
@@ -73,7 +74,11 @@ class Decoders:
         self.close()
 
     def decode(self, data: bytes, *, max_pixels: int, salvage: bool = False) -> Photo:
-        """Decode as `srgan.images.decode` does; more reasons are ``crashed`` and ``timed_out``."""
+        """Decode as `srgan.images.decode` does.
+
+        More reasons are ``crashed`` and ``timed_out``; metadata of hundreds of thousands of parts
+        is ``too_large``.
+        """
         try:
             return self._photo("photo", data, min(max_pixels, _SMALL_PIXELS), salvage)
         except ImageError as error:
@@ -83,9 +88,9 @@ class Decoders:
             return self._photo("photo", data, max_pixels, salvage)
 
     def decode_in_8_bits(self, data: bytes, *, max_pixels: int) -> Photo:
-        """Decode as `srgan.images.decode_in_8_bits` does; the caller minds the memory.
+        """Decode the pixels as `srgan.images.decode_in_8_bits` does; the caller minds the memory.
 
-        More reasons are those of `decode`.
+        Without metadata. More reasons are those of `decode`.
         """
         return self._photo("8 bits", data, max_pixels, salvage=False)
 
@@ -173,6 +178,9 @@ class _Decoder:
             raise self._lost(process, late) from error
         except ImageError:
             raise  # a whole answer
+        except NonsenseError as error:
+            process.kill()  # it may be a hostile file's by now
+            raise ImageError("crashed", f"the decoder's answer was {error}") from error
         except BaseException:
             process.kill()  # the rest of its answer is still to come
             raise

@@ -28,6 +28,8 @@ class InFlight:
     replaces: str | None = None
     """Change token of the object that the output replaces; None if there was none."""
     memory_bytes: int = 0
+    spooled_bytes: int = 0
+    """Parts that it has of the budgets for memory and for the disk."""
     error: BaseException | None = None
 
     @classmethod

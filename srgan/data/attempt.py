@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from srgan.config import DataConfig
 from srgan.data import manifest as manifests
 from srgan.data.layout import Layout
@@ -20,6 +23,7 @@ from srgan.data.manifest import DatasetManifest, Previous, Shard, intact, put_ta
 from srgan.data.tables import (
     CutPhoto,
     SourceObject,
+    Split,
     dump_photos,
     dump_sources,
     load_photos,
@@ -95,7 +99,7 @@ class Attempt:
             decoding=reading_version(lr_source),
         )
         self._begun = _find_begun(store, dataset, self._origin, previous)
-        self.layout = _Layout(
+        self.layout = AttemptLayout(
             store, dataset, config, previous, self._begun, pairs=lr_source is not None
         )
         self._known = list(known)
@@ -194,10 +198,11 @@ class Attempt:
         write_document(self._store, begun_dataset_key(self._dataset), document)
 
 
-class _Layout(Layout):
-    """A layout that goes on where an attempt has ended.
+class AttemptLayout(Layout):
+    """A layout that goes on where an attempt has ended, and in which photos change sides.
 
-    Apart from `Layout`, whose code names trainings (`srgan.version`), because it decides nothing.
+    Apart from `Layout`, whose code names trainings (`srgan.version`): it says how the crops of a
+    side are cut, and nothing here cuts them otherwise.
     """
 
     def __init__(
@@ -219,6 +224,16 @@ class _Layout(Layout):
         self._begun = begun
         for photo in begun.parts.values():
             self._writers[photo.split].spans[photo.pixels] = list(photo.spans)
+
+    def settle(self, sides: Mapping[str, Split]) -> list[str]:
+        """Take these sides for final; return the photos that were cut for the other one, sorted."""
+        self._previous = replace(self._previous, splits=dict(sides))
+        return sorted(each for each in sides if self._photos[each].split != sides[each])
+
+    def cut_again(self, pixels: str, rgb: NDArray[np.uint8]) -> None:
+        """Cut a photo (H, W, 3) for the side that is final, instead of as it was cut before."""
+        self._writers[self._photos[pixels].split].drop(pixels)
+        self.add(pixels, rgb)
 
     def stored(self) -> Begun:
         """Return what is stored by now of photos that the version before does not have."""

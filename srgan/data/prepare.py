@@ -7,7 +7,7 @@ again, a photo with known pixels is not cut again. Memory holds two shards, the 
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +19,8 @@ from srgan.data.crops import assign
 from srgan.data.layout import Layout
 from srgan.data.manifest import Previous, read_previous
 from srgan.data.reading import OnProgress, PhotoReader, counted, silent
-from srgan.data.tables import CutPhoto, SourceObject
-from srgan.errors import DataError, ImageError
+from srgan.data.tables import SourceObject, Split
+from srgan.errors import DataError, ImageError, StorageError
 from srgan.images import Photo, pixel_digest
 from srgan.images.statistics import statistics_of
 from srgan.keys import is_ours
@@ -67,9 +67,11 @@ class Listing:
         config, uri = self.config, self.source.uri
         attempt = Attempt(self.store, self.dataset, config, self.previous, self.known, source=uri)
         self._read(attempt, reader, progress)
-        sources, layout = attempt.outcomes(), attempt.layout
-        photos = layout.finish(_split(sources, layout, self.previous, config, uri))
-        return attempt.publish(photos, licence).ref(len(self.changed))
+        names = _names(attempt.outcomes(), uri)
+        splits = assign(names, self.previous.splits, config.eval_share)
+        self._cut_again(attempt, splits, names, reader)
+        photos = [replace(attempt.layout.photo(each), name=names[each]) for each in sorted(names)]
+        return attempt.publish(attempt.layout.finish(photos), licence).ref(len(self.changed))
 
     def _read(self, attempt: Attempt, reader: PhotoReader, progress: OnProgress) -> None:
         def make(info: ObjectInfo, files: Sequence[bytes]) -> Reading:
@@ -87,6 +89,41 @@ class Listing:
             max_pixels=self.config.max_pixels,
             progress=counted(progress, len(self.changed)),
         )
+
+    def _cut_again(
+        self,
+        attempt: Attempt,
+        splits: Mapping[str, Split],
+        names: Mapping[str, str],
+        reader: PhotoReader,
+    ) -> None:
+        """Read those photos again that are on another side than the one that they were cut for.
+
+        That is known only when all photos are: one changes sides if a side would have none.
+        `StorageError` if it is no longer there.
+        """
+
+        def make(each: tuple[str, ObjectInfo], files: Sequence[bytes]) -> NDArray[np.uint8] | None:
+            photo = reader.decode(files[0], max_pixels=self.config.max_pixels)
+            return photo.rgb if pixel_digest(photo) == each[0] else None
+
+        for pixels in attempt.layout.settle(splits):
+            store, key = self.source.store, names[pixels]
+            found: list[NDArray[np.uint8] | None] = []
+            info = store.head(key)
+            reader.read(
+                [] if info is None else [(pixels, info)],
+                lambda each: [(self.source.store, each[1])],
+                make,
+                found.append,
+                max_pixels=self.config.max_pixels,
+            )
+            if not found or found[0] is None:
+                raise StorageError(
+                    f"{store.uri(key)} was changed or deleted while the dataset was prepared; "
+                    "prepare it again"
+                )
+            attempt.layout.cut_again(pixels, found[0])
 
 
 def list_photos(source: Place, store: ObjectStore, dataset: str, config: DataConfig) -> Listing:
@@ -188,18 +225,12 @@ def _place(reading: Reading, layout: Layout) -> None:
         layout.add(pixels, rgb)
 
 
-def _split(
-    sources: list[SourceObject], layout: Layout, previous: Previous, config: DataConfig, uri: str
-) -> list[CutPhoto]:
-    """Every photo once, with its side and the key of its first source, sorted by pixels."""
+def _names(sources: list[SourceObject], uri: str) -> dict[str, str]:
+    """Return `first_keys`; `DataError` if there are fewer than two photos."""
     names = first_keys(sources)
     if len(names) < 2:
         raise DataError(_too_few(len(names), sources, uri))
-    splits = assign(names, previous.splits, config.eval_share)
-    return [
-        replace(layout.photo(pixels), name=names[pixels], split=splits[pixels])
-        for pixels in sorted(names)
-    ]
+    return names
 
 
 def first_keys(sources: Iterable[SourceObject]) -> dict[str, str]:

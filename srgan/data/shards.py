@@ -72,6 +72,14 @@ class ShardWriter:
             if len(self._owners) == len(self._buffer):
                 self.flush()
 
+    def drop(self, owner: Owner) -> None:
+        """Forget the crops of an owner; those that are stored remain in their shards, unused."""
+        self.spans.pop(owner, None)
+        kept = [row for row, each in enumerate(self._owners) if each != owner]
+        if self._buffer is not None:
+            self._buffer[: len(kept)] = self._buffer[kept]
+        self._owners = [self._owners[row] for row in kept]
+
     @property
     def waiting(self) -> set[Owner]:
         """Owners of crops that are not stored yet."""

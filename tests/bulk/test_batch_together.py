@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from srgan.bulk import batch
 from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.in_flight import InFlight
 from srgan.bulk.join import Item
@@ -95,7 +96,7 @@ def test_a_bad_image_among_those_at_once_costs_only_itself(run: BulkRun, engine:
     photos = [photo_of(8, 8, seed=0), WHITE, photo_of(8, 8, seed=2)]
     items = [put(run, f"{index}.png", each) for index, each in enumerate(photos)]
     images = in_flight(run, items, list(photos))
-    BatchPipeline(run, engine, decode)._upscale_all(images)
+    assert list(BatchPipeline(run, engine, decode)._upscaled(images)) == images
     assert engine.sizes == [3]
     for image, pixels in zip(images, photos, strict=True):
         if pixels is WHITE:
@@ -105,6 +106,17 @@ def test_a_bad_image_among_those_at_once_costs_only_itself(run: BulkRun, engine:
             assert image.output is not None
             np.testing.assert_array_equal(image.output.pixels, pixels.repeat(2, 0).repeat(2, 1))
         assert image.row.upscale_s > 0
+
+
+def test_images_that_fail_at_once_do_not_wait_for_each_other_where_the_disk_holds_one(
+    run: BulkRun, engine: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "is_spooled", lambda photo: True, raising=False)
+    monkeypatch.setattr(batch, "SPOOLED_BYTES_PER_CPU", 1)
+    photos = [WHITE, *(photo_of(8, 8, seed=seed) for seed in range(5))]
+    items = [put(run, f"{index}.png", each) for index, each in enumerate(photos)]
+    rows = BatchPipeline(run, engine, decode).run(0, items)
+    assert [row.outcome for row in rows] == ["failed", *["done"] * 5]
 
 
 def test_a_pretended_gpu_that_breaks_is_not_tried_with_each_image_alone(
@@ -118,7 +130,7 @@ def test_a_pretended_gpu_that_breaks_is_not_tried_with_each_image_alone(
     photos = [photo_of(8, 8, seed=seed) for seed in range(2)]
     items = [put(run, f"{index}.png", each) for index, each in enumerate(photos)]
     with pytest.raises(DeviceError, match="unspecified launch failure"):
-        BatchPipeline(run, engine, decode)._upscale_all(in_flight(run, items, list(photos)))
+        list(BatchPipeline(run, engine, decode)._upscaled(in_flight(run, items, list(photos))))
     assert engine.seen == []
 
 

@@ -14,11 +14,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srgan.bulk import decoder_process
 from srgan.bulk import decoders as module
-from srgan.bulk.decoder_process import read_answer, read_pixels, write_error, write_photo
+from srgan.bulk.decoder_process import (
+    NonsenseError,
+    read_answer,
+    read_pixels,
+    write_error,
+    write_photo,
+)
 from srgan.bulk.decoders import Decoders
 from srgan.errors import ClusterError, ImageError
 from srgan.images import Photo, decode, decode_in_8_bits, encode
+from tests.support.image_files import png, png_chunk
 from tests.support.photos import DrawPhoto
 from tests.support.waiting import wait_until
 
@@ -154,6 +162,33 @@ def test_a_decoder_that_dies_while_it_decodes_costs_one_image(
     assert decoders.pids() != [pid]
 
 
+@pytest.mark.parametrize("ask", [Decoders.decode, Decoders.decode_in_8_bits])
+def test_a_decoder_whose_answer_makes_no_sense_costs_one_image(
+    ask: Callable[..., Photo], monkeypatch: pytest.MonkeyPatch, decoders: Decoders, small: bytes
+) -> None:
+    nonsense = (
+        "import sys\n"
+        "sys.stdout.buffer.write(b'+' + bytes([0, 0, 0, 3]) + b'huh')\n"
+        "sys.stdout.flush()\n"
+        "sys.stdin.read()\n"
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_CODE", nonsense)
+        with pytest.raises(ImageError, match="not JSON") as caught:
+            ask(decoders, small, max_pixels=PLENTY)
+    assert caught.value.reason == "crashed"
+    wait_until(lambda: not decoders.pids(), "it was ended")
+    assert ask(decoders, small, max_pixels=PLENTY).pixels.shape == (20, 30, 3)
+
+
+def test_texts_of_a_photo_for_training_stay_in_the_process(decoders: Decoders) -> None:
+    texts = png_chunk(b"tEXt", b"a\0text") * 3
+    data = png(1, 1, 8, 2, b"\0\1\2\3", texts)
+    assert len(decoders.decode(data, max_pixels=PLENTY).chunks) == 3
+    photo = decoders.decode_in_8_bits(data, max_pixels=PLENTY)
+    assert (photo.pixels.tolist(), photo.format, photo.chunks) == ([[[1, 2, 3]]], "png", ())
+
+
 def test_a_decoder_that_hangs_is_killed_at_the_limit(small: bytes) -> None:
     with Decoders(1, limit_s=3) as decoders:
         pid = started(decoders, small)
@@ -281,20 +316,24 @@ def test_a_decoder_knows_no_key_of_any_service(
         b'{"photo": {"array": "|u1", "shape": [-1]}}',
         b'{"photo": {"photo": {"pixels": null}}}',
         b'{"photo": {"bytes": 1e30}}',
+        b'{"photo": {"array": "|u1", "shape": [0, 1e99]}}',
+        b'{"photo": {"array": "|u1", "shape": [0, %d]}}' % 2**80,
+        b'{"photo": ' + b'{"tuple": [' * 5000 + b"]}" * 5000 + b"}",
         b'{"photo": [1]}',
-        b"[]",
+        b"[" * 100_000,
+        b"\xff",
         b"{}",
     ],
 )
 def test_an_answer_that_makes_no_sense_is_no_photo(header: bytes) -> None:
     pipe = BytesIO(len(header).to_bytes(4, "big") + header + bytes(100))
-    with pytest.raises(RuntimeError):
+    with pytest.raises(NonsenseError):
         read_answer(pipe, 1000)
 
 
 @pytest.mark.parametrize("header", [b'{"pixels": -1}', b'{"pixels": "9"}', b"{}"])
 def test_an_answer_that_makes_no_sense_is_no_number_of_pixels(header: bytes) -> None:
-    with pytest.raises(RuntimeError):
+    with pytest.raises(NonsenseError):
         read_pixels(BytesIO(len(header).to_bytes(4, "big") + header))
 
 
@@ -311,6 +350,21 @@ def test_answers_follow_each_other_in_the_pipe(draw_photo: DrawPhoto) -> None:
     np.testing.assert_array_equal(read_answer(pipe, PLENTY).pixels, photo.pixels)
     with pytest.raises(EOFError):
         read_answer(pipe, PLENTY)
+
+
+def test_metadata_of_more_parts_than_are_read_is_refused_before_it_is_sent(
+    draw_photo: DrawPhoto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = BytesIO()
+    photo = Photo(draw_photo(1), comments=(b"one",) * 1000)
+    for most_bytes in (10_000, 100_000):
+        monkeypatch.setattr(decoder_process, "_MAX_HEADER_BYTES", most_bytes)
+        write_photo(pipe, photo)
+    pipe.seek(0)
+    with pytest.raises(ImageError, match="its metadata has 1,000 parts") as caught:
+        read_answer(pipe, PLENTY)
+    assert caught.value.reason == "too_large"
+    assert read_answer(pipe, PLENTY).comments == photo.comments, "the next answer follows"
 
 
 def test_one_process_can_be_started_before_the_first_image() -> None:

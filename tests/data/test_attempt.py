@@ -50,9 +50,9 @@ def newest(workshop: Workshop, dataset: str) -> DatasetManifest:
     return manifest.model_copy(update={"dataset": "pets"})
 
 
-def made_alone(workshop: Workshop) -> DatasetManifest:
+def made_alone(workshop: Workshop, config: DataConfig = CONFIG) -> DatasetManifest:
     """The version that one attempt makes; nothing of it is left to others."""
-    prepare_dataset(place(workshop.store, "raw"), workshop.store, "alone", CONFIG)
+    prepare_dataset(place(workshop.store, "raw"), workshop.store, "alone", config)
     return newest(workshop, "alone")
 
 
@@ -73,6 +73,20 @@ def test_attempts_that_go_on_make_the_shards_of_one_that_was_not_ended(
     assert len(source.read) < ref.num_read or ends == [1]
     assert workshop.store.find(begun_dataset_key("pets")) is None
     assert workshop.prepare().num_read == 0
+
+
+@pytest.mark.parametrize("end", [3, 4])
+def test_a_photo_that_changes_sides_is_cut_for_its_side_after_an_attempt_that_was_ended(
+    workshop: Workshop, end: int
+) -> None:
+    config = CONFIG.model_copy(update={"shrunk": (0.5,), "eval_share": 1e-9})
+    workshop.upload(*range(4))
+    alone = made_alone(workshop, config)
+    assert (alone.num_eval_photos, alone.num_eval_crops) == (1, 9), "it was cut as it is"
+    end_attempt(workshop, end, config)
+    workshop.prepare(config)
+    made = newest(workshop, "pets")
+    assert (made.num_eval_crops, made.num_train_crops) == (9, alone.num_train_crops)
 
 
 def test_only_photos_with_crops_that_wait_for_their_shard_are_read_again(

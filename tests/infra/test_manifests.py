@@ -15,7 +15,8 @@ from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingReque
 from ray.core.generated.autoscaler_pb2 import ResourceRequest, ResourceRequestByCount
 from sqlalchemy import make_url
 
-from srgan.config import DataConfig
+from srgan.bulk.batch import SPOOLED_BYTES_PER_CPU
+from srgan.config import DataConfig, UpscaleConfig
 from srgan.jobs.prepare import Photos, need_of
 from srgan.keys import mlflow_folder
 from tests.support.checkout import ROOT
@@ -95,12 +96,17 @@ def number(quantity: str) -> float:
 
 def shared_memory(one: Pod) -> float:
     """Bytes of a pod's /dev/shm."""
-    (mount,) = (
-        each["name"] for each in one.container["volumeMounts"] if each["mountPath"] == "/dev/shm"
-    )
+    found = empty_folder(one, "/dev/shm")
+    assert found["medium"] == "Memory"
+    return number(found["sizeLimit"])
+
+
+def empty_folder(one: Pod, path: str) -> dict[str, str]:
+    """The volume that is mounted there, empty when the pod starts."""
+    (mount,) = (each["name"] for each in one.container["volumeMounts"] if each["mountPath"] == path)
     (volume,) = (each for each in one.spec["volumes"] if each["name"] == mount)
-    assert volume["emptyDir"]["medium"] == "Memory"
-    return number(volume["emptyDir"]["sizeLimit"])
+    found: dict[str, str] = volume["emptyDir"]
+    return found
 
 
 @pytest.mark.parametrize("overlay", WITH_TEAM)
@@ -238,6 +244,19 @@ def test_ray_keeps_its_object_store_in_memory_and_within_the_limit(
         assert store < shared_memory(one), one.owner
         limit = number(one.container["resources"]["limits"]["memory"])
         assert int(one.ray_start["memory"]) + shared_memory(one) <= limit, one.owner
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_results_of_a_bulk_run_that_lie_on_the_disk_fit_into_its_nodes(overlay: str) -> None:
+    largest = 2 * 4**2 * 3 * UpscaleConfig().max_pixels  # in RGB ×4, with the encoded file
+    nodes = [one for one in pods(overlay) if one.ray_start is not None and "head" not in one.owner]
+    assert nodes
+    for one in nodes:
+        assert one.ray_start is not None
+        num_cpus = int(one.ray_start["num-cpus"])
+        num_workers = 1 if "nvidia.com/gpu" in one.container["resources"]["limits"] else num_cpus
+        most = max(num_cpus * SPOOLED_BYTES_PER_CPU, num_workers * largest)
+        assert most <= number(empty_folder(one, "/tmp")["sizeLimit"]), one.owner
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -9,7 +9,7 @@ import torch
 
 from srgan.bulk import batch
 from srgan.bulk.attempt import Attempt
-from srgan.bulk.batch import MemoryBudget
+from srgan.bulk.budgets import Budget
 from srgan.bulk.decoders import Decoders
 from srgan.bulk.plan import make_plan
 from srgan.bulk.run import BulkRun
@@ -87,15 +87,15 @@ def test_as_much_waits_in_a_worker_as_is_reserved_beside_its_process(
 ) -> None:
     budgets: list[int] = []
 
-    class Budget(MemoryBudget):
+    class Known(Budget):
         def __init__(self, budget_bytes: int) -> None:
             budgets.append(budget_bytes)
             super().__init__(budget_bytes)
 
-    monkeypatch.setattr(batch, "MemoryBudget", Budget)
+    monkeypatch.setattr(batch, "Budget", Known)
     worker = UpscaleWorker(spec, 1, "cpu", int(reserved * 2**30))
     assert worker.run(0).startswith("batch 0: 1 done"), "also if nothing may wait"
-    assert budgets == [waiting * 2**30]
+    assert budgets == [batch.SPOOLED_BYTES_PER_CPU, waiting * 2**30]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

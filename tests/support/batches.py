@@ -38,6 +38,9 @@ class CountingEngine:
     def held_bytes(self, photo: Photo) -> int:
         return self._engine.held_bytes(photo)
 
+    def is_spooled(self, photo: Photo) -> bool:
+        return self._engine.is_spooled(photo)
+
 
 def put(store: S3Store, name: str, data: bytes) -> Item:
     token = store.put(f"photos/{name}", data)

@@ -224,6 +224,36 @@ def _huge_text(random: Random) -> bytes:
     return _png((4, 4), 8, 2, texts[int(random.integers(len(texts)))], rows=(b"\0" * 13) * 4)
 
 
+def _hostile_xmp(random: Random) -> bytes:
+    """Tags that are opened and never closed, or thousands of prefixes for one namespace.
+
+    In a picture that lies on its side, so that readers change the packet too.
+    """
+    prefixes = (b" xmlns:p%d='http://ns.adobe.com/xmp/note/'" % n for n in range(5000))
+    packets = [
+        b"<xmpNote:HasExtendedXMP>" * 20_000,
+        b"<xmp:Thumbnails>" * 60_000,
+        b"<x HasExtendedXMP=''%b/>" % b"".join(prefixes),
+    ]
+    packet = packets[int(random.integers(len(packets)))]
+    text = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)
+    entry = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    turned = chunk(b"eXIf", b"II*\0\x08\0\0\0" + struct.pack("<H", 1) + entry + bytes(4))
+    return _png((4, 4), 8, 2, turned, text, rows=(b"\0" * 13) * 4)
+
+
+def _overlapping_exif(random: Random) -> bytes:
+    """Ten thousand tags that all have the same bytes, hundreds of thousands."""
+    size = int(random.integers(200_000, 800_000))
+    number = int(random.choice([0x0112, 0x010F]))
+    entries = (struct.pack("<HHII", number + n % 9000, 3, size // 2, 8) for n in range(10_000))
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 10_000) + b"".join(entries)
+    buffer = BytesIO()
+    exif = b"Exif\0\0" + data.ljust(size + 8, b"!")
+    Image.new("RGB", (9, 7)).save(buffer, str(random.choice(["PNG", "WEBP"])), exif=exif)
+    return buffer.getvalue()
+
+
 def _thread(random: Random) -> bytes:
     """One pixel wide (or high) and a hundred thousand long."""
     size = (1, 100_000) if random.integers(2) else (100_000, 1)
@@ -256,6 +286,8 @@ _MADE: dict[str, Callable[[Random], bytes]] = {
     "palette": _palette,
     "broken-profile": _broken_profile,
     "huge-text": _huge_text,
+    "hostile-xmp": _hostile_xmp,
+    "overlapping-exif": _overlapping_exif,
     "looping-tiff": _looping_tiff,
     "animated": _animated,
     "thread": _thread,

@@ -5,7 +5,7 @@ question marks for letters beyond ASCII. Maker notes do not survive, because
 they hold offsets that only the camera's maker knows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -31,6 +31,8 @@ _OF_BYTES = (BYTE, UNDEFINED, LONG)
 _TEXT_IN_16_BITS = b"UNICODE\x00"
 _FINEST = 10_000
 """Denominator of fractions that are written."""
+_WORD, _ENTRY_BYTES = 4, 12
+"""Bytes of a value within an entry of a block, and of an entry."""
 
 Order = Literal["little", "big"]
 
@@ -41,13 +43,6 @@ class Tag(NamedTuple):
     kind: int
     num_values: int
     values: "bytes | Directory"
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of the values, without those of the entry."""
-        if isinstance(self.values, bytes):
-            return len(self.values)
-        return sum(tag.size_bytes for tag in self.values.values())
 
 
 Directory = dict[int, Tag]
@@ -121,7 +116,7 @@ def write(directory: Directory, at: int, *, is_big: bool = False, link: int = 0)
     """
     word, entry_bytes = (8, 20) if is_big else (4, 12)
     count_bytes = 8 if is_big else 2
-    table, rest = len(directory).to_bytes(count_bytes, "little"), b""
+    table, rest = bytearray(len(directory).to_bytes(count_bytes, "little")), bytearray()
     rest_at = at + count_bytes + entry_bytes * len(directory) + word
     for number, tag in sorted(directory.items()):
         values = tag.values
@@ -133,7 +128,7 @@ def write(directory: Directory, at: int, *, is_big: bool = False, link: int = 0)
         table += values.ljust(word, b"\x00") if is_here else _pointer(rest_at + len(rest), word)
         if not is_here:
             rest += values + bytes(len(values) % 2)
-    return table + link.to_bytes(word, "little") + rest
+    return bytes(table + link.to_bytes(word, "little") + rest)
 
 
 def _pointer(at: int, word: int) -> bytes:
@@ -141,11 +136,16 @@ def _pointer(at: int, word: int) -> bytes:
 
 
 class _Reader:
-    """Reads the directories of one file."""
+    """Reads the directories of one file, until their tags have more bytes than it.
+
+    Tags may lie one over the other: forty thousand of them in a file of a megabyte would take
+    20 GB. Honest tags do not, except that some share a number of a few bytes.
+    """
 
     def __init__(self, data: bytes, order: Order, *, is_big: bool) -> None:
         self._data = data
         self._order: Order = order
+        self._left_bytes = len(data)
         self.has_maker_note = False
         self._word, self._entry_bytes, self._count_bytes = (8, 20, 8) if is_big else (4, 12, 2)
 
@@ -158,6 +158,8 @@ class _Reader:
         for entry in range(first, end - self._entry_bytes + 1, self._entry_bytes):
             tag = self._number(entry, 2)
             value = self._tag(entry)
+            if self._left_bytes < 0:
+                break
             if value is None or tag in found:
                 continue
             if tag in _POINTERS.get(number, ()):
@@ -178,6 +180,9 @@ class _Reader:
             at = self._number(at, self._word)
         if not size or kind == _DIRECTORY or at + size > len(self._data):
             return None
+        self._left_bytes -= size
+        if self._left_bytes < 0:
+            return None
         return Tag(kind, count, self._little(self._data[at : at + size], kind))
 
     def _little(self, values: bytes, kind: int) -> bytes:
@@ -194,17 +199,37 @@ class _Reader:
         return int.from_bytes(self._data[at : at + size], self._order)
 
 
-def shortened(directory: Directory, is_short: Callable[[Directory], bool]) -> list[int]:
-    """Delete the largest tags until `is_short`, also of inner directories; return their numbers."""
+def shortened(directory: Directory, most_bytes: int) -> list[int]:
+    """Delete the largest tags, also of inner directories, until a block takes `most_bytes`.
+
+    Returns their numbers. The block is written once, because it may have tens of thousands.
+    """
+    left_bytes = len(write_block(directory))
     deleted = []
-    while directory and not is_short(directory):
-        inner, number = directory, _largest(directory)
-        while not isinstance(values := inner[number].values, bytes) and values:
-            inner, number = values, _largest(values)
+    for values, number, inner in sorted(_leaves(directory), key=lambda leaf: -len(leaf[0])):
+        if left_bytes <= most_bytes:
+            break
+        beside = len(values) + len(values) % 2 if len(values) > _WORD else 0
+        left_bytes -= _ENTRY_BYTES + beside
         del inner[number]
         deleted.append(number)
+    _drop_empty(directory)
     return deleted
 
 
-def _largest(directory: Directory) -> int:
-    return max(directory, key=lambda number: directory[number].size_bytes)
+def _leaves(directory: Directory) -> Iterator[tuple[bytes, int, Directory]]:
+    """Yield the bytes of each tag, its number and the directory that it is in."""
+    for number, tag in directory.items():
+        if isinstance(tag.values, bytes):
+            yield tag.values, number, directory
+        else:
+            yield from _leaves(tag.values)
+
+
+def _drop_empty(directory: Directory) -> None:
+    """Delete inner directories without a tag."""
+    for number, tag in list(directory.items()):
+        if not isinstance(tag.values, bytes):
+            _drop_empty(tag.values)
+            if not tag.values:
+                del directory[number]

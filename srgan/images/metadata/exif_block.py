@@ -19,6 +19,7 @@ _SHORT, _LONG, _RATIONAL = 3, 4, 5
 """EXIF's numbers for unsigned 16-bit and 32-bit values and for a fraction of two of the latter."""
 _SIZES = {_SHORT: 2, _LONG: 4, _RATIONAL: 8}
 _ENTRY_BYTES = 12
+_MOST_VALUES = 4
 _MOST = 2**32 - 1
 _LARGEST_SHORT = 2**16 - 1
 _PER_INCH = {2: 1.0, 3: 2.54}
@@ -162,8 +163,12 @@ class _Entry(NamedTuple):
     order: Order
 
     def numbers(self, block: bytes) -> list[int]:
-        """Read unsigned values of 16 or 32 bits."""
-        ends = range(self.values_at, self.values_at + 1 + self._size * self.num_values, self._size)
+        """Read unsigned values of 16 or 32 bits, the first four at most: all that have a meaning.
+
+        Each of thousands of entries may have as many values as the block has room for.
+        """
+        num_values = min(self.num_values, _MOST_VALUES)
+        ends = range(self.values_at, self.values_at + 1 + self._size * num_values, self._size)
         return [int.from_bytes(block[one:next_one], self.order) for one, next_one in pairwise(ends)]
 
     def write(self, block: bytearray, index: int, number: int) -> None:

@@ -94,7 +94,8 @@ def read(data: bytes) -> Carried:
     extension = _joined(parts, xmp or b"")
     if parts and extension is None:
         lost.append("extended XMP")
-    return Carried(xmp, extension, iptc, tuple(comments), bool(more), (*lost, *more))
+    names = tuple(dict.fromkeys((*lost, *more)))  # a file has room for millions of segments
+    return Carried(xmp, extension, iptc, tuple(comments), bool(more), names)
 
 
 def is_whole(data: bytes) -> bool:

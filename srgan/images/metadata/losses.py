@@ -59,7 +59,7 @@ def held(photo: Photo, format: str) -> Photo:
     Sizes, coordinates and resolutions in the metadata become those of the pixels. Idempotent.
     """
     pages = tuple(held(page, format) for page in photo.pages)
-    photo = _true(replace(photo, pages=pages))
+    photo = _true(_with_usable_xmp(replace(photo, pages=pages)))
     changes: dict[str, Any] = dict.fromkeys(("exif", "icc_profile", "xmp", "iptc"))
     changes |= {"xmp_extension": None, "dpi": None, "comments": (), "geo": (), "chunks": ()}
     lost = list(photo.lost)
@@ -82,6 +82,13 @@ def held(photo: Photo, format: str) -> Photo:
 def all_lost(photo: Photo) -> tuple[str, ...]:
     """Names of what a photo and its pages have lost, each once."""
     return tuple(dict.fromkeys(name for page in (photo, *photo.pages) for name in page.lost))
+
+
+def _with_usable_xmp(photo: Photo) -> Photo:
+    if photo.xmp is None or xmp.is_usable(photo.xmp):
+        return photo
+    lost = [_NAMES[name] for name in ("xmp", "xmp_extension") if getattr(photo, name)]
+    return replace(photo, xmp=None, xmp_extension=None, lost=(*photo.lost, *lost))
 
 
 def _true(photo: Photo) -> Photo:
@@ -155,7 +162,7 @@ def _reduced(block: bytes, most: int) -> tuple[bytes | None, list[str]]:
     if exif_block.has_maker_note(block):
         lost.append("EXIF maker note")
     tags = read_block(block)
-    deleted = shortened(tags, lambda left: len(write_block(left)) <= most)
+    deleted = shortened(tags, most)
     if not tags:
         return None, [_NAMES["exif"]]
     return write_block(tags), [*lost, *(f"EXIF {TAGS.get(tag, tag)}" for tag in deleted)]

@@ -86,7 +86,7 @@ def read(data: bytes) -> Carried:
             chunks.append((name, body))
         elif kind not in _OF_THE_FILE and is_first and len(lost) < _MOST_NAMED:
             lost.append(f"PNG chunk {name}" if kind.isalpha() else "PNG chunk")
-        elif kind == _PROFILE and profile(data) is None:
+        elif kind == _PROFILE and is_first and profile(data) is None:
             lost.append("ICC profile")
     if data[end:].strip(b"\x00\r\n "):
         lost.append("bytes after the image")

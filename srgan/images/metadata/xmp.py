@@ -6,6 +6,7 @@ declares has its usual meaning.
 """
 
 import re
+from collections import Counter
 
 _TO_THE_FILE = (
     *("Container:Directory", "GContainer:Directory", "HDRGainMap:HDRGainMapVersion"),
@@ -38,8 +39,20 @@ _NAMESPACES = {
     "GContainer": b"http://ns.google.com/photos/1.0/container/",
     "GCamera": b"http://ns.google.com/photos/1.0/camera/",
 }
+_LARGEST = 2**20
+_MOST_PREFIXES = 8
+"""Most of one namespace; a change searches the packet for each. Honest packets declare one."""
 _DECLARED = re.compile(rb"\sxmlns(?::([^\s=]+))?\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 """Prefix, empty for the default, and namespace in double or in single quotes."""
+
+
+def is_usable(packet: bytes) -> bool:
+    """Tell whether changing a packet takes a reasonable time: some milliseconds."""
+    if len(packet) > _LARGEST:
+        return False
+    declared = {(found[1], found[2] or found[3]) for found in _DECLARED.finditer(packet)}
+    used = Counter(namespace for _, namespace in declared)
+    return all(used[namespace] <= _MOST_PREFIXES for namespace in _NAMESPACES.values())
 
 
 def upright(packet: bytes) -> bytes:
@@ -93,14 +106,31 @@ def _without(packet: bytes, *names: str) -> bytes:
         for tag in _written(packet, name):
             packet = re.sub(rb"\s%b\s*=\s*(\"[^\"<]*\"|'[^'<]*')" % tag, b"", packet)
             packet = re.sub(rb"<%b(\s[^<>]*)?/>" % tag, b"", packet)
-            packet = re.sub(rb"<%b(\s[^<>]*)?>.*?</%b\s*>" % (tag, tag), b"", packet, flags=re.S)
+            packet = _without_elements(packet, tag)
     return packet
 
 
+def _without_elements(packet: bytes, tag: bytes) -> bytes:
+    """Drop elements with what is in them, up to one that is not closed.
+
+    Two searches and not one expression, which would look for the end of each of them to the end.
+    """
+    opening = re.compile(rb"<%b(?:\s[^<>]*)?>" % tag)
+    closing = re.compile(rb"</%b\s*>" % tag)
+    kept, at = list[bytes](), 0
+    while (first := opening.search(packet, at)) and (last := closing.search(packet, first.end())):
+        kept.append(packet[at : first.start()])
+        at = last.end()
+    return b"".join([*kept, packet[at:]])
+
+
 def _written(packet: bytes, name: str) -> list[bytes]:
-    """List the ways, as patterns, in which a packet may write a name that is in it."""
+    """List the ways, as patterns, in which a packet may write a name that is in it.
+
+    None if the packet is not usable: it stays as it is, and no file is written with it.
+    """
     prefix, _, local = name.partition(":")
-    if local.encode() not in packet:
+    if local.encode() not in packet or not is_usable(packet):
         return []
     declared = [(found[1] or b"", found[2] or found[3]) for found in _DECLARED.finditer(packet)]
     prefixes = {each for each, namespace in declared if namespace == _NAMESPACES[prefix]}

@@ -4,6 +4,7 @@ import hashlib
 import io
 import re
 import struct
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from PIL.ExifTags import IFD
 
 from srgan.images import Photo, decode, encode
+from srgan.images.metadata.directories import LONG, Tag, plain, read_block, text, write_block
 from srgan.images.metadata.losses import all_lost, held
 from srgan.images.resample import shrink
 from srgan.inference.engine import Engine
@@ -203,6 +205,42 @@ def test_colours_of_a_png_are_kept_or_named() -> None:
 def test_a_shrunk_geotiff_lies_where_it_lay() -> None:
     photo = shrink(read(file(picture(41, 57), "tiff", tiffinfo=GEO)), 4)
     assert dict(held(photo, "tiff").geo)[33550] == (40.0, 80.0, 0.0)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "tiff"])
+def test_xmp_that_would_take_long_to_change_is_lost(kind: str) -> None:
+    declared = b"".join(b" xmlns:p%d='http://ns.adobe.com/tiff/1.0/'" % n for n in range(1000))
+    for packet in (b"<x%b/>" % declared, b"<x/>" + bytes(2**20)):
+        photo = Photo(picture(), xmp=packet, xmp_extension=b"<y/>")
+        kept = held(photo, kind)
+        assert (kept.xmp, kept.xmp_extension) == (None, None)
+        assert kept.lost == ("XMP", "extended XMP")
+        assert held(kept, kind).lost == kept.lost
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_an_exif_of_ten_thousand_small_tags_is_reduced_at_once(inner: bool) -> None:
+    tags = {number: plain(b"%08d" % number) for number in range(1000, 11_000)}
+    if inner:
+        tags = {0x010F: text("maker"), IFD.Exif: Tag(LONG, 1, tags)}
+    tags[0x9286] = plain(b"the largest")
+    began = time.process_time()
+    photo = held(Photo(picture(), exif=write_block(tags)), "jpeg")
+    assert time.process_time() - began < 20
+    assert photo.exif is not None
+    assert 65_533 - 20 < len(photo.exif) <= 65_533, "no more is left out than has to be"
+    left = read_block(photo.exif)
+    found = left[IFD.Exif].values if inner else left
+    assert isinstance(found, dict)
+    assert 3000 < len(found) < 4000
+    assert photo.lost[0] == "EXIF UserComment"
+
+
+def test_an_inner_directory_of_which_nothing_is_left_goes_too() -> None:
+    tags = {0x010F: text("maker"), IFD.Exif: Tag(LONG, 1, {0x9286: plain(bytes(70_000))})}
+    photo = held(Photo(picture(), exif=write_block(tags)), "jpeg")
+    assert photo.lost == ("EXIF UserComment",)
+    assert photo.exif == write_block({0x010F: text("maker")})
 
 
 def test_a_second_packet_of_xmp_stays_with_the_first() -> None:

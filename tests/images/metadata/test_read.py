@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 from dataclasses import replace
 
@@ -159,6 +160,21 @@ def test_texts_and_profiles_of_any_size_do_not_fail_a_png(depth: int) -> None:
         photo = read(png(1, 1, depth, 0, b"\x00" + bytes(depth // 8), chunk, *texts))
         assert photo.pixels.tolist() == [[0]]
         assert photo.icc_profile == expected
+
+
+def test_only_the_first_of_thousands_of_profiles_is_unpacked() -> None:
+    packed = zlib.compress(bytes(17 * 2**20))
+    first = png_chunk(b"iCCP", b"name\x00\x00" + packed)
+    began = time.process_time()
+    photo = read(png(1, 1, 8, 0, b"\x00\x00", first, png_chunk(b"iCCP", b"") * 3000))
+    assert time.process_time() - began < 5
+    assert photo.lost == ("ICC profile",)
+
+
+def test_a_thousand_unknown_segments_are_named_once() -> None:
+    data = file(picture(), "jpeg")
+    photo = read(data[:2] + jpeg_segment(0xE3, b"unknown") * 1000 + data[2:])
+    assert photo.lost == ("JPEG segment APP3",)
 
 
 def test_a_turned_geotiff_says_that_it_no_longer_lies_anywhere() -> None:

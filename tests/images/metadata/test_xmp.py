@@ -1,6 +1,7 @@
 """XMP packets are changed in place, whatever prefixes they use."""
 
 import re
+import time
 
 import pytest
 
@@ -61,3 +62,46 @@ def test_a_default_namespace_and_odd_prefixes_are_dropped_too() -> None:
 def test_a_packet_of_any_bytes_is_bounded_work() -> None:
     odd = b" xmlns:a='http://ns.adobe.com/tiff/1.0/' a:Orientation='" * 2000
     assert re.sub(rb"\d", b"", xmp.upright(odd)) == re.sub(rb"\d", b"", odd)
+
+
+TURNED = b"<x tiff:Orientation='6'/>"
+NOTE = "http://ns.adobe.com/xmp/note/"
+
+
+def test_the_pointer_to_a_second_packet_is_dropped_however_it_is_written() -> None:
+    head = f"<x xmlns:n='{NOTE}'".encode()
+    for attribute in (b" xmpNote:HasExtendedXMP='ABC'", b' n:HasExtendedXMP = "ABC"'):
+        assert xmp.without_extension(head + attribute + b"/>") == head + b"/>"
+    for element in (
+        b"<xmpNote:HasExtendedXMP>ABC</xmpNote:HasExtendedXMP>",
+        b"<n:HasExtendedXMP a='b'>\nABC</n:HasExtendedXMP\n>",
+        b"<xmpNote:HasExtendedXMP/>",
+        b"<xmpNote:HasExtendedXMP>A</xmpNote:HasExtendedXMP><n:HasExtendedXMP>B</n:HasExtendedXMP>",
+    ):
+        packet = head + b">%b<kept/></x>"
+        assert xmp.without_extension(packet % element) == packet % b""
+
+
+def test_elements_that_are_not_closed_take_no_longer_than_others() -> None:
+    opened = b"<xmpNote:HasExtendedXMP>"
+    closed = opened + b"one</xmpNote:HasExtendedXMP>"
+    began = time.process_time()
+    assert xmp.without_extension(closed + opened * 20_000) == opened * 20_000
+    assert xmp.without_extension(closed * 20_000) == b""
+    previews = b"<xmp:Thumbnails>" * 20_000
+    assert xmp.without_thumbnails(previews) == previews
+    videos = b"<GCamera:MotionPhoto>" * 20_000
+    assert xmp.of_one_image(videos) == videos
+    assert time.process_time() - began < 4
+
+
+def test_packets_that_would_take_long_to_change_are_not_usable() -> None:
+    declared = "".join(f" xmlns:p{n}='{NOTE}'" for n in range(1000))
+    others = "".join(f" xmlns:p{n}='urn:{n}'" for n in range(1000))
+    assert not xmp.is_usable(f"<x{declared}/>".encode())
+    assert not xmp.is_usable(b"<x/>" + b" " * 2**20)
+    for packet in (f"<x{declared} p1:HasExtendedXMP='1'/>".encode(), TURNED + b" " * 2**20):
+        assert xmp.upright(xmp.without_extension(packet)) == packet, "it stays as it is"
+    assert xmp.upright(TURNED) != TURNED
+    assert xmp.is_usable(f"<x{others} xmlns:a='{NOTE}' xmlns:b='{NOTE}'/>".encode())
+    assert xmp.is_usable(f"<x xmlns:a='{NOTE}'/>".encode() * 1000), "declared again and again"
