@@ -10,7 +10,7 @@ from srgan.measure.evaluation import MODEL, PRETRAINED
 from srgan.models.weights import GET_A_JUDGE
 from srgan.refs import CheckpointRef, ModelRef
 from srgan.storage import ObjectStore
-from srgan.train.checkpoint import CheckpointManifest, newest_manifest, read_manifest
+from srgan.train.checkpoint import CheckpointManifest, history_of, newest_manifest
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,9 @@ class Training:
     """True after a GAN stage or a feature loss; PSNR alone is not fair to such a model."""
     networks: frozenset[str] = frozenset()
     """Perceptual networks in the content losses."""
+
+
+_UNKNOWN = Training(beyond_pixels=True)
 
 
 def trainings(
@@ -44,7 +47,7 @@ def training_of(store: ObjectStore, ref: CheckpointRef | ModelRef) -> Training:
     perceptual distance is fair to any model and PSNR is not.
     """
     if isinstance(ref, CheckpointRef):
-        return _history(store, read_manifest(store, ref.key))
+        return _stages_of(store, ref)
     return _together([_finished_stage(store, run) for run in ref.training_runs])
 
 
@@ -117,14 +120,16 @@ def refuse_without_judge(
 
 def _finished_stage(store: ObjectStore, run: str) -> Training:
     newest = newest_manifest(store, run)
-    return Training(beyond_pixels=True) if newest is None else _history(store, newest)
+    return _UNKNOWN if newest is None else _stages_of(store, newest.ref(None))
 
 
-def _history(store: ObjectStore, manifest: CheckpointManifest) -> Training:
+def _stages_of(store: ObjectStore, ref: CheckpointRef) -> Training:
     """Training of a stage and of all stages before it, back to random weights."""
-    if manifest.init_run is None:
-        return _stage(manifest)
-    return _together([_stage(manifest), _finished_stage(store, manifest.init_run)])
+    manifests = list(history_of(store, ref))
+    parts = [_stage(manifest) for manifest in manifests]
+    if manifests[-1].init_run is not None:  # that run is not there any more
+        parts.append(_UNKNOWN)
+    return _together(parts)
 
 
 def _stage(manifest: CheckpointManifest) -> Training:
