@@ -109,14 +109,17 @@ class _Scores:
 
     def __init__(self, ratings: Columns, value: Reals) -> None:
         self._value = value
-        # Only those who rated: leaving out somebody who did not would change nothing.
+        # Only photos that were measured and who rated those: leaving out others changes nothing.
+        measured = np.isfinite(value)
+        ratings = ratings.only(measured[ratings.stimulus])
         raters, rater = np.unique(ratings.rater, return_inverse=True)
         num_stimuli, num_raters = ratings.num_stimuli, len(raters)
-        photos = ratings.photos
-        num_photos = len(set(photos.tolist()))
-        self._few = num_photos < MIN_PHOTOS or num_raters < MIN_RATERS
-        self._num_parts = min(num_photos, _MAX_PARTS)
-        self._part = photos.repeat(len(ratings.methods)) % self._num_parts
+        shown = ratings.photos.repeat(len(ratings.methods))
+        photos, photo = np.unique(shown[measured], return_inverse=True)
+        self._few = len(photos) < MIN_PHOTOS or num_raters < MIN_RATERS
+        self._num_parts = min(len(photos), _MAX_PARTS)
+        self._part = np.full(num_stimuli, -1)
+        self._part[measured] = photo % self._num_parts
         shape = min(num_raters, _MAX_PARTS), num_stimuli
         cell = rater % shape[0] * num_stimuli + ratings.stimulus
         self._sums = np.bincount(cell, ratings.score, shape[0] * shape[1]).reshape(shape)
