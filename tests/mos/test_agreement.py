@@ -106,8 +106,9 @@ def test_photos_without_figures_and_who_rated_only_those_change_no_interval() ->
     assert found == agreement(alone, values)
 
 
-def test_figures_are_read_from_a_table() -> None:
-    text = "method,image,psnr,ssim\nbicubic,a.png,28.4,0.81\n1,a.png,31.3,\n"
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_figures_are_read_from_a_table(end: str) -> None:
+    text = f"method,image,psnr,ssim{end}bicubic,a.png,28.4,0.81{end}1,a.png,31.3,{end}"
     assert parse_measured("f.csv", text.encode()) == {
         "psnr": {("bicubic", "a.png"): 28.4, ("1", "a.png"): 31.3},
         "ssim": {("bicubic", "a.png"): 0.81},
@@ -120,6 +121,8 @@ def test_figures_are_read_from_a_table() -> None:
         ("method,psnr\n1,30\n", "needs the columns method and image"),
         ("method,image\n1,a\n", "and one for each figure"),
         ("method,image,psnr\n1,a,30\n1,b,high\n", "line 3: psnr is 'high'"),
+        (f"method,image,psnr\n1,{'a' * 2**17}b,30\n", "f.csv, line 2: not valid CSV: field larger"),
+        ("method,image,more\n1,a,30,31\n", "line 2: more is"),
     ],
 )
 def test_an_invalid_table_of_figures_is_refused(text: str, complaint: str) -> None:
