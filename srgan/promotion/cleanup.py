@@ -56,7 +56,7 @@ class Rules:
     before: float
     """Time in seconds since the epoch; anything written then or later stays."""
     in_use: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    """What uses a version now, such as ``a bulk run``, by its model and number."""
+    """Users of versions, such as ``a bulk run``, by model and number."""
 
 
 @dataclass(frozen=True)
