@@ -123,7 +123,7 @@ def growth_since_announced(store: ObjectStore, dataset: DatasetRef) -> PhotoChan
 def announced_version(store: ObjectStore, dataset: str) -> str | None:
     """Version of a dataset from which growth is counted; None before the first one."""
     found = find_document(store, announced_key(dataset), _Announced)
-    return found and found.version
+    return found.version if found else None
 
 
 def mark_announced(store: ObjectStore, dataset: DatasetRef) -> None:
