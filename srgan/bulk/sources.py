@@ -186,7 +186,9 @@ _READERS: dict[str, Callable[[KeyList], Iterator[Row]]] = {
 def _lines(listed: KeyList) -> Iterator[tuple[str, str]]:
     """Decode line by line, so that an error can name the line that is not UTF-8."""
     with listed.path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        # Excel's "CSV (Macintosh)" ends lines with CR alone; all of it is one line of the file.
+        lines = (line for block in file for line in block.splitlines(keepends=True))
+        for number, line in enumerate(lines, 1):
             try:
                 yield f"line {number}", line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:

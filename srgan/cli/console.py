@@ -107,7 +107,9 @@ def show_tables(*tables: "Table") -> None:
     """Print tables; those that go into a pipe are not cut at the terminal's width."""
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+    # Cells are what people wrote: "[bob]" and ":tea:" are names here, not styles and pictures.
+    console = Console(width=width, markup=False, emoji=False, highlight=False)
     for table in tables:
         console.print(table)
 

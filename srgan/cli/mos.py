@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from srgan.cli.console import AsJson, Commands, print_json, show_tables
+from srgan.cli.console import AsJson, Commands, print_json, say, show_tables
 from srgan.cli.services import services_for
 from srgan.cli.studies import close, collected, create, export, list_studies, serve, write_file
 from srgan.errors import ConfigError, DataError
@@ -39,7 +39,7 @@ def import_ratings(
     Besides versions it may rate other methods by name, such as nearest, bicubic and original.
     """
     from srgan.mos.ratings import parse_ratings
-    from srgan.promotion.opinions import Study, keep_study, read_studies
+    from srgan.promotion.opinions import Study, keep_study, parts_of_others, read_studies
 
     prefix = f"{model}/"  # as the methods of a study are called
     ratings = [
@@ -57,7 +57,13 @@ def import_ratings(
             )
         key = keep_study(services.store, model, file.name, ratings)
         typer.echo(services.store.uri(key))
-        _show({key: read_studies(services.store, model)[key]})
+        studies = read_studies(services.store, model)
+        if len(studies[key].ratings) > len(ratings):
+            say(f"{file} is a part of this study, which was there: nothing is stored")
+        for part, whole in parts_of_others(studies).items():
+            if whole == key:
+                say(f"{part} ({studies[part].source}) is a part of it and does not count")
+        _show({key: studies[key]})
 
 
 @mos_app.command()
@@ -65,13 +71,16 @@ def show(
     model: Annotated[str, typer.Argument(metavar="NAME", help="The registered model")],
 ) -> None:
     """Show the studies of a model, with the mean opinion score of each method."""
-    from srgan.promotion.opinions import read_studies
+    from srgan.promotion.opinions import parts_of_others, read_studies
 
     with services_for(model) as services:
         studies = read_studies(services.store, model)
         if not studies:
             typer.echo(f"there is no study of {model} yet; see `srgan mos import --help`")
-        _show(studies)
+        parts = parts_of_others(studies)
+        _show({key: study for key, study in studies.items() if key not in parts})
+        for part, whole in parts.items():
+            say(f"{part} ({studies[part].source}) is a part of {whole} and does not count")
 
 
 @mos_app.command()

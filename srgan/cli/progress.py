@@ -56,7 +56,7 @@ def _draw(what: str) -> "Progress | None":
     if console.is_dumb_terminal:
         return None
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),

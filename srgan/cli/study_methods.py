@@ -8,12 +8,14 @@ from srgan.cli.services import services_for
 from srgan.config import SetConfig
 from srgan.errors import ConfigError, DataError
 from srgan.images import decode_in_8_bits
-from srgan.images.entries import stem_of
+from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of, stem_of
+from srgan.keys import is_ours
 from srgan.models.interchange import load_generator
 from srgan.mos.ratings import LOW_ANCHOR, REFERENCE
 from srgan.refs import ModelRef
 from srgan.services.folder import open_place
 from srgan.settings import Settings
+from srgan.storage import Place
 from srgan.studies.create import Make, Pixels, Subject, nearest, original
 from srgan.studies.design import Method
 from srgan.studies.methods import Methods, by_network, method_of
@@ -35,7 +37,7 @@ def open_methods(
     with ExitStack() as stack:
         version: Callable[[str], tuple[ModelRef, bytes]] | None = None
         for part in filter(None, map(str.strip, given.split(","))):
-            named, has_name, address = part.rpartition("=")
+            named, address = _split(part)
             if address.startswith("models:/"):
                 version = version or stack.enter_context(_versions())
                 ref, data = version(address)
@@ -44,11 +46,18 @@ def open_methods(
             else:
                 source = Method(name=_name(address), source=address)
                 make = _make(address, settings, scale, config)
-            method = source.model_copy(update={"name": named}) if has_name else source
+            method = source.model_copy(update={"name": named}) if named is not None else source
             _check_name(part, method.name, address)
             _check_new(part, method, (each for each, _ in found.values()))
             found[method.name] = method, make
         yield found
+
+
+def _split(part: str) -> tuple[str | None, str]:
+    """Name and address of a method. A ``=`` within an address is not the end of a name."""
+    name, found, address = part.partition("=")
+    is_name = found and not {"/", ":"} & set(name)
+    return (name, address) if is_name else (None, part)
 
 
 def _check_name(part: str, name: str, address: str) -> None:
@@ -118,11 +127,11 @@ def _rendered(address: str, settings: Settings, max_pixels: int) -> Make:
         settings, address if address.startswith("s3://") else str(Path(address).absolute())
     )
     keys: dict[str, str] = {}
-    for info in place.store.list(place.prefix):
-        stem = _stem(info.key)
+    for key in _results(place):
+        stem = _stem(key)
         if stem in keys:
-            raise DataError(f"{address} has {keys[stem]} and {info.key}; one name is one photo")
-        keys[stem] = info.key
+            raise DataError(f"{address} has {keys[stem]} and {key}; one name is one photo")
+        keys[stem] = key
 
     def make(subject: Subject) -> Pixels:
         key = keys.get(_stem(subject.photo))
@@ -131,6 +140,16 @@ def _rendered(address: str, settings: Settings, max_pixels: int) -> Make:
         return decode_in_8_bits(place.store.get(key), max_pixels=max_pixels).pixels
 
     return make
+
+
+def _results(place: Place) -> Iterator[str]:
+    """Keys of all pictures of a place, without the records that a bulk run leaves beside them."""
+    for info in place.store.list(place.prefix):
+        kind = kind_of(info.key[len(place.prefix) :])
+        if info.problem or kind == "other" or is_ours(info.key, own_prefix=place.own_prefix):
+            continue
+        if kind == "photo" or holds_photo(place.store.beginning(info.key, BEGINNING_BYTES) or b""):
+            yield info.key
 
 
 def _stem(key: str) -> str:

@@ -95,7 +95,7 @@ def gc(
     if not as_json:
         _list(found, things, delete=delete)
     if delete:
-        delete_all(services, found)
+        delete_all(services, found, running_flow_runs())
     total_bytes = sum(each.size_bytes for each in things)
     if as_json:
         unread = list(found.unread)

@@ -112,12 +112,18 @@ def growth_since_announced(store: ObjectStore, dataset: DatasetRef) -> PhotoChan
 
     Every photo is new if there is no such version or it is gone.
     """
-    found = find_document(store, announced_key(dataset.dataset), _Announced)
+    version = announced_version(store, dataset.dataset)
     changes = None
-    if found is not None:
-        before = dataset_version_key(dataset.dataset, found.version)
+    if version is not None:
+        before = dataset_version_key(dataset.dataset, version)
         changes = changes_since(store, before, dataset.key)
     return changes or every_photo(store, dataset.key)
+
+
+def announced_version(store: ObjectStore, dataset: str) -> str | None:
+    """Version of a dataset from which growth is counted; None before the first one."""
+    found = find_document(store, announced_key(dataset), _Announced)
+    return found.version if found else None
 
 
 def mark_announced(store: ObjectStore, dataset: DatasetRef) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from srgan.config import Recipe
 from srgan.config.networks import FeatureNetwork
-from srgan.demo.display import open_display
+from srgan.demo.display import open_console, open_display
 from srgan.demo.photos import hold_out, photos_in, shipped_photos, small_versions, sync
 from srgan.demo.summary import print_summary, read_outcome
 from srgan.demo.watch import StoppedByUserError, watching
@@ -35,7 +35,7 @@ def run_demo(stack: Stack, folder: Path | None) -> int:
     `folder` holds the user's photos; None means those that come with scikit-image, scikit-learn
     and Matplotlib. The stack must run, and its variables be in this process's environment.
     """
-    console = Console()
+    console = open_console()
     name = dataset_name(folder)
     services = Services(stack.settings(), console.print)
     store = services.store
@@ -84,7 +84,6 @@ def _upload(console: Console, store: S3Store, name: str, folder: Path | None) ->
         f"photos in {store.uri(f'raw/{name}')}: {raw.num_uploaded} uploaded, "
         f"{raw.num_unchanged} already there"
         + (f", {raw.num_removed} removed" if raw.num_removed else ""),
-        highlight=False,
     )
     return len(photos)
 
@@ -95,7 +94,6 @@ def _mirror(console: Console, services: Services) -> None:
         mirrored = mirror(services, network)
         console.print(
             f"{role}: {network}, {mirrored.licence}, from {mirrored.source}",
-            highlight=False,
             soft_wrap=True,
         )
 
@@ -103,7 +101,7 @@ def _mirror(console: Console, services: Services) -> None:
 def _register_start(console: Console, services: Services, model: str) -> None:
     """Make the generator that comes with srgan the first champion, from which the GAN starts."""
     version, _ = import_shipped(services, _START, model)
-    console.print(f"start of the GAN: {_START}, registered as {version.uri}", highlight=False)
+    console.print(f"start of the GAN: {_START}, registered as {version.uri}")
 
 
 def _retraining(store: S3Store, name: str, num_photos: int) -> dict[str, object]:
@@ -140,7 +138,7 @@ def _run(
     parameters: dict[str, object],
 ) -> None:
     """Run one deployment through the worker; `StackError` with its message if it fails."""
-    console.print(f"[bold]{deployment.partition('/')[0]}[/bold]", highlight=False)
+    console.print(deployment.partition("/")[0], style="bold")
     with watching(stack.env()["RAY_ADDRESS"], store) as watch, open_display(console) as display:
         run = watch.run(deployment, parameters, display.show)
     page = flow_run_page(stack.settings(), str(run.id))
@@ -149,4 +147,4 @@ def _run(
         raise StackError(
             f"{deployment} ended as {run.state.name}: {run.state.message}\nIts log: {page}"
         )
-    console.print(f"  {run.state.message or 'done'}", highlight=False, soft_wrap=True)
+    console.print(f"  {run.state.message or 'done'}", soft_wrap=True)

@@ -12,6 +12,11 @@ from srgan.demo.watch import Moment
 _LINE_EVERY_S = 10.0
 
 
+def open_console() -> Console:
+    """A console that prints every text as it is: names of files and runs may have brackets."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
 class Display(Protocol):
     """Shows moments while it is open."""
 
@@ -38,10 +43,10 @@ class LiveDisplay:
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[detail]}", style="dim"),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=console,
         )
         self._doing: str | None = None
@@ -106,4 +111,4 @@ class LineDisplay:
         self._doing, self._step, self._shown_at = moment.doing, moment.step, now
         count = f"  {moment.step}/{moment.steps}" if moment.steps else ""
         detail = f"  {moment.detail}" if moment.steps else ""
-        self._console.print(f"  {moment.doing}{count}{detail}", highlight=False, soft_wrap=True)
+        self._console.print(f"  {moment.doing}{count}{detail}", soft_wrap=True)

@@ -1,9 +1,10 @@
 """The photographs of the demo: those that come with a dependency, or the user's own."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 from srgan.config import SetConfig
@@ -45,6 +46,8 @@ _MAX_PIXELS = 200_000_000
 _NUM_SMALL = 4
 _SMALL_SIDE = 160
 _DIGEST = "sha256"
+_NUM_NAMED = 5
+"""Objects of somebody else that an error names; a look at each takes a request."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,14 @@ def photos_in(folder: Path) -> tuple[dict[str, Path], int]:
 
 
 def sync(store: ObjectStore, prefix: str, bodies: Mapping[str, bytes | Path]) -> Synced:
-    """Make `prefix` hold exactly these objects; those that are there are not sent again."""
-    there = {info.key: info.size_bytes for info in store.list(f"{prefix}/")}
+    """Make `prefix` hold exactly these objects; those that are there are not sent again.
+
+    `ConfigError`, before anything is changed, if somebody else has put objects there: it would
+    delete them. What stands for a folder is left alone.
+    """
+    listed = (info for info in store.list(f"{prefix}/") if not info.key.endswith("/"))
+    there = {info.key: info.size_bytes for info in listed}
+    _refuse_foreign(store, prefix, there)
     num_uploaded = 0
     for name, source in bodies.items():
         body = source.read_bytes() if isinstance(source, Path) else source
@@ -108,6 +117,19 @@ def sync(store: ObjectStore, prefix: str, bodies: Mapping[str, bytes | Path]) ->
     for key in there:
         store.delete(key)
     return Synced(num_uploaded, len(bodies) - num_uploaded, len(there))
+
+
+def _refuse_foreign(store: ObjectStore, prefix: str, keys: Iterable[str]) -> None:
+    """Raise `ConfigError` if there is an object without the digest that `sync` puts on its own."""
+    foreign = (key for key in sorted(keys) if _DIGEST not in store.metadata(key))
+    if named := list(islice(foreign, _NUM_NAMED + 1)):
+        more = " and more" if len(named) > _NUM_NAMED else ""
+        raise ConfigError(
+            f"{store.uri(prefix)}/ is the demo's own, and it did not put there: "
+            f"{', '.join(named[:_NUM_NAMED])}{more}. It would delete them, so nothing was changed. "
+            f"Move them below another prefix, such as {store.uri('raw/mine')}/, which prepare and "
+            "retrain take as `source`"
+        )
 
 
 def small_versions(photos: dict[str, Path]) -> dict[str, bytes]:

@@ -103,8 +103,8 @@ def print_summary(console: Console, stack: Stack, outcome: DemoResults) -> None:
         "stop": f"{program} stack down",
     }
     for name, place in places.items():
-        console.print(f"{name:<10}{place}", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"\n{_TRAINING} {_meaning(outcome)} {_JUDGES}", highlight=False)
+        console.print(f"{name:<10}{place}", soft_wrap=True)
+    console.print(f"\n{_TRAINING} {_meaning(outcome)} {_JUDGES}")
 
 
 def study_command(outcome: DemoResults) -> str:

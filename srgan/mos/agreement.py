@@ -1,7 +1,5 @@
 """Which figure to trust: rank correlations of PSNR, SSIM and distances with what people said."""
 
-import csv
-import io
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,6 +8,7 @@ from srgan.errors import DataError
 from srgan.measure.figures import rises
 from srgan.measure.intervals import CONFIDENCE, MIN_PHOTOS, MIN_RATERS, Interval, quantile
 from srgan.mos.columns import Columns, Reals, means, ranks
+from srgan.mos.ratings import reading_csv
 from srgan.refs import Ref
 
 FigureValues = Mapping[str, Mapping[tuple[str, str], float]]
@@ -65,23 +64,20 @@ def parse_measured(name: str, data: bytes) -> dict[str, dict[tuple[str, str], fl
 
     `DataError` names the line of a value that is not a number. An empty cell was not measured.
     """
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
-        rows = list(reader)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not valid UTF-8 CSV: {error}") from error
-    columns = reader.fieldnames or ()
+    with reading_csv(name, data) as reader:
+        rows = [(reader.line_num, row) for row in reader]
+        columns = reader.fieldnames or ()
     if not {"method", "image"} < set(columns):
         raise DataError(f"{name} needs the columns method and image, and one for each figure")
     found: dict[str, dict[tuple[str, str], float]] = {
         each: {} for each in columns if each not in ("method", "image")
     }
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         for figure, values in found.items():
             if cell := row[figure]:
                 try:
                     values[row["method"], row["image"]] = float(cell)
-                except ValueError as error:
+                except (ValueError, TypeError) as error:  # a list of cells beyond the header
                     raise DataError(f"{name}, line {line}: {figure} is {cell!r}") from error
     return found
 
@@ -109,14 +105,17 @@ class _Scores:
 
     def __init__(self, ratings: Columns, value: Reals) -> None:
         self._value = value
-        # Only those who rated: leaving out somebody who did not would change nothing.
+        # Only photos that were measured and who rated those: leaving out others changes nothing.
+        measured = np.isfinite(value)
+        ratings = ratings.only(measured[ratings.stimulus])
         raters, rater = np.unique(ratings.rater, return_inverse=True)
         num_stimuli, num_raters = ratings.num_stimuli, len(raters)
-        photos = ratings.photos
-        num_photos = len(set(photos.tolist()))
-        self._few = num_photos < MIN_PHOTOS or num_raters < MIN_RATERS
-        self._num_parts = min(num_photos, _MAX_PARTS)
-        self._part = photos.repeat(len(ratings.methods)) % self._num_parts
+        shown = ratings.photos.repeat(len(ratings.methods))
+        photos, photo = np.unique(shown[measured], return_inverse=True)
+        self._few = len(photos) < MIN_PHOTOS or num_raters < MIN_RATERS
+        self._num_parts = min(len(photos), _MAX_PARTS)
+        self._part = np.full(num_stimuli, -1)
+        self._part[measured] = photo % self._num_parts
         shape = min(num_raters, _MAX_PARTS), num_stimuli
         cell = rater % shape[0] * num_stimuli + ratings.stimulus
         self._sums = np.bincount(cell, ratings.score, shape[0] * shape[1]).reshape(shape)

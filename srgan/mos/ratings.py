@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
@@ -137,11 +138,32 @@ def holds_preferences(name: str, data: bytes) -> bool:
     """Tell a table of pair comparisons from one of ratings by its column choice."""
     if name.endswith(_PARQUET):
         return "choice" in _parquet_rows(name, data)[0][1]
-    head = data.split(b"\n", 1)[0].decode("utf-8-sig", "replace")
-    return not name.endswith(".json") and "choice" in next(csv.reader([head]), [])
+    if name.endswith(_JSON):
+        return False
+    with reading_csv(name, data) as reader:
+        return "choice" in (reader.fieldnames or ())
 
 
-_PARQUET = ".parquet"
+@contextmanager
+def reading_csv(name: str, data: bytes) -> Iterator["csv.DictReader[str]"]:
+    """Reads somebody's table with any line ends; `DataError` names the line that is not CSV.
+
+    Cells beyond the header are a list under ``more``.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not valid UTF-8 CSV: {error}") from error
+    # Excel's "CSV (Macintosh)" ends lines with CR alone, which only this `newline` takes for ends.
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="more")
+    try:
+        yield reader
+    except csv.Error as error:
+        line = reader.line_num + 1  # it counts those that it has parsed
+        raise DataError(f"{name}, line {line}: not valid CSV: {error}") from error
+
+
+_PARQUET, _JSON = ".parquet", ".json"
 _Row = tuple[str, dict[str, Any]]
 _Judgement = TypeVar("_Judgement", Rating, Preference)
 
@@ -149,11 +171,12 @@ _Judgement = TypeVar("_Judgement", Rating, Preference)
 def _rows(name: str, data: bytes) -> list[_Row]:
     if name.endswith(_PARQUET):
         return _parquet_rows(name, data)
+    if not name.endswith(_JSON):
+        return list(_csv_rows(name, data))
     try:
-        text = data.decode("utf-8-sig")
-        return list(_json_rows(text) if name.endswith(".json") else _csv_rows(text))
+        return list(_json_rows(data.decode("utf-8-sig")))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{name} is not valid UTF-8 CSV/JSON: {error}") from error
+        raise DataError(f"{name} is not valid UTF-8 JSON: {error}") from error
     except AttributeError as error:  # a list or a number in place of names
         raise DataError(f"{name} does not map method → image → rater → score") from error
 
@@ -184,12 +207,12 @@ def _parsed(
     return list(found.values())
 
 
-def _csv_rows(text: str) -> Iterator[_Row]:
-    reader = csv.DictReader(io.StringIO(text), restkey="more")
-    for row in reader:
-        # An empty cell of an optional column is a value that was not measured.
-        given = {k: v for k, v in row.items() if v or k not in ("seconds", "repeat")}
-        yield f"line {reader.line_num}", given
+def _csv_rows(name: str, data: bytes) -> Iterator[_Row]:
+    with reading_csv(name, data) as reader:
+        for row in reader:
+            # An empty cell of an optional column is a value that was not measured.
+            given = {k: v for k, v in row.items() if v or k not in ("seconds", "repeat")}
+            yield f"line {reader.line_num}", given
 
 
 def _parquet_rows(name: str, data: bytes) -> list[_Row]:

@@ -9,12 +9,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from srgan.data.changes import announced_version
 from srgan.data.manifest import DatasetManifest, read_latest, read_manifest
 from srgan.errors import SrganError
 from srgan.keys import (
     BATCH,
     CROPS,
     RUNS,
+    announced_key,
     checkpoint_key,
     dataset_version_key,
     evaluation_key,
@@ -53,8 +55,8 @@ class Rules:
     """How many of the newest versions of each model to keep."""
     before: float
     """Time in seconds since the epoch; anything written then or later stays."""
-    in_use: frozenset[tuple[str, int]] = frozenset()
-    """Model and number of the versions that running bulk runs use."""
+    in_use: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """Users of versions, such as ``a bulk run``, by model and number."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def plan_cleanup(store: ObjectStore, versions: Sequence[Version], rules: Rules) 
             waste.append(version)
     _add_waiting(store, needs, {version.record.run for version in versions})
     _add_origins(store, needs)
+    _add_announced(store, needs)
     datasets, manifests = _datasets(store, needs, rules)
     parts, runs = _shards(store, manifests, rules), _runs(store, needs, rules)
     return Plan(versions=waste, waste=[*datasets, *parts, *runs], kept=kept, unread=needs.unread)
@@ -154,8 +157,8 @@ def needed(aliases: Collection[str] | None, number: int, leading: Sequence[int])
 
 def _spared(version: Version, newest: Collection[int], rules: Rules) -> str | None:
     record = version.record
-    if (record.name, record.version) in rules.in_use:
-        return "a bulk run uses it"
+    if user := rules.in_use.get((record.name, record.version)):
+        return f"{user} uses it"
     if record.is_imported:
         return "imported: it cannot be made again here"
     if record.version in newest:
@@ -190,6 +193,18 @@ def _origin(store: ObjectStore, run: str) -> References:
     newest = newest_manifest(store, run)
     origin = newest.init_run if newest else None
     return References(frozenset({origin} if origin else ()))
+
+
+def _add_announced(store: ObjectStore, needs: _Needs) -> None:
+    """Add the dataset versions that growth is counted from: without one, every photo is new."""
+    for dataset, info in list(_below(store, CROPS)):
+        if announced_key.names(info.key):
+            needs.add(needs.read(_announced, store, dataset))
+
+
+def _announced(store: ObjectStore, dataset: str) -> References:
+    version = announced_version(store, dataset)
+    return References(datasets=frozenset({version} if version else ()))
 
 
 def _datasets(

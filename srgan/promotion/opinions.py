@@ -1,7 +1,8 @@
 """Studies of mean opinion scores that are kept with a model, and what they say of two versions.
 
 A study is a file of ratings. It is stored once and never changed, in
-``mos/<model>/<digest>.json``; importing it again changes nothing.
+``mos/<model>/<digest>.json``; importing it again changes nothing. A file that has grown is another
+study, and the one that is a part of it does not count any more.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,12 +45,14 @@ class OpinionPair(Ref):
 
 
 def keep_study(store: ObjectStore, model: str, source: str, ratings: Iterable[Rating]) -> str:
-    """Write the study and return its key; a study of the same ratings is not written again."""
+    """Write the study and return its key; of one that has all of its ratings if there is such."""
     ordered = sorted(ratings, key=lambda each: (each.method, each.image, each.rater, each.repeat))
     study = Study(model=model, source=source, ratings=tuple(ordered))
     # By its content and not by its key, because earlier releases named studies in another way.
-    for key, kept in read_studies(store, model).items():
-        if set(kept.ratings) == set(study.ratings):
+    given = set(study.ratings)
+    kept = {key: set(each.ratings) for key, each in read_studies(store, model).items()}
+    for key in sorted(kept, key=lambda each: len(kept[each])):
+        if given <= kept[key]:
             return key
     # Without what was not measured, so that a study has the name that earlier releases gave it.
     name = digest([each.model_dump(exclude_defaults=True) for each in ordered])[:16]
@@ -64,6 +67,16 @@ def read_studies(store: ObjectStore, model: str) -> dict[str, Study]:
     return {key: read_document(store, key, Study) for key in sorted(keys)}
 
 
+def parts_of_others(studies: Mapping[str, Study]) -> dict[str, str]:
+    """Studies of which another has every rating and more, with the key of the largest such one.
+
+    They are earlier states of it, such as a file before it grew: the same people have rated both.
+    """
+    ratings = {key: set(study.ratings) for key, study in studies.items()}
+    larger = sorted(ratings, key=lambda key: len(ratings[key]))
+    return {key: whole for key in studies for whole in larger if ratings[key] < ratings[whole]}
+
+
 def compare_opinions(
     studies: Mapping[str, Study], challenger: int, champion: int
 ) -> OpinionPair | None:
@@ -71,15 +84,16 @@ def compare_opinions(
 
     Ratings are paired, so that neither a hard image nor a strict rater favours one of the two. The
     interval covers the choice of photos and of people: a photo of several studies, or of several
-    crops, is one photo, and raters of two studies are different people. Raters that screening
-    rejects do not count: who rates carelessly finds every version equally good, which would help a
-    worse one.
+    crops, is one photo, and raters of two studies are different people. A study that is a part of
+    another does not count, and neither do raters that screening rejects: who rates carelessly finds
+    every version equally good, which would help a worse one.
     """
     both = {str(challenger), str(champion)}
+    parts = parts_of_others(studies)
     rated = {
         key: study.ratings
         for key, study in studies.items()
-        if both <= {each.method for each in study.ratings}
+        if key not in parts and both <= {each.method for each in study.ratings}
     }
     rejected = {key: screen(columns_of(ratings)) for key, ratings in rated.items()}
     pairs = [

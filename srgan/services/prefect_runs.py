@@ -28,6 +28,8 @@ class Running:
     run_id: str
     name: str
     parameters: dict[str, Any]
+    waits: bool = False
+    """True while it is suspended, without a process, until somebody resumes it."""
 
 
 def running_flow_runs() -> list[Running]:
@@ -45,7 +47,13 @@ def running_flow_runs() -> list[Running]:
             if run.flow_id not in names:
                 names[run.flow_id] = client.read_flow(run.flow_id).name
     return [
-        Running(names[run.flow_id], str(run.id), run.name, run.parameters)
+        Running(
+            names[run.flow_id],
+            str(run.id),
+            run.name,
+            run.parameters,
+            waits=run.state is not None and run.state.is_paused(),
+        )
         for run in runs
         if _matters(run)
     ]

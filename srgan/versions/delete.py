@@ -13,6 +13,7 @@ from srgan.services.mlflow_runs import mlflow_client, mlflow_errors
 from srgan.services.prefect_runs import Running
 from srgan.settings import Settings
 from srgan.storage import ObjectStore, read_document
+from srgan.studies.design import designs, find_end
 from srgan.versions.services import Services
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _HARMLESS = {"upscale", "revive"}
 def plan(services: Services, running: list[Running], *, keep: int, before: float) -> Plan:
     """Plan what can be deleted now; `RegistryError` if MLflow does not answer."""
     settings, store = services.settings, services.store
-    rules = Rules(keep=keep, before=before, in_use=_used_by(store, running))
+    rules = Rules(keep=keep, before=before, in_use=_in_use(store, running))
     with _asking(settings):
         client = mlflow_client(settings)
         versions = [
@@ -37,8 +38,11 @@ def plan(services: Services, running: list[Running], *, keep: int, before: float
 
 
 def refuse_while_busy(running: list[Running]) -> None:
-    """Raise `OrchestratorError` if a running flow may be about to reuse what looks unused."""
-    busy = [run for run in running if run.flow not in _HARMLESS]
+    """Raise `OrchestratorError` if a running flow may be about to reuse what looks unused.
+
+    A study waits for people, for weeks, and needs the versions of its design alone.
+    """
+    busy = [run for run in running if not (run.flow in _HARMLESS or _awaits_people(run))]
     if busy:
         listed = ", ".join(f"{run.flow} {run.name!r} ({run.run_id})" for run in busy)
         raise OrchestratorError(
@@ -47,9 +51,26 @@ def refuse_while_busy(running: list[Running]) -> None:
         )
 
 
-def delete(services: Services, found: Plan) -> None:
-    """Delete what `plan` found. A version that has got an alias since then stays with its data."""
+def _awaits_people(run: Running) -> bool:
+    return run.flow == "study" and run.waits
+
+
+def delete(services: Services, found: Plan, running: list[Running]) -> None:
+    """Delete what `plan` found, which may have taken minutes.
+
+    `running` is asked again: `OrchestratorError`, before anything is deleted, if a flow that may
+    reuse unused data has begun since, or something uses a version of the plan. A version that has
+    got an alias since then stays with its data.
+    """
     settings, store, registry = services.settings, services.store, services.registry
+    refuse_while_busy(running)
+    in_use = _in_use(store, running)
+    for version in found.versions:
+        if user := in_use.get((version.record.name, version.record.version)):
+            raise OrchestratorError(
+                f"{version.name} is needed after all ({user} uses it): the plan is out of date, "
+                "and nothing was deleted. Run the command again"
+            )
     client = mlflow_client(settings)
     for version in found.versions:
         with _asking(settings):
@@ -72,7 +93,19 @@ def delete(services: Services, found: Plan) -> None:
         services.say(f"deleted {each.kind} {each.name}")
 
 
-def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str, int]]:
+def _in_use(store: ObjectStore, running: list[Running]) -> dict[tuple[str, int], str]:
+    """Return who uses a version, by model and number: open studies and running bulk runs."""
+    shown = {
+        (method.version.name, method.version.version): f"study {design.name}, which is not closed,"
+        for design in designs(store)
+        if find_end(store, design.name) is None
+        for method in design.methods
+        if method.version
+    }
+    return shown | dict.fromkeys(_used_in_bulk(store, running), "a bulk run")
+
+
+def _used_in_bulk(store: ObjectStore, running: list[Running]) -> set[tuple[str, int]]:
     """Return versions that running bulk runs use, by their batches and by their parameters."""
     used = set()
     for run in (run for run in running if run.flow == "upscale"):
@@ -86,7 +119,7 @@ def _used_by(store: ObjectStore, running: list[Running]) -> frozenset[tuple[str,
             continue  # the run itself will fail
         if number:
             used.add((name, number))
-    return frozenset(used)
+    return used
 
 
 def _size_bytes(client: "MlflowClient", run_id: str, path: str) -> int:

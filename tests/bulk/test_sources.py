@@ -37,6 +37,18 @@ def test_csv_names_images_in_its_column_key(write: Write) -> None:
     assert list(listed_names(made, SOURCE)) == ["a.jpg", "sub/b, c.png", "ä.webp"]
 
 
+@pytest.mark.parametrize("end", [b"\r", b"\r\n"])
+def test_lines_of_a_manifest_end_as_excel_ends_them_on_any_machine(
+    write: Write, end: bytes
+) -> None:
+    made = write("a.csv", end.join([b"size,key", b"1,a.jpg", b'2,"sub/b, c.png"', b""]))
+    assert list(listed_names(made, SOURCE)) == ["a.jpg", "sub/b, c.png"]
+    with pytest.raises(DataError, match="line 3: not valid UTF-8"):
+        list(listed_names(write("b.csv", end.join([b"key", b"a.jpg", b"\xff.jpg"])), SOURCE))
+    made = write("a.jsonl", end.join([b'{"key": "a.jpg"}', b'"b.jpg"', b""]))
+    assert list(listed_names(made, SOURCE)) == ["a.jpg", "b.jpg"]
+
+
 def test_jsonl_holds_objects_or_plain_names(write: Write) -> None:
     made = write("a.JSONL", b'{"key": "a.jpg", "size": 3}\n\n"sub/b.png"\n')
     assert list(listed_names(made, f"{SOURCE}/")) == ["a.jpg", "sub/b.png"]

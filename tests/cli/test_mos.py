@@ -74,6 +74,31 @@ def test_a_study_is_imported_shown_and_decides_a_promotion(
     assert srgan("models", "promote", second.uri)[0] == 0, "until more people were asked"
 
 
+def test_a_file_that_has_grown_replaces_what_it_was_and_the_import_says_so(
+    srgan: Callable[..., Printed],
+    versions: list[ModelRef],
+    service_store: S3Store,
+    tmp_path: Path,
+) -> None:
+    del versions  # they are registered
+    both = ("--model", MODEL)
+    first = srgan("mos", "import", str(ratings(tmp_path, second=2, num_raters=2)), *both)[1]
+    early = first.splitlines()[0].removeprefix(f"s3://{service_store.bucket}/")
+    code, out, err = srgan("mos", "import", str(ratings(tmp_path, second=2)), *both)
+    assert code == 0
+    assert f"{early} (ratings.csv) is a part of it and does not count" in err
+    late = out.splitlines()[0].removeprefix(f"s3://{service_store.bucket}/")
+    assert late != early
+    code, out, err = srgan("mos", "show", MODEL)
+    assert (late in out, early in out) == (True, False)
+    assert f"{early} (ratings.csv) is a part of {late} and does not count" in err
+    service_store.delete(early)
+    file = ratings(tmp_path, second=2, num_raters=2)
+    code, out, err = srgan("mos", "import", str(file), *both)
+    assert (code, out.splitlines()[0].endswith(late)) == (0, True)
+    assert f"{file} is a part of this study, which was there: nothing is stored" in err
+
+
 def test_ratings_of_versions_that_there_are_not_are_refused(
     srgan: Callable[..., Printed],
     versions: list[ModelRef],

@@ -7,10 +7,22 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from srgan.bulk.batch import BatchPipeline
+from srgan.bulk.plan import make_plan, read_batch
+from srgan.bulk.progress import BatchProgress
+from srgan.bulk.records import tally
+from srgan.bulk.run import BulkRun
+from srgan.bulk.samples import BatchSamples, contact_sheet
+from srgan.bulk.summary import summarise, write_summary
 from srgan.cli import app
-from srgan.keys import study_figures_key, study_report_key
+from srgan.config import UpscaleConfig
+from srgan.images import Photo, decode, encode
+from srgan.inference.engine import Engine
+from srgan.keys import contact_sheet_key, study_figures_key, study_report_key
 from srgan.refs import ModelRef
+from srgan.resize.arrays import imresize
 from srgan.services import prefect_runs
+from srgan.services.folder import open_place
 from srgan.services.mlflow_models import Registry
 from srgan.services.mlflow_runs import mlflow_client
 from srgan.services.s3 import S3Store
@@ -20,6 +32,9 @@ from srgan.studies.database import DATABASE, Database
 from srgan.studies.design import publish_design, read_design
 from srgan.studies.parts import Screen, read_parts
 from srgan.studies.serve import study_folder
+from srgan.upscaling import load
+from tests.support.bulk_runs import CHAMPION
+from tests.support.places import place
 from tests.support.shelf import MODEL
 from tests.support.studies import SCREEN, design_by_hand, photo_set
 
@@ -166,6 +181,53 @@ def test_a_study_is_created_rated_listed_analysed_closed_and_exported(
     assert mos("export", "spring", str(file))[0] == 0
     assert file.read_text().startswith("method,image,rater,score,seconds,repeat\n")
     assert json.loads(mos("results", str(file), "--json")[1])["num_ratings"] == 10
+
+
+def upscale_in_bulk(store: S3Store, destination: str) -> None:
+    """A finished bulk run by bicubic of the set at a quarter of its size, with all records."""
+    for info in list(store.list("raw/own/")):
+        photo = decode(store.get(info.key), max_pixels=10**6)
+        body = encode(Photo(imresize(photo.rgb, scale=0.25)), format="png", jpeg_quality=90)
+        store.put(info.key.replace("raw/own/", "small/"), body)
+    run = BulkRun(
+        name="run",
+        source=place(store, "small"),
+        destination=open_place(Settings(), destination),
+        model=CHAMPION,
+        config=UpscaleConfig(batch_bytes=1),
+    )
+    made = make_plan(run)
+    assert made.num_batches == 2
+    engine = Engine(load("bicubic", scale=4))
+    samples = BatchSamples(4)
+    tallies = {}
+    for number in range(made.num_batches):
+        items = read_batch(run, number)
+        progress = BatchProgress(run, number, items)
+        pipeline = BatchPipeline(run, engine, decode, sample=samples, progress=progress)
+        tallies[number] = tally(pipeline.run(number, items))
+        samples.publish(run, number)
+    sheet = contact_sheet(run)
+    assert sheet is not None
+    run.destination.store.put(contact_sheet_key(run.destination.address, run.name), sheet)
+    write_summary(run, summarise(made, tallies, {}))
+
+
+@pytest.mark.parametrize("in_bucket", [True, False])
+def test_results_of_a_bulk_run_are_a_method_where_the_run_left_them(
+    mos: Callable[..., Printed], bucket: S3Store, tmp_path: Path, in_bucket: bool
+) -> None:
+    photo_set(bucket, seeds=(1, 2), size=(64, 80))
+    # The name of a prefix may have the character that ends a method's name.
+    address = bucket.uri("out/run=7/up") if in_bucket else str(tmp_path / "run=7" / "up")
+    upscale_in_bulk(bucket, address)
+    results = open_place(Settings(), address)
+    for name in ("README", "de/README", "notes.txt", "de/notes.txt", ".thumbs/1.png"):
+        results.store.put(results.prefix + name, b"not a photo")
+    methods = f"{address},mine={address}"
+    code, out, err = mos("create", "spring", "--eval", "own", "--methods", methods)
+    assert code == 0, err
+    assert "4 methods (up, mine, nearest, original), 2 images" in out
 
 
 def test_who_has_withdrawn_leaves_the_bucket_though_the_server_was_killed_and_the_study_is_closed(

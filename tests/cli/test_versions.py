@@ -9,6 +9,7 @@ import pytest
 from srgan.cli import app
 from srgan.promotion.cleanup import Plan, Waste
 from srgan.report.chain import Link
+from srgan.services.prefect_runs import Running
 from srgan.versions.services import Services
 from tests.support.commands import srgan
 
@@ -114,14 +115,17 @@ def test_a_clean_up_in_json_lists_what_goes_and_what_stays(
             }
         ],
     }
-    deleted: list[Plan] = []
+    deleted: list[object] = []
+    begun = Running("retrain", "1", "brave-fox", {})
+    looks = iter([[], [begun]])  # it has begun while the plan was made
+    monkeypatch.setattr("srgan.services.prefect_runs.running_flow_runs", lambda: next(looks))
 
-    def delete(services: Services, found: Plan) -> None:
-        deleted.append(found)
+    def delete(services: Services, found: Plan, running: list[Running]) -> None:
+        deleted.extend((found, running))
         services.say("deleted run pretrain-1")
 
     monkeypatch.setattr("srgan.versions.delete.delete", delete)
     found, said = answer("gc", "--delete")
     assert found["deleted"]  # type: ignore[index]
-    assert deleted == [plan]
+    assert deleted == [plan, [begun]]
     assert said == "deleted run pretrain-1\n"

@@ -1,17 +1,20 @@
 """Progress that the demo shows while it waits."""
 
 import io
+import sys
 from importlib import import_module
 from pkgutil import walk_packages
 
+import pytest
 from prefect import Flow, Task
 from rich.console import Console
 
 import flows
 from srgan.demo import watch
-from srgan.demo.display import LineDisplay, LiveDisplay, open_display
+from srgan.demo.display import LineDisplay, LiveDisplay, open_console, open_display
 from srgan.demo.watch import Moment, moment_of, title
 from srgan.progress import Progress, StageProgress
+from tests.support.terminal import Terminal
 
 
 def test_a_pipe_gets_one_line_per_activity_and_no_control_characters() -> None:
@@ -34,6 +37,22 @@ def test_a_terminal_gets_a_bar_per_activity_that_stays_when_it_is_done() -> None
     last = output.getvalue().rpartition("pretraining")[2]
     assert "measuring" in last
     assert "✓" in output.getvalue()
+
+
+def test_names_with_brackets_and_colons_are_shown_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = Moment("upscaling [/old] [red]x", 3, 10, "IMG[edited].png :tea:")
+    for stream in (io.StringIO(), Terminal()):
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("COLUMNS", "150")
+        monkeypatch.setattr(sys, "stdout", stream)
+        console = open_console()
+        with open_display(console) as display:
+            display.show(names)
+        console.print(names.detail, style="bold")
+        for name in (names.doing, names.detail):
+            assert name in stream.getvalue(), stream.getvalue()
 
 
 def test_names_of_jobs_and_tasks_become_words() -> None:

@@ -65,6 +65,32 @@ def test_only_what_changed_is_sent_and_what_is_gone_is_removed(object_store: S3S
     assert keys == {"raw/demo/a": b"1", "raw/demo/b": b"X", "raw/other/x": b"not of this demo"}
 
 
+@pytest.mark.parametrize("name", ["mine.jpg", "a"])
+def test_what_somebody_else_has_put_there_is_neither_removed_nor_replaced(
+    object_store: S3Store, name: str
+) -> None:
+    sync(object_store, "raw/demo", {"a.png": b"1", "old.png": b"2"})
+    object_store.put(f"raw/demo/{name}", b"a photo that is nowhere else")
+    with pytest.raises(ConfigError, match=f"it did not put there: raw/demo/{name}. ") as refused:
+        sync(object_store, "raw/demo", {"a.png": b"X", "a": b"3"})
+    assert f"Move them below another prefix, such as {object_store.uri('raw/mine')}/" in str(
+        refused.value
+    )
+    assert {info.key: object_store.get(info.key) for info in object_store.list("raw/")} == {
+        "raw/demo/a.png": b"1",
+        "raw/demo/old.png": b"2",
+        f"raw/demo/{name}": b"a photo that is nowhere else",
+    }
+
+
+def test_of_many_objects_of_somebody_else_some_are_named(object_store: S3Store) -> None:
+    for number in range(7):
+        object_store.put(f"small/demo/{number}.jpg", b"mine")
+    with pytest.raises(ConfigError, match=r"0\.jpg, .*4\.jpg and more\. "):
+        sync(object_store, "small/demo", {"a": b"1"})
+    assert len(list(object_store.list("small/demo/"))) == 7
+
+
 def test_small_versions_are_pngs_of_at_most_160_pixels_and_skip_what_is_no_image(
     tmp_path: Path, draw_photo: DrawPhoto, encode_photo: Callable[..., bytes]
 ) -> None:

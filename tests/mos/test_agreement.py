@@ -8,7 +8,7 @@ import pytest
 from benchmarks.mos.crowd import Crowd, columns
 from srgan.errors import DataError
 from srgan.mos.agreement import agreement, parse_measured
-from srgan.mos.columns import Columns
+from srgan.mos.columns import Columns, rating_columns
 
 
 def rated(seed: int = 0, num_raters: int = 10) -> tuple[Columns, dict[tuple[str, str], float]]:
@@ -72,8 +72,43 @@ def test_two_raters_have_no_interval() -> None:
     assert agreement(ratings, {"psnr": truth})["psnr"].spearman_interval is None
 
 
-def test_figures_are_read_from_a_table() -> None:
-    text = "method,image,psnr,ssim\nbicubic,a.png,28.4,0.81\n1,a.png,31.3,\n"
+def test_figures_of_one_photo_or_of_what_one_person_rated_have_no_interval() -> None:
+    ratings, truth = rated(num_raters=4)
+    for whole, part in [
+        (ratings, {key: value for key, value in truth.items() if key[1] == ratings.images[0]}),
+        # The other three have rated only what was not measured.
+        (
+            ratings.only((ratings.rater == 0) | (ratings.image >= 6)),
+            {key: value for key, value in truth.items() if key[1] in ratings.images[:6]},
+        ),
+    ]:
+        found = agreement(whole, {"psnr": part})["psnr"]
+        assert found.num_stimuli == len(part)
+        assert (found.spearman_interval, found.kendall_interval) == (None, None)
+
+
+def test_photos_without_figures_and_who_rated_only_those_change_no_interval() -> None:
+    ratings, truth = rated(num_raters=5)
+    images = [ratings.images[i] for i in (1, 3, 5, 7, 8, 11)]
+    values = {"psnr": {key: value for key, value in truth.items() if key[1] in images}}
+    measured = np.isin(ratings.image, (1, 3, 5, 7, 8, 11))
+    without_last = measured & (ratings.rater != 4)
+    alone = rating_columns(
+        rater=[ratings.raters[each] for each in ratings.rater[without_last]],
+        image=[ratings.images[each] for each in ratings.image[without_last]],
+        method=[ratings.methods[each] for each in ratings.method[without_last]],
+        score=ratings.score[without_last].tolist(),
+        seconds=[None] * without_last.sum(),
+        repeat=[False] * without_last.sum(),
+    )
+    found = agreement(ratings.only(without_last | ~measured), values)
+    assert found["psnr"].spearman_interval is not None
+    assert found == agreement(alone, values)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_figures_are_read_from_a_table(end: str) -> None:
+    text = f"method,image,psnr,ssim{end}bicubic,a.png,28.4,0.81{end}1,a.png,31.3,{end}"
     assert parse_measured("f.csv", text.encode()) == {
         "psnr": {("bicubic", "a.png"): 28.4, ("1", "a.png"): 31.3},
         "ssim": {("bicubic", "a.png"): 0.81},
@@ -86,6 +121,8 @@ def test_figures_are_read_from_a_table() -> None:
         ("method,psnr\n1,30\n", "needs the columns method and image"),
         ("method,image\n1,a\n", "and one for each figure"),
         ("method,image,psnr\n1,a,30\n1,b,high\n", "line 3: psnr is 'high'"),
+        (f"method,image,psnr\n1,{'a' * 2**17}b,30\n", "f.csv, line 2: not valid CSV: field larger"),
+        ("method,image,more\n1,a,30,31\n", "line 2: more is"),
     ],
 )
 def test_an_invalid_table_of_figures_is_refused(text: str, complaint: str) -> None:

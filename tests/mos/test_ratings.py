@@ -37,13 +37,30 @@ baboon.png,bob,bicubic,1,same
         ("a.csv", "method,image,rater,score,repeat\n1,a,ann,3,twice\n", "line 2: repeat"),
         ("a.json", '{"1": {"a.png": {"ann": 3.5}}}', "1 → a.png → ann: score"),
         ("a.json", '{"1": {"a.png": [3, 4]}}', "does not map method → image → rater → score"),
-        ("a.json", "3,4", "not valid UTF-8 CSV/JSON"),
+        ("a.json", "3,4", "not valid UTF-8 JSON"),
         ("a.csv", "\xff", "holds no ratings"),
+        ("a.csv", CSV + f"2,{'x' * 2**17}.png,bob,2\n", "line 4: not valid CSV: field larger"),
     ],
 )
 def test_an_invalid_rating_is_named_by_its_place(name: str, text: str, complaint: str) -> None:
     with pytest.raises(DataError, match=f"{name}.*{complaint}"):
         parse_ratings(name, text.encode())
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_lines_end_as_excel_ends_them_on_any_machine(end: str) -> None:
+    ratings, pairs = (text.replace("\n", end).encode() for text in (CSV, PAIRS))
+    assert not holds_preferences("a.csv", ratings)
+    assert parse_ratings("a.csv", ratings) == parse_ratings("a.csv", CSV.encode())
+    assert holds_preferences("p.csv", pairs)
+    assert parse_preferences("p.csv", pairs) == parse_preferences("p.csv", PAIRS.encode())
+    with pytest.raises(DataError, match=r"a\.csv, line 4: score"):
+        parse_ratings("a.csv", ratings + b"1,c.png,ann,9")
+
+
+def test_a_header_that_is_not_csv_is_named() -> None:
+    with pytest.raises(DataError, match=r"p\.csv, line 1: not valid CSV: field larger"):
+        holds_preferences("p.csv", b"x" * (2**17 + 1) + b",choice\n")
 
 
 def test_bytes_that_are_not_text_are_refused() -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from srgan.config import DataConfig
+from srgan.data.changes import growth_since_announced, mark_announced
 from srgan.data.prepare import prepare_dataset
+from srgan.keys import announced_key
 from srgan.promotion.cleanup import Plan, Rules, Version, plan_cleanup
 from srgan.promotion.log import Evidence, ManualDecision, PromotionLog
 from srgan.promotion.record import VersionRecord
@@ -77,7 +79,7 @@ def test_versions_with_an_alias_champions_newest_ones_used_and_imported_ones_sta
     versions = [version(number) for number in range(1, 9)]
     versions[4] = version(5, aliases=("staging",))
     versions[5] = version(6, source_file="theirs.pth")
-    rules = replace(ALL_OLD, in_use=frozenset({("m", 1)}))
+    rules = replace(ALL_OLD, in_use={("m", 1): "a bulk run"})
     plan = plan_cleanup(object_store, versions, rules)
     assert [each.record.version for each in plan.versions] == [2, 7]
     assert plan.kept == {
@@ -118,6 +120,30 @@ def test_only_the_dataset_versions_that_no_kept_model_was_trained_on_go_with_the
     again = prepare([6, 7, 8])
     assert (again.version, again.num_read) == (newest.version, 0), "the newest is whole"
     assert not plan_cleanup(object_store, [kept], ALL_OLD).waste, "nothing is left"
+
+
+def test_the_dataset_version_from_which_growth_is_counted_stays(
+    object_store: S3Store, prepare: Callable[..., DatasetRef]
+) -> None:
+    announced = prepare([0, 1, 2])
+    mark_announced(object_store, announced)
+    unused, newest = prepare([0, 1, 3]), prepare([0, 1, 2, 4])
+    plan = plan_cleanup(object_store, [], ALL_OLD)
+    assert gone(plan, "dataset version") == [f"drawn {unused.version[:12]}"]
+    delete(object_store, plan)
+    assert growth_since_announced(object_store, newest).new == ("raw/4.png",)
+
+
+def test_an_unreadable_record_of_growth_keeps_all_datasets_and_is_named(
+    object_store: S3Store, prepare: Callable[..., DatasetRef]
+) -> None:
+    prepare([0, 1, 2])
+    prepare([3, 4, 5])
+    object_store.put(announced_key("drawn"), b'{"of": "another release"}')
+    plan = plan_cleanup(object_store, [], ALL_OLD)
+    assert gone(plan, "dataset version") == []
+    (why,) = plan.unread
+    assert announced_key("drawn") in why
 
 
 def test_shards_that_two_versions_share_stay_while_one_of_them_does(

@@ -12,6 +12,7 @@ from srgan.promotion.opinions import (
     Study,
     compare_opinions,
     keep_study,
+    parts_of_others,
     read_studies,
 )
 from srgan.services.s3 import S3Store
@@ -172,6 +173,26 @@ def test_a_study_of_an_earlier_release_is_read_and_not_counted_twice(
     assert len(read_studies(object_store, "m")) == 1
     of_version = CSV.replace("method,", "version,", 1)
     assert parse_ratings("a.csv", of_version.encode()) == parse_ratings("a.csv", CSV.encode())
+
+
+def test_a_file_that_has_grown_counts_once(object_store: S3Store) -> None:
+    """Two people are two people, however often the file with their ratings was imported."""
+    two, three, four = (crowd(1, num_raters).ratings for num_raters in (2, 3, 4))
+    keys = [keep_study(object_store, "m", "a.csv", ratings) for ratings in (two, three, four)]
+    assert len(set(keys)) == 3, "what was imported is never changed"
+    assert keep_study(object_store, "m", "b.csv", two) == keys[0]
+    studies = read_studies(object_store, "m")
+    assert parts_of_others(studies) == {keys[0]: keys[2], keys[1]: keys[2]}
+    assert compare_opinions(studies, 2, 1) == compare_opinions({keys[2]: studies[keys[2]]}, 2, 1)
+    pair = compare_opinions({keys[0]: studies[keys[0]], keys[1]: studies[keys[1]]}, 2, 1)
+    assert pair is not None
+    assert pair.num_raters == 3
+
+
+def test_an_earlier_state_of_a_file_is_not_kept_beside_the_later_one(object_store: S3Store) -> None:
+    later = keep_study(object_store, "m", "a.csv", crowd(1, 4).ratings)
+    assert keep_study(object_store, "m", "old.csv", crowd(1, 2).ratings) == later
+    assert list(read_studies(object_store, "m")) == [later]
 
 
 def test_a_careless_rater_does_not_help_a_worse_version() -> None:

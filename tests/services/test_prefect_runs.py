@@ -32,12 +32,14 @@ def test_what_runs_is_due_or_crashed_a_moment_ago_counts_and_what_is_over_or_pla
         "planned": Scheduled(scheduled_time=later),
         "over": Completed(),
         "crashed": Crashed(),
+        "waits": Suspended(),
     }
     with get_client(sync_client=True) as client:
         for name, state in states.items():
             client.create_flow_run(probe, parameters={"model": "m"}, name=name, state=state)
         found = {run.name: run for run in running_flow_runs() if run.flow == "gc-probe"}
-        assert found.keys() == {"runs", "begins", "due", "crashed"}
+        assert found.keys() == {"runs", "begins", "due", "crashed", "waits"}
+        assert [name for name, run in found.items() if run.waits] == ["waits"]
         assert found["runs"].parameters == {"model": "m"}
         for run in found.values():
             client.delete_flow_run(run.run_id)

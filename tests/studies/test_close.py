@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from srgan.mos.ratings import parse_ratings
 from srgan.mos.results import RatingResults, results_of
-from srgan.promotion.opinions import read_studies
+from srgan.promotion.opinions import keep_study, parts_of_others, read_studies
 from srgan.refs import ModelRef
 from srgan.services.mlflow_models import Registry
 from srgan.services.s3 import S3Store
@@ -16,7 +17,8 @@ from srgan.studies import close
 from srgan.studies.close import close_study, hand_to_gates, note_with_versions, parts_now
 from srgan.studies.database import Database
 from srgan.studies.design import Closed, Method, find_end
-from srgan.studies.parts import Part, Screen, judged_columns, read_parts
+from srgan.studies.export import exported
+from srgan.studies.parts import Part, Screen, judged_columns, judgements_of, read_parts
 from tests.support.studies import SCREEN, design_by_hand, parts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -57,6 +59,35 @@ def test_ratings_of_versions_are_kept_with_each_model_under_their_numbers(
     close_study(object_store, design, database)
     assert set(kept) <= set(hand_to_gates(object_store, design, read_parts(object_store, "spring")))
     assert read_studies(object_store, "pets") == kept, "the same raters must not count twice"
+    database.close_connection()
+
+
+def test_what_was_exported_and_imported_before_the_end_is_a_part_of_the_closed_study(
+    object_store: S3Store, tmp_path: Path
+) -> None:
+    by_hand = design_by_hand(num_images=1, methods=("nearest", "original", "pets/3", "pets/4"))
+    methods = (*by_hand.methods[:2], version("pets", 3), version("pets", 4))
+    design = by_hand.model_copy(update={"methods": methods})
+    database = Database(tmp_path / "ratings.sqlite", design)
+
+    def rate() -> None:
+        token = database.add_rater()
+        database.begin(token, "en", Screen.model_validate(SCREEN))
+        state = database.end_training(token)
+        while state.task:
+            state = database.judge(token, state.task.id, "4", 1.5, 1.0)
+
+    rate()
+    judged = judgements_of(part for part, _ in database.parts())
+    so_far = parse_ratings("r.csv", exported(design, judged, "r.csv"))
+    imported = [  # as `srgan mos import` names versions
+        each.model_copy(update={"method": each.method.removeprefix("pets/")}) for each in so_far
+    ]
+    early = keep_study(object_store, "pets", "r.csv", imported)
+    rate()
+    close_study(object_store, design, database)
+    (whole,) = hand_to_gates(object_store, design, read_parts(object_store, "spring"))
+    assert parts_of_others(read_studies(object_store, "pets")) == {early: whole}
     database.close_connection()
 
 

@@ -9,6 +9,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from srgan.errors import OrchestratorError, RegistryError
+from srgan.keys import study_end_key
 from srgan.promotion.cleanup import Plan
 from srgan.promotion.log import PromotionLog
 from srgan.refs import ModelRef
@@ -18,9 +19,12 @@ from srgan.services.mlflow_runs import mlflow_client
 from srgan.services.prefect_runs import Running
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
+from srgan.storage import write_document
+from srgan.studies.design import Closed, Method, publish_design
 from srgan.versions.delete import delete, plan, refuse_while_busy
 from srgan.versions.register import Registrar
 from srgan.versions.services import Services
+from tests.support.studies import design_by_hand
 from tests.support.versions import LITTLE_CODE, lineage, weights
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:mlflow", "ignore::Warning:pydantic")
@@ -93,6 +97,42 @@ def test_a_version_that_a_batch_of_a_running_bulk_run_uses_stays(
     assert numbers(find(services, model)) == {2, 3}
 
 
+def test_versions_of_a_study_that_is_not_closed_stay(
+    services: Services, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    by_hand = design_by_hand(methods=("nearest", "original", "shown"))
+    shown = Method(name="shown", source="s", version=versions[2])
+    design = by_hand.model_copy(update={"methods": (*by_hand.methods[:2], shown)})
+    object_store.put(f"runs/{versions[2].run}/result.json", b"{}")
+    before = find(services, versions[2].name)
+    assert numbers(before) == {2, 3}
+    publish_design(object_store, design)
+    found = find(services, versions[2].name)
+    assert numbers(found) == {2}
+    assert found.kept[versions[2].uri] == "study spring, which is not closed, uses it"
+    assert not [each for each in found.waste if each.name == versions[2].run], "nor its stages"
+    with pytest.raises(OrchestratorError, match=r"study spring.*nothing was deleted"):
+        delete(services, before, [])
+    end = Closed(closed_at="now", num_raters=0, num_judgements=0)
+    write_document(object_store, study_end_key("spring"), end)
+    assert numbers(find(services, versions[2].name)) == {2, 3}
+
+
+def test_what_has_begun_while_the_plan_was_made_stops_the_deletion(
+    services: Services, object_store: S3Store, versions: list[ModelRef]
+) -> None:
+    object_store.put("runs/pretrain-1/result.json", b"{}")
+    found = find(services, versions[2].name)
+    for run, why in (
+        (Running("retrain", "1", "brave-fox", {}), "retrain 'brave-fox'"),
+        (Running("upscale", "2", "n", {"model": versions[2].uri}), "a bulk run uses it"),
+    ):
+        with pytest.raises(OrchestratorError, match=why):
+            delete(services, found, [run])
+    assert object_store.head("runs/pretrain-1/result.json") is not None
+    assert Registry(services.settings).load_generator_bytes(versions[2]) == weights(3)
+
+
 def test_a_version_that_got_an_alias_after_the_look_stays(
     services: Services, mlflow_settings: Settings, versions: list[ModelRef]
 ) -> None:
@@ -103,7 +143,7 @@ def test_a_version_that_got_an_alias_after_the_look_stays(
     registry.set_alias(kept.name, "back", 2)
     try:
         with pytest.raises(RegistryError, match=rf"{kept.uri} is needed after all \(back\)"):
-            delete(services, replace(found, versions=alone))
+            delete(services, replace(found, versions=alone), [])
     finally:
         mlflow_client(mlflow_settings).delete_registered_model_alias(kept.name, "back")
     assert registry.load_generator_bytes(kept) == weights(2)
@@ -124,7 +164,7 @@ def test_old_versions_go_with_their_files_and_the_rest_stays_usable(
     found = find(services, versions[0].name, bulk)
     assert numbers(found) == {2}
     assert found.versions[0].size_bytes > 1000
-    delete(services, found)
+    delete(services, found, [bulk])
     assert said == [f"deleted {versions[1].uri}", f"deleted run {versions[1].run}"]
     (deletion,) = PromotionLog(object_store, versions[1].name).deletions()
     assert (deletion.version, deletion.by) == (2, mlflow_settings.who)
@@ -152,3 +192,13 @@ def test_nothing_is_deleted_while_a_flow_may_reuse_it() -> None:
     with pytest.raises(OrchestratorError, match="retrain 'brave-fox'"):
         refuse_while_busy([Running("retrain", "1", "brave-fox", {})])
     refuse_while_busy([Running("upscale", "1", "n", {}), Running("revive", "2", "n", {})])
+
+
+def test_a_study_that_waits_for_people_does_not_keep_old_versions_from_being_deleted() -> None:
+    refuse_while_busy([Running("study", "1", "study spring of pets", {}, waits=True)])
+    for run in (
+        Running("study", "1", "study spring of pets", {}),  # it renders, or hands over
+        Running("retrain", "2", "brave-fox", {}, waits=True),  # somebody has paused it
+    ):
+        with pytest.raises(OrchestratorError, match=run.name):
+            refuse_while_busy([run])
