@@ -141,7 +141,7 @@ def promote(
             )
         _say(entry.decision.reason, publish(services.registry, log, entry))
         # Ask the decision, not today's log: another one may have been made meanwhile.
-        if entry.champion != challenger.version:
+        if not entry.about(challenger.version).promoted:
             typer.echo(
                 f"Champion: {log.champion() or 'none'}. To promote version {challenger.version} "
                 "anyway, add --force --reason TEXT"

@@ -21,6 +21,8 @@ from srgan.promotion.log import (
     OnSet,
     PromotionLog,
     champions,
+    concerns,
+    promoted_weights,
 )
 from srgan.promotion.opinions import OpinionPair, compare_opinions, read_studies
 from srgan.promotion.record import VersionRecord
@@ -88,7 +90,7 @@ def settle(
     gate, judges = challenger.gate, find_judges(store)
     sets = {name: newest_set(store, name).version for name in gate.sets}
     opinion = _opinion_of(store, ref, champion)
-    standing = log.standing(ref.version, judges, sets, opinion, dataset_version)
+    standing = log.standing(ref, judges, sets, opinion, dataset_version)
     if standing is not None:
         return standing
     key = measure(Comparison(ref, champion, judges, sets))
@@ -208,12 +210,14 @@ def promote_by_hand(
     The sentence includes the gate's last decision about it. `ConfigError` if the version is
     champion already, `ConflictError` if `before` is no longer champion.
     """
-    if challenger.version == before:
-        raise ConfigError(f"version {before} of {challenger.name} is champion already")
-    gate = _last_gate_decision(log, challenger.version)
+    gate = _last_gate_decision(log, challenger)
     place = (
         "becomes the first champion" if before is None else f"replaces champion version {before}"
     )
+    if challenger.version == before:
+        if promoted_weights(log.entries(), before) == challenger.weights_digest:
+            raise ConfigError(f"version {before} of {challenger.name} is champion already")
+        place = "replaces the champion, which had its number and other weights,"
     decision = PromotionDecision(
         model=challenger.name,
         challenger=challenger.version,
@@ -234,7 +238,10 @@ def rollback_line(log: PromotionLog, to: int | None) -> tuple[int, ...]:
     line = champions(log.entries())
     if len(line) < 2:
         now = f"version {line[0]} is the only champion it had" if line else "it has no champion"
-        raise ConfigError(f"{log.model} cannot be rolled back: {now}")
+        raise ConfigError(
+            f"{log.model} cannot be rolled back: {now}; `srgan models promote {log.model}/N --force "
+            "--reason TEXT` makes version N champion"
+        )
     target = line[-2] if to is None else to
     if target not in line[:-1]:
         raise ConfigError(
@@ -251,9 +258,17 @@ def roll_back(
 ) -> Entry:
     """Make `target` champion again; `line` comes from `rollback_line` and ends in its version.
 
-    `ConflictError` if the first of `line` is no longer champion.
+    `ConfigError` if it has other weights than when it was champion, `ConflictError` if the first of
+    `line` is no longer champion.
     """
     assert line[-1] == target.version
+    if promoted_weights(log.entries(), target.version) not in (None, target.weights_digest):
+        address = f"{target.name}/{target.version}"
+        raise ConfigError(
+            f"{target.name} cannot be rolled back to version {target.version}: other weights have "
+            "its number than when it was champion. Name another former champion with --to, or make "
+            f"these champion: `srgan models promote {address} --force --reason TEXT`"
+        )
     left = tuple(dict.fromkeys(version for version in line if version != target.version))
     decision = PromotionDecision(
         model=target.name,
@@ -277,8 +292,9 @@ def _registered_evidence(version: ModelRef, dataset_version: str) -> Evidence:
     )
 
 
-def _last_gate_decision(log: PromotionLog, version: int) -> str:
-    for entry in reversed(log.entries()):
-        if entry.decision.challenger == version and entry.hand is None:
+def _last_gate_decision(log: PromotionLog, version: ModelRef) -> str:
+    entries = log.entries()
+    for entry in reversed(entries):
+        if entry.hand is None and concerns(entries, entry, version):
             return f"The gate had said: {entry.decision.reason}"
     return "The gate had not decided on it."

@@ -10,6 +10,8 @@ from srgan.promotion.decide import (
     Measure,
     promote_by_hand,
     recorded_evaluation,
+    roll_back,
+    rollback_line,
     settle,
 )
 from srgan.promotion.log import Entry, PromotionLog
@@ -113,3 +115,36 @@ def test_a_recorded_evaluation_decides_only_if_it_compares_exactly_these_two(
     ):
         settled(object_store, other, recorded_evaluation(object_store, other))
     assert PromotionLog(object_store, "m").champion() == 1
+
+
+def test_other_weights_under_the_champions_number_are_measured_and_may_be_promoted(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    promote_by_hand(log, record(1).ref, None, "v1", "first")
+    again = record(1, weights="other")
+    measure = Measuring(object_store, {"bicubic": 28.0, "model": 27.0})
+    entry = settle(log, object_store, again, measure, before=1, champion=None)
+    assert len(measure.asked) == 1, "the old promotion was taken for a decision about them"
+    assert not entry.decision.promoted
+    with pytest.raises(ConfigError, match="version 1 of m is champion already"):
+        promote_by_hand(log, record(1).ref, 1, "v1", "twice")
+    entry = promote_by_hand(log, again.ref, 1, "v1", "the registry was lost")
+    assert entry.decision.promoted
+    assert entry.decision.reason.startswith(
+        "Version 1 replaces the champion, which had its number and other weights, by hand: the "
+        "registry was lost. The gate had said: Version 1 "
+    )
+    with pytest.raises(ConfigError, match="version 1 of m is champion already"):
+        promote_by_hand(log, again.ref, 1, "v1", "twice")
+
+
+def test_a_rollback_does_not_make_champion_what_never_was(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    promote_by_hand(log, record(1).ref, None, "v1", "first")
+    promote_by_hand(log, record(2).ref, 1, "v1", "second")
+    line = rollback_line(log, None)
+    with pytest.raises(ConfigError, match=r"other weights have its number .* promote m/1 --force"):
+        roll_back(log, record(1, weights="other").ref, line, "v1", "halos")
+    assert log.champion() == 2
+    assert roll_back(log, record(1).ref, line, "v1", "halos").champion == 1
