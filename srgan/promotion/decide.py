@@ -27,6 +27,7 @@ from srgan.promotion.log import (
 from srgan.promotion.opinions import OpinionPair, compare_opinions, read_studies
 from srgan.promotion.record import VersionRecord
 from srgan.refs import ModelRef, PromotionDecision
+from srgan.settings import Settings
 from srgan.storage import ObjectStore, find_document, read_document
 
 
@@ -83,13 +84,14 @@ def settle(
     `before` is the log's champion, and `champion` is that version in the registry; None if it is
     gone from there. Read `before` first, so that a promotion in between is a conflict and not a
     champion that is gone. `dataset_version` is set if held-out crops of a particular version were
-    asked for. `ConflictError` if another decision was written meanwhile: the caller decides whether
-    to start again.
+    asked for; without it they are the challenger's own. `ConflictError` if another decision was
+    written meanwhile: the caller decides whether to start again.
     """
     ref = challenger.ref
     gate, judges = challenger.gate, find_judges(store)
     sets = {name: newest_set(store, name).version for name in gate.sets}
     opinion = _opinion_of(store, ref, champion)
+    dataset_version = dataset_version or challenger.dataset_version
     standing = log.standing(ref, judges, sets, opinion, dataset_version)
     if standing is not None:
         return standing
@@ -100,7 +102,9 @@ def settle(
     return decide(log, ref, champion, reports, gate, opinion, lost=lost)
 
 
-def recorded_evaluation(store: ObjectStore, challenger: VersionRecord) -> Measure:
+def recorded_evaluation(
+    store: ObjectStore, challenger: VersionRecord, settings: Settings
+) -> Measure:
     """Make a `Measure` that only looks up the evaluation of the registration.
 
     `ConfigError` with the command that measures if that evaluation compares something else.
@@ -112,12 +116,12 @@ def recorded_evaluation(store: ObjectStore, challenger: VersionRecord) -> Measur
         if key and report and comparison.measured_in(report):
             return key
         whom = f"champion version {champion.version}" if champion else "bicubic"
-        on = "" if challenger.dataset else " --param dataset=NAME"
+        named = {"model": challenger.name, "version": challenger.version}
+        on = {} if challenger.dataset else {"dataset": "NAME"}
+        command = settings.run_command("promote/promote", **named, **on)
         raise ConfigError(
             f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges and "
-            "sets, and this command measures nothing; `prefect deployment run promote/promote "
-            f"--param model={challenger.name} --param version={challenger.version}{on}` measures "
-            "and decides"
+            f"sets, and this command measures nothing; `{command}` measures and decides"
         )
 
     return find
@@ -199,7 +203,7 @@ def _opinion_of(
     if champion is None or champion.version == challenger.version:
         return None
     studies = read_studies(store, challenger.name)
-    return compare_opinions(studies, challenger.version, champion.version)
+    return compare_opinions(studies, challenger, champion)
 
 
 def promote_by_hand(
@@ -239,8 +243,8 @@ def rollback_line(log: PromotionLog, to: int | None) -> tuple[int, ...]:
     if len(line) < 2:
         now = f"version {line[0]} is the only champion it had" if line else "it has no champion"
         raise ConfigError(
-            f"{log.model} cannot be rolled back: {now}; `srgan models promote {log.model}/N --force "
-            "--reason TEXT` makes version N champion"
+            f"{log.model} cannot be rolled back: {now}; `srgan models promote {log.model}/N "
+            "--force --reason TEXT` makes version N champion"
         )
     target = line[-2] if to is None else to
     if target not in line[:-1]:

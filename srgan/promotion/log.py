@@ -99,7 +99,7 @@ class Entry(Evidence):
     def about(self, version: int) -> PromotionDecision:
         """Return what it says of one of the versions it `concerns`.
 
-        A rollback decides about its target. Of a version that it left it says that this one is not
+        A rollback decides about its target. It says of a version that it left that this one is not
         promoted, because the gate does not promote it again.
         """
         if self.decision.challenger == version:
@@ -165,21 +165,8 @@ class PromotionLog:
         return entries[-1].champion if entries else None
 
     def next_attempt(self) -> int:
-        """Return 1 plus the number of the gate's decisions against the present champion.
-
-        Those of all its reigns: after a rollback the looks are spent that were taken before, also
-        the one that promoted its successor. Other weights under its number are another champion.
-        """
-        entries = self.entries()
-        champion, weights = _champion_after(entries)
-        spent = [
-            entry
-            for at, entry in enumerate(entries)
-            if entry.hand is None
-            and entry.decision.champion_before == champion
-            and promoted_weights(entries[:at], champion) in (None, weights)
-        ]
-        return 1 + len(spent)
+        """Return 1 plus the number of the gate's decisions against the present champion."""
+        return _next_attempt(self.entries())
 
     def last_promotion(self) -> Entry | None:
         """Return the decision that made the present champion."""
@@ -201,9 +188,9 @@ class PromotionLog:
 
         A promotion holds while the version is champion. A refusal holds while nothing that it
         depends on has changed: the champion, the `judges`, the versions of the evaluation `sets`,
-        people's `opinion` of the two, and the `dataset_version` if one is asked for. A rollback
-        from the version holds until somebody promotes it by hand, because the next scheduled run
-        must not undo it.
+        people's `opinion` of the two, and the `dataset_version` of the held-out crops (None: any,
+        as for an import, which has none). A rollback from the version holds until somebody
+        promotes it by hand, because the next scheduled run must not undo it.
         """
         entries = self.entries()
         for at, entry in reversed(list(enumerate(entries))):
@@ -223,7 +210,8 @@ class PromotionLog:
         """Write the decision as the next entry; `hand` is set if the gate did not make it.
 
         `ConflictError` if another decision was written since `decision.champion_before` was read,
-        because the challenger was then compared with a version that may not be champion now.
+        because the challenger was then compared with a version that may not be champion now, or
+        since the gate's `evidence.attempt` was counted, because it was then asked for too little.
         """
         entries = self.entries()
         number = entries[-1].number + 1 if entries else 1
@@ -232,6 +220,11 @@ class PromotionLog:
             raise ConflictError(
                 f"champion of {decision.model} is version {current} by now, not "
                 f"{decision.champion_before}; decide again"
+            )
+        if hand is None and evidence.attempt != (attempt := _next_attempt(entries)):
+            raise ConflictError(
+                f"version {decision.challenger} of {decision.model} is attempt {attempt} against "
+                f"the champion by now, not {evidence.attempt}; decide again"
             )
         entry = Entry(
             number=number,
@@ -286,6 +279,23 @@ def _champion_after(entries: Sequence[Entry]) -> tuple[int | None, str | None]:
     """Return the champion after these decisions, and the weights that it was promoted with."""
     champion = entries[-1].champion if entries else None
     return champion, promoted_weights(entries, champion)
+
+
+def _next_attempt(entries: Sequence[Entry]) -> int:
+    """Count the gate's decisions against the champion after these, in all its reigns.
+
+    After a rollback the looks are spent that were taken before, also the one that promoted its
+    successor. Other weights under its number are another champion.
+    """
+    champion, weights = _champion_after(entries)
+    spent = [
+        entry
+        for at, entry in enumerate(entries)
+        if entry.hand is None
+        and entry.decision.champion_before == champion
+        and promoted_weights(entries[:at], champion) in (None, weights)
+    ]
+    return 1 + len(spent)
 
 
 def decision_tags(entry: Entry) -> dict[str, str]:

@@ -51,6 +51,7 @@ def decide(
             dataset_version="v",
             metrics={"model": {"psnr": 29.0, "ssim": 0.8}},
             judges=JUDGES,
+            attempt=log.next_attempt(),
         ),
     )
 
@@ -86,6 +87,21 @@ def test_a_decision_against_a_former_champion_is_refused(object_store: S3Store) 
     with pytest.raises(ConflictError, match="version 1 by now, not None"):
         decide(log, 2, None, promoted=True)
     assert log.champion() == 1
+
+
+def test_an_attempt_that_was_counted_before_another_decision_is_refused(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    refused = decide(log, 2, 1, promoted=False)
+    evidence = Evidence(**refused.model_dump(include=set(Evidence.model_fields)))
+    assert evidence.attempt == 1
+    late = refused.decision.model_copy(update={"challenger": 3})
+    with pytest.raises(ConflictError, match=r"version 3 of m is attempt 2 .* by now, not 1"):
+        log.append(late, evidence)
+    log.append(late, evidence.model_copy(update={"attempt": 2}))
+    assert log.next_attempt() == 3
 
 
 def test_one_of_several_promotions_at_the_same_moment_wins(object_store: S3Store) -> None:
