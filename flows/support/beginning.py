@@ -150,7 +150,8 @@ def _to_beat(
         reigning = None
     last = max(entry.decision.challenger for entry in entries)
     newest = max((number for number, (each, _) in there.items() if each.recipe), default=last)
-    version, about = there.get(newest, (None, []))
+    of_number = [entry for entry in entries if entry.decision.challenger == newest]
+    version, about = there.get(newest, (None, of_number))
     found = [] if champion is None else [(champion, reigning, "champion")]
     if newest != champion or version is not reigning:
         promoted = any(entry.decision.promoted for entry in about)
