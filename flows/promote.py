@@ -57,7 +57,7 @@ def promote(
     entry = decide_on(challenger, dataset, gpu)
     point_alias(challenger.name, entry)
     show_decision(challenger, entry)
-    return entry.decision
+    return entry.about(challenger.version)
 
 
 def decide_on(challenger: ModelRef, dataset: str | None, gpu: Gpu) -> Entry:

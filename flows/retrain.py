@@ -67,14 +67,14 @@ def retrain(
     with model_lock(model, if_busy) as free:
         if not free:
             return refused(model)
-        begun = find_beginning()
+        begun = find_beginning(model, dataset, plan)
         if begun is None:
             data = prepare(source, dataset, plan.data)
             pairs = find_pairs(plan)
             decision = find_reason(model, data, plan, force, pairs)
             if not decision.train:
                 return Completed(message=decision.sentence)
-            begun = begin(data, decision, find_champion(model), pairs)
+            begun = begin(model, plan, data, decision, find_champion(model), pairs)
         return go_on(model, begun, plan, num_workers, gpu)
 
 
@@ -121,9 +121,16 @@ def go_on(
 
 
 def to_beat(model: str, result: CheckpointRef, before: ModelRef | None) -> ModelRef | None:
-    """Return the champion; if an earlier attempt has promoted the result, the one before it."""
+    """Return the champion before training, also if an earlier attempt has promoted the result.
+
+    None if another one has come since. Nobody has looked yet whether it learned what it would be
+    measured on; the promotion does, and then measures it.
+    """
     champion = find_champion(model)
-    return before if champion and champion.run == result.run else champion
+    if champion is None or before is None:
+        return None
+    stays = (champion.version, champion.weights_digest) == (before.version, before.weights_digest)
+    return before if stays or champion.run == result.run else None
 
 
 def plan_of(recipe: str | Recipe, policy: RetrainConfig | None) -> Recipe:

@@ -102,9 +102,10 @@ def find_own(name: str) -> StudyDesign | None:
     `ConfigError` if this run could not wait: only a run of a deployment is started again.
     """
     if deployment.id is None or str(flow_run.id) != root_flow_run_id():
+        command = open_services().settings.run_command("study/study", name=name)
         raise ConfigError(
-            "only a run of a deployment can wait for a study: `prefect deployment run study/study "
-            f"--param name={name}`. Without one, use `srgan mos create`"
+            f"only a run of a deployment can wait for a study: `{command}`. Without one, use "
+            "`srgan mos create`"
         )
     found = find_design(open_services().store, name)
     return found if found and found.flow_run == root_flow_run_id() else None
@@ -234,7 +235,7 @@ def hand_over(design: StudyDesign) -> str:
     if services.registry.version(challenger.name, challenger.version) is None:
         return f"version {challenger.version} was deleted while people judged it"
     studies = read_studies(services.store, challenger.name)
-    found = compare_opinions(studies, challenger.version, champion.version)
+    found = compare_opinions(studies, challenger, champion)
     if found is None:
         return "nobody has rated both versions"
     opponent = Opponent(CHAMPION, f"champion version {champion.version}'s")

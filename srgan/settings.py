@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -138,6 +139,14 @@ class Settings(BaseSettings):
         """Return the team's name of something on a shared server; None if it is another team's."""
         team, _, name = shared.rpartition(_OF)
         return name if team == self.team else None
+
+    def run_command(self, deployment: str, **parameters: object) -> str:
+        """Return the command that runs a deployment, FLOW/NAME, under the team's name for it."""
+        flow, _, name = deployment.partition("/")
+        given = [shlex.quote(f"{parameter}={value}") for parameter, value in parameters.items()]
+        # Not quoted: no shell expands a tilde within a word.
+        command = f"prefect deployment run {flow}/{self.shared(name)}"
+        return " --param ".join([command, *given])
 
     def require(self, field: str) -> str:
         """Return a setting that this process needs; `ConfigError` names the variable if unset."""

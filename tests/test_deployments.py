@@ -22,6 +22,14 @@ def run_step(kind: str) -> tuple[str, dict[str, str]]:
     return given.get("id", ""), import_object(name)()
 
 
+def test_no_message_names_a_deployment_without_its_team() -> None:
+    """`Settings.run_command` writes such commands; others would name another team's deployment."""
+    sources = [path for folder in ("srgan", "flows") for path in (ROOT / folder).rglob("*.py")]
+    assert len(sources) > 100
+    found = [path.name for path in sources if "deployment run" in path.read_text("utf-8")]
+    assert found == ["settings.py"]
+
+
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_a_deployment_is_called_as_its_flow_and_says_what_it_does(name: str) -> None:
     deployment = DEPLOYMENTS[name]

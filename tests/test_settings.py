@@ -55,6 +55,15 @@ def test_what_cannot_be_a_team_is_refused(team: str, monkeypatch: pytest.MonkeyP
         Settings()
 
 
+def test_a_command_runs_the_teams_own_deployment() -> None:
+    assert Settings(team="").run_command("upscale/watch") == "prefect deployment run upscale/watch"
+    assert Settings(team="anna").run_command("promote/promote", model="pets", version=3) == (
+        "prefect deployment run promote/anna~promote --param model=pets --param version=3"
+    )
+    quoted = Settings(team="anna").run_command("upscale/upscale", source="s3://b/my photos")
+    assert quoted.endswith("upscale/anna~upscale --param 'source=s3://b/my photos'")
+
+
 def test_a_shared_name_is_the_teams_or_nobody_elses() -> None:
     anna, alone = Settings(team="anna"), Settings(team="")
     assert (anna.shared("pets"), alone.shared("pets")) == ("anna~pets", "pets")

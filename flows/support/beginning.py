@@ -4,6 +4,7 @@ All of it is decided before anything costs something, and kept in the bucket: a 
 put back goes on with what its first attempt began.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from prefect import get_run_logger
@@ -16,7 +17,7 @@ from srgan.config import Recipe, RetrainConfig
 from srgan.data.changes import changes_since
 from srgan.promotion.drift import Drift, find_drift
 from srgan.promotion.lineage import training_inputs
-from srgan.promotion.log import Entry
+from srgan.promotion.log import Entry, concerns, promoted_weights
 from srgan.promotion.reasons import (
     Baseline,
     Beginning,
@@ -36,11 +37,12 @@ _SEED_DIGITS = 7  # of a hexadecimal digest: a positive number of 28 bits
 
 
 @io_task
-def find_beginning() -> Beginning | None:
-    """Return what this flow run began before its process died; None in its first attempt."""
+def find_beginning(model: str, dataset: str, recipe: Recipe) -> Beginning | None:
+    """Return what this retraining began before its process died; None in its first attempt."""
     begun = read_beginning(open_services().store, root_flow_run_id())
-    if begun is not None:
-        get_run_logger().info("Going on with what this run began. %s", begun.reason)
+    if begun is None or not begun.is_of(model, dataset, recipe.name):
+        return None
+    get_run_logger().info("Going on with what this run began. %s", begun.reason)
     return begun
 
 
@@ -57,12 +59,10 @@ def find_reason(
     The sentence goes to the log and becomes an artifact of the flow run.
     """
     services = open_services()
-    registered = {each.version: each for each in services.registry.versions(model)}
-    baselines = []
-    trained = {number for number, each in registered.items() if each.recipe}
-    for number, role in _to_beat(services.log(model).entries(), trained).items():
-        if number in registered:
-            baselines.append(_baseline(services.store, registered[number], role, dataset))
+    versions, baselines = services.registry.versions(model), []
+    for number, version, role in _to_beat(services.log(model).entries(), versions):
+        if version is not None:
+            baselines.append(_baseline(services.store, version, role, dataset))
         else:
             get_run_logger().warning("Version %d of %s (%s) was deleted", number, model, role)
     inputs = training_inputs(dataset, recipe, numerics_version(), pairs)
@@ -81,6 +81,8 @@ def find_reason(
 
 @io_task
 def begin(
+    model: str,
+    recipe: Recipe,
     dataset: DatasetRef,
     decision: TrainingDecision,
     champion: ModelRef | None,
@@ -89,6 +91,8 @@ def begin(
     """Fix for all attempts of this flow run what it trains on and which champion it has to beat."""
     flow_run = root_flow_run_id()
     begun = Beginning(
+        model=model,
+        recipe=recipe.name,
         dataset=dataset,
         pairs=pairs,
         champion=champion,
@@ -124,24 +128,35 @@ def find_start(recipe: Recipe, champion: ModelRef | None) -> CheckpointRef | Non
 
 def _find_drift(services: Services, model: str, policy: RetrainConfig) -> Drift | None:
     """Return the drift of the champion's last bulk run, if it may be a reason and was measured."""
-    champion = services.log(model).champion() if policy.max_drift is not None else None
-    return None if champion is None else find_drift(services.store, model, champion)
+    champion = services.champion(model) if policy.max_drift is not None else None
+    return None if champion is None else find_drift(services.store, champion)
 
 
-def _to_beat(entries: list[Entry], trained: set[int]) -> dict[int, str]:
+def _to_beat(
+    entries: list[Entry], versions: Sequence[VersionRecord]
+) -> list[tuple[int, VersionRecord | None, str]]:
     """Return the champion and the newest version trained here that was decided on, and their roles.
 
-    What went into imported and deleted versions is not known.
+    What went into imported versions is not known, nor into those that are gone from the registry,
+    which are None. A version that has the number of one that is gone is another one.
     """
     if not entries:
-        return {}
+        return []
+    decided = [(each, [on for on in entries if concerns(entries, on, each)]) for each in versions]
+    there = {each.version: (each, about) for each, about in decided if about}
     champion = entries[-1].champion
-    decided_on = {entry.decision.challenger for entry in entries}
-    newest = max(decided_on & trained, default=max(decided_on))
-    decided = [entry.decision.promoted for entry in entries if entry.decision.challenger == newest]
-    found = {} if champion is None else {champion: "champion"}
-    if newest != champion:
-        found[newest] = "which is not champion any more" if any(decided) else "which was refused"
+    reigning, _ = there.get(champion or 0, (None, []))
+    if reigning and reigning.weights_digest != promoted_weights(entries, champion):
+        reigning = None
+    last = max(entry.decision.challenger for entry in entries)
+    newest = max((number for number, (each, _) in there.items() if each.recipe), default=last)
+    of_number = [entry for entry in entries if entry.decision.challenger == newest]
+    version, about = there.get(newest, (None, of_number))
+    found = [] if champion is None else [(champion, reigning, "champion")]
+    if newest != champion or version is not reigning:
+        promoted = any(entry.decision.promoted for entry in about)
+        role = "which is not champion any more" if promoted else "which was refused"
+        found.append((newest, version, role))
     return found
 
 

@@ -98,7 +98,7 @@ def compare(
 
     with services_for() as services:
         one, other = (services.find(address) for address in (first, second))
-        pairings = find_pairings(services.store, one.ref, other.ref)
+        pairings = find_pairings(services.store, one.ref, other.ref, services.settings)
         show_tables(*(pairing_table(one.ref, other.ref, pairing) for pairing in pairings))
         typer.echo(what_differs(one, other))
 
@@ -135,13 +135,13 @@ def promote(
                 log,
                 services.store,
                 challenger,
-                recorded_evaluation(services.store, challenger),
+                recorded_evaluation(services.store, challenger, services.settings),
                 before=before,
                 champion=champion,
             )
         _say(entry.decision.reason, publish(services.registry, log, entry))
         # Ask the decision, not today's log: another one may have been made meanwhile.
-        if entry.champion != challenger.version:
+        if not entry.about(challenger.version).promoted:
             typer.echo(
                 f"Champion: {log.champion() or 'none'}. To promote version {challenger.version} "
                 "anyway, add --force --reason TEXT"
@@ -189,10 +189,10 @@ def register(
     with services_for() as services:
         name, lineage = read_registration(services.store, run, model)
         version = register_version(services.settings, services.store, name, lineage)
-        typer.echo(
-            f"{version.uri} is {run}; the gate decides: `prefect deployment run promote/promote "
-            f"--param model={name} --param version={version.version}`"
+        command = services.settings.run_command(
+            "promote/promote", model=name, version=version.version
         )
+        typer.echo(f"{version.uri} is {run}; the gate decides: `{command}`")
 
 
 @models_app.command("import")

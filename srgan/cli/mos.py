@@ -47,7 +47,8 @@ def import_ratings(
         for each in parse_ratings(file.name, read_file(file))
     ]
     with services_for(model) as services:
-        known = {each.ref.version for each in services.registry.versions(model)}
+        versions = services.registry.versions(model)
+        known = {each.version for each in versions}
         rated = Study(model=model, source=file.name, ratings=tuple(ratings)).versions
         unknown = sorted(rated - known)
         if unknown:
@@ -55,7 +56,7 @@ def import_ratings(
                 f"{file} rates version {', '.join(map(str, unknown))} of {model}, which has "
                 f"{', '.join(map(str, sorted(known)))}"
             )
-        key = keep_study(services.store, model, file.name, ratings)
+        key = keep_study(services.store, model, file.name, ratings, versions)
         typer.echo(services.store.uri(key))
         studies = read_studies(services.store, model)
         if len(studies[key].ratings) > len(ratings):

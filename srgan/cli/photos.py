@@ -298,11 +298,15 @@ def _require_files(command: str, source: Path, destination: Path) -> None:
             continue
         remedy = "copy the photos to this disk first"
         if command == "upscale" and address.lower().startswith("s3://"):
-            remedy = (
-                "photos in S3 are upscaled by the flow, with a registered model: prefect "
-                f"deployment run upscale/upscale --param source={addresses[0]} "
-                f"--param destination={addresses[1]} --param model=models:/NAME@champion"
+            from srgan.settings import Settings
+
+            command = Settings().run_command(
+                "upscale/upscale",
+                source=addresses[0],
+                destination=addresses[1],
+                model="models:/NAME@champion",
             )
+            remedy = f"photos in S3 are upscaled by the flow, with a registered model: {command}"
         raise ConfigError(f"{address} is not on this disk; {remedy}")
 
 

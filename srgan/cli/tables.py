@@ -12,7 +12,7 @@ from srgan.measure.figures import (
     means_table,
 )
 from srgan.promotion.lineage import what_changed
-from srgan.promotion.log import Deletion, Entry
+from srgan.promotion.log import Deletion, Entry, concerns, promoted_weights
 from srgan.refs import ModelRef
 from srgan.services.mlflow_models import CHALLENGER, CHAMPION
 
@@ -74,7 +74,7 @@ def versions_table(
                 figure_text(name, metrics[number].get(name), taught="model" in judges.get(name, ()))
                 for name in figures
             ),
-            standing_of(number, entries),
+            standing_of(each, entries),
         )
     table.caption = "figures compare within one dataset version only; see srgan models compare"
     return table
@@ -102,27 +102,28 @@ def version_json(
         "address": version.uri,
         "aliases": sorted(name for name, number in aliases.items() if number == version.version),
         "registered": version.created,
-        "standing": standing_of(version.version, entries),
+        "standing": standing_of(version, entries),
         "metrics": version.metrics,
         **{name.replace(" ", "_"): value for name, value in _lineage(version).items()},
     }
 
 
-def standing_of(version: int, entries: Sequence[Entry]) -> str:
+def standing_of(version: "VersionRecord", entries: Sequence[Entry]) -> str:
     """Return the last decision about a version, in a few words."""
     for entry in reversed(entries):
+        if not concerns(entries, entry, version):
+            continue
         day = entry.time[:10]
-        if entry.hand and version in entry.hand.rolled_back:
+        if entry.decision.challenger != version.version:
             return f"rolled back, {day}"
-        if entry.decision.challenger == version:
-            if not entry.decision.promoted:
-                return f"refused, {day}"
-            how = "by hand" if entry.hand else "by the gate"
-            if entry.hand and entry.hand.rolled_back:
-                how = "by rollback"
-            return f"champion {how}, {day}" + (
-                "" if version == entries[-1].champion else "; replaced"
-            )
+        if not entry.decision.promoted:
+            return f"refused, {day}"
+        how = "by hand" if entry.hand else "by the gate"
+        if entry.hand and entry.hand.rolled_back:
+            how = "by rollback"
+        stays = entry.champion == entries[-1].champion
+        stays = stays and promoted_weights(entries, version.version) == version.weights_digest
+        return f"champion {how}, {day}" + ("" if stays else "; replaced")
     return "not judged"
 
 

@@ -103,8 +103,8 @@ def newest_set(store: ObjectStore, name: str) -> EvaluationSet:
     version, _ = read_pointer(store, newest_set_key(name))
     if version is None:
         raise DataError(
-            f"there is no evaluation set {name!r}; make it with the flow prepare-eval: `prefect "
-            f"deployment run prepare-eval/prepare-eval --param name={name} --param source=s3://…`"
+            f"there is no evaluation set {name!r}; make it with the flow prepare-eval, whose "
+            f"parameters are name={name} and source=s3://BUCKET/PREFIX"
         )
     return read_set(store, set_version_key(name, version))
 

@@ -21,10 +21,13 @@ from srgan.promotion.log import (
     OnSet,
     PromotionLog,
     champions,
+    concerns,
+    promoted_weights,
 )
 from srgan.promotion.opinions import OpinionPair, compare_opinions, read_studies
 from srgan.promotion.record import VersionRecord
 from srgan.refs import ModelRef, PromotionDecision
+from srgan.settings import Settings
 from srgan.storage import ObjectStore, find_document, read_document
 
 
@@ -81,14 +84,15 @@ def settle(
     `before` is the log's champion, and `champion` is that version in the registry; None if it is
     gone from there. Read `before` first, so that a promotion in between is a conflict and not a
     champion that is gone. `dataset_version` is set if held-out crops of a particular version were
-    asked for. `ConflictError` if another decision was written meanwhile: the caller decides whether
-    to start again.
+    asked for; without it they are the challenger's own. `ConflictError` if another decision was
+    written meanwhile: the caller decides whether to start again.
     """
     ref = challenger.ref
     gate, judges = challenger.gate, find_judges(store)
     sets = {name: newest_set(store, name).version for name in gate.sets}
     opinion = _opinion_of(store, ref, champion)
-    standing = log.standing(ref.version, judges, sets, opinion, dataset_version)
+    dataset_version = dataset_version or challenger.dataset_version
+    standing = log.standing(ref, judges, sets, opinion, dataset_version)
     if standing is not None:
         return standing
     key = measure(Comparison(ref, champion, judges, sets))
@@ -98,7 +102,9 @@ def settle(
     return decide(log, ref, champion, reports, gate, opinion, lost=lost)
 
 
-def recorded_evaluation(store: ObjectStore, challenger: VersionRecord) -> Measure:
+def recorded_evaluation(
+    store: ObjectStore, challenger: VersionRecord, settings: Settings
+) -> Measure:
     """Make a `Measure` that only looks up the evaluation of the registration.
 
     `ConfigError` with the command that measures if that evaluation compares something else.
@@ -110,12 +116,12 @@ def recorded_evaluation(store: ObjectStore, challenger: VersionRecord) -> Measur
         if key and report and comparison.measured_in(report):
             return key
         whom = f"champion version {champion.version}" if champion else "bicubic"
-        on = "" if challenger.dataset else " --param dataset=NAME"
+        named = {"model": challenger.name, "version": challenger.version}
+        on = {} if challenger.dataset else {"dataset": "NAME"}
+        command = settings.run_command("promote/promote", **named, **on)
         raise ConfigError(
             f"no recorded evaluation compares {challenger.uri} with {whom} by today's judges and "
-            "sets, and this command measures nothing; `prefect deployment run promote/promote "
-            f"--param model={challenger.name} --param version={challenger.version}{on}` measures "
-            "and decides"
+            f"sets, and this command measures nothing; `{command}` measures and decides"
         )
 
     return find
@@ -197,7 +203,7 @@ def _opinion_of(
     if champion is None or champion.version == challenger.version:
         return None
     studies = read_studies(store, challenger.name)
-    return compare_opinions(studies, challenger.version, champion.version)
+    return compare_opinions(studies, challenger, champion)
 
 
 def promote_by_hand(
@@ -208,12 +214,14 @@ def promote_by_hand(
     The sentence includes the gate's last decision about it. `ConfigError` if the version is
     champion already, `ConflictError` if `before` is no longer champion.
     """
-    if challenger.version == before:
-        raise ConfigError(f"version {before} of {challenger.name} is champion already")
-    gate = _last_gate_decision(log, challenger.version)
+    gate = _last_gate_decision(log, challenger)
     place = (
         "becomes the first champion" if before is None else f"replaces champion version {before}"
     )
+    if challenger.version == before:
+        if promoted_weights(log.entries(), before) == challenger.weights_digest:
+            raise ConfigError(f"version {before} of {challenger.name} is champion already")
+        place = "replaces the champion, which had its number and other weights,"
     decision = PromotionDecision(
         model=challenger.name,
         challenger=challenger.version,
@@ -234,7 +242,10 @@ def rollback_line(log: PromotionLog, to: int | None) -> tuple[int, ...]:
     line = champions(log.entries())
     if len(line) < 2:
         now = f"version {line[0]} is the only champion it had" if line else "it has no champion"
-        raise ConfigError(f"{log.model} cannot be rolled back: {now}")
+        raise ConfigError(
+            f"{log.model} cannot be rolled back: {now}; `srgan models promote {log.model}/N "
+            "--force --reason TEXT` makes version N champion"
+        )
     target = line[-2] if to is None else to
     if target not in line[:-1]:
         raise ConfigError(
@@ -251,9 +262,17 @@ def roll_back(
 ) -> Entry:
     """Make `target` champion again; `line` comes from `rollback_line` and ends in its version.
 
-    `ConflictError` if the first of `line` is no longer champion.
+    `ConfigError` if it has other weights than when it was champion, `ConflictError` if the first of
+    `line` is no longer champion.
     """
     assert line[-1] == target.version
+    if promoted_weights(log.entries(), target.version) not in (None, target.weights_digest):
+        address = f"{target.name}/{target.version}"
+        raise ConfigError(
+            f"{target.name} cannot be rolled back to version {target.version}: other weights have "
+            "its number than when it was champion. Name another former champion with --to, or make "
+            f"these champion: `srgan models promote {address} --force --reason TEXT`"
+        )
     left = tuple(dict.fromkeys(version for version in line if version != target.version))
     decision = PromotionDecision(
         model=target.name,
@@ -277,8 +296,9 @@ def _registered_evidence(version: ModelRef, dataset_version: str) -> Evidence:
     )
 
 
-def _last_gate_decision(log: PromotionLog, version: int) -> str:
-    for entry in reversed(log.entries()):
-        if entry.decision.challenger == version and entry.hand is None:
+def _last_gate_decision(log: PromotionLog, version: ModelRef) -> str:
+    entries = log.entries()
+    for entry in reversed(entries):
+        if entry.hand is None and concerns(entries, entry, version):
             return f"The gate had said: {entry.decision.reason}"
     return "The gate had not decided on it."

@@ -70,6 +70,8 @@ class Drift(Ref):
     num_sources: int
     num_inputs: int = 0
     differences: tuple[Difference, ...] = ()
+    weights_digest: str = ""
+    """Weights of the version, for retrainings; empty in documents of earlier releases."""
     unknown: str = ""
     """Why the two could not be compared; empty if they were."""
 
@@ -153,13 +155,20 @@ def keep_drift(store: ObjectStore, version: ModelRef, drift: Drift) -> bool:
     """Write the newest drift of a version for retrainings; False if it tells too little."""
     if drift.unknown or drift.num_sources < _LEAST_SOURCES:
         return False
-    write_document(store, drift_key(version.name, version.version), drift)
+    kept = drift.model_copy(update={"weights_digest": version.weights_digest})
+    write_document(store, drift_key(version.name, version.version), kept)
     return True
 
 
-def find_drift(store: ObjectStore, model: str, version: int) -> Drift | None:
-    """Read the newest drift of a version; None if no bulk run has measured it."""
-    return find_document(store, drift_key(model, version), Drift, mend="upscale with it again")
+def find_drift(store: ObjectStore, version: ModelRef) -> Drift | None:
+    """Read the newest drift of a version; None if no bulk run has measured it.
+
+    That of other weights, which had its number before, is not returned.
+    """
+    key = drift_key(version.name, version.version)
+    found = find_document(store, key, Drift, mend="upscale with it again")
+    of_others = found and found.weights_digest not in ("", version.weights_digest)
+    return None if of_others else found
 
 
 def _compared(name: str, value: float) -> float:

@@ -15,7 +15,7 @@ from srgan.errors import ConflictError
 from srgan.keys import deletion_key, promotion_key
 from srgan.measure.intervals import Interval
 from srgan.promotion.opinions import OpinionPair
-from srgan.promotion.record import as_tags
+from srgan.promotion.record import VersionRecord, as_tags
 from srgan.refs import ModelRef, PromotionDecision, Ref
 from srgan.storage import ObjectStore, read_document, write_document
 
@@ -96,6 +96,22 @@ class Entry(Evidence):
         """Differences by evaluation set; "" stands for the held-out crops."""
         return {"": self.differences} | {on: each.differences for on, each in self.sets.items()}
 
+    def about(self, version: int) -> PromotionDecision:
+        """Return what it says of one of the versions it `concerns`.
+
+        A rollback decides about its target. It says of a version that it left that this one is not
+        promoted, because the gate does not promote it again.
+        """
+        if self.decision.challenger == version:
+            return self.decision
+        return PromotionDecision(
+            model=self.decision.model,
+            challenger=version,
+            champion_before=self.champion,
+            promoted=False,
+            reason=self.decision.reason,
+        )
+
 
 class Deletion(Ref):
     """A version that was deleted from the registry."""
@@ -149,19 +165,8 @@ class PromotionLog:
         return entries[-1].champion if entries else None
 
     def next_attempt(self) -> int:
-        """Return 1 plus the number of the gate's decisions against the present champion.
-
-        Those of all its reigns: after a rollback the looks are spent that were taken before, also
-        the one that promoted its successor.
-        """
-        entries = self.entries()
-        champion = entries[-1].champion if entries else None
-        spent = [
-            entry
-            for entry in entries
-            if entry.hand is None and entry.decision.champion_before == champion
-        ]
-        return 1 + len(spent)
+        """Return 1 plus the number of the gate's decisions against the present champion."""
+        return _next_attempt(self.entries())
 
     def last_promotion(self) -> Entry | None:
         """Return the decision that made the present champion."""
@@ -170,7 +175,7 @@ class PromotionLog:
 
     def standing(
         self,
-        challenger: int,
+        challenger: ModelRef,
         judges: Mapping[FeatureNetwork, str],
         sets: Mapping[str, str] = MappingProxyType({}),
         opinion: OpinionPair | None = None,
@@ -178,22 +183,25 @@ class PromotionLog:
     ) -> Entry | None:
         """Return the decision about this version that still holds, so that it is not made twice.
 
+        Decisions about other weights under its number do not count: a registry that was set up
+        again, or whose model was deleted, begins with version 1 once more.
+
         A promotion holds while the version is champion. A refusal holds while nothing that it
         depends on has changed: the champion, the `judges`, the versions of the evaluation `sets`,
-        people's `opinion` of the two, and the `dataset_version` if one is asked for. A rollback
-        from the version holds until somebody promotes it by hand, because the next scheduled run
-        must not undo it.
+        people's `opinion` of the two, and the `dataset_version` of the held-out crops (None: any,
+        as for an import, which has none). A rollback from the version holds until somebody
+        promotes it by hand, because the next scheduled run must not undo it.
         """
         entries = self.entries()
-        for entry in reversed(entries):
-            decision = entry.decision
-            if entry.hand and challenger in entry.hand.rolled_back:
-                return entry
-            if decision.challenger == challenger:
-                holds = entry.champion == entries[-1].champion
-                same = (entry.judges, entry.set_versions, entry.opinion) == (judges, sets, opinion)
-                same = same and dataset_version in (None, entry.dataset_version)
-                return entry if holds and (decision.promoted or same) else None
+        for at, entry in reversed(list(enumerate(entries))):
+            if not concerns(entries, entry, challenger):
+                continue
+            if entry.decision.challenger != challenger.version:
+                return entry  # a rollback left it
+            holds = _champion_after(entries[: at + 1]) == _champion_after(entries)
+            same = (entry.judges, entry.set_versions, entry.opinion) == (judges, sets, opinion)
+            same = same and dataset_version in (None, entry.dataset_version)
+            return entry if holds and (entry.decision.promoted or same) else None
         return None
 
     def append(
@@ -202,7 +210,8 @@ class PromotionLog:
         """Write the decision as the next entry; `hand` is set if the gate did not make it.
 
         `ConflictError` if another decision was written since `decision.champion_before` was read,
-        because the challenger was then compared with a version that may not be champion now.
+        because the challenger was then compared with a version that may not be champion now, or
+        since the gate's `evidence.attempt` was counted, because it was then asked for too little.
         """
         entries = self.entries()
         number = entries[-1].number + 1 if entries else 1
@@ -211,6 +220,11 @@ class PromotionLog:
             raise ConflictError(
                 f"champion of {decision.model} is version {current} by now, not "
                 f"{decision.champion_before}; decide again"
+            )
+        if hand is None and evidence.attempt != (attempt := _next_attempt(entries)):
+            raise ConflictError(
+                f"version {decision.challenger} of {decision.model} is attempt {attempt} against "
+                f"the champion by now, not {evidence.attempt}; decide again"
             )
         entry = Entry(
             number=number,
@@ -239,6 +253,49 @@ def champions(entries: Sequence[Entry]) -> list[int]:
         if entry.champion is not None and entry.champion not in line[-1:]:
             line.append(entry.champion)
     return line
+
+
+def promoted_weights(entries: Sequence[Entry], version: int | None) -> str | None:
+    """Return the weights with which a version was promoted last; None if no entry tells."""
+    for entry in reversed(entries):
+        if entry.decision.promoted and entry.decision.challenger == version:
+            return entry.weights_digest
+    return None
+
+
+def concerns(entries: Sequence[Entry], entry: Entry, version: ModelRef | VersionRecord) -> bool:
+    """Tell whether one of `entries` decided on a version, or is a rollback that left it.
+
+    Not if other weights had its number then.
+    """
+    if entry.hand and version.version in entry.hand.rolled_back:
+        before = [each for each in entries if each.number < entry.number]
+        return promoted_weights(before, version.version) in (None, version.weights_digest)
+    decided_on = entry.decision.challenger, entry.weights_digest
+    return decided_on == (version.version, version.weights_digest)
+
+
+def _champion_after(entries: Sequence[Entry]) -> tuple[int | None, str | None]:
+    """Return the champion after these decisions, and the weights that it was promoted with."""
+    champion = entries[-1].champion if entries else None
+    return champion, promoted_weights(entries, champion)
+
+
+def _next_attempt(entries: Sequence[Entry]) -> int:
+    """Count the gate's decisions against the champion after these, in all its reigns.
+
+    After a rollback the looks are spent that were taken before, also the one that promoted its
+    successor. Other weights under its number are another champion.
+    """
+    champion, weights = _champion_after(entries)
+    spent = [
+        entry
+        for at, entry in enumerate(entries)
+        if entry.hand is None
+        and entry.decision.champion_before == champion
+        and promoted_weights(entries[:at], champion) in (None, weights)
+    ]
+    return 1 + len(spent)
 
 
 def decision_tags(entry: Entry) -> dict[str, str]:

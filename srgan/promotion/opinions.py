@@ -7,12 +7,15 @@ study, and the one that is a part of it does not count any more.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pydantic import Field
+
 from srgan.keys import study_key
 from srgan.measure.intervals import Interval, crossed_interval
 from srgan.mos.columns import columns_of
 from srgan.mos.ratings import Rating, photo_of
 from srgan.mos.screening import screen
-from srgan.refs import Ref, digest
+from srgan.promotion.record import VersionRecord
+from srgan.refs import ModelRef, Ref, digest
 from srgan.storage import ObjectStore, read_document, write_document
 
 
@@ -24,11 +27,20 @@ class Study(Ref):
     """Name of the file that was imported."""
     ratings: tuple[Rating, ...]
     """Sorted, so that the order of the file does not matter."""
+    weights: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the weights of each rated version, by its number; of studies that earlier releases
+    kept it is not known."""
 
     @property
     def versions(self) -> set[int]:
         """Versions of the model that were rated."""
         return {int(each.method) for each in self.ratings if each.method.isdecimal()}
+
+    def rates(self, version: ModelRef) -> bool:
+        """Tell whether the version was rated, and not other weights that had its number."""
+        number = str(version.version)
+        rated = any(each.method == number for each in self.ratings)
+        return rated and self.weights.get(number, version.weights_digest) == version.weights_digest
 
 
 class OpinionPair(Ref):
@@ -44,10 +56,21 @@ class OpinionPair(Ref):
     """Raters of these studies whose ratings do not count, because screening rejected them."""
 
 
-def keep_study(store: ObjectStore, model: str, source: str, ratings: Iterable[Rating]) -> str:
-    """Write the study and return its key; of one that has all of its ratings if there is such."""
+def keep_study(
+    store: ObjectStore,
+    model: str,
+    source: str,
+    ratings: Iterable[Rating],
+    versions: Iterable[ModelRef | VersionRecord] = (),
+) -> str:
+    """Write the study and return its key; of one that has all of its ratings if there is such.
+
+    `versions` are those of the model that may be rated.
+    """
     ordered = sorted(ratings, key=lambda each: (each.method, each.image, each.rater, each.repeat))
     study = Study(model=model, source=source, ratings=tuple(ordered))
+    weights = {str(v.version): v.weights_digest for v in versions if v.version in study.versions}
+    study = study.model_copy(update={"weights": weights})
     # By its content and not by its key, because earlier releases named studies in another way.
     given = set(study.ratings)
     kept = {key: set(each.ratings) for key, each in read_studies(store, model).items()}
@@ -78,7 +101,7 @@ def parts_of_others(studies: Mapping[str, Study]) -> dict[str, str]:
 
 
 def compare_opinions(
-    studies: Mapping[str, Study], challenger: int, champion: int
+    studies: Mapping[str, Study], challenger: ModelRef, champion: ModelRef
 ) -> OpinionPair | None:
     """Compare two versions by people who rated both on an image in one study; None if nobody did.
 
@@ -88,18 +111,18 @@ def compare_opinions(
     another does not count, and neither do raters that screening rejects: who rates carelessly finds
     every version equally good, which would help a worse one.
     """
-    both = {str(challenger), str(champion)}
-    parts = parts_of_others(studies)
-    rated = {
-        key: study.ratings
+    of_both = {
+        key: study
         for key, study in studies.items()
-        if key not in parts and both <= {each.method for each in study.ratings}
+        if study.rates(challenger) and study.rates(champion)
     }
+    parts = parts_of_others(of_both)
+    rated = {key: study.ratings for key, study in of_both.items() if key not in parts}
     rejected = {key: screen(columns_of(ratings)) for key, ratings in rated.items()}
     pairs = [
         (image, f"{key}/{rater}", mine, theirs)
         for key, ratings in rated.items()
-        for image, rater, mine, theirs in _pairs(ratings, challenger, champion)
+        for image, rater, mine, theirs in _pairs(ratings, challenger.version, champion.version)
         if rater not in rejected[key]
     ]
     if not pairs:

@@ -11,12 +11,8 @@ from srgan.measure.figures import PIXEL_FIGURES
 from srgan.measure.intervals import Interval, paired_interval
 from srgan.models.weights import GET_A_JUDGE
 from srgan.refs import ModelRef
+from srgan.settings import Settings
 from srgan.storage import ObjectStore, read_document
-
-_MEASURE = (
-    "(each by `prefect deployment run evaluate-model/evaluate-model --param model={} "
-    "--param dataset=NAME`)"
-)
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,9 @@ class Pairing:
         return paired_interval(values, photos)
 
 
-def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list[Pairing]:
+def find_pairings(
+    store: ObjectStore, first: ModelRef, second: ModelRef, settings: Settings
+) -> list[Pairing]:
     """Pair both versions wherever they were measured on the same images, held-out crops first.
 
     If several pairs are on the same images, one from a single evaluation is preferred, then one
@@ -121,6 +119,7 @@ def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list
     `ConfigError` with the command that gets a judge if they were trained on more than pixels and
     only PSNR and SSIM were measured.
     """
+    measure = settings.run_command("evaluate-model/evaluate-model", model=first.uri, dataset="NAME")
     runs = dict.fromkeys((first.run, second.run))
     mine, theirs = (
         [side for run in runs for side in _sides(store, run, version)]
@@ -134,14 +133,14 @@ def find_pairings(store: ObjectStore, first: ModelRef, second: ModelRef) -> list
     if not best:
         raise DataError(
             f"no evaluation has measured {first.uri} and {second.uri} on the same images; have "
-            f"both measured on one dataset {_MEASURE.format(first.uri)}, then compare again"
+            f"both measured on one dataset (each by `{measure}`), then compare again"
         )
     if not any(pair.is_perceptual_enough for pair in best.values()):
         raise ConfigError(
             f"{first.uri} and {second.uri} cannot be compared: PSNR alone is not fair to a model "
             "trained on more than pixels (a GAN stage, a feature loss, or training elsewhere), "
             f"and no perceptual distance was measured of both. Get a network with {GET_A_JUDGE}, "
-            f"have both measured on one dataset {_MEASURE.format(first.uri)}, then compare again"
+            f"have both measured on one dataset (each by `{measure}`), then compare again"
         )
     return sorted(best.values(), key=lambda pair: (pair.first.report.on is not None, pair.where))
 

@@ -142,6 +142,10 @@ class Beginning(Ref):
     """Dataset of pairs, if the recipe names one."""
     champion: ModelRef | None
     """Opponent at the gate, and the start of a fine-tuning."""
+    model: str = ""
+    """Model that is retrained; empty in documents of earlier releases."""
+    recipe: str = ""
+    """Name of the recipe; empty in the same documents."""
     reason: str
     numerics_version: str = Field(default_factory=numerics_version)
     """Version of the code that began. It names stages and evaluations, even if newer code goes on.
@@ -149,6 +153,14 @@ class Beginning(Ref):
     seed: int | None = None
     """Seed in place of the recipe's, set if nothing else has changed: the same seed would make the
     same weights again."""
+
+    def is_of(self, model: str, dataset: str, recipe: str) -> bool:
+        """Tell whether it is the beginning of this retraining.
+
+        A flow of a user's may call several, which have one root flow run.
+        """
+        mine = (self.model or model, self.dataset.dataset, self.recipe or recipe)
+        return mine == (model, dataset, recipe)
 
 
 def keep_beginning(store: ObjectStore, flow_run: str, beginning: Beginning) -> None:

@@ -252,7 +252,7 @@ def dataset_section(content: Content) -> dict[str, Any]:
     if content.decision.champion_before is None:
         note = "This is the first champion, so all photos are new to this model."
     elif photos is None:
-        note = "The champion's dataset version is gone, so what has changed since is unknown."
+        note = "The champion or its dataset version is gone, so what has changed is unknown."
     else:
         note = "Compared with the champion's dataset version, by their pixels." + (
             "" if photos.num_total else " Nothing has changed."

@@ -59,16 +59,17 @@ def hand_to_gates(store: ObjectStore, design: StudyDesign, parts: Iterable[Part]
         if kept:  # somebody may have withdrawn since; the same raters must not count twice
             yield kept[0]
             continue
-        numbers = {
-            each.name: str(each.version.version)
+        versions = {
+            each.name: each.version
             for each in design.methods
             if each.version and each.version.name == model
         }
+        numbers = {name: str(version.version) for name, version in versions.items()}
         renamed = (
             each.model_copy(update={"method": numbers.get(each.method, each.method)})
             for each in ratings
         )
-        yield keep_study(store, model, source, renamed)
+        yield keep_study(store, model, source, renamed, versions.values())
 
 
 def write_report(

@@ -7,7 +7,7 @@ strangers with ``models:/NAME@champion``) gets the alias, which every call here 
 from dataclasses import dataclass
 
 from srgan.errors import RegistryError
-from srgan.promotion.log import Entry, PromotionLog, decision_tags
+from srgan.promotion.log import Entry, PromotionLog, concerns, decision_tags
 from srgan.readable import Say
 from srgan.refs import ModelRef
 from srgan.services.mlflow_models import CHAMPION, Registry, parse_address
@@ -90,9 +90,9 @@ def follow(registry: Registry, log: PromotionLog) -> Moved | None:
 
 def publish(registry: Registry, log: PromotionLog, entry: Entry) -> Moved | None:
     """Tag the versions with what was decided about them, and let the alias follow."""
-    concerned = {entry.decision.challenger, *(entry.hand.rolled_back if entry.hand else ())}
+    entries = log.entries()
     for version in registry.versions(log.model):
-        if version.version in concerned:
+        if concerns(entries, entry, version):
             for name, value in decision_tags(entry).items():
                 registry.set_tag(version.ref, name, value)
     return follow(registry, log)

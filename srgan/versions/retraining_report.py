@@ -1,13 +1,14 @@
 """Collect what the report of a retraining shows, from the bucket and MLflow."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from srgan.data.changes import PhotoChanges, changes_since
 from srgan.keys import details_key, evaluation_of
 from srgan.measure.evaluation import Report
 from srgan.measure.pictures import Details
-from srgan.promotion.log import Evidence, PromotionLog
+from srgan.promotion.log import Entry, concerns, promoted_weights
+from srgan.promotion.record import VersionRecord
 from srgan.readable import moment
 from srgan.refs import DatasetRef, ModelRef, PromotionDecision
 from srgan.report.chain import as_svg
@@ -33,7 +34,9 @@ def collect(
 ) -> Content:
     """Collect the decision about a version and the evidence for it; compute nothing."""
     store = services.store
-    evidence = _evidence(services.log(decision.model), decision)
+    entries = services.log(decision.model).entries()
+    evidence = _evidence(entries, version, decision)
+    champion = _champion(services, entries, evidence, decision)
     record = services.registry.record(version)
     evaluation = evidence.evaluation or record.evaluation
     assert evaluation is not None  # a version that a retraining made has one
@@ -49,7 +52,7 @@ def collect(
         stages=[_stage(services, run, costs, flow_run) for run in runs],
         details=_details(store, details_key(evaluation_run)),
         licence=report.dataset.licence,
-        photos=_photos(services, version.name, decision.champion_before, report.dataset),
+        photos=_photos(services, champion, report.dataset),
         costs=costs,
         flow_run=flow_run,
         elapsed_s=elapsed_s,
@@ -59,9 +62,31 @@ def collect(
     )
 
 
-def _evidence(log: PromotionLog, decision: PromotionDecision) -> Evidence:
-    """Return the evidence of the log's entry that holds the decision."""
-    return next(each for each in reversed(log.entries()) if each.decision == decision)
+def _evidence(entries: Sequence[Entry], version: ModelRef, decision: PromotionDecision) -> Entry:
+    """Return the log's entry that holds the decision.
+
+    None does after a rollback that left the version: then the last one that decided on it.
+    """
+    about = [
+        each
+        for each in reversed(entries)
+        if each.decision.challenger == version.version and concerns(entries, each, version)
+    ]
+    return next((each for each in about if each.decision == decision), about[0])
+
+
+def _champion(
+    services: Services, entries: Sequence[Entry], evidence: Entry, decision: PromotionDecision
+) -> VersionRecord | None:
+    """Return the champion before the decision; None without one, or if its weights are gone."""
+    number = decision.champion_before
+    versions = services.registry.versions(decision.model) if number else []
+    before = [each for each in entries if each.number < evidence.number]
+    weights = promoted_weights(before, number)
+    return next(
+        (each for each in versions if (each.version, each.weights_digest) == (number, weights)),
+        None,
+    )
 
 
 def _details(store: S3Store, key: str) -> Details:
@@ -86,11 +111,9 @@ def _stage(services: Services, run: str, costs: list[Cost], flow_run: str) -> Tr
 
 
 def _photos(
-    services: Services, model: str, champion: int | None, now: DatasetRef
+    services: Services, champion: VersionRecord | None, now: DatasetRef
 ) -> PhotoChanges | None:
     """Return what changed since the photos that the previous champion was trained on."""
-    if champion is None:
-        return None
-    before = services.find(f"models:/{model}/{champion}").dataset
     # An imported champion has no dataset.
+    before = champion.dataset if champion else None
     return changes_since(services.store, before.key, now.key) if before else None

@@ -84,6 +84,17 @@ def test_version_prints_the_release_that_flows_and_nodes_compare() -> None:
     assert printed("--version") == f"srgan {release_version()}\n"
 
 
+def test_a_team_is_told_its_own_deployment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SRGAN_TEAM", "anna")
+    with pytest.raises(SystemExit):
+        app(["upscale", "s3://shop/photos", "/mnt/large"])
+    assert "deployment run upscale/anna~upscale --param" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 def test_the_shell_completes_commands_and_options() -> None:
     for typed, found in (("srgan ups", "upscale"), ("srgan upscale --self", "--self-ensemble")):
         words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}

@@ -207,6 +207,30 @@ def test_a_champion_that_was_deleted_in_the_registry_is_said_and_a_rollback_goes
     assert (log.champion(), registry.alias(log.model, CHAMPION)) == (1, 1)
 
 
+def test_a_model_that_was_deleted_and_registered_again_inherits_no_decision(
+    models: Callable[..., Answer], store: S3Store
+) -> None:
+    registrar, log = Registrar(Settings()), PromotionLog(store, "again-x4")
+    first = registrar.register(log.model, weights(16), lineage("adversarial-a", weights(16)))
+    crown(log, first)
+    mlflow_client(Settings()).delete_registered_model(log.model)
+    second = registrar.register(log.model, weights(17), lineage("adversarial-b", weights(17)))
+    assert second.version == first.version
+    assert "not judged" in models("list", log.model).out
+    said = models("repair", log.model).out
+    assert "other weights have its number" in said
+    assert registrar.record(second).decision is None, "that decision was about other weights"
+    done = models("rollback", log.model, "--reason", "lost")
+    assert "the only champion it had; `srgan models promote again-x4/N --force" in done.err
+    measured(store, second, None, {"bicubic": 28.0, "model": 27.0})
+    done = models("promote", f"{log.model}/1")
+    assert done.code == 1, "a refusal of version 1 is a refusal, though version 1 is champion"
+    done = models("promote", f"{log.model}/1", "--force", "--reason", "the database was lost")
+    assert done.code == 0, done.err
+    assert champion_of(registrar, log, print) == second
+    assert f"champion by hand, {log.entries()[-1].time[:10]} " in models("list", log.model).out
+
+
 def test_repair_completes_what_a_version_says_of_its_decision(
     models: Callable[..., Answer], versions: list[ModelRef], log: PromotionLog
 ) -> None:

@@ -1,6 +1,6 @@
 """Retraining from reason to decision, on real Prefect, MLflow and S3; the Ray jobs are replaced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.sorting import ArtifactSort
 
 from flows import evaluate as evaluate_module
+from flows import promote as promote_module
 from flows import retrain as retrain_module
 from flows.prepare import prepare
 from flows.promote import promote
@@ -22,19 +23,22 @@ from flows.retrain import train_stages
 from flows.support import beginning as beginning_module
 from flows.support.beginning import find_reason
 from srgan.config import RetrainConfig
-from srgan.errors import CheckpointError
+from srgan.errors import CheckpointError, DataError
 from srgan.measure.evaluation import EvaluateSpec
 from srgan.models.weights import publish_weights
+from srgan.promotion.decide import promote_by_hand
 from srgan.promotion.drift import Difference, Drift, keep_drift
 from srgan.promotion.log import PromotionLog
 from srgan.recipes import tiny
-from srgan.refs import ModelRef
+from srgan.refs import CheckpointRef, DatasetRef, ModelRef
 from srgan.services.mlflow_models import CHALLENGER, CHAMPION, Registry
 from srgan.services.mlflow_runs import mlflow_client
 from srgan.settings import Settings
 from srgan.version import release_version
+from srgan.versions.register import Registrar
 from tests.support.photos import DrawPhoto
 from tests.support.pipeline import Pipeline
+from tests.support.versions import lineage, weights
 
 RAW = ("s3://srgan-test/raw", "leaves", tiny().data)
 
@@ -310,6 +314,71 @@ def test_new_photos_are_trained_on_and_the_champion_is_measured_on_them_too(
     registry.set_alias(pipeline.model, CHAMPION, 1)
     assert promote(pipeline.model).challenger == 2
     assert registry.alias(pipeline.model, CHAMPION) == 2
+
+
+def test_a_version_under_the_number_of_a_lost_champion_is_not_taken_for_it(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.crown()
+    mlflow_client(Settings()).delete_registered_model(pipeline.model)
+    pipeline.dataset_version = "v2"
+    pipeline.psnr["model"] = 20.0
+    assert pipeline.retrain().result().version == 1
+    decision = flow(find_reason.fn)(pipeline.model, pipeline.prepare(*RAW), tiny())
+    assert decision.sentence.startswith(
+        f"Nothing new: version 1 of {pipeline.model} (which was refused) "
+    )
+
+
+def test_two_retrainings_in_one_flow_each_begin_with_their_own_dataset(
+    pipeline: Pipeline,
+) -> None:
+    @flow
+    def both() -> list[ModelRef]:
+        source = "s3://srgan-test/raw"
+        models = {"cats": f"{pipeline.model}a", "dogs": f"{pipeline.model}b"}
+        return [
+            retrain_module.retrain(source, dataset, model, "tiny")
+            for dataset, model in models.items()
+        ]
+
+    cats, dogs = both()
+    registry = Registry(Settings())
+    assert [registry.record(each).dataset_name for each in (cats, dogs)] == ["cats", "dogs"]
+
+
+def test_a_champion_that_came_during_the_training_is_measured_by_the_promotion_alone(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the promotion looks whether that champion has learned what it is measured on."""
+    pipeline.mirror()
+    first = pipeline.crown()
+    pipeline.dataset_version = "v2"
+    log, registry = PromotionLog(pipeline.store, pipeline.model), Registrar(Settings())
+    data = weights(7)
+    second = registry.register(pipeline.model, data, lineage("adversarial-forced", data))
+    train, checked = pipeline.train, []
+
+    def train_and_be_overtaken(*arguments: Any, **options: Any) -> CheckpointRef:
+        if log.champion() == first.version:
+            promote_by_hand(log, second, first.version, "v1", "meanwhile")
+        return train(*arguments, **options)
+
+    def refuse(_: DatasetRef, versions: Sequence[ModelRef], **__: Any) -> None:
+        checked.append([each.version for each in versions])
+        if second in versions:
+            raise DataError("it has learned them")
+
+    monkeypatch.setattr(retrain_module, "train", train_and_be_overtaken)
+    monkeypatch.setattr(promote_module, "check_held_out", refuse)
+    monkeypatch.setattr(promote_module, "check_judges", lambda *_: None)
+    with pytest.raises(DataError, match="it has learned them"):
+        pipeline.retrain().result()
+    assert checked == [[3, 2]]
+    (spec,) = pipeline.evaluated[1:]
+    assert sorted(spec.contestants) == ["model", "pretrained"]
+    assert registry.alias(pipeline.model, CHALLENGER) == 3, "it can be decided on later"
+    assert log.champion() == 2
 
 
 def retraining_of(spec: EvaluateSpec) -> Any:

@@ -255,8 +255,11 @@ def test_only_the_drift_of_50_sources_or_more_is_kept(
     found = compare(inputs[:60], inputs[60:])
     drift = Drift(run="r", source="s", num_sources=49, num_inputs=60, differences=found)
     assert not keep_drift(object_store, CHAMPION, drift)
-    assert find_drift(object_store, "m", 1) is None
+    assert find_drift(object_store, CHAMPION) is None
     enough = drift.model_copy(update={"num_sources": 50})
     assert keep_drift(object_store, CHAMPION, enough)
-    assert find_drift(object_store, "m", 1) == enough
+    kept = enough.model_copy(update={"weights_digest": CHAMPION.weights_digest})
+    assert find_drift(object_store, CHAMPION) == kept
+    other = CHAMPION.model_copy(update={"weights_digest": "other"})
+    assert find_drift(object_store, other) is None, "its number was another version's before"
     assert not keep_drift(object_store, CHAMPION, enough.model_copy(update={"unknown": "why"}))

@@ -25,7 +25,18 @@ from srgan.services.s3 import S3Store
 JUDGES: dict[FeatureNetwork, str] = {"squeezenet1_1": "1" * 64}
 
 
-def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: bool) -> Entry:
+def of(version: int, weights: str = "0" * 64) -> ModelRef:
+    return ModelRef(name="m", version=version, run="r", weights_digest=weights)
+
+
+def decide(
+    log: PromotionLog,
+    challenger: int,
+    before: int | None,
+    *,
+    promoted: bool,
+    weights: str = "0" * 64,
+) -> Entry:
     return log.append(
         PromotionDecision(
             model="m",
@@ -36,10 +47,11 @@ def decide(log: PromotionLog, challenger: int, before: int | None, *, promoted: 
         ),
         Evidence(
             run=f"adversarial-{challenger}",
-            weights_digest="0" * 64,
+            weights_digest=weights,
             dataset_version="v",
             metrics={"model": {"psnr": 29.0, "ssim": 0.8}},
             judges=JUDGES,
+            attempt=log.next_attempt(),
         ),
     )
 
@@ -77,6 +89,21 @@ def test_a_decision_against_a_former_champion_is_refused(object_store: S3Store) 
     assert log.champion() == 1
 
 
+def test_an_attempt_that_was_counted_before_another_decision_is_refused(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    refused = decide(log, 2, 1, promoted=False)
+    evidence = Evidence(**refused.model_dump(include=set(Evidence.model_fields)))
+    assert evidence.attempt == 1
+    late = refused.decision.model_copy(update={"challenger": 3})
+    with pytest.raises(ConflictError, match=r"version 3 of m is attempt 2 .* by now, not 1"):
+        log.append(late, evidence)
+    log.append(late, evidence.model_copy(update={"attempt": 2}))
+    assert log.next_attempt() == 3
+
+
 def test_one_of_several_promotions_at_the_same_moment_wins(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
 
@@ -95,14 +122,14 @@ def test_one_of_several_promotions_at_the_same_moment_wins(object_store: S3Store
 
 def test_a_decision_holds_until_the_champion_changes(object_store: S3Store) -> None:
     log = PromotionLog(object_store, "m")
-    assert log.standing(1, JUDGES) is None
+    assert log.standing(of(1), JUDGES) is None
     promoted = decide(log, 1, None, promoted=True)
     refused = decide(log, 2, 1, promoted=False)
-    assert log.standing(1, JUDGES) == promoted
-    assert log.standing(2, JUDGES) == refused
+    assert log.standing(of(1), JUDGES) == promoted
+    assert log.standing(of(2), JUDGES) == refused
     decide(log, 3, 1, promoted=True)
-    assert log.standing(1, JUDGES) is None, "it was replaced, so it may try again"
-    assert log.standing(2, JUDGES) is None, "the champion it lost against is gone"
+    assert log.standing(of(1), JUDGES) is None, "it was replaced, so it may try again"
+    assert log.standing(of(2), JUDGES) is None, "the champion it lost against is gone"
 
 
 def test_a_refusal_no_longer_holds_when_the_judges_change(object_store: S3Store) -> None:
@@ -110,8 +137,8 @@ def test_a_refusal_no_longer_holds_when_the_judges_change(object_store: S3Store)
     promoted = decide(log, 1, None, promoted=True)
     decide(log, 2, 1, promoted=False)
     more: dict[FeatureNetwork, str] = {**JUDGES, "vgg19": "2" * 64}
-    assert log.standing(2, more) is None
-    assert log.standing(1, more) == promoted, "the champion need not be promoted again"
+    assert log.standing(of(2), more) is None
+    assert log.standing(of(1), more) == promoted, "the champion need not be promoted again"
 
 
 def test_a_refusal_no_longer_holds_when_an_evaluation_set_has_another_version(
@@ -120,8 +147,8 @@ def test_a_refusal_no_longer_holds_when_an_evaluation_set_has_another_version(
     log = PromotionLog(object_store, "m")
     decide(log, 1, None, promoted=True)
     refused = decide(log, 2, 1, promoted=False)
-    assert log.standing(2, JUDGES, {}) == refused
-    assert log.standing(2, JUDGES, {"set5": "s1"}) is None, "it was measured without that set"
+    assert log.standing(of(2), JUDGES, {}) == refused
+    assert log.standing(of(2), JUDGES, {"set5": "s1"}) is None, "it was measured without that set"
 
 
 def test_after_a_rollback_the_attempts_against_the_old_champion_are_still_spent(
@@ -176,10 +203,50 @@ def test_a_rollback_holds_against_the_gate(object_store: S3Store) -> None:
     decide(log, 2, 1, promoted=True)
     entry = roll_back(log, 2, 1, (2,))
     more: dict[FeatureNetwork, str] = {**JUDGES, "vgg19": "2" * 64}
-    assert log.standing(2, more) == entry, "whichever judges there are"
+    assert log.standing(of(2), more) == entry, "whichever judges there are"
     decide(log, 3, 1, promoted=True)
-    assert log.standing(2, JUDGES) == entry, "whichever version is champion"
+    assert log.standing(of(2), JUDGES) == entry, "whichever version is champion"
     assert decision_tags(entry) == {"rollback": "back"}
+
+
+OTHER = "f" * 64
+
+
+def test_other_weights_under_an_old_number_inherit_no_decision(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    first = decide(log, 1, None, promoted=True)
+    refused = decide(log, 2, 1, promoted=False)
+    assert log.standing(of(1, OTHER), JUDGES) is None
+    assert log.standing(of(2, OTHER), JUDGES) is None
+    second = decide(log, 1, 1, promoted=True, weights=OTHER)
+    assert log.standing(of(1, OTHER), JUDGES) == second
+    assert log.standing(of(1), JUDGES) is None, "its successor has its number"
+    assert log.standing(of(2), JUDGES) is None, "it was compared with other weights"
+    assert (first.champion, refused.champion, second.champion) == (1, 1, 1)
+
+
+def test_a_rollback_holds_for_the_weights_that_it_left_alone(object_store: S3Store) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=True)
+    entry = roll_back(log, 2, 1, (2,))
+    assert log.standing(of(2), JUDGES) == entry
+    assert log.standing(of(2, OTHER), JUDGES) is None
+    refused = decide(log, 2, 1, promoted=False, weights=OTHER)
+    assert log.standing(of(2, OTHER), JUDGES) == refused
+    assert log.standing(of(2), JUDGES) == entry
+
+
+def test_attempts_against_other_weights_under_the_champions_number_are_not_counted(
+    object_store: S3Store,
+) -> None:
+    log = PromotionLog(object_store, "m")
+    decide(log, 1, None, promoted=True)
+    decide(log, 2, 1, promoted=False)
+    decide(log, 1, 1, promoted=True, weights=OTHER)
+    assert log.next_attempt() == 1
+    decide(log, 2, 1, promoted=False, weights=OTHER)
+    assert log.next_attempt() == 2
 
 
 def test_a_decision_is_recorded_with_its_rule_intervals_and_teachers(
@@ -275,6 +342,6 @@ def test_a_refusal_holds_on_the_dataset_version_that_it_was_measured_on(
     log = PromotionLog(object_store, "m")
     decide(log, 1, None, promoted=True)
     refused = decide(log, 2, 1, promoted=False)
-    assert log.standing(2, JUDGES) == refused
-    assert log.standing(2, JUDGES, dataset_version="v") == refused
-    assert log.standing(2, JUDGES, dataset_version="larger") is None
+    assert log.standing(of(2), JUDGES) == refused
+    assert log.standing(of(2), JUDGES, dataset_version="v") == refused
+    assert log.standing(of(2), JUDGES, dataset_version="larger") is None

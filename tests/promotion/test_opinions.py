@@ -15,6 +15,7 @@ from srgan.promotion.opinions import (
     parts_of_others,
     read_studies,
 )
+from srgan.refs import ModelRef
 from srgan.services.s3 import S3Store
 from tests.support.reports import pixels
 
@@ -31,6 +32,11 @@ NESTED = {
     "1": {"baboon.png": {"ann": 3, "bob": 2}, "lenna.png": {"ann": 4}},
     "2": {"baboon.png": {"ann": 4, "bob": 2}, "lenna.png": {"ann": 5, "bob": 1}},
 }
+
+
+ONE, TWO, THREE = (
+    ModelRef(name="m", version=n, run=f"run-{n}", weights_digest=str(n)) for n in (1, 2, 3)
+)
 
 
 def study(text: str = CSV, name: str = "a.csv") -> Study:
@@ -63,12 +69,23 @@ def crowd(gain: int, num_raters: int = 4) -> Study:
 
 
 def test_two_versions_are_compared_by_those_who_rated_both_on_the_same_image() -> None:
-    found = compare_opinions({"s": study()}, 2, 1)
+    found = compare_opinions({"s": study()}, TWO, ONE)
     assert found is not None
     assert (found.challenger, found.champion) == (pytest.approx(11 / 3), pytest.approx(3.0))
     assert (found.num_images, found.num_raters) == (2, 2)
     assert found.difference is None
-    assert compare_opinions({"s": study()}, 3, 1) is None
+    assert compare_opinions({"s": study()}, THREE, ONE) is None
+
+
+def test_people_s_opinion_is_of_the_weights_that_they_saw(object_store: S3Store) -> None:
+    keep_study(object_store, "m", "a.csv", study().ratings, [ONE, TWO, THREE])
+    studies = read_studies(object_store, "m")
+    (kept,) = studies.values()
+    assert kept.weights == {"1": "1", "2": "2"}
+    assert compare_opinions(studies, TWO, ONE) is not None
+    other = TWO.model_copy(update={"weights_digest": "other"})
+    assert compare_opinions(studies, other, ONE) is None, "it was registered under an old number"
+    assert compare_opinions({"s": study()}, other, ONE) is not None, "earlier releases kept none"
 
 
 def test_ratings_of_different_studies_are_not_paired() -> None:
@@ -76,8 +93,8 @@ def test_ratings_of_different_studies_are_not_paired() -> None:
         study(f"version,image,rater,score\n{version},a.png,ann,{score}\n")
         for version, score in ((1, 5), (2, 1))
     )
-    assert compare_opinions({"a": first, "b": second}, 2, 1) is None
-    both = compare_opinions({"a": study(), "b": study()}, 2, 1)
+    assert compare_opinions({"a": first, "b": second}, TWO, ONE) is None
+    both = compare_opinions({"a": study(), "b": study()}, TWO, ONE)
     assert both is not None
     assert both.num_raters == 4, "raters of one name in two studies are two people"
     assert both.num_images == 2, "a photo is the same one in both"
@@ -93,30 +110,32 @@ def decided(found: OpinionPair | None, gate: GateConfig | None = None) -> Verdic
 
 
 def test_the_gate_refuses_a_version_that_people_like_less_and_says_so() -> None:
-    verdict = decided(compare_opinions({"s": crowd(1)}, 2, 1))
+    verdict = decided(compare_opinions({"s": crowd(1)}, TWO, ONE))
     assert verdict.promoted
     assert "mean opinion score at most 0.50 below the champion's with its whole" in verdict.rule
     assert "mean opinion score 4.00 is not more than 0.50 below champion version 1's 3.00" in (
         verdict.reason
     )
-    verdict = decided(compare_opinions({"s": crowd(-1)}, 2, 1))
+    verdict = decided(compare_opinions({"s": crowd(-1)}, TWO, ONE))
     assert not verdict.promoted
     assert verdict.reason == (
         "Version 2 is refused: mean opinion score 2.00 is more than 0.50 below champion version "
         "1's 3.00 (4 raters on 6 images, 95 % interval of the difference −1.19 to −0.81)."
     )
-    assert decided(compare_opinions({"s": crowd(-1)}, 2, 1), GateConfig(max_mos_loss=1.5)).promoted
+    assert decided(
+        compare_opinions({"s": crowd(-1)}, TWO, ONE), GateConfig(max_mos_loss=1.5)
+    ).promoted
 
 
 def test_few_ratings_neither_refuse_nor_help_whatever_they_say() -> None:
     one = study("method,image,rater,score\n1,a.png,ann,5\n2,a.png,ann,1\n")
-    verdict = decided(compare_opinions({"s": one}, 2, 1))
+    verdict = decided(compare_opinions({"s": one}, TWO, ONE))
     assert verdict.promoted
     assert (
         "mean opinion scores do not count yet: both versions were rated by 1 raters on 1 images"
         in verdict.reason
     )
-    assert decided(compare_opinions({"s": crowd(-1, num_raters=2)}, 2, 1)).promoted
+    assert decided(compare_opinions({"s": crowd(-1, num_raters=2)}, TWO, ONE)).promoted
 
 
 def test_a_loss_that_the_interval_does_not_rule_out_refuses() -> None:
@@ -127,7 +146,7 @@ def test_a_loss_that_the_interval_does_not_rule_out_refuses() -> None:
         for image in range(6)
         for rater in range(4)
     ]
-    found = compare_opinions({"s": study("\n".join(["method,image,rater,score", *rows]))}, 2, 1)
+    found = compare_opinions({"s": study("\n".join(["method,image,rater,score", *rows]))}, TWO, ONE)
     verdict = decided(found)
     assert not verdict.promoted
     assert "mean opinion score 3.00 may be more than 0.50 below" in verdict.reason
@@ -142,7 +161,7 @@ def test_a_photo_of_several_studies_is_one_photo() -> None:
         for rater in range(8)
     ]
     once = study("\n".join(["method,image,rater,score", *rows]))
-    one, four = (compare_opinions({str(n): once for n in range(k)}, 2, 1) for k in (1, 4))
+    one, four = (compare_opinions({str(n): once for n in range(k)}, TWO, ONE) for k in (1, 4))
     assert one is not None
     assert four is not None
     assert (one.num_images, four.num_images, four.num_raters) == (6, 6, 32)
@@ -183,8 +202,10 @@ def test_a_file_that_has_grown_counts_once(object_store: S3Store) -> None:
     assert keep_study(object_store, "m", "b.csv", two) == keys[0]
     studies = read_studies(object_store, "m")
     assert parts_of_others(studies) == {keys[0]: keys[2], keys[1]: keys[2]}
-    assert compare_opinions(studies, 2, 1) == compare_opinions({keys[2]: studies[keys[2]]}, 2, 1)
-    pair = compare_opinions({keys[0]: studies[keys[0]], keys[1]: studies[keys[1]]}, 2, 1)
+    assert compare_opinions(studies, TWO, ONE) == compare_opinions(
+        {keys[2]: studies[keys[2]]}, TWO, ONE
+    )
+    pair = compare_opinions({keys[0]: studies[keys[0]], keys[1]: studies[keys[1]]}, TWO, ONE)
     assert pair is not None
     assert pair.num_raters == 3
 
@@ -203,7 +224,7 @@ def test_a_careless_rater_does_not_help_a_worse_version() -> None:
         for image in range(10)
         for rater in range(12)
     ]
-    found = compare_opinions({"s": study("\n".join(["method,image,rater,score", *rows]))}, 2, 1)
+    found = compare_opinions({"s": study("\n".join(["method,image,rater,score", *rows]))}, TWO, ONE)
     assert found is not None
     assert (found.num_raters, found.num_rejected) == (11, 1)
     assert found.challenger - found.champion == pytest.approx(-1)
@@ -213,4 +234,6 @@ def test_a_careless_rater_does_not_help_a_worse_version() -> None:
 
 def test_an_image_that_was_shown_again_does_not_count_twice() -> None:
     again = CSV.replace("score\n", "score,repeat\n") + "2,baboon.png,ann,1,true\n"
-    assert compare_opinions({"s": study(again)}, 2, 1) == compare_opinions({"s": study()}, 2, 1)
+    assert compare_opinions({"s": study(again)}, TWO, ONE) == compare_opinions(
+        {"s": study()}, TWO, ONE
+    )

@@ -191,6 +191,28 @@ def test_a_flow_run_that_is_put_back_finds_its_beginning_and_another_does_not(
     assert read_beginning(object_store, "another") is None
 
 
+def test_a_beginning_is_of_one_model_dataset_and_recipe() -> None:
+    data = dataset()
+    begun = Beginning(model="cats", recipe="tiny", dataset=data, champion=None, reason="Forced")
+    assert begun.is_of("cats", data.dataset, "tiny")
+    assert not begun.is_of("dogs", data.dataset, "tiny")
+    assert not begun.is_of("cats", "dogs", "tiny")
+    assert not begun.is_of("cats", data.dataset, "demo")
+
+
+def test_a_beginning_of_an_earlier_release_names_its_dataset_alone(
+    object_store: S3Store,
+) -> None:
+    data = dataset()
+    begun = Beginning(model="cats", recipe="tiny", dataset=data, champion=None, reason="Forced")
+    written = begun.model_dump(mode="json", exclude={"model", "recipe"})
+    object_store.put("retrainings/one.json", json.dumps(written).encode())
+    found = read_beginning(object_store, "one")
+    assert found is not None
+    assert found.is_of("cats", data.dataset, "tiny")
+    assert not found.is_of("cats", "dogs", "tiny")
+
+
 def test_a_beginning_says_which_code_names_its_stages(object_store: S3Store) -> None:
     begun = Beginning(dataset=dataset(), champion=None, reason="Forced", numerics_version="earlier")
     keep_beginning(object_store, "one", begun)

@@ -53,6 +53,7 @@ def test_ratings_of_versions_are_kept_with_each_model_under_their_numbers(
         (study,) = read_studies(object_store, model).values()
         assert {each.method for each in study.ratings} == expected
         assert study.source == "study spring"
+        assert study.weights.keys() == {each for each in expected if each.isdecimal()}
     assert close_study(object_store, design, database) == end, "a repetition changes nothing"
     kept = read_studies(object_store, "pets")
     database.withdraw(leaves)

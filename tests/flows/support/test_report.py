@@ -9,13 +9,19 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 
+from flows.promote import promote
 from flows.support import report as report_module
 from flows.support.artifacts import artifact_key
+from srgan.promotion.decide import roll_back, rollback_line
+from srgan.promotion.log import PromotionLog
 from srgan.refs import ModelRef
+from srgan.report.page import render
 from srgan.services.mlflow_models import Registry
 from srgan.services.mlflow_runs import artifact_url, find_run, mlflow_client
 from srgan.settings import Settings
 from srgan.storage import split_uri
+from srgan.versions.retraining_report import collect
+from srgan.versions.services import open_services
 from tests.support.pipeline import Pipeline
 
 pytestmark = [
@@ -105,6 +111,36 @@ def test_a_refused_version_has_its_page_too(pipeline: Pipeline) -> None:
     page = page_of(pipeline, pipeline.retrain().result())
     assert "was refused" in page
     assert "20.000 dB PSNR is more than 1.50 dB below bicubic&#39;s" in page
+
+
+def test_a_retraining_whose_champion_is_gone_has_its_page_too(pipeline: Pipeline) -> None:
+    pipeline.mirror()
+    pipeline.crown()
+    pipeline.dataset_version = "v2"
+    mlflow_client(Settings()).delete_model_version(pipeline.model, "1")
+    pipeline.distance["model"] = 1.2
+    page = page_of(pipeline, pipeline.retrain().result())
+    assert "Champion version 1 is gone from the registry" in page
+    assert "The champion or its dataset version is gone" in page
+
+
+def test_a_version_that_was_rolled_back_is_not_called_champion(pipeline: Pipeline) -> None:
+    pipeline.mirror()
+    first = pipeline.crown()
+    pipeline.dataset_version = "v2"
+    pipeline.distance["model"] = 1.2
+    second = pipeline.retrain().result()
+    log = PromotionLog(pipeline.store, pipeline.model)
+    entry = roll_back(log, first, rollback_line(log, None), "v1", "halos")
+    decision = promote(pipeline.model, second.version)
+    assert (decision.challenger, decision.promoted) == (second.version, False)
+    assert decision.reason == entry.decision.reason
+    content = collect(open_services(), second, decision, flow_run="f", elapsed_s=0, links={})
+    assert content.evidence.run == second.run
+    assert content.evidence.against == "champion"
+    page = render(content)
+    assert "was refused" in page
+    assert "is the champion" not in page
 
 
 @pytest.mark.slow(group="parts")
