@@ -101,7 +101,8 @@ def test_a_set_that_shows_a_training_photo_fails_the_retraining_before_it_trains
 def test_a_set_that_nobody_made_fails_the_retraining_with_the_flow_that_makes_it(
     measuring: Pipeline,
 ) -> None:
-    with pytest.raises(DataError, match="make it with the flow prepare-eval, whose parameters are name=own"):
+    missing = "make it with the flow prepare-eval, whose parameters are name=own"
+    with pytest.raises(DataError, match=missing):
         measuring.retrain(RECIPE).result()
     assert measuring.trained == []
 
