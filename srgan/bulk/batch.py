@@ -30,8 +30,7 @@ from srgan.config.upscale import WAITING_BYTES_PER_CPU
 from srgan.errors import PASSED_BY, ConflictError, ImageError, StorageError
 from srgan.images import Photo
 from srgan.images.codecs.libvips import use_threads
-from srgan.images.entries import BEGINNING_BYTES, holds_photo, kind_of
-from srgan.images.file_size import check_file_size
+from srgan.images.entries import BEGINNING_BYTES, check_file_size, holds_photo, kind_of
 from srgan.images.statistics import statistics_of
 from srgan.inference.device import whole_device
 from srgan.keys import batch_progress_key, records_key
@@ -190,7 +189,7 @@ class BatchPipeline:
                     readers.submit(self._load, image, budget, loaded)
                 rows: list[Record] = []
                 for images in self._groups(loaded, len(items)):
-                    # One by one: the next may wait until this one is no longer on the disk.
+                    # One by one: the next may wait until this one has left the disk.
                     for image in self._upscaled(images):
                         writers.submit(self._store, image, budget, finished)
                     while not finished.empty():

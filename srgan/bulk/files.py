@@ -18,7 +18,7 @@ from srgan.bulk.names import SOURCE_TOKEN, Oversize, origin, rerouted
 from srgan.bulk.run import Stamp
 from srgan.bulk.sizing import Sizing, target_format
 from srgan.errors import ImageError
-from srgan.images.file_size import check_file_size
+from srgan.images.entries import check_file_size
 from srgan.images.files import (
     MAX_PIXELS,
     FilePlan,

@@ -15,7 +15,7 @@ from srgan.bulk.sizing import Sizing
 from srgan.errors import ConfigError, ImageError
 from srgan.images import Photo, encode
 from srgan.images.encode import own_format
-from srgan.images.file_size import largest_bytes
+from srgan.images.entries import largest_bytes
 from srgan.images.photo import to_8_bits
 from srgan.readable import duration, size
 from srgan.refs import Ref, Sums

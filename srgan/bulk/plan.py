@@ -29,7 +29,7 @@ from srgan.bulk.run import BulkRun, Stamp, stamp_of
 from srgan.bulk.sources import KeyList, list_sources
 from srgan.config import UpscaleConfig
 from srgan.errors import ImageError
-from srgan.images.file_size import largest_bytes
+from srgan.images.entries import largest_bytes
 from srgan.keys import batch_key, is_ours, plan_key, refused_key, summary_key, unfinished_folder
 from srgan.refs import ModelRef, Ref, to_json
 from srgan.storage import ObjectInfo, Place, find_document, is_folder

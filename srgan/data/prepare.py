@@ -100,12 +100,16 @@ class Listing:
         """Read those photos again that are on another side than the one that they were cut for.
 
         That is known only when all photos are: one changes sides if a side would have none.
-        `StorageError` if it is no longer there.
+        `StorageError` if it was changed or deleted meanwhile.
         """
 
         def make(each: tuple[str, ObjectInfo], files: Sequence[bytes]) -> NDArray[np.uint8] | None:
-            photo = reader.decode(files[0], max_pixels=self.config.max_pixels)
-            return photo.rgb if pixel_digest(photo) == each[0] else None
+            pixels, info = each
+            try:
+                photo = reader.photo(info, files[0], max_pixels=self.config.max_pixels)
+            except ImageError:  # it was a photo before
+                return None
+            return photo.rgb if pixel_digest(photo) == pixels else None
 
         for pixels in attempt.layout.settle(splits):
             store, key = self.source.store, names[pixels]

@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from srgan.errors import ImageError
 from srgan.images import Photo, declared_pixels, decode_in_8_bits
-from srgan.images.file_size import check_file_size, largest_bytes
+from srgan.images.entries import check_file_size, largest_bytes
 from srgan.storage import ObjectInfo, ObjectStore
 
 T = TypeVar("T")

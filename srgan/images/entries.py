@@ -2,7 +2,8 @@
 
 A name that begins with a dot, and names and suffixes of what systems and programs put beside
 photos, are not photos. A photo's suffix says that there is a photo, so anything else in the file is
-a failure. The first bytes decide about any other name.
+a failure. The first bytes decide about any other name. A file that is
+too large for any image within the limit of pixels is not read.
 """
 
 import errno
@@ -17,7 +18,7 @@ from typing import Literal
 from srgan.errors import ImageError
 from srgan.images.containers import recognise
 from srgan.keys import is_ours
-from srgan.readable import printable
+from srgan.readable import printable, size
 
 FORMATS = {
     ".apng": "png",
@@ -71,6 +72,11 @@ NOT_A_FILE = "a pipe, socket or device instead of a file"
 BEGINNING_BYTES = 64
 """How many first bytes `holds_photo` needs."""
 
+_FILE_PIXEL_BYTES = 8
+"""RGB with alpha in 16 bits, not compressed; other formats that are read take less."""
+_FILE_SPARE_BYTES = 64 * 2**20
+"""For what lies beside the pixels: profile, EXIF, texts, previews."""
+
 Kind = Literal["photo", "unknown", "other"]
 
 
@@ -97,6 +103,22 @@ def holds_photo(beginning: bytes) -> bool:
     except ImageError as error:
         return error.reason == "unsupported"
     return True
+
+
+def largest_bytes(max_pixels: int) -> int:
+    """Size of the largest file whose image could still have `max_pixels`."""
+    return _FILE_PIXEL_BYTES * max_pixels + _FILE_SPARE_BYTES
+
+
+def check_file_size(size_bytes: int, max_pixels: int) -> None:
+    """Refuse a file before it is read: `ImageError` (``too_large``)."""
+    largest = largest_bytes(max_pixels)
+    if size_bytes > largest:
+        raise ImageError(
+            "too_large",
+            f"the file has {size(size_bytes)}, but an image of max_pixels {max_pixels} has at "
+            f"most {size(largest)}; it was not read",
+        )
 
 
 def stem_of(name: str) -> str:

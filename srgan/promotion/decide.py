@@ -262,8 +262,8 @@ def roll_back(
 ) -> Entry:
     """Make `target` champion again; `line` comes from `rollback_line` and ends in its version.
 
-    `ConfigError` if it has other weights than when it was champion, `ConflictError` if the first of
-    `line` is no longer champion.
+    `ConfigError` if it has other weights than when it was champion, `ConflictError` if another
+    version than the first of `line` is champion by now.
     """
     assert line[-1] == target.version
     if promoted_weights(log.entries(), target.version) not in (None, target.weights_digest):

@@ -121,7 +121,7 @@ class SpoolingEngine(CountingEngine):
         return made
 
     def encoded(self, *args: object, **options: object) -> tuple[str, ...]:
-        """Encode a result, which is no longer on the disk then."""
+        """Encode a result, which leaves the disk then."""
         assert self.is_full.wait(60)
         try:
             return encode_into(*args, **options)  # type: ignore[arg-type]

@@ -117,18 +117,24 @@ def test_a_photo_that_replaces_the_last_held_out_one_is_cut_for_its_side(
     assert len(rows(workshop, ref, "train")) == 2
 
 
-def test_a_photo_that_is_gone_when_it_changes_sides_ends_the_attempt(workshop: Workshop) -> None:
-    class Deleting(Asked):
-        """Each photo is deleted once it was read."""
+@pytest.mark.parametrize("body", [None, b"not a photo"], ids=["gone", "replaced"])
+def test_a_photo_that_is_not_there_when_it_changes_sides_ends_the_attempt(
+    workshop: Workshop, body: bytes | None
+) -> None:
+    class Changing(Asked):
+        """Each photo is deleted or replaced once it was read."""
 
         def find(self, key: str) -> bytes | None:
             data = super().find(key)
-            self.store.delete(key)
+            if body is None:
+                self.store.delete(key)
+            else:
+                self.store.put(key, body)
             return data
 
     workshop.upload(*range(4))
     with pytest.raises(StorageError, match=r"raw/00\d.png was changed or deleted while .*again"):
-        workshop.prepare(RICH, Deleting(workshop.store), eval_share=1e-9)
+        workshop.prepare(RICH, Changing(workshop.store), eval_share=1e-9)
 
 
 def test_the_second_time_nothing_is_read_and_nothing_written(workshop: Workshop) -> None:
