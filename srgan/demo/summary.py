@@ -151,7 +151,8 @@ def _table(outcome: DemoResults) -> Table:
     means = means_table(evaluation.metrics, evaluation.trained_on_judge)
     table = Table(f"{evaluation.num_images} held-out crops, ×4")
     for head in means.heads[1:]:
-        table.add_column(head, justify="right")
+        # Cut by default, so that in 80 columns two networks of one family had one name.
+        table.add_column(head, justify="right", overflow="fold")
     for row in means.rows:
         table.add_row(*row)
     if outcome.newest != outcome.champion:

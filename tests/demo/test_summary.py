@@ -54,10 +54,19 @@ def summary(newest: ModelRef, opponent: int | None) -> str:
     return printed(newest, opponent, champion=newest)
 
 
-def printed(newest: ModelRef, opponent: int | None, champion: ModelRef | None) -> str:
-    """The summary of a demo that ended with these versions."""
+def printed(
+    newest: ModelRef,
+    opponent: int | None,
+    champion: ModelRef | None,
+    *,
+    width: int = 100,
+    **figures: float,
+) -> str:
+    """The summary of a demo that ended with these versions, and with further figures of them."""
     evaluation = lineage("adversarial-shelf-11", weights(11)).evaluation
     assert isinstance(evaluation, EvaluationRef)
+    metrics = {name: {**means, **figures} for name, means in evaluation.metrics.items()}
+    evaluation = evaluation.model_copy(update={"metrics": metrics})
     outcome = DemoResults(
         name="demo",
         newest=newest,
@@ -72,7 +81,7 @@ def printed(newest: ModelRef, opponent: int | None, champion: ModelRef | None) -
     state = SimpleNamespace(url=lambda name: f"http://{name}", ray_token_path="/ray.token")
     output = io.StringIO()
     stack: Any = SimpleNamespace(state=state, settings=Settings)
-    print_summary(Console(file=output, width=100), stack, outcome)
+    print_summary(Console(file=output, width=width), stack, outcome)
     return output.getvalue()
 
 
@@ -89,6 +98,15 @@ def test_the_command_makes_a_study_of_the_newest_version_and_of_what_it_was_comp
     assert design.method_names == [
         "bicubic", f"{MODEL}/1", f"{MODEL}/3", "nearest", "original"
     ]  # fmt: skip
+
+
+def test_in_80_columns_every_judge_has_its_whole_name() -> None:
+    judges = {f"efficientnet_lite{number}_distance": 2.0 for number in (0, 1)}
+    text = printed(version(2), 1, version(2), width=80, ssim=0.8, niqe=13.0, **judges)
+    heads = text.partition("┡")[0]
+    assert "…" not in heads, text
+    assert "Lite0" in heads
+    assert "Lite1" in heads
 
 
 @pytest.mark.parametrize(
