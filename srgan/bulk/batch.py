@@ -119,6 +119,7 @@ class BatchPipeline:
         self._progress = progress
         self._sample = sample
         self._attempt = attempt
+        self._is_begun = attempt.number > 1
         self._in_work = in_work
 
     def run(self, number: int, items: Sequence[Item]) -> list[Record]:
@@ -132,7 +133,9 @@ class BatchPipeline:
         published = self._destination.find(key)
         if published is not None:
             return from_parquet(published, self._destination.uri(key))
+        self._is_begun |= self._destination.find(self._progress_key(number)) is not None
         made = self._pass(items)
+        self._is_begun = True
         rows = {row.source_key: row for row in made}
         for turn, pause_s in enumerate(_PAUSES_S):
             lost = [item for item in items if _is_lost(rows[item.key])]
@@ -165,13 +168,16 @@ class BatchPipeline:
 
         Then waiting is useless, unless it takes no outputs: single keys cannot be read or written.
         """
-        key = batch_progress_key(self._run.destination.address, self._run.name, number)
+        key = self._progress_key(number)
         try:
             self._source.head(item.key)
             self._destination.put(key, self._destination.find(key) or to_json(Finished()))
         except StorageError:
             return False
         return True
+
+    def _progress_key(self, number: int) -> str:
+        return batch_progress_key(self._run.destination.address, self._run.name, number)
 
     def _pass(self, items: Sequence[Item]) -> list[Record]:
         loaded: SimpleQueue[InFlight] = SimpleQueue()
@@ -207,7 +213,7 @@ class BatchPipeline:
         try:
             if self._passes_over(image.item):
                 image.note(outcome="passed_over", destination_key="", reason=NOT_A_PHOTO)
-            elif not self._outputs.is_there(image):
+            elif not self._is_made(image):
                 self._begin(image, budget)
                 check_file_size(image.item.size_bytes, self._config.max_pixels)
                 with image.timed("read"):
@@ -264,7 +270,15 @@ class BatchPipeline:
         if image.format == wanted:
             return True
         image.note(destination_key=rerouted(image.item.output, image.format))
-        return not self._outputs.is_there(image)
+        return not self._is_made(image)
+
+    def _is_made(self, image: InFlight) -> bool:
+        """Look for the output, if there may be one.
+
+        The plan has listed the destination, so a first attempt saves this request for what is new.
+        An output that came later is found when it is written.
+        """
+        return (image.item.output_exists or self._is_begun) and self._outputs.is_there(image)
 
     def _groups(self, loaded: SimpleQueue[InFlight], num_images: int) -> Iterator[list[InFlight]]:
         """Images as they are loaded. What is loaded while others are computed may go together."""

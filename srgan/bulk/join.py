@@ -76,6 +76,9 @@ class Item(Ref):
     size_bytes: int
     output: str
     """Key of the output in the destination's bucket."""
+    output_exists: bool = True
+    """False if the destination had nothing at this key when the run was planned, with any suffix
+    that may be appended. Batches of earlier releases do not say so."""
 
 
 class Join:
@@ -211,10 +214,14 @@ class Join:
     def todo(self) -> Iterator[Item]:
         """Sources that no record covers, in the order of keys."""
         rows = self._database.execute(
-            "SELECT key, token, bytes, output FROM judged WHERE state = 'to do' ORDER BY key"
+            "SELECT key, token, bytes, output, EXISTS (SELECT 1 FROM suffix CROSS JOIN output "
+            "WHERE output.key = judged.output || suffix.text) "
+            "FROM judged WHERE state = 'to do' ORDER BY key"
         )
-        for key, token, size, output in rows:
-            yield Item(key=key, token=token, size_bytes=size, output=output)
+        for key, token, size, output, exists in rows:
+            yield Item(
+                key=key, token=token, size_bytes=size, output=output, output_exists=bool(exists)
+            )
 
     def refused(self) -> Iterator[tuple[ObjectInfo, str]]:
         """Refused sources with their problem, in the order of keys."""

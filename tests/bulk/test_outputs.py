@@ -10,9 +10,13 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from PIL import Image
 
+from srgan.bulk.attempt import Attempt
 from srgan.bulk.batch import BatchPipeline
+from srgan.bulk.progress import Finished
 from srgan.images import Photo, decode
 from srgan.inference.engine import Engine
+from srgan.keys import batch_progress_key
+from srgan.refs import to_json
 from srgan.services.folder import FolderStore
 from srgan.services.s3 import S3Store
 from srgan.storage import ObjectInfo, Place
@@ -139,10 +143,32 @@ def test_an_output_that_another_model_makes_at_the_same_time_is_made_again(
     assert object_store.metadata("up/a.png")["srgan-model"] == row.model
 
 
-def test_a_new_image_costs_one_look_one_read_and_one_write(
-    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+_LOOKS, _NEITHER = ["HeadObject", "GetObject", "PutObject"], ["GetObject", "PutObject"]
+
+
+@pytest.mark.parametrize(
+    ("existed", "number", "is_begun", "requests"),
+    [
+        (False, 1, False, _NEITHER),
+        (True, 1, False, _LOOKS),
+        (False, 2, False, _LOOKS),
+        (False, 1, True, _LOOKS),
+    ],
+    ids=["new", "there was an object when it was planned", "second attempt", "begun by a lost job"],
+)
+def test_an_output_is_looked_for_only_if_it_may_be_there(
+    object_store: S3Store,
+    engine: Engine,
+    draw_photo: DrawPhoto,
+    existed: bool,
+    number: int,
+    is_begun: bool,
+    requests: list[str],
 ) -> None:
-    items = [put(object_store, "a.png", png(draw_photo(1, 8, 8)))]
+    item = put(object_store, "a.png", png(draw_photo(1, 8, 8)))
+    if is_begun:
+        address = bulk_run(object_store).destination.address
+        object_store.put(batch_progress_key(address, "run", 0), to_json(Finished()))
     asked: list[str] = []
 
     def note(request: AWSRequest, event_name: str, **_: object) -> None:
@@ -152,10 +178,31 @@ def test_a_new_image_costs_one_look_one_read_and_one_write(
     events = object_store._client.meta.events
     events.register("before-send.s3", note)
     try:
-        upscale(object_store, engine, items)
+        items = [item.model_copy(update={"output_exists": existed})]
+        upscale(object_store, engine, items, attempt=Attempt(number))
     finally:
         events.unregister("before-send.s3", note)
-    assert asked == ["HeadObject", "GetObject", "PutObject"]
+    assert asked == requests
+
+
+def test_an_object_that_came_after_the_plan_is_never_written_over(
+    object_store: S3Store, engine: Engine, draw_photo: DrawPhoto
+) -> None:
+    items = [
+        put(object_store, f"{name}.png", png(draw_photo(1, 8, 8))).model_copy(
+            update={"output_exists": False}
+        )
+        for name in "abc"
+    ]
+    upscale(object_store, engine, items[:1], "other")
+    object_store.put("up/b.png", b"somebody's only copy")
+    rows = upscale(object_store, engine, items)
+    assert [(row.outcome, row.reason) for row in rows] == [
+        ("skipped", ""),
+        ("failed", "occupied"),
+        ("done", ""),
+    ]
+    assert object_store.get("up/b.png") == b"somebody's only copy"
 
 
 def test_sources_of_one_key_in_two_buckets_do_not_replace_each_others_output(

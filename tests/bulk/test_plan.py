@@ -41,6 +41,16 @@ def test_a_plan_is_in_the_order_of_keys_whatever_the_order_of_the_listing(
     assert todo(object_store, plan(object_store, "run2")) == keys
 
 
+def test_a_plan_says_which_outputs_may_be_there_whatever_was_appended_to_their_keys(
+    object_store: S3Store,
+) -> None:
+    put_photos(object_store, "a.jpg", "b.jpg", "c.jpg", "d.gif")
+    for key in ("a.jpg", "b.jpg.png", "c.jpg.orig", "d.gif.png"):
+        object_store.put(f"up/{key}", b"an earlier output, or somebody's own")
+    (items,) = batches(object_store, plan(object_store))
+    assert [item.output_exists for item in items] == [True, True, False, True]
+
+
 def test_one_deep_key_does_not_stop_planning(object_store: S3Store) -> None:
     deep = "a/" * 500 + "x.jpg"
     put_photos(object_store, deep)
