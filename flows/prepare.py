@@ -13,7 +13,7 @@ from srgan.data.changes import growth_since_announced, mark_announced
 from srgan.data.manifest import DatasetManifest, read_latest, read_manifest, read_sources
 from srgan.data.prepare import count_reasons
 from srgan.data.tables import SourceObject
-from srgan.jobs.prepare import Pairs, Photos
+from srgan.jobs.prepare import PhotoPairs, Photos
 from srgan.readable import size
 from srgan.refs import DatasetRef
 from srgan.services.deployments import DATASET
@@ -61,14 +61,14 @@ def latest_version(dataset: str) -> str | None:
     return manifest.version if manifest else None
 
 
-def cut(work: Photos | Pairs) -> DatasetRef:
+def cut(work: Photos | PhotoPairs) -> DatasetRef:
     """Return the version of the photos that are there now, which a job makes if it has to read."""
     found = find_changes(work)
     return found if isinstance(found, DatasetRef) else have_prepared(work, found, DatasetRef)
 
 
 @io_task
-def find_changes(work: Photos | Pairs) -> DatasetRef | str:
+def find_changes(work: Photos | PhotoPairs) -> DatasetRef | str:
     """Return a digest of the photos to be read; without any, publish and return the version."""
     services = open_services()
     listing = work.listing(services.settings, services.store)

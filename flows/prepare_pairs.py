@@ -5,7 +5,7 @@ from prefect import flow
 from flows.prepare import cut, latest_version, show_dataset
 from flows.support.jobs import stop_jobs
 from srgan.config import DataConfig, Name, Positive, Scale
-from srgan.jobs.prepare import Pairs
+from srgan.jobs.prepare import PhotoPairs
 from srgan.refs import DatasetRef
 
 
@@ -38,6 +38,6 @@ def prepare_pairs(
     """
     before = latest_version(dataset)
     config = DataConfig(scale=scale, crop_size=crop_size)
-    ref = cut(Pairs(hr=hr, lr=lr, dataset=dataset, config=config, licence=licence))
+    ref = cut(PhotoPairs(hr=hr, lr=lr, dataset=dataset, config=config, licence=licence))
     show_dataset(ref, before)
     return ref

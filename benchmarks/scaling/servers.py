@@ -97,7 +97,7 @@ def driver() -> None:
     """Print time and memory of a driver whose workers do nothing."""
     import ray
 
-    from srgan.bulk.attempt import Attempt
+    from srgan.bulk.attempt import BatchAttempt
     from srgan.jobs.upscale_pool import Pool
 
     class Idle:
@@ -112,7 +112,7 @@ def driver() -> None:
         def ready(self) -> None:
             """Answer."""
 
-        def run(self, batch: int, attempt: Attempt) -> str:
+        def run(self, batch: int, attempt: BatchAttempt) -> str:
             del attempt
             return f"batch {batch}: {PER_BATCH} done, 0 skipped, 0 failed, 0 not photos"
 

@@ -13,7 +13,7 @@ from srgan.config.networks import JUDGES
 from srgan.data.manifest import read_latest, read_manifest
 from srgan.errors import ConfigError, DataError
 from srgan.keys import WEIGHTS
-from srgan.measure.overlap import Training, find_learned, refuse_overlap
+from srgan.measure.overlap import TrainedOn, find_learned, refuse_overlap
 from srgan.measure.sets import newest_set, refuse_scale
 from srgan.models.weights import find_judges, find_mirrored, find_weights
 from srgan.promotion.teachers import (
@@ -169,7 +169,7 @@ def check_held_out(data: DatasetRef, versions: Sequence[ModelRef], *, decides: b
     services = open_services()
     for version in versions:
         records, gone = services.registry.ancestry(version)
-        trainings = [Training(each.dataset, each.pairs) for each in records if each.dataset]
+        trainings = [TrainedOn(each.dataset, each.pairs) for each in records if each.dataset]
         learned, lost = find_learned(services.store, data, trainings)
         for unknown in ([gone] if gone else []) + [f"dataset {each.dataset}" for each in lost]:
             get_run_logger().warning(

@@ -15,7 +15,7 @@ from itertools import zip_longest
 from queue import SimpleQueue
 from typing import Protocol
 
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.bulk.budgets import Budget
 from srgan.bulk.decoders import Decode
 from srgan.bulk.in_flight import InFlight, is_of_image, photos_of
@@ -93,7 +93,7 @@ class BatchPipeline:
         waiting_bytes: int = WAITING_BYTES_PER_CPU,
         progress: Callable[[Record], None] = lambda _: None,
         sample: Callable[[Item, Photo, Photo], None] = lambda item, before, after: None,
-        attempt: Attempt = Attempt(),  # noqa: B008  # frozen
+        attempt: BatchAttempt = BatchAttempt(),  # noqa: B008  # frozen
         in_work: Callable[[str], None] | None = None,
     ) -> None:
         """`num_cpus` decides how many images are read and written at once.

@@ -74,7 +74,7 @@ class Photos(Config):
         return list_photos(_open(settings, self.source), store, self.dataset, self.config)
 
 
-class Pairs(Config):
+class PhotoPairs(Config):
     """HR and LR photos that become a dataset of pairs; the parameters of ``prepare-pairs``."""
 
     kind: Literal["pairs"] = "pairs"
@@ -121,7 +121,7 @@ class SetPairs(Config):
         return digest_of_objects([*both, *((each.key, each.token) for each in lonely)])
 
 
-Work = Photos | Pairs | SetPhotos | SetPairs
+Work = Photos | PhotoPairs | SetPhotos | SetPairs
 
 
 class PrepareSpec(Config):
@@ -212,7 +212,7 @@ def prepared(
                 work.licence,
                 reader,
             )
-        case Pairs() as work:
+        case PhotoPairs() as work:
             hr, lr = _open(settings, work.hr), _open(settings, work.lr)
             progress = _Progress(store, spec.run, "new or changed pairs read")
             return prepare_pairs(

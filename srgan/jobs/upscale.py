@@ -14,7 +14,7 @@ import time
 from functools import cached_property
 
 from srgan.allocator import use_large_pages
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.bulk.plan import find_plan, read_batch
 from srgan.bulk.progress import BatchProgress
 from srgan.bulk.records import Record, tally
@@ -64,7 +64,7 @@ class UpscaleWorker:
         """Open the bench; the pool gives no batch to a worker that cannot."""
         self._bench  # noqa: B018  # opened by the first look
 
-    def run(self, batch: int, attempt: Attempt = Attempt()) -> str:  # noqa: B008  # frozen
+    def run(self, batch: int, attempt: BatchAttempt = BatchAttempt()) -> str:  # noqa: B008  # frozen
         """Do a batch and return its counts in one line."""
         bench, began = self._bench, time.monotonic()
         counts, seconds = tally(bench.upscale(batch, attempt)), time.monotonic() - began
@@ -137,7 +137,7 @@ class Bench:
         self._decoders = Decoders(num_readers(num_cpus)).__enter__()
         self._decoders.start_one()
 
-    def upscale(self, batch: int, attempt: Attempt) -> list[Record]:
+    def upscale(self, batch: int, attempt: BatchAttempt) -> list[Record]:
         """Do a batch and return its rows."""
         from srgan.bulk.batch import BatchPipeline
         from srgan.bulk.samples import BatchSamples

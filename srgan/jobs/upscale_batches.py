@@ -11,7 +11,7 @@ from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.errors import ClusterError, SrganError
 from srgan.jobs.failure import failure_of
 from srgan.jobs.upscale_news import News
@@ -43,14 +43,14 @@ class _Past:
     killers: list[str] = field(default_factory=list)
     """Keys of images that were alone in work when a process ended."""
 
-    def next(self, job_id: str) -> Attempt:
+    def next(self, job_id: str) -> BatchAttempt:
         """Return how the next attempt goes."""
         number = self.number + 1
         is_last = number >= ATTEMPTS
-        return Attempt(number, is_last, self.is_fatal, tuple(self.killers), job_id)
+        return BatchAttempt(number, is_last, self.is_fatal, tuple(self.killers), job_id)
 
 
-class Batches:
+class BatchQueue:
     """Batches that nobody does at the moment, and what their attempts have met."""
 
     def __init__(self, spec: UpscaleSpec, news: News, job_id: str) -> None:
@@ -77,7 +77,7 @@ class Batches:
                 return batch
         return None
 
-    def attempt(self, batch: int) -> Attempt:
+    def attempt(self, batch: int) -> BatchAttempt:
         """Return how the next attempt goes."""
         return self._past[batch].next(self._job_id)
 

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.errors import StorageError
 from srgan.jobs.failure import Failure
 from srgan.jobs.upscale_spec import UpscaleSpec
@@ -50,7 +50,7 @@ class News:
         self.write_failures()
         self.done()
 
-    def in_work(self, batch: int, attempt: Attempt) -> str | None:
+    def in_work(self, batch: int, attempt: BatchAttempt) -> str | None:
         """Return the key that an attempt had in work when its process ended; None if it is unknown.
 
         A note of another attempt is not believed: what that one had in work is not to blame.
@@ -88,7 +88,7 @@ class News:
                 raise error
 
 
-def note_in_work(store: ObjectStore, run: str, batch: int, attempt: Attempt, key: str) -> None:
+def note_in_work(store: ObjectStore, run: str, batch: int, attempt: BatchAttempt, key: str) -> None:
     """Write which photo an attempt is about to do alone; read if its process ends at it."""
     note = {"key": key, "job": attempt.job, "attempt": attempt.number}
     body, where = json.dumps(note).encode(), in_work_key(batch_run(run, batch))

@@ -40,7 +40,7 @@ from srgan.jobs.node import (
     room,
     uses_gpu,
 )
-from srgan.jobs.upscale_batches import ATTEMPTS, Batches, is_hopeless, pause_after, rested
+from srgan.jobs.upscale_batches import ATTEMPTS, BatchQueue, is_hopeless, pause_after, rested
 from srgan.jobs.upscale_need import worker_need
 from srgan.jobs.upscale_news import News
 from srgan.jobs.upscale_spec import UpscaleSpec
@@ -82,7 +82,7 @@ class Pool:
         self._job_id = job_id
         self._limit_s = limit_s
         self._said: Need | None = None
-        self._batches = Batches(spec, self._news, job_id)
+        self._batches = BatchQueue(spec, self._news, job_id)
         self._resting_nodes: dict[str, float] = {}
         """When a node on which workers failed may have one again, by its id, which is empty if a
         worker died before it knew it."""

@@ -90,7 +90,7 @@ def find_overlap(held: Sequence[SetPhoto], trained: Sequence[CutPhoto]) -> list[
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainedOn:
     """Photos and pairs that one training learned from."""
 
     dataset: DatasetRef
@@ -121,7 +121,7 @@ class Learned:
 
 
 def find_learned(
-    store: ObjectStore, data: DatasetRef, trainings: Iterable[Training]
+    store: ObjectStore, data: DatasetRef, trainings: Iterable[TrainedOn]
 ) -> tuple[list[Learned], list[DatasetRef]]:
     """Find held-out photos of `data` whose very pixels one of the trainings has learned.
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from srgan.bulk import outputs as module
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.bulk.batch import BatchPipeline
 from srgan.errors import ClusterError, DeviceError
 from srgan.images import Photo, decode
@@ -129,7 +129,7 @@ def test_what_no_image_should_cause_costs_only_its_image_at_the_last_attempt(
     for _ in range(2):
         with pytest.raises(struct.error):
             upscale(object_store, engine, items)
-    rows = upscale(object_store, engine, items, attempt=Attempt(3, is_last=True))
+    rows = upscale(object_store, engine, items, attempt=BatchAttempt(3, is_last=True))
     assert Counter(row.outcome in ("done", "skipped") for row in rows) == {True: 59, False: 1}
     assert (rows[10].source_key, rows[10].outcome) == ("photos/10.png", "failed")
     assert (rows[10].error, rows[10].reason, rows[10].detail) == (
@@ -153,7 +153,7 @@ def test_at_the_last_attempt_a_bug_in_the_network_costs_only_the_images_it_meets
             raise AttributeError("no such thing")
 
     items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8 + n % 3 * 2))) for n in range(6)]
-    rows = upscale(object_store, Broken(engine), items, attempt=Attempt(3, is_last=True))
+    rows = upscale(object_store, Broken(engine), items, attempt=BatchAttempt(3, is_last=True))
     failed = [row.source_key for row in rows if row.outcome == "failed"]
     assert failed == ([] if where == "in one go" else ["photos/2.png", "photos/5.png"])
 
@@ -168,7 +168,7 @@ def test_what_a_node_is_to_blame_for_ends_also_the_last_attempt(
 
     items = [put(object_store, f"{n}.png", png(draw_photo(n, 8, 8))) for n in range(3)]
     with pytest.raises(type(error)):
-        upscale(object_store, Broken(engine), items, attempt=Attempt(3, is_last=True))
+        upscale(object_store, Broken(engine), items, attempt=BatchAttempt(3, is_last=True))
     assert object_store.find(ROWS) is None
 
 
@@ -187,7 +187,7 @@ def test_images_that_go_alone_are_named_before_they_are_read_and_killers_are_lef
             return self._engine.upscale_photo(photo)
 
     alone = Alone(engine)
-    attempt = Attempt(2, is_alone=True, killers=("photos/4.png",))
+    attempt = BatchAttempt(2, is_alone=True, killers=("photos/4.png",))
     rows = upscale(object_store, alone, items, num_cpus=2, attempt=attempt, in_work=told.append)
     outcomes = [row.outcome for row in rows]
     assert outcomes == ["skipped", "skipped", "done", "done", "failed", "done", "done", "done"]

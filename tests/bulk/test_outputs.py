@@ -10,7 +10,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from PIL import Image
 
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.progress import Finished
 from srgan.images import Photo, decode
@@ -179,7 +179,7 @@ def test_an_output_is_looked_for_only_if_it_may_be_there(
     events.register("before-send.s3", note)
     try:
         items = [item.model_copy(update={"output_exists": existed})]
-        upscale(object_store, engine, items, attempt=Attempt(number))
+        upscale(object_store, engine, items, attempt=BatchAttempt(number))
     finally:
         events.unregister("before-send.s3", note)
     assert asked == requests

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from ray.exceptions import RayActorError
 
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.errors import ClusterError
 from srgan.jobs.upscale_news import note_in_work
 from tests.support.pretended_ray import PretendedRay, pretend
@@ -22,12 +22,12 @@ class Deadly:
     """Images of batch 1, some of which end the process that does them."""
 
     def __init__(self, store: Store, *deadly: str) -> None:
-        self.attempts: list[Attempt] = []
+        self.attempts: list[BatchAttempt] = []
         self.done: list[str] = []
         self._store = store
         self._deadly = deadly
 
-    def __call__(self, number: int, node: str, attempt: Attempt) -> None:
+    def __call__(self, number: int, node: str, attempt: BatchAttempt) -> None:
         if number != 1:
             return
         self.attempts.append(attempt)
@@ -85,11 +85,11 @@ def test_what_another_job_had_in_work_is_not_to_blame(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = pretend(monkeypatch, node("first"), node("second"))
-    before = Attempt(2, is_alone=True, job="earlier")
+    before = BatchAttempt(2, is_alone=True, job="earlier")
     note_in_work(store, "b", 1, before, "innocent.png")  # type: ignore[arg-type]  # only puts
-    attempts: list[Attempt] = []
+    attempts: list[BatchAttempt] = []
 
-    def dies(number: int, node: str, attempt: Attempt) -> None:
+    def dies(number: int, node: str, attempt: BatchAttempt) -> None:
         attempts.append(attempt)
         raise RayActorError
 
@@ -103,9 +103,9 @@ def test_an_error_that_a_worker_lives_on_from_does_not_slow_the_next_attempt_dow
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = pretend(monkeypatch, node("first"))
-    attempts: list[Attempt] = []
+    attempts: list[BatchAttempt] = []
 
-    def fails(number: int, node: str, attempt: Attempt) -> None:
+    def fails(number: int, node: str, attempt: BatchAttempt) -> None:
         attempts.append(attempt)
         if not attempt.is_last:
             raise ValueError
@@ -125,7 +125,7 @@ def failing_on(ray: PretendedRay, *names: str) -> Counter[str]:
     ray.start_s, ray.batch_s = 10.0, 14.0
     tried = Counter[str]()
 
-    def batch(number: int, node: str, attempt: Attempt) -> None:
+    def batch(number: int, node: str, attempt: BatchAttempt) -> None:
         if node in names:
             tried[node] += 1
             raise ClusterError(f"{node} cannot start a decoder")
@@ -156,7 +156,7 @@ def test_a_batch_is_not_given_to_a_node_where_it_has_failed_while_there_are_othe
     ray.start_s, ray.batch_s = 10.0, 14.0
     tried: dict[int, list[str]] = {number: [] for number in range(0, 60, 5)}
 
-    def batch(number: int, node: str, attempt: Attempt) -> None:
+    def batch(number: int, node: str, attempt: BatchAttempt) -> None:
         if number in tried:
             tried[number].append(node)
             if not attempt.is_last:
@@ -175,7 +175,7 @@ def test_images_that_are_bad_in_every_batch_keep_no_healthy_node_off_for_long(
     ray = pretend(monkeypatch, *map(node, names))
     ray.start_s, ray.batch_s = 10.0, 14.0
 
-    def batch(number: int, node: str, attempt: Attempt) -> None:
+    def batch(number: int, node: str, attempt: BatchAttempt) -> None:
         if not attempt.is_last:
             raise ValueError
 

@@ -10,7 +10,7 @@ from ray.core.generated.autoscaler_pb2 import (  # type: ignore[attr-defined]  #
     NodeStatus,
 )
 
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.errors import ClusterError, ConfigError, StorageError
 from srgan.jobs import autoscaler, upscale_pool
 from srgan.jobs.autoscaler import is_starting, outlook
@@ -215,7 +215,7 @@ def test_progress_that_cannot_be_written_ends_no_run(
     assert "the store is away" in caplog.text
 
 
-def lose_the_first(batch: int, node: str, attempt: Attempt) -> None:
+def lose_the_first(batch: int, node: str, attempt: BatchAttempt) -> None:
     if batch == 0:
         raise ConfigError("for ever")
 

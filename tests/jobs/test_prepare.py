@@ -19,7 +19,15 @@ from srgan.errors import ImageError
 from srgan.images import Photo
 from srgan.jobs import prepare as job
 from srgan.jobs.node import Need
-from srgan.jobs.prepare import Pairs, Photos, PrepareSpec, SetPhotos, Work, need_of, run_preparation
+from srgan.jobs.prepare import (
+    PhotoPairs,
+    Photos,
+    PrepareSpec,
+    SetPhotos,
+    Work,
+    need_of,
+    run_preparation,
+)
 from srgan.keys import prepared_key, progress_key, spec_key
 from srgan.measure.sets import prepare_set, read_set
 from srgan.refs import DatasetRef, SetRef
@@ -91,7 +99,7 @@ def test_a_job_makes_the_same_pairs(
         object_store.put(f"lr/{seed}.png", encode_photo(imresize(hr, scale=1 / 4)))
     hr, lr = place(object_store, "hr"), place(object_store, "lr")
     here = prepare_pairs(hr, lr, object_store, "here", DATA)
-    made = run(Pairs(hr=hr.uri, lr=lr.uri, dataset="phone", config=DATA))
+    made = run(PhotoPairs(hr=hr.uri, lr=lr.uri, dataset="phone", config=DATA))
     ref = DatasetRef.model_validate_json(made)
     assert (ref.version, ref.num_read) == (here.version, 3)
 

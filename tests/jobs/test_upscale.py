@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from srgan.bulk import batch
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.bulk.budgets import Budget
 from srgan.bulk.decoders import Decoders
 from srgan.bulk.plan import make_plan
@@ -76,7 +76,7 @@ def test_a_worker_notes_which_photo_it_does_alone(
 ) -> None:
     monkeypatch.setattr(upscale, "open_store", lambda _: object_store)
     worker = UpscaleWorker(spec, 1, "cpu", 0)
-    assert worker.run(0, Attempt(2, is_alone=True, job="root-1")).startswith("batch 0: 1 done")
+    assert worker.run(0, BatchAttempt(2, is_alone=True, job="root-1")).startswith("batch 0: 1 done")
     note = json.loads(object_store.get("runs/upscale-b/000000/in-work.json"))
     assert note == {"key": f"{spec.source}/a.png", "job": "root-1", "attempt": 2}
 

@@ -15,7 +15,7 @@ from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import prepare_dataset
 from srgan.data.tables import dump_photos
 from srgan.errors import DataError
-from srgan.measure.overlap import Training, find_learned, refuse_overlap
+from srgan.measure.overlap import TrainedOn, find_learned, refuse_overlap
 from srgan.measure.sets import EvaluationSet, prepare_set
 from srgan.refs import DatasetRef
 from srgan.resize.arrays import imresize
@@ -165,7 +165,7 @@ def test_photos_held_out_under_another_name_and_trained_on_under_the_first_are_f
     object_store: S3Store, dataset: DatasetRef
 ) -> None:
     other = prepared(object_store, "cats", 0.7)
-    (learned,), gone = find_learned(object_store, other, [Training(dataset)])
+    (learned,), gone = find_learned(object_store, other, [TrainedOn(dataset)])
     held = of_side(object_store, other, "eval")
     assert set(learned.photos) == held & of_side(object_store, dataset, "train")
     assert 0 < len(learned.photos) < learned.num_held == len(held)
@@ -189,7 +189,7 @@ def test_a_photo_keeps_its_side_under_the_same_name_whatever_the_share(
     larger = prepared(object_store, "pets", 0.9)
     assert larger.key != dataset.key
     assert of_side(object_store, larger, "eval") > of_side(object_store, dataset, "eval")
-    assert find_learned(object_store, larger, [Training(dataset)]) == ([], [])
+    assert find_learned(object_store, larger, [TrainedOn(dataset)]) == ([], [])
 
 
 def test_a_trained_photo_that_was_removed_and_comes_back_as_held_out_is_found(
@@ -203,7 +203,7 @@ def test_a_trained_photo_that_was_removed_and_comes_back_as_held_out_is_found(
     prepared(object_store, "pets", 0.3)
     object_store.put(name, data)
     again = prepared(object_store, "pets", 0.9)
-    (learned,), _ = find_learned(object_store, again, [Training(dataset)])
+    (learned,), _ = find_learned(object_store, again, [TrainedOn(dataset)])
     assert learned.photos == (name,)
 
 
@@ -219,12 +219,12 @@ def test_pairs_count_but_for_those_that_the_training_left_out(
         object_store.put(f"raw/lr/{number}.png", buffer.getvalue())
     folders = place(object_store, "raw/hr"), place(object_store, "raw/lr")
     pairs = prepare_pairs(*folders, object_store, "phone", DataConfig(scale=4, crop_size=32))
-    both = Training(dataset, pairs)
+    both = TrainedOn(dataset, pairs)
     assert find_learned(object_store, dataset, [both]) == ([], []), "the training held them out"
     shown = min(mine[0])
     one = prepared(object_store, "one", 0.5, prefix="raw/hr")
     held = {object_store.get(name) for name in of_side(object_store, one, "eval")}
-    found, _ = find_learned(object_store, one, [Training(dataset, pairs)])
+    found, _ = find_learned(object_store, one, [TrainedOn(dataset, pairs)])
     learned = {object_store.get(name) for each in found for name in each.photos}
     assert learned == held - {object_store.get(shown)}
 
@@ -234,4 +234,4 @@ def test_a_dataset_version_that_is_gone_is_named(
 ) -> None:
     other = prepared(object_store, "cats", 0.7)
     object_store.delete(dataset.key)
-    assert find_learned(object_store, other, [Training(dataset)]) == ([], [dataset])
+    assert find_learned(object_store, other, [TrainedOn(dataset)]) == ([], [dataset])

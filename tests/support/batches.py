@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.bulk.batch import BatchPipeline
 from srgan.bulk.join import Item
 from srgan.bulk.records import Record
@@ -54,7 +54,7 @@ def upscale(
     run: str = "run",
     *,
     num_cpus: int = 1,
-    attempt: Attempt = Attempt(),  # noqa: B008  # frozen
+    attempt: BatchAttempt = BatchAttempt(),  # noqa: B008  # frozen
     in_work: Callable[[str], None] | None = None,
     **config: object,
 ) -> list[Record]:

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import ray
 
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.errors import ClusterError, ConfigError, StorageError
 from srgan.jobs.upscale_spec import UpscaleSpec
 from srgan.stack.processes import is_alive
@@ -52,7 +52,7 @@ class Worker:
             case "is hopeless":
                 raise ConfigError("for ever")
 
-    def run(self, batch: int, attempt: Attempt) -> str:
+    def run(self, batch: int, attempt: BatchAttempt) -> str:
         number = len(list(self._folder.glob(f"{batch}-*")))
         (self._folder / f"{batch}-{number}").write_text(self._name)
         if self._plan.get("bad") == "batches" and self._node == "bad":

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from srgan.bulk.attempt import Attempt
+from srgan.bulk.attempt import BatchAttempt
 from srgan.jobs import node as ray_node
 from srgan.jobs import upscale_batches, upscale_news, upscale_pool
 from srgan.services.ray_jobs import DRIVER_MEMORY_BYTES, DRIVER_SHARE, HEAD
@@ -59,7 +59,7 @@ class _Call:
     actor: Actor
     name: str
     batch: int | None = None
-    attempt: Attempt = Attempt()  # noqa: RUF009  # frozen
+    attempt: BatchAttempt = BatchAttempt()  # noqa: RUF009  # frozen
     due: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class PretendedRay:
         """Seconds that a worker takes to start, and for a batch."""
         self.start: Callable[[str], object] = lambda node: None
         """Called when a worker starts on a node; raises what ends it."""
-        self.batch: Callable[[int, str, Attempt], object] = lambda number, node, attempt: None
+        self.batch: Callable[[int, str, BatchAttempt], object] = lambda number, node, attempt: None
         """Called when a batch ends on a node; raises what it fails by."""
         self.log: list[tuple[float, str]] = []
         """When workers began to start, and on which nodes."""
