@@ -93,3 +93,9 @@ def photos(bench: Bench, draw_photo: DrawPhoto, encode_photo: Callable[..., byte
         kind = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}[name.rpartition(".")[2]]
         bench.store.put(f"photos/{name}", encode_photo(draw_photo(seed, 16, 24), kind))
     return names
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retrainings make none: `test_report` looks at reports, and each costs seconds."""
+    monkeypatch.setattr(retrain_module, "report", lambda *_: None)

@@ -7,17 +7,8 @@ import kubernetes_validate
 import pytest
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
-from ray.autoscaler._private.kuberay.autoscaling_config import (
-    _derive_autoscaling_config_from_ray_cr,
-)
-from ray.autoscaler.v2.instance_manager.config import NodeTypeConfig
-from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
-from ray.core.generated.autoscaler_pb2 import ResourceRequest, ResourceRequestByCount
 from sqlalchemy import make_url
 
-from srgan.bulk.batch import SPOOLED_BYTES_PER_CPU
-from srgan.config import DataConfig, UpscaleConfig
-from srgan.jobs.prepare import Photos, need_of
 from srgan.keys import mlflow_folder
 from tests.support.checkout import ROOT
 from tests.support.manifests import (
@@ -28,6 +19,7 @@ from tests.support.manifests import (
     command,
     environment,
     find,
+    number,
     pod,
     pods,
     rendered,
@@ -42,8 +34,6 @@ ALL_PODS = [
     for one in pods(overlay)
 ]
 PAGE = " ".join((ROOT / "docs" / "deploying.md").read_text().split())
-
-QUANTITY = {"": 1, "m": 0.001, "Mi": 2**20, "Gi": 2**30}
 
 
 class Known(BaseModel):
@@ -85,28 +75,6 @@ class RayCluster(Known):
     autoscaler_options: AutoscalerOptions | None = None
     head_group_spec: Head
     worker_group_specs: list[Group]
-
-
-def number(quantity: str) -> float:
-    """A quantity of Kubernetes: ``500m``, ``2Gi``."""
-    match = re.fullmatch(r"(\d+)(m|Mi|Gi|)", quantity)
-    assert match, quantity
-    return int(match[1]) * QUANTITY[match[2]]
-
-
-def shared_memory(one: Pod) -> float:
-    """Bytes of a pod's /dev/shm."""
-    found = empty_folder(one, "/dev/shm")
-    assert found["medium"] == "Memory"
-    return number(found["sizeLimit"])
-
-
-def empty_folder(one: Pod, path: str) -> dict[str, str]:
-    """The volume that is mounted there, empty when the pod starts."""
-    (mount,) = (each["name"] for each in one.container["volumeMounts"] if each["mountPath"] == path)
-    (volume,) = (each for each in one.spec["volumes"] if each["name"] == mount)
-    found: dict[str, str] = volume["emptyDir"]
-    return found
 
 
 @pytest.mark.parametrize("overlay", WITH_TEAM)
@@ -232,91 +200,6 @@ def test_prefects_server_may_be_away_for_an_hour_before_a_worker_and_its_flows_e
     assert "an hour" in PAGE
 
 
-@pytest.mark.parametrize(("overlay", "groups"), [("aws", ["cpu", "gpu"]), ("one-node", ["cpu"])])
-def test_ray_keeps_its_object_store_in_memory_and_within_the_limit(
-    overlay: str, groups: list[str]
-) -> None:
-    nodes = [one for one in pods(overlay) if one.ray_start is not None]
-    assert [one.owner.rpartition("/")[2] for one in nodes] == ["head", *groups]
-    for one in nodes:
-        assert one.ray_start is not None
-        store = int(one.ray_start["object-store-memory"])
-        assert store < shared_memory(one), one.owner
-        limit = number(one.container["resources"]["limits"]["memory"])
-        assert int(one.ray_start["memory"]) + shared_memory(one) <= limit, one.owner
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_results_of_a_bulk_run_that_lie_on_the_disk_fit_into_its_nodes(overlay: str) -> None:
-    largest = 2 * 4**2 * 3 * UpscaleConfig().max_pixels  # in RGB ×4, with the encoded file
-    nodes = [one for one in pods(overlay) if one.ray_start is not None and "head" not in one.owner]
-    assert nodes
-    for one in nodes:
-        assert one.ray_start is not None
-        num_cpus = int(one.ray_start["num-cpus"])
-        num_workers = 1 if "nvidia.com/gpu" in one.container["resources"]["limits"] else num_cpus
-        most = max(num_cpus * SPOOLED_BYTES_PER_CPU, num_workers * largest)
-        assert most <= number(empty_folder(one, "/tmp")["sizeLimit"]), one.owner
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_drivers_leave_ray_two_gigabytes_of_the_head(overlay: str) -> None:
-    head = pod(overlay, "RayCluster/srgan/head")
-    assert head.ray_start is not None
-    limit = number(head.container["resources"]["limits"]["memory"])
-    assert int(head.ray_start["memory"]) == limit - 2 * 2**30
-    assert head.ray_start["num-cpus"] == "0"
-
-
-def test_rays_autoscaler_knows_what_a_node_has() -> None:
-    config = _derive_autoscaling_config_from_ray_cr(find("aws", "RayCluster", "srgan"))
-    gpu, cpu = (config["available_node_types"][name] for name in ("gpu", "cpu"))
-    assert gpu["resources"] == {"CPU": 8, "GPU": 1, "memory": 24 * 2**30}
-    assert cpu["resources"] == {"CPU": 4, "memory": 8 * 2**30}
-    assert (gpu["min_workers"], gpu["max_workers"]) == (0, 8)
-    assert (cpu["min_workers"], cpu["max_workers"]) == (0, 4)
-    assert config["idle_timeout_minutes"] == 2
-
-
-def started_for(**demand: float) -> dict[str, int]:
-    """Nodes that Ray's autoscaler starts on the empty cluster of `aws`, by their group."""
-    config = _derive_autoscaling_config_from_ray_cr(find("aws", "RayCluster", "srgan"))
-    types = {
-        name: NodeTypeConfig(
-            name=name,
-            min_worker_nodes=one["min_workers"],
-            max_worker_nodes=one["max_workers"],
-            resources=one["resources"],
-        )
-        for name, one in config["available_node_types"].items()
-        if name != config["head_node_type"]
-    }
-    request = ResourceRequestByCount(request=ResourceRequest(resources_bundle=demand), count=1)
-    asked = SchedulingRequest(
-        disable_launch_config_check=True,
-        node_type_configs=types,
-        max_num_nodes=config["max_workers"],
-        resource_requests=[request],
-    )
-    reply = ResourceDemandScheduler().schedule(asked)
-    assert not reply.infeasible_resource_requests
-    return {each.instance_type: each.count for each in reply.to_launch}
-
-
-def test_work_for_cpus_starts_no_node_with_a_gpu() -> None:
-    work = Photos(source="s3://b/raw", dataset="d", config=DataConfig(scale=4, crop_size=128))
-    preparation = need_of(work, nodes=[])
-    assert started_for(**preparation.bundle) == {"cpu": 1}
-    assert started_for(CPU=1) == {"cpu": 1}
-    assert started_for(CPU=1, GPU=1) == {"gpu": 1}
-
-
-def test_flows_ask_for_gpus_where_ray_starts_them_on_demand() -> None:
-    for overlay, wanted in (("aws", "required"), ("one-node", "auto")):
-        for owner in ("Job/srgan-deploy", "Deployment/srgan-worker"):
-            assert environment(overlay, pod(overlay, owner).container)["SRGAN_GPU"] == wanted
-
-
 def test_the_page_says_what_one_node_has_to_have() -> None:
     requests, limits = (
         {
@@ -353,21 +236,6 @@ def test_the_page_says_what_a_cluster_costs_without_work() -> None:
     )
     cpus, memory = (sum(number(each[name]) for each in always) for name in ("cpu", "memory"))
     assert f"{cpus:g} CPUs and {memory / 2**30:g} GiB" in PAGE
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_token_reaches_containers_that_kuberay_adds(overlay: str) -> None:
-    cluster = find(overlay, "RayCluster", "srgan")["spec"]
-    assert cluster["authOptions"] == {"mode": "token", "secretName": "srgan-ray"}
-    worker = environment(overlay, pod(overlay, "Deployment/srgan-worker").container)
-    assert worker["RAY_AUTH_TOKEN"] == "secret srgan-ray/auth_token"
-    assert worker["RAY_AUTH_MODE"] == "token"
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_ray_is_the_version_of_the_image(overlay: str) -> None:
-    (version,) = re.findall(r"^ray==(.*)$", (ROOT / "constraints.txt").read_text(), re.M)
-    assert find(overlay, "RayCluster", "srgan")["spec"]["rayVersion"] == version
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -204,3 +204,28 @@ def _substituted(text: str, variables: dict[str, str]) -> str:
 
     pattern = r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*)|:\?[^}]*)?\}"
     return re.sub(pattern, put, text)
+
+
+QUANTITY = {"": 1, "m": 0.001, "Mi": 2**20, "Gi": 2**30}
+
+
+def number(quantity: str) -> float:
+    """A quantity of Kubernetes: ``500m``, ``2Gi``."""
+    match = re.fullmatch(r"(\d+)(m|Mi|Gi|)", quantity)
+    assert match, quantity
+    return int(match[1]) * QUANTITY[match[2]]
+
+
+def shared_memory(one: Pod) -> float:
+    """Bytes of a pod's /dev/shm."""
+    found = empty_folder(one, "/dev/shm")
+    assert found["medium"] == "Memory"
+    return number(found["sizeLimit"])
+
+
+def empty_folder(one: Pod, path: str) -> dict[str, str]:
+    """The volume that is mounted there, empty when the pod starts."""
+    (mount,) = (each["name"] for each in one.container["volumeMounts"] if each["mountPath"] == path)
+    (volume,) = (each for each in one.spec["volumes"] if each["name"] == mount)
+    found: dict[str, str] = volume["emptyDir"]
+    return found

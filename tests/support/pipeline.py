@@ -4,7 +4,10 @@ import hashlib
 from typing import Any
 
 import torch
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import State
+from prefect.client.schemas.sorting import ArtifactSort
 
 from flows.retrain import retrain
 from srgan.config import AdversarialConfig, DataConfig, Gpu, PretrainConfig, Recipe
@@ -20,6 +23,7 @@ from srgan.promotion.teachers import trainings
 from srgan.recipes import tiny
 from srgan.refs import CheckpointRef, DatasetRef, EvaluationRef, ModelRef, to_json
 from srgan.services.mlflow_models import Registry
+from srgan.services.mlflow_runs import mlflow_client
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from srgan.storage import read_document
@@ -27,6 +31,9 @@ from srgan.train.checkpoint import CheckpointManifest, CheckpointWriter
 from srgan.version import numerics_version, release_version
 from srgan.versions.champion import publish
 from srgan.versions.register import register_version
+
+RAW = ("s3://srgan-test/raw", "leaves", tiny().data)
+FINE_TUNED = {"start": "champion"}
 
 
 class Pipeline:
@@ -207,3 +214,21 @@ class Pipeline:
 
     def champion(self) -> int | None:
         return PromotionLog(self.store, self.model).champion()
+
+
+def retraining_of(spec: EvaluateSpec) -> Any:
+    """Return the MLflow run around an evaluation's."""
+    assert spec.mlflow_run_id is not None
+    client = mlflow_client(Settings())
+    return client.get_run(client.get_run(spec.mlflow_run_id).data.tags["mlflow.parentRunId"])
+
+
+def artifact(key: str) -> str:
+    """Return the newest artifact of a key."""
+    with get_client(sync_client=True) as client:
+        (found,) = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])),
+            sort=ArtifactSort.CREATED_DESC,
+            limit=1,
+        )
+    return str(found.data)

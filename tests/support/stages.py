@@ -14,6 +14,7 @@ from srgan.config import (
     PretrainConfig,
 )
 from srgan.models.base import Generator
+from srgan.progress import StageProgress
 from srgan.train.run import build_stage
 from srgan.train.step import Stage
 from srgan.train.validation import Measured, Validation
@@ -83,3 +84,35 @@ def differing(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
     """Names whose values are not equal to the bit."""
     names = sorted(one.keys() | other.keys())
     return [n for n in names if n not in one or n not in other or not torch.equal(one[n], other[n])]
+
+
+class Notes:
+    """A reporter that remembers, and can break off at a step like a killed process."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.begun_at: list[int] = []
+        self.steps: list[int] = []
+        self.rates: list[float] = []
+        self.validations: dict[int, dict[str, float]] = {}
+        self.pictures: list[tuple[str, int]] = []
+        self.notes: list[str] = []
+        self._stop_at = stop_at
+
+    def begin(self, step: int) -> None:
+        self.begun_at.append(step)
+
+    def progress(self, progress: StageProgress) -> None:
+        self.steps.append(progress.step)
+        self.rates.append(progress.learning_rate)
+        if progress.step == self._stop_at:
+            raise KeyboardInterrupt
+
+    def validation(self, step: int, metrics: dict[str, float]) -> None:
+        self.validations[step] = metrics
+
+    def picture(self, name: str, png: bytes, step: int) -> None:
+        assert png.startswith(b"\x89PNG")
+        self.pictures.append((name, step))
+
+    def note(self, step: int, text: str) -> None:
+        self.notes.append(text)

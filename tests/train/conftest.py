@@ -1,18 +1,24 @@
 """A small real dataset for whole stages."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from srgan.config import DataConfig
+from srgan.config import AdversarialConfig, DataConfig, PretrainConfig
 from srgan.data.pairs import prepare_pairs
 from srgan.data.prepare import prepare_dataset
-from srgan.refs import DatasetRef
+from srgan.data.shards import ShardCache
+from srgan.refs import CheckpointRef, DatasetRef
 from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
+from srgan.train.checkpoint import CheckpointManifest
+from srgan.train.run import StageInputs, run_stage
 from tests.support.places import place
+from tests.support.stages import CPU, Notes
+from tests.support.stores import Around
 
 DrawPhoto = Callable[..., NDArray[np.uint8]]
 
@@ -41,3 +47,32 @@ def pairs(
     config = DataConfig(scale=2, crop_size=32)
     folders = place(object_store, "hr"), place(object_store, "lr")
     return prepare_pairs(*folders, object_store, "photographed", config)
+
+
+@pytest.fixture
+def train(object_store: S3Store, dataset: DatasetRef, tmp_path: Path):
+    """`train(run, config, …)`: a stage from its newest checkpoint to its end."""
+    cache = ShardCache(object_store, tmp_path / "cache", 2**30)
+
+    def run(
+        name: str,
+        config: PretrainConfig | AdversarialConfig,
+        reporter: Notes | None = None,
+        init_from: CheckpointRef | None = None,
+        pairs: DatasetRef | None = None,
+        store: Around | None = None,
+    ) -> CheckpointManifest:
+        inputs = StageInputs(
+            run=name,
+            config=config,
+            dataset=dataset,
+            pairs=pairs,
+            init_from=init_from,
+            numerics_version="c",
+            release_version="c",
+        )
+        return run_stage(
+            store or object_store, inputs, cache, device=CPU, reporter=reporter, stall_s=600
+        )
+
+    return run
