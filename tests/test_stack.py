@@ -18,6 +18,7 @@ import pytest
 from srgan.errors import ConfigError, StackError
 from srgan.services.s3 import open_store
 from srgan.stack import SERVICES, Stack, supervisor
+from srgan.stack import environment as module
 from srgan.stack.environment import service_environment, shell_environment
 from srgan.stack.processes import end_processes, find_processes, is_alive
 from srgan.stack.state import (
@@ -117,6 +118,22 @@ def test_services_do_not_see_what_points_the_shell_to_other_services(
     environment = service_environment(create_state(tmp_path))
     assert "elsewhere" not in environment.values()
     assert environment["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+
+
+@pytest.mark.parametrize(
+    ("quota", "num_cpus"),
+    [("300000 100000", 3), ("350000 100000", 3), ("max 100000", 8), (None, 8), ("5000 100000", 2)],
+)
+def test_ray_gets_the_cpus_that_a_container_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str | None, num_cpus: int
+) -> None:
+    monkeypatch.setattr(module.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(module, "_QUOTA", tmp_path / "cpu.max")
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    environment = service_environment(create_state(tmp_path))
+    assert environment["SRGAN_NUM_CPUS"] == str(num_cpus)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,10 @@ def up() -> None:
 @stack_app.command()
 def down() -> None:
     """Stop exactly what `up` started. Data, logs and credentials stay."""
-    stopped = _stack().down()
-    typer.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+    stack = _stack()
+    stopped = stack.down()
+    was = f"stopped: {', '.join(stopped)}" if stopped else "nothing was running"
+    typer.echo(f"{was} in {stack.home}")
 
 
 @stack_app.command()

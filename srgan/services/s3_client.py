@@ -1,7 +1,10 @@
 """The client of S3: credentials, timeouts, connections and checksums."""
 
+from contextlib import suppress
 from functools import cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -61,6 +64,7 @@ def _client(settings: Settings) -> "S3Client":
             connect_timeout=5,
             read_timeout=60,
             max_pool_connections=_MOST_CONNECTIONS,
+            proxies=_proxies(settings.s3_endpoint_url),
             # A bucket in the host name needs DNS entries that self-hosted services rarely have.
             s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
             # Some stores keep the framing of a trailing checksum as if it were content.
@@ -69,6 +73,17 @@ def _client(settings: Settings) -> "S3Client":
         ),
     )
     return client
+
+
+def _proxies(endpoint_url: str | None) -> dict[str, str] | None:
+    """Return no proxy for a store on this machine, else None: those of the environment.
+
+    A proxy would look for the store on its own machine.
+    """
+    host = urlsplit(endpoint_url or "").hostname or ""
+    with suppress(ValueError):
+        return {} if host == "localhost" or ip_address(host).is_loopback else None
+    return None
 
 
 def _plain(secret: SecretStr | None) -> str | None:

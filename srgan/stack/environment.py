@@ -15,6 +15,8 @@ from srgan.stack.state import StackState
 BUCKET = "srgan"
 POOL = "srgan"
 LEASE_STORAGE = "prefect.server.concurrency.lease_storage.filesystem"
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of CPU time that a container gets in each period, and the period."""
 CHECKOUT = Path(__file__).resolve().parents[2]
 """Folder of the packages `srgan` and `flows`: a checkout, or where pip has put them."""
 
@@ -99,9 +101,21 @@ def service_environment(state: StackState) -> dict[str, str]:
         "SRGAN_MLFLOW_DATABASE": f"sqlite:///{state.home}/mlflow/mlflow.db",
         "SRGAN_MLFLOW_ARTIFACTS": f"s3://{BUCKET}/{mlflow_folder()}",
         # So that two training workers fit even on one core.
-        "SRGAN_NUM_CPUS": str(max(2, os.cpu_count() or 1)),
+        "SRGAN_NUM_CPUS": str(max(2, _usable_cpus())),
         **{f"SRGAN_PORT_{name.upper()}": str(port) for name, port in state.ports.items()},
     }
+
+
+def _usable_cpus() -> int:
+    """Return how many CPUs this process may use, in a container or an allocation too."""
+    # macOS has no affinity.
+    has_affinity = hasattr(os, "sched_getaffinity")
+    allowed = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    try:
+        quota, period = map(int, _QUOTA.read_text().split())
+    except (OSError, ValueError):  # without cgroups, or `max`
+        return allowed
+    return min(allowed, quota // period)
 
 
 def _own_pages(state: StackState) -> list[str]:

@@ -111,4 +111,4 @@ def test_logs_prints_the_last_lines_of_the_service_asked_for(tmp_path: Path) -> 
 
 def test_down_with_nothing_up_says_so(tmp_path: Path) -> None:
     done = srgan("stack", "down", home=tmp_path / "none")
-    assert (done.returncode, done.stdout) == (0, "nothing was running\n")
+    assert (done.returncode, done.stdout) == (0, f"nothing was running in {tmp_path / 'none'}\n")

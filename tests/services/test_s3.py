@@ -224,6 +224,23 @@ def test_a_store_of_one_s_own_gets_bodies_without_framing() -> None:
     assert handler.asked == ["/srgan/k", "/srgan/file"], "an opaque ETag proves nothing"
 
 
+def test_a_store_on_this_machine_is_asked_without_a_proxy_and_another_one_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with served(simple_store()) as variables:
+        assert open_store(Settings(**variables)).put("k", b"PNGDATA")
+    keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+    addresses = ("http://localhost:1", "http://[::1]:1", "http://s3.test", "http://10.0.0.1", None)
+    proxies = [
+        open_store(Settings(AWS_ENDPOINT_URL=each, **keys))._client.meta.config.proxies
+        for each in addresses
+    ]
+    assert proxies == [{}, {}, None, None, None]
+
+
 @pytest.mark.parametrize("body", [b"PNGDATA", BytesIO(b"PNGDATA")])
 def test_what_a_store_has_altered_is_noticed_and_deleted(body: bytes | BytesIO) -> None:
     handler = simple_store(end=b"\r\n0\r\n")
