@@ -33,7 +33,7 @@ class Page:
         """Until a picture is there that can be judged."""
         self.tab.wait(
             f"document.getElementById('status').textContent === {json.dumps(status)}"
-            " && shown && performance.now() - shownAt > TOO_EARLY_MS"
+            " && shown && !isCovered() && performance.now() - shownAt > TOO_EARLY_MS"
         )
 
     def agree_by_click(self) -> None:
