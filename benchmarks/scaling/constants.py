@@ -28,11 +28,12 @@ class Constant(float):
 
 # Requests to the object store.
 
-HEADS_PER_IMAGE = Constant(1, f"{_COUNT} requests", "2026-11-29")
+HEADS_PER_IMAGE = Constant(0, f"{_COUNT} requests", "2026-12-01")
+"""On a first attempt at what was not there when the run was planned."""
 GETS_PER_IMAGE = Constant(1, f"{_COUNT} requests", "2026-11-29")
 PUTS_PER_IMAGE = Constant(1, f"{_COUNT} requests", "2026-11-29")
-GETS_PER_BATCH = Constant(2, f"{_COUNT} requests", "2026-11-29")
-"""The list of its photos, and a look for records that an earlier attempt wrote."""
+GETS_PER_BATCH = Constant(3, f"{_COUNT} requests", "2026-12-01")
+"""The list of its photos, and looks for records and progress that an earlier attempt wrote."""
 PUTS_PER_BATCH = Constant(4, f"{_COUNT} requests", "2026-11-29")
 """By the plan its list; by the worker its progress, samples and records."""
 DRIVER_PUTS_PER_BATCH = Constant(1, "srgan/jobs/upscale_pool.py", "2026-11-29")
@@ -65,7 +66,7 @@ LOGS_EVERY_S = Constant(2, "Prefect's default", "2026-11-29")
 EVENTS_PER_BATCH = Constant(3, f"{_COUNT} following", "2026-11-29")
 """The task that follows it sends them; all go through one open connection."""
 FLOW_BYTES = Constant(423e6, f"{_COUNT} following", "2026-11-29")
-FLOW_BYTES_PER_BATCH = Constant(2927, f"{_COUNT} sizes", "2026-11-29")
+FLOW_BYTES_PER_BATCH = Constant(3243, f"{_COUNT} sizes", "2026-12-01")
 FLOW_MEMORY_BYTES = Constant(4 * 2**30, "infra/kubernetes/base/flows/worker.yaml", "2026-11-29")
 FLOW_DISK_BYTES = Constant(10e9, "assumed", "2026-11-29")
 DRIVER_BYTES = Constant(150e6, "assumed", "2026-11-29")
@@ -76,11 +77,11 @@ DRIVER_BYTES_PER_BATCH = Constant(1e3, "assumed", "2026-11-29")
 PLAN_S_PER_KEY = Constant(175e-6, _PLAN, "2026-11-28")
 REPEAT_S_PER_KEY = Constant(278e-6, _PLAN, "2026-11-28")
 """If everything is done already, outputs and records included."""
-SQLITE_BYTES_PER_KEY = Constant(165, f"{_COUNT} sizes", "2026-11-29")
-REPEAT_SQLITE_BYTES_PER_KEY = Constant(343, f"{_COUNT} sizes", "2026-11-29")
-RECORD_BYTES = Constant(118, f"{_COUNT} sizes", "2026-11-29")
+SQLITE_BYTES_PER_KEY = Constant(171, f"{_COUNT} sizes", "2026-12-01")
+REPEAT_SQLITE_BYTES_PER_KEY = Constant(349, f"{_COUNT} sizes", "2026-12-01")
+RECORD_BYTES = Constant(127, f"{_COUNT} sizes", "2026-12-01")
 """In Parquet files of 250 rows; 98 in files of 5,000."""
-LISTED_BYTES = Constant(132, f"{_COUNT} sizes", "2026-11-29")
+LISTED_BYTES = Constant(154, f"{_COUNT} sizes", "2026-12-01")
 """A photo in the list of a batch, keys of about 30 characters."""
 
 # Work on an image.

@@ -150,6 +150,7 @@ def sizes() -> None:
             token=token(number),
             size_bytes=250_000,
             output=f"up/{key(number)}",
+            output_exists=False,
         )
         for number in range(PER_BATCH)
     )
