@@ -69,8 +69,8 @@ FLOW_BYTES = Constant(423e6, f"{_COUNT} following", "2026-11-29")
 FLOW_BYTES_PER_BATCH = Constant(3243, f"{_COUNT} sizes", "2026-12-01")
 FLOW_MEMORY_BYTES = Constant(4 * 2**30, "infra/kubernetes/base/flows/worker.yaml", "2026-11-29")
 FLOW_DISK_BYTES = Constant(10e9, "assumed", "2026-11-29")
-DRIVER_BYTES = Constant(150e6, "assumed", "2026-11-29")
-DRIVER_BYTES_PER_BATCH = Constant(1e3, "assumed", "2026-11-29")
+DRIVER_BYTES = Constant(418e6, f"{_COUNT} driver", "2026-12-01")
+DRIVER_BYTES_PER_BATCH = Constant(2e3, f"{_COUNT} driver", "2026-12-01")
 
 # Planning and what it leaves.
 
