@@ -66,7 +66,7 @@ def test_a_figure_that_held_out_crops_or_a_set_lack_is_a_dash_there(draw_photo: 
     changed = report.model_copy(update={"sets": {"set14": result}})
     page = render(content(draw_photo, evaluation=changed))
     text = Collected(page).words
-    # SqueezeNet's distance is not on the set, of which an image is too small, NIQE not on the crops.
+    # An image of the set is too small for SqueezeNet's distance, the crops are for NIQE.
     assert "PSNR SSIM NIQE ↓ SqueezeNet distance ↓ Bicubic" in text
     assert "Bicubic 31.250 dB 0.7500 5.25 – Pretrained 31.250 dB 0.7500 5.25 –" in text
     crops, of_set = re.findall("<tbody>(.*?)</tbody>", page, re.DOTALL)[:2]
