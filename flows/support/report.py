@@ -1,11 +1,13 @@
 """Publish the report of a retraining as one page, and the model card of its version."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 
 from flows.support.artifacts import artifact_key
 from flows.support.jobs import root_flow_run_id
@@ -42,7 +44,7 @@ def report(challenger: ModelRef, decision: PromotionDecision) -> None:
     Neither needs the other. If one fails, it is a failed task and a warning, not a failed run: the
     decision has been taken, and a failed run would look as if it had not.
     """
-    states = {
+    states: dict[str, State[Any]] = {
         "page": publish_page(challenger, decision, return_state=True),
         "model card": publish_card(challenger, decision, return_state=True),
     }
