@@ -63,7 +63,7 @@ _NUM_PICKLES = 5
 """Pickles at the begin of a file of torch before 1.6: a mark, versions, tensors, storages."""
 
 _MAKING = re.compile(r"bytearray|encode|_rebuild_device_tensor_from_\w+")
-"""What torch would call while it loads, of any size or repeatedly: a line makes gigabytes."""
+"""Functions that torch would call while it loads, with any size: a line makes gigabytes."""
 _DTYPES = frozenset(
     [
         *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
