@@ -1,11 +1,13 @@
 """Publish the report of a retraining as one page, and the model card of its version."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 
 from flows.support.artifacts import artifact_key
 from flows.support.jobs import root_flow_run_id
@@ -37,30 +39,33 @@ _PAGE, _LINEAGE = "report.html", "lineage.svg"
 
 
 def report(challenger: ModelRef, decision: PromotionDecision) -> None:
-    """Publish the report of this retraining, whatever was decided.
+    """Publish page and model card of this retraining, whatever was decided.
 
-    If that fails, it is a failed task and a warning, not a failed run: the decision has been taken,
-    and a failed run would look as if it had not.
+    Neither needs the other. If one fails, it is a failed task and a warning, not a failed run: the
+    decision has been taken, and a failed run would look as if it had not.
     """
-    state = publish_report(challenger, decision, return_state=True)
-    if not state.is_completed():
-        get_run_logger().warning("The report could not be published: %s", state.message)
+    states: dict[str, State[Any]] = {
+        "page": publish_page(challenger, decision, return_state=True),
+        "model card": publish_card(challenger, decision, return_state=True),
+    }
+    published = [what for what, state in states.items() if state.is_completed()]
+    for what, state in states.items():
+        if what not in published:
+            get_run_logger().warning(
+                "The report's %s could not be published: %s. Published: %s",
+                what,
+                state.message,
+                ", ".join(published) or "nothing",
+            )
 
 
 @io_task
-def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
+def publish_page(challenger: ModelRef, decision: PromotionDecision) -> str:
     """Store the page in the bucket and in MLflow, link it in Prefect, and return its address."""
     services, root = open_services(), root_flow_run_id()
     settings, store = services.settings, services.store
     run_id = find_run(settings, root)
-    content = collect(
-        services,
-        challenger,
-        decision,
-        flow_run=root,
-        elapsed_s=_elapsed_s(root),
-        links=_links(settings, challenger, run_id, root),
-    )
+    content = _collect(services, challenger, decision, root)
     page, key = render(content).encode(), report_page_key(challenger.run, root)
     store.put(key, page, content_type="text/html; charset=utf-8")
     uri = store.uri(key)
@@ -80,20 +85,36 @@ def publish_report(challenger: ModelRef, decision: PromotionDecision) -> str:
             key=artifact_key(challenger.name, "report"),
             description=f"{decision.reason}\n\nAlso in `{uri}`, one file that works offline.",
         )
-    publish_card(services, challenger, content)
     get_run_logger().info("Report: %s", uri)
     return uri
 
 
-def publish_card(services: Services, version: ModelRef, content: Content) -> None:
+@io_task
+def publish_card(challenger: ModelRef, decision: PromotionDecision) -> None:
     """Make the model card the version's description and an artifact beside its weights."""
-    settings, record = services.settings, services.registry.record(version)
+    services = open_services()
+    settings, record = services.settings, services.registry.record(challenger)
+    content = _collect(services, challenger, decision, root_flow_run_id())
     run_id = record.evaluation_run
     picture = artifact_url(settings, run_id, PICTURE) if run_id else None
     card = model_card(content, picture=picture)
     assert record.mlflow_run is not None  # every version is registered with its run
     log_file(settings, record.mlflow_run, CARD, card.encode())
-    services.registry.describe(version, card)
+    services.registry.describe(challenger, card)
+
+
+def _collect(
+    services: Services, challenger: ModelRef, decision: PromotionDecision, root: str
+) -> Content:
+    settings = services.settings
+    return collect(
+        services,
+        challenger,
+        decision,
+        flow_run=root,
+        elapsed_s=_elapsed_s(root),
+        links=_links(settings, challenger, find_run(settings, root), root),
+    )
 
 
 def _links(settings: Settings, version: ModelRef, run_id: str | None, root: str) -> dict[str, str]:

@@ -158,6 +158,8 @@ def _jsonl(listed: KeyList) -> Iterator[Row]:
             value = json.loads(text.rstrip())
         except json.JSONDecodeError as error:
             raise _error(listed, f"{where}, column {error.colno}", error.msg) from error
+        except (ValueError, RecursionError) as error:  # thousands of digits, or of brackets
+            raise _error(listed, where, f"not a name: {error}") from error
         yield where, value.get(_COLUMN) if isinstance(value, dict) else value
 
 

@@ -153,9 +153,8 @@ def _tensors(loaded: object) -> dict[str, Tensor]:
 
 
 def _bare(name: str) -> str:
-    for prefix in _PREFIXES:
-        if name.startswith(prefix):
-            return _bare(name.removeprefix(prefix))
+    while prefix := next((each for each in _PREFIXES if name.startswith(each)), ""):
+        name = name.removeprefix(prefix)
     return name
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from srgan.config import GeneratorConfig
@@ -15,6 +14,7 @@ from srgan.errors import CheckpointError, explain, first_few
 from srgan.models.adopted import KIND, adopt
 from srgan.models.base import Generator
 from srgan.models.build import build_empty_generator
+from srgan.models.weights_file import read_safetensors
 from srgan.refs import Blend
 
 _OURS = "srgan-generator-"
@@ -43,11 +43,8 @@ def load_generator(data: bytes) -> Generator:
 
     The bytes are only parsed as JSON and numbers, so nothing in them can run.
     """
-    try:
-        tensors = load(data)
-        metadata = _split(data)[0].get("__metadata__", {})
-    except (SafetensorError, ValueError) as error:
-        raise CheckpointError(f"this is not a complete safetensors file: {error}") from error
+    tensors = read_safetensors(data)
+    metadata = _split(data)[0].get("__metadata__") or {}
     config = _read_config(metadata)
     if config.kind == KIND:
         check_finite(tensors)

@@ -107,9 +107,9 @@ def _old_rrdbnet(state: StateDict) -> dict[str, object]:
 
 
 def _srvgg(state: StateDict) -> dict[str, object]:
-    convolutions = [
-        name for name in _numbered(state, r"body\.\d+\.weight") if state[name].ndim == 4
-    ]
+    # Python reads no numbers of thousands of digits.
+    names = _numbered(state, r"body\.\d{1,9}\.weight")
+    convolutions = [name for name in names if state[name].ndim == 4]
     last = max(convolutions, key=lambda name: int(name.split(".")[1]), default="body.0.weight")
     return {
         "kind": "srvgg",

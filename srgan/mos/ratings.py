@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 
 from srgan.errors import DataError
+from srgan.readable import size
 from srgan.refs import Ref
 
 LOW_ANCHOR = "nearest"
@@ -164,6 +165,11 @@ def reading_csv(name: str, data: bytes) -> Iterator["csv.DictReader[str]"]:
 
 
 _PARQUET, _JSON = ".parquet", ".json"
+_BATCH = 1000
+_ROW_BYTES = 100  # of a dictionary in Python, at least
+_LEAST_BOUND, _MOST_GROWTH = 16_000_000, 100
+"""Bytes that the rows of a Parquet file may take, or times its size: a few bytes of a Parquet file
+may repeat a value for millions of rows."""
 _Row = tuple[str, dict[str, Any]]
 _Judgement = TypeVar("_Judgement", Rating, Preference)
 
@@ -175,7 +181,7 @@ def _rows(name: str, data: bytes) -> list[_Row]:
         return list(_csv_rows(name, data))
     try:
         return list(_json_rows(data.decode("utf-8-sig")))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise DataError(f"{name} is not valid UTF-8 JSON: {error}") from error
     except AttributeError as error:  # a list or a number in place of names
         raise DataError(f"{name} does not map method → image → rater → score") from error
@@ -219,8 +225,18 @@ def _parquet_rows(name: str, data: bytes) -> list[_Row]:
     import pyarrow as pa  # a third of a second, and most files are CSV
     import pyarrow.parquet as pq
 
+    rows: list[dict[str, Any]] = []
+    size_bytes, most_bytes = 0, max(_LEAST_BOUND, _MOST_GROWTH * len(data))
     try:
-        rows = pq.read_table(io.BytesIO(data)).to_pylist()
+        with pq.ParquetFile(io.BytesIO(data)) as file:
+            for batch in file.iter_batches(_BATCH):
+                size_bytes += max(batch.nbytes, _ROW_BYTES * batch.num_rows)
+                if size_bytes > most_bytes:
+                    raise DataError(
+                        f"{name} has {size(len(data))} and unpacks to more than "
+                        f"{size(most_bytes)}, too much for a table of ratings; save it as CSV"
+                    )
+                rows += batch.to_pylist()
     except pa.ArrowException as error:
         raise DataError(f"{name} is not a valid Parquet file: {error}") from error
     if not rows:

@@ -63,7 +63,11 @@ def figures_section(content: Content) -> dict[str, Any]:
     """Return means, differences with intervals, and the plane of perception and distortion."""
     report = content.evaluation
     shown = [name for name in TITLES if name in report.means]
-    figures = in_order(report.means[MODEL].flat)
+    tables = {"": report.metrics} | {
+        f"Evaluation set {name}, {found.images}": found.metrics
+        for name, found in report.sets.items()
+    }
+    figures = in_order(figure for metrics in tables.values() for figure in metrics[MODEL])
     return {
         "num_crops": len(report.images),
         "num_photos": len({image.source for image in report.images}),
@@ -71,14 +75,8 @@ def figures_section(content: Content) -> dict[str, Any]:
         "identical_note": identical_note(report.means[MODEL].num_identical),
         "figure_heads": [figure_head(figure) for figure in figures],
         "tables": [
-            {"title": "", "rows": _rows(content, report.metrics, figures)},
-            *(
-                {
-                    "title": f"Evaluation set {name}, {found.images}",
-                    "rows": _rows(content, found.metrics, figures),
-                }
-                for name, found in report.sets.items()
-            ),
+            {"title": title, "rows": _rows(content, metrics, figures)}
+            for title, metrics in tables.items()
         ],
         "taught": bool(report.trained_on_judge),
         "differences": list(_differences(content)),
@@ -89,12 +87,16 @@ def figures_section(content: Content) -> dict[str, Any]:
 def _rows(
     content: Content, metrics: Mapping[str, Mapping[str, float]], figures: list[str]
 ) -> list[dict[str, Any]]:
-    """Return a row per contestant with a cell per figure; the best of each column is marked."""
+    """Return a row per contestant with a cell per figure; the best of each column is marked.
+
+    The figures are those of all tables: a distance that some image here is too small for is ``–``.
+    """
     shown = [name for name in TITLES if name in metrics]
     best = {
         figure: max(
-            (metrics[name][figure] for name in shown),
+            (metrics[name][figure] for name in shown if figure in metrics[name]),
             key=lambda value: value if rises(figure) else -value,
+            default=None,
         )
         for figure in figures
     }
@@ -104,8 +106,8 @@ def _rows(
             "is_model": name == MODEL,
             "cells": [
                 {
-                    "text": figure_text(figure, metrics[name][figure]),
-                    "best": metrics[name][figure] == best[figure],
+                    "text": figure_text(figure, metrics[name].get(figure)),
+                    "best": figure in metrics[name] and metrics[name][figure] == best[figure],
                     "taught": name in content.evaluation.trained_on_judge.get(figure, ()),
                 }
                 for figure in figures

@@ -73,6 +73,8 @@ def test_parquet_names_images_in_its_column_key(tmp_path: Path) -> None:
         ("a.csv", b"key\n/etc/a.jpg\n", r"line 2.*'/etc/a\.jpg' is not below"),
         ("a.jsonl", b'"a.jpg"\n{"key": "b.jpg"\n', "line 2, column 16: Expecting"),
         ("a.jsonl", b'{"name": "a.jpg"}\n', "line 1: column 'key' holds None instead of a name"),
+        ("a.jsonl", b"[" * 100_000, "line 1: not a name: maximum recursion depth"),
+        ("a.jsonl", b"1" * 5_000, "line 1: not a name: Exceeds the limit"),
         ("a.jsonl", b"[1]\n", r"line 1: column 'key' holds \[1\] instead of a name"),
         ("a.parquet", b"PAR1 no", r"the manifest s3://bucket/a\.parquet is not valid Parquet"),
     ],

@@ -3,6 +3,7 @@
 import pickle
 import sys
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from srgan.config import GeneratorConfig, Scale
 from srgan.errors import CheckpointError
 from srgan.models import foreign
-from srgan.models.foreign import read_import
+from srgan.models.foreign import import_file, read_import
 from srgan.models.interchange import dump_generator, load_generator
 from tests.support.networks import Bomb, random_generator
 
@@ -112,6 +113,29 @@ def test_srresnet_of_the_common_naming_makes_the_same_images(
 def test_prefixes_of_wrappers_are_removed(prefix: str) -> None:
     state = {prefix + name: tensor for name, tensor in COMMON.state_dict().items()}
     assert_same_images(saved({"state_dict": state}), COMMON, unit_range=True)
+
+
+def test_a_key_of_any_length_is_refused_and_not_a_crash() -> None:
+    for key in ("module." * 5000 + "weight", "body." + "1" * 5000 + ".weight"):
+        state = {"body.0.weight": torch.zeros(4, 3, 3, 3), key: torch.zeros(4, 3, 3, 3)}
+        with pytest.raises(CheckpointError, match=r"this SRVGGNetCompact .* cannot be built"):
+            read_import(saved(state))
+
+
+@pytest.mark.parametrize("kind", ["meta", "sparse", "expanded"])
+def test_a_file_of_tensors_that_are_not_dense_is_refused_with_its_path_and_key(
+    tmp_path: Path, kind: str
+) -> None:
+    weight = SRVGG.state_dict()["body.0.weight"]
+    made = {
+        "meta": weight.to("meta"),
+        "sparse": weight.to_sparse(),
+        "expanded": torch.zeros(1, dtype=torch.float16).expand(weight.shape),
+    }
+    path = tmp_path / "net.pth"
+    path.write_bytes(saved(SRVGG.state_dict() | {"body.0.weight": made[kind]}))
+    with pytest.raises(CheckpointError, match=r"net\.pth: body\.0\.weight .* save plain tensors"):
+        import_file(path)
 
 
 def test_averaged_weights_are_preferred_to_the_last_ones() -> None:

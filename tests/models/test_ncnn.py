@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from srgan.config import GeneratorConfig
 from srgan.errors import CheckpointError
@@ -115,7 +116,42 @@ def test_a_graph_that_grows_without_end_is_refused_before_it_takes_memory(save: 
     image = f"b{len(writer.lines) - 1}"
     for _ in range(40):
         image = writer.layer("Concat", f"{image} {image}")
-    with pytest.raises(CheckpointError, match=r"it makes \(1, 6144, 22, 26\) of \(1, 3, 11, 13\)"):
+    with pytest.raises(CheckpointError, match=r"it makes \(1, 12288, 22, 26\) of \(1, 3, 11, 13\)"):
+        import_file(save(writer.param, writer.weights))
+
+
+def test_a_graph_that_holds_many_large_results_is_refused_before_any_is_made(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = set()
+
+    def watched(tensor: Tensor, *sizes: int) -> Tensor:
+        devices.add(tensor.device.type)
+        return repeat(tensor, *sizes)
+
+    repeat = Tensor.repeat_interleave
+    monkeypatch.setattr(Tensor, "repeat_interleave", watched)
+    writer = written(SRVGG, half=True)
+    image = writer.layer("Concat", " ".join(["data"] * 20))
+    for _ in range(20):  # each of 2.2 MB
+        writer.layer("Interp", image, "0=1 1=8 2=8")
+    with pytest.raises(CheckpointError, match=r"line 32 \(Interp .* would hold 35,\d+,\d+ bytes"):
+        import_file(save(writer.param, writer.weights))
+    assert devices == {"meta"}, "shapes only"
+
+
+def test_results_that_are_no_longer_read_do_not_count(save: Save) -> None:
+    writer = written(SRVGG, half=False)
+    image = f"b{len(writer.lines) - 1}"
+    for _ in range(6000):  # together 41 MB
+        image = writer.layer("BinaryOp", image, "0=2 1=1 2=1.0")
+    assert import_file(save(writer.param, writer.weights)).generator.config == SRVGG.config
+
+
+def test_a_shuffle_by_nothing_is_refused_with_its_line(save: Save) -> None:
+    writer = written(SRVGG, half=False)
+    writer.layer("PixelShuffle", f"b{len(writer.lines) - 1}", "0=0")
+    with pytest.raises(CheckpointError, match=r"line 16 \(PixelShuffle .* cannot run on"):
         import_file(save(writer.param, writer.weights))
 
 

@@ -1,5 +1,9 @@
 """Files of ratings and of pair comparisons."""
 
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from srgan.errors import DataError
@@ -91,6 +95,20 @@ def test_a_parquet_file_holds_the_same_as_a_csv() -> None:
     table = exported(duel, pairs, "p.parquet")
     assert holds_preferences("p.parquet", table)
     assert parse_preferences("p.parquet", table) == pairs
+
+
+def test_a_small_parquet_file_of_very_many_rows_is_refused() -> None:
+    target = BytesIO()
+    table = pa.table({"score": pa.repeat(pa.scalar(3), 400_000)})
+    pq.write_table(table, target)
+    with pytest.raises(DataError, match=r"r\.parquet has .* and unpacks to more than 16\.0 MB"):
+        parse_ratings("r.parquet", target.getvalue())
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": {"b": {"c": ' + "1" * 5_000 + "}}}"])
+def test_json_that_python_cannot_hold_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match=r"r\.json is not valid UTF-8 JSON"):
+        parse_ratings("r.json", text.encode())
 
 
 def test_a_parquet_file_that_is_none_or_is_wrong_is_refused_by_row() -> None:

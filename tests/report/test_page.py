@@ -56,6 +56,25 @@ def test_figures_on_evaluation_sets_stand_below_their_names_in_whatever_order_js
     assert "PSNR SSIM SqueezeNet distance ↓ Bicubic 31.250 dB 0.7500 1.5000 Pretrained" in text
 
 
+def test_a_figure_that_held_out_crops_or_a_set_lack_is_a_dash_there(draw_photo: Draw) -> None:
+    report = content(draw_photo).evaluation
+    metrics = {
+        name: {"psnr": 31.25, "ssim": 0.75, "niqe": 4.5 if name == "model" else 5.25}
+        for name in report.metrics
+    }
+    result = SetResult(version="s", key="k", num_images=14, metrics=metrics)
+    changed = report.model_copy(update={"sets": {"set14": result}})
+    page = render(content(draw_photo, evaluation=changed))
+    text = Collected(page).words
+    # An image of the set is too small for SqueezeNet's distance, the crops are for NIQE.
+    assert "PSNR SSIM NIQE ↓ SqueezeNet distance ↓ Bicubic" in text
+    assert "Bicubic 31.250 dB 0.7500 5.25 – Pretrained 31.250 dB 0.7500 5.25 –" in text
+    crops, of_set = re.findall("<tbody>(.*?)</tbody>", page, re.DOTALL)[:2]
+    best = re.findall(r'best">([^<]+)<', of_set)
+    assert set(best) == {"31.250 dB", "0.7500", "4.50"}
+    assert re.findall(r'class="number">(–)<', crops) == ["–"] * 4
+
+
 def test_a_set_of_pairs_says_where_its_lr_photos_are(draw_photo: Draw) -> None:
     report = content(draw_photo).evaluation
     result = SetResult(

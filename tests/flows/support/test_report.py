@@ -15,6 +15,7 @@ from flows.support.artifacts import artifact_key
 from srgan.promotion.decide import roll_back, rollback_line
 from srgan.promotion.log import PromotionLog
 from srgan.refs import ModelRef
+from srgan.report.content import Content
 from srgan.report.page import render
 from srgan.services.mlflow_models import Registry
 from srgan.services.mlflow_runs import artifact_url, find_run, mlflow_client
@@ -151,7 +152,25 @@ def test_a_report_that_cannot_be_made_does_not_undo_the_decision(
         raise json.JSONDecodeError("no report", "", 0)
 
     monkeypatch.setattr(report_module, "collect", fail)
-    monkeypatch.setattr(report_module.publish_report, "retries", 0)
+    for task in (report_module.publish_page, report_module.publish_card):
+        monkeypatch.setattr(task, "retries", 0)
     state = pipeline.retrain()
     assert state.is_completed()
     assert pipeline.champion() == 1
+
+
+def test_a_page_that_cannot_be_drawn_does_not_cost_the_card(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Content) -> str:
+        raise KeyError("niqe")
+
+    monkeypatch.setattr(report_module, "render", fail)
+    monkeypatch.setattr(report_module.publish_page, "retries", 0)
+    version = pipeline.retrain().result()
+    card = mlflow_client(Settings()).get_model_version(version.name, str(version.version))
+    assert "## Limits" in card.description
+    assert Registry(Settings()).record(version).report is None
+    (said,) = [each for each in caplog.messages if "could not be published" in each]
+    assert said.startswith("The report's page could not be published: ")
+    assert said.endswith("KeyError: 'niqe'. Published: model card")
