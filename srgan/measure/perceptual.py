@@ -8,6 +8,7 @@ network, one weights file and one definition, so they carry the network's name. 
 IEEE float32, because TF32 of a GPU would move them.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,6 +58,7 @@ class PerceptualDistance:
         shared: "PerceptualDistance | None" = None,
     ) -> None:
         self.name = (CALIBRATED_DISTANCES if is_calibrated else DISTANCES)[network]
+        self.weights_sha256 = hashlib.sha256(data).hexdigest()
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._features: _Features = (
             shared._features if shared else _Features(network, data, self._device)
