@@ -175,7 +175,7 @@ def test_a_gan_stage_whose_judge_is_gone_does_not_go_on_and_says_how_to_get_it(
         object_store.delete(key)
     data = drawn_weights("efficientnet_lite1")
     publish_weights(object_store, "efficientnet_lite1", data, "another judge")
-    with pytest.raises(CheckpointError, match="of squeezenet1_1 .*`srgan weights mirror squeeze"):
+    with pytest.raises(CheckpointError, match=r"of squeezenet1_1 .*`srgan weights mirror squ"):
         train("one", adversarial())
 
 
