@@ -78,7 +78,7 @@ class KernelConfig(Config):
     generalised_beta: tuple[float, float] = (0.5, 4.0)
     """Exponent of generalised Gaussians: 1 is a Gaussian, more is flatter in the middle."""
     plateau_beta: tuple[float, float] = (1.0, 2.0)
-    """Exponent of plateau-shaped kernels. Of each range up to 1 and from 1 on equally often."""
+    """Exponent of plateau-shaped kernels."""
 
     @field_validator("shapes")
     @classmethod
