@@ -21,7 +21,7 @@ from srgan.models.interchange import dump_generator
 from srgan.models.interpolation import Bicubic, Nearest
 from srgan.resize.arrays import resample
 from srgan.settings import Settings
-from tests.support.networks import random_generator
+from tests.support.networks import InWindows, random_generator
 
 CONFIG = GeneratorConfig(kind="msrresnet", scale=2, num_blocks=1, num_channels=4)
 GENERATOR = random_generator(CONFIG)
@@ -160,6 +160,13 @@ def test_options_are_those_of_the_command(weights: Path) -> None:
         srgan.upscale(given, weights, scale=5)
     with pytest.raises(ConfigError, match="'lots' is not a size"):
         srgan.upscale(given, weights, memory="lots")
+
+
+def test_a_network_with_windows_gets_no_self_ensemble() -> None:
+    given = drawn(20, 30, 3)
+    assert srgan.upscale(given, InWindows()).shape == (40, 60, 3)
+    with pytest.raises(ConfigError, match=r"self_ensemble: this network cuts a photo into windows"):
+        srgan.upscale(given, InWindows(), self_ensemble=True)
 
 
 def test_a_loaded_network_is_used_and_stays_as_it_is(weights: Path) -> None:

@@ -72,8 +72,8 @@ def blend(
     from srgan.measure.folders import FolderOriginals
     from srgan.models.blending import model_name
 
-    originals = FolderOriginals(photos, generators[0].scale)
     distances = named_distances(distance or [], lpips=lpips)
+    originals = FolderOriginals(photos, generators[0].scale, distances)
     with ProgressBar("measuring") as progress:
         found = measure_blends(
             *generators, alphas or CURVE, originals, distances=distances, progress=progress

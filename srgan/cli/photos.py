@@ -228,10 +228,15 @@ def evaluate(
     name_passed_over(quality.passed_over)
     for name, reason in quality.failed.items():
         name_failed(name, reason)
+    for stem, reason in quality.too_large.items():
+        name_failed(stem, reason)
     if quality.failed:
         measured = f"{len(quality.images)} {'pair is' if len(quality.images) == 1 else 'pairs are'}"
         noun = "entry" if len(quality.failed) == 1 else "entries"
         say(f"only {measured} measured, {len(quality.failed)} {noun} failed")
+    if quality.too_large:
+        say(f"{len(quality.too_large)} of {len(quality.images)} pairs lack a distance")
+    if quality.failed or quality.too_large:
         raise typer.Exit(1)
 
 

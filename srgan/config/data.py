@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from srgan.config.base import Config, Positive, Scale
 from srgan.config.degradation import DegradationConfig
+from srgan.config.networks import MAX_PIXELS
 from srgan.readable import Bytes
 
 
@@ -49,7 +50,7 @@ class SetConfig(Config):
     """Side of the square crops that are measured; None: whole photos."""
     max_pixels: Positive = 200_000_000
     """Photos that declare more pixels are rejected before decoding (decompression bombs)."""
-    max_whole_pixels: Positive = 4_000_000
+    max_whole_pixels: Positive = MAX_PIXELS
     """Whole photos with more pixels are rejected: a perceptual network sees a photo at once."""
     degradation: DegradationConfig = DegradationConfig()
     """How LR images are made, drawn by each photo's pixels: the same at every evaluation."""

@@ -29,6 +29,8 @@ FEATURE_LAYERS: dict[FeatureNetwork, tuple[str, ...]] = {
 
 MIN_SIDE = 24
 """Smallest side of an image in pixels: below it the deepest layers have nothing left to see."""
+MAX_PIXELS = 4_000_000
+"""Largest photo that is measured whole: VGG19 keeps 0.5 GB of features of each megapixel."""
 
 
 class PublishedWeights(NamedTuple):

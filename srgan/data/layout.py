@@ -11,7 +11,7 @@ from srgan.config import DataConfig
 from srgan.data.crops import cut, cut_pairs, row_shape, side, training_crops
 from srgan.data.manifest import Previous, Shard
 from srgan.data.shards import Owner, ShardWriter, read_shard
-from srgan.data.tables import CutPhoto, Span, Split
+from srgan.data.tables import CropSpan, CutPhoto, Split
 from srgan.images.likeness import look_of
 from srgan.storage import ObjectStore
 
@@ -108,8 +108,8 @@ class Layout:
         }
         return tuple(every[sha256] for sha256 in sorted(_num_live(photos)))
 
-    def _flush(self) -> dict[Owner, tuple[Span, ...]]:
-        spans: dict[Owner, tuple[Span, ...]] = {}
+    def _flush(self) -> dict[Owner, tuple[CropSpan, ...]]:
+        spans: dict[Owner, tuple[CropSpan, ...]] = {}
         for writer in self._writers.values():
             writer.flush()
             spans |= {owner: tuple(each) for owner, each in writer.spans.items()}
@@ -125,7 +125,7 @@ class Layout:
         }
 
     def _move(self, dying: dict[str, Shard], photos: list[CutPhoto]) -> None:
-        live: dict[str, list[tuple[Split, Span]]] = {sha256: [] for sha256 in dying}
+        live: dict[str, list[tuple[Split, CropSpan]]] = {sha256: [] for sha256 in dying}
         for photo in photos:
             for span in photo.spans:
                 if span.shard in live:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from srgan.data.manifest import Shard, put_once
-from srgan.data.tables import Span
+from srgan.data.tables import CropSpan
 from srgan.disk import write_atomically
 from srgan.errors import ConfigError, StorageError
 from srgan.keys import packed_shard_key, shard_key
@@ -32,7 +32,7 @@ PARALLEL = 8
 """Shards that are fetched at the same time."""
 _ZSTD_LEVEL = 1
 
-Owner = str | Span
+Owner = str | CropSpan
 """Owner of crops: a photo, by its pixels, or a span that moves."""
 
 
@@ -58,7 +58,7 @@ class ShardWriter:
         self._buffer: NDArray[np.uint8] | None = None
         self._owners: list[Owner] = []
         self.shards: list[Shard] = []
-        self.spans: dict[Owner, list[Span]] = {}
+        self.spans: dict[Owner, list[CropSpan]] = {}
         """Places of each owner's crops, in the order they were added."""
 
     def add(self, owner: Owner, crops: Iterable[NDArray[np.uint8]]) -> None:
@@ -95,7 +95,7 @@ class ShardWriter:
         first = 0
         for row, owner in enumerate(self._owners):
             if row + 1 == len(self._owners) or self._owners[row + 1] != owner:
-                self.spans.setdefault(owner, []).append(Span(sha256, first, row + 1 - first))
+                self.spans.setdefault(owner, []).append(CropSpan(sha256, first, row + 1 - first))
                 first = row + 1
         self._owners = []
 

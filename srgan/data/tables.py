@@ -13,7 +13,7 @@ from srgan.images.statistics import Statistics
 Split = Literal["train", "eval"]
 
 
-class Span(NamedTuple):
+class CropSpan(NamedTuple):
     """Consecutive crops of one photo in one shard."""
 
     shard: str
@@ -47,7 +47,7 @@ class CutPhoto:
     split: Split
     height: int
     width: int
-    spans: tuple[Span, ...]
+    spans: tuple[CropSpan, ...]
     """Its crops in the order of `crops.windows`."""
     look: str | None = None
     """`images.likeness.look_of` the photo; None in tables of older releases."""
@@ -103,7 +103,7 @@ def dump_photos(photos: Iterable[CutPhoto]) -> bytes:
 
 def load_photos(data: bytes) -> list[CutPhoto]:
     return [
-        CutPhoto(**{**row, "spans": tuple(Span(**span) for span in row["spans"])})
+        CutPhoto(**{**row, "spans": tuple(CropSpan(**span) for span in row["spans"])})
         for row in _rows(data)
     ]
 

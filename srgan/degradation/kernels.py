@@ -10,8 +10,9 @@ from srgan.config import KernelConfig
 from srgan.config.degradation import KernelShape
 from srgan.degradation.chance import Chance
 
-_SHORT_SINC = 13
-"""Below this side sinc filters may cut more: there is room for less ringing."""
+_LONG_SINC = 13
+"""From this side on sinc filters may cut more, as in the published code: a lower cutoff rings
+wider, and only a long filter has room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def draw_kernel(config: KernelConfig, chance: Chance) -> Kernel:
     shape = chance.one_of(config.shapes)
     side = chance.whole(*config.sides, 2)
     if shape == "sinc":
-        return draw_sinc(side, chance, least=3 if side >= _SHORT_SINC else 5)
+        return draw_sinc(side, chance, least=5 if side >= _LONG_SINC else 3)
     first = chance.between(*config.sigma)
     round_ = shape.removeprefix("generalised_").removeprefix("plateau_") == "isotropic"
     second = first if round_ else chance.between(*config.sigma)
@@ -78,8 +79,11 @@ def _sinc(radius: Tensor, cutoff: float) -> Tensor:
 
 
 def _draw_beta(drawn: tuple[float, float], chance: Chance) -> float:
-    """Below and above 1 equally often, as far as the range has both."""
+    """Up to 1 and from 1 on equally often, as in the published code, if the range holds 1.
+
+    So half of all plateaus of the published range, 1 to 2, have exactly 1.
+    """
     least, most = drawn
-    if least < 1 < most:
+    if least <= 1 <= most:
         return chance.between(least, 1) if chance.happens(0.5) else chance.between(1, most)
     return chance.between(least, most)

@@ -6,7 +6,8 @@ is measured on the weights at hand, in fp32: wide enough that tiles differ from 
 one level at most, and only on one value in 2,000.
 
 Some networks of others cut the image into windows of up to 96 pixels. Their tiles begin at
-multiples of 96, so that they see the windows of the whole image.
+multiples of 96, so that they see the windows of the whole image. A flipped image has its windows
+counted from the far end, which no tile can follow, so such networks get no self-ensemble.
 """
 
 import math
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from srgan.errors import ConfigError
+from srgan.inference.ensemble import SelfEnsemble
 from srgan.models.base import UNKNOWN_RADIUS, Generator
 
 LARGEST_EXACT_RADIUS = 64
@@ -59,8 +61,20 @@ def reach_of(generator: Generator, context: int | None = None) -> Reach:
     The generator must be in fp32, in eval mode and on the CPU: in bf16 or TF32, rounding errors
     would hide how far a cut is felt. Costs two or three forward passes of a picture of 32×288
     pixels if the radius is large, else nothing. `context` gives the total instead. `ConfigError`
-    for a network of unknown radius that sees too far.
+    for a network of unknown radius that sees too far, and for the self-ensemble of a network whose
+    tiles have to begin at its windows.
     """
+    reach = _measured(generator, context)
+    if reach.step > 1 and isinstance(generator, SelfEnsemble):
+        raise ConfigError(
+            "self_ensemble: this network cuts a photo into windows, or may do so, and a flipped "
+            "tile has other windows than the flipped photo, so tiles would differ from the whole "
+            "photo; leave out --self-ensemble (self_ensemble)"
+        )
+    return reach
+
+
+def _measured(generator: Generator, context: int | None) -> Reach:
     exact = Reach(generator.trunk_radius, generator.head_radius)
     if context is not None:
         step = WINDOW if exact.total >= UNKNOWN_RADIUS else 1

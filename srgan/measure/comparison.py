@@ -39,6 +39,10 @@ class Distance(Protocol):
     min_side: int
     """Pixels a side, within the border, below which it cannot be measured."""
 
+    @property
+    def max_pixels(self) -> int | None:
+        """Pixels of a whole photo above which it takes too much memory; None: of any size."""
+
     def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float: ...
 
 

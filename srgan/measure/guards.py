@@ -123,7 +123,11 @@ def faults(crops: Sequence[tuple[str, Artifacts]]) -> dict[str, Fault]:
 
 
 def measure_artifacts(hr: Pixels, sr: Pixels, bicubic: Pixels, *, scale: int) -> Artifacts:
-    """Measure `sr`, without `scale` pixels of border; all three images are uint8 RGB (H, W, 3)."""
+    """Measure `sr`; all three images are uint8 RGB (H, W, 3).
+
+    `scale` pixels of border are left out, but not of the checkerboard: its blocks lie from the
+    corner on, and its limit was found on whole crops.
+    """
     original, output, baseline = (_ycbcr(image, scale) for image in (hr, sr, bicubic))
     shift = (output - original).mean(axis=(1, 2))
     return Artifacts(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from srgan.config.networks import MAX_PIXELS
 from srgan.errors import CheckpointError, ConfigError
 from srgan.measure.perceptual import image_pair
 from srgan.precision import ieee_fp32
@@ -31,6 +32,7 @@ class LPIPS:
 
     name = NAME
     min_side = MIN_SIDE
+    max_pixels = MAX_PIXELS
 
     def __init__(self, *, device: torch.device | None = None) -> None:
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -41,6 +41,7 @@ class Naturalness:
 
     name = NIQE
     min_side = BLOCK
+    max_pixels = None
 
     def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float:
         """NIQE of `sr`, uint8 (H, W, 3) RGB or (H, W), without `border` pixels on each side.

@@ -8,6 +8,7 @@ network, one weights file and one definition, so they carry the network's name. 
 IEEE float32, because TF32 of a GPU would move them.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from srgan.config.networks import CALIBRATED_DISTANCES, DISTANCES, MIN_SIDE, FeatureNetwork
+from srgan.config.networks import (
+    CALIBRATED_DISTANCES,
+    DISTANCES,
+    MAX_PIXELS,
+    MIN_SIDE,
+    FeatureNetwork,
+)
 from srgan.models.features import load_calibration, load_extractor
 from srgan.precision import ieee_fp32
 
@@ -46,6 +53,7 @@ class PerceptualDistance:
     """
 
     min_side = MIN_SIDE
+    max_pixels = MAX_PIXELS
 
     def __init__(
         self,
@@ -57,6 +65,7 @@ class PerceptualDistance:
         shared: "PerceptualDistance | None" = None,
     ) -> None:
         self.name = (CALIBRATED_DISTANCES if is_calibrated else DISTANCES)[network]
+        self.weights_sha256 = hashlib.sha256(data).hexdigest()
         self._device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._features: _Features = (
             shared._features if shared else _Features(network, data, self._device)
@@ -86,12 +95,13 @@ class _Features:
     def __init__(self, network: FeatureNetwork, data: bytes, device: torch.device) -> None:
         self._extractor = load_extractor(data, network, _LAYERS[network]).to(device)
         self._device = device
-        self._last: dict[str, tuple[Tensor, Sequence[Tensor]]] = {}
+        self._last: dict[str, tuple[Tensor, Sequence[Tensor]] | None] = {}
 
     def of(self, image: Tensor, role: str) -> Sequence[Tensor]:
         """Features (1, C, h, w) of each layer; those of the last image in a `role` are kept."""
         kept = self._last.get(role)
         if kept is None or not torch.equal(image, kept[0]):
+            kept = self._last[role] = None  # frees them before others take as much memory
             kept = self._last[role] = image, self._extractor(image.to(self._device))
         return kept[1]
 

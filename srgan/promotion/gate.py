@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from srgan.config import GateConfig
-from srgan.config.networks import JUDGES, NIQE, counted_judges
+from srgan.config.networks import JUDGES, MIN_SIDE, NIQE, counted_judges
 from srgan.errors import ConfigError
 from srgan.measure.evaluation import BICUBIC, CHAMPION, MODEL, Report
 from srgan.measure.figures import PIXEL_FIGURES
@@ -73,18 +73,16 @@ def verdict_of(
     Models trained on pixels alone are compared by PSNR. If one of the two was trained on more, the
     judges decide: the perceptual figures of the report, or those of them that the gate names, and
     never one that taught one of the two. Without a judge a first version is held against the floor
-    only, and two versions are not compared: `ConfigError`. It is one too if a judge that the gate
-    names was not measured. With a champion the report must have the champion's figures.
+    only, and two versions are not compared: `ConfigError`, also if only an evaluation set has none,
+    because its images are too small. It is one too if a judge that the gate names was not measured.
+    With a champion the report must have the champion's figures.
     """
     opponent = _BICUBIC if champion is None else _champion(champion)
     found = differences(report, opponent)
     on_sets = {name: differences(each, opponent) for name, each in sets.items()}
-    beyond = {MODEL, opponent.name} & set(report.beyond_pixels)
-    if beyond and champion is not None and not _judges(report, gate, opponent):
-        compared = {MODEL: f"version {challenger}", CHAMPION: f"champion version {champion}"}
-        refuse_without_judge(
-            {words: name in beyond for name, words in compared.items()}, [], gate.judges
-        )
+    if champion is not None:
+        for each in (report, *sets.values()):
+            _need_judge(each, gate, opponent, challenger=challenger, champion=champion)
     rule, checks = _checks(report, gate, opponent, attempt)
     if sets:
         rule = f"on each of the evaluation sets {', '.join(sets)}: {rule}"
@@ -153,6 +151,46 @@ def _opinion_rule(gate: GateConfig) -> str:
     )
 
 
+def _need_judge(
+    report: Report, gate: GateConfig, opponent: Opponent, *, challenger: int, champion: int
+) -> None:
+    """Raise `ConfigError` if a report has only PSNR of versions that were trained on more."""
+    beyond = {MODEL, opponent.name} & set(report.beyond_pixels)
+    if not beyond or _judges(report, gate, opponent):
+        return
+    compared = {MODEL: f"version {challenger}", CHAMPION: f"champion version {champion}"}
+    if small := _too_small(report):
+        raise ConfigError(
+            f"{_place(report)} {' and '.join(compared.values())} cannot be compared: PSNR alone is "
+            f"not fair to a model trained on more than pixels, and no judge counts: {small}, "
+            "then decide again"
+        )
+    refuse_without_judge(
+        {words: name in beyond for name, words in compared.items()}, [], gate.judges
+    )
+
+
+def _too_small(report: Report) -> str | None:
+    """Words for an image that no network can measure, and what to do; None if there is none.
+
+    A distance that one image is too small for has no mean, so it does not count.
+    """
+    least = MIN_SIDE + 2 * report.scale  # the border is not measured
+    small = [image.size for image in report.images if image.size and min(image.size) < least]
+    if not small:
+        return None
+    height, width = min(small, key=min)
+    larger = "photos into the set" if report.on else "crops (crop_size)"
+    return (
+        f"at scale {report.scale} a network needs images of {least} pixels a side, and one has "
+        f"{width}×{height}; take larger {larger}"
+    )
+
+
+def _place(report: Report) -> str:
+    return f"on {report.on.name}" if report.on else "on the held-out crops"
+
+
 def _checks(
     report: Report, gate: GateConfig, opponent: Opponent, attempt: int
 ) -> tuple[str, list[GateCheck]]:
@@ -163,6 +201,7 @@ def _checks(
         rule = _perceptual_rule(gate, judges)
         checks = _perceptual_checks(report, gate, opponent, judges, attempt)
     else:
+        assert opponent == _BICUBIC, "two versions without a judge are refused before"
         rule, checks = _floor_rule(gate), _floor_checks(report, gate)
     # Figures of broken outputs mean nothing, so the faults are the whole reason.
     return rule, broken_outputs(report) or checks
@@ -176,9 +215,14 @@ def _judges(report: Report, gate: GateConfig, opponent: Opponent) -> list[str]:
     measured = [name for name in report.means[MODEL].flat if name not in PIXEL_FIGURES]
     if missing := [name for name in gate.judges if name not in measured]:
         raise ConfigError(
-            f"gate.judges names {_listed(missing)}, but the evaluation has measured "
-            f"{_listed(measured) or 'no perceptual figure'}; put the network into the bucket with "
-            "`srgan weights mirror`, or name other judges, then decide again"
+            f"gate.judges names {_listed(missing)}, but {_place(report)} the evaluation has "
+            f"measured {_listed(measured) or 'no perceptual figure'}; "
+            + (
+                _too_small(report)
+                or "put the network into the bucket with `srgan weights mirror`, or name other "
+                "judges"
+            )
+            + ", then decide again"
         )
     compared = {MODEL, opponent.name}
     fair = [name for name in measured if not compared & set(report.trained_on_judge.get(name, ()))]
@@ -224,10 +268,8 @@ def _perceptual_checks(
 
 
 def _floor_checks(report: Report, gate: GateConfig) -> list[GateCheck]:
-    nothing = (
-        "nothing perceptual was measured by a network that did not teach it; get one, such as "
-        f"with {GET_A_JUDGE}"
-    )
+    remedy = _too_small(report) or f"get one, such as with {GET_A_JUDGE}"
+    nothing = f"nothing perceptual was measured by a network that did not teach it; {remedy}"
     floor = psnr_within(report, _BICUBIC, gate.max_psnr_below_bicubic_db)
     return [
         GateCheck(True, nothing),

@@ -51,6 +51,9 @@ class Course(Ref):
     judge: str | None
     """The distance that decides; None if no network is mirrored that taught neither the stage nor
     its start."""
+    judge_sha256: str | None = None
+    """SHA-256 of the judge's weights, by which all its distances are measured; None without a judge
+    and in checkpoints of earlier releases."""
     start: float
     """The judge's distance before the first step; 0 without a judge."""
     faults_of_start: dict[str, float] = Field(default_factory=dict)
@@ -84,11 +87,19 @@ class Course(Ref):
         faults: Mapping[str, Fault],
         *,
         first: int,
+        judge_sha256: str | None = None,
     ) -> Self:
         """Begin with the validation before the first step."""
         distance = metrics[judge] if judge else 0.0
         sizes = {name: fault.size for name, fault in faults.items()}
-        return cls(judge=judge, start=distance, best=distance, faults_of_start=sizes, first=first)
+        return cls(
+            judge=judge,
+            judge_sha256=judge_sha256,
+            start=distance,
+            best=distance,
+            faults_of_start=sizes,
+            first=first,
+        )
 
     def heard(self, losses: Mapping[str, float], num_steps: int) -> "Course":
         """The course after `num_steps` more steps, of which `losses` are the means."""

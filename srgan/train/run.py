@@ -154,7 +154,13 @@ def _train(
             measured = validation.measure(stage.result)
             validated = Validated(0, measured.metrics)
             fair, alone = fair_judge(judge, teachers), config.discriminator_warmup
-            course = Course.begin(fair, measured.metrics, measured.faults, first=alone)
+            course = Course.begin(
+                fair,
+                measured.metrics,
+                measured.faults,
+                first=alone,
+                judge_sha256=judge.weights_sha256 if judge and fair else None,
+            )
             keeper.save(stage, 0, validated, course, final=False)
         return run_steps(
             stage,

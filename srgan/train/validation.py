@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srgan.config import AdversarialConfig, DegradationConfig, PretrainConfig
-from srgan.config.networks import DISTANCES, MIN_SIDE, FeatureNetwork, deciding_judges
+from srgan.config.networks import DISTANCES, JUDGES, MIN_SIDE, FeatureNetwork, deciding_judges
 from srgan.data.dataset import Crops
 from srgan.degradation import degrade_photo
+from srgan.errors import CheckpointError
 from srgan.images import strip
 from srgan.measure.guards import NOT_FINITE, Artifacts, Fault, faults, measure_artifacts
 from srgan.measure.metrics import psnr
@@ -225,13 +226,13 @@ def build_judge(
     """Pick a mirrored network, preferring one that is not among the teachers; None if there is
     none, or if crops leave it nothing to see.
 
-    A stage on its way keeps the judge of its course. Every rank must call it, because rank 0 looks
-    for all of them.
+    A stage on its way keeps the judge of its course, with the weights that it began with, also if
+    others were mirrored since. `CheckpointError` if they are gone names the command that mirrors
+    them. Every rank must call it, because rank 0 looks for all of them.
     """
     if crop_size - 2 * config.generator.scale < MIN_SIDE:
         return None
-    kept = course.judge if course else None
-    found = ranks.from_rank_zero(_choose(store, teachers, kept) if ranks.rank() == 0 else None)
+    found = ranks.from_rank_zero(_choose(store, teachers, course) if ranks.rank() == 0 else None)
     if found is None:
         return None
     network, sha256 = found
@@ -239,10 +240,20 @@ def build_judge(
 
 
 def _choose(
-    store: ObjectStore, teachers: Collection[str], kept: str | None
+    store: ObjectStore, teachers: Collection[str], course: Course | None
 ) -> tuple[FeatureNetwork, str] | None:
-    mirrored = sorted(
-        find_judges(store).items(),
-        key=lambda each: (DISTANCES[each[0]] != kept, each[0] in teachers),
-    )
-    return mirrored[0] if mirrored else None
+    """Network and SHA-256 of its weights."""
+    judges = find_judges(store)
+    if course is None or course.judge is None:
+        mirrored = sorted(judges.items(), key=lambda each: each[0] in teachers)
+        return mirrored[0] if mirrored else None
+    network = JUDGES[course.judge].network
+    assert network is not None  # a course has the distance of a network
+    sha256 = course.judge_sha256 or judges.get(network)
+    if sha256 is None:
+        raise CheckpointError(
+            f"this stage is judged by {course.judge}, and the weights of {network} are not in the "
+            f"bucket any more; put those that it began with there with `srgan weights mirror "
+            f"{network}` (--from FILE, if they were not the published ones)"
+        )
+    return network, sha256

@@ -50,6 +50,25 @@ def test_a_perceptual_network_in_a_file_adds_its_distance(photos: Path, tmp_path
     )
 
 
+def test_photos_too_large_for_a_distance_are_named_and_have_the_other_figures(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(PerceptualDistance, "max_pixels", 100)
+    weights = tmp_path / "squeezenet.safetensors"
+    weights.write_bytes(drawn_weights())
+    with pytest.raises(Exit) as stopped:
+        evaluate(photos, photos, distance=[f"squeezenet1_1={weights}"])
+    said = capsys.readouterr()
+    assert stopped.value.exit_code == 1
+    assert said.out.splitlines()[-1].startswith("mean")
+    assert "one: " in said.err
+    assert "are too many for squeezenet_distance: at most 100" in said.err
+    assert said.err.splitlines()[-1].endswith("pairs lack a distance")
+
+
 @pytest.mark.parametrize(
     "given",
     [["alexnet=FILE"], ["alexnet"], ["vgg19="], ["squeezenet1_1=FILE", "squeezenet1_1=FILE"]],

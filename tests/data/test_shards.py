@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from srgan.data.manifest import Shard
 from srgan.data.shards import ShardCache, ShardWriter, pack, read_shard, unpack
-from srgan.data.tables import Span
+from srgan.data.tables import CropSpan
 from srgan.errors import ConfigError, StorageError
 from srgan.keys import shard_key
 from srgan.services.s3 import S3Store, open_store
@@ -49,9 +49,9 @@ def test_spans_say_where_the_crops_went(object_store: S3Store) -> None:
     assert [shard.num_crops for shard in writer.shards] == [5, 3]
     first, second = (shard.sha256 for shard in writer.shards)
     assert writer.spans == {
-        "1": [Span(first, 0, 3)],
-        "2": [Span(first, 3, 2), Span(second, 0, 2)],
-        "3": [Span(second, 2, 1)],
+        "1": [CropSpan(first, 0, 3)],
+        "2": [CropSpan(first, 3, 2), CropSpan(second, 0, 2)],
+        "3": [CropSpan(second, 2, 1)],
     }
     np.testing.assert_array_equal(
         read_shard(object_store, "pets", writer.shards[1])[:2], _crops(2, 4)[2:]

@@ -79,8 +79,6 @@ def test_shapes_are_drawn_as_often_as_the_config_says_and_sides_are_odd() -> Non
     assert {kernel.side for kernel in drawn} == set(range(7, 22, 2))
     for kernel in drawn:
         assert (kernel.sigma[0] == kernel.sigma[1]) == ("anisotropic" not in kernel.shape), kernel
-        least = 3 if kernel.side >= 13 else 5
-        assert math.pi / least <= kernel.cutoff <= math.pi
 
 
 def test_the_order_in_which_shapes_are_written_does_not_change_what_is_drawn() -> None:
@@ -93,9 +91,38 @@ def test_the_order_in_which_shapes_are_written_does_not_change_what_is_drawn() -
         assert draw_kernel(one, Chance(0, 0, place)) == draw_kernel(other, Chance(0, 0, place))
 
 
+def test_only_a_long_sinc_filter_cuts_below_a_third_of_all_frequencies() -> None:
+    drawn = [
+        draw_kernel(KernelConfig(shapes={"sinc": 1.0}), Chance(4, 0, at)) for at in range(4000)
+    ]
+    for sides, least in ((range(7, 13, 2), 3), (range(13, 22, 2), 5)):
+        for side in sides:
+            cutoffs = [kernel.cutoff for kernel in drawn if kernel.side == side]
+            assert math.pi / least <= min(cutoffs) < math.pi / least + 0.1, side
+            assert math.pi - 0.1 < max(cutoffs) <= math.pi, side
+
+
+def betas_of(config: KernelConfig) -> list[float]:
+    return [draw_kernel(config, Chance(3, 0, place)).beta for place in range(1000)]
+
+
 def test_exponents_lie_below_and_above_one_equally_often() -> None:
-    config = KernelConfig(shapes={"generalised_isotropic": 1.0})
-    betas = [draw_kernel(config, Chance(3, 0, place)).beta for place in range(1000)]
+    betas = betas_of(KernelConfig(shapes={"generalised_isotropic": 1.0}))
     assert 0.5 <= min(betas) < 0.6
     assert 3.8 < max(betas) <= 4
     assert sum(beta < 1 for beta in betas) / len(betas) == pytest.approx(0.5, abs=0.05)
+
+
+def test_half_of_all_plateaus_of_the_published_range_have_the_exponent_one() -> None:
+    betas = betas_of(KernelConfig(shapes={"plateau_anisotropic": 1.0}))
+    assert sum(beta == 1 for beta in betas) / len(betas) == pytest.approx(0.5, abs=0.05)
+    above = [beta for beta in betas if beta != 1]
+    assert 1 < min(above) < 1.05
+    assert 1.95 < max(above) <= 2
+    assert sum(beta < 1.5 for beta in above) / len(above) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_range_of_exponents_without_one_is_drawn_evenly() -> None:
+    betas = betas_of(KernelConfig(shapes={"plateau_isotropic": 1.0}, plateau_beta=(1.5, 2.5)))
+    assert min(betas) >= 1.5
+    assert sum(beta < 2 for beta in betas) / len(betas) == pytest.approx(0.5, abs=0.05)

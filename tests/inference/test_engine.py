@@ -12,6 +12,7 @@ from torch import Tensor
 
 from srgan.config import GeneratorConfig
 from srgan.errors import ImageError
+from srgan.inference import engine as engine_module
 from srgan.inference.engine import Engine
 from srgan.models.base import Generator
 from srgan.models.interpolation import Bicubic, Bilinear, Nearest
@@ -94,10 +95,18 @@ def test_one_pixel_of_context_less_is_not_enough() -> None:
 
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: f"{type(g).__name__}-x{g.scale}")
-def test_auto_stays_within_50_db_of_fp32(generator: Generator) -> None:
+@pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
+def test_auto_stays_within_50_db_of_fp32(
+    generator: Generator, bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on a processor without bf16, where torch emulates it."""
+    monkeypatch.setattr(engine_module, "computes_bf16", lambda device: bf16)
     image = noise_and_shapes(90, 120)
     exact = Engine(copy.deepcopy(generator), tile=192, device="cpu").upscale(image)
-    fast = Engine(copy.deepcopy(generator), tile=192, precision="auto", device="cpu").upscale(image)
+    engine = Engine(copy.deepcopy(generator), tile=192, precision="auto", device="cpu")
+    in_bf16 = bf16 and not generator.exact_only
+    assert engine._dtype == (torch.bfloat16 if in_bf16 else torch.float32)
+    fast = engine.upscale(image)
     error = np.square(exact.astype(np.float64) - fast).mean()
     assert 10 * np.log10(255**2 / max(error, 1e-9)) >= 50
 

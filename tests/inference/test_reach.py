@@ -16,7 +16,7 @@ from srgan.inference.reach import LARGEST_EXACT_RADIUS, SHARE, Reach, draw_probe
 from srgan.models.base import UNKNOWN_RADIUS, Generator
 from srgan.models.build import build_generator
 from srgan.models.interpolation import Bicubic
-from tests.support.networks import random_generator
+from tests.support.networks import InWindows, random_generator
 from tests.support.pixels import Pixels, noise_and_shapes, photo_of, to_pixels, whole_image
 
 
@@ -97,30 +97,18 @@ def test_the_context_can_be_given() -> None:
     assert reach_of(_FarSighted(190, UNKNOWN_RADIUS).eval(), 60) == Reach(60, 0, step=96)
 
 
-class _InWindows(Generator):
-    """Nearest of means over windows of 8 pixels, as attention in windows sees a picture."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale, self.config = 2, None
-        self.trunk_radius, self.head_radius = UNKNOWN_RADIUS, 0
-        self.weight = nn.Parameter(torch.ones(1))
-
-    def trunk(self, lr: Tensor) -> Tensor:
-        height, width = lr.shape[2:]
-        padded = F.pad(lr, (0, -width % 8, 0, -height % 8), mode="replicate")
-        return F.interpolate(F.avg_pool2d(padded, 8), scale_factor=8)[..., :height, :width]
-
-    def head(self, features: Tensor, lr: Tensor) -> Tensor:
-        return 2 * F.interpolate(features, scale_factor=2) - 1
-
-
 @pytest.mark.parametrize("shape", [(190, 430), (300, 160)])
 def test_tiles_of_a_network_with_windows_begin_where_its_windows_do(shape: tuple[int, int]) -> None:
-    assert reach_of(_InWindows().eval()).step == 96
+    assert reach_of(InWindows().eval()).step == 96
     image = photo_of(*shape)
-    tiled = Engine(_InWindows(), tile=150, device="cpu").upscale(image)
-    np.testing.assert_array_equal(tiled, to_pixels(whole_image(_InWindows(), image)))
+    tiled = Engine(InWindows(), tile=150, device="cpu").upscale(image)
+    np.testing.assert_array_equal(tiled, to_pixels(whole_image(InWindows(), image)))
+
+
+@pytest.mark.parametrize("context", [None, 40])
+def test_a_self_ensemble_of_a_network_with_windows_is_refused(context: int | None) -> None:
+    with pytest.raises(ConfigError, match=r"self_ensemble: this network cuts .* leave out --self"):
+        Engine(SelfEnsemble(InWindows()), context=context, device="cpu")
 
 
 def test_tiles_of_a_network_without_windows_begin_anywhere() -> None:

@@ -14,16 +14,19 @@ from srgan.bulk.decoders import Decoders
 from srgan.bulk.plan import make_plan
 from srgan.bulk.run import BulkRun
 from srgan.config import UpscaleConfig
-from srgan.errors import ClusterError
+from srgan.errors import ClusterError, ConfigError
 from srgan.jobs import upscale
 from srgan.jobs.upscale import UpscaleWorker
+from srgan.jobs.upscale_batches import is_hopeless
 from srgan.jobs.upscale_spec import UpscaleSpec
+from srgan.models import interchange
 from srgan.refs import ModelRef
 from srgan.services import mlflow_models
 from srgan.services.folder import open_place
 from srgan.services.s3 import S3Store
 from srgan.settings import Settings
 from tests.support.bench import Models
+from tests.support.networks import InWindows
 from tests.support.photos import DrawPhoto
 
 MODEL = ModelRef(name="m", version=1, run="r", weights_digest="ab" * 32)
@@ -121,3 +124,14 @@ def test_a_worker_that_cannot_start_a_decoder_says_so_before_its_first_batch(
     monkeypatch.setattr(Decoders, "start_one", start_one)
     with pytest.raises(ClusterError, match="ended while it started"):
         UpscaleWorker(spec, 1, "cpu", 0).ready()
+
+
+def test_a_worker_whose_network_gets_no_self_ensemble_ends_the_run_before_its_first_batch(
+    spec: UpscaleSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interchange, "load_generator", lambda _: InWindows())
+    UpscaleWorker(spec, 1, "cpu", 0).ready()
+    averaged = spec.model_copy(update={"config": UpscaleConfig(self_ensemble=True)})
+    with pytest.raises(ConfigError, match="self_ensemble: this network cuts") as refused:
+        UpscaleWorker(averaged, 1, "cpu", 0).ready()
+    assert is_hopeless(refused.value), "no other worker is tried"

@@ -11,7 +11,12 @@ from PIL import Image
 from srgan.errors import DataError
 from srgan.images.photo import luma
 from srgan.measure.evaluation import Figures
-from srgan.measure.folders import FolderQuality, compare_folders, quality_table
+from srgan.measure.folders import (
+    FolderOriginals,
+    FolderQuality,
+    compare_folders,
+    quality_table,
+)
 from srgan.measure.metrics import psnr, ssim
 from srgan.measure.perceptual import PerceptualDistance
 from tests.support.entries import forbid
@@ -226,6 +231,8 @@ class _Brightness:
     """A distance that the test can work out by hand."""
 
     name = "brightness"
+    min_side = 1
+    max_pixels: int | None = None
 
     def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float:
         inside = np.s_[border : hr.shape[0] - border, border : hr.shape[1] - border]
@@ -255,6 +262,67 @@ def test_the_table_has_a_column_for_each_distance() -> None:
         "baby  28.43 dB    0.8112               2.6971  0.5000",
         "mean  28.43 dB    0.8112               2.6971  0.5000",
     ]
+
+
+class _OfSmallPhotos(_Brightness):
+    name = "of_small_photos"
+    max_pixels = 24 * 28
+
+
+def test_a_photo_too_large_for_a_distance_has_the_other_figures_and_its_reason(
+    tmp_path: Path,
+) -> None:
+    pairs = {"large": (image(0, 24, 32), image(1, 24, 32)), "small": (image(2), image(3))}
+    judges = [_Brightness(), _OfSmallPhotos()]
+    hr, sr = folders(tmp_path, **pairs)
+    found = compare_folders(hr, sr, scale=4, distances=judges)
+    plain = compare_folders(hr, sr, scale=4, distances=judges[:1])
+    assert found.images["large"] == plain.images["large"]
+    assert found.images["small"].distances.keys() == {"brightness", "of_small_photos"}
+    assert found.mean == plain.mean, "not a mean over fewer photos than the others"
+    why = "32×24 pixels are too many for of_small_photos: at most 672 are measured at once"
+    assert found.too_large == {"large": f"{why}; measure crops"}
+    assert json.loads(found.model_dump_json())["too_large"] == found.too_large
+    rows = [line.split() for line in quality_table(found).splitlines()]
+    assert rows[0][-1] == "of_small_photos"
+    assert [row[-1] for row in rows[1:4:2]] == ["–", "–"]
+    assert rows[2][-1] != "–"
+
+
+def test_originals_too_large_for_a_distance_are_refused_with_their_size(tmp_path: Path) -> None:
+    hr, _ = folders(tmp_path, large=(image(0, 32, 36), image(1)))
+    assert FolderOriginals(hr, 4)[0].shape == (32, 36, 3)
+    with pytest.raises(DataError, match=r"large\.png: 36×32 pixels are too many for of_small"):
+        FolderOriginals(hr, 4, [_OfSmallPhotos()])[0]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Unable to allocate 4 GiB"), RuntimeError("DefaultCPUAllocator: out of memory")],
+)
+def test_a_pair_for_which_memory_runs_out_costs_only_itself(
+    tmp_path: Path, error: Exception
+) -> None:
+    class Greedy(_Brightness):
+        def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float:
+            if hr.shape[1] > 28:
+                raise error
+            return super().__call__(hr, sr, border=border)
+
+    pairs = {"a": (image(0), image(1)), "b": (image(2, 24, 32), image(3, 24, 32))}
+    hr, sr = folders(tmp_path, **pairs, c=(image(4), image(5)))
+    found = compare_folders(hr, sr, scale=4, distances=[Greedy()])
+    assert list(found.images) == ["a", "c"]
+    assert found.failed == {str(sr / "b.tif"): f"out_of_memory: measure crops: {error}"}
+
+
+def test_other_errors_of_a_distance_are_bugs_and_are_raised(tmp_path: Path) -> None:
+    class Broken(_Brightness):
+        def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float:
+            raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        compare_folders(*folders(tmp_path, a=(image(0), image(1))), scale=4, distances=[Broken()])
 
 
 def test_a_result_too_small_for_a_distance_is_named(tmp_path: Path) -> None:

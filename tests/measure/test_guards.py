@@ -171,6 +171,18 @@ def test_a_pattern_of_the_original_is_not_a_checkerboard() -> None:
     assert measure_artifacts(gray, hr, gray, scale=SCALE).checkerboard == pytest.approx(5, abs=0.5)
 
 
+def test_the_border_counts_for_the_checkerboard_alone() -> None:
+    _, hr, bicubic = crops()[0]
+    other = bicubic.copy()
+    for side in (np.s_[:SCALE], np.s_[-SCALE:], np.s_[:, :SCALE], np.s_[:, -SCALE:]):
+        other[side] = 255 - other[side]
+    inside, outside = (measure_artifacts(hr, sr, bicubic, scale=SCALE) for sr in (bicubic, other))
+    same = {"checkerboard": inside.checkerboard}
+    assert outside.model_copy(update=same) == inside
+    assert outside.checkerboard == float(checkerboard(hr, other, scale=SCALE))
+    assert outside.checkerboard != inside.checkerboard
+
+
 def grid(image: Pixels, amplitude: float, *, changes: int | None) -> Pixels:
     """The image with a grid that changes its sign every 32 pixels from `changes` on, or never."""
     rows, columns = np.indices(image.shape[:2])

@@ -1,5 +1,6 @@
 """Perceptual distance: its definition, its order of images, and inputs that it refuses."""
 
+import weakref
 from collections.abc import Callable
 from functools import cache
 
@@ -50,6 +51,25 @@ def test_the_distance_is_the_summed_difference_of_unit_features(
         one, other = (f / (np.linalg.norm(f, axis=0) + 1e-10) for f in (one, other))  # noqa: PLW2901
         expected += ((one - other) ** 2).sum(axis=0).mean()
     assert squeezenet()(hr, sr, border=0) == pytest.approx(expected, rel=1e-4)
+
+
+def test_features_of_the_last_result_are_freed_before_those_of_the_next_take_memory(
+    draw_photo: Callable[..., Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hr, one, other = (draw_photo(seed, 40, 48) for seed in (1, 2, 3))
+    judge = PerceptualDistance("squeezenet1_1", drawn_weights(), device=CPU)
+    extract, made, alive = judge._features._extractor.forward, [], []
+
+    def watched(image: torch.Tensor) -> list[torch.Tensor]:
+        alive.append([each() is not None for each in made])
+        features = extract(image)
+        made.append(weakref.ref(features[0]))
+        return features
+
+    monkeypatch.setattr(judge._features._extractor, "forward", watched)
+    judge(hr, one, border=0)
+    judge(hr, other, border=0)
+    assert alive == [[], [True], [True, False]], "only those of the original are used again"
 
 
 def test_identical_images_have_distance_zero_and_noise_adds_to_it(

@@ -10,6 +10,7 @@ from srgan.measure.niqe import BLOCK
 from srgan.promotion.gate import verdict_of
 from srgan.promotion.teachers import trained_on_judge, training_of_recipe
 from srgan.recipes import RECIPES, get_recipe
+from srgan.refs import SetRef
 from tests.support.reports import decided, gans, report
 
 SQUEEZENET, LITE0, VGG = "squeezenet_distance", "efficientnet_lite0_distance", "vgg19_distance"
@@ -295,6 +296,50 @@ def test_perceptual_distance_is_asked_for_on_each_set() -> None:
     verdict = verdict_of(near, GateConfig(), challenger=2, champion=1, sets={"a": near, "b": far})
     assert not verdict.promoted
     assert "on b squeezenet_distance 1.4000 is clearly higher" in verdict.reason
+
+
+def on_a_set_of_small_photos(*contestants: str) -> Report:
+    """At scale 8 a photo of 36 pixels has 20 within its border, too few for any network."""
+    psnr = dict.fromkeys(contestants, 27.5) | {"bicubic": 28.0}
+    tiny = SetRef(
+        name="tiny", version="1", key="sets/tiny/versions/1.json", num_photos=8, num_images=8
+    )
+    return gans(psnr, size=(40, 36)).model_copy(update={"scale": 8, "on": tiny})
+
+
+def judged_crops(*contestants: str) -> Report:
+    psnr = dict.fromkeys(contestants, 27.5) | {"bicubic": 28.0}
+    distances = {"bicubic": 2.7, "champion": 1.3, "model": 1.2}
+    return gans(psnr, {SQUEEZENET: {name: distances[name] for name in psnr}}, size=(256, 256))
+
+
+@pytest.mark.parametrize(
+    ("gate", "why"),
+    [
+        (GateConfig(), "on tiny version 2 and champion version 1 cannot be compared: PSNR alone"),
+        (GateConfig(judges=(SQUEEZENET,)), f"names {SQUEEZENET}, but on tiny .* no perceptual fig"),
+    ],
+)
+def test_two_versions_are_not_compared_on_a_set_whose_photos_are_too_small_for_every_judge(
+    gate: GateConfig, why: str
+) -> None:
+    crops, tiny = (make("model", "champion") for make in (judged_crops, on_a_set_of_small_photos))
+    assert verdict_of(crops, gate, challenger=2, champion=1).promoted
+    needed = (
+        r"at scale 8 a network needs images of 40 pixels a side, and one has 36×40; take larger"
+    )
+    with pytest.raises(ConfigError, match=f"{why}.*{needed} photos into the set"):
+        verdict_of(crops, gate, challenger=2, champion=1, sets={"tiny": tiny})
+
+
+def test_a_first_version_is_held_against_the_floor_on_a_set_without_a_judge() -> None:
+    crops, tiny = judged_crops("model"), on_a_set_of_small_photos("model")
+    verdict = verdict_of(crops, GateConfig(), challenger=1, champion=None, sets={"tiny": tiny})
+    assert verdict.promoted
+    assert (
+        "one has 36×40; take larger photos into the set; on tiny held against the floor alone"
+        in (verdict.reason)
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)

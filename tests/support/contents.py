@@ -34,6 +34,7 @@ class Roughness:
 
     name = "squeezenet_distance"
     min_side = 1
+    max_pixels = None
 
     def __call__(self, hr: Pixels, sr: Pixels, *, border: int) -> float:
         rough = [float(np.abs(np.diff(each.astype(float), axis=1)).mean()) for each in (hr, sr)]

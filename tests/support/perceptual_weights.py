@@ -18,9 +18,9 @@ CALIBRATED_CHANNELS: dict[FeatureNetwork, tuple[int, ...]] = {
 
 
 @cache
-def drawn_state(network: FeatureNetwork) -> dict[str, Tensor]:
+def drawn_state(network: FeatureNetwork, seed: int = 1) -> dict[str, Tensor]:
     """Tensors under their published names that keep the size of what passes through."""
-    random = torch.Generator().manual_seed(1)
+    random = torch.Generator().manual_seed(seed)
     with torch.device("meta"):
         expected = FeatureExtractor(network, FEATURE_LAYERS[network]).backbone.state_dict()
     state = {
@@ -40,9 +40,9 @@ def drawn_state(network: FeatureNetwork) -> dict[str, Tensor]:
 
 
 @cache
-def drawn_weights(network: FeatureNetwork = "squeezenet1_1") -> bytes:
+def drawn_weights(network: FeatureNetwork = "squeezenet1_1", seed: int = 1) -> bytes:
     """The same as a safetensors file."""
-    return save(drawn_state(network))
+    return save(drawn_state(network, seed))
 
 
 def as_pth(state: dict[str, Tensor], *, legacy: bool = False) -> bytes:

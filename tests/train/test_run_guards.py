@@ -8,7 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from srgan.errors import StorageError, TrainingError
+from srgan.errors import CheckpointError, StorageError, TrainingError
+from srgan.keys import mirrored_key, weights_key
 from srgan.measure.guards import Fault
 from srgan.models.weights import publish_weights
 from srgan.services.s3 import S3Store
@@ -146,6 +147,36 @@ def test_a_network_that_taught_the_start_of_a_gan_stage_does_not_choose_its_chec
         for start in (taught, alone)
     ]
     assert judges == [None, "squeezenet_distance"]
+
+
+def test_a_gan_stage_that_goes_on_measures_by_the_weights_of_its_start_though_others_are_mirrored(
+    train, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Validation, "measure", unguarded())
+    first = publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    whole, broken, resumed = Notes(), Notes(stop_at=6), Notes()
+    result = train("whole", adversarial(), whole)
+    with pytest.raises(KeyboardInterrupt):
+        train("broken", adversarial(), broken)
+    publish_weights(object_store, "squeezenet1_1", drawn_weights(seed=5), "another file")
+    assert train("broken", adversarial(), resumed).course == result.course
+    assert resumed.validations == {8: whole.validations[8]}
+    assert result.course.judge_sha256 == first.sha256
+
+
+def test_a_gan_stage_whose_judge_is_gone_does_not_go_on_and_says_how_to_get_it(
+    train, object_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Validation, "measure", unguarded())
+    mirrored = publish_weights(object_store, "squeezenet1_1", drawn_weights(), "drawn")
+    with pytest.raises(KeyboardInterrupt):
+        train("one", adversarial(), Notes(stop_at=6))
+    for key in (mirrored_key("squeezenet1_1"), weights_key(mirrored.sha256)):
+        object_store.delete(key)
+    data = drawn_weights("efficientnet_lite1")
+    publish_weights(object_store, "efficientnet_lite1", data, "another judge")
+    with pytest.raises(CheckpointError, match=r"of squeezenet1_1 .*`srgan weights mirror squ"):
+        train("one", adversarial())
 
 
 def test_a_gan_stage_that_breaks_after_its_discriminators_warm_up_does_not_hand_on_its_start(

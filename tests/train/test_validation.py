@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from srgan.config import DegradationConfig, FeatureContentConfig, PretrainConfig
 from srgan.config.networks import FeatureNetwork
 from srgan.data.crops import join_pair
+from srgan.errors import CheckpointError
+from srgan.keys import mirrored_key, weights_key
 from srgan.measure.perceptual import PerceptualDistance
 from srgan.models.weights import publish_weights
 from srgan.refs import CheckpointRef
@@ -103,6 +105,32 @@ def test_a_network_that_taught_the_start_or_what_came_before_it_does_not_choose(
     assert fair_judge(judge(), teachers) == "efficientnet_lite1_distance"
     begun = Course(judge="squeezenet_distance", start=2.0, best=2.0)
     assert judge(begun).name == "squeezenet_distance", "its other distances are of that network"
+
+
+def test_a_stage_on_its_way_is_judged_by_the_weights_that_it_began_with(
+    object_store: S3Store,
+) -> None:
+    def judge(**course: str) -> PerceptualDistance | None:
+        begun = Course(judge="squeezenet_distance", start=2.0, best=2.0, **course)
+        return build_judge(object_store, adversarial(), (), begun, crop_size=64, device=CPU)
+
+    first = mirror(object_store, "squeezenet1_1")
+    other = drawn_weights("squeezenet1_1", seed=5)
+    newest = publish_weights(object_store, "squeezenet1_1", other, "drawn again").sha256
+    kept, unnamed = judge(judge_sha256=first), judge()
+    assert kept is not None
+    assert unnamed is not None
+    assert (kept.weights_sha256, unnamed.weights_sha256) == (first, newest)
+
+    object_store.delete(mirrored_key("squeezenet1_1"))
+    mirror(object_store, "efficientnet_lite1")
+    why = r"judged by squeezenet_distance.* of squeezenet1_1 .*`srgan weights mirror squeezenet1_1`"
+    with pytest.raises(CheckpointError, match=why):
+        judge()
+    object_store.delete(weights_key(first))
+    why = rf"{first}… of squeezenet1_1 are not in .* `srgan weights mirror squeezenet1_1 --from"
+    with pytest.raises(CheckpointError, match=why):
+        judge(judge_sha256=first)
 
 
 def test_crops_too_small_for_a_network_are_not_judged(object_store: S3Store) -> None:
