@@ -54,7 +54,7 @@ class Step:
 def train(step: Step) -> float:
     return step.take(1.0)
 '''
-RELEASED = "2c39ddbcee4f"
+RELEASED = "726314730288"
 """Numerics version of the newest entry of CHANGELOG.md."""
 SMALL = {
     "losses.py": LOSSES,
