@@ -98,7 +98,7 @@ ENCODED_MP_PER_S = {
     "webp": Constant(7.7, f"{_COUNT} codecs", "2026-11-29"),
 }
 """Output megapixels by a CPU second."""
-NEXT_BATCH_S = Constant(1.0, "assumed: the goal; not measured yet", "2026-11-29")
+NEXT_BATCH_S = Constant(0.46, f"{_BULK} --sections batches", "2026-12-01")
 """From the end of a worker's batch to the next one."""
 GPU_MP_PER_S = Constant(300, "assumed: an estimate for one H200; not measured", "2026-11-29")
 """Output megapixels of SRResNet 16×64."""
