@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from srgan.config import AdversarialConfig, DataConfig, PretrainConfig
 from srgan.data.pairs import prepare_pairs
@@ -16,11 +14,10 @@ from srgan.resize.arrays import imresize
 from srgan.services.s3 import S3Store
 from srgan.train.checkpoint import CheckpointManifest
 from srgan.train.run import StageInputs, run_stage
+from tests.support.photos import DrawPhoto
 from tests.support.places import place
 from tests.support.stages import CPU, Notes
 from tests.support.stores import Around
-
-DrawPhoto = Callable[..., NDArray[np.uint8]]
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from srgan.config import DataConfig
 from srgan.data.prepare import prepare_dataset
@@ -24,11 +22,10 @@ from srgan.train.run import StageInputs, run_stage
 from srgan.train.validation import Validation
 from srgan.version import reached
 from tests.support.perceptual_weights import drawn_weights
+from tests.support.photos import DrawPhoto
 from tests.support.places import place
 from tests.support.stages import BATCH_NORM, CPU, Notes, adversarial, pretrain, unguarded
 from tests.support.tracing import PACKAGE, definitions_run
-
-DrawPhoto = Callable[..., NDArray[np.uint8]]
 
 
 def test_a_stage_ends_with_a_final_checkpoint_that_says_what_it_is(train) -> None:

@@ -1,12 +1,10 @@
 """GAN stages that watch themselves: which checkpoint they hand on, and when they go back."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from srgan.errors import CheckpointError, StorageError, TrainingError
 from srgan.keys import mirrored_key, weights_key
@@ -24,8 +22,6 @@ from srgan.train.validation import Validation
 from tests.support.perceptual_weights import drawn_weights
 from tests.support.stages import BATCH_NORM, Notes, adversarial, pretrain, unguarded
 from tests.support.stores import Failing
-
-DrawPhoto = Callable[..., NDArray[np.uint8]]
 
 
 def test_a_gan_stage_hands_on_the_checkpoint_that_a_network_it_did_not_learn_from_likes_best(
